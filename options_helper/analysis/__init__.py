@@ -1,0 +1,1 @@
+"""Arithmetic of the book: contract symbols, marks, tables and the headline."""

@@ -1,0 +1,1 @@
+"""The stream engine: plan the subscriptions, stream the events, fold them into state."""

@@ -1,0 +1,29 @@
+"""The errors a user can act on; every message says what, where, and what to do."""
+
+from __future__ import annotations
+
+
+class OptionsHelperError(Exception):
+    """Base of every error whose message is written for the user."""
+
+
+class ConfigError(OptionsHelperError):
+    """A portfolio, a setting or a path is wrong: the command exits with 2, the page disables Start."""
+
+
+class SymbolError(OptionsHelperError, ValueError):
+    """A text that is no contract symbol."""
+
+
+class StreamError(OptionsHelperError):
+    """A connection ended or could not be made; trying again may help."""
+
+    def __init__(self, message: str, *, code: int | None = None, retry_slowly: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        # The server may hold a dead session for about 90 s (406, HTTP 429): quick retries prolong it.
+        self.retry_slowly = retry_slowly
+
+
+class StreamRefused(StreamError):
+    """The server's answer would be the same again: wrong key, no entitlement, wrong address."""

@@ -1,0 +1,1 @@
+"""What the user holds, as written down in `portfolio.json`; read, never written."""

@@ -1,0 +1,1 @@
+"""A market on a loopback port that speaks Alpaca's wire protocol."""
