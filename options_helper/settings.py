@@ -1,0 +1,203 @@
+"""Credentials, feeds and addresses, from the environment and `config/alpaca.env`; secrets never become text here."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+from options_helper.errors import ConfigError
+
+STOCK_FEEDS: Final = ("iex", "sip", "delayed_sip", "boats", "overnight", "test")
+OPTION_FEEDS: Final = ("indicative", "opra")
+
+DEFAULT_BASE_URL: Final = "https://paper-api.alpaca.markets"
+DEFAULT_STREAM_URL: Final = "wss://stream.data.alpaca.markets"
+DEFAULT_DATA_URL: Final = "https://data.alpaca.markets"
+DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
+
+ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_")
+_HTTP_SCHEMES: Final = ("https", "http")
+_WEBSOCKET_SCHEMES: Final = ("wss", "ws")
+_ENCRYPTED_SCHEMES: Final = ("https", "wss")
+
+
+def stock_stream_path(feed: str) -> str:
+    """Where the market-data host serves a stock feed."""
+    _require_member(feed, STOCK_FEEDS, "stock feed")
+    version = "v1beta1" if feed in ("boats", "overnight") else "v2"
+    return f"/{version}/{feed}"
+
+
+def option_stream_path(feed: str) -> str:
+    """Where the market-data host serves an option feed."""
+    _require_member(feed, OPTION_FEEDS, "options feed")
+    return f"/v1beta1/{feed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is needed to reach Alpaca, or a simulator; a value that cannot work raises ConfigError at once.
+
+    Keys are sent to the three addresses, so each must be encrypted or on this computer.
+    """
+
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    base_url: str = DEFAULT_BASE_URL
+    stock_feed: str = "iex"
+    options_feed: str = "indicative"
+    stream_url: str = DEFAULT_STREAM_URL
+    data_url: str = DEFAULT_DATA_URL
+
+    def __post_init__(self) -> None:
+        _require_key_text(self.api_key, "APCA_API_KEY_ID")
+        _require_key_text(self.api_secret, "APCA_API_SECRET_KEY")
+        _require_member(self.stock_feed, STOCK_FEEDS, "OH_ALPACA_STOCK_FEED")
+        _require_member(self.options_feed, OPTION_FEEDS, "OH_ALPACA_OPTIONS_FEED")
+        _require_address(self.base_url, _HTTP_SCHEMES, "APCA_API_BASE_URL")
+        _require_address(self.stream_url, _WEBSOCKET_SCHEMES, "OH_ALPACA_STREAM_URL")
+        _require_address(self.data_url, _HTTP_SCHEMES, "OH_ALPACA_DATA_URL")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path = DEFAULT_ENV_FILE) -> Settings:
+        """Read the environment, then the file for what the environment leaves open.
+
+        A missing file is no error, and an empty value counts as not set.
+        """
+        values = {**_read_env_file(env_file), **_relevant(environ)}
+        return cls(
+            api_key=_secret(values.get("APCA_API_KEY_ID")),
+            api_secret=_secret(values.get("APCA_API_SECRET_KEY")),
+            base_url=_without_version(values.get("APCA_API_BASE_URL", DEFAULT_BASE_URL)),
+            stock_feed=values.get("OH_ALPACA_STOCK_FEED", "iex").lower(),
+            options_feed=values.get("OH_ALPACA_OPTIONS_FEED", "indicative").lower(),
+            stream_url=values.get("OH_ALPACA_STREAM_URL", DEFAULT_STREAM_URL).rstrip("/"),
+            data_url=values.get("OH_ALPACA_DATA_URL", DEFAULT_DATA_URL).rstrip("/"),
+        )
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there is a key and a secret; nothing is said about their being right."""
+        return self.api_key is not None and self.api_secret is not None
+
+    @property
+    def paper(self) -> bool:
+        """Whether orders seen here are on paper; an account on this computer is a simulator's, never one with money."""
+        return "paper" in self.base_url.lower() or _is_loopback(urlsplit(self.base_url).hostname)
+
+    @property
+    def trading_stream_url(self) -> str:
+        """Where the account's order updates are streamed: the account's own address, as a websocket."""
+        return "ws" + self.base_url.removeprefix("http") + "/stream"
+
+    @staticmethod
+    def require_safe(url: str) -> None:
+        """Raise ConfigError, naming the host, when a key sent to `url` could be read on the way."""
+        _require_address(url, _HTTP_SCHEMES + _WEBSOCKET_SCHEMES, "address")
+
+
+def _relevant(values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: text
+        for name, value in values.items()
+        if name.startswith(ENV_PREFIXES) and (text := value.strip())
+    }
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        # The decoder's own message quotes bytes of the file, which may be a secret's; it is not repeated.
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"Cannot read {path.name}: {reason}. Make it a readable text file.") from None
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        values |= _read_env_line(line, f"{path.name}, line {number}")
+    return _relevant(values)
+
+
+def _read_env_line(line: str, where: str) -> dict[str, str]:
+    name, equals, value = line.strip().removeprefix("export ").partition("=")
+    name = name.strip()
+    if not name.startswith(ENV_PREFIXES):
+        return {}
+    if not equals:
+        raise ConfigError(f"{where}: there is a name but no value. Write it as NAME=value.")
+    return {name: _unquoted(value.strip(), where)}
+
+
+def _unquoted(value: str, where: str) -> str:
+    quote = value[:1]
+    if quote not in ("'", '"'):
+        # As in a shell: a hash starts a comment only where a word could start.
+        return "" if quote == "#" else value.partition(" #")[0]
+    content, closed, _ = value[1:].partition(quote)
+    if not closed:
+        raise ConfigError(f"{where}: the quotation mark is never closed. Close it or leave both away.")
+    return content
+
+
+def _secret(value: str | None) -> SecretStr | None:
+    return None if value is None else SecretStr(value)
+
+
+def _without_version(base_url: str) -> str:
+    # Alpaca's own dashboard shows the address with /v2, which every client adds again.
+    return base_url.rstrip("/").removesuffix("/v2").rstrip("/")
+
+
+def _require_key_text(key: SecretStr | None, name: str) -> None:
+    text = "" if key is None else key.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ConfigError(
+            f"{name} has a space or a sign in it that no key has. Copy it again from Alpaca's dashboard."
+        )
+
+
+def _require_member(value: str, members: tuple[str, ...], name: str) -> None:
+    if value not in members:
+        raise ConfigError(f"{name} {value!r} is not known. Use one of: {', '.join(members)}.")
+
+
+def _require_address(url: str, schemes: tuple[str, ...], name: str) -> None:
+    # An address can hold a password, so a complaint names the host and never repeats the whole.
+    parts = _split_address(url)
+    if parts is None or parts.scheme not in schemes:
+        raise ConfigError(f"{name} is no address that starts with {schemes[0]}:// and names a host.")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{name} ({parts.hostname}) may hold a scheme, a host, a port and a path, and nothing else."
+        )
+    if parts.scheme not in _ENCRYPTED_SCHEMES and not _is_loopback(parts.hostname):
+        raise ConfigError(
+            f"{name}: keys are not sent to {parts.hostname} without encryption. "
+            f"Use {schemes[0]}://, or a simulator on 127.0.0.1."
+        )
+
+
+def _split_address(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        named = url.startswith(f"{parts.scheme}://") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if named else None
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,223 @@
+"""Settings come from two places, and a secret in them never becomes text."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from options_helper.errors import ConfigError
+from options_helper.settings import (
+    OPTION_FEEDS,
+    STOCK_FEEDS,
+    Settings,
+    option_stream_path,
+    stock_stream_path,
+)
+
+KEY = "PKSENTINELKEY0000001"
+SECRET = "sentinelSecret/0000000000000000000000002"  # noqa: S105 - made up, to be searched for
+KEYS = {"APCA_API_KEY_ID": KEY, "APCA_API_SECRET_KEY": SECRET}
+
+
+def load(environ: dict[str, str] | None = None, *, file: Path | None = None) -> Settings:
+    return Settings.load(environ or {}, file or Path("no-such-folder/alpaca.env"))
+
+
+def env_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "alpaca.env"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def test_nothing_set_means_paper_free_feeds_and_no_credentials():
+    settings = load()
+
+    assert settings.paper
+    assert not settings.has_credentials
+    assert (settings.stock_feed, settings.options_feed) == ("iex", "indicative")
+    assert settings.trading_stream_url == "wss://paper-api.alpaca.markets/stream"
+    assert settings.stream_url == "wss://stream.data.alpaca.markets"
+
+
+def test_the_file_fills_in_what_the_environment_leaves_open(tmp_path: Path):
+    file = env_file(
+        tmp_path, f"APCA_API_KEY_ID={KEY}\nAPCA_API_SECRET_KEY={SECRET}\nOH_ALPACA_STOCK_FEED=sip\n"
+    )
+
+    settings = load({"OH_ALPACA_STOCK_FEED": "test"}, file=file)
+
+    assert (revealed(settings.api_key), revealed(settings.api_secret)) == (KEY, SECRET)
+    assert settings.stock_feed == "test"
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path):
+    file = env_file(tmp_path, f"APCA_API_KEY_ID={KEY}\nAPCA_API_SECRET_KEY=\nAPCA_API_BASE_URL=  # default\n")
+
+    settings = load({"APCA_API_KEY_ID": " "}, file=file)
+
+    assert revealed(settings.api_key) == KEY
+    assert settings.api_secret is None
+    assert settings.base_url == "https://paper-api.alpaca.markets"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"APCA_API_KEY_ID={KEY}",
+        f"  export APCA_API_KEY_ID = {KEY}  # from the dashboard",
+        f'APCA_API_KEY_ID="{KEY}"',
+        f"\ufeffAPCA_API_KEY_ID='{KEY}' # quoted\r",
+    ],
+)
+def test_the_file_reads_as_people_write_it(tmp_path: Path, line: str):
+    assert revealed(load(file=env_file(tmp_path, line + "\n")).api_key) == KEY
+
+
+def test_only_our_own_names_are_read_from_the_file(tmp_path: Path):
+    file = env_file(tmp_path, "PATH\nAWS_SECRET='never closed\n#APCA_API_KEY_ID=no\nOH_PORTFOLIO=x\n\n")
+
+    assert load(file=file) == load()
+
+
+@pytest.mark.parametrize("line", ["APCA_API_SECRET_KEY " + SECRET, f"APCA_API_SECRET_KEY='{SECRET}"])
+def test_a_broken_line_is_named_by_number_and_not_quoted(tmp_path: Path, line: str):
+    with pytest.raises(ConfigError, match=r"^alpaca\.env, line 2: ") as caught:
+        load(file=env_file(tmp_path, f"# keys\n{line}\n"))
+
+    assert SECRET not in str(caught.value)
+
+
+def test_an_unreadable_file_is_a_sentence(tmp_path: Path):
+    binary = tmp_path / "alpaca.env"
+    binary.write_bytes(b"APCA_API_KEY_ID=\xff\xfe")
+
+    with pytest.raises(ConfigError, match=r"alpaca\.env: it is not UTF-8 text"):
+        load(file=binary)
+    with pytest.raises(ConfigError, match="Cannot read"):
+        load(file=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "paper", "trading"),
+    [
+        ("https://paper-api.alpaca.markets/v2", True, "wss://paper-api.alpaca.markets/stream"),
+        ("https://api.alpaca.markets/", False, "wss://api.alpaca.markets/stream"),
+        ("http://127.0.0.1:8123", True, "ws://127.0.0.1:8123/stream"),
+    ],
+)
+def test_the_account_and_its_stream_follow_from_the_base_url(base_url: str, *, paper: bool, trading: str):
+    settings = load({"APCA_API_BASE_URL": base_url})
+
+    assert settings.paper is paper
+    assert settings.trading_stream_url == trading
+
+
+@pytest.mark.parametrize("name", ["APCA_API_BASE_URL", "OH_ALPACA_STREAM_URL", "OH_ALPACA_DATA_URL"])
+@pytest.mark.parametrize("host", ["alpaca.example", "10.0.0.7", "127.0.0.1.alpaca.example"])
+def test_keys_go_only_to_encrypted_hosts_or_this_computer(name: str, host: str):
+    scheme = "ws" if name == "OH_ALPACA_STREAM_URL" else "http"
+
+    with pytest.raises(ConfigError, match=rf"{name}: keys are not sent to {host} without encryption"):
+        load({**KEYS, name: f"{scheme}://{host}:80"})
+
+    assert load({**KEYS, name: f"{scheme}s://{host}"}).has_credentials
+    assert load({**KEYS, name: f"{scheme}://[::1]:8080"}).has_credentials
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://user:{SECRET}@127.0.0.1:80",
+        f"https://alpaca.example?secret={SECRET}",
+        f"{SECRET}",
+        "https://",
+        "https://alpaca.example:port",
+        "ftp://127.0.0.1",
+        "wss://alpaca.example",
+        "HTTPS://alpaca.example",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_repeating_it(url: str):
+    with pytest.raises(ConfigError, match="APCA_API_BASE_URL") as caught:
+        load({"APCA_API_BASE_URL": url})
+
+    assert SECRET not in str(caught.value)
+
+
+def test_any_address_can_be_checked_before_a_key_is_sent():
+    Settings.require_safe("wss://alpaca.example/stream")
+    Settings.require_safe("http://localhost:1")
+
+    with pytest.raises(ConfigError, match=r"alpaca\.example"):
+        Settings.require_safe("ws://alpaca.example/stream")
+
+
+def test_unknown_feeds_are_refused_with_the_choice():
+    with pytest.raises(ConfigError, match=r"OH_ALPACA_STOCK_FEED 'sipp' .* iex, sip, delayed_sip, boats"):
+        load({"OH_ALPACA_STOCK_FEED": "sipp"})
+    with pytest.raises(ConfigError, match=r"OH_ALPACA_OPTIONS_FEED 'iex' .* indicative, opra"):
+        load({"OH_ALPACA_OPTIONS_FEED": "iex"})
+    assert load({"OH_ALPACA_OPTIONS_FEED": "OPRA"}).options_feed == "opra"
+
+
+def test_every_feed_has_its_path():
+    assert [stock_stream_path(feed) for feed in STOCK_FEEDS] == [
+        "/v2/iex",
+        "/v2/sip",
+        "/v2/delayed_sip",
+        "/v1beta1/boats",
+        "/v1beta1/overnight",
+        "/v2/test",
+    ]
+    assert [option_stream_path(feed) for feed in OPTION_FEEDS] == ["/v1beta1/indicative", "/v1beta1/opra"]
+    with pytest.raises(ConfigError, match="otc"):
+        stock_stream_path("otc")
+
+
+def test_equal_settings_are_one_key_and_different_keys_are_not():
+    assert {load(KEYS): 1} == {load(dict(KEYS)): 1}
+    assert load(KEYS) != load({**KEYS, "APCA_API_SECRET_KEY": "another"})
+
+
+def test_no_secret_in_any_text_made_of_settings(caplog: pytest.LogCaptureFixture):
+    settings = load(KEYS)
+
+    logging.getLogger("test").warning("%s %r", settings, copy.deepcopy(settings))
+    texts = [
+        repr(settings),
+        f"{settings}",
+        format(settings),
+        caplog.text,
+        str(pickle.loads(pickle.dumps(settings))),
+    ]  # noqa: S301 - our own bytes
+
+    assert not any(KEY in text or SECRET in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"APCA_API_SECRET_KEY": SECRET + " 1"},
+        {"APCA_API_KEY_ID": KEY + "\n1"},
+        {"OH_ALPACA_STOCK_FEED": "none"},
+        {"APCA_API_BASE_URL": "http://alpaca.example"},
+    ],
+)
+def test_no_secret_in_any_complaint_nor_in_its_causes(wrong: dict[str, str]):
+    with pytest.raises(ConfigError) as caught:
+        load({**KEYS, **wrong})
+
+    error: BaseException | None = caught.value
+    while error:
+        assert KEY not in repr(error)
+        assert SECRET not in repr(error)
+        error = error.__cause__ or error.__context__
