@@ -1,0 +1,87 @@
+"""What to subscribe to for a portfolio, decided before anything connects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from options_helper.analysis.osi import contract_words
+from options_helper.data.alpaca_symbols import contract_symbol, is_index, underlying_symbol
+from options_helper.errors import ConfigError
+from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position
+
+_NAMED_AT_MOST: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPlan:
+    """Symbols in Alpaca's spelling and in portfolio order, and a sentence for everything that was left out."""
+
+    stocks: tuple[str, ...]
+    option_contracts: tuple[str, ...]
+    warnings: tuple[str, ...]
+    truncated: bool
+    truncated_count: int
+
+
+def build_subscription_plan(
+    portfolio: Portfolio, *, stream_stocks: bool, stream_options: bool, max_option_contracts: int
+) -> SubscriptionPlan:
+    """Plan the subscriptions of every position; the first `max_option_contracts` contracts are kept."""
+    if max_option_contracts < 0:
+        raise ConfigError(f"The option contract limit is {max_option_contracts}; it must be 0 or more.")
+    stocks, warnings = _stocks(portfolio) if stream_stocks else ((), [])
+    words = _contracts(portfolio) if stream_options else {}
+    contracts = tuple(words)
+    left_out = contracts[max_option_contracts:]
+    if left_out:
+        warnings.append(
+            _left_out([words[symbol] for symbol in left_out], len(contracts), max_option_contracts)
+        )
+    return SubscriptionPlan(
+        stocks=stocks,
+        option_contracts=contracts[:max_option_contracts],
+        warnings=tuple(warnings),
+        truncated=bool(left_out),
+        truncated_count=len(left_out),
+    )
+
+
+def _stocks(portfolio: Portfolio) -> tuple[tuple[str, ...], list[str]]:
+    indices = dict.fromkeys(
+        underlying_symbol(entry.symbol) for entry in portfolio.positions if is_index(entry.symbol)
+    )
+    underlyings = dict.fromkeys(underlying_symbol(entry.symbol) for entry in portfolio.positions)
+    warnings = [f"{index} is an index: the stock feeds carry no price for it." for index in indices]
+    return tuple(symbol for symbol in underlyings if symbol not in indices), warnings
+
+
+def _contracts(portfolio: Portfolio) -> dict[str, str]:
+    """Contract symbol → the contract in words, unique, in portfolio order."""
+    return {
+        contract_symbol(symbol, part.expiry, part.option_type, part.strike): contract_words(
+            symbol, part.expiry, part.option_type, part.strike
+        )
+        for symbol, part in _option_parts(portfolio)
+    }
+
+
+def _option_parts(portfolio: Portfolio) -> Iterator[tuple[str, Position | Leg]]:
+    for entry in portfolio.positions:
+        match entry:
+            case Position():
+                yield entry.symbol, entry
+            case MultiLegPosition():
+                for leg in entry.legs:
+                    yield entry.symbol, leg
+            case _:
+                continue
+
+
+def _left_out(words: list[str], asked: int, limit: int) -> str:
+    named = ", ".join(words[:_NAMED_AT_MOST])
+    more = f" and {len(words) - _NAMED_AT_MOST} more" if len(words) > _NAMED_AT_MOST else ""
+    return (
+        f"{len(words)} of {asked} option contracts are not subscribed (the limit is {limit}): {named}{more}."
+    )
