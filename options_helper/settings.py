@@ -66,12 +66,12 @@ class Settings:
         _require_address(self.data_url, _HTTP_SCHEMES, "OH_ALPACA_DATA_URL")
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path = DEFAULT_ENV_FILE) -> Settings:
-        """Read the environment, then the file for what the environment leaves open.
+    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Settings:
+        """Read the environment, then `config/alpaca.env` for what the environment leaves open.
 
         A missing file is no error, and an empty value counts as not set.
         """
-        values = {**_read_env_file(env_file), **_relevant(environ)}
+        values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **_relevant(environ)}
         return cls(
             api_key=_secret(values.get("APCA_API_KEY_ID")),
             api_secret=_secret(values.get("APCA_API_SECRET_KEY")),

@@ -197,8 +197,8 @@ def test_no_secret_in_any_text_made_of_settings(caplog: pytest.LogCaptureFixture
         f"{settings}",
         format(settings),
         caplog.text,
-        str(pickle.loads(pickle.dumps(settings))),
-    ]  # noqa: S301 - our own bytes
+        str(pickle.loads(pickle.dumps(settings))),  # noqa: S301 - our own bytes
+    ]
 
     assert not any(KEY in text or SECRET in text for text in texts)
 
