@@ -8,13 +8,19 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from options_helper.settings import ENV_PREFIXES
-from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OWNED_THREADS = ("live-", "simulator")
+
+# How fast a shared machine draws examples says nothing about the code.
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +28,12 @@ def no_thread_left_behind() -> Iterator[None]:
     """Fail a test that ends while a thread it started still runs."""
     before = set(threading.enumerate())
     yield
-    wait_until(lambda: not _owned_threads(before), timeout=2, saw=lambda: _owned_threads(before))
-
-
-def _owned_threads(before: set[threading.Thread]) -> list[str]:
-    return [
-        thread.name
-        for thread in threading.enumerate()
-        if thread not in before and thread.name.startswith(OWNED_THREADS)
-    ]
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    owned = [thread for thread in started if thread.name.startswith(OWNED_THREADS)]
+    for thread in owned:
+        thread.join(timeout=2)
+    left = [thread.name for thread in owned if thread.is_alive()]
+    assert not left, f"the test left threads running: {', '.join(left)}"
 
 
 @pytest.fixture(autouse=True)

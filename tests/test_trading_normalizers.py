@@ -1,0 +1,263 @@
+"""An order update becomes a row whatever Alpaca changed in it; a fill is never lost to an odd field."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from alpaca.trading.models import TradeUpdate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data.streaming.trading_normalizers import normalize_trade_update
+
+ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
+EXECUTION_ID = "2f63ea93-423d-4169-b3f6-3fdafc10c418"
+
+STABLE_KEYS = (
+    "timestamp",
+    "event",
+    "order_id",
+    "symbol",
+    "side",
+    "qty",
+    "filled_qty",
+    "filled_avg_price",
+    "status",
+)
+BEST_EFFORT_KEYS = (
+    "execution_id",
+    "price",
+    "order_type",
+    "tif",
+    "limit_price",
+    "stop_price",
+    "position_qty",
+    "legs",
+)
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": ORDER_ID,
+        "client_order_id": "mine",
+        "created_at": "2024-03-12T18:38:00.1Z",
+        "updated_at": "2024-03-12T18:38:50.817928713Z",
+        "submitted_at": "2024-03-12T18:38:00.2Z",
+        "symbol": "AAPL240315C00172500",
+        "asset_class": "us_option",
+        "qty": "2",
+        "filled_qty": "1",
+        "filled_avg_price": "2.05",
+        "order_class": "simple",
+        "order_type": "limit",
+        "type": "limit",
+        "side": "buy",
+        "time_in_force": "day",
+        "limit_price": "2.1",
+        "stop_price": None,
+        "status": "partially_filled",
+        "extended_hours": False,
+        "legs": None,
+        **changes,
+    }
+
+
+def update(*, order_changes: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    return {
+        "event": "partial_fill",
+        "execution_id": EXECUTION_ID,
+        "order": order(**(order_changes or {})),
+        "timestamp": "2024-03-12T18:38:50.817928712Z",
+        "position_qty": "-3",
+        "price": "2.05",
+        "qty": "1",
+        **changes,
+    }
+
+
+def normalized(raw: Any) -> dict[str, Any]:
+    row = normalize_trade_update(raw)
+    assert row is not None
+    return row
+
+
+def test_a_partial_fill_says_everything():
+    assert normalized(update()) == {
+        "timestamp": datetime(2024, 3, 12, 18, 38, 50, 817928, tzinfo=UTC),
+        "timestamp_ns": 1_710_268_730_817_928_712,
+        "event": "partial_fill",
+        "order_id": ORDER_ID,
+        "symbol": "AAPL240315C00172500",
+        "side": "buy",
+        "qty": Decimal(2),
+        "filled_qty": Decimal(1),
+        "filled_avg_price": Decimal("2.05"),
+        "status": "partially_filled",
+        "execution_id": EXECUTION_ID,
+        "price": Decimal("2.05"),
+        "fill_qty": Decimal(1),
+        "order_type": "limit",
+        "tif": "day",
+        "limit_price": Decimal("2.1"),
+        "stop_price": None,
+        "position_qty": Decimal(-3),
+        "legs": None,
+    }
+
+
+def test_the_envelope_and_the_sdks_object_give_the_same_row():
+    """The SDK cuts the time to the microsecond and reads amounts as floats; the row shows no trace of the latter."""
+    row = normalized(update())
+
+    assert normalized({"stream": "trade_updates", "data": update()}) == row
+    assert normalized(TradeUpdate(**update())) == {**row, "timestamp_ns": 1_710_268_730_817_928_000}
+
+
+@pytest.mark.parametrize("text", ["0.1", "172.115", "0.30000000000000004", "1234567890.123456789", "1E-7"])
+def test_amounts_are_exactly_what_was_written(text: str):
+    row = normalized(update(price=text, position_qty=float(text)))
+
+    assert row["price"] == Decimal(text)
+    assert row["position_qty"] == Decimal(str(float(text)))
+
+
+@pytest.mark.parametrize("odd", [None, "", "NaN", "Infinity", "many", True, [], {}, float("nan")])
+def test_an_odd_amount_costs_itself_only(odd: object):
+    row = normalized(update(price=odd, order_changes={"filled_avg_price": odd, "qty": odd}))
+
+    assert (row["price"], row["filled_avg_price"], row["qty"]) == (None, None, None)
+    assert row["filled_qty"] == 1
+
+
+def test_without_a_timestamp_the_updates_other_times_serve():
+    missing = update()
+    del missing["timestamp"]
+
+    assert normalized(missing)["timestamp_ns"] == 1_710_268_730_817_928_713
+    assert normalized({**missing, "at": "2024-03-12T18:38:51Z"})["timestamp"].second == 51
+
+
+@pytest.mark.parametrize("odd", [None, "", "yesterday", 10**30, 1.5, [], "9999-12-31T23:59:59-23:59"])
+def test_an_odd_timestamp_does_not_cost_the_fill(odd: object):
+    row = normalized(update(timestamp=odd, order_changes={"updated_at": odd}))
+
+    assert (row["timestamp"], row["timestamp_ns"], row["price"]) == (None, None, Decimal("2.05"))
+
+
+@pytest.mark.parametrize(
+    ("event", "changes"),
+    [
+        ("order_replace_rejected", {}),
+        ("trade_bust", {"status": "held"}),
+        ("fill", {"side": "sell_short", "time_in_force": "gtd", "order_type": "pegged"}),
+    ],
+)
+def test_words_the_sdk_does_not_know_stay_as_they_are(event: str, changes: dict[str, str]):
+    row = normalized(update(event=event, order_changes=changes))
+
+    assert row["event"] == event
+    assert {changes.get("side", "buy"), changes.get("status", "partially_filled")} == {
+        row["side"],
+        row["status"],
+    }
+    assert row["tif"] == changes.get("time_in_force", "day")
+
+
+def test_the_type_is_found_under_either_name():
+    assert normalized(update(order_changes={"order_type": ""}))["order_type"] == "limit"
+    assert normalized(update(order_changes={"type": None}))["order_type"] == "limit"
+
+
+def test_the_legs_of_a_spread_carry_their_execution_and_position():
+    long, short = "SPY240315C00500000", "SPY240315C00510000"
+    legs = [
+        order(id="a", symbol=long, side="buy", type="", order_type="", legs=None),
+        order(id="b", symbol=short, side="sell", type="", order_type="", legs=None),
+    ]
+    executions = [
+        {"execution_id": "y", "qty": "1", "price": "1.10", "order_id": "b", "symbol": short},
+        {"execution_id": "x", "qty": "1", "price": "3.40", "order_id": "a", "symbol": long},
+    ]
+
+    row = normalized(
+        update(
+            legs=executions,
+            position_qtys={long: "1", short: "-1"},
+            order_changes={"symbol": "", "side": "", "order_class": "mleg", "legs": legs},
+        )
+    )
+
+    assert (row["symbol"], row["side"]) == (None, None)
+    assert [(leg["symbol"], leg["side"], leg["price"], leg["position_qty"]) for leg in row["legs"]] == [
+        (long, "buy", Decimal("3.40"), 1),
+        (short, "sell", Decimal("1.10"), -1),
+    ]
+
+
+def test_executions_alone_still_tell_the_legs():
+    row = normalized(
+        update(legs=[{"symbol": "SPY240315C00500000", "order_id": "a", "price": "3.4", "qty": "1"}])
+    )
+
+    assert [(leg["symbol"], leg["order_id"], leg["price"]) for leg in row["legs"]] == [
+        ("SPY240315C00500000", "a", Decimal("3.4"))
+    ]
+
+
+def test_a_fill_without_its_order_is_still_a_fill():
+    row = normalized({"event": "fill", "price": "2.05", "qty": "1"})
+
+    assert (row["event"], row["price"], row["fill_qty"], row["order_id"]) == (
+        "fill",
+        Decimal("2.05"),
+        1,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        {},
+        "text",
+        7,
+        [],
+        {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}},
+        {"stream": "listening", "data": {"streams": ["trade_updates"]}},
+        {"stream": "trade_updates", "data": None},
+        {"action": "error", "data": {"error_message": "internal"}},
+    ],
+)
+def test_what_is_no_update_has_no_row(message: object):
+    assert normalize_trade_update(message) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*update(), "at", "legs"]), JSON),
+    st.dictionaries(st.sampled_from(list(order())), JSON),
+)
+def test_no_json_whatever_can_lose_an_event_or_a_key(data: dict[str, Any], odd_order: dict[str, Any]):
+    row = normalized({"order": odd_order, **data, "event": "fill"})
+
+    assert row["event"] == "fill"
+    assert set(row) >= {*STABLE_KEYS, *BEST_EFFORT_KEYS}
+
+
+def test_updates_from_json_text_are_exact_too():
+    row = normalized(json.loads(json.dumps(update(price=0.1))))
+
+    assert row["price"] == Decimal("0.1")
