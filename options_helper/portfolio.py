@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, Self
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, assert_never
 
 from pydantic import (
     AfterValidator,
@@ -21,10 +22,12 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from options_helper.analysis.osi import OptionType, is_adjusted_root, strike_mills
+from options_helper.analysis.osi import OptionType, contract_words, is_adjusted_root, strike_mills
+from options_helper.data.alpaca_symbols import contract_symbol, underlying_symbol
 from options_helper.errors import ConfigError, SymbolError
 
 __all__ = [
+    "Contract",
     "Leg",
     "MultiLegPosition",
     "OptionType",
@@ -72,6 +75,38 @@ PricePerShare = Annotated[float, Field(ge=0)]
 Multiplier = Annotated[int, Field(gt=0)]
 
 
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """An option contract of the portfolio, with what follows from its terms worked out once."""
+
+    symbol: str  # of the portfolio: "BRK-B"
+    option_type: OptionType
+    expiry: date
+    strike: float
+    live_symbol: str  # the contract as Alpaca writes it: "BRKB270319C00510000"
+    words: str  # the contract as a trader says it: "BRK-B 19 Mar 27 510 C"
+    underlying: str  # what it is written on, as Alpaca writes it: "BRK.B"
+    adjusted: bool  # it may deliver something else than 100 shares
+    multiplier: int | None  # dollars per point of premium; None: adjusted, and not given
+
+
+def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Contract:
+    parts = (entry.symbol, terms.expiry, terms.option_type, terms.strike)
+    adjusted = is_adjusted_root(entry.symbol)
+    standard = None if adjusted else STANDARD_MULTIPLIER
+    return Contract(
+        symbol=entry.symbol,
+        option_type=terms.option_type,
+        expiry=terms.expiry,
+        strike=terms.strike,
+        live_symbol=contract_symbol(*parts),
+        words=contract_words(*parts),
+        underlying=underlying_symbol(entry.symbol),
+        adjusted=adjusted,
+        multiplier=entry.multiplier or standard,
+    )
+
+
 class _Entry(BaseModel):
     # Strict: a number in quotation marks is a mistake to point out, not one to guess around.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -90,10 +125,10 @@ class Position(_Entry):
     opened_at: date | None = None
     multiplier: Multiplier | None = None  # dollars per point; only an adjusted contract has to name it
 
-    @property
-    def premium_multiplier(self) -> int | None:
-        """Dollars per point of premium, or None for an adjusted contract whose multiplier was not given."""
-        return _premium_multiplier(self.symbol, self.multiplier)
+    @cached_property
+    def contract(self) -> Contract:
+        """The contract held."""
+        return _contract(self, self)
 
 
 class Leg(_Entry):
@@ -121,10 +156,10 @@ class MultiLegPosition(_Entry):
     legs: Annotated[tuple[Leg, ...], Field(min_length=1)]
     multiplier: Multiplier | None = None  # dollars per point; only adjusted contracts have to name it
 
-    @property
-    def premium_multiplier(self) -> int | None:
-        """Dollars per point of premium, or None for adjusted contracts whose multiplier was not given."""
-        return _premium_multiplier(self.symbol, self.multiplier)
+    @cached_property
+    def leg_contracts(self) -> tuple[Contract, ...]:
+        """The contract of each leg, in the order of `legs`."""
+        return tuple(_contract(self, leg) for leg in self.legs)
 
 
 class ShareHolding(_Entry):
@@ -134,12 +169,6 @@ class ShareHolding(_Entry):
     symbol: Symbol
     shares: Shares
     cost_basis: PricePerShare | None = None  # average price per share; None: not known
-
-
-def _premium_multiplier(symbol: str, given: int | None) -> int | None:
-    if given is not None:
-        return given
-    return None if is_adjusted_root(symbol) else STANDARD_MULTIPLIER
 
 
 _KINDS: Final[dict[str, type[_Entry]]] = {
@@ -189,6 +218,22 @@ class Portfolio(_Entry):
     def shares(self) -> tuple[ShareHolding, ...]:
         """Share holdings, in portfolio order."""
         return tuple(entry for entry in self.positions if isinstance(entry, ShareHolding))
+
+    @cached_property
+    def contracts(self) -> tuple[Contract, ...]:
+        """Every contract, of singles and of legs, in portfolio order; the same contract may come twice."""
+        found: list[Contract] = []
+        for entry in self.positions:
+            match entry:
+                case Position():
+                    found.append(entry.contract)
+                case MultiLegPosition():
+                    found.extend(entry.leg_contracts)
+                case ShareHolding():
+                    continue
+                case _:
+                    assert_never(entry)
+        return tuple(found)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
@@ -259,7 +304,7 @@ def _sentence(error: ValidationError, raw: Any, name: str) -> str:
 
 
 def _places(location: tuple[int | str, ...], raw: Any) -> list[str]:
-    """`("positions", 2, "structure", "legs", 0, "strike")` → position, leg and field as a person says them."""
+    """`("positions", 2, "structure", "legs", 0, "strike")` → position, leg and field in words."""
     match location:
         case ("positions", int(index)):
             return [_position_name(raw["positions"][index], index)]

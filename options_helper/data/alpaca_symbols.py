@@ -1,4 +1,4 @@
-"""Our spelling of a symbol and Alpaca's: class shares have a dash here, a dot there, nothing in an option root."""
+"""Our spelling of a symbol and Alpaca's: class shares have a dash here, a dot there, nothing in option roots."""
 
 from __future__ import annotations
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from options_helper.analysis.osi import contract_words
-from options_helper.data.alpaca_symbols import contract_symbol, is_index, underlying_symbol
+from options_helper.data.alpaca_symbols import is_index, underlying_symbol
 from options_helper.errors import ConfigError
-from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position
+from options_helper.portfolio import Portfolio
 
 _NAMED_AT_MOST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionPlan:
-    """Symbols in Alpaca's spelling and in portfolio order, and a sentence for everything that was left out."""
+    """Symbols in Alpaca's spelling and in portfolio order, and a sentence for all that was left out."""
 
     stocks: tuple[str, ...]
     option_contracts: tuple[str, ...]
@@ -59,29 +57,10 @@ def _stocks(portfolio: Portfolio) -> tuple[tuple[str, ...], list[str]]:
 
 def _contracts(portfolio: Portfolio) -> dict[str, str]:
     """Contract symbol → the contract in words, unique, in portfolio order."""
-    return {
-        contract_symbol(symbol, part.expiry, part.option_type, part.strike): contract_words(
-            symbol, part.expiry, part.option_type, part.strike
-        )
-        for symbol, part in _option_parts(portfolio)
-    }
-
-
-def _option_parts(portfolio: Portfolio) -> Iterator[tuple[str, Position | Leg]]:
-    for entry in portfolio.positions:
-        match entry:
-            case Position():
-                yield entry.symbol, entry
-            case MultiLegPosition():
-                for leg in entry.legs:
-                    yield entry.symbol, leg
-            case _:
-                continue
+    return {contract.live_symbol: contract.words for contract in portfolio.contracts}
 
 
 def _left_out(words: list[str], asked: int, limit: int) -> str:
     named = ", ".join(words[:_NAMED_AT_MOST])
     more = f" and {len(words) - _NAMED_AT_MOST} more" if len(words) > _NAMED_AT_MOST else ""
-    return (
-        f"{len(words)} of {asked} option contracts are not subscribed (the limit is {limit}): {named}{more}."
-    )
+    return f"{len(words)} of {asked} option contracts are not subscribed (limit {limit}): {named}{more}."

@@ -1,0 +1,67 @@
+"""A symbol of the portfolio becomes the symbol that Alpaca really has."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.analysis.osi import parse_contract_symbol
+from options_helper.data.alpaca_symbols import (
+    contract_symbol,
+    is_index,
+    option_root,
+    to_alpaca_symbol,
+    to_repo_symbol,
+    underlying_symbol,
+)
+
+
+@pytest.mark.parametrize("written", ["BRK-B", "BRK.B", "BRK/B", "brk-b", " BRK.B "])
+def test_a_class_share_has_a_dot_at_alpaca_and_a_dash_here(written: str):
+    assert to_alpaca_symbol(written) == "BRK.B"
+    assert to_repo_symbol(written) == "BRK-B"
+
+
+@given(st.from_regex(r"[A-Z]{1,4}(-[A-Z])?", fullmatch=True))
+def test_our_spelling_survives_the_way_to_alpaca_and_back(symbol: str):
+    assert to_repo_symbol(to_alpaca_symbol(symbol)) == symbol
+
+
+def test_an_option_root_has_neither_dot_nor_dash():
+    assert option_root("BRK.B") == option_root("BRK-B") == "BRKB"
+    assert contract_symbol("BRK-B", date(2027, 3, 19), "call", 510) == "BRKB270319C00510000"
+
+
+def test_a_contract_symbol_can_be_read_back():
+    contract = parse_contract_symbol(contract_symbol("SPY", date(2026, 11, 20), "put", 681.5))
+
+    assert (contract.underlying, contract.expiry, contract.option_type, contract.strike) == (
+        "SPY",
+        date(2026, 11, 20),
+        "put",
+        681.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("symbol", "underlying"),
+    [
+        ("AAPL", "AAPL"),
+        ("BRK-B", "BRK.B"),
+        ("AAPL1", "AAPL"),
+        ("BRKB1", "BRK.B"),
+        ("SPXW", "SPX"),
+        ("PBRA", "PBRA"),
+    ],
+)
+def test_the_stock_behind_a_position_is_found(symbol: str, underlying: str):
+    assert underlying_symbol(symbol) == underlying
+
+
+def test_an_index_is_no_stock():
+    assert is_index("SPXW")
+    assert is_index("NDX")
+    assert not is_index("SPY")
