@@ -66,7 +66,7 @@ class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag_field="T", rename=W
     symbol: str
     # Exchange time as the wire has it: the msgpack timestamp extension, RFC 3339 text, or epoch nanoseconds.
     timestamp: Ext | str | int | None = None
-    # Receipt on the market's clock, epoch nanoseconds; never on the wire, set by `decode_frame`.
+    # Receipt on the market's clock, epoch nanoseconds; never on the wire, set once by `stamp`.
     received_ns: int = msgspec.field(default=0, name="_received_ns")
 
     @property
@@ -162,36 +162,50 @@ _TAKE_APART: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _READ_ANY: Final = msgspec.msgpack.Decoder().decode
 
 
-def decode_frame(payload: bytes, received_ns: int) -> DecodedFrame:
-    """Decode one frame of market data and stamp each event with its receipt; never raises on bad input."""
+def decode_frame(payload: bytes) -> DecodedFrame:
+    """Decode one frame of market data; never raises on bad input.
+
+    As many events and rejections come out as `count_messages` announces.
+    """
     try:
-        events: list[Event] = _DECODE_FRAME(payload)
+        return DecodedFrame(_DECODE_FRAME(payload))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_one_by_one(payload, received_ns)
-    for event in events:
-        # The value is not published yet, so completing it here keeps it frozen for everybody else.
-        force_setattr(event, "received_ns", received_ns)
-    return DecodedFrame(events)
+        return _decode_one_by_one(payload)
 
 
-def _decode_one_by_one(payload: bytes, received_ns: int) -> DecodedFrame:
+def _decode_one_by_one(payload: bytes) -> DecodedFrame:
     try:
         messages = _TAKE_APART(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # `count_messages` may have announced several, and all of them are lost.
-        reason = f"unreadable frame: {error}"
-        return DecodedFrame((), (reason,) * count_messages(payload))
+        # It may have announced several messages, and all of them are lost.
+        return DecodedFrame((), (f"unreadable frame: {error}",) * count_messages(payload))
     events: list[Event] = []
     rejected: list[str] = []
     for message in messages:
         try:
-            event = _DECODE_ONE(message)
+            events.append(_DECODE_ONE(message))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejected.append(f"{_describe(message)}: {error}")
-            continue
-        force_setattr(event, "received_ns", received_ns)
-        events.append(event)
     return DecodedFrame(events, tuple(rejected))
+
+
+def stamp(event: Event, received_ns: int) -> None:
+    """Complete a freshly decoded event with its receipt; nobody else has seen it yet, so it stays frozen for all."""
+    force_setattr(event, "received_ns", received_ns)
+
+
+def is_older(event: MarketEvent, known: MarketEvent) -> bool:
+    """Whether the exchange made `event` a second or more before `known`; False where a time is missing.
+
+    Venues' clocks differ by milliseconds, so within a second the order of arrival stands. Runs for each event: the
+    last four bytes of every form of the timestamp extension are its seconds.
+    """
+    new, old = event.timestamp, known.timestamp
+    if type(new) is Ext and type(old) is Ext:
+        # Decoded extensions hold bytes, whatever the stub allows.
+        return new.data[-4:] < old.data[-4:]  # type: ignore[index,no-any-return]
+    new_ns, old_ns = epoch_nanoseconds(new), epoch_nanoseconds(old)
+    return new_ns is not None and old_ns is not None and new_ns // NANOSECONDS < old_ns // NANOSECONDS
 
 
 def _describe(message: msgspec.Raw) -> str:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from options_helper.data.streaming.events import Bar, Quote, StreamName, Trade
+from options_helper.data.streaming.events import (
+    Bar,
+    DailyBar,
+    Event,
+    MarketEvent,
+    Quote,
+    StreamName,
+    Trade,
+    TradeCancel,
+    TradeCorrection,
+    UpdatedBar,
+    decode_frame,
+    is_older,
+    stamp,
+    utc_datetime,
+)
+from options_helper.data.streaming.frame_queue import Frame
+from options_helper.data.streaming.market_clock import MarketClock, MarketKind
+from options_helper.data.streaming.trading_normalizers import normalize_trade_update
+from options_helper.data.streaming.wire import read_message
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -25,14 +45,6 @@ class Phase(StrEnum):
     RECONNECTING = "reconnecting"
     FAILED = "failed"  # retrying would repeat the answer
     STOPPED = "stopped"
-
-
-class MarketKind(StrEnum):
-    """Whose prices these are; the simulator announces itself in its handshake."""
-
-    ALPACA = "alpaca"
-    SIMULATED = "simulated"
-    REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ class StreamHealth:
     dropped: int = 0
     rejected: int = 0
     queued: int = 0
+    late: int = 0  # of the applied: came after a newer one of the same symbol, and so changed nothing
     last_rejections: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
@@ -136,3 +149,176 @@ class LiveSnapshot:
     def queue_depth(self) -> int:
         """Events waiting in the queue, all streams together."""
         return sum(health.queued for health in self.streams.values())
+
+
+_KEPT_REJECTIONS: Final = 5
+_E = TypeVar("_E", Trade, Bar)
+
+
+@dataclass(slots=True)
+class StreamTally:
+    """What the fold did with one stream's events."""
+
+    applied: int = 0
+    rejected: int = 0
+    late: int = 0
+    last_event_ns: int | None = None
+    last_rejections: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_REJECTIONS))
+
+
+@dataclass(slots=True)
+class _Caches:
+    """The newest event of each symbol on one market-data stream."""
+
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    trades: dict[str, Trade] = field(default_factory=dict)
+    bars: dict[str, Bar] = field(default_factory=dict)
+
+    def keep(self, symbols: frozenset[str]) -> None:
+        for cache in (self.quotes, self.trades, self.bars):
+            for symbol in cache.keys() - symbols:
+                del cache[symbol]
+
+
+class LiveState:
+    """The fold of all frames so far: newest quote, trade and bar of each symbol, newest fills, and the tally.
+
+    One writer; whoever shares it with readers guards it.
+    """
+
+    def __init__(self, *, fills_cache_size: int) -> None:
+        self.clock = MarketClock()
+        self.tallies = {name: StreamTally() for name in StreamName}
+        self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
+        self._fills: deque[Mapping[str, Any]] = deque(maxlen=fills_cache_size)
+
+    def apply(self, frame: Frame) -> None:
+        """Fold one frame in; each event it announces is counted as applied or as rejected."""
+        if frame.stream is StreamName.FILLS:
+            self._apply_fill(frame)
+            return
+        decoded = decode_frame(frame.payload)
+        tally = self.tallies[frame.stream]
+        received_ns = self._market_time(decoded.events, frame.received_ns)
+        self._apply_events(decoded.events, received_ns, self._caches[frame.stream], tally)
+        if decoded.rejected:
+            tally.last_rejections.extend(decoded.rejected)
+            tally.rejected += len(decoded.rejected)
+
+    def _apply_events(
+        self, events: Sequence[Event], received_ns: int, caches: _Caches, tally: StreamTally
+    ) -> None:
+        # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
+        quotes = caches.quotes
+        for event in events:
+            stamp(event, received_ns)
+            if type(event) is Quote:
+                known = quotes.get(event.symbol)
+                if known is not None and is_older(event, known):
+                    tally.late += 1
+                else:
+                    quotes[event.symbol] = event
+            else:
+                self._apply_other(event, caches, tally)
+        if events:
+            tally.applied += len(events)
+            tally.last_event_ns = received_ns
+
+    def _apply_other(self, event: Event, caches: _Caches, tally: StreamTally) -> None:
+        match event:
+            case Trade():
+                _keep_newest(caches.trades, event, tally)
+            case DailyBar():
+                pass  # the day so far is not a minute; nothing shows it yet
+            case Bar() | UpdatedBar():
+                _keep_newest(caches.bars, event, tally)
+            case TradeCorrection():
+                _correct(caches.trades, event)
+            case TradeCancel():
+                _cancel(caches.trades, event)
+            case Quote():
+                pass  # handled by the caller
+
+    def _market_time(self, events: Sequence[MarketEvent], wall_ns: int) -> int:
+        if self.clock.kind is not MarketKind.ALPACA and events:
+            self.clock.observe(events[-1].timestamp_ns, wall_ns)
+        return self.clock.at(wall_ns)
+
+    def _apply_fill(self, frame: Frame) -> None:
+        tally = self.tallies[StreamName.FILLS]
+        row = normalize_trade_update(read_message(frame.payload))
+        if row is None:
+            tally.rejected += frame.events
+            tally.last_rejections.append("a trading message without an order update")
+            return
+        if row["timestamp_ns"] is not None:
+            self.clock.observe(row["timestamp_ns"], frame.received_ns)
+        received_ns = self.clock.at(frame.received_ns)
+        self._fills.append(MappingProxyType({**row, "received_at": utc_datetime(received_ns)}))
+        tally.applied += frame.events
+        tally.last_event_ns = received_ns
+
+    def keep_only(self, stocks: Sequence[str], option_contracts: Sequence[str]) -> None:
+        """Forget the symbols that are subscribed no longer."""
+        self._caches[StreamName.STOCKS].keep(frozenset(stocks))
+        self._caches[StreamName.OPTIONS].keep(frozenset(option_contracts))
+
+    def snapshot(
+        self,
+        wall_ns: int,
+        *,
+        running: bool,
+        running_since: datetime | None,
+        streams: Mapping[StreamName, StreamHealth],
+    ) -> LiveSnapshot:
+        """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
+        stocks, options = self._caches[StreamName.STOCKS], self._caches[StreamName.OPTIONS]
+        return LiveSnapshot(
+            as_of=utc_datetime(self.clock.at(wall_ns)),
+            running=running,
+            running_since=running_since,
+            market=self.clock.kind,
+            stock_quotes=MappingProxyType(stocks.quotes.copy()),
+            stock_trades=MappingProxyType(stocks.trades.copy()),
+            stock_bars=MappingProxyType(stocks.bars.copy()),
+            option_quotes=MappingProxyType(options.quotes.copy()),
+            option_trades=MappingProxyType(options.trades.copy()),
+            fills=tuple(self._fills),
+            streams=MappingProxyType(dict(streams)),
+        )
+
+
+def _keep_newest(cache: dict[str, _E], event: _E, tally: StreamTally) -> None:
+    known = cache.get(event.symbol)
+    if known is not None and is_older(event, known):
+        tally.late += 1
+    else:
+        cache[event.symbol] = event
+
+
+def _correct(trades: dict[str, Trade], correction: TradeCorrection) -> None:
+    """Restate the last trade if it is the one corrected; an earlier one is shown nowhere."""
+    last = trades.get(correction.symbol)
+    if last is None or last.trade_id is None or last.trade_id != correction.original_trade_id:
+        return
+    if correction.corrected_price is None:
+        del trades[correction.symbol]
+        return
+    trades[correction.symbol] = Trade(
+        symbol=last.symbol,
+        timestamp=last.timestamp,
+        received_ns=correction.received_ns,
+        price=correction.corrected_price,
+        size=correction.corrected_size,
+        exchange=last.exchange,
+        conditions=correction.corrected_conditions,
+        trade_id=correction.corrected_trade_id,
+        tape=last.tape,
+    )
+
+
+def _cancel(trades: dict[str, Trade], cancel: TradeCancel) -> None:
+    """Forget the last trade if it is the one withdrawn: a price that never was must not stay on the page."""
+    last = trades.get(cancel.symbol)
+    if last is not None and last.trade_id is not None and last.trade_id == cancel.trade_id:
+        del trades[cancel.symbol]

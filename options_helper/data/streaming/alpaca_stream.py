@@ -1,0 +1,279 @@
+"""Alpaca's stock and option market-data streams, one connection each, through alpaca-py."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
+from options_helper.data.streaming.events import (
+    Bar,
+    Event,
+    Quote,
+    Trade,
+    count_messages,
+    decode_frame,
+    split_control,
+    stamp,
+)
+from options_helper.data.streaming.reconnect import REQUEST_CODES, server_error
+from options_helper.data.streaming.sdk_connection import SdkConnection
+from options_helper.data.streaming.streamer import ConnectionRunner, LoggingSink, StreamSink
+from options_helper.data.streaming.wire import Message
+from options_helper.errors import ConfigError, StreamError, StreamRefused
+from options_helper.settings import Settings, option_stream_path, stock_stream_path
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Any], Awaitable[None] | None]
+
+
+class _AlpacaDataStreamer(ConnectionRunner):
+    """What the stock and the option stream share."""
+
+    _channels: tuple[str, ...]
+    _default_channels: tuple[str, ...] = ("quotes", "trades")
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        feed: str,
+        sink: StreamSink | None = None,
+        stream_cls: type[Any] | None = None,
+        on_bars: Handler | None = None,
+        on_trades: Handler | None = None,
+        on_quotes: Handler | None = None,
+    ) -> None:
+        super().__init__(feed)
+        require_credentials(settings)
+        self._settings = settings
+        self._feed = feed
+        self._sink = sink or LoggingSink()
+        self._stream_cls = stream_cls
+        self._handlers: dict[type[Any], Handler | None] = {Bar: on_bars, Trade: on_trades, Quote: on_quotes}
+        self._failure: StreamError | None = None
+        # Guarded by self._dialogue_lock: changed by subscribe() on any thread and by the answers on the stream's.
+        self._dialogue_lock = threading.Lock()
+        self._dialogue = SubscriptionDialogue()
+
+    def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Stream these symbols too, on these channels (default: quotes and trades); before or during `run`.
+
+        Never waits: the server's answer reaches the sink. ValueError for a channel that the feed does not have.
+        """
+        chosen = self._checked(channels)
+        with self._dialogue_lock:
+            self._dialogue.want(symbols, chosen)
+        self.wake()
+
+    def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Stream these symbols no longer on these channels (default: all); what was not streamed is passed over."""
+        chosen = self._channels if channels is None else self._checked(channels)
+        with self._dialogue_lock:
+            self._dialogue.unwant(symbols, chosen)
+        self.wake()
+
+    def _checked(self, channels: Sequence[str] | None) -> tuple[str, ...]:
+        chosen = self._default_channels if channels is None else tuple(channels)
+        for channel in chosen:
+            if channel not in self._channels:
+                raise ValueError(
+                    f"the {self._feed} feed has no channel {channel!r}, only {', '.join(self._channels)}"
+                )
+        return chosen
+
+    @abstractmethod
+    def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
+        """The SDK's stream object for this feed."""
+
+    def _new_connection(self) -> SdkConnection:
+        key, secret = require_credentials(self._settings)
+        return SdkConnection(lambda parameters: self._make_sdk_stream(key, secret, parameters), self._feed)
+
+    async def _converse(
+        self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
+    ) -> None:
+        self._sink.connected(connection.announcement)
+        deliver = self._delivery()
+        connection.listen(lambda message: self._receive(message, news, deliver))
+        reported: tuple[Any, ...] | None = None
+        while True:
+            with self._dialogue_lock:
+                request = self._dialogue.next_request()
+                busy = self._dialogue.busy
+                answer = (self._dialogue.asked, self._dialogue.acknowledged_symbols, self._dialogue.refusals)
+            if request is not None:
+                await self._ask(connection, request)
+            elif not busy and answer != reported:
+                self._sink.subscribed(*answer)
+                self._require_a_symbol(*answer)
+                reported = answer
+            await self._next_news(news, awaiting_answer=busy)
+            if self._failure is not None:
+                raise self._failure
+            if ended.done():
+                raise connection.loss()
+
+    def _require_a_symbol(
+        self, asked: Sequence[str], acknowledged: Sequence[str], refusals: dict[str, str]
+    ) -> None:
+        if asked and not acknowledged and refusals:
+            reason = next(iter(refusals.values()))
+            raise StreamRefused(f"Alpaca refused every symbol asked of the {self._feed} feed: {reason}")
+
+    async def _ask(self, connection: SdkConnection, request: Request) -> None:
+        if request.action == "subscribe":
+            await connection.subscribe(dict.fromkeys(request.channels, request.symbols))
+            return
+        for channel in request.channels:
+            await connection.unsubscribe(channel, request.symbols)
+
+    # ---- the receiving side: called for each message, on the loop's thread
+
+    def _receive(self, message: Message, news: asyncio.Event, deliver: Callable[[bytes], None]) -> None:
+        payload = message.encode() if isinstance(message, str) else message
+        control, data = split_control(payload)
+        for answer in control:
+            self._hear(answer)
+            news.set()
+        if data is not None:
+            deliver(data)
+
+    def _hear(self, answer: dict[str, Any]) -> None:
+        match answer:
+            case {"T": "subscription"}:
+                with self._dialogue_lock:
+                    self._dialogue.acknowledged(answer)
+            case {"T": "error"}:
+                self._hear_error(answer.get("code"), str(answer.get("msg", "")))
+
+    def _hear_error(self, code: int | None, message: str) -> None:
+        error = server_error(self._feed, code, message)
+        if code in REQUEST_CODES:
+            with self._dialogue_lock:
+                self._dialogue.refused(code, str(error))
+        elif isinstance(error, StreamRefused) or code == 406:
+            self._failure = error
+        else:
+            # 407 and 500 are followed by a close, which ends the run; the user learns the reason now.
+            self._sink.notice(str(error))
+
+    def _delivery(self) -> Callable[[bytes], None]:
+        if any(self._handlers.values()):
+            return _HandlerCaller(self._sink, self._handlers).deliver
+        frame = self._sink.frame
+        return lambda data: frame(data, count_messages(data))
+
+
+class _HandlerCaller:
+    """Calls a library user's handlers for each event, besides the sink; a handler's failure costs no event."""
+
+    def __init__(self, sink: StreamSink, handlers: dict[type[Any], Handler | None]) -> None:
+        self._sink = sink
+        self._handlers = handlers
+        # Asynchronous handlers run one after another, in the order of the events.
+        self._last: asyncio.Task[None] | None = None
+
+    def deliver(self, data: bytes) -> None:
+        self._sink.frame(data, count_messages(data))
+        received_ns = time.time_ns()
+        decoded = decode_frame(data)
+        for reason in decoded.rejected:
+            log.warning("rejected: %s", reason)
+        for event in decoded.events:
+            stamp(event, received_ns)
+            self._call(event)
+
+    def _call(self, event: Event) -> None:
+        for event_type, handler in self._handlers.items():
+            if handler is not None and isinstance(event, event_type):
+                if inspect.iscoroutinefunction(handler):
+                    self._last = asyncio.get_running_loop().create_task(
+                        self._after(self._last, handler, event)
+                    )
+                else:
+                    self._guarded(handler, event)
+
+    async def _after(self, previous: asyncio.Task[None] | None, handler: Handler, event: Event) -> None:
+        if previous is not None:
+            await previous
+        try:
+            outcome = handler(event)
+            if outcome is not None:
+                await outcome
+        except Exception:
+            log.exception("a handler failed on %s", event.symbol)
+
+    def _guarded(self, handler: Handler, event: Event) -> None:
+        try:
+            handler(event)
+        except Exception:
+            log.exception("a handler failed on %s", event.symbol)
+
+
+class AlpacaStockStreamer(_AlpacaDataStreamer):
+    """Quotes, trades and bars of stocks from one of the feeds iex, sip, delayed_sip, boats, overnight, test.
+
+    `run` holds one connection and blocks; events go to the sink as raw frames and to the handlers as `Quote`,
+    `Trade` and `Bar`. Handlers may be functions or coroutine functions; they run on the stream's thread.
+    """
+
+    _channels = ("quotes", "trades", "bars", "updatedBars", "dailyBars")
+
+    def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
+        stream_cls = self._stream_cls or stock_stream_class()
+        # The SDK knows only two feeds by name; every feed is reached by its address.
+        return stream_cls(
+            api_key,
+            api_secret,
+            raw_data=True,
+            websocket_params=websocket_params,
+            url_override=self._settings.stream_url + stock_stream_path(self._feed),
+        )
+
+
+class AlpacaOptionStreamer(_AlpacaDataStreamer):
+    """Quotes and trades of option contracts from the feed indicative or opra; otherwise as the stock streamer."""
+
+    _channels = ("quotes", "trades")
+
+    def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
+        stream_cls = self._stream_cls or option_stream_class()
+        return stream_cls(
+            api_key,
+            api_secret,
+            raw_data=True,
+            websocket_params=websocket_params,
+            url_override=self._settings.stream_url + option_stream_path(self._feed),
+        )
+
+
+def require_credentials(settings: Settings) -> tuple[str, str]:
+    """Key and secret in the clear, for the SDK; ConfigError where one is missing."""
+    if settings.api_key is None or settings.api_secret is None:
+        raise ConfigError(
+            "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in "
+            "config/alpaca.env, or start with --demo, which needs none."
+        )
+    return settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
+
+
+def stock_stream_class() -> type[Any]:
+    """alpaca-py's stock stream, imported on first use."""
+    from alpaca.data.live import StockDataStream
+
+    return StockDataStream
+
+
+def option_stream_class() -> type[Any]:
+    """alpaca-py's option stream, imported on first use."""
+    from alpaca.data.live import OptionDataStream
+
+    return OptionDataStream

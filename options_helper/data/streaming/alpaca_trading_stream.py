@@ -1,0 +1,148 @@
+"""Alpaca's stream of the account's own order updates, through alpaca-py; it listens and never orders."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from options_helper.data.streaming.alpaca_stream import Handler, require_credentials
+from options_helper.data.streaming.sdk_connection import SdkConnection, with_parameters
+from options_helper.data.streaming.streamer import ConnectionRunner, LoggingSink, StreamSink
+from options_helper.data.streaming.wire import Message, read_message
+from options_helper.errors import StreamError
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TRADE_UPDATES: Final = "trade_updates"
+_ADDRESSES: Final = {True: "wss://paper-api.alpaca.markets/stream", False: "wss://api.alpaca.markets/stream"}
+
+
+class AlpacaTradingStreamer(ConnectionRunner):
+    """Order updates of the account that the settings name.
+
+    `paper` overrides the account's kind, otherwise the base URL decides. `stream` is a ready `TradingStream` of
+    alpaca-py to connect with, `stream_cls` the class to make one of. `on_trade_updates` gets each update's `data`
+    map as the wire has it; a function or a coroutine function.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        paper: bool | None = None,
+        sink: StreamSink | None = None,
+        stream: Any = None,
+        stream_cls: type[Any] | None = None,
+        on_trade_updates: Handler | None = None,
+    ) -> None:
+        super().__init__("trading")
+        require_credentials(settings)
+        self._settings = settings
+        self._paper = settings.paper if paper is None else paper
+        self._sink = sink or LoggingSink()
+        self._stream = stream
+        self._stream_cls = stream_cls
+        self._on_trade_updates = on_trade_updates
+        self._wanted = False
+        self._acknowledged = False
+        self._complaint: StreamError | None = None
+
+    def subscribe_trade_updates(self) -> None:
+        """Ask for the order updates; before or during `run`, never waits."""
+        self._wanted = True
+        self.wake()
+
+    def _new_connection(self) -> SdkConnection:
+        return SdkConnection(self._make_sdk_stream, "trading")
+
+    def _make_sdk_stream(self, websocket_params: dict[str, Any]) -> Any:
+        if self._stream is not None:
+            return with_parameters(self._stream, websocket_params)
+        key, secret = require_credentials(self._settings)
+        stream_cls = self._stream_cls or trading_stream_class()
+        return stream_cls(
+            key,
+            secret,
+            paper=self._paper,
+            raw_data=True,
+            url_override=self._address(),
+            websocket_params=websocket_params,
+        )
+
+    def _address(self) -> str:
+        host = urlsplit(self._settings.base_url).hostname or ""
+        # Only Alpaca has both kinds of account; an override must not carry a simulator's session elsewhere.
+        if host.endswith(".alpaca.markets") and self._paper != self._settings.paper:
+            return _ADDRESSES[self._paper]
+        return self._settings.trading_stream_url
+
+    async def _converse(
+        self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
+    ) -> None:
+        self._sink.connected(connection.announcement)
+        connection.listen(lambda message: self._receive(message, news))
+        asked = reported = False
+        while True:
+            if self._wanted and not asked:
+                await connection.subscribe_trade_updates()
+                asked = True
+            elif self._acknowledged and not reported:
+                self._sink.subscribed((TRADE_UPDATES,), (TRADE_UPDATES,), {})
+                reported = True
+            await self._next_news(news, awaiting_answer=asked and not self._acknowledged)
+            if self._complaint is not None:
+                raise self._complaint
+            if ended.done():
+                raise connection.loss()
+
+    def _receive(self, message: Message, news: asyncio.Event) -> None:
+        content = read_message(message)
+        match content:
+            case {"stream": "listening", "data": {"streams": [*streams]}}:
+                self._acknowledged = TRADE_UPDATES in streams
+                if not self._acknowledged:
+                    self._complaint = StreamError(
+                        "The trading server acknowledged another stream than asked for."
+                    )
+            case {"stream": "authorization"}:
+                pass
+            case {"data": {"error_message": said}} | {"action": "error", "data": said}:
+                self._complaint = StreamError(f"Alpaca ended the trading stream: {said}.")
+            case _:
+                # Everything else counts as an update: an odd one is rejected where it is counted, not passed over.
+                self._deliver(message, content)
+                return
+        news.set()
+
+    def _deliver(self, message: Message, content: Any) -> None:
+        self._sink.frame(message.encode() if isinstance(message, str) else message, 1)
+        if self._on_trade_updates is None:
+            return
+        update = content.get("data") if isinstance(content, dict) else None
+        if update is None:
+            log.warning("a trading message without an update was passed over")
+            return
+        try:
+            outcome = self._on_trade_updates(update)
+        except Exception:
+            log.exception("the trade-update handler failed")
+            return
+        if inspect.isawaitable(outcome):
+            task = asyncio.ensure_future(outcome)
+            task.add_done_callback(_report_failure)
+
+
+def _report_failure(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("the trade-update handler failed", exc_info=task.exception())
+
+
+def trading_stream_class() -> type[Any]:
+    """alpaca-py's trading stream, imported on first use."""
+    from alpaca.trading.stream import TradingStream
+
+    return TradingStream

@@ -1,0 +1,142 @@
+"""The subscription side of one connection, without I/O: what to ask next, and what the answers mean.
+
+Alpaca refuses a request as a whole: one malformed symbol (400) or one symbol over the plan's limit (405) leaves every
+other symbol of the request unsubscribed. A refused request is therefore asked again in halves, in order, until the
+symbols at fault stand alone; the rest of the portfolio streams.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+SYMBOL_LIMIT_EXCEEDED: Final = 405
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One subscribe or unsubscribe message: the same symbols on each of its channels."""
+
+    action: str
+    channels: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+    def halves(self) -> tuple[Request, Request]:
+        """The same request in two, order kept."""
+        middle = (len(self.symbols) + 1) // 2
+        return (
+            Request(self.action, self.channels, self.symbols[:middle]),
+            Request(self.action, self.channels, self.symbols[middle:]),
+        )
+
+
+class SubscriptionDialogue:
+    """Knows what is wanted, what was acknowledged and what was refused; asks for one thing at a time.
+
+    The owner sends `next_request()` whenever it returns one, and passes each answer to `acknowledged` or `refused`.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, dict[str, None]] = {}  # channel → symbols, in order of asking
+        self._server_has: dict[str, frozenset[str]] = {}
+        self._refused: dict[str, str] = {}
+        self._to_ask: deque[Request] = deque()
+        self._pending: Request | None = None
+
+    def want(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
+        """Ask for these symbols on these channels, besides what is wanted already."""
+        for chosen, missing in self._group_by_symbols(symbols, channels, wanted=False):
+            for channel in chosen:
+                self._wanted.setdefault(channel, {}).update(dict.fromkeys(missing))
+            for symbol in missing:
+                self._refused.pop(symbol, None)
+            self._to_ask.append(Request("subscribe", chosen, missing))
+
+    def unwant(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
+        """Leave these symbols on these channels; what was not wanted is passed over."""
+        for chosen, present in self._group_by_symbols(symbols, channels, wanted=True):
+            for channel in chosen:
+                for symbol in present:
+                    del self._wanted[channel][symbol]
+            for symbol in present:
+                self._refused.pop(symbol, None)
+            self._to_ask.append(Request("unsubscribe", chosen, present))
+
+    def _group_by_symbols(
+        self, symbols: Iterable[str], channels: Sequence[str], *, wanted: bool
+    ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Channels with the same symbols to change, together: usually all of them, so one message serves."""
+        unique = tuple(dict.fromkeys(symbols))
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for channel in channels:
+            present = self._wanted.get(channel, {})
+            change = tuple(symbol for symbol in unique if (symbol in present) is wanted)
+            if change:
+                groups.setdefault(change, []).append(channel)
+        return [(tuple(chosen), change) for change, chosen in groups.items()]
+
+    def next_request(self) -> Request | None:
+        """What to send now, or None while an answer is awaited or nothing is left to ask."""
+        if self._pending is None and self._to_ask:
+            self._pending = self._to_ask.popleft()
+            return self._pending
+        return None
+
+    def acknowledged(self, message: Mapping[str, Any]) -> None:
+        """Take the server's complete subscription, and note what it left out of the request."""
+        self._server_has = {
+            channel: frozenset(symbols) for channel, symbols in message.items() if isinstance(symbols, list)
+        }
+        request, self._pending = self._pending, None
+        if request is None or request.action != "subscribe":
+            return
+        for symbol in request.symbols:
+            if not all(symbol in self._server_has.get(channel, ()) for channel in request.channels):
+                self._refused[symbol] = "the server's acknowledgement leaves it out"
+
+    def refused(self, code: int | None, reason: str) -> None:
+        """Take the server's refusal of the pending request; without one it is no answer and changes nothing."""
+        request, self._pending = self._pending, None
+        if request is None or request.action != "subscribe":
+            return
+        if len(request.symbols) > 1:
+            self._to_ask.extendleft(reversed(request.halves()))
+            return
+        self._refused[request.symbols[0]] = reason
+        if code == SYMBOL_LIMIT_EXCEEDED:
+            self._refuse_the_rest(reason)
+
+    def _refuse_the_rest(self, reason: str) -> None:
+        # The limit is reached: asking for the other symbols one by one would repeat the answer.
+        waiting = [request for request in self._to_ask if request.action == "subscribe"]
+        for request in waiting:
+            self._to_ask.remove(request)
+            self._refused.update(dict.fromkeys(request.symbols, reason))
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is awaited or something is left to ask."""
+        return self._pending is not None or bool(self._to_ask)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Every wanted symbol, in order of asking."""
+        return tuple(dict.fromkeys(symbol for symbols in self._wanted.values() for symbol in symbols))
+
+    @property
+    def acknowledged_symbols(self) -> tuple[str, ...]:
+        """The wanted symbols that the server has on at least one of their channels."""
+        return tuple(symbol for symbol in self.asked if self._has_any(symbol))
+
+    def _has_any(self, symbol: str) -> bool:
+        return any(
+            symbol in symbols and symbol in self._server_has.get(channel, ())
+            for channel, symbols in self._wanted.items()
+        )
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """Refused symbols, each with the reason in words."""
+        return dict(self._refused)

@@ -1,0 +1,106 @@
+"""The one queue between the stream threads and the consumer: bounded, never waited on, and every loss counted."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from options_helper.data.streaming.events import StreamName
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One websocket message as it came, how many events it announces, and when it arrived (epoch nanoseconds)."""
+
+    stream: StreamName
+    payload: bytes
+    events: int
+    received_ns: int
+
+
+@dataclass(slots=True)
+class QueueCounts:
+    """Events of one stream: all that came, those that found the queue full, and those not settled yet."""
+
+    received: int = 0
+    dropped: int = 0
+    queued: int = 0
+
+
+class FrameQueue:
+    """Hands frames from several threads to one consumer.
+
+    Its size is counted in events. A frame that does not fit is dropped whole and counted. The last tenth is kept for
+    fills, so that a burst of quotes cannot cost a fill its place. A frame counts as queued until `settle` says that
+    its events are in the state: whoever holds the frame, the ledger adds up.
+    """
+
+    def __init__(self, max_events: int) -> None:
+        if max_events < 2:
+            raise ValueError(f"a frame queue needs room for 2 events or more, not {max_events}")
+        self._limit = max_events
+        self._market_limit = max_events - max(1, max_events // 10)
+        # Everything below is guarded by self._lock: written by the stream threads and the consumer.
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._frames: deque[Frame] = deque()
+        self._depth = 0
+        self._closed = False
+        self._consumer_waits = False
+        self._counts = {name: QueueCounts() for name in StreamName}
+
+    def put(self, stream: StreamName, payload: bytes, events: int, received_ns: int) -> bool:
+        """Queue one frame, or drop it when it does not fit; never waits. Returns whether it was queued."""
+        limit = self._limit if stream is StreamName.FILLS else self._market_limit
+        with self._lock:
+            counts = self._counts[stream]
+            counts.received += events
+            if self._closed or self._depth + events > limit:
+                counts.dropped += events
+                return False
+            counts.queued += events
+            self._depth += events
+            self._frames.append(Frame(stream, payload, events, received_ns))
+            if self._consumer_waits:
+                self._arrived.notify()
+        return True
+
+    def take(self, timeout: float, max_frames: int = 256) -> Sequence[Frame]:
+        """The oldest frames, in order; waits up to `timeout` seconds for the first. Empty: nothing came, or closed."""
+        with self._lock:
+            if not self._frames and not self._closed:
+                self._consumer_waits = True
+                self._arrived.wait(timeout)
+                self._consumer_waits = False
+            frames = self._frames
+            if len(frames) <= max_frames:
+                self._frames = deque()
+                return frames
+            return [frames.popleft() for _ in range(max_frames)]
+
+    def settle(self, frames: Sequence[Frame]) -> None:
+        """Say that these frames' events are counted as applied or rejected now."""
+        with self._lock:
+            for frame in frames:
+                self._counts[frame.stream].queued -= frame.events
+                self._depth -= frame.events
+
+    def close(self) -> None:
+        """Take no more frames (they count as dropped) and wake the consumer; what is queued can still be taken."""
+        with self._lock:
+            self._closed = True
+            self._arrived.notify_all()
+
+    @property
+    def drained(self) -> bool:
+        """Whether the queue is closed and empty."""
+        with self._lock:
+            return self._closed and not self._frames
+
+    def counts(self) -> dict[StreamName, QueueCounts]:
+        """A copy of the counters, all read at one instant."""
+        with self._lock:
+            return {name: QueueCounts(c.received, c.dropped, c.queued) for name, c in self._counts.items()}

@@ -1,0 +1,105 @@
+"""The time of the market being watched: the computer's for Alpaca, the simulator's for a session it plays.
+
+A simulator announces its time in the websocket handshake, because ages and days to expiry are those of the session
+shown, not of the day it is shown on. Whoever owns the clock guards it: it holds no lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+ANNOUNCEMENT_HEADER: Final = "X-Simulated-Market"
+
+
+class MarketKind(StrEnum):
+    """Whose prices these are; a simulator announces itself in its handshake."""
+
+    ALPACA = "alpaca"
+    SIMULATED = "simulated"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a simulator says of the market it plays: its time now, its speed (0: as fast as can be), its end."""
+
+    kind: MarketKind
+    now_ns: int
+    speed: float
+    until_ns: int | None
+
+    @classmethod
+    def parse(cls, header: str) -> Announcement:
+        """Read `kind=replay; now_ns=…; speed=…; until_ns=…`; ValueError where it is not that."""
+        fields = dict(part.strip().split("=", 1) for part in header.split(";") if "=" in part)
+        try:
+            until = fields.get("until_ns")
+            return cls(
+                MarketKind(fields["kind"]),
+                int(fields["now_ns"]),
+                float(fields["speed"]),
+                int(until) if until else None,
+            )
+        except KeyError as error:
+            raise ValueError(f"the {ANNOUNCEMENT_HEADER} header lacks {error}") from error
+
+    def header(self) -> str:
+        """The header's value, as `parse` reads it."""
+        until = "" if self.until_ns is None else f"; until_ns={self.until_ns}"
+        return f"kind={self.kind}; now_ns={self.now_ns}; speed={self.speed}{until}"
+
+
+class MarketClock:
+    """Turns the computer's time into the market's; both in epoch nanoseconds.
+
+    For a played session it follows the events: each one sets it to the event's time, and between them it runs at the
+    announced speed, so that quotes grow old when the events stop. It never goes back; where it ran ahead of the
+    events it stands still until they catch up.
+    """
+
+    def __init__(self) -> None:
+        self._announced: Announcement | None = None
+        self._event_ns = 0  # the newest event's market time …
+        self._event_wall_ns: int | None = None  # … and its arrival; None until the first
+        self._floor_ns = 0
+
+    @property
+    def kind(self) -> MarketKind:
+        """Whose time this is."""
+        return self._announced.kind if self._announced else MarketKind.ALPACA
+
+    def announce(self, announcement: Announcement) -> None:
+        """Run on the simulator's time from now on; it stands still until the first event."""
+        self._floor_ns = max(self._floor_ns, announcement.now_ns)
+        self._announced = announcement
+
+    def observe(self, event_ns: int | None, wall_ns: int) -> None:
+        """An event of that time arrived; a late one does not move the clock."""
+        if self._announced is None or event_ns is None or event_ns < self._event_ns:
+            return
+        self._floor_ns = self.at(wall_ns)
+        self._event_ns = event_ns
+        self._event_wall_ns = wall_ns
+
+    def at(self, wall_ns: int) -> int:
+        """The market's time at that moment of the computer's."""
+        announced = self._announced
+        if announced is None:
+            return wall_ns
+        if self._event_wall_ns is None:
+            return self._floor_ns
+        elapsed = max(0, wall_ns - self._event_wall_ns)
+        moment = self._event_ns + int(elapsed * announced.speed)
+        if announced.until_ns is not None:
+            moment = max(self._event_ns, min(moment, announced.until_ns))
+        return max(self._floor_ns, moment)
+
+    def ended(self, market_ns: int) -> bool:
+        """Whether a played session has no more data at that market time."""
+        return (
+            self._announced is not None
+            and self._announced.until_ns is not None
+            and market_ns >= self._announced.until_ns
+        )

@@ -1,0 +1,70 @@
+"""What an ended connection means: is it worth another try, how soon, and what the user is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from options_helper.errors import StreamError, StreamRefused
+
+# After 406 or HTTP 429 Alpaca may hold the dead session for about 90 s; quicker tries only prolong that.
+SLOW_BASE_SECONDS: Final = 10.0
+
+# Codes after which asking again gives the same answer (docs: streaming market data, errors; Go SDK, irrecoverable).
+_FINAL_CODES: Final = {402, 409, 411, 412}
+# Codes that refuse one subscription request and leave the connection and its earlier subscriptions as they were.
+REQUEST_CODES: Final = frozenset({400, 405, 410, 413})
+
+_REMEDIES: Final = {
+    401: "The server had not accepted the key yet; it is tried again.",
+    402: "Check APCA_API_KEY_ID and APCA_API_SECRET_KEY; paper and live keys differ.",
+    404: "The key arrived too late; it is sent again.",
+    405: "The plan allows fewer symbols (the free plan: 30 stocks, 200 option quotes); hold fewer or upgrade.",
+    406: "Another program, tab or computer uses this feed, or Alpaca still holds an old session (up to 90 s).",
+    407: "This computer read too slowly and Alpaca cut the stream; what was sent meanwhile is lost.",
+    409: "The plan does not include this feed; choose iex or indicative, or upgrade the subscription.",
+    410: "This feed does not offer that channel.",
+    411: "The key may not read market data; create one with that scope.",
+    412: "Option messages come in MessagePack only; this is a fault of this program, please report it.",
+    413: "Option quotes must be asked for symbol by symbol.",
+    500: "Alpaca reports a fault of its own; it is tried again.",
+}
+
+_HANDSHAKE_REMEDIES: Final = {
+    401: "Check APCA_API_KEY_ID and APCA_API_SECRET_KEY.",
+    403: "The key may not use this feed; check the plan's market-data subscription.",
+    404: "There is no such feed at this address; check OH_ALPACA_STREAM_URL and the feed's name.",
+    429: "Too many connections were opened at once; it is tried again slowly.",
+}
+
+
+def compute_backoff_seconds(
+    attempt: int, *, base_seconds: float, cap_seconds: float, random: Callable[[], float]
+) -> float:
+    """Pause before reconnect `attempt` (1, 2, …): doubling up to the cap, of which the second half is jitter.
+
+    `random` returns a float in [0, 1). The result lies in [half, whole] of min(cap, base · 2^(attempt−1)).
+    """
+    whole = min(cap_seconds, base_seconds * 2.0 ** min(max(attempt, 1) - 1, 32))
+    return whole / 2 + whole / 2 * random()
+
+
+def server_error(feed: str, code: int | None, message: str) -> StreamError:
+    """The error for a server's error message, saying what to do; final ones are `StreamRefused`."""
+    remedy = _REMEDIES.get(code or 0, "")
+    number = f" ({code})" if code is not None else ""
+    sentence = f"Alpaca answered {message or 'with an error'}{number} on the {feed} feed. {remedy}".rstrip()
+    if code in _FINAL_CODES:
+        return StreamRefused(sentence, code=code)
+    return StreamError(sentence, code=code, retry_slowly=code == 406)
+
+
+def handshake_error(feed: str, status: int) -> StreamError:
+    """The error for an HTTP status in place of a websocket."""
+    remedy = _HANDSHAKE_REMEDIES.get(status, "It is tried again.")
+    sentence = f"The server refused the {feed} connection with HTTP {status}. {remedy}"
+    if status == 429:
+        return StreamError(sentence, code=status, retry_slowly=True)
+    if 400 <= status < 500:
+        return StreamRefused(sentence, code=status)
+    return StreamError(sentence, code=status)

@@ -1,0 +1,190 @@
+"""One connection through alpaca-py: the SDK connects, authenticates and subscribes, we read the frames.
+
+alpaca-py 0.44 hides the server's answers: it waits for them without end, drops their codes, retries what is final and
+never compares an acknowledgement with the request. Its own receive loop also costs several times what a frame is
+worth. Everything that reaches past its public surface is in this module, and `tests/wire` guards it.
+"""
+
+# ruff: noqa: SLF001 - the one place that reaches past alpaca-py's public surface
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER
+from options_helper.data.streaming.reconnect import handshake_error, server_error
+from options_helper.data.streaming.wire import Message, read_message
+from options_helper.errors import StreamError, StreamRefused
+
+OPENING_SECONDS: Final = 10.0
+CLOSING_SECONDS: Final = 0.5
+# A half-open socket is noticed after at most interval + timeout + closing, about 16 s; the SDK's defaults need 210 s.
+PING_INTERVAL_SECONDS: Final = 5.0
+PING_TIMEOUT_SECONDS: Final = 10.0
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+
+# At DEBUG the websockets library logs every frame it sends, and the first one holds the secret.
+_wire_log = logging.getLogger("options_helper.websocket")
+_wire_log.setLevel(logging.INFO)
+
+
+def connection_protocol() -> type[Any]:
+    """The SDK's websocket protocol class, with a tap that hands each message over without a queue and a wake-up."""
+    from websockets.legacy.client import WebSocketClientProtocol
+
+    class TappedProtocol(WebSocketClientProtocol):
+        last_message: Message | None = None
+        tap: Callable[[Message], None] | None = None
+
+        async def recv(self) -> Message:
+            self.last_message = await super().recv()
+            return self.last_message
+
+        async def read_message(self) -> Message | None:
+            while True:
+                message = await super().read_message()
+                if message is None or self.tap is None:
+                    return message
+                self.tap(message)
+
+    return TappedProtocol
+
+
+class SdkConnection:
+    """Holds one `StockDataStream`, `OptionDataStream` or `TradingStream` of alpaca-py for one connection.
+
+    Lives on one event loop; `feed` names it in errors. The SDK object's `run` and `stop` are not used.
+    """
+
+    def __init__(self, make_stream: Callable[[dict[str, Any]], Any], feed: str) -> None:
+        self._feed = feed
+        self._protocol: Any = None
+        self._stream = make_stream(
+            {
+                "create_protocol": self._make_protocol,
+                "open_timeout": OPENING_SECONDS,
+                "close_timeout": CLOSING_SECONDS,
+                "ping_interval": PING_INTERVAL_SECONDS,
+                "ping_timeout": PING_TIMEOUT_SECONDS,
+                "max_size": MAX_MESSAGE_BYTES,
+                "logger": _wire_log,
+            }
+        )
+
+    def _make_protocol(self, **arguments: Any) -> Any:
+        self._protocol = connection_protocol()(**arguments)
+        return self._protocol
+
+    async def open(self) -> None:
+        """Connect, read the welcome and authenticate; StreamError with the server's own words otherwise."""
+        await self._step("connect to", "no welcome", self._stream._connect())
+        await self._step("authenticate on", "no answer to the key", self._stream._auth())
+
+    async def _step(self, action: str, silence: str, step: Any) -> None:
+        try:
+            async with asyncio.timeout(OPENING_SECONDS):
+                await step
+        except StreamError:
+            raise
+        except TimeoutError as error:
+            raise StreamError(
+                f"The {self._feed} server gave {silence} within {OPENING_SECONDS:.0f} s; it is tried again."
+            ) from error
+        except Exception as error:
+            # The SDK and the socket library raise many types here; what the server said tells them apart.
+            raise self._opening_error(action, error) from error
+
+    def _opening_error(self, action: str, error: Exception) -> StreamError:
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int):
+            return handshake_error(self._feed, status)
+        answer = read_message(self._protocol.last_message) if self._protocol is not None else None
+        match answer:
+            case [{"T": "error"} as said, *_]:
+                return server_error(self._feed, said.get("code"), str(said.get("msg", "")))
+            case {"data": {"status": "unauthorized"} as said}:
+                return StreamRefused(
+                    f"Alpaca refused the key on the {self._feed} stream: "
+                    f"{said.get('message') or 'not authorized'}. Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and "
+                    "APCA_API_BASE_URL; paper and live keys differ.",
+                    code=402,
+                )
+            case {"data": {"error_message": str(said)}}:
+                return StreamError(f"Alpaca answered on the {self._feed} stream: {said}")
+        if isinstance(error, OSError):
+            host = urlsplit(str(self._stream._endpoint)).netloc
+            return StreamError(
+                f"Cannot {action} the {self._feed} feed at {host}: {str(error) or type(error).__name__}."
+            )
+        return StreamError(f"Cannot {action} the {self._feed} feed: {str(error) or type(error).__name__}.")
+
+    @property
+    def announcement(self) -> str | None:
+        """What a simulator said of its market in the handshake; None from Alpaca."""
+        value = self._protocol.response_headers.get(ANNOUNCEMENT_HEADER)
+        return None if value is None else str(value)
+
+    def listen(self, on_message: Callable[[Message], None]) -> None:
+        """Hand every further message to `on_message`, on the loop's thread, in order, none left behind."""
+        protocol = self._protocol
+        while protocol.messages:
+            on_message(protocol.messages.popleft())
+        protocol.tap = on_message
+
+    async def subscribe(self, channels: dict[str, tuple[str, ...]]) -> None:
+        """Send one subscribe message; the answer comes as a message."""
+        self._stream._handlers = {channel: dict.fromkeys(symbols) for channel, symbols in channels.items()}
+        await self._sending(self._stream._send_subscribe_msg())
+
+    async def unsubscribe(self, channel: str, symbols: tuple[str, ...]) -> None:
+        """Send one unsubscribe message; the answer comes as a message."""
+        await self._sending(self._stream._send_unsubscribe_msg(channel, list(symbols)))
+
+    async def subscribe_trade_updates(self) -> None:
+        """Ask for the account's order updates; the answer comes as a message."""
+        self._stream._trade_updates_handler = _unused_handler
+        await self._sending(self._stream._subscribe_trade_updates())
+
+    async def _sending(self, send: Any) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            await send
+        except ConnectionClosed as error:
+            raise self.loss() from error
+
+    async def ended(self) -> None:
+        """Wait until the connection is gone."""
+        await self._protocol.wait_closed()
+
+    def loss(self) -> StreamError:
+        """Why the connection is gone, in words."""
+        return StreamError(f"The {self._feed} connection was lost: {self._protocol.connection_closed_exc()}.")
+
+    async def close(self) -> None:
+        """Say goodbye if the peer answers soon, and free the socket in any case; harmless before `open`."""
+        protocol = self._protocol
+        if protocol is None or getattr(protocol, "transport", None) is None:
+            return
+        protocol.tap = None
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await protocol.close()
+        except Exception as error:  # noqa: BLE001 - a dying socket may raise anything, and it is cut off below
+            _wire_log.debug("closing the %s connection: %s", self._feed, error)
+        finally:
+            protocol.transport.abort()
+
+
+def with_parameters(stream: Any, websocket_params: dict[str, Any]) -> Any:
+    """A ready-made SDK stream, made to connect with these parameters."""
+    stream._websocket_params = websocket_params
+    return stream
+
+
+async def _unused_handler(_update: Any) -> None:
+    """The SDK sends `listen` only when a handler is set; messages reach us before it would be called."""
