@@ -1,0 +1,294 @@
+"""What the simulated server may do wrong: one list for the tests and for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from options_helper.data.streaming.events import (
+    NANOSECONDS,
+    StreamName,
+    epoch_nanoseconds,
+    timestamp_extension,
+)
+from options_helper.errors import ConfigError
+
+Message = dict[str, Any]
+
+MEBIBYTE: Final = 2**20
+SLOW_CLIENT: Final = 407
+
+
+def _switch(meaning: str) -> Any:
+    return field(default=False, metadata={"meaning": meaning, "read": bool})
+
+
+def _value(read: type, meaning: str, default: float | None = None) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "read": read})
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Everything that may go wrong; the default is nothing. A name is what `--fault NAME[=VALUE]` takes."""
+
+    # Whom and when.
+    stream: StreamName | None = _value(  # noqa: RUF009 - a dataclass field, like the others
+        StreamName, "only on this stream: stocks, options or fills"
+    )
+    first_connections: int | None = _value(int, "only on the first N connections of each endpoint")
+    after_events: int = _value(int, "faults of a running stream begin after N events of a connection", 0)
+
+    # Before and during the handshake.
+    http_status: int | None = _value(int, "answer the handshake with this HTTP status (401, 404, 429, 503 …)")
+    never_upgrade: bool = _switch("accept the TCP connection and never answer the handshake")
+    silent_welcome: bool = _switch("never say 'connected'")
+    silent_auth: bool = _switch("never answer the authentication")
+    auth_error: int | None = _value(int, "answer the authentication with this error code (402, 406, 409 …)")
+    hold_session_seconds: float = _value(float, "keep a departed client's place: 406 for this long", 0.0)
+
+    # The answer to a subscription.
+    no_ack: bool = _switch("never acknowledge a subscription, and send no data")
+    partial_ack: int | None = _value(int, "leave the last N symbols of each channel out of the subscription")
+    subscribe_error: int | None = _value(int, "answer a subscription with this error code (405, 410, 413 …)")
+
+    # The running stream: how it ends.
+    mute: bool = _switch("send no more data, and answer pings")
+    half_open: bool = _switch("stop reading and writing without closing: no data, no pong, no FIN")
+    reset: bool = _switch("abort the TCP connection")
+    close_code: int | None = _value(int, "close the websocket with this code (1000, 1009, 1011 …)")
+    stream_error: int | None = _value(int, "send this error in the stream (407 closes the connection)")
+
+    # The running stream: what is wrong with the data.
+    malformed: bool = _switch("a message that is no map in every frame")
+    unknown_type: bool = _switch("a message of an unknown type in every frame")
+    json_text: bool = _switch("JSON text frames to a client that asked for msgpack")
+    oversized: bool = _switch("one frame above 1 MiB")
+    silent_symbol: str | None = _value(str, "this symbol says nothing while the others do")
+    late_seconds: float = _value(float, "exchange times this many seconds behind", 0.0)
+    duplicate: bool = _switch("every message twice")
+    out_of_order: bool = _switch("every second message carries a time one second before the previous")
+    crossed_quotes: bool = _switch("bid and ask change places")
+    zero_bids: bool = _switch("quotes whose bid price and size are zero")
+    zero_quotes: bool = _switch("quotes with zero on both sides")
+    text_fills: bool = _switch("trade updates in text frames, as the live account sends them")
+    fill_without_timestamp: bool = _switch("trade updates without a timestamp")
+    fill_unknown_status: bool = _switch("trade updates whose order has an unknown status")
+    fill_null_data: bool = _switch("trade updates whose data is null")
+
+    # Plain HTTP.
+    rest_status: int | None = _value(int, "answer REST requests with this status (429, 504 …)")
+    rest_delay_seconds: float = _value(float, "answer REST requests this many seconds later", 0.0)
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Faults:
+        """Read `NAME` and `NAME=VALUE` texts; ConfigError names the first that is wrong."""
+        return cls(**dict(_parse_fault(text) for text in texts))
+
+    def concern(self, stream: StreamName, connection: int) -> bool:
+        """Whether the n-th connection (from 1) of an endpoint of this stream meets them."""
+        if self.stream is not None and self.stream != stream:
+            return False
+        return self.first_connections is None or connection <= self.first_connections
+
+    @property
+    def ending(self) -> Ending | None:
+        """What a running stream comes to, or None when it goes on."""
+        if self.half_open:
+            return Ending(half_open=True)
+        if self.reset:
+            return Ending(reset=True)
+        if self.stream_error is not None:
+            closes = 1000 if self.stream_error == SLOW_CLIENT else None
+            return Ending(error=self.stream_error, close_code=self.close_code or closes)
+        if self.close_code is not None:
+            return Ending(close_code=self.close_code)
+        return None
+
+    @property
+    def spoil_data(self) -> bool:
+        """Whether messages must be looked at one by one before they leave."""
+        return any(getattr(self, name) for name in _DATA_FAULTS)
+
+
+NO_FAULTS: Final = Faults()
+
+_DATA_FAULTS: Final = (
+    "mute",
+    "malformed",
+    "unknown_type",
+    "json_text",
+    "oversized",
+    "silent_symbol",
+    "late_seconds",
+    "duplicate",
+    "out_of_order",
+    "crossed_quotes",
+    "zero_bids",
+    "zero_quotes",
+    "fill_without_timestamp",
+    "fill_unknown_status",
+    "fill_null_data",
+)
+
+
+def fault_meanings() -> Mapping[str, str]:
+    """Every fault's name and what it does, for the command's help."""
+    return {item.name: item.metadata["meaning"] for item in fields(Faults)}
+
+
+def _parse_fault(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    name = name.strip().replace("-", "_")
+    readers = {item.name: item.metadata["read"] for item in fields(Faults)}
+    if name not in readers:
+        message = f"--fault {text}: there is no fault of that name. Known are {', '.join(readers)}."
+        raise ConfigError(message)
+    read = readers[name]
+    if read is bool:
+        if equals:
+            message = f"--fault {text}: {name} takes no value. Write --fault {name}."
+            raise ConfigError(message)
+        return name, True
+    try:
+        return name, read(value.strip() if equals else "")
+    except ValueError as error:
+        message = f"--fault {text}: {name} needs a value: {_meaning(name)}. Write --fault {name}=VALUE."
+        raise ConfigError(message) from error
+
+
+def _meaning(name: str) -> str:
+    return fault_meanings()[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a running connection ends: an error message first, then one of the rest."""
+
+    error: int | None = None
+    close_code: int | None = None
+    reset: bool = False
+    half_open: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is no end at all, only an error in passing."""
+        return self.close_code is None and not self.reset and not self.half_open
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyFrame:
+    """Messages that leave in one websocket frame."""
+
+    messages: Sequence[Any]
+    as_json_text: bool = False
+
+
+class FaultyWire:
+    """What one connection's faults make of its messages; also its count of events sent."""
+
+    def __init__(self, faults: Faults, stream: StreamName) -> None:
+        self.faults = faults
+        self.sent = 0
+        self._stream = stream
+        self._ending = faults.ending
+        self._ended = False
+        self._spoils = faults.spoil_data
+        self._oversized_due = faults.oversized
+        self._previous_odd = False
+
+    @property
+    def transparent(self) -> bool:
+        """Whether every message leaves as it is, so that frames may be shared between clients."""
+        return self._ending is None and not self._ended and not self._spoils
+
+    @property
+    def silenced(self) -> bool:
+        """Whether no data may leave any more."""
+        return self._ended or (self._begun and (self._ending is not None or self.faults.mute))
+
+    @property
+    def _begun(self) -> bool:
+        return self.sent >= self.faults.after_events
+
+    def take_ending(self) -> Ending | None:
+        """How the connection must end now, told once; None while it may go on."""
+        if self._ending is None or not self._begun:
+            return None
+        ending, self._ending = self._ending, None
+        self._ended = not ending.goes_on
+        return ending
+
+    def outgoing(self, messages: Sequence[Any]) -> list[FaultyFrame]:
+        """The frames that leave instead of one frame of these messages; they are counted as sent."""
+        clean = min(len(messages), max(0, self.faults.after_events - self.sent))
+        frames = [FaultyFrame(messages[:clean])] if clean else []
+        self.sent += clean
+        rest = messages[clean:]
+        if rest and not self.silenced:
+            frames += self._spoiled(rest)
+        return frames
+
+    def _spoiled(self, messages: Sequence[Any]) -> list[FaultyFrame]:
+        spoiled = [result for message in messages for result in self._spoil(message)]
+        if not spoiled:
+            return []
+        spoiled += self._strangers(spoiled[0])
+        if self._oversized_due:
+            self._oversized_due = False
+            spoiled[0] = {**spoiled[0], "padding": "x" * MEBIBYTE}
+        self.sent += len(spoiled)
+        return [FaultyFrame(spoiled, as_json_text=self.faults.json_text)]
+
+    def _strangers(self, example: Any) -> list[Any]:
+        if self._stream is StreamName.FILLS:
+            return []
+        symbol = example.get("S") if isinstance(example, dict) else None
+        strangers: list[Any] = []
+        if self.faults.malformed:
+            strangers.append("a message that is no map")
+        if self.faults.unknown_type:
+            strangers.append({"T": "z9", "S": symbol})
+        return strangers
+
+    def _spoil(self, message: Any) -> list[Any]:
+        if not isinstance(message, dict):
+            return [message]
+        if self._stream is StreamName.FILLS:
+            spoiled = self._spoil_fill(message)
+        elif message.get("S") == self.faults.silent_symbol and self.faults.silent_symbol is not None:
+            return []
+        else:
+            spoiled = self._spoil_quote(self._spoil_time(message))
+        return [spoiled, spoiled] if self.faults.duplicate else [spoiled]
+
+    def _spoil_time(self, message: Message) -> Message:
+        back_ns = round(self.faults.late_seconds * NANOSECONDS)
+        if self.faults.out_of_order:
+            self._previous_odd = not self._previous_odd
+            back_ns += 0 if self._previous_odd else NANOSECONDS
+        time_ns = epoch_nanoseconds(message.get("t"))
+        if time_ns is None or not back_ns:
+            return message
+        return {**message, "t": timestamp_extension(time_ns - back_ns)}
+
+    def _spoil_quote(self, message: Message) -> Message:
+        if message.get("T") != "q":
+            return message
+        if self.faults.crossed_quotes:
+            message = {**message, "bp": message.get("ap"), "ap": message.get("bp")}
+        if self.faults.zero_bids or self.faults.zero_quotes:
+            message = {**message, "bp": 0, "bs": 0}
+        if self.faults.zero_quotes:
+            message = {**message, "ap": 0, "as": 0}
+        return message
+
+    def _spoil_fill(self, message: Message) -> Message:
+        data = message.get("data")
+        if self.faults.fill_null_data or not isinstance(data, dict):
+            return {**message, "data": None}
+        if self.faults.fill_without_timestamp:
+            data = {key: value for key, value in data.items() if key != "timestamp"}
+        if self.faults.fill_unknown_status and isinstance(data.get("order"), dict):
+            data = {**data, "order": {**data["order"], "status": "under_review"}}
+        return {**message, "data": data}

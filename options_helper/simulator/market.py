@@ -1,0 +1,129 @@
+"""What happens in the market, step by step in its own time; knows no thread, socket or clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from options_helper.data.streaming.events import NANOSECONDS, StreamName
+from options_helper.data.streaming.market_clock import Announcement, MarketKind
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Messages of one stream that happen at one instant and leave in one frame."""
+
+    market_ns: int
+    stream: StreamName
+    messages: Sequence[Any]
+
+
+@dataclass(slots=True)
+class Interest:
+    """What all clients together subscribed to; the server keeps it up to date, the market reads it."""
+
+    _symbols: Mapping[tuple[StreamName, str], frozenset[str]] = field(default_factory=dict)
+
+    def symbols(self, stream: StreamName, channel: str) -> frozenset[str]:
+        """The subscribed symbols of one channel; may hold `*`."""
+        return self._symbols.get((stream, channel), frozenset())
+
+    def replace(self, symbols: Mapping[tuple[StreamName, str], frozenset[str]]) -> None:
+        """Take note of a changed subscription."""
+        self._symbols = symbols
+
+
+class Market(Protocol):
+    """A source of steps and the pace at which they are played."""
+
+    @property
+    def kind(self) -> MarketKind:
+        """Simulated or replayed: clients are told."""
+
+    @property
+    def start_ns(self) -> int | None:
+        """The market's time when its clock starts; None when its clock is the computer's."""
+
+    @property
+    def until_ns(self) -> int | None:
+        """The time of the last step, where it is known."""
+
+    @property
+    def speed(self) -> float:
+        """Market seconds per second; 0 plays as fast as the clients read."""
+
+    @property
+    def awaited(self) -> frozenset[StreamName]:
+        """Streams whose clients should have subscribed before the clock starts."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the market waits for a slow client instead of cutting it off."""
+
+    def steps(self, interest: Interest) -> Iterator[Step]:
+        """The steps in time; they may look at what is subscribed at that moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilentMarket:
+    """A market in which nothing happens by itself: tests push what they need."""
+
+    start_ns: int | None = None
+    until_ns: int | None = None
+    speed: float = 1.0
+    kind: MarketKind = MarketKind.SIMULATED
+    awaited: frozenset[StreamName] = frozenset()
+    lossless: bool = True
+
+    def steps(self, interest: Interest) -> Iterator[Step]:  # noqa: ARG002 - nobody's interest makes it speak
+        """None."""
+        return iter(())
+
+
+class PlayingClock:
+    """The market's time, run on a steady clock (seconds); it stands still until it is started."""
+
+    def __init__(
+        self, market: Market, *, steady: Callable[[], float], computer_ns: Callable[[], int]
+    ) -> None:
+        self._market = market
+        self._steady = steady
+        self._computer_ns = computer_ns
+        self._started_at: float | None = None
+        self._reached_ns = market.start_ns or 0
+
+    @property
+    def started(self) -> bool:
+        """Whether it runs."""
+        return self._started_at is not None
+
+    def start(self) -> None:
+        """Let it run; harmless when it does."""
+        if self._started_at is None:
+            self._started_at = self._steady()
+
+    def reach(self, market_ns: int) -> None:
+        """Note the time of a step that left: at full speed the clock knows nothing else."""
+        self._reached_ns = max(self._reached_ns, market_ns)
+
+    def now_ns(self) -> int:
+        """The market's time."""
+        start_ns = self._market.start_ns
+        if start_ns is None:
+            return self._computer_ns()
+        if self._started_at is None or self._market.speed == 0:
+            return self._reached_ns
+        elapsed = (self._steady() - self._started_at) * self._market.speed
+        now_ns = start_ns + round(elapsed * NANOSECONDS)
+        return now_ns if self._market.until_ns is None else min(now_ns, self._market.until_ns)
+
+    def announcement(self) -> Announcement:
+        """What clients are told in the handshake."""
+        return Announcement(self._market.kind, self.now_ns(), self._market.speed, self._market.until_ns)
+
+    def seconds_until(self, market_ns: int) -> float:
+        """How long the computer must wait for this market time; 0 when it is past."""
+        if self._market.speed == 0:
+            return 0.0
+        return max(0.0, (market_ns - self.now_ns()) / NANOSECONDS / self._market.speed)

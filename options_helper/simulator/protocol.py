@@ -1,0 +1,486 @@
+"""One client's conversation with the market, sans-IO: a message in, the server's answers out."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, NamedTuple
+
+import msgspec
+
+from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, utc_datetime
+from options_helper.simulator.faults import NO_FAULTS, Faults, FaultyWire, Message
+
+ERRORS: Final[Mapping[int, str]] = {
+    400: "invalid syntax",
+    401: "not authenticated",
+    402: "auth failed",
+    403: "already authenticated",
+    404: "auth timeout",
+    405: "symbol limit exceeded",
+    406: "connection limit exceeded",
+    407: "slow client",
+    409: "insufficient subscription",
+    410: "invalid subscribe action for this feed",
+    411: "insufficient scope",
+    412: "option messages are only available in MsgPack format",
+    413: "star subscription is not allowed for option quotes",
+    500: "internal error",
+}
+
+# The types of data messages and the channel that brings them.
+CHANNELS: Final[Mapping[str, str]] = {
+    "t": "trades",
+    "q": "quotes",
+    "b": "bars",
+    "u": "updatedBars",
+    "d": "dailyBars",
+    "s": "statuses",
+    "l": "lulds",
+    "c": "corrections",
+    "x": "cancelErrors",
+}
+STOCK_CHANNELS: Final = tuple(CHANNELS.values())
+# They come unasked with the trades channel.
+COMPANIONS_OF_TRADES: Final = ("corrections", "cancelErrors")
+OPTION_CHANNELS: Final = ("trades", "quotes")
+TRADE_UPDATES: Final = "trade_updates"
+
+_STOCK_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]*(\.[A-Z]+)?|\*")
+_OPTION_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,6}\d{6}[CP]\d{8}|\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One websocket address of the server."""
+
+    path: str
+    feed: str
+    stream: StreamName
+
+
+def _endpoints(stream: StreamName, *paths: str) -> dict[str, Endpoint]:
+    return {path: Endpoint(path, path.rpartition("/")[2], stream) for path in paths}
+
+
+ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    **_endpoints(StreamName.STOCKS, "/v2/iex", "/v2/sip", "/v2/delayed_sip", "/v2/test"),
+    **_endpoints(StreamName.STOCKS, "/v1beta1/boats", "/v1beta1/overnight"),
+    **_endpoints(StreamName.OPTIONS, "/v1beta1/indicative", "/v1beta1/opra"),
+    **_endpoints(StreamName.FILLS, "/stream"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the account may do; None and an empty set are no limit."""
+
+    stock_symbols: int | None = None
+    option_quotes: int | None = None
+    refused_feeds: frozenset[str] = frozenset()
+    one_connection: bool = True
+    auth_timeout_seconds: float = 10.0
+
+
+NO_LIMITS: Final = Limits()
+FREE_PLAN: Final = Limits(stock_symbols=30, option_quotes=200, refused_feeds=frozenset({"sip", "opra"}))
+
+
+# They open nothing but this server.
+DEMO_KEY: Final = "demo-key"
+DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - a made-up secret for a made-up market
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key and secret the server knows."""
+
+    key: str = DEMO_KEY
+    secret: str = DEMO_SECRET
+
+
+DEMO_KEYS: Final = Keys()
+
+
+class Encoding(StrEnum):
+    """How a client wants its messages; the Content-Type of its handshake says."""
+
+    JSON = "application/json"
+    MSGPACK = "application/msgpack"
+
+    @classmethod
+    def of(cls, content_type: str | None) -> Encoding:
+        """JSON unless the client asks for msgpack."""
+        return cls.MSGPACK if content_type == cls.MSGPACK else cls.JSON
+
+
+def _json_value(value: object) -> str:
+    nanoseconds = epoch_nanoseconds(value)
+    if nanoseconds is None:
+        message = f"{type(value).__name__} has no form in JSON"
+        raise TypeError(message)
+    return rfc3339(nanoseconds)
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """An instant as Alpaca writes it in JSON, exact to the nanosecond."""
+    return f"{utc_datetime(nanoseconds):%Y-%m-%dT%H:%M:%S}.{nanoseconds % 1_000_000_000:09d}Z"
+
+
+_TO_MSGPACK: Final = msgspec.msgpack.Encoder().encode
+_TO_JSON: Final = msgspec.json.Encoder(enc_hook=_json_value).encode
+_FROM_MSGPACK: Final = msgspec.msgpack.Decoder().decode
+_FROM_JSON: Final = msgspec.json.Decoder().decode
+
+
+class Payload(NamedTuple):
+    """The content of one websocket frame."""
+
+    data: bytes
+    text: bool
+
+
+def websocket_frame(payload: Payload) -> bytes:
+    """One whole server frame: unmasked, final, and so the same bytes for every client."""
+    head = 0x81 if payload.text else 0x82
+    size = len(payload.data)
+    if size < 126:
+        return struct.pack(">BB", head, size) + payload.data
+    if size < 65_536:
+        return struct.pack(">BBH", head, 126, size) + payload.data
+    return struct.pack(">BBQ", head, 127, size) + payload.data
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server sends in answer, and the code it closes with afterwards, if it does."""
+
+    payloads: Sequence[Payload] = ()
+    close_code: int | None = None
+
+
+class Conversation:
+    """What the two kinds of endpoint have in common: faults, keys, who may speak, what was subscribed.
+
+    `claim_place` says whether the account may open one more connection here, and takes the place when it may.
+    """
+
+    silence: ClassVar = Reply()
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        encoding: Encoding,
+        keys: Keys = DEMO_KEYS,
+        limits: Limits = NO_LIMITS,
+        faults: Faults = NO_FAULTS,
+        claim_place: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.endpoint = endpoint
+        self.encoding = encoding
+        self.authenticated = False
+        self.subscription: dict[str, tuple[str, ...]] = {}
+        self.wire = FaultyWire(faults, endpoint.stream)
+        self._keys = keys
+        self._limits = limits
+        self._faults = faults
+        self._claim_place = claim_place
+
+    @property
+    def listening(self) -> bool:
+        """Whether anything is subscribed."""
+        return any(self.subscription.values())
+
+    def open(self, key: str | None = None, secret: str | None = None) -> Reply:
+        """Greet a client; a key and secret in the handshake authenticate it at once."""
+        raise NotImplementedError
+
+    def receive(self, message: bytes | str) -> Reply:
+        """Answer one message of the client."""
+        raise NotImplementedError
+
+    def time_out(self) -> Reply:
+        """Answer a client that did not authenticate in time."""
+        raise NotImplementedError
+
+    def in_stream_error(self, code: int) -> Reply:
+        """The message that tells a client of an error in the middle of the stream."""
+        raise NotImplementedError
+
+    def wants(self, message: Any) -> bool:
+        """Whether this client subscribed to what the message carries."""
+        raise NotImplementedError
+
+    def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
+        """The websocket frames that carry these messages."""
+        raise NotImplementedError
+
+    def _matches(self, key: object, secret: object) -> bool:
+        return key == self._keys.key and secret == self._keys.secret
+
+    def _encode(self, content: Any) -> bytes:
+        return _TO_MSGPACK(content) if self.encoding is Encoding.MSGPACK else _TO_JSON(content)
+
+    def _decode(self, message: bytes | str) -> Any:
+        """The client's message, or None when it is unreadable."""
+        # Control messages are read in either encoding, whatever the handshake announced.
+        readers = (_FROM_JSON, _FROM_MSGPACK) if isinstance(message, str) else (_FROM_MSGPACK, _FROM_JSON)
+        content = message.encode() if isinstance(message, str) else message
+        for read in readers:
+            try:
+                return read(content)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+        return None
+
+
+class MarketDataConversation(Conversation):
+    """A stock or option endpoint: arrays of maps, in msgpack or JSON."""
+
+    # The subscription again, for `wants`, which is asked for every message.
+    _wanted: Mapping[str, frozenset[str]] = MappingProxyType({})
+
+    @property
+    def _channels(self) -> tuple[str, ...]:
+        return OPTION_CHANNELS if self._options else STOCK_CHANNELS
+
+    @property
+    def _options(self) -> bool:
+        return self.endpoint.stream is StreamName.OPTIONS
+
+    def open(self, key: str | None = None, secret: str | None = None) -> Reply:
+        """Say `connected`, and `authenticated` when the handshake carried the right key."""
+        if self._faults.silent_welcome:
+            return self.silence
+        welcome = self._control({"T": "success", "msg": "connected"})
+        if key is None:
+            return welcome
+        answer = self._authenticate(key, secret)
+        return Reply((*welcome.payloads, *answer.payloads), answer.close_code)
+
+    def receive(self, message: bytes | str) -> Reply:
+        """Answer `auth`, `subscribe` or `unsubscribe`; anything else is an error."""
+        request = self._decode(message)
+        if not isinstance(request, dict):
+            return self._error(400)
+        match request.get("action"):
+            case "auth":
+                return self._authenticate(request.get("key"), request.get("secret"))
+            case "subscribe" | "unsubscribe" if not self.authenticated:
+                return self._error(401)
+            case "subscribe":
+                return self._subscribe(request)
+            case "unsubscribe":
+                return self._unsubscribe(request)
+            case _:
+                return self._error(400)
+
+    def time_out(self) -> Reply:
+        """Error 404, then the end."""
+        return Reply(self._error(404).payloads, close_code=1000)
+
+    def in_stream_error(self, code: int) -> Reply:
+        """An `error` message."""
+        return self._error(code)
+
+    def wants(self, message: Any) -> bool:
+        """Whether channel and symbol are subscribed; what has no channel goes to every listener."""
+        channel = CHANNELS.get(str(message.get("T"))) if isinstance(message, dict) else None
+        if channel is None:
+            return self.listening
+        symbols = self._wanted.get(channel, frozenset())
+        return message.get("S") in symbols or "*" in symbols
+
+    def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
+        """All in one frame."""
+        if as_json_text:
+            return [Payload(_TO_JSON(messages), text=True)]
+        return [Payload(self._encode(messages), text=self.encoding is Encoding.JSON)]
+
+    def _authenticate(self, key: object, secret: object) -> Reply:
+        if self._faults.silent_auth:
+            return self.silence
+        code = self._refusal(key, secret)
+        if code is not None:
+            return self._error(code)
+        self.authenticated = True
+        return self._control({"T": "success", "msg": "authenticated"})
+
+    def _refusal(self, key: object, secret: object) -> int | None:
+        if self.authenticated:
+            return 403
+        if self._faults.auth_error is not None:
+            return self._faults.auth_error
+        if self._options and self.encoding is not Encoding.MSGPACK:
+            return 412
+        if not self._matches(key, secret):
+            return 402
+        if self.endpoint.feed in self._limits.refused_feeds:
+            return 409
+        return None if self._claim_place() else 406
+
+    def _subscribe(self, request: Message) -> Reply:
+        if self._faults.subscribe_error is not None:
+            return self._error(self._faults.subscribe_error)
+        if self._faults.no_ack:
+            return self.silence
+        channels = self._asked_channels(request)
+        code = self._fault_in(channels)
+        if code is not None:
+            return self._error(code)
+        granted = {channel: self._granted(symbols) for channel, symbols in channels.items()}
+        wanted = {
+            channel: _united(self.subscription.get(channel, ()), granted.get(channel, ()))
+            for channel in self._channels
+        }
+        if self._exceeds_limit(wanted):
+            return self._error(405)
+        return self._acknowledge(wanted)
+
+    def _unsubscribe(self, request: Message) -> Reply:
+        channels = self._asked_channels(request)
+        code = self._fault_in(channels)
+        if code is not None:
+            return self._error(code)
+        left = {
+            channel: tuple(symbol for symbol in symbols if symbol not in channels.get(channel, ()))
+            for channel, symbols in self.subscription.items()
+        }
+        return self._acknowledge(left)
+
+    def _acknowledge(self, subscription: dict[str, tuple[str, ...]]) -> Reply:
+        complete = {channel: subscription.get(channel, ()) for channel in self._channels}
+        if not self._options:
+            complete |= dict.fromkeys(COMPANIONS_OF_TRADES, complete["trades"])
+        self.subscription = complete
+        self._wanted = {channel: frozenset(symbols) for channel, symbols in complete.items()}
+        return self._control({"T": "subscription", **complete})
+
+    def _asked_channels(self, request: Message) -> Message:
+        return {channel: symbols for channel, symbols in request.items() if channel != "action"}
+
+    def _fault_in(self, channels: Message) -> int | None:
+        if not set(channels) <= set(self._channels):
+            return 410
+        if not all(self._well_formed(symbols) for symbols in channels.values()):
+            return 400
+        if self._options and "*" in channels.get("quotes", ()):
+            return 413
+        return None
+
+    def _well_formed(self, symbols: object) -> bool:
+        pattern = _OPTION_SYMBOL if self._options else _STOCK_SYMBOL
+        return isinstance(symbols, list) and all(
+            isinstance(symbol, str) and pattern.fullmatch(symbol) for symbol in symbols
+        )
+
+    def _granted(self, symbols: Sequence[str]) -> Sequence[str]:
+        left_out = self._faults.partial_ack or 0
+        return symbols[: max(0, len(symbols) - left_out)]
+
+    def _exceeds_limit(self, subscription: Mapping[str, tuple[str, ...]]) -> bool:
+        if self._options:
+            limit, used = self._limits.option_quotes, len(subscription["quotes"])
+        else:
+            limit, used = self._limits.stock_symbols, len(set().union(*subscription.values()))
+        return limit is not None and used > limit
+
+    def _control(self, message: Message) -> Reply:
+        return Reply(self.payloads([message]))
+
+    def _error(self, code: int) -> Reply:
+        return self._control({"T": "error", "code": code, "msg": ERRORS.get(code, "internal error")})
+
+
+def _united(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+class TradingConversation(Conversation):
+    """The account's endpoint: one JSON object a frame, in binary frames as the paper account sends them."""
+
+    def open(self, key: str | None = None, secret: str | None = None) -> Reply:
+        """Say nothing: here the client speaks first."""
+        if key is not None and self._matches(key, secret):
+            self.authenticated = True
+        return self.silence
+
+    def receive(self, message: bytes | str) -> Reply:
+        """Answer an authentication (both forms) or `listen`; anything else ends the conversation."""
+        request = self._decode(message)
+        if not isinstance(request, dict):
+            return self._fatal("invalid syntax")
+        data = request.get("data")
+        match request.get("action"):
+            case "authenticate" if isinstance(data, dict):
+                return self._authenticate(data.get("key_id"), data.get("secret_key"))
+            case "auth":
+                return self._authenticate(request.get("key"), request.get("secret"))
+            case "listen" if isinstance(data, dict):
+                return self._listen(data.get("streams"))
+            case action:
+                return self._fatal(f"unknown action {action!r}")
+
+    def time_out(self) -> Reply:
+        """An error message, then the end."""
+        return self._fatal("auth timeout")
+
+    def in_stream_error(self, code: int) -> Reply:
+        """An error message as the account's endpoint words it; the server closes after it."""
+        return self._fatal(ERRORS.get(code, "internal error"))
+
+    def wants(self, message: Any) -> bool:  # noqa: ARG002 - every update goes to whoever listens
+        """Whether the client listens."""
+        return self.listening
+
+    def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
+        """Each in a frame of its own."""
+        if as_json_text or self._faults.text_fills:
+            return [Payload(_TO_JSON(message), text=True) for message in messages]
+        return [Payload(self._encode(message), text=False) for message in messages]
+
+    def _authenticate(self, key: object, secret: object) -> Reply:
+        if self._faults.silent_auth:
+            return self.silence
+        if self._faults.auth_error is not None or not self._matches(key, secret):
+            return self._authorization("unauthorized", "authenticate", "access key verification failed")
+        self.authenticated = True
+        return self._authorization("authorized", "authenticate")
+
+    def _authorization(self, status: str, action: str, message: str | None = None) -> Reply:
+        data = {"status": status, "action": action}
+        if message is not None:
+            data["message"] = message
+        return self._say({"stream": "authorization", "data": data})
+
+    def _listen(self, streams: object) -> Reply:
+        if not self.authenticated:
+            return self._authorization("unauthorized", "listen")
+        if not isinstance(streams, list):
+            return self._fatal("invalid syntax")
+        if self._faults.subscribe_error is not None:
+            return self.in_stream_error(self._faults.subscribe_error)
+        if self._faults.no_ack:
+            return self.silence
+        # Absolute, not additive: an empty list ends the stream.
+        known = [stream for stream in streams if stream == TRADE_UPDATES and not self._faults.partial_ack]
+        self.subscription = {TRADE_UPDATES: ("*",)} if known else {}
+        return self._say({"stream": "listening", "data": {"streams": known}})
+
+    def _say(self, message: Message) -> Reply:
+        return Reply(self.payloads([message]))
+
+    def _fatal(self, words: str) -> Reply:
+        error = {"action": "error", "data": {"error_message": words}}
+        return Reply(self.payloads([error]), close_code=1000)
+
+
+def converse(endpoint: Endpoint, **arguments: Any) -> Conversation:
+    """The conversation that belongs to an endpoint."""
+    kind = TradingConversation if endpoint.stream is StreamName.FILLS else MarketDataConversation
+    return kind(endpoint, **arguments)
