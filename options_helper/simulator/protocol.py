@@ -281,7 +281,9 @@ class MarketDataConversation(Conversation):
                 return self._error(400)
 
     def time_out(self) -> Reply:
-        """Error 404, then the end."""
+        """Error 404, then the end; a server that is silent by fault stays so."""
+        if self._faults.silent_welcome or self._faults.silent_auth:
+            return self.silence
         return Reply(self._error(404).payloads, close_code=1000)
 
     def in_stream_error(self, code: int) -> Reply:
@@ -427,7 +429,9 @@ class TradingConversation(Conversation):
                 return self._fatal(f"unknown action {action!r}")
 
     def time_out(self) -> Reply:
-        """An error message, then the end."""
+        """An error message, then the end; a server that is silent by fault stays so."""
+        if self._faults.silent_auth:
+            return self.silence
         return self._fatal("auth timeout")
 
     def in_stream_error(self, code: int) -> Reply:
