@@ -22,12 +22,19 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from options_helper.analysis.osi import OptionType, contract_words, is_adjusted_root, strike_mills
-from options_helper.data.alpaca_symbols import contract_symbol, underlying_symbol
+from options_helper.analysis.osi import (
+    OptionType,
+    contract_words,
+    is_adjusted_root,
+    plain_number,
+    short_date,
+    strike_mills,
+)
+from options_helper.data.alpaca_symbols import contract_symbol, to_alpaca_symbol, underlying_symbol
 from options_helper.errors import ConfigError, SymbolError
 
 __all__ = [
-    "Contract",
+    "Instrument",
     "Leg",
     "MultiLegPosition",
     "OptionType",
@@ -76,34 +83,39 @@ Multiplier = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
-    """An option contract of the portfolio, with what follows from its terms worked out once."""
+class Instrument:
+    """A contract or a share of the portfolio, with what follows from its terms worked out once."""
 
     symbol: str  # of the portfolio: "BRK-B"
-    option_type: OptionType
-    expiry: date
-    strike: float
-    live_symbol: str  # the contract as Alpaca writes it: "BRKB270319C00510000"
-    words: str  # the contract as a trader says it: "BRK-B 19 Mar 27 510 C"
+    live_symbol: str  # as Alpaca writes it: "BRKB270319C00510000", or "BRK.B" for the shares
+    words: str  # as a trader says it: "BRK-B 19 Mar 27 510 C"
     underlying: str  # what it is written on, as Alpaca writes it: "BRK.B"
-    adjusted: bool  # it may deliver something else than 100 shares
-    multiplier: int | None  # dollars per point of premium; None: adjusted, and not given
+    multiplier: int | None  # dollars per point; None: an adjusted contract whose multiplier was not given
+    adjusted: bool = False  # it may deliver something else than 100 shares
+    option_type: OptionType | None = None  # None, like expiry and strike: it is a share
+    expiry: date | None = None
+    strike: float | None = None
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is a contract, not a share."""
+        return self.option_type is not None
 
 
-def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Contract:
+def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Instrument:
     parts = (entry.symbol, terms.expiry, terms.option_type, terms.strike)
     adjusted = is_adjusted_root(entry.symbol)
     standard = None if adjusted else STANDARD_MULTIPLIER
-    return Contract(
+    return Instrument(
         symbol=entry.symbol,
-        option_type=terms.option_type,
-        expiry=terms.expiry,
-        strike=terms.strike,
         live_symbol=contract_symbol(*parts),
         words=contract_words(*parts),
         underlying=underlying_symbol(entry.symbol),
-        adjusted=adjusted,
         multiplier=entry.multiplier or standard,
+        adjusted=adjusted,
+        option_type=terms.option_type,
+        expiry=terms.expiry,
+        strike=terms.strike,
     )
 
 
@@ -126,7 +138,7 @@ class Position(_Entry):
     multiplier: Multiplier | None = None  # dollars per point; only an adjusted contract has to name it
 
     @cached_property
-    def contract(self) -> Contract:
+    def instrument(self) -> Instrument:
         """The contract held."""
         return _contract(self, self)
 
@@ -157,9 +169,18 @@ class MultiLegPosition(_Entry):
     multiplier: Multiplier | None = None  # dollars per point; only adjusted contracts have to name it
 
     @cached_property
-    def leg_contracts(self) -> tuple[Contract, ...]:
+    def instruments(self) -> tuple[Instrument, ...]:
         """The contract of each leg, in the order of `legs`."""
         return tuple(_contract(self, leg) for leg in self.legs)
+
+    @cached_property
+    def words(self) -> str:
+        """The structure in one line: "SPY 18 Dec 26 640P/655P/705C/720C"; an expiry is said where it changes."""
+        said: list[str] = []
+        for before, leg in zip((None, *self.legs), self.legs, strict=False):
+            day = "" if before and before.expiry == leg.expiry else f"{short_date(leg.expiry)} "
+            said.append(f"{day}{plain_number(leg.strike)}{leg.option_type[0].upper()}")
+        return f"{self.symbol} {'/'.join(said)}"
 
 
 class ShareHolding(_Entry):
@@ -169,6 +190,12 @@ class ShareHolding(_Entry):
     symbol: Symbol
     shares: Shares
     cost_basis: PricePerShare | None = None  # average price per share; None: not known
+
+    @cached_property
+    def instrument(self) -> Instrument:
+        """The share held."""
+        live_symbol = to_alpaca_symbol(self.symbol)
+        return Instrument(self.symbol, live_symbol, f"{self.symbol} shares", live_symbol, multiplier=1)
 
 
 _KINDS: Final[dict[str, type[_Entry]]] = {
@@ -220,17 +247,15 @@ class Portfolio(_Entry):
         return tuple(entry for entry in self.positions if isinstance(entry, ShareHolding))
 
     @cached_property
-    def contracts(self) -> tuple[Contract, ...]:
-        """Every contract, of singles and of legs, in portfolio order; the same contract may come twice."""
-        found: list[Contract] = []
+    def instruments(self) -> tuple[Instrument, ...]:
+        """What every single, leg and holding is in, in portfolio order; the same one may come twice."""
+        found: list[Instrument] = []
         for entry in self.positions:
             match entry:
-                case Position():
-                    found.append(entry.contract)
+                case Position() | ShareHolding():
+                    found.append(entry.instrument)
                 case MultiLegPosition():
-                    found.extend(entry.leg_contracts)
-                case ShareHolding():
-                    continue
+                    found.extend(entry.instruments)
                 case _:
                     assert_never(entry)
         return tuple(found)

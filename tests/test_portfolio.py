@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from options_helper.errors import ConfigError
 from options_helper.portfolio import (
+    Leg,
     MultiLegPosition,
     Portfolio,
     Position,
@@ -21,6 +22,7 @@ from options_helper.portfolio import (
     load_portfolio,
     parse_portfolio,
 )
+from tests.builders import leg, structure
 
 VALID: dict[str, Any] = {
     "base_currency": "USD",
@@ -120,23 +122,47 @@ def test_a_file_saved_by_a_windows_editor_is_read():
     assert len(parse_portfolio(data, "portfolio.json").positions) == 3
 
 
-def test_the_symbol_stays_as_written_and_its_contract_is_alpacas():
+def test_the_symbol_stays_as_written_and_its_instrument_is_alpacas():
     content = valid()
     content["positions"][0]["symbol"] = "BRK-B"
     single = parse_portfolio(json.dumps(content), "portfolio.json").singles[0]
 
     assert single.symbol == "BRK-B"
-    assert single.contract.live_symbol == "BRKB261218C00172500"
-    assert single.contract.words == "BRK-B 18 Dec 26 172.5 C"
-    assert single.contract.underlying == "BRK.B"
+    assert single.instrument.live_symbol == "BRKB261218C00172500"
+    assert single.instrument.words == "BRK-B 18 Dec 26 172.5 C"
+    assert single.instrument.underlying == "BRK.B"
+
+
+def test_shares_are_in_an_instrument_without_terms():
+    (shares,) = parse_portfolio(json.dumps(VALID), "portfolio.json").shares
+
+    assert (shares.instrument.live_symbol, shares.instrument.words) == ("BRK.B", "BRK-B shares")
+    assert not shares.instrument.is_option
+
+
+@pytest.mark.parametrize(
+    ("legs", "words"),
+    [
+        (
+            [leg("long", 640, "put"), leg("short", 655, "put"), leg("short", 705), leg("long", 720)],
+            "SPY 18 Dec 26 640P/655P/705C/720C",
+        ),
+        (
+            [leg("short", 172.5), leg("long", 172.5, expiry=date(2027, 1, 15))],
+            "SPY 18 Dec 26 172.5C/15 Jan 27 172.5C",
+        ),
+    ],
+)
+def test_a_structure_is_said_in_one_line(legs: list[Leg], words: str):
+    assert structure(*legs, symbol="SPY").words == words
 
 
 def test_an_adjusted_contract_has_no_multiplier_until_it_is_given():
     content = valid()
     content["positions"][0]["symbol"] = "AAPL1"
-    unknown = parse_portfolio(json.dumps(content), "portfolio.json").singles[0].contract
+    unknown = parse_portfolio(json.dumps(content), "portfolio.json").singles[0].instrument
     content["positions"][0]["multiplier"] = 10
-    given = parse_portfolio(json.dumps(content), "portfolio.json").singles[0].contract
+    given = parse_portfolio(json.dumps(content), "portfolio.json").singles[0].instrument
 
     assert (unknown.adjusted, unknown.multiplier) == (True, None)
     assert (given.adjusted, given.multiplier) == (True, 10)
@@ -145,7 +171,7 @@ def test_an_adjusted_contract_has_no_multiplier_until_it_is_given():
 def test_an_ordinary_contract_has_a_multiplier_of_100():
     portfolio = parse_portfolio(json.dumps(VALID), "portfolio.json")
 
-    assert {contract.multiplier for contract in portfolio.contracts} == {100}
+    assert [instrument.multiplier for instrument in portfolio.instruments] == [100, 100, 100, 1]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +350,7 @@ class TestSample:
         assert covered & {shares.symbol for shares in sample.shares if shares.shares >= 100}
 
     def test_its_first_expiry_is_a_trading_day_of_its_own(self, sample: Portfolio):
-        expiries = sorted({contract.expiry for contract in sample.contracts})
+        expiries = sorted({instrument.expiry for instrument in sample.instruments if instrument.expiry})
 
         assert expiries[0] == date(2026, 11, 20)
         assert len(expiries) > 1

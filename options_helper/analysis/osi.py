@@ -134,7 +134,12 @@ def strike_mills(strike: float | Decimal) -> int:
 def contract_words(symbol: str, expiry: date, option_type: OptionType, strike: float) -> str:
     """A contract as a trader says it: "AAPL 20 Mar 26 180 C"."""
     side = "C" if option_type == "call" else "P"
-    return f"{symbol} {expiry.day} {_MONTHS[expiry.month - 1]} {expiry:%y} {plain_number(strike)} {side}"
+    return f"{symbol} {short_date(expiry)} {plain_number(strike)} {side}"
+
+
+def short_date(day: date) -> str:
+    """A day as contracts name it, the same in every locale: "20 Mar 26"."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day:%y}"
 
 
 def plain_number(value: float) -> str:

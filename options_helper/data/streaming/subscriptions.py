@@ -57,7 +57,7 @@ def _stocks(portfolio: Portfolio) -> tuple[tuple[str, ...], list[str]]:
 
 def _contracts(portfolio: Portfolio) -> dict[str, str]:
     """Contract symbol → the contract in words, unique, in portfolio order."""
-    return {contract.live_symbol: contract.words for contract in portfolio.contracts}
+    return {item.live_symbol: item.words for item in portfolio.instruments if item.is_option}
 
 
 def _left_out(words: list[str], asked: int, limit: int) -> str:
