@@ -1,0 +1,198 @@
+"""Streams that follow a script, for tests of the threads without a socket."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from pydantic import SecretStr
+
+from options_helper.data.streaming.events import count_messages, timestamp_extension
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.streamer import StreamSink
+from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.errors import StreamError
+from options_helper.settings import Settings
+
+SETTINGS = Settings(api_key=SecretStr("demo-key"), api_secret=SecretStr("demo-secret"))
+NOON = 1_793_898_000_000_000_000  # Thursday 2026-11-05, noon in New York
+
+Step = Callable[["ScriptedStream"], None]
+
+
+def quote_message(
+    symbol: str, bid: float = 1.0, ask: float = 1.1, *, at_ns: int = NOON, **more: Any
+) -> dict[str, Any]:
+    """A quote as the wire has it."""
+    return {
+        "T": "q",
+        "S": symbol,
+        "bp": bid,
+        "bs": 1,
+        "ap": ask,
+        "as": 2,
+        "t": timestamp_extension(at_ns),
+        **more,
+    }
+
+
+def trade_message(symbol: str, price: float = 1.05, *, at_ns: int = NOON, **more: Any) -> dict[str, Any]:
+    """A trade as the wire has it."""
+    return {"T": "t", "S": symbol, "p": price, "s": 1, "t": timestamp_extension(at_ns), **more}
+
+
+def frame(*messages: Any) -> bytes:
+    """One websocket message."""
+    return msgspec.msgpack.encode(list(messages))
+
+
+class SteppedClock:
+    """A clock that moves when the test says so; epoch nanoseconds."""
+
+    def __init__(self, now_ns: int = NOON) -> None:
+        self.now_ns = now_ns
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def advance(self, seconds: float) -> None:
+        """Let that much time pass."""
+        self.now_ns += int(seconds * 1_000_000_000)
+
+
+class ScriptedStream:
+    """Does what its script says, then holds the connection until it is stopped."""
+
+    def __init__(self, sink: StreamSink, script: Sequence[Step]) -> None:
+        self.sink = sink
+        self.wanted: dict[str, None] = {}
+        self.sent: list[tuple[str, tuple[str, ...]]] = []
+        self.stopped = threading.Event()
+        self._script = script
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Note the symbols, as the real streamer does."""
+        added = tuple(symbols)
+        self.sent.append(("subscribe", added))
+        self.wanted.update(dict.fromkeys(added))
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Note that these are wanted no longer."""
+        gone = tuple(symbols)
+        self.sent.append(("unsubscribe", gone))
+        for symbol in gone:
+            self.wanted.pop(symbol, None)
+
+    def subscribe_trade_updates(self) -> None:
+        """Note the one stream there is."""
+        self.wanted["trade_updates"] = None
+
+    def run(self) -> None:
+        """Play the script."""
+        for step in self._script:
+            if self.stopped.is_set():
+                return
+            step(self)
+        self.stopped.wait()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self.stopped.set()
+
+
+class ScriptedStreams:
+    """Stands where a stream class stands: the first connection plays the first script, the last one stays."""
+
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        self._scripts = scripts or ([acknowledge()],)
+        self.made: list[ScriptedStream] = []
+
+    def __call__(self, settings: Settings, *, sink: StreamSink, **_: Any) -> ScriptedStream:
+        script = self._scripts[min(len(self.made), len(self._scripts) - 1)]
+        stream = ScriptedStream(sink, script)
+        self.made.append(stream)
+        return stream
+
+
+def acknowledge(*refused: str) -> Step:
+    """The server has every symbol but these."""
+
+    def step(stream: ScriptedStream) -> None:
+        stream.sink.connected(None)
+        taken = tuple(symbol for symbol in stream.wanted if symbol not in refused)
+        stream.sink.subscribed(tuple(stream.wanted), taken, dict.fromkeys(refused, "no such symbol"))
+
+    return step
+
+
+def announce(header: str) -> Step:
+    """The server says that it plays a market."""
+    return lambda stream: stream.sink.connected(header)
+
+
+def deliver(*payloads: bytes) -> Step:
+    """These frames arrive."""
+
+    def step(stream: ScriptedStream) -> None:
+        for payload in payloads:
+            stream.sink.frame(payload, count_messages(payload))
+
+    return step
+
+
+def fail(error: BaseException | str) -> Step:
+    """The connection ends like this."""
+
+    def step(_: ScriptedStream) -> None:
+        raise StreamError(error) if isinstance(error, str) else error
+
+    return step
+
+
+def wait_for(event: threading.Event) -> Step:
+    """Nothing happens until the test says so, or the stream is stopped."""
+
+    def step(stream: ScriptedStream) -> None:
+        while not event.wait(0.01):
+            if stream.stopped.is_set():
+                return
+
+    return step
+
+
+CONFIG = LiveStreamConfig(
+    stocks=("AAPL",),
+    option_contracts=("AAPL261218C00180000",),
+    reconnect_base_seconds=0.02,
+    reconnect_cap_seconds=0.05,
+)
+
+
+@contextmanager
+def running_manager(
+    *,
+    stocks: ScriptedStreams | None = None,
+    options: ScriptedStreams | None = None,
+    fills: ScriptedStreams | None = None,
+    config: LiveStreamConfig = CONFIG,
+    **more: Any,
+) -> Iterator[LiveStreamManager]:
+    """A started manager on scripted streams; stopped, and its ledger checked, at the end."""
+    manager = LiveStreamManager(
+        SETTINGS,
+        stock_stream_cls=stocks or ScriptedStreams(),
+        option_stream_cls=options or ScriptedStreams(),
+        trading_stream_cls=fills or ScriptedStreams(),
+        retry=RetryPolicy(slow_base_seconds=0.05),
+        **more,
+    )
+    manager.start(config)
+    try:
+        yield manager
+    finally:
+        manager.stop()
+        for health in manager.snapshot().streams.values():
+            assert health.accounted, health

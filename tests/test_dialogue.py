@@ -1,0 +1,145 @@
+"""What is asked of the server, and what its answers mean, without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
+
+BOTH = ("quotes", "trades")
+
+
+class Server:
+    """Answers requests as Alpaca does: all or nothing."""
+
+    def __init__(
+        self, *, limit: int = 10_000, bad: Sequence[str] = (), leaves_out: Sequence[str] = ()
+    ) -> None:
+        self.has: dict[str, list[str]] = {"quotes": [], "trades": [], "bars": []}
+        self.requests: list[Request] = []
+        self._limit = limit
+        self._bad = set(bad)
+        self._leaves_out = set(leaves_out)
+
+    def answer(self, dialogue: SubscriptionDialogue, request: Request) -> None:
+        self.requests.append(request)
+        if request.action == "unsubscribe":
+            for channel in request.channels:
+                self.has[channel] = [s for s in self.has[channel] if s not in request.symbols]
+        elif self._bad & set(request.symbols):
+            dialogue.refused(400, "invalid syntax")
+            return
+        elif len({*self.has["quotes"], *request.symbols}) > self._limit:
+            dialogue.refused(405, "symbol limit exceeded")
+            return
+        else:
+            for channel in request.channels:
+                self.has[channel] += [s for s in request.symbols if s not in self._leaves_out]
+        dialogue.acknowledged({"T": "subscription", **self.has})
+
+
+def converse(server: Server, *wishes: Callable[[SubscriptionDialogue], None]) -> SubscriptionDialogue:
+    dialogue = SubscriptionDialogue()
+    for wish in wishes:
+        wish(dialogue)
+        while (request := dialogue.next_request()) is not None:
+            server.answer(dialogue, request)
+    assert not dialogue.busy
+    return dialogue
+
+
+def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[SubscriptionDialogue], None]:
+    return lambda dialogue: dialogue.want(symbols, channels)
+
+
+def test_all_symbols_are_asked_in_one_message():
+    server = Server()
+    dialogue = converse(server, want("A", "B"))
+
+    assert server.requests == [Request("subscribe", BOTH, ("A", "B"))]
+    assert dialogue.acknowledged_symbols == ("A", "B")
+    assert dialogue.refusals == {}
+
+
+def test_one_thing_is_asked_at_a_time():
+    dialogue = SubscriptionDialogue()
+    dialogue.want(["A"], BOTH)
+    dialogue.want(["B"], BOTH)
+
+    assert dialogue.next_request() is not None
+    assert dialogue.next_request() is None
+    assert dialogue.busy
+
+
+def test_what_is_wanted_already_is_not_asked_again():
+    server = Server()
+    converse(server, want("A", "B"), want("B", "C"))
+
+    assert server.requests[1].symbols == ("C",)
+
+
+def test_channels_are_asked_selectively():
+    server = Server()
+    converse(server, want("A", channels=["quotes"]), want("A", channels=["quotes", "bars"]))
+
+    assert server.requests[1] == Request("subscribe", ("bars",), ("A",))
+
+
+def test_a_symbol_that_the_acknowledgement_leaves_out_is_refused():
+    dialogue = converse(Server(leaves_out=["B"]), want("A", "B"))
+
+    assert dialogue.acknowledged_symbols == ("A",)
+    assert list(dialogue.refusals) == ["B"]
+
+
+def test_a_malformed_symbol_costs_itself_only():
+    symbols = [f"S{number}" for number in range(40)]
+    dialogue = converse(Server(bad=["S3", "S29"]), want(*symbols))
+
+    assert set(dialogue.refusals) == {"S3", "S29"}
+    assert len(dialogue.acknowledged_symbols) == 38
+
+
+def test_over_the_plan_s_limit_the_first_symbols_stream():
+    symbols = [f"S{number}" for number in range(40)]
+    server = Server(limit=30)
+    dialogue = converse(server, want(*symbols))
+
+    assert dialogue.acknowledged_symbols == tuple(symbols[:30])
+    assert set(dialogue.refusals) == set(symbols[30:])
+    assert len(server.requests) <= 12
+
+
+def test_a_refused_symbol_can_be_dropped_and_is_forgotten():
+    dialogue = converse(Server(limit=1), want("A", "B"), lambda d: d.unwant(["B"], BOTH))
+
+    assert dialogue.refusals == {}
+    assert dialogue.asked == ("A",)
+
+
+def test_dropping_symbols_sends_only_those_that_were_wanted():
+    server = Server()
+    converse(server, want("A", "B"), lambda d: d.unwant(["B", "Z"], BOTH))
+
+    assert server.requests[1] == Request("unsubscribe", BOTH, ("B",))
+    assert server.has["quotes"] == ["A"]
+
+
+def test_an_error_that_answers_nothing_changes_nothing():
+    dialogue = converse(Server(), want("A"))
+    dialogue.refused(400, "invalid syntax")
+
+    assert dialogue.acknowledged_symbols == ("A",)
+    assert dialogue.refusals == {}
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.sets(st.integers(0, 59)))
+def test_each_wanted_symbol_is_acknowledged_or_refused(count: int, limit: int, bad: set[int]):
+    symbols = [f"S{number}" for number in range(count)]
+    dialogue = converse(Server(limit=limit, bad=[f"S{number}" for number in bad]), want(*symbols))
+
+    assert {*dialogue.acknowledged_symbols, *dialogue.refusals} == set(symbols)
+    assert not {*dialogue.acknowledged_symbols} & set(dialogue.refusals)

@@ -1,0 +1,139 @@
+"""The fold: newest events by symbol, each counted once, nothing shown that was withdrawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data.streaming.events import StreamName, count_messages
+from options_helper.data.streaming.frame_queue import Frame
+from options_helper.data.streaming.market_clock import Announcement, MarketKind
+from options_helper.data.streaming.snapshot import LiveSnapshot, LiveState
+from tests.fakes import NOON, frame, quote_message, trade_message
+
+SECOND = 1_000_000_000
+ARRIVAL = NOON + 7
+
+
+def fold(
+    *payloads: bytes, stream: StreamName = StreamName.STOCKS, state: LiveState | None = None
+) -> LiveState:
+    state = state or LiveState(fills_cache_size=3)
+    for payload in payloads:
+        events = 1 if stream is StreamName.FILLS else count_messages(payload)
+        state.apply(Frame(stream, payload, events, ARRIVAL))
+    return state
+
+
+def look(state: LiveState) -> LiveSnapshot:
+    return state.snapshot(ARRIVAL, running=True, running_since=None, streams={})
+
+
+def test_the_newest_quote_of_a_symbol_stays():
+    snapshot = look(
+        fold(frame(quote_message("A", 1.0)), frame(quote_message("A", 2.0), quote_message("B", 5.0)))
+    )
+
+    assert {symbol: quote.bid_price for symbol, quote in snapshot.stock_quotes.items()} == {
+        "A": 2.0,
+        "B": 5.0,
+    }
+    assert snapshot.stock_quotes["A"].received_ns == ARRIVAL
+
+
+def test_stocks_and_options_are_kept_apart():
+    state = fold(frame(quote_message("A")))
+    fold(frame(trade_message("A261218C00180000")), stream=StreamName.OPTIONS, state=state)
+
+    assert list(look(state).stock_quotes) == ["A"]
+    assert list(look(state).option_trades) == ["A261218C00180000"]
+
+
+def test_a_quote_that_comes_late_does_not_replace_a_newer_one():
+    state = fold(
+        frame(quote_message("A", 2.0, at_ns=NOON)),
+        frame(quote_message("A", 1.0, at_ns=NOON - 3 * SECOND)),
+    )
+
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+    assert (state.tallies[StreamName.STOCKS].applied, state.tallies[StreamName.STOCKS].late) == (2, 1)
+
+
+def test_a_corrected_trade_shows_its_corrected_price():
+    correction = {"T": "c", "S": "A", "oi": 7, "ci": 8, "cp": 9.0, "cs": 2}
+    trade = look(fold(frame(trade_message("A", 99.0, i=7), correction))).stock_trades["A"]
+
+    assert (trade.price, trade.trade_id) == (9.0, 8)
+
+
+def test_a_cancelled_trade_is_not_shown_any_more():
+    assert "A" not in look(fold(frame(trade_message("A", i=7), {"T": "x", "S": "A", "i": 7}))).stock_trades
+
+
+def test_a_correction_of_an_earlier_trade_leaves_the_last_one_alone():
+    state = fold(
+        frame(
+            trade_message("A", 1.0, i=9),
+            {"T": "c", "S": "A", "oi": 7, "cp": 9.0},
+            {"T": "x", "S": "A", "i": 6},
+        )
+    )
+
+    assert look(state).stock_trades["A"].price == 1.0
+
+
+def test_minute_bars_are_kept_and_day_bars_are_not_taken_for_minutes():
+    bar = {"S": "A", "o": 1, "h": 1, "l": 1, "t": quote_message("A")["t"]}
+    state = fold(frame({"T": "b", **bar, "c": 1.0}, {"T": "u", **bar, "c": 2.0}, {"T": "d", **bar, "c": 3.0}))
+
+    assert look(state).stock_bars["A"].close == 2.0
+    assert state.tallies[StreamName.STOCKS].applied == 3
+
+
+def test_only_the_newest_fills_are_kept_in_order():
+    updates = [
+        b'{"stream":"trade_updates","data":{"event":"fill","order":{"id":"%d"}}}' % n for n in range(5)
+    ]
+
+    fills = look(fold(*updates, stream=StreamName.FILLS)).fills
+
+    assert [fill["order_id"] for fill in fills] == ["2", "3", "4"]
+    assert fills[0]["received_at"] is not None
+
+
+def test_symbols_no_longer_wanted_are_forgotten():
+    state = fold(frame(quote_message("A"), quote_message("B")))
+    state.keep_only(["B"], [])
+
+    assert list(look(state).stock_quotes) == ["B"]
+
+
+def test_in_a_replay_receipt_and_as_of_are_the_replayed_time():
+    state = LiveState(fills_cache_size=1)
+    state.clock.announce(Announcement(MarketKind.REPLAY, NOON - 9 * SECOND, 0.0, None))
+    first = frame(quote_message("A", at_ns=NOON - 60 * SECOND))
+    fold(first, frame(quote_message("B", at_ns=NOON)), state=state)
+
+    snapshot = look(state)
+    ages = {
+        symbol: (snapshot.as_of - quote.received_at).total_seconds()
+        for symbol, quote in snapshot.stock_quotes.items()
+    }
+    assert ages == {"A": 9.0, "B": 0.0}
+
+
+@given(st.lists(st.sampled_from(["good", "late", "bad", "unknown", "none"]), max_size=30))
+def test_every_announced_event_is_applied_or_rejected(kinds: list[str]):
+    messages: dict[str, Any] = {
+        "good": quote_message("A"),
+        "late": quote_message("A", at_ns=NOON - 9 * SECOND),
+        "bad": {"T": "q", "S": 1},
+        "unknown": {"T": "future", "S": "A"},
+        "none": None,
+    }
+    tally = fold(frame(*(messages[kind] for kind in kinds))).tallies[StreamName.STOCKS]
+
+    assert tally.applied + tally.rejected == len(kinds)
+    assert tally.applied == sum(kind in ("good", "late") for kind in kinds)

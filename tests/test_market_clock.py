@@ -1,0 +1,87 @@
+"""The market's clock is the computer's, unless a session is played."""
+
+from __future__ import annotations
+
+import pytest
+
+from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
+
+SECOND = 1_000_000_000
+WALL = 1_795_000_000 * SECOND
+THEN = 1_515_000_000 * SECOND
+
+
+def replay(speed: float = 1.0, until_ns: int | None = None) -> MarketClock:
+    clock = MarketClock()
+    clock.announce(Announcement(MarketKind.REPLAY, THEN, speed, until_ns))
+    return clock
+
+
+def test_alpaca_s_time_is_the_computer_s():
+    clock = MarketClock()
+    clock.observe(THEN, WALL)
+
+    assert clock.at(WALL) == WALL
+    assert clock.kind is MarketKind.ALPACA
+
+
+def test_a_replay_stands_still_until_its_first_event():
+    clock = replay()
+
+    assert clock.at(WALL) == clock.at(WALL + 60 * SECOND) == THEN
+
+
+def test_between_events_a_replay_runs_at_its_speed():
+    clock = replay(speed=60)
+    clock.observe(THEN + 5 * SECOND, WALL)
+
+    assert clock.at(WALL + SECOND) == THEN + 65 * SECOND
+
+
+def test_as_fast_as_possible_means_from_event_to_event():
+    clock = replay(speed=0)
+    clock.observe(THEN + 5 * SECOND, WALL)
+
+    assert clock.at(WALL + 60 * SECOND) == THEN + 5 * SECOND
+
+
+def test_a_clock_ahead_of_its_events_stands_still_until_they_catch_up():
+    clock = replay()
+    clock.observe(THEN, WALL)
+    clock.observe(THEN + SECOND, WALL + 3 * SECOND)
+
+    assert clock.at(WALL + 3 * SECOND) == THEN + 3 * SECOND
+    assert clock.at(WALL + 4 * SECOND) == THEN + 3 * SECOND
+    assert clock.at(WALL + 6 * SECOND) == THEN + 4 * SECOND
+
+
+def test_a_late_event_does_not_move_the_clock():
+    clock = replay()
+    clock.observe(THEN + 10 * SECOND, WALL)
+    clock.observe(THEN + 2 * SECOND, WALL + SECOND)
+
+    assert clock.at(WALL + SECOND) == THEN + 11 * SECOND
+
+
+def test_a_replay_ends_where_its_data_end():
+    clock = replay(speed=10, until_ns=THEN + 30 * SECOND)
+    clock.observe(THEN, WALL)
+
+    assert clock.at(WALL + 60 * SECOND) == THEN + 30 * SECOND
+    assert clock.ended(clock.at(WALL + 60 * SECOND))
+    assert not clock.ended(clock.at(WALL + SECOND))
+
+
+@pytest.mark.parametrize("until", [None, THEN + SECOND])
+def test_an_announcement_survives_the_header(until: int | None):
+    announced = Announcement(MarketKind.SIMULATED, THEN, 2.5, until)
+
+    assert Announcement.parse(announced.header()) == announced
+
+
+@pytest.mark.parametrize(
+    "header", ["", "kind=replay", "kind=else; now_ns=1; speed=1", "kind=replay; now_ns=x; speed=1"]
+)
+def test_a_header_that_says_nothing_useful_is_refused(header: str):
+    with pytest.raises(ValueError, match=r".+"):
+        Announcement.parse(header)

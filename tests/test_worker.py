@@ -1,0 +1,156 @@
+"""How a stream's silence is judged: a mute connection is ended, a closed market and an illiquid contract are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.frame_queue import FrameQueue
+from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
+from tests.fakes import (
+    SETTINGS,
+    ScriptedStreams,
+    SteppedClock,
+    Step,
+    acknowledge,
+    deliver,
+    fail,
+    frame,
+    quote_message,
+)
+from tests.waiting import wait_until
+
+DATA = deliver(frame(quote_message("AAPL")))
+
+
+@dataclass
+class Watched:
+    """A worker whose clock and market the test moves."""
+
+    worker: StreamWorker
+    clock: SteppedClock
+    streams: ScriptedStreams
+    market_is_open: bool = True
+
+    @property
+    def health(self) -> StreamHealth:
+        return self.worker.health("iex", self.clock())
+
+    def after(self, seconds: float) -> Phase:
+        """Let time pass, look once a second as the consumer does, and say how the stream looks then."""
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+            phase = self.health.phase
+            self.worker.watch()
+        return phase
+
+    def hear(self) -> None:
+        self.worker.frame(frame(quote_message("AAPL")), 1)
+
+    def wait_for_connections(self, count: int) -> None:
+        wait_until(lambda: self.health.connections == count, saw=lambda: self.health)
+
+
+@contextmanager
+def watched(
+    *script: Step, stall_seconds: float = 60.0, name: StreamName = StreamName.STOCKS
+) -> Iterator[Watched]:
+    clock = SteppedClock()
+    streams = ScriptedStreams(script or (acknowledge(), DATA))
+    worker = StreamWorker(
+        name,
+        lambda sink: streams(SETTINGS, sink=sink),
+        FrameQueue(1_000),
+        policy=RetryPolicy(stall_seconds=stall_seconds, base_seconds=0.01, cap_seconds=0.02),
+        announce=lambda _: None,
+        market_ns=lambda wall_ns: wall_ns,
+        expects_data=lambda _: subject.market_is_open,
+        now_ns=clock,
+    )
+    subject = Watched(worker, clock, streams)
+    worker.start()
+    try:
+        subject.wait_for_connections(1)
+        yield subject
+    finally:
+        worker.stop()
+        assert worker.join(2.0)
+
+
+def test_a_stream_that_hears_is_live():
+    with watched() as stream:
+        assert stream.after(10) is Phase.LIVE
+
+
+def test_a_silent_stream_is_called_stalled_before_it_is_ended():
+    with watched() as stream:
+        assert stream.after(45) is Phase.STALLED
+        assert len(stream.streams.made) == 1
+
+
+def test_a_mute_connection_is_ended_and_made_anew():
+    with watched() as stream:
+        stream.after(61)
+        stream.wait_for_connections(2)
+        (gap,) = stream.health.gaps
+        assert "No stocks data for 60 s" in gap.reason
+
+
+def test_patience_doubles_while_nothing_comes_at_all():
+    """An illiquid contract and a mute server look the same; the first must not be torn down every minute."""
+    with watched(acknowledge()) as stream:
+        stream.after(60)
+        stream.wait_for_connections(2)
+        stream.after(119)
+        assert len(stream.streams.made) == 2
+        stream.after(1)
+        stream.wait_for_connections(3)
+
+
+def test_a_closed_market_is_quiet_for_as_long_as_it_lasts():
+    with watched() as stream:
+        stream.market_is_open = False
+        assert stream.after(3_600) is Phase.QUIET
+        assert len(stream.streams.made) == 1
+
+
+def test_the_silence_of_a_closed_market_does_not_count_after_the_open():
+    with watched() as stream:
+        stream.market_is_open = False
+        stream.after(300)
+        stream.hear()
+        stream.market_is_open = True
+        assert stream.after(5) is Phase.LIVE
+
+
+def test_an_illiquid_contract_may_be_as_quiet_as_it_was_before():
+    with watched() as stream:
+        for _ in range(3):
+            stream.after(50)
+            stream.hear()
+        assert stream.after(70) is Phase.QUIET
+        assert len(stream.streams.made) == 1
+
+
+def test_a_quiet_account_is_never_stalled():
+    with watched(acknowledge(), name=StreamName.FILLS) as stream:
+        assert stream.after(600) is Phase.LIVE
+
+
+def test_only_a_connection_that_lived_makes_the_next_failure_the_first():
+    """A server that accepts and drops at once must not be hammered."""
+    with watched(acknowledge(), fail("cut")) as stream:
+        stream.wait_for_connections(4)
+        assert len(stream.health.gaps) >= 3
+        wait_until(lambda: stream.health.reconnect_attempts >= 3)
+
+
+def test_a_stopped_worker_says_so():
+    with watched() as stream:
+        stream.worker.stop()
+        assert stream.worker.join(2.0)
+        assert stream.health.phase is Phase.STOPPED
+        assert not stream.health.alive
