@@ -205,7 +205,11 @@ class FaultyWire:
     @property
     def silenced(self) -> bool:
         """Whether no data may leave any more."""
-        return self._ended or (self._begun and (self._ending is not None or self.faults.mute))
+        return self._ended or (self._begun and (self._ends or self.faults.mute))
+
+    @property
+    def _ends(self) -> bool:
+        return self._ending is not None and not self._ending.goes_on
 
     @property
     def _begun(self) -> bool:

@@ -234,38 +234,43 @@ class PushQueue:
     """Frames on their way from any thread into the loop; bounded, and `put` waits when it is full."""
 
     def __init__(self) -> None:
-        # Guarded by self._room, which is notified when there is room again or the queue is closed.
-        self._room = threading.Condition()
+        # Guarded by self._changed, which is notified when there is room again, and when the queue is closed.
+        self._changed = threading.Condition()
         self._frames: deque[OutgoingFrame] = deque()
+        self._in_delivery = 0
         self._closed = False
 
     def put(self, frame: OutgoingFrame) -> bool:
         """Add one; True when the queue was empty before, so that the loop must be woken."""
-        with self._room:
-            has_room = self._room.wait_for(
-                lambda: self._closed or len(self._frames) < PUSH_BACKLOG, PUSH_PATIENCE_SECONDS
-            )
-            if not has_room:
-                raise TimeoutError(
-                    "the simulator's clients have not read for 30 s: nothing more can be pushed"
-                )
-            if self._closed:
-                raise RuntimeError("the simulator was stopped: nothing can be pushed")
+        with self._changed:
+            self._wait_for(lambda: len(self._frames) < PUSH_BACKLOG, PUSH_PATIENCE_SECONDS)
             self._frames.append(frame)
             return len(self._frames) == 1
 
     def take(self) -> list[OutgoingFrame]:
-        """Up to a batch of them, in order."""
-        with self._room:
-            batch = [self._frames.popleft() for _ in range(min(BATCH, len(self._frames)))]
-            self._room.notify_all()
+        """Up to a batch of them, in order; the batch before counts as delivered."""
+        with self._changed:
+            self._in_delivery = min(BATCH, len(self._frames))
+            batch = [self._frames.popleft() for _ in range(self._in_delivery)]
+            self._changed.notify_all()
             return batch
+
+    def wait_empty(self, timeout: float) -> None:
+        """Wait until everything is delivered."""
+        with self._changed:
+            self._wait_for(lambda: not self._frames and not self._in_delivery, timeout)
 
     def close(self) -> None:
         """Let nobody wait any longer."""
-        with self._room:
+        with self._changed:
             self._closed = True
-            self._room.notify_all()
+            self._changed.notify_all()
+
+    def _wait_for(self, condition: Callable[[], bool], timeout: float) -> None:
+        if not self._changed.wait_for(lambda: self._closed or condition(), timeout):
+            raise TimeoutError(f"the simulator's clients have not read for {timeout:g} s")
+        if self._closed:
+            raise RuntimeError("the simulator was stopped: nothing can be pushed")
 
 
 class Floor:
@@ -349,9 +354,11 @@ class Floor:
     async def _answer_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         """None lets a websocket client in; a response is a refusal or the answer to a plain request."""
         path = request.path.partition("?")[0]
-        endpoint = ENDPOINTS.get(path)
-        if endpoint is None or "Upgrade" not in request.headers:
+        if "Upgrade" not in request.headers:
             return await self._answer_request(connection, request, path)
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is None:
+            return _json_response(connection, HTTPStatus.NOT_FOUND, {"message": f"there is no feed at {path}"})
         number = self._ledger.count_connection(path)
         faults = self.faults if self.faults.concern(endpoint.stream, number) else NO_FAULTS
         if faults.never_upgrade:
@@ -721,6 +728,10 @@ class SimulatorServer:
     def push_frame(self, stream: StreamName, payload: bytes) -> None:
         """Send one frame that is encoded already, to every client of the stream that subscribed to anything."""
         self._push(EncodedFrame(stream, payload))
+
+    def flush(self, timeout: float = PUSH_PATIENCE_SECONDS) -> None:
+        """Wait until all that was pushed has been written to the sockets, or was for nobody."""
+        self._floor.pushed.wait_empty(timeout)
 
     def set_faults(self, faults: Faults) -> None:
         """Let these go wrong for connections to come, and for every REST request from now on."""
