@@ -41,7 +41,7 @@ class Server:
         dialogue.acknowledged({"T": "subscription", **self.has})
 
 
-def converse(server: Server, *wishes: Callable[[SubscriptionDialogue], None]) -> SubscriptionDialogue:
+def converse(server: Server, *wishes: Callable[[SubscriptionDialogue], object]) -> SubscriptionDialogue:
     dialogue = SubscriptionDialogue()
     for wish in wishes:
         wish(dialogue)
@@ -51,7 +51,7 @@ def converse(server: Server, *wishes: Callable[[SubscriptionDialogue], None]) ->
     return dialogue
 
 
-def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[SubscriptionDialogue], None]:
+def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[SubscriptionDialogue], object]:
     return lambda dialogue: dialogue.want(symbols, channels)
 
 
@@ -124,8 +124,16 @@ def test_dropping_symbols_sends_only_those_that_were_wanted():
     server = Server()
     converse(server, want("A", "B"), lambda d: d.unwant(["B", "Z"], BOTH))
 
-    assert server.requests[1] == Request("unsubscribe", BOTH, ("B",))
-    assert server.has["quotes"] == ["A"]
+    assert server.requests[1:] == [Request("unsubscribe", (channel,), ("B",)) for channel in BOTH]
+    assert server.has["quotes"] == server.has["trades"] == ["A"]
+
+
+def test_a_change_of_symbols_is_understood_answer_by_answer():
+    server = Server()
+    dialogue = converse(server, want("A"), lambda d: (d.unwant(["A"], BOTH), d.want(["B"], BOTH)))
+
+    assert dialogue.acknowledged_symbols == ("B",)
+    assert dialogue.refusals == {}
 
 
 def test_an_error_that_answers_nothing_changes_nothing():

@@ -23,7 +23,7 @@ from options_helper.data.streaming.events import (
     stamp,
 )
 from options_helper.data.streaming.reconnect import REQUEST_CODES, server_error
-from options_helper.data.streaming.sdk_connection import SdkConnection
+from options_helper.data.streaming.sdk_connection import DEFAULT_TIMING, ConnectionTiming, SdkConnection
 from options_helper.data.streaming.streamer import ConnectionRunner, LoggingSink, StreamSink
 from options_helper.data.streaming.wire import Message
 from options_helper.errors import ConfigError, StreamError, StreamRefused
@@ -50,8 +50,9 @@ class _AlpacaDataStreamer(ConnectionRunner):
         on_bars: Handler | None = None,
         on_trades: Handler | None = None,
         on_quotes: Handler | None = None,
+        timing: ConnectionTiming = DEFAULT_TIMING,
     ) -> None:
-        super().__init__(feed)
+        super().__init__(feed, timing)
         require_credentials(settings)
         self._settings = settings
         self._feed = feed
@@ -95,7 +96,9 @@ class _AlpacaDataStreamer(ConnectionRunner):
 
     def _new_connection(self) -> SdkConnection:
         key, secret = require_credentials(self._settings)
-        return SdkConnection(lambda parameters: self._make_sdk_stream(key, secret, parameters), self._feed)
+        return SdkConnection(
+            lambda parameters: self._make_sdk_stream(key, secret, parameters), self._feed, self._timing
+        )
 
     async def _converse(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
@@ -132,8 +135,8 @@ class _AlpacaDataStreamer(ConnectionRunner):
         if request.action == "subscribe":
             await connection.subscribe(dict.fromkeys(request.channels, request.symbols))
             return
-        for channel in request.channels:
-            await connection.unsubscribe(channel, request.symbols)
+        (channel,) = request.channels
+        await connection.unsubscribe(channel, request.symbols)
 
     # ---- the receiving side: called for each message, on the loop's thread
 

@@ -9,7 +9,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from options_helper.data.streaming.alpaca_stream import Handler, require_credentials
-from options_helper.data.streaming.sdk_connection import SdkConnection, with_parameters
+from options_helper.data.streaming.sdk_connection import (
+    DEFAULT_TIMING,
+    ConnectionTiming,
+    SdkConnection,
+    with_parameters,
+)
 from options_helper.data.streaming.streamer import ConnectionRunner, LoggingSink, StreamSink
 from options_helper.data.streaming.wire import Message, read_message
 from options_helper.errors import StreamError
@@ -38,8 +43,9 @@ class AlpacaTradingStreamer(ConnectionRunner):
         stream: Any = None,
         stream_cls: type[Any] | None = None,
         on_trade_updates: Handler | None = None,
+        timing: ConnectionTiming = DEFAULT_TIMING,
     ) -> None:
-        super().__init__("trading")
+        super().__init__("trading", timing)
         require_credentials(settings)
         self._settings = settings
         self._paper = settings.paper if paper is None else paper
@@ -57,7 +63,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
         self.wake()
 
     def _new_connection(self) -> SdkConnection:
-        return SdkConnection(self._make_sdk_stream, "trading")
+        return SdkConnection(self._make_sdk_stream, "trading", self._timing)
 
     def _make_sdk_stream(self, websocket_params: dict[str, Any]) -> Any:
         if self._stream is not None:

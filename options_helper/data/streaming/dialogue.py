@@ -17,7 +17,7 @@ SYMBOL_LIMIT_EXCEEDED: Final = 405
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One subscribe or unsubscribe message: the same symbols on each of its channels."""
+    """One subscribe message for the same symbols on all its channels, or one unsubscribe message for one channel."""
 
     action: str
     channels: tuple[str, ...]
@@ -62,7 +62,8 @@ class SubscriptionDialogue:
                     del self._wanted[channel][symbol]
             for symbol in present:
                 self._refused.pop(symbol, None)
-            self._to_ask.append(Request("unsubscribe", chosen, present))
+            # One message a channel, as the SDK sends it, so that each has its own answer.
+            self._to_ask.extend(Request("unsubscribe", (channel,), present) for channel in chosen)
 
     def _group_by_symbols(
         self, symbols: Iterable[str], channels: Sequence[str], *, wanted: bool

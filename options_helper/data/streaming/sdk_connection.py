@@ -10,8 +10,10 @@ worth. Everything that reaches past its public surface is in this module, and `t
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,11 +22,6 @@ from options_helper.data.streaming.reconnect import handshake_error, server_erro
 from options_helper.data.streaming.wire import Message, read_message
 from options_helper.errors import StreamError, StreamRefused
 
-OPENING_SECONDS: Final = 10.0
-CLOSING_SECONDS: Final = 0.5
-# A half-open socket is noticed after at most interval + timeout + closing, about 16 s; the SDK's defaults need 210 s.
-PING_INTERVAL_SECONDS: Final = 5.0
-PING_TIMEOUT_SECONDS: Final = 10.0
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 # At DEBUG the websockets library logs every frame it sends, and the first one holds the secret.
@@ -32,6 +29,25 @@ _wire_log = logging.getLogger("options_helper.websocket")
 _wire_log.setLevel(logging.INFO)
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionTiming:
+    """How long each step may take. All in seconds.
+
+    A half-open socket is noticed after at most ping interval + ping timeout + closing, about 16 s; the SDK's own
+    settings need some 210 s.
+    """
+
+    opening: float = 10.0  # connect and welcome; then again for the answer to the key
+    acknowledgement: float = 10.0
+    ping_interval: float = 5.0
+    ping_timeout: float = 10.0
+    closing: float = 0.5
+
+
+DEFAULT_TIMING: Final = ConnectionTiming()
+
+
+@functools.cache
 def connection_protocol() -> type[Any]:
     """The SDK's websocket protocol class, with a tap that hands each message over without a queue and a wake-up."""
     from websockets.legacy.client import WebSocketClientProtocol
@@ -60,16 +76,19 @@ class SdkConnection:
     Lives on one event loop; `feed` names it in errors. The SDK object's `run` and `stop` are not used.
     """
 
-    def __init__(self, make_stream: Callable[[dict[str, Any]], Any], feed: str) -> None:
+    def __init__(
+        self, make_stream: Callable[[dict[str, Any]], Any], feed: str, timing: ConnectionTiming
+    ) -> None:
         self._feed = feed
+        self._timing = timing
         self._protocol: Any = None
         self._stream = make_stream(
             {
                 "create_protocol": self._make_protocol,
-                "open_timeout": OPENING_SECONDS,
-                "close_timeout": CLOSING_SECONDS,
-                "ping_interval": PING_INTERVAL_SECONDS,
-                "ping_timeout": PING_TIMEOUT_SECONDS,
+                "open_timeout": timing.opening,
+                "close_timeout": timing.closing,
+                "ping_interval": timing.ping_interval,
+                "ping_timeout": timing.ping_timeout,
                 "max_size": MAX_MESSAGE_BYTES,
                 "logger": _wire_log,
             }
@@ -86,13 +105,13 @@ class SdkConnection:
 
     async def _step(self, action: str, silence: str, step: Any) -> None:
         try:
-            async with asyncio.timeout(OPENING_SECONDS):
+            async with asyncio.timeout(self._timing.opening):
                 await step
         except StreamError:
             raise
         except TimeoutError as error:
             raise StreamError(
-                f"The {self._feed} server gave {silence} within {OPENING_SECONDS:.0f} s; it is tried again."
+                f"The {self._feed} server gave {silence} within {self._timing.opening:.0f} s; it is tried again."
             ) from error
         except Exception as error:
             # The SDK and the socket library raise many types here; what the server said tells them apart.
@@ -172,7 +191,7 @@ class SdkConnection:
             return
         protocol.tap = None
         try:
-            async with asyncio.timeout(CLOSING_SECONDS):
+            async with asyncio.timeout(self._timing.closing):
                 await protocol.close()
         except Exception as error:  # noqa: BLE001 - a dying socket may raise anything, and it is cut off below
             _wire_log.debug("closing the %s connection: %s", self._feed, error)

@@ -10,14 +10,12 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
-from options_helper.data.streaming.sdk_connection import SdkConnection
+from options_helper.data.streaming.sdk_connection import ConnectionTiming, SdkConnection
 from options_helper.errors import StreamError
 
 log = logging.getLogger(__name__)
-
-ACKNOWLEDGEMENT_SECONDS: Final = 10.0
 
 
 class StreamSink(Protocol):
@@ -75,8 +73,9 @@ class Streamer(Protocol):
 class ConnectionRunner(ABC):
     """Runs one connection's conversation on an event loop of the calling thread, until stopped."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, timing: ConnectionTiming) -> None:
         self._name = name  # the feed, for errors
+        self._timing = timing
         # Guarded by self._lock: set by run() on its thread, used by stop() and wake() on any other.
         self._lock = threading.Lock()
         self._stopped = False
@@ -134,12 +133,12 @@ class ConnectionRunner(ABC):
     async def _next_news(self, news: asyncio.Event, *, awaiting_answer: bool) -> None:
         """Wait for news; an answer that is awaited must come in time."""
         try:
-            async with asyncio.timeout(ACKNOWLEDGEMENT_SECONDS if awaiting_answer else None):
+            async with asyncio.timeout(self._timing.acknowledgement if awaiting_answer else None):
                 await news.wait()
         except TimeoutError as error:
             raise StreamError(
                 f"The {self._name} server did not acknowledge the subscription within "
-                f"{ACKNOWLEDGEMENT_SECONDS:.0f} s; it is tried again."
+                f"{self._timing.acknowledgement:.0f} s; it is tried again."
             ) from error
         news.clear()
 
