@@ -1,0 +1,151 @@
+"""Remember how the book's P&L and marks moved, in bounded memory and without drawing over what was not heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.snapshot import EMPTY, LiveSnapshot, Phase, StreamHealth
+
+MAX_POINTS: Final = 600
+TREND_POINTS: Final = 24
+PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
+DEAF_PHASES: Final = (
+    Phase.CONNECTING,
+    Phase.STALLED,
+    Phase.RECONNECTING,
+    Phase.FAILED,
+    Phase.STOPPED,
+)
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one snapshot says the book is worth; `pnl` is the sum of the `counted` ones."""
+
+    pnl: float | None
+    natural: float | None
+    counted: int
+    positions: int
+    marks: Mapping[str, float] = field(
+        default_factory=lambda: EMPTY
+    )  # position id → mark, where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class PnlPoint:
+    """The book's P&L at one instant; a line is drawn only between points of one segment."""
+
+    at: datetime
+    pnl: float
+    natural: float | None
+    counted: int
+    positions: int
+    segment: int
+
+
+class Thinned(Generic[Item]):
+    """A series that covers all of its time with few items: when it is full, every second one goes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: list[Item] = []  # every `stride`-th item
+        self._stride = 1
+        self._count = 0
+        self._newer: tuple[Item, ...] = ()  # the newest item, unless it is kept
+
+    def append(self, item: Item) -> None:
+        """Add the newest item."""
+        if len(self._kept) == self._limit:
+            del self._kept[1::2]
+            self._stride *= 2
+        due = self._count % self._stride == 0
+        self._count += 1
+        if due:
+            self._kept.append(item)
+        self._newer = () if due else (item,)
+
+    def items(self) -> tuple[Item, ...]:
+        """The items kept and, in any case, the newest; oldest first."""
+        return (*self._kept, *self._newer)
+
+
+class PnlHistory:
+    """The points of one session on the market's clock. Knows no thread: its owner guards it."""
+
+    def __init__(self, max_points: int = MAX_POINTS, trend_points: int = TREND_POINTS) -> None:
+        self._points: Thinned[PnlPoint] = Thinned(max_points)
+        self._trend_points = trend_points
+        self._trends: dict[str, Thinned[float]] = {}
+        self._last: PnlPoint | None = None
+        self._seen_until: datetime | None = None
+        self._broken = False
+
+    @property
+    def seen_until(self) -> datetime | None:
+        """The time of the newest snapshot, whether it gave a point or a break."""
+        return self._seen_until
+
+    def points(self) -> tuple[PnlPoint, ...]:
+        """The P&L so far, oldest first."""
+        return self._points.items()
+
+    def trends(self) -> dict[str, tuple[float, ...]]:
+        """Position id → its marks so far, oldest first."""
+        return {key: series.items() for key, series in self._trends.items()}
+
+    def add(self, snapshot: LiveSnapshot, measure: Measure) -> None:
+        """Note what this snapshot says, or a break in the line where it cannot say."""
+        broken = self._broken or self._gap_since_last(snapshot)
+        self._seen_until = snapshot.as_of
+        self._broken = measure.pnl is None or not _hears(snapshot)
+        if measure.pnl is None or self._broken:
+            return
+        self._last = PnlPoint(
+            at=snapshot.as_of,
+            pnl=measure.pnl,
+            natural=measure.natural,
+            counted=measure.counted,
+            positions=measure.positions,
+            segment=self._segment(measure, broken=broken),
+        )
+        self._points.append(self._last)
+        self._follow(measure.marks)
+
+    def break_line(self) -> None:
+        """Leave a gap before the next point: what comes is not the same sum going on."""
+        self._broken = True
+
+    def _segment(self, measure: Measure, *, broken: bool) -> int:
+        last = self._last
+        if last is None:
+            return 0
+        # One more leg priced is another sum, not a move of the market.
+        same_sum = (last.counted, last.positions) == (measure.counted, measure.positions)
+        return last.segment + (broken or not same_sum)
+
+    def _gap_since_last(self, snapshot: LiveSnapshot) -> bool:
+        seen_until = self._seen_until
+        if seen_until is None:
+            return False
+        newest = (health.gaps[-1].since for health in _price_streams(snapshot) if health.gaps)
+        return any(since > seen_until for since in newest)
+
+    def _follow(self, marks: Mapping[str, float]) -> None:
+        for key, mark in marks.items():
+            if key not in self._trends:
+                self._trends[key] = Thinned(self._trend_points)
+            self._trends[key].append(mark)
+
+
+def _hears(snapshot: LiveSnapshot) -> bool:
+    return all(health.phase not in DEAF_PHASES for health in _price_streams(snapshot))
+
+
+def _price_streams(snapshot: LiveSnapshot) -> Iterator[StreamHealth]:
+    return (snapshot.streams[name] for name in PRICE_STREAMS)
