@@ -15,7 +15,6 @@ from options_helper.data.streaming.events import (
     Bar,
     DailyBar,
     Quote,
-    Trade,
     TradeCancel,
     TradeCorrection,
     UpdatedBar,
@@ -130,16 +129,11 @@ def test_whatever_arrives_as_much_comes_out_as_was_announced(payload: bytes):
     assert len(decoded.events) + len(decoded.rejected) == count_messages(payload)
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.just(STOCK_QUOTE),
-            st.none(),
-            st.dictionaries(st.sampled_from(["T", "S", "bp", "p", "t"]), st.one_of(st.text(), st.floats(), st.integers(0, 2**63))),
-        ),
-        max_size=40,
-    )
-)  # fmt: skip
+ODD_VALUES = st.one_of(st.text(), st.floats(), st.integers(0, 2**63))
+ODD_MESSAGES = st.dictionaries(st.sampled_from(["T", "S", "bp", "p", "t"]), ODD_VALUES)
+
+
+@given(st.lists(st.one_of(st.just(STOCK_QUOTE), st.none(), ODD_MESSAGES), max_size=40))
 def test_any_mixture_of_good_and_bad_adds_up(messages: list[Any]):
     payload = frame(*messages)
     decoded = decode_frame(payload)

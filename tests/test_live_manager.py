@@ -11,7 +11,7 @@ import pytest
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import Phase
-from options_helper.errors import ConfigError, StreamError, StreamRefused
+from options_helper.errors import ConfigError, StreamRefused
 from options_helper.settings import Settings
 from tests.fakes import (
     CONFIG,
@@ -370,6 +370,6 @@ def test_a_config_shows_no_secret():
     assert "demo-secret" not in repr(CONFIG) + repr(LiveStreamManager(SETTINGS))
 
 
-def _settled(manager: LiveStreamManager, name: str, *, received: int):  # noqa: ANN202 - a StreamHealth or None
+def _settled(manager: LiveStreamManager, name: str, *, received: int):
     health = manager.snapshot().streams[name]
     return health if health.received == received and health.queued == 0 else None

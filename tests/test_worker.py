@@ -13,8 +13,8 @@ from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
 from tests.fakes import (
     SETTINGS,
     ScriptedStreams,
-    SteppedClock,
     Step,
+    SteppedClock,
     acknowledge,
     deliver,
     fail,
