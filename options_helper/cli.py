@@ -10,16 +10,32 @@ from typing import Annotated
 import typer
 
 from options_helper import __version__
-from options_helper.errors import OptionsHelperError
+from options_helper.errors import ConfigError, OptionsHelperError
 
 app = typer.Typer(
     name="options-helper",
     help="A live, read-only view of an options portfolio on Alpaca's streams. Not financial advice.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
     # A traceback is for a bug report; a decorated one prints the values of variables, secrets among them.
     pretty_exceptions_enable=False,
 )
+
+PortfolioOption = Annotated[
+    Path | None,
+    typer.Option("--portfolio", metavar="PATH", help="The portfolio file.", show_default="portfolio.json"),
+]
+ReplayOption = Annotated[
+    Path | None,
+    typer.Option("--replay", metavar="DIR", help="Play recorded market data again, in place of Alpaca's."),
+]
+SpeedOption = Annotated[
+    float | None,
+    typer.Option(
+        "--speed", metavar="X", help="Pace of a replay; 0 is as fast as possible.", show_default="1"
+    ),
+]
 
 
 def main() -> None:
@@ -53,10 +69,92 @@ def options_helper(
 def ui(
     *,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Show a sample portfolio on a simulated market; no keys.")
+        bool, typer.Option("--demo", help="Show the sample portfolio on a simulated market; needs no keys.")
     ] = False,
+    replay: ReplayOption = None,
+    speed: SpeedOption = None,
+    portfolio: PortfolioOption = None,
+    host: Annotated[
+        str,
+        typer.Option(metavar="HOST", help="Where to listen. Anything but this computer shows it to others."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes any free port.")] = 8501,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
-    """Open the live portfolio in a browser."""
-    from options_helper import launcher
+    """Open the live portfolio in a browser.
 
-    launcher.open_page("127.0.0.1", 8501, portfolio=None)
+    Credentials and feeds come from the environment or from config/alpaca.env. Nothing connects before Start is
+    pressed in the page, and no order is ever placed.
+    """
+    from options_helper import launcher
+    from options_helper.simulator.session import replayed_market, serve_market, simulated_market
+
+    _require_consistent(demo=demo, replay=replay, speed=speed, portfolio=portfolio)
+    market = None
+    if demo:
+        portfolio = portfolio or launcher.sample_portfolio()
+        market = serve_market(simulated_market(portfolio))
+    elif replay is not None:
+        market = serve_market(replayed_market(replay, _pace(speed)))
+    launcher.open_page(host, port, portfolio=portfolio, market=market, browser=not no_browser, say=typer.echo)
+
+
+@app.command()
+def simulate(
+    *,
+    portfolio: PortfolioOption = None,
+    replay: ReplayOption = None,
+    speed: SpeedOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes any free port.")] = 0,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Another number, another market.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]", help="Let something go wrong; may be repeated. `--fault list` shows all."
+        ),
+    ] = None,
+) -> None:
+    """Serve a simulated market on this computer.
+
+    It speaks Alpaca's protocol to any client, until Ctrl-C, and prints the variables that lead a client here.
+    """
+    from options_helper import launcher
+    from options_helper.simulator.faults import Faults, fault_meanings
+    from options_helper.simulator.session import replayed_market, serve_market, simulated_market
+
+    if fault == ["list"]:
+        for name, meaning in fault_meanings().items():
+            typer.echo(f"{name:24} {meaning}")
+        return
+    _require_consistent(demo=False, replay=replay, speed=speed, portfolio=portfolio)
+    faults = Faults.parse(fault or [])
+    if replay is None:
+        market = simulated_market(portfolio or launcher.nearest_portfolio(), seed)
+    else:
+        market = replayed_market(replay, _pace(speed))
+    with launcher.ending_by_signal() as ending, serve_market(market, port=port, faults=faults) as variables:
+        typer.echo("# A market is served until Ctrl-C. To use it, in another terminal:")
+        for name, value in variables.items():
+            typer.echo(f"export {name}={value}")
+        ending.wait()
+
+
+def _require_consistent(
+    *, demo: bool, replay: Path | None, speed: float | None, portfolio: Path | None
+) -> None:
+    if demo and replay is not None:
+        raise ConfigError("--demo and --replay are two different markets. Choose one.")
+    if speed is not None and replay is None:
+        raise ConfigError("--speed is the pace of a replay. Name the recording too: --replay DIR")
+    if speed is not None and not 0 <= speed < float("inf"):
+        raise ConfigError(
+            f"--speed {speed:g} is no pace. Use 1 for the recorded one, 10 for ten times, 0 for all speed."
+        )
+    if replay is not None and not replay.is_dir():
+        raise ConfigError(f"--replay {replay}: there is no such folder. Name the folder of a recording.")
+    if portfolio is not None and not portfolio.is_file():
+        raise ConfigError(f"--portfolio {portfolio}: there is no such file. Check the path.")
+
+
+def _pace(speed: float | None) -> float:
+    return 1.0 if speed is None else speed

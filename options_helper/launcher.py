@@ -84,12 +84,12 @@ def open_page(
     address = claim_address(host, port)
     if not address.loopback:
         say(_exposure_warning(address))
-    with _ending_by_signal() as ending, market or nullcontext({}) as market_environment:
+    with ending_by_signal() as ending, market or nullcontext({}) as market_environment:
         environment = {**os.environ, **page_environment(address, portfolio), **market_environment}
         with _page_server(address, environment) as server:
             if _answers(address, server, ending):
                 say(f"The live portfolio is at {address.url}/{PAGE_PATH}   (Ctrl-C ends it)")
-                if browser and _has_display():
+                if browser and has_display():
                     webbrowser.open(f"{address.url}/{PAGE_PATH}")
             _wait(server, ending)
 
@@ -130,6 +130,36 @@ def sample_portfolio() -> Path:
         for path in (PACKAGE.parent / "portfolio.json", PACKAGE / "sample_portfolio.json")
         if path.exists()
     )
+
+
+def nearest_portfolio() -> Path:
+    """Find the portfolio of the working folder, or else the sample."""
+    here = Path("portfolio.json")
+    return here if here.exists() else sample_portfolio()
+
+
+def has_display() -> bool:
+    """Whether a browser opened here would be seen."""
+    if sys.platform.startswith(("win", "darwin", "cygwin")):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def ending_by_signal() -> Iterator[threading.Event]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that everything is ended in order."""
+    ending = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ending.set()
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), end) for name in names}
+    try:
+        yield ending
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def _require_extras() -> None:
@@ -182,29 +212,6 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _has_display() -> bool:
-    if sys.platform.startswith(("win", "darwin", "cygwin")):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-@contextmanager
-def _ending_by_signal() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that everything is ended in order."""
-    ending = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ending.set()
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), end) for name in names}
-    try:
-        yield ending
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 @contextmanager

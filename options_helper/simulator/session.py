@@ -1,0 +1,48 @@
+"""A market that runs in this process, and the variables by which a client finds it instead of Alpaca."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from options_helper.portfolio import load_portfolio
+from options_helper.simulator.faults import NO_FAULTS, Faults
+from options_helper.simulator.market import Market
+from options_helper.simulator.server import SimulatorServer
+
+DEMO_KEY: Final = "demo-key"
+DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - opens nothing but the simulator
+
+
+def simulated_market(portfolio: Path, seed: int | None = None) -> Market:
+    """Make up a market for everything the portfolio holds; ConfigError when it cannot be read."""
+    from options_helper.simulator.seeded import DEFAULT_SEED, SeededMarket
+
+    return SeededMarket(load_portfolio(portfolio), seed=DEFAULT_SEED if seed is None else seed)
+
+
+def replayed_market(directory: Path, speed: float) -> Market:
+    """Play recorded files again at `speed` times their pace, 0 for as fast as they can be read."""
+    from options_helper.simulator.replay import ReplayMarket
+
+    return ReplayMarket(directory, speed=speed)
+
+
+@contextmanager
+def serve_market(market: Market, *, port: int = 0, faults: Faults = NO_FAULTS) -> Iterator[Mapping[str, str]]:
+    """Serve the market on loopback for the time of the context, and say how to find it.
+
+    The keys are the simulator's own, so that a user's real ones stay where they are.
+    """
+    with SimulatorServer(market, port=port, faults=faults, key=DEMO_KEY, secret=DEMO_SECRET) as server:
+        yield {
+            "APCA_API_KEY_ID": DEMO_KEY,
+            "APCA_API_SECRET_KEY": DEMO_SECRET,
+            "APCA_API_BASE_URL": server.rest_url,
+            "OH_ALPACA_DATA_URL": server.rest_url,
+            "OH_ALPACA_STREAM_URL": server.stream_url,
+            "OH_ALPACA_STOCK_FEED": "iex",
+            "OH_ALPACA_OPTIONS_FEED": "indicative",
+        }

@@ -1,0 +1,146 @@
+"""The promises of the tree itself: rings, scripts, pins, generated pages, the wheel, and nothing of this machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "streamlit", "websockets"}
+
+
+@pytest.fixture(scope="session")
+def project(repository: Path) -> dict[str, Any]:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def committed(repository: Path) -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=repository, capture_output=True, check=False)
+    if listing.returncode:
+        pytest.skip("this is no git checkout, so nothing is committed")
+    paths = [repository / name for name in listing.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=50)
+
+
+def tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def test_imports_point_inwards(repository: Path):
+    linted = run(tool("lint-imports"), cwd=repository)
+
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_every_module_has_its_ring(repository: Path, project: dict[str, Any]):
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    placed = re.findall(r"options_helper[\w.]+", " ".join(layers))
+    package = repository / "options_helper"
+    modules = {
+        ".".join(path.relative_to(repository).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+    assert len(placed) == len(set(placed))
+    assert modules - set(placed) == set()
+
+
+def test_the_commands_are_there_before_anything_heavy_is(repository: Path):
+    """`--help` answers at once."""
+    listed = run(
+        sys.executable,
+        "-c",
+        "import sys; from typer.testing import CliRunner; from options_helper.cli import app;"
+        "print(CliRunner().invoke(app, ['ui', '--help']).output);"
+        f"print('heavy:', sorted({HEAVY} & sys.modules.keys()))",
+        cwd=repository,
+    )
+
+    assert "--portfolio" in listed.stdout, listed.stderr
+    assert "heavy: []" in listed.stdout
+
+
+def test_the_page_of_commands_is_fresh(repository: Path, tmp_path: Path):
+    """`sh scripts/docs` writes it."""
+    written = tmp_path / "CLI.md"
+
+    made = run(sys.executable, "scripts/cli_page.py", str(written), cwd=repository)
+
+    assert made.returncode == 0, made.stderr
+    assert (repository / "docs" / "CLI.md").read_text(encoding="utf-8") == written.read_text(encoding="utf-8")
+
+
+def test_nothing_committed_knows_the_machine_it_was_written_on(repository: Path, committed: list[Path]):
+    """No folder of a machine, no address of a package index."""
+    stranger = re.compile(r"(?<![\w.$}~*-])/(?:work|root|opt|home)/\w|file:/{2}|python[h]osted|pypi[.]org")
+    found = [
+        f"{path.relative_to(repository)}: {match[0]}"
+        for path in committed
+        for match in stranger.finditer(path.read_text(encoding="utf-8", errors="replace"))
+    ]
+
+    assert found == []
+
+
+def test_scripts_are_plain_shell(repository: Path, committed: list[Path]):
+    scripts = [path for path in committed if path.parent.name == "scripts" and not path.suffix]
+
+    assert scripts
+    for script in scripts:
+        assert script.read_text(encoding="utf-8").startswith("#!/bin/sh\n"), script
+        assert script.stat().st_mode & 0o111, f"{script} is not executable"
+        assert run("sh", "-n", str(script), cwd=repository).returncode == 0, script
+
+
+def test_every_dependency_is_pinned_and_nothing_else_is_said(repository: Path, project: dict[str, Any]):
+    lines = (repository / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = {
+        re.split(r"[\[<>=!~ ;]", requirement)[0].lower()
+        for requirement in [
+            *project["project"]["dependencies"],
+            *(item for extra in extras for item in extra),
+        ]
+    }
+
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.+!]+( ; .+)?", pin) for pin in pins)
+    assert wanted - {pin.partition("==")[0] for pin in pins} == set()
+
+
+def test_a_wheel_holds_the_page_its_options_and_the_sample(repository: Path, tmp_path: Path):
+    """What works in a checkout works after `pip install`."""
+    built = run(tool("hatchling"), "build", "-t", "wheel", "-d", str(tmp_path), cwd=repository)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+
+    asked = run(
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r});"
+        "from options_helper import launcher;"
+        "from pathlib import Path;"
+        "print(launcher.PAGE_SCRIPT.is_file(), launcher.PAGE_SCRIPT.with_name('.streamlit').is_dir(),"
+        " launcher.sample_portfolio())",
+        cwd=tmp_path,
+    )
+
+    assert asked.stdout.split() == [
+        "True",
+        "True",
+        str(tmp_path / "site" / "options_helper" / "sample_portfolio.json"),
+    ]
