@@ -1,0 +1,446 @@
+"""A portfolio and a snapshot → the tables and totals of the page; pure, so that every number can be checked.
+
+Rows come in portfolio order, indexed by position id. Money is dollars, prices are dollars per share, percentages are
+percent. A number that is not known is NaN (NA in whole-number columns) and is never counted as 0; a sum with a
+missing part is not known either, and says how much of it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from math import fsum
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from options_helper.analysis.marks import Integers, Numbers, QuoteWarning, warning_lists
+from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.data.streaming.snapshot import LiveSnapshot
+from options_helper.portfolio import MultiLegPosition, Portfolio, Position, ShareHolding
+
+DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
+
+POSITION_COLUMNS: Final = (
+    "id",
+    "kind",
+    "symbol",
+    "words",
+    "contract_symbol",
+    "live_symbol",
+    "option_type",
+    "expiry",
+    "dte",
+    "strike",
+    "contracts",
+    "quantity",
+    "multiplier",
+    "cost_basis",
+    "bid",
+    "ask",
+    "last",
+    "mark",
+    "mark_source",
+    "mark_age_seconds",
+    "mark_at",
+    "quote_age_seconds",
+    "spread_pct",
+    "natural",
+    "market_value",
+    "natural_value",
+    "pnl_abs",
+    "pnl_pct",
+    "pnl_natural_abs",
+    "underlying_price",
+    "underlying_age_seconds",
+    "moneyness_pct",
+    "warnings",
+)
+STRUCTURE_COLUMNS: Final = (
+    "id",
+    "symbol",
+    "words",
+    "expiry",
+    "dte",
+    "legs",
+    "priced_legs",
+    "priced",
+    "net_debit",
+    "net_mark",
+    "net_natural",
+    "net_pnl_abs",
+    "net_pnl_pct",
+    "net_pnl_natural_abs",
+    "mark_age_seconds",
+    "quote_age_seconds",
+    "underlying_price",
+    "warnings",
+)
+LEG_COLUMNS: Final = (
+    "position_id",
+    "leg_index",
+    "symbol",
+    "words",
+    "contract_symbol",
+    "live_symbol",
+    "side",
+    "option_type",
+    "expiry",
+    "dte",
+    "strike",
+    "contracts",
+    "signed_contracts",
+    "multiplier",
+    "bid",
+    "ask",
+    "last",
+    "mark",
+    "mark_source",
+    "mark_age_seconds",
+    "mark_at",
+    "quote_age_seconds",
+    "spread_pct",
+    "natural",
+    "leg_value",
+    "leg_natural",
+    "underlying_price",
+    "underlying_age_seconds",
+    "moneyness_pct",
+    "warnings",
+)
+
+
+def compute_live_position_rows(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    *,
+    stale_after_seconds: float,
+    wide_spread_pct: float = DEFAULT_WIDE_SPREAD_PCT,
+) -> pd.DataFrame:
+    """One row for each single contract and share holding: `POSITION_COLUMNS`."""
+    entries = [entry for entry in portfolio.positions if not isinstance(entry, MultiLegPosition)]
+    quantity = numbers(_quantity(entry) for entry in entries)
+    lines = price_lines(
+        [entry.instrument for entry in entries], quantity, live, stale_after_seconds, wide_spread_pct
+    )
+    basis = numbers(entry.cost_basis for entry in entries)
+    pnl = lines.worth * (lines.mark - basis)
+    findings = {**lines.findings, QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
+    columns = {
+        **lines.columns,
+        "id": [entry.id for entry in entries],
+        "kind": ["option" if isinstance(entry, Position) else "shares" for entry in entries],
+        "contracts": [entry.contracts if isinstance(entry, Position) else None for entry in entries],
+        "quantity": quantity,
+        "cost_basis": basis,
+        "market_value": lines.worth * lines.mark,
+        "natural_value": lines.worth * lines.natural,
+        "pnl_abs": pnl,
+        "pnl_pct": _percent(pnl, lines.worth * basis),
+        "pnl_natural_abs": lines.worth * (lines.natural - basis),
+        "warnings": warning_lists(findings, len(entries)),
+    }
+    return _frame(columns, POSITION_COLUMNS, columns["id"])
+
+
+def compute_live_multileg_rows(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    *,
+    stale_after_seconds: float,
+    wide_spread_pct: float = DEFAULT_WIDE_SPREAD_PCT,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row for each structure (`STRUCTURE_COLUMNS`), and one for each of their legs (`LEG_COLUMNS`)."""
+    structures = portfolio.structures
+    owned_legs = [(entry, place, leg) for entry in structures for place, leg in enumerate(entry.legs)]
+    signed = [leg.signed_contracts for _, _, leg in owned_legs]
+    lines = price_lines(
+        [instrument for entry in structures for instrument in entry.instruments],
+        numbers(signed),
+        live,
+        stale_after_seconds,
+        wide_spread_pct,
+    )
+    leg_value = lines.worth * lines.mark
+    leg_natural = lines.worth * lines.natural
+    leg_columns = {
+        **lines.columns,
+        "position_id": [entry.id for entry, _, _ in owned_legs],
+        "leg_index": [place for _, place, _ in owned_legs],
+        "side": [leg.side for _, _, leg in owned_legs],
+        "contracts": [leg.contracts for _, _, leg in owned_legs],
+        "signed_contracts": signed,
+        "leg_value": leg_value,
+        "leg_natural": leg_natural,
+        "warnings": warning_lists(lines.findings, len(owned_legs)),
+    }
+    legs = _frame(leg_columns, LEG_COLUMNS, [f"{entry.id}/{place}" for entry, place, _ in owned_legs])
+    return _structure_rows(structures, lines, leg_value, leg_natural), legs
+
+
+def _structure_rows(
+    structures: Sequence[MultiLegPosition], lines: PricedLines, leg_value: Numbers, leg_natural: Numbers
+) -> pd.DataFrame:
+    counts = np.array([len(entry.legs) for entry in structures], dtype=np.int64)
+    first_legs = np.cumsum(counts) - counts
+    priced = _per_structure(np.add, (~np.isnan(leg_value)).astype(np.int64), first_legs)
+    debit = numbers(entry.net_debit for entry in structures)
+    # NaN plus anything is NaN: a sum with a missing leg does not come out as a sum.
+    net_mark = _per_structure(np.add, leg_value, first_legs)
+    net_natural = _per_structure(np.add, leg_natural, first_legs)
+    nearest = [min(leg.expiry for leg in entry.legs) for entry in structures]
+    findings = {
+        warning: _per_structure(np.logical_or, flags, first_legs) for warning, flags in lines.findings.items()
+    }
+    findings[QuoteWarning.MISSING_LEGS] = priced < counts
+    columns = {
+        "id": [entry.id for entry in structures],
+        "symbol": [entry.symbol for entry in structures],
+        "words": [entry.words for entry in structures],
+        "expiry": nearest,
+        "dte": [(expiry - lines.today).days for expiry in nearest],
+        "legs": counts,
+        "priced_legs": priced,
+        "priced": [f"{known} of {count} legs" for known, count in zip(priced, counts, strict=True)],
+        "net_debit": debit,
+        "net_mark": net_mark,
+        "net_natural": net_natural,
+        "net_pnl_abs": net_mark - debit,
+        "net_pnl_pct": _percent(net_mark - debit, debit),
+        "net_pnl_natural_abs": net_natural - debit,
+        # Of the oldest leg: a structure is as old as its oldest part.
+        "mark_age_seconds": _per_structure(np.maximum, lines.columns["mark_age_seconds"], first_legs),
+        "quote_age_seconds": _per_structure(np.maximum, lines.columns["quote_age_seconds"], first_legs),
+        "underlying_price": lines.columns["underlying_price"][first_legs],
+        "warnings": warning_lists(findings, len(structures)),
+    }
+    return _frame(columns, STRUCTURE_COLUMNS, columns["id"])
+
+
+def _per_structure(fold: np.ufunc, values: Any, first_legs: Integers) -> Any:
+    return fold.reduceat(values, first_legs) if len(first_legs) else values[:0]
+
+
+def _quantity(entry: Position | ShareHolding) -> float:
+    return entry.contracts if isinstance(entry, Position) else entry.shares
+
+
+def _percent(part: Numbers, base: Numbers) -> Numbers:
+    """Percent of the size of `base`; NaN where that is 0."""
+    size = np.abs(base)
+    return 100 * np.divide(part, size, out=np.full_like(part, np.nan), where=size != 0)
+
+
+def _frame(columns: Mapping[str, Any], names: Sequence[str], identities: Sequence[str]) -> pd.DataFrame:
+    typed = {name: _TYPES.get(name, _as_it_is)(columns[name]) for name in names}
+    return pd.DataFrame(typed, index=pd.Index(list(identities), dtype=str))
+
+
+def _as_it_is(values: Any) -> Any:
+    return values
+
+
+def _whole(values: Any) -> Any:
+    """Whole numbers, NA where there is none."""
+    column = values if isinstance(values, np.ndarray) else numbers(values)
+    missing = np.isnan(column)
+    return pd.arrays.IntegerArray(np.where(missing, 0, column).astype(np.int64), missing)
+
+
+def _dates(values: Sequence[date | None]) -> Any:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _times(nanoseconds: Integers) -> Any:
+    return pd.DatetimeIndex(nanoseconds.view("datetime64[ns]")).tz_localize("UTC")
+
+
+# Columns that pandas would not guess the type of, or not the same for every portfolio.
+_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "contracts": _whole,
+    "dte": _whole,
+    "expiry": _dates,
+    "leg_index": _whole,
+    "legs": _whole,
+    "mark_at": _times,
+    "multiplier": _whole,
+    "priced_legs": _whole,
+    "signed_contracts": _whole,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A sum that knows how much of it is known; what is known of an incomplete one is not its total."""
+
+    known: float
+    counted: int
+    of: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is known."""
+        return self.counted == self.of
+
+    @property
+    def total(self) -> float | None:
+        """The sum, or None while a part is missing."""
+        return self.known if self.complete else None
+
+
+@dataclass(frozen=True, slots=True)
+class NearestExpiry:
+    """The first expiry still to come."""
+
+    dte: int
+    words: str  # the first contract that expires then, and how many more
+
+
+@dataclass(frozen=True, slots=True)
+class WidestSpread:
+    """The line that costs most to close, for its price."""
+
+    pct: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTotals:
+    """The book in one line. Profit and value are counted by position, marks by leg (single, holding or leg)."""
+
+    pnl: Tally
+    pnl_natural: Tally
+    at_mark: Tally
+    at_natural: Tally
+    opened_for: Tally
+    at_risk: Tally
+    priced_legs: int
+    legs: int
+    cash: float | None
+    nearest_expiry: NearestExpiry | None
+    widest_spread: WidestSpread | None
+    stale: tuple[str, ...]  # lines whose quote is older than the threshold while the market is open, in words
+    expired: tuple[str, ...]  # lines that have expired, in words
+
+    @property
+    def complete(self) -> bool:
+        """Whether every leg has a mark."""
+        return self.priced_legs == self.legs
+
+    @property
+    def pnl_abs(self) -> float | None:
+        """Unrealized profit at the mark."""
+        return self.pnl.total
+
+    @property
+    def pnl_natural_abs(self) -> float | None:
+        """Unrealized profit if everything were closed now, longs at the bid and shorts at the ask."""
+        return self.pnl_natural.total
+
+    @property
+    def pnl_pct(self) -> float | None:
+        """Profit at the mark in percent of what the positions were opened for."""
+        if self.pnl.total is None or not self.opened_for.total:
+            return None
+        return 100 * self.pnl.total / self.opened_for.total
+
+    @property
+    def market_value(self) -> float | None:
+        """All positions at the mark, shorts negative; without cash."""
+        return self.at_mark.total
+
+    @property
+    def liquidation_value(self) -> float | None:
+        """All positions at natural, plus the cash of the portfolio file where it names some."""
+        return None if self.at_natural.total is None else self.at_natural.total + (self.cash or 0.0)
+
+    @property
+    def liquidation_covers(self) -> str:
+        """What the liquidation value counts, in words."""
+        return "positions only" if self.cash is None else "positions and cash"
+
+    @property
+    def premium_at_risk(self) -> float | None:
+        """What was paid for long options and debit structures that have not expired."""
+        return self.at_risk.total
+
+
+def compute_live_totals(
+    portfolio: Portfolio, position_rows: pd.DataFrame, structure_df: pd.DataFrame, legs_df: pd.DataFrame
+) -> LiveTotals:
+    """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller."""
+    single, structure = partial(_column, position_rows), partial(_column, structure_df)
+    paid = np.abs(single("cost_basis") * single("quantity") * single("multiplier"))
+    debit = structure("net_debit")
+    may_lose = (single("quantity") > 0) & (single("dte") >= 0)
+    may_lose_debit = (debit > 0) & (structure("dte") >= 0)
+    lines = _book_lines(position_rows, legs_df)
+    return LiveTotals(
+        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),
+        pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs")),
+        at_mark=_tally(single("market_value"), structure("net_mark")),
+        at_natural=_tally(single("natural_value"), structure("net_natural")),
+        opened_for=_tally(paid, np.abs(debit)),
+        at_risk=_tally(paid[may_lose], debit[may_lose_debit]),
+        priced_legs=sum(line.is_priced for line in lines),
+        legs=len(lines),
+        cash=portfolio.cash,
+        nearest_expiry=_nearest_expiry(lines),
+        widest_spread=_widest_spread(lines),
+        stale=_named(lines, QuoteWarning.STALE_QUOTE),
+        expired=_named(lines, QuoteWarning.EXPIRED),
+    )
+
+
+def _column(table: pd.DataFrame, name: str) -> Numbers:
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _tally(*columns: Numbers) -> Tally:
+    values = np.concatenate(columns)
+    known = values[~np.isnan(values)]
+    return Tally(fsum(known), counted=len(known), of=len(values))
+
+
+class _BookLine(NamedTuple):
+    words: str
+    dte: float
+    is_priced: bool
+    spread_pct: float
+    warnings: list[QuoteWarning]
+
+
+def _book_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame) -> list[_BookLine]:
+    lines: list[_BookLine] = []
+    for table in (position_rows, legs_df):
+        is_priced = table["mark"].notna()
+        parts = (table["words"], _column(table, "dte"), is_priced, table["spread_pct"], table["warnings"])
+        lines.extend(map(_BookLine._make, zip(*parts, strict=True)))
+    return lines
+
+
+def _nearest_expiry(lines: Sequence[_BookLine]) -> NearestExpiry | None:
+    coming = [line for line in lines if line.dte >= 0]
+    if not coming:
+        return None
+    first = min(coming, key=lambda line: line.dte)
+    others = len({line.words for line in coming if line.dte == first.dte}) - 1
+    words = f"{first.words} and {others} more" if others else first.words
+    return NearestExpiry(int(first.dte), words)
+
+
+def _widest_spread(lines: Sequence[_BookLine]) -> WidestSpread | None:
+    spreads = [line for line in lines if line.is_priced and line.spread_pct >= 0]
+    if not spreads:
+        return None
+    widest = max(spreads, key=lambda line: line.spread_pct)
+    return WidestSpread(float(widest.spread_pct), widest.words)
+
+
+def _named(lines: Sequence[_BookLine], warning: QuoteWarning) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line.words for line in lines if warning in line.warnings))

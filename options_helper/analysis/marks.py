@@ -1,0 +1,185 @@
+"""Quotes and last trades → what things are worth now, from which event, and what speaks against each number.
+
+Everything is in columns, one element for each line of a table: a thousand lines cost little more than ten. A number
+that is not known is NaN, as pandas has it; a bid of zero is a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from options_helper.data.streaming.events import NANOSECONDS, Quote, Trade, epoch_nanoseconds
+
+Numbers: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+Integers: TypeAlias = NDArray[np.int64]
+
+
+class MarkSource(StrEnum):
+    """Which price a mark is; its age and its time are those of the same event."""
+
+    MID = "mid"
+    TRADE = "trade"
+    BID = "bid"  # there is no ask: worth at least this
+    ASK = "ask"  # there is no bid: worth at most this
+
+
+class QuoteWarning(StrEnum):
+    """Everything a table may say against a number, in the order in which it says it."""
+
+    EXPIRED = "expired"
+    EXPIRES_TODAY = "expires_today"
+    ADJUSTED_CONTRACT = "adjusted_contract"
+    MISSING_LEGS = "missing_legs"
+    NOT_SUBSCRIBED = "not_subscribed"
+    REFUSED_SYMBOL = "refused_symbol"
+    MISSING_QUOTE = "missing_quote"
+    STALE_QUOTE = "stale_quote"
+    CROSSED_MARKET = "crossed_market"
+    LOCKED_MARKET = "locked_market"
+    ONE_SIDED = "one_sided"
+    ZERO_BID = "zero_bid"
+    WIDE_SPREAD = "wide_spread"
+    MARK_FROM_TRADE = "mark_from_trade"
+    STALE_TRADE = "stale_trade"
+    NO_COST_BASIS = "no_cost_basis"
+
+    @property
+    def words(self) -> str:
+        """The warning as a person writes it."""
+        return self.value.replace("_", " ")
+
+
+Findings: TypeAlias = Mapping[QuoteWarning, Flags]
+
+# One nickel tick is as narrow as many contracts can be quoted, whatever share of the price it is.
+_NEVER_WIDE: Final = 0.05 + 1e-9
+UNKNOWN_TIME: Final = np.iinfo(np.int64).min  # what datetime64 takes for "not a time"
+_BY_CODE: Final = np.array([None, *MarkSource], dtype=object)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """One element for each line. Prices are dollars per share; `age` and `time_ns` are of the event of `price`."""
+
+    bid: Numbers
+    ask: Numbers
+    last: Numbers
+    price: Numbers
+    source: NDArray[np.object_]  # MarkSource, or None beside a price that is not known
+    age: Numbers  # seconds since receipt
+    time_ns: Integers  # exchange time, or the datetime64 value for none
+    quote_age: Numbers
+    findings: Findings
+
+    @property
+    def spread_pct(self) -> Numbers:
+        """Ask less bid in percent of their middle; negative when crossed."""
+        return 200.0 * (self.ask - self.bid) / (self.ask + self.bid)
+
+    def natural(self, *, long: Flags) -> Numbers:
+        """What closing now would fetch or cost: a long sells at the bid, a short buys at the ask.
+
+        A crossed quote promises more than anybody would pay, so it says nothing.
+        """
+        return np.where(
+            self.findings[QuoteWarning.CROSSED_MARKET], np.nan, np.where(long, self.bid, self.ask)
+        )
+
+    def is_wide(self, wide_spread_pct: float) -> Flags:
+        """Where the spread is above the threshold and wider than one tick."""
+        return (self.spread_pct > wide_spread_pct) & (self.ask - self.bid > _NEVER_WIDE)
+
+
+def read_marks(
+    quotes: Sequence[Quote | None], trades: Sequence[Trade | None], *, is_option: Flags, as_of: datetime
+) -> Marks:
+    """Mark each line by its quote and last trade.
+
+    The mark is the middle of an uncrossed quote; else the last trade, where it is inside what is known of the quote;
+    else the one side there is; else nothing. The zero bid of a contract is a real bid beside an ask. Zero on both
+    sides is no quote, and a zero in a share's quote is a side without an order (one venue's book may have none).
+    """
+    bid, ask = _sides(quotes, is_option)
+    last = _prices(trade.price if trade is not None else None for trade in trades)
+    last[last == 0] = np.nan
+
+    crossed = bid > ask
+    is_mid = bid <= ask
+    # A comparison with NaN is false: a side that is not known sets no bound, a crossed quote the same two.
+    outside = np.where(crossed, (last < ask) | (last > bid), (last < bid) | (last > ask))
+    is_trade = ~is_mid & ~outside & ~np.isnan(last)
+    is_bid = ~is_mid & ~is_trade & np.isnan(ask) & ~np.isnan(bid)
+    is_ask = ~is_mid & ~is_trade & np.isnan(bid) & ~np.isnan(ask)
+
+    now_ns = epoch_nanoseconds(as_of) or 0
+    quote_age = _ages(quotes, now_ns)
+    code = is_mid * 1 + is_trade * 2 + is_bid * 3 + is_ask * 4
+    events = [
+        trade if n == 2 else quote if n else None
+        for n, quote, trade in zip(code, quotes, trades, strict=True)
+    ]
+    return Marks(
+        bid=bid,
+        ask=ask,
+        last=last,
+        price=np.choose(code, [np.nan, (bid + ask) / 2, last, bid, ask]),
+        source=_BY_CODE[code],
+        age=_ages(events, now_ns),
+        time_ns=np.array([_time(event) for event in events], dtype=np.int64),
+        quote_age=quote_age,
+        findings={
+            QuoteWarning.MISSING_QUOTE: np.isnan(bid) & np.isnan(ask),
+            QuoteWarning.CROSSED_MARKET: crossed,
+            QuoteWarning.LOCKED_MARKET: bid == ask,
+            QuoteWarning.ONE_SIDED: np.isnan(bid) ^ np.isnan(ask),
+            QuoteWarning.ZERO_BID: bid == 0,
+            QuoteWarning.MARK_FROM_TRADE: is_trade,
+        },
+    )
+
+
+def _sides(quotes: Sequence[Quote | None], is_option: Flags) -> tuple[Numbers, Numbers]:
+    bid = _prices(quote.bid_price if quote is not None else None for quote in quotes)
+    ask = _prices(quote.ask_price if quote is not None else None for quote in quotes)
+    ask[ask == 0] = np.nan
+    bid[(bid == 0) & (~is_option | np.isnan(ask))] = np.nan
+    return bid, ask
+
+
+def _prices(values: Iterable[float | None]) -> Numbers:
+    prices = np.array(list(values), dtype=np.float64)
+    prices[~((prices >= 0) & (prices < np.inf))] = np.nan
+    return prices
+
+
+def _ages(events: Sequence[Quote | Trade | None], now_ns: int) -> Numbers:
+    """Seconds since each was received; NaN for none."""
+    received = np.array([event.received_ns if event is not None else 0 for event in events], dtype=np.int64)
+    # An event may be received while the snapshot is taken: that is no age below zero.
+    ages = np.maximum(now_ns - received, 0) / NANOSECONDS
+    ages[received == 0] = np.nan
+    return ages
+
+
+def _time(event: Quote | Trade | None) -> int:
+    time_ns = event.timestamp_ns if event is not None else None
+    return UNKNOWN_TIME if time_ns is None else time_ns
+
+
+def warning_lists(findings: Findings, count: int) -> list[list[QuoteWarning]]:
+    """The warnings of each line, in the order of `QuoteWarning`."""
+    lists: list[list[QuoteWarning]] = [[] for _ in range(count)]
+    for warning in QuoteWarning:
+        flags = findings.get(warning)
+        if flags is not None:
+            for line in np.flatnonzero(flags):
+                lists[line].append(warning)
+    return lists

@@ -1,0 +1,177 @@
+"""What tables of positions and of legs have in common: each line's marks, days, moneyness and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from options_helper.analysis.marks import (
+    UNKNOWN_TIME,
+    Findings,
+    Flags,
+    Marks,
+    Numbers,
+    QuoteWarning,
+    read_marks,
+)
+from options_helper.data.market_hours import market_open, new_york_date
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.snapshot import LiveSnapshot
+from options_helper.portfolio import Instrument
+
+T = TypeVar("T")
+
+_NO_SOURCE: Final = np.array(None, dtype=object)
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLines:
+    """What tables of positions and of legs have in common, one element for each line."""
+
+    today: date  # in New York
+    mark: Numbers
+    natural: Numbers
+    worth: Numbers  # dollars for each dollar of price: quantity times multiplier, short is negative
+    findings: Findings
+    columns: Mapping[str, Any]
+
+
+def price_lines(
+    instruments: Sequence[Instrument],
+    quantity: Numbers,
+    live: LiveSnapshot,
+    stale_after_seconds: float,
+    wide_spread_pct: float,
+) -> PricedLines:
+    """Price each line, held in this quantity (short is negative), by the snapshot."""
+    is_option = np.array([item.is_option for item in instruments], dtype=bool)
+    adjusted = np.array([item.adjusted for item in instruments], dtype=bool)
+    marks = read_marks(
+        _pick(instruments, live.option_quotes, live.stock_quotes),
+        _pick(instruments, live.option_trades, live.stock_trades),
+        is_option=is_option,
+        as_of=live.as_of,
+    )
+    underlying, underlying_age = _underlyings(instruments, live)
+    today = new_york_date(live.as_of)
+    dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
+    strike = numbers(item.strike for item in instruments)
+    multiplier = numbers(item.multiplier for item in instruments)
+    # After expiry the last quote is no price any more: what it settled at is not known here.
+    expired = dte < 0
+    price = np.where(expired, np.nan, marks.price)
+    natural = np.where(expired, np.nan, marks.natural(long=quantity > 0))
+    is_call = np.array([item.option_type == "call" for item in instruments], dtype=bool)
+    in_the_money = np.where(is_call, underlying - strike, strike - underlying)
+    return PricedLines(
+        today=today,
+        mark=price,
+        natural=natural,
+        worth=quantity * multiplier,
+        findings={
+            QuoteWarning.EXPIRED: expired,
+            QuoteWarning.EXPIRES_TODAY: dte == 0,
+            QuoteWarning.ADJUSTED_CONTRACT: adjusted,
+            **_only(
+                ~expired, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)
+            ),
+        },
+        columns={
+            "symbol": [item.symbol for item in instruments],
+            "words": [item.words for item in instruments],
+            "contract_symbol": [item.live_symbol if item.is_option else None for item in instruments],
+            "live_symbol": [item.live_symbol for item in instruments],
+            "option_type": [item.option_type for item in instruments],
+            "expiry": [item.expiry for item in instruments],
+            "dte": dte,
+            "strike": strike,
+            "multiplier": multiplier,
+            "bid": marks.bid,
+            "ask": marks.ask,
+            "last": marks.last,
+            "mark": price,
+            "mark_source": np.where(expired, _NO_SOURCE, marks.source),
+            "mark_age_seconds": np.where(expired, np.nan, marks.age),
+            "mark_at": np.where(expired, UNKNOWN_TIME, marks.time_ns),
+            "quote_age_seconds": marks.quote_age,
+            "spread_pct": marks.spread_pct,
+            "natural": natural,
+            "underlying_price": underlying,
+            "underlying_age_seconds": underlying_age,
+            # What an adjusted contract delivers is not known, so neither is how its strike compares.
+            "moneyness_pct": np.where(adjusted, np.nan, 100 * in_the_money / underlying),
+        },
+    )
+
+
+def _pick(
+    instruments: Sequence[Instrument], of_contracts: Mapping[str, T], of_shares: Mapping[str, T]
+) -> list[T | None]:
+    return [(of_contracts if item.is_option else of_shares).get(item.live_symbol) for item in instruments]
+
+
+def _underlyings(instruments: Sequence[Instrument], live: LiveSnapshot) -> tuple[Numbers, Numbers]:
+    """Price of what each line is written on, and the age of that price."""
+    places = {
+        name: place for place, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
+    }
+    marks = read_marks(
+        [live.stock_quotes.get(name) for name in places],
+        [live.stock_trades.get(name) for name in places],
+        is_option=np.zeros(len(places), dtype=bool),
+        as_of=live.as_of,
+    )
+    line_places = np.array([places[item.underlying] for item in instruments], dtype=np.int64)
+    return marks.price[line_places], marks.age[line_places]
+
+
+def _quote_findings(
+    marks: Marks,
+    instruments: Sequence[Instrument],
+    live: LiveSnapshot,
+    stale_after_seconds: float,
+    wide_spread_pct: float,
+) -> Findings:
+    streams = [live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS]]
+    asked = {symbol for stream in streams for symbol in stream.asked}
+    refused = {symbol for stream in streams for symbol in stream.refused_symbols}
+    moving = _expected_to_move(instruments, live)
+    from_trade = marks.findings[QuoteWarning.MARK_FROM_TRADE]
+    return {
+        **marks.findings,
+        QuoteWarning.NOT_SUBSCRIBED: _flags(
+            live.running and item.live_symbol not in asked for item in instruments
+        ),
+        QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in instruments),
+        QuoteWarning.STALE_QUOTE: moving & (marks.quote_age > stale_after_seconds),
+        QuoteWarning.STALE_TRADE: moving & from_trade & (marks.age > stale_after_seconds),
+        QuoteWarning.WIDE_SPREAD: marks.is_wide(wide_spread_pct),
+    }
+
+
+def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> Flags:
+    """Where silence makes a quote stale: while the market is closed, it is the session's last."""
+    options_feed = live.streams[StreamName.OPTIONS].feed or ""
+    stocks_move = market_open(StreamName.STOCKS, live.streams[StreamName.STOCKS].feed or "", live.as_of)
+    options_move = {
+        name: market_open(StreamName.OPTIONS, options_feed, live.as_of, (name,))
+        for name in {item.underlying for item in instruments}
+    }
+    return _flags(options_move[item.underlying] if item.is_option else stocks_move for item in instruments)
+
+
+def _only(where: Flags, findings: Findings) -> dict[QuoteWarning, Flags]:
+    return {warning: flags & where for warning, flags in findings.items()}
+
+
+def numbers(values: Iterable[float | None]) -> Numbers:
+    """A column of numbers, NaN for None."""
+    return np.array(list(values), dtype=np.float64)
+
+
+def _flags(values: Iterable[bool]) -> Flags:
+    return np.array(list(values), dtype=bool)
