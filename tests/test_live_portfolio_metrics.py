@@ -197,9 +197,16 @@ class TestWarnings:
         assert self.warnings(live, wide_spread_pct=30) == ["wide_spread"]
 
     def test_a_contract_that_was_not_asked_for_says_so(self):
-        assert self.warnings(snapshot_with()) == ["not_subscribed", "missing_quote"]
+        assert self.warnings(snapshot_with(asked=[C185])) == ["not_subscribed", "missing_quote"]
         assert self.warnings(snapshot_with(asked=[AAPL_CALL])) == ["missing_quote"]
         assert self.warnings(snapshot_with(running=False)) == ["missing_quote"]
+
+    def test_a_stream_that_is_off_is_not_subscribed_and_one_that_still_connects_is(self):
+        off = snapshot_with(streams=[health("options", Phase.OFF)])
+        connecting = snapshot_with(streams=[health("options", Phase.CONNECTING)])
+
+        assert self.warnings(off) == ["not_subscribed", "missing_quote"]
+        assert self.warnings(connecting) == ["missing_quote"]
 
     def test_a_contract_that_alpaca_refused_says_so(self):
         options = health(
@@ -340,6 +347,7 @@ class TestDefectsOfOtherProducts:
 
         assert (unknown["mark"], unknown["multiplier"]) == (pytest.approx(1.1), None)
         assert (unknown["market_value"], unknown["pnl_abs"]) == (None, None)
+        assert not totals_of(portfolio(position("AAPL1")), live).complete
         assert unknown["warnings"] == given_ten["warnings"] == ["adjusted_contract"]
         assert given_ten["pnl_abs"] == pytest.approx(1.0)
         assert unknown["moneyness_pct"] is given_ten["moneyness_pct"] is None

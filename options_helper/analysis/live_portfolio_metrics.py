@@ -311,7 +311,7 @@ class WidestSpread:
 
 @dataclass(frozen=True, slots=True)
 class LiveTotals:
-    """The book in one line. Profit and value are counted by position, marks by leg (single, holding or leg)."""
+    """The book in one line. Sums are counted by position, prices by leg: each single, holding or leg."""
 
     pnl: Tally
     pnl_natural: Tally
@@ -329,7 +329,7 @@ class LiveTotals:
 
     @property
     def complete(self) -> bool:
-        """Whether every leg has a mark."""
+        """Whether the value of every leg is known."""
         return self.priced_legs == self.legs
 
     @property
@@ -417,8 +417,8 @@ class _BookLine(NamedTuple):
 
 def _book_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame) -> list[_BookLine]:
     lines: list[_BookLine] = []
-    for table in (position_rows, legs_df):
-        is_priced = table["mark"].notna()
+    for table, value in ((position_rows, "market_value"), (legs_df, "leg_value")):
+        is_priced = table[value].notna()
         parts = (table["words"], _column(table, "dte"), is_priced, table["spread_pct"], table["warnings"])
         lines.extend(map(_BookLine._make, zip(*parts, strict=True)))
     return lines

@@ -20,7 +20,7 @@ from options_helper.analysis.marks import (
 )
 from options_helper.data.market_hours import market_open, new_york_date
 from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.snapshot import LiveSnapshot
+from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.portfolio import Instrument
 
 T = TypeVar("T")
@@ -136,20 +136,31 @@ def _quote_findings(
     stale_after_seconds: float,
     wide_spread_pct: float,
 ) -> Findings:
-    streams = [live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS]]
-    asked = {symbol for stream in streams for symbol in stream.asked}
-    refused = {symbol for stream in streams for symbol in stream.refused_symbols}
     moving = _expected_to_move(instruments, live)
     from_trade = marks.findings[QuoteWarning.MARK_FROM_TRADE]
     return {
         **marks.findings,
-        QuoteWarning.NOT_SUBSCRIBED: _flags(
-            live.running and item.live_symbol not in asked for item in instruments
-        ),
-        QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in instruments),
+        **_subscription_findings(instruments, live),
         QuoteWarning.STALE_QUOTE: moving & (marks.quote_age > stale_after_seconds),
         QuoteWarning.STALE_TRADE: moving & from_trade & (marks.age > stale_after_seconds),
         QuoteWarning.WIDE_SPREAD: marks.is_wide(wide_spread_pct),
+    }
+
+
+def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot) -> Findings:
+    streams = [live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS]]
+    asked = {symbol for stream in streams for symbol in stream.asked}
+    refused = {symbol for stream in streams for symbol in stream.refused_symbols}
+    # A stream that has not got round to asking yet has left nothing out.
+    stocks_settled, options_settled = (
+        live.running and (stream.phase is Phase.OFF or bool(stream.asked)) for stream in streams
+    )
+    return {
+        QuoteWarning.NOT_SUBSCRIBED: _flags(
+            (options_settled if item.is_option else stocks_settled) and item.live_symbol not in asked
+            for item in instruments
+        ),
+        QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in instruments),
     }
 
 

@@ -1,0 +1,189 @@
+"""A snapshot → one headline for the page: how far can these prices be trusted, in a sentence and a level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import ceil
+from typing import Final, assert_never
+
+from options_helper.analysis.osi import contract_words, parse_contract_symbol
+from options_helper.data.market_hours import NEW_YORK, market_open, next_change
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.errors import SymbolError
+
+_NAMED_AT_MOST: Final = 3
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+class Level(StrEnum):
+    """How much the reader should worry."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The one sentence above everything else."""
+
+    level: Level
+    sentence: str
+
+
+def headline(snapshot: LiveSnapshot, *, stale_symbols: Sequence[str] = ()) -> Headline:
+    """The most serious thing there is to say; `stale_symbols` are the lines whose quotes are too old, in words."""
+    if not snapshot.running:
+        return _not_running(snapshot)
+    return next(_findings(snapshot, stale_symbols))
+
+
+def _not_running(snapshot: LiveSnapshot) -> Headline:
+    failed = _in_phase(snapshot, Phase.FAILED)
+    if failed:
+        return Headline(Level.ERROR, _failure(failed))
+    if _in_phase(snapshot, Phase.STOPPED):
+        return Headline(Level.INFO, "Stopped: these are the last prices received.")
+    return Headline(Level.INFO, "Not started: press Start to connect.")
+
+
+def _findings(snapshot: LiveSnapshot, stale_symbols: Sequence[str]) -> Iterator[Headline]:
+    """Everything that can be said of a running session, the most serious first."""
+    if failed := _in_phase(snapshot, Phase.FAILED):
+        yield Headline(Level.ERROR, _failure(failed))
+    if lost := _in_phase(snapshot, Phase.RECONNECTING):
+        yield Headline(Level.WARNING, " ".join(_reconnecting(health, snapshot.as_of) for health in lost))
+    if stalled := _in_phase(snapshot, Phase.STALLED):
+        yield Headline(Level.WARNING, " ".join(_stalled(health) for health in stalled))
+    if connecting := _in_phase(snapshot, Phase.CONNECTING):
+        yield Headline(Level.INFO, f"Connecting: {', '.join(health.name for health in connecting)}.")
+    if not _market_is_open(snapshot):
+        yield Headline(Level.INFO, f"Market closed: last session's prices. {_next_open(snapshot.as_of)}.")
+    if stale_symbols:
+        yield Headline(
+            Level.WARNING,
+            f"Live, but {_count(len(stale_symbols), 'quote')} too old: {_named(stale_symbols)}.",
+        )
+    if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
+        words = [_in_words(symbol) for symbol in refused]
+        yield Headline(
+            Level.WARNING, f"Live, but Alpaca refused {_count(len(refused), 'symbol')}: {_named(words)}."
+        )
+    if loss := _losses(snapshot):
+        yield Headline(Level.WARNING, f"Live, but {loss}.")
+    yield Headline(Level.OK, "Live.")
+
+
+def _in_phase(snapshot: LiveSnapshot, phase: Phase) -> list[StreamHealth]:
+    return [health for health in snapshot.streams.values() if health.phase is phase]
+
+
+def _failure(failed: Sequence[StreamHealth]) -> str:
+    reasons = [health.last_error or f"the {health.name} stream ended and said nothing." for health in failed]
+    # A wrong key fails every stream with the same sentence.
+    return " ".join(f"Failed: {reason}" for reason in dict.fromkeys(reasons))
+
+
+def _reconnecting(health: StreamHealth, as_of: datetime) -> str:
+    seconds = ceil((health.next_try_at - as_of).total_seconds()) if health.next_try_at else 0
+    when = f"next try in {seconds} s" if seconds > 0 else "trying now"
+    reason = health.last_error or "the connection was lost."
+    return f"{health.name.capitalize()} reconnecting, attempt {health.reconnect_attempts}, {when}: {reason}"
+
+
+def _stalled(health: StreamHealth) -> str:
+    reason = health.last_error or "connected, but silent although the market is open."
+    return f"{health.name.capitalize()} stalled: {reason}"
+
+
+def _market_is_open(snapshot: LiveSnapshot) -> bool:
+    """Whether at least one of the streams asked for is expected to move."""
+    streams = [health for health in snapshot.streams.values() if health.phase is not Phase.OFF]
+    prices = [health for health in streams if health.name is not StreamName.FILLS]
+    return any(_is_expected_to_move(health, snapshot.as_of) for health in prices or streams)
+
+
+def _is_expected_to_move(health: StreamHealth, as_of: datetime) -> bool:
+    feed = health.feed or ""
+    if health.name is not StreamName.OPTIONS or market_open(health.name, feed, as_of):
+        return market_open(health.name, feed, as_of)
+    return market_open(health.name, feed, as_of, {_underlying(symbol) for symbol in health.asked})
+
+
+def _next_open(as_of: datetime) -> str:
+    change = next_change(as_of)
+    if market_open(StreamName.STOCKS, "", as_of):
+        return "This feed opens 20:00 ET"
+    return f"Opens {_WEEKDAYS[change.weekday()]} {change:%H:%M} ET"
+
+
+def _losses(snapshot: LiveSnapshot) -> str:
+    dropped = sum(health.dropped for health in snapshot.streams.values())
+    rejected = sum(health.rejected for health in snapshot.streams.values())
+    facts = []
+    if dropped:
+        facts.append(f"{_count(dropped, 'event')} dropped because this computer did not keep up")
+    if rejected:
+        facts.append(f"{_count(rejected, 'message')} could not be read")
+    return " and ".join(facts)
+
+
+def _underlying(symbol: str) -> str:
+    try:
+        return parse_contract_symbol(symbol).underlying_norm
+    except SymbolError:
+        return symbol
+
+
+def _in_words(symbol: str) -> str:
+    try:
+        contract = parse_contract_symbol(symbol)
+    except SymbolError:
+        return symbol
+    return contract_words(contract.underlying, contract.expiry, contract.option_type, contract.strike)
+
+
+def _named(words: Sequence[str]) -> str:
+    more = len(words) - _NAMED_AT_MOST
+    return ", ".join(words[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+_STOCK_FEED_LABELS: Final = {
+    "iex": "IEX = not the national best",
+    "delayed_sip": "delayed 15 min",
+    "overnight": "overnight = indicative quotes, trades 15 min late",
+    "boats": "BOATS = one venue, at night",
+    "test": "test feed = invented prices",
+}
+_OPTION_FEED_LABELS: Final = {"indicative": "indicative = modelled quotes"}
+
+
+def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
+    """What must be known of these prices for as long as they are shown."""
+    match snapshot.market:
+        case MarketKind.SIMULATED:
+            return ("SIMULATED MARKET",)
+        case MarketKind.REPLAY:
+            return (f"REPLAY {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
+        case MarketKind.ALPACA:
+            labels = (
+                _label(snapshot.streams[StreamName.OPTIONS], _OPTION_FEED_LABELS),
+                _label(snapshot.streams[StreamName.STOCKS], _STOCK_FEED_LABELS),
+            )
+            return tuple(label for label in labels if label)
+        case _:
+            assert_never(snapshot.market)
+
+
+def _label(health: StreamHealth, labels: Mapping[str, str]) -> str | None:
+    return None if health.phase is Phase.OFF else labels.get(health.feed or "")
