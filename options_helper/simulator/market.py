@@ -23,6 +23,7 @@ class Step:
 class Interest:
     """What all clients together subscribed to; the server keeps it up to date, the market reads it."""
 
+    version: int = 0
     _symbols: Mapping[tuple[StreamName, str], frozenset[str]] = field(default_factory=dict)
 
     def symbols(self, stream: StreamName, channel: str) -> frozenset[str]:
@@ -30,8 +31,9 @@ class Interest:
         return self._symbols.get((stream, channel), frozenset())
 
     def replace(self, symbols: Mapping[tuple[StreamName, str], frozenset[str]]) -> None:
-        """Take note of a changed subscription."""
+        """Take note of a client that came, left, or changed its mind."""
         self._symbols = symbols
+        self.version += 1
 
 
 class Market(Protocol):

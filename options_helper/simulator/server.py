@@ -358,7 +358,9 @@ class Floor:
             return await self._answer_request(connection, request, path)
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
-            return _json_response(connection, HTTPStatus.NOT_FOUND, {"message": f"there is no feed at {path}"})
+            return _json_response(
+                connection, HTTPStatus.NOT_FOUND, {"message": f"there is no feed at {path}"}
+            )
         number = self._ledger.count_connection(path)
         faults = self.faults if self.faults.concern(endpoint.stream, number) else NO_FAULTS
         if faults.never_upgrade:
@@ -447,13 +449,13 @@ class Floor:
         return True
 
     async def _perform(self, client: Client, reply: Reply) -> None:
-        """Send an answer; begin what a changed subscription makes due."""
+        """Send an answer; begin what a subscription makes due."""
         client.write(_framed(reply.payloads))
         if reply.close_code is not None:
             await client.connection.close(reply.close_code)
             return
-        self._note_interest()
         if client.conversation.listening:
+            self._note_interest()
             self._start_clock()
             self._end_if_due(client)
         await client.drained()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,10 +15,13 @@ from alpaca.trading.models import TradeUpdate
 
 from options_helper.data.streaming.events import StreamName, timestamp_extension
 from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER, Announcement, MarketKind
+from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
+from options_helper.portfolio import load_portfolio
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN, Limits
+from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.waiting import wait_until
 from tests.wire.bare_sdk import (
@@ -718,3 +721,32 @@ def test_trade_updates_in_text_frames(running_simulator):
         subscribed(server, FILLS)
         server.push(FILLS, [trade_update()])
         heard.wait()
+
+
+# A market that plays by itself.
+
+
+def test_the_sample_portfolio_s_market_reaches_all_three_clients_as_models(running_simulator, repository):
+    sample = load_portfolio(repository / "portfolio.json")
+    plan = build_subscription_plan(sample, stream_stocks=True, stream_options=True, max_option_contracts=250)
+    server = running_simulator(SeededMarket(sample))
+    quotes, options, updates = Heard(), Heard(), Heard()
+    stock_client, option_client, account = stock_stream(server), option_stream(server), trading_stream(server)
+    stock_client.subscribe_quotes(quotes.hear, *plan.stocks)
+    option_client.subscribe_quotes(options.hear, *plan.option_contracts)
+    account.subscribe_trade_updates(updates.hear)
+
+    with running(server, stock_client, option_client, account):
+        wait_until(
+            lambda: {model.symbol for model in quotes.messages} == set(plan.stocks), saw=lambda: quotes
+        )
+        wait_until(lambda: {model.symbol for model in options.messages} == set(plan.option_contracts))
+        wait_until(lambda: updates.messages, timeout=15)
+        first = updates.messages[0]
+        assert (first.event, first.order.status, first.order.symbol in plan.option_contracts) == (
+            "new",
+            "new",
+            True,
+        )
+        assert all(model.timestamp.date() == date(2026, 11, 20) for model in options.messages)
+    assert server.sent[STOCKS] >= len(quotes.messages)

@@ -1,0 +1,127 @@
+"""Find today's price and volatility of an underlying, so that a portfolio's book values look lived with."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from options_helper.analysis.osi import OptionType
+from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.simulator.pricing import smile, value_option
+
+VOLATILITIES: Final = (0.13, 0.17, 0.22, 0.28, 0.36, 0.48, 0.65)
+SPOT_STEPS: Final = 60
+# More positions in one underlying would not move its anchor, but cost time to fit.
+FITTED_AT_MOST: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where an underlying starts, and its yearly volatility."""
+
+    spot: float
+    volatility: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """One contract, or the share itself, in shares with their sign."""
+
+    quantity: float
+    option_type: OptionType | None = None
+    strike: float = 0.0
+    expiry: date = date.max
+
+    def value(self, spot: float, volatility: float, day: date) -> float:
+        if self.option_type is None:
+            return self.quantity * spot
+        years = max(0.25, (self.expiry - day).days) / 365
+        at_strike = smile(volatility, spot=spot, strike=self.strike, years=years)
+        model = value_option(
+            self.option_type, spot=spot, strike=self.strike, years=years, volatility=at_strike
+        )
+        return self.quantity * model.price
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What an entry should be worth today, and the dollars by which a miss is measured."""
+
+    holdings: tuple[_Holding, ...]
+    value: float
+    scale: float
+
+    def miss(self, spot: float, volatility: float, day: date) -> float:
+        worth = sum(holding.value(spot, volatility, day) for holding in self.holdings)
+        return ((worth - self.value) / self.scale) ** 2
+
+
+def find_anchor(entries: Sequence[PortfolioEntry], day: date, dice: random.Random) -> Anchor:
+    """The price and volatility at which the entries are worth about what was paid, some more and some less."""
+    wishes = [_wish(entry, dice) for entry in entries[:FITTED_AT_MOST]]
+    landmarks = [mark for entry in entries for mark in _landmarks(entry)]
+    if not landmarks:
+        return Anchor(round(dice.uniform(20, 400), 2), dice.choice(VOLATILITIES))
+    spots = list(_spots(min(landmarks), max(landmarks)))
+    known = [wish for wish in wishes if wish is not None]
+    middle = math.sqrt(min(landmarks) * max(landmarks))
+
+    def miss(anchor: Anchor) -> float:
+        # The last two terms decide where the book does not: near the strikes, and a usual volatility.
+        apart = math.log(anchor.spot / middle) ** 2 + 0.1 * math.log(anchor.volatility / 0.22) ** 2
+        return sum(wish.miss(anchor.spot, anchor.volatility, day) for wish in known) + apart
+
+    volatilities = VOLATILITIES if known else (0.22,)
+    return min((Anchor(spot, volatility) for spot in spots for volatility in volatilities), key=miss)
+
+
+def _spots(lowest: float, highest: float) -> Iterator[float]:
+    start, end = math.log(0.88 * lowest), math.log(1.12 * highest)
+    for step in range(SPOT_STEPS + 1):
+        yield round(math.exp(start + (end - start) * step / SPOT_STEPS), 2)
+
+
+def _landmarks(entry: PortfolioEntry) -> list[float]:
+    match entry:
+        case Position():
+            return [entry.strike]
+        case MultiLegPosition():
+            return [leg.strike for leg in entry.legs]
+        case ShareHolding():
+            return [entry.cost_basis] if entry.cost_basis else []
+
+
+def _wish(entry: PortfolioEntry, dice: random.Random) -> _Wish | None:
+    match entry:
+        case Position():
+            if not entry.cost_basis:
+                return None
+            holding = _Holding(entry.contracts * 100, entry.option_type, entry.strike, entry.expiry)
+            paid = entry.cost_basis * holding.quantity
+            return _Wish((holding,), paid * dice.uniform(0.75, 1.35), abs(paid))
+        case MultiLegPosition():
+            holdings = tuple(
+                _Holding(leg.signed_contracts * 100, leg.option_type, leg.strike, leg.expiry)
+                for leg in entry.legs
+            )
+            scale = max(abs(entry.net_debit), 100.0)
+            return _Wish(holdings, entry.net_debit * dice.uniform(0.75, 1.3), scale)
+        case ShareHolding():
+            if not entry.cost_basis:
+                return None
+            paid = entry.shares * entry.cost_basis
+            # Shares pin the price down: a tenth of their value is a large miss.
+            return _Wish((_Holding(entry.shares),), paid * dice.uniform(0.96, 1.06), abs(paid) / 10)
+
+
+def entries_by_underlying(portfolio: Portfolio) -> dict[str, list[PortfolioEntry]]:
+    """The portfolio's entries under what they are written on, in Alpaca's spelling and in the file's order."""
+    found: dict[str, list[PortfolioEntry]] = {}
+    for entry in portfolio.positions:
+        instrument = entry.instruments[0] if isinstance(entry, MultiLegPosition) else entry.instrument
+        found.setdefault(instrument.underlying, []).append(entry)
+    return found

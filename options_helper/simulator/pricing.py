@@ -1,0 +1,92 @@
+"""What a simulated option is worth and how wide its market is: Black-Scholes with a smile, in plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from options_helper.analysis.osi import OptionType
+
+RATE: Final = 0.04
+SECONDS_PER_YEAR: Final = 365 * 86_400
+# Half a minute before the end a model needs no more time value than this.
+SHORTEST_YEARS: Final = 30 / SECONDS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """A model's price per share, its change per dollar of the underlying, and per 1.00 of volatility."""
+
+    price: float
+    delta: float
+    vega: float
+
+
+def value_option(
+    option_type: OptionType, *, spot: float, strike: float, years: float, volatility: float
+) -> Valuation:
+    """Black-Scholes without dividends, never below what exercising now would bring."""
+    years = max(years, SHORTEST_YEARS)
+    deviation = volatility * math.sqrt(years)
+    d1 = (math.log(spot / strike) + RATE * years) / deviation + deviation / 2
+    d2 = d1 - deviation
+    present_strike = strike * math.exp(-RATE * years)
+    call = spot * _normal(d1) - present_strike * _normal(d2)
+    vega = spot * math.sqrt(years) * math.exp(-d1 * d1 / 2) / math.sqrt(2 * math.pi)
+    if option_type == "call":
+        return Valuation(max(call, spot - strike, 0.0), _normal(d1), vega)
+    put = call - spot + present_strike
+    return Valuation(max(put, strike - spot, 0.0), _normal(d1) - 1, vega)
+
+
+def _normal(x: float) -> float:
+    return (1 + math.erf(x / math.sqrt(2))) / 2
+
+
+def smile(volatility: float, *, spot: float, strike: float, years: float) -> float:
+    """The volatility at a strike: low strikes are dearer than high ones, and both wings than the middle."""
+    deviation = volatility * math.sqrt(max(years, 1 / 365))
+    distance = max(-4.0, min(4.0, math.log(strike / spot) / deviation))
+    return volatility * (1 - 0.05 * distance + 0.02 * distance * distance)
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidity:
+    """How tightly the options of an underlying are quoted: ticks, and the market makers' margin in volatility."""
+
+    tick_below_3: float
+    tick_from_3: float
+    margin: float  # half of the quoted width, in volatility
+    seconds_between_quotes: float
+
+    def tick(self, price: float) -> float:
+        """The smallest step of a price."""
+        return self.tick_below_3 if price < 3 else self.tick_from_3
+
+
+ALL_PENNIES: Final = Liquidity(0.01, 0.01, margin=0.0004, seconds_between_quotes=0.8)
+PENNY_CLASS: Final = Liquidity(0.01, 0.05, margin=0.0010, seconds_between_quotes=1.0)
+NICKEL_CLASS: Final = Liquidity(0.05, 0.10, margin=0.0030, seconds_between_quotes=2.5)
+
+_LIQUIDITIES: Final = dict.fromkeys(("SPY", "QQQ", "IWM"), ALL_PENNIES) | dict.fromkeys(
+    ("AAPL", "AMD", "AMZN", "GLD", "GOOG", "GOOGL", "INTC", "META", "MSFT", "NFLX", "NVDA", "TLT", "TSLA"),
+    PENNY_CLASS,
+)
+
+
+def liquidity_of(underlying: str) -> Liquidity:
+    """What is known of a few names; the rest trade in nickels and dimes."""
+    return _LIQUIDITIES.get(underlying, NICKEL_CLASS)
+
+
+def quote_around(
+    valuation: Valuation, *, spot: float, liquidity: Liquidity, width: float = 1.0
+) -> tuple[float, float]:
+    """Bid and ask of one contract: whole ticks around the value; a worthless one has a bid of zero."""
+    tick = liquidity.tick(valuation.price)
+    hedging = abs(valuation.delta) * spot * 0.00002
+    half = width * (liquidity.margin * valuation.vega + hedging + 0.25 * tick)
+    bid = max(0, math.floor((valuation.price - half) / tick))
+    ask = max(bid + 1, math.ceil((valuation.price + half) / tick))
+    return round(bid * tick, 2), round(ask * tick, 2)

@@ -1,0 +1,431 @@
+"""A market made up for a portfolio: every price follows from the portfolio and a number, and none is real."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from itertools import count
+from typing import Final, assert_never
+
+from options_helper.analysis.osi import ParsedContract, parse_contract_symbol
+from options_helper.data.alpaca_symbols import is_index, underlying_symbol
+from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.streaming.events import (
+    NANOSECONDS,
+    StreamName,
+    epoch_nanoseconds,
+    timestamp_extension,
+)
+from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.errors import SymbolError
+from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.simulator.anchor import VOLATILITIES, Anchor, entries_by_underlying, find_anchor
+from options_helper.simulator.faults import Message
+from options_helper.simulator.market import Interest, Step
+from options_helper.simulator.orders import OrderDesk, Tradable
+from options_helper.simulator.pricing import (
+    SECONDS_PER_YEAR,
+    Valuation,
+    liquidity_of,
+    quote_around,
+    smile,
+    value_option,
+)
+
+DEFAULT_SEED: Final = 7
+# For a portfolio without options; any trading day would do.
+DEFAULT_DAY: Final = date(2026, 11, 20)
+START: Final = time(10, 0)
+CLOSE: Final = time(16, 0)
+
+TICKS_PER_SECOND: Final = 10
+TICK_NS: Final = NANOSECONDS // TICKS_PER_SECOND
+MINUTE_NS: Final = 60 * NANOSECONDS
+TRADING_SECONDS_PER_YEAR: Final = 252 * 6.5 * 3600
+
+SECONDS_BETWEEN_STOCK_QUOTES: Final = 0.35
+SECONDS_BETWEEN_STOCK_TRADES: Final = 0.9
+# An option trades this many times more rarely than it is quoted.
+QUOTES_PER_OPTION_TRADE: Final = 12
+LONGEST_SILENCE_SECONDS: Final = 8.0
+
+# The share of an underlying's moves that the whole market makes.
+CORRELATION: Final = 0.6
+FUND_CORRELATION: Final = 0.97
+BROAD_FUNDS: Final = frozenset({"DIA", "IWM", "QQQ", "SPY", "VOO", "VTI", "SPX", "NDX", "RUT", "XSP"})
+
+STOCK_EXCHANGES: Final = "VQNPZK"
+OPTION_EXCHANGES: Final = "ABCDEHIJMNOPQTUWXZ"
+OPTION_TRADE_CONDITIONS: Final = "Iag"
+
+
+class SeededMarket:
+    """Correlated underlyings, options quoted from a model around them, and the account's orders.
+
+    It never closes: it starts at 10:00 in New York on the portfolio's first expiry day, so that a contract expires
+    today whenever somebody looks, and runs at the pace of real time. Same portfolio, seed and subscriptions: same
+    messages.
+    """
+
+    kind: Final = MarketKind.SIMULATED
+    until_ns: Final = None
+    speed: Final = 1.0
+    awaited: Final[frozenset[StreamName]] = frozenset()
+    lossless: Final = False
+
+    def __init__(
+        self, portfolio: Portfolio, *, seed: int = DEFAULT_SEED, start: datetime | None = None
+    ) -> None:
+        self._portfolio = portfolio
+        self._seed = seed
+        self._start = start or datetime.combine(_first_expiry(portfolio), START, NEW_YORK)
+
+    @property
+    def start_ns(self) -> int:
+        """When it starts."""
+        return epoch_nanoseconds(self._start) or 0
+
+    def steps(self, interest: Interest) -> Iterator[Step]:
+        """Ten times a second what is due for the subscribed symbols; endless, and from the start each time."""
+        return _Session(self._portfolio, self._seed, self._start, interest).steps()
+
+
+def _first_expiry(portfolio: Portfolio) -> date:
+    expiries = [item.expiry for item in portfolio.instruments if item.expiry is not None]
+    day = min(expiries, default=DEFAULT_DAY)
+    # Old contracts are named after a Saturday; the market was open the day before.
+    return day - timedelta(days=max(0, day.weekday() - 4))
+
+
+class _Turn:
+    """When something is due again: quotes at once and then after random pauses, trades only after pauses."""
+
+    def __init__(self, dice: random.Random, mean_seconds: float, *, at_once: bool = True) -> None:
+        self._dice = dice
+        self._mean_ticks = mean_seconds * TICKS_PER_SECOND
+        self._at_once = at_once
+        self._due: int | None = None
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self._due = None
+
+    def take(self, tick: int) -> bool:
+        """Whether it is due at this tick; if so, the next pause begins."""
+        if self._due is not None and tick < self._due:
+            return False
+        due = self._at_once or self._due is not None
+        longest = LONGEST_SILENCE_SECONDS * TICKS_PER_SECOND
+        pause = min(longest, self._dice.expovariate(1 / self._mean_ticks))
+        self._due = tick + max(1, round(pause))
+        return due
+
+
+class _Stock:
+    """One underlying: its path, its quotes, trades and minute bars."""
+
+    def __init__(self, symbol: str, anchor: Anchor, seed: int) -> None:
+        self.symbol = symbol
+        self.price = anchor.spot
+        self.volatility = anchor.volatility
+        self._path = random.Random(f"{seed}:{symbol}:path")
+        self._dice = random.Random(f"{seed}:{symbol}:tape")
+        self._correlation = FUND_CORRELATION if symbol in BROAD_FUNDS else CORRELATION
+        self._deviation = anchor.volatility / math.sqrt(TRADING_SECONDS_PER_YEAR * TICKS_PER_SECOND)
+        self._half_spread = max(0.005, anchor.spot * (0.00001 if symbol in BROAD_FUNDS else 0.00003))
+        self._trade_id = self._dice.randrange(10_000, 90_000)
+        self._minute = [anchor.spot]
+        self.quote_turn = _Turn(self._dice, SECONDS_BETWEEN_STOCK_QUOTES)
+        self.trade_turn = _Turn(self._dice, SECONDS_BETWEEN_STOCK_TRADES, at_once=False)
+
+    def move(self, market_shock: float) -> None:
+        """One tick: partly with the market, partly alone."""
+        own = math.sqrt(1 - self._correlation**2) * self._path.gauss(0, 1)
+        self.price *= math.exp(self._deviation * (self._correlation * market_shock + own))
+        self._minute.append(self.price)
+
+    def bid_and_ask(self) -> tuple[float, float]:
+        """Whole cents around the price."""
+        bid = math.floor((self.price - self._half_spread) * 100)
+        ask = max(bid + 1, math.ceil((self.price + self._half_spread) * 100))
+        return max(1, bid) / 100, ask / 100
+
+    def quote(self) -> Message:
+        """The wire's quote, without its time."""
+        bid, ask = self.bid_and_ask()
+        return {
+            "T": "q",
+            "S": self.symbol,
+            "bx": self._dice.choice(STOCK_EXCHANGES),
+            "bp": bid,
+            "bs": self._dice.randint(1, 12),
+            "ax": self._dice.choice(STOCK_EXCHANGES),
+            "ap": ask,
+            "as": self._dice.randint(1, 12),
+            "c": ["R"],
+            "z": "C",
+        }
+
+    def trade(self) -> Message:
+        """The wire's trade, without its time."""
+        self._trade_id += self._dice.randint(1, 9)
+        size = self._dice.choice((1, 5, 25, 100, 100, 100, 200, 500))
+        return {
+            "T": "t",
+            "S": self.symbol,
+            "i": self._trade_id,
+            "x": self._dice.choice(STOCK_EXCHANGES),
+            "p": self._dice.choice(self.bid_and_ask()),
+            "s": size,
+            "c": ["@"] if size >= 100 else ["@", "I"],
+            "z": "C",
+        }
+
+    def end_minute(self) -> Message:
+        """The wire's bar of the minute that just ended, without its time."""
+        prices, self._minute = self._minute, []
+        return {
+            "T": "b",
+            "S": self.symbol,
+            "o": round(prices[0], 2),
+            "h": round(max(prices), 2),
+            "l": round(min(prices), 2),
+            "c": round(prices[-1], 2),
+            "v": self._dice.randrange(2_000, 40_000),
+            "n": self._dice.randrange(50, 600),
+            "vw": round(sum(prices) / len(prices), 4),
+        }
+
+
+class _Contract:
+    """One option: a model's value around its underlying's price."""
+
+    def __init__(self, symbol: str, terms: ParsedContract, stock: _Stock, seed: int) -> None:
+        self.symbol = symbol
+        self._terms = terms
+        self._stock = stock
+        self._dice = random.Random(f"{seed}:{symbol}")
+        self._liquidity = liquidity_of(stock.symbol)
+        closes = datetime.combine(terms.expiry, CLOSE, NEW_YORK)
+        self._expires_ns = epoch_nanoseconds(closes) or 0
+        pause = self._liquidity.seconds_between_quotes * self._remoteness
+        self.quote_turn = _Turn(self._dice, pause)
+        self.trade_turn = _Turn(self._dice, pause * QUOTES_PER_OPTION_TRADE, at_once=False)
+
+    @property
+    def _remoteness(self) -> float:
+        """1 at the money, up to 3 far from it."""
+        return 1 + min(2.0, 8 * abs(math.log(self._stock.price / self._terms.strike)))
+
+    def bid_and_ask(self, now_ns: int, width: float = 1.0) -> tuple[float, float]:
+        """Whole ticks around the model's value."""
+        return quote_around(
+            self._value(now_ns), spot=self._stock.price, liquidity=self._liquidity, width=width
+        )
+
+    def _value(self, now_ns: int) -> Valuation:
+        years = (self._expires_ns - now_ns) / NANOSECONDS / SECONDS_PER_YEAR
+        spot, strike = self._stock.price, self._terms.strike
+        return value_option(
+            self._terms.option_type,
+            spot=spot,
+            strike=strike,
+            years=years,
+            volatility=smile(self._stock.volatility, spot=spot, strike=strike, years=years),
+        )
+
+    def quote(self, now_ns: int) -> Message:
+        """The wire's quote, without its time."""
+        bid, ask = self.bid_and_ask(now_ns, width=self._dice.uniform(0.8, 1.4))
+        return {
+            "T": "q",
+            "S": self.symbol,
+            "bx": self._dice.choice(OPTION_EXCHANGES),
+            "bp": bid,
+            "bs": self._dice.randint(1, 150) if bid else 0,
+            "ax": self._dice.choice(OPTION_EXCHANGES),
+            "ap": ask,
+            "as": self._dice.randint(1, 150),
+            "c": "A",
+        }
+
+    def trade(self, now_ns: int) -> Message:
+        """The wire's trade, without its time; nobody sells for nothing."""
+        bid, ask = self.bid_and_ask(now_ns)
+        return {
+            "T": "t",
+            "S": self.symbol,
+            "p": self._dice.choice((bid, ask)) or ask,
+            "s": self._dice.choice((1, 1, 1, 2, 3, 5, 10, 25)),
+            "x": self._dice.choice(OPTION_EXCHANGES),
+            "c": self._dice.choice(OPTION_TRADE_CONDITIONS),
+        }
+
+
+class _Session:
+    """One run of the market from its start."""
+
+    def __init__(self, portfolio: Portfolio, seed: int, start: datetime, interest: Interest) -> None:
+        self._seed = seed
+        self._start_ns = epoch_nanoseconds(start) or 0
+        self._market = random.Random(f"{seed}:market")
+        self._interest = interest
+        self._seen_version: int | None = None
+        self._stocks: dict[str, _Stock] = {}
+        day = start.astimezone(NEW_YORK).date()
+        for symbol, entries in entries_by_underlying(portfolio).items():
+            anchor = find_anchor(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
+            self._stocks[symbol] = _Stock(symbol, anchor, seed)
+        self._contracts: dict[str, _Contract] = {}
+        self._underlyings = {item.live_symbol: item.underlying for item in portfolio.instruments}
+        held = _held(portfolio)
+        self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
+        self._held_contracts = [symbol for symbol in held if self._contract(symbol)]
+        self._desk = OrderDesk(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
+        # What is subscribed, in a fixed order: the order of a set is another one in every process.
+        self._quoted_stocks: list[_Stock] = []
+        self._traded_stocks: list[_Stock] = []
+        self._barred_stocks: list[_Stock] = []
+        self._quoted_contracts: list[_Contract] = []
+        self._traded_contracts: list[_Contract] = []
+
+    def steps(self) -> Iterator[Step]:
+        """Tick by tick; a tick without messages still tells the time."""
+        for tick in count():
+            now_ns = self._start_ns + tick * TICK_NS
+            self._move()
+            self._look_at_interest()
+            yield Step(now_ns, StreamName.STOCKS, _timed(self._stock_messages(tick, now_ns), now_ns))
+            yield Step(now_ns, StreamName.OPTIONS, _timed(self._option_messages(tick, now_ns), now_ns))
+            for update in self._desk.updates(now_ns):
+                yield Step(now_ns, StreamName.FILLS, [update])
+
+    def _move(self) -> None:
+        shock = self._market.gauss(0, 1)
+        for stock in self._stocks.values():
+            stock.move(shock)
+
+    def _look_at_interest(self) -> None:
+        """After a client came or changed its mind, everything subscribed is quoted at once."""
+        if self._seen_version == self._interest.version:
+            return
+        self._seen_version = self._interest.version
+        # Contracts first: the underlying of one that nobody holds gets a price near its strike.
+        self._quoted_contracts = self._subscribed_contracts("quotes")
+        self._traded_contracts = self._subscribed_contracts("trades")
+        self._quoted_stocks = self._subscribed_stocks("quotes")
+        self._traded_stocks = self._subscribed_stocks("trades")
+        self._barred_stocks = self._subscribed_stocks("bars")
+        for turn in self._quote_turns():
+            turn.reset()
+
+    def _quote_turns(self) -> Iterator[_Turn]:
+        yield from (stock.quote_turn for stock in self._quoted_stocks)
+        yield from (contract.quote_turn for contract in self._quoted_contracts)
+
+    def _subscribed_stocks(self, channel: str) -> list[_Stock]:
+        symbols = _in_order(self._interest.symbols(StreamName.STOCKS, channel), self._held_stocks)
+        return [self._stock(symbol) for symbol in symbols]
+
+    def _subscribed_contracts(self, channel: str) -> list[_Contract]:
+        symbols = _in_order(self._interest.symbols(StreamName.OPTIONS, channel), self._held_contracts)
+        contracts = [self._contract(symbol) for symbol in symbols]
+        return [contract for contract in contracts if contract is not None]
+
+    def _stock_messages(self, tick: int, now_ns: int) -> Iterator[Message]:
+        yield from (stock.quote() for stock in self._quoted_stocks if stock.quote_turn.take(tick))
+        yield from (stock.trade() for stock in self._traded_stocks if stock.trade_turn.take(tick))
+        if tick and now_ns % MINUTE_NS == 0:
+            yield from self._end_minute(now_ns)
+
+    def _end_minute(self, now_ns: int) -> Iterator[Message]:
+        bars = {stock.symbol: stock.end_minute() for stock in self._stocks.values()}
+        for stock in self._barred_stocks:
+            yield {**bars[stock.symbol], "t": timestamp_extension(now_ns - MINUTE_NS)}
+
+    def _option_messages(self, tick: int, now_ns: int) -> Iterator[Message]:
+        for contract in self._quoted_contracts:
+            if contract.quote_turn.take(tick):
+                yield contract.quote(now_ns)
+        for contract in self._traded_contracts:
+            if contract.trade_turn.take(tick):
+                yield contract.trade(now_ns)
+
+    def _stock(self, symbol: str, near: float | None = None) -> _Stock:
+        """An underlying, made up now if nobody holds it; `near` is a strike that its price should be near."""
+        stock = self._stocks.get(symbol)
+        if stock is None:
+            dice = random.Random(f"{self._seed}:{symbol}:anchor")
+            spot = near * dice.uniform(0.95, 1.05) if near else dice.uniform(20, 400)
+            anchor = Anchor(round(spot, 2), dice.choice(VOLATILITIES))
+            stock = self._stocks[symbol] = _Stock(symbol, anchor, self._seed)
+        return stock
+
+    def _contract(self, symbol: str) -> _Contract | None:
+        contract = self._contracts.get(symbol)
+        if contract is None:
+            try:
+                terms = parse_contract_symbol(symbol)
+            except SymbolError:
+                return None
+            underlying = self._underlyings.get(symbol) or underlying_symbol(terms.underlying_norm)
+            stock = self._stock(underlying, near=terms.strike)
+            contract = self._contracts[symbol] = _Contract(symbol, terms, stock, self._seed)
+        return contract
+
+    def _tradables(self, held: Mapping[str, float]) -> list[Tradable]:
+        """The contracts held, or in a book without options the shares."""
+        contracts = [self._contracts[symbol] for symbol in self._held_contracts]
+        if contracts:
+            return [
+                Tradable(item.symbol, held[item.symbol], is_option=True, quote=item.bid_and_ask)
+                for item in contracts
+            ]
+        return [
+            Tradable(symbol, held[symbol], is_option=False, quote=partial(self._stock_quote, symbol))
+            for symbol in self._held_stocks
+        ]
+
+    def _stock_quote(self, symbol: str, _: int) -> tuple[float, float]:
+        """A stock knows no time but now, and orders happen in time order."""
+        return self._stocks[symbol].bid_and_ask()
+
+
+def _held(portfolio: Portfolio) -> dict[str, float]:
+    """How much of each contract and share the portfolio holds, by Alpaca's symbols and in the file's order."""
+    held: dict[str, float] = {}
+    for entry in portfolio.positions:
+        for symbol, quantity in _quantities(entry):
+            held[symbol] = held.get(symbol, 0) + quantity
+    return held
+
+
+def _quantities(entry: PortfolioEntry) -> Iterator[tuple[str, float]]:
+    match entry:
+        case Position():
+            yield entry.instrument.live_symbol, entry.contracts
+        case ShareHolding():
+            yield entry.instrument.live_symbol, entry.shares
+        case MultiLegPosition():
+            for instrument, leg in zip(entry.instruments, entry.legs, strict=True):
+                yield instrument.live_symbol, leg.signed_contracts
+        case _:
+            assert_never(entry)
+
+
+def _in_order(symbols: Collection[str], all_held: Sequence[str]) -> list[str]:
+    """Sorted, with `*` as everything held."""
+    named = set(symbols) - {"*"}
+    return sorted(named.union(all_held) if "*" in symbols else named)
+
+
+def _timed(messages: Iterable[Message], now_ns: int) -> list[Message]:
+    """Messages of one tick with times a little before it, each a little after the one before."""
+    first_ns = now_ns - 3_000_000
+    return [
+        message if "t" in message else {**message, "t": timestamp_extension(first_ns + place * 1_237)}
+        for place, message in enumerate(messages)
+    ]
