@@ -1,0 +1,176 @@
+"""CPU of the tables of a refresh, from a snapshot: against building the same DataFrames from rows that are ready.
+
+Reach: at most 3 times the baseline at 20, 250 and 1,000 positions; four times as many positions cost at most four
+times as much. The baseline is the cheaper one: tuples, with nothing to look up and nothing to work out.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from functools import partial
+from types import MappingProxyType
+
+import pandas as pd
+
+from options_helper.analysis.live_portfolio_metrics import (
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+)
+from options_helper.data.streaming.events import NANOSECONDS, Quote, StreamName, Trade, timestamp_extension
+from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position
+
+SIZES = (20, 250, 1_000)
+ROUNDS = 41
+AS_OF = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+NOW_NS = int(AS_OF.timestamp()) * NANOSECONDS
+EXPIRIES = (date(2026, 11, 20), date(2026, 12, 18), date(2027, 1, 15))
+UNDERLYINGS = tuple(f"{first}{second}" for first in "ABCDE" for second in "FGHIJKLMNO")
+LEGS = 4
+
+
+def singles(count: int) -> Portfolio:
+    """So many single contracts, one in three of them short."""
+    return Portfolio(
+        positions=tuple(
+            Position(
+                id=f"single-{number}",
+                symbol=UNDERLYINGS[number % len(UNDERLYINGS)],
+                option_type="call" if number % 2 else "put",
+                expiry=EXPIRIES[number % len(EXPIRIES)],
+                strike=100.0 + number // len(UNDERLYINGS),
+                contracts=-1 if number % 3 == 0 else 2,
+                cost_basis=1.25,
+            )
+            for number in range(count)
+        )
+    )
+
+
+def structures(count: int) -> Portfolio:
+    """Condors that have so many legs together."""
+    return Portfolio(
+        positions=tuple(
+            MultiLegPosition(
+                id=f"condor-{number}",
+                symbol=UNDERLYINGS[number % len(UNDERLYINGS)],
+                net_debit=-120.0,
+                legs=tuple(
+                    Leg(
+                        side="long" if place in {0, LEGS - 1} else "short",
+                        option_type="put" if place < LEGS // 2 else "call",
+                        expiry=EXPIRIES[number % len(EXPIRIES)],
+                        strike=90.0 + 5 * place + number // len(UNDERLYINGS),
+                        contracts=1,
+                    )
+                    for place in range(LEGS)
+                ),
+            )
+            for number in range(count // LEGS)
+        )
+    )
+
+
+def snapshot_of(book: Portfolio) -> LiveSnapshot:
+    """Quotes as they come: most fresh, some old, some bid at zero, some missing; a trade for every other contract."""
+    quotes: dict[str, Quote] = {}
+    trades: dict[str, Trade] = {}
+    for number, instrument in enumerate(book.instruments):
+        received = NOW_NS - number % 40 * NANOSECONDS
+        symbol, stamp = instrument.live_symbol, timestamp_extension(received - 1_234_567)
+        if number % 2:
+            trades[symbol] = Trade(symbol=symbol, timestamp=stamp, received_ns=received, price=1.07)
+        if number % 25:
+            bid = 0.0 if number % 10 == 0 else 1.0 + number % 7 / 20
+            quotes[symbol] = Quote(
+                symbol=symbol, timestamp=stamp, received_ns=received, bid_price=bid, ask_price=bid + 0.15
+            )
+    shares = {
+        name: Quote(symbol=name, timestamp=NOW_NS, received_ns=NOW_NS, bid_price=101.0, ask_price=101.02)
+        for name in UNDERLYINGS
+    }
+    return LiveSnapshot(
+        as_of=AS_OF,
+        running=True,
+        stock_quotes=MappingProxyType(shares),
+        option_quotes=MappingProxyType(quotes),
+        option_trades=MappingProxyType(trades),
+        streams=MappingProxyType(
+            {
+                StreamName.STOCKS: StreamHealth(StreamName.STOCKS, Phase.LIVE, asked=UNDERLYINGS),
+                StreamName.OPTIONS: StreamHealth(
+                    StreamName.OPTIONS, Phase.LIVE, asked=tuple(item.live_symbol for item in book.instruments)
+                ),
+                StreamName.FILLS: StreamHealth(StreamName.FILLS, Phase.LIVE),
+            }
+        ),
+    )
+
+
+def from_rows(table: pd.DataFrame) -> Callable[[], pd.DataFrame]:
+    """How to build this table again from its rows."""
+    rows = list(table.itertuples(index=False, name=None))
+    names, index = list(table.columns), list(table.index)
+    rebuild = partial(pd.DataFrame, rows, columns=names, index=index)
+    pd.testing.assert_frame_equal(rebuild(), table, check_dtype=False)
+    return rebuild
+
+
+def compare(compute: Callable[[], object], rebuilds: list[Callable[[], pd.DataFrame]]) -> tuple[float, float]:
+    """Median CPU milliseconds of each, in turns, so that the machine's moods meet both."""
+    computed, rebuilt = [], []
+    for _ in range(ROUNDS):
+        computed.append(_milliseconds(compute))
+        rebuilt.append(sum(_milliseconds(rebuild) for rebuild in rebuilds))
+    return statistics.median(computed), statistics.median(rebuilt)
+
+
+def _milliseconds(action: Callable[[], object]) -> float:
+    began = time.process_time_ns()
+    action()
+    return (time.process_time_ns() - began) / 1e6
+
+
+def position_tables(count: int) -> tuple[float, float]:
+    """The table of this many positions."""
+    book = singles(count)
+    live = snapshot_of(book)
+    table = compute_live_position_rows(book, live, stale_after_seconds=30)
+    return compare(lambda: compute_live_position_rows(book, live, stale_after_seconds=30), [from_rows(table)])
+
+
+def structure_tables(count: int) -> tuple[float, float]:
+    """The tables of structures and legs, of this many legs."""
+    book = structures(count)
+    live = snapshot_of(book)
+    tables = compute_live_multileg_rows(book, live, stale_after_seconds=30)
+    return compare(
+        lambda: compute_live_multileg_rows(book, live, stale_after_seconds=30),
+        [from_rows(table) for table in tables],
+    )
+
+
+def main() -> None:
+    """Both kinds of tables at each size."""
+    print(
+        f"CPU of one refresh's tables; median of {ROUNDS}, baseline: DataFrames of the same rows, ready as tuples"
+    )
+    print(f"{'lines':>8} {'computed':>12} {'from rows':>12} {'ratio':>8} {'growth':>8}")
+    for name, measure in (("positions", position_tables), ("structures and legs", structure_tables)):
+        print(name)
+        before: tuple[int, float] | None = None
+        for count in SIZES:
+            computed, rebuilt = measure(count)
+            growth = f"{computed / before[1]:.2f}x" if before else ""
+            more = f" for {count / before[0]:g}x the lines" if before else ""
+            print(
+                f"{count:>8,} {computed:9.2f} ms {rebuilt:9.2f} ms {computed / rebuilt:7.2f}x {growth:>8}{more}"
+            )
+            before = (count, computed)
+
+
+if __name__ == "__main__":
+    main()
