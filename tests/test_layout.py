@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from options_helper.errors import ConfigError
+from options_helper.portfolio import parse_portfolio
+
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "streamlit", "websockets"}
 
 
@@ -80,6 +83,23 @@ def test_the_page_of_commands_is_fresh(repository: Path, tmp_path: Path):
 
     assert made.returncode == 0, made.stderr
     assert (repository / "docs" / "CLI.md").read_text(encoding="utf-8") == written.read_text(encoding="utf-8")
+
+
+def test_the_portfolio_in_the_docs_is_one(repository: Path):
+    page = (repository / "docs" / "PORTAL_STREAMLIT.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.+?)```", page, flags=re.DOTALL)
+
+    assert len(parse_portfolio(example, "example.json").positions) == 3
+
+
+def test_the_program_in_the_docs_uses_what_there_is(repository: Path, monkeypatch: pytest.MonkeyPatch):
+    """It runs as far as one can without keys."""
+    page = (repository / "docs" / "REFERENCE.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.+?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(repository)
+
+    with pytest.raises(ConfigError, match="There are no Alpaca keys"):
+        exec(example, {})  # noqa: S102 - our own page
 
 
 def test_nothing_committed_knows_the_machine_it_was_written_on(repository: Path, committed: list[Path]):
