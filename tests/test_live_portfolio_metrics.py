@@ -481,6 +481,15 @@ class TestTotals:
 
         assert totals_of(book, self.LIVE).premium_at_risk == pytest.approx(300 + 250)
 
+    def test_a_structure_is_at_risk_until_its_last_leg_expires(self):
+        gone = date(2026, 11, 19)
+        calendar = structure(
+            leg("short", 180, expiry=gone), leg("long", 180), identity="calendar", net_debit=70
+        )
+        vertical = structure(leg("long", 180, expiry=gone), leg("short", 185, expiry=gone), net_debit=250)
+
+        assert totals_of(portfolio(calendar, vertical), self.LIVE).premium_at_risk == 70
+
     def test_the_nearest_expiry_and_the_widest_spread_are_named(self):
         book = portfolio(CONDOR, position("AAPL", 190, expiry=date(2026, 11, 19)), position("AAPL", 180))
         totals = totals_of(book, self.LIVE)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from options_helper.analysis.marks import MarkSource, QuoteWarning, read_marks, warning_lists
+from options_helper.analysis.marks import UNKNOWN_TIME, MarkSource, QuoteWarning, read_marks, warning_lists
 from options_helper.data.streaming.events import Quote, Trade, utc_datetime
 from tests.builders import AAPL_CALL, AS_OF, quote, trade
 
@@ -106,6 +107,15 @@ def test_the_time_of_a_mark_is_the_exchange_time_of_its_event():
     )
 
     assert (AS_OF - utc_datetime(int(marks.time_ns[0]))).total_seconds() == 600
+
+
+@pytest.mark.parametrize("beyond", [2**63, 10**40, -1, None])
+def test_a_time_that_no_calendar_has_is_not_known(beyond: int | None):
+    event = structs.replace(quote(AAPL_CALL), timestamp=beyond)
+    marks = read_marks([event], [None], is_option=np.array([True]), as_of=AS_OF)
+
+    assert marks.price.tolist() == [pytest.approx(1.05)]
+    assert marks.time_ns.tolist() == [UNKNOWN_TIME]
 
 
 def test_a_crossed_quote_gives_no_mid_and_no_natural_price():

@@ -366,7 +366,7 @@ class LiveTotals:
 
     @property
     def premium_at_risk(self) -> float | None:
-        """What was paid for long options and debit structures that have not expired."""
+        """What was paid for long options and debit structures that have not wholly expired."""
         return self.at_risk.total
 
 
@@ -378,7 +378,8 @@ def compute_live_totals(
     paid = np.abs(single("cost_basis") * single("quantity") * single("multiplier"))
     debit = structure("net_debit")
     may_lose = (single("quantity") > 0) & (single("dte") >= 0)
-    may_lose_debit = (debit > 0) & (structure("dte") >= 0)
+    still_running = legs_df["position_id"][_column(legs_df, "dte") >= 0]
+    may_lose_debit = (debit > 0) & structure_df["id"].isin(still_running).to_numpy()
     lines = _book_lines(position_rows, legs_df)
     return LiveTotals(
         pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),

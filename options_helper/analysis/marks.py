@@ -62,6 +62,7 @@ Findings: TypeAlias = Mapping[QuoteWarning, Flags]
 # One nickel tick is as narrow as many contracts can be quoted, whatever share of the price it is.
 _NEVER_WIDE: Final = 0.05 + 1e-9
 UNKNOWN_TIME: Final = np.iinfo(np.int64).min  # what datetime64 takes for "not a time"
+_LAST_TIME: Final = np.iinfo(np.int64).max
 _BY_CODE: Final = np.array([None, *MarkSource], dtype=object)
 
 
@@ -171,7 +172,8 @@ def _ages(events: Sequence[Quote | Trade | None], now_ns: int) -> Numbers:
 
 def _time(event: Quote | Trade | None) -> int:
     time_ns = event.timestamp_ns if event is not None else None
-    return UNKNOWN_TIME if time_ns is None else time_ns
+    # The wire can carry times that no calendar has.
+    return time_ns if time_ns is not None and 0 <= time_ns <= _LAST_TIME else UNKNOWN_TIME
 
 
 def warning_lists(findings: Findings, count: int) -> list[list[QuoteWarning]]:
