@@ -21,6 +21,7 @@ import pytest
 from options_helper import __version__, launcher
 from options_helper.cli import main
 from options_helper.errors import ConfigError
+from options_helper.settings import Settings
 from tests.waiting import wait_until
 
 # Promised by the launcher.
@@ -89,6 +90,12 @@ def get(url: str) -> int:
     with contextlib.closing(connection):
         connection.request("GET", parts.path)
         return connection.getresponse().status
+
+
+def answers(netloc: str) -> bool:
+    host, _, port = netloc.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -184,6 +191,62 @@ def test_the_page_opens_without_keys_and_one_signal_ends_everything(number: sign
 
         assert page.process.returncode == 0
         assert has_ended(page.server)
+
+
+def test_a_demo_brings_its_own_keys_and_ends_with_its_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A user's real keys are for Alpaca, whatever is in the environment."""
+    monkeypatch.setenv("APCA_API_KEY_ID", "PKREAL")
+    monkeypatch.setenv("OH_ALPACA_STOCK_FEED", "sip")
+    with open_page("--demo", cwd=tmp_path) as page:
+        given = page.server.environ()
+        market = urlsplit(given["OH_ALPACA_STREAM_URL"])
+
+        assert (given["APCA_API_KEY_ID"], given["APCA_API_SECRET_KEY"]) == ("demo-key", "demo-secret")
+        assert given["APCA_API_BASE_URL"] == given["OH_ALPACA_DATA_URL"] == f"http://{market.netloc}"
+        assert given["OH_ALPACA_STOCK_FEED"] == "iex"
+        assert Path(given["OH_PORTFOLIO"]).is_file()
+        assert answers(market.netloc)
+
+        assert page.seconds_to_end(signal.SIGINT) < ENDING_SECONDS
+
+        assert not answers(market.netloc)
+
+
+def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(repository: Path, tmp_path: Path):
+    program = "from options_helper.cli import main; main()"
+    portfolio = str(repository / "portfolio.json")
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "simulate", "--portfolio", portfolio, "--fault", "mute"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(8)]
+        exported = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+
+        assert answers(urlsplit(exported["APCA_API_BASE_URL"]).netloc)
+        assert Settings.load(exported).has_credentials
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(ENDING_SECONDS) == 0
+
+
+def test_every_fault_can_be_listed(tmp_path: Path):
+    listed = command("simulate", "--fault", "list", cwd=tmp_path)
+
+    assert re.search(r"^auth_error +answer the authentication", listed.stdout, flags=re.MULTILINE)
+
+
+def test_a_broken_portfolio_ends_a_demo_with_a_sentence(tmp_path: Path):
+    broken = tmp_path / "mine.json"
+    broken.write_text('{"positions": [{"id": "a"', encoding="utf-8")
+
+    ended = command("ui", "--demo", "--portfolio", str(broken), cwd=tmp_path)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("mine.json")
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_killed_launcher_leaves_no_orphan(tmp_path: Path):
