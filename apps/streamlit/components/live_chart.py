@@ -1,0 +1,83 @@
+"""Draw the session's P&L: a line at the mark, a band to what closing would fetch, nothing across a gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from apps.streamlit.components.look import Palette
+from options_helper.data.streaming.pnl_history import PnlPoint
+
+if TYPE_CHECKING:
+    import altair as alt
+
+HEIGHT: Final = 272
+
+
+def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool) -> None:
+    """Draw the chart, or say why there is none yet."""
+    if len(points) < 2:
+        with st.container(height=HEIGHT, border=True, key="no-chart"):
+            st.caption(
+                "P&L over the session: the line begins with the first prices and is kept for every tab."
+            )
+        return
+    chart = build_chart(points, zone=zone, colours=colours, hide_amounts=hide_amounts)
+    st.altair_chart(
+        chart, width="stretch", height=HEIGHT, key="pnl", alt=_in_words(points, hide_amounts=hide_amounts)
+    )
+
+
+def build_chart(
+    points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool
+) -> alt.LayerChart | alt.FacetChart:
+    """The chart of these points, its times in the viewer's zone."""
+    import altair as alt
+    import pandas as pd
+
+    data = pd.DataFrame(
+        {
+            # Vega draws a time without a zone as it stands, so the viewer's wall clock is what is sent.
+            "at": [point.at.astimezone(zone).replace(tzinfo=None) for point in points],
+            "pnl": [round(point.pnl, 2) for point in points],
+            "natural": [None if point.natural is None else round(point.natural, 2) for point in points],
+            "segment": [point.segment for point in points],
+            "counted": [f"{point.counted} of {point.positions} positions" for point in points],
+        }
+    )
+    amounts = alt.Axis(labels=not hide_amounts, format="$,.0f", title=None, tickCount=5, gridOpacity=0.5)
+    times = alt.Axis(title=zone.key, titleFontSize=11, tickCount=6, grid=False, labelFlush=True)
+    scale = alt.Scale(zero=False, nice=True, padding=4)
+    tooltip = [
+        alt.Tooltip("at:T", title="Time", format="%H:%M:%S"),
+        alt.Tooltip("pnl:Q", title="P&L at mark", format="+$,.2f"),
+        alt.Tooltip("natural:Q", title="P&L at natural", format="+$,.2f"),
+        alt.Tooltip("counted:N", title="Counted"),
+    ]
+    base = alt.Chart(data).encode(x=alt.X("at:T", axis=times), detail="segment:N")
+    band = base.mark_area(color=colours.accent, opacity=0.18, clip=True).encode(
+        y=alt.Y("natural:Q", axis=amounts, scale=scale), y2="pnl:Q"
+    )
+    line = base.mark_line(color=colours.accent, strokeWidth=2, clip=True).encode(
+        y=alt.Y("pnl:Q", axis=amounts, scale=scale)
+    )
+    # Wider than the line, so that a pointer finds the moment it is looking for.
+    finder = base.mark_point(size=150, opacity=0).encode(y=alt.Y("pnl:Q"), tooltip=tooltip)
+    layers = [band, line] if hide_amounts else [band, line, finder]
+    title = alt.Title(
+        "P&L over the session: line at mark, band to natural",
+        anchor="start",
+        fontSize=13,
+        fontWeight="normal",
+        color=colours.quiet,
+    )
+    return alt.layer(*layers).properties(height=HEIGHT, title=title)
+
+
+def _in_words(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
+    if hide_amounts:
+        return "P&L over the session; its amounts are hidden."
+    low, high = min(point.pnl for point in points), max(point.pnl for point in points)
+    return f"P&L over the session: from {low:+,.2f} to {high:+,.2f} dollars, now {points[-1].pnl:+,.2f}."

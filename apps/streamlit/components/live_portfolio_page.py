@@ -1,0 +1,142 @@
+"""The live portfolio: one screen that a trader keeps open all day. It draws; the session and the core decide.
+
+Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws the chart.
+Neither reads a file nor waits for anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from apps.streamlit.components.live_chart import pnl_chart
+from apps.streamlit.components.live_details import announce_fills, fills_table, stream_details
+from apps.streamlit.components.live_screen import Look, Screen, take_screen
+from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
+from apps.streamlit.components.live_tables import positions_table, structures_table, tables_as_csv
+from apps.streamlit.components.live_totals import totals_tiles
+from apps.streamlit.components.live_truth import truth_line
+from apps.streamlit.components.live_viewer import note_viewer, page_session, settle_process, viewer_zone
+from apps.streamlit.components.look import STYLE, palette
+from options_helper.data.portfolio_file import stamp_of
+from options_helper.data.streaming.live_session import LiveSession, Run
+
+CHART_SECONDS: Final = 5
+FILE_SECONDS: Final = 2
+SIDEBAR_PIXELS: Final = 268
+DISCLAIMER: Final = (
+    "Read-only: this page shows, it never places an order. Best-effort data, which can be late, modelled or wrong. "
+    "**Not financial advice.**"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the live content goes; the order on the screen is not the order of drawing."""
+
+    truth: DeltaGenerator
+    totals: DeltaGenerator
+    chart: DeltaGenerator
+    tables: DeltaGenerator
+
+
+def render_live_portfolio_page() -> None:
+    """Draw the page; nothing connects before Start is pressed."""
+    st.set_page_config(
+        page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS
+    )
+    st.html(STYLE)
+    settle_process()
+    session = page_session()
+    note_viewer(session)
+    controls = sidebar_controls(session)
+    look = Look(controls.preferences, viewer_zone(), palette())
+    _header(session, controls)
+    places = _lay_out()
+    seconds = look.preferences.refresh_seconds
+    st.fragment(_live, run_every=seconds)(places, controls, look, session.run)
+    if session.running:
+        st.fragment(_chart, run_every=max(CHART_SECONDS, seconds))(places, look)
+    else:
+        _chart(places, look)
+        st.fragment(_watch_file, run_every=FILE_SECONDS)(controls)
+    _footer(session, controls, look)
+
+
+def _header(session: LiveSession, controls: Controls) -> None:
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="header"
+    ):
+        st.title("Live portfolio", anchor=False, width="content")
+        lifecycle_buttons(session, controls, place="page")
+
+
+def _lay_out() -> Places:
+    with st.container(key="page"):
+        truth = st.container()
+        totals, chart = st.columns([6, 5], gap="small")
+        return Places(truth, totals.container(), chart.container(), st.container(key="tables"))
+
+
+def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> None:
+    """One refresh: snapshot → truth line → totals → tables."""
+    session = page_session()
+    note_viewer(session)
+    if session.run is not seen:
+        # Another tab pressed a button, the idle time is over, or the portfolio file changed.
+        st.rerun()
+    screen = take_screen(session, controls.book, look, obstacle=controls.obstacle)
+    announce_fills(screen)
+    render_live(places, screen)
+
+
+def render_live(places: Places, screen: Screen) -> None:
+    """Draw everything that lives, from one snapshot."""
+    with places.truth:
+        truth_line(screen)
+    with places.totals:
+        totals_tiles(screen)
+    with places.tables:
+        st.subheader("Positions", anchor=False)
+        positions_table(screen)
+        st.subheader("Structures", anchor=False)
+        structures_table(screen)
+        st.subheader("Fills and order updates", anchor=False)
+        fills_table(screen)
+        with st.expander("Stream details"):
+            stream_details(screen)
+
+
+def _chart(places: Places, look: Look) -> None:
+    with places.chart:
+        pnl_chart(
+            page_session().history().points,
+            zone=look.zone,
+            colours=look.colours,
+            hide_amounts=look.preferences.hide_amounts,
+        )
+
+
+def _watch_file(controls: Controls) -> None:
+    """Before Start nobody else follows the portfolio file; a look at its time is all that happens here."""
+    book = controls.book
+    if book.path.name and stamp_of(book.path) != book.stamp:
+        st.rerun()
+
+
+def _footer(session: LiveSession, controls: Controls, look: Look) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="footer"):
+        st.download_button(
+            "Download CSV",
+            data=lambda: tables_as_csv(take_screen(session, controls.book, look)),
+            file_name=f"live-portfolio-{datetime.now(UTC):%Y%m%d}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Positions, legs and structures as they are at the click, with every column.",
+        )
+        st.caption(DISCLAIMER)

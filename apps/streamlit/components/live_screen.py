@@ -1,0 +1,170 @@
+"""Compute everything one refresh shows from one snapshot, so that no two numbers on the screen disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from apps.streamlit.components.live_viewer import Preferences, changed_code
+from apps.streamlit.components.look import Palette
+from options_helper.analysis.live_health import Headline, Level, feed_labels, headline
+from options_helper.analysis.live_portfolio_metrics import (
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+    compute_live_totals,
+)
+from options_helper.data.portfolio_file import Book
+from options_helper.data.streaming.live_session import LiveSession, Run
+from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
+from options_helper.portfolio import Portfolio
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from options_helper.analysis.live_portfolio_metrics import LiveTotals
+
+EMPTY_PORTFOLIO: Final = Portfolio(positions=())
+NAMED_AT_MOST: Final = 6
+
+
+class State(StrEnum):
+    """What is going on, in the word that stands first on the page."""
+
+    NOT_STARTED = "not started"
+    CONNECTING = "connecting"
+    RUNNING = "running"
+    STALLED = "stalled"
+    RECONNECTING = "reconnecting"
+    ERROR = "error"
+    STOPPED = "stopped"
+
+
+# The worst of the streams speaks for all.
+STATE_OF_PHASE: Final = {
+    Phase.FAILED: State.ERROR,
+    Phase.RECONNECTING: State.RECONNECTING,
+    Phase.STALLED: State.STALLED,
+    Phase.CONNECTING: State.CONNECTING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Something the viewer must not miss."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How this viewer sees it."""
+
+    preferences: Preferences
+    zone: ZoneInfo
+    colours: Palette
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One refresh."""
+
+    look: Look
+    now: datetime  # the computer's clock; the snapshot's is the market's
+    snapshot: LiveSnapshot
+    run: Run | None
+    state: State
+    headline: Headline
+    labels: tuple[str, ...]
+    banners: tuple[Banner, ...]
+    viewers: int
+    positions: DataFrame
+    structures: DataFrame
+    legs: DataFrame
+    totals: LiveTotals
+    trends: Mapping[str, tuple[float, ...]]
+
+    @property
+    def priced(self) -> bool:
+        """Whether prices were ever asked for, so that a missing one is worth a warning."""
+        return self.run is not None
+
+
+def take_screen(session: LiveSession, own: Book, look: Look, *, obstacle: str | None = None) -> Screen:
+    """Take one snapshot and work out the whole screen; `own` is what this tab shows until something runs."""
+    now = datetime.now(UTC)
+    run = session.run
+    running = run is not None and run.ended is None
+    snapshot = session.snapshot() or LiveSnapshot(as_of=now)
+    book = run.book if run is not None and running else own
+    portfolio = book.portfolio or EMPTY_PORTFOLIO
+    stale_after, wide_from = look.preferences.stale_after_seconds, look.preferences.wide_spread_percent
+    positions = compute_live_position_rows(
+        portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
+    )
+    structures, legs = compute_live_multileg_rows(
+        portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
+    )
+    totals = compute_live_totals(portfolio, positions, structures, legs)
+    return Screen(
+        look=look,
+        now=now,
+        snapshot=snapshot,
+        run=run,
+        state=_state(run, snapshot),
+        headline=_headline(run, snapshot, totals.stale, obstacle),
+        labels=feed_labels(snapshot) if run else (),
+        banners=tuple(_banners(session, run, totals)),
+        viewers=session.viewers,
+        positions=positions,
+        structures=structures,
+        legs=legs,
+        totals=totals,
+        trends=session.history().trends,
+    )
+
+
+def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
+    if run is None:
+        return State.NOT_STARTED
+    if run.ended is not None:
+        return State.STOPPED
+    phases = {health.phase for health in snapshot.streams.values()}
+    return next((state for phase, state in STATE_OF_PHASE.items() if phase in phases), State.RUNNING)
+
+
+def _headline(
+    run: Run | None, snapshot: LiveSnapshot, stale: tuple[str, ...], obstacle: str | None
+) -> Headline:
+    if run is not None and run.ended is None:
+        return headline(snapshot, stale_symbols=stale)
+    if obstacle is not None:
+        return Headline(Level.WARNING, f"Start is not possible yet. {obstacle}")
+    if run is None:
+        return Headline(Level.INFO, "Nothing is connected. Press Start to see live prices.")
+    return Headline(Level.INFO, f"{run.ended} These are the last prices known; press Start to connect again.")
+
+
+def _banners(session: LiveSession, run: Run | None, totals: LiveTotals) -> Iterator[Banner]:
+    if changed_code(session):
+        yield Banner(
+            Level.WARNING, "The program's code has changed since the start; press Restart to use it."
+        )
+    if run is None or run.ended is not None:
+        return
+    if run.book.problem is not None:
+        yield Banner(Level.WARNING, f"{run.book.problem} The last good reading of it stays in use.")
+    for warning in run.plan.warnings:
+        yield Banner(Level.WARNING, warning)
+    if totals.stale:
+        yield Banner(Level.WARNING, _stale_sentence(totals.stale))
+
+
+def _stale_sentence(stale: tuple[str, ...]) -> str:
+    more = f" and {len(stale) - NAMED_AT_MOST} more" if len(stale) > NAMED_AT_MOST else ""
+    named = ", ".join(stale[:NAMED_AT_MOST])
+    return f"STALE: the market is open, but these had no quote for longer than the threshold: {named}{more}."

@@ -1,0 +1,304 @@
+"""What the user chooses: portfolio, streams and feeds for everybody, refresh and thresholds for this tab."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import streamlit as st
+
+from apps.streamlit.components.live_viewer import Preferences
+from apps.streamlit.components.words import plural
+from options_helper.data.portfolio_file import Book, default_text, known_roots, open_book, reread
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.live_session import Choices, LiveSession, install_session
+from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS, Settings
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = (1, 2, 5, 10)
+ACCOUNTS: Final = {"auto": None, "paper": True, "live": False}
+STOCK_FEED_WORDS: Final = {
+    "iex": "iex · one exchange, free",
+    "sip": "sip · all exchanges",
+    "delayed_sip": "delayed_sip · 15 min late",
+    "boats": "boats · overnight venue",
+    "overnight": "overnight · derived",
+    "test": "test · FAKEPACA",
+}
+OPTION_FEED_WORDS: Final = {"indicative": "indicative · modelled, free", "opra": "opra · real quotes"}
+NO_KEYS: Final = (
+    "No Alpaca keys: set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
+    "Without an account, `options-helper ui --demo` shows a simulated market."
+)
+PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Everything chosen, and why Start cannot be pressed, if it cannot."""
+
+    book: Book
+    choices: Choices
+    preferences: Preferences
+    settings: Settings | None
+    obstacle: str | None
+
+
+def sidebar_controls(session: LiveSession) -> Controls:
+    """Draw the sidebar and read it."""
+    settings, settings_problem = _load_settings()
+    _remember_choices(session, settings or Settings())
+    with st.sidebar:
+        actions = st.container(key="actions")
+        book = _portfolio_control(session)
+        choices = _choices()
+        preferences = _preferences()
+        st.caption("Read-only: no order is ever placed. Best-effort data. **Not financial advice.**")
+        controls = Controls(
+            book=book,
+            choices=choices,
+            preferences=preferences,
+            settings=settings,
+            obstacle=book.problem if book.portfolio is None else settings_problem or _missing(choices),
+        )
+        with actions:
+            lifecycle_buttons(session, controls, place="sidebar")
+            _pending_changes(session, controls)
+    return controls
+
+
+def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -> None:
+    """Start, or Stop and Restart; in the sidebar and again in the page, because a phone hides the sidebar."""
+    width: Literal["stretch", "content"] = "stretch" if place == "sidebar" else "content"
+    with st.container(horizontal=True, gap="small", width=width, key=f"lifecycle-{place}"):
+        if not session.running:
+            st.button(
+                "Start",
+                key=f"start-{place}",
+                type="primary",
+                icon=":material/play_arrow:",
+                width=width,
+                disabled=controls.obstacle is not None,
+                help=controls.obstacle or "Connects and shows live prices. No order is ever placed.",
+                on_click=_start,
+                args=(session, controls),
+            )
+            return
+        st.button(
+            "Stop",
+            key=f"stop-{place}",
+            icon=":material/stop:",
+            width=width,
+            help="Ends the streams for all tabs.",
+            on_click=session.stop,
+        )
+        st.button(
+            "Restart",
+            key=f"restart-{place}",
+            icon=":material/refresh:",
+            width=width,
+            help="Connects anew with the settings that run, for all tabs.",
+            on_click=_restart,
+            args=(session, controls),
+        )
+
+
+def describe(choices: Choices, name: str) -> str:
+    """The choices of a run in a line."""
+    parts = [name]
+    parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
+    parts += [f"options {choices.options_feed}"] if choices.stream_options else []
+    parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
+    return " · ".join([*parts, f"at most {choices.max_option_contracts} contracts"])
+
+
+def _start(session: LiveSession, controls: Controls) -> None:
+    # Another tab may have been quicker; its choices stay until somebody applies others.
+    if not session.running:
+        _begin(session, controls.book, controls.choices, controls.settings)
+
+
+def _restart(session: LiveSession, controls: Controls) -> None:
+    run = session.run
+    if run is None:
+        return
+    session.stop("Restarting.")
+    if type(session) is not LiveSession:
+        session = LiveSession()
+        install_session(session)
+    _begin(session, run.book, run.choices, controls.settings)
+
+
+def _begin(session: LiveSession, book: Book, choices: Choices, settings: Settings | None) -> None:
+    st.session_state.pop("start_problem", None)
+    try:
+        session.start(reread(book), choices, settings or Settings())
+    except OptionsHelperError as error:
+        st.session_state["start_problem"] = str(error)
+
+
+def _pending_changes(session: LiveSession, controls: Controls) -> None:
+    """Say what runs, and offer to change it when this tab has chosen something else."""
+    run = session.run
+    if run is None or not session.running:
+        return
+    st.caption(f"Running with {describe(run.choices, run.book.name)}.")
+    if (run.choices, run.book.path) == (controls.choices, controls.book.path):
+        return
+    with st.container(border=True, key="pending"):
+        st.caption(f"This tab has chosen {describe(controls.choices, controls.book.name)}.")
+        st.button(
+            "Apply (restarts for all tabs)",
+            key="apply",
+            type="primary",
+            disabled=controls.obstacle is not None,
+            help=controls.obstacle,
+            on_click=_begin,
+            args=(session, controls.book, controls.choices, controls.settings),
+        )
+        st.button("Keep what runs", key="keep", on_click=_show_choices, args=(run.choices, run.book.name))
+
+
+def _load_settings() -> tuple[Settings | None, str | None]:
+    try:
+        settings = Settings.load()
+    except ConfigError as error:
+        return None, str(error)
+    return settings, None if settings.has_credentials else NO_KEYS
+
+
+def _missing(choices: Choices) -> str | None:
+    if choices.stream_stocks or choices.stream_options or choices.stream_fills:
+        return None
+    return "No stream is chosen: pick stocks, options or fills."
+
+
+def _remember_choices(session: LiveSession, settings: Settings) -> None:
+    """Fill the controls at a tab's first drawing: with what runs, else with what the settings say."""
+    if "streams" in st.session_state:
+        return
+    run = session.run
+    if run is not None:
+        _show_choices(run.choices, run.book.name)
+    else:
+        choices = Choices(stock_feed=settings.stock_feed, options_feed=settings.options_feed)
+        _show_choices(choices, default_text(known_roots()))
+
+
+def _show_choices(choices: Choices, portfolio: str) -> None:
+    streams = {
+        StreamName.STOCKS: choices.stream_stocks,
+        StreamName.OPTIONS: choices.stream_options,
+        StreamName.FILLS: choices.stream_fills,
+    }
+    st.session_state.update(
+        portfolio=portfolio,
+        streams=[name.value for name, chosen in streams.items() if chosen],
+        stock_feed=choices.stock_feed,
+        options_feed=choices.options_feed,
+        account=_account_word(choices.paper),
+        max_option_contracts=choices.max_option_contracts,
+        idle_stop_minutes=choices.idle_stop_minutes,
+    )
+
+
+def _account_word(paper: bool | None) -> str:  # noqa: FBT001 - one value is all there is to say
+    return next(word for word, value in ACCOUNTS.items() if value is paper)
+
+
+def _portfolio_control(session: LiveSession) -> Book:
+    """The path box; the last good reading stays while the file is broken, as long as the path is the same."""
+    text = st.text_input(
+        "Portfolio", key="portfolio", help="A .json file in the working folder, or in one named at launch."
+    )
+    before: tuple[str, Book] | None = st.session_state.get("book")
+    book = (
+        reread(before[1])
+        if before and before[0] == text and before[1].stamp
+        else open_book(text, known_roots())
+    )
+    st.session_state["book"] = (text, book)
+    if book.problem:
+        st.error(book.problem, icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        count = 0 if book.portfolio is None else len(book.portfolio.positions)
+        st.caption(plural(count, "position"), width="content", help="The file is followed as it changes.")
+        st.button(
+            "Reload", key="reload", type="tertiary", icon=":material/sync:", on_click=_reload, args=(session,)
+        )
+    return book
+
+
+def _reload(session: LiveSession) -> None:
+    st.session_state.pop("book", None)
+    session.reload()
+
+
+def _choices() -> Choices:
+    """What the run is made of; it applies to every tab."""
+    streams = st.pills("Streams", list(StreamName), selection_mode="multi", key="streams") or []
+    with st.expander("Feeds and limits"):
+        stock_feed = st.selectbox(
+            "Stock feed", list(STOCK_FEEDS), key="stock_feed", format_func=STOCK_FEED_WORDS.__getitem__
+        )
+        options_feed = st.selectbox(
+            "Option feed", list(OPTION_FEEDS), key="options_feed", format_func=OPTION_FEED_WORDS.__getitem__
+        )
+        account = st.segmented_control(
+            "Account of the fills",
+            list(ACCOUNTS),
+            key="account",
+            help="auto: paper or live as APCA_API_BASE_URL says. Orders are only shown, never placed.",
+        )
+        max_contracts = st.number_input(
+            "At most this many option contracts",
+            1,
+            1_000,
+            step=10,
+            key="max_option_contracts",
+            help=PLAN_LIMITS,
+        )
+        st.caption(PLAN_LIMITS)
+        idle_minutes = st.number_input(
+            "Stop this many minutes after the last viewer left",
+            0.0,
+            600.0,
+            step=5.0,
+            format="%g",
+            key="idle_stop_minutes",
+            help="0: never.",
+        )
+    return Choices(
+        stream_stocks=StreamName.STOCKS in streams,
+        stream_options=StreamName.OPTIONS in streams,
+        stream_fills=StreamName.FILLS in streams,
+        stock_feed=stock_feed,
+        options_feed=options_feed,
+        paper=ACCOUNTS[account or "auto"],
+        max_option_contracts=max_contracts,
+        idle_stop_minutes=idle_minutes,
+    )
+
+
+def _preferences() -> Preferences:
+    """How this tab shows it. Kept in the address, so that F5 and a bookmark show the same."""
+    normal = Preferences()
+    refresh = st.segmented_control(
+        "Refresh (s)",
+        REFRESH_SECONDS,
+        default=normal.refresh_seconds,
+        required=True,
+        key="refresh",
+        bind="query-params",
+    )
+    stale = st.number_input(
+        "Stale after (s)", 1, 3_600, normal.stale_after_seconds, step=5, key="stale", bind="query-params"
+    )
+    spread = st.number_input(
+        "Wide spread from (%)", 1, 200, normal.wide_spread_percent, step=1, key="spread", bind="query-params"
+    )
+    hidden = st.toggle("Hide amounts", key="hide", bind="query-params")
+    return Preferences(refresh or normal.refresh_seconds, stale, spread, hidden)

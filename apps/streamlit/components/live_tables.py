@@ -1,0 +1,298 @@
+"""Show the positions and structures: what is held, what it is worth, from which event, and what speaks against it.
+
+Row order never changes between refreshes, because the browser keeps a selection by its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.look import ROW_PIXELS, Palette, table_height
+from apps.streamlit.components.words import UNKNOWN, age, arrow
+from options_helper.analysis.marks import QuoteWarning
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+MAX_ROWS: Final = 14
+GRAVE_WARNINGS: Final = {
+    QuoteWarning.EXPIRED,
+    QuoteWarning.MISSING_LEGS,
+    QuoteWarning.REFUSED_SYMBOL,
+    QuoteWarning.MISSING_QUOTE,
+    QuoteWarning.CROSSED_MARKET,
+}
+# Before Start nothing is priced, so only what follows from the contracts themselves is worth saying.
+WARNINGS_WITHOUT_PRICES: Final = {
+    QuoteWarning.EXPIRED,
+    QuoteWarning.EXPIRES_TODAY,
+    QuoteWarning.ADJUSTED_CONTRACT,
+    QuoteWarning.NO_COST_BASIS,
+}
+AMOUNTS: Final = ("Qty", "P&L $", "At natural $", "Cost $", "Net debit $", "Net mark $", "Value $")
+HIDDEN_IN_CSV: Final = (
+    "contracts",
+    "quantity",
+    "signed_contracts",
+    "cost_basis",
+    "market_value",
+    "natural_value",
+    "pnl_abs",
+    "pnl_natural_abs",
+    "net_debit",
+    "net_mark",
+    "net_natural",
+    "net_pnl_abs",
+    "net_pnl_natural_abs",
+    "leg_value",
+    "leg_natural",
+)
+
+ColumnConfig = Mapping[str, Any]
+
+
+def positions_table(screen: Screen) -> None:
+    """Draw single contracts and shares."""
+    if screen.positions.empty:
+        st.caption("No single contracts or shares in this portfolio.")
+        return
+    _table(positions_frame(screen), screen, key="positions", alt="Single contracts and shares")
+
+
+def structures_table(screen: Screen) -> None:
+    """Draw the structures, and the legs of the one selected."""
+    if screen.structures.empty:
+        st.caption("No multi-leg structures in this portfolio.")
+        return
+    frame = structures_frame(screen)
+    # A new key lets go of a selection that pointed into another portfolio.
+    key = f"structures-{hash(tuple(screen.structures['id']))}"
+    chosen = _selectable_table(frame, screen, key=key, alt="Structures")
+    if chosen is None:
+        st.caption("Select a structure to see its legs.")
+        return
+    identity = screen.structures["id"].iloc[chosen]
+    legs = screen.legs[screen.legs["position_id"] == identity]
+    st.caption(f"Legs of {screen.structures['words'].iloc[chosen]}")
+    _table(legs_frame(legs, screen), screen, key="legs", alt="Legs of the selected structure")
+
+
+def positions_frame(screen: Screen) -> DataFrame:
+    """The positions under the headings the page shows."""
+    rows = screen.positions
+    return _shown(
+        {
+            "Contract": rows["words"],
+            "Qty": rows["quantity"],
+            "DTE": rows["dte"],
+            "Bid $": rows["bid"],
+            "Ask $": rows["ask"],
+            "Mark $": rows["mark"],
+            "Mark from": _provenance(rows),
+            "Trend": _trends(rows["id"], screen),
+            "±": _arrows(rows["pnl_abs"]),
+            "P&L $": rows["pnl_abs"],
+            "P&L %": rows["pnl_pct"],
+            "At natural $": rows["pnl_natural_abs"],
+            "Spread %": rows["spread_pct"],
+            "Quote age s": rows["quote_age_seconds"],
+            "Warnings": _warnings(rows["warnings"], screen),
+            "Underlying $": rows["underlying_price"],
+            "Moneyness %": rows["moneyness_pct"],
+            "Last $": rows["last"],
+            "Cost $": rows["cost_basis"],
+        },
+        screen,
+    )
+
+
+def structures_frame(screen: Screen) -> DataFrame:
+    """The structures under the headings the page shows."""
+    rows = screen.structures
+    return _shown(
+        {
+            "Structure": rows["words"],
+            "DTE": rows["dte"],
+            "Priced": rows["priced"],
+            "Net debit $": rows["net_debit"],
+            "Net mark $": rows["net_mark"],
+            "Trend": _trends(rows["id"], screen),
+            "±": _arrows(rows["net_pnl_abs"]),
+            "P&L $": rows["net_pnl_abs"],
+            "P&L %": rows["net_pnl_pct"],
+            "At natural $": rows["net_pnl_natural_abs"],
+            "Quote age s": rows["quote_age_seconds"],
+            "Warnings": _warnings(rows["warnings"], screen),
+            "Underlying $": rows["underlying_price"],
+        },
+        screen,
+    )
+
+
+def legs_frame(legs: DataFrame, screen: Screen) -> DataFrame:
+    """The legs of one structure under the headings the page shows."""
+    return _shown(
+        {
+            "Contract": legs["words"],
+            "Qty": legs["signed_contracts"],
+            "DTE": legs["dte"],
+            "Bid $": legs["bid"],
+            "Ask $": legs["ask"],
+            "Mark $": legs["mark"],
+            "Mark from": _provenance(legs),
+            "Value $": legs["leg_value"],
+            "Spread %": legs["spread_pct"],
+            "Quote age s": legs["quote_age_seconds"],
+            "Warnings": _warnings(legs["warnings"], screen),
+            "Underlying $": legs["underlying_price"],
+            "Moneyness %": legs["moneyness_pct"],
+            "Last $": legs["last"],
+        },
+        screen,
+    )
+
+
+def _table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> None:
+    st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_look(frame, screen))
+
+
+def _selectable_table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> int | None:
+    """Draw a table whose rows can be selected; the place of the selected row, if one is."""
+    state = st.dataframe(
+        frame,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=alt,
+        **_table_look(frame, screen),
+    )
+    rows = state["selection"]["rows"]
+    # A row that is gone can still be selected for the moment it takes the browser to notice.
+    return rows[0] if rows and rows[0] < len(frame) else None
+
+
+def _table_look(frame: DataFrame, screen: Screen) -> dict[str, Any]:
+    return {
+        "hide_index": True,
+        "width": "stretch",
+        "height": table_height(min(len(frame), MAX_ROWS)),
+        "row_height": ROW_PIXELS,
+        "placeholder": UNKNOWN,
+        "column_config": _column_config(screen.look.colours, screen.look.preferences.stale_after_seconds),
+    }
+
+
+@cache
+def _column_config(colours: Palette, stale_after_seconds: float) -> ColumnConfig:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    price: dict[str, Any] = {"format": "%,.2f", "width": 58}
+    words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
+    return {
+        "Contract": text(pinned=True, width=158),
+        "Structure": text(pinned=True, width=262),
+        "Qty": number(format="%+g", width=46, help="Contracts or shares; short is negative."),
+        "DTE": number(format="%d", width=42, help="Days to expiry, counted in New York. 0: expires today."),
+        "Priced": text(width=80, help="How many legs have a mark. A sum with a missing leg is not shown."),
+        "Bid $": number(**price),
+        "Ask $": number(**price),
+        "Mark $": number(
+            format="%,.3f", width=64, help="Per share. Mid of an uncrossed quote, else the last trade."
+        ),
+        "Mark from": text(width=76, help="Which event the mark came from, and how old that event is."),
+        "Trend": st.column_config.LineChartColumn(
+            width=84, help="The mark over this session.", color=colours.accent
+        ),
+        "±": st.column_config.MultiselectColumn(
+            width=40, options=["▲", "▼"], color=[colours.gain, colours.loss], help="▲ gain, ▼ loss."
+        ),
+        "P&L $": number(format="%+,.2f", width=78, help="Unrealized, at the mark."),
+        "P&L %": number(format="%+.2f", width=62, help="Of what was paid, or received."),
+        "At natural $": number(
+            format="%+,.2f",
+            width=80,
+            help="Unrealized, if closed now: longs sold at the bid, shorts bought at the ask.",
+        ),
+        "Spread %": number(format="%.2f", width=66, help="Ask less bid, of their middle."),
+        "Quote age s": st.column_config.ProgressColumn(
+            format="%.0f",
+            width=84,
+            min_value=0,
+            max_value=2 * stale_after_seconds,
+            color="auto-inverse",
+            help="Since the last quote was received.",
+        ),
+        "Warnings": st.column_config.MultiselectColumn(
+            width=112, options=list(words), color=list(words.values())
+        ),
+        "Underlying $": number(format="%,.2f", width=100),
+        "Moneyness %": number(format="%+.2f", width=100, help="In the money is positive."),
+        "Last $": number(help="The last trade, which can be old.", **price),
+        "Cost $": number(format="%,.2f", width=72, help="Average opening price per share."),
+        "Net debit $": number(
+            format="%+,.2f", width=100, help="Paid for the whole structure; a credit is negative."
+        ),
+        "Net mark $": number(
+            format="%+,.2f", width=100, help="All legs at their marks; short legs count negative."
+        ),
+        "Value $": number(format="%+,.2f", width=100, help="The leg at its mark; short is negative."),
+    }
+
+
+def _warning_colour(warning: QuoteWarning, colours: Palette) -> str:
+    return colours.error if warning in GRAVE_WARNINGS else colours.warning
+
+
+def _shown(columns: dict[str, Any], screen: Screen) -> DataFrame:
+    import pandas as pd
+
+    hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
+    return pd.DataFrame({name: values for name, values in columns.items() if name not in hidden})
+
+
+def _provenance(rows: DataFrame) -> list[str | None]:
+    return [
+        None if source is None else f"{source} · {age(seconds)}"
+        for source, seconds in zip(rows["mark_source"], rows["mark_age_seconds"].tolist(), strict=True)
+    ]
+
+
+def _arrows(amounts: Series) -> list[list[str]]:
+    return [[sign] if (sign := arrow(amount)) else [] for amount in amounts.tolist()]
+
+
+def _trends(identities: Series, screen: Screen) -> list[tuple[float, ...] | None]:
+    return [screen.trends.get(identity) for identity in identities]
+
+
+def _warnings(lists: Series, screen: Screen) -> list[list[str]]:
+    return [
+        [warning.words for warning in warnings if screen.priced or warning in WARNINGS_WITHOUT_PRICES]
+        for warnings in lists
+    ]
+
+
+def tables_as_csv(screen: Screen) -> str:
+    """Every column of every table, positions first, then structures, then their legs."""
+    import pandas as pd
+
+    sections = {"position": screen.positions, "structure": screen.structures, "leg": screen.legs}
+    table = pd.concat(
+        [
+            rows.drop(columns="warnings").assign(
+                section=name,
+                as_of=screen.snapshot.as_of.isoformat(),
+                warnings=[", ".join(warning.words for warning in warnings) for warnings in rows["warnings"]],
+            )
+            for name, rows in sections.items()
+        ],
+        ignore_index=True,
+    )
+    table = table[["section", "as_of", *(name for name in table if name not in ("section", "as_of"))]]
+    if screen.look.preferences.hide_amounts:
+        table = table.drop(columns=[name for name in HIDDEN_IN_CSV if name in table])
+    return table.to_csv(index=False)

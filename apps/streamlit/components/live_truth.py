@@ -1,0 +1,89 @@
+"""The truth line: one sentence on what these numbers are worth now, a chip for each stream, and every caveat."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from apps.streamlit.components.live_screen import Banner, Screen, State
+from apps.streamlit.components.look import draw, tag
+from apps.streamlit.components.words import age, clock, plural, rate
+from options_helper.analysis.live_health import Level
+from options_helper.data.streaming.snapshot import Phase, StreamHealth
+
+# A sign and a word beside every colour: a chip must be readable without its colour.
+PHASES: Final = {
+    Phase.OFF: ("quiet", "○"),
+    Phase.CONNECTING: ("accent", "◌"),
+    Phase.LIVE: ("gain", "●"),
+    Phase.QUIET: ("quiet", "◐"),
+    Phase.STALLED: ("warning", "▲"),
+    Phase.RECONNECTING: ("warning", "↻"),
+    Phase.FAILED: ("error", "✕"),
+    Phase.STOPPED: ("quiet", "■"),
+}
+STATES: Final = {
+    State.NOT_STARTED: ("quiet", "○"),
+    State.CONNECTING: ("accent", "◌"),
+    State.RUNNING: ("gain", "●"),
+    State.STALLED: ("warning", "▲"),
+    State.RECONNECTING: ("warning", "↻"),
+    State.ERROR: ("error", "✕"),
+    State.STOPPED: ("quiet", "■"),
+}
+LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "error"}
+
+
+def truth_line(screen: Screen) -> None:
+    """Draw the headline, the chips and the banners, in one piece."""
+    banners = "".join(_banner(banner) for banner in screen.banners)
+    draw(_headline(screen) + _chips(screen) + banners, screen.look.colours)
+
+
+def _headline(screen: Screen) -> str:
+    colour, sign = STATES[screen.state]
+    if screen.state is State.RUNNING:
+        colour = LEVELS[screen.headline.level]
+    time = clock(screen.snapshot.as_of, screen.look.zone, today=screen.now)
+    as_of = f"as of {time}" if screen.run else f"{time} · {plural(screen.viewers, 'viewer')}"
+    return (
+        f'<div class="oh-bar" role="status" style="--level:var(--{colour})">'
+        + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
+        + tag("span", screen.headline.sentence, "oh-sentence")
+        + tag("span", as_of, "oh-time", title=screen.look.zone.key)
+        + "</div>"
+    )
+
+
+def _chips(screen: Screen) -> str:
+    if screen.run is None:
+        return ""
+    snapshot = screen.snapshot
+    chips = [_chip(health, screen) for health in snapshot.streams.values()]
+    labels = [tag("span", label, "oh-label") for label in screen.labels]
+    since = f" · running since {clock(snapshot.running_since, screen.look.zone, today=screen.now)}"
+    aside = plural(screen.viewers, "viewer") + (since if snapshot.running_since else "")
+    return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
+
+
+def _chip(health: StreamHealth, screen: Screen) -> str:
+    colour, sign = PHASES[health.phase]
+    facts = [health.name.value]
+    if health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
+        last = health.last_event_at
+        seconds = None if last is None else (screen.snapshot.as_of - last).total_seconds()
+        facts.append("nothing yet" if seconds is None else f"{age(seconds)} ago")
+        facts.append(rate(health.events_per_second))
+    if health.phase is Phase.RECONNECTING:
+        facts.append(f"attempt {health.reconnect_attempts}")
+    words = " · ".join(facts[1:])
+    return (
+        f'<span class="oh-chip" style="--level:var(--{colour})" data-stream="{escape(health.name)}" '
+        f'data-phase="{escape(health.phase)}" title="{escape(health.last_error or "")}">{sign} {escape(facts[0])} '
+        f"<b>{escape(health.phase)}</b>{escape(' · ' + words if words else '')}</span>"
+    )
+
+
+def _banner(banner: Banner) -> str:
+    colour = LEVELS[banner.level]
+    return f'<div class="oh-banner" role="alert" style="--level:var(--{colour})">{escape(banner.text)}</div>'

@@ -1,0 +1,72 @@
+"""Tie one browser tab to the process's session: its lease, its zone, and what it prefers to see."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+from streamlit import runtime
+
+from options_helper.data.streaming.live_session import LiveSession, process_session
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What this tab alone decides."""
+
+    refresh_seconds: int = 2
+    stale_after_seconds: int = 30
+    wide_spread_percent: int = 25
+    hide_amounts: bool = False
+
+
+@cache
+def settle_process() -> None:
+    """Once in a process: keep what was imported out of every later garbage collection.
+
+    Streamlit collects garbage after each refresh; walking pandas and Altair each time would cost more than the
+    refresh does.
+    """
+    import altair as alt  # noqa: F401 - imported so that it is frozen as well
+
+    gc.collect()
+    gc.freeze()
+
+
+def page_session() -> LiveSession:
+    """The process's session; in a bare run without a server, one that nobody else sees."""
+    if runtime.exists():
+        return process_session()
+    return cast("LiveSession", st.session_state.setdefault("live_session", LiveSession()))
+
+
+def note_viewer(session: LiveSession) -> None:
+    """Say that this tab is looking; called at every drawing, and undone by Streamlit when the tab goes."""
+    if runtime.exists():
+        session.acquire(_lease())
+
+
+@st.cache_resource(
+    scope="session", show_spinner=False, on_release=lambda viewer: process_session().release(viewer)
+)
+def _lease() -> str:
+    # Released on the server's event loop, where every other tab waits: nothing but a count may happen there.
+    return uuid4().hex
+
+
+def viewer_zone() -> ZoneInfo:
+    """The zone the browser is in, or UTC where it does not say."""
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def changed_code(session: LiveSession) -> bool:
+    """Whether the session was made by an older version of this code, which runs on until it is stopped."""
+    return type(session) is not LiveSession

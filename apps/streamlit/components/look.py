@@ -1,0 +1,100 @@
+"""The page's own style: colours that colour-blind eyes tell apart, in light and dark, and the few shapes used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+import streamlit as st
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours with a contrast of at least 4.5 on their background; gain and loss also differ in lightness and hue."""
+
+    gain: str
+    loss: str
+    warning: str
+    error: str
+    quiet: str
+    accent: str
+
+
+ROW_PIXELS: Final = 30
+HEADER_PIXELS: Final = 36
+
+LIGHT: Final = Palette("#00735c", "#b8430a", "#8a5a00", "#b42318", "#5b6675", "#1d5fbf")
+DARK: Final = Palette("#35c9a0", "#ff9466", "#f0b429", "#ff7a7a", "#8fa0b5", "#5b9bf5")
+
+# Borders and tints are mixed from the text's own colour, so that they fit every theme.
+STYLE: Final = """
+<style>
+.stAppHeader { height: 2.6rem; min-height: 2.6rem; background: transparent; }
+.stMainBlockContainer { padding: 2.4rem 1.5rem 2rem; max-width: 1760px; }
+.stMainBlockContainer h1 { font-size: 1.4rem; padding: 0; letter-spacing: -0.01em; }
+.stMainBlockContainer h3 { font-size: 1rem; padding: .7rem 0 1rem; letter-spacing: 0; }
+.st-key-page { gap: .6rem; }
+.st-key-tables { gap: .35rem; }
+.oh { font-variant-numeric: tabular-nums; line-height: 1.35; }
+.oh-bar { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: baseline; padding: .5rem .8rem;
+  border: 1px solid color-mix(in srgb, var(--level) 40%, transparent); border-left: 5px solid var(--level);
+  border-radius: .4rem; background: color-mix(in srgb, var(--level) 10%, transparent); }
+.oh-word { color: var(--level); font-weight: 700; letter-spacing: .03em; white-space: nowrap; }
+.oh-sentence { flex: 1 1 16rem; overflow-wrap: anywhere; }
+.oh-time { margin-left: auto; white-space: nowrap; color: var(--quiet); font-size: .86rem; }
+.oh-chips { display: flex; flex-wrap: wrap; gap: .35rem; align-items: center; margin-top: .45rem; font-size: .82rem; }
+.oh-chip { border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: 1rem;
+  padding: .08rem .6rem; white-space: nowrap; }
+.oh-chip b { color: var(--level); font-weight: 650; }
+.oh-label { border: 1px dashed var(--warning); color: var(--warning); border-radius: .3rem; padding: .08rem .5rem;
+  font-weight: 650; }
+.oh-aside { color: var(--quiet); margin-left: auto; }
+.oh-banner { margin-top: .45rem; padding: .5rem .8rem; border-radius: .4rem; border: 1px solid var(--level);
+  background: color-mix(in srgb, var(--level) 16%, transparent); overflow-wrap: anywhere; }
+.oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
+.oh-tile { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: .4rem;
+  padding: .4rem .75rem .45rem; min-width: 0; }
+.oh-hero { grid-column: 1 / -1; display: grid; gap: .4rem 1rem;
+  grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); }
+.oh-name { font-size: .8rem; color: var(--quiet); }
+.oh-figure { font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+.oh-hero .oh-figure { font-size: 1.9rem; line-height: 1.2; white-space: nowrap; }
+.oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; }
+.oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
+.oh-scroll { overflow-x: auto; }
+.oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
+.oh-table th, .oh-table td { padding: .2rem 1.2rem .2rem 0; text-align: left; vertical-align: top; border: 0;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
+.oh-table th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
+.oh-quiet { color: var(--quiet); font-size: .82rem; }
+@media (max-width: 640px) {
+  .stMainBlockContainer { padding: 2.6rem .75rem 2rem; }
+  .oh-aside, .oh-time { margin-left: 0; }
+  .oh-tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+}
+</style>
+"""
+
+
+def palette() -> Palette:
+    """The colours for the theme this viewer has chosen, or the system has."""
+    return LIGHT if st.context.theme.type == "light" else DARK
+
+
+def draw(html: str, colours: Palette) -> None:
+    """Put a piece of our own HTML on the page, with this viewer's colours; every text in it is already escaped."""
+    names = ("gain", "loss", "warning", "error", "quiet", "accent")
+    variables = ";".join(f"--{name}:{getattr(colours, name)}" for name in names)
+    st.html(f'<div class="oh" style="{variables}">{html}</div>')
+
+
+def tag(name: str, text: str, css_class: str, **attributes: str) -> str:
+    """One element around a text of any origin."""
+    extra = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
+    return f'<{name} class="{css_class}"{extra}>{escape(text)}</{name}>'
+
+
+def table_height(rows: int) -> int:
+    """The pixels that a table of this many rows takes, its borders included."""
+    return HEADER_PIXELS + ROW_PIXELS * rows + 2

@@ -1,0 +1,219 @@
+"""Hand-made moments of a live portfolio, and a manager that shows them: what the page can meet, without a market."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from options_helper.data.streaming.events import Quote, StreamName, Trade
+from options_helper.data.streaming.live_manager import LiveStreamConfig
+from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
+from options_helper.portfolio import Portfolio, load_portfolio
+from options_helper.settings import Settings
+from tests.builders import gap, health, quote, snapshot_with, trade
+
+SAMPLE = Path(__file__).parents[2] / "portfolio.json"
+# A Friday on which a contract of the sample expires, 10:32 in New York: the market is open.
+OPEN = datetime(2026, 11, 20, 15, 32, 4, tzinfo=UTC)
+CLOSED = datetime(2026, 11, 21, 15, 32, 4, tzinfo=UTC)
+
+
+class ShowingManager:
+    """Shows the scene it was given and keeps account of what it was told."""
+
+    def __init__(self, scene: Callable[[], LiveSnapshot]) -> None:
+        self.scene = scene
+        self.runs: list[LiveStreamConfig] = []
+        self.config: LiveStreamConfig | None = None
+
+    def start(self, config: LiveStreamConfig) -> None:
+        """Begin a run, or change the symbols of the present one."""
+        if self.config is None or self.config.without_symbols() != config.without_symbols():
+            self.runs.append(config)
+        self.config = config
+
+    def stop(self) -> None:
+        """End the run."""
+        self.config = None
+
+    def is_running(self) -> bool:
+        """Whether a run is on."""
+        return self.config is not None
+
+    def snapshot(self) -> LiveSnapshot:
+        """The scene; after a stop, its end."""
+        scene = self.scene()
+        if self.is_running():
+            return scene
+        streams = {
+            name: replace(given, phase=Phase.STOPPED, alive=False) for name, given in scene.streams.items()
+        }
+        return replace(scene, running=False, streams=MappingProxyType(streams))
+
+
+def prices(portfolio: Portfolio, *, as_of: datetime, age: float = 0.4, step: int = 0) -> list[Quote | Trade]:
+    """A quote for every contract and share; each step moves them by a cent or two."""
+    events: list[Quote | Trade] = []
+    for place, item in enumerate(dict.fromkeys(portfolio.instruments)):
+        middle = (3.0 if item.is_option else 500.0) + place * 1.37 + 0.01 * ((step * (place + 1)) % 29)
+        half = 0.02 + 0.01 * (place % 4)
+        events.append(
+            quote(
+                item.live_symbol,
+                round(middle - half, 2),
+                round(middle + half, 2),
+                age=age + place % 3,
+                as_of=as_of,
+            )
+        )
+        if not item.is_option or place % 2:
+            events.append(trade(item.live_symbol, round(middle, 2), age=age + 20, as_of=as_of))
+    events.extend(
+        quote(symbol, 680.1, 680.12, age=age, as_of=as_of)
+        for symbol in {item.underlying for item in portfolio.instruments if item.is_option}
+    )
+    return events
+
+
+def fill(number: int = 1, *, at: datetime = OPEN, symbol: str = "AAPL270115C00275000") -> dict[str, Any]:
+    """One execution."""
+    return {
+        "timestamp": at,
+        "timestamp_ns": int(at.timestamp()) * 1_000_000_000 + number,
+        "received_at": at,
+        "event": "fill",
+        "order_id": f"order-{number}",
+        "execution_id": f"execution-{number}",
+        "symbol": symbol,
+        "side": "buy",
+        "qty": Decimal(1),
+        "filled_qty": Decimal(1),
+        "filled_avg_price": Decimal("9.15"),
+        "status": "filled",
+        "price": Decimal("9.15"),
+        "fill_qty": Decimal(1),
+        "order_type": "limit",
+        "tif": "day",
+        "limit_price": Decimal("9.20"),
+        "stop_price": None,
+        "position_qty": Decimal(4),
+        "legs": None,
+    }
+
+
+def live(
+    portfolio: Portfolio | None = None, *, as_of: datetime = OPEN, step: int = 0, **facts: Any
+) -> LiveSnapshot:
+    """Every stream live, every leg priced."""
+    book = portfolio or load_portfolio(SAMPLE)
+    facts.setdefault("events", prices(book, as_of=as_of, step=step))
+    counted: dict[str, Any] = {
+        "received": 12_345 + step,
+        "applied": 12_345 + step,
+        "connections": 1,
+        "events_per_second": 41.6,
+    }
+    asked = tuple(dict.fromkeys(item.live_symbol for item in book.instruments if item.is_option))
+    streams = {
+        StreamName.STOCKS: health(
+            "stocks", feed="iex", asked=tuple({i.underlying for i in book.instruments}), **counted
+        ),
+        StreamName.OPTIONS: health("options", feed="indicative", asked=asked, **counted),
+        StreamName.FILLS: health("fills", feed="paper"),
+    }
+    for name in (StreamName.STOCKS, StreamName.OPTIONS):
+        since = as_of - timedelta(minutes=5)
+        streams[name] = replace(
+            streams[name], connected_since=since, last_event_at=as_of - timedelta(seconds=0.4)
+        )
+    streams |= {given.name: given for given in facts.pop("streams", ())}
+    return snapshot_with(*facts.pop("events"), as_of=as_of, streams=streams.values(), **facts)
+
+
+def quiet() -> LiveSnapshot:
+    """A Saturday: connected, and nothing is expected to move."""
+    friday = OPEN + timedelta(hours=5.5)
+    events = prices(load_portfolio(SAMPLE), as_of=friday)
+    streams = [
+        health(name, Phase.QUIET, feed=feed) for name, feed in (("stocks", "iex"), ("options", "indicative"))
+    ]
+    return live(as_of=CLOSED, events=events, streams=streams)
+
+
+def reconnecting() -> LiveSnapshot:
+    """The options stream was lost and tries again."""
+    lost = health(
+        "options",
+        Phase.RECONNECTING,
+        feed="indicative",
+        last_error="connection limit exceeded: another program uses this account's one connection",
+        reconnect_attempts=3,
+        next_try_at=OPEN + timedelta(seconds=4),
+        gaps=(gap("options", OPEN - timedelta(seconds=20), None, "connection limit exceeded"),),
+        connections=1,
+    )
+    return live(events=prices(load_portfolio(SAMPLE), as_of=OPEN, age=20), streams=[lost])
+
+
+def failed() -> LiveSnapshot:
+    """Alpaca refuses the options feed for good."""
+    refused = health(
+        "options",
+        Phase.FAILED,
+        feed="opra",
+        last_error="Alpaca refused the opra feed: insufficient subscription. Choose indicative, or check the plan.",
+    )
+    stocks_only = [event for event in prices(load_portfolio(SAMPLE), as_of=OPEN) if len(event.symbol) < 10]
+    return live(events=stocks_only, streams=[refused])
+
+
+def stale() -> LiveSnapshot:
+    """Connected, but some quotes are old while the market is open."""
+    events = prices(load_portfolio(SAMPLE), as_of=OPEN)
+    old = [replace_age(event, 90) if place % 5 == 0 else event for place, event in enumerate(events)]
+    return live(events=old)
+
+
+def replace_age(event: Quote | Trade, seconds: float) -> Quote | Trade:
+    """The same event, received longer ago."""
+    if isinstance(event, Quote):
+        return quote(event.symbol, event.bid_price, event.ask_price, age=seconds, as_of=OPEN)
+    return event
+
+
+def partial() -> LiveSnapshot:
+    """One leg has no quote yet."""
+    events = prices(load_portfolio(SAMPLE), as_of=OPEN)
+    missing = next(event.symbol for event in events if len(event.symbol) > 10)
+    return live(events=[event for event in events if event.symbol != missing])
+
+
+def replay() -> LiveSnapshot:
+    """Recorded data of a day in 2018."""
+    day = datetime(2018, 1, 5, 15, 32, tzinfo=UTC)
+    return live(as_of=day, market=MarketKind.REPLAY)
+
+
+def simulated() -> LiveSnapshot:
+    """The demo."""
+    return live(market=MarketKind.SIMULATED, fills=[fill()])
+
+
+def connecting() -> LiveSnapshot:
+    """The first second after Start."""
+    streams = [
+        health(name, Phase.CONNECTING, feed=feed)
+        for name, feed in (("stocks", "iex"), ("options", "indicative"))
+    ]
+    return live(events=[], streams=[*streams, health("fills", Phase.CONNECTING)])
+
+
+def manager_for(scene: Callable[[], LiveSnapshot]) -> Callable[[Settings], ShowingManager]:
+    """What a session builds its manager with."""
+    return lambda _settings: ShowingManager(scene)
