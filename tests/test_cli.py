@@ -232,6 +232,14 @@ def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(reposito
         assert process.wait(ENDING_SECONDS) == 0
 
 
+def test_a_folder_without_a_recording_is_a_sentence(tmp_path: Path):
+    ended = command("ui", "--replay", ".", "--no-browser", cwd=tmp_path)
+
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "Traceback" not in ended.stderr
+
+
 def test_every_fault_can_be_listed(tmp_path: Path):
     listed = command("simulate", "--fault", "list", cwd=tmp_path)
 
