@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from options_helper.data.streaming.events import NANOSECONDS, StreamName
 from options_helper.data.streaming.market_clock import Announcement, MarketKind
+
+# A recording of several days has nights in it.
+LONGEST_SILENCE_NS: Final = 3_600 * NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class PlayingClock:
         self._steady = steady
         self._computer_ns = computer_ns
         self._started_at: float | None = None
+        self._skipped_ns = 0
         self._reached_ns = market.start_ns or 0
 
     @property
@@ -117,12 +121,18 @@ class PlayingClock:
         if self._started_at is None or self._market.speed == 0:
             return self._reached_ns
         elapsed = (self._steady() - self._started_at) * self._market.speed
-        now_ns = start_ns + round(elapsed * NANOSECONDS)
+        now_ns = start_ns + self._skipped_ns + round(elapsed * NANOSECONDS)
         return now_ns if self._market.until_ns is None else min(now_ns, self._market.until_ns)
 
     def announcement(self) -> Announcement:
         """What clients are told in the handshake."""
         return Announcement(self._market.kind, self.now_ns(), self._market.speed, self._market.until_ns)
+
+    def skip_silence(self, until_ns: int) -> None:
+        """Jump to just before the next event when it is more than an hour away: nobody waits for a night."""
+        silence_ns = until_ns - self.now_ns()
+        if self._market.start_ns is not None and silence_ns > LONGEST_SILENCE_NS:
+            self._skipped_ns += silence_ns - NANOSECONDS
 
     def seconds_until(self, market_ns: int) -> float:
         """How long the computer must wait for this market time; 0 when it is past."""

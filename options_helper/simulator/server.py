@@ -521,6 +521,7 @@ class Floor:
         await self._clock_started.wait()
         batch: list[OutgoingFrame] = []
         for step in self._market.steps(self._interest):
+            self.clock.skip_silence(step.market_ns)
             wait = self.clock.seconds_until(step.market_ns)
             if batch and (wait > 0 or len(batch) >= BATCH):
                 await self._deliver(batch)

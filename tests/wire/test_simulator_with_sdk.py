@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from alpaca.data.models import Bar, Quote, Trade
 from alpaca.trading.client import TradingClient
 from alpaca.trading.models import TradeUpdate
 
-from options_helper.data.streaming.events import StreamName, timestamp_extension
+from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, timestamp_extension
 from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER, Announcement, MarketKind
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
@@ -21,8 +23,10 @@ from options_helper.portfolio import load_portfolio
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN, Limits
+from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
+from tests.recordings import record_taq_trades, taq_rows, write_partition
 from tests.waiting import wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
@@ -750,3 +754,115 @@ def test_the_sample_portfolio_s_market_reaches_all_three_clients_as_models(runni
         )
         assert all(model.timestamp.date() == date(2026, 11, 20) for model in options.messages)
     assert server.sent[STOCKS] >= len(quotes.messages)
+
+
+# A recording that is played again.
+
+
+TRADE_COLUMNS = ("ts_ns", "symbol", "price", "size")
+
+
+def recorded(folder: Path, count: int, *, symbol: str = "AAPL", apart_ns: int = 1_000) -> Path:
+    """A recording of trades whose price says which one it is."""
+    rows = [(FRIDAY_NOON_NS + number * apart_ns, symbol, number, 1) for number in range(count)]
+    kind = "options" if symbol == CALL else "stocks"
+    write_partition(folder, f"{kind}/trades/tick/{symbol}/2026-03-20", TRADE_COLUMNS, rows)
+    return folder
+
+
+def test_at_full_speed_every_recorded_event_reaches_a_slow_client_in_order(running_simulator, tmp_path):
+    server = running_simulator(ReplayMarket(recorded(tmp_path, 50_000), speed=0))
+    prices: list[float] = []
+
+    async def slowly(message: Any) -> None:
+        prices.append(message["p"])
+        if len(prices) % 10_000 == 0:
+            await asyncio.sleep(0.2)
+
+    stream = stock_stream(server, raw_data=True, websocket={"max_queue": 8})
+    stream.subscribe_trades(slowly, "AAPL")
+    with running(server, stream):
+        wait_until(lambda: len(prices) == 50_000, timeout=30, saw=lambda: len(prices))
+        assert prices == list(range(50_000))
+        assert server.sent[STOCKS] == 50_000
+        assert server.finished
+        assert server.now_ns == FRIDAY_NOON_NS + 49_999_000
+
+
+def test_the_recorded_pace_is_kept_and_the_clock_ends_with_the_data(running_simulator, tmp_path):
+    market = ReplayMarket(recorded(tmp_path, 5, apart_ns=1_000_000_000), speed=10)
+    server = running_simulator(market)
+    arrivals: list[float] = []
+
+    async def note(_: Any) -> None:
+        arrivals.append(time.monotonic())
+
+    stream = stock_stream(server, raw_data=True)
+    stream.subscribe_trades(note, "AAPL")
+    with running(server, stream):
+        wait_until(lambda: len(arrivals) == 5)
+        assert arrivals[-1] - arrivals[0] == pytest.approx(0.4, abs=0.15)
+        wait_until(lambda: server.finished)
+        assert server.now_ns == market.until_ns
+
+
+def test_the_clock_waits_for_a_client_of_every_recorded_stream(running_simulator, tmp_path):
+    recorded(tmp_path, 10)
+    server = running_simulator(ReplayMarket(recorded(tmp_path, 10, symbol=CALL), speed=0))
+    stocks, options = Heard(), Heard()
+    early, late = stock_stream(server), option_stream(server)
+    early.subscribe_trades(stocks.hear, "AAPL")
+    late.subscribe_trades(options.hear, CALL)
+    with running(server, early):
+        subscribed(server, STOCKS)
+        with running(server, late):
+            options.wait(10)
+            stocks.wait(10)
+
+
+def test_the_clock_does_not_wait_for_ever(running_simulator, tmp_path):
+    recorded(tmp_path, 10)
+    server = running_simulator(ReplayMarket(recorded(tmp_path, 10, symbol=CALL), speed=0))
+    stocks = Heard()
+    stream = stock_stream(server)
+    stream.subscribe_trades(stocks.hear, "AAPL")
+    with running(server, stream):
+        stocks.wait(10)
+
+
+def test_nobody_waits_for_a_night(running_simulator, tmp_path):
+    server = running_simulator(ReplayMarket(recorded(tmp_path, 2, apart_ns=60_000_000_000_000), speed=10))
+    heard = Heard()
+    stream = stock_stream(server)
+    stream.subscribe_trades(heard.hear, "AAPL")
+    with running(server, stream):
+        heard.wait(2)
+
+
+def test_a_replay_announces_itself_with_its_time_speed_and_end(running_simulator, tmp_path):
+    from websockets.sync.client import connect
+
+    server = running_simulator(ReplayMarket(recorded(tmp_path, 2), speed=10))
+    with connect(f"{server.stream_url}/v2/iex", compression=None) as websocket:
+        assert websocket.response is not None
+        announced = Announcement.parse(websocket.response.headers[ANNOUNCEMENT_HEADER])
+    assert announced == Announcement(MarketKind.REPLAY, FRIDAY_NOON_NS, 10.0, FRIDAY_NOON_NS + 1_000)
+
+
+@pytest.mark.real_data
+def test_a_real_stock_s_two_days_pass_through_the_socket_unchanged(running_simulator, tmp_path, real_data):
+    record_taq_trades(real_data, tmp_path)
+    source = list(taq_rows(real_data, "trades"))
+    server = running_simulator(ReplayMarket(tmp_path, speed=0))
+    heard = Heard()
+    stream = stock_stream(server, raw_data=True)
+    stream.subscribe_trades(heard.hear, source[0]["symbol"])
+    with running(server, stream):
+        wait_until(lambda: len(heard.messages) == len(source), timeout=60, saw=lambda: len(heard.messages))
+    for message, row in zip(heard.messages, source, strict=True):
+        assert message["t"].to_unix_nano() == epoch_nanoseconds(row["timestamp"])
+        assert (message["p"], message["s"], message["x"]) == (
+            float(row["price"]),
+            int(row["size"]),
+            row["exchange"],
+        )

@@ -1,0 +1,291 @@
+"""Recorded files played again: the same messages at the same market times, at any pace."""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import logging
+import math
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from options_helper.data.streaming.events import NANOSECONDS, StreamName, timestamp_extension
+from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.data.streaming.normalizers import CONDITIONS_SEPARATOR
+from options_helper.errors import ConfigError
+from options_helper.simulator.faults import Message
+from options_helper.simulator.market import Interest, Step
+
+log = logging.getLogger(__name__)
+
+FRAME_EVENTS: Final = 100
+# A bar carries the start of its minute and is known only at its end.
+BAR_NS: Final = 60 * NANOSECONDS
+# Compressed bytes read at a time from one file: some hundred rows, because a thousand files may be open at once.
+BLOCK_BYTES: Final = 8_192
+LONGEST_ROW_BYTES: Final = 4_096
+GZIP: Final = 16 + zlib.MAX_WBITS
+
+Reader = Callable[[str], Any]
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdigit() else float(text)
+
+
+# Column of a partition → key on the wire, and how its text is read.
+_COLUMNS: Final[dict[str, dict[str, tuple[str, Reader]]]] = {
+    "quotes": {
+        "bid_price": ("bp", float),
+        "bid_size": ("bs", _number),
+        "bid_exchange": ("bx", str),
+        "ask_price": ("ap", float),
+        "ask_size": ("as", _number),
+        "ask_exchange": ("ax", str),
+        "conditions": ("c", str),
+    },
+    "trades": {
+        "price": ("p", float),
+        "size": ("s", _number),
+        "exchange": ("x", str),
+        "conditions": ("c", str),
+        "trade_id": ("i", int),
+    },
+    "bars": {
+        "open": ("o", float),
+        "high": ("h", float),
+        "low": ("l", float),
+        "close": ("c", float),
+        "volume": ("v", _number),
+        "trade_count": ("n", int),
+        "vwap": ("vw", float),
+    },
+}
+_TYPES: Final = {"quotes": "q", "trades": "t", "bars": "b"}
+_STREAMS: Final = {"stocks": StreamName.STOCKS, "options": StreamName.OPTIONS}
+
+
+class Event(NamedTuple):
+    """One recorded row, as the message it came from."""
+
+    market_ns: int
+    stream: StreamName
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One file: a dataset of one symbol on one day."""
+
+    path: Path
+    stream: StreamName
+    dataset: str
+    symbol: str
+
+    def events(self) -> Iterator[Event]:
+        """Its rows in the order in which they were recorded; a time that goes back is played at once."""
+        reached_ns = 0
+        for time_ns, message in self._messages():
+            reached_ns = max(reached_ns, time_ns)
+            yield Event(reached_ns, self.stream, message)
+
+    def last_ns(self) -> int:
+        """The market time of the last row; 0 when there is none. Reads the file through."""
+        header, last = _first_and_last_line(self.path)
+        rows = [header, last] if last != header else []
+        return max((time_ns for time_ns, _ in self._converted(csv.reader(rows))), default=0)
+
+    def _messages(self) -> Iterator[tuple[int, Message]]:
+        return self._converted(csv.reader(_lines(self.path)))
+
+    def _converted(self, rows: Iterator[list[str]]) -> Iterator[tuple[int, Message]]:
+        header = next(rows, [])
+        columns = [
+            (place, *self._readers()[name]) for place, name in enumerate(header) if name in self._readers()
+        ]
+        ts_place, recv_place, symbol_place = (_place(header, name) for name in ("ts_ns", "recv_ns", "symbol"))
+        delay_ns = BAR_NS if self.dataset == "bars" else 0
+        kind = _TYPES[self.dataset]
+        for row in rows:
+            message: Message = {"T": kind, "S": _at(row, symbol_place) or self.symbol}
+            try:
+                for place, key, read in columns:
+                    if row[place]:
+                        message[key] = read(row[place])
+                ts_text = _at(row, ts_place)
+                time_ns = int(ts_text or _at(row, recv_place) or 0)
+                if ts_text:
+                    message["t"] = timestamp_extension(time_ns)
+            except (ValueError, IndexError) as error:
+                log.warning("%s has an unreadable row, which is left out: %s (%s)", self.path, row, error)
+                continue
+            yield time_ns + delay_ns, message
+
+    def _readers(self) -> dict[str, tuple[str, Reader]]:
+        readers = _COLUMNS[self.dataset]
+        if self.stream is StreamName.STOCKS and "conditions" in readers:
+            return readers | {"conditions": ("c", _codes)}
+        return readers
+
+
+def _codes(text: str) -> list[str]:
+    return text.split(CONDITIONS_SEPARATOR)
+
+
+def _place(header: Sequence[str], name: str) -> int | None:
+    return header.index(name) if name in header else None
+
+
+def _at(row: Sequence[str], place: int | None) -> str:
+    return "" if place is None or place >= len(row) else row[place]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a gzip file of any number of members; a torn end is where it ends."""
+    rest = b""
+    for block in _blocks(path):
+        *lines, rest = (rest + block).split(b"\n")
+        yield from (line.decode() for line in lines)
+    if rest:
+        log.warning("%s ends in the middle of a row, which is left out", path)
+
+
+def _first_and_last_line(path: Path) -> tuple[str, str]:
+    """Both empty in an empty file; equal when there is one line."""
+    first, tail = "", b""
+    for block in _blocks(path):
+        tail += block
+        if not first and b"\n" in tail:
+            first = tail.partition(b"\n")[0].decode()
+        tail = tail[-LONGEST_ROW_BYTES:]
+    last = tail.rpartition(b"\n")[0].rpartition(b"\n")[2]
+    return first, last.decode()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    # The file is opened for each block and not kept open: a session may have more files than a process may hold.
+    offset = 0
+    inflate = zlib.decompressobj(GZIP)
+    while True:
+        with path.open("rb") as file:
+            file.seek(offset)
+            compressed = file.read(BLOCK_BYTES)
+        if not compressed:
+            return
+        offset += len(compressed)
+        while compressed:
+            if inflate.eof:
+                inflate = zlib.decompressobj(GZIP)
+            try:
+                yield inflate.decompress(compressed)
+            except zlib.error as error:
+                log.warning("%s is damaged, and ends there: %s", path, error)
+                return
+            compressed = inflate.unused_data
+
+
+class ReplayMarket:
+    """A folder of partitions, played from the first event to the last.
+
+    `speed` is a factor of the recorded pace; 0 plays as fast as the clients read, and nothing is lost by that.
+    """
+
+    kind: Final = MarketKind.REPLAY
+    lossless: Final = True
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        speed: float = 1.0,
+        symbols: Collection[str] | None = None,
+        day: date | None = None,
+        frame_events: int = FRAME_EVENTS,
+    ) -> None:
+        if not (math.isfinite(speed) and speed >= 0):
+            raise ConfigError(
+                f"The replay's speed is {speed:g}; it must be positive, or 0 for as fast as possible."
+            )
+        self._partitions = find_partitions(directory, symbols=symbols, day=day)
+        firsts = [event for event in map(_first_event, self._partitions) if event is not None]
+        if not firsts:
+            raise ConfigError(_nothing_to_play(directory, symbols, day))
+        self._speed = speed
+        self._frame_events = frame_events
+        self._awaited = frozenset(event.stream for event in firsts)
+        self._start_ns = min(event.market_ns for event in firsts)
+        self._until_ns = max(partition.last_ns() for partition in self._partitions)
+
+    @property
+    def speed(self) -> float:
+        """Market seconds per second; 0 is as fast as possible."""
+        return self._speed
+
+    @property
+    def start_ns(self) -> int:
+        """The first event's time."""
+        return self._start_ns
+
+    @property
+    def until_ns(self) -> int:
+        """The last event's time."""
+        return self._until_ns
+
+    @property
+    def awaited(self) -> frozenset[StreamName]:
+        """The streams that have something to say."""
+        return self._awaited
+
+    def steps(self, interest: Interest) -> Iterator[Step]:  # noqa: ARG002 - a recording says what it has
+        """Everything recorded, in time; events of one stream and instant together."""
+        # Equal times come in the order of the partitions, so a stream's events of one instant stay together.
+        events = heapq.merge(
+            *(partition.events() for partition in self._partitions), key=attrgetter("market_ns")
+        )
+        return _frames(events, self._frame_events)
+
+
+def _first_event(partition: Partition) -> Event | None:
+    return next(partition.events(), None)
+
+
+def _frames(events: Iterable[Event], frame_events: int) -> Iterator[Step]:
+    market_ns = 0
+    stream = StreamName.STOCKS
+    messages: list[Message] = []
+    for event in events:
+        fits = event.market_ns == market_ns and event.stream is stream and len(messages) < frame_events
+        if messages and not fits:
+            yield Step(market_ns, stream, messages)
+            messages = []
+        market_ns, stream = event.market_ns, event.stream
+        messages.append(event.message)
+    if messages:
+        yield Step(market_ns, stream, messages)
+
+
+def find_partitions(
+    directory: Path, *, symbols: Collection[str] | None = None, day: date | None = None
+) -> list[Partition]:
+    """The recorded files below a folder, stocks before options, in a fixed order."""
+    found: list[Partition] = []
+    for path in sorted(directory.glob("*/*/*/*/*.csv.gz"), key=lambda path: path.parts):
+        kind, dataset, _, symbol = path.parts[-5:-1]
+        wanted = (symbols is None or symbol in symbols) and (day is None or path.name.startswith(f"{day}."))
+        if kind in _STREAMS and dataset in _TYPES and wanted:
+            found.append(Partition(path, _STREAMS[kind], dataset, symbol))
+    return sorted(found, key=lambda partition: partition.stream is StreamName.OPTIONS)
+
+
+def _nothing_to_play(directory: Path, symbols: Collection[str] | None, day: date | None) -> str:
+    of = f" of {', '.join(symbols)}" if symbols else ""
+    on = f" on {day}" if day else ""
+    return (
+        f"There is nothing to replay{of}{on} in {directory}: it holds no "
+        "stocks/… or options/… partitions with rows (kind/dataset/timeframe/SYMBOL/day.csv.gz)."
+    )
