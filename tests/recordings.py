@@ -7,14 +7,17 @@ import gzip
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import epoch_nanoseconds
 
 TAQ_FILES = {
     "quotes": "stock_xxx_taq_quotes_20180102-03.csv.gz",
     "trades": "stock_xxx_taq_trades_20180102-03.csv.gz",
 }
+SPXW_FILE = "spxw_option_quotes_1min_20180105.csv.gz"
 
 
 def write_partition(
@@ -56,6 +59,30 @@ def record_taq_trades(real_data: Path, folder: Path) -> None:
     """The recorded stock's prints as partitions of its two days."""
     columns = ("ts_ns", "symbol", "price", "size", "exchange")
     _record_taq(real_data, folder, "trades", columns, ("symbol", "price", "size", "exchange"))
+
+
+def spxw_rows(real_data: Path, expiration: str) -> Iterator[dict[str, str]]:
+    """One expiration of a recorded SPXW day, a quote a minute and contract, with `contract` and `ts_ns` added."""
+    with gzip.open(real_data / SPXW_FILE, "rt") as file:
+        for row in csv.DictReader(file):
+            if row["expiration"] == expiration:
+                minute = datetime.fromisoformat(row["quote_datetime"]).replace(tzinfo=NEW_YORK)
+                day = row["expiration"].replace("-", "")[2:]
+                strike = round(float(row["strike"]) * 1_000)
+                row["contract"] = f"{row['root']}{day}{row['option_type']}{strike:08d}"
+                row["ts_ns"] = str(epoch_nanoseconds(minute))
+                yield row
+
+
+def record_spxw_quotes(real_data: Path, folder: Path, expiration: str = "2018-01-05") -> None:
+    """The recorded SPXW day as one partition a contract."""
+    columns = ("ts_ns", "symbol", "bid_price", "bid_size", "ask_price", "ask_size")
+    fields = ("ts_ns", "contract", "bid", "bid_size", "ask", "ask_size")
+    contracts: dict[str, list[list[object]]] = defaultdict(list)
+    for row in spxw_rows(real_data, expiration):
+        contracts[row["contract"]].append([row[field] for field in fields])
+    for contract, rows in contracts.items():
+        write_partition(folder, f"options/quotes/tick/{contract}/2018-01-05", columns, rows)
 
 
 def _record_taq(

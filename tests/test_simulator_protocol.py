@@ -463,6 +463,12 @@ def test_a_wrong_fault_is_a_sentence_that_repeats_it(text):
         Faults.parse([text])
 
 
+@pytest.mark.parametrize("text", ["http_status=200", "rest_status=7", "close_code=1006", "close_code=99"])
+def test_a_fault_that_cannot_happen_is_a_sentence(text):
+    with pytest.raises(ConfigError, match=f"^The fault {text} cannot happen"):
+        Faults.parse([text])
+
+
 def test_every_fault_has_a_meaning_for_the_help():
     assert set(fault_meanings()) == {field.name for field in fields(Faults)}
     assert all(fault_meanings().values())

@@ -14,7 +14,14 @@ from options_helper.data.streaming.events import NANOSECONDS, StreamName, epoch_
 from options_helper.errors import ConfigError
 from options_helper.simulator.market import Interest, Step
 from options_helper.simulator.replay import BAR_NS, ReplayMarket, find_partitions
-from tests.recordings import record_taq_quotes, record_taq_trades, taq_rows, write_partition
+from tests.recordings import (
+    record_spxw_quotes,
+    record_taq_quotes,
+    record_taq_trades,
+    spxw_rows,
+    taq_rows,
+    write_partition,
+)
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 QUOTE_COLUMNS = (
@@ -253,3 +260,18 @@ def test_every_print_of_a_real_stock_is_played_exactly_and_beside_its_quotes_in_
     ]
     times = [step.market_ns for step in found]
     assert times == sorted(times)
+
+
+@pytest.mark.real_data
+def test_a_real_chain_is_played_minute_by_minute_exactly(tmp_path, real_data):
+    record_spxw_quotes(real_data, tmp_path)
+    source = list(spxw_rows(real_data, "2018-01-05"))
+    found = steps(tmp_path)
+    assert max(len(step.messages) for step in found) == 100
+    assert {step.market_ns for step in found} == {int(row["ts_ns"]) for row in source}
+    played = {(step.market_ns, quote["S"]): quote for step in found for quote in step.messages}
+    assert len(played) == len(messages(found)) == len(source)
+    for row in source:
+        quote = played[int(row["ts_ns"]), row["contract"]]
+        assert (quote["bp"], quote["ap"]) == (float(row["bid"]), float(row["ask"]))
+        assert (quote["bs"], quote["as"]) == (int(row["bid_size"]), int(row["ask_size"]))

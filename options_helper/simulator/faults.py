@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from http import HTTPStatus
 from typing import Any, Final
 
 from options_helper.data.streaming.events import (
@@ -18,6 +19,9 @@ Message = dict[str, Any]
 
 MEBIBYTE: Final = 2**20
 SLOW_CLIENT: Final = 407
+REFUSALS: Final = frozenset(status for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
+# 1004 to 1006 are reserved for what no server says: that there was no close at all.
+CLOSE_CODES: Final = frozenset({*range(1000, 1015), *range(3000, 5000)} - {1004, 1005, 1006})
 
 
 def _switch(meaning: str) -> Any:
@@ -80,6 +84,14 @@ class Faults:
     rest_status: int | None = _value(int, "answer REST requests with this status (429, 504 …)")
     rest_delay_seconds: float = _value(float, "answer REST requests this many seconds later", 0.0)
 
+    def __post_init__(self) -> None:
+        _require(self, "http_status", self.http_status in (None, *REFUSALS), "an HTTP status from 400 on")
+        _require(self, "rest_status", self.rest_status in (None, *REFUSALS), "an HTTP status from 400 on")
+        sendable = self.close_code in (None, *CLOSE_CODES)
+        _require(
+            self, "close_code", sendable, "a code that a server may close with: 1000 to 1014, 3000 to 4999"
+        )
+
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Faults:
         """Read `NAME` and `NAME=VALUE` texts; ConfigError names the first that is wrong."""
@@ -109,6 +121,11 @@ class Faults:
     def spoil_data(self) -> bool:
         """Whether messages must be looked at one by one before they leave."""
         return any(getattr(self, name) for name in _DATA_FAULTS)
+
+
+def _require(faults: Faults, name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001 - the claim itself
+    if not holds:
+        raise ConfigError(f"The fault {name}={getattr(faults, name)} cannot happen; it takes {wanted}.")
 
 
 NO_FAULTS: Final = Faults()
@@ -142,23 +159,19 @@ def _parse_fault(text: str) -> tuple[str, Any]:
     name = name.strip().replace("-", "_")
     readers = {item.name: item.metadata["read"] for item in fields(Faults)}
     if name not in readers:
-        message = f"--fault {text}: there is no fault of that name. Known are {', '.join(readers)}."
-        raise ConfigError(message)
+        raise ConfigError(f"--fault {text}: there is no fault of that name. Known are {', '.join(readers)}.")
     read = readers[name]
     if read is bool:
         if equals:
-            message = f"--fault {text}: {name} takes no value. Write --fault {name}."
-            raise ConfigError(message)
+            raise ConfigError(f"--fault {text}: {name} takes no value. Write --fault {name}.")
         return name, True
     try:
         return name, read(value.strip() if equals else "")
     except ValueError as error:
-        message = f"--fault {text}: {name} needs a value: {_meaning(name)}. Write --fault {name}=VALUE."
-        raise ConfigError(message) from error
-
-
-def _meaning(name: str) -> str:
-    return fault_meanings()[name]
+        meaning = fault_meanings()[name]
+        raise ConfigError(
+            f"--fault {text}: {name} needs a value: {meaning}. Write --fault {name}=VALUE."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

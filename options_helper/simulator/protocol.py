@@ -121,8 +121,7 @@ class Encoding(StrEnum):
 def _json_value(value: object) -> str:
     nanoseconds = epoch_nanoseconds(value)
     if nanoseconds is None:
-        message = f"{type(value).__name__} has no form in JSON"
-        raise TypeError(message)
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
     return rfc3339(nanoseconds)
 
 

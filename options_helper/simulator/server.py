@@ -61,6 +61,12 @@ SLOW_CLIENT_BYTES: Final = 2**23
 # How long the first subscriber of a replay waits for the clients of the other streams.
 GATHERING_SECONDS: Final = 1.5
 CLOSE_SECONDS: Final = 0.4
+# A subscription to ten thousand contracts has a quarter of a megabyte.
+LONGEST_REQUEST: Final = 2**24
+# A REST fault may answer late.
+HANDSHAKE_SECONDS: Final = 60.0
+ABANDONED_AT_MOST: Final = 100
+REFUSED: Final = {"message": "refused by the simulator, as it was told to"}
 STOP_SECONDS: Final = 5.0
 
 
@@ -150,7 +156,8 @@ class Client:
     @property
     def open(self) -> bool:
         """Whether it can be written to."""
-        return self.connection.protocol.state is State.OPEN
+        connection = self.connection
+        return connection.protocol.state is State.OPEN and not connection.transport.is_closing()
 
     @property
     def unsent_bytes(self) -> int:
@@ -277,8 +284,7 @@ class Floor:
     """Everything that happens inside the server's loop: handshakes, conversations, the market's play."""
 
     def __init__(self, market: Market, *, keys: Keys, limits: Limits, faults: Faults, ledger: Ledger) -> None:
-        self.faults = faults
-        self.muted = False
+        self.muted: frozenset[StreamName] = frozenset()
         self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
         self.pushed = PushQueue()
         self.clock = PlayingClock(market, steady=time.monotonic, computer_ns=time.time_ns)
@@ -290,6 +296,8 @@ class Floor:
         self._keys = keys
         self._limits = limits
         self._ledger = ledger
+        self._faults = faults
+        self._connections_before_faults: Counter[str] = Counter()
         self._interest = Interest()
         self._clock_started = asyncio.Event()
         self._arrivals: WeakKeyDictionary[ServerConnection, Arrival] = WeakKeyDictionary()
@@ -316,6 +324,11 @@ class Floor:
             play.cancel()
         await self._shut_down(server)
 
+    def set_faults(self, faults: Faults) -> None:
+        """Let these go wrong from now on; connections are counted anew for them."""
+        self._faults = faults
+        self._connections_before_faults = self._ledger.connections
+
     async def _listen(self, port: int) -> Server:
         return await serve(
             self._converse,
@@ -327,7 +340,8 @@ class Floor:
             # The same bytes for every client; a compressed frame would be each client's own.
             compression=None,
             close_timeout=CLOSE_SECONDS,
-            max_size=None,
+            max_size=LONGEST_REQUEST,
+            open_timeout=HANDSHAKE_SECONDS,
             write_limit=WRITE_LIMIT,
             logger=log,
         )
@@ -335,7 +349,7 @@ class Floor:
     async def _shut_down(self, server: Server) -> None:
         server.close()
         try:
-            async with asyncio.timeout(2 * CLOSE_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await server.wait_closed()
         except TimeoutError:
             log.debug("some clients did not answer the close; their connections are aborted")
@@ -362,15 +376,19 @@ class Floor:
                 connection, HTTPStatus.NOT_FOUND, {"message": f"there is no feed at {path}"}
             )
         number = self._ledger.count_connection(path)
-        faults = self.faults if self.faults.concern(endpoint.stream, number) else NO_FAULTS
+        faults = self._faults_for(endpoint, number)
         if faults.never_upgrade:
             self._abandon(connection)
             await connection.wait_closed()
             return None
         if faults.http_status is not None:
-            return _json_response(connection, faults.http_status, {"message": "refused by the simulator"})
+            return _json_response(connection, faults.http_status, REFUSED)
         self._arrivals[connection] = Arrival(endpoint, number, faults)
         return None
+
+    def _faults_for(self, endpoint: Endpoint, number: int) -> Faults:
+        since_set = number - self._connections_before_faults[endpoint.path]
+        return self._faults if self._faults.concern(endpoint.stream, since_set) else NO_FAULTS
 
     async def _announce_market(self, _: ServerConnection, __: Request, response: Response) -> None:
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -380,11 +398,9 @@ class Floor:
         self, connection: ServerConnection, request: Request, path: str
     ) -> Response | None:
         self._ledger.count_request(path)
-        await asyncio.sleep(self.faults.rest_delay_seconds)
-        if self.faults.rest_status is not None:
-            return _json_response(
-                connection, self.faults.rest_status, {"message": "refused by the simulator"}
-            )
+        await asyncio.sleep(self._faults.rest_delay_seconds)
+        if self._faults.rest_status is not None:
+            return _json_response(connection, self._faults.rest_status, REFUSED)
         if _offered_keys(request) != (self._keys.key, self._keys.secret):
             refusal = {"code": 40110000, "message": "access key verification failed"}
             return _json_response(connection, HTTPStatus.UNAUTHORIZED, refusal)
@@ -452,7 +468,7 @@ class Floor:
         """Send an answer; begin what a subscription makes due."""
         client.write(_framed(reply.payloads))
         if reply.close_code is not None:
-            await client.connection.close(reply.close_code)
+            await _close(client.connection, reply.close_code)
             return
         if client.conversation.listening:
             self._note_interest()
@@ -492,13 +508,15 @@ class Floor:
         if code is None:
             return
         # In a task, because the closing handshake waits for the client.
-        closing = asyncio.create_task(client.connection.close(code))
+        closing = asyncio.create_task(_close(client.connection, code))
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
 
     def _abandon(self, connection: ServerConnection) -> None:
         """Leave the client alone with a connection that nobody reads, writes or closes."""
         # A second descriptor keeps the TCP connection alive: closing the first one sends no FIN.
+        if len(self._abandoned) >= ABANDONED_AT_MOST:
+            self._abandoned.pop(0).close()
         self._abandoned.append(connection.transport.get_extra_info("socket").dup())
         connection.transport.abort()
 
@@ -519,6 +537,13 @@ class Floor:
 
     async def _play(self) -> None:
         await self._clock_started.wait()
+        try:
+            await self._play_steps()
+        except Exception:  # a task's last line: without the market the server goes on, and says why
+            log.exception("the market ended because of an error")
+        self.finished.set()
+
+    async def _play_steps(self) -> None:
         batch: list[OutgoingFrame] = []
         for step in self._market.steps(self._interest):
             self.clock.skip_silence(step.market_ns)
@@ -531,7 +556,6 @@ class Floor:
             self.clock.reach(step.market_ns)
             batch.append(MessageFrame(step.stream, step.messages))
         await self._deliver(batch)
-        self.finished.set()
 
     async def _deliver_pushes(self) -> None:
         while True:
@@ -542,11 +566,11 @@ class Floor:
 
     async def _deliver(self, frames: Sequence[OutgoingFrame]) -> None:
         """Write frames to everybody who wants them; in a lossless market, wait for the slowest."""
-        if not self.muted:
-            events: Counter[StreamName] = Counter()
-            for client in self.clients:
+        events: Counter[StreamName] = Counter()
+        for client in self.clients:
+            if client.endpoint.stream not in self.muted:
                 events[client.endpoint.stream] += self._send(client, frames)
-            self._ledger.count_sent(events)
+        self._ledger.count_sent(events)
         # Let the others speak: a market at full speed would never wait by itself.
         await asyncio.sleep(0)
         for client in self.clients:
@@ -576,6 +600,15 @@ def _listening_failed(port: int, error: OSError) -> ConfigError:
             f"Port {port} on {LOOPBACK} is taken by another program. Choose another one, or 0 for any free one."
         )
     return ConfigError(f"The simulator cannot listen on {LOOPBACK}:{port}: {error}. Choose another port.")
+
+
+async def _close(connection: ServerConnection, code: int) -> None:
+    """Close with a handshake; a client that does not take part is cut off."""
+    try:
+        async with asyncio.timeout(2 * CLOSE_SECONDS):
+            await connection.close(code)
+    except TimeoutError:
+        connection.transport.abort()
 
 
 def _reset(connection: ServerConnection) -> None:
@@ -737,13 +770,18 @@ class SimulatorServer:
         self._floor.pushed.wait_empty(timeout)
 
     def set_faults(self, faults: Faults) -> None:
-        """Let these go wrong for connections to come, and for every REST request from now on."""
+        """Let these go wrong for connections to come, counted from now, and for every REST request."""
         self._faults = faults
-        self._do(lambda floor: setattr(floor, "faults", faults))
+        self._do(lambda floor: floor.set_faults(faults))
 
-    def mute(self, on: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as said: mute(True), mute(False)
+    def mute(self, on: bool = True, *, stream: StreamName | None = None) -> None:  # noqa: FBT001, FBT002 - as said
         """Send no more data, or send again; pings and control messages are answered all the while."""
-        self._do(lambda floor: setattr(floor, "muted", on))
+        streams = frozenset(StreamName) if stream is None else frozenset({stream})
+
+        def change(floor: Floor) -> None:
+            floor.muted = floor.muted | streams if on else floor.muted - streams
+
+        self._do(change)
 
     def disconnect_all(self, code: int = 1000, stream: StreamName | None = None) -> None:
         """Close every connection, or those of one stream, with a closing handshake."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 import requests
 from alpaca.common.exceptions import APIError
 from alpaca.data.models import Bar, Quote, Trade
 from alpaca.trading.client import TradingClient
 from alpaca.trading.models import TradeUpdate
+from websockets.sync.client import ClientConnection, connect
 
 from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, timestamp_extension
 from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER, Announcement, MarketKind
@@ -21,7 +27,7 @@ from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.portfolio import load_portfolio
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market import Interest, SilentMarket, Step
 from options_helper.simulator.protocol import FREE_PLAN, Limits
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.seeded import SeededMarket
@@ -88,6 +94,28 @@ def trade_update(event: str = "fill") -> dict[str, Any]:
         "stream": "trade_updates",
         "data": {"event": event, "timestamp": moment, "price": "1.25", "qty": "2", "order": order},
     }
+
+
+@contextmanager
+def raw_client(
+    server: SimulatorServer,
+    path: str,
+    *,
+    encoding: str = "application/msgpack",
+    read_at_most: int | None = 16,
+) -> Iterator[ClientConnection]:
+    """A plain websocket that authenticated in its handshake and has read the two answers."""
+    headers = {"Content-Type": encoding, "APCA-API-KEY-ID": KEYS[0], "APCA-API-SECRET-KEY": KEYS[1]}
+    with connect(
+        f"{server.stream_url}{path}",
+        additional_headers=headers,
+        compression=None,
+        max_queue=read_at_most,
+        close_timeout=0.1,
+    ) as websocket:
+        for _ in ("connected", "authenticated"):
+            websocket.recv(timeout=5)
+        yield websocket
 
 
 def subscribed(server: SimulatorServer, stream: StreamName, count: int = 1) -> None:
@@ -252,9 +280,17 @@ def test_rest_faults(running_simulator):
         requests.get(f"{server.rest_url}/v2/clock", timeout=0.1)
 
 
-def test_the_handshake_announces_the_simulated_market(running_simulator):
-    from websockets.sync.client import connect
+def test_a_json_client_gets_json(running_simulator):
+    server = running_simulator()
+    with raw_client(server, "/v2/iex", encoding="application/json") as websocket:
+        websocket.send(json.dumps({"action": "subscribe", "quotes": ["AAPL"]}))
+        assert json.loads(websocket.recv(timeout=5))[0]["quotes"] == ["AAPL"]
+        server.push(STOCKS, [quote()])
+        (message,) = json.loads(websocket.recv(timeout=5))
+        assert message["t"] == "2026-03-20T16:00:00.123456789Z"
 
+
+def test_the_handshake_announces_the_simulated_market(running_simulator):
     server = running_simulator(SilentMarket(start_ns=FRIDAY_NOON_NS))
     with connect(f"{server.stream_url}/stream", compression=None) as websocket:
         assert websocket.response is not None
@@ -519,6 +555,35 @@ def test_muting_and_unmuting_at_run_time(running_simulator):
         assert [model.bid_size for model in heard.wait()] == [2]
 
 
+def test_one_stream_may_be_muted_while_the_others_go_on(running_simulator):
+    server = running_simulator()
+    heard, updates = Heard(), Heard()
+    stocks, account = stock_stream(server), trading_stream(server)
+    stocks.subscribe_quotes(heard.hear, "AAPL")
+    account.subscribe_trade_updates(updates.hear)
+    with running(server, stocks, account):
+        subscribed(server, STOCKS)
+        subscribed(server, FILLS)
+        server.mute(stream=STOCKS)
+        server.push(STOCKS, [quote()])
+        server.push(FILLS, [trade_update()])
+        updates.wait()
+        assert heard.messages == []
+
+
+def test_faults_set_at_run_time_count_connections_anew(running_simulator, caplog):
+    server = running_simulator()
+    stream = stock_stream(server)
+    stream.subscribe_quotes(Heard().hear, "AAPL")
+    with running(server, stream):
+        subscribed(server, STOCKS)
+        server.set_faults(Faults(auth_error=500, first_connections=1))
+        server.disconnect_all()
+        said(caplog, "error during websocket communication: internal error")
+        subscribed(server, STOCKS)
+    assert server.connections["/v2/iex"] == 3
+
+
 def test_a_half_open_connection_answers_no_ping_and_is_noticed_by_that(running_simulator, caplog):
     server = running_simulator(faults=Faults(half_open=True, after_events=1, first_connections=1))
     heard = Heard()
@@ -596,6 +661,52 @@ def test_a_slow_client_is_told_and_closed(running_simulator, caplog):
         server.push(STOCKS, [quote()])
         said(caplog, "error: slow client (407)")
         said(caplog, "received 1000")
+
+
+@dataclass(frozen=True)
+class Flood:
+    """A market that has more to say than a client that does not read can be sent, and waits for nobody."""
+
+    start_ns: int = FRIDAY_NOON_NS
+    until_ns: int | None = None
+    speed: float = 0.0
+    kind: MarketKind = MarketKind.SIMULATED
+    awaited: frozenset[StreamName] = frozenset()
+    lossless: bool = False
+
+    def steps(self, interest: Interest) -> Iterator[Step]:
+        burst = [quote() for _ in range(1_000)]
+        while True:
+            yield Step(FRIDAY_NOON_NS, STOCKS, burst)
+
+
+def test_a_client_that_does_not_read_is_cut_off_by_a_market_that_does_not_wait(running_simulator):
+    server = running_simulator(Flood())
+    with raw_client(server, "/v2/iex", read_at_most=1) as websocket:
+        websocket.send(msgpack.packb({"action": "subscribe", "quotes": ["AAPL"]}))
+        wait_until(lambda: server.connections["/v2/iex"] and not server.clients, timeout=10)
+    assert server.sent[STOCKS] > 50_000
+
+
+class Broken(Flood):
+    """A market that fails."""
+
+    def steps(self, interest: Interest) -> Iterator[Step]:
+        yield Step(FRIDAY_NOON_NS, STOCKS, [quote()])
+        raise RuntimeError("the dice are lost")
+
+
+def test_a_market_that_fails_says_so_and_leaves_its_clients_connected(running_simulator, caplog):
+    server = running_simulator(Broken())
+    heard = Heard()
+    stream = stock_stream(server)
+    stream.subscribe_quotes(heard.hear, "AAPL")
+    with running(server, stream):
+        said(caplog, "the dice are lost")
+        wait_until(lambda: server.finished)
+        server.push(STOCKS, [quote()])
+        heard.wait()
+        assert server.connections["/v2/iex"] == 1
 
 
 def test_an_error_in_passing_does_not_end_the_stream(running_simulator, caplog):
@@ -840,8 +951,6 @@ def test_nobody_waits_for_a_night(running_simulator, tmp_path):
 
 
 def test_a_replay_announces_itself_with_its_time_speed_and_end(running_simulator, tmp_path):
-    from websockets.sync.client import connect
-
     server = running_simulator(ReplayMarket(recorded(tmp_path, 2), speed=10))
     with connect(f"{server.stream_url}/v2/iex", compression=None) as websocket:
         assert websocket.response is not None
