@@ -65,7 +65,12 @@ def build_chart(
     )
     # Wider than the line, so that a pointer finds the moment it is looking for.
     finder = base.mark_point(size=150, opacity=0).encode(y=alt.Y("pnl:Q"), tooltip=tooltip)
-    layers = [band, line] if hide_amounts else [band, line, finder]
+    # A line needs two points; the first after a gap shows as a dot.
+    dots = base.mark_point(color=colours.accent, filled=True, size=18).encode(y=alt.Y("pnl:Q"))
+    dots = dots.transform_joinaggregate(points="count()", groupby=["segment"]).transform_filter(
+        "datum.points == 1"
+    )
+    layers = [band, line, dots] if hide_amounts else [band, line, dots, finder]
     title = alt.Title(
         "P&L over the session: line at mark, band to natural",
         anchor="start",

@@ -89,7 +89,8 @@ def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> N
     if session.run is not seen:
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
-    screen = take_screen(session, controls.book, look, obstacle=controls.obstacle)
+    problem = st.session_state.get("start_problem")
+    screen = take_screen(session, controls.book, look, obstacle=controls.obstacle, problem=problem)
     announce_fills(screen)
     render_live(places, screen)
 

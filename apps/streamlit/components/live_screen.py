@@ -94,8 +94,14 @@ class Screen:
         return self.run is not None
 
 
-def take_screen(session: LiveSession, own: Book, look: Look, *, obstacle: str | None = None) -> Screen:
-    """Take one snapshot and work out the whole screen; `own` is what this tab shows until something runs."""
+def take_screen(
+    session: LiveSession, own: Book, look: Look, *, obstacle: str | None = None, problem: str | None = None
+) -> Screen:
+    """Take one snapshot and work out the whole screen.
+
+    `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
+    press of it failed.
+    """
     now = datetime.now(UTC)
     run = session.run
     running = run is not None and run.ended is None
@@ -118,7 +124,7 @@ def take_screen(session: LiveSession, own: Book, look: Look, *, obstacle: str | 
         state=_state(run, snapshot),
         headline=_headline(run, snapshot, totals.stale, obstacle),
         labels=feed_labels(snapshot) if run else (),
-        banners=tuple(_banners(session, run, totals)),
+        banners=tuple(_banners(session, run, totals, problem)),
         viewers=session.viewers,
         positions=positions,
         structures=structures,
@@ -149,7 +155,11 @@ def _headline(
     return Headline(Level.INFO, f"{run.ended} These are the last prices known; press Start to connect again.")
 
 
-def _banners(session: LiveSession, run: Run | None, totals: LiveTotals) -> Iterator[Banner]:
+def _banners(
+    session: LiveSession, run: Run | None, totals: LiveTotals, problem: str | None
+) -> Iterator[Banner]:
+    if problem is not None:
+        yield Banner(Level.ERROR, problem)
     if changed_code(session):
         yield Banner(
             Level.WARNING, "The program's code has changed since the start; press Restart to use it."

@@ -88,17 +88,18 @@ def positions_frame(screen: Screen) -> DataFrame:
     return _shown(
         {
             "Contract": rows["words"],
+            # What a trader looks for first comes first, because a phone shows no more than that.
             "Qty": rows["quantity"],
+            "±": _arrows(rows["pnl_abs"]),
+            "P&L $": rows["pnl_abs"],
+            "P&L %": rows["pnl_pct"],
+            "At natural $": rows["pnl_natural_abs"],
             "DTE": rows["dte"],
             "Bid $": rows["bid"],
             "Ask $": rows["ask"],
             "Mark $": rows["mark"],
             "Mark from": _provenance(rows),
             "Trend": _trends(rows["id"], screen),
-            "±": _arrows(rows["pnl_abs"]),
-            "P&L $": rows["pnl_abs"],
-            "P&L %": rows["pnl_pct"],
-            "At natural $": rows["pnl_natural_abs"],
             "Spread %": rows["spread_pct"],
             "Quote age s": rows["quote_age_seconds"],
             "Warnings": _warnings(rows["warnings"], screen),
@@ -117,15 +118,15 @@ def structures_frame(screen: Screen) -> DataFrame:
     return _shown(
         {
             "Structure": rows["words"],
-            "DTE": rows["dte"],
-            "Priced": rows["priced"],
-            "Net debit $": rows["net_debit"],
-            "Net mark $": rows["net_mark"],
-            "Trend": _trends(rows["id"], screen),
             "±": _arrows(rows["net_pnl_abs"]),
             "P&L $": rows["net_pnl_abs"],
             "P&L %": rows["net_pnl_pct"],
             "At natural $": rows["net_pnl_natural_abs"],
+            "DTE": rows["dte"],
+            "Net debit $": rows["net_debit"],
+            "Net mark $": rows["net_mark"],
+            "Priced": rows["priced"],
+            "Trend": _trends(rows["id"], screen),
             "Quote age s": rows["quote_age_seconds"],
             "Warnings": _warnings(rows["warnings"], screen),
             "Underlying $": rows["underlying_price"],
@@ -194,7 +195,7 @@ def _column_config(colours: Palette, stale_after_seconds: float) -> ColumnConfig
     words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
     return {
         "Contract": text(pinned=True, width=158),
-        "Structure": text(pinned=True, width=262),
+        "Structure": text(pinned=True, width=244),
         "Qty": number(format="%+g", width=46, help="Contracts or shares; short is negative."),
         "DTE": number(format="%d", width=42, help="Days to expiry, counted in New York. 0: expires today."),
         "Priced": text(width=80, help="How many legs have a mark. A sum with a missing leg is not shown."),
@@ -255,9 +256,11 @@ def _shown(columns: dict[str, Any], screen: Screen) -> DataFrame:
 
 
 def _provenance(rows: DataFrame) -> list[str | None]:
+    sources, ages = rows["mark_source"].tolist(), rows["mark_age_seconds"].tolist()
+    # A missing word is NaN in a column of words.
     return [
-        None if source is None else f"{source} · {age(seconds)}"
-        for source, seconds in zip(rows["mark_source"], rows["mark_age_seconds"].tolist(), strict=True)
+        f"{source} · {age(seconds)}" if isinstance(source, str) else None
+        for source, seconds in zip(sources, ages, strict=True)
     ]
 
 

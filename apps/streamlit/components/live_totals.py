@@ -24,6 +24,7 @@ class Tile:
     figure: str
     note: str
     tone: str = ""  # gain or loss
+    caveat: str = ""  # why the figure is not the whole truth
 
 
 def totals_tiles(screen: Screen) -> None:
@@ -40,7 +41,7 @@ def profit_tiles(screen: Screen) -> Iterator[Tile]:
     yield _profit(
         "P&L at natural",
         totals.pnl_natural,
-        "if closed now: longs sold at the bid, shorts bought at the ask",
+        "closing now: bid for longs, ask for shorts",
         screen,
     )
 
@@ -89,8 +90,17 @@ def _profit(name: str, tally: Tally, source: str, screen: Screen) -> Tile:
     if not tally.counted:
         return Tile(name, UNKNOWN, "nothing priced yet" if tally.of else "no positions")
     amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
-    note = source if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} positions · {source}"
-    return Tile(name, f"{arrow(tally.known)} {amount}".strip(), note, _tone(tally.known))
+    totals = screen.totals
+    partial = (
+        f"PARTIAL: {tally.counted} of {tally.of} positions, {totals.priced_legs} of {totals.legs} legs priced"
+    )
+    return Tile(
+        name,
+        f"{arrow(tally.known)} {amount}".strip(),
+        source,
+        tone=_tone(tally.known),
+        caveat="" if tally.complete else partial,
+    )
 
 
 def _provenance(screen: Screen) -> str:
@@ -98,9 +108,11 @@ def _provenance(screen: Screen) -> str:
     sources: Counter[str] = Counter()
     oldest = 0.0
     for table in (screen.positions, screen.legs):
-        for source, seconds in zip(table["mark_source"], table["mark_age_seconds"].tolist(), strict=True):
-            if source is not None:
-                sources[str(source)] += 1
+        ages = table["mark_age_seconds"].tolist()
+        for source, seconds in zip(table["mark_source"].tolist(), ages, strict=True):
+            # A missing word is NaN in a column of words.
+            if isinstance(source, str):
+                sources[source] += 1
                 oldest = max(oldest, seconds)
     counts = ", ".join(f"{count} {source}" for source, count in sources.most_common())
     return f"{counts} · oldest {age(oldest)}"
@@ -119,7 +131,7 @@ def _tone(amount: float | None) -> str:
 
 def _tile(tile: Tile, css_class: str) -> str:
     figure = f"oh-figure oh-{tile.tone}" if tile.tone else "oh-figure"
-    parts = (
-        tag("div", tile.name, "oh-name") + tag("div", tile.figure, figure) + tag("div", tile.note, "oh-note")
-    )
+    caveat = tag("div", tile.caveat, "oh-note oh-caveat") if tile.caveat else ""
+    note = tag("div", tile.note, "oh-note")
+    parts = tag("div", tile.name, "oh-name") + tag("div", tile.figure, figure) + caveat + note
     return f'<div class="{css_class}" role="group" data-tile="{escape(tile.name)}">{parts}</div>'

@@ -9,6 +9,7 @@ from apps.streamlit.components.live_screen import Banner, Screen, State
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import age, clock, plural, rate
 from options_helper.analysis.live_health import Level
+from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 
 # A sign and a word beside every colour: a chip must be readable without its colour.
@@ -45,7 +46,10 @@ def _headline(screen: Screen) -> str:
     if screen.state is State.RUNNING:
         colour = LEVELS[screen.headline.level]
     time = clock(screen.snapshot.as_of, screen.look.zone, today=screen.now)
-    as_of = f"as of {time}" if screen.run else f"{time} · {plural(screen.viewers, 'viewer')}"
+    # A simulated or replayed market keeps its own time, which every age is counted in.
+    as_of = f"as of {time}" if screen.snapshot.market is MarketKind.ALPACA else f"market time {time}"
+    if screen.run is None:
+        as_of = f"{time} · {plural(screen.viewers, 'viewer')}"
     return (
         f'<div class="oh-bar" role="status" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})

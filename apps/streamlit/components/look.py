@@ -41,7 +41,7 @@ STYLE: Final = """
   border: 1px solid color-mix(in srgb, var(--level) 40%, transparent); border-left: 5px solid var(--level);
   border-radius: .4rem; background: color-mix(in srgb, var(--level) 10%, transparent); }
 .oh-word { color: var(--level); font-weight: 700; letter-spacing: .03em; white-space: nowrap; }
-.oh-sentence { flex: 1 1 16rem; overflow-wrap: anywhere; }
+.oh-sentence { flex: 1 1 9rem; overflow-wrap: anywhere; }
 .oh-time { margin-left: auto; white-space: nowrap; color: var(--quiet); font-size: .86rem; }
 .oh-chips { display: flex; flex-wrap: wrap; gap: .35rem; align-items: center; margin-top: .45rem; font-size: .82rem; }
 .oh-chip { border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: 1rem;
@@ -56,11 +56,12 @@ STYLE: Final = """
 .oh-tile { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: .4rem;
   padding: .4rem .75rem .45rem; min-width: 0; }
 .oh-hero { grid-column: 1 / -1; display: grid; gap: .4rem 1rem;
-  grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); }
 .oh-name { font-size: .8rem; color: var(--quiet); }
 .oh-figure { font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; overflow-wrap: anywhere; }
-.oh-hero .oh-figure { font-size: 1.9rem; line-height: 1.2; white-space: nowrap; }
+.oh-hero .oh-figure { font-size: 1.8rem; line-height: 1.2; white-space: nowrap; }
 .oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; }
+.oh-caveat { color: var(--warning); font-weight: 600; }
 .oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }

@@ -1,0 +1,113 @@
+"""A page in AppTest whose streams are scenes, and a session that no other test sees."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from options_helper.data.streaming.live_session import LiveSession, install_session, process_session
+from options_helper.data.streaming.snapshot import LiveSnapshot
+from options_helper.settings import Settings
+from tests.portal import scenes
+from tests.portal.scenes import SAMPLE, ShowingManager
+
+APP = Path(__file__).parents[2] / "apps" / "streamlit" / "streamlit_app.py"
+SECRET = "a-secret-nobody-may-see"  # noqa: S105 - it is looked for everywhere and opens nothing
+
+
+class Portal:
+    """The portal's process: its working folder, its session, its tabs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.managers: list[ShowingManager] = []
+        self.scene: Callable[[], LiveSnapshot] = scenes.live
+        self.session = LiveSession(build_manager=self._build, housekeeping_seconds=3_600)
+
+    def _build(self, settings: Settings) -> ShowingManager:
+        self.managers.append(ShowingManager(self._present_scene))
+        return self.managers[-1]
+
+    def _present_scene(self) -> LiveSnapshot:
+        return self.scene()
+
+    @property
+    def runs(self) -> int:
+        """How many connections would have been made."""
+        return sum(len(manager.runs) for manager in self.managers)
+
+    def open(self) -> AppTest:
+        """Open a tab on the live portfolio."""
+        tab = AppTest.from_file(str(APP), default_timeout=30).run()
+        tab.switch_page("pages/12_Live_Portfolio.py").run()
+        assert not tab.exception
+        return tab
+
+    def show(self, scene: Callable[[], LiveSnapshot]) -> AppTest:
+        """Open a tab, press Start, and see this scene."""
+        self.scene = scene
+        tab = self.open()
+        press(tab, "start")
+        return tab
+
+
+def press(tab: AppTest, button: str) -> None:
+    """Press a button of the page's body."""
+    tab.button(key=f"{button}-page").click().run()
+    assert not tab.exception
+
+
+def html(tab: AppTest) -> str:
+    """What the page's own HTML says, style left out."""
+    return unescape(markup(tab))
+
+
+def markup(tab: AppTest) -> str:
+    """The page's own HTML as it is sent."""
+    return "\n".join(element.proto.body for element in tab.get("html") if "<style>" not in element.proto.body)
+
+
+def state(tab: AppTest) -> str:
+    """The word that stands first on the page."""
+    return html(tab).split('data-state="')[1].split('"')[0]
+
+
+def tile(tab: AppTest, name: str) -> str:
+    """The tile of this name, from its start to the next one's."""
+    return html(tab).split(f'data-tile="{name}"')[1].split("data-tile=")[0]
+
+
+def table(tab: AppTest, column: str) -> pd.DataFrame:
+    """The first table that has this column."""
+    frame: pd.DataFrame = next(element.value for element in tab.dataframe if column in element.value.columns)
+    return frame
+
+
+def everything(tab: AppTest) -> str:
+    """Every text that was sent to the browser."""
+    return "\n".join(str(element.proto) for element in tab.main) + str(tab.sidebar) + html(tab)
+
+
+@pytest.fixture
+def portal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
+    """A portal with keys and the sample portfolio, where nothing has been started."""
+    shutil.copy(SAMPLE, tmp_path / "portfolio.json")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APCA_API_KEY_ID", "a-key")
+    monkeypatch.setenv("APCA_API_SECRET_KEY", SECRET)
+    before: Any = process_session()
+    portal = Portal(tmp_path)
+    install_session(portal.session)
+    # All AppTests of a process share one cache, whatever its scope.
+    st.cache_resource.clear()
+    yield portal
+    install_session(before)
+    st.cache_resource.clear()

@@ -1,0 +1,106 @@
+"""The parts that are drawn from values alone: the chart, the file to take away, and colours anybody can tell apart."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+
+from apps.streamlit.components.live_chart import build_chart
+from apps.streamlit.components.live_screen import Look, take_screen
+from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, tables_as_csv
+from apps.streamlit.components.live_viewer import Preferences
+from apps.streamlit.components.look import DARK, LIGHT
+from options_helper.data.portfolio_file import open_book
+from options_helper.data.streaming.live_session import Choices, LiveSession
+from options_helper.data.streaming.pnl_history import PnlPoint
+from options_helper.settings import Settings
+from tests.portal import scenes
+from tests.portal.scenes import OPEN, SAMPLE, manager_for
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def point(second: int, *, segment: int = 0, natural: float | None = 90.0) -> PnlPoint:
+    return PnlPoint(OPEN + timedelta(seconds=second), 100.0, natural, 10, 10, segment)
+
+
+def chart_of(*points: PnlPoint, hide_amounts: bool = False):
+    return build_chart(points, zone=NEW_YORK, colours=DARK, hide_amounts=hide_amounts).to_dict()
+
+
+def test_the_chart_draws_a_band_and_a_line_that_break_at_a_gap():
+    chart = chart_of(point(0), point(2), point(60, segment=1))
+    band, line, *_ = chart["layer"]
+
+    assert (band["mark"]["type"], line["mark"]["type"]) == ("area", "line")
+    assert band["encoding"]["detail"]["field"] == line["encoding"]["detail"]["field"] == "segment"
+    assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("natural", "pnl")
+
+
+def test_the_chart_tells_the_viewers_time_and_zone():
+    chart = chart_of(point(0), point(2))
+    (rows,) = chart["datasets"].values()
+
+    assert rows[0]["at"].startswith("2026-11-20T10:32:04")
+    assert chart["layer"][0]["encoding"]["x"]["axis"]["title"] == "America/New_York"
+
+
+def test_a_natural_that_is_not_known_is_no_zero_in_the_chart():
+    (rows,) = chart_of(point(0, natural=None), point(2))["datasets"].values()
+
+    assert rows[0]["natural"] is None
+
+
+def test_hidden_amounts_are_neither_on_the_axis_nor_under_the_pointer():
+    chart = chart_of(point(0), point(2), hide_amounts=True)
+
+    assert not any("tooltip" in layer["encoding"] for layer in chart["layer"])
+    assert chart["layer"][0]["encoding"]["y"]["axis"]["labels"] is False
+
+
+@pytest.fixture
+def screen_for():
+    session = LiveSession(build_manager=manager_for(scenes.partial), housekeeping_seconds=3_600)
+    book = open_book(SAMPLE.name, [SAMPLE.parent])
+    session.start(book, Choices(), Settings())
+    yield lambda **wishes: take_screen(session, book, Look(Preferences(**wishes), NEW_YORK, DARK))
+    session.stop()
+
+
+def test_the_csv_has_every_row_of_every_table_and_no_zero_for_what_is_missing(screen_for):
+    table = pd.read_csv(io.StringIO(tables_as_csv(screen_for())))
+
+    assert table["section"].value_counts().to_dict() == {"leg": 8, "position": 7, "structure": 3}
+    unpriced = table.iloc[0]
+    assert (unpriced["id"], unpriced["warnings"]) == ("spy-call-today", "expires today, missing quote")
+    assert unpriced[["bid", "ask", "mark", "pnl_abs"]].isna().all()
+    assert (table["as_of"] == OPEN.isoformat()).all()
+
+
+def test_the_csv_hides_what_the_page_hides(screen_for):
+    table = pd.read_csv(io.StringIO(tables_as_csv(screen_for(hide_amounts=True))))
+
+    assert not set(HIDDEN_IN_CSV) & set(table.columns)
+    assert "pnl_pct" in table
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("palette", "backgrounds"),
+    [(LIGHT, ("#ffffff", "#f4f6f9")), (DARK, ("#0e141d", "#18212d"))],
+    ids=["light", "dark"],
+)
+@pytest.mark.parametrize("name", ["gain", "loss", "warning", "error", "quiet", "accent"])
+def test_every_colour_can_be_read_on_its_background(palette, backgrounds, name):
+    for background in backgrounds:
+        light, dark = sorted((luminance(getattr(palette, name)), luminance(background)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5

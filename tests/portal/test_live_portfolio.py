@@ -1,0 +1,393 @@
+"""What the live portfolio shows and what it never does, in every state its streams can be in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from options_helper.data.streaming.live_session import Choices
+from options_helper.data.streaming.snapshot import Phase
+from options_helper.errors import ConfigError
+from tests.builders import health
+from tests.portal import scenes
+from tests.portal.conftest import SECRET, everything, html, markup, press, state, table, tile
+
+
+def banners(tab: AppTest) -> str:
+    return html(tab).partition("oh-banner")[2]
+
+
+# ---- before Start
+
+
+def test_opening_the_page_connects_nothing(portal):
+    tab = portal.open()
+
+    assert state(tab) == "not started"
+    assert portal.managers == []
+    assert not tab.button(key="start-page").disabled
+
+
+def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
+    tab = portal.open()
+    positions = table(tab, "Contract")
+
+    assert list(positions["Contract"])[:2] == ["SPY 20 Nov 26 681 C", "AAPL 15 Jan 27 275 C"]
+    assert positions[["Bid $", "Mark $", "P&L $", "P&L %", "Quote age s"]].isna().all(axis=None)
+    assert "—" in tile(tab, "Unrealized P&L at mark")
+    assert "$0.00" not in html(tab)
+
+
+def test_it_always_says_that_it_is_read_only_and_no_advice(portal):
+    for tab in (portal.open(), portal.show(scenes.failed)):
+        words = " ".join(caption.value for caption in tab.caption)
+        assert "Read-only" in words
+        assert "Not financial advice" in words
+
+
+def test_without_keys_start_says_which_variables_to_set(portal, monkeypatch):
+    monkeypatch.delenv("APCA_API_KEY_ID")
+    tab = portal.open()
+
+    assert tab.button(key="start-page").disabled
+    assert tab.button(key="start-sidebar").disabled
+    assert "APCA_API_KEY_ID and APCA_API_SECRET_KEY" in html(tab)
+    assert "options-helper ui --demo" in html(tab)
+
+
+def test_with_wrong_settings_start_says_what_is_wrong(portal, monkeypatch):
+    monkeypatch.setenv("OH_ALPACA_STOCK_FEED", "iexx")
+    tab = portal.open()
+
+    assert tab.button(key="start-page").disabled
+    assert "iexx" in html(tab)
+
+
+def test_with_a_broken_portfolio_start_says_where_it_is_broken(portal):
+    (portal.folder / "portfolio.json").write_text(
+        '{"positions": [{"id": "x", "symbol": "aapl", "shares": 1}]}'
+    )
+    tab = portal.open()
+
+    assert tab.button(key="start-page").disabled
+    assert "portfolio.json, position 'x', symbol" in html(tab)
+    assert str(portal.folder) not in everything(tab)
+
+
+def test_a_path_outside_the_known_folders_is_refused_without_a_look(portal):
+    tab = portal.open()
+    tab.text_input(key="portfolio").set_value("../../etc/hosts.json").run()
+
+    assert tab.button(key="start-page").disabled
+    assert "must lie in the working folder" in html(tab)
+    assert str(portal.folder) not in everything(tab)
+
+
+def test_a_mended_portfolio_makes_start_possible_again(portal):
+    path = portal.folder / "portfolio.json"
+    good = path.read_text()
+    path.write_text("{")
+    tab = portal.open()
+    path.write_text(good)
+    os.utime(path, (2_000, 2_000))
+    tab.run()
+
+    assert not tab.button(key="start-page").disabled
+
+
+# ---- running
+
+
+def test_start_shows_live_prices_with_their_source_and_age(portal):
+    tab = portal.show(scenes.live)
+    positions = table(tab, "Contract")
+
+    assert state(tab) == "running"
+    assert list(positions["Mark from"])[:2] == ["mid · 0.4 s", "mid · 1.4 s"]
+    assert positions["Mark $"].notna().all()
+    assert "15 mid · oldest" in tile(tab, "Unrealized P&L at mark")
+    assert "15 of 15" in tile(tab, "Legs priced")
+
+
+def test_a_new_price_shows_at_the_next_refresh(portal):
+    tab = portal.show(scenes.live)
+    before = table(tab, "Contract")["Mark $"].tolist()
+    portal.scene = lambda: scenes.live(step=1)
+    tab.run()
+
+    assert table(tab, "Contract")["Mark $"].tolist() != before
+
+
+def test_a_profit_says_so_with_sign_and_arrow_and_not_by_colour_alone(portal):
+    tab = portal.show(scenes.live)
+    positions = table(tab, "Contract")
+
+    for profit, arrows in zip(positions["P&L $"], positions["±"], strict=True):
+        assert list(arrows) == (["▲"] if profit > 0 else ["▼"])
+    assert "▲ +$" in tile(tab, "Unrealized P&L at mark")
+
+
+@pytest.mark.parametrize(
+    ("scene", "word", "sentence"),
+    [
+        (scenes.connecting, "connecting", "Connecting"),
+        (scenes.live, "running", "Live."),
+        (scenes.quiet, "running", "Market closed: last session"),
+        (
+            scenes.reconnecting,
+            "reconnecting",
+            "Options reconnecting, attempt 3, next try in 4 s: connection limit",
+        ),
+        (scenes.failed, "error", "Failed: Alpaca refused the opra feed"),
+        (scenes.stale, "running", "quotes too old"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_the_first_word_and_sentence_say_what_is_going_on(portal, scene, word, sentence):
+    tab = portal.show(scene)
+
+    assert state(tab) == word
+    assert sentence in html(tab)
+
+
+def test_the_labels_of_doubtful_prices_stay_as_long_as_they_apply(portal):
+    assert "indicative = modelled quotes" in html(portal.show(scenes.live))
+    portal.session.stop()
+    assert "REPLAY 2018-01-05 10:32 ET" in html(portal.show(scenes.replay))
+    portal.session.stop()
+    tab = portal.show(scenes.simulated)
+    assert "SIMULATED MARKET" in html(tab)
+    press(tab, "stop")
+    assert "SIMULATED MARKET" in html(tab)
+
+
+def test_old_quotes_in_an_open_market_raise_a_banner_that_names_them(portal):
+    tab = portal.show(scenes.stale)
+
+    assert "STALE" in banners(tab)
+    assert "SPY 20 Nov 26 681 C" in banners(tab)
+
+
+def test_a_closed_market_is_not_a_stale_one(portal):
+    assert banners(portal.show(scenes.quiet)) == ""
+
+
+def test_a_sum_with_a_missing_leg_says_so_and_the_leg_is_no_zero(portal):
+    tab = portal.show(scenes.partial)
+    row = table(tab, "Contract").iloc[0]
+
+    assert "PARTIAL: 9 of 10 positions, 14 of 15 legs priced" in tile(tab, "Unrealized P&L at mark")
+    assert row[["Bid $", "Ask $", "Mark $", "P&L $", "At natural $"]].isna().all()
+    assert "missing quote" in row["Warnings"]
+    assert "—" in tile(tab, "P&L %")
+
+
+def test_no_figure_is_written_as_nan(portal):
+    for scene in (scenes.partial, scenes.connecting, scenes.failed):
+        tab = portal.show(scene)
+        assert "nan" not in html(tab).lower().replace("finan", "")
+        assert not any("nan" in str(value) for value in table(tab, "Contract")["Mark from"].dropna())
+        portal.session.stop()
+
+
+def test_times_name_their_zone(portal):
+    assert re.search(r"as of .*15:32:04 UTC", html(portal.show(scenes.live)))
+
+
+def test_what_the_streams_did_with_every_event_is_there(portal):
+    words = html(portal.show(scenes.reconnecting))
+
+    for fact in ("received", "applied", "dropped", "rejected", "queued", "accounts for all", "12,345"):
+        assert fact in words
+    assert "connection limit exceeded" in words
+    assert "still open" in words
+
+
+def test_what_a_server_wrote_is_text_and_never_markup(portal):
+    def hostile():
+        lost = health("options", Phase.FAILED, last_error="<img src=x onerror=alert(1)>")
+        return scenes.live(streams=[lost])
+
+    assert "<img" not in markup(portal.show(hostile))
+
+
+def test_the_secret_is_nowhere_on_the_page(portal):
+    for scene in (scenes.live, scenes.failed):
+        assert SECRET not in everything(portal.show(scene))
+        portal.session.stop()
+
+
+# ---- one run for everybody
+
+
+def test_start_pressed_in_two_tabs_is_one_run(portal):
+    first, second = portal.open(), portal.open()
+    press(first, "start")
+    second.button(key="start-page").click().run()
+
+    assert portal.runs == 1
+    assert state(second) == "running"
+
+
+def test_stop_in_one_tab_is_seen_in_the_other(portal):
+    first = portal.show(scenes.live)
+    second = portal.open()
+    press(second, "stop")
+    first.run()
+
+    assert state(first) == "stopped"
+    assert "start-page" in {button.key for button in first.button}
+    assert not portal.managers[0].is_running()
+
+
+def test_after_a_stop_the_last_prices_stay_and_say_what_they_are(portal):
+    tab = portal.show(scenes.live)
+    press(tab, "stop")
+
+    assert "the last prices known" in html(tab)
+    assert table(tab, "Contract")["Mark $"].notna().all()
+
+
+def test_other_choices_in_one_tab_wait_for_apply(portal):
+    first = portal.show(scenes.live)
+    second = portal.open()
+    second.selectbox(key="stock_feed").set_value("sip").run()
+
+    assert portal.runs == 1
+    assert portal.session.run.choices == Choices()
+    words = " ".join(caption.value for caption in second.caption)
+    assert "Running with portfolio.json · stocks iex" in words
+    assert "This tab has chosen portfolio.json · stocks sip" in words
+
+    second.button(key="apply").click().run()
+    assert portal.runs == 2
+    assert portal.session.run.choices.stock_feed == "sip"
+    first.run()
+    assert "stocks sip" in " ".join(caption.value for caption in first.caption)
+
+
+def test_what_runs_can_be_kept_instead(portal):
+    portal.show(scenes.live)
+    tab = portal.open()
+    tab.selectbox(key="stock_feed").set_value("sip").run()
+    tab.button(key="keep").click().run()
+
+    assert tab.selectbox(key="stock_feed").value == "iex"
+    assert "apply" not in {button.key for button in tab.button}
+
+
+def test_a_new_tab_begins_with_the_choices_that_run(portal):
+    tab = portal.open()
+    tab.selectbox(key="stock_feed").set_value("sip").run()
+    press(tab, "start")
+
+    assert portal.open().selectbox(key="stock_feed").value == "sip"
+
+
+def test_restart_connects_anew_with_what_runs(portal):
+    tab = portal.show(scenes.live)
+    press(tab, "restart")
+
+    assert portal.runs == 2
+    assert state(tab) == "running"
+
+
+def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):
+    tab = portal.show(scenes.live)
+    (portal.folder / "portfolio.json").write_text("{")
+    portal.session.keep()
+    tab.run()
+
+    assert "portfolio.json is not valid JSON" in banners(tab)
+    assert "The last good reading of it stays in use" in banners(tab)
+    assert len(table(tab, "Contract")) == 7
+
+
+def test_a_portfolio_changed_while_running_shows_without_a_reconnect(portal):
+    tab = portal.show(scenes.live)
+    path = portal.folder / "portfolio.json"
+    book = json.loads(path.read_text())
+    book["positions"].append({"id": "spy", "symbol": "SPY", "shares": 10, "cost_basis": 600.0})
+    path.write_text(json.dumps(book))
+    portal.session.keep()
+    tab.run()
+
+    assert portal.runs == 1
+    assert list(table(tab, "Contract")["Contract"])[-1] == "SPY shares"
+
+
+def test_contracts_beyond_the_limit_are_named(portal):
+    tab = portal.open()
+    tab.number_input(key="max_option_contracts").set_value(3).run()
+    press(tab, "start")
+
+    assert "option contracts are not subscribed (limit 3)" in banners(tab)
+
+
+def test_a_start_that_is_refused_says_why(portal, monkeypatch):
+    def refuse(config):
+        raise ConfigError("The keys were taken away.")
+
+    tab = portal.open()
+    monkeypatch.setattr(scenes.ShowingManager, "start", lambda self, config: refuse(config))
+    tab.button(key="start-page").click().run()
+
+    assert not tab.exception
+    assert "The keys were taken away." in banners(tab)
+    assert state(tab) == "not started"
+
+
+# ---- fills
+
+
+def test_a_fill_is_announced_once_and_old_ones_never(portal):
+    portal.show(lambda: scenes.live(fills=[scenes.fill(1)]))
+    tab = portal.open()
+    assert len(tab.toast) == 0
+
+    portal.scene = lambda: scenes.live(fills=[scenes.fill(1), scenes.fill(2, symbol="MSFT261218P00500000")])
+    tab.run()
+    assert [toast.value for toast in tab.toast] == ["Fill: buy 1 MSFT 18 Dec 26 500 P at $9.15"]
+
+    tab.run()
+    assert len(tab.toast) == 0
+
+
+def test_fills_are_listed_newest_first_in_words(portal):
+    tab = portal.show(lambda: scenes.live(fills=[scenes.fill(1), scenes.fill(2, symbol="MSFT")]))
+    fills = table(tab, "Event")
+
+    assert list(fills["Contract"]) == ["MSFT", "AAPL 15 Jan 27 275 C"]
+    assert list(fills["Quantity"]) == ["1 of 1", "1 of 1"]
+
+
+def test_an_update_with_nothing_in_it_is_still_a_row(portal):
+    bare = dict.fromkeys(scenes.fill(), None)
+    tab = portal.show(lambda: scenes.live(fills=[bare]))
+
+    assert list(table(tab, "Event")["Status"]) == ["—"]
+
+
+# ---- hiding and taking away
+
+
+def test_hidden_amounts_are_nowhere(portal):
+    tab = portal.show(lambda: scenes.live(fills=[scenes.fill(1)]))
+    tab.toggle(key="hide").set_value(True).run()
+
+    assert "$" not in html(tab)
+    for element in tab.dataframe:
+        assert not {"Qty", "P&L $", "At natural $", "Cost $", "Net debit $"} & set(element.value.columns)
+    assert table(tab, "Contract")["P&L %"].notna().all()
+
+
+def test_each_tab_decides_for_itself_what_it_hides(portal):
+    first, second = portal.show(scenes.live), portal.open()
+    first.toggle(key="hide").set_value(True).run()
+    second.run()
+
+    assert "$" in html(second)

@@ -1,0 +1,20 @@
+"""What every page promises before anything is connected."""
+
+from __future__ import annotations
+
+import runpy
+import threading
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).parents[2] / "apps" / "streamlit"
+SCRIPTS = [PAGES / "streamlit_app.py", *sorted((PAGES / "pages").glob("*.py"))]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_page_runs_without_a_server_and_without_credentials(script):
+    threads = threading.active_count()
+    runpy.run_path(str(script), run_name="__main__")
+    assert threading.active_count() == threads

@@ -1,0 +1,87 @@
+"""How the page says numbers, ages and times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import nan
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from apps.streamlit.components.words import age, arrow, clock, money, percent, plural, rate
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (1234.5, "+$1,234.50"),
+        (-65.0, "−$65.00"),
+        (0.0, "$0.00"),
+        (-0.001, "$0.00"),
+        (None, "—"),
+        (nan, "—"),
+    ],
+)
+def test_money_has_its_sign_and_what_is_missing_is_no_zero(amount, words):
+    assert money(amount, signed=True) == words
+
+
+def test_hidden_money_says_nothing_but_that_there_is_some():
+    assert money(1.0, hidden=True) == money(-99_999.0, hidden=True) == "•••••"
+    assert money(None, hidden=True) == "—"
+
+
+@pytest.mark.parametrize(("value", "words"), [(8.254, "+8.25 %"), (-0.5, "−0.50 %"), (nan, "—"), (None, "—")])
+def test_percentages_keep_two_digits(value, words):
+    assert percent(value, signed=True) == words
+
+
+@pytest.mark.parametrize(("amount", "sign"), [(0.01, "▲"), (-5.0, "▼"), (0.001, ""), (nan, ""), (None, "")])
+def test_the_arrow_agrees_with_the_figure_beside_it(amount, sign):
+    assert arrow(amount) == sign
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-0.2, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (99.4, "99 s"),
+        (99.6, "2 min"),
+        (5_900.0, "98 min"),
+        (6_000.0, "2 h"),
+        (172_700.0, "48 h"),
+        (200_000.0, "2 d"),
+        (None, "—"),
+        (nan, "—"),
+    ],
+)
+def test_ages_are_short_and_never_negative(seconds, words):
+    assert age(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"), [(0, "0/s"), (0.25, "0.2/s"), (41.6, "42/s"), (12_345, "12,345/s")]
+)
+def test_rates(per_second, words):
+    assert rate(per_second) == words
+
+
+def test_a_time_names_its_zone_and_its_day_unless_it_is_today():
+    moment = datetime(2018, 1, 5, 15, 32, 4, tzinfo=UTC)
+    new_york = ZoneInfo("America/New_York")
+
+    assert clock(moment, new_york, today=moment) == "10:32:04 EST"
+    assert clock(moment, new_york, today=datetime(2026, 11, 20, tzinfo=UTC)) == "Fri 5 Jan 2018 10:32:04 EST"
+    assert clock(moment, ZoneInfo("America/Sao_Paulo")) == "13:32:04 America/Sao_Paulo"
+    assert clock(None, new_york) == "—"
+
+
+def test_one_viewer_is_not_viewers():
+    assert (plural(1, "viewer"), plural(2, "viewer"), plural(0, "viewer")) == (
+        "1 viewer",
+        "2 viewers",
+        "0 viewers",
+    )
