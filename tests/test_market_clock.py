@@ -19,7 +19,7 @@ def replay(speed: float = 1.0, until_ns: int | None = None) -> MarketClock:
 
 def test_alpaca_s_time_is_the_computer_s():
     clock = MarketClock()
-    clock.observe(THEN, WALL)
+    clock.arrival(THEN, WALL)
 
     assert clock.at(WALL) == WALL
     assert clock.kind is MarketKind.ALPACA
@@ -33,22 +33,22 @@ def test_a_replay_stands_still_until_its_first_event():
 
 def test_between_events_a_replay_runs_at_its_speed():
     clock = replay(speed=60)
-    clock.observe(THEN + 5 * SECOND, WALL)
+    clock.arrival(THEN + 5 * SECOND, WALL)
 
     assert clock.at(WALL + SECOND) == THEN + 65 * SECOND
 
 
 def test_as_fast_as_possible_means_from_event_to_event():
     clock = replay(speed=0)
-    clock.observe(THEN + 5 * SECOND, WALL)
+    clock.arrival(THEN + 5 * SECOND, WALL)
 
     assert clock.at(WALL + 60 * SECOND) == THEN + 5 * SECOND
 
 
 def test_a_clock_ahead_of_its_events_stands_still_until_they_catch_up():
     clock = replay()
-    clock.observe(THEN, WALL)
-    clock.observe(THEN + SECOND, WALL + 3 * SECOND)
+    clock.arrival(THEN, WALL)
+    clock.arrival(THEN + SECOND, WALL + 3 * SECOND)
 
     assert clock.at(WALL + 3 * SECOND) == THEN + 3 * SECOND
     assert clock.at(WALL + 4 * SECOND) == THEN + 3 * SECOND
@@ -57,15 +57,23 @@ def test_a_clock_ahead_of_its_events_stands_still_until_they_catch_up():
 
 def test_a_late_event_does_not_move_the_clock():
     clock = replay()
-    clock.observe(THEN + 10 * SECOND, WALL)
-    clock.observe(THEN + 2 * SECOND, WALL + SECOND)
+    clock.arrival(THEN + 10 * SECOND, WALL)
+    clock.arrival(THEN + 2 * SECOND, WALL + SECOND)
 
     assert clock.at(WALL + SECOND) == THEN + 11 * SECOND
 
 
+def test_an_event_arrives_at_its_own_time_or_when_the_clock_says():
+    clock = replay()
+
+    assert clock.arrival(THEN + 5 * SECOND, WALL) == THEN + 5 * SECOND
+    assert clock.arrival(THEN, WALL + SECOND) == THEN + 6 * SECOND
+    assert clock.arrival(None, WALL + 2 * SECOND) == THEN + 7 * SECOND
+
+
 def test_a_replay_ends_where_its_data_end():
     clock = replay(speed=10, until_ns=THEN + 30 * SECOND)
-    clock.observe(THEN, WALL)
+    clock.arrival(THEN, WALL)
 
     assert clock.at(WALL + 60 * SECOND) == THEN + 30 * SECOND
     assert clock.ended(clock.at(WALL + 60 * SECOND))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.msgpack import Ext
@@ -148,8 +147,7 @@ class TradeCancel(MarketEvent, frozen=True, gc=False, tag="x", kw_only=True):
 Event = Quote | Trade | Bar | UpdatedBar | DailyBar | TradeCorrection | TradeCancel
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedFrame:
+class DecodedFrame(NamedTuple):
     """The events of one frame, in order, and a sentence for each message that could not be read."""
 
     events: Sequence[Event]

@@ -37,6 +37,10 @@ STOP_SECONDS: Final = 0.9
 # The consumer looks up this often even when nothing comes, to judge silence and to notice the end.
 HOUSEKEEPING_SECONDS: Final = 0.5
 RATE_WINDOW_SECONDS: Final = 5.0
+# A fold holds the lock that snapshots take, so a long backlog is folded in parts.
+FOLD_FRAMES: Final = 256
+# After a fold the consumer lets frames gather: a wake-up for each would cost more than what is in them.
+LINGER_SECONDS: Final = 0.01
 # Several connections in one moment can earn an HTTP 429, so each stream starts this much after the one before.
 STAGGER_SECONDS: Final = 0.2
 
@@ -210,6 +214,7 @@ class _Run:
         self._queue = FrameQueue(config.queue_maxsize)
         self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
         self._started_at = utc_datetime(now_ns())
+        self._ending = threading.Event()
         self._stopped = False
         # Guarded by self._lock: written by the consumer and, at an announcement or a change of symbols, by others.
         self._lock = threading.Lock()
@@ -271,6 +276,7 @@ class _Run:
                     "the %s thread is still closing its connection; it is left to end by itself", name
                 )
         self._queue.close()
+        self._ending.set()
         self._consumer.join(max(0.1, deadline - time.monotonic()))
         self._stopped = True
 
@@ -300,6 +306,11 @@ class _Run:
     def _announce(self, announcement: Announcement) -> None:
         with self._lock:
             self._state.clock.announce(announcement)
+        self._load_calendar()
+
+    def _load_calendar(self) -> None:
+        """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
+        self._expects_data(StreamName.STOCKS, self._market_ns(self._now_ns()))
 
     def _market_ns(self, wall_ns: int) -> int:
         return self._state.clock.at(wall_ns)
@@ -313,11 +324,13 @@ class _Run:
     # ---- on the consumer's thread
 
     def _consume(self) -> None:
+        self._load_calendar()
         next_look = time.monotonic() + HOUSEKEEPING_SECONDS
         while not self._queue.drained:
-            frames = self._queue.take(HOUSEKEEPING_SECONDS)
+            frames = self._queue.take(HOUSEKEEPING_SECONDS, max_frames=FOLD_FRAMES)
             if frames:
                 self._fold(frames)
+                self._ending.wait(LINGER_SECONDS)
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + HOUSEKEEPING_SECONDS
                 self._keep_house()
@@ -377,7 +390,9 @@ class _Rate:
     """Events per second over the last few seconds; one writer, readers may be a moment behind."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[int, int]] = deque(maxlen=int(RATE_WINDOW_SECONDS / HOUSEKEEPING_SECONDS) + 1)
+        self._samples: deque[tuple[int, int]] = deque(
+            maxlen=int(RATE_WINDOW_SECONDS / HOUSEKEEPING_SECONDS) + 1
+        )
         self.per_second = 0.0
 
     def observe(self, now_ns: int, total: int) -> None:

@@ -66,6 +66,11 @@ class MarketClock:
         self._floor_ns = 0
 
     @property
+    def plays(self) -> bool:
+        """Whether this is a simulator's time, which follows the events."""
+        return self._announced is not None
+
+    @property
     def kind(self) -> MarketKind:
         """Whose time this is."""
         return self._announced.kind if self._announced else MarketKind.ALPACA
@@ -75,13 +80,18 @@ class MarketClock:
         self._floor_ns = max(self._floor_ns, announcement.now_ns)
         self._announced = announcement
 
-    def observe(self, event_ns: int | None, wall_ns: int) -> None:
-        """An event of that time arrived; a late one does not move the clock."""
+    def arrival(self, event_ns: int | None, wall_ns: int) -> int:
+        """The market's time at which an event of `event_ns` arrived; a played session's clock follows it.
+
+        A late event does not move the clock.
+        """
+        now_ns = self.at(wall_ns)
         if self._announced is None or event_ns is None or event_ns < self._event_ns:
-            return
-        self._floor_ns = self.at(wall_ns)
+            return now_ns
+        self._floor_ns = now_ns
         self._event_ns = event_ns
         self._event_wall_ns = wall_ns
+        return max(now_ns, event_ns)
 
     def at(self, wall_ns: int) -> int:
         """The market's time at that moment of the computer's."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER
 from options_helper.data.streaming.reconnect import handshake_error, server_error
+from options_helper.data.streaming.websocket_frames import MessageReader
 from options_helper.data.streaming.wire import Message, read_message
 from options_helper.errors import StreamError, StreamRefused
 
@@ -49,23 +50,42 @@ DEFAULT_TIMING: Final = ConnectionTiming()
 
 @functools.cache
 def connection_protocol() -> type[Any]:
-    """The SDK's websocket protocol class, with a tap that hands each message over without a queue and a wake-up."""
+    """The SDK's websocket protocol class, which reads data messages by `MessageReader` once the connection is open."""
     from websockets.legacy.client import WebSocketClientProtocol
 
     class TappedProtocol(WebSocketClientProtocol):
+        # The last message that the SDK read itself: the welcome, the answer to the key.
         last_message: Message | None = None
         tap: Callable[[Message], None] | None = None
+        _messages_in: MessageReader | None = None
+
+        def connection_open(self) -> None:
+            super().connection_open()
+            self._messages_in = MessageReader(self._arrive, super().data_received, MAX_MESSAGE_BYTES)
+            # The first message may have come with the handshake's answer, in the same packet.
+            buffered: bytearray = vars(self.reader)["_buffer"]
+            early = bytes(buffered)
+            buffered.clear()
+            self._messages_in.feed(early)
+
+        def data_received(self, data: bytes) -> None:
+            if self._messages_in is None:
+                super().data_received(data)
+            else:
+                self._messages_in.feed(data)
+
+        def _arrive(self, message: bytes) -> None:
+            if self.tap is not None:
+                self.tap(message)
+                return
+            self.messages.append(message)
+            if self._pop_message_waiter is not None:
+                self._pop_message_waiter.set_result(None)
+                self._pop_message_waiter = None
 
         async def recv(self) -> Message:
             self.last_message = await super().recv()
             return self.last_message
-
-        async def read_message(self) -> Message | None:
-            while True:
-                message = await super().read_message()
-                if message is None or self.tap is None:
-                    return message
-                self.tap(message)
 
     return TappedProtocol
 
@@ -91,6 +111,8 @@ class SdkConnection:
                 "ping_timeout": timing.ping_timeout,
                 "max_size": MAX_MESSAGE_BYTES,
                 "logger": _wire_log,
+                # Inflating costs more than it saves for a portfolio's worth of quotes.
+                "compression": None,
             }
         )
 

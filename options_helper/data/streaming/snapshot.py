@@ -10,11 +10,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from msgspec.msgpack import Ext
+from msgspec.structs import force_setattr
+
 from options_helper.data.streaming.events import (
     Bar,
     DailyBar,
     Event,
-    MarketEvent,
     Quote,
     StreamName,
     Trade,
@@ -23,7 +25,6 @@ from options_helper.data.streaming.events import (
     UpdatedBar,
     decode_frame,
     is_older,
-    stamp,
     utc_datetime,
 )
 from options_helper.data.streaming.frame_queue import Frame
@@ -152,7 +153,7 @@ class LiveSnapshot:
 
 
 _KEPT_REJECTIONS: Final = 5
-_E = TypeVar("_E", Trade, Bar)
+_E = TypeVar("_E", Quote, Trade, Bar)
 
 
 @dataclass(slots=True)
@@ -173,6 +174,7 @@ class _Caches:
     quotes: dict[str, Quote] = field(default_factory=dict)
     trades: dict[str, Trade] = field(default_factory=dict)
     bars: dict[str, Bar] = field(default_factory=dict)
+    newest_seconds: bytes = b""  # of all quotes so far, as the wire has them
 
     def keep(self, symbols: frozenset[str]) -> None:
         for cache in (self.quotes, self.trades, self.bars):
@@ -197,32 +199,38 @@ class LiveState:
         if frame.stream is StreamName.FILLS:
             self._apply_fill(frame)
             return
-        decoded = decode_frame(frame.payload)
+        events, rejected = decode_frame(frame.payload)
         tally = self.tallies[frame.stream]
-        received_ns = self._market_time(decoded.events, frame.received_ns)
-        self._apply_events(decoded.events, received_ns, self._caches[frame.stream], tally)
-        if decoded.rejected:
-            tally.last_rejections.extend(decoded.rejected)
-            tally.rejected += len(decoded.rejected)
+        if events:
+            received_ns = frame.received_ns
+            if self.clock.plays:
+                received_ns = self.clock.arrival(events[-1].timestamp_ns, received_ns)
+            self._apply_events(events, received_ns, self._caches[frame.stream], tally)
+        if rejected:
+            tally.last_rejections.extend(rejected)
+            tally.rejected += len(rejected)
 
     def _apply_events(
         self, events: Sequence[Event], received_ns: int, caches: _Caches, tally: StreamTally
     ) -> None:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
         quotes = caches.quotes
+        newest = caches.newest_seconds
         for event in events:
-            stamp(event, received_ns)
-            if type(event) is Quote:
-                known = quotes.get(event.symbol)
-                if known is not None and is_older(event, known):
-                    tally.late += 1
-                else:
-                    quotes[event.symbol] = event
-            else:
+            force_setattr(event, "received_ns", received_ns)  # as `stamp` does
+            if type(event) is not Quote:
                 self._apply_other(event, caches, tally)
-        if events:
-            tally.applied += len(events)
-            tally.last_event_ns = received_ns
+                continue
+            moment = event.timestamp
+            # As in `is_older`; no quote of the stream is newer than `newest`, so only an older one is looked up.
+            if type(moment) is Ext and (seconds := moment.data[-4:]) >= newest:  # type: ignore[index]
+                newest = seconds
+            elif _is_superseded(event, quotes, tally):
+                continue
+            quotes[event.symbol] = event
+        caches.newest_seconds = newest
+        tally.applied += len(events)
+        tally.last_event_ns = received_ns
 
     def _apply_other(self, event: Event, caches: _Caches, tally: StreamTally) -> None:
         match event:
@@ -239,11 +247,6 @@ class LiveState:
             case Quote():
                 pass  # handled by the caller
 
-    def _market_time(self, events: Sequence[MarketEvent], wall_ns: int) -> int:
-        if self.clock.kind is not MarketKind.ALPACA and events:
-            self.clock.observe(events[-1].timestamp_ns, wall_ns)
-        return self.clock.at(wall_ns)
-
     def _apply_fill(self, frame: Frame) -> None:
         tally = self.tallies[StreamName.FILLS]
         row = normalize_trade_update(read_message(frame.payload))
@@ -251,9 +254,7 @@ class LiveState:
             tally.rejected += frame.events
             tally.last_rejections.append("a trading message without an order update")
             return
-        if row["timestamp_ns"] is not None:
-            self.clock.observe(row["timestamp_ns"], frame.received_ns)
-        received_ns = self.clock.at(frame.received_ns)
+        received_ns = self.clock.arrival(row["timestamp_ns"], frame.received_ns)
         self._fills.append(MappingProxyType({**row, "received_at": utc_datetime(received_ns)}))
         tally.applied += frame.events
         tally.last_event_ns = received_ns
@@ -289,11 +290,16 @@ class LiveState:
 
 
 def _keep_newest(cache: dict[str, _E], event: _E, tally: StreamTally) -> None:
-    known = cache.get(event.symbol)
-    if known is not None and is_older(event, known):
-        tally.late += 1
-    else:
+    if not _is_superseded(event, cache, tally):
         cache[event.symbol] = event
+
+
+def _is_superseded(event: _E, cache: Mapping[str, _E], tally: StreamTally) -> bool:
+    known = cache.get(event.symbol)
+    if known is None or not is_older(event, known):
+        return False
+    tally.late += 1
+    return True
 
 
 def _correct(trades: dict[str, Trade], correction: TradeCorrection) -> None:
