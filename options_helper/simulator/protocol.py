@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple
@@ -99,8 +99,8 @@ DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - a made-up secret for a made-u
 class Keys:
     """The key and secret the server knows."""
 
-    key: str = DEMO_KEY
-    secret: str = DEMO_SECRET
+    key: str = field(default=DEMO_KEY, repr=False)
+    secret: str = field(default=DEMO_SECRET, repr=False)
 
 
 DEMO_KEYS: Final = Keys()

@@ -13,7 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, cast
@@ -45,6 +45,7 @@ from options_helper.simulator.protocol import (
     converse,
     websocket_frame,
 )
+from options_helper.simulator.rest import answer_request
 
 log = logging.getLogger(__name__)
 
@@ -185,11 +186,14 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A handshake that was let in: where, as the how-manieth there, and what shall go wrong with it."""
+    """A handshake that was let in: where, as the how-manieth, what shall go wrong, and what its headers said."""
 
     endpoint: Endpoint
     number: int
     faults: Faults
+    content_type: str | None
+    key: str | None = field(repr=False)
+    secret: str | None = field(repr=False)
 
 
 class Ledger:
@@ -383,7 +387,8 @@ class Floor:
             return None
         if faults.http_status is not None:
             return _json_response(connection, faults.http_status, REFUSED)
-        self._arrivals[connection] = Arrival(endpoint, number, faults)
+        content_type = request.headers.get("Content-Type")
+        self._arrivals[connection] = Arrival(endpoint, number, faults, content_type, *_offered_keys(request))
         return None
 
     def _faults_for(self, endpoint: Endpoint, number: int) -> Faults:
@@ -404,17 +409,18 @@ class Floor:
         if _offered_keys(request) != (self._keys.key, self._keys.secret):
             refusal = {"code": 40110000, "message": "access key verification failed"}
             return _json_response(connection, HTTPStatus.UNAUTHORIZED, refusal)
-        # Trading hours are looked up in a calendar that takes a second to load.
-        status, content = await asyncio.to_thread(_rest_answer, path, self.clock.now_ns())
+        # In a thread, because the calendar of trading hours takes a moment to load.
+        status, content = await asyncio.to_thread(answer_request, path, self.clock.now_ns())
         return _json_response(connection, status, content)
 
     # One client.
 
     async def _converse(self, connection: ServerConnection) -> None:
-        client = self._admit(connection)
+        arrival = self._arrivals[connection]
+        client = self._admit(connection, arrival)
         talk = client.conversation
         try:
-            await self._perform(client, talk.open(*_offered_keys(connection.request)))
+            await self._perform(client, talk.open(arrival.key, arrival.secret))
             await self._authenticate(client)
             async for message in connection:
                 await self._perform(client, talk.receive(message))
@@ -423,13 +429,10 @@ class Floor:
         finally:
             self._dismiss(client)
 
-    def _admit(self, connection: ServerConnection) -> Client:
-        arrival = self._arrivals[connection]
+    def _admit(self, connection: ServerConnection, arrival: Arrival) -> Client:
         conversation = converse(
             arrival.endpoint,
-            encoding=Encoding.of(
-                connection.request.headers.get("Content-Type") if connection.request else None
-            ),
+            encoding=Encoding.of(arrival.content_type),
             keys=self._keys,
             limits=self._limits,
             faults=arrival.faults,
@@ -468,7 +471,7 @@ class Floor:
         """Send an answer; begin what a subscription makes due."""
         client.write(_framed(reply.payloads))
         if reply.close_code is not None:
-            await _close(client.connection, reply.close_code)
+            await _close_or_abort(client.connection, reply.close_code)
             return
         if client.conversation.listening:
             self._note_interest()
@@ -496,19 +499,19 @@ class Floor:
         if ending.error is not None:
             reply = client.conversation.in_stream_error(ending.error)
             client.write(_framed(reply.payloads))
-            self._close(client, reply.close_code)
+            self._begin_close(client, reply.close_code)
         if ending.half_open:
             self._abandon(client.connection)
         elif ending.reset:
             _reset(client.connection)
         else:
-            self._close(client, ending.close_code)
+            self._begin_close(client, ending.close_code)
 
-    def _close(self, client: Client, code: int | None) -> None:
+    def _begin_close(self, client: Client, code: int | None) -> None:
         if code is None:
             return
         # In a task, because the closing handshake waits for the client.
-        closing = asyncio.create_task(_close(client.connection, code))
+        closing = asyncio.create_task(_close_or_abort(client.connection, code))
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
 
@@ -602,7 +605,7 @@ def _listening_failed(port: int, error: OSError) -> ConfigError:
     return ConfigError(f"The simulator cannot listen on {LOOPBACK}:{port}: {error}. Choose another port.")
 
 
-async def _close(connection: ServerConnection, code: int) -> None:
+async def _close_or_abort(connection: ServerConnection, code: int) -> None:
     """Close with a handshake; a client that does not take part is cut off."""
     try:
         async with asyncio.timeout(2 * CLOSE_SECONDS):
@@ -619,9 +622,7 @@ def _reset(connection: ServerConnection) -> None:
     connection.transport.abort()
 
 
-def _offered_keys(request: Request | None) -> tuple[str | None, str | None]:
-    if request is None:
-        return None, None
+def _offered_keys(request: Request) -> tuple[str | None, str | None]:
     return request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
 
 
@@ -630,12 +631,6 @@ def _json_response(connection: ServerConnection, status: int, content: Any) -> R
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = "application/json"
     return response
-
-
-def _rest_answer(path: str, now_ns: int) -> tuple[int, Any]:
-    from options_helper.simulator.rest import answer_request
-
-    return answer_request(path, now_ns)
 
 
 class SimulatorServer:
