@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from options_helper import __version__
 from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.logs import set_up_logging
 
 app = typer.Typer(
     name="options-helper",
@@ -62,7 +62,7 @@ def options_helper(
     ] = False,
 ) -> None:
     """A live, read-only view of an options portfolio on Alpaca's streams. Not financial advice."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_logging()
 
 
 @app.command()

@@ -11,12 +11,15 @@ import signal
 import sys
 import threading
 
+from options_helper.logs import set_up_logging
+
 PARENT_VARIABLE = "OH_PARENT_PID"
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 0.2
 
 
 def main() -> None:
     """Be `streamlit` with the arguments given, for as long as the launcher lives."""
+    set_up_logging()
     parent = os.environ.pop(PARENT_VARIABLE, None)
     if parent:
         threading.Thread(target=_watch, args=(int(parent),), name="parent-watch", daemon=True).start()
