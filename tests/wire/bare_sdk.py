@@ -72,6 +72,12 @@ def has_subscribed(stream: Stream) -> bool:
     return bool(stream._running)  # noqa: SLF001 - the SDK tells nobody
 
 
+def got_a_pong(stream: Stream) -> bool:
+    """Whether the server has answered one of this connection's pings."""
+    websocket: Any = stream._ws  # noqa: SLF001 - the SDK tells nobody
+    return websocket is not None and bool(websocket.latency > 0)
+
+
 @contextmanager
 def running(server: SimulatorServer, *streams: Stream) -> Iterator[list[threading.Thread]]:
     """Run streams until the block ends; the server ends with them, because an idle SDK is slow to stop."""
