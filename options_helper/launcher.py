@@ -216,20 +216,20 @@ def _is_ip(host: str) -> bool:
 
 @contextmanager
 def _page_server(address: Address, environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
+    options = {
+        "server.address": address.host,
+        "server.port": str(address.port),
+        "server.headless": "true",
+        # Without a name for itself, Streamlit asks a server on the internet for this computer's address.
+        "browser.serverAddress": address.reachable_host,
+        "browser.gatherUsageStats": "false",
+        "logger.level": "warning",
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    # -P: a file in the working folder must not stand in for a module.
+    command = [sys.executable, "-P", "-m", "options_helper.page_server", "run", str(PAGE_SCRIPT), *flags]
     server = subprocess.Popen(  # noqa: S603 - our own interpreter and our own script
-        [
-            # -P: a file in the working folder must not stand in for a module.
-            *(sys.executable, "-P", "-m", "options_helper.page_server", "run", str(PAGE_SCRIPT)),
-            *(
-                "--server.address",
-                address.host,
-                "--server.port",
-                str(address.port),
-                "--server.headless",
-                "true",
-            ),
-            *("--browser.gatherUsageStats", "false", "--logger.level", "warning"),
-        ],
+        command,
         env=dict(environment),
         # Its greeting names other addresses than ours; its complaints go to stderr.
         stdout=subprocess.DEVNULL,
