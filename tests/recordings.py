@@ -74,12 +74,16 @@ def spxw_rows(real_data: Path, expiration: str) -> Iterator[dict[str, str]]:
                 yield row
 
 
-def record_spxw_quotes(real_data: Path, folder: Path, expiration: str = "2018-01-05") -> None:
-    """The recorded SPXW day as one partition a contract."""
+def record_spxw_quotes(
+    real_data: Path, folder: Path, expiration: str = "2018-01-05", *, until: str = "2018-01-05 16:15:00"
+) -> None:
+    """The recorded SPXW day, up to a minute in New York, as one partition a contract."""
     columns = ("ts_ns", "symbol", "bid_price", "bid_size", "ask_price", "ask_size")
     fields = ("ts_ns", "contract", "bid", "bid_size", "ask", "ask_size")
     contracts: dict[str, list[list[object]]] = defaultdict(list)
     for row in spxw_rows(real_data, expiration):
+        if row["quote_datetime"] > until:
+            break
         contracts[row["contract"]].append([row[field] for field in fields])
     for contract, rows in contracts.items():
         write_partition(folder, f"options/quotes/tick/{contract}/2018-01-05", columns, rows)
