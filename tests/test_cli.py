@@ -272,11 +272,15 @@ def test_a_page_that_ends_by_itself_ends_the_launcher_with_a_sentence(tmp_path: 
         assert page.process.wait(5) == 2
 
 
-def test_the_page_listens_on_this_computer_only(tmp_path: Path):
+def test_the_page_listens_on_this_computer_only_and_asks_nobody_for_its_address(tmp_path: Path):
     with open_page(cwd=tmp_path) as page:
         listening = {entry.laddr.ip for entry in page.server.net_connections() if entry.status == "LISTEN"}
 
+        command_line = page.server.cmdline()
+
     assert listening == {"127.0.0.1"}
+    # Streamlit asks a server on the internet for our address, unless it is told one.
+    assert "--browser.serverAddress" in command_line
 
 
 def test_a_file_in_the_working_folder_stands_in_for_no_module(tmp_path: Path):
