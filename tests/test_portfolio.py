@@ -300,8 +300,8 @@ def test_a_wrong_file_is_refused_with_the_field(content: object, sentence: str):
     [
         (b"", "portfolio.json is not valid JSON at line 1, column 1: Expecting value."),
         (
-            b'{"positions": [\n  {"id": "call",}\n]}',
-            "portfolio.json is not valid JSON at line 2, column 17: ",
+            b'{"positions": [\n  {"id": "call";}\n]}',
+            "portfolio.json is not valid JSON at line 2, column 16: ",
         ),
         (b"\xff\xfe{}", "portfolio.json is not UTF-8 text (byte 0); save it as UTF-8."),
         (b'{"cash": NaN, "positions": []}', "portfolio.json is not valid JSON: NaN is no number."),
