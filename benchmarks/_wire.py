@@ -61,7 +61,9 @@ def serve_at_rate(per_frame: int, events_per_second: int) -> None:
         sent = 0
         began = time.monotonic()
         while sent < total:
-            due = min(total, int((time.monotonic() - began) * events_per_second) if events_per_second else total)
+            due = min(
+                total, int((time.monotonic() - began) * events_per_second) if events_per_second else total
+            )
             while sent < due:
                 server.push_frame(StreamName.STOCKS, frames[sent // per_frame % len(frames)])
                 sent += per_frame

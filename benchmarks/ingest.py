@@ -90,7 +90,9 @@ def _bare(url: str, total: int, warm_up: int) -> dict[str, Any]:
         headers = {"Content-Type": "application/msgpack"}
         async with connect(f"{url}/v2/iex", additional_headers=headers, max_size=None) as socket:
             await socket.recv()
-            await socket.send(msgspec.msgpack.encode({"action": "auth", "key": "demo-key", "secret": "demo-secret"}))
+            await socket.send(
+                msgspec.msgpack.encode({"action": "auth", "key": "demo-key", "secret": "demo-secret"})
+            )
             await socket.recv()
             await socket.send(msgspec.msgpack.encode({"action": "subscribe", "quotes": SYMBOLS}))
             await socket.recv()
@@ -126,7 +128,9 @@ def main() -> None:
         for _ in range(ROUNDS):
             for kind in CLIENTS:
                 runs[kind].append(measure(kind, per_frame))
-        cost = {kind: statistics.median(run["microseconds"] for run in results) for kind, results in runs.items()}
+        cost = {
+            kind: statistics.median(run["microseconds"] for run in results) for kind, results in runs.items()
+        }
         dropped = sum(run["dropped"] for run in runs["manager"])
         columns = " ".join(f"{cost[kind]:7.2f} µs" for kind in CLIENTS)
         print(
