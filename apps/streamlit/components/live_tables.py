@@ -69,10 +69,7 @@ def structures_table(screen: Screen) -> None:
     if screen.structures.empty:
         st.caption("No multi-leg structures in this portfolio.")
         return
-    frame = structures_frame(screen)
-    # A new key lets go of a selection that pointed into another portfolio.
-    key = f"structures-{hash(tuple(screen.structures['id']))}"
-    chosen = _selectable_table(frame, screen, key=key, alt="Structures")
+    chosen = _selectable_table(structures_frame(screen), screen, key="structures", alt="Structures")
     if chosen is None:
         st.caption("Select a structure to see its legs.")
         return
@@ -159,19 +156,23 @@ def legs_frame(legs: DataFrame, screen: Screen) -> DataFrame:
 
 
 def _table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> None:
-    st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_look(frame, screen))
+    with st.container(key=key):
+        st.dataframe(frame, key=f"{key}-rows", on_select="ignore", alt=alt, **_table_look(frame, screen))
 
 
 def _selectable_table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> int | None:
     """Draw a table whose rows can be selected; the place of the selected row, if one is."""
-    state = st.dataframe(
-        frame,
-        key=key,
-        on_select="rerun",
-        selection_mode="single-row",
-        alt=alt,
-        **_table_look(frame, screen),
-    )
+    # A new key lets go of a selection that pointed into another portfolio.
+    rows_key = f"{key}-rows-{hash(tuple(frame.index))}"
+    with st.container(key=key):
+        state = st.dataframe(
+            frame,
+            key=rows_key,
+            on_select="rerun",
+            selection_mode="single-row",
+            alt=alt,
+            **_table_look(frame, screen),
+        )
     rows = state["selection"]["rows"]
     # A row that is gone can still be selected for the moment it takes the browser to notice.
     return rows[0] if rows and rows[0] < len(frame) else None

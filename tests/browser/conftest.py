@@ -1,0 +1,181 @@
+"""A real page server, a real simulator and a real Chromium, each its own process or thread and ended by its fixture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from options_helper.portfolio import load_portfolio
+from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "portfolio.json"
+KEY, SECRET = "demo-key", "demo-secret"
+# Streamlit looks for itself below the page's own address first, and is content when it is not there.
+HARMLESS = "/Live_Portfolio/_stcore/"
+
+
+class Server:
+    """The page's server process."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.base = f"http://127.0.0.1:{port}"
+        self.url = f"{self.base}/Live_Portfolio"
+        self._log = (folder / "server.log").open("wb")
+        script = ROOT / "apps" / "streamlit" / "streamlit_app.py"
+        command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+        self._process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=self._log, stderr=subprocess.STDOUT
+        )
+
+    @property
+    def log(self) -> str:
+        """What it wrote."""
+        return Path(self._log.name).read_text(encoding="utf-8", errors="replace")
+
+    def answers(self) -> bool:
+        """Whether it serves."""
+        assert self._process.poll() is None, f"the page's server ended: {self.log}"
+        try:
+            with urllib.request.urlopen(f"{self.base}/_stcore/health", timeout=1) as answer:  # noqa: S310 - our own
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def end(self) -> int:
+        """Ask it to end; its exit code. A thread that was left running would keep it from ending in time."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout=10)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._log.close()
+
+
+class Tab:
+    """One tab, and what a trader can read in it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def text(self, selector: str) -> str:
+        """The text of the first match, or nothing while there is none."""
+        found = self.page.locator(selector)
+        return str(found.first.inner_text()) if found.count() else ""
+
+    @property
+    def state(self) -> str:
+        """The word that stands first."""
+        found = self.page.locator("[data-state]")
+        return str(found.first.get_attribute("data-state")) if found.count() else ""
+
+    def tile(self, name: str) -> str:
+        """What the tile of this name says."""
+        return self.text(f'[data-tile="{name}"]')
+
+    def column(self, table: str, heading: str) -> list[str]:
+        """The cells under a heading, as far as they are drawn."""
+        grid = self.page.locator(f".st-key-{table} table[role=grid]")
+        if not grid.count():
+            return []
+        headings = [text.strip() for text in grid.locator("th").all_inner_texts()]
+        if heading not in headings:
+            return []
+        place = headings.index(heading)
+        rows = grid.locator("tbody tr").all()
+        return [row.locator("td").nth(place).inner_text() for row in rows]
+
+    def press(self, name: str) -> None:
+        """Press a button of the page's body."""
+        self.page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first.click()
+
+
+class Browser:
+    """Chromium, and everything it should not have done."""
+
+    def __init__(self, chromium: Any, server: Server) -> None:
+        self._chromium = chromium
+        self._server = server
+        self.complaints: list[str] = []
+
+    def open(self, width: int = 1440, height: int = 900, **context: Any) -> Tab:
+        """Open the live portfolio in a window of its own."""
+        options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
+        window = self._chromium.new_context(viewport={"width": width, "height": height}, **options)
+        page = window.new_page()
+        page.set_default_timeout(15_000)
+        page.on("request", self._note_request)
+        page.on("console", self._note_console)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.goto(self._server.url)
+        tab = Tab(page)
+        wait_until(lambda: tab.state, timeout=20, saw=lambda: page.content()[:500])
+        return tab
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith((self._server.base, "data:", "blob:")):
+            self.complaints.append(f"request to {request.url}")
+
+    def _note_console(self, message: Any) -> None:
+        if message.type == "error" and HARMLESS not in message.location["url"]:
+            self.complaints.append(f"console: {message.text} ({message.location['url']})")
+
+
+@pytest.fixture
+def market() -> Iterator[SimulatorServer]:
+    """A market for the sample portfolio that moves at once."""
+    with SimulatorServer(SeededMarket(load_portfolio(SAMPLE)), key=KEY, secret=SECRET) as server:
+        yield server
+
+
+@pytest.fixture
+def server(market: SimulatorServer, tmp_path: Path) -> Iterator[Server]:
+    """The page, told to find the simulator in place of Alpaca; it must end cleanly when asked to."""
+    shutil.copy(SAMPLE, tmp_path / "portfolio.json")
+    environment = {
+        **os.environ,
+        "APCA_API_KEY_ID": KEY,
+        "APCA_API_SECRET_KEY": SECRET,
+        "APCA_API_BASE_URL": market.rest_url,
+        "OH_ALPACA_DATA_URL": market.rest_url,
+        "OH_ALPACA_STREAM_URL": market.stream_url,
+    }
+    server = Server(tmp_path, environment)
+    try:
+        wait_until(server.answers, timeout=30, every=0.1, saw=lambda: server.log)
+        yield server
+    finally:
+        code = server.end()
+    assert code == 0, server.log
+    assert SECRET not in server.log
+
+
+@pytest.fixture
+def browser(chromium: str, server: Server) -> Iterator[Browser]:
+    """A browser that reports every request to the outside and every error."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=chromium, args=quiet)
+        browser = Browser(launched, server)
+        yield browser
+        launched.close()
+    assert browser.complaints == []
