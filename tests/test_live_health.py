@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -151,6 +152,12 @@ def test_refused_symbols_are_named_in_words():
     )
 
 
+def test_a_recording_that_has_ended_says_so():
+    ended = replace(snapshot_with(market=MarketKind.REPLAY), played_out=True)
+
+    assert headline(ended) == Headline(Level.INFO, "The recording has ended: these are its last prices.")
+
+
 def test_what_was_lost_is_said():
     losing = health("stocks", received=1010, applied=7, dropped=1000, rejected=3)
 
@@ -176,7 +183,7 @@ class TestFeedLabels:
         assert feed_labels(snapshot_with(streams=[off])) == ("IEX = not the national best",)
 
     def test_a_simulated_market_is_nothing_else(self):
-        assert feed_labels(snapshot_with(market=MarketKind.SIMULATED)) == ("SIMULATED MARKET",)
+        assert feed_labels(snapshot_with(market=MarketKind.SIMULATED)) == ("SIMULATED MARKET 2026-11-20",)
 
     def test_a_replay_says_the_time_it_has_reached(self):
         replayed = snapshot_with(

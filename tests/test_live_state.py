@@ -112,7 +112,7 @@ def test_symbols_no_longer_wanted_are_forgotten():
 
 def test_in_a_replay_receipt_and_as_of_are_the_replayed_time():
     state = LiveState(fills_cache_size=1)
-    state.clock.announce(Announcement(MarketKind.REPLAY, NOON - 9 * SECOND, 0.0, None))
+    state.announce(Announcement(MarketKind.REPLAY, NOON - 9 * SECOND, 0.0, None))
     first = frame(quote_message("A", at_ns=NOON - 60 * SECOND))
     fold(first, frame(quote_message("B", at_ns=NOON)), state=state)
 
@@ -122,6 +122,26 @@ def test_in_a_replay_receipt_and_as_of_are_the_replayed_time():
         for symbol, quote in snapshot.stock_quotes.items()
     }
     assert ages == {"A": 9.0, "B": 0.0}
+
+
+def test_a_replay_begun_again_shows_nothing_of_the_one_before():
+    state = LiveState(fills_cache_size=1)
+    state.announce(Announcement(MarketKind.REPLAY, NOON - 3_600 * SECOND, 1.0, None))
+    fold(frame(quote_message("A", 2.0, at_ns=NOON)), state=state)
+    state.announce(Announcement(MarketKind.REPLAY, NOON - 3_600 * SECOND, 1.0, None))
+
+    assert not look(state).stock_quotes
+    fold(frame(quote_message("A", 1.0, at_ns=NOON - 3_599 * SECOND)), state=state)
+    assert look(state).stock_quotes["A"].bid_price == 1.0
+
+
+def test_a_replay_says_when_it_has_ended():
+    state = LiveState(fills_cache_size=1)
+    state.announce(Announcement(MarketKind.REPLAY, NOON, 0.0, NOON + SECOND))
+
+    assert not look(state).played_out
+    fold(frame(quote_message("A", at_ns=NOON + SECOND)), state=state)
+    assert look(state).played_out
 
 
 @given(st.lists(st.sampled_from(["good", "late", "bad", "unknown", "none"]), max_size=30))

@@ -80,6 +80,23 @@ def test_a_replay_ends_where_its_data_end():
     assert not clock.ended(clock.at(WALL + SECOND))
 
 
+def test_a_session_started_again_is_another_one_and_sets_the_clock_back():
+    clock = replay()
+    clock.arrival(THEN + 3_600 * SECOND, WALL)
+
+    assert clock.announce(Announcement(MarketKind.REPLAY, THEN, 1.0, None))
+    assert clock.at(WALL) == THEN
+    assert clock.arrival(THEN + SECOND, WALL + SECOND) == THEN + SECOND
+
+
+def test_a_reconnect_to_the_same_session_is_not_another_one():
+    clock = replay()
+    clock.arrival(THEN + 3_600 * SECOND, WALL)
+
+    assert not clock.announce(Announcement(MarketKind.REPLAY, THEN + 3_590 * SECOND, 1.0, None))
+    assert clock.at(WALL) == THEN + 3_600 * SECOND
+
+
 @pytest.mark.parametrize("until", [None, THEN + SECOND])
 def test_an_announcement_survives_the_header(until: int | None):
     announced = Announcement(MarketKind.SIMULATED, THEN, 2.5, until)

@@ -63,6 +63,8 @@ def _findings(snapshot: LiveSnapshot, stale_symbols: Sequence[str]) -> Iterator[
         yield Headline(Level.WARNING, " ".join(_stalled(health) for health in stalled))
     if connecting := _in_phase(snapshot, Phase.CONNECTING):
         yield Headline(Level.INFO, f"Connecting: {', '.join(health.name for health in connecting)}.")
+    if snapshot.played_out:
+        yield Headline(Level.INFO, "The recording has ended: these are its last prices.")
     if not _market_is_open(snapshot):
         yield Headline(Level.INFO, f"Market closed: last session's prices. {_next_open(snapshot.as_of)}.")
     if stale_symbols:
@@ -172,7 +174,7 @@ def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     """What must be known of these prices for as long as they are shown."""
     match snapshot.market:
         case MarketKind.SIMULATED:
-            return ("SIMULATED MARKET",)
+            return (f"SIMULATED MARKET {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}",)
         case MarketKind.REPLAY:
             return (f"REPLAY {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
         case MarketKind.ALPACA:

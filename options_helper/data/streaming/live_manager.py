@@ -305,7 +305,7 @@ class _Run:
 
     def _announce(self, announcement: Announcement) -> None:
         with self._lock:
-            self._state.clock.announce(announcement)
+            self._state.announce(announcement)
         self._load_calendar()
 
     def _load_calendar(self) -> None:
@@ -319,7 +319,9 @@ class _Run:
         clock = self._state.clock
         if clock.ended(market_ns):
             return False
-        return market_open(name, self.config.feed(name), utc_datetime(market_ns), self.config.stocks)
+        # A contract's symbol is its root and 15 characters; some roots trade longer than others.
+        roots = {contract[:-15] for contract in self.config.symbols(StreamName.OPTIONS)}
+        return market_open(name, self.config.feed(name), utc_datetime(market_ns), roots)
 
     # ---- on the consumer's thread
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 ANNOUNCEMENT_HEADER: Final = "X-Simulated-Market"
+# A reconnect finds the session about where it was left; one that is this much earlier is another session.
+_SAME_SESSION_NS: Final = 60 * 1_000_000_000
 
 
 class MarketKind(StrEnum):
@@ -75,10 +77,18 @@ class MarketClock:
         """Whose time this is."""
         return self._announced.kind if self._announced else MarketKind.ALPACA
 
-    def announce(self, announcement: Announcement) -> None:
-        """Run on the simulator's time from now on; it stands still until the first event."""
+    def announce(self, announcement: Announcement) -> bool:
+        """Run on the simulator's time from now on; it stands still until the first event.
+
+        Whether another session began: one that was started again, earlier than what was seen of the one before.
+        """
+        tolerance_ns = int(_SAME_SESSION_NS * max(1.0, announcement.speed))
+        another = self._announced is not None and announcement.now_ns < self._event_ns - tolerance_ns
+        if another:
+            self._event_ns, self._event_wall_ns, self._floor_ns = 0, None, 0
         self._floor_ns = max(self._floor_ns, announcement.now_ns)
         self._announced = announcement
+        return another
 
     def arrival(self, event_ns: int | None, wall_ns: int) -> int:
         """The market's time at which an event of `event_ns` arrived; a played session's clock follows it.

@@ -28,7 +28,7 @@ from options_helper.data.streaming.events import (
     utc_datetime,
 )
 from options_helper.data.streaming.frame_queue import Frame
-from options_helper.data.streaming.market_clock import MarketClock, MarketKind
+from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.data.streaming.wire import read_message
 
@@ -105,6 +105,7 @@ class LiveSnapshot:
     running: bool = False
     running_since: datetime | None = None  # the computer's clock
     market: MarketKind = MarketKind.ALPACA
+    played_out: bool = False  # a replay has reached its end: nothing more will come
     stock_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
     stock_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
     stock_bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
@@ -259,6 +260,12 @@ class LiveState:
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
+    def announce(self, announcement: Announcement) -> None:
+        """Take over a simulator's time; when it plays another session, what was seen of the last one is forgotten."""
+        if self.clock.announce(announcement):
+            self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
+            self._fills.clear()
+
     def keep_only(self, stocks: Sequence[str], option_contracts: Sequence[str]) -> None:
         """Forget the symbols that are subscribed no longer."""
         self._caches[StreamName.STOCKS].keep(frozenset(stocks))
@@ -274,11 +281,13 @@ class LiveState:
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
         stocks, options = self._caches[StreamName.STOCKS], self._caches[StreamName.OPTIONS]
+        market_ns = self.clock.at(wall_ns)
         return LiveSnapshot(
-            as_of=utc_datetime(self.clock.at(wall_ns)),
+            as_of=utc_datetime(market_ns),
             running=running,
             running_since=running_since,
             market=self.clock.kind,
+            played_out=self.clock.ended(market_ns),
             stock_quotes=MappingProxyType(stocks.quotes.copy()),
             stock_trades=MappingProxyType(stocks.trades.copy()),
             stock_bars=MappingProxyType(stocks.bars.copy()),
