@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from apps.streamlit.components.live_chart import build_chart
+from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_screen import Look, take_screen
 from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, tables_as_csv
 from apps.streamlit.components.live_viewer import Preferences
@@ -28,38 +28,34 @@ def point(second: int, *, segment: int = 0, natural: float | None = 90.0) -> Pnl
     return PnlPoint(OPEN + timedelta(seconds=second), 100.0, natural, 10, 10, segment)
 
 
-def chart_of(*points: PnlPoint, hide_amounts: bool = False):
-    return build_chart(points, zone=NEW_YORK, colours=DARK, hide_amounts=hide_amounts).to_dict()
-
-
 def test_the_chart_draws_a_band_and_a_line_that_break_at_a_gap():
-    chart = chart_of(point(0), point(2), point(60, segment=1))
-    band, line, *_ = chart["layer"]
+    band, line, *_ = chart_spec("America/New_York", DARK, hide_amounts=False)["layer"]
 
     assert (band["mark"]["type"], line["mark"]["type"]) == ("area", "line")
     assert band["encoding"]["detail"]["field"] == line["encoding"]["detail"]["field"] == "segment"
     assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("natural", "pnl")
 
 
-def test_the_chart_tells_the_viewers_time_and_zone():
-    chart = chart_of(point(0), point(2))
-    (rows,) = chart["datasets"].values()
+def test_the_chart_tells_the_viewers_time_and_names_the_zone():
+    rows = chart_rows((point(0), point(2)), NEW_YORK)
+    spec = chart_spec("America/New_York", DARK, hide_amounts=False)
 
-    assert rows[0]["at"].startswith("2026-11-20T10:32:04")
-    assert chart["layer"][0]["encoding"]["x"]["axis"]["title"] == "America/New_York"
+    assert [str(moment) for moment in rows["at"]] == ["2026-11-20 10:32:04", "2026-11-20 10:32:06"]
+    assert spec["layer"][0]["encoding"]["x"]["axis"]["title"] == "America/New_York"
 
 
 def test_a_natural_that_is_not_known_is_no_zero_in_the_chart():
-    (rows,) = chart_of(point(0, natural=None), point(2))["datasets"].values()
-
-    assert rows[0]["natural"] is None
+    assert chart_rows((point(0, natural=None), point(2)), NEW_YORK)["natural"].isna().tolist() == [
+        True,
+        False,
+    ]
 
 
 def test_hidden_amounts_are_neither_on_the_axis_nor_under_the_pointer():
-    chart = chart_of(point(0), point(2), hide_amounts=True)
+    layers = chart_spec("America/New_York", DARK, hide_amounts=True)["layer"]
 
-    assert not any("tooltip" in layer["encoding"] for layer in chart["layer"])
-    assert chart["layer"][0]["encoding"]["y"]["axis"]["labels"] is False
+    assert not any("tooltip" in layer["encoding"] for layer in layers)
+    assert layers[0]["encoding"]["y"]["axis"]["labels"] is False
 
 
 @pytest.fixture

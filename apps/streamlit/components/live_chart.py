@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -11,7 +12,7 @@ from apps.streamlit.components.look import Palette
 from options_helper.data.streaming.pnl_history import PnlPoint
 
 if TYPE_CHECKING:
-    import altair as alt
+    from pandas import DataFrame
 
 HEIGHT: Final = 272
 
@@ -24,20 +25,22 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
                 "P&L over the session: the line begins with the first prices and is kept for every tab."
             )
         return
-    chart = build_chart(points, zone=zone, colours=colours, hide_amounts=hide_amounts)
-    st.altair_chart(
-        chart, width="stretch", height=HEIGHT, key="pnl", alt=_in_words(points, hide_amounts=hide_amounts)
+    st.vega_lite_chart(
+        chart_rows(points, zone),
+        # Altair takes 40 ms to build and check a chart; this one changes only with the viewer's wishes.
+        chart_spec(zone.key, colours, hide_amounts=hide_amounts),
+        width="stretch",
+        height=HEIGHT,
+        key="pnl",
+        alt=_in_words(points, hide_amounts=hide_amounts),
     )
 
 
-def build_chart(
-    points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool
-) -> alt.LayerChart | alt.FacetChart:
-    """The chart of these points, its times in the viewer's zone."""
-    import altair as alt
+def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo) -> DataFrame:
+    """The points as the chart reads them, in the viewer's time."""
     import pandas as pd
 
-    data = pd.DataFrame(
+    return pd.DataFrame(
         {
             # Vega draws a time without a zone as it stands, so the viewer's wall clock is what is sent.
             "at": [point.at.astimezone(zone).replace(tzinfo=None) for point in points],
@@ -47,8 +50,15 @@ def build_chart(
             "counted": [f"{point.counted} of {point.positions} positions" for point in points],
         }
     )
+
+
+@cache
+def chart_spec(zone_name: str, colours: Palette, *, hide_amounts: bool) -> dict[str, Any]:
+    """The chart of any points."""
+    import altair as alt
+
     amounts = alt.Axis(labels=not hide_amounts, format="$,.0f", title=None, tickCount=5, gridOpacity=0.5)
-    times = alt.Axis(title=zone.key, titleFontSize=11, tickCount=6, grid=False, labelFlush=True)
+    times = alt.Axis(title=zone_name, titleFontSize=11, tickCount=6, grid=False, labelFlush=True)
     scale = alt.Scale(zero=False, nice=True, padding=4)
     tooltip = [
         alt.Tooltip("at:T", title="Time", format="%H:%M:%S"),
@@ -56,7 +66,7 @@ def build_chart(
         alt.Tooltip("natural:Q", title="P&L at natural", format="+$,.2f"),
         alt.Tooltip("counted:N", title="Counted"),
     ]
-    base = alt.Chart(data).encode(x=alt.X("at:T", axis=times), detail="segment:N")
+    base = alt.Chart().encode(x=alt.X("at:T", axis=times), detail="segment:N")
     band = base.mark_area(color=colours.accent, opacity=0.18, clip=True).encode(
         y=alt.Y("natural:Q", axis=amounts, scale=scale), y2="pnl:Q"
     )
@@ -78,7 +88,8 @@ def build_chart(
         fontWeight="normal",
         color=colours.quiet,
     )
-    return alt.layer(*layers).properties(height=HEIGHT, title=title)
+    chart = alt.layer(*layers).properties(title=title)
+    return chart.to_dict()
 
 
 def _in_words(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:

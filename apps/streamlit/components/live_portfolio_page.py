@@ -36,12 +36,15 @@ DISCLAIMER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the live content goes; the order on the screen is not the order of drawing."""
+    """Where the live content goes: drawn once, so that a refresh sends nothing but what has changed."""
 
     truth: DeltaGenerator
     totals: DeltaGenerator
     chart: DeltaGenerator
-    tables: DeltaGenerator
+    positions: DeltaGenerator
+    structures: DeltaGenerator
+    fills: DeltaGenerator
+    details: DeltaGenerator
 
 
 def render_live_portfolio_page() -> None:
@@ -79,7 +82,21 @@ def _lay_out() -> Places:
     with st.container(key="page"):
         truth = st.container()
         totals, chart = st.columns([6, 5], gap="small")
-        return Places(truth, totals.container(), chart.container(), st.container(key="tables"))
+        with st.container(key="tables"):
+            return Places(
+                truth=truth,
+                totals=totals.container(),
+                chart=chart.container(),
+                positions=_section("Positions"),
+                structures=_section("Structures"),
+                fills=_section("Fills and order updates"),
+                details=st.expander("Stream details").container(),
+            )
+
+
+def _section(heading: str) -> DeltaGenerator:
+    st.subheader(heading, anchor=False)
+    return st.container(key=heading.split(maxsplit=1)[0].lower())
 
 
 def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> None:
@@ -101,15 +118,14 @@ def render_live(places: Places, screen: Screen) -> None:
         truth_line(screen)
     with places.totals:
         totals_tiles(screen)
-    with places.tables:
-        st.subheader("Positions", anchor=False)
+    with places.positions:
         positions_table(screen)
-        st.subheader("Structures", anchor=False)
+    with places.structures:
         structures_table(screen)
-        st.subheader("Fills and order updates", anchor=False)
+    with places.fills:
         fills_table(screen)
-        with st.expander("Stream details"):
-            stream_details(screen)
+    with places.details:
+        stream_details(screen)
 
 
 def _chart(places: Places, look: Look) -> None:

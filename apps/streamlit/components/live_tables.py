@@ -61,7 +61,7 @@ def positions_table(screen: Screen) -> None:
     if screen.positions.empty:
         st.caption("No single contracts or shares in this portfolio.")
         return
-    _table(positions_frame(screen), screen, key="positions", alt="Single contracts and shares")
+    _table(positions_frame(screen), screen, key="positions-table", alt="Single contracts and shares")
 
 
 def structures_table(screen: Screen) -> None:
@@ -69,14 +69,17 @@ def structures_table(screen: Screen) -> None:
     if screen.structures.empty:
         st.caption("No multi-leg structures in this portfolio.")
         return
-    chosen = _selectable_table(structures_frame(screen), screen, key="structures", alt="Structures")
+    # A new key lets go of a selection that pointed into another portfolio.
+    key = f"structures-{hash(tuple(screen.structures['id']))}"
+    chosen = _selectable_table(structures_frame(screen), screen, key=key, alt="Structures")
     if chosen is None:
         st.caption("Select a structure to see its legs.")
         return
     identity = screen.structures["id"].iloc[chosen]
     legs = screen.legs[screen.legs["position_id"] == identity]
     st.caption(f"Legs of {screen.structures['words'].iloc[chosen]}")
-    _table(legs_frame(legs, screen), screen, key="legs", alt="Legs of the selected structure")
+    with st.container(key="legs"):
+        _table(legs_frame(legs, screen), screen, key="legs-table", alt="Legs of the selected structure")
 
 
 def positions_frame(screen: Screen) -> DataFrame:
@@ -156,23 +159,19 @@ def legs_frame(legs: DataFrame, screen: Screen) -> DataFrame:
 
 
 def _table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> None:
-    with st.container(key=key):
-        st.dataframe(frame, key=f"{key}-rows", on_select="ignore", alt=alt, **_table_look(frame, screen))
+    st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_look(frame, screen))
 
 
 def _selectable_table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> int | None:
     """Draw a table whose rows can be selected; the place of the selected row, if one is."""
-    # A new key lets go of a selection that pointed into another portfolio.
-    rows_key = f"{key}-rows-{hash(tuple(frame.index))}"
-    with st.container(key=key):
-        state = st.dataframe(
-            frame,
-            key=rows_key,
-            on_select="rerun",
-            selection_mode="single-row",
-            alt=alt,
-            **_table_look(frame, screen),
-        )
+    state = st.dataframe(
+        frame,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=alt,
+        **_table_look(frame, screen),
+    )
     rows = state["selection"]["rows"]
     # A row that is gone can still be selected for the moment it takes the browser to notice.
     return rows[0] if rows and rows[0] < len(frame) else None
@@ -185,12 +184,19 @@ def _table_look(frame: DataFrame, screen: Screen) -> dict[str, Any]:
         "height": table_height(min(len(frame), MAX_ROWS)),
         "row_height": ROW_PIXELS,
         "placeholder": UNKNOWN,
-        "column_config": _column_config(screen.look.colours, screen.look.preferences.stale_after_seconds),
+        "column_config": _column_config(
+            tuple(frame), screen.look.colours, screen.look.preferences.stale_after_seconds
+        ),
     }
 
 
 @cache
-def _column_config(colours: Palette, stale_after_seconds: float) -> ColumnConfig:
+def _column_config(names: tuple[str, ...], colours: Palette, stale_after_seconds: float) -> ColumnConfig:
+    every = _every_column(colours, stale_after_seconds)
+    return {name: every[name] for name in names}
+
+
+def _every_column(colours: Palette, stale_after_seconds: float) -> ColumnConfig:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     price: dict[str, Any] = {"format": "%,.2f", "width": 58}
     words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
@@ -253,7 +259,10 @@ def _shown(columns: dict[str, Any], screen: Screen) -> DataFrame:
     import pandas as pd
 
     hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
-    return pd.DataFrame({name: values for name, values in columns.items() if name not in hidden})
+    # The bare arrays: there is no index to align, which would cost more than all the rest.
+    return pd.DataFrame(
+        {name: getattr(values, "array", values) for name, values in columns.items() if name not in hidden}
+    )
 
 
 def _provenance(rows: DataFrame) -> list[str | None]:
