@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from apps.streamlit.components.look import Palette
+from apps.streamlit.components.look import ArrowTable, Palette, arrow_table
 from options_helper.data.streaming.pnl_history import PnlPoint
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 HEIGHT: Final = 272
 
@@ -36,11 +33,9 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
     )
 
 
-def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo) -> DataFrame:
+def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo) -> ArrowTable:
     """The points as the chart reads them, in the viewer's time."""
-    import pandas as pd
-
-    return pd.DataFrame(
+    return arrow_table(
         {
             # Vega draws a time without a zone as it stands, so the viewer's wall clock is what is sent.
             "at": [point.at.astimezone(zone).replace(tzinfo=None) for point in points],

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import streamlit as st
 
 from apps.streamlit.components.live_screen import Screen
-from apps.streamlit.components.look import ROW_PIXELS, draw, table_height, tag
+from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, draw, table_height, tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.analysis.osi import contract_words, parse_contract_symbol
 from options_helper.data.streaming.snapshot import Gap, StreamHealth
 from options_helper.errors import SymbolError
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 Fill = Mapping[str, Any]
 
@@ -46,13 +43,11 @@ def fills_table(screen: Screen) -> None:
     )
 
 
-def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> DataFrame:
+def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> ArrowTable:
     """The order updates as the page writes them, newest first."""
-    import pandas as pd
-
     newest_first = fills[::-1]
     hidden = screen.look.preferences.hide_amounts
-    return pd.DataFrame(
+    return arrow_table(
         {
             "Time": [
                 clock(fill["timestamp"] or fill.get("received_at"), screen.look.zone, today=screen.now)

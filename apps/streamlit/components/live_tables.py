@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from apps.streamlit.components.live_screen import Screen
-from apps.streamlit.components.look import ROW_PIXELS, Palette, table_height
+from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.marks import QuoteWarning
 
@@ -82,7 +82,7 @@ def structures_table(screen: Screen) -> None:
         _table(legs_frame(legs, screen), screen, key="legs-table", alt="Legs of the selected structure")
 
 
-def positions_frame(screen: Screen) -> DataFrame:
+def positions_frame(screen: Screen) -> ArrowTable:
     """The positions under the headings the page shows."""
     rows = screen.positions
     return _shown(
@@ -112,7 +112,7 @@ def positions_frame(screen: Screen) -> DataFrame:
     )
 
 
-def structures_frame(screen: Screen) -> DataFrame:
+def structures_frame(screen: Screen) -> ArrowTable:
     """The structures under the headings the page shows."""
     rows = screen.structures
     return _shown(
@@ -135,7 +135,7 @@ def structures_frame(screen: Screen) -> DataFrame:
     )
 
 
-def legs_frame(legs: DataFrame, screen: Screen) -> DataFrame:
+def legs_frame(legs: DataFrame, screen: Screen) -> ArrowTable:
     """The legs of one structure under the headings the page shows."""
     return _shown(
         {
@@ -158,11 +158,11 @@ def legs_frame(legs: DataFrame, screen: Screen) -> DataFrame:
     )
 
 
-def _table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> None:
+def _table(frame: ArrowTable, screen: Screen, *, key: str, alt: str) -> None:
     st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_look(frame, screen))
 
 
-def _selectable_table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -> int | None:
+def _selectable_table(frame: ArrowTable, screen: Screen, *, key: str, alt: str) -> int | None:
     """Draw a table whose rows can be selected; the place of the selected row, if one is."""
     state = st.dataframe(
         frame,
@@ -174,18 +174,18 @@ def _selectable_table(frame: DataFrame, screen: Screen, *, key: str, alt: str) -
     )
     rows = state["selection"]["rows"]
     # A row that is gone can still be selected for the moment it takes the browser to notice.
-    return rows[0] if rows and rows[0] < len(frame) else None
+    return rows[0] if rows and rows[0] < frame.num_rows else None
 
 
-def _table_look(frame: DataFrame, screen: Screen) -> dict[str, Any]:
+def _table_look(frame: ArrowTable, screen: Screen) -> dict[str, Any]:
     return {
         "hide_index": True,
         "width": "stretch",
-        "height": table_height(min(len(frame), MAX_ROWS)),
+        "height": table_height(min(frame.num_rows, MAX_ROWS)),
         "row_height": ROW_PIXELS,
         "placeholder": UNKNOWN,
         "column_config": _column_config(
-            tuple(frame), screen.look.colours, screen.look.preferences.stale_after_seconds
+            tuple(frame.column_names), screen.look.colours, screen.look.preferences.stale_after_seconds
         ),
     }
 
@@ -255,14 +255,9 @@ def _warning_colour(warning: QuoteWarning, colours: Palette) -> str:
     return colours.error if warning in GRAVE_WARNINGS else colours.warning
 
 
-def _shown(columns: dict[str, Any], screen: Screen) -> DataFrame:
-    import pandas as pd
-
+def _shown(columns: dict[str, Any], screen: Screen) -> ArrowTable:
     hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
-    # The bare arrays: there is no index to align, which would cost more than all the rest.
-    return pd.DataFrame(
-        {name: getattr(values, "array", values) for name, values in columns.items() if name not in hidden}
-    )
+    return arrow_table({name: values for name, values in columns.items() if name not in hidden})
 
 
 def _provenance(rows: DataFrame) -> list[str | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
@@ -20,6 +21,8 @@ class Palette:
     quiet: str
     accent: str
 
+
+ArrowTable = Any
 
 ROW_PIXELS: Final = 30
 HEADER_PIXELS: Final = 36
@@ -99,3 +102,16 @@ def tag(name: str, text: str, css_class: str, **attributes: str) -> str:
 def table_height(rows: int) -> int:
     """The pixels that a table of this many rows takes, its borders included."""
     return HEADER_PIXELS + ROW_PIXELS * rows + 2
+
+
+def arrow_table(columns: Mapping[str, Any]) -> ArrowTable:
+    """A table as Streamlit sends it, missing numbers as nulls; a DataFrame would cost it three times as much."""
+    import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
+
+    # A Series gives its bare array: there is no index to send.
+    return pa.table(
+        {
+            name: pa.array(getattr(values, "array", values), from_pandas=True)
+            for name, values in columns.items()
+        }
+    )

@@ -1,0 +1,199 @@
+"""CPU of a viewer of the page, one refresh a second: as we serve it, against Streamlit as it comes.
+
+Reach: at most 2 % of a core for each viewer of 50 positions; no refresh over 150 ms at 250. The viewers speak
+Streamlit's own protocol, so that no browser's work is counted; what the server does without viewers is taken off.
+As it comes, Streamlit collects all garbage after each refresh, over everything that was ever imported.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+
+SCRIPT = Path(__file__).with_name("_page.py")
+# Streamlit reads its options below the folder it is started in: the page's own, or none.
+OUR_FOLDER = Path(__file__).parents[1] / "apps" / "streamlit"
+SETTLING_SECONDS = 5.0
+IDLE_SECONDS = 5.0
+WATCHED_SECONDS = 12.0
+VIEWERS = 2
+
+
+@dataclass(slots=True)
+class Viewer:
+    """One tab without a browser: it asks for a refresh whenever the page told it to."""
+
+    connection: ClientConnection
+    durations: list[float] = field(default_factory=list)  # seconds from asking to the last message
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """Honour the page's timers until told to stop."""
+        self._ask("")
+        timers: dict[str, float] = {}
+        due: dict[str, float] = {}
+        asked: tuple[str, float] | None = None
+        while not self.stopping.is_set():
+            now = time.monotonic()
+            if asked is None and due and min(due.values()) <= now:
+                fragment = min(due, key=lambda name: due[name])
+                due[fragment] = now + timers[fragment]
+                self._ask(fragment)
+                asked = fragment, now
+            message = self._receive(0.02)
+            if message is None:
+                continue
+            kind = message.WhichOneof("type")
+            if kind == "new_session" and asked is None:  # a full run: it arms its timers anew
+                timers.clear()
+                due.clear()
+            elif kind == "auto_rerun":
+                timers[message.auto_rerun.fragment_id] = message.auto_rerun.interval
+                due[message.auto_rerun.fragment_id] = time.monotonic() + message.auto_rerun.interval
+            elif kind == "script_finished" and asked is not None:
+                if timers.get(asked[0]) == 1.0:
+                    self.durations.append(time.monotonic() - asked[1])
+                asked = None
+
+    def _receive(self, timeout: float) -> ForwardMsg | None:
+        try:
+            content = self.connection.recv(timeout)
+        except TimeoutError:
+            return None
+        message = ForwardMsg()
+        message.ParseFromString(content if isinstance(content, bytes) else content.encode())
+        return message
+
+    def _ask(self, fragment: str) -> None:
+        message = BackMsg()
+        message.rerun_script.query_string = "refresh=1"
+        message.rerun_script.fragment_id = fragment
+        message.rerun_script.is_auto_rerun = bool(fragment)
+        message.rerun_script.context_info.timezone = "America/New_York"
+        self.connection.send(message.SerializeToString())
+
+
+@contextmanager
+def serving(positions: int, *, ours: bool) -> Iterator[tuple[int, psutil.Process]]:
+    """The page's server on a free port, with a run of this size."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = (
+        "--server.headless",
+        "true",
+        "--server.address",
+        "127.0.0.1",
+        "--browser.gatherUsageStats",
+        "false",
+    )
+    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), "--server.port", str(port), *options]
+    environment = {**os.environ, "BENCH_POSITIONS": str(positions), "BENCH_FREEZE": "1" if ours else ""}
+    folder = tempfile.TemporaryDirectory()
+    server = subprocess.Popen(
+        command, cwd=OUR_FOLDER if ours else folder.name, env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not _answers(port):
+            if time.monotonic() > deadline or server.poll() is not None:
+                sys.exit("the page's server did not start")
+            time.sleep(0.1)
+        yield port, psutil.Process(server.pid)
+    finally:
+        server.terminate()
+        server.wait()
+        folder.cleanup()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def cpu_share(process: psutil.Process, seconds: float) -> float:
+    """Percent of a core that the process takes."""
+    before, began = process.cpu_times(), time.monotonic()
+    time.sleep(seconds)
+    after, ended = process.cpu_times(), time.monotonic()
+    return 100 * (after.user + after.system - before.user - before.system) / (ended - began)
+
+
+@contextmanager
+def watching(port: int, viewers: int) -> Iterator[list[Viewer]]:
+    """So many viewers, each on a thread of its own."""
+    url = f"ws://127.0.0.1:{port}/_stcore/stream"
+    tabs = [Viewer(connect(url, subprotocols=["streamlit"], max_size=None)) for _ in range(viewers)]  # type: ignore[list-item]
+    threads = [threading.Thread(target=tab.watch, daemon=True) for tab in tabs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield tabs
+    finally:
+        for tab, thread in zip(tabs, threads, strict=True):
+            tab.stopping.set()
+            thread.join()
+            tab.connection.close()
+
+
+def measure(positions: int, *, ours: bool) -> tuple[float, list[float]]:
+    """Percent of a core for each viewer, and how long each refresh took in milliseconds."""
+    with serving(positions, ours=ours) as (port, process):
+        with watching(port, 1):
+            # The first viewer's imports, and the start of the run, are nobody's steady state.
+            time.sleep(SETTLING_SECONDS)
+        time.sleep(1)
+        alone = cpu_share(process, IDLE_SECONDS)
+        with watching(port, VIEWERS) as tabs:
+            time.sleep(SETTLING_SECONDS)
+            for tab in tabs:
+                tab.durations.clear()
+            watched = cpu_share(process, WATCHED_SECONDS)
+            durations = [1e3 * seconds for tab in tabs for seconds in tab.durations]
+    return (watched - alone) / VIEWERS, durations
+
+
+def main() -> None:
+    """50 positions both ways, then the other sizes as we serve them."""
+    print(f"{VIEWERS} viewers, one refresh a second, {WATCHED_SECONDS:g} s each")
+    print(
+        f"{'positions':>9} {'served':>12} {'CPU/viewer':>11} {'refresh p50':>12} {'max':>9} {'refreshes':>10}"
+    )
+    shares: dict[tuple[int, bool], float] = {}
+    for positions, ours in ((50, False), (50, True), (20, True), (250, True), (1_000, True)):
+        share, durations = measure(positions, ours=ours)
+        shares[positions, ours] = share
+        served = "as ours" if ours else "as it comes"
+        print(
+            f"{positions:>9,} {served:>12} {share:9.2f} % {statistics.median(durations):9.1f} ms "
+            f"{max(durations):6.1f} ms {len(durations):>10}",
+            flush=True,
+        )
+    ratio = shares[50, False] / shares[50, True]
+    print(
+        f"50 positions: {shares[50, True]:.2f} % of a core for each viewer, {ratio:.1f}x less than as it comes"
+    )
+
+
+if __name__ == "__main__":
+    main()
