@@ -19,13 +19,13 @@ def test_frames_come_out_in_the_order_they_went_in():
     for number in range(5):
         queue.put(STOCKS, bytes([number]), 1, number)
 
-    assert [frame.payload[0] for frame in queue.take(0)] == [0, 1, 2, 3, 4]
+    assert [frame.payload[0] for frame in queue.take(0, 1_000)] == [0, 1, 2, 3, 4]
 
 
 def test_a_frame_counts_as_queued_until_it_is_settled():
     queue = FrameQueue(100)
     queue.put(STOCKS, b"", 7, 0)
-    frames = queue.take(0)
+    frames = queue.take(0, 1_000)
 
     assert queue.counts()[STOCKS].queued == 7
     queue.settle(frames)
@@ -52,21 +52,21 @@ def test_the_last_tenth_is_for_fills():
 
 
 def test_taking_from_an_empty_queue_waits_no_longer_than_said():
-    assert list(FrameQueue(10).take(0.01)) == []
+    assert list(FrameQueue(10).take(0.01, 10)) == []
 
 
 def test_a_waiting_consumer_is_woken_by_a_frame():
     queue = FrameQueue(10)
     threading.Timer(0.02, queue.put, (STOCKS, b"x", 1, 0)).start()
 
-    assert [frame.payload for frame in queue.take(5.0)] == [b"x"]
+    assert [frame.payload for frame in queue.take(5.0, 10)] == [b"x"]
 
 
 def test_a_waiting_consumer_is_woken_by_the_end():
     queue = FrameQueue(10)
     threading.Timer(0.02, queue.close).start()
 
-    assert list(queue.take(5.0)) == []
+    assert list(queue.take(5.0, 10)) == []
     assert queue.drained
 
 
@@ -77,17 +77,26 @@ def test_a_closed_queue_still_gives_what_it_has_and_counts_what_comes():
     queue.put(STOCKS, b"y", 1, 0)
 
     assert not queue.drained
-    assert [frame.payload for frame in queue.take(0)] == [b"x"]
+    assert [frame.payload for frame in queue.take(0, 1_000)] == [b"x"]
     assert queue.counts()[STOCKS].dropped == 1
 
 
 def test_a_long_backlog_is_handed_out_in_parts():
     queue = FrameQueue(1_000)
-    for number in range(300):
-        queue.put(STOCKS, b"", 1, number)
+    for number in range(30):
+        queue.put(STOCKS, b"", 10, number)
 
-    assert len(queue.take(0, max_frames=256)) == 256
-    assert len(queue.take(0, max_frames=256)) == 44
+    assert len(queue.take(0, 200)) == 20
+    assert len(queue.take(0, 200)) == 10
+
+
+def test_settling_tells_whether_more_is_waiting():
+    queue = FrameQueue(1_000)
+    for number in range(3):
+        queue.put(STOCKS, b"", 10, number)
+
+    assert queue.settle(queue.take(0, 20)) == 1
+    assert queue.settle(queue.take(0, 20)) == 0
 
 
 def test_a_queue_without_room_for_both_kinds_is_refused():
@@ -114,7 +123,7 @@ def test_received_is_always_settled_or_dropped_or_queued(steps: list[tuple[str, 
             case "put":
                 queue.put(stream, b"", number, 0)
             case "take":
-                taken.extend(queue.take(0, max_frames=number))
+                taken.extend(queue.take(0, number))
             case "settle":
                 queue.settle(taken)
                 for frame in taken:

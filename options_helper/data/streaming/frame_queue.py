@@ -68,25 +68,33 @@ class FrameQueue:
                 self._arrived.notify()
         return True
 
-    def take(self, timeout: float, max_frames: int = 256) -> Sequence[Frame]:
-        """The oldest frames, in order; waits up to `timeout` seconds for the first. Empty: nothing came, or closed."""
+    def take(self, timeout: float, max_events: int) -> Sequence[Frame]:
+        """The oldest frames, in order, of about `max_events` events; waits up to `timeout` seconds for the first.
+
+        Empty when nothing came, or the queue is closed and empty.
+        """
         with self._lock:
             if not self._frames and not self._closed:
                 self._consumer_waits = True
                 self._arrived.wait(timeout)
                 self._consumer_waits = False
             frames = self._frames
-            if len(frames) <= max_frames:
+            if self._depth <= max_events:
                 self._frames = deque()
                 return frames
-            return [frames.popleft() for _ in range(max_frames)]
+            taken: list[Frame] = []
+            while frames and max_events > 0:
+                max_events -= frames[0].events
+                taken.append(frames.popleft())
+            return taken
 
-    def settle(self, frames: Sequence[Frame]) -> None:
-        """Say that these frames' events are counted as applied or rejected now."""
+    def settle(self, frames: Sequence[Frame]) -> int:
+        """Say that these frames' events are counted as applied or rejected now; how many frames wait."""
         with self._lock:
             for frame in frames:
                 self._counts[frame.stream].queued -= frame.events
                 self._depth -= frame.events
+            return len(self._frames)
 
     def close(self) -> None:
         """Take no more frames (they count as dropped) and wake the consumer; what is queued can still be taken."""

@@ -38,9 +38,9 @@ STOP_SECONDS: Final = 0.9
 HOUSEKEEPING_SECONDS: Final = 0.5
 RATE_WINDOW_SECONDS: Final = 5.0
 # A fold holds the lock that snapshots take, so a long backlog is folded in parts.
-FOLD_FRAMES: Final = 256
+FOLD_EVENTS: Final = 10_000
 # After a fold the consumer lets frames gather: a wake-up for each would cost more than what is in them.
-LINGER_SECONDS: Final = 0.01
+LINGER_SECONDS: Final = 0.025
 # Several connections in one moment can earn an HTTP 429, so each stream starts this much after the one before.
 STAGGER_SECONDS: Final = 0.2
 
@@ -329,20 +329,20 @@ class _Run:
         self._load_calendar()
         next_look = time.monotonic() + HOUSEKEEPING_SECONDS
         while not self._queue.drained:
-            frames = self._queue.take(HOUSEKEEPING_SECONDS, max_frames=FOLD_FRAMES)
-            if frames:
-                self._fold(frames)
+            frames = self._queue.take(HOUSEKEEPING_SECONDS, FOLD_EVENTS)
+            if frames and not self._fold(frames):
                 self._ending.wait(LINGER_SECONDS)
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + HOUSEKEEPING_SECONDS
                 self._keep_house()
 
-    def _fold(self, frames: Sequence[Frame]) -> None:
+    def _fold(self, frames: Sequence[Frame]) -> bool:
+        """Apply and settle the frames; whether more are waiting."""
         with self._lock:
             for frame in frames:
                 self._state.apply(frame)
             # Under the same lock, so that no snapshot sees an event twice or not at all.
-            self._queue.settle(frames)
+            return self._queue.settle(frames) > 0
 
     def _keep_house(self) -> None:
         now_ns = self._now_ns()
