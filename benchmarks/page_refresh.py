@@ -26,13 +26,16 @@ import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 SCRIPT = Path(__file__).with_name("_page.py")
 # Streamlit reads its options below the folder it is started in: the page's own, or none.
 OUR_FOLDER = Path(__file__).parents[1] / "apps" / "streamlit"
-SETTLING_SECONDS = 5.0
-IDLE_SECONDS = 5.0
-WATCHED_SECONDS = 12.0
+STREAMLIT = Subprotocol("streamlit")
+REFRESH_SECONDS = 1
+SETTLING_SECONDS = 4.0
+IDLE_SECONDS = 4.0
+WATCHED_SECONDS = 10.0
 VIEWERS = 2
 
 
@@ -40,54 +43,59 @@ VIEWERS = 2
 class Viewer:
     """One tab without a browser: it asks for a refresh whenever the page told it to."""
 
-    connection: ClientConnection
+    url: str
     durations: list[float] = field(default_factory=list)  # seconds from asking to the last message
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
-        """Honour the page's timers until told to stop."""
-        self._ask("")
-        timers: dict[str, float] = {}
+        """Open the page and honour its timers until told to stop."""
+        with connect(self.url, subprotocols=[STREAMLIT], max_size=None) as connection:
+            self._ask(connection, fragment="")
+            self._follow(connection)
+
+    def _follow(self, connection: ClientConnection) -> None:
+        intervals: dict[str, float] = {}
         due: dict[str, float] = {}
         asked: tuple[str, float] | None = None
         while not self.stopping.is_set():
             now = time.monotonic()
             if asked is None and due and min(due.values()) <= now:
                 fragment = min(due, key=lambda name: due[name])
-                due[fragment] = now + timers[fragment]
-                self._ask(fragment)
+                due[fragment] = now + intervals[fragment]
+                self._ask(connection, fragment)
                 asked = fragment, now
-            message = self._receive(0.02)
+            message = self._receive(connection)
             if message is None:
                 continue
             kind = message.WhichOneof("type")
             if kind == "new_session" and asked is None:  # a full run: it arms its timers anew
-                timers.clear()
+                intervals.clear()
                 due.clear()
             elif kind == "auto_rerun":
-                timers[message.auto_rerun.fragment_id] = message.auto_rerun.interval
-                due[message.auto_rerun.fragment_id] = time.monotonic() + message.auto_rerun.interval
+                timer = message.auto_rerun
+                intervals[timer.fragment_id] = timer.interval
+                due[timer.fragment_id] = time.monotonic() + timer.interval
             elif kind == "script_finished" and asked is not None:
-                if timers.get(asked[0]) == 1.0:
+                if intervals.get(asked[0]) == REFRESH_SECONDS:
                     self.durations.append(time.monotonic() - asked[1])
                 asked = None
 
-    def _receive(self, timeout: float) -> ForwardMsg | None:
+    def _receive(self, connection: ClientConnection) -> ForwardMsg | None:
         try:
-            content = self.connection.recv(timeout)
+            content = connection.recv(0.02)
         except TimeoutError:
             return None
         message = ForwardMsg()
         message.ParseFromString(content if isinstance(content, bytes) else content.encode())
         return message
 
-    def _ask(self, fragment: str) -> None:
+    def _ask(self, connection: ClientConnection, fragment: str) -> None:
         message = BackMsg()
-        message.rerun_script.query_string = "refresh=1"
+        message.rerun_script.query_string = f"refresh={REFRESH_SECONDS}"
         message.rerun_script.fragment_id = fragment
         message.rerun_script.is_auto_rerun = bool(fragment)
         message.rerun_script.context_info.timezone = "America/New_York"
-        self.connection.send(message.SerializeToString())
+        connection.send(message.SerializeToString())
 
 
 @contextmanager
@@ -143,7 +151,7 @@ def cpu_share(process: psutil.Process, seconds: float) -> float:
 def watching(port: int, viewers: int) -> Iterator[list[Viewer]]:
     """So many viewers, each on a thread of its own."""
     url = f"ws://127.0.0.1:{port}/_stcore/stream"
-    tabs = [Viewer(connect(url, subprotocols=["streamlit"], max_size=None)) for _ in range(viewers)]  # type: ignore[list-item]
+    tabs = [Viewer(url) for _ in range(viewers)]
     threads = [threading.Thread(target=tab.watch, daemon=True) for tab in tabs]
     for thread in threads:
         thread.start()
@@ -153,7 +161,6 @@ def watching(port: int, viewers: int) -> Iterator[list[Viewer]]:
         for tab, thread in zip(tabs, threads, strict=True):
             tab.stopping.set()
             thread.join()
-            tab.connection.close()
 
 
 def measure(positions: int, *, ours: bool) -> tuple[float, list[float]]:

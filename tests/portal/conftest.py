@@ -103,6 +103,9 @@ def portal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("APCA_API_KEY_ID", "a-key")
     monkeypatch.setenv("APCA_API_SECRET_KEY", SECRET)
+    # Whatever should try to connect after all finds nobody.
+    monkeypatch.setenv("APCA_API_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("OH_ALPACA_STREAM_URL", "ws://127.0.0.1:9")
     before: Any = process_session()
     portal = Portal(tmp_path)
     install_session(portal.session)

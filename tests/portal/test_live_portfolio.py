@@ -9,7 +9,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from options_helper.data.streaming.live_session import Choices
+from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
 from options_helper.data.streaming.snapshot import Phase
 from options_helper.errors import ConfigError
 from tests.builders import health
@@ -341,6 +341,32 @@ def test_a_start_that_is_refused_says_why(portal, monkeypatch):
     assert state(tab) == "not started"
 
 
+def test_code_changed_under_a_run_leaves_it_running_until_restart(portal):
+    class OlderSession(LiveSession):
+        """What a session is called after its module was loaded again."""
+
+    older = OlderSession(build_manager=scenes.manager_for(scenes.live), housekeeping_seconds=3_600)
+    install_session(older)
+    tab = portal.open()
+    press(tab, "start")
+
+    assert "The program's code has changed since Start" in html(tab)
+    assert state(tab) == "running"
+    assert table(tab, "Contract")["Mark $"].notna().all()
+
+    press(tab, "restart")
+    assert not older.running
+    assert type(process_session()) is LiveSession
+
+
+def test_new_keys_are_read_at_the_press_of_restart(portal, monkeypatch):
+    tab = portal.show(scenes.failed)
+    monkeypatch.setenv("APCA_API_KEY_ID", "another-key")
+    press(tab, "restart")
+
+    assert [manager.is_running() for manager in portal.managers] == [False, True]
+
+
 # ---- fills
 
 
@@ -355,6 +381,15 @@ def test_a_fill_is_announced_once_and_old_ones_never(portal):
 
     tab.run()
     assert len(tab.toast) == 0
+
+
+def test_many_fills_at_once_do_not_bury_the_page(portal):
+    tab = portal.show(scenes.live)
+    portal.scene = lambda: scenes.live(fills=[scenes.fill(number) for number in range(40)])
+    tab.run()
+
+    assert len(tab.toast) == 4
+    assert tab.toast[3].value == "37 more fills are in the table below."
 
 
 def test_fills_are_listed_newest_first_in_words(portal):

@@ -20,6 +20,7 @@ Fill = Mapping[str, Any]
 
 FILL_EVENTS: Final = ("fill", "partial_fill")
 NAMED_AT_MOST: Final = 12
+TOASTS_AT_MOST: Final = 3
 MAX_ROWS: Final = 10
 
 
@@ -72,18 +73,18 @@ def fill_key(fill: Fill) -> tuple[Any, ...]:
 
 def announce_fills(screen: Screen) -> None:
     """Raise a toast for each fill this tab has not seen; those from before its first look are not news."""
-    fills = [fill for fill in screen.snapshot.fills if fill["event"] in FILL_EVENTS]
+    fills = {fill_key(fill): fill for fill in screen.snapshot.fills if fill["event"] in FILL_EVENTS}
     seen: set[tuple[Any, ...]] | None = st.session_state.get("seen_fills")
-    keys = {fill_key(fill): fill for fill in fills}
-    st.session_state["seen_fills"] = set(keys) | (seen or set())
+    st.session_state["seen_fills"] = set(fills) | (seen or set())
     if seen is None:
         return
-    for key, fill in keys.items():
-        if key not in seen:
-            st.toast(
-                _fill_sentence(fill, hidden=screen.look.preferences.hide_amounts),
-                icon=":material/receipt_long:",
-            )
+    news = [fill for key, fill in fills.items() if key not in seen]
+    for fill in news[-TOASTS_AT_MOST:]:
+        sentence = _fill_sentence(fill, hidden=screen.look.preferences.hide_amounts)
+        st.toast(sentence, icon=":material/receipt_long:")
+    # A tab that was hidden for an hour wakes up to all of them at once.
+    if len(news) > TOASTS_AT_MOST:
+        st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")
 
 
 def _fill_sentence(fill: Fill, *, hidden: bool) -> str:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 EMPTY_PORTFOLIO: Final = Portfolio(positions=())
 NAMED_AT_MOST: Final = 6
+CHANGED: Final = Headline(
+    Level.WARNING, "The program's code has changed since Start. The streams run on; press Restart to use it."
+)
 
 
 class State(StrEnum):
@@ -106,7 +109,9 @@ def take_screen(
     run = session.run
     running = run is not None and run.ended is None
     snapshot = session.snapshot() or LiveSnapshot(as_of=now)
-    book = run.book if run is not None and running else own
+    # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
+    changed = changed_code(session)
+    book = run.book if run is not None and running and not changed else own
     portfolio = book.portfolio or EMPTY_PORTFOLIO
     stale_after, wide_from = look.preferences.stale_after_seconds, look.preferences.wide_spread_percent
     positions = compute_live_position_rows(
@@ -122,9 +127,9 @@ def take_screen(
         snapshot=snapshot,
         run=run,
         state=_state(run, snapshot),
-        headline=_headline(run, snapshot, totals.stale, obstacle),
+        headline=CHANGED if changed else _headline(run, snapshot, totals.stale, obstacle),
         labels=feed_labels(snapshot) if run else (),
-        banners=tuple(_banners(session, run, totals, problem)),
+        banners=tuple(_banners(run, totals, problem)),
         viewers=session.viewers,
         positions=positions,
         structures=structures,
@@ -155,15 +160,9 @@ def _headline(
     return Headline(Level.INFO, f"{run.ended} These are the last prices known; press Start to connect again.")
 
 
-def _banners(
-    session: LiveSession, run: Run | None, totals: LiveTotals, problem: str | None
-) -> Iterator[Banner]:
+def _banners(run: Run | None, totals: LiveTotals, problem: str | None) -> Iterator[Banner]:
     if problem is not None:
         yield Banner(Level.ERROR, problem)
-    if changed_code(session):
-        yield Banner(
-            Level.WARNING, "The program's code has changed since the start; press Restart to use it."
-        )
     if run is None or run.ended is not None:
         return
     if run.book.problem is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import streamlit as st
 
-from apps.streamlit.components.live_viewer import Preferences
+from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.words import plural
 from options_helper.data.portfolio_file import Book, default_text, known_roots, open_book, reread
 from options_helper.data.streaming.events import StreamName
@@ -43,7 +43,6 @@ class Controls:
     book: Book
     choices: Choices
     preferences: Preferences
-    settings: Settings | None
     obstacle: str | None
 
 
@@ -61,7 +60,6 @@ def sidebar_controls(session: LiveSession) -> Controls:
             book=book,
             choices=choices,
             preferences=preferences,
-            settings=settings,
             obstacle=book.problem if book.portfolio is None else settings_problem or _missing(choices),
         )
         with actions:
@@ -118,24 +116,26 @@ def describe(choices: Choices, name: str) -> str:
 def _start(session: LiveSession, controls: Controls) -> None:
     # Another tab may have been quicker; its choices stay until somebody applies others.
     if not session.running:
-        _begin(session, controls.book, controls.choices, controls.settings)
+        _begin(session, controls.book, controls.choices)
 
 
 def _restart(session: LiveSession, controls: Controls) -> None:
     run = session.run
-    if run is None:
-        return
     session.stop("Restarting.")
-    if type(session) is not LiveSession:
+    if changed_code(session):
+        # What the old code's session holds is made of the old code's classes.
         session = LiveSession()
         install_session(session)
-    _begin(session, run.book, run.choices, controls.settings)
+        _begin(session, controls.book, controls.choices)
+    elif run is not None:
+        _begin(session, run.book, run.choices)
 
 
-def _begin(session: LiveSession, book: Book, choices: Choices, settings: Settings | None) -> None:
+def _begin(session: LiveSession, book: Book, choices: Choices) -> None:
+    """Start or apply, with the file and the settings as they are at this moment; a refusal is shown, not raised."""
     st.session_state.pop("start_problem", None)
     try:
-        session.start(reread(book), choices, settings or Settings())
+        session.start(reread(book), choices, Settings.load())
     except OptionsHelperError as error:
         st.session_state["start_problem"] = str(error)
 
@@ -157,7 +157,7 @@ def _pending_changes(session: LiveSession, controls: Controls) -> None:
             disabled=controls.obstacle is not None,
             help=controls.obstacle,
             on_click=_begin,
-            args=(session, controls.book, controls.choices, controls.settings),
+            args=(session, controls.book, controls.choices),
         )
         st.button("Keep what runs", key="keep", on_click=_show_choices, args=(run.choices, run.book.name))
 
@@ -214,7 +214,9 @@ def _portfolio_control(session: LiveSession) -> Book:
     text = st.text_input(
         "Portfolio", key="portfolio", help="A .json file in the working folder, or in one named at launch."
     )
-    before: tuple[str, Book] | None = st.session_state.get("book")
+    before: tuple[str, Any] | None = st.session_state.get("book")
+    if before and not isinstance(before[1], Book):
+        before = None  # made by an older version of this code
     book = (
         reread(before[1])
         if before and before[0] == text and before[1].stamp

@@ -51,7 +51,7 @@ def _headline(screen: Screen) -> str:
     if screen.run is None:
         as_of = f"{time} · {plural(screen.viewers, 'viewer')}"
     return (
-        f'<div class="oh-bar" role="status" style="--level:var(--{colour})">'
+        f'<div class="oh-bar" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
         + tag("span", screen.headline.sentence, "oh-sentence")
         + tag("span", as_of, "oh-time", title=screen.look.zone.key)
@@ -90,4 +90,4 @@ def _chip(health: StreamHealth, screen: Screen) -> str:
 
 def _banner(banner: Banner) -> str:
     colour = LEVELS[banner.level]
-    return f'<div class="oh-banner" role="alert" style="--level:var(--{colour})">{escape(banner.text)}</div>'
+    return f'<div class="oh-banner" style="--level:var(--{colour})">{escape(banner.text)}</div>'
