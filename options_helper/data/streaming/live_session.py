@@ -11,18 +11,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
+from options_helper.analysis.live_portfolio_metrics import (
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+    compute_live_totals,
+)
 from options_helper.data.portfolio_file import Book, reread
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.portfolio import Portfolio
 from options_helper.settings import Settings
-
-if TYPE_CHECKING:
-    from options_helper.data.streaming.live_manager import LiveStreamConfig
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +93,12 @@ class LiveSession:
     def __init__(
         self,
         *,
-        build_manager: Callable[[Settings], Manager] | None = None,
+        build_manager: Callable[[Settings], Manager] = LiveStreamManager,
         measure: Callable[[Portfolio, LiveSnapshot], Measure] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
     ) -> None:
-        self._build_manager = build_manager or live_manager
+        self._build_manager = build_manager
         self._measure = measure or measure_book
         self._monotonic = monotonic
         self._housekeeping_seconds = housekeeping_seconds
@@ -299,8 +302,6 @@ def plan_for(portfolio: Portfolio, choices: Choices) -> SubscriptionPlan:
 
 def config_for(choices: Choices, plan: SubscriptionPlan) -> LiveStreamConfig:
     """The manager's config for this plan."""
-    from options_helper.data.streaming.live_manager import LiveStreamConfig
-
     return LiveStreamConfig(
         stocks=plan.stocks,
         option_contracts=plan.option_contracts,
@@ -315,12 +316,6 @@ def config_for(choices: Choices, plan: SubscriptionPlan) -> LiveStreamConfig:
 
 def measure_book(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
     """What this snapshot says the portfolio is worth."""
-    from options_helper.analysis.live_portfolio_metrics import (
-        compute_live_multileg_rows,
-        compute_live_position_rows,
-        compute_live_totals,
-    )
-
     # How old a mark may be is for each viewer to say; the history takes what there is.
     positions = compute_live_position_rows(portfolio, snapshot, stale_after_seconds=math.inf)
     structures, legs = compute_live_multileg_rows(portfolio, snapshot, stale_after_seconds=math.inf)
@@ -338,13 +333,6 @@ def measure_book(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
         positions=pnl.of,
         marks={key: mark for key, mark in marks.items() if not math.isnan(mark)},
     )
-
-
-def live_manager(settings: Settings) -> Manager:
-    """The real manager."""
-    from options_helper.data.streaming.live_manager import LiveStreamManager
-
-    return LiveStreamManager(settings)
 
 
 def process_session() -> LiveSession:
