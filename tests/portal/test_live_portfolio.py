@@ -75,6 +75,7 @@ def test_with_a_broken_portfolio_start_says_where_it_is_broken(portal):
 
     assert tab.button(key="start-page").disabled
     assert "portfolio.json, position 'x', symbol" in html(tab)
+    assert "data-tile" not in html(tab)
     assert str(portal.folder) not in everything(tab)
 
 

@@ -116,6 +116,10 @@ def render_live(places: Places, screen: Screen) -> None:
     """Draw everything that lives, from one snapshot."""
     with places.truth:
         truth_line(screen)
+    if not screen.loaded:
+        # Zeros would be figures too.
+        places.positions.caption("No portfolio is loaded.")
+        return
     with places.totals:
         totals_tiles(screen)
     with places.positions:

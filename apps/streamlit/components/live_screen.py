@@ -81,6 +81,7 @@ class Screen:
     snapshot: LiveSnapshot
     run: Run | None
     state: State
+    loaded: bool  # whether there is a portfolio to show
     headline: Headline
     labels: tuple[str, ...]
     banners: tuple[Banner, ...]
@@ -127,6 +128,7 @@ def take_screen(
         snapshot=snapshot,
         run=run,
         state=_state(run, snapshot),
+        loaded=book.portfolio is not None,
         headline=CHANGED if changed else _headline(run, snapshot, totals.stale, obstacle),
         labels=feed_labels(snapshot) if run else (),
         banners=tuple(_banners(run, totals, problem)),

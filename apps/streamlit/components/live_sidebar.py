@@ -20,18 +20,14 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
 ACCOUNTS: Final = {"auto": None, "paper": True, "live": False}
-STOCK_FEED_WORDS: Final = {
-    "iex": "iex · one exchange, free",
-    "sip": "sip · all exchanges",
-    "delayed_sip": "delayed_sip · 15 min late",
-    "boats": "boats · overnight venue",
-    "overnight": "overnight · derived",
-    "test": "test · FAKEPACA",
-}
-OPTION_FEED_WORDS: Final = {"indicative": "indicative · modelled, free", "opra": "opra · real quotes"}
+STOCK_FEED_HELP: Final = (
+    "iex: one exchange, free. sip: all exchanges. delayed_sip: all, 15 minutes late. boats: the overnight venue. "
+    "overnight: derived from it. test: one made-up symbol."
+)
+OPTION_FEED_HELP: Final = "indicative: modelled quotes, free. opra: the real ones, with a paid plan."
 NO_KEYS: Final = (
     "No Alpaca keys: set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
-    "Without an account, `options-helper ui --demo` shows a simulated market."
+    "Without an account, start with options-helper ui --demo to see a simulated market."
 )
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
@@ -243,13 +239,11 @@ def _choices() -> Choices:
     """What the run is made of; it applies to every tab."""
     streams = st.pills("Streams", list(StreamName), selection_mode="multi", key="streams") or []
     with st.expander("Feeds and limits"):
-        stock_feed = st.selectbox(
-            "Stock feed", list(STOCK_FEEDS), key="stock_feed", format_func=STOCK_FEED_WORDS.__getitem__
-        )
+        stock_feed = st.selectbox("Stock feed", list(STOCK_FEEDS), key="stock_feed", help=STOCK_FEED_HELP)
         options_feed = st.selectbox(
-            "Option feed", list(OPTION_FEEDS), key="options_feed", format_func=OPTION_FEED_WORDS.__getitem__
+            "Option feed", list(OPTION_FEEDS), key="options_feed", help=OPTION_FEED_HELP
         )
-        account = st.segmented_control(
+        account = st.selectbox(
             "Account of the fills",
             list(ACCOUNTS),
             key="account",
@@ -279,7 +273,7 @@ def _choices() -> Choices:
         stream_fills=StreamName.FILLS in streams,
         stock_feed=stock_feed,
         options_feed=options_feed,
-        paper=ACCOUNTS[account or "auto"],
+        paper=ACCOUNTS[account],
         max_option_contracts=max_contracts,
         idle_stop_minutes=idle_minutes,
     )

@@ -43,7 +43,7 @@ def truth_line(screen: Screen) -> None:
 
 def _headline(screen: Screen) -> str:
     colour, sign = STATES[screen.state]
-    if screen.state is State.RUNNING:
+    if screen.state is State.RUNNING or screen.headline.level is Level.WARNING:
         colour = LEVELS[screen.headline.level]
     time = clock(screen.snapshot.as_of, screen.look.zone, today=screen.now)
     # A simulated or replayed market keeps its own time, which every age is counted in.
