@@ -170,7 +170,7 @@ def _banners(run: Run | None, totals: LiveTotals, problem: str | None) -> Iterat
     if run.book.problem is not None:
         yield Banner(Level.WARNING, f"{run.book.problem} The last good reading of it stays in use.")
     for warning in run.plan.warnings:
-        yield Banner(Level.WARNING, warning)
+        yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, warning)
     if totals.stale:
         yield Banner(Level.WARNING, _stale_sentence(totals.stale))
 
