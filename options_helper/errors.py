@@ -15,6 +15,10 @@ class SymbolError(OptionsHelperError, ValueError):
     """A text that is no contract symbol."""
 
 
+class StoreError(OptionsHelperError):
+    """Recorded files are held by another writer, damaged, or the disk does not take them."""
+
+
 class StreamError(OptionsHelperError):
     """A connection ended or could not be made; trying again may help."""
 

@@ -1,0 +1,1 @@
+"""The parts of the intraday store; `options_helper.data.intraday_store` puts them together."""

@@ -1,0 +1,268 @@
+"""A file that only grows, by whole gzip members: what a kill or a full disk leaves of it can always be mended."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from options_helper.data.intraday.locking import lock_file
+from options_helper.data.intraday.members import Damage, Scan, scan
+from options_helper.data.intraday.meta import sync_folder
+
+# Power loss can spoil several members; what was written since the last sync is well below this.
+CHECKED_BYTES: Final = 1 << 20
+_COPY_BYTES: Final = 1 << 20
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def _sync(descriptor: int) -> None:
+    # Not every system has the cheaper call.
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def sync_file_system(folder: Path) -> bool:
+    """Wait until the disk has everything, which is quicker than a thousand files one by one; False where unknown."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(descriptor):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The calls that a full or broken disk answers; a test passes its own."""
+
+    write: Callable[[int, memoryview], int] = os.write
+    sync: Callable[[int], None] = _sync
+    sync_all: Callable[[Path], bool] = sync_file_system
+    free_bytes: Callable[[Path], int] = _free_bytes
+
+
+class MemberFile:
+    """One file of gzip members, open and locked for appending, or closed for a while; for one thread.
+
+    Every method may raise OSError; the file is then as it was before, or `open` mends it.
+    """
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path = path
+        self._disk = disk
+        self._descriptor: int | None = None
+        # Where the next member goes, and which file that is about: another process may have replaced it.
+        self._size = -1
+        self._inode = -1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a descriptor and the lock."""
+        return self._descriptor is not None
+
+    def open(self) -> bool:
+        """Open and lock it; whether it is still as this object left it. If not, scan it before appending.
+
+        BlockingIOError when another process has the lock.
+        """
+        if self._descriptor is not None:
+            return True
+        descriptor = _open_locked(self.path)
+        status = os.fstat(descriptor)
+        unchanged = (status.st_ino, status.st_size) == (self._inode, self._size)
+        self._descriptor, self._inode, self._size = descriptor, status.st_ino, status.st_size
+        return unchanged
+
+    def scan(self, check_bytes: int | None = CHECKED_BYTES) -> Scan:
+        """What the open file consists of; see `members.scan`."""
+        return scan(self.read_at, self._size, check_bytes=check_bytes)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Bytes of the open file."""
+        return os.pread(self._opened(), length, offset)
+
+    def append(self, data: bytes) -> None:
+        """Write one member, whole or not at all."""
+        descriptor = self._opened()
+        try:
+            write_all(descriptor, data, self._disk)
+        except OSError:
+            self._cut_back(descriptor)
+            raise
+        self._size += len(data)
+
+    def sync(self) -> None:
+        """Wait until the disk has all of it."""
+        if self._descriptor is not None:
+            self._disk.sync(self._descriptor)
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            self._disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def mend(self, found: Scan, at: datetime, header: bytes = b"") -> Path:
+        """Take the damage out of the open file and return where its bytes are kept now.
+
+        A tail is cut off; damage further in makes it a new file, put in place in one step. `header` is a member to
+        begin with where the file's own is damaged.
+        """
+        kept = self._keep_damage(found.damage, at)
+        if found.inner_damage:
+            self._rewrite(found, header)
+        else:
+            self._truncate(found.damage[0].offset)
+        return kept
+
+    def set_aside(self, at: datetime) -> Path | None:
+        """Give a file without anything readable the name of a torn one, and close it; None when it was empty."""
+        kept = _free_name(self.path, at) if self._size else None
+        if kept is None:
+            self.path.unlink()
+        else:
+            self.path.rename(kept)
+        self.close()
+        return kept
+
+    def close(self) -> None:
+        """Give back descriptor and lock; harmless when it is closed."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            raise ValueError(f"{self.path} is not open")
+        return self._descriptor
+
+    def _cut_back(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, self._size)
+        except OSError:
+            # What stands there now is unknown: the next `open` finds it changed, and it is scanned.
+            self._size = -1
+            self.close()
+
+    def _keep_damage(self, damage: Sequence[Damage], at: datetime) -> Path:
+        kept = _free_name(self.path, at)
+        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            for part in damage:
+                self._copy(part.offset, part.length, descriptor)
+            self._disk.sync(descriptor)
+        except OSError:
+            kept.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+        return kept
+
+    def _truncate(self, size: int) -> None:
+        descriptor = self._opened()
+        os.ftruncate(descriptor, size)
+        self._size = size
+        self._disk.sync(descriptor)
+
+    def _rewrite(self, found: Scan, header: bytes) -> None:
+        new = self.path.with_name(f".{self.path.name}.new")
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        try:
+            # Locked before it has the name, so that nobody finds it unlocked.
+            lock_file(descriptor)
+            write_all(descriptor, header, self._disk)
+            for member in found.members:
+                self._copy(member.offset, member.length, descriptor)
+            self._disk.sync(descriptor)
+            new.rename(self.path)
+        except OSError:
+            os.close(descriptor)
+            new.unlink()
+            raise
+        self.close()
+        status = os.fstat(descriptor)
+        self._descriptor, self._inode, self._size = descriptor, status.st_ino, status.st_size
+        sync_folder(self.path.parent)
+
+    def _copy(self, offset: int, length: int, to: int) -> None:
+        end = offset + length
+        while offset < end:
+            data = self.read_at(offset, min(_COPY_BYTES, end - offset))
+            if not data:
+                raise OSError(errno.EIO, "the file is shorter than it was", str(self.path))
+            write_all(to, data, self._disk)
+            offset += len(data)
+
+
+def create_file(path: Path, data: bytes, disk: Disk) -> list[Path]:
+    """Make a file with content in one step, with the folders it needs; returns the folders that have new names."""
+    changed = _make_folders(path.parent)
+    new = path.with_name(f".{path.name}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        write_all(descriptor, data, disk)
+        # Without this, power loss could leave the name and not the content.
+        disk.sync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+    new.rename(path)
+    return [*changed, path.parent]
+
+
+def write_all(descriptor: int, data: bytes, disk: Disk) -> None:
+    """Write until all of it is written: a disk about to be full first takes a part, and refuses the rest."""
+    rest = memoryview(data)
+    while rest:
+        written = disk.write(descriptor, rest)
+        if written <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rest = rest[written:]
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+        if not lock_file(descriptor):
+            os.close(descriptor)
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process writes it", str(path))
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+        # Replaced between opening and locking: that lock is on a file without a name.
+        os.close(descriptor)
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    missing: list[Path] = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+    return [one.parent for one in missing]
+
+
+def _free_name(path: Path, at: datetime) -> Path:
+    stem = f"{path.name}.torn-{at:%Y%m%dT%H%M%SZ}"
+    name, number = path.with_name(stem), 1
+    while name.exists():
+        name, number = path.with_name(f"{stem}-{number}"), number + 1
+    return name

@@ -1,0 +1,112 @@
+"""Before anything is appended to a file, find out what it holds and mend it; the same on every open and on repair."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from options_helper.data.intraday.contents import extent_of, header_of, rows_in, rows_of
+from options_helper.data.intraday.files import CHECKED_BYTES, MemberFile
+from options_helper.data.intraday.layout import PartFile
+from options_helper.data.intraday.members import Scan, encode_member, member_text
+from options_helper.data.intraday.meta import Extent, Gap, PartMeta, load_meta, new_meta
+from options_helper.data.streaming.events import epoch_nanoseconds
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a file holds, now that it is mended."""
+
+    meta: PartMeta  # as the file is now; what was written beside it last may say less
+    next_seq: int  # the number of the next row
+    continues: (
+        bool  # whether rows can be appended: it is there, in our format, with our columns, and not sealed
+    )
+    cut_bytes: int = 0
+    kept: Path | None = None  # where the bytes that were cut lie
+
+
+def header_member(part: PartFile, first: int) -> bytes:
+    """The member that a file begins with: the line of its columns. Its next row will have the number `first`."""
+    return encode_member(part.key.dataset.header.encode(), first, 0)
+
+
+def take_stock(
+    file: MemberFile, part: PartFile, at: datetime, check_bytes: int | None = CHECKED_BYTES
+) -> Stock:
+    """Look through an open file and mend it; a file without anything readable is set aside, and is gone then.
+
+    The members within the last `check_bytes` are decoded, or all of them when that is None.
+    """
+    found = file.scan(check_bytes)
+    known = load_meta(part) or new_meta(part)
+    if not found.damage:
+        return _stock(file, part, found, known)
+    header = _lost_header(file, part, found)
+    if header is None:
+        return _set_aside(file, found, known, at)
+    kept = file.mend(found, at, header)
+    mended = file.scan(0)
+    cut = sum(damage.length for damage in found.damage)
+    log.warning(
+        "%s was damaged: %d bytes are now in %s, %d rows stand", part.path, cut, kept.name, rows_in(mended)
+    )
+    stock = _stock(file, part, mended, known)
+    gap = _gap(stock.meta, _missing_rows(found), at, f"damaged: {cut} bytes cut and kept in {kept.name}")
+    return replace(stock, meta=replace(stock.meta, gaps=(*known.gaps, gap)), cut_bytes=cut, kept=kept)
+
+
+def _stock(file: MemberFile, part: PartFile, found: Scan, known: PartMeta) -> Stock:
+    columns = tuple(header_of(file.read_at, found) or ())
+    extent: Extent = known
+    if known.rows != rows_in(found):
+        extent = extent_of(file.read_at, found)
+    foreign = any(member.foreign for member in found.members)
+    last = found.members[-1]
+    return Stock(
+        meta=replace(known.covering(extent), columns=columns),
+        next_seq=(extent.last_seq or extent.rows) + 1 if foreign else last.first + last.rows,
+        continues=not foreign and not known.sealed and columns == part.key.dataset.columns,
+    )
+
+
+def _lost_header(file: MemberFile, part: PartFile, found: Scan) -> bytes | None:
+    """The header to put before the whole members: empty when the file has one, None when nothing can be saved."""
+    if not found.members:
+        return None
+    first = found.members[0]
+    if first.offset == 0:
+        return b""
+    row = next(rows_of(member_text(file.read_at, first) or b""), [])
+    return header_member(part, first.first) if len(row) == len(part.key.dataset.columns) else None
+
+
+def _set_aside(file: MemberFile, found: Scan, known: PartMeta, at: datetime) -> Stock:
+    kept = file.set_aside(at)
+    log.warning("%s held nothing readable; its %d bytes are set aside", file.path, found.size)
+    reason = f"damaged: {found.size} bytes set aside" + (f" in {kept.name}" if kept else "")
+    gap = _gap(known, known.rows or None, at, reason)
+    return Stock(
+        meta=replace(known.covering(Extent()), gaps=(*known.gaps, gap), sealed=False),
+        next_seq=(known.last_seq or 0) + 1,
+        continues=False,
+        cut_bytes=found.size,
+        kept=kept,
+    )
+
+
+def _gap(extent: Extent, lost: int | None, at: datetime, reason: str) -> Gap:
+    until_ns = epoch_nanoseconds(at)
+    return Gap(extent.last_recv_ns or until_ns or 0, until_ns, reason, lost)
+
+
+def _missing_rows(found: Scan) -> int | None:
+    """How many rows the damage had; None where the file ends in it, because nobody knows what was to come."""
+    if found.torn_tail is not None:
+        return None
+    pairs = zip(found.members, found.members[1:], strict=False)
+    return sum(after.first - before.first - before.rows for before, after in pairs)

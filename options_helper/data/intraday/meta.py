@@ -1,0 +1,161 @@
+"""What is known about a partition file without reading it: `<day>.meta.json`, replaced as a whole.
+
+kind, dataset, timeframe, symbol, day
+columns         the header line
+schema_version  1; another number would mean other columns or another layout
+rows            rows in the file when this was written; a file that is being recorded may have more by now
+first_seq, last_seq
+first_ts_ns, last_ts_ns, first_recv_ns, last_recv_ns
+                exchange time and receipt of its first and of its last row; null where that row has none
+sessions        one for each run of a recorder that wrote into it: id, pid, host, started_ns, first_seq
+gaps            stretches in which rows are missing: since_ns, until_ns, reason, lost (how many, null when nobody
+                can count)
+sealed          whether the day is over for this file; later events go into the next one
+sha256          of the sealed files, by name
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from options_helper.data.intraday.layout import PartFile
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a recorder; `first_seq` is the first row that it wrote, or would have."""
+
+    id: str
+    pid: int
+    host: str
+    started_ns: int
+    first_seq: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which rows are missing; `until_ns` is None while it lasts, `lost` None when nobody can count."""
+
+    since_ns: int
+    until_ns: int | None
+    reason: str
+    lost: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How many rows there are, and the numbers and times of the first and the last one."""
+
+    rows: int = 0
+    first_seq: int | None = None
+    last_seq: int | None = None
+    first_ts_ns: int | None = None
+    last_ts_ns: int | None = None
+    first_recv_ns: int | None = None
+    last_recv_ns: int | None = None
+
+    def extended(self, more: Extent) -> Self:
+        """With the rows of `more` behind these."""
+        if not more.rows:
+            return self
+        first = self if self.rows else more
+        return replace(
+            self,
+            rows=self.rows + more.rows,
+            first_seq=first.first_seq,
+            first_ts_ns=first.first_ts_ns,
+            first_recv_ns=first.first_recv_ns,
+            last_seq=more.last_seq,
+            last_ts_ns=more.last_ts_ns,
+            last_recv_ns=more.last_recv_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartMeta(Extent):
+    """One `.meta.json`."""
+
+    kind: str
+    dataset: str
+    timeframe: str
+    symbol: str
+    day: date
+    columns: tuple[str, ...]
+    schema_version: int = SCHEMA_VERSION
+    sessions: tuple[Session, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    sealed: bool = False
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def extent(self) -> Extent:
+        """What it says about the rows."""
+        return Extent(**{one.name: getattr(self, one.name) for one in fields(Extent)})
+
+    def covering(self, extent: Extent) -> PartMeta:
+        """With that said about the rows instead."""
+        return replace(self, **{one.name: getattr(extent, one.name) for one in fields(Extent)})
+
+
+def new_meta(part: PartFile) -> PartMeta:
+    """What is known about a file without rows."""
+    key = part.key
+    return PartMeta(
+        kind=key.kind,
+        dataset=key.dataset.name,
+        timeframe=key.dataset.timeframe,
+        symbol=key.symbol,
+        day=key.day,
+        columns=key.dataset.columns,
+    )
+
+
+def load_meta(part: PartFile) -> PartMeta | None:
+    """What was written last; None where nothing is, or nothing readable."""
+    try:
+        return msgspec.json.decode(part.meta_path.read_bytes(), type=PartMeta)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def save_meta(part: PartFile, meta: PartMeta, *, durable: bool = False) -> None:
+    """Replace the file in one step; `durable` waits until the disk has it."""
+    data = msgspec.json.format(msgspec.json.encode(meta), indent=1) + b"\n"
+    replace_file(part.meta_path, data, durable=durable)
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
+    """Put a file in place as a whole: a reader sees the old one or the new one."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

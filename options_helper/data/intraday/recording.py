@@ -1,0 +1,416 @@
+"""Bring rows from the hot path to their files: when to flush, sync and retry, and what to do when a disk is full."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
+from options_helper.data.intraday.meta import Gap, Session, sync_folder
+from options_helper.data.intraday.rows import DATASET_OF, RowWriter
+from options_helper.data.intraday.writing import Ledger, Partition, Surroundings
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import Event, utc_datetime
+from options_helper.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+# From so many files on, one call for the whole file system is quicker than one for each.
+_MANY_FILES: Final = 32
+_RETIRE_EVERY_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StorePolicy:
+    """When a store writes, syncs, retries and gives up."""
+
+    flush_rows: int = 500  # a partition is written when it has so many rows,
+    flush_seconds: float = 5.0  # or when its oldest row has waited for so long
+    sync_seconds: float = 5.0
+    meta_seconds: float = 60.0  # how old what stands beside a file may become while rows come
+    idle_seconds: float = 900.0  # a partition of a day that is over is left after so long without rows
+    buffer_bytes: int = 128 << 20  # memory for rows that the disk does not take
+    open_files: int = 128
+    min_free_bytes: int = 64 << 20  # with less than this the disk counts as full, so that it never is
+    retry_seconds: float = 0.5  # after a refusal; doubles with each one up to
+    retry_cap_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class KindCounts:
+    """What became of the events of one kind: appended = written + buffered + lost."""
+
+    appended: int = 0
+    written: int = 0
+    buffered: int = 0
+    lost: int = 0
+    bytes_written: int = 0
+    flushes: int = 0
+
+    @property
+    def accounted(self) -> bool:
+        """Whether every event is somewhere."""
+        return self.appended == self.written + self.buffered + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounts:
+    """A copy of the counters of one recording; `problem` says in a sentence what keeps rows from the disk."""
+
+    kinds: Mapping[str, KindCounts]
+    partitions: int = 0
+    last_flush_at: datetime | None = None
+    sync_failures: int = 0
+    problem: str | None = None
+
+    @property
+    def total(self) -> KindCounts:
+        """All kinds together."""
+        kinds = self.kinds.values()
+        return KindCounts(
+            appended=sum(kind.appended for kind in kinds),
+            written=sum(kind.written for kind in kinds),
+            buffered=sum(kind.buffered for kind in kinds),
+            lost=sum(kind.lost for kind in kinds),
+            bytes_written=sum(kind.bytes_written for kind in kinds),
+            flushes=sum(kind.flushes for kind in kinds),
+        )
+
+
+# The partitions of one kind, type of event and day, by symbol.
+_Lane = dict[str, Partition]
+
+
+class Recording:
+    """The partitions that one process writes; for one thread, but `counts` may be read by any.
+
+    The holder of the root's lock makes it. `clock` counts seconds and only ever goes on; `now` tells the time.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        policy: StorePolicy,
+        session: Session,
+        *,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        disk: Disk,
+    ) -> None:
+        self._root = root
+        self._policy = policy
+        self._clock = clock
+        self._now = now
+        self._disk = disk
+        self._around = Surroundings(root, disk, session, now, self._folders_changed)
+        self._rows = RowWriter()
+        self._ledgers: dict[Kind, Ledger] = {kind: Ledger() for kind in KINDS}
+        self._lanes: dict[tuple[Kind, type, date], _Lane] = {}
+        self._newest_day = date.min
+        self._gaps: list[tuple[Kind, frozenset[str] | None, Gap]] = []
+        # Each in the order in which its partitions came to be in it; the last two with the time of that.
+        self._with_lines: dict[Partition, None] = {}
+        self._refused: dict[Partition, None] = {}
+        self._open: dict[Partition, None] = {}
+        self._unsynced: dict[Partition, float] = {}
+        self._meta_since: dict[Partition, float] = {}
+        self._unsynced_folders: dict[Path, None] = {}
+        self._retired_at = clock()
+        self._last_flush_at: datetime | None = None
+        self._sync_failures = 0
+        self._problem: str | None = None
+        self._dropping = False
+        self._closing = False
+
+    def append(self, kind: Kind, events: Sequence[Event]) -> None:
+        """Take decoded and stamped events; writes the partitions that have enough rows now."""
+        ledger = self._ledgers[kind]
+        ledger.appended += len(events)
+        now = self._clock()
+        if self._is_full() and not self._made_room(now):
+            self._drop(kind, events)
+            return
+        ledger.lines += len(events)
+        # Neighbours mostly are of one type.
+        for event_type, run in groupby(events, type):
+            self._append_run(kind, event_type, run, now)
+
+    def tick(self) -> None:
+        """Do what time brings: flush by age, try again, sync, write what is known beside the files. Call it often."""
+        now = self._clock()
+        while self._with_lines:
+            oldest = next(iter(self._with_lines))
+            if oldest.lines_since + self._policy.flush_seconds > now:
+                break
+            self._flush(oldest, now)
+        for partition in [one for one in self._refused if one.retry_at <= now]:
+            self._flush(partition, now)
+        self._sync([one for one, since in self._unsynced.items() if since + self._policy.sync_seconds <= now])
+        for partition in [
+            one for one, at in self._meta_since.items() if at + self._policy.meta_seconds <= now
+        ]:
+            self._save_meta(partition, now)
+        if self._retired_at + _RETIRE_EVERY_SECONDS <= now:
+            self._retired_at = now
+            self._retire_idle(now)
+
+    def flush(self) -> None:
+        """Write every row that waits, also where the next attempt is not due yet."""
+        now = self._clock()
+        for partition in [*self._with_lines, *self._refused]:
+            partition.retry_at = now
+            self._flush(partition, now)
+
+    def note_gap(self, kind: Kind, gap: Gap, symbols: Collection[str] | None = None) -> None:
+        """Note a stretch without events beside the files of its days, of these symbols or of all, when it is over."""
+        self._gaps.append((kind, None if symbols is None else frozenset(symbols), gap))
+        now = self._clock()
+        for partition in self._partitions():
+            if partition.key.kind == kind:
+                self._meta_since.setdefault(partition, now)
+
+    def finish_day(self, day: date) -> None:
+        """Leave the files of one day complete and closed; StoreError when the disk does not take their last rows."""
+        now = self._clock()
+        for partition in [one for one in self._partitions() if one.key.day == day]:
+            partition.retry_at = now
+            self._flush(partition, now)
+            if partition.waiting:
+                raise StoreError(
+                    f"{partition.waiting} rows of {partition.key.symbol} on {day} are not in their file yet: "
+                    f"{self._problem}. Make room on the disk, then seal the day."
+                )
+            self._retire(partition)
+
+    def close(self) -> int:
+        """Write, sync and close everything; returns how many rows had to be given up because the disk takes no more."""
+        # What was kept free is for this.
+        self._closing = True
+        self.flush()
+        lost = sum(partition.give_up() for partition in list(self._refused))
+        if lost:
+            log.error("%d rows are lost: %s", lost, self._problem)
+        self._sync(list(self._unsynced))
+        partitions = list(self._partitions())
+        for partition in partitions:
+            self._save_meta(partition, self._clock(), durable=len(partitions) <= _MANY_FILES)
+            partition.close_file()
+        if len(partitions) > _MANY_FILES:
+            self._sync_all()
+        for memory in (
+            self._lanes,
+            self._with_lines,
+            self._refused,
+            self._open,
+            self._unsynced,
+            self._meta_since,
+        ):
+            memory.clear()
+        return lost
+
+    def counts(self) -> StoreCounts:
+        """What became of the events so far. Read by another thread, they may be amid one call of `append`."""
+        kinds: dict[str, KindCounts] = {
+            kind: KindCounts(
+                ledger.appended,
+                ledger.written,
+                ledger.buffered,
+                ledger.lost,
+                ledger.written_bytes,
+                ledger.flushes,
+            )
+            for kind, ledger in self._ledgers.items()
+        }
+        partitions = sum(len(lane) for lane in list(self._lanes.values()))
+        return StoreCounts(kinds, partitions, self._last_flush_at, self._sync_failures, self._problem)
+
+    def _append_run(self, kind: Kind, event_type: type, events: Iterable[Event], now: float) -> None:
+        row, flush_rows = self._rows.of_type(event_type), self._policy.flush_rows
+        lane: _Lane = {}
+        lane_day: date | None = None
+        for event in events:
+            day, line = row(event)
+            if day is not lane_day:
+                lane, lane_day = self._lane(kind, event_type, day), day
+            partition = lane.get(event.symbol) or self._begin(lane, kind, event_type, event.symbol, day)
+            lines = partition.lines
+            lines.append(line)
+            if len(lines) == 1:
+                partition.lines_since = now
+                self._with_lines[partition] = None
+            if len(lines) >= flush_rows:
+                self._flush(partition, now)
+
+    def _partitions(self) -> Iterable[Partition]:
+        return [partition for lane in self._lanes.values() for partition in lane.values()]
+
+    def _lane(self, kind: Kind, event_type: type, day: date) -> _Lane:
+        self._newest_day = max(self._newest_day, day)
+        return self._lanes.setdefault((kind, event_type, day), {})
+
+    def _begin(self, lane: _Lane, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
+        key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
+        lane[symbol] = partition = Partition(key, self._around, self._ledgers[kind])
+        return partition
+
+    def _flush(self, partition: Partition, now: float) -> None:
+        self._with_lines.pop(partition, None)
+        if partition.retry_at > now:
+            partition.pack()
+            return
+        written = self._ledgers[partition.key.kind].written
+        try:
+            self._require_free_space()
+            partition.write()
+        except OSError as error:
+            self._was_refused(partition, error, now)
+        else:
+            self._was_taken(partition)
+        if self._ledgers[partition.key.kind].written > written:
+            self._last_flush_at = self._now()
+            self._unsynced.setdefault(partition, now)
+            self._meta_since.setdefault(partition, now)
+
+    def _require_free_space(self) -> None:
+        least = self._policy.min_free_bytes
+        if not self._closing and self._disk.free_bytes(self._root) < least:
+            raise OSError(errno.ENOSPC, f"less than {least >> 20} MB are free", str(self._root))
+
+    def _was_taken(self, partition: Partition) -> None:
+        self._open.pop(partition, None)
+        self._open[partition] = None
+        if len(self._open) > self._policy.open_files:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.close_file()
+        partition.retry_delay = partition.retry_at = 0.0
+        if partition in self._refused:
+            del self._refused[partition]
+            if not self._refused:
+                log.warning("The disk takes rows again; %d were lost meanwhile", self.counts().total.lost)
+                self._problem, self._dropping = None, False
+
+    def _was_refused(self, partition: Partition, error: OSError, now: float) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            # Files of ours may well be the reason.
+            self._close_files()
+        # The file it was about may be replaced or gone; nothing is kept open that may be in the way.
+        partition.close_file()
+        self._open.pop(partition, None)
+        delay = partition.retry_delay * 2 or self._policy.retry_seconds
+        partition.retry_delay = min(delay, self._policy.retry_cap_seconds)
+        partition.retry_at = now + partition.retry_delay
+        self._problem = f"{error.filename or partition.key.folder(self._root)}: {error.strerror or error}"
+        if not self._refused:
+            log.error("Rows cannot be written and wait in memory: %s", self._problem)
+        self._refused[partition] = None
+        partition.pack()
+
+    def _is_full(self) -> bool:
+        held = sum(ledger.buffered_bytes for ledger in self._ledgers.values())
+        return held >= self._policy.buffer_bytes
+
+    def _made_room(self, now: float) -> bool:
+        """Write, or at least compress, everything that waits; whether there is room now."""
+        for partition in list(self._with_lines):
+            self._flush(partition, now)
+        return not self._is_full()
+
+    def _drop(self, kind: Kind, events: Sequence[Event]) -> None:
+        """Lose these, as the newest, and count them; what waits is kept."""
+        if not self._dropping:
+            self._dropping = True
+            log.error("The buffer is full, so new rows are lost from now on: %s", self._problem)
+        self._ledgers[kind].lost += len(events)
+        for event in events:
+            day, _ = self._rows.of_type(type(event))(event)
+            lane = self._lane(kind, type(event), day)
+            partition = lane.get(event.symbol) or self._begin(lane, kind, type(event), event.symbol, day)
+            partition.lose(event.received_ns)
+            self._meta_since.setdefault(partition, self._clock())
+
+    def _folders_changed(self, folders: Iterable[Path]) -> None:
+        self._unsynced_folders.update(dict.fromkeys(folders))
+
+    def _sync(self, due: Collection[Partition]) -> None:
+        """Make what these wrote, and the names of new files, last through a loss of power."""
+        if not due:
+            return
+        if len(due) + len(self._unsynced_folders) > _MANY_FILES and self._sync_all():
+            return
+        for partition in due:
+            self._attempt_sync(partition.sync)
+            self._unsynced.pop(partition, None)
+        for folder in self._unsynced_folders:
+            self._attempt_sync(lambda folder=folder: sync_folder(folder))  # type: ignore[misc]
+        self._unsynced_folders.clear()
+
+    def _sync_all(self) -> bool:
+        done = self._attempt_sync(lambda: self._disk.sync_all(self._root))
+        if done:
+            self._unsynced.clear()
+            self._unsynced_folders.clear()
+        return done
+
+    def _attempt_sync(self, sync: Callable[[], object]) -> bool:
+        try:
+            return sync() is not False
+        except OSError as error:
+            # What the disk could not keep may be gone already; trying again would only say that all is well.
+            self._sync_failures += 1
+            log.error("What was written may not last through a loss of power: %s", error)  # noqa: TRY400
+            return True
+
+    def _save_meta(self, partition: Partition, now: float, *, durable: bool = False) -> None:
+        self._meta_since.pop(partition, None)
+        try:
+            partition.save_meta(self._gaps_of(partition.key), durable=durable)
+        except OSError as error:
+            log.warning("What is known about %s is not saved: %s", partition.key.symbol, error)
+            self._meta_since[partition] = now
+
+    def _gaps_of(self, key: PartitionKey) -> list[Gap]:
+        return [
+            gap
+            for kind, symbols, gap in self._gaps
+            if kind == key.kind and (symbols is None or key.symbol in symbols) and _touches(gap, key.day)
+        ]
+
+    def _close_files(self) -> None:
+        for partition in self._open:
+            partition.close_file()
+        self._open.clear()
+
+    def _retire_idle(self, now: float) -> None:
+        before = now - self._policy.idle_seconds
+        for partition in self._partitions():
+            if (
+                partition.key.day < self._newest_day
+                and partition.lines_since <= before
+                and not partition.waiting
+            ):
+                self._retire(partition)
+
+    def _retire(self, partition: Partition) -> None:
+        """Close a partition and forget it; the next event of its day would find the file again."""
+        self._sync([partition])
+        self._save_meta(partition, self._clock(), durable=True)
+        partition.close_file()
+        for memory in (self._open, self._unsynced, self._meta_since):
+            memory.pop(partition, None)
+        for lane in self._lanes.values():
+            if lane.get(partition.key.symbol) is partition:
+                del lane[partition.key.symbol]
+
+
+def _touches(gap: Gap, day: date) -> bool:
+    since = new_york_date(utc_datetime(gap.since_ns))
+    until = date.max if gap.until_ns is None else new_york_date(utc_datetime(gap.until_ns))
+    return since <= day <= until

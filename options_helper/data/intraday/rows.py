@@ -1,0 +1,266 @@
+"""Turn events into lines of CSV, exactly and fast: this runs for every event of the day.
+
+A line holds what `normalizers` would put into a row, in the same order; the tests compare the two. It lacks its first
+column, `seq`, which is known when the line is written.
+
+- Times are integers of epoch nanoseconds, and `timestamp` is the exchange time once more as UTC text with nine digits.
+  An exchange time that 64 bits of nanoseconds cannot hold (before 1677 or after 2262) is no time: both are empty.
+- A number is its shortest text that reads back as the same number; integers have no point.
+- A missing value and an empty text are both nothing between two commas.
+- Text with a comma, a quote or a line end is quoted as RFC 4180 says.
+- Several condition codes are joined as `normalizers.join_conditions` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from msgspec.msgpack import Ext
+
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import (
+    NANOSECONDS,
+    TIMESTAMP_EXT_CODE,
+    Bar,
+    DailyBar,
+    Event,
+    Quote,
+    Trade,
+    TradeCancel,
+    TradeCorrection,
+    UpdatedBar,
+    epoch_nanoseconds,
+    utc_datetime,
+)
+from options_helper.data.streaming.normalizers import (
+    BAR_COLUMNS,
+    QUOTE_COLUMNS,
+    TRADE_COLUMNS,
+    join_conditions,
+    nanosecond_text,
+)
+
+_TIME_COLUMNS: Final = ("recv_ns", "ts_ns", "timestamp", "symbol")
+CORRECTION_COLUMNS: Final = (
+    *_TIME_COLUMNS,
+    "original_trade_id",
+    "corrected_trade_id",
+    "corrected_price",
+    "corrected_size",
+    "corrected_conditions",
+    "exchange",
+)
+CANCEL_COLUMNS: Final = (*_TIME_COLUMNS, "price", "size", "exchange", "trade_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One kind of row: the two folder names it is kept under, and its columns."""
+
+    name: str
+    timeframe: str
+    columns: tuple[str, ...]
+
+    @property
+    def header(self) -> str:
+        """The first line of each of its files."""
+        return ",".join(self.columns) + "\n"
+
+
+def _dataset(name: str, timeframe: str, columns: tuple[str, ...]) -> Dataset:
+    return Dataset(name, timeframe, ("seq", *columns))
+
+
+# What is sent again or replaces something has a dataset of its own, so that no reader counts it twice unknowingly.
+DATASET_OF: Final[dict[type, Dataset]] = {
+    Quote: _dataset("quotes", "tick", QUOTE_COLUMNS),
+    Trade: _dataset("trades", "tick", TRADE_COLUMNS),
+    Bar: _dataset("bars", "1Min", BAR_COLUMNS),
+    UpdatedBar: _dataset("updated_bars", "1Min", BAR_COLUMNS),
+    DailyBar: _dataset("daily_bars", "1Day", BAR_COLUMNS),
+    TradeCorrection: _dataset("corrections", "tick", CORRECTION_COLUMNS),
+    TradeCancel: _dataset("cancels", "tick", CANCEL_COLUMNS),
+}
+DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for dataset in DATASET_OF.values()}
+
+# Turns an event of one type into its New York day and its line.
+WriteRow = Callable[[Any], tuple[date, str]]
+
+# The last whole second whose nanoseconds fit 64 bits.
+_LAST_SECOND: Final = 2**63 // NANOSECONDS - 1
+_LOW_34_BITS: Final = 0x3_FFFF_FFFF
+# Caches are for texts that come again and again; whoever sends other ones costs time, not memory.
+_CACHED_SECONDS: Final = 4_096
+_CACHED: Final = 100_000
+
+
+class Second(NamedTuple):
+    """What all instants of one second share."""
+
+    day: date
+    epoch: str
+    text: str
+
+
+class _Seconds(dict[int, Second | None]):
+    """Epoch second → what its instants share; None outside 1970 to 2262, where digits cannot just be put together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._days: dict[date, date] = {}
+
+    def __missing__(self, second: int) -> Second | None:
+        if len(self) > _CACHED_SECONDS:
+            self.clear()
+        self[second] = made = self._made(second)
+        return made
+
+    def _made(self, second: int) -> Second | None:
+        if not 0 < second <= _LAST_SECOND:
+            return None
+        moment = utc_datetime(second * NANOSECONDS)
+        day = new_york_date(moment)
+        # One object a day, so that a changed day shows by identity.
+        day = self._days.setdefault(day, day)
+        return Second(day, str(second), f"{moment:%Y-%m-%dT%H:%M:%S}.")
+
+
+class _Texts(dict[Any, str]):
+    """A text, or None → how it stands between two commas."""
+
+    def __missing__(self, text: str | None) -> str:
+        if len(self) > _CACHED:
+            self.clear()
+        self[text] = quoted = quoted_text(text)
+        return quoted
+
+
+class _Prices(dict[Any, str]):
+    """A price, or None → its shortest exact text."""
+
+    def __missing__(self, price: float | None) -> str:
+        if price is None:
+            return ""
+        text = repr(price)
+        # The two zeros are equal, and so are 1 and 1.0, but they are not written alike.
+        if price and type(price) is float:
+            if len(self) > _CACHED:
+                self.clear()
+            self[price] = text
+        return text
+
+
+def quoted_text(text: str | None) -> str:
+    """A text as a field of CSV."""
+    if text is None:
+        return ""
+    if any(sign in text for sign in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+class RowWriter:
+    """Writes lines and remembers the texts that come again; for one thread."""
+
+    def __init__(self) -> None:
+        self._second = _Seconds()
+        self._text = _Texts()
+        self._price = _Prices()
+        self._of_type: dict[type, WriteRow] = {
+            Quote: self._quote,
+            Trade: self._trade,
+            Bar: self._bar,
+            UpdatedBar: self._bar,
+            DailyBar: self._bar,
+            TradeCorrection: self._correction,
+            TradeCancel: self._cancel,
+        }
+
+    def of_type(self, event_type: type) -> WriteRow:
+        """What turns an event of this type into its New York day and its line.
+
+        The day is that of the exchange time, or of the receipt where there is none; the same day is always the same
+        object.
+        """
+        return self._of_type[event_type]
+
+    def _times(self, event: Event) -> tuple[date, str]:
+        received = event.received_ns or ""
+        timestamp = event.timestamp
+        # The forms of nearly every event; decoded extensions hold bytes, whatever the stub allows.
+        if (
+            type(timestamp) is Ext and timestamp.code == TIMESTAMP_EXT_CODE and len(timestamp.data) in (4, 8)  # type: ignore[arg-type]
+        ):
+            # In the shorter form, the bits of the nanoseconds are zeros.
+            word = int.from_bytes(timestamp.data, "big")
+            second, nanoseconds = self._second[word & _LOW_34_BITS], word >> 34
+            if second is not None and nanoseconds < NANOSECONDS:
+                digits = "%09d" % nanoseconds  # noqa: UP031 - takes half the time of a format specification
+                return second.day, f"{received},{second.epoch}{digits},{second.text}{digits}Z"
+        return self._rare_times(event, received)
+
+    def _rare_times(self, event: Event, received: int | str) -> tuple[date, str]:
+        exchange_ns = epoch_nanoseconds(event.timestamp)
+        if exchange_ns is None or not -(2**63) < exchange_ns < 2**63:
+            return self._day(event.received_ns), f"{received},,"
+        return self._day(exchange_ns), f"{received},{exchange_ns},{nanosecond_text(exchange_ns)}"
+
+    def _day(self, nanoseconds: int) -> date:
+        second = self._second[nanoseconds // NANOSECONDS]
+        return second.day if second is not None else new_york_date(utc_datetime(nanoseconds))
+
+    def _quote(self, event: Quote) -> tuple[date, str]:
+        # Written out, not in small functions: a call costs a tenth of the line.
+        day, times = self._times(event)
+        text, price = self._text, self._price
+        bid_size, ask_size, codes = event.bid_size, event.ask_size, event.conditions
+        if type(codes) is list:
+            codes = codes[0] if len(codes) == 1 else join_conditions(codes)
+        return day, (
+            f"{times},{text[event.symbol]},"
+            f"{price[event.bid_price]},{'' if bid_size is None else bid_size},{text[event.bid_exchange]},"
+            f"{price[event.ask_price]},{'' if ask_size is None else ask_size},{text[event.ask_exchange]},"
+            f"{text[codes]}\n"
+        )
+
+    def _trade(self, event: Trade) -> tuple[date, str]:
+        day, times = self._times(event)
+        text, size, trade_id = self._text, event.size, event.trade_id
+        return day, (
+            f"{times},{text[event.symbol]},{self._price[event.price]},{'' if size is None else size},"
+            f"{text[event.exchange]},{text[join_conditions(event.conditions)]},{'' if trade_id is None else trade_id}\n"
+        )
+
+    def _bar(self, event: Bar) -> tuple[date, str]:
+        day, times = self._times(event)
+        price = self._price
+        return day, (
+            f"{times},{self._text[event.symbol]},"
+            f"{price[event.open]},{price[event.high]},{price[event.low]},{price[event.close]},"
+            f"{_number(event.volume)},{_number(event.trade_count)},{price[event.vwap]}\n"
+        )
+
+    def _correction(self, event: TradeCorrection) -> tuple[date, str]:
+        day, times = self._times(event)
+        text = self._text
+        return day, (
+            f"{times},{text[event.symbol]},"
+            f"{_number(event.original_trade_id)},{_number(event.corrected_trade_id)},"
+            f"{self._price[event.corrected_price]},{_number(event.corrected_size)},"
+            f"{text[join_conditions(event.corrected_conditions)]},{text[event.exchange]}\n"
+        )
+
+    def _cancel(self, event: TradeCancel) -> tuple[date, str]:
+        day, times = self._times(event)
+        text = self._text
+        return day, (
+            f"{times},{text[event.symbol]},{self._price[event.price]},{_number(event.size)},"
+            f"{text[event.exchange]},{_number(event.trade_id)}\n"
+        )
+
+
+def _number(number: float | None) -> str:
+    return "" if number is None else repr(number)

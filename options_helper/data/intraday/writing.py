@@ -1,0 +1,241 @@
+"""The rows of one partition on their way: lines in memory, then packed into a member, then in the file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from options_helper.data.intraday.files import Disk, MemberFile, create_file
+from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
+from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member
+from options_helper.data.intraday.mending import header_member, take_stock
+from options_helper.data.intraday.meta import Extent, Gap, PartMeta, Session, load_meta, save_meta
+
+# What a row that waits as text takes of the memory, about: its line, and what Python adds to any text.
+LINE_BYTES: Final = 200
+LOST_REASON: Final = "the disk took no more, and neither did the buffer"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What became of the rows of one kind: appended = lines + packed + written + lost."""
+
+    appended: int = 0
+    lines: int = 0
+    packed: int = 0
+    packed_bytes: int = 0
+    written: int = 0
+    written_bytes: int = 0
+    flushes: int = 0
+    lost: int = 0
+
+    @property
+    def buffered(self) -> int:
+        """Rows in memory."""
+        return self.lines + self.packed
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What they take of it, about."""
+        return self.lines * LINE_BYTES + self.packed_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all partitions of a recording share."""
+
+    root: Path
+    disk: Disk
+    session: Session
+    now: Callable[[], datetime]
+    # Told of folders that have new names, which the disk does not have yet.
+    folders_changed: Callable[[Iterable[Path]], None]
+
+
+class _Packed(NamedTuple):
+    """A member that is ready to be written."""
+
+    data: bytes
+    extent: Extent
+
+
+class Partition:
+    """One dataset of one symbol on one day, being recorded; for one thread.
+
+    Rows are appended to `lines` directly, because that happens for every event of the day. `ledger` is told of
+    everything that happens to them afterwards.
+    """
+
+    def __init__(self, key: PartitionKey, surroundings: Surroundings, ledger: Ledger) -> None:
+        self.key = key
+        self.lines: list[str] = []
+        self.lines_since = 0.0  # when the oldest of them came, on the owner's clock
+        self.retry_at = 0.0  # not before that, on the same clock, after the disk refused
+        self.retry_delay = 0.0
+        self._around = surroundings
+        self._ledger = ledger
+        self._packed: deque[_Packed] = deque()
+        self._part: PartFile | None = None
+        self._file: MemberFile | None = None
+        self._meta: PartMeta | None = None
+        self._next_seq: int | None = None
+        self._losses: list[Gap] = []
+        self._losing = False
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not in the file."""
+        return len(self.lines) + sum(packed.extent.rows for packed in self._packed)
+
+    def write(self) -> None:
+        """Bring every row into the file; OSError when the disk refuses, and what is not written stays here."""
+        file = self._ready_file()
+        self.pack()
+        while self._packed:
+            file.append(self._packed[0].data)
+            self._was_written(self._packed.popleft())
+
+    def pack(self) -> None:
+        """Compress the lines, which takes less memory; nothing happens before the file told how far it counts."""
+        if self._next_seq is None or not self.lines:
+            return
+        lines, self.lines = self.lines, []
+        self._losing = False
+        self._pack(lines)
+
+    def lose(self, received_ns: int) -> None:
+        """Note a row that there was no room for."""
+        if self._losing:
+            last = self._losses[-1]
+            self._losses[-1] = replace(last, until_ns=received_ns, lost=(last.lost or 0) + 1)
+        else:
+            self._losses.append(Gap(received_ns, received_ns, LOST_REASON, lost=1))
+            self._losing = True
+
+    def give_up(self) -> int:
+        """Lose everything that is not written, and return how many rows that is."""
+        rows = self.waiting
+        if rows:
+            now_ns = int(self._around.now().timestamp() * 1_000_000_000)
+            self._losses.append(Gap(now_ns, now_ns, LOST_REASON, lost=rows))
+        self._ledger.lines -= len(self.lines)
+        self._ledger.packed -= rows - len(self.lines)
+        self._ledger.packed_bytes -= sum(len(packed.data) for packed in self._packed)
+        self._ledger.lost += rows
+        self.lines = []
+        self._packed.clear()
+        return rows
+
+    def save_meta(self, gaps: Iterable[Gap] = (), *, durable: bool = False) -> None:
+        """Write what is known beside the file, these gaps too; OSError when the disk refuses."""
+        if self._part is not None and self._meta is not None:
+            known = dict.fromkeys([*self._meta.gaps, *self._losses, *gaps])
+            save_meta(self._part, replace(self._meta, gaps=tuple(known)), durable=durable)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written."""
+        if self._file is not None:
+            self._file.sync()
+
+    def close_file(self) -> None:
+        """Give back the descriptor; the next write opens it again."""
+        if self._file is not None:
+            self._file.close()
+
+    def _pack(self, lines: Sequence[str]) -> None:
+        first = self._next_seq or 1
+        text = "".join([f"{seq},{line}" for seq, line in enumerate(lines, first)]).encode()
+        if len(text) > MAX_TEXT_BYTES and len(lines) > 1:
+            middle = len(lines) // 2
+            self._pack(lines[:middle])
+            self._pack(lines[middle:])
+            return
+        rows = len(lines)
+        self._next_seq = first + rows
+        packed = _Packed(encode_member(text, first, rows), _extent(lines, first))
+        self._packed.append(packed)
+        self._ledger.lines -= rows
+        self._ledger.packed += rows
+        self._ledger.packed_bytes += len(packed.data)
+
+    def _was_written(self, packed: _Packed) -> None:
+        rows, size = packed.extent.rows, len(packed.data)
+        if self._meta is not None:
+            self._meta = self._meta.extended(packed.extent)
+        self._ledger.packed -= rows
+        self._ledger.packed_bytes -= size
+        self._ledger.written += rows
+        self._ledger.written_bytes += size
+        self._ledger.flushes += 1
+
+    def _ready_file(self) -> MemberFile:
+        """The file to append to, open and mended."""
+        with suppress(FileNotFoundError):
+            if self._file is not None and self._file.open():
+                return self._file
+        # Never seen before, or not as we left it.
+        self.close_file()
+        return self._attach()
+
+    def _attach(self) -> MemberFile:
+        around = self._around
+        found = parts(around.root, self.key)
+        part = found[-1] if found else first_part(around.root, self.key)
+        waiting = self._packed[0].extent.first_seq if self._packed else self._next_seq
+        number = waiting or 1
+        while True:
+            known = load_meta(part)
+            if known is not None and known.sealed and part.path.exists():
+                number = max(number, (known.last_seq or 0) + 1)
+                part = part.next()
+                continue
+            if not part.path.exists():
+                around.folders_changed(create_file(part.path, header_member(part, number), around.disk))
+            file = MemberFile(part.path, around.disk)
+            file.open()
+            try:
+                stock = take_stock(file, part, around.now())
+            except BaseException:
+                file.close()
+                raise
+            number = max(number, stock.next_seq)
+            if stock.continues:
+                break
+            file.close()
+            part = part.next() if part.path.exists() else part
+        self._part, self._file, self._next_seq = part, file, max(number, self._next_seq or 1)
+        self._begin(stock.meta)
+        return file
+
+    def _begin(self, meta: PartMeta) -> None:
+        session = replace(self._around.session, first_seq=self._next_seq or 1)
+        if session.id not in [one.id for one in meta.sessions]:
+            meta = replace(meta, sessions=(*meta.sessions, session))
+        self._meta = meta
+        # It is written again later; what matters is in the file itself.
+        with suppress(OSError):
+            self.save_meta()
+
+
+def _extent(lines: Sequence[str], first: int) -> Extent:
+    first_recv, first_ts = _times(lines[0])
+    last_recv, last_ts = _times(lines[-1])
+    return Extent(
+        rows=len(lines),
+        first_seq=first,
+        last_seq=first + len(lines) - 1,
+        first_ts_ns=first_ts,
+        last_ts_ns=last_ts,
+        first_recv_ns=first_recv,
+        last_recv_ns=last_recv,
+    )
+
+
+def _times(line: str) -> tuple[int | None, int | None]:
+    received, exchange, _ = line.split(",", 2)
+    return int(received) if received else None, int(exchange) if exchange else None

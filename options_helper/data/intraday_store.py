@@ -1,0 +1,299 @@
+"""Keep every event of the streams in files that no crash, full disk or second process can ruin.
+
+    <root>/<kind>/<dataset>/<timeframe>/<SYMBOL>/<New York day>.csv.gz
+
+with kind stocks or options, and as datasets quotes, trades, corrections and cancels (timeframe tick), bars and
+updated_bars (1Min) and daily_bars (1Day). What the parts promise is said where they are: columns and their texts in
+`intraday.rows`, the gzip members in `intraday.members`, names in `intraday.layout`, what stands beside a file in
+`intraday.meta`.
+
+What can be lost. A killed process loses the rows that were not flushed: those of the last `flush_seconds`. Power loss
+takes at most what was written since the last sync, `sync_seconds` ago. A disk that takes no more loses nothing until
+`buffer_bytes` of memory are full; then the newest rows are dropped and counted, and the gap is noted beside the file.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from options_helper.data.intraday.checking import PartReport, check_parts
+from options_helper.data.intraday.files import Disk, MemberFile
+from options_helper.data.intraday.frames import exchange_or_receipt_ns, read_frame
+from options_helper.data.intraday.layout import (
+    Kind,
+    PartFile,
+    dataset_named,
+    find_parts,
+    kind_named,
+    symbols,
+)
+from options_helper.data.intraday.locking import RootLock, writer_of
+from options_helper.data.intraday.mending import take_stock
+from options_helper.data.intraday.meta import Gap, Session, load_meta, save_meta
+from options_helper.data.intraday.recording import KindCounts, Recording, StoreCounts, StorePolicy
+from options_helper.data.intraday.sealing import SealReport, seal_part
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import Event, epoch_nanoseconds
+from options_helper.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Gap",
+    "IntradayStore",
+    "KindCounts",
+    "PartReport",
+    "RepairReport",
+    "SealReport",
+    "StoreCounts",
+    "StorePolicy",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What was mended in one file, and where the bytes that were cut are kept."""
+
+    part: PartFile
+    rows: int
+    cut_bytes: int = 0
+    kept: Path | None = None
+    problem: str | None = None
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class IntradayStore:
+    """The recorded files below one folder.
+
+    Reading needs no lock and meets a writer at work without harm: it sees whole members. Writing needs the lock of the
+    folder, which `acquire` or the first `append` takes; a second writer gets a StoreError that names the first, at
+    once. `append`, `tick`, `flush`, `note_gap`, `seal` and `close` belong to one thread; `counts` may be read by any.
+
+    `clock` counts seconds and only ever goes on; `now` tells the time for lock, sessions and names of torn files.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        policy: StorePolicy | None = None,
+        *,
+        session_id: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _utc_now,
+        disk: Disk | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self._policy = policy or StorePolicy()
+        self._session_id = session_id
+        self._clock = clock
+        self._now = now
+        self._disk = disk or Disk()
+        self._lock = RootLock(self.root)
+        self._recording: Recording | None = None
+        self._final_counts: StoreCounts | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def acquire(self) -> None:
+        """Become the writer; StoreError when another one is at work or the disk is nearly full. Harmless twice."""
+        self._writer()
+
+    def append(self, kind: Kind, events: Sequence[Event]) -> None:
+        """Keep events as they were decoded, with their receipt stamped; nothing is left out, merged or rounded.
+
+        They are in a file `flush_rows` events or `flush_seconds` later, the latter by `tick`. Never waits for room:
+        what cannot be kept is in `counts` as lost.
+        """
+        self._writer().append(kind, events)
+
+    def tick(self) -> None:
+        """Do what time brings: flush by age, try again, sync. The writing thread calls it a few times a second."""
+        if self._recording is not None:
+            self._recording.tick()
+
+    def flush(self) -> None:
+        """Write every row that waits; what the disk refuses goes on waiting."""
+        if self._recording is not None:
+            self._recording.flush()
+
+    def note_gap(self, kind: Kind, gap: Gap, symbols: Collection[str] | None = None) -> None:
+        """Note a stretch without events, once it is over, beside a kind's files of its days: all, or some symbols'."""
+        self._writer().note_gap(kind, gap, symbols)
+
+    def counts(self) -> StoreCounts:
+        """What became of the events that this object was given; after `close` they are final."""
+        if self._recording is not None:
+            return self._recording.counts()
+        return self._final_counts or StoreCounts(kinds={})
+
+    def close(self) -> None:
+        """Write, sync and close everything and release the lock; what the disk refuses now is lost, and counted so."""
+        if self._recording is not None:
+            recording, self._recording = self._recording, None
+            recording.close()
+            self._final_counts = recording.counts()
+        self._lock.release()
+
+    def read(
+        self,
+        kind: str,
+        dataset: str,
+        symbol: str,
+        *,
+        day: date | str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pd.DataFrame:
+        """The flushed rows of one symbol, in the order in which they were received.
+
+        Of one New York day, or from `start` up to but without `end`, by exchange time (by receipt where there is none).
+        For the types of the columns see `intraday.frames.read_frame`. ConfigError for a time without a zone.
+        """
+        wanted = date.fromisoformat(day) if isinstance(day, str) else day
+        since_ns, until_ns = _nanoseconds("start", start), _nanoseconds("end", end)
+        found = [
+            part.path
+            for part in find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=wanted)
+            if (start is None or part.key.day >= new_york_date(start))
+            and (end is None or part.key.day <= new_york_date(end))
+        ]
+        frame = read_frame(found, dataset_named(dataset))
+        if since_ns is None and until_ns is None:
+            return frame
+        moments = exchange_or_receipt_ns(frame)
+        wanted_rows = moments.notna()
+        if since_ns is not None:
+            wanted_rows &= moments >= since_ns
+        if until_ns is not None:
+            wanted_rows &= moments < until_ns
+        return frame[wanted_rows].reset_index(drop=True)
+
+    def list_symbols(self, kind: str, dataset: str) -> tuple[str, ...]:
+        """The symbols that have a file, in order."""
+        return tuple(symbols(self.root, kind_named(kind), dataset_named(dataset)))
+
+    def list_days(self, kind: str, dataset: str, symbol: str) -> tuple[date, ...]:
+        """The New York days that have a file, in order."""
+        found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol)
+        return tuple(dict.fromkeys(part.key.day for part in found))
+
+    def verify(
+        self,
+        *,
+        kind: str | None = None,
+        dataset: str | None = None,
+        symbol: str | None = None,
+        day: date | None = None,
+    ) -> Iterator[PartReport]:
+        """Look at every byte and row of the files that fit, and say of each what is wrong; changes nothing.
+
+        While a recorder is at work, an unfinished last member is none of its faults.
+        """
+        found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
+        return check_parts(found, being_written=writer_of(self.root) is not None)
+
+    def repair(
+        self,
+        *,
+        kind: str | None = None,
+        dataset: str | None = None,
+        symbol: str | None = None,
+        day: date | None = None,
+    ) -> tuple[RepairReport, ...]:
+        """Cut what is damaged out of the files that fit, and bring what stands beside them up to date.
+
+        The cut bytes are kept, and every whole member stays. Files that a recorder has open are left alone, and said
+        to be.
+        """
+        found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
+        return tuple([self._repaired(part) for part in found])
+
+    def seal(
+        self,
+        day: date,
+        *,
+        kind: str | None = None,
+        dataset: str | None = None,
+        symbol: str | None = None,
+        parquet: bool = False,
+    ) -> tuple[SealReport, ...]:
+        """Make the files of a day that is over small and final: one gzip member of level 6, and Parquet if wanted.
+
+        Each new file is compared with the old one before it takes its place; the CSV stays beside the Parquet copy.
+        Events of that day that come later go into a further file. Needs no lock on the folder, so that a day can be
+        sealed by another process while the next one is recorded.
+        """
+        if self._recording is not None:
+            self._recording.finish_day(day)
+        found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
+        return tuple([seal_part(part, parquet=parquet, at=self._now(), disk=self._disk) for part in found])
+
+    def _writer(self) -> Recording:
+        if self._recording is not None:
+            return self._recording
+        if self._final_counts is not None:
+            raise ValueError("this store is closed")
+        now = self._now()
+        self._lock.acquire(now)
+        try:
+            self._require_free_space()
+        except StoreError:
+            self._lock.release()
+            raise
+        session = Session(
+            self._session_id or f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
+            os.getpid(),
+            socket.gethostname(),
+            epoch_nanoseconds(now) or 0,
+        )
+        self._recording = Recording(
+            self.root, self._policy, session, clock=self._clock, now=self._now, disk=self._disk
+        )
+        return self._recording
+
+    def _require_free_space(self) -> None:
+        free, least = self._disk.free_bytes(self.root), self._policy.min_free_bytes
+        if free < least:
+            raise StoreError(
+                f"Only {free >> 20} MB are free for {self.root}, and recording needs {least >> 20} MB at least. "
+                "Make room, or record into another folder."
+            )
+
+    def _repaired(self, part: PartFile) -> RepairReport:
+        file = MemberFile(part.path, self._disk)
+        try:
+            file.open()
+            stock = take_stock(file, part, self._now(), check_bytes=None)
+            # A sealed file that had to be mended is no longer the one that was sealed.
+            meta = replace(stock.meta, sealed=False, sha256={}) if stock.cut_bytes else stock.meta
+            if meta != load_meta(part):
+                save_meta(part, meta, durable=True)
+        except OSError as error:
+            return RepairReport(part, 0, problem=f"{part.path}: {error.strerror or error}")
+        finally:
+            file.close()
+        return RepairReport(part, meta.rows, stock.cut_bytes, stock.kept)
+
+
+def _nanoseconds(name: str, moment: datetime | None) -> int | None:
+    if moment is not None and moment.tzinfo is None:
+        raise ConfigError(f"The {name} {moment} has no time zone; say which, for instance with tzinfo=UTC.")
+    return epoch_nanoseconds(moment)
