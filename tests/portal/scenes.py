@@ -173,6 +173,11 @@ def failed() -> LiveSnapshot:
     return live(events=stocks_only, streams=[refused])
 
 
+def stalled() -> LiveSnapshot:
+    """Connected, but nothing comes although the market is open."""
+    return live(streams=[health("options", Phase.STALLED, feed="indicative", connections=1)])
+
+
 def stale() -> LiveSnapshot:
     """Connected, but some quotes are old while the market is open."""
     events = prices(load_portfolio(SAMPLE), as_of=OPEN)

@@ -143,6 +143,7 @@ def test_a_profit_says_so_with_sign_and_arrow_and_not_by_colour_alone(portal):
             "reconnecting",
             "Options reconnecting, attempt 3, next try in 4 s: connection limit",
         ),
+        (scenes.stalled, "stalled", "Options stalled"),
         (scenes.failed, "error", "Failed: Alpaca refused the opra feed"),
         (scenes.stale, "running", "quotes too old"),
     ],

@@ -32,12 +32,11 @@ def fills_table(screen: Screen) -> None:
         return
     st.dataframe(
         fills_frame(fills, screen),
-        key="fills",
+        key="fills-table",
         hide_index=True,
         height=table_height(min(len(fills), MAX_ROWS)),
         row_height=ROW_PIXELS,
         column_config={
-            "Time": st.column_config.TextColumn(width=125),
             "Contract": st.column_config.TextColumn(width=190),
         },
         alt="Fills and order updates, newest first",

@@ -15,12 +15,18 @@ from streamlit.delta_generator import DeltaGenerator
 
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import announce_fills, fills_table, stream_details
-from apps.streamlit.components.live_screen import Look, Screen, take_screen
+from apps.streamlit.components.live_screen import Look, Screen, State, take_screen
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
 from apps.streamlit.components.live_tables import positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
 from apps.streamlit.components.live_truth import truth_line
-from apps.streamlit.components.live_viewer import note_viewer, page_session, settle_process, viewer_zone
+from apps.streamlit.components.live_viewer import (
+    note_viewer,
+    page_session,
+    settle_process,
+    settle_streams,
+    viewer_zone,
+)
 from apps.streamlit.components.look import STYLE, palette
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.data.streaming.live_session import LiveSession, Run
@@ -110,6 +116,8 @@ def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> N
     screen = take_screen(session, controls.book, look, obstacle=controls.obstacle, problem=problem)
     announce_fills(screen)
     render_live(places, screen)
+    if screen.state is State.RUNNING:
+        settle_streams()
 
 
 def render_live(places: Places, screen: Screen) -> None:

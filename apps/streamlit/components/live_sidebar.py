@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -15,8 +14,6 @@ from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.live_session import Choices, LiveSession, install_session
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS, Settings
-
-log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
 ACCOUNTS: Final = {"auto": None, "paper": True, "live": False}

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit import runtime
 
+from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.data.streaming.live_session import LiveSession, process_session
 
 
@@ -21,7 +22,7 @@ class Preferences:
 
     refresh_seconds: int = 2
     stale_after_seconds: int = 30
-    wide_spread_percent: int = 25
+    wide_spread_percent: int = int(DEFAULT_WIDE_SPREAD_PCT)
     hide_amounts: bool = False
 
 
@@ -35,6 +36,12 @@ def settle_process() -> None:
     import altair as alt  # noqa: F401 - imported so that it is frozen as well
 
     gc.collect()
+    gc.freeze()
+
+
+@cache
+def settle_streams() -> None:
+    """Once in a process, when streams are live: the same for what they imported; too short to be noticed."""
     gc.freeze()
 
 

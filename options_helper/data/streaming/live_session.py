@@ -186,7 +186,8 @@ class LiveSession:
         """How many look at the page now."""
         oldest = self._monotonic() - VIEWER_LIMIT_SECONDS
         with self._viewers_lock:
-            return sum(seen >= oldest for seen in self._viewers.values())
+            self._viewers = {viewer: seen for viewer, seen in self._viewers.items() if seen >= oldest}
+            return len(self._viewers)
 
     def keep(self) -> None:
         """One round of housekeeping: follow the portfolio file, sample the P&L, stop when nobody has looked."""
