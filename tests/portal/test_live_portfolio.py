@@ -188,6 +188,12 @@ def test_a_sum_with_a_missing_leg_says_so_and_the_leg_is_no_zero(portal):
     assert "—" in tile(tab, "P&L %")
 
 
+def test_while_it_connects_nothing_is_called_missing(portal):
+    warnings = table(portal.show(scenes.connecting), "Contract")["Warnings"]
+
+    assert sorted({word for words in warnings for word in words}) == ["expires today"]
+
+
 def test_no_figure_is_written_as_nan(portal):
     for scene in (scenes.partial, scenes.connecting, scenes.failed):
         tab = portal.show(scene)

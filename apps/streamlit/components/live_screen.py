@@ -19,6 +19,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.data.portfolio_file import Book
 from options_helper.data.streaming.live_session import LiveSession, Run
+from options_helper.data.streaming.pnl_history import PRICE_STREAMS
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.portfolio import Portfolio
 
@@ -53,6 +54,7 @@ STATE_OF_PHASE: Final = {
     Phase.STALLED: State.STALLED,
     Phase.CONNECTING: State.CONNECTING,
 }
+SPEECHLESS: Final = (Phase.OFF, Phase.CONNECTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ class Screen:
 
     @property
     def priced(self) -> bool:
-        """Whether prices were ever asked for, so that a missing one is worth a warning."""
-        return self.run is not None
+        """Whether a price could have come by now, so that a missing one is worth a warning."""
+        phases = (self.snapshot.streams[name].phase for name in PRICE_STREAMS)
+        return self.run is not None and any(phase not in SPEECHLESS for phase in phases)
 
 
 def take_screen(
