@@ -73,7 +73,7 @@ class ScriptedStream:
         self.stopped = threading.Event()
         self._script = script
 
-    def subscribe(self, symbols: Iterable[str]) -> None:
+    def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] = ()) -> None:
         """Note the symbols, as the real streamer does."""
         added = tuple(symbols)
         self.sent.append(("subscribe", added))

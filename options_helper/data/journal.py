@@ -1,0 +1,193 @@
+"""The raw journal of a capture: every frame with its moment of receipt, before anything is made of it.
+
+`<root>/journal/<New York day>/<session>-<nnn>.jnl.gz`, whole gzip members of records. One file holds all streams, in
+the order in which the writer took them, so that playing it back does exactly what the capture did.
+
+A record is 18 bytes, little endian, and its payload: kind, stream, receipt (epoch nanoseconds), events announced,
+payload length.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from options_helper.data.intraday.contents import reading
+from options_helper.data.intraday.files import Disk, MemberFile, create_file
+from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member, member_text, scan
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import StreamName, utc_datetime
+from options_helper.errors import StoreError
+
+FOLDER: Final = "journal"
+SUFFIX: Final = ".jnl.gz"
+# A new file after this much, so that a lost or copied file is not the whole day.
+MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+
+_HEAD: Final = struct.Struct("<BBQII")
+_STREAMS: Final = tuple(StreamName)
+_STREAM_NUMBERS: Final = {name: number for number, name in enumerate(_STREAMS)}
+
+
+class RecordKind(IntEnum):
+    """What a record is."""
+
+    FRAME = 1  # one websocket message
+    TICK = 2  # the writer looked at its clock: what is old enough is flushed
+    SESSION = 3  # JSON: a capture began, with this configuration
+    GAP = 4  # JSON: a stretch in which a stream could not hear, or events that were lost
+
+
+class Record(NamedTuple):
+    """One thing that happened to the capture, at `received_ns` of the computer's clock."""
+
+    kind: RecordKind
+    received_ns: int
+    payload: bytes = b""
+    stream: StreamName = StreamName.STOCKS
+    events: int = 0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The JSON of a session or a gap."""
+        return dict(json.loads(self.payload))
+
+
+def facts_record(kind: RecordKind, received_ns: int, facts: Mapping[str, Any]) -> Record:
+    """A record of facts."""
+    return Record(kind, received_ns, json.dumps(facts, separators=(",", ":")).encode())
+
+
+class JournalWriter:
+    """Appends records; what was flushed survives a kill. For one thread, under the root's lock."""
+
+    def __init__(self, root: Path, session: str, disk: Disk | None = None) -> None:
+        self._folder = root / FOLDER
+        self._session = session
+        self._disk = disk or Disk()
+        self._file: MemberFile | None = None
+        self._files = 0
+        self._file_bytes = 0
+        self._records = 0
+        self._buffer: list[bytes] = []
+        self._buffered_records = 0
+        self._buffered_since_ns = 0
+        self.buffered_bytes = 0  # what a kill would cost
+        self.written_bytes = 0
+
+    def append(self, record: Record) -> None:
+        """Take a record; it is in the file after the next `flush`."""
+        stream = _STREAM_NUMBERS[record.stream]
+        head = _HEAD.pack(record.kind, stream, record.received_ns, record.events, len(record.payload))
+        if not self._buffer:
+            self._buffered_since_ns = record.received_ns
+        self._buffer += (head, record.payload)
+        self._buffered_records += 1
+        self.buffered_bytes += len(head) + len(record.payload)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a member is worth writing."""
+        return self.buffered_bytes >= MAX_TEXT_BYTES
+
+    def flush(self) -> None:
+        """Write what is buffered, whole or not at all; after an OSError it is buffered still."""
+        if not self._buffer:
+            return
+        data = encode_member(b"".join(self._buffer), self._records, self._buffered_records)
+        self._file_for(self._buffered_since_ns, len(data)).append(data)
+        self._file_bytes += len(data)
+        self.written_bytes += len(data)
+        self._records += self._buffered_records
+        self._buffer.clear()
+        self._buffered_records = self.buffered_bytes = 0
+
+    def sync(self) -> None:
+        """Wait until the disk has what was flushed."""
+        if self._file is not None:
+            self._file.sync()
+
+    def close(self) -> None:
+        """Write and sync the rest and give back the file."""
+        self.flush()
+        self._leave_file()
+
+    def _file_for(self, received_ns: int, more_bytes: int) -> MemberFile:
+        """The file that a member beginning at that moment goes to: a new one each day, and when the last is full."""
+        folder = self._folder / new_york_date(utc_datetime(received_ns)).isoformat()
+        file = self._file
+        if (
+            file is not None
+            and file.path.parent == folder
+            and self._file_bytes + more_bytes <= MAX_FILE_BYTES
+        ):
+            return file
+        self._leave_file()
+        path = folder / f"{self._session}-{self._files:03d}{SUFFIX}"
+        create_file(path, encode_member(b"", self._records, 0), self._disk)
+        file = MemberFile(path, self._disk)
+        file.open()
+        self._files += 1
+        self._file_bytes = 0
+        self._file = file
+        return file
+
+    def _leave_file(self) -> None:
+        if self._file is not None:
+            self._file.sync()
+            self._file.close()
+            self._file = None
+
+
+def session_name(started: datetime, pid: int) -> str:
+    """A name that sorts by time and is one process's own."""
+    return f"{started.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z-{pid}"
+
+
+def journal_files(root: Path) -> list[Path]:
+    """Every journal file below a root, sessions in time, files of a session in order."""
+    return sorted((root / FOLDER).glob(f"*/*{SUFFIX}"), key=lambda path: path.name)
+
+
+def sessions(root: Path) -> dict[str, list[Path]]:
+    """Session → its files in order, across days."""
+    found: dict[str, list[Path]] = {}
+    for path in journal_files(root):
+        found.setdefault(path.name.removesuffix(SUFFIX).rpartition("-")[0], []).append(path)
+    return found
+
+
+def read_records(paths: Iterable[Path]) -> Iterator[Record]:
+    """The records of these files, in order; a torn tail, which a kill leaves, is where a file ends.
+
+    StoreError where bytes inside a file are damaged: what follows would not be what happened.
+    """
+    for path in paths:
+        with reading(path) as (read_at, size):
+            found = scan(read_at, size, check_bytes=0)
+            if found.inner_damage:
+                at = found.inner_damage[0].offset
+                raise StoreError(
+                    f"{path.name} is damaged at byte {at}: it cannot be played back beyond that."
+                )
+            for member in found.members:
+                text = member_text(read_at, member)
+                if text is None:
+                    raise StoreError(
+                        f"{path.name} is damaged at byte {member.offset}: it cannot be played back."
+                    )
+                yield from _records_in(text)
+
+
+def _records_in(text: bytes) -> Iterator[Record]:
+    start = 0
+    while start < len(text):
+        kind, stream, received_ns, events, length = _HEAD.unpack_from(text, start)
+        start += _HEAD.size
+        yield Record(RecordKind(kind), received_ns, text[start : start + length], _STREAMS[stream], events)
+        start += length

@@ -1,0 +1,225 @@
+"""The streams of one run: a worker for each that has something to do, one queue, and how they all are."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from options_helper.data.market_hours import market_open
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.events import NANOSECONDS, StreamName, utc_datetime
+from options_helper.data.streaming.frame_queue import FrameQueue, QueueCounts
+from options_helper.data.streaming.market_clock import Announcement, MarketClock
+from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
+from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.streamer import Streamer, StreamSink
+from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RATE_WINDOW: Final = 11  # samples, taken at each housekeeping
+# Several connections in one moment can earn an HTTP 429, so each stream starts this much after the one before.
+STAGGER_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClasses:
+    """What makes the three streams; tests put scripted ones here."""
+
+    stocks: Callable[..., Any] = AlpacaStockStreamer
+    options: Callable[..., Any] = AlpacaOptionStreamer
+    fills: Callable[..., Any] = AlpacaTradingStreamer
+
+
+class StreamGroup:
+    """Starts, changes, watches and stops the workers; whoever owns it consumes the queue.
+
+    `clock` is the market's, guarded by `lock`, both the owner's; `announced` is called, under the lock, with each
+    simulator's announcement. `start`, `change_symbols` and `stop` are called one at a time; `keep_house` on the
+    consumer's thread; `healths` on any.
+    """
+
+    def __init__(
+        self,
+        config: LiveStreamConfig,
+        settings: Settings,
+        classes: StreamClasses,
+        retry: RetryPolicy,
+        *,
+        clock: MarketClock,
+        lock: threading.Lock,
+        announced: Callable[[Announcement], object],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.config = config
+        self.queue = FrameQueue(config.queue_maxsize)
+        self._settings = settings
+        self._classes = classes
+        self._policy = replace(
+            retry,
+            max_reconnects=config.max_reconnects,
+            base_seconds=config.reconnect_base_seconds,
+            cap_seconds=config.reconnect_cap_seconds,
+            stall_seconds=config.stall_seconds,
+        )
+        self._clock = clock
+        self._lock = lock
+        self._announced = announced
+        self._now_ns = now_ns
+        # Guarded by self._lock: replaced or changed by start() and change_symbols(), and by the stream threads.
+        self._workers: dict[StreamName, StreamWorker] = {}
+        self._streamers: dict[StreamName, Any] = {}
+        self._rates = {name: _Rate() for name in StreamName}
+
+    # ---- lifecycle
+
+    def start(self) -> None:
+        """Start a worker for each stream that has something to do and none yet."""
+        for name in StreamName:
+            if self.config.wants(name) and name not in self._workers:
+                worker = StreamWorker(
+                    name,
+                    partial(self._connect, name),
+                    self.queue,
+                    policy=self._policy,
+                    announce=self._announce,
+                    market_ns=self.market_ns,
+                    expects_data=partial(self.expects_data, name),
+                    now_ns=self._now_ns,
+                    start_delay_seconds=STAGGER_SECONDS * len(self._workers),
+                )
+                with self._lock:
+                    self._workers = {**self._workers, name: worker}
+                worker.start()
+
+    def change_symbols(self, config: LiveStreamConfig) -> None:
+        """Send the difference on the open connections; a stream that had nothing to do starts now."""
+        with self._lock:
+            before, self.config = self.config, config
+            streamers = dict(self._streamers)
+        for name, streamer in streamers.items():
+            old, new = before.symbols(name), config.symbols(name)
+            if gone := [symbol for symbol in old if symbol not in set(new)]:
+                streamer.unsubscribe(gone)
+            if added := [symbol for symbol in new if symbol not in set(old)]:
+                streamer.subscribe(added, channels=config.channels(name))
+        self.start()
+
+    def stop(self, seconds: float) -> None:
+        """Stop the workers, wait for them so long, and close the queue behind their last frame."""
+        deadline = time.monotonic() + seconds
+        for worker in self._workers.values():
+            worker.stop()
+        for name, worker in self._workers.items():
+            if not worker.join(max(0.0, deadline - time.monotonic())):
+                log.warning(
+                    "the %s thread is still closing its connection; it is left to end by itself", name
+                )
+        self.queue.close()
+
+    # ---- on the stream threads
+
+    def _connect(self, name: StreamName, sink: StreamSink) -> Streamer:
+        """A fresh streamer with the symbols wanted now."""
+        streamer = self._make_streamer(name, sink)
+        if name is StreamName.FILLS:
+            streamer.subscribe_trade_updates()
+            return streamer  # type: ignore[no-any-return]
+        with self._lock:
+            # Both at once, so that a change of symbols is either in the config or finds this streamer.
+            streamer.subscribe(self.config.symbols(name), channels=self.config.channels(name))
+            self._streamers[name] = streamer
+        return streamer  # type: ignore[no-any-return]
+
+    def _make_streamer(self, name: StreamName, sink: StreamSink) -> Any:
+        match name:
+            case StreamName.STOCKS:
+                return self._classes.stocks(self._settings, feed=self.config.stock_feed, sink=sink)
+            case StreamName.OPTIONS:
+                return self._classes.options(self._settings, feed=self.config.options_feed, sink=sink)
+            case StreamName.FILLS:
+                return self._classes.fills(self._settings, paper=self.config.paper, sink=sink)
+
+    def _announce(self, announcement: Announcement) -> None:
+        with self._lock:
+            self._announced(announcement)
+        self.load_calendar()
+
+    # ---- the market's time
+
+    def market_ns(self, wall_ns: int) -> int:
+        """The market's time at that moment of the computer's."""
+        return self._clock.at(wall_ns)
+
+    def expects_data(self, name: StreamName, market_ns: int) -> bool:
+        """Whether this stream should be moving at that market time."""
+        if self._clock.ended(market_ns):
+            return False
+        # A contract's symbol is its root and 15 characters; some roots trade longer than others.
+        roots = {contract[:-15] for contract in self.config.symbols(StreamName.OPTIONS)}
+        return market_open(name, self.config.feed(name), utc_datetime(market_ns), roots)
+
+    def load_calendar(self) -> None:
+        """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
+        self.expects_data(StreamName.STOCKS, self.market_ns(self._now_ns()))
+
+    # ---- on the consumer's thread
+
+    def keep_house(self) -> None:
+        """Measure the rates and judge the silences; about twice a second."""
+        now_ns = self._now_ns()
+        for name, counts in self.queue.counts().items():
+            self._rates[name].observe(now_ns, counts.received)
+        for worker in self._workers.values():
+            worker.watch()
+
+    # ---- reading
+
+    def healths(self, wall_ns: int) -> dict[StreamName, StreamHealth]:
+        """What each worker knows, and its rate; the ledger is `with_ledger`'s to add."""
+        return {name: self._health(name, wall_ns) for name in StreamName}
+
+    def _health(self, name: StreamName, wall_ns: int) -> StreamHealth:
+        worker = self._workers.get(name)
+        feed = self.config.feed(name)
+        if worker is None:
+            return StreamHealth(name, phase=Phase.OFF, feed=feed)
+        health = worker.health(feed, wall_ns)
+        return replace(health, events_per_second=self._rates[name].per_second if health.alive else 0.0)
+
+
+def with_ledger(health: StreamHealth, counts: QueueCounts, tally: StreamTally) -> StreamHealth:
+    """A stream's health with its counters, which the owner read at one instant."""
+    return replace(
+        health,
+        last_event_at=None if tally.last_event_ns is None else utc_datetime(tally.last_event_ns),
+        received=counts.received,
+        applied=tally.applied,
+        dropped=counts.dropped,
+        rejected=tally.rejected,
+        queued=counts.queued,
+        late=tally.late,
+        last_rejections=tuple(tally.last_rejections),
+    )
+
+
+class _Rate:
+    """Events per second over the last few seconds; one writer, readers may be a moment behind."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[int, int]] = deque(maxlen=RATE_WINDOW)
+        self.per_second = 0.0
+
+    def observe(self, now_ns: int, total: int) -> None:
+        self._samples.append((now_ns, total))
+        (first_ns, first), (last_ns, last) = self._samples[0], self._samples[-1]
+        elapsed = (last_ns - first_ns) / NANOSECONDS
+        self.per_second = (last - first) / elapsed if elapsed > 0 else 0.0
