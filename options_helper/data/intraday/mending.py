@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from options_helper.data.intraday.contents import extent_of, header_of, rows_in,
 from options_helper.data.intraday.files import CHECKED_BYTES, MemberFile
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.members import Scan, encode_member, member_text
-from options_helper.data.intraday.meta import Extent, Gap, PartMeta, load_meta, new_meta
+from options_helper.data.intraday.meta import Extent, Gap, PartMeta, load_meta, new_meta, save_meta
 from options_helper.data.streaming.events import epoch_nanoseconds
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,11 @@ def take_stock(
     """
     found = file.scan(check_bytes)
     known = load_meta(part) or new_meta(part)
-    if not found.damage:
+    if found.members and not found.damage:
         return _stock(file, part, found, known)
     header = _lost_header(file, part, found)
     if header is None:
-        return _set_aside(file, found, known, at)
+        return _set_aside(file, part, found, known, at)
     kept = file.mend(found, at, header)
     mended = file.scan(0)
     cut = sum(damage.length for damage in found.damage)
@@ -85,18 +86,17 @@ def _lost_header(file: MemberFile, part: PartFile, found: Scan) -> bytes | None:
     return header_member(part, first.first) if len(row) == len(part.key.dataset.columns) else None
 
 
-def _set_aside(file: MemberFile, found: Scan, known: PartMeta, at: datetime) -> Stock:
+def _set_aside(file: MemberFile, part: PartFile, found: Scan, known: PartMeta, at: datetime) -> Stock:
     kept = file.set_aside(at)
-    log.warning("%s held nothing readable; its %d bytes are set aside", file.path, found.size)
-    reason = f"damaged: {found.size} bytes set aside" + (f" in {kept.name}" if kept else "")
-    gap = _gap(known, known.rows or None, at, reason)
-    return Stock(
-        meta=replace(known.covering(Extent()), gaps=(*known.gaps, gap), sealed=False),
-        next_seq=(known.last_seq or 0) + 1,
-        continues=False,
-        cut_bytes=found.size,
-        kept=kept,
-    )
+    meta = replace(known.covering(Extent()), sealed=False, sha256={})
+    if kept is not None:
+        log.warning("%s held nothing readable; its %d bytes are now in %s", part.path, found.size, kept.name)
+        reason = f"damaged: {found.size} bytes set aside in {kept.name}"
+        meta = replace(meta, gaps=(*known.gaps, _gap(known, known.rows or None, at, reason)))
+    # The file that will be begun in its place finds this.
+    with suppress(OSError):
+        save_meta(part, meta)
+    return Stock(meta, (known.last_seq or 0) + 1, continues=False, cut_bytes=found.size, kept=kept)
 
 
 def _gap(extent: Extent, lost: int | None, at: datetime, reason: str) -> Gap:
