@@ -103,6 +103,19 @@ def test_what_was_flushed_survives_a_kill(tmp_path: Path):
     journal.close()
 
 
+@pytest.mark.parametrize("skip", range(7))
+def test_reading_goes_on_where_it_was_left(tmp_path: Path, skip: int):
+    records = [heard(number) for number in range(6)]
+    journal = JournalWriter(tmp_path, "one")
+    for record in records:
+        journal.append(record)
+        if record.received_ns % 3 == 0:
+            journal.flush()
+    journal.close()
+
+    assert list(read_records(journal_files(tmp_path), skip)) == records[skip:]
+
+
 def test_a_torn_tail_costs_its_member_only(tmp_path: Path):
     write(tmp_path, [heard(1), heard(2)], flush_each=True)
     (path,) = journal_files(tmp_path)

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -162,10 +163,11 @@ def sessions(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_records(paths: Iterable[Path]) -> Iterator[Record]:
-    """The records of these files, in order; a torn tail, which a kill leaves, is where a file ends.
+def read_records(paths: Iterable[Path], skip: int = 0) -> Iterator[Record]:
+    """The records of one session's files, in order, but for the first `skip` of them.
 
-    StoreError where bytes inside a file are damaged: what follows would not be what happened.
+    A torn tail, which a kill leaves or a writer at work, is where a file ends. StoreError where bytes inside a file
+    are damaged: what follows would not be what happened.
     """
     for path in paths:
         with reading(path) as (read_at, size):
@@ -176,12 +178,14 @@ def read_records(paths: Iterable[Path]) -> Iterator[Record]:
                     f"{path.name} is damaged at byte {at}: it cannot be played back beyond that."
                 )
             for member in found.members:
+                if member.rows and member.first + member.rows <= skip:
+                    continue
                 text = member_text(read_at, member)
                 if text is None:
                     raise StoreError(
                         f"{path.name} is damaged at byte {member.offset}: it cannot be played back."
                     )
-                yield from _records_in(text)
+                yield from islice(_records_in(text), max(0, skip - member.first), None)
 
 
 def _records_in(text: bytes) -> Iterator[Record]:

@@ -28,7 +28,7 @@ _PRICES: Final = {
 def require_pyarrow() -> None:
     """Raise a ConfigError when Parquet cannot be written here."""
     try:
-        import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: F401
+        import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise ConfigError(
             "Parquet needs pyarrow, which is not installed. Install it (pip install pyarrow), "

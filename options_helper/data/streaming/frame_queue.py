@@ -103,6 +103,12 @@ class FrameQueue:
             self._arrived.notify_all()
 
     @property
+    def fill(self) -> float:
+        """The share of the room that is taken, by frames that wait and those that are not settled."""
+        with self._lock:
+            return self._depth / self._limit
+
+    @property
     def drained(self) -> bool:
         """Whether the queue is closed and empty."""
         with self._lock:

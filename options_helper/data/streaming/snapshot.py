@@ -86,7 +86,8 @@ class StreamHealth:
     queued: int = 0
     late: int = 0  # of the applied: came after a newer one of the same symbol, and so changed nothing
     last_rejections: tuple[str, ...] = ()
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[Gap, ...] = ()  # the newest ones
+    gap_count: int = 0  # all of this run
 
     @property
     def accounted(self) -> bool:

@@ -60,6 +60,7 @@ class _Report:
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    gap_count: int = 0
 
 
 class StreamWorker(StreamSink):
@@ -291,7 +292,7 @@ class StreamWorker(StreamSink):
         unheard_ns = int(UNHEARD_SECONDS * NANOSECONDS)
         heard_ns = max(report.live_since_ns, self._last_frame_ns, now_ns - unheard_ns)
         gap = Gap(self.name, self._at(heard_ns), None, reason)
-        self._update(gaps=(*report.gaps, gap)[-KEPT_GAPS:])
+        self._update(gaps=(*report.gaps, gap)[-KEPT_GAPS:], gap_count=report.gap_count + 1)
 
     def _close_gap(self) -> None:
         gaps = self._report.gaps
@@ -327,6 +328,7 @@ class StreamWorker(StreamSink):
             acknowledged=report.acknowledged,
             refused_symbols=report.refused,
             gaps=report.gaps,
+            gap_count=report.gap_count,
         )
 
     def _displayed_phase(self, report: _Report, wall_ns: int) -> Phase:

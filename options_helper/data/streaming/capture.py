@@ -1,0 +1,400 @@
+"""Record the streams: the workers and the queue of the live page, into a journal first and then into partitions.
+
+The writer's thread commits in steps: it takes what the queue has, writes the journal, and only then makes rows of it.
+Under pressure it stops making rows, which is what costs, and goes on with the journal; the rows follow from the
+journal when there is time. Only when the queue itself is full are events dropped, newest first, and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from options_helper import __version__
+from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday_store import StoreCounts, StorePolicy
+from options_helper.data.journal import (
+    JournalWriter,
+    Record,
+    RecordKind,
+    facts_record,
+    read_records,
+    session_name,
+    sessions,
+)
+from options_helper.data.streaming.alpaca_stream import require_credentials
+from options_helper.data.streaming.events import StreamName, utc_datetime
+from options_helper.data.streaming.frame_queue import Frame, QueueCounts
+from options_helper.data.streaming.gap_ledger import GapLedger, GapWatch
+from options_helper.data.streaming.market_clock import MarketClock, MarketKind
+from options_helper.data.streaming.recorder import Recorder
+from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
+from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
+from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+COMMIT_SECONDS: Final = 0.5
+COMMIT_EVENTS: Final = 20_000
+SYNC_SECONDS: Final = 5.0
+HOUSEKEEPING_SECONDS: Final = 0.5
+DRAIN_SECONDS: Final = 9.0
+STOP_SECONDS: Final = 0.9
+# Above this share of the queue rows are put off; below the other they are made again.
+PRESSURE: Final = 0.5
+RELIEF: Final = 0.1
+CATCH_UP_RECORDS: Final = 2_000
+GATHER_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 1.0
+
+
+class CaptureState(StrEnum):
+    """What the recorder is doing."""
+
+    RECORDING = "recording"
+    JOURNAL_ONLY = "journal only"  # rows are put off, nothing is lost
+    DISK_REFUSES = "disk refuses"  # events wait in the queue
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureConfig:
+    """What to record and where. `streams` never has fills: those are the account's, not the market's."""
+
+    streams: LiveStreamConfig
+    out: Path
+    journal: bool = True
+    flush_events: int = 500
+    flush_seconds: float = 5.0
+
+    @property
+    def policy(self) -> StorePolicy:
+        """When the partitions are written."""
+        return StorePolicy(flush_rows=self.flush_events, flush_seconds=self.flush_seconds)
+
+    def facts(self) -> dict[str, object]:
+        """What a journal says of its session."""
+        return {
+            "version": __version__,
+            "streams": asdict(self.streams),
+            "flush_events": self.flush_events,
+            "flush_seconds": self.flush_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStatus:
+    """Everything about a capture at one instant."""
+
+    as_of: datetime
+    state: CaptureState
+    session: str
+    started_at: datetime
+    market: MarketKind
+    streams: dict[StreamName, StreamHealth]
+    store: StoreCounts
+    put_off: int  # events that are in the journal and not yet rows
+    journal_bytes: int
+    gaps: int
+    problem: str | None = None
+
+    @property
+    def accounted(self) -> bool:
+        """The conservation law: every received event is applied, dropped, rejected or queued."""
+        return all(health.accounted for health in self.streams.values())
+
+    @property
+    def lost(self) -> int:
+        """Events that are in no file: dropped, unreadable, refused by the disk, or left in memory at the end."""
+        ledger = sum(health.dropped + health.rejected for health in self.streams.values())
+        if self.state is CaptureState.ENDED:
+            ledger += sum(health.queued for health in self.streams.values()) - self.put_off
+        return ledger + self.store.total.lost
+
+    @property
+    def failed(self) -> tuple[StreamHealth, ...]:
+        """The streams that will not come back."""
+        return tuple(health for health in self.streams.values() if health.phase is Phase.FAILED)
+
+
+class StreamRunner:
+    """One capture, from `start` to `stop`; `status` may be asked from any thread.
+
+    StoreError at `start` when another process records into the same folder, or the disk is nearly full; ConfigError
+    when keys are missing.
+    """
+
+    def __init__(
+        self,
+        config: CaptureConfig,
+        settings: Settings | None = None,
+        *,
+        classes: StreamClasses | None = None,
+        retry: RetryPolicy | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+        disk: Disk | None = None,
+    ) -> None:
+        settings = settings or Settings.load()
+        require_credentials(settings)
+        disk = disk or Disk()
+        self._config = config
+        self._now_ns = now_ns
+        self._started_at = utc_datetime(now_ns())
+        self.session = session_name(self._started_at, os.getpid())
+        self._recorder = Recorder(config.out, self.session, config.policy, disk=disk)
+        self._journal = JournalWriter(config.out, self.session, disk) if config.journal else None
+        self._gap_ledger = GapLedger(config.out, self.session)
+        self._gap_watch = GapWatch(now_ns())
+        self._clock = MarketClock()
+        # Guards what must agree with the queue's counters: written by the writer, read by status().
+        self._lock = threading.Lock()
+        self._tallies = {name: StreamTally() for name in StreamName}
+        self._put_off = dict.fromkeys(StreamName, 0)
+        self._streams = StreamGroup(
+            config.streams,
+            settings,
+            classes or StreamClasses(),
+            retry or RetryPolicy(),
+            clock=self._clock,
+            lock=self._lock,
+            announced=self._clock.announce,
+            now_ns=now_ns,
+        )
+        self._writer = threading.Thread(target=self._write, name="live-writer", daemon=True)
+        self._ending = threading.Event()
+        self._leaving = threading.Event()
+        self._drain_deadline = float("inf")
+        # Only the writer changes these; status() may see them a moment old.
+        self._state = CaptureState.RECORDING
+        self._problem: str | None = None
+        self._gaps = 0
+        self._journaled_records = 0
+        self._applied_records = 0
+        self._behind = False  # rows wait in the journal
+        self._follower: Iterator[Record] | None = None
+
+    # ---- lifecycle
+
+    def start(self) -> None:
+        """Take the folder and begin; returns at once."""
+        self._recorder.store.acquire()
+        self._writer.start()
+        self._streams.start()
+
+    def stop(self) -> CaptureStatus:
+        """Stop receiving, write everything, release the folder; at most ten seconds."""
+        self._drain_deadline = time.monotonic() + DRAIN_SECONDS
+        self._streams.stop(STOP_SECONDS)
+        self._ending.set()
+        self._writer.join()
+        return self.status()
+
+    def leave(self) -> None:
+        """Let the writer write what is at hand and end at once: the second signal."""
+        self._leaving.set()
+        self._ending.set()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the writer lives."""
+        return self._writer.is_alive()
+
+    # ---- the writer's thread
+
+    def _write(self) -> None:
+        self._streams.load_calendar()
+        try:
+            self._commit([facts_record(RecordKind.SESSION, self._now_ns(), self._config.facts())], ())
+            self._write_until_drained()
+        except Exception as error:
+            # The thread's last line: whatever this was, the capture must not look alive any more.
+            log.exception("the capture ended unexpectedly")
+            self._problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"
+        finally:
+            self._end()
+
+    def _write_until_drained(self) -> None:
+        queue = self._streams.queue
+        next_look = next_sync = time.monotonic()
+        while not self._must_leave() and (self._behind or not queue.drained):
+            frames = queue.take(0.0 if self._behind else COMMIT_SECONDS, COMMIT_EVENTS)
+            self._commit([*map(_frame_record, frames), Record(RecordKind.TICK, self._now_ns())], frames)
+            if self._behind:
+                self._catch_up()
+            else:
+                # Small commits make small members: let some frames gather, unless the end has come.
+                self._ending.wait(GATHER_SECONDS)
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + HOUSEKEEPING_SECONDS
+                self._keep_house()
+            if time.monotonic() >= next_sync:
+                next_sync = time.monotonic() + SYNC_SECONDS
+                self._sync()
+
+    def _must_leave(self) -> bool:
+        return self._leaving.is_set() or time.monotonic() >= self._drain_deadline
+
+    def _commit(self, records: Sequence[Record], frames: Sequence[Frame]) -> None:
+        """Journal the records, make rows of them unless rows must wait, and settle the frames they are from."""
+        if not self._journal_all(records):
+            return  # the frames stay in the queue's count, and at the end among what was lost
+        if self._rows_must_wait():
+            with self._lock:
+                for frame in frames:
+                    self._put_off[frame.stream] += frame.events
+                self._streams.queue.settle(frames)
+            return
+        for record in records:
+            self._recorder.apply(record)
+        self._applied_records += len(records)
+        with self._lock:
+            self._publish_tallies()
+            self._streams.queue.settle(frames)
+
+    def _journal_all(self, records: Sequence[Record]) -> bool:
+        """Write them; while the disk refuses, wait and let the queue fill. False when the end came first."""
+        if self._journal is None:
+            return True
+        for record in records:
+            self._journal.append(record)
+        while True:
+            try:
+                self._journal.flush()
+            except OSError as error:
+                self._state = CaptureState.DISK_REFUSES
+                self._problem = f"The disk takes no more ({error.strerror or error}); events wait in memory."
+                log.warning("%s", self._problem)
+                self._streams.keep_house()
+                if self._must_leave() or self._leaving.wait(RETRY_SECONDS):
+                    return False
+                continue
+            self._journaled_records += len(records)
+            if self._state is CaptureState.DISK_REFUSES:
+                self._state, self._problem = CaptureState.RECORDING, None
+            return True
+
+    def _rows_must_wait(self) -> bool:
+        """Under pressure they do; and once some wait, all that follow have to, so that the order is kept."""
+        if self._journal is None:
+            return False
+        fill = self._streams.queue.fill
+        if not self._behind and fill >= PRESSURE:
+            log.warning("the queue is %.0f %% full: rows are put off, the journal goes on", 100 * fill)
+            self._behind = True
+            self._state = CaptureState.JOURNAL_ONLY
+        return self._behind
+
+    def _catch_up(self) -> None:
+        """Make rows of some records that were put off, when the pressure is over."""
+        if self._streams.queue.fill > RELIEF and not self._ending.is_set():
+            return
+        if self._follower is None:
+            files = sessions(self._config.out)[self.session]
+            self._follower = read_records(files, self._applied_records)
+        records = list(islice(self._follower, CATCH_UP_RECORDS))
+        if not records:
+            self._follower = None  # what was appended since it was opened is for the next one
+        for record in records:
+            self._recorder.apply(record)
+        self._applied_records += len(records)
+        with self._lock:
+            for record in records:
+                if record.kind is RecordKind.FRAME:
+                    self._put_off[record.stream] -= record.events
+            self._publish_tallies()
+        if self._applied_records == self._journaled_records:
+            log.info("the rows have caught up with the journal")
+            self._behind, self._follower, self._state = False, None, CaptureState.RECORDING
+
+    def _publish_tallies(self) -> None:
+        self._tallies = {name: replace(tally) for name, tally in self._recorder.tallies.items()}
+
+    def _keep_house(self) -> None:
+        self._streams.keep_house()
+        self._note_gaps(ending=False)
+
+    def _note_gaps(self, *, ending: bool) -> None:
+        gaps = self._gap_watch.look(self.status().streams, self._now_ns(), ending=ending)
+        if not gaps:
+            return
+        self._gaps += len(gaps)
+        try:
+            for gap in gaps:
+                self._gap_ledger.write(gap)
+        except OSError as error:
+            log.warning("a gap could not be written down: %s", error)
+        self._commit([facts_record(RecordKind.GAP, self._now_ns(), asdict(gap)) for gap in gaps], ())
+
+    def _sync(self) -> None:
+        if self._journal is None:
+            return
+        try:
+            self._journal.sync()
+        except OSError as error:
+            log.warning("the journal could not be synced: %s", error)
+
+    def _end(self) -> None:
+        """Write what is at hand: to the journal, which is quick; the rows that wait can be made from it later."""
+        try:
+            self._save_the_rest()
+            self._note_gaps(ending=True)
+            if self._journal is not None:
+                self._journal.close()
+        except OSError as error:
+            self._problem = f"The disk took no more at the end ({error.strerror or error})."
+        finally:
+            self._recorder.close()
+            self._state = CaptureState.ENDED
+
+    def _save_the_rest(self) -> None:
+        queue = self._streams.queue
+        queue.close()
+        while self._journal is not None and (frames := queue.take(0.0, COMMIT_EVENTS)):
+            self._behind = True
+            self._commit([_frame_record(frame) for frame in frames], frames)
+
+    # ---- reading
+
+    def status(self) -> CaptureStatus:
+        """Everything at this instant; the ledger is read as one."""
+        now_ns = self._now_ns()
+        healths = self._streams.healths(now_ns)
+        with self._lock:
+            counts = self._streams.queue.counts()
+            streams = {
+                name: with_ledger(health, self._counted(name, counts[name]), self._tallies[name])
+                for name, health in healths.items()
+            }
+            put_off = sum(self._put_off.values())
+        return CaptureStatus(
+            as_of=utc_datetime(now_ns),
+            state=self._state,
+            session=self.session,
+            started_at=self._started_at,
+            market=self._clock.kind,
+            streams=streams,
+            store=self._recorder.counts(),
+            put_off=put_off,
+            journal_bytes=0 if self._journal is None else self._journal.written_bytes,
+            gaps=self._gaps,
+            problem=self._problem or self._recorder.counts().problem,
+        )
+
+    def _counted(self, name: StreamName, counts: QueueCounts) -> QueueCounts:
+        # Rows that were put off are on their way still.
+        return replace(counts, queued=counts.queued + self._put_off[name])
+
+
+def _frame_record(frame: Frame) -> Record:
+    return Record(RecordKind.FRAME, frame.received_ns, frame.payload, frame.stream, frame.events)

@@ -1,0 +1,362 @@
+"""The recorder on a real socket: what the server sent is in the files, and what is not is written down."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.journal import RecordKind, journal_files, read_records
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
+from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
+from options_helper.data.streaming.snapshot import Phase
+from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.stream_group import StreamClasses
+from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.errors import StoreError
+from options_helper.settings import Settings
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
+from options_helper.simulator.replay import ReplayMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.recordings import record_spxw_quotes, record_taq_quotes, record_taq_trades, spxw_rows, taq_rows
+from tests.waiting import wait_until
+from tests.wire.test_engine import CALL, NOON, QUICK, quote
+
+STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
+STREAMS = LiveStreamConfig(
+    stocks=("AAPL", "MSFT"),
+    option_contracts=(CALL,),
+    stream_fills=False,
+    reconnect_base_seconds=0.05,
+    reconnect_cap_seconds=0.1,
+)
+ONLY_STOCKS = replace(STREAMS, stream_options=False)
+
+Simulators = Callable[..., SimulatorServer]
+
+
+@pytest.fixture
+def simulator(running_simulator: Simulators) -> Simulators:
+    return partial(running_simulator, SilentMarket(start_ns=NOON))
+
+
+def runner(
+    server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
+) -> StreamRunner:
+    settings = Settings(
+        api_key=SecretStr(DEMO_KEY),
+        api_secret=SecretStr(DEMO_SECRET),
+        base_url=server.rest_url,
+        stream_url=server.stream_url,
+    )
+    disk = more.pop("disk", None)
+    return StreamRunner(
+        CaptureConfig(streams, out, **more),
+        settings,
+        classes=StreamClasses(
+            stocks=partial(AlpacaStockStreamer, timing=QUICK),
+            options=partial(AlpacaOptionStreamer, timing=QUICK),
+        ),
+        retry=RetryPolicy(slow_base_seconds=0.1),
+        disk=disk,
+    )
+
+
+@contextmanager
+def capturing(
+    server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
+) -> Iterator[StreamRunner]:
+    """A capture that is live; stopped, and its ledger checked, at the end."""
+    capture = runner(server, out, streams, **more)
+    capture.start()
+    try:
+        wanted = [name for name in (STOCKS, OPTIONS) if streams.wants(name)]
+        wait_until(
+            lambda: all(capture.status().streams[name].connections for name in wanted),
+            saw=capture.status,
+        )
+        yield capture
+    finally:
+        status = capture.stop()
+        assert status.accounted, status
+        assert status.state is CaptureState.ENDED
+
+
+def until_received(capture: StreamRunner, server: SimulatorServer, *names: StreamName) -> None:
+    server.flush()
+    wait_until(
+        lambda: all(
+            capture.status().streams[name].received == server.sent[name] for name in names or (STOCKS,)
+        ),
+        saw=capture.status,
+    )
+
+
+def gap_rows(out: Path) -> list[dict[str, str]]:
+    rows = []
+    for path in sorted((out / "gaps").glob("*.csv")):
+        with path.open(newline="") as file:
+            rows += list(csv.DictReader(file))
+    return rows
+
+
+def rows_on_disk(out: Path, kind: str = "stocks", dataset: str = "quotes", symbol: str = "AAPL") -> Any:
+    return IntradayStore(out).read(kind, dataset, symbol)
+
+
+def test_what_the_server_sent_is_in_the_files_with_every_value(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path) as capture:
+        for number in range(700):
+            server.push(STOCKS, [quote(bid=100 + number / 100), quote("MSFT", 500.25)])
+        server.push(OPTIONS, [quote(CALL, 4.2)])
+        until_received(capture, server, STOCKS, OPTIONS)
+        final = capture.stop()
+
+    assert final.store.total.written == 1_401
+    assert (final.lost, final.put_off) == (0, 0)
+    quotes = rows_on_disk(tmp_path)
+    assert list(quotes["bid_price"]) == [100 + number / 100 for number in range(700)]
+    assert set(quotes["ts_ns"]) == {NOON}
+    assert list(quotes["seq"]) == list(range(1, 701)) or list(quotes["seq"]) == list(range(700))
+    assert len(rows_on_disk(tmp_path, symbol="MSFT")) == 700
+    assert len(rows_on_disk(tmp_path, "options", symbol=CALL)) == 1
+
+
+def test_the_journal_holds_every_frame_before_its_rows_are_made(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path) as capture:
+        for _ in range(10):
+            server.push(STOCKS, [quote(), quote("MSFT")])
+        until_received(capture, server)
+
+    records = list(read_records(journal_files(tmp_path)))
+    assert records[0].kind is RecordKind.SESSION
+    assert records[0].facts["streams"]["stocks"] == ["AAPL", "MSFT"]
+    assert sum(record.events for record in records if record.kind is RecordKind.FRAME) == 20
+
+
+def test_a_capture_without_a_journal_has_the_same_rows(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, journal=False) as capture:
+        server.push(STOCKS, [quote()])
+        until_received(capture, server)
+
+    assert len(rows_on_disk(tmp_path)) == 1
+    assert journal_files(tmp_path) == []
+
+
+def test_a_second_recorder_in_the_same_folder_is_refused_and_told_by_whom(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    with capturing(server, tmp_path, ONLY_STOCKS):
+        other = runner(server, tmp_path, ONLY_STOCKS)
+        with pytest.raises(StoreError, match=str(os.getpid())):
+            other.start()
+
+
+def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, ONLY_STOCKS) as capture:
+        server.push(STOCKS, [quote()])
+        until_received(capture, server)
+        server.disconnect_all()
+        wait_until(lambda: capture.status().streams[STOCKS].connections == 2)
+        wait_until(lambda: capture.status().gaps == 1)
+
+    (row,) = gap_rows(tmp_path)
+    assert row["stream"] == "stocks"
+    assert int(row["since_ns"]) <= int(row["until_ns"])
+    assert "1000" in row["reason"]
+
+
+def test_a_gap_that_lasts_to_the_end_is_written_at_the_end(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, ONLY_STOCKS) as capture:
+        server.stop()
+        wait_until(lambda: capture.status().streams[STOCKS].phase is Phase.RECONNECTING)
+
+    assert len(gap_rows(tmp_path)) == 1
+
+
+def test_a_malformed_message_is_counted_and_written_down(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(malformed=True))
+    with capturing(server, tmp_path, ONLY_STOCKS) as capture:
+        server.push(STOCKS, [quote()])
+        until_received(capture, server)
+        final = capture.stop()
+
+    assert final.lost == 1
+    (row,) = gap_rows(tmp_path)
+    assert (row["lost_events"], "rejected" in row["reason"]) == ("1", True)
+
+
+def test_a_refused_stream_leaves_the_other_recording(simulator: Simulators, tmp_path: Path):
+    server = simulator(limits=FREE_PLAN)
+    capture = runner(server, tmp_path, replace(STREAMS, options_feed="opra"))
+    capture.start()
+    wait_until(lambda: capture.status().streams[OPTIONS].phase is Phase.FAILED)
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    server.push(STOCKS, [quote()])
+    until_received(capture, server)
+    final = capture.stop()
+
+    assert [health.name for health in final.failed] == [OPTIONS]
+    assert "opra" in (final.failed[0].last_error or "")
+    assert final.store.total.written == 1
+
+
+def slow_disk(seconds_a_write: float, patience: threading.Event) -> Disk:
+    def write(descriptor: int, data: memoryview) -> int:
+        patience.wait(seconds_a_write)
+        return os.write(descriptor, data)
+
+    return Disk(write=write)
+
+
+def test_under_pressure_rows_are_put_off_and_made_later_and_nothing_is_lost(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    free = threading.Event()
+    small = replace(ONLY_STOCKS, queue_maxsize=4_000)
+    with capturing(server, tmp_path, small, disk=slow_disk(0.2, free), flush_events=1) as capture:
+        for number in range(40):
+            server.push(STOCKS, [quote(bid=number), *[quote("MSFT", number)] * 49])
+        until_received(capture, server)
+        for number in range(40):
+            server.push(STOCKS, [quote(bid=40 + number), *[quote("MSFT", number)] * 29])
+        wait_until(lambda: capture.status().put_off, timeout=20, saw=capture.status)
+        free.set()
+        wait_until(lambda: not capture.status().put_off, timeout=20, saw=capture.status)
+        final = capture.stop()
+
+    assert final.lost == 0
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(80))
+
+
+def test_a_full_disk_is_waited_for_and_what_found_no_room_is_counted(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    full = threading.Event()
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os.write(descriptor, data)
+
+    with capturing(
+        server, tmp_path, replace(ONLY_STOCKS, queue_maxsize=100), disk=Disk(write=write)
+    ) as capture:
+        full.set()
+        for number in range(200):
+            server.push(STOCKS, [quote(bid=number)])
+        until_received(capture, server)
+        wait_until(lambda: capture.status().state is CaptureState.DISK_REFUSES, saw=capture.status)
+        full.clear()
+        wait_until(lambda: capture.status().state is CaptureState.RECORDING, saw=capture.status)
+        final = capture.stop()
+
+    written = final.store.total.written
+    assert 0 < written < 200
+    assert final.lost == final.streams[STOCKS].dropped == 200 - written
+    assert any(row["lost_events"] and "queue was full" in row["reason"] for row in gap_rows(tmp_path))
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(written))
+
+
+def test_a_second_signal_leaves_at_once_with_what_is_at_hand_in_the_journal(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    free = threading.Event()
+    capture = runner(server, tmp_path, ONLY_STOCKS, disk=slow_disk(0.3, free), flush_events=1)
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    for number in range(100):
+        server.push(STOCKS, [quote(bid=number)])
+    until_received(capture, server)
+    capture.leave()
+    free.set()
+    final = capture.stop()
+
+    assert final.lost == 0
+    assert final.accounted
+    records = read_records(journal_files(tmp_path))
+    assert sum(record.events for record in records if record.kind is RecordKind.FRAME) == 100
+
+
+def capture_all(server: SimulatorServer, out: Path, streams: LiveStreamConfig) -> CaptureStatus:
+    capture = runner(server, out, replace(streams, queue_maxsize=1_000_000))
+    capture.start()
+    names = [name for name in (STOCKS, OPTIONS) if streams.wants(name)]
+    wait_until(
+        lambda: (
+            server.finished
+            and all(capture.status().streams[name].received == server.sent[name] for name in names)
+        ),
+        timeout=90,
+        saw=capture.status,
+    )
+    return capture.stop()
+
+
+def test_two_days_of_real_ticks_come_back_row_for_row(
+    real_data: Path, tmp_path: Path, running_simulator: Simulators
+):
+    record_taq_quotes(real_data, tmp_path / "in")
+    record_taq_trades(real_data, tmp_path / "in")
+    quotes, trades = list(taq_rows(real_data, "quotes")), list(taq_rows(real_data, "trades"))
+    symbol = quotes[0]["symbol"]
+    streams = LiveStreamConfig(stocks=(symbol,), stream_options=False, stream_fills=False)
+    out = tmp_path / "out"
+
+    final = capture_all(running_simulator(ReplayMarket(tmp_path / "in", speed=0)), out, streams)
+
+    assert (final.lost, final.put_off) == (0, 0)
+    captured = rows_on_disk(out, symbol=symbol)
+    assert list(captured["ts_ns"]) == [epoch_nanoseconds(row["timestamp"]) for row in quotes]
+    for column, field in (("bid_price", "bid_price"), ("ask_price", "ask_price"), ("bid_size", "bid_size")):
+        assert list(captured[column]) == [float(row[field]) for row in quotes]
+    assert list(captured["bid_exchange"]) == [row["exchange"] for row in quotes]
+    prints = rows_on_disk(out, dataset="trades", symbol=symbol)
+    assert list(prints["ts_ns"]) == [epoch_nanoseconds(row["timestamp"]) for row in trades]
+    assert list(prints["price"]) == [float(row["price"]) for row in trades]
+    assert list(prints["size"]) == [float(row["size"]) for row in trades]
+
+
+def test_a_real_option_chain_comes_back_row_for_row(
+    real_data: Path, tmp_path: Path, running_simulator: Simulators
+):
+    until = "2018-01-05 10:30:00"
+    record_spxw_quotes(real_data, tmp_path / "in", until=until)
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in spxw_rows(real_data, "2018-01-05"):
+        if row["quote_datetime"] <= until:
+            rows.setdefault(row["contract"], []).append(row)
+    streams = LiveStreamConfig(option_contracts=tuple(rows), stream_stocks=False, stream_fills=False)
+    out = tmp_path / "out"
+
+    final = capture_all(running_simulator(ReplayMarket(tmp_path / "in", speed=0)), out, streams)
+
+    assert (final.lost, final.put_off) == (0, 0)
+    assert final.store.total.written == sum(map(len, rows.values()))
+    for contract, expected in rows.items():
+        captured = rows_on_disk(out, "options", symbol=contract)
+        assert list(captured["ts_ns"]) == [int(row["ts_ns"]) for row in expected]
+        assert list(captured["bid_price"]) == [float(row["bid"]) for row in expected]
+        assert list(captured["ask_price"]) == [float(row["ask"]) for row in expected]
