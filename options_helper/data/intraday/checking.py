@@ -102,6 +102,7 @@ class _RowCheck:
         rows = list(rows_of(text))
         if member.offset == 0 and rows:
             self._columns = rows.pop(0)
+            self._expected = None if member.foreign else member.first
         if not member.foreign and member.rows != len(rows):
             self._miscounted.append(
                 f"the member at {member.offset} says {member.rows} rows and has {len(rows)}"

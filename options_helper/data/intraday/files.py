@@ -51,6 +51,7 @@ class Disk:
     """The calls that a full or broken disk answers; a test passes its own."""
 
     write: Callable[[int, memoryview], int] = os.write
+    truncate: Callable[[int, int], None] = os.ftruncate
     sync: Callable[[int], None] = _sync
     sync_all: Callable[[Path], bool] = sync_file_system
     free_bytes: Callable[[Path], int] = _free_bytes
@@ -153,7 +154,7 @@ class MemberFile:
 
     def _cut_back(self, descriptor: int) -> None:
         try:
-            os.ftruncate(descriptor, self._size)
+            self._disk.truncate(descriptor, self._size)
         except OSError:
             # What stands there now is unknown: the next `open` finds it changed, and it is scanned.
             self._size = -1
@@ -175,7 +176,7 @@ class MemberFile:
 
     def _truncate(self, size: int) -> None:
         descriptor = self._opened()
-        os.ftruncate(descriptor, size)
+        self._disk.truncate(descriptor, size)
         self._size = size
         self._disk.sync(descriptor)
 
