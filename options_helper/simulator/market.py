@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from options_helper.data.streaming.events import NANOSECONDS, StreamName
 from options_helper.data.streaming.market_clock import Announcement, MarketKind
@@ -70,6 +70,18 @@ class Market(Protocol):
         """The steps in time; they may look at what is subscribed at that moment."""
 
 
+@runtime_checkable
+class ListingMarket(Protocol):
+    """A market that can say what may be subscribed to, for those who ask over plain HTTP."""
+
+    @property
+    def contracts(self) -> Sequence[str]:
+        """The symbols of its option contracts."""
+
+    def price(self, underlying: str) -> float | None:
+        """About what the underlying costs, where that is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class SilentMarket:
     """A market in which nothing happens by itself: tests push what they need."""
@@ -80,10 +92,16 @@ class SilentMarket:
     kind: MarketKind = MarketKind.SIMULATED
     awaited: frozenset[StreamName] = frozenset()
     lossless: bool = True
+    contracts: tuple[str, ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
 
     def steps(self, interest: Interest) -> Iterator[Step]:  # noqa: ARG002 - nobody's interest makes it speak
         """None."""
         return iter(())
+
+    def price(self, underlying: str) -> float | None:
+        """As the test has it."""
+        return self.prices.get(underlying)
 
 
 class PlayingClock:

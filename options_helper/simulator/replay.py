@@ -6,6 +6,7 @@ import csv
 import heapq
 import logging
 import math
+import struct
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Partition:
         ts_place, recv_place, symbol_place = (_place(header, name) for name in ("ts_ns", "recv_ns", "symbol"))
         delay_ns = BAR_NS if self.dataset == "bars" else 0
         kind = _TYPES[self.dataset]
-        for row in rows:
+        for row in _readable(rows, self.path):
             message: Message = {"T": kind, "S": _at(row, symbol_place) or self.symbol}
             try:
                 for place, key, read in columns:
@@ -121,7 +122,7 @@ class Partition:
                 time_ns = int(ts_text or _at(row, recv_place) or 0)
                 if ts_text:
                     message["t"] = timestamp_extension(time_ns)
-            except (ValueError, IndexError) as error:
+            except (ValueError, IndexError, OverflowError, struct.error) as error:
                 log.warning("%s has an unreadable row, which is left out: %s (%s)", self.path, row, error)
                 continue
             yield time_ns + delay_ns, message
@@ -131,6 +132,18 @@ class Partition:
         if self.stream is StreamName.STOCKS and "conditions" in readers:
             return readers | {"conditions": ("c", _codes)}
         return readers
+
+
+def _readable(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            log.warning("%s has an unreadable row, which is left out: %s", path, error)
+            continue
+        yield row
 
 
 def _codes(text: str) -> list[str]:
@@ -150,7 +163,8 @@ def _lines(path: Path) -> Iterator[str]:
     rest = b""
     for block in _blocks(path):
         *lines, rest = (rest + block).split(b"\n")
-        yield from (line.decode() for line in lines)
+        # A byte that is no text spoils its own row, which is left out for it.
+        yield from (line.decode(errors="replace") for line in lines)
     if rest:
         log.warning("%s ends in the middle of a row, which is left out", path)
 
@@ -161,10 +175,10 @@ def _first_and_last_line(path: Path) -> tuple[str, str]:
     for block in _blocks(path):
         tail += block
         if not first and b"\n" in tail:
-            first = tail.partition(b"\n")[0].decode()
+            first = tail.partition(b"\n")[0].decode(errors="replace")
         tail = tail[-LONGEST_ROW_BYTES:]
     last = tail.rpartition(b"\n")[0].rpartition(b"\n")[2]
-    return first, last.decode()
+    return first, last.decode(errors="replace")
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -241,6 +255,23 @@ class ReplayMarket:
         """The streams that have something to say."""
         return self._awaited
 
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        """The recorded option contracts."""
+        recorded = [item.symbol for item in self._partitions if item.stream is StreamName.OPTIONS]
+        return tuple(dict.fromkeys(recorded))
+
+    def price(self, underlying: str) -> float | None:
+        """The first recorded price of the stock."""
+        prices = (
+            _price_in(event.message)
+            for item in self._partitions
+            if item.stream is StreamName.STOCKS and item.symbol == underlying
+            for event in (_first_event(item),)
+            if event is not None
+        )
+        return next((price for price in prices if price is not None), None)
+
     def steps(self, interest: Interest) -> Iterator[Step]:  # noqa: ARG002 - a recording says what it has
         """Everything recorded, in time; events of one stream and instant together."""
         # Equal times come in the order of the partitions, so a stream's events of one instant stay together.
@@ -252,6 +283,14 @@ class ReplayMarket:
 
 def _first_event(partition: Partition) -> Event | None:
     return next(partition.events(), None)
+
+
+def _price_in(message: Message) -> float | None:
+    """The price of a trade, the close of a bar, or the middle of a quote with two sides."""
+    price = message.get("p") or (message.get("c") if message["T"] == "b" else None)
+    if price is None and message.get("bp") and message.get("ap"):
+        price = (message["bp"] + message["ap"]) / 2
+    return None if price is None else float(price)
 
 
 def _frames(events: Iterable[Event], frame_events: int) -> Iterator[Step]:

@@ -88,6 +88,17 @@ class SeededMarket:
         """When it starts."""
         return epoch_nanoseconds(self._start) or 0
 
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        """The contracts that the portfolio holds; any other is made up when somebody subscribes to it."""
+        options = [item.live_symbol for item in self._portfolio.instruments if item.is_option]
+        return tuple(dict.fromkeys(options))
+
+    def price(self, underlying: str) -> float | None:
+        """Where the underlying starts; None when the portfolio has nothing on it."""
+        entries = entries_by_underlying(self._portfolio).get(underlying)
+        return None if entries is None else _anchor_of(underlying, entries, self._start, self._seed).spot
+
     def steps(self, interest: Interest) -> Iterator[Step]:
         """Ten times a second what is due for the subscribed symbols; endless, and from the start each time."""
         return _Session(self._portfolio, self._seed, self._start, interest).steps()
@@ -98,6 +109,11 @@ def _first_expiry(portfolio: Portfolio) -> date:
     day = min(expiries, default=DEFAULT_DAY)
     # Old contracts are named after a Saturday; the market was open the day before.
     return day - timedelta(days=max(0, day.weekday() - 4))
+
+
+def _anchor_of(symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int) -> Anchor:
+    day = start.astimezone(NEW_YORK).date()
+    return find_anchor(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
 
 
 class _Turn:
@@ -275,10 +291,8 @@ class _Session:
         self._interest = interest
         self._seen_version: int | None = None
         self._stocks: dict[str, _Stock] = {}
-        day = start.astimezone(NEW_YORK).date()
         for symbol, entries in entries_by_underlying(portfolio).items():
-            anchor = find_anchor(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
-            self._stocks[symbol] = _Stock(symbol, anchor, seed)
+            self._stocks[symbol] = _Stock(symbol, _anchor_of(symbol, entries, start, seed), seed)
         self._contracts: dict[str, _Contract] = {}
         self._underlyings = {item.live_symbol: item.underlying for item in portfolio.instruments}
         held = _held(portfolio)

@@ -371,9 +371,9 @@ class Floor:
 
     async def _answer_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         """None lets a websocket client in; a response is a refusal or the answer to a plain request."""
-        path = request.path.partition("?")[0]
+        path, _, query = request.path.partition("?")
         if "Upgrade" not in request.headers:
-            return await self._answer_request(connection, request, path)
+            return await self._answer_request(connection, request, path, query)
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
             return _json_response(
@@ -385,6 +385,10 @@ class Floor:
             self._abandon(connection)
             await connection.wait_closed()
             return None
+        if faults.redirect is not None:
+            elsewhere = connection.respond(HTTPStatus.FOUND, "")
+            elsewhere.headers["Location"] = faults.redirect
+            return elsewhere
         if faults.http_status is not None:
             return _json_response(connection, faults.http_status, REFUSED)
         content_type = request.headers.get("Content-Type")
@@ -400,7 +404,7 @@ class Floor:
             response.headers[ANNOUNCEMENT_HEADER] = self.clock.announcement().header()
 
     async def _answer_request(
-        self, connection: ServerConnection, request: Request, path: str
+        self, connection: ServerConnection, request: Request, path: str, query: str
     ) -> Response | None:
         self._ledger.count_request(path)
         await asyncio.sleep(self._faults.rest_delay_seconds)
@@ -410,7 +414,9 @@ class Floor:
             refusal = {"code": 40110000, "message": "access key verification failed"}
             return _json_response(connection, HTTPStatus.UNAUTHORIZED, refusal)
         # In a thread, because the calendar of trading hours takes a moment to load.
-        status, content = await asyncio.to_thread(answer_request, path, self.clock.now_ns())
+        status, content = await asyncio.to_thread(
+            answer_request, path, query, self.clock.now_ns(), self._market
+        )
         return _json_response(connection, status, content)
 
     # One client.
@@ -565,7 +571,12 @@ class Floor:
             await self.push_arrived.wait()
             self.push_arrived.clear()
             while batch := self.pushed.take():
-                await self._deliver(batch)
+                try:
+                    await self._deliver(batch)
+                except (
+                    Exception
+                ):  # a task's last line: a message that cannot be sent must not stop all others
+                    log.exception("what was pushed could not be sent")
 
     async def _deliver(self, frames: Sequence[OutgoingFrame]) -> None:
         """Write frames to everybody who wants them; in a lossless market, wait for the slowest."""
