@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -20,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
-from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member, member_text, scan
+from options_helper.data.intraday.members import encode_member, member_text, scan
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.errors import StoreError
@@ -42,6 +43,8 @@ class RecordKind(IntEnum):
     TICK = 2  # the writer looked at its clock: what is old enough is flushed
     SESSION = 3  # JSON: a capture began, with this configuration
     GAP = 4  # JSON: a stretch in which a stream could not hear, or events that were lost
+    MARKET = 5  # a simulator announced its time, in the words of its handshake
+    END = 6  # JSON: the capture ended as it should, with these totals
 
 
 class Record(NamedTuple):
@@ -91,11 +94,6 @@ class JournalWriter:
         self._buffered_records += 1
         self.buffered_bytes += len(head) + len(record.payload)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a member is worth writing."""
-        return self.buffered_bytes >= MAX_TEXT_BYTES
-
     def flush(self) -> None:
         """Write what is buffered, whole or not at all; after an OSError it is buffered still."""
         if not self._buffer:
@@ -124,6 +122,7 @@ class JournalWriter:
         file = self._file
         if (
             file is not None
+            and file.is_open
             and file.path.parent == folder
             and self._file_bytes + more_bytes <= MAX_FILE_BYTES
         ):
@@ -166,26 +165,44 @@ def sessions(root: Path) -> dict[str, list[Path]]:
 def read_records(paths: Iterable[Path], skip: int = 0) -> Iterator[Record]:
     """The records of one session's files, in order, but for the first `skip` of them.
 
-    A torn tail, which a kill leaves or a writer at work, is where a file ends. StoreError where bytes inside a file
-    are damaged: what follows would not be what happened.
+    A torn tail, which a kill leaves or a writer at work, is where a file ends. StoreError, after the records before
+    it, where bytes inside a file are damaged or records are missing: what follows would not be what happened.
     """
+    expected = 0
     for path in paths:
         with reading(path) as (read_at, size):
             found = scan(read_at, size, check_bytes=0)
-            if found.inner_damage:
-                at = found.inner_damage[0].offset
-                raise StoreError(
-                    f"{path.name} is damaged at byte {at}: it cannot be played back beyond that."
-                )
+            whole_until = found.inner_damage[0].offset if found.inner_damage else size
             for member in found.members:
-                if member.rows and member.first + member.rows <= skip:
+                if member.offset > whole_until:
+                    break
+                if member.first != expected:
+                    raise StoreError(
+                        f"Before {path.name}, records {expected} to {member.first - 1} are missing."
+                    )
+                expected += member.rows
+                if expected <= skip:
                     continue
                 text = member_text(read_at, member)
                 if text is None:
-                    raise StoreError(
-                        f"{path.name} is damaged at byte {member.offset}: it cannot be played back."
-                    )
+                    whole_until = member.offset
+                    break
                 yield from islice(_records_in(text), max(0, skip - member.first), None)
+            if whole_until < size:
+                raise StoreError(
+                    f"{path.name} is damaged at byte {whole_until}: it cannot be played back beyond that."
+                )
+
+
+def last_record(root: Path) -> Record | None:
+    """What the journal of a root ends with; None when there is none, or nothing readable at its end."""
+    for path in reversed(journal_files(root)):
+        with reading(path) as (read_at, size):
+            filled = [member for member in scan(read_at, size, check_bytes=0).members if member.rows]
+            text = member_text(read_at, filled[-1]) if filled else None
+        if text:
+            return deque(_records_in(text), maxlen=1)[-1]
+    return None
 
 
 def _records_in(text: bytes) -> Iterator[Record]:

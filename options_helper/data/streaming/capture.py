@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from options_helper.data.journal import (
     Record,
     RecordKind,
     facts_record,
+    last_record,
     read_records,
     session_name,
     sessions,
@@ -35,7 +37,7 @@ from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import Frame, QueueCounts
 from options_helper.data.streaming.gap_ledger import GapLedger, GapWatch
-from options_helper.data.streaming.market_clock import MarketClock, MarketKind
+from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
 from options_helper.data.streaming.recorder import Recorder
 from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
 from options_helper.data.streaming.stream_config import LiveStreamConfig
@@ -156,6 +158,8 @@ class StreamRunner:
         self._journal = JournalWriter(config.out, self.session, disk) if config.journal else None
         self._gap_ledger = GapLedger(config.out, self.session)
         self._gap_watch = GapWatch(now_ns())
+        # Filled by the stream threads, emptied by the writer.
+        self._announcements: deque[Record] = deque()
         self._clock = MarketClock()
         # Guards what must agree with the queue's counters: written by the writer, read by status().
         self._lock = threading.Lock()
@@ -168,9 +172,10 @@ class StreamRunner:
             retry or RetryPolicy(),
             clock=self._clock,
             lock=self._lock,
-            announced=self._clock.announce,
+            announced=self._announced,
             now_ns=now_ns,
         )
+        self._began = facts_record(RecordKind.SESSION, now_ns(), config.facts())
         self._writer = threading.Thread(target=self._write, name="live-writer", daemon=True)
         self._ending = threading.Event()
         self._leaving = threading.Event()
@@ -188,7 +193,10 @@ class StreamRunner:
 
     def start(self) -> None:
         """Take the folder and begin; returns at once."""
-        self._recorder.store.acquire()
+        self._recorder.apply(self._began)
+        before = last_record(self._config.out) if self._journal else None
+        if before is not None and before.kind is not RecordKind.END:
+            self._gap_watch.deaf_since(before.received_ns, "the recorder was ended without warning")
         self._writer.start()
         self._streams.start()
 
@@ -210,12 +218,16 @@ class StreamRunner:
         """Whether the writer lives."""
         return self._writer.is_alive()
 
+    def _announced(self, announcement: Announcement) -> None:
+        self._clock.announce(announcement)
+        self._announcements.append(Record(RecordKind.MARKET, self._now_ns(), announcement.header().encode()))
+
     # ---- the writer's thread
 
     def _write(self) -> None:
         self._streams.load_calendar()
         try:
-            self._commit([facts_record(RecordKind.SESSION, self._now_ns(), self._config.facts())], ())
+            self._commit([self._began], ())
             self._write_until_drained()
         except Exception as error:
             # The thread's last line: whatever this was, the capture must not look alive any more.
@@ -229,7 +241,10 @@ class StreamRunner:
         next_look = next_sync = time.monotonic()
         while not self._must_leave() and (self._behind or not queue.drained):
             frames = queue.take(0.0 if self._behind else COMMIT_SECONDS, COMMIT_EVENTS)
-            self._commit([*map(_frame_record, frames), Record(RecordKind.TICK, self._now_ns())], frames)
+            # A connection announces its market before its first frame.
+            announced = [self._announcements.popleft() for _ in range(len(self._announcements))]
+            tick = Record(RecordKind.TICK, self._now_ns())
+            self._commit([*announced, *map(_frame_record, frames), tick], frames)
             if self._behind:
                 self._catch_up()
             else:
@@ -350,12 +365,28 @@ class StreamRunner:
             self._save_the_rest()
             self._note_gaps(ending=True)
             if self._journal is not None:
+                self._commit([facts_record(RecordKind.END, self._now_ns(), self._totals())], ())
                 self._journal.close()
         except OSError as error:
             self._problem = f"The disk took no more at the end ({error.strerror or error})."
         finally:
             self._recorder.close()
             self._state = CaptureState.ENDED
+
+    def _totals(self) -> dict[str, object]:
+        status = self.status()
+        return {
+            "gaps": status.gaps,
+            "streams": {
+                name: {
+                    "received": health.received,
+                    "dropped": health.dropped,
+                    "left": health.queued - self._put_off[name],
+                }
+                for name, health in status.streams.items()
+                if health.phase is not Phase.OFF
+            },
+        }
 
     def _save_the_rest(self) -> None:
         queue = self._streams.queue

@@ -70,6 +70,8 @@ class Recorder:
                 self._note(record)
             case RecordKind.SESSION:
                 self.store.acquire()
+            case RecordKind.MARKET | RecordKind.END:
+                pass  # rows keep the computer's time of receipt, and files know when they end
 
     def _keep(self, record: Record) -> None:
         tally = self.tallies[record.stream]

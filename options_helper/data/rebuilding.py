@@ -1,0 +1,75 @@
+"""Make the partitions again from the journal, for when they are damaged, behind, or doubted.
+
+The records drive the same `Recorder` as at the capture, session by session, so that the files come out byte for byte
+as a capture wrote them that was neither killed nor refused by its disk, nor put rows off; provided that the same
+compressor is installed (extra `fast`), without which only the text is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from options_helper.data.intraday_store import StorePolicy
+from options_helper.data.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.streaming.gap_ledger import GapLedger
+from options_helper.data.streaming.recorder import RecordedGap, Recorder
+from options_helper.errors import ConfigError, StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltSession:
+    """What one session of the journal gave; `problem` says what kept the rest of it back."""
+
+    session: str
+    frames: int = 0
+    rows: int = 0
+    rejected: int = 0
+    problem: str | None = None
+
+
+def rebuild(root: Path, out: Path) -> tuple[RebuiltSession, ...]:
+    """Write the partitions and the gap ledger of a recording once more, into a new folder.
+
+    ConfigError when there is no journal, or something is in the new folder already.
+    """
+    found = sessions(root)
+    if not found:
+        raise ConfigError(f"There is no journal in {root}; a recording without one cannot be rebuilt.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is not empty. Name a new folder for what is rebuilt.")
+    return tuple([_rebuild_session(session, files, out) for session, files in found.items()])
+
+
+def _rebuild_session(session: str, files: list[Path], out: Path) -> RebuiltSession:
+    ledger = GapLedger(out, session)
+    recorder: Recorder | None = None
+    frames = 0
+    problem: str | None = None
+    try:
+        for record in read_records(files):
+            recorder = recorder or Recorder(out, session, _policy_of(record))
+            if record.kind is RecordKind.GAP:
+                ledger.write(RecordedGap(**record.facts))
+            frames += record.kind is RecordKind.FRAME
+            recorder.apply(record)
+    except StoreError as error:
+        problem = str(error)
+    finally:
+        if recorder is not None:
+            recorder.close()
+    if recorder is None:
+        return RebuiltSession(session, problem=problem)
+    total = recorder.counts().total
+    if total.lost:
+        problem = f"{total.lost} rows found no room on the disk: {recorder.counts().problem}"
+    rejected = sum(tally.rejected for tally in recorder.tallies.values())
+    return RebuiltSession(session, frames, total.written, rejected, problem)
+
+
+def _policy_of(first: Record) -> StorePolicy:
+    """The sizes of members are the session's own; those of the default where its beginning is lost."""
+    if first.kind is not RecordKind.SESSION:
+        return StorePolicy()
+    facts = first.facts
+    return StorePolicy(flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"])
