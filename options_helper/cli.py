@@ -127,6 +127,10 @@ def simulate(
             typer.echo(f"{name:24} {meaning}")
         return
     _require_consistent(demo=False, replay=replay, speed=speed, portfolio=portfolio)
+    if replay is not None and (seed is not None or portfolio is not None):
+        raise ConfigError(
+            "--seed and --portfolio make up a market; --replay plays a recorded one. Choose one."
+        )
     faults = Faults.parse(fault or [])
     if replay is None:
         market = simulated_market(portfolio or launcher.nearest_portfolio(), seed)

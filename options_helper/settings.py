@@ -23,6 +23,17 @@ DEFAULT_DATA_URL: Final = "https://data.alpaca.markets"
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
 
 ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_")
+VARIABLES: Final = frozenset(
+    {
+        "APCA_API_KEY_ID",
+        "APCA_API_SECRET_KEY",
+        "APCA_API_BASE_URL",
+        "OH_ALPACA_STOCK_FEED",
+        "OH_ALPACA_OPTIONS_FEED",
+        "OH_ALPACA_STREAM_URL",
+        "OH_ALPACA_DATA_URL",
+    }
+)
 _HTTP_SCHEMES: Final = ("https", "http")
 _WEBSOCKET_SCHEMES: Final = ("wss", "ws")
 _ENCRYPTED_SCHEMES: Final = ("https", "wss")
@@ -69,9 +80,12 @@ class Settings:
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Settings:
         """Read the environment, then `config/alpaca.env` for what the environment leaves open.
 
-        A missing file is no error, and an empty value counts as not set.
+        A complete environment, such as a demo's, needs no file, and none is read. A missing file is no error, and an
+        empty value counts as not set.
         """
-        values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **_relevant(environ)}
+        values = _relevant(environ)
+        if not values.keys() >= VARIABLES:
+            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
         return cls(
             api_key=_secret(values.get("APCA_API_KEY_ID")),
             api_secret=_secret(values.get("APCA_API_SECRET_KEY")),

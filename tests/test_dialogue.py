@@ -144,6 +144,30 @@ def test_an_error_that_answers_nothing_changes_nothing():
     assert dialogue.refusals == {}
 
 
+def test_a_symbol_dropped_while_its_answer_is_awaited_is_not_refused():
+    dialogue = SubscriptionDialogue()
+    dialogue.want(["BAD"], BOTH)
+    dialogue.next_request()
+    dialogue.unwant(["BAD"], BOTH)
+    dialogue.refused(400, "invalid syntax")
+
+    assert dialogue.refusals == {}
+
+
+def test_when_something_is_dropped_what_had_no_room_is_asked_for_again():
+    dialogue = converse(Server(limit=2), want("A", "B", "C"), lambda d: d.unwant(["A"], BOTH))
+
+    assert dialogue.acknowledged_symbols == ("B", "C")
+    assert dialogue.refusals == {}
+
+
+def test_a_refused_symbol_that_is_wanted_again_is_asked_for_again():
+    server = Server(bad=["A"])
+    converse(server, want("A"), want("A"))
+
+    assert [request.symbols for request in server.requests] == [("A",), ("A",)]
+
+
 @given(st.integers(1, 60), st.integers(0, 60), st.sets(st.integers(0, 59)))
 def test_each_wanted_symbol_is_acknowledged_or_refused(count: int, limit: int, bad: set[int]):
     symbols = [f"S{number}" for number in range(count)]

@@ -187,7 +187,7 @@ def test_a_datetime_is_cut_not_rounded():
 
 
 def quote_at(nanoseconds: int) -> Quote:
-    return Quote(symbol="A", timestamp=timestamp_extension(nanoseconds))
+    return Quote(symbol="A", timestamp=timestamp_extension(nanoseconds), received_ns=NOON)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,13 @@ def quote_at(nanoseconds: int) -> Quote:
 def test_a_quote_made_a_second_or_more_before_is_older(new_ns: int, known_ns: int, older: bool):  # noqa: FBT001
     assert is_older(quote_at(new_ns), quote_at(known_ns)) is older
     assert is_older(Quote(symbol="A", timestamp=new_ns), quote_at(known_ns)) is older
+
+
+def test_a_known_time_that_cannot_be_yet_makes_nothing_older():
+    """One quote stamped in the next century must not freeze its symbol."""
+    impossible = Quote(symbol="A", timestamp=timestamp_extension(NOON + 10**18), received_ns=NOON)
+
+    assert not is_older(quote_at(NOON + 2_000_000_000), impossible)
 
 
 def test_without_a_time_nothing_is_older():
@@ -225,6 +232,23 @@ def test_control_messages_are_parted_from_data_in_one_frame():
     assert data is not None
     assert [event.symbol for event in decode_frame(data).events] == ["AAPL", "AAPL261218C00180000"]
     assert count_messages(data) == 2
+
+
+def test_the_symbol_t_is_not_taken_for_a_type():
+    """AT&T trades under T; a map promises no order of its keys."""
+    acknowledgement = {"trades": ["T", "F"], "quotes": ["T"], "T": "subscription"}
+
+    assert split_control(frame(acknowledgement)) == ([acknowledgement], None)
+    assert split_control(frame({"S": "T", "T": "error", "code": 405}))[1] is None
+
+
+def test_a_bottomless_nesting_costs_its_message_only():
+    deep = b"\x82\xa1T\xa1q\xa1S" + b"\x91" * 200_000 + b"\x01"
+    payload = b"\x92" + msgspec.msgpack.encode(quote_message("MSFT")) + deep
+
+    decoded = decode_frame(payload)
+
+    assert len(decoded.events) + len(decoded.rejected) == 2
 
 
 def test_a_control_frame_leaves_no_data():

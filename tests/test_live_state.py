@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,32 @@ def test_a_quote_that_comes_late_does_not_replace_a_newer_one():
     assert (state.tallies[StreamName.STOCKS].applied, state.tallies[StreamName.STOCKS].late) == (2, 1)
 
 
+def test_a_quote_from_the_next_century_freezes_nothing():
+    state = fold(frame(quote_message("A", 1.0, at_ns=NOON + 10**18)), frame(quote_message("A", 2.0)))
+
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+    fold(frame(quote_message("A", 3.0, at_ns=NOON - 5 * SECOND)), state=state)
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+
+
+def test_a_frame_that_nobody_thought_of_is_counted_and_the_next_one_folded(caplog):
+    state = LiveState(fills_cache_size=3)
+    state.apply(Frame(StreamName.STOCKS, None, 4, ARRIVAL))  # type: ignore[arg-type]
+    fold(frame(quote_message("A")), state=state)
+
+    tally = state.tallies[StreamName.STOCKS]
+    assert (tally.rejected, tally.applied) == (4, 1)
+    assert "could not be folded" in caplog.text
+
+
+def test_an_amount_beyond_all_digits_does_not_cost_the_fill():
+    update = msgspec.msgpack.encode(
+        {"stream": "trade_updates", "data": {"event": "fill", "price": 2**64 - 1, "order": {"id": "1"}}}
+    )
+
+    assert len(look(fold(update, stream=StreamName.FILLS)).fills) == 1
+
+
 def test_a_corrected_trade_shows_its_corrected_price():
     correction = {"T": "c", "S": "A", "oi": 7, "ci": 8, "cp": 9.0, "cs": 2}
     trade = look(fold(frame(trade_message("A", 99.0, i=7), correction))).stock_trades["A"]
@@ -107,6 +134,8 @@ def test_symbols_no_longer_wanted_are_forgotten():
     state = fold(frame(quote_message("A"), quote_message("B")))
     state.keep_only(["B"], [])
 
+    assert list(look(state).stock_quotes) == ["B"]
+    fold(frame(quote_message("A")), state=state)  # it was on its way
     assert list(look(state).stock_quotes) == ["B"]
 
 

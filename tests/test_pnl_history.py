@@ -107,3 +107,14 @@ def test_a_long_session_is_covered_whole_with_few_points(count):
     assert (items[0], items[-1]) == (0, count - 1)
     steps = {later - earlier for earlier, later in pairwise(items[:-1])}
     assert len(steps) <= 1
+
+
+def test_a_gap_that_began_before_the_last_look_breaks_the_line_too():
+    """A gap begins where the stream was last heard, and the loss is noticed later."""
+    history = PnlHistory()
+    lost = gap("options", AS_OF + timedelta(seconds=0.9), AS_OF + timedelta(seconds=1.8))
+    history.add(at(1), worth(100.0))
+    history.add(at(3, health("options", gaps=(lost,))), worth(100.0))
+    history.add(at(5, health("options", gaps=(lost,))), worth(100.0))
+
+    assert segments(history) == [0, 1, 1]

@@ -114,3 +114,18 @@ def test_a_broken_or_vanished_file_keeps_the_last_good_portfolio_and_says_so(tmp
     assert "not valid JSON" in broken.problem
     assert gone.problem == "There is no portfolio.json; check the name, or create the file."
     assert mended.problem is None
+
+
+@pytest.mark.parametrize("text", ["a\0b.json", "x" * 300 + ".json"])
+def test_a_name_that_no_file_can_have_is_a_sentence(text: str, tmp_path: Path):
+    book = open_book(text, [tmp_path])
+
+    assert book.portfolio is None
+    assert book.problem
+
+
+def test_links_in_a_circle_are_a_sentence(tmp_path: Path):
+    (tmp_path / "a.json").symlink_to(tmp_path / "b.json")
+    (tmp_path / "b.json").symlink_to(tmp_path / "a.json")
+
+    assert open_book("a.json", [tmp_path]).problem

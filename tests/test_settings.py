@@ -221,3 +221,20 @@ def test_no_secret_in_any_complaint_nor_in_its_causes(wrong: dict[str, str]):
         assert KEY not in repr(error)
         assert SECRET not in repr(error)
         error = error.__cause__ or error.__context__
+
+
+def test_a_complete_environment_needs_no_file(tmp_path):
+    """A demo must not stumble over the user's own file, and does not even read it."""
+    file = tmp_path / "alpaca.env"
+    file.write_text('APCA_API_KEY_ID="never closed')
+    environ = {
+        "APCA_API_KEY_ID": "k",
+        "APCA_API_SECRET_KEY": "s",
+        "APCA_API_BASE_URL": "http://127.0.0.1:1",
+        "OH_ALPACA_STOCK_FEED": "iex",
+        "OH_ALPACA_OPTIONS_FEED": "indicative",
+        "OH_ALPACA_STREAM_URL": "ws://127.0.0.1:1",
+        "OH_ALPACA_DATA_URL": "http://127.0.0.1:1",
+    }
+
+    assert Settings.load(environ, file).has_credentials

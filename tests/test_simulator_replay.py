@@ -275,3 +275,17 @@ def test_a_real_chain_is_played_minute_by_minute_exactly(tmp_path, real_data):
         quote = played[int(row["ts_ns"]), row["contract"]]
         assert (quote["bp"], quote["ap"]) == (float(row["bid"]), float(row["ask"]))
         assert (quote["bs"], quote["as"]) == (int(row["bid_size"]), int(row["ask_size"]))
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [b"9" * 40 + b",AAPL,1.5,100,V,,7", b"\xff\xfe,AAPL,1.5,100,V,,7", b"1," + b"x" * 140_000 + b",1,1,V,,7"],
+    ids=["forty digits", "no text", "a field without end"],
+)
+def test_a_spoiled_row_costs_itself_only(tmp_path: Path, spoiled: bytes):
+    trades(tmp_path, "AAPL", trade_at(0), trade_at(5))
+    (path,) = tmp_path.rglob("*.csv.gz")
+    header, first, second, _ = gzip.decompress(path.read_bytes()).split(b"\n")
+    path.write_bytes(gzip.compress(b"\n".join([header, first, spoiled, second, b""])))
+
+    assert len(messages(steps(tmp_path))) == 2

@@ -105,6 +105,22 @@ def test_what_no_server_may_send_is_the_library_s_with_all_that_follows(broken: 
     assert heard.passed_on.endswith(after)
 
 
+def test_the_library_is_told_that_a_message_was_interrupted():
+    """Otherwise it would take the frame that interrupts for a good one, and nobody would read what follows."""
+    begun, another = from_server(Opcode.BINARY, b"begun", fin=False), from_server(Opcode.BINARY, b"another")
+
+    assert read(begun + another).passed_on == b"\x02\x00" + another
+
+
+def test_fragments_without_end_are_given_up():
+    heard = read(
+        from_server(Opcode.BINARY, b"", fin=False) + from_server(Opcode.CONT, b"", fin=False) * 5_000
+    )
+
+    assert heard.messages == []
+    assert heard.passed_on
+
+
 def test_a_long_message_in_small_pieces_is_joined_once():
     message = bytes(range(256)) * 300
 

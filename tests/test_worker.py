@@ -12,6 +12,7 @@ from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
 from tests.fakes import (
     SETTINGS,
+    ScriptedStream,
     ScriptedStreams,
     Step,
     SteppedClock,
@@ -54,6 +55,11 @@ class Watched:
         wait_until(lambda: self.health.connections == count, saw=lambda: self.health)
 
 
+def _wanting(stream: ScriptedStream, *symbols: str) -> ScriptedStream:
+    stream.subscribe(symbols)
+    return stream
+
+
 @contextmanager
 def watched(
     *script: Step, stall_seconds: float = 60.0, name: StreamName = StreamName.STOCKS
@@ -62,7 +68,7 @@ def watched(
     streams = ScriptedStreams(script or (acknowledge(), DATA))
     worker = StreamWorker(
         name,
-        lambda sink: streams(SETTINGS, sink=sink),
+        lambda sink: _wanting(streams(SETTINGS, sink=sink), "AAPL", "ZZZZ"),
         FrameQueue(1_000),
         policy=RetryPolicy(stall_seconds=stall_seconds, base_seconds=0.01, cap_seconds=0.02),
         announce=lambda _: None,
@@ -146,6 +152,13 @@ def test_only_a_connection_that_lived_makes_the_next_failure_the_first():
         stream.wait_for_connections(4)
         assert len(stream.health.gaps) >= 3
         wait_until(lambda: stream.health.reconnect_attempts >= 3)
+
+
+def test_a_refusal_is_forgotten_when_the_symbol_is_dropped():
+    with watched(acknowledge("ZZZZ")) as stream:
+        assert "ZZZZ" in (stream.health.last_error or "")
+        stream.worker.subscribed(("AAPL",), ("AAPL",), {})
+        assert stream.health.last_error is None
 
 
 def test_a_stopped_worker_says_so():

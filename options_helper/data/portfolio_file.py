@@ -48,12 +48,16 @@ def default_text(roots: Sequence[Path], environ: Mapping[str, str] = os.environ)
 
 def open_book(text: str, roots: Sequence[Path]) -> Book:
     """Find and read the file `text` names under `roots`; what is wrong is in `problem`, never raised."""
-    candidates = [(root / text).resolve() for root in roots]
-    allowed = [path for path in candidates if any(path.is_relative_to(root) for root in roots)]
+    try:
+        candidates = [(root / text).resolve() for root in roots]
+        allowed = [path for path in candidates if any(path.is_relative_to(root) for root in roots)]
+        path = next((path for path in allowed if path.exists()), allowed[0] if allowed else None)
+    except (OSError, ValueError, RuntimeError):
+        # A name that no file can have, or links that lead in a circle.
+        return Book(Path(), name="the portfolio", problem="That is no name of a file; type another.")
     # The answer for a file outside is the same whether it exists or not.
-    if not allowed:
+    if path is None:
         return Book(Path(), name=Path(text).name, problem=OUTSIDE)
-    path = next((path for path in allowed if path.exists()), allowed[0])
     return reread(Book(path, name=_shown(path, roots)))
 
 

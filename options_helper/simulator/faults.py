@@ -45,6 +45,7 @@ class Faults:
 
     # Before and during the handshake.
     http_status: int | None = _value(int, "answer the handshake with this HTTP status (401, 404, 429, 503 …)")
+    redirect: str | None = _value(str, "send the handshake on to this address")
     never_upgrade: bool = _switch("accept the TCP connection and never answer the handshake")
     silent_welcome: bool = _switch("never say 'connected'")
     silent_auth: bool = _switch("never answer the authentication")

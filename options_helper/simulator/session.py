@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from options_helper.portfolio import load_portfolio
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import Market
+from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.server import SimulatorServer
-
-DEMO_KEY: Final = "demo-key"
-DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - opens nothing but the simulator
 
 
 def simulated_market(portfolio: Path, seed: int | None = None) -> Market:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from alpaca.trading.stream import TradingStream
 from pydantic import SecretStr
 
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
@@ -27,6 +28,7 @@ from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.errors import ConfigError
 from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
@@ -86,11 +88,23 @@ def settings_for(server: SimulatorServer, secret: str = DEMO_SECRET) -> Settings
     )
 
 
+class SaidLosses(logging.Handler):
+    """What the workers said of each loss; a snapshot may show it for a moment only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sentences: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.sentences.append(record.getMessage())
+
+
 class Watch:
     """A started manager and the questions tests ask of it."""
 
-    def __init__(self, manager: LiveStreamManager) -> None:
+    def __init__(self, manager: LiveStreamManager, losses: SaidLosses) -> None:
         self.manager = manager
+        self._losses = losses
 
     @property
     def snapshot(self) -> LiveSnapshot:
@@ -109,8 +123,13 @@ class Watch:
         for name in names or (STOCKS,):
             self.until(lambda health: health.connections >= connections, name)
 
-    def until_error(self, words: str, name: StreamName = STOCKS) -> StreamHealth:
-        return self.until(lambda health: words in (health.last_error or ""), name)
+    def until_error(self, words: str) -> str:
+        """Wait until a worker gave this reason for a loss; the whole sentence."""
+        return wait_until(
+            lambda: next((said for said in self._losses.sentences if words in said), ""),
+            8.0,
+            saw=lambda: self._losses.sentences,
+        )
 
 
 @contextmanager
@@ -124,10 +143,14 @@ def watching(
         trading_stream_cls=partial(AlpacaTradingStreamer, timing=QUICK),
         retry=RetryPolicy(slow_base_seconds=0.1),
     )
+    losses = SaidLosses()
+    worker_log = logging.getLogger("options_helper.data.streaming.worker")
+    worker_log.addHandler(losses)
     manager.start(config)
     try:
-        yield Watch(manager)
+        yield Watch(manager, losses)
     finally:
+        worker_log.removeHandler(losses)
         began = time.monotonic()
         manager.stop()
         assert time.monotonic() - began < 1.5
@@ -292,6 +315,16 @@ def test_a_refused_handshake_is_final_or_passing(simulator: Simulators, status: 
             watch.until_live()
 
 
+def test_a_redirect_is_not_followed_so_that_the_keys_stay_here(simulator: Simulators):
+    elsewhere = simulator()
+    server = simulator(faults=Faults(redirect=elsewhere.stream_url + STOCK_PATH))
+    with watching(server, ONLY_STOCKS) as watch:
+        health = watch.until(lambda health: health.phase is Phase.FAILED)
+
+    assert "another address" in (health.last_error or "")
+    assert not elsewhere.connections
+
+
 @pytest.mark.parametrize("code", [404, 500])
 def test_a_passing_error_at_the_key_is_tried_again(simulator: Simulators, code: int):
     server = simulator(faults=Faults(auth_error=code, first_connections=2))
@@ -322,7 +355,7 @@ def test_a_server_that_goes_silent_while_connecting_is_left_in_time(
 ):
     server = simulator(faults=Faults(first_connections=1, **{fault: True}))
     with watching(server, ONLY_FILLS if name is FILLS else ONLY_STOCKS) as watch:
-        watch.until(lambda health: "within" in (health.last_error or ""), name)
+        watch.until_error("within")
         watch.until_live(name)
 
 
@@ -339,8 +372,7 @@ def test_a_server_that_is_not_there_is_named_and_tried_again(simulator: Simulato
     server = simulator()
     server.stop()
     with watching(server, ONLY_STOCKS) as watch:
-        health = watch.until_error("Cannot connect")
-        assert f"127.0.0.1:{server.port}" in (health.last_error or "")
+        assert f"127.0.0.1:{server.port}" in watch.until_error("Cannot connect")
         server.start()
         watch.until_live()
 
@@ -378,18 +410,24 @@ def test_a_half_open_socket_is_noticed_by_its_pings(simulator: Simulators, name:
     with watching(server, ONLY_FILLS if name is FILLS else ONLY_STOCKS) as watch:
         watch.until_live(name)
         server.freeze_all()
-        watch.until(lambda health: "ping" in (health.last_error or ""), name)
+        watch.until_error("ping")
         watch.until_live(name, connections=2)
 
 
-def test_stop_is_quick_on_a_half_open_socket(simulator: Simulators):
+def test_stop_is_quick_and_leaves_no_thread_on_half_open_sockets_as_they_are_configured(
+    simulator: Simulators,
+):
     server = simulator()
-    with watching(server) as watch:
-        watch.until_live(*StreamName)
-        server.freeze_all()
-        began = time.monotonic()
-        watch.manager.stop()
-        assert time.monotonic() - began < 1.0
+    manager = LiveStreamManager(settings_for(server))
+    manager.start(CONFIG)
+    wait_until(lambda: all(health.connections for health in manager.snapshot().streams.values()))
+    server.freeze_all()
+    began = time.monotonic()
+    manager.stop()
+
+    assert time.monotonic() - began < 1.0
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("live-")]
+    assert set(manager.snapshot().phase.values()) == {Phase.STOPPED}
 
 
 def test_a_mute_server_is_left_while_the_market_is_open(simulator: Simulators):
@@ -587,6 +625,50 @@ def test_handlers_of_a_library_user_get_typed_events_and_may_change_the_subscrip
 
     assert not thread.is_alive()
     assert [event.symbol for event in heard] == ["AAPL", "MSFT"]
+
+
+def test_a_handler_may_return_what_is_to_be_awaited(simulator: Simulators):
+    server = simulator()
+    heard: list[Quote] = []
+
+    async def keep(event: Quote) -> None:
+        heard.append(event)
+
+    streamer = AlpacaStockStreamer(settings_for(server), feed="iex", on_quotes=partial(keep), timing=QUICK)
+    streamer.subscribe(["AAPL"])
+    thread = threading.Thread(target=streamer.run, name="live-library-user")
+    thread.start()
+    wait_until(lambda: server.subscribed(STOCKS))
+    server.push(STOCKS, [quote(bid=number) for number in range(20)])
+    wait_until(lambda: len(heard) == 20)
+    streamer.stop()
+    thread.join(5.0)
+
+    assert [event.bid_price for event in heard] == list(range(20))
+
+
+def test_keys_are_not_given_to_an_address_that_is_neither_safe_nor_local(simulator: Simulators):
+    server = simulator()
+    careless = TradingStream("demo-key", "demo-secret", url_override="ws://192.0.2.1/stream")
+    streamer = AlpacaTradingStreamer(settings_for(server), stream=careless)
+    streamer.subscribe_trade_updates()
+
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1"):
+        streamer.run()
+
+
+def test_a_ready_made_sdk_stream_can_be_connected_with(simulator: Simulators):
+    server = simulator()
+    ready = TradingStream("demo-key", "demo-secret", url_override=f"ws://127.0.0.1:{server.port}/stream")
+    streamer = AlpacaTradingStreamer(settings_for(server), stream=ready)
+    streamer.subscribe_trade_updates()
+    thread = threading.Thread(target=streamer.run, name="live-library-user")
+    thread.start()
+    wait_until(lambda: server.clients.get(TRADING_PATH))
+    streamer.stop()
+    thread.join(5.0)
+
+    assert not thread.is_alive()
 
 
 def test_order_updates_reach_a_library_user_s_handler(simulator: Simulators):

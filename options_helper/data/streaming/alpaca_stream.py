@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
 from options_helper.data.streaming.events import (
     Bar,
-    Event,
     Quote,
     Trade,
     count_messages,
@@ -24,14 +22,18 @@ from options_helper.data.streaming.events import (
 )
 from options_helper.data.streaming.reconnect import REQUEST_CODES, server_error
 from options_helper.data.streaming.sdk_connection import DEFAULT_TIMING, ConnectionTiming, SdkConnection
-from options_helper.data.streaming.streamer import ConnectionRunner, LoggingSink, StreamSink
+from options_helper.data.streaming.streamer import (
+    ConnectionRunner,
+    Handler,
+    HandlerCaller,
+    LoggingSink,
+    StreamSink,
+)
 from options_helper.data.streaming.wire import Message
 from options_helper.errors import ConfigError, StreamError, StreamRefused
 from options_helper.settings import Settings, option_stream_path, stock_stream_path
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[Any], Awaitable[None] | None]
 
 
 class _AlpacaDataStreamer(ConnectionRunner):
@@ -169,56 +171,27 @@ class _AlpacaDataStreamer(ConnectionRunner):
             self._sink.notice(str(error))
 
     def _delivery(self) -> Callable[[bytes], None]:
-        if any(self._handlers.values()):
-            return _HandlerCaller(self._sink, self._handlers).deliver
         frame = self._sink.frame
-        return lambda data: frame(data, count_messages(data))
+        if not any(self._handlers.values()):
+            return lambda data: frame(data, count_messages(data))
+        caller = HandlerCaller()
 
+        def deliver(data: bytes) -> None:
+            frame(data, count_messages(data))
+            self._call_handlers(data, caller)
 
-class _HandlerCaller:
-    """Calls a library user's handlers for each event, besides the sink; a handler's failure costs no event."""
+        return deliver
 
-    def __init__(self, sink: StreamSink, handlers: dict[type[Any], Handler | None]) -> None:
-        self._sink = sink
-        self._handlers = handlers
-        # Asynchronous handlers run one after another, in the order of the events.
-        self._last: asyncio.Task[None] | None = None
-
-    def deliver(self, data: bytes) -> None:
-        self._sink.frame(data, count_messages(data))
+    def _call_handlers(self, data: bytes, caller: HandlerCaller) -> None:
         received_ns = time.time_ns()
-        decoded = decode_frame(data)
-        for reason in decoded.rejected:
+        events, rejected = decode_frame(data)
+        for reason in rejected:
             log.warning("rejected: %s", reason)
-        for event in decoded.events:
+        for event in events:
             stamp(event, received_ns)
-            self._call(event)
-
-    def _call(self, event: Event) -> None:
-        for event_type, handler in self._handlers.items():
-            if handler is not None and isinstance(event, event_type):
-                if inspect.iscoroutinefunction(handler):
-                    self._last = asyncio.get_running_loop().create_task(
-                        self._after(self._last, handler, event)
-                    )
-                else:
-                    self._guarded(handler, event)
-
-    async def _after(self, previous: asyncio.Task[None] | None, handler: Handler, event: Event) -> None:
-        if previous is not None:
-            await previous
-        try:
-            outcome = handler(event)
-            if outcome is not None:
-                await outcome
-        except Exception:
-            log.exception("a handler failed on %s", event.symbol)
-
-    def _guarded(self, handler: Handler, event: Event) -> None:
-        try:
-            handler(event)
-        except Exception:
-            log.exception("a handler failed on %s", event.symbol)
+            for event_type, handler in self._handlers.items():
+                if handler is not None and isinstance(event, event_type):
+                    caller.call(handler, event)
 
 
 class AlpacaStockStreamer(_AlpacaDataStreamer):

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from options_helper.data.streaming.alpaca_stream import Handler, require_credentials
+from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.streaming.sdk_connection import (
     DEFAULT_TIMING,
     ConnectionTiming,
     SdkConnection,
     with_parameters,
 )
-from options_helper.data.streaming.streamer import ConnectionRunner, LoggingSink, StreamSink
+from options_helper.data.streaming.streamer import (
+    ConnectionRunner,
+    Handler,
+    HandlerCaller,
+    LoggingSink,
+    StreamSink,
+)
 from options_helper.data.streaming.wire import Message, read_message
 from options_helper.errors import StreamError
 from options_helper.settings import Settings
@@ -53,6 +58,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
         self._stream = stream
         self._stream_cls = stream_cls
         self._on_trade_updates = on_trade_updates
+        self._caller = HandlerCaller()
         self._wanted = False
         self._acknowledged = False
         self._complaint: StreamError | None = None
@@ -132,19 +138,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
         if update is None:
             log.warning("a trading message without an update was passed over")
             return
-        try:
-            outcome = self._on_trade_updates(update)
-        except Exception:
-            log.exception("the trade-update handler failed")
-            return
-        if inspect.isawaitable(outcome):
-            task = asyncio.ensure_future(outcome)
-            task.add_done_callback(_report_failure)
-
-
-def _report_failure(task: asyncio.Future[Any]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("the trade-update handler failed", exc_info=task.exception())
+        self._caller.call(self._on_trade_updates, update)
 
 
 def trading_stream_class() -> type[Any]:

@@ -41,7 +41,7 @@ class SubscriptionDialogue:
     def __init__(self) -> None:
         self._wanted: dict[str, dict[str, None]] = {}  # channel → symbols, in order of asking
         self._server_has: dict[str, frozenset[str]] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, tuple[int | None, str]] = {}  # symbol → the server's code, and the reason
         self._to_ask: deque[Request] = deque()
         self._pending: Request | None = None
 
@@ -64,6 +64,15 @@ class SubscriptionDialogue:
                 self._refused.pop(symbol, None)
             # One message a channel, as the SDK sends it, so that each has its own answer.
             self._to_ask.extend(Request("unsubscribe", (channel,), present) for channel in chosen)
+        self._ask_again_for_room()
+
+    def _ask_again_for_room(self) -> None:
+        """Something was dropped, so what had found no room may find some now."""
+        waiting = [symbol for symbol, (code, _) in self._refused.items() if code == SYMBOL_LIMIT_EXCEEDED]
+        for symbol in waiting:
+            del self._refused[symbol]
+            channels = tuple(channel for channel, symbols in self._wanted.items() if symbol in symbols)
+            self._to_ask.append(Request("subscribe", channels, (symbol,)))
 
     def _group_by_symbols(
         self, symbols: Iterable[str], channels: Sequence[str], *, wanted: bool
@@ -73,7 +82,12 @@ class SubscriptionDialogue:
         groups: dict[tuple[str, ...], list[str]] = {}
         for channel in channels:
             present = self._wanted.get(channel, {})
-            change = tuple(symbol for symbol in unique if (symbol in present) is wanted)
+            # A refused symbol that is wanted again is asked for again.
+            change = tuple(
+                symbol
+                for symbol in unique
+                if (symbol in present) is wanted or (not wanted and symbol in self._refused)
+            )
             if change:
                 groups.setdefault(change, []).append(channel)
         return [(tuple(chosen), change) for change, chosen in groups.items()]
@@ -95,7 +109,7 @@ class SubscriptionDialogue:
             return
         for symbol in request.symbols:
             if not all(symbol in self._server_has.get(channel, ()) for channel in request.channels):
-                self._refused[symbol] = "the server's acknowledgement leaves it out"
+                self._note_refusal(symbol, None, "the server's acknowledgement leaves it out")
 
     def refused(self, code: int | None, reason: str) -> None:
         """Take the server's refusal of the pending request; without one it is no answer and changes nothing."""
@@ -105,7 +119,7 @@ class SubscriptionDialogue:
         if len(request.symbols) > 1:
             self._to_ask.extendleft(reversed(request.halves()))
             return
-        self._refused[request.symbols[0]] = reason
+        self._note_refusal(request.symbols[0], code, reason)
         if code == SYMBOL_LIMIT_EXCEEDED:
             self._refuse_the_rest(reason)
 
@@ -114,7 +128,13 @@ class SubscriptionDialogue:
         waiting = [request for request in self._to_ask if request.action == "subscribe"]
         for request in waiting:
             self._to_ask.remove(request)
-            self._refused.update(dict.fromkeys(request.symbols, reason))
+            for symbol in request.symbols:
+                self._note_refusal(symbol, SYMBOL_LIMIT_EXCEEDED, reason)
+
+    def _note_refusal(self, symbol: str, code: int | None, reason: str) -> None:
+        # It may have been dropped while the server thought about it.
+        if any(symbol in symbols for symbols in self._wanted.values()):
+            self._refused[symbol] = (code, reason)
 
     @property
     def busy(self) -> bool:
@@ -140,4 +160,4 @@ class SubscriptionDialogue:
     @property
     def refusals(self) -> dict[str, str]:
         """Refused symbols, each with the reason in words."""
-        return dict(self._refused)
+        return {symbol: reason for symbol, (_, reason) in self._refused.items()}

@@ -17,7 +17,11 @@ from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
 NANOSECONDS: Final = 1_000_000_000
+# What a decoder raises for bytes that are not what they should be; the last one for a bottomless nesting.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 TIMESTAMP_EXT_CODE: Final = -1
+# How far an exchange's clock may be ahead of ours and still be believed.
+AHEAD_AT_MOST_NS: Final = 60 * NANOSECONDS
 
 
 class StreamName(StrEnum):
@@ -167,14 +171,14 @@ def decode_frame(payload: bytes) -> DecodedFrame:
     """
     try:
         return DecodedFrame(_DECODE_FRAME(payload))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _decode_one_by_one(payload)
 
 
 def _decode_one_by_one(payload: bytes) -> DecodedFrame:
     try:
         messages = _TAKE_APART(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         # It may have announced several messages, and all of them are lost.
         return DecodedFrame((), (f"unreadable frame: {error}",) * count_messages(payload))
     events: list[Event] = []
@@ -182,7 +186,7 @@ def _decode_one_by_one(payload: bytes) -> DecodedFrame:
     for message in messages:
         try:
             events.append(_DECODE_ONE(message))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             rejected.append(f"{_describe(message)}: {error}")
     return DecodedFrame(events, tuple(rejected))
 
@@ -193,23 +197,21 @@ def stamp(event: Event, received_ns: int) -> None:
 
 
 def is_older(event: MarketEvent, known: MarketEvent) -> bool:
-    """Whether the exchange made `event` a second or more before `known`; False where a time is missing.
+    """Whether the exchange made `event` a second or more before `known`.
 
-    Venues' clocks differ by milliseconds, so within a second the order of arrival stands. Runs for each event: the
-    last four bytes of every form of the timestamp extension are its seconds.
+    Venues' clocks differ by milliseconds, so within a second the order of arrival stands. False where a time is
+    missing, and where the known one is ahead of its own receipt: a time that cannot be must not freeze a symbol.
     """
-    new, old = event.timestamp, known.timestamp
-    if type(new) is Ext and type(old) is Ext:
-        # Decoded extensions hold bytes, whatever the stub allows.
-        return new.data[-4:] < old.data[-4:]  # type: ignore[index,no-any-return]
-    new_ns, old_ns = epoch_nanoseconds(new), epoch_nanoseconds(old)
-    return new_ns is not None and old_ns is not None and new_ns // NANOSECONDS < old_ns // NANOSECONDS
+    new_ns, known_ns = event.timestamp_ns, known.timestamp_ns
+    if new_ns is None or known_ns is None or known_ns > known.received_ns + AHEAD_AT_MOST_NS:
+        return False
+    return new_ns // NANOSECONDS < known_ns // NANOSECONDS
 
 
 def _describe(message: msgspec.Raw) -> str:
     try:
         content = _READ_ANY(message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return "unreadable message"
     if not isinstance(content, dict):
         return "message that is no map"
@@ -238,12 +240,11 @@ def split_control(payload: bytes) -> tuple[list[dict[str, Any]], bytes | None]:
     Alpaca sends control messages in frames of their own, so the first message tells: a type of one letter is data,
     and nearly every frame comes back as it was, unread.
     """
-    type_key = payload.find(b"\xa1T", 0, 64)
-    if type_key >= 0 and payload[type_key + 2 : type_key + 3] == b"\xa1":
+    if _begins_with_data(payload):
         return [], payload
     try:
         messages = _TAKE_APART(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return [], payload
     control: list[dict[str, Any]] = []
     data: list[bytes] = []
@@ -258,10 +259,18 @@ def split_control(payload: bytes) -> tuple[list[dict[str, Any]], bytes | None]:
     return control, b"\xdd" + struct.pack(">I", len(data)) + b"".join(data)
 
 
+def _begins_with_data(payload: bytes) -> bool:
+    """Whether the first key of the first message is its type, and the type is one letter."""
+    head = payload[:1]
+    start = 5 if head == b"\xdd" else 3 if head == b"\xdc" else 1
+    # A map of fewer than 16 keys, as all data messages are, begins with one byte.
+    return payload[start + 1 : start + 4] == b"\xa1T\xa1" and payload[start] & 0xF0 == 0x80
+
+
 def _control_content(message: msgspec.Raw) -> dict[str, Any] | None:
     try:
         content = _READ_ANY(message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     if isinstance(content, dict) and content.get("T") in _CONTROL_TYPES:
         return content

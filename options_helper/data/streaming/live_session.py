@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
 
@@ -19,6 +20,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_totals,
 )
 from options_helper.data.portfolio_file import Book, reread
+from options_helper.data.streaming.heartbeat import HeartbeatWriter, Role, dashboard_file
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.data.streaming.snapshot import LiveSnapshot
@@ -88,6 +90,7 @@ class LiveSession:
     """Owns the process's manager, counts its viewers, samples its P&L and stops it when nobody looks.
 
     Every method may be called from any thread. `start` and `stop` may take a second, everything else returns at once.
+    While a run is on, the file `heartbeat` shows from outside that it is, and how.
     """
 
     def __init__(
@@ -97,16 +100,19 @@ class LiveSession:
         measure: Callable[[Portfolio, LiveSnapshot], Measure] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
+        heartbeat: Path | None = None,
     ) -> None:
         self._build_manager = build_manager
         self._measure = measure or measure_book
         self._monotonic = monotonic
         self._housekeeping_seconds = housekeeping_seconds
+        self._heartbeat_path = heartbeat
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
         self._run: Run | None = None
         self._housekeeper: _Housekeeper | None = None
+        self._heartbeat: HeartbeatWriter | None = None
         # Guards the history: written by the housekeeper, copied by the pages.
         self._history_lock = threading.Lock()
         self._history = PnlHistory()
@@ -149,18 +155,20 @@ class LiveSession:
             if now == wanted:
                 return
             self._manager_for(settings).start(config_for(choices, wanted.plan))
-            self._remember_from(book)
-            self._run = wanted
+            self._go_on_as(wanted)
             self._keep_house()
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""
         with self._changing:
             housekeeper, self._housekeeper = self._housekeeper, None
+            heartbeat, self._heartbeat = self._heartbeat, None
             if housekeeper is not None:
                 housekeeper.stopping.set()
             if self._manager is not None:
                 self._manager.stop()
+            if heartbeat is not None:
+                heartbeat.close()
             if self._run is not None and self._run.ended is None:
                 self._run = replace(self._run, ended=because)
         if housekeeper is not None:
@@ -206,13 +214,16 @@ class LiveSession:
             self._manager = self._build_manager(settings)
         return self._manager
 
-    def _remember_from(self, book: Book) -> None:
-        same_file = self._run is not None and self._run.book.path == book.path
+    def _go_on_as(self, run: Run) -> None:
+        """Make this the run; the history of another file's book is not its own."""
+        same_file = self._run is not None and self._run.book.path == run.book.path
+        # Both in one step: a sample that was measured for the run before must not land in this one's history.
         with self._history_lock:
             if same_file:
                 self._history.break_line()
             else:
                 self._history = PnlHistory()
+            self._run = run
 
     def _keep_house(self) -> None:
         if self._housekeeper is None:
@@ -221,6 +232,9 @@ class LiveSession:
             atexit.register(self.stop)
             self._housekeeper = _Housekeeper(self.keep, self._housekeeping_seconds)
             self._housekeeper.start()
+        if self._heartbeat is None and self._heartbeat_path is not None:
+            self._heartbeat = HeartbeatWriter(self._heartbeat_path, self.snapshot, role=Role.DASHBOARD)
+            self._heartbeat.start()
 
     def _follow_file(self, *, unchanged_too: bool = False) -> None:
         run = self._run
@@ -238,8 +252,7 @@ class LiveSession:
                 return
             plan = plan_for(book.portfolio, run.choices)
             self._manager.start(config_for(run.choices, plan))
-            self._remember_from(book)
-            self._run = replace(run, book=book, plan=plan)
+            self._go_on_as(replace(run, book=book, plan=plan))
 
     def _sample(self) -> None:
         run, snapshot = self._run, self.snapshot()
@@ -247,6 +260,8 @@ class LiveSession:
             return
         measure = self._measure(run.book.portfolio, snapshot)
         with self._history_lock:
+            if self._run is not run:
+                return
             seen_until = self._history.seen_until
             # A replay begun again starts at its own morning: that is another session.
             if seen_until is not None and snapshot.as_of < seen_until:
@@ -343,7 +358,9 @@ def process_session() -> LiveSession:
     """
     anchor = vars(sys.modules.setdefault(ANCHOR, ModuleType(ANCHOR)))
     # `setdefault` is one step for all threads, and a session that loses the race has done nothing yet.
-    session: LiveSession = anchor.get("session") or anchor.setdefault("session", LiveSession())
+    session: LiveSession = anchor.get("session") or anchor.setdefault(
+        "session", LiveSession(heartbeat=dashboard_file())
+    )
     return session
 
 

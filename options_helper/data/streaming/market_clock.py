@@ -1,14 +1,14 @@
 """The time of the market being watched: the computer's for Alpaca, the simulator's for a session it plays.
 
 A simulator announces its time in the websocket handshake, because ages and days to expiry are those of the session
-shown, not of the day it is shown on. Whoever owns the clock guards it: it holds no lock.
+shown, not of the day it is shown on. One thread at a time changes the clock; any may read it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 ANNOUNCEMENT_HEADER: Final = "X-Simulated-Market"
 # A reconnect finds the session about where it was left; one that is this much earlier is another session.
@@ -53,6 +53,15 @@ class Announcement:
         return f"kind={self.kind}; now_ns={self.now_ns}; speed={self.speed}{until}"
 
 
+class _Reading(NamedTuple):
+    """All that the clock is read from; replaced whole, so that a reader on another thread sees no mixture."""
+
+    announced: Announcement | None = None
+    event_ns: int = 0  # the newest event's market time …
+    event_wall_ns: int | None = None  # … and its arrival; None until the first
+    floor_ns: int = 0
+
+
 class MarketClock:
     """Turns the computer's time into the market's; both in epoch nanoseconds.
 
@@ -62,32 +71,30 @@ class MarketClock:
     """
 
     def __init__(self) -> None:
-        self._announced: Announcement | None = None
-        self._event_ns = 0  # the newest event's market time …
-        self._event_wall_ns: int | None = None  # … and its arrival; None until the first
-        self._floor_ns = 0
+        self._reading = _Reading()
 
     @property
     def plays(self) -> bool:
         """Whether this is a simulator's time, which follows the events."""
-        return self._announced is not None
+        return self._reading.announced is not None
 
     @property
     def kind(self) -> MarketKind:
         """Whose time this is."""
-        return self._announced.kind if self._announced else MarketKind.ALPACA
+        announced = self._reading.announced
+        return announced.kind if announced else MarketKind.ALPACA
 
     def announce(self, announcement: Announcement) -> bool:
         """Run on the simulator's time from now on; it stands still until the first event.
 
         Whether another session began: one that was started again, earlier than what was seen of the one before.
         """
+        now = self._reading
         tolerance_ns = int(_SAME_SESSION_NS * max(1.0, announcement.speed))
-        another = self._announced is not None and announcement.now_ns < self._event_ns - tolerance_ns
-        if another:
-            self._event_ns, self._event_wall_ns, self._floor_ns = 0, None, 0
-        self._floor_ns = max(self._floor_ns, announcement.now_ns)
-        self._announced = announcement
+        another = now.announced is not None and announcement.now_ns < now.event_ns - tolerance_ns
+        before = _Reading() if another else now
+        floor_ns = max(before.floor_ns, announcement.now_ns)
+        self._reading = before._replace(announced=announcement, floor_ns=floor_ns)
         return another
 
     def arrival(self, event_ns: int | None, wall_ns: int) -> int:
@@ -96,30 +103,26 @@ class MarketClock:
         A late event does not move the clock.
         """
         now_ns = self.at(wall_ns)
-        if self._announced is None or event_ns is None or event_ns < self._event_ns:
+        announced, newest_ns, _, _ = self._reading
+        if announced is None or event_ns is None or event_ns < newest_ns:
             return now_ns
-        self._floor_ns = now_ns
-        self._event_ns = event_ns
-        self._event_wall_ns = wall_ns
+        self._reading = _Reading(announced, event_ns, wall_ns, now_ns)
         return max(now_ns, event_ns)
 
     def at(self, wall_ns: int) -> int:
         """The market's time at that moment of the computer's."""
-        announced = self._announced
+        announced, event_ns, event_wall_ns, floor_ns = self._reading
         if announced is None:
             return wall_ns
-        if self._event_wall_ns is None:
-            return self._floor_ns
-        elapsed = max(0, wall_ns - self._event_wall_ns)
-        moment = self._event_ns + int(elapsed * announced.speed)
+        if event_wall_ns is None:
+            return floor_ns
+        elapsed = max(0, wall_ns - event_wall_ns)
+        moment = event_ns + int(elapsed * announced.speed)
         if announced.until_ns is not None:
-            moment = max(self._event_ns, min(moment, announced.until_ns))
-        return max(self._floor_ns, moment)
+            moment = max(event_ns, min(moment, announced.until_ns))
+        return max(floor_ns, moment)
 
     def ended(self, market_ns: int) -> bool:
         """Whether a played session has no more data at that market time."""
-        return (
-            self._announced is not None
-            and self._announced.until_ns is not None
-            and market_ns >= self._announced.until_ns
-        )
+        announced = self._reading.announced
+        return announced is not None and announced.until_ns is not None and market_ns >= announced.until_ns

@@ -133,8 +133,9 @@ class PnlHistory:
         seen_until = self._seen_until
         if seen_until is None:
             return False
-        newest = (health.gaps[-1].since for health in _price_streams(snapshot) if health.gaps)
-        return any(since > seen_until for since in newest)
+        newest = (health.gaps[-1].until for health in _price_streams(snapshot) if health.gaps)
+        # A gap begins where the stream was last heard, which may be before the last point; its end tells.
+        return any(until is None or until > seen_until for until in newest)
 
     def _follow(self, marks: Mapping[str, float]) -> None:
         for key, mark in marks.items():

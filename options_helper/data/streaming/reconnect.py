@@ -61,6 +61,12 @@ def server_error(feed: str, code: int | None, message: str) -> StreamError:
 
 def handshake_error(feed: str, status: int) -> StreamError:
     """The error for an HTTP status in place of a websocket."""
+    if 300 <= status < 400:
+        return StreamRefused(
+            f"The server sent the {feed} connection to another address (HTTP {status}), where keys are never sent. "
+            "Check OH_ALPACA_STREAM_URL and APCA_API_BASE_URL.",
+            code=status,
+        )
     remedy = _HANDSHAKE_REMEDIES.get(status, "It is tried again.")
     sentence = f"The server refused the {feed} connection with HTTP {status}. {remedy}"
     if status == 429:

@@ -14,6 +14,7 @@ import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from options_helper.data.streaming.reconnect import handshake_error, server_erro
 from options_helper.data.streaming.websocket_frames import MessageReader
 from options_helper.data.streaming.wire import Message, read_message
 from options_helper.errors import StreamError, StreamRefused
+from options_helper.settings import Settings
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
@@ -34,8 +36,8 @@ _wire_log.setLevel(logging.INFO)
 class ConnectionTiming:
     """How long each step may take. All in seconds.
 
-    A half-open socket is noticed after at most ping interval + ping timeout + closing, about 16 s; the SDK's own
-    settings need some 210 s.
+    A half-open socket is noticed after at most ping interval + ping timeout + twice closing, about 16 s; the SDK's
+    own settings need some 210 s.
     """
 
     opening: float = 10.0  # connect and welcome; then again for the answer to the key
@@ -52,6 +54,7 @@ DEFAULT_TIMING: Final = ConnectionTiming()
 def connection_protocol() -> type[Any]:
     """The SDK's websocket protocol class, which reads data messages by `MessageReader` once the connection is open."""
     from websockets.legacy.client import WebSocketClientProtocol
+    from websockets.legacy.exceptions import InvalidStatusCode
 
     class TappedProtocol(WebSocketClientProtocol):
         # The last message that the SDK read itself: the welcome, the answer to the key.
@@ -82,6 +85,13 @@ def connection_protocol() -> type[Any]:
             if self._pop_message_waiter is not None:
                 self._pop_message_waiter.set_result(None)
                 self._pop_message_waiter = None
+
+        async def read_http_response(self) -> tuple[int, Any]:
+            status, headers = await super().read_http_response()
+            if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+                # The library would follow, and the SDK would send the keys to wherever that leads.
+                raise InvalidStatusCode(status, headers)
+            return status, headers
 
         async def recv(self) -> Message:
             self.last_message = await super().recv()
@@ -121,7 +131,11 @@ class SdkConnection:
         return self._protocol
 
     async def open(self) -> None:
-        """Connect, read the welcome and authenticate; StreamError with the server's own words otherwise."""
+        """Connect, read the welcome and authenticate; StreamError with the server's own words otherwise.
+
+        ConfigError when the address is neither encrypted nor on this computer.
+        """
+        Settings.require_safe(str(getattr(self._stream._endpoint, "value", self._stream._endpoint)))
         await self._step("connect to", "no welcome", self._stream._connect())
         await self._step("authenticate on", "no answer to the key", self._stream._auth())
 
@@ -212,11 +226,11 @@ class SdkConnection:
         if protocol is None or getattr(protocol, "transport", None) is None:
             return
         protocol.tap = None
+        # The library's own close outlasts its timeout several times, and a cancellation of it too.
+        goodbye = asyncio.ensure_future(protocol.close())
+        goodbye.add_done_callback(_forget_outcome)
         try:
-            async with asyncio.timeout(self._timing.closing):
-                await protocol.close()
-        except Exception as error:  # noqa: BLE001 - a dying socket may raise anything, and it is cut off below
-            _wire_log.debug("closing the %s connection: %s", self._feed, error)
+            await asyncio.wait({goodbye}, timeout=self._timing.closing)
         finally:
             protocol.transport.abort()
 
@@ -225,6 +239,12 @@ def with_parameters(stream: Any, websocket_params: dict[str, Any]) -> Any:
     """A ready-made SDK stream, made to connect with these parameters."""
     stream._websocket_params = websocket_params
     return stream
+
+
+def _forget_outcome(task: asyncio.Future[Any]) -> None:
+    # A dying socket may raise anything; it is cut off all the same.
+    if not task.cancelled():
+        task.exception()
 
 
 async def _unused_handler(_update: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
 from options_helper.data.streaming.events import (
+    AHEAD_AT_MOST_NS,
+    NANOSECONDS,
     Bar,
     DailyBar,
     Event,
@@ -154,6 +157,8 @@ class LiveSnapshot:
         return sum(health.queued for health in self.streams.values())
 
 
+log = logging.getLogger(__name__)
+
 _KEPT_REJECTIONS: Final = 5
 _E = TypeVar("_E", Quote, Trade, Bar)
 
@@ -195,12 +200,23 @@ class LiveState:
         self.tallies = {name: StreamTally() for name in StreamName}
         self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
         self._fills: deque[Mapping[str, Any]] = deque(maxlen=fills_cache_size)
+        self._wanted: dict[StreamName, frozenset[str]] = {}  # empty: everything
 
     def apply(self, frame: Frame) -> None:
-        """Fold one frame in; each event it announces is counted as applied or as rejected."""
-        if frame.stream is StreamName.FILLS:
-            self._apply_fill(frame)
-            return
+        """Fold one frame in; each event it announces is counted as applied or as rejected, whatever it holds."""
+        try:
+            if frame.stream is StreamName.FILLS:
+                self._apply_fill(frame)
+            else:
+                self._apply_frame(frame)
+        except Exception as error:
+            # A frame that nobody thought of must not end the fold of all others.
+            log.exception("a frame of the %s stream could not be folded", frame.stream)
+            tally = self.tallies[frame.stream]
+            tally.rejected += frame.events
+            tally.last_rejections.append(f"{type(error).__name__}: {error}")
+
+    def _apply_frame(self, frame: Frame) -> None:
         events, rejected = decode_frame(frame.payload)
         tally = self.tallies[frame.stream]
         if events:
@@ -218,14 +234,16 @@ class LiveState:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
         quotes = caches.quotes
         newest = caches.newest_seconds
+        latest = ((received_ns + AHEAD_AT_MOST_NS) // NANOSECONDS & 0xFFFF_FFFF).to_bytes(4, "big")
         for event in events:
             force_setattr(event, "received_ns", received_ns)  # as `stamp` does
             if type(event) is not Quote:
                 self._apply_other(event, caches, tally)
                 continue
             moment = event.timestamp
-            # As in `is_older`; no quote of the stream is newer than `newest`, so only an older one is looked up.
-            if type(moment) is Ext and (seconds := moment.data[-4:]) >= newest:  # type: ignore[index]
+            # The last four bytes of every form of the extension are its seconds. No believable quote of the stream
+            # is newer than `newest`, so only an older one has to be compared with the one that is known.
+            if type(moment) is Ext and newest <= (seconds := moment.data[-4:]) <= latest:  # type: ignore[index]
                 newest = seconds
             elif _is_superseded(event, quotes, tally):
                 continue
@@ -268,9 +286,16 @@ class LiveState:
             self._fills.clear()
 
     def keep_only(self, stocks: Sequence[str], option_contracts: Sequence[str]) -> None:
-        """Forget the symbols that are subscribed no longer."""
-        self._caches[StreamName.STOCKS].keep(frozenset(stocks))
-        self._caches[StreamName.OPTIONS].keep(frozenset(option_contracts))
+        """From now on show these symbols and no others."""
+        self._wanted = {
+            StreamName.STOCKS: frozenset(stocks),
+            StreamName.OPTIONS: frozenset(option_contracts),
+        }
+
+    def _forget_unwanted(self) -> None:
+        # Frames on their way bring a symbol back after it was dropped, so this is done at every look.
+        for name, symbols in self._wanted.items():
+            self._caches[name].keep(symbols)
 
     def snapshot(
         self,
@@ -281,6 +306,7 @@ class LiveState:
         streams: Mapping[StreamName, StreamHealth],
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
+        self._forget_unwanted()
         stocks, options = self._caches[StreamName.STOCKS], self._caches[StreamName.OPTIONS]
         market_ns = self.clock.at(wall_ns)
         return LiveSnapshot(

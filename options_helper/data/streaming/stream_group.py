@@ -26,6 +26,8 @@ from options_helper.settings import Settings
 log = logging.getLogger(__name__)
 
 RATE_WINDOW: Final = 11  # samples, taken at each housekeeping
+# A stream that ends gets this long to say goodbye before one of its kind may start again.
+RETIRE_SECONDS: Final = 0.9
 # Several connections in one moment can earn an HTTP 429, so each stream starts this much after the one before.
 STAGGER_SECONDS: Final = 0.2
 
@@ -78,6 +80,7 @@ class StreamGroup:
         self._workers: dict[StreamName, StreamWorker] = {}
         self._streamers: dict[StreamName, Any] = {}
         self._rates = {name: _Rate() for name in StreamName}
+        self._stopped = False
 
     # ---- lifecycle
 
@@ -101,7 +104,7 @@ class StreamGroup:
                 worker.start()
 
     def change_symbols(self, config: LiveStreamConfig) -> None:
-        """Send the difference on the open connections; a stream that had nothing to do starts now."""
+        """Send the difference on the open connections; a stream without symbols ends, one that gets some starts."""
         with self._lock:
             before, self.config = self.config, config
             streamers = dict(self._streamers)
@@ -111,11 +114,24 @@ class StreamGroup:
                 streamer.unsubscribe(gone)
             if added := [symbol for symbol in new if symbol not in set(old)]:
                 streamer.subscribe(added, channels=config.channels(name))
+        self._retire_idle_workers()
         self.start()
+
+    def _retire_idle_workers(self) -> None:
+        """End the streams that have nothing to do any more; when they get symbols again they are made anew."""
+        with self._lock:
+            idle = {name: worker for name, worker in self._workers.items() if not self.config.wants(name)}
+            self._workers = {name: worker for name, worker in self._workers.items() if name not in idle}
+            self._streamers = {name: made for name, made in self._streamers.items() if name not in idle}
+        for worker in idle.values():
+            worker.stop()
+        for worker in idle.values():
+            worker.join(RETIRE_SECONDS)
 
     def stop(self, seconds: float) -> None:
         """Stop the workers, wait for them so long, and close the queue behind their last frame."""
         deadline = time.monotonic() + seconds
+        self._stopped = True
         for worker in self._workers.values():
             worker.stop()
         for name, worker in self._workers.items():
@@ -193,6 +209,9 @@ class StreamGroup:
         if worker is None:
             return StreamHealth(name, phase=Phase.OFF, feed=feed)
         health = worker.health(feed, wall_ns)
+        if self._stopped and health.phase is not Phase.FAILED:
+            # Also where a thread is still busy closing: nothing of it counts any more.
+            return replace(health, phase=Phase.STOPPED, connected_since=None, next_try_at=None)
         return replace(health, events_per_second=self._rates[name].per_second if health.alive else 0.0)
 
 

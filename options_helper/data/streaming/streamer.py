@@ -9,8 +9,9 @@ import asyncio
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from options_helper.data.streaming.sdk_connection import ConnectionTiming, SdkConnection
 from options_helper.errors import StreamError
@@ -60,6 +61,53 @@ class LoggingSink:
         log.warning("%s", sentence)
 
 
+HANDLED_AT_ONCE: Final = 10_000
+
+Handler = Callable[[Any], Awaitable[None] | None]
+
+
+class HandlerCaller:
+    """Calls a library user's handlers on the stream's loop; a handler's failure costs nothing but itself.
+
+    What a handler returns to be awaited is awaited one after another, in the order of the events. When so many wait
+    that the handler will not catch up, the newest is given up, and that is logged with the count.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Awaitable[None]] = deque()
+        self._drain: asyncio.Task[None] | None = None
+        self._given_up = 0
+
+    def call(self, handler: Handler, argument: Any) -> None:
+        """Call it now, on the loop's thread."""
+        try:
+            outcome = handler(argument)
+        except Exception:
+            log.exception("a handler failed")
+            return
+        if outcome is None:
+            return
+        if len(self._waiting) >= HANDLED_AT_ONCE:
+            self._give_up(outcome)
+            return
+        self._waiting.append(outcome)
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.get_running_loop().create_task(self._await_all())
+
+    def _give_up(self, outcome: Awaitable[None]) -> None:
+        self._given_up += 1
+        log.error("a handler is too slow: %d events were not handled", self._given_up)
+        if isinstance(outcome, Coroutine):
+            outcome.close()
+
+    async def _await_all(self) -> None:
+        while self._waiting:
+            try:
+                await self._waiting.popleft()
+            except Exception:
+                log.exception("a handler failed")
+
+
 class Streamer(Protocol):
     """One connection's life."""
 
@@ -85,8 +133,16 @@ class ConnectionRunner(ABC):
 
     def run(self) -> None:
         """Hold one connection; return when stopped, raise StreamError for whatever else ended it. Blocks."""
-        if not self._stopped:
-            asyncio.run(self._main())
+        if self._stopped:
+            return
+        # Not `asyncio.run`: at its end it waits for a name server that does not answer, and starts a thread for
+        # that, which Python 3.12 refuses while the process ends.
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._main())
+        finally:
+            loop.run_until_complete(_cancel_the_rest())
+            loop.close()
 
     def stop(self) -> None:
         """End `run` soon, also one that is yet to come; returns at once, callable from any thread and handler."""
@@ -151,3 +207,10 @@ class ConnectionRunner(ABC):
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
         """Subscribe and listen on the open connection; wait on `news`, and raise when `ended` is done."""
+
+
+async def _cancel_the_rest() -> None:
+    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)

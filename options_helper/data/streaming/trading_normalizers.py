@@ -75,7 +75,8 @@ def _amount(value: Any) -> Decimal | None:
         return None
     try:
         amount = Decimal(str(value))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
+        # The second is Python's own limit on the digits of an integer.
         return None
     return amount if amount.is_finite() else None
 

@@ -14,6 +14,8 @@ _FINAL: Final = 0x80
 _RESERVED: Final = 0x70
 _CONTINUATION, _TEXT, _BINARY = 0x0, 0x1, 0x2
 _FIRST_CONTROL: Final = 0x8
+_MAX_FRAGMENTS: Final = 4_096
+_UNFINISHED_FRAGMENT: Final = b"\x02\x00"
 _WHOLE: Final = (_FINAL | _BINARY, _FINAL | _TEXT)
 
 
@@ -34,6 +36,7 @@ class MessageReader:
         self._have = 0
         self._needed = 2  # bytes until there is anything to do
         self._fragments: list[bytes] | None = None
+        self._fragment_bytes = 0
         self._given_up = False
 
     def feed(self, data: bytes) -> None:
@@ -81,6 +84,9 @@ class MessageReader:
 
     def _give_up(self, buffer: bytes, start: int) -> int:
         self._given_up = True
+        if self._fragments is not None:
+            # The library has to know that a message is open, or it takes what follows for a good one.
+            self._pass_on(_UNFINISHED_FRAGMENT)
         self._pass_on(buffer[start:])
         return len(buffer)
 
@@ -95,11 +101,14 @@ class MessageReader:
         return (opcode == _CONTINUATION) == (self._fragments is not None)
 
     def _add_fragment(self, first: int, payload: bytes) -> bool:
-        fragments = [*(self._fragments or []), payload]
-        if sum(map(len, fragments)) > self._max_bytes:
+        if self._fragments is None:
+            self._fragments, self._fragment_bytes = [], 0
+        self._fragments.append(payload)
+        self._fragment_bytes += len(payload)
+        if self._fragment_bytes > self._max_bytes or len(self._fragments) > _MAX_FRAGMENTS:
             return False
-        self._fragments = fragments
         if first & _FINAL:
+            message = b"".join(self._fragments)
             self._fragments = None
-            self._on_message(b"".join(fragments))
+            self._on_message(message)
         return True

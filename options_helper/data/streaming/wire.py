@@ -16,7 +16,7 @@ def read_message(message: Message | None) -> Any:
         return None
     try:
         return json.loads(message) if isinstance(message, str) else _read_binary(message)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -214,6 +214,7 @@ class StreamWorker(StreamSink):
         self, asked: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
     ) -> None:
         """The stream is live from the first answer on, unless the server refused everything."""
+        had_refusals = bool(self._report.refused)
         self._update(asked=tuple(asked), acknowledged=tuple(acknowledged), refused=tuple(refusals))
         if asked and not acknowledged:
             return
@@ -228,6 +229,8 @@ class StreamWorker(StreamSink):
             self._close_gap()
         if refusals:
             self._update(last_error=_refusal_sentence(refusals))
+        elif had_refusals:
+            self._update(last_error=None)
 
     def frame(self, payload: bytes, events: int) -> None:
         """Queue it with the moment of its arrival; a full queue drops and counts it."""
@@ -244,17 +247,17 @@ class StreamWorker(StreamSink):
 
     def watch(self) -> None:
         """End a connection that is silent though its feed should move; called about once a second."""
-        silence = self._silence_seconds(self._now_ns())
+        report = self._report
+        silence = self._silence_seconds(report, self._now_ns())
         if silence < self._last_silence:
             # Something was heard since the last look, so this feed can be that quiet and be well.
             self._longest_silence = max(self._longest_silence, self._last_silence)
         self._last_silence = silence
         if silence >= self._patience_seconds():
-            self._end_stalled_connection(silence)
+            self._end_stalled_connection(report, silence)
 
-    def _silence_seconds(self, now_ns: int) -> float:
+    def _silence_seconds(self, report: _Report, now_ns: int) -> float:
         """How long a live stream has been silent while its feed should move; 0 where that cannot be said."""
-        report = self._report
         if self.name is StreamName.FILLS or report.phase is not Phase.LIVE or report.live_since_ns is None:
             return 0.0
         since_ns = max(self._last_frame_ns, report.live_since_ns)
@@ -269,12 +272,13 @@ class StreamWorker(StreamSink):
         patience = max(self._policy.stall_seconds, PATIENCE_FACTOR * self._longest_silence)
         return min(patience * 2.0 ** min(self._silent_connections, 10), MAX_PATIENCE_SECONDS)
 
-    def _end_stalled_connection(self, silence: float) -> None:
-        heard = self._last_frame_ns > (self._report.live_since_ns or 0)
+    def _end_stalled_connection(self, report: _Report, silence: float) -> None:
+        heard = self._last_frame_ns > (report.live_since_ns or 0)
         self._silent_connections = 0 if heard else self._silent_connections + 1
         self._last_silence = 0.0
         with self._lock:
-            if self._streamer is None:
+            # The connection that was judged may be gone by now, and another one in its place.
+            if self._streamer is None or self._report.live_since_ns != report.live_since_ns:
                 return
             self._stall = StreamError(
                 f"No {self.name} data for {silence:.0f} s although the market is open; connecting anew."
@@ -336,7 +340,7 @@ class StreamWorker(StreamSink):
             return report.phase
         if not self._expects_data(self._market_ns(wall_ns)):
             return Phase.QUIET
-        silence = self._silence_seconds(wall_ns)
+        silence = self._silence_seconds(report, wall_ns)
         if silence >= self._patience_seconds() / 2:
             return Phase.STALLED
         # An illiquid feed: silent for long, but it has been silent that long before.
