@@ -1,0 +1,19 @@
+"""Read a stretch of time as people write it on a command line: 30s, 5m, 1.5h, 2d, 1h30m."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d)\s*")
+
+
+def parse_duration(text: str) -> float:
+    """The seconds in it; a bare number is seconds. ValueError where it is no stretch of time."""
+    wanted = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", wanted):
+        return float(wanted)
+    if not wanted or _PART.sub("", wanted):
+        raise ValueError(f"{text!r} is no stretch of time. Write for instance 30s, 5m, 1h30m.")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(wanted))
