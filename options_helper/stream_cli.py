@@ -32,7 +32,9 @@ def health(
     ] = None,
     max_lag: Annotated[
         str,
-        typer.Option(metavar="TIME", help="How old the heartbeat, and an open market's newest event, may be."),
+        typer.Option(
+            metavar="TIME", help="How old the heartbeat, and an open market's newest event, may be."
+        ),
     ] = "30s",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -57,3 +59,95 @@ def health(
     else:
         typer.echo("\n".join(report_lines(report)))
     raise typer.Exit(0 if report.healthy else 1)
+
+
+RecordingArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder that was recorded into.", show_default=False)
+]
+
+
+@stream.command()
+def verify(
+    directory: RecordingArgument,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Check a recording: each byte, row and number, the journal, the gaps, and trades against minute bars.
+
+    Exit code 1 when something does not add up: damage, missing rows, rows that only the journal has, lost events.
+    Nothing is changed.
+    """
+    import msgspec
+
+    from options_helper.data.audit_report import audit_lines
+    from options_helper.data.auditing import audit
+
+    found = audit(_recording(directory))
+    if as_json:
+        typer.echo(
+            msgspec.json.format(msgspec.json.encode({"ok": found.ok, **msgspec.to_builtins(found)})).decode()
+        )
+    else:
+        for line in audit_lines(found):
+            typer.echo(line)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@stream.command()
+def rebuild(
+    directory: RecordingArgument,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="NEW", help="A new folder for what is rebuilt.")],
+) -> None:
+    """Make the partitions of a recording once more, from its journal, into a new folder.
+
+    They are byte for byte what the capture wrote, where it wrote all of it; after a kill they are more. Exit code 1
+    when the journal is damaged.
+    """
+    from options_helper.data.rebuilding import rebuild as rebuild_recording
+
+    made = rebuild_recording(_recording(directory), out)
+    for session in made:
+        problem = f"; {session.problem}" if session.problem else ""
+        unreadable = f", {session.rejected:,} events unreadable" if session.rejected else ""
+        typer.echo(
+            f"{session.session}: {session.rows:,} rows of {session.frames:,} frames{unreadable}{problem}"
+        )
+    raise typer.Exit(1 if any(session.problem for session in made) else 0)
+
+
+@stream.command()
+def replay(
+    directory: RecordingArgument,
+    *,
+    speed: Annotated[float, typer.Option(metavar="X", help="Pace; 0 is as fast as the clients read.")] = 1.0,
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="One New York day.", show_default="all days"),
+    ] = None,
+    symbols: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Only these symbols.", show_default="all symbols")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes any free port.")] = 0,
+) -> None:
+    """Serve a recording as a market of its own, until Ctrl-C, and print the variables that lead a client here.
+
+    To see it in the page at once: `options-helper ui --replay DIR`.
+    """
+    from options_helper import launcher
+    from options_helper.simulator.replay import ReplayMarket
+    from options_helper.simulator.session import serve_market
+
+    wanted = None if symbols is None else {one.strip() for one in symbols.split(",") if one.strip()}
+    market = ReplayMarket(_recording(directory), speed=speed, day=day and day.date(), symbols=wanted)
+    with launcher.ending_by_signal() as ending, serve_market(market, port=port) as variables:
+        typer.echo("# The recording is served until Ctrl-C. To use it, in another terminal:")
+        for name, value in variables.items():
+            typer.echo(f"export {name}={value}")
+        ending.wait()
+
+
+def _recording(directory: Path) -> Path:
+    if not directory.is_dir():
+        raise ConfigError(f"{directory}: there is no such folder. Name the folder of a recording.")
+    return directory

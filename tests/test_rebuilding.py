@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -94,7 +95,7 @@ def _record(draw: st.DrawFn, now_ns: int) -> Record:
     symbols = ("AAPL", "MSFT", "BRK.B") if stream is STOCKS else (CALL, CALL.replace("C", "P"))
     messages = []
     for _ in range(draw(st.integers(1, 6))):
-        make = draw(st.sampled_from([quote_message, trade_message]))
+        make: Any = draw(st.sampled_from([quote_message, trade_message]))
         at_ns = now_ns - draw(st.sampled_from([0, 1, 7_200 * SECOND]))
         messages.append(
             make(draw(st.sampled_from(symbols)), draw(st.sampled_from([1.5, 2, 0.1])), at_ns=at_ns)

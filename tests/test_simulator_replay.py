@@ -289,3 +289,36 @@ def test_a_spoiled_row_costs_itself_only(tmp_path: Path, spoiled: bytes):
     path.write_bytes(gzip.compress(b"\n".join([header, first, spoiled, second, b""])))
 
     assert len(messages(steps(tmp_path))) == 2
+
+
+def test_the_further_files_of_a_day_are_played_behind_its_first(tmp_path: Path):
+    """What a recorder wrote after a day was sealed, and what else lies in its folder."""
+    for part, number in (("", 0), (".1", 1), (".2", 2), (".10", 3)):
+        trades(tmp_path, "AAPL", trade_at(5 - number, price=number), day=f"2018-01-05{part}")
+    trades(tmp_path, "AAPL", trade_at(0, price=9), day="2018-01-05")
+    folder = tmp_path / "stocks/trades/tick/AAPL"
+    whole = (folder / "2018-01-05.csv.gz").read_bytes()
+    for stranger in (
+        ".2018-01-05.csv.gz.new",
+        "2018-01-05.csv.gz.torn-20180105T210000Z",
+        "2018-01-05.parquet",
+    ):
+        (folder / stranger).write_bytes(whole)
+    for other in (
+        "journal/2018-01-05/one-000.jnl.gz",
+        "gaps/2018-01-05.csv",
+        "corrections/tick/AAPL/2018-01-05.csv.gz",
+    ):
+        path = tmp_path / other
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(whole)
+
+    assert [message["p"] for message in messages(steps(tmp_path))] == [9, 1, 2, 3]
+
+
+def test_a_symbol_whose_folder_has_another_name_is_played_under_its_own(tmp_path: Path):
+    columns = tuple(name for name in TRADE_COLUMNS if name != "symbol")
+    row = [field for name, field in zip(TRADE_COLUMNS, trade_at(0), strict=True) if name != "symbol"]
+    write_partition(tmp_path, "stocks/trades/tick/A%2FB/2018-01-05", columns, [row])
+
+    assert [message["S"] for message in messages(steps(tmp_path, symbols=["A/B"]))] == ["A/B"]

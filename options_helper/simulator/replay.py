@@ -11,10 +11,12 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from options_helper.data.intraday.layout import find_parts
 from options_helper.data.streaming.events import NANOSECONDS, StreamName, timestamp_extension
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.normalizers import CONDITIONS_SEPARATOR
@@ -81,9 +83,9 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One file: a dataset of one symbol on one day."""
+    """A dataset of one symbol on one day: its files, in the order of their rows."""
 
-    path: Path
+    paths: tuple[Path, ...]
     stream: StreamName
     dataset: str
     symbol: str
@@ -96,15 +98,19 @@ class Partition:
             yield Event(reached_ns, self.stream, message)
 
     def last_ns(self) -> int:
-        """The market time of the last row; 0 when there is none. Reads the file through."""
-        header, last = _first_and_last_line(self.path)
+        """The market time of the newest last row; 0 when there is none. Reads the files through."""
+        return max((self._last_ns(path) for path in self.paths), default=0)
+
+    def _last_ns(self, path: Path) -> int:
+        header, last = _first_and_last_line(path)
         rows = [header, last] if last != header else []
-        return max((time_ns for time_ns, _ in self._converted(csv.reader(rows))), default=0)
+        return max((time_ns for time_ns, _ in self._converted(path, csv.reader(rows))), default=0)
 
     def _messages(self) -> Iterator[tuple[int, Message]]:
-        return self._converted(csv.reader(_lines(self.path)))
+        for path in self.paths:
+            yield from self._converted(path, csv.reader(_lines(path)))
 
-    def _converted(self, rows: Iterator[list[str]]) -> Iterator[tuple[int, Message]]:
+    def _converted(self, path: Path, rows: Iterator[list[str]]) -> Iterator[tuple[int, Message]]:
         header = next(rows, [])
         columns = [
             (place, *self._readers()[name]) for place, name in enumerate(header) if name in self._readers()
@@ -112,7 +118,7 @@ class Partition:
         ts_place, recv_place, symbol_place = (_place(header, name) for name in ("ts_ns", "recv_ns", "symbol"))
         delay_ns = BAR_NS if self.dataset == "bars" else 0
         kind = _TYPES[self.dataset]
-        for row in _readable(rows, self.path):
+        for row in _readable(rows, path):
             message: Message = {"T": kind, "S": _at(row, symbol_place) or self.symbol}
             try:
                 for place, key, read in columns:
@@ -123,7 +129,7 @@ class Partition:
                 if ts_text:
                     message["t"] = timestamp_extension(time_ns)
             except (ValueError, IndexError, OverflowError, struct.error) as error:
-                log.warning("%s has an unreadable row, which is left out: %s (%s)", self.path, row, error)
+                log.warning("%s has an unreadable row, which is left out: %s (%s)", path, row, error)
                 continue
             yield time_ns + delay_ns, message
 
@@ -312,13 +318,14 @@ def find_partitions(
     directory: Path, *, symbols: Collection[str] | None = None, day: date | None = None
 ) -> list[Partition]:
     """The recorded files below a folder, stocks before options, in a fixed order."""
-    found: list[Partition] = []
-    for path in sorted(directory.glob("*/*/*/*/*.csv.gz"), key=lambda path: path.parts):
-        kind, dataset, _, symbol = path.parts[-5:-1]
-        wanted = (symbols is None or symbol in symbols) and (day is None or path.name.startswith(f"{day}."))
-        if kind in _STREAMS and dataset in _TYPES and wanted:
-            found.append(Partition(path, _STREAMS[kind], dataset, symbol))
-    return sorted(found, key=lambda partition: partition.stream is StreamName.OPTIONS)
+    by_partition = groupby(find_parts(directory), key=attrgetter("key"))
+    return [
+        Partition(tuple(part.path for part in files), _STREAMS[key.kind], key.dataset.name, key.symbol)
+        for key, files in by_partition
+        if key.dataset.name in _TYPES
+        and (symbols is None or key.symbol in symbols)
+        and (day is None or key.day == day)
+    ]
 
 
 def _nothing_to_play(directory: Path, symbols: Collection[str] | None, day: date | None) -> str:

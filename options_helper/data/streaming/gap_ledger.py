@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -123,3 +124,39 @@ class GapWatch:
             reason = f"rejected: {health.last_rejections[-1] if health.last_rejections else 'unreadable'}"
             losses.append(RecordedGap(health.name, self._looked_ns, now_ns, reason, now[1] - rejected))
         return losses
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One row of the ledger, as it was written."""
+
+    session: str
+    stream: str
+    since_ns: int
+    until_ns: int
+    since: str
+    until: str
+    lost_events: int | None
+    reason: str
+
+
+def ledger_rows(root: Path) -> Iterator[LedgerRow]:
+    """What is written in a root's ledger, day by day; a row that a kill left unfinished is left out."""
+    for path in sorted((root / FOLDER).glob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if None not in row.values() and None not in row:
+                    yield _read(row)
+
+
+def _read(row: Mapping[str, str]) -> LedgerRow:
+    return LedgerRow(
+        row["session"],
+        row["stream"],
+        int(row["since_ns"]),
+        int(row["until_ns"]),
+        row["since"],
+        row["until"],
+        int(row["lost_events"]) if row["lost_events"] else None,
+        row["reason"],
+    )
