@@ -536,6 +536,21 @@ def test_sealing_twice_gives_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "a" / AAPL_QUOTES).read_bytes() == (tmp_path / "b" / AAPL_QUOTES).read_bytes()
 
 
+def test_a_file_that_does_not_read_back_the_same_is_not_replaced(tmp_path: Path):
+    with store(tmp_path) as kept:
+        kept.append("stocks", quotes(5))
+    before = (tmp_path / AAPL_QUOTES).read_bytes()
+    forgetful = Disk(write=lambda descriptor, data: os.write(descriptor, bytes(len(data))))
+
+    (report,) = store(tmp_path, disk=forgetful).seal(TODAY)
+
+    assert report.problem is not None
+    assert "reads differently when recompressed" in report.problem
+    assert (tmp_path / AAPL_QUOTES).read_bytes() == before
+    assert names_in((tmp_path / AAPL_QUOTES).parent) == [f"{DAY}.csv.gz", f"{DAY}.meta.json"]
+    assert meta_of(tmp_path)["sealed"] is False
+
+
 def test_events_that_come_after_sealing_go_into_a_further_file(tmp_path: Path):
     with store(tmp_path) as kept:
         kept.append("stocks", quotes(5))
@@ -591,7 +606,9 @@ def test_a_recorder_whose_file_was_sealed_behind_its_back_goes_on_in_a_further_o
 
     frame = store(tmp_path).read("stocks", "quotes", "AAPL")
     assert (list(frame["bid_size"]), list(frame["seq"])) == ([0, 1, 2, 3], [1, 2, 3, 4])
-    assert all(report.ok for report in store(tmp_path).verify())
+    assert [(report.ok, report.sealed) for report in store(tmp_path).verify(symbol="AAPL")] == [
+        (True, True), (True, False),
+    ]  # fmt: skip
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path: Path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from options_helper.data.intraday.writing import LINE_BYTES
 from options_helper.data.intraday_store import IntradayStore
 from tests.captured import AAPL_QUOTES, Clock, FullDisk, bid_sizes, numbers, quotes, rows_in, store
 from tests.faults.pace import runs
@@ -56,8 +57,13 @@ def test_attempts_become_rarer_and_rows_wait_compressed(tmp_path: Path):
         attempts += 1
         return disk.write(descriptor, data)
 
-    with store(tmp_path, clock=clock, disk=replace(disk.calls(), write=write), flush_rows=1) as kept:
-        for first in range(600):
+    calls = replace(disk.calls(), write=write)
+    # Uncompressed, there would be room for a hundred rows.
+    with store(tmp_path, clock=clock, disk=calls, flush_rows=50, buffer_bytes=100 * LINE_BYTES) as kept:
+        disk.room = None
+        kept.append("stocks", quotes(50))
+        attempts, disk.room = 0, 0
+        for first in range(50, 650):
             kept.append("stocks", quotes(1, first=first))
             clock.advance(0.1)
             kept.tick()
@@ -65,7 +71,7 @@ def test_attempts_become_rarer_and_rows_wait_compressed(tmp_path: Path):
         assert kept.counts().total.buffered == 600
 
         disk.room = None
-    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(600)]
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(650)]
 
 
 def test_when_the_buffer_is_full_the_newest_rows_are_lost_and_counted(tmp_path: Path):
@@ -95,6 +101,40 @@ def test_when_the_buffer_is_full_the_newest_rows_are_lost_and_counted(tmp_path: 
     assert report.ok
     assert (gap.lost, gap.since_ns, gap.until_ns) == (lost, missing[0].received_ns, missing[-1].received_ns)
     assert gap.reason == "the disk took no more, and neither did the buffer"
+
+
+def test_each_time_that_rows_are_lost_is_a_gap(tmp_path: Path):
+    clock, disk = Clock(), FullDisk()
+    with store(tmp_path, clock=clock, disk=disk.calls(), flush_rows=10, buffer_bytes=1_000) as kept:
+        for round_ in range(2):
+            disk.room = None
+            clock.advance(31)
+            kept.tick()
+            kept.append("stocks", quotes(10, first=round_ * 1_000))
+            disk.room = 0
+            for first in range(10, 200):
+                kept.append("stocks", quotes(1, first=round_ * 1_000 + first))
+        disk.room = None
+
+    (report,) = store(tmp_path).verify()
+    assert (report.ok, len(report.gaps)) == (True, 2)
+    assert report.lost == kept.counts().total.lost > 0
+
+
+def test_a_file_that_was_deleted_is_begun_anew_with_the_rows_that_waited(tmp_path: Path):
+    clock, disk = Clock(), FullDisk()
+    with store(tmp_path, clock=clock, disk=disk.calls(), flush_rows=10) as kept:
+        kept.append("stocks", quotes(10))
+        disk.room = 0
+        kept.append("stocks", quotes(10, first=10))
+        (tmp_path / AAPL_QUOTES).unlink()
+        disk.room = None
+        clock.advance(31)
+        kept.tick()
+        kept.append("stocks", quotes(10, first=20))
+
+    assert numbers(rows_in(tmp_path / AAPL_QUOTES)) == [*range(11, 31)]
+    assert [report.problems for report in store(tmp_path).verify()] == [()]
 
 
 def test_a_full_buffer_on_a_sound_disk_is_written_and_loses_nothing(tmp_path: Path):
@@ -166,6 +206,28 @@ def test_a_file_that_cannot_be_cut_back_is_mended_before_the_next_row(tmp_path: 
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
     (torn,) = tmp_path.rglob("*.torn-*")
     assert len(torn.read_bytes()) == 50
+
+
+def test_an_interrupt_amid_a_member_leaves_no_trace(tmp_path: Path):
+    disk = FullDisk()
+    interrupted = False
+
+    def write(descriptor: int, data: memoryview) -> int:
+        nonlocal interrupted
+        if not interrupted and len(data) > 200:
+            interrupted = True
+            os.write(descriptor, data[:100])
+            raise KeyboardInterrupt
+        return os.write(descriptor, data)
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        store(tmp_path, disk=replace(disk.calls(), write=write), flush_rows=10) as kept,
+    ):
+        kept.append("stocks", quotes(10))
+
+    assert interrupted
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(10)]
 
 
 def test_a_sync_that_fails_is_told(tmp_path: Path):

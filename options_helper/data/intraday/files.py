@@ -102,7 +102,8 @@ class MemberFile:
         descriptor = self._opened()
         try:
             write_all(descriptor, data, self._disk)
-        except OSError:
+        except BaseException:
+            # Ctrl-C, too, may come amid a member.
             self._cut_back(descriptor)
             raise
         self._size += len(data)

@@ -164,7 +164,7 @@ class Recording:
     def flush(self) -> None:
         """Write every row that waits, also where the next attempt is not due yet."""
         now = self._clock()
-        for partition in [*self._with_lines, *self._refused]:
+        for partition in [one for one in self._partitions() if one.waiting]:
             partition.retry_at = now
             self._flush(partition, now)
 
@@ -194,7 +194,7 @@ class Recording:
         # What was kept free is for this.
         self._closing = True
         self.flush()
-        lost = sum(partition.give_up() for partition in list(self._refused))
+        lost = sum(partition.give_up() for partition in self._partitions())
         if lost:
             log.error("%d rows are lost: %s", lost, self._problem)
         self._sync(list(self._unsynced))

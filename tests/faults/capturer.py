@@ -1,0 +1,186 @@
+"""A capture in a process of its own, which is there to be killed and to be told to stop."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from options_helper.data.intraday.files import Disk
+from options_helper.data.market_hours import market_open
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.capture import CaptureConfig, CaptureStatus, StreamRunner
+from options_helper.data.streaming.events import StreamName, utc_datetime
+from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.stream_group import StreamClasses
+from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.settings import Settings
+from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.server import SimulatorServer
+from tests.faults.writer import piecemeal
+from tests.waiting import wait_until
+from tests.wire.test_engine import CALL, NOON, QUICK, quote
+
+STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
+SYMBOLS = ("AAPL", "MSFT")
+STREAMS = LiveStreamConfig(
+    stocks=SYMBOLS,
+    option_contracts=(CALL,),
+    stream_options=False,
+    stream_fills=False,
+    reconnect_base_seconds=0.05,
+    reconnect_cap_seconds=0.1,
+)
+
+# Forks from a process that has everything imported and the calendar at hand, so that a start takes a moment.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.faults.capturer"])
+market_open(STOCKS, "iex", utc_datetime(NOON), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a simulator is found."""
+
+    stream_url: str
+    rest_url: str
+
+    def runner(
+        self, out: Path, streams: LiveStreamConfig = STREAMS, disk: Disk | None = None, **more: Any
+    ) -> StreamRunner:
+        """A capture from there that is in a hurry."""
+        settings = Settings(
+            api_key=SecretStr(DEMO_KEY),
+            api_secret=SecretStr(DEMO_SECRET),
+            base_url=self.rest_url,
+            stream_url=self.stream_url,
+        )
+        return StreamRunner(
+            CaptureConfig(streams, out, **more),
+            settings,
+            classes=StreamClasses(
+                stocks=partial(AlpacaStockStreamer, timing=QUICK),
+                options=partial(AlpacaOptionStreamer, timing=QUICK),
+            ),
+            retry=RetryPolicy(slow_base_seconds=0.1),
+            disk=disk,
+        )
+
+
+def addresses(server: SimulatorServer) -> Addresses:
+    """Where this one is."""
+    return Addresses(server.stream_url, server.rest_url)
+
+
+def _slowly(descriptor: int, data: memoryview) -> int:
+    time.sleep(0.05)
+    return os.write(descriptor, data)
+
+
+DISKS = {
+    "quick": Disk(sync=lambda _: None),
+    "in pieces": Disk(write=piecemeal, sync=lambda _: None),
+    "slow": Disk(write=_slowly),
+}
+
+
+def capture(  # noqa: PLR0917 - multiprocessing passes them on so
+    where: Addresses, out: Path, received: Any, said: Any, disk: str, more: dict[str, Any]
+) -> None:
+    """Be the process: record until a signal; say how it ended. A second signal lets it leave at once."""
+    runner = where.runner(out, disk=DISKS[disk], **more)
+    ending = threading.Event()
+
+    def on_signal(_: int, __: object) -> None:
+        if ending.is_set():
+            runner.leave()
+        ending.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    runner.start()
+    while not ending.wait(0.01):
+        received.value = runner.status().streams[STOCKS].received
+    said.send(runner.stop())
+
+
+class Capturer:
+    """The process, and what it says of itself."""
+
+    def __init__(self, server: SimulatorServer, out: Path, disk: str, more: dict[str, Any]) -> None:
+        self._received = _CONTEXT.Value("q", 0, lock=False)
+        self._said, said = _CONTEXT.Pipe(duplex=False)
+        arguments = (addresses(server), out, self._received, said, disk, more)
+        self.process: BaseProcess = _CONTEXT.Process(target=capture, args=arguments, daemon=True)
+        self.process.start()
+        said.close()
+
+    @property
+    def received(self) -> int:
+        """Events it has heard, about."""
+        return int(self._received.value)
+
+    def wait_until_it_hears(self, events: int = 1) -> None:
+        """Wait for its first events."""
+        wait_until(lambda: self.received >= events, timeout=20)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.process.terminate()
+
+    def ended(self, seconds: float = 10.0) -> CaptureStatus:
+        """How it ended, within so many seconds."""
+        assert self._said.poll(seconds), f"it did not end within {seconds:g} s"
+        status: CaptureStatus = self._said.recv()
+        self.process.join(2)
+        assert self.process.exitcode == 0
+        return status
+
+    def kill(self) -> None:
+        """End it as a power switch would, as far as a process can tell."""
+        self.process.kill()
+        self.process.join(10)
+
+
+@contextmanager
+def capturing(server: SimulatorServer, out: Path, *, disk: str = "quick", **more: Any) -> Iterator[Capturer]:
+    """A capture at work; killed at the end if it still is."""
+    capturer = Capturer(server, out, disk, more)
+    try:
+        yield capturer
+    finally:
+        capturer.kill()
+
+
+@contextmanager
+def busy_market(server: SimulatorServer, *, quotes_a_frame: int = 5, pause: float = 0.002) -> Iterator[None]:
+    """Quotes without end for whoever listens, each with a bid size of its own, in order."""
+    ending = threading.Event()
+    numbers = count(1)
+
+    def trade() -> None:
+        while not ending.wait(pause):
+            messages = []
+            for _ in range(quotes_a_frame):
+                number = next(numbers)
+                messages.append({**quote(SYMBOLS[number % len(SYMBOLS)]), "bs": number})
+            server.push(STOCKS, messages)
+
+    thread = threading.Thread(target=trade, name="busy-market")
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()

@@ -1,0 +1,108 @@
+"""A capture that is killed again and again on one folder: each one goes on, and the journal has what it heard."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from options_helper.data.auditing import audit
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.journal import RecordKind, read_records, sessions
+from options_helper.data.rebuilding import rebuild
+from options_helper.data.streaming.gap_ledger import ledger_rows
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
+from tests.faults.pace import runs
+from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
+from tests.wire.test_engine import NOON
+
+KILLED = "the recorder was ended without warning"
+
+
+def rows(root: Path, symbol: str) -> tuple[list[int], list[int]]:
+    """Numbers and bid sizes, which tell one quote from the others."""
+    frame = IntradayStore(root).read("stocks", "quotes", symbol)
+    return frame["seq"].tolist(), frame["bid_size"].tolist()
+
+
+def journaled(root: Path) -> dict[str, list[int]]:
+    """The same of the journal, decoded by nothing of ours."""
+    found = defaultdict(list)
+    for files in sessions(root).values():
+        for record in read_records(files):
+            if record.kind is RecordKind.FRAME:
+                for message in msgspec.msgpack.decode(record.payload):
+                    found[message["S"]].append(message["bs"])
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_killed_at_random_times_it_goes_on_and_the_journal_rebuilds_it_all(
+    tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    out, again = tmp_path / "out", tmp_path / "again"
+    chance = random.Random(3)
+    with busy_market(server):
+        for _ in range(runs(20, 200)):
+            disk = chance.choice(["quick", "in pieces"])
+            with capturing(server, out, disk=disk, flush_events=10, flush_seconds=0.1) as capturer:
+                if chance.random() < 0.9:
+                    capturer.wait_until_it_hears()
+                # Not waiting for a fact: the moment of the kill is what is drawn.
+                time.sleep(chance.uniform(0, 0.4))
+        before = server.sent[STOCKS]
+        with capturing(server, out, flush_events=10) as last:
+            last.wait_until_it_hears(200)
+            last.terminate()
+            final = last.ended()
+    IntradayStore(out).repair()
+
+    health = final.streams[STOCKS]
+    heard_by_last = final.store.total.written + health.dropped + health.rejected
+    assert health.received == heard_by_last
+    assert 0 <= server.sent[STOCKS] - before - heard_by_last < 10_000, "only what was on the wire at the stop"
+    rebuild(out, again)
+    heard = journaled(out)
+    for symbol in SYMBOLS:
+        numbers, kept = rows(out, symbol)
+        assert numbers == [*range(1, len(numbers) + 1)]
+        assert all(before < after for before, after in pairwise(kept)), "each once, in order"
+        assert rows(again, symbol) == ([*range(1, len(heard[symbol]) + 1)], heard[symbol])
+        assert set(kept) <= set(heard[symbol])
+    found = audit(out)
+    assert [problem for problem in found.problems if "in the journal only" not in problem] == []
+    assert audit(again).problems == ()
+
+
+def test_the_gap_after_a_kill_is_written_down_by_the_next_capture(
+    tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server):
+        for _ in range(2):
+            with capturing(server, tmp_path) as capturer:
+                capturer.wait_until_it_hears(20)
+        for _ in range(2):
+            with capturing(server, tmp_path) as capturer:
+                capturer.wait_until_it_hears(20)
+                capturer.terminate()
+                capturer.ended()
+
+    last_heard = {
+        name: list(read_records(files))[-1].received_ns for name, files in sessions(tmp_path).items()
+    }
+    first, second, third, _ = last_heard
+    gaps = [row for row in ledger_rows(tmp_path) if row.reason == KILLED]
+    assert [(row.session, row.stream, row.since_ns) for row in gaps] == [
+        (second, "stocks", last_heard[first]), (third, "stocks", last_heard[second]),
+    ]  # fmt: skip
+    assert all(row.since_ns < row.until_ns for row in gaps)
