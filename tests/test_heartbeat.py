@@ -195,16 +195,20 @@ def test_an_orderly_end_is_written_down(tmp_path: Path):
     assert (read(path).state, read(path).problem, read(path).gaps) == (RunState.ENDED, None, 3)
 
 
-def test_an_end_by_an_error_says_so(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (StoreError("The folder is gone."), "The folder is gone."),
+        (KeyError("symbol"), "It ended unexpectedly (KeyError): 'symbol'"),
+    ],
+)
+def test_an_end_by_an_error_says_so(tmp_path: Path, error: Exception, problem: str):
     path = tmp_path / "health.json"
 
-    with pytest.raises(StoreError), watched(Run(capture_status()), path):
-        raise StoreError("The folder is gone.")
+    with pytest.raises(type(error)), watched(Run(capture_status()), path):
+        raise error
 
-    assert (read(path).state, read(path).problem) == (
-        RunState.ENDED,
-        "It ended by StoreError: The folder is gone.",
-    )
+    assert (read(path).state, read(path).problem) == (RunState.ENDED, problem)
 
 
 def test_a_look_that_fails_does_not_end_the_looks(tmp_path: Path, caplog: pytest.LogCaptureFixture):

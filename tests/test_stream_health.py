@@ -167,6 +167,15 @@ def test_an_end_by_an_error_is_a_failure(tmp_path: Path):
     assert (report.status, report.words) == (RunStatus.FAILED, "The capture has ended. The folder is gone.")
 
 
+def test_an_end_for_want_of_streams_is_a_failure(tmp_path: Path):
+    refused = streams(phase=Phase.FAILED, lag_seconds=None, last_error="Alpaca refused the sip feed.")
+
+    report = look(tmp_path, state=RunState.ENDED, streams=refused)
+
+    assert report.status is RunStatus.FAILED
+    assert report.words == "The capture has ended. The stocks stream has failed. Alpaca refused the sip feed."
+
+
 def test_waiting_for_the_open_is_healthy(tmp_path: Path):
     report = look(tmp_path, state=RunState.WAITING, waits_until=AS_OF, streams={})
 

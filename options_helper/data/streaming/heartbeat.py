@@ -31,7 +31,7 @@ from options_helper.data.streaming.capture import CaptureState, CaptureStatus
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.errors import StoreError
+from options_helper.errors import OptionsHelperError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class HeartbeatWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(None if kind is None else f"It ended by {kind.__name__}: {error}")
+        self.close(None if error is None else _why(error))
 
     def start(self) -> None:
         """Write the first one and go on by itself."""
@@ -221,6 +221,12 @@ class HeartbeatWriter:
             self._refused = True
         else:
             self._refused = False
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, OptionsHelperError):
+        return str(error)
+    return f"It ended unexpectedly ({type(error).__name__}): {error}"
 
 
 class _Expectations:

@@ -120,8 +120,8 @@ def _judge(beat: Heartbeat, age: float, max_lag: float, *, lives: bool | None) -
 
 
 def _judge_ended(beat: Heartbeat) -> tuple[RunStatus, str]:
-    if beat.problem:
-        return RunStatus.FAILED, f"The {beat.role} has ended. {beat.problem}"
+    if why := beat.problem or _failures(beat):
+        return RunStatus.FAILED, f"The {beat.role} has ended. {why}"
     return (
         RunStatus.NOT_RUNNING,
         f"The {beat.role} ended in order at {beat.written_at:%Y-%m-%d %H:%M:%S} UTC.",
@@ -129,10 +129,8 @@ def _judge_ended(beat: Heartbeat) -> tuple[RunStatus, str]:
 
 
 def _judge_streams(beat: Heartbeat, age: float, max_lag: float) -> tuple[RunStatus, str]:
-    failed = {name: one for name, one in beat.streams.items() if one.phase is Phase.FAILED}
-    if failed:
-        said = " ".join(f"The {name} stream has failed. {_reason(one)}" for name, one in failed.items())
-        return RunStatus.FAILED, said.strip()
+    if failures := _failures(beat):
+        return RunStatus.FAILED, failures
     late = {
         name: one.lag_seconds + age
         for name, one in beat.streams.items()
@@ -146,6 +144,12 @@ def _judge_streams(beat: Heartbeat, age: float, max_lag: float) -> tuple[RunStat
         )
         return RunStatus.STALE, said.strip()
     return RunStatus.RUNNING, _wellness(beat)
+
+
+def _failures(beat: Heartbeat) -> str:
+    """A sentence for each stream that will not come back; empty where there is none."""
+    failed = {name: one for name, one in beat.streams.items() if one.phase is Phase.FAILED}
+    return " ".join(f"The {name} stream has failed. {_reason(one)}".strip() for name, one in failed.items())
 
 
 def _wellness(beat: Heartbeat) -> str:
