@@ -11,6 +11,7 @@ import typer
 from options_helper import __version__
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.logs import set_up_logging
+from options_helper.stream_cli import stream
 
 app = typer.Typer(
     name="options-helper",
@@ -21,6 +22,8 @@ app = typer.Typer(
     # A traceback is for a bug report; a decorated one prints the values of variables, secrets among them.
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(stream)
 
 PortfolioOption = Annotated[
     Path | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,168 @@ stream = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+
+
+class CaptureFormat(StrEnum):
+    """What a finished day is kept as."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    BOTH = "both"
+
+
+@stream.command()
+def capture(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", file_okay=False, help="The folder to record into.")
+    ],
+    stocks: Annotated[
+        list[str] | None, typer.Option("--stocks", metavar="SPY,AAPL", help="Stocks to record.")
+    ] = None,
+    option_contracts: Annotated[
+        list[str] | None,
+        typer.Option("--option-contracts", metavar="SYMBOLS", help="Contracts, such as SPY261218C00700000."),
+    ] = None,
+    options_underlyings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--options-underlyings", metavar="SPY", help="Record contracts of these, looked up at Alpaca."
+        ),
+    ] = None,
+    expiries: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expiries",
+            metavar="DAYS",
+            help="Of the underlyings: days (2026-12-18), spans (2026-12-01..2026-12-31), the next days (30d).",
+            show_default="all",
+        ),
+    ] = None,
+    moneyness: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT",
+            help="Of the underlyings: strikes so near the price, or `all`. Price: last trade.",
+        ),
+    ] = "10%",
+    max_contracts: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Record so many contracts at most; what is left out is said."),
+    ] = 250,
+    portfolio: Annotated[
+        Path | None,
+        typer.Option("--portfolio", metavar="PATH", help="Record everything that this portfolio holds."),
+    ] = None,
+    bars: Annotated[bool, typer.Option(help="Minute bars, of stocks.")] = True,
+    quotes: Annotated[bool, typer.Option(help="Quotes.")] = True,
+    trades: Annotated[bool, typer.Option(help="Trades, their corrections and cancels.")] = True,
+    stock_feed: Annotated[
+        str | None,
+        typer.Option(metavar="FEED", help="The feed of the stocks.", show_default="from the settings"),
+    ] = None,
+    options_feed: Annotated[
+        str | None,
+        typer.Option(metavar="FEED", help="The feed of the contracts.", show_default="from the settings"),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Record so long (60s, 2h), waiting not counted.", show_default="no end"
+        ),
+    ] = None,
+    market_hours: Annotated[
+        bool,
+        typer.Option(
+            "--market-hours",
+            help="Wait for the open, stop after the close, go on with the next session.",
+        ),
+    ] = False,
+    flush_events: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Write a file when it has so many new rows,")
+    ] = 500,
+    flush_seconds: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="or when the oldest of them has waited so long.")
+    ] = 5.0,
+    journal: Annotated[
+        bool, typer.Option(help="Write every frame to a journal first; the files can be made from it again.")
+    ] = True,
+    form: Annotated[
+        CaptureFormat,
+        typer.Option(
+            "--format",
+            help="Rows are always written as CSV; `parquet` and `both` add a copy of finished days.",
+        ),
+    ] = CaptureFormat.CSV,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Serve Prometheus metrics on this computer only.",
+            show_default="none",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its size; connect to nothing.")
+    ] = False,
+) -> None:
+    """Record the market-data streams into a folder, until Ctrl-C or SIGTERM.
+
+    Lists have commas, and options that take one may be repeated. Credentials and feeds come from the environment or
+    from config/alpaca.env. Contracts beyond the limit are left out, the latest expiries and farthest strikes first.
+
+    The first signal ends the capture in order: everything received is written, within ten seconds. The second one
+    leaves with what is at hand in the journal.
+
+    With `--market-hours` it connects half a minute before the feeds begin to move, and stays a minute longer than
+    they do, for the last minute's bar; options on funds and indices trade to 16:15 in New York. Contracts of
+    underlyings are looked up anew for each day.
+
+    With `--format parquet` or `both` the files of a day that is over in New York are made smaller and get a Parquet
+    copy: when the capture begins, half an hour after midnight, and when it ends other than by a signal. Today's files
+    stay CSV until a capture runs on another day. A CSV is never deleted.
+
+    Exit codes: 0, nothing received was lost; 1, something was lost, refused or put off, or a stream failed, and
+    the summary says which; 2, nothing was recorded: an option, the settings, the folder, or an underlying whose
+    contracts cannot be had. A lost connection that came back is a row in the folder's gaps, and no failure.
+    """
+    from options_helper.capture_command import CaptureOrder, run_capture, show_plan
+    from options_helper.capture_options import read_contracts, read_filter, read_seconds, read_symbols
+    from options_helper.data.streaming.capture_plan import CaptureWish
+    from options_helper.portfolio import load_portfolio
+    from options_helper.settings import Settings
+
+    settings = Settings.load()
+    wish = CaptureWish(
+        stocks=read_symbols("--stocks", stocks),
+        option_contracts=read_contracts("--option-contracts", option_contracts),
+        underlyings=read_symbols("--options-underlyings", options_underlyings),
+        wanted=read_filter(expiries, moneyness),
+        portfolio=None if portfolio is None else load_portfolio(portfolio),
+        quotes=quotes,
+        trades=trades,
+        bars=bars,
+        stock_feed=stock_feed or settings.stock_feed,
+        options_feed=options_feed or settings.options_feed,
+        max_contracts=max_contracts,
+    )
+    order = CaptureOrder(
+        wish,
+        out,
+        duration_seconds=read_seconds("--duration", duration),
+        market_hours=market_hours,
+        flush_events=flush_events,
+        flush_seconds=flush_seconds,
+        journal=journal,
+        parquet=form is not CaptureFormat.CSV,
+        metrics_port=metrics_port,
+    )
+    if dry_run:
+        show_plan(order, settings)
+        return
+    raise typer.Exit(run_capture(order, settings))
 
 
 @stream.command()

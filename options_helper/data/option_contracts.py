@@ -50,14 +50,20 @@ class ExpirySpan:
 
 @dataclass(frozen=True, slots=True)
 class ContractFilter:
-    """Which contracts of an underlying are wanted. No spans: every expiry; `moneyness` 0.1: strikes within 10 %."""
+    """Which contracts of an underlying are wanted: the expiries of any of the spans, and those of the next days.
+
+    With neither, every expiry is. `moneyness` 0.1 takes strikes within 10 % of the price, None takes all.
+    """
 
     expiries: tuple[ExpirySpan, ...] = ()
+    within_days: int | None = None
     moneyness: float | None = None
 
-    def wants_expiry(self, day: date) -> bool:
-        """Whether one of the spans has the day."""
-        return not self.expiries or any(day in span for span in self.expiries)
+    def spans(self, today: date) -> tuple[ExpirySpan, ...]:
+        """The wanted expiries on that day."""
+        if self.within_days is not None:
+            return (*self.expiries, ExpirySpan(today, today + timedelta(days=self.within_days)))
+        return self.expiries or (ExpirySpan(),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,10 @@ class ContractFinder:
             )
         query = self._query(underlying, wanted, today, price)
         listed = self._answered(underlying, partial(self._listed, query))
-        contracts = [one for one in listed if one.expiry >= today and wanted.wants_expiry(one.expiry)]
+        spans = wanted.spans(today)
+        contracts = [
+            one for one in listed if one.expiry >= today and any(one.expiry in span for span in spans)
+        ]
         if not contracts:
             raise _not_expanded(underlying, _why_none(listed, wanted))
         return Chain(underlying, tuple(_nearest_first(contracts, price)), price)
@@ -115,12 +124,11 @@ class ContractFinder:
     def _query(
         self, underlying: str, wanted: ContractFilter, today: date, price: float | None
     ) -> dict[str, Any]:
-        firsts = [span.first or today for span in wanted.expiries] or [today]
-        lasts = [span.last or today + HORIZON for span in wanted.expiries] or [today + HORIZON]
+        spans = wanted.spans(today)
         query: dict[str, Any] = {
             "underlying_symbols": [underlying_symbol(underlying)],
-            "expiration_date_gte": max(today, min(firsts)),
-            "expiration_date_lte": max(lasts),
+            "expiration_date_gte": max(today, min(span.first or today for span in spans)),
+            "expiration_date_lte": max(span.last or today + HORIZON for span in spans),
             "limit": self._page_size,
         }
         if price is not None and wanted.moneyness is not None:
@@ -196,7 +204,7 @@ def _nearest_first(contracts: Sequence[Contract], price: float | None) -> list[C
 def _why_none(listed: Sequence[Contract], wanted: ContractFilter) -> str:
     if listed:
         return "no listed contract has one of the --expiries. Name other expiries"
-    if wanted.expiries or wanted.moneyness is not None:
+    if wanted != ContractFilter():
         return "Alpaca lists no contract within --expiries and --moneyness. Widen them, or check the symbol"
     return "Alpaca lists no contract of it. Check the symbol"
 

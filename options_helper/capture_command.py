@@ -1,0 +1,454 @@
+"""Run a capture from a terminal or a service: wait for the market, record, tell how it goes, end in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from options_helper.capture_display import Display, market_time_words, open_display, plan_table, size_words
+from options_helper.data.intraday.layout import find_parts
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.option_contracts import Chain, ContractFinder
+from options_helper.data.streaming.alpaca_stream import require_credentials
+from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
+from options_helper.data.streaming.capture_plan import CapturePlan, CaptureWish, plan_capture
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.heartbeat import (
+    CAPTURE_FILE,
+    HeartbeatWriter,
+    Waiting,
+    remember_capture,
+)
+from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.metrics import serve_metrics
+from options_helper.settings import Settings
+from options_helper.signal_ears import Interrupted, SignalEars
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS: Final = 0.5
+# A computer that slept, or whose clock was set, finds out so much later.
+LOOK_AT_CLOCK_SECONDS: Final = 30.0
+# After the second signal the disk has so long for what is at hand.
+LEAVING_SECONDS: Final = 2.0
+# Late events of a day still come after midnight, and its files are in use so long.
+SEAL_AFTER_MIDNIGHT: Final = timedelta(minutes=30)
+SYMBOLS_NAMED_AT_MOST: Final = 5
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOrder:
+    """Everything the command line says."""
+
+    wish: CaptureWish
+    out: Path
+    duration_seconds: float | None = None
+    market_hours: bool = False
+    flush_events: int = 500
+    flush_seconds: float = 5.0
+    journal: bool = True
+    parquet: bool = False
+    metrics_port: int | None = None
+
+
+def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], datetime] = _utc_now) -> None:
+    """Print what would be recorded; connects to nothing and writes nothing."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    plan = plan_capture(order.wish, None if order.wish.underlyings else ())
+    console.print(plan_table(plan))
+    for line in _plan_lines(order, plan, settings, now()):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now: datetime) -> Iterator[str]:
+    size = plan.estimate()
+    most = "up to " if plan.not_expanded else ""
+    yield f"Folder:  {order.out}"
+    yield f"Files:   {most}{plan.partitions:,} a day, <kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz"
+    if order.journal:
+        yield "Journal: journal/<day>/…, written first"
+    journal = f" and {size_words(size.journal_bytes)} of journal" if order.journal else ""
+    yield (
+        f"Size:    {most}about {size.rows:,} rows a day, {size_words(size.file_bytes)} of files{journal}. "
+        "A rough guess for much traded symbols; the busiest bring ten times as much, quiet ones a hundredth."
+    )
+    yield f"Hours:   {_hours_words(order, plan, now)}"
+    if not settings.has_credentials:
+        yield "Keys:    missing. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
+    if plan.not_expanded:
+        yield (
+            f"Note:    the contracts of {', '.join(plan.not_expanded)} are not looked up, because that needs the "
+            f"network; there is room for {plan.room}."
+        )
+    for warning in plan.warnings:
+        yield f"Note:    {warning}"
+    yield "This is a dry run: nothing was connected and nothing was written."
+
+
+def _hours_words(order: CaptureOrder, plan: CapturePlan, now: datetime) -> str:
+    length = "until it is stopped"
+    if order.duration_seconds is not None:
+        length = f"for {order.duration_seconds:g} s"
+    if not order.market_hours:
+        return f"at once, {length}"
+    change = plan.hours.next_change(now)
+    if plan.hours.connected(now):
+        until = f", now until {market_time_words(change)}" if change else ""
+    else:
+        until = f", next from {market_time_words(change)}" if change else ""
+    return f"while the market is open, {length}{until}"
+
+
+class Ears(Protocol):
+    """How a capture waits."""
+
+    def wait(self, seconds: float) -> int:
+        """Wait so long, or until the next signal; how many there were so far."""
+
+
+class Ending(StrEnum):
+    """Why a session ended."""
+
+    SIGNAL = "it was asked to end"
+    DURATION = "its time is over"
+    CLOSED = "the market has closed"
+    FAILED = "no stream is left"
+    BROKEN = "the recorder has ended by itself"
+
+
+def run_capture(order: CaptureOrder, settings: Settings) -> int:
+    """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
+    with SignalEars() as ears:
+        try:
+            with ears.raising():
+                capture = Capture.prepare(order, settings, ears)
+        except Interrupted:
+            return 0
+        with open_display(_utc_now) as display:
+            return capture.run(display)
+
+
+class Capture:
+    """One run of the command: one session after another, each a `StreamRunner` of its own."""
+
+    def __init__(
+        self,
+        order: CaptureOrder,
+        settings: Settings,
+        plan: CapturePlan,
+        ears: Ears,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        finder: Callable[[Settings], Any] = ContractFinder,
+        make_runner: Callable[[CaptureConfig, Settings], Any] = StreamRunner,
+    ) -> None:
+        self._order = order
+        self._settings = settings
+        self._plan = plan
+        self._ears = ears
+        self._now = now
+        self._finder = finder
+        self._make_runner = make_runner
+        self._planned_on = new_york_date(now())
+        self._recorded = timedelta()
+        self._signals = 0
+        self._sound = True
+        # Read by the heartbeat's thread, replaced by the main one.
+        self._runner: Any = None
+        self._waiting: Waiting | None = None
+        self._sealer = Sealer(order.out, wanted=order.parquet)
+
+    @classmethod
+    def prepare(cls, order: CaptureOrder, settings: Settings, ears: Ears, **more: Any) -> Capture:
+        """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
+        require_credentials(settings)
+        _load_sdk()
+        if order.parquet:
+            from options_helper.data.intraday.parquet import require_pyarrow
+
+            require_pyarrow()
+        with IntradayStore(order.out) as store:
+            store.acquire()
+        finder = more.get("finder", ContractFinder)
+        return cls(order, settings, planned(order.wish, settings, finder), ears, **more)
+
+    def run(self, display: Display) -> int:
+        """Record; the exit code."""
+        self._tell_plan(display)
+        self._sealer.start(self._now())
+        with self._heartbeat():
+            ending = self._run_sessions(display)
+        if ending is not Ending.SIGNAL:
+            self._sealer.finish(self._now(), display.say)
+        return 0 if self._sound else 1
+
+    def _run_sessions(self, display: Display) -> Ending:
+        while True:
+            if self._order.market_hours and not self._await_open(display):
+                display.say("Asked to end before the market opened.")
+                return Ending.SIGNAL
+            ending = self._record(display)
+            if ending is not Ending.CLOSED:
+                return ending
+            self._sealer.start(self._now())
+
+    # ---- waiting for the market
+
+    def _await_open(self, display: Display) -> bool:
+        """Wait until it is time to connect; False when a signal came first."""
+        while not self._plan.hours.connected(now := self._now()):
+            opens = self._plan.hours.next_change(now) or now
+            self._waiting = Waiting(opens)
+            display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
+            if self._heard(min(LOOK_AT_CLOCK_SECONDS, (opens - now).total_seconds())):
+                return False
+        self._waiting = None
+        self._plan_anew(display)
+        return True
+
+    def _plan_anew(self, display: Display) -> None:
+        """Another day has other contracts; where they cannot be had, yesterday's are recorded on."""
+        today = new_york_date(self._now())
+        if today == self._planned_on:
+            return
+        try:
+            self._plan = planned(self._order.wish, self._settings, self._finder)
+            self._tell_plan(display)
+        except OptionsHelperError as error:
+            self._sound = False
+            self._plan = self._plan.without_expired(today)
+            display.say(f"{error} The contracts of the day before are recorded.")
+        self._planned_on = today
+
+    # ---- one session
+
+    def _record(self, display: Display) -> Ending:
+        runner = self._make_runner(self._config(), self._settings)
+        runner.start()
+        self._runner = runner
+        began = self._now()
+        while (ending := self._ending(runner, began)) is None:
+            display.show(runner.status(), "recording")
+            self._sealer.look(self._now())
+            self._heard(LOOK_EVERY_SECONDS)
+        self._recorded += self._now() - began
+        complete = self._drain(runner, display)
+        status = runner.status()
+        display.summary(status)
+        self._tell_troubles(status, display, complete=complete, ending=ending)
+        return ending
+
+    def _config(self) -> CaptureConfig:
+        order = self._order
+        return CaptureConfig(
+            self._plan.streams, order.out, order.journal, order.flush_events, order.flush_seconds
+        )
+
+    def _ending(self, runner: Any, began: datetime) -> Ending | None:
+        if self._signals:
+            return Ending.SIGNAL
+        if not runner.is_writing:
+            return Ending.BROKEN
+        wanted = _wanted(runner.status())
+        if wanted and all(health.phase is Phase.FAILED for health in wanted):
+            return Ending.FAILED
+        now = self._now()
+        limit = self._order.duration_seconds
+        if limit is not None and (self._recorded + (now - began)).total_seconds() >= limit:
+            return Ending.DURATION
+        if self._order.market_hours and not self._plan.hours.connected(now):
+            return Ending.CLOSED
+        return None
+
+    def _drain(self, runner: Any, display: Display) -> bool:
+        """Let it write everything; at a further signal only what is at hand. Whether it came to its end."""
+        # On a thread of its own, so that this one goes on listening.
+        stopper = threading.Thread(target=runner.stop, name="live-stopper", daemon=True)
+        stopper.start()
+        while stopper.is_alive():
+            if self._signals > 1:
+                runner.leave()
+                stopper.join(LEAVING_SECONDS)
+                return not stopper.is_alive()
+            display.show(runner.status(), "writing what is left")
+            self._heard(LOOK_EVERY_SECONDS / 5)
+        return True
+
+    def _heard(self, seconds: float) -> bool:
+        """Wait; whether anybody has asked to end so far."""
+        self._signals = self._ears.wait(seconds)
+        return self._signals > 0
+
+    # ---- telling
+
+    def _tell_plan(self, display: Display) -> None:
+        streams = self._plan.streams
+        counts = f"{len(streams.stocks)} stocks and {len(streams.option_contracts)} option contracts"
+        display.say(f"Recording {counts} into {self._order.out}.")
+        for warning in self._plan.warnings:
+            display.say(f"Note: {warning}")
+
+    def _tell_troubles(
+        self, status: CaptureStatus, display: Display, *, complete: bool, ending: Ending
+    ) -> None:
+        troubles = troubles_of(status, complete=complete)
+        for trouble in troubles:
+            display.say(trouble)
+        if status.gaps:
+            display.say(
+                f"{status.gaps} gaps are in {self._order.out / 'gaps'}: stretches in which a stream could not hear."
+            )
+        if troubles:
+            self._sound = False
+        display.say(
+            f"Ended, because {ending}. {'Something is missing, see above.' if troubles else 'Nothing was lost.'}"
+        )
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        path = self._order.out / CAPTURE_FILE
+        port = self._order.metrics_port
+        with HeartbeatWriter(path, self._now_status, now=self._now) as writer:
+            remember_capture(path)
+            with nullcontext() if port is None else serve_metrics(port, lambda: writer.last):
+                yield
+
+    def _now_status(self) -> CaptureStatus | Waiting | None:
+        if self._waiting is not None:
+            return self._waiting
+        return None if self._runner is None else self._runner.status()
+
+
+def _load_sdk() -> None:
+    """Import it now: it takes a second or two, which would be missing at the beginning of the recording."""
+    try:
+        from alpaca.data import live  # noqa: F401 - only to have it loaded
+    except ImportError as error:
+        raise ConfigError(
+            "Recording needs the extra alpaca. Install it: pip install 'options-helper[alpaca]'"
+        ) from error
+
+
+def planned(
+    wish: CaptureWish, settings: Settings, finder: Callable[[Settings], Any] = ContractFinder
+) -> CapturePlan:
+    """The plan, with the contracts of the underlyings; blocks while Alpaca is asked. OptionsHelperError when not."""
+    chains: Sequence[Chain] = ()
+    if wish.underlyings:
+        asks = finder(settings)
+        chains = [asks.find(underlying, wish.wanted) for underlying in wish.underlyings]
+    return plan_capture(wish, chains)
+
+
+def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:
+    """A sentence for everything that keeps the files from being complete, as far as the capture can know."""
+    return [*_stream_troubles(status), *_run_troubles(status, complete=complete)]
+
+
+def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
+    for health in _wanted(status):
+        if health.phase is Phase.FAILED:
+            yield f"The {health.name} stream ({health.feed}) was not recorded: {health.last_error}"
+        elif not health.connections:
+            reason = f" {health.last_error}" if health.last_error else ""
+            yield f"The {health.name} stream ({health.feed}) never came to life.{reason}"
+        elif refused := health.refused_symbols:
+            named = ", ".join(refused[:SYMBOLS_NAMED_AT_MOST])
+            more = len(refused) - SYMBOLS_NAMED_AT_MOST
+            rest = f" and {more} more" if more > 0 else ""
+            yield f"Alpaca's {health.feed} feed refused {named}{rest}. {health.last_error or ''}".rstrip()
+        if health.dropped:
+            yield f"{health.dropped:,} {health.name} events were dropped: the queue was full."
+        if health.rejected:
+            example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
+            yield f"{health.rejected:,} {health.name} messages could not be read{example}."
+
+
+def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
+    if status.put_off:
+        yield (
+            f"{status.put_off:,} events are in the journal and not in the files yet. "
+            "Make them: options-helper stream rebuild"
+        )
+    dropped = sum(health.dropped + health.rejected for health in status.streams.values())
+    if (unwritten := status.lost - dropped) > 0:
+        yield f"{unwritten:,} events were received and are in no file."
+    if status.problem:
+        yield status.problem
+    if not complete or status.state is not CaptureState.ENDED:
+        yield "The disk did not take everything in time; the next capture repairs what was left half written."
+
+
+def _wanted(status: CaptureStatus) -> list[StreamHealth]:
+    return [
+        health
+        for name, health in status.streams.items()
+        if health.phase is not Phase.OFF and name is not StreamName.FILLS
+    ]
+
+
+class Sealer:
+    """Makes Parquet copies of the days that are over, on a thread of its own; called from one thread."""
+
+    def __init__(self, out: Path, *, wanted: bool) -> None:
+        self._out = out
+        self._wanted = wanted
+        self._thread: threading.Thread | None = None
+        self._sealed_before: date | None = None
+        self._problems: list[str] = []
+
+    def look(self, now: datetime) -> None:
+        """Seal the last day some time after midnight."""
+        day = new_york_date(now - SEAL_AFTER_MIDNIGHT)
+        if self._sealed_before is not None and day > self._sealed_before:
+            self.start(now)
+
+    def start(self, now: datetime) -> None:
+        """Seal what there is to seal; returns at once."""
+        if not self._wanted or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._sealed_before = new_york_date(now)
+        self._thread = threading.Thread(
+            target=self._seal, args=(self._sealed_before,), name="live-sealer", daemon=True
+        )
+        self._thread.start()
+
+    def finish(self, now: datetime, say: Callable[[str], None]) -> None:
+        """Seal what is left, wait for it, and tell what could not be sealed."""
+        if self._thread is not None:
+            self._thread.join()
+        self.start(now)
+        if self._thread is not None:
+            self._thread.join()
+        for problem in dict.fromkeys(self._problems):
+            say(f"Not sealed: {problem}")
+
+    def _seal(self, before: date) -> None:
+        store = IntradayStore(self._out)
+        days = {
+            part.key.day
+            for part in find_parts(self._out)
+            if part.key.day < before and not part.parquet_path.exists()
+        }
+        for day in sorted(days):
+            try:
+                reports = store.seal(day, parquet=True)
+            except OptionsHelperError as error:
+                self._problems.append(str(error))
+                continue
+            self._problems += [f"{one.part.path}: {one.problem}" for one in reports if one.problem]

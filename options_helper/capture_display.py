@@ -1,0 +1,274 @@
+"""Show a capture: a live table at a terminal, plain lines elsewhere, and at the end what became of everything."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.streaming.capture import CaptureStatus
+from options_helper.data.streaming.capture_plan import CapturePlan
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.recorder import KINDS
+from options_helper.data.streaming.snapshot import Phase, StreamHealth
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+LINE_EVERY_SECONDS: Final = 30.0
+_PLAIN_WIDTH: Final = 140
+_COLORS: Final[Mapping[Phase, str]] = {
+    Phase.LIVE: "green",
+    Phase.QUIET: "cyan",
+    Phase.STALLED: "yellow",
+    Phase.RECONNECTING: "yellow",
+    Phase.CONNECTING: "yellow",
+    Phase.FAILED: "bold red",
+}
+
+
+class Display(Protocol):
+    """Where a capture tells how it goes; called on one thread."""
+
+    def say(self, sentence: str) -> None:
+        """Tell something that stays on the screen."""
+
+    def waiting(self, words: str) -> None:
+        """Tell that the market is closed, as often as one likes."""
+
+    def show(self, status: CaptureStatus, activity: str) -> None:
+        """Tell how it goes now, as often as one likes."""
+
+    def summary(self, status: CaptureStatus) -> None:
+        """Tell what became of everything."""
+
+
+@contextmanager
+def open_display(now: Callable[[], datetime]) -> Iterator[Display]:
+    """The display that fits what stdout is."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+        yield LineDisplay(console, now)
+        return
+    from rich.live import Live
+
+    before = {handler: handler.stream for handler in _stderr_handlers()}
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        # Rich moves its table out of the way of what is written to the stderr it has put in place.
+        for handler in before:
+            handler.setStream(sys.stderr)
+        try:
+            yield TableDisplay(live, console)
+        finally:
+            for handler, stream in before.items():
+                handler.setStream(stream)
+
+
+def _stderr_handlers() -> list[logging.StreamHandler[Any]]:
+    return [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+    ]
+
+
+class LineDisplay:
+    """A line every half minute, and at every change."""
+
+    def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
+        self._console = console
+        self._now = now
+        self._said: object = None
+        self._said_at: datetime | None = None
+
+    def say(self, sentence: str) -> None:
+        """With the time."""
+        self._print(f"{self._now():%H:%M:%S}Z {sentence}")
+
+    def waiting(self, words: str) -> None:
+        """Once for each time that is waited for."""
+        if words != self._said:
+            self._said = words
+            self.say(words)
+
+    def show(self, status: CaptureStatus, activity: str) -> None:
+        """When the last line is old or no longer true."""
+        wanted = _wanted(status)
+        facts = (activity, status.gaps, status.problem, [(one.phase, one.last_error) for one in wanted])
+        due = self._said_at is None or (self._now() - self._said_at).total_seconds() >= LINE_EVERY_SECONDS
+        if facts == self._said and not due:
+            return
+        self._said, self._said_at = facts, self._now()
+        self.say("; ".join([activity, *(_stream_line(one, status) for one in wanted), *_run_words(status)]))
+
+    def summary(self, status: CaptureStatus) -> None:
+        """The same table that a terminal gets."""
+        self._print(_summary_table(status))
+
+    def _print(self, what: RenderableType) -> None:
+        self._console.print(what, markup=False, soft_wrap=isinstance(what, str))
+        self._console.file.flush()
+
+
+class TableDisplay:
+    """A table that is drawn anew in its place."""
+
+    def __init__(self, live: object, console: Console) -> None:
+        self._live = live
+        self._console = console
+
+    def say(self, sentence: str) -> None:
+        """Above the table."""
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def waiting(self, words: str) -> None:
+        """In the table's place."""
+        self._update(words)
+
+    def show(self, status: CaptureStatus, activity: str) -> None:
+        """Everything at this moment."""
+        self._update(_live_table(status, activity))
+
+    def summary(self, status: CaptureStatus) -> None:
+        """The table that stays."""
+        self._update("")
+        self._console.print(_summary_table(status))
+
+    def _update(self, what: RenderableType) -> None:
+        self._live.update(what, refresh=True)  # type: ignore[attr-defined]
+
+
+def plan_table(plan: CapturePlan) -> Table:
+    """What is subscribed to, for `--dry-run`."""
+    table = _table("Plan", "stream", "feed", "channels", "symbols")
+    streams = plan.streams
+    for name, kind in KINDS.items():
+        symbols = ", ".join(streams.symbols(name))
+        if name is StreamName.OPTIONS and plan.not_expanded:
+            unknown = f"up to {plan.room} contracts of {', '.join(plan.not_expanded)}"
+            symbols = f"{symbols}, {unknown}" if symbols else unknown
+        if symbols:
+            table.add_row(kind, streams.feed(name), ", ".join(streams.channels(name)), symbols)
+    return table
+
+
+def _live_table(status: CaptureStatus, activity: str) -> Table:
+    table = _table(
+        None, "stream", "feed", "phase", "events/s", "rows", "bytes", "queue", "dropped", "gaps", numbers=6
+    )
+    for health in _wanted(status):
+        counts = status.store.kinds.get(KINDS[health.name])
+        table.add_row(
+            health.name,
+            health.feed or "",
+            f"[{_COLORS.get(health.phase, 'default')}]{health.phase}",
+            f"{health.events_per_second:,.1f}",
+            f"{counts.written if counts else 0:,}",
+            size_words(counts.bytes_written if counts else 0),
+            f"{health.queued:,}",
+            f"{health.dropped + health.rejected:,}",
+            f"{health.gap_count:,}",
+        )
+    errors = [
+        f"{one.name}: {one.last_error}"
+        for one in _wanted(status)
+        if one.last_error and one.phase != Phase.LIVE
+    ]
+    table.caption = _escaped("\n".join([" · ".join([activity, *_run_words(status)]), *errors]))
+    return table
+
+
+def _summary_table(status: CaptureStatus) -> Table:
+    seconds = (status.as_of - status.started_at).total_seconds()
+    title = f"Session {status.session}: {seconds:,.0f} s"
+    table = _table(
+        title, "stream", "feed", "received", "rows", "bytes", "dropped", "rejected", "left", "gaps", numbers=7
+    )
+    for health in _wanted(status):
+        counts = status.store.kinds.get(KINDS[health.name])
+        table.add_row(
+            health.name,
+            health.feed or "",
+            f"{health.received:,}",
+            f"{counts.written if counts else 0:,}",
+            size_words(counts.bytes_written if counts else 0),
+            f"{health.dropped:,}",
+            f"{health.rejected:,}",
+            f"{health.queued:,}",
+            f"{health.gap_count:,}",
+        )
+    return table
+
+
+def _table(title: str | None, *columns: str, numbers: int = 0) -> Table:
+    """A table whose last columns hold numbers."""
+    from rich import box
+    from rich.table import Table
+
+    # Without frames it fits a terminal of 80 columns.
+    table = Table(
+        title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for place, column in enumerate(columns):
+        right = place >= len(columns) - numbers
+        table.add_column(column, justify="right" if right else "left", no_wrap=bool(numbers))
+    return table
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _wanted(status: CaptureStatus) -> list[StreamHealth]:
+    return [health for health in status.streams.values() if health.phase is not Phase.OFF]
+
+
+def _stream_line(health: StreamHealth, status: CaptureStatus) -> str:
+    counts = status.store.kinds.get(KINDS[health.name])
+    error = f" ({health.last_error})" if health.last_error and health.phase is not Phase.LIVE else ""
+    return (
+        f"{health.name} {health.feed} {health.phase}{error} {health.events_per_second:,.1f}/s "
+        f"rows {counts.written if counts else 0:,} queue {health.queued:,} "
+        f"dropped {health.dropped + health.rejected:,} gaps {health.gap_count:,}"
+    )
+
+
+def _run_words(status: CaptureStatus) -> list[str]:
+    """What concerns all streams."""
+    flushed = status.store.last_flush_at
+    words = [f"files {size_words(status.store.total.bytes_written)}"]
+    if status.journal_bytes:
+        words.append(f"journal {size_words(status.journal_bytes)}")
+    if status.put_off:
+        words.append(f"{status.put_off:,} events put off")
+    words.append("nothing flushed yet" if flushed is None else f"last flush {flushed:%H:%M:%S}Z")
+    if status.problem:
+        words.append(status.problem)
+    return words
+
+
+def size_words(size: float) -> str:
+    """Bytes as people say them: 12 kB, 3.4 MB."""
+    if size < 1_000:
+        return f"{size:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1_000
+        if size < 999.5:
+            return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
+    return f"{size / 1_000:,.1f} TB"
+
+
+def market_time_words(moment: datetime) -> str:
+    """When, as New York says it: "Mon 23 Nov 09:30 in New York"."""
+    local = moment.astimezone(NEW_YORK)
+    return f"{local:%a} {local.day} {local:%b %H:%M} in New York"

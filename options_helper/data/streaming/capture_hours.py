@@ -1,0 +1,55 @@
+"""When a capture should be connected: from shortly before its feeds begin to move until shortly after they stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+from options_helper.data.market_hours import NEW_YORK, market_open, new_york_date, regular_session
+from options_helper.data.streaming.events import StreamName
+
+# The first quote of the day is wanted too, and connecting takes a moment.
+LEAD: Final = timedelta(seconds=30)
+# The last minute's bar comes after the minute, and its correction half a minute later.
+TAIL: Final = timedelta(seconds=60)
+# Options on funds and indices are traded so much longer.
+_LATE: Final = timedelta(minutes=15)
+_LOOK_AHEAD_DAYS: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureHours:
+    """The hours of some feeds together; `roots` are those of the recorded contracts, which decide their close."""
+
+    feeds: tuple[tuple[StreamName, str], ...]
+    roots: frozenset[str] = frozenset()
+
+    def connected(self, at: datetime) -> bool:
+        """Whether a capture should be connected at that moment."""
+        return any(self._open(at + shift) for shift in (LEAD, -TAIL, timedelta()))
+
+    def next_change(self, at: datetime) -> datetime | None:
+        """When that is next otherwise, in UTC; None when it never is, as with the test feed."""
+        now = self.connected(at)
+        return next((moment for moment in _turns(at) if self.connected(moment) is not now), None)
+
+    def _open(self, at: datetime) -> bool:
+        return any(market_open(name, feed, at, self.roots) for name, feed in self.feeds)
+
+
+def _turns(at: datetime) -> Iterator[datetime]:
+    """The moments after `at` at which a capture may begin or end, in time."""
+    day = new_york_date(at) - timedelta(days=1)
+    for _ in range(_LOOK_AHEAD_DAYS):
+        night_ends = datetime.combine(day, time(4), NEW_YORK)
+        night_begins = datetime.combine(day, time(20), NEW_YORK)
+        session = regular_session(day)
+        opens = [night_begins] if session is None else [session.opens, night_begins]
+        closes = [night_ends] if session is None else [night_ends, session.closes, session.closes + _LATE]
+        # Added in UTC: a sum in local time would be wrong where the clock is put forward or back.
+        moments = [moment.astimezone(UTC) - LEAD for moment in opens]
+        moments += [moment.astimezone(UTC) + TAIL for moment in closes]
+        yield from (moment for moment in sorted(moments) if moment > at)
+        day += timedelta(days=1)
