@@ -38,7 +38,7 @@ from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import Frame, QueueCounts
 from options_helper.data.streaming.gap_ledger import GapLedger, GapWatch
 from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
-from options_helper.data.streaming.recorder import Recorder
+from options_helper.data.streaming.recorder import RecordedGap, Recorder
 from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
@@ -175,6 +175,7 @@ class StreamRunner:
             announced=self._announced,
             now_ns=now_ns,
         )
+        self._before: Record | None = None
         self._began = facts_record(RecordKind.SESSION, now_ns(), config.facts())
         self._writer = threading.Thread(target=self._write, name="live-writer", daemon=True)
         self._ending = threading.Event()
@@ -194,9 +195,7 @@ class StreamRunner:
     def start(self) -> None:
         """Take the folder and begin; returns at once."""
         self._recorder.apply(self._began)
-        before = last_record(self._config.out) if self._journal else None
-        if before is not None and before.kind is not RecordKind.END:
-            self._gap_watch.deaf_since(before.received_ns, "the recorder was ended without warning")
+        self._before = last_record(self._config.out)
         self._writer.start()
         self._streams.start()
 
@@ -228,6 +227,7 @@ class StreamRunner:
         self._streams.load_calendar()
         try:
             self._commit([self._began], ())
+            self._write_gaps(self._unrecorded())
             self._write_until_drained()
         except Exception as error:
             # The thread's last line: whatever this was, the capture must not look alive any more.
@@ -341,15 +341,30 @@ class StreamRunner:
 
     def _note_gaps(self, *, ending: bool) -> None:
         gaps = self._gap_watch.look(self.status().streams, self._now_ns(), ending=ending)
-        if not gaps:
-            return
+        if gaps:
+            self._write_gaps(gaps)
+
+    def _unrecorded(self) -> list[RecordedGap]:
+        """What the capture before has not heard since it was killed; written before anything can kill this one."""
+        before, streams = self._before, self._config.streams
+        if before is None or before.kind is RecordKind.END:
+            return []
+        reason = "the recorder was ended without warning"
+        return [
+            RecordedGap(name, before.received_ns, self._began.received_ns, reason)
+            for name in StreamName
+            if streams.wants(name)
+        ]
+
+    def _write_gaps(self, gaps: Sequence[RecordedGap]) -> None:
         self._gaps += len(gaps)
         try:
             for gap in gaps:
                 self._gap_ledger.write(gap)
         except OSError as error:
             log.warning("a gap could not be written down: %s", error)
-        self._commit([facts_record(RecordKind.GAP, self._now_ns(), asdict(gap)) for gap in gaps], ())
+        now_ns = self._now_ns()
+        self._commit([facts_record(RecordKind.GAP, now_ns, asdict(gap)) for gap in gaps], ())
 
     def _sync(self) -> None:
         if self._journal is None:

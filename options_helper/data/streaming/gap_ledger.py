@@ -14,7 +14,7 @@ from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, utc_datetime
 from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.data.streaming.recorder import RecordedGap
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.data.streaming.snapshot import StreamHealth
 
 FOLDER: Final = "gaps"
 COLUMNS: Final = (
@@ -72,11 +72,6 @@ class GapWatch:
         self._looked_ns = began_ns
         self._seen_gaps = dict.fromkeys(StreamName, 0)
         self._counted = dict.fromkeys(StreamName, (0, 0))
-        self._deaf: dict[StreamName, tuple[int, str]] = {}
-
-    def deaf_since(self, since_ns: int, reason: str) -> None:
-        """Nothing was heard since then, until each stream is live for the first time."""
-        self._deaf = dict.fromkeys(StreamName, (since_ns, reason))
 
     def look(
         self, healths: Mapping[StreamName, StreamHealth], now_ns: int, *, ending: bool = False
@@ -85,20 +80,10 @@ class GapWatch:
 
         At the end of the capture a gap that still lasts is over too.
         """
-        found = [
-            gap for health in healths.values() for gap in self._deafness_of(health, now_ns, ending=ending)
-        ]
-        found += [gap for health in healths.values() for gap in self._gaps_of(health, now_ns, ending=ending)]
+        found = [gap for health in healths.values() for gap in self._gaps_of(health, now_ns, ending=ending)]
         found += [gap for health in healths.values() for gap in self._losses_of(health, now_ns)]
         self._looked_ns = now_ns
         return found
-
-    def _deafness_of(self, health: StreamHealth, now_ns: int, *, ending: bool) -> list[RecordedGap]:
-        asked_for = health.phase is not Phase.OFF
-        if health.name not in self._deaf or not (health.connections or (ending and asked_for)):
-            return []
-        since_ns, reason = self._deaf.pop(health.name)
-        return [RecordedGap(health.name, since_ns, now_ns, reason)]
 
     def _gaps_of(self, health: StreamHealth, now_ns: int, *, ending: bool) -> list[RecordedGap]:
         unseen = health.gap_count - self._seen_gaps[health.name]
