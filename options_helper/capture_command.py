@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -62,6 +62,7 @@ class CaptureOrder:
     journal: bool = True
     parquet: bool = False
     metrics_port: int | None = None
+    state: Path | None = None  # where the heartbeat goes; None: into `out`
 
 
 def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], datetime] = _utc_now) -> None:
@@ -191,7 +192,7 @@ class Capture:
         """Record; the exit code."""
         self._tell_plan(display)
         self._sealer.start(self._now())
-        with self._heartbeat():
+        with self._heartbeat(display):
             ending = self._run_sessions(display)
         if ending is not Ending.SIGNAL:
             self._sealer.finish(self._now(), display.say)
@@ -217,8 +218,9 @@ class Capture:
             display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
             if self._heard(min(LOOK_AT_CLOCK_SECONDS, (opens - now).total_seconds())):
                 return False
-        self._waiting = None
         self._plan_anew(display)
+        # What was recorded yesterday has ended; the run has not.
+        self._runner = self._waiting = None
         return True
 
     def _plan_anew(self, display: Display) -> None:
@@ -320,12 +322,15 @@ class Capture:
         )
 
     @contextmanager
-    def _heartbeat(self) -> Iterator[None]:
-        path = self._order.out / CAPTURE_FILE
+    def _heartbeat(self, display: Display) -> Iterator[None]:
+        path = self._order.state or self._order.out / CAPTURE_FILE
         port = self._order.metrics_port
         with HeartbeatWriter(path, self._now_status, now=self._now) as writer:
-            remember_capture(path)
-            with nullcontext() if port is None else serve_metrics(port, lambda: writer.last):
+            with suppress(RuntimeError):  # a user without a home
+                remember_capture(path)
+            with nullcontext() if port is None else serve_metrics(port, lambda: writer.last) as address:
+                if address is not None:
+                    display.say(f"Metrics are at {address}")
                 yield
 
     def _now_status(self) -> CaptureStatus | Waiting | None:

@@ -47,8 +47,8 @@ _RUN_COUNTERS: Final = (
 
 
 @contextmanager
-def serve_metrics(port: int, read: Callable[[], Heartbeat], *, host: str = LOOPBACK) -> Iterator[int]:
-    """Serve `/metrics` for the time of the context and yield the port; 0 takes any free one.
+def serve_metrics(port: int, read: Callable[[], Heartbeat], *, host: str = LOOPBACK) -> Iterator[str]:
+    """Serve the numbers for the time of the context and yield their address; port 0 takes any free one.
 
     `read` is called at each scrape, on the server's threads. ConfigError when the extra is missing or the port taken.
     """
@@ -66,7 +66,7 @@ def serve_metrics(port: int, read: Callable[[], Heartbeat], *, host: str = LOOPB
         raise ConfigError(_port_problem(port, host, error)) from error
     thread.name = "live-metrics"
     try:
-        yield server.server_port
+        yield f"http://{host}:{server.server_port}/metrics"
     finally:
         _end(server, thread)
 

@@ -110,6 +110,16 @@ def capture(
             help="Rows are always written as CSV; `parquet` and `both` add a copy of finished days.",
         ),
     ] = CaptureFormat.CSV,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            dir_okay=False,
+            help="Where to write, every second, how it goes; `stream health` reads it.",
+            show_default="DIR/.health.json",
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -174,6 +184,7 @@ def capture(
         journal=journal,
         parquet=form is not CaptureFormat.CSV,
         metrics_port=metrics_port,
+        state=state,
     )
     if dry_run:
         show_plan(order, settings)

@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,9 +23,9 @@ from tests.heartbeats import heartbeat, stream_beat
 Samples = dict[tuple[str, str], float]
 
 
-def scrape(port: int) -> Samples:
+def scrape(address: str) -> Samples:
     """(name, stream) → value; of the phases, (name, stream/phase) → value."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
         text = answer.read().decode()
     return {
         (
@@ -37,8 +38,8 @@ def scrape(port: int) -> Samples:
 
 
 def scraped(**facts: Any) -> Samples:
-    with serve_metrics(0, lambda: heartbeat(**facts)) as port:
-        return scrape(port)
+    with serve_metrics(0, lambda: heartbeat(**facts)) as address:
+        return scrape(address)
 
 
 def test_every_number_a_watcher_needs_is_there():
@@ -75,25 +76,27 @@ def test_what_is_not_known_is_left_out():
 def test_each_scrape_sees_the_newest_numbers():
     beats: list[Heartbeat] = [heartbeat(gaps=1)]
 
-    with serve_metrics(0, lambda: beats[-1]) as port:
-        before = scrape(port)
+    with serve_metrics(0, lambda: beats[-1]) as address:
+        before = scrape(address)
         beats.append(heartbeat(gaps=2))
-        after = scrape(port)
+        after = scrape(address)
 
     assert [one["options_helper_gaps_total", ""] for one in (before, after)] == [1, 2]
 
 
 def test_only_this_computer_can_ask():
-    with serve_metrics(0, heartbeat) as port, socket.socket() as others:
-        others.bind(("127.0.0.2", port))  # free, since the metrics are on 127.0.0.1 and not everywhere
+    with serve_metrics(0, heartbeat) as address, socket.socket() as others:
+        others.bind(
+            ("127.0.0.2", urlsplit(address).port)
+        )  # free, since the metrics are on 127.0.0.1 and not everywhere
 
 
 def test_it_ends_with_the_run():
-    with serve_metrics(0, heartbeat) as port:
-        scrape(port)
+    with serve_metrics(0, heartbeat) as address:
+        scrape(address)
 
     with pytest.raises(urllib.error.URLError, match="refused"):
-        scrape(port)
+        scrape(address)
 
 
 def test_a_taken_port_is_a_sentence():
