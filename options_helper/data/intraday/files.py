@@ -211,15 +211,18 @@ class MemberFile:
             offset += len(data)
 
 
-def create_file(path: Path, data: bytes, disk: Disk) -> list[Path]:
-    """Make a file with content in one step, with the folders it needs; returns the folders that have new names."""
+def create_file(path: Path, data: bytes, disk: Disk, *, durable: bool = True) -> list[Path]:
+    """Make a file with content in one step, with the folders it needs; returns the folders that have new names.
+
+    Unless it is `durable`, a loss of power before the next sync can leave the name without the content.
+    """
     changed = _make_folders(path.parent)
     new = path.with_name(f".{path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         write_all(descriptor, data, disk)
-        # Without this, power loss could leave the name and not the content.
-        disk.sync(descriptor)
+        if durable:
+            disk.sync(descriptor)
     except OSError:
         with suppress(OSError):
             new.unlink()

@@ -109,7 +109,7 @@ class Recording:
         self._clock = clock
         self._now = now
         self._disk = disk
-        self._around = Surroundings(root, disk, session, now, self._folders_changed)
+        self._around = Surroundings(root, disk, session, now, self._folders_changed, self._many_are_new)
         self._rows = RowWriter()
         self._ledgers: dict[Kind, Ledger] = {kind: Ledger() for kind in KINDS}
         self._lanes: dict[tuple[Kind, type, date], _Lane] = {}
@@ -338,6 +338,10 @@ class Recording:
 
     def _folders_changed(self, folders: Iterable[Path]) -> None:
         self._unsynced_folders.update(dict.fromkeys(folders))
+
+    def _many_are_new(self) -> bool:
+        # At the open, a thousand contracts begin within a second; a slow disk syncs a hundred files in that time.
+        return len(self._unsynced_folders) > _MANY_FILES
 
     def _sync(self, due: Collection[Partition]) -> None:
         """Make what these wrote, and the names of new files, last through a loss of power."""

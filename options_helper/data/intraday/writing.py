@@ -55,6 +55,8 @@ class Surroundings:
     now: Callable[[], datetime]
     # Told of folders that have new names, which the disk does not have yet.
     folders_changed: Callable[[Iterable[Path]], None]
+    # Whether so many files are new that the next sync should make them last, all at once.
+    many_are_new: Callable[[], bool]
 
 
 class _Packed(NamedTuple):
@@ -195,7 +197,7 @@ class Partition:
                 part = part.next()
                 continue
             if not part.path.exists():
-                around.folders_changed(create_file(part.path, header_member(part, number), around.disk))
+                self._create(part, number)
             file = MemberFile(part.path, around.disk)
             file.open()
             try:
@@ -211,6 +213,11 @@ class Partition:
         self._part, self._file, self._next_seq = part, file, max(number, self._next_seq or 1)
         self._begin(stock.meta)
         return file
+
+    def _create(self, part: PartFile, number: int) -> None:
+        around = self._around
+        header, durable = header_member(part, number), not around.many_are_new()
+        around.folders_changed(create_file(part.path, header, around.disk, durable=durable))
 
     def _begin(self, meta: PartMeta) -> None:
         session = replace(self._around.session, first_seq=self._next_seq or 1)
