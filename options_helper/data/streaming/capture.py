@@ -59,6 +59,8 @@ RELIEF: Final = 0.1
 CATCH_UP_RECORDS: Final = 2_000
 GATHER_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0
+# How often the making of rows asks whether something else is more urgent.
+ASK_SECONDS: Final = 0.05
 
 
 class CaptureState(StrEnum):
@@ -264,18 +266,29 @@ class StreamRunner:
         """Journal the records, make rows of them unless rows must wait, and settle the frames they are from."""
         if not self._journal_all(records):
             return  # the frames stay in the queue's count, and at the end among what was lost
-        if self._rows_must_wait():
-            with self._lock:
-                for frame in frames:
-                    self._put_off[frame.stream] += frame.events
-                self._streams.queue.settle(frames)
-            return
-        for record in records:
-            self._recorder.apply(record)
-        self._applied_records += len(records)
+        applied = 0 if self._rows_must_wait() else self._apply(records, self._rows_must_wait)
+        self._applied_records += applied
+        unmade = [record for record in records[applied:] if record.kind is RecordKind.FRAME]
         with self._lock:
             self._publish_tallies()
+            if self._journal is None:
+                # What is no row now is nowhere: it stays in the queue's count, and at the end among what was lost.
+                self._streams.queue.settle(list(islice(frames, len(frames) - len(unmade))))
+                return
+            for record in unmade:
+                self._put_off[record.stream] += record.events
             self._streams.queue.settle(frames)
+
+    def _apply(self, records: Sequence[Record], stop: Callable[[], bool]) -> int:
+        """Make rows of them, now and then asking whether to stop: a slow disk may take long. How many were made."""
+        ask_at = time.monotonic() + ASK_SECONDS
+        for number, record in enumerate(records):
+            if time.monotonic() >= ask_at:
+                if stop():
+                    return number
+                ask_at = time.monotonic() + ASK_SECONDS
+            self._recorder.apply(record)
+        return len(records)
 
     def _journal_all(self, records: Sequence[Record]) -> bool:
         """Write them; while the disk refuses, wait and let the queue fill. False when the end came first."""
@@ -302,17 +315,24 @@ class StreamRunner:
     def _rows_must_wait(self) -> bool:
         """Under pressure they do; and once some wait, all that follow have to, so that the order is kept."""
         if self._journal is None:
-            return False
-        fill = self._streams.queue.fill
-        if not self._behind and fill >= PRESSURE:
-            log.warning("the queue is %.0f %% full: rows are put off, the journal goes on", 100 * fill)
+            return self._must_leave()
+        if not self._behind and self._under_pressure():
+            why = "the end is due" if self._must_leave() else f"the queue is {self._fill:.0%} full"
+            log.warning("%s: rows are put off, the journal goes on", why)
             self._behind = True
             self._state = CaptureState.JOURNAL_ONLY
         return self._behind
 
+    def _under_pressure(self) -> bool:
+        return self._must_leave() or self._fill >= PRESSURE
+
+    @property
+    def _fill(self) -> float:
+        return self._streams.queue.fill
+
     def _catch_up(self) -> None:
         """Make rows of some records that were put off, when the pressure is over."""
-        if self._streams.queue.fill > RELIEF and not self._ending.is_set():
+        if self._fill > RELIEF and not self._ending.is_set():
             return
         if self._follower is None:
             files = sessions(self._config.out)[self.session]
@@ -320,11 +340,12 @@ class StreamRunner:
         records = list(islice(self._follower, CATCH_UP_RECORDS))
         if not records:
             self._follower = None  # what was appended since it was opened is for the next one
-        for record in records:
-            self._recorder.apply(record)
-        self._applied_records += len(records)
+        applied = self._apply(records, self._under_pressure)
+        if applied < len(records):
+            self._follower = None
+        self._applied_records += applied
         with self._lock:
-            for record in records:
+            for record in records[:applied]:
                 if record.kind is RecordKind.FRAME:
                     self._put_off[record.stream] -= record.events
             self._publish_tallies()

@@ -1,0 +1,83 @@
+"""Told to stop at the worst moments, a capture writes what it has and goes within ten seconds; told twice, at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from options_helper.data.auditing import audit
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.rebuilding import rebuild
+from options_helper.data.streaming.capture import CaptureState, CaptureStatus
+from options_helper.data.streaming.gap_ledger import ledger_rows
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
+from tests.waiting import wait_until
+from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
+from tests.wire.test_engine import NOON, STOCK_PATH
+
+Simulators = Callable[..., SimulatorServer]
+
+
+def rows(root: Path) -> int:
+    return sum(len(IntradayStore(root).read("stocks", "quotes", symbol)) for symbol in SYMBOLS)
+
+
+def assert_all_is_kept(final: CaptureStatus, out: Path) -> None:
+    """Every event that was received is in a row, or in the journal to become one."""
+    health = final.streams[STOCKS]
+    assert (final.state, final.lost, final.accounted) == (CaptureState.ENDED, 0, True)
+    assert rows(out) + final.put_off == health.received
+    rebuild(out, out / "again")
+    assert rows(out / "again") == health.received
+
+
+def test_a_signal_during_a_flush_loses_nothing(running_simulator: Simulators, tmp_path: Path):
+    """Writes take so long that the signal finds one under way."""
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server), capturing(server, tmp_path, disk="slow", flush_events=10) as capturer:
+        capturer.wait_until_it_hears(100)
+        capturer.terminate()
+        final = capturer.ended()
+
+    assert_all_is_kept(final, tmp_path)
+
+
+def test_a_signal_during_a_reconnect_is_heard_and_the_gap_is_written_down(
+    running_simulator: Simulators, tmp_path: Path
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server), capturing(server, tmp_path) as capturer:
+        capturer.wait_until_it_hears(100)
+        before = server.connections[STOCK_PATH]
+        server.set_faults(Faults(never_upgrade=True))
+        server.disconnect_all()
+        wait_until(lambda: server.connections[STOCK_PATH] > before)
+        capturer.terminate()
+        final = capturer.ended()
+
+    assert_all_is_kept(final, tmp_path)
+    (gap,) = ledger_rows(tmp_path)
+    assert gap.since_ns <= gap.until_ns
+    assert audit(tmp_path).problems == ()
+
+
+def test_a_second_signal_leaves_at_once_and_the_journal_has_it_all(
+    running_simulator: Simulators, tmp_path: Path
+):
+    """Rows that would take minutes on this disk follow from the journal later."""
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server), capturing(server, tmp_path, disk="slow", flush_events=1) as capturer:
+        capturer.wait_until_it_hears(400)
+        capturer.terminate()
+        # Two signals at once are one to a process.
+        wait_until(lambda: not server.clients)
+        capturer.terminate()
+        began = time.monotonic()
+        final = capturer.ended()
+
+    assert time.monotonic() - began < 5
+    assert_all_is_kept(final, tmp_path)
