@@ -127,7 +127,11 @@ class Browser:
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.goto(self._server.url)
         tab = Tab(page)
-        wait_until(lambda: tab.state, timeout=20, saw=lambda: page.content()[:500])
+        wait_until(
+            lambda: tab.state,
+            timeout=20,
+            saw=lambda: (page.inner_text("body")[:500], self._server.log[-2_000:]),
+        )
         return tab
 
     def _note_request(self, request: Any) -> None:
