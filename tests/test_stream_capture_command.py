@@ -1,0 +1,539 @@
+"""`options-helper stream capture`: what it says, how it waits and ends, and what its exit code tells."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from options_helper.capture_command import Capture, CaptureOrder
+from options_helper.cli import app
+from options_helper.data.alpaca_symbols import contract_symbol
+from options_helper.data.intraday.recording import KindCounts, StoreCounts
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.option_contracts import Chain, Contract, ContractFilter
+from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus
+from options_helper.data.streaming.capture_plan import CaptureWish
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.heartbeat import CAPTURE_FILE, StreamBeat, read_heartbeat
+from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.errors import ConfigError, StoreError
+from options_helper.settings import Settings
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
+from options_helper.simulator.server import SimulatorServer
+from tests.captured import quotes
+from tests.waiting import wait_until
+from tests.wire.test_engine import CALL, NOON, quote
+
+STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
+KEYS = Settings(api_key=SecretStr(DEMO_KEY), api_secret=SecretStr(DEMO_SECRET))
+FRIDAY_NOON = datetime(2026, 11, 20, 12, tzinfo=NEW_YORK).astimezone(UTC)
+PROMISED_SECONDS = 10.0
+# A shared machine starts a process in seconds.
+STARTING_SECONDS = 40.0
+
+
+@pytest.fixture(autouse=True)
+def own_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+# ---- one command line
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["stream", "capture", *arguments])
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(tmp_path: Path):
+    out = tmp_path / "recording"
+
+    ended = invoke(
+        "--stocks", "SPY,BRK-B", "--option-contracts", CALL, "--options-underlyings", "SPY", "--no-trades",
+        "--stock-feed", "sip", "--market-hours", "--out", str(out), "--dry-run",
+    )  # fmt: skip
+
+    assert ended.exit_code == 0, ended.output
+    for words in (
+        "SPY, BRK.B",
+        CALL,
+        "sip",
+        "quotes, bars",
+        "up to 249 contracts",
+        "while the market is open",
+    ):
+        assert words in " ".join(ended.output.split()), words
+    assert "needs the network" in ended.output
+    assert "Keys:    missing" in ended.output
+    assert "rows a day" in ended.output
+    assert not out.exists()
+
+
+def test_a_dry_run_needs_no_portfolio_to_be_small(repository: Path, tmp_path: Path):
+    ended = invoke("--portfolio", str(repository / "portfolio.json"), "--out", str(tmp_path), "--dry-run")
+
+    assert ended.exit_code == 0, ended.output
+    assert "SPY261120C00681000" in "".join(ended.output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "nothing to record"),
+        (["--stocks", "not a symbol"], "--stocks: 'not a symbol'"),
+        (["--stocks", "SPY", "--duration", "soon"], "--duration"),
+        (["--stocks", "SPY", "--stock-feed", "imaginary"], "no stock feed 'imaginary'"),
+        (["--options-underlyings", "SPY", "--expiries", "friday"], "--expiries friday"),
+        (["--portfolio", "nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_a_wrong_option_is_a_sentence(arguments: list[str], says: str, tmp_path: Path):
+    ended = invoke(*arguments, "--out", str(tmp_path), "--dry-run")
+
+    assert isinstance(ended.exception, ConfigError)
+    assert says in str(ended.exception)
+
+
+def test_without_keys_nothing_begins(tmp_path: Path):
+    ended = invoke("--stocks", "SPY", "--out", str(tmp_path / "out"))
+
+    assert isinstance(ended.exception, ConfigError)
+    assert "APCA_API_KEY_ID" in str(ended.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_exit_codes_are_in_the_help():
+    assert "Exit codes: 0" in " ".join(invoke("--help").output.split())
+
+
+# ---- sessions, with a clock that the test moves and a recorder that it writes
+
+
+class Scene:
+    """The world of one capture: its time, its signals, and the sessions it recorded."""
+
+    def __init__(self, at: str, signals_at: Sequence[str] = ()) -> None:
+        self.now_at = new_york(at)
+        self._signals_at = [new_york(text) for text in signals_at]
+        self.sessions: list[ScriptedRunner] = []
+        self.said: list[str] = []
+        self.ending: Callable[[CaptureStatus], CaptureStatus] = lambda status: status
+        self.phase = Phase.LIVE
+        self.stops_by_itself = True
+
+    def now(self) -> datetime:
+        return self.now_at
+
+    def wait(self, seconds: float) -> int:
+        # Short pauses are longer here: every look at the clock costs the test some time.
+        until = self.now_at + timedelta(seconds=max(seconds, 20))
+        self.now_at = min([until, *(moment for moment in self._signals_at if moment > self.now_at)])
+        return sum(moment <= self.now_at for moment in self._signals_at)
+
+    def runner(self, config: CaptureConfig, _settings: Settings) -> ScriptedRunner:
+        self.sessions.append(ScriptedRunner(self, config))
+        return self.sessions[-1]
+
+    def find(self, underlying: str, _wanted: ContractFilter) -> Chain:
+        """One contract that expires today."""
+        today = self.now_at.astimezone(NEW_YORK).date()
+        symbol = contract_symbol(underlying, today, "call", 100)
+        return Chain(underlying, (Contract(symbol, today, 100.0),), 100.0)
+
+    def record(self, out: Path, *, settings: Settings = KEYS, **order: Any) -> int:
+        wish = order.pop("wish", CaptureWish(stocks=("AAPL",)))
+        capture = Capture.prepare(
+            CaptureOrder(wish, out, **order),
+            settings,
+            self,
+            now=self.now,
+            finder=lambda _: self,
+            make_runner=self.runner,
+        )
+        return capture.run(self)
+
+    # What a display does.
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def waiting(self, words: str) -> None:
+        if not self.said or self.said[-1] != words:
+            self.said.append(words)
+
+    def show(self, status: CaptureStatus, activity: str) -> None:
+        pass
+
+    def summary(self, status: CaptureStatus) -> None:
+        pass
+
+    @property
+    def hours(self) -> list[tuple[str, str]]:
+        """From when to when each session was connected, in New York."""
+        return [(clock_words(one.started), clock_words(one.stopped)) for one in self.sessions]
+
+
+class ScriptedRunner:
+    """A recorder whose streams are as the scene says."""
+
+    def __init__(self, scene: Scene, config: CaptureConfig) -> None:
+        self.config = config
+        self.started = self.stopped = scene.now_at
+        self.left = False
+        self._scene = scene
+        self._ended = False
+
+    is_writing = True
+
+    def start(self) -> None:
+        self.started = self._scene.now_at
+
+    def stop(self) -> None:
+        self.stopped = self._scene.now_at
+        if not self._scene.stops_by_itself:
+            wait_until(lambda: self.left)
+        self._ended = True
+
+    def leave(self) -> None:
+        self.left = True
+
+    def status(self) -> CaptureStatus:
+        health = StreamHealth(
+            STOCKS, phase=self._scene.phase, feed="iex", connections=1, received=7, applied=7
+        )
+        if self._scene.phase is Phase.FAILED:
+            health = replace(health, connections=0, last_error="Check the plan's subscription of iex.")
+        status = CaptureStatus(
+            as_of=self._scene.now_at,
+            state=CaptureState.ENDED if self._ended else CaptureState.RECORDING,
+            session="s",
+            started_at=self.started,
+            market=MarketKind.ALPACA,
+            streams={STOCKS: health, OPTIONS: StreamHealth(OPTIONS)},
+            store=StoreCounts({"stocks": KindCounts(appended=7, written=7)}),
+            put_off=0,
+            journal_bytes=0,
+            gaps=0,
+        )
+        return self._scene.ending(status) if self._ended else status
+
+
+def new_york(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
+
+
+def clock_words(at: datetime) -> str:
+    return f"{at.astimezone(NEW_YORK):%a %H:%M}"
+
+
+def test_market_hours_are_waited_for_kept_and_waited_for_again(tmp_path: Path):
+    """From a Wednesday evening: Thanksgiving is left out, the half day is half a day, then comes a weekend."""
+    scene = Scene("2026-11-25T17:00", signals_at=["2026-11-30T12:00"])
+
+    code = scene.record(tmp_path, market_hours=True)
+
+    assert code == 0
+    assert scene.hours == [("Fri 09:29", "Fri 13:01"), ("Mon 09:29", "Mon 12:00")]
+    assert scene.said[1] == "The market is closed; recording begins Fri 27 Nov 09:29 in New York."
+
+
+def test_the_clock_may_be_put_back_over_a_weekend(tmp_path: Path):
+    scene = Scene("2026-10-30T12:00", signals_at=["2026-11-02T12:00"])
+
+    scene.record(tmp_path, market_hours=True)
+
+    assert scene.hours == [("Fri 12:00", "Fri 16:01"), ("Mon 09:29", "Mon 12:00")]
+
+
+def test_the_duration_counts_what_is_recorded_over_sessions(tmp_path: Path):
+    scene = Scene("2026-11-20T15:01")
+
+    code = scene.record(tmp_path, market_hours=True, duration_seconds=7_200)
+
+    assert code == 0
+    assert scene.hours == [("Fri 15:01", "Fri 16:01"), ("Mon 09:29", "Mon 10:29")]
+
+
+def test_a_signal_ends_the_wait_for_the_market(tmp_path: Path):
+    scene = Scene("2026-11-21T12:00", signals_at=["2026-11-21T13:00"])
+
+    assert scene.record(tmp_path, market_hours=True) == 0
+    assert scene.sessions == []
+
+
+def test_without_market_hours_nobody_asks_for_the_time_of_day(tmp_path: Path):
+    scene = Scene("2026-11-21T23:00", signals_at=["2026-11-22T01:00"])
+
+    scene.record(tmp_path)
+
+    assert scene.hours == [("Sat 23:00", "Sun 01:00")]
+
+
+def test_each_day_has_the_contracts_of_its_own_day(tmp_path: Path):
+    scene = Scene("2026-11-19T15:00", signals_at=["2026-11-20T12:00"])
+
+    scene.record(tmp_path, market_hours=True, wish=CaptureWish(underlyings=("AAPL",)))
+
+    assert [one.config.streams.option_contracts for one in scene.sessions] == [
+        ("AAPL261119C00100000",),
+        ("AAPL261120C00100000",),
+    ]
+
+
+def test_when_no_stream_is_left_it_ends_and_says_why(tmp_path: Path):
+    scene = Scene("2026-11-20T12:00")
+    scene.phase = Phase.FAILED
+
+    assert scene.record(tmp_path) == 1
+    assert "The stocks stream (iex) was not recorded: Check the plan's subscription of iex." in scene.said
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"put_off": 5}, "5 events are in the journal and not in the files yet"),
+        ({"problem": "The disk is full."}, "The disk is full."),
+        ({"state": CaptureState.RECORDING}, "The disk did not take everything in time"),
+        ({"store": StoreCounts({"stocks": KindCounts(lost=3)})}, "3 events were received and are in no file"),
+        ({"dropped": 4}, "4 stocks events were dropped"),
+        ({"rejected": 2, "last_rejections": ("no map",)}, "2 stocks messages could not be read (no map)"),
+        ({"refused_symbols": ("ZZZZ",), "last_error": "Limit."}, "refused ZZZZ. Limit."),
+        ({"connections": 0}, "The stocks stream (iex) never came to life."),
+    ],
+)
+def test_whatever_is_missing_is_said_and_makes_the_exit_code_1(
+    change: dict[str, Any], says: str, tmp_path: Path
+):
+    def ending(status: CaptureStatus) -> CaptureStatus:
+        if any(name in CaptureStatus.__dataclass_fields__ for name in change):
+            return replace(status, **change)
+        return replace(status, streams={STOCKS: replace(status.streams[STOCKS], **change)})
+
+    scene = Scene("2026-11-20T12:00", signals_at=["2026-11-20T12:01"])
+    scene.ending = ending
+
+    assert scene.record(tmp_path) == 1
+    assert any(says in sentence for sentence in scene.said), scene.said
+
+
+def test_the_second_signal_leaves_at_once(tmp_path: Path):
+    scene = Scene("2026-11-20T12:00", signals_at=["2026-11-20T12:01", "2026-11-20T12:02"])
+    scene.stops_by_itself = False
+
+    scene.record(tmp_path)
+
+    assert scene.sessions[0].left
+
+
+def test_finished_days_get_their_parquet_copy_and_today_does_not(tmp_path: Path):
+    day_ns = 86_400 * 10**9
+    noon_ns = int(FRIDAY_NOON.timestamp()) * 10**9
+    with IntradayStore(tmp_path) as store:
+        store.append("stocks", [*quotes(5, start_ns=noon_ns - day_ns), *quotes(5, start_ns=noon_ns)])
+
+    Scene("2026-11-20T12:00").record(tmp_path, parquet=True, duration_seconds=60)
+
+    folder = tmp_path / "stocks" / "quotes" / "tick" / "AAPL"
+    assert [path.name for path in folder.glob("*.parquet")] == ["2026-11-19.parquet"]
+    assert len(list(folder.glob("*.csv.gz"))) == 2
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_waited_for(tmp_path: Path):
+    with IntradayStore(tmp_path) as store:
+        store.acquire()
+        with pytest.raises(StoreError, match=str(os.getpid())):
+            Scene("2026-11-21T12:00").record(tmp_path, market_hours=True)
+
+
+# ---- the real process and a real socket
+
+
+class RunningCapture:
+    """`options-helper stream capture` in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
+        self.process = process
+        self.out = out
+
+    def until(self, name: StreamName, condition: Callable[[StreamBeat], object]) -> None:
+        """Wait until the capture says this of one of its streams."""
+
+        def holds() -> object:
+            beat = read_heartbeat(self.out / CAPTURE_FILE)
+            return beat is not None and name in beat.streams and condition(beat.streams[name])
+
+        wait_until(holds, STARTING_SECONDS, saw=lambda: read_heartbeat(self.out / CAPTURE_FILE))
+
+    def ends(self, timeout: float = STARTING_SECONDS) -> tuple[int, str, str]:
+        said, complained = self.process.communicate(timeout=timeout)
+        assert "Traceback" not in complained, complained
+        for text in (said, complained):
+            assert DEMO_SECRET not in text
+        return self.process.returncode, said, complained
+
+    def signalled(self, *numbers: signal.Signals) -> tuple[int, str, str]:
+        began = time.monotonic()
+        for number in numbers:
+            self.process.send_signal(number)
+        ended = self.ends()
+        assert time.monotonic() - began < PROMISED_SECONDS
+        return ended
+
+
+@contextlib.contextmanager
+def capturing(
+    server: SimulatorServer, out: Path, *arguments: str, key: str = DEMO_KEY
+) -> Iterator[RunningCapture]:
+    environment = {
+        **os.environ,
+        "APCA_API_KEY_ID": key,
+        "APCA_API_SECRET_KEY": DEMO_SECRET,
+        "APCA_API_BASE_URL": server.rest_url,
+        "OH_ALPACA_DATA_URL": server.rest_url,
+        "OH_ALPACA_STREAM_URL": server.stream_url,
+    }
+    program = "from options_helper.cli import main; main()"
+    command = [sys.executable, "-c", program, "stream", "capture", "--out", str(out), *arguments]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield RunningCapture(process, out)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Callable[..., SimulatorServer]]:
+    with contextlib.ExitStack() as servers:
+        yield lambda market=None, **options: servers.enter_context(
+            SimulatorServer(market or SilentMarket(start_ns=NOON), **options)
+        )
+
+
+def until_subscribed(server: SimulatorServer, stream: StreamName, *symbols: str) -> None:
+    wait_until(lambda: set(symbols) <= server.subscribed(stream), STARTING_SECONDS)
+
+
+def recorded(out: Path, kind: str = "stocks", symbol: str = "AAPL") -> list[float]:
+    return list(IntradayStore(out).read(kind, "quotes", symbol)["bid_price"])
+
+
+def test_sigterm_writes_what_was_received_and_ends_with_0(simulator, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, "--stocks", "AAPL", "--option-contracts", CALL) as capture:
+        until_subscribed(server, STOCKS, "AAPL")
+        until_subscribed(server, OPTIONS, CALL)
+        for number in range(50):
+            server.push(STOCKS, [quote(bid=number)])
+        server.push(OPTIONS, [quote(CALL, 4.2)])
+        server.flush()
+        capture.until(STOCKS, lambda beat: beat.received == 50)
+        code, said, complained = capture.signalled(signal.SIGTERM)
+
+    assert code == 0, said + complained
+    assert recorded(tmp_path) == list(range(50))
+    assert recorded(tmp_path, "options", CALL) == [4.2]
+    assert "Nothing was lost." in said
+
+
+def test_it_ends_by_itself_when_its_time_is_over(simulator, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, "--stocks", "AAPL", "--duration", "5s", "--no-journal") as capture:
+        until_subscribed(server, STOCKS, "AAPL")
+        server.push(STOCKS, [quote(bid=1)])
+        code, said, complained = capture.ends()
+
+    assert code == 0, said + complained
+    assert recorded(tmp_path) == [1]
+    assert not (tmp_path / "journal").exists()
+
+
+def test_two_signals_leave_at_once_and_nothing_received_is_gone(simulator, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, "--stocks", "AAPL") as capture:
+        until_subscribed(server, STOCKS, "AAPL")
+        code, said, complained = capture.signalled(signal.SIGTERM, signal.SIGINT)
+
+    assert code in (0, 1), said + complained
+
+
+def test_a_wrong_key_is_one_sentence_for_each_stream(simulator, tmp_path: Path):
+    server = simulator()
+    with capturing(
+        server, tmp_path, "--stocks", "AAPL", "--option-contracts", CALL, key="wrong-key"
+    ) as capture:
+        code, said, _ = capture.ends()
+
+    assert code == 1
+    assert "The stocks stream (iex) was not recorded: " in said
+    assert "The options stream (indicative) was not recorded: " in said
+    assert "APCA_API_KEY_ID" in said
+    assert "wrong-key" not in said
+
+
+def test_a_feed_that_is_not_in_the_plan_leaves_the_other_recording(simulator, tmp_path: Path):
+    server = simulator(limits=FREE_PLAN)
+    arguments = ["--stocks", "AAPL", "--option-contracts", CALL, "--options-feed", "opra"]
+    with capturing(server, tmp_path, *arguments) as capture:
+        until_subscribed(server, STOCKS, "AAPL")
+        wait_until(lambda: server.connections["/v1beta1/opra"] >= 2, STARTING_SECONDS)
+        server.push(STOCKS, [quote(bid=1)])
+        server.flush()
+        capture.until(OPTIONS, lambda beat: beat.phase is Phase.FAILED)
+        code, said, _ = capture.signalled(signal.SIGTERM)
+
+    assert code == 1
+    assert "The options stream (opra) was not recorded: " in said
+    assert recorded(tmp_path) == [1]
+
+
+def test_a_second_process_is_refused_with_the_pid_of_the_first(simulator, tmp_path: Path):
+    server = simulator()
+    with capturing(server, tmp_path, "--stocks", "AAPL") as first:
+        until_subscribed(server, STOCKS, "AAPL")
+        with capturing(server, tmp_path, "--stocks", "MSFT") as second:
+            code, _, complained = second.ends()
+        assert first.signalled(signal.SIGTERM)[0] == 0
+
+    assert code == 2
+    assert f"process {first.process.pid}" in complained
+
+
+def test_the_contracts_of_an_underlying_are_looked_up_and_recorded(simulator, tmp_path: Path):
+    chain = tuple(contract_symbol("AAPL", date(2026, 3, 27), "call", strike) for strike in range(95, 200))
+    server = simulator(SilentMarket(start_ns=NOON, contracts=chain, prices={"AAPL": 100.0}))
+    arguments = ["--options-underlyings", "AAPL", "--moneyness", "5%", "--max-contracts", "3"]
+    with capturing(server, tmp_path, *arguments) as capture:
+        until_subscribed(server, OPTIONS, *chain[4:7])
+        subscribed = server.subscribed(OPTIONS)
+        code, said, complained = capture.signalled(signal.SIGTERM)
+
+    assert code == 0, said + complained
+    assert subscribed == set(chain[4:7])
+    assert "8 of 11 contracts of the underlyings are left out" in said
+
+
+def test_an_underlying_that_cannot_be_looked_up_is_an_error_that_names_it(simulator, tmp_path: Path):
+    server = simulator(faults=Faults(rest_status=404))
+    with capturing(server, tmp_path, "--options-underlyings", "AAPL") as capture:
+        code, said, complained = capture.ends()
+
+    assert code == 2
+    assert complained.startswith("The options of AAPL cannot be recorded")
+    assert said == ""
