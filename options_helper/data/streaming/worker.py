@@ -101,6 +101,8 @@ class StreamWorker(StreamSink):
         self._stall: StreamError | None = None
         # Written by this stream's thread alone; watch() may read it a moment late.
         self._last_frame_ns = 0
+        # Only this stream's thread knows it: what the server complained about on this connection.
+        self._complaint: str | None = None
         # Only watch() looks at these.
         self._silent_connections = 0
         self._last_silence = 0.0
@@ -207,6 +209,7 @@ class StreamWorker(StreamSink):
 
     def connected(self, announcement: str | None) -> None:
         """Take over the simulator's time, if it is one."""
+        self._complaint = None
         if announcement is not None:
             self._announce(Announcement.parse(announcement))
 
@@ -241,6 +244,7 @@ class StreamWorker(StreamSink):
     def notice(self, sentence: str) -> None:
         """Remember the server's complaint."""
         log.warning("%s stream: %s", self.name, sentence)
+        self._complaint = sentence
         self._update(last_error=sentence)
 
     # ---- silence, judged on the consumer's thread
@@ -292,6 +296,9 @@ class StreamWorker(StreamSink):
         report = self._report
         if report.live_since_ns is None:
             return
+        if self._complaint is not None:
+            # A slow client is told so and then cut off politely: the close alone would not say why.
+            reason = f"{reason} Before that: {self._complaint}"
         now_ns = self._now_ns()
         unheard_ns = int(UNHEARD_SECONDS * NANOSECONDS)
         heard_ns = max(report.live_since_ns, self._last_frame_ns, now_ns - unheard_ns)

@@ -1,0 +1,178 @@
+"""Whatever the server says or does, the capture goes on as far as it may, and what it sent is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from options_helper.data.auditing import audit
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.rebuilding import rebuild
+from options_helper.data.streaming.capture import CaptureStatus, StreamRunner
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.gap_ledger import LedgerRow, ledger_rows
+from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.protocol import FREE_PLAN, Limits
+from options_helper.simulator.server import SimulatorServer
+from tests.faults.capturer import OPTIONS, STOCKS, STREAMS, addresses
+from tests.waiting import wait_until
+from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
+from tests.wire.test_engine import CALL, NOON, STOCK_PATH, quote
+
+Simulators = Callable[..., SimulatorServer]
+BOTH = replace(STREAMS, stream_options=True)
+
+
+@pytest.fixture
+def simulator(running_simulator: Simulators) -> Simulators:
+    return partial(running_simulator, SilentMarket(start_ns=NOON))
+
+
+class Watched:
+    """A capture at work and the server it hears; the law is checked when it has ended."""
+
+    def __init__(self, server: SimulatorServer, runner: StreamRunner, out: Path) -> None:
+        self.server = server
+        self.runner = runner
+        self.out = out
+        self.final: CaptureStatus | None = None
+
+    def health(self, name: StreamName = STOCKS) -> StreamHealth:
+        return self.runner.status().streams[name]
+
+    def until(self, condition: Callable[[StreamHealth], object], name: StreamName = STOCKS) -> None:
+        wait_until(lambda: condition(self.health(name)), 10, saw=self.runner.status)
+
+    def send(self, count: int = 50) -> None:
+        """Quotes on both streams, and wait until those that were sent are received."""
+        for number in range(count):
+            self.server.push(STOCKS, [quote("AAPL", number), quote("MSFT", number)])
+            self.server.push(OPTIONS, [quote(CALL, number)])
+        self.until_heard()
+
+    def until_heard(self) -> None:
+        self.server.flush()
+        for name in (STOCKS, OPTIONS):
+            sent = self.server.sent[name]
+            self.until(lambda health, sent=sent: health.received == sent, name)  # type: ignore[misc]
+
+    def rows(self, name: StreamName) -> int:
+        kind = "stocks" if name is STOCKS else "options"
+        store = IntradayStore(self.out)
+        return sum(
+            len(store.read(kind, "quotes", symbol))
+            for symbol in (("AAPL", "MSFT") if name is STOCKS else (CALL,))
+        )
+
+    @property
+    def gaps(self) -> list[LedgerRow]:
+        return list(ledger_rows(self.out))
+
+
+@contextmanager
+def watched(server: SimulatorServer, out: Path, *live: StreamName, streams=BOTH) -> Iterator[Watched]:
+    watch = Watched(server, addresses(server).runner(out, streams), out)
+    watch.runner.start()
+    try:
+        for name in live:
+            watch.until(lambda health: health.connections, name)
+        yield watch
+    finally:
+        final = watch.final = watch.runner.stop()
+    assert final.accounted
+    for name in (STOCKS, OPTIONS):
+        health = final.streams[name]
+        assert server.sent[name] == watch.rows(name) + health.dropped + health.rejected
+    assert sum(row.lost_events or 0 for row in watch.gaps) == final.lost
+    assert audit(out).ok == (final.lost == 0)
+    rebuild(out, out / "again")
+    assert files(out / "again") == files(out)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.glob("*/*/*/*/*.csv.gz")}
+
+
+def test_a_taken_place_is_waited_for(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(auth_error=406, first_connections=2))
+    with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
+        assert server.connections[STOCK_PATH] == 3
+        watch.send()
+
+
+def test_a_slow_client_notice_is_a_gap(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(stream_error=407, after_events=20, first_connections=1, stream=STOCKS))
+    with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
+        watch.send()
+        watch.until(lambda health: health.connections == 2)
+        watch.send()
+        wait_until(lambda: watch.runner.status().gaps)
+
+    (gap,) = watch.gaps
+    assert (gap.stream, "407" in gap.reason, gap.lost_events) == ("stocks", True, None)
+
+
+def test_a_feed_that_the_plan_lacks_leaves_the_other(simulator: Simulators, tmp_path: Path):
+    server = simulator(limits=FREE_PLAN)
+    with watched(server, tmp_path, STOCKS, streams=replace(BOTH, options_feed="opra")) as watch:
+        watch.until(lambda health: health.phase is Phase.FAILED, OPTIONS)
+        watch.send()
+
+    assert watch.final
+    assert [health.name for health in watch.final.failed] == [OPTIONS]
+    assert "opra" in (watch.final.failed[0].last_error or "")
+
+
+def test_over_the_symbol_limit_what_is_let_in_is_recorded(simulator: Simulators, tmp_path: Path):
+    server = simulator(limits=Limits(stock_symbols=1))
+    with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
+        watch.until(lambda health: health.refused_symbols)
+        assert watch.health().acknowledged == ("AAPL",)
+        watch.send()
+
+
+def test_a_mute_connection_is_left_and_the_silence_is_a_gap(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(mute=True, after_events=20, first_connections=1))
+    with watched(server, tmp_path, STOCKS, OPTIONS, streams=replace(BOTH, stall_seconds=0.3)) as watch:
+        watch.send(20)
+        watch.until(lambda health: health.connections == 2)
+        watch.send()
+        wait_until(lambda: watch.runner.status().gaps)
+
+    assert any(gap.stream == "stocks" for gap in watch.gaps)
+
+
+@pytest.mark.parametrize("code", [1000, 1011])
+def test_a_close_is_a_gap_however_polite(simulator: Simulators, tmp_path: Path, code: int):
+    server = simulator()
+    with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
+        watch.send()
+        server.disconnect_all(code)
+        for name in (STOCKS, OPTIONS):
+            watch.until(lambda health: health.connections == 2, name)
+        watch.send()
+        wait_until(lambda: watch.runner.status().gaps == 2)
+
+    assert {gap.stream for gap in watch.gaps} == {"stocks", "options"}
+    assert all(str(code) in gap.reason for gap in watch.gaps)
+
+
+def test_a_malformed_element_and_an_unknown_type_cost_themselves_only(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(malformed=True, unknown_type=True))
+    with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
+        watch.send(30)
+
+    assert watch.final
+    assert {name: watch.final.streams[name].rejected for name in (STOCKS, OPTIONS)} == {
+        STOCKS: 60,
+        OPTIONS: 60,
+    }
+    assert watch.rows(STOCKS) == 60
+    assert {gap.stream for gap in watch.gaps} == {"stocks", "options"}
