@@ -211,7 +211,7 @@ def report_lines(report: RunReport) -> list[str]:
     up, age = report.uptime_seconds or 0.0, report.heartbeat_age_seconds or 0.0
     lag = "nothing expected" if report.lag_seconds is None else age_words(report.lag_seconds)
     lines.append(f"up {age_words(up)}, heartbeat {age_words(max(0.0, age))} old, lag: {lag}")
-    lines += [_stream_line(name, one) for name, one in beat.streams.items()]
+    lines += [_stream_line(name, one, max(0.0, age)) for name, one in beat.streams.items()]
     if beat.rows is not None:
         size = ((beat.bytes or 0) + (beat.journal_bytes or 0)) / 1e6
         lines.append(f"{beat.rows:,} rows written, {beat.rows_waiting or 0:,} waiting, {size:,.1f} MB")
@@ -219,10 +219,9 @@ def report_lines(report: RunReport) -> list[str]:
     return lines
 
 
-def _stream_line(name: str, one: StreamBeat) -> str:
-    last = (
-        "no event yet" if one.silent_seconds is None else f"last event {age_words(one.silent_seconds)} before"
-    )
+def _stream_line(name: str, one: StreamBeat, age: float) -> str:
+    silent = one.silent_seconds
+    last = "no event yet" if silent is None else f"last event {age_words(silent + age)} ago"
     refused = f", {one.refused} refused" if one.refused else ""
     return (
         f"{name} ({one.feed}): {one.phase}, {last}, {one.events_per_second:,.1f} events/s, "
