@@ -15,11 +15,12 @@ from tests.faults.pace import runs
 from tests.faults.writer import recording
 
 
+@pytest.mark.timeout(900)  # the long run reads an ever longer file after each kill
 @pytest.mark.parametrize("in_pieces", [False, True])
 def test_killed_at_random_times_every_acknowledged_row_is_there(tmp_path: Path, *, in_pieces: bool):
     chance = random.Random(20 + in_pieces)
     rows = 0
-    for _ in range(runs(20, 150)):
+    for _ in range(runs(20, 100)):
         with recording(tmp_path, rows, in_pieces=in_pieces) as writer:
             if chance.random() < 0.9:
                 writer.wait_until_it_writes()
