@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -121,6 +121,9 @@ class Ears(Protocol):
     def wait(self, seconds: float) -> int:
         """Wait so long, or until the next signal; how many there were so far."""
 
+    def raising(self) -> AbstractContextManager[None]:
+        """Where a signal raises `Interrupted`."""
+
 
 class Ending(StrEnum):
     """Why a session ended."""
@@ -195,7 +198,7 @@ class Capture:
         with self._heartbeat(display):
             ending = self._run_sessions(display)
         if ending is not Ending.SIGNAL:
-            self._sealer.finish(self._now(), display.say)
+            self._seal(display)
         return 0 if self._sound else 1
 
     def _run_sessions(self, display: Display) -> Ending:
@@ -211,31 +214,41 @@ class Capture:
     # ---- waiting for the market
 
     def _await_open(self, display: Display) -> bool:
-        """Wait until it is time to connect; False when a signal came first."""
-        while not self._plan.hours.connected(now := self._now()):
-            opens = self._plan.hours.next_change(now) or now
-            self._waiting = Waiting(opens)
-            display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
-            if self._heard(min(LOOK_AT_CLOCK_SECONDS, (opens - now).total_seconds())):
+        """Wait until it is time to connect and known to what; False when a signal came first."""
+        while not (self._plan.hours.connected(now := self._now()) and self._has_plan_of_today(display)):
+            opens = self._plan.hours.next_change(now)
+            pause = LOOK_AT_CLOCK_SECONDS
+            if opens is not None and not self._plan.hours.connected(now):
+                self._waiting = Waiting(opens)
+                display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
+                pause = min(pause, (opens - now).total_seconds())
+            if self._heard(pause):
                 return False
-        self._plan_anew(display)
         # What was recorded yesterday has ended; the run has not.
         self._runner = self._waiting = None
         return True
 
-    def _plan_anew(self, display: Display) -> None:
-        """Another day has other contracts; where they cannot be had, yesterday's are recorded on."""
+    def _has_plan_of_today(self, display: Display) -> bool:
+        """Another day has other contracts; where they cannot be had, yesterday's are recorded on, if there are any."""
         today = new_york_date(self._now())
         if today == self._planned_on:
-            return
+            return True
         try:
-            self._plan = planned(self._order.wish, self._settings, self._finder)
+            with self._ears.raising():
+                self._plan = planned(self._order.wish, self._settings, self._finder)
             self._tell_plan(display)
+        except Interrupted:
+            return False
         except OptionsHelperError as error:
             self._sound = False
-            self._plan = self._plan.without_expired(today)
+            rest = self._plan.without_expired(today)
+            if not any(rest.streams.wants(name) for name in StreamName):
+                display.waiting(f"{error} It is tried again.")
+                return False
+            self._plan = rest
             display.say(f"{error} The contracts of the day before are recorded.")
         self._planned_on = today
+        return True
 
     # ---- one session
 
@@ -320,6 +333,16 @@ class Capture:
         display.say(
             f"Ended, because {ending}. {'Something is missing, see above.' if troubles else 'Nothing was lost.'}"
         )
+
+    def _seal(self, display: Display) -> None:
+        """Make the copies that are still to be made, unless a signal comes."""
+        self._sealer.start_after_the_last(self._now())
+        while self._sealer.busy:
+            if self._ears.wait(LOOK_EVERY_SECONDS) > self._signals:
+                display.say("Asked to end while finished days were sealed; the next capture goes on with it.")
+                return
+        for problem in self._sealer.problems:
+            display.say(f"Not sealed: {problem}")
 
     @contextmanager
     def _heartbeat(self, display: Display) -> Iterator[None]:
@@ -415,7 +438,12 @@ class Sealer:
         self._wanted = wanted
         self._thread: threading.Thread | None = None
         self._sealed_before: date | None = None
-        self._problems: list[str] = []
+        self.problems: list[str] = []  # of the last round
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is at work."""
+        return self._thread is not None and self._thread.is_alive()
 
     def look(self, now: datetime) -> None:
         """Seal the last day some time after midnight."""
@@ -424,26 +452,24 @@ class Sealer:
             self.start(now)
 
     def start(self, now: datetime) -> None:
-        """Seal what there is to seal; returns at once."""
-        if not self._wanted or (self._thread is not None and self._thread.is_alive()):
-            return
-        self._sealed_before = new_york_date(now)
-        self._thread = threading.Thread(
-            target=self._seal, args=(self._sealed_before,), name="live-sealer", daemon=True
-        )
-        self._thread.start()
+        """Seal what there is to seal, unless it is being done; returns at once."""
+        if not self.busy:
+            self.start_after_the_last(now)
 
-    def finish(self, now: datetime, say: Callable[[str], None]) -> None:
-        """Seal what is left, wait for it, and tell what could not be sealed."""
-        if self._thread is not None:
-            self._thread.join()
-        self.start(now)
-        if self._thread is not None:
-            self._thread.join()
-        for problem in dict.fromkeys(self._problems):
-            say(f"Not sealed: {problem}")
+    def start_after_the_last(self, now: datetime) -> None:
+        """Seal what there is when the round at work is over; returns at once."""
+        if self._wanted:
+            self._sealed_before = before = new_york_date(now)
+            round_before = self._thread
+            self._thread = threading.Thread(
+                target=self._seal, args=(before, round_before), name="live-sealer", daemon=True
+            )
+            self._thread.start()
 
-    def _seal(self, before: date) -> None:
+    def _seal(self, before: date, round_before: threading.Thread | None) -> None:
+        if round_before is not None:
+            round_before.join()
+        problems: list[str] = []
         store = IntradayStore(self._out)
         days = {
             part.key.day
@@ -454,6 +480,7 @@ class Sealer:
             try:
                 reports = store.seal(day, parquet=True)
             except OptionsHelperError as error:
-                self._problems.append(str(error))
+                problems.append(str(error))
                 continue
-            self._problems += [f"{one.part.path}: {one.problem}" for one in reports if one.problem]
+            problems += [f"{one.part.path}: {one.problem}" for one in reports if one.problem]
+        self.problems = problems

@@ -59,8 +59,8 @@ class SignalEars:
 
     def _hear(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        with contextlib.suppress(BlockingIOError):  # full of signals: whoever waits wakes anyway
+            os.write(self._write, b"!")
         if self._raising:
             self._raising = False
             raise Interrupted
-        with contextlib.suppress(BlockingIOError):  # full of signals: whoever waits wakes anyway
-            os.write(self._write, b"!")

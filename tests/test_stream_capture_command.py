@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -16,9 +18,11 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 from typer.testing import CliRunner
 
 from options_helper.capture_command import Capture, CaptureOrder
+from options_helper.capture_display import LineDisplay
 from options_helper.cli import app
 from options_helper.data.alpaca_symbols import contract_symbol
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
@@ -31,6 +35,7 @@ from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import CAPTURE_FILE, StreamBeat, read_heartbeat
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError, StoreError
 from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
@@ -134,8 +139,10 @@ class Scene:
         self.sessions: list[ScriptedRunner] = []
         self.said: list[str] = []
         self.ending: Callable[[CaptureStatus], CaptureStatus] = lambda status: status
+        self.on_session: Callable[[], object] = lambda: None
         self.phase = Phase.LIVE
         self.stops_by_itself = True
+        self.lookups_fail = False
 
     def now(self) -> datetime:
         return self.now_at
@@ -146,12 +153,18 @@ class Scene:
         self.now_at = min([until, *(moment for moment in self._signals_at if moment > self.now_at)])
         return sum(moment <= self.now_at for moment in self._signals_at)
 
+    def raising(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def runner(self, config: CaptureConfig, _settings: Settings) -> ScriptedRunner:
         self.sessions.append(ScriptedRunner(self, config))
+        self.on_session()
         return self.sessions[-1]
 
     def find(self, underlying: str, _wanted: ContractFilter) -> Chain:
         """One contract that expires today."""
+        if self.lookups_fail:
+            raise ConfigError(f"The options of {underlying} cannot be recorded.")
         today = self.now_at.astimezone(NEW_YORK).date()
         symbol = contract_symbol(underlying, today, "call", 100)
         return Chain(underlying, (Contract(symbol, today, 100.0),), 100.0)
@@ -295,6 +308,32 @@ def test_each_day_has_the_contracts_of_its_own_day(tmp_path: Path):
     ]
 
 
+def test_contracts_that_cannot_be_looked_up_again_leave_those_of_the_day_before(tmp_path: Path):
+    scene = Scene("2026-11-20T15:30", signals_at=["2026-11-23T12:00"])
+    scene.on_session = lambda: setattr(scene, "lookups_fail", True)
+    wish = CaptureWish(option_contracts=("AAPL261218C00180000",), underlyings=("AAPL",))
+
+    code = scene.record(tmp_path, market_hours=True, wish=wish)
+
+    assert code == 1
+    assert [one.config.streams.option_contracts for one in scene.sessions] == [
+        ("AAPL261218C00180000", "AAPL261120C00100000"),
+        ("AAPL261218C00180000",),
+    ]
+    assert any("The contracts of the day before are recorded." in said for said in scene.said)
+
+
+def test_with_nothing_left_to_record_the_lookup_is_tried_until_a_signal(tmp_path: Path):
+    scene = Scene("2026-11-20T15:30", signals_at=["2026-11-23T09:45"])
+    scene.on_session = lambda: setattr(scene, "lookups_fail", True)
+
+    code = scene.record(tmp_path, market_hours=True, wish=CaptureWish(underlyings=("AAPL",)))
+
+    assert code == 1
+    assert len(scene.sessions) == 1
+    assert "The options of AAPL cannot be recorded. It is tried again." in scene.said
+
+
 def test_when_no_stream_is_left_it_ends_and_says_why(tmp_path: Path):
     scene = Scene("2026-11-20T12:00")
     scene.phase = Phase.FAILED
@@ -397,10 +436,16 @@ class RunningCapture:
 
 @contextlib.contextmanager
 def capturing(
-    server: SimulatorServer, out: Path, *arguments: str, key: str = DEMO_KEY
+    server: SimulatorServer,
+    out: Path,
+    *arguments: str,
+    key: str = DEMO_KEY,
+    stdout: int = subprocess.PIPE,
+    **variables: str,
 ) -> Iterator[RunningCapture]:
     environment = {
         **os.environ,
+        **variables,
         "APCA_API_KEY_ID": key,
         "APCA_API_SECRET_KEY": DEMO_SECRET,
         "APCA_API_BASE_URL": server.rest_url,
@@ -410,7 +455,7 @@ def capturing(
     program = "from options_helper.cli import main; main()"
     command = [sys.executable, "-c", program, "stream", "capture", "--out", str(out), *arguments]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             yield RunningCapture(process, out)
@@ -537,3 +582,44 @@ def test_an_underlying_that_cannot_be_looked_up_is_an_error_that_names_it(simula
     assert code == 2
     assert complained.startswith("The options of AAPL cannot be recorded")
     assert said == ""
+
+
+def test_at_a_terminal_a_table_shows_how_it_goes(simulator, tmp_path: Path):
+    server = simulator()
+    ours, theirs = pty.openpty()
+    with capturing(
+        server, tmp_path, "--stocks", "AAPL", "--duration", "3s", stdout=theirs, TERM="xterm", COLUMNS="100"
+    ) as capture:
+        os.close(theirs)
+        said = "".join(until_closed(ours))
+        code = capture.process.wait(STARTING_SECONDS)
+
+    assert code == 0
+    for words in ("events/s", "live", "nothing flushed yet", "Nothing was lost."):
+        assert words in said, words
+
+
+def until_closed(terminal: int) -> Iterator[str]:
+    with (
+        open(terminal, "rb", buffering=0) as screen,
+        contextlib.suppress(OSError),
+    ):  # at the end it is an error
+        while block := screen.read(4_096):
+            yield block.decode(errors="replace")
+
+
+def test_elsewhere_a_line_is_written_at_each_change_and_every_half_minute(tmp_path: Path):
+    scene, lines = Scene("2026-11-20T12:00"), io.StringIO()
+    display = LineDisplay(Console(file=lines, width=200), scene.now)
+    runner = scene.runner(CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path), KEYS)
+
+    for _ in range(80):  # a second each
+        display.show(runner.status(), "recording")
+        scene.now_at += timedelta(seconds=1)
+    scene.phase = Phase.STALLED
+    display.show(runner.status(), "recording")
+
+    said = lines.getvalue().splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["17:00:00Z", "17:00:30Z", "17:01:00Z", "17:01:20Z"]
+    assert "stocks iex live 0.0/s rows 7" in said[0]
+    assert "stocks iex stalled" in said[-1]

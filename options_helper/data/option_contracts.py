@@ -157,16 +157,20 @@ class ContractFinder:
     def _answered(self, underlying: str, ask: Callable[[], T]) -> T:
         """What `ask` returns; ConfigError with the remedy when the server refuses or cannot be reached."""
         from alpaca.common.exceptions import APIError
-        from requests.exceptions import RequestException
+        from requests.exceptions import ConnectionError as Unreachable
+        from requests.exceptions import RequestException, Timeout
 
         try:
             return ask()
         except APIError as error:
             raise _not_expanded(underlying, self._refusal(error)) from error
-        except RequestException as error:
-            reason = "did not answer in time" if "timed out" in str(error).lower() else "cannot be reached"
-            raise _not_expanded(underlying, f"{self._settings.base_url} {reason}. Try again") from None
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except Timeout:
+            raise _not_expanded(underlying, "Alpaca did not answer in time. Try again") from None
+        except Unreachable:
+            raise _not_expanded(
+                underlying, "Alpaca cannot be reached. Check the network and APCA_API_BASE_URL"
+            ) from None
+        except (RequestException, AttributeError, KeyError, TypeError, ValueError) as error:
             raise _not_expanded(
                 underlying, f"Alpaca's answer cannot be read ({type(error).__name__}). Try again"
             ) from error
