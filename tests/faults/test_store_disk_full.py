@@ -160,6 +160,20 @@ def test_what_cannot_be_written_at_the_end_is_counted_as_lost(tmp_path: Path):
     assert counts.total.buffered == 0
 
 
+def test_what_is_lost_at_the_end_is_noted_beside_the_file(tmp_path: Path):
+    disk = FullDisk()
+    with store(tmp_path, disk=disk.calls(), flush_rows=10) as kept:
+        kept.append("stocks", quotes(10))
+        disk.room = 0
+        kept.append("stocks", quotes(15, first=10))
+
+    (report,) = store(tmp_path).verify()
+    (gap,) = report.gaps
+    lost = quotes(15, first=10)
+    assert (report.ok, report.rows, report.lost) == (True, 10, 15)
+    assert (gap.since_ns, gap.until_ns) == (lost[0].received_ns, lost[-1].received_ns)
+
+
 def test_the_disk_counts_as_full_before_it_is_and_the_rest_is_for_the_end(tmp_path: Path):
     clock, disk = Clock(), FullDisk()
     free = 100 << 20

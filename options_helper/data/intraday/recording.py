@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -115,7 +116,7 @@ class Recording:
         self._lanes: dict[tuple[Kind, type, date], _Lane] = {}
         self._newest_day = date.min
         self._gaps: list[tuple[Kind, frozenset[str] | None, Gap]] = []
-        # Each in the order in which its partitions came to be in it; the last two with the time of that.
+        # Each in the order in which its partitions came to be in it, two of them with the time of that.
         self._with_lines: dict[Partition, None] = {}
         self._refused: dict[Partition, None] = {}
         self._open: dict[Partition, None] = {}
@@ -198,7 +199,7 @@ class Recording:
         if lost:
             log.error("%d rows are lost: %s", lost, self._problem)
         self._sync(list(self._unsynced))
-        partitions = list(self._partitions())
+        partitions = self._partitions()
         for partition in partitions:
             self._save_meta(partition, self._clock(), durable=len(partitions) <= _MANY_FILES)
             partition.close_file()
@@ -248,7 +249,7 @@ class Recording:
             if len(lines) >= flush_rows:
                 self._flush(partition, now)
 
-    def _partitions(self) -> Iterable[Partition]:
+    def _partitions(self) -> list[Partition]:
         return [partition for lane in self._lanes.values() for partition in lane.values()]
 
     def _lane(self, kind: Kind, event_type: type, day: date) -> _Lane:
@@ -353,11 +354,11 @@ class Recording:
             self._attempt_sync(partition.sync)
             self._unsynced.pop(partition, None)
         for folder in self._unsynced_folders:
-            self._attempt_sync(lambda folder=folder: sync_folder(folder))  # type: ignore[misc]
+            self._attempt_sync(partial(sync_folder, folder))
         self._unsynced_folders.clear()
 
     def _sync_all(self) -> bool:
-        done = self._attempt_sync(lambda: self._disk.sync_all(self._root))
+        done = self._attempt_sync(partial(self._disk.sync_all, self._root))
         if done:
             self._unsynced.clear()
             self._unsynced_folders.clear()
@@ -404,8 +405,9 @@ class Recording:
 
     def _retire(self, partition: Partition) -> None:
         """Close a partition and forget it; the next event of its day would find the file again."""
-        self._sync([partition])
-        self._save_meta(partition, self._clock(), durable=True)
+        if partition in self._unsynced:
+            self._sync([partition])
+        self._save_meta(partition, self._clock())
         partition.close_file()
         for memory in (self._open, self._unsynced, self._meta_since):
             memory.pop(partition, None)

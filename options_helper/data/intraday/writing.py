@@ -122,9 +122,12 @@ class Partition:
     def give_up(self) -> int:
         """Lose everything that is not written, and return how many rows that is."""
         rows = self.waiting
-        if rows:
-            now_ns = int(self._around.now().timestamp() * 1_000_000_000)
-            self._losses.append(Gap(now_ns, now_ns, LOST_REASON, lost=rows))
+        extents = [packed.extent for packed in self._packed]
+        if self.lines:
+            extents.append(_extent(self.lines, first=1))
+        if extents:
+            since_ns, until_ns = extents[0].first_recv_ns or 0, extents[-1].last_recv_ns
+            self._losses.append(Gap(since_ns, until_ns, LOST_REASON, lost=rows))
         self._ledger.lines -= len(self.lines)
         self._ledger.packed -= rows - len(self.lines)
         self._ledger.packed_bytes -= sum(len(packed.data) for packed in self._packed)
