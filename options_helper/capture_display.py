@@ -213,9 +213,14 @@ def _table(title: str | None, *columns: str, numbers: int = 0) -> Table:
     from rich import box
     from rich.table import Table
 
-    # Without frames it fits a terminal of 80 columns.
+    # Without frames, and with little between the columns, it fits a terminal of 80.
     table = Table(
-        title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(columns):
         right = place >= len(columns) - numbers
