@@ -440,6 +440,7 @@ def capturing(
     out: Path,
     *arguments: str,
     key: str = DEMO_KEY,
+    prelude: str = "",
     stdout: int = subprocess.PIPE,
     **variables: str,
 ) -> Iterator[RunningCapture]:
@@ -452,7 +453,7 @@ def capturing(
         "OH_ALPACA_DATA_URL": server.rest_url,
         "OH_ALPACA_STREAM_URL": server.stream_url,
     }
-    program = "from options_helper.cli import main; main()"
+    program = f"{prelude}\nfrom options_helper.cli import main; main()"
     command = [sys.executable, "-c", program, "stream", "capture", "--out", str(out), *arguments]
     with subprocess.Popen(
         command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True
@@ -516,6 +517,40 @@ def test_two_signals_leave_at_once_and_nothing_received_is_gone(simulator, tmp_p
         code, said, complained = capture.signalled(signal.SIGTERM, signal.SIGINT)
 
     assert code in (0, 1), said + complained
+
+
+# Writes hang as soon as there is a file of the name that is in HANG.
+HANGING_DISK = """
+import functools, os, time
+from options_helper.capture_command import Capture
+from options_helper.data.intraday.files import Disk
+from options_helper.data.streaming.capture import StreamRunner
+
+def write(descriptor, data):
+    while os.path.exists(os.environ["HANG"]):
+        time.sleep(0.05)
+    return os.write(descriptor, data)
+
+Capture.__init__.__kwdefaults__["make_runner"] = functools.partial(StreamRunner, disk=Disk(write=write))
+"""
+
+
+def test_a_disk_that_hangs_is_left_at_the_second_signal_and_the_exit_code_is_1(simulator, tmp_path: Path):
+    server, hang = simulator(), tmp_path / "hang"
+    with capturing(
+        server, tmp_path / "out", "--stocks", "AAPL", prelude=HANGING_DISK, HANG=str(hang)
+    ) as capture:
+        until_subscribed(server, STOCKS, "AAPL")
+        hang.touch()
+        server.push(STOCKS, [quote(bid=1)])
+        server.flush()
+        capture.until(STOCKS, lambda beat: beat.received == 1)
+        capture.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not server.subscribed(STOCKS), STARTING_SECONDS)
+        code, said, complained = capture.signalled(signal.SIGTERM)
+
+    assert code == 1, said + complained
+    assert "The disk did not take everything in time" in said
 
 
 def test_a_wrong_key_is_one_sentence_for_each_stream(simulator, tmp_path: Path):
