@@ -275,8 +275,8 @@ def rebuild(
 ) -> None:
     """Make the partitions of a recording once more, from its journal, into a new folder.
 
-    They are byte for byte what the capture wrote, where it wrote all of it; after a kill they are more. Exit code 1
-    when the journal is damaged.
+    They are what the capture wrote, row for row and member for member, where it wrote all of it; after a kill they
+    are more. Exit code 1 when the journal is damaged.
     """
     from options_helper.data.rebuilding import rebuild as rebuild_recording
 
