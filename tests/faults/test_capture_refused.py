@@ -22,6 +22,7 @@ from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN, Limits
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import OPTIONS, STOCKS, STREAMS, addresses
+from tests.rebuilt import partitions
 from tests.waiting import wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import CALL, NOON, STOCK_PATH, quote
@@ -93,11 +94,7 @@ def watched(server: SimulatorServer, out: Path, *live: StreamName, streams=BOTH)
     assert sum(row.lost_events or 0 for row in watch.gaps) == final.lost
     assert audit(out).ok == (final.lost == 0)
     rebuild(out, out / "again")
-    assert files(out / "again") == files(out)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.glob("*/*/*/*/*.csv.gz")}
+    assert partitions(out / "again") == partitions(out)
 
 
 def test_a_taken_place_is_waited_for(simulator: Simulators, tmp_path: Path):

@@ -16,8 +16,6 @@ import msgspec
 import pytest
 
 from options_helper.data.auditing import audit
-from options_helper.data.intraday.contents import reading
-from options_helper.data.intraday.members import member_text, scan
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import JournalWriter, Record, RecordKind, journal_files, read_records
 from options_helper.data.rebuilding import rebuild
@@ -33,6 +31,7 @@ from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
+from tests.rebuilt import partitions
 from tests.recordings import record_spxw_quotes, record_taq_quotes, record_taq_trades, spxw_rows, taq_rows
 from tests.waiting import wait_until
 from tests.wire.test_capture import capture_all
@@ -267,18 +266,6 @@ def test_real_recordings_are_rebuilt_member_for_member_and_replayed_row_for_row(
     assert partitions(tmp_path / "again") == partitions(tmp_path / "first")
     assert audit(tmp_path / "first").problems == ()
     assert events_in(tmp_path / "second") == events_in(tmp_path / "first")
-
-
-def partitions(root: Path) -> dict[str, list[tuple[int, int, bytes | None]]]:
-    """Each member's numbers and text: of the same text ISA-L now and then makes other bytes."""
-    found = {}
-    for path in root.glob("*/*/*/*/*.csv.gz"):
-        with reading(path) as (read_at, size):
-            found[str(path.relative_to(root))] = [
-                (member.first, member.rows, member_text(read_at, member))
-                for member in scan(read_at, size).members
-            ]
-    return found
 
 
 def events_in(root: Path) -> dict[tuple[str, ...], list[tuple[object, ...]]]:
