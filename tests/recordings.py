@@ -61,11 +61,11 @@ def record_taq_trades(real_data: Path, folder: Path) -> None:
     _record_taq(real_data, folder, "trades", columns, ("symbol", "price", "size", "exchange"))
 
 
-def spxw_rows(real_data: Path, expiration: str) -> Iterator[dict[str, str]]:
-    """One expiration of a recorded SPXW day, a quote a minute and contract, with `contract` and `ts_ns` added."""
+def spxw_rows(real_data: Path, expiration: str | None = None) -> Iterator[dict[str, str]]:
+    """A recorded SPXW day or one expiration of it, a quote a minute and contract, with `contract` and `ts_ns` added."""
     with gzip.open(real_data / SPXW_FILE, "rt") as file:
         for row in csv.DictReader(file):
-            if row["expiration"] == expiration:
+            if expiration in (None, row["expiration"]):
                 minute = datetime.fromisoformat(row["quote_datetime"]).replace(tzinfo=NEW_YORK)
                 day = row["expiration"].replace("-", "")[2:]
                 strike = round(float(row["strike"]) * 1_000)

@@ -106,7 +106,7 @@ def table_height(rows: int) -> int:
 
 def arrow_table(columns: Mapping[str, Any]) -> ArrowTable:
     """A table as Streamlit sends it, missing numbers as nulls; a DataFrame would cost it three times as much."""
-    import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
+    import pyarrow as pa
 
     # A Series gives its bare array: there is no index to send.
     return pa.table(
