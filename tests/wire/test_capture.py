@@ -309,12 +309,13 @@ def capture_all(server: SimulatorServer, out: Path, streams: LiveStreamConfig) -
             server.finished
             and all(capture.status().streams[name].received == server.sent[name] for name in names)
         ),
-        timeout=90,
+        timeout=150,
         saw=capture.status,
     )
     return capture.stop()
 
 
+@pytest.mark.timeout(200)
 def test_two_days_of_real_ticks_come_back_row_for_row(
     real_data: Path, tmp_path: Path, running_simulator: Simulators
 ):
@@ -339,6 +340,7 @@ def test_two_days_of_real_ticks_come_back_row_for_row(
     assert list(prints["size"]) == [float(row["size"]) for row in trades]
 
 
+@pytest.mark.timeout(200)
 def test_a_real_option_chain_comes_back_row_for_row(
     real_data: Path, tmp_path: Path, running_simulator: Simulators
 ):

@@ -40,6 +40,9 @@ from tests.recordings import (
 )
 from tests.waiting import wait_until
 
+# Two hundred thousand events go through a socket; on a busy machine that takes its time.
+pytestmark = pytest.mark.timeout(200)
+
 Simulators = Callable[..., SimulatorServer]
 EXPIRY = date(2018, 1, 5)
 STALE = 30.0
@@ -68,7 +71,7 @@ def replayed(server: SimulatorServer, portfolio: Portfolio) -> Iterator[LiveSnap
     )
     try:
         wait_until(
-            lambda: server.finished and _all_applied(manager, server), timeout=60, saw=manager.snapshot
+            lambda: server.finished and _all_applied(manager, server), timeout=150, saw=manager.snapshot
         )
         yield manager.snapshot()
     finally:
