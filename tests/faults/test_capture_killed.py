@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
@@ -44,7 +43,6 @@ def journaled(root: Path) -> dict[str, list[int]]:
     return found
 
 
-@pytest.mark.timeout(400)
 def test_killed_at_random_times_it_goes_on_and_the_journal_rebuilds_it_all(
     tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
 ):
