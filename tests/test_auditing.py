@@ -20,7 +20,7 @@ from tests.fakes import NOON, quote_message, trade_message
 from tests.test_rebuilding import SECOND, STOCKS, began, heard, record_session
 
 MINUTE = 60 * SECOND
-ENDED = {"streams": {"stocks": {"received": 20, "dropped": 0, "left": 0}}}
+ENDED = {"streams": {"stocks": {"received": 20, "dropped": 0}}}
 
 
 def bar(minute: int, trades: int, volume: int, kind: str = "b") -> dict[str, object]:
@@ -153,13 +153,6 @@ def test_unreadable_events_are_counted_once(tmp_path: Path):
     record_session(tmp_path, "one", session(bad, facts_record(RecordKind.GAP, NOON + 31, asdict(gap))))
 
     assert problems(tmp_path) == "Journal one: 1 events could not be read"
-
-
-def test_what_was_in_memory_at_the_end_is_a_loss(tmp_path: Path):
-    totals = {"streams": {"stocks": {"received": 25, "dropped": 0, "left": 5}}}
-    record_session(tmp_path, "one", [*session()[:-1], facts_record(RecordKind.END, NOON + SECOND, totals)])
-
-    assert "5 events of the stocks stream were in memory at the end" in problems(tmp_path)
 
 
 def test_a_kill_is_no_fault_when_nothing_is_missing(tmp_path: Path):

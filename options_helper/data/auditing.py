@@ -200,7 +200,7 @@ class _JournalRows:
             events=events,
             rejected=rejected,
             torn_bytes=sum(map(_torn_bytes, files)),
-            problems=(*problems, *(_unsettled(last) if ended and last else ())),
+            problems=tuple(problems),
         )
 
     def _take(self, record: Record) -> int:
@@ -256,12 +256,6 @@ def _torn_bytes(path: Path) -> int:
     with reading(path) as (read_at, size):
         tail = scan(read_at, size, check_bytes=0).torn_tail
     return 0 if tail is None else tail.length
-
-
-def _unsettled(end: Record) -> Iterator[str]:
-    for name, totals in end.facts.get("streams", {}).items():
-        if totals["left"]:
-            yield f"{totals['left']} events of the {name} stream were in memory at the end, and are lost"
 
 
 def _numbers(text: bytes) -> Iterator[int]:

@@ -81,3 +81,23 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_it_all(
 
     assert time.monotonic() - began < 5
     assert_all_is_kept(final, tmp_path)
+
+
+def test_without_a_journal_what_a_second_signal_leaves_is_written_down_as_lost(
+    running_simulator: Simulators, tmp_path: Path
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with (
+        busy_market(server),
+        capturing(server, tmp_path, disk="slow", flush_events=1, journal=False) as capturer,
+    ):
+        capturer.wait_until_it_hears(400)
+        capturer.terminate()
+        wait_until(lambda: not server.clients)
+        capturer.terminate()
+        final = capturer.ended()
+
+    assert final.lost > 0
+    assert rows(tmp_path) + final.lost == final.streams[STOCKS].received
+    assert sum(row.lost_events or 0 for row in ledger_rows(tmp_path)) == final.lost
+    assert not audit(tmp_path).ok

@@ -362,3 +362,14 @@ def test_a_real_option_chain_comes_back_row_for_row(
         assert list(captured["ts_ns"]) == [int(row["ts_ns"]) for row in expected]
         assert list(captured["bid_price"]) == [float(row["bid"]) for row in expected]
         assert list(captured["ask_price"]) == [float(row["ask"]) for row in expected]
+
+
+def test_fills_are_not_recorded_even_when_they_are_asked_for(simulator: Simulators, tmp_path: Path):
+    """They are the account's, and a recording is of the market."""
+    server = simulator()
+    with capturing(server, tmp_path, replace(STREAMS, stream_fills=True)) as capture:
+        server.push(STOCKS, [quote()])
+        until_received(capture, server)
+
+    assert server.connections["/stream"] == 0
+    assert len(rows_on_disk(tmp_path)) == 1

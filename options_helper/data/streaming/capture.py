@@ -82,6 +82,9 @@ class CaptureConfig:
     flush_events: int = 500
     flush_seconds: float = 5.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "streams", replace(self.streams, stream_fills=False))
+
     @property
     def policy(self) -> StorePolicy:
         """When the partitions are written."""
@@ -400,6 +403,7 @@ class StreamRunner:
         try:
             self._save_the_rest()
             self._note_gaps(ending=True)
+            self._write_gaps(self._left_behind())
             if self._journal is not None:
                 self._commit([facts_record(RecordKind.END, self._now_ns(), self._totals())], ())
                 self._journal.close()
@@ -409,6 +413,16 @@ class StreamRunner:
             self._recorder.close()
             self._state = CaptureState.ENDED
 
+    def _left_behind(self) -> list[RecordedGap]:
+        """Events that are still in memory, when nothing more can be done for them."""
+        now_ns = self._now_ns()
+        left = {name: health.queued - self._put_off[name] for name, health in self.status().streams.items()}
+        return [
+            RecordedGap(name, now_ns, now_ns, "in memory at the end", events)
+            for name, events in left.items()
+            if events
+        ]
+
     def _totals(self) -> dict[str, object]:
         status = self.status()
         return {
@@ -417,7 +431,6 @@ class StreamRunner:
                 name: {
                     "received": health.received,
                     "dropped": health.dropped,
-                    "left": health.queued - self._put_off[name],
                 }
                 for name, health in status.streams.items()
                 if health.phase is not Phase.OFF
