@@ -107,6 +107,11 @@ class Settings:
         return "paper" in self.base_url.lower() or _is_loopback(urlsplit(self.base_url).hostname)
 
     @property
+    def local_market(self) -> bool:
+        """Whether market data come from this computer, which no market of Alpaca's does."""
+        return _is_loopback(urlsplit(self.stream_url).hostname)
+
+    @property
     def trading_stream_url(self) -> str:
         """Where the account's order updates are streamed: the account's own address, as a websocket."""
         return "ws" + self.base_url.removeprefix("http") + "/stream"

@@ -191,3 +191,10 @@ class TestFeedLabels:
         )
 
         assert feed_labels(replayed) == ("REPLAY 2018-01-05 10:32 ET",)
+
+
+def test_what_the_numbers_rest_on_is_in_the_headline():
+    """Everything crossed, missing or late, and a green "Live." above it, would be a lie."""
+    assert headline(
+        snapshot_with(), caveats=("3 lines without a price", "1 line with a crossed quote")
+    ) == Headline(Level.WARNING, "Live, but 3 lines without a price, 1 line with a crossed quote.")

@@ -110,3 +110,13 @@ def test_an_announcement_survives_the_header(until: int | None):
 def test_a_header_that_says_nothing_useful_is_refused(header: str):
     with pytest.raises(ValueError, match=r".+"):
         Announcement.parse(header)
+
+
+def test_a_past_moment_of_a_replay_is_not_now():
+    """When a connection began, or where a gap did, must not move with the events."""
+    clock = replay()
+    clock.arrival(THEN + 10 * SECOND, WALL)
+    clock.arrival(THEN + 100 * SECOND, WALL + 90 * SECOND)
+
+    assert clock.at(WALL + 30 * SECOND) == THEN + 40 * SECOND
+    assert clock.at(WALL + 90 * SECOND) == THEN + 100 * SECOND

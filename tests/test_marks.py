@@ -16,7 +16,7 @@ from msgspec import structs
 
 from options_helper.analysis.marks import UNKNOWN_TIME, MarkSource, QuoteWarning, read_marks, warning_lists
 from options_helper.data.streaming.events import Quote, Trade, utc_datetime
-from tests.builders import AAPL_CALL, AS_OF, quote, trade
+from tests.builders import AAPL_CALL, AS_OF, nanoseconds, quote, trade
 
 PRICES = st.integers(0, 5_000).map(lambda cents: cents / 100)
 SIDES = st.one_of(st.none(), PRICES)
@@ -242,3 +242,16 @@ def test_the_mids_of_a_recorded_chain_are_the_publishers(real_data: Path):
     # The publisher rounds to the cent, half cents up or down as its floats fell.
     assert len(rows) == 520
     assert marks.price.tolist() == pytest.approx([float(row["Mid"]) for row in rows], abs=0.005 + 1e-9)
+
+
+def test_a_price_that_was_long_made_when_it_came_is_said_to_be_delayed():
+    """A feed a quarter of an hour behind arrives fresh: the age of its receipt alone would hide that."""
+    received = nanoseconds(AS_OF)
+    late = Quote(
+        symbol="A", timestamp=received - 900 * 10**9, received_ns=received, bid_price=1.0, ask_price=1.1
+    )
+    prompt = Quote(symbol="B", timestamp=received - 10**9, received_ns=received, bid_price=1.0, ask_price=1.1)
+
+    marks = read_marks([late, prompt, None], [None] * 3, is_option=np.array([True] * 3), as_of=AS_OF)
+
+    assert list(marks.findings[QuoteWarning.DELAYED_PRICE]) == [True, False, False]

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from math import ceil
 from typing import Final, assert_never
 
+from options_helper.analysis.live_portfolio_metrics import LiveTotals
 from options_helper.analysis.osi import contract_words, parse_contract_symbol
 from options_helper.data.market_hours import NEW_YORK, market_open, next_change
 from options_helper.data.streaming.events import StreamName
@@ -37,11 +39,27 @@ class Headline:
     sentence: str
 
 
-def headline(snapshot: LiveSnapshot, *, stale_symbols: Sequence[str] = ()) -> Headline:
-    """The most serious thing there is to say; `stale_symbols` are the lines whose quotes are too old, in words."""
+def headline(
+    snapshot: LiveSnapshot, *, stale_symbols: Sequence[str] = (), caveats: Sequence[str] = ()
+) -> Headline:
+    """The most serious thing there is to say.
+
+    `stale_symbols` are the lines whose quotes are too old, in words; `caveats` what else speaks against the book's
+    numbers (`book_caveats`).
+    """
     if not snapshot.running:
         return _not_running(snapshot)
-    return next(_findings(snapshot, stale_symbols))
+    return next(chain(_stream_findings(snapshot), _price_findings(snapshot, stale_symbols, caveats)))
+
+
+def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
+    """What the totals rest on that is not a good price of now, each in a few words."""
+    facts = (
+        (totals.delayed, "more than a minute behind the exchange"),
+        (totals.unpriced, "without a price"),
+        (totals.crossed, "with a crossed quote"),
+    )
+    return tuple(f"{_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
 
 
 def _not_running(snapshot: LiveSnapshot) -> Headline:
@@ -53,8 +71,8 @@ def _not_running(snapshot: LiveSnapshot) -> Headline:
     return Headline(Level.INFO, "Not started: press Start to connect.")
 
 
-def _findings(snapshot: LiveSnapshot, stale_symbols: Sequence[str]) -> Iterator[Headline]:
-    """Everything that can be said of a running session, the most serious first."""
+def _stream_findings(snapshot: LiveSnapshot) -> Iterator[Headline]:
+    """Why a running session's prices may not be of now, the most serious first."""
     if failed := _in_phase(snapshot, Phase.FAILED):
         yield Headline(Level.ERROR, _failure(failed))
     if lost := _in_phase(snapshot, Phase.RECONNECTING):
@@ -67,11 +85,19 @@ def _findings(snapshot: LiveSnapshot, stale_symbols: Sequence[str]) -> Iterator[
         yield Headline(Level.INFO, "The recording has ended: these are its last prices.")
     if not _market_is_open(snapshot):
         yield Headline(Level.INFO, f"Market closed: last session's prices. {_next_open(snapshot.as_of)}.")
+
+
+def _price_findings(
+    snapshot: LiveSnapshot, stale_symbols: Sequence[str], caveats: Sequence[str]
+) -> Iterator[Headline]:
+    """What can be said of prices that come in, the most serious first."""
     if stale_symbols:
         yield Headline(
             Level.WARNING,
             f"Live, but {_count(len(stale_symbols), 'quote')} too old: {_named(stale_symbols)}.",
         )
+    if caveats:
+        yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
         words = [_in_words(symbol) for symbol in refused]
         yield Headline(

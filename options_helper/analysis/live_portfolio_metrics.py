@@ -191,7 +191,7 @@ def _structure_rows(
     # NaN plus anything is NaN: a sum with a missing leg does not come out as a sum.
     net_mark = _per_structure(np.add, leg_value, first_legs)
     net_natural = _per_structure(np.add, leg_natural, first_legs)
-    nearest = [min(leg.expiry for leg in entry.legs) for entry in structures]
+    nearest = [_nearest(entry, lines.today) for entry in structures]
     findings = {
         warning: _per_structure(np.logical_or, flags, first_legs) for warning, flags in lines.findings.items()
     }
@@ -218,6 +218,12 @@ def _structure_rows(
         "warnings": warning_lists(findings, len(structures)),
     }
     return _frame(columns, STRUCTURE_COLUMNS, columns["id"])
+
+
+def _nearest(structure: MultiLegPosition, today: date) -> date:
+    """The first expiry still to come; the last one where all are past."""
+    expiries = [leg.expiry for leg in structure.legs]
+    return min((expiry for expiry in expiries if expiry >= today), default=max(expiries))
 
 
 def _per_structure(fold: np.ufunc, values: Any, first_legs: Integers) -> Any:
@@ -326,6 +332,11 @@ class LiveTotals:
     widest_spread: WidestSpread | None
     stale: tuple[str, ...]  # lines whose quote is older than the threshold while the market is open, in words
     expired: tuple[str, ...]  # lines that have expired, in words
+    unpriced: tuple[str, ...]  # lines without a price that have not expired
+    not_subscribed: tuple[str, ...]
+    delayed: tuple[str, ...]  # lines whose price was long made when it came
+    crossed: tuple[str, ...]
+    zero_bid: tuple[str, ...]  # lines marked at half of an ask, beside a bid of zero
 
     @property
     def complete(self) -> bool:
@@ -395,6 +406,17 @@ def compute_live_totals(
         widest_spread=_widest_spread(lines),
         stale=_named(lines, QuoteWarning.STALE_QUOTE),
         expired=_named(lines, QuoteWarning.EXPIRED),
+        unpriced=tuple(
+            dict.fromkeys(
+                line.words
+                for line in lines
+                if not line.is_priced and QuoteWarning.EXPIRED not in line.warnings
+            )
+        ),
+        not_subscribed=_named(lines, QuoteWarning.NOT_SUBSCRIBED),
+        delayed=_named(lines, QuoteWarning.DELAYED_PRICE),
+        crossed=_named(lines, QuoteWarning.CROSSED_MARKET),
+        zero_bid=_named(lines, QuoteWarning.ZERO_BID),
     )
 
 

@@ -42,6 +42,7 @@ class QuoteWarning(StrEnum):
     REFUSED_SYMBOL = "refused_symbol"
     MISSING_QUOTE = "missing_quote"
     STALE_QUOTE = "stale_quote"
+    DELAYED_PRICE = "delayed_price"
     CROSSED_MARKET = "crossed_market"
     LOCKED_MARKET = "locked_market"
     ONE_SIDED = "one_sided"
@@ -59,6 +60,8 @@ class QuoteWarning(StrEnum):
 
 Findings: TypeAlias = Mapping[QuoteWarning, Flags]
 
+# An event that is this old when it comes is not of now, however fresh its arrival.
+_DELAYED_NS: Final = 60 * NANOSECONDS
 # One nickel tick is as narrow as many contracts can be quoted, whatever share of the price it is.
 _NEVER_WIDE: Final = 0.05 + 1e-9
 UNKNOWN_TIME: Final = np.iinfo(np.int64).min  # what datetime64 takes for "not a time"
@@ -143,6 +146,7 @@ def read_marks(
             QuoteWarning.ONE_SIDED: np.isnan(bid) ^ np.isnan(ask),
             QuoteWarning.ZERO_BID: bid == 0,
             QuoteWarning.MARK_FROM_TRADE: is_trade,
+            QuoteWarning.DELAYED_PRICE: _delayed(events),
         },
     )
 
@@ -168,6 +172,14 @@ def _ages(events: Sequence[Quote | Trade | None], now_ns: int) -> Numbers:
     ages = np.maximum(now_ns - received, 0) / NANOSECONDS
     ages[received == 0] = np.nan
     return ages
+
+
+def _delayed(events: Sequence[Quote | Trade | None]) -> Flags:
+    """Where the exchange made the event long before it came."""
+    times = ((event.received_ns, event.timestamp_ns) if event is not None else (0, None) for event in events)
+    return np.array(
+        [made is not None and received - made > _DELAYED_NS for received, made in times], dtype=np.bool_
+    )
 
 
 def _time(event: Quote | Trade | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from html import escape
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ def fills_table(screen: Screen) -> None:
     if not fills:
         st.caption("No fills or order updates in this run; what happened before Start is not known here.")
         return
+    st.caption("Positions come from the portfolio file: a fill does not change them until you edit it.")
     st.dataframe(
         fills_frame(fills, screen),
         key="fills-table",
@@ -57,8 +59,8 @@ def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> ArrowTable:
             "Contract": [_contract(fill) for fill in newest_first],
             "Side": [_plain(fill["side"]) for fill in newest_first],
             "Quantity": [UNKNOWN if hidden else _quantity(fill) for fill in newest_first],
-            "Price $": [_plain(fill.get("price")) for fill in newest_first],
-            "Average price $": [_plain(fill["filled_avg_price"]) for fill in newest_first],
+            "Price $": [_price(fill.get("price")) for fill in newest_first],
+            "Average price $": [_price(fill["filled_avg_price"]) for fill in newest_first],
             "Status": [_plain(fill["status"]) for fill in newest_first],
             "Order type": [_plain(fill.get("order_type")) for fill in newest_first],
         }
@@ -88,7 +90,7 @@ def announce_fills(screen: Screen) -> None:
 
 def _fill_sentence(fill: Fill, *, hidden: bool) -> str:
     quantity = "" if hidden or fill.get("fill_qty") is None else f"{_plain(fill['fill_qty'])} "
-    price = "" if fill.get("price") is None else f" at ${_plain(fill['price'])}"
+    price = "" if fill.get("price") is None else f" at ${_price(fill['price'])}"
     side = (fill["side"] or "").replace("_", " ")
     return f"{_plain(fill['event']).capitalize()}: {side} {quantity}{_contract(fill)}{price}"
 
@@ -111,6 +113,14 @@ def _quantity(fill: Fill) -> str:
 
 def _plain(value: Any) -> str:
     return UNKNOWN if value is None else str(value).replace("_", " ")
+
+
+def _price(value: Decimal | None) -> str:
+    """An amount with its cents, and whatever digits it has beyond them."""
+    if value is None:
+        return UNKNOWN
+    exponent = value.as_tuple().exponent
+    return f"{value:,f}" if isinstance(exponent, int) and exponent < -2 else f"{value:,.2f}"
 
 
 def stream_details(screen: Screen) -> None:
@@ -156,7 +166,7 @@ def _facts(screen: Screen) -> dict[str, Callable[[StreamHealth], str]]:
 def _gaps(screen: Screen) -> str:
     gaps = [gap for health in screen.snapshot.streams.values() for gap in health.gaps]
     if not gaps:
-        return tag("p", "No gaps: every stream that was connected has stayed connected.", "oh-quiet")
+        return tag("p", "No gaps: no connection was lost.", "oh-quiet")
     newest = sorted(gaps, key=lambda gap: gap.since, reverse=True)[:NAMED_AT_MOST]
     rows = "".join(_gap_row(gap, screen) for gap in newest)
     return f'<table class="oh-table"><tr><th>Gap in</th><th>from</th><th>to</th><th>because</th></tr>{rows}</table>'

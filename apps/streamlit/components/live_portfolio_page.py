@@ -69,9 +69,9 @@ def render_live_portfolio_page() -> None:
     seconds = look.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(places, controls, look, session.run)
     if session.running:
-        st.fragment(_chart, run_every=max(CHART_SECONDS, seconds))(places, look)
+        st.fragment(_chart, run_every=max(CHART_SECONDS, seconds))(places, controls, look)
     else:
-        _chart(places, look)
+        _chart(places, controls, look)
         st.fragment(_watch_file, run_every=FILE_SECONDS)(controls)
     _footer(session, controls, look)
 
@@ -113,7 +113,14 @@ def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> N
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
     problem = st.session_state.get("start_problem")
-    screen = take_screen(session, controls.book, look, obstacle=controls.obstacle, problem=problem)
+    screen = take_screen(
+        session,
+        controls.book,
+        look,
+        obstacle=controls.obstacle,
+        problem=problem,
+        local_market=controls.local_market,
+    )
     announce_fills(screen)
     render_live(places, screen)
     if screen.state is State.RUNNING:
@@ -140,10 +147,13 @@ def render_live(places: Places, screen: Screen) -> None:
         stream_details(screen)
 
 
-def _chart(places: Places, look: Look) -> None:
+def _chart(places: Places, controls: Controls, look: Look) -> None:
+    session = page_session()
+    # What was drawn for another file's book is not the history of the one on the screen.
+    own = session.run is None or session.running or session.run.book.path == controls.book.path
     with places.chart:
         pnl_chart(
-            page_session().history().points,
+            session.history().points if own else (),
             zone=look.zone,
             colours=look.colours,
             hide_amounts=look.preferences.hide_amounts,

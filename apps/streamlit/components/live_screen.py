@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.look import Palette
-from options_helper.analysis.live_health import Headline, Level, feed_labels, headline
+from options_helper.analysis.live_health import Headline, Level, book_caveats, feed_labels, headline
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
     compute_live_position_rows,
@@ -19,6 +19,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.data.portfolio_file import Book
 from options_helper.data.streaming.live_session import LiveSession, Run
+from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.pnl_history import PRICE_STREAMS
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.portfolio import Portfolio
@@ -102,12 +103,18 @@ class Screen:
 
 
 def take_screen(
-    session: LiveSession, own: Book, look: Look, *, obstacle: str | None = None, problem: str | None = None
+    session: LiveSession,
+    own: Book,
+    look: Look,
+    *,
+    obstacle: str | None = None,
+    problem: str | None = None,
+    local_market: bool = False,
 ) -> Screen:
     """Take one snapshot and work out the whole screen.
 
     `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
-    press of it failed.
+    press of it failed. A `local_market` is not Alpaca's, also before it says so itself.
     """
     now = datetime.now(UTC)
     run = session.run
@@ -132,9 +139,9 @@ def take_screen(
         run=run,
         state=_state(run, snapshot),
         loaded=book.portfolio is not None,
-        headline=CHANGED if changed else _headline(run, snapshot, totals.stale, obstacle),
-        labels=feed_labels(snapshot) if run else (),
-        banners=tuple(_banners(run, totals, problem)),
+        headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
+        labels=_labels(run, snapshot, local_market=local_market),
+        banners=tuple(_banners(run, snapshot, totals, problem)),
         viewers=session.viewers,
         positions=positions,
         structures=structures,
@@ -142,6 +149,12 @@ def take_screen(
         totals=totals,
         trends=session.history().trends,
     )
+
+
+def _labels(run: Run | None, snapshot: LiveSnapshot, *, local_market: bool) -> tuple[str, ...]:
+    if local_market and snapshot.market is MarketKind.ALPACA:
+        return ("NOT ALPACA: a market on this computer",)
+    return feed_labels(snapshot) if run else ()
 
 
 def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
@@ -153,11 +166,9 @@ def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
     return next((state for phase, state in STATE_OF_PHASE.items() if phase in phases), State.RUNNING)
 
 
-def _headline(
-    run: Run | None, snapshot: LiveSnapshot, stale: tuple[str, ...], obstacle: str | None
-) -> Headline:
+def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None) -> Headline:
     if run is not None and run.ended is None:
-        return headline(snapshot, stale_symbols=stale)
+        return headline(snapshot, stale_symbols=totals.stale, caveats=book_caveats(totals))
     if obstacle is not None:
         return Headline(Level.WARNING, f"Start is not possible yet. {obstacle}")
     if run is None:
@@ -165,7 +176,9 @@ def _headline(
     return Headline(Level.INFO, f"{run.ended} These are the last prices known; press Start to connect again.")
 
 
-def _banners(run: Run | None, totals: LiveTotals, problem: str | None) -> Iterator[Banner]:
+def _banners(
+    run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, problem: str | None
+) -> Iterator[Banner]:
     if problem is not None:
         yield Banner(Level.ERROR, problem)
     if run is None or run.ended is not None:
@@ -174,11 +187,20 @@ def _banners(run: Run | None, totals: LiveTotals, problem: str | None) -> Iterat
         yield Banner(Level.WARNING, f"{run.book.problem} The last good reading of it stays in use.")
     for warning in run.plan.warnings:
         yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, warning)
-    if totals.stale:
-        yield Banner(Level.WARNING, _stale_sentence(totals.stale))
+    refused = tuple(symbol for health in snapshot.streams.values() for symbol in health.refused_symbols)
+    for lines, what in (
+        (refused, "REFUSED by the server, so nothing of these is streamed"),
+        (totals.not_subscribed, "NOT SUBSCRIBED, so without live prices"),
+        (
+            totals.expired,
+            "EXPIRED, what became of them is not known here; take them out of the portfolio file",
+        ),
+        (totals.stale, "STALE: the market is open, but these had no quote for longer than the threshold"),
+    ):
+        if lines:
+            yield Banner(Level.WARNING, f"{what}: {_named(lines)}.")
 
 
-def _stale_sentence(stale: tuple[str, ...]) -> str:
-    more = f" and {len(stale) - NAMED_AT_MOST} more" if len(stale) > NAMED_AT_MOST else ""
-    named = ", ".join(stale[:NAMED_AT_MOST])
-    return f"STALE: the market is open, but these had no quote for longer than the threshold: {named}{more}."
+def _named(lines: tuple[str, ...]) -> str:
+    more = f" and {len(lines) - NAMED_AT_MOST} more" if len(lines) > NAMED_AT_MOST else ""
+    return ", ".join(lines[:NAMED_AT_MOST]) + more

@@ -37,6 +37,7 @@ class Controls:
     choices: Choices
     preferences: Preferences
     obstacle: str | None
+    local_market: bool  # the settings lead to a market on this computer, not to Alpaca
 
 
 def sidebar_controls(session: LiveSession) -> Controls:
@@ -54,6 +55,7 @@ def sidebar_controls(session: LiveSession) -> Controls:
             choices=choices,
             preferences=preferences,
             obstacle=book.problem if book.portfolio is None else settings_problem or _missing(choices),
+            local_market=settings is not None and settings.local_market,
         )
         with actions:
             lifecycle_buttons(session, controls, place="sidebar")

@@ -15,6 +15,7 @@ from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.data.streaming.events import StreamName
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -294,13 +295,18 @@ def tables_as_csv(screen: Screen) -> str:
             rows.drop(columns="warnings").assign(
                 section=name,
                 as_of=screen.snapshot.as_of.isoformat(),
+                market=screen.snapshot.market.value,
+                state=screen.state.value,
+                stock_feed=screen.snapshot.streams[StreamName.STOCKS].feed,
+                options_feed=screen.snapshot.streams[StreamName.OPTIONS].feed,
                 warnings=[", ".join(warning.words for warning in warnings) for warnings in rows["warnings"]],
             )
             for name, rows in sections.items()
         ],
         ignore_index=True,
     )
-    table = table[["section", "as_of", *(name for name in table if name not in ("section", "as_of"))]]
+    first = ["section", "as_of", "market", "state", "stock_feed", "options_feed"]
+    table = table[[*first, *(name for name in table if name not in first)]]
     if screen.look.preferences.hide_amounts:
         table = table.drop(columns=[name for name in HIDDEN_IN_CSV if name in table])
     return table.to_csv(index=False)

@@ -55,7 +55,7 @@ def book_tiles(screen: Screen) -> Iterator[Tile]:
         percent(totals.pnl_pct, signed=True),
         f"of {money(opened_for.total, hidden=hidden)} paid or received"
         if totals.pnl_pct is not None
-        else "not known before all is priced",
+        else "not known while the sum is partial",
         _tone(totals.pnl_pct),
     )
     yield Tile(
@@ -71,7 +71,7 @@ def book_tiles(screen: Screen) -> Iterator[Tile]:
     yield Tile(
         "Legs priced",
         f"{totals.priced_legs} of {totals.legs}",
-        "all, shares included" if totals.complete else "the rest has no mark yet",
+        _legs_note(screen),
     )
     expiry, spread = totals.nearest_expiry, totals.widest_spread
     yield Tile(
@@ -82,18 +82,15 @@ def book_tiles(screen: Screen) -> Iterator[Tile]:
     yield Tile(
         "Widest spread",
         percent(spread.pct) if spread else UNKNOWN,
-        spread.words if spread else "no quotes yet",
+        spread.words if spread else "no quote with two sides in order",
     )
 
 
 def _profit(name: str, tally: Tally, source: str, screen: Screen) -> Tile:
     if not tally.counted:
-        return Tile(name, UNKNOWN, "nothing priced yet" if tally.of else "no positions")
+        return Tile(name, UNKNOWN, "nothing to count yet" if tally.of else "no positions")
     amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
-    totals = screen.totals
-    partial = (
-        f"PARTIAL: {tally.counted} of {tally.of} positions, {totals.priced_legs} of {totals.legs} legs priced"
-    )
+    partial = f"PARTIAL: {tally.counted} of {tally.of} positions"
     return Tile(
         name,
         f"{arrow(tally.known)} {amount}".strip(),
@@ -101,6 +98,15 @@ def _profit(name: str, tally: Tally, source: str, screen: Screen) -> Tile:
         tone=_tone(tally.known),
         caveat="" if tally.complete else partial,
     )
+
+
+def _legs_note(screen: Screen) -> str:
+    """Why some legs have no price: those that expired never will have one."""
+    totals = screen.totals
+    if totals.complete:
+        return "all, shares included"
+    reasons = ((len(totals.unpriced), "without a price"), (len(totals.expired), "expired"))
+    return ", ".join(f"{count} {what}" for count, what in reasons if count)
 
 
 def _provenance(screen: Screen) -> str:
@@ -115,7 +121,9 @@ def _provenance(screen: Screen) -> str:
                 sources[source] += 1
                 oldest = max(oldest, seconds)
     counts = ", ".join(f"{count} {source}" for source, count in sources.most_common())
-    return f"{counts} · oldest {age(oldest)}"
+    no_bid = len(screen.totals.zero_bid)
+    beside_nothing = f" · {no_bid} with no bid, at half the ask" if no_bid else ""
+    return f"{counts} · oldest {age(oldest)}{beside_nothing}"
 
 
 def _missing(tally: Tally) -> str:

@@ -60,11 +60,11 @@ def _headline(screen: Screen) -> str:
 
 
 def _chips(screen: Screen) -> str:
+    labels = [tag("span", label, "oh-label") for label in screen.labels]
     if screen.run is None:
-        return ""
+        return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
     snapshot = screen.snapshot
     chips = [_chip(health, screen) for health in snapshot.streams.values()]
-    labels = [tag("span", label, "oh-label") for label in screen.labels]
     since = f" · running since {clock(snapshot.running_since, screen.look.zone, today=screen.now)}"
     aside = plural(screen.viewers, "viewer") + (since if snapshot.running_since else "")
     return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'

@@ -103,10 +103,10 @@ class MarketClock:
         A late event does not move the clock.
         """
         now_ns = self.at(wall_ns)
-        announced, newest_ns, _, _ = self._reading
+        announced, newest_ns, _, floor_ns = self._reading
         if announced is None or event_ns is None or event_ns < newest_ns:
             return now_ns
-        self._reading = _Reading(announced, event_ns, wall_ns, now_ns)
+        self._reading = _Reading(announced, event_ns, wall_ns, max(floor_ns, now_ns))
         return max(now_ns, event_ns)
 
     def at(self, wall_ns: int) -> int:
@@ -116,8 +116,10 @@ class MarketClock:
             return wall_ns
         if event_wall_ns is None:
             return floor_ns
-        elapsed = max(0, wall_ns - event_wall_ns)
-        moment = event_ns + int(elapsed * announced.speed)
+        moment = event_ns + int((wall_ns - event_wall_ns) * announced.speed)
+        if wall_ns < event_wall_ns:
+            # A moment that is past, such as when a connection began: the clock's own standing still does not matter.
+            return moment
         if announced.until_ns is not None:
             moment = max(event_ns, min(moment, announced.until_ns))
         return max(floor_ns, moment)
