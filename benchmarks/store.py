@@ -26,10 +26,8 @@ import msgspec
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.members import (
     MAX_TEXT_BYTES,
-    encode_member,
     member_text,
     scan,
-    zlib_deflate,
 )
 from options_helper.data.intraday.rows import DATASETS
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
@@ -173,19 +171,15 @@ def report_rates(frames: Frames, folder: Path) -> None:
 def report_bytes(frames: Frames, folder: Path) -> None:
     """Bytes per event against gzip -6 of the same text, file by file."""
     with_store(frames, folder)
-    ours = plain = whole = 0
+    ours = whole = 0
     for path in folder.rglob("*.csv.gz"):
         with reading(path) as (read_at, size):
             members = scan(read_at, size, check_bytes=0).members
             texts = [(member, member_text(read_at, member) or b"") for member in members]
         ours += size
-        plain += sum(
-            len(encode_member(text, member.first, member.rows, zlib_deflate)) for member, text in texts
-        )
         whole += len(zlib.compress(b"".join(text for _, text in texts), 6))
     print(f"bytes per event; gzip -6 of the whole text {whole / EVENTS:.1f}")
     print(f"  store                          {ours / EVENTS:>10.1f}   {ours / whole:.2f}x")
-    print(f"  store without isal             {plain / EVENTS:>10.1f}   {plain / whole:.2f}x")
 
 
 def report_flushes(folder: Path, flushes: int = 400) -> None:

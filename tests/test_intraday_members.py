@@ -17,7 +17,6 @@ from options_helper.data.intraday.members import (
     Member,
     Scan,
     encode_member,
-    fast_deflate,
     member_text,
     scan,
     zlib_deflate,
@@ -49,7 +48,7 @@ def texts(data: bytes) -> list[bytes | None]:
     return [member_text(Bytes(data), member) for member in scanned(data).members]
 
 
-@pytest.mark.parametrize("deflate", [None, fast_deflate(), zlib_deflate])
+@pytest.mark.parametrize("deflate", [None, zlib_deflate])
 def test_any_gzip_reader_reads_members(deflate):
     file = b"".join(encode_member(text, 1, 1, deflate) for text in (FIRST, SECOND, THIRD))
 
@@ -167,7 +166,7 @@ def test_an_empty_file_has_nothing():
     assert scanned(b"") == Scan(0, (), ())
 
 
-@pytest.mark.parametrize("deflate", [fast_deflate(), zlib_deflate])
+@pytest.mark.parametrize("deflate", [zlib_deflate])
 def test_no_member_is_larger_than_one_write_may_be(deflate):
     """Not even when its text does not compress."""
     text = random.Random(3).randbytes(MAX_TEXT_BYTES)

@@ -1,8 +1,7 @@
 """Make the partitions again from the journal, for when they are damaged, behind, or doubted.
 
-The records drive the same `Recorder` as at the capture, session by session, so that the files come out member for
-member as a capture wrote them that was neither killed nor refused by its disk, nor put rows off. They are the same
-byte for byte where the same zlib compressed them; ISA-L (extra `fast`) makes other bytes of the same text now and then.
+The records drive the same `Recorder` as at the capture, session by session, so that the files come out byte for byte
+as a capture wrote them that was neither killed nor refused by its disk, nor put rows off, with the same zlib.
 """
 
 from __future__ import annotations
