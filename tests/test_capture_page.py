@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from options_helper import metrics
 from tests.captured import DAY, quotes, store
+from tests.duck import result_of
 
 # Two symbols, one of which most readers take for a missing value; the spread is half a dollar throughout.
 SPREAD = 0.5
@@ -37,10 +38,14 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def example(page: str, word: str) -> dict[str, Any]:
     """What the one example with this word leaves behind."""
-    (code,) = [block for block in re.findall(r"```python\n(.+?)```", page, flags=re.DOTALL) if word in block]
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - our own page
+    exec(code_of(page, word), names)  # noqa: S102 - our own page
     return names
+
+
+def code_of(page: str, word: str) -> str:
+    (code,) = [block for block in re.findall(r"```python\n(.+?)```", page, flags=re.DOTALL) if word in block]
+    return str(code)
 
 
 def test_there_is_an_example_for_each_reader(page: str):
@@ -73,7 +78,7 @@ def test_the_example_with_polars_runs(page: str, recording: Path):
 
 
 def test_the_example_with_duckdb_runs(page: str, recording: Path):
-    rows = example(page, "duckdb")["spread"]
+    rows = result_of(code_of(page, "duckdb"), "spread")
 
     assert [(symbol, round(spread, 6), count) for symbol, _, spread, count in rows] == [
         ("AAPL", SPREAD, 600),

@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -19,6 +18,7 @@ import pytest
 
 from options_helper.data.streaming.events import Trade, epoch_nanoseconds
 from tests.captured import AAPL_QUOTES, DAY, quotes, store
+from tests.duck import result_of
 
 # Nine digits that no microsecond holds.
 EVENTS = quotes(1_200, start_ns=1_793_898_000_123_456_789, bid_exchange="V", conditions=["R"])
@@ -44,12 +44,17 @@ def with_polars(path: Path) -> tuple[list[int], list[int], list[float]]:
     return frame["ts_ns"].to_list(), times.to_list(), frame["bid_price"].to_list()
 
 
+def select(query: str, path: Path) -> Any:
+    code = "import duckdb\nrows = duckdb.execute(sys.argv[1], [sys.argv[2]]).fetchall()"
+    return result_of(code, "rows", query, str(path))
+
+
 def with_duckdb(path: Path) -> tuple[list[int], list[int], list[float]]:
-    rows = duckdb.execute(
+    rows = select(
         "select ts_ns, epoch_ns(replace(timestamp, 'Z', '')::timestamp_ns), bid_price "
         "from read_csv(?, types={'timestamp': 'varchar'}) order by seq",
-        [str(path)],
-    ).fetchall()
+        path,
+    )
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
 
@@ -125,7 +130,7 @@ def test_a_parquet_copy_is_read_to_the_nanosecond(tmp_path: Path):
     assert table["ts_ns"].to_pylist() == table["timestamp"].cast("int64").to_pylist() == TIMES
     assert list(frame["timestamp"].astype("int64")) == TIMES
     assert pl.read_parquet(path)["timestamp"].dt.epoch("ns").to_list() == TIMES
-    rows = duckdb.execute("select ts_ns from read_parquet(?) order by seq", [str(path)]).fetchall()
+    rows = select("select ts_ns from read_parquet(?) order by seq", path)
     assert [row[0] for row in rows] == TIMES
     assert table.column_names == pyarrow.csv.read_csv(tmp_path / AAPL_QUOTES).column_names
 
