@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -162,7 +163,7 @@ class Reply:
     close_code: int | None = None
 
 
-class Conversation:
+class Conversation(ABC):
     """What the two kinds of endpoint have in common: faults, keys, who may speak, what was subscribed.
 
     `claim_place` says whether the account may open one more connection here, and takes the place when it may.
@@ -195,29 +196,29 @@ class Conversation:
         """Whether anything is subscribed."""
         return any(self.subscription.values())
 
+    @abstractmethod
     def open(self, key: str | None = None, secret: str | None = None) -> Reply:
         """Greet a client; a key and secret in the handshake authenticate it at once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def receive(self, message: bytes | str) -> Reply:
         """Answer one message of the client."""
-        raise NotImplementedError
 
+    @abstractmethod
     def time_out(self) -> Reply:
         """Answer a client that did not authenticate in time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def in_stream_error(self, code: int) -> Reply:
         """The message that tells a client of an error in the middle of the stream."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wants(self, message: Any) -> bool:
         """Whether this client subscribed to what the message carries."""
-        raise NotImplementedError
 
+    @abstractmethod
     def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
         """The websocket frames that carry these messages."""
-        raise NotImplementedError
 
     def _matches(self, key: object, secret: object) -> bool:
         return key == self._keys.key and secret == self._keys.secret
