@@ -52,8 +52,11 @@ def chart_spec(zone_name: str, colours: Palette, *, hide_amounts: bool) -> dict[
     """The chart of any points."""
     import altair as alt
 
-    amounts = alt.Axis(labels=not hide_amounts, format="$,.0f", title=None, tickCount=5, gridOpacity=0.5)
-    times = alt.Axis(title=zone_name, titleFontSize=11, tickCount=6, grid=False, labelFlush=True)
+    amounts = alt.Axis(labels=not hide_amounts, format="$,.2~f", title=None, tickCount=5, gridOpacity=0.5)
+    # Always with seconds: "03:01" alone would be read as an hour.
+    times = alt.Axis(
+        title=zone_name, titleFontSize=11, tickCount=5, grid=False, labelFlush=True, format="%H:%M:%S"
+    )
     scale = alt.Scale(zero=False, nice=True, padding=4)
     tooltip = [
         alt.Tooltip("at:T", title="Time", format="%H:%M:%S"),
