@@ -72,6 +72,21 @@ def test_the_events_of_a_dropped_frame_are_counted_one_by_one():
     assert (stocks.dropped, stocks.applied) == (50, 0)
 
 
+def test_a_snapshot_answers_for_each_stream_by_name():
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].applied)
+        snapshot = manager.snapshot()
+
+    assert snapshot.last_event_ts_by_stream["stocks"] == snapshot.stock_quotes["AAPL"].received_at
+    assert snapshot.last_event_ts_by_stream["options"] is None
+    assert snapshot.dropped_events == {"stocks": 0, "options": 0, "fills": 0}
+    assert snapshot.queue_depth == 0
+    assert snapshot.alive["stocks"]
+    assert snapshot.reconnect_attempts["stocks"] == 0
+
+
 def test_one_malformed_message_costs_itself_only():
     bad = {"T": "q", "S": 17}
     stocks = ScriptedStreams(

@@ -46,9 +46,6 @@ class Manager(Protocol):
     def stop(self) -> None:
         """End the run."""
 
-    def is_running(self) -> bool:
-        """Whether a run is on."""
-
     def snapshot(self) -> LiveSnapshot:
         """What is known now."""
 
