@@ -120,6 +120,14 @@ class Bar(MarketEvent, frozen=True, gc=False, tag="b", kw_only=True):
     vwap: float | None = None
 
 
+class RestQuote(Quote, frozen=True, gc=False, tag="rest quote", kw_only=True):
+    """A quote that was asked for; its receipt is the time the exchange made it, so its age is the quote's own."""
+
+
+class RestTrade(Trade, frozen=True, gc=False, tag="rest trade", kw_only=True):
+    """A trade that was asked for; its receipt is the time the exchange made it."""
+
+
 class UpdatedBar(Bar, frozen=True, gc=False, tag="u", kw_only=True):
     """A minute bar sent again because a late trade changed it."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
+from options_helper.data.account import AccountTruth
 from options_helper.data.streaming.events import (
     AHEAD_AT_MOST_NS,
     NANOSECONDS,
@@ -117,6 +118,7 @@ class LiveSnapshot:
     option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
     # Rows of `normalize_trade_update`, newest last, each with `received_at` (UTC datetime).
     fills: tuple[Mapping[str, Any], ...] = ()
+    account: AccountTruth = field(default_factory=AccountTruth)
     streams: Mapping[StreamName, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
     )

@@ -1,0 +1,125 @@
+"""What the account says of itself, in values that keep their cents: positions, executions and previous closes.
+
+Symbols are in Alpaca's spelling, contracts compact: "AAPL260320C00180000". Quantities are signed, short is negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Source(StrEnum):
+    """Over which way something came."""
+
+    STREAM = "stream"
+    REST = "rest"
+
+
+class ExecutionKind(StrEnum):
+    """What changed a position; all but the fill never come over a socket."""
+
+    FILL = "fill"
+    EXPIRY = "expiry"  # OPEXP
+    ASSIGNMENT = "assignment"  # OPASN
+    EXERCISE = "exercise"  # OPEXC
+    OPTION_TRADE = "option_trade"  # OPTRD: the shares that an assignment or exercise moved
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One change of one position."""
+
+    identity: str  # the same for the same event, over whichever way it came
+    kind: ExecutionKind
+    symbol: str
+    quantity: Decimal  # of the position's change: a purchase is positive
+    price: Decimal | None  # dollars per share; 0 where a contract went without one
+    day: date  # in New York
+    at_ns: int | None  # epoch nanoseconds; None: only its day is known
+    order_id: str | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPosition:
+    """One position as the account has it; amounts are Alpaca's own, None where it did not say."""
+
+    symbol: str
+    quantity: Decimal
+    is_option: bool
+    average_price: Decimal | None  # per share
+    cost_basis: Decimal | None  # dollars
+    market_value: Decimal | None  # dollars, by the last trade
+    current_price: Decimal | None  # per share
+    lastday_price: Decimal | None  # per share
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousClose:
+    """The close of the newest session before today."""
+
+    symbol: str
+    price: Decimal  # dollars per share
+    day: date  # the session's, in New York
+
+
+class RestTask(StrEnum):
+    """What is asked of the account and of the market beside the streams."""
+
+    PRICES = "prices"  # latest quotes and trades, previous closes
+    FILLS = "fills"  # executions and orders
+    POSITIONS = "positions"
+
+
+class RestPhase(StrEnum):
+    """Where a task is."""
+
+    OFF = "off"  # not asked for
+    WAITING = "waiting"  # has not begun
+    ASKING = "asking"
+    DONE = "done"
+    FAILED = "failed"  # it will be tried again; the streams go on
+
+
+@dataclass(frozen=True, slots=True)
+class RestReport:
+    """How one task is getting on."""
+
+    task: RestTask
+    phase: RestPhase = RestPhase.OFF
+    done: int = 0  # symbols, or rows
+    of: int | None = None  # None: not known beforehand
+    finished_at: datetime | None = None  # the last success, on the market's clock
+    problem: str | None = None  # what went wrong, and what to do
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """The account at one instant. `positions` by symbol."""
+
+    as_of: datetime  # when it was asked, on the market's clock
+    positions: Mapping[str, AccountPosition]
+    cash: Decimal | None = None
+
+
+EMPTY_CLOSES: Final[Mapping[str, PreviousClose]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTruth:
+    """Everything that REST added to a snapshot."""
+
+    reports: Mapping[RestTask, RestReport] = field(
+        default_factory=lambda: MappingProxyType({task: RestReport(task) for task in RestTask})
+    )
+    view: AccountView | None = None  # None: not known
+    closes: Mapping[str, PreviousClose] = field(default_factory=lambda: EMPTY_CLOSES)
+    # All executions known of `executions_day`, oldest first.
+    executions: tuple[Execution, ...] = ()
+    executions_day: date | None = None  # in New York; None: whether there were any today is not known
