@@ -103,6 +103,10 @@ class JournalWriter:
         self._file_bytes += len(data)
         self.written_bytes += len(data)
         self._records += self._buffered_records
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what is buffered."""
         self._buffer.clear()
         self._buffered_records = self.buffered_bytes = 0
 

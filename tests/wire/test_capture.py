@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -277,6 +278,39 @@ def test_a_full_disk_is_waited_for_and_what_found_no_room_is_counted(simulator: 
     assert final.lost == final.streams[STOCKS].dropped == 200 - written
     assert any(row["lost_events"] and "queue was full" in row["reason"] for row in gap_rows(tmp_path))
     assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(written))
+
+
+@pytest.mark.parametrize("refusals_at_the_end", [0, 1, 2, 3])
+def test_what_is_told_lost_on_a_full_disk_is_lost_and_the_rest_is_in_the_journal(
+    simulator: Simulators, tmp_path: Path, refusals_at_the_end: int
+):
+    """The disk may take something again at any moment of the end: no event is counted twice, none is left out."""
+    server = simulator()
+    full = threading.Event()
+    refusals = itertools.count()
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if full.is_set() and (not ending.is_set() or next(refusals) < refusals_at_the_end):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os.write(descriptor, data)
+
+    ending = threading.Event()
+    capture = runner(server, tmp_path, ONLY_STOCKS, disk=Disk(write=write))
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    full.set()
+    for number in range(50):
+        server.push(STOCKS, [quote(bid=number)])
+    until_received(capture, server)
+    wait_until(lambda: capture.status().state is CaptureState.DISK_REFUSES, saw=capture.status)
+    ending.set()
+    capture.leave()
+    final = capture.stop()
+
+    records = read_records(journal_files(tmp_path))
+    journaled = sum(record.events for record in records if record.kind is RecordKind.FRAME)
+    assert final.accounted
+    assert journaled + final.lost == server.sent[STOCKS] == 50
 
 
 def test_a_second_signal_leaves_at_once_with_what_is_at_hand_in_the_journal(

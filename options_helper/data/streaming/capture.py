@@ -193,6 +193,9 @@ class StreamRunner:
         self._journaled_records = 0
         self._applied_records = 0
         self._behind = False  # rows wait in the journal
+        # Taken from the queue, and not in the journal yet: the disk refused.
+        self._unwritten: list[Record] = []
+        self._unsettled: list[Frame] = []
         self._follower: Iterator[Record] | None = None
 
     # ---- lifecycle
@@ -267,8 +270,13 @@ class StreamRunner:
 
     def _commit(self, records: Sequence[Record], frames: Sequence[Frame]) -> None:
         """Journal the records, make rows of them unless rows must wait, and settle the frames they are from."""
+        self._unwritten += records
+        self._unsettled += frames
         if not self._journal_all(records):
-            return  # the frames stay in the queue's count, and at the end among what was lost
+            return  # until a later commit writes them, the frames stay in the queue's count
+        records, self._unwritten = self._unwritten, []
+        frames, self._unsettled = self._unsettled, []
+        self._journaled_records += len(records)
         applied = 0 if self._rows_must_wait() else self._apply(records, self._rows_must_wait)
         self._applied_records += applied
         unmade = [record for record in records[applied:] if record.kind is RecordKind.FRAME]
@@ -310,7 +318,6 @@ class StreamRunner:
                 if self._must_leave() or self._leaving.wait(RETRY_SECONDS):
                     return False
                 continue
-            self._journaled_records += len(records)
             if self._state is CaptureState.DISK_REFUSES:
                 self._state, self._problem = CaptureState.RECORDING, None
             return True
@@ -402,6 +409,7 @@ class StreamRunner:
         """Write what is at hand: to the journal, which is quick; the rows that wait can be made from it later."""
         try:
             self._save_the_rest()
+            self._give_up_unwritten()
             self._note_gaps(ending=True)
             self._write_gaps(self._left_behind())
             if self._journal is not None:
@@ -412,6 +420,12 @@ class StreamRunner:
         finally:
             self._recorder.close()
             self._state = CaptureState.ENDED
+
+    def _give_up_unwritten(self) -> None:
+        """What the disk refused to the last is lost, and is told so: a later flush must not write it after all."""
+        if self._journal is not None and self._unwritten:
+            self._journal.discard()
+            self._unwritten, self._unsettled = [], []
 
     def _left_behind(self) -> list[RecordedGap]:
         """Events that are still in memory, when nothing more can be done for them."""
