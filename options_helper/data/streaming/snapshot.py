@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +22,8 @@ from options_helper.data.streaming.events import (
     DailyBar,
     Event,
     Quote,
+    RestQuote,
+    RestTrade,
     StreamName,
     Trade,
     TradeCancel,
@@ -281,6 +283,23 @@ class LiveState:
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
+    def seed(self, name: StreamName, events: Iterable[RestQuote | RestTrade], now_ns: int) -> int:
+        """Take over what was asked for where nothing newer is known; how many were. `now_ns` is the market's time.
+
+        These are no events of the stream, so its ledger does not count them.
+        """
+        caches = self._caches[name]
+        taken = 0
+        for event in events:
+            cache: dict[str, Any] = caches.quotes if isinstance(event, Quote) else caches.trades
+            if _is_news(event, cache.get(event.symbol), now_ns):
+                cache[event.symbol] = event
+                taken += 1
+                if isinstance(event, Quote):
+                    # What is streamed after it may be older: from now on it has to be compared.
+                    caches.newest_seconds = max(caches.newest_seconds, _seconds(event))
+        return taken
+
     def announce(self, announcement: Announcement) -> None:
         """Take over a simulator's time; when it plays another session, what was seen of the last one is forgotten."""
         if self.clock.announce(announcement):
@@ -338,6 +357,25 @@ def _is_superseded(event: _E, cache: Mapping[str, _E], tally: StreamTally) -> bo
         return False
     tally.late += 1
     return True
+
+
+def _is_news(event: RestQuote | RestTrade, known: Quote | Trade | None, now_ns: int) -> bool:
+    """Whether the exchange made it after the known one, at a time that can be."""
+    made_ns = event.timestamp_ns
+    if made_ns is None or made_ns > now_ns + AHEAD_AT_MOST_NS:
+        return False
+    if known is None:
+        return True
+    known_ns = known.timestamp_ns
+    if known_ns is None:
+        # The stream's own, of nobody knows when: it was received, which is more than can be said of this one.
+        return False
+    return known_ns < made_ns or known_ns > known.received_ns + AHEAD_AT_MOST_NS
+
+
+def _seconds(event: Quote) -> bytes:
+    """Its time as the fold compares it."""
+    return ((event.timestamp_ns or 0) // NANOSECONDS & 0xFFFF_FFFF).to_bytes(4, "big")
 
 
 def _correct(trades: dict[str, Trade], correction: TradeCorrection) -> None:
