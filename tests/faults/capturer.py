@@ -16,8 +16,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from options_helper.data.intraday.files import Disk
 from options_helper.data.market_hours import market_open
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
@@ -26,10 +24,9 @@ from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
 from options_helper.data.streaming.worker import RetryPolicy
-from options_helper.settings import Settings
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
+from tests.simulated import settings_for
 from tests.waiting import wait_until
 from tests.wire.test_engine import CALL, NOON, QUICK, quote
 
@@ -61,15 +58,9 @@ class Addresses:
         self, out: Path, streams: LiveStreamConfig = STREAMS, disk: Disk | None = None, **more: Any
     ) -> StreamRunner:
         """A capture from there that is in a hurry."""
-        settings = Settings(
-            api_key=SecretStr(DEMO_KEY),
-            api_secret=SecretStr(DEMO_SECRET),
-            base_url=self.rest_url,
-            stream_url=self.stream_url,
-        )
         return StreamRunner(
             CaptureConfig(streams, out, **more),
-            settings,
+            settings_for(self),
             classes=StreamClasses(
                 stocks=partial(AlpacaStockStreamer, timing=QUICK),
                 options=partial(AlpacaOptionStreamer, timing=QUICK),

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
@@ -28,13 +27,13 @@ from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
 from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import StoreError
-from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
+from options_helper.simulator.protocol import FREE_PLAN
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import record_spxw_quotes, record_taq_quotes, record_taq_trades, spxw_rows, taq_rows
+from tests.simulated import settings_for
 from tests.waiting import wait_until
 from tests.wire.test_engine import CALL, NOON, QUICK, quote
 
@@ -59,16 +58,10 @@ def simulator(running_simulator: Simulators) -> Simulators:
 def runner(
     server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
 ) -> StreamRunner:
-    settings = Settings(
-        api_key=SecretStr(DEMO_KEY),
-        api_secret=SecretStr(DEMO_SECRET),
-        base_url=server.rest_url,
-        stream_url=server.stream_url,
-    )
     disk = more.pop("disk", None)
     return StreamRunner(
         CaptureConfig(streams, out, **more),
-        settings,
+        settings_for(server),
         classes=StreamClasses(
             stocks=partial(AlpacaStockStreamer, timing=QUICK),
             options=partial(AlpacaOptionStreamer, timing=QUICK),

@@ -18,7 +18,6 @@ from typing import Any
 import msgspec
 import pytest
 from alpaca.trading.stream import TradingStream
-from pydantic import SecretStr
 
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
@@ -29,12 +28,12 @@ from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import ConfigError
-from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN, Limits
+from options_helper.simulator.protocol import DEMO_SECRET, FREE_PLAN, Limits
 from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
+from tests.simulated import settings_for
 from tests.waiting import wait_until
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
@@ -76,16 +75,6 @@ Simulators = Callable[..., SimulatorServer]
 @pytest.fixture
 def simulator(running_simulator: Simulators) -> Simulators:
     return partial(running_simulator, SilentMarket(start_ns=NOON))
-
-
-def settings_for(server: SimulatorServer, secret: str = DEMO_SECRET) -> Settings:
-    return Settings(
-        api_key=SecretStr(DEMO_KEY),
-        api_secret=SecretStr(secret),
-        base_url=server.rest_url,
-        stream_url=server.stream_url,
-        data_url=server.rest_url,
-    )
 
 
 class SaidLosses(logging.Handler):

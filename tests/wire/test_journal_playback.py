@@ -33,9 +33,10 @@ from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
 from tests.rebuilt import partitions
 from tests.recordings import record_spxw_quotes, record_taq_quotes, record_taq_trades, spxw_rows, taq_rows
+from tests.simulated import settings_for
 from tests.waiting import wait_until
 from tests.wire.test_capture import capture_all
-from tests.wire.test_engine import CALL, CONFIG, FILL, NOON, quote, settings_for
+from tests.wire.test_engine import CALL, CONFIG, FILL, NOON, quote
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 FILLS_KEPT = 50

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
@@ -27,8 +26,6 @@ from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position, ShareHolding
-from options_helper.settings import Settings
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import (
@@ -38,6 +35,7 @@ from tests.recordings import (
     spxw_rows,
     taq_rows,
 )
+from tests.simulated import settings_for
 from tests.waiting import wait_until
 
 # Two hundred thousand events go through a socket; on a busy machine that takes its time.
@@ -54,13 +52,7 @@ def replayed(server: SimulatorServer, portfolio: Portfolio) -> Iterator[LiveSnap
     plan = build_subscription_plan(
         portfolio, stream_stocks=True, stream_options=True, max_option_contracts=250
     )
-    settings = Settings(
-        api_key=SecretStr(DEMO_KEY),
-        api_secret=SecretStr(DEMO_SECRET),
-        base_url=server.rest_url,
-        stream_url=server.stream_url,
-    )
-    manager = LiveStreamManager(settings)
+    manager = LiveStreamManager(settings_for(server))
     manager.start(
         LiveStreamConfig(
             stocks=plan.stocks,

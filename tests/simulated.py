@@ -1,0 +1,33 @@
+"""Settings that lead a client to a simulator, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from options_helper.settings import Settings
+from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
+
+
+class Addresses(Protocol):
+    """Where a simulator is found; a `SimulatorServer` is one."""
+
+    @property
+    def stream_url(self) -> str:
+        """Of its streams."""
+
+    @property
+    def rest_url(self) -> str:
+        """Of its account and its data."""
+
+
+def settings_for(server: Addresses, secret: str = DEMO_SECRET) -> Settings:
+    """What a user of that simulator has in the environment."""
+    return Settings(
+        api_key=SecretStr(DEMO_KEY),
+        api_secret=SecretStr(secret),
+        base_url=server.rest_url,
+        stream_url=server.stream_url,
+        data_url=server.rest_url,
+    )
