@@ -31,3 +31,18 @@ class StreamError(OptionsHelperError):
 
 class StreamRefused(StreamError):
     """The server's answer would be the same again: wrong key, no entitlement, wrong address."""
+
+
+class RestError(OptionsHelperError):
+    """A question to Alpaca's plain HTTP side brought no usable answer, though it was tried again."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status  # HTTP's; None: no answer came, or it could not be read
+
+
+class RestStopped(OptionsHelperError):
+    """A stop ended the question before its answer."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped before Alpaca answered. Start again to ask again.")

@@ -20,6 +20,8 @@ OPTION_FEEDS: Final = ("indicative", "opra")
 DEFAULT_BASE_URL: Final = "https://paper-api.alpaca.markets"
 DEFAULT_STREAM_URL: Final = "wss://stream.data.alpaca.markets"
 DEFAULT_DATA_URL: Final = "https://data.alpaca.markets"
+DEFAULT_REST_PER_MINUTE: Final = 200
+MOST_REST_PER_MINUTE: Final = 10_000
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
 
 ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_")
@@ -32,6 +34,7 @@ VARIABLES: Final = frozenset(
         "OH_ALPACA_OPTIONS_FEED",
         "OH_ALPACA_STREAM_URL",
         "OH_ALPACA_DATA_URL",
+        "OH_ALPACA_REST_PER_MINUTE",
     }
 )
 _HTTP_SCHEMES: Final = ("https", "http")
@@ -66,6 +69,8 @@ class Settings:
     options_feed: str = "indicative"
     stream_url: str = DEFAULT_STREAM_URL
     data_url: str = DEFAULT_DATA_URL
+    # What Alpaca allows an account by default.
+    rest_per_minute: int = DEFAULT_REST_PER_MINUTE
 
     def __post_init__(self) -> None:
         _require_key_text(self.api_key, "APCA_API_KEY_ID")
@@ -75,6 +80,7 @@ class Settings:
         _require_address(self.base_url, _HTTP_SCHEMES, "APCA_API_BASE_URL")
         _require_address(self.stream_url, _WEBSOCKET_SCHEMES, "OH_ALPACA_STREAM_URL")
         _require_address(self.data_url, _HTTP_SCHEMES, "OH_ALPACA_DATA_URL")
+        _require_rate(self.rest_per_minute)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Settings:
@@ -94,6 +100,7 @@ class Settings:
             options_feed=values.get("OH_ALPACA_OPTIONS_FEED", "indicative").lower(),
             stream_url=values.get("OH_ALPACA_STREAM_URL", DEFAULT_STREAM_URL).rstrip("/"),
             data_url=values.get("OH_ALPACA_DATA_URL", DEFAULT_DATA_URL).rstrip("/"),
+            rest_per_minute=_rate(values.get("OH_ALPACA_REST_PER_MINUTE")),
         )
 
     @property
@@ -170,6 +177,15 @@ def _secret(value: str | None) -> SecretStr | None:
     return None if value is None else SecretStr(value)
 
 
+def _rate(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_REST_PER_MINUTE
+    try:
+        return int(text)
+    except ValueError:
+        raise _no_rate(repr(text)) from None
+
+
 def _without_version(base_url: str) -> str:
     # Alpaca's own dashboard shows the address with /v2, which every client adds again.
     return base_url.rstrip("/").removesuffix("/v2").rstrip("/")
@@ -186,6 +202,18 @@ def _require_key_text(key: SecretStr | None, name: str) -> None:
 def _require_member(value: str, members: tuple[str, ...], name: str) -> None:
     if value not in members:
         raise ConfigError(f"{name} {value!r} is not known. Use one of: {', '.join(members)}.")
+
+
+def _require_rate(per_minute: int) -> None:
+    if not 1 <= per_minute <= MOST_REST_PER_MINUTE:
+        raise _no_rate(str(per_minute))
+
+
+def _no_rate(value: str) -> ConfigError:
+    return ConfigError(
+        f"OH_ALPACA_REST_PER_MINUTE {value} is no number of requests. "
+        f"Use a whole number from 1 to {MOST_REST_PER_MINUTE}; {DEFAULT_REST_PER_MINUTE} is what Alpaca allows."
+    )
 
 
 def _require_address(url: str, schemes: tuple[str, ...], name: str) -> None:

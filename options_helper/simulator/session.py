@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from options_helper.portfolio import load_portfolio
+from options_helper.settings import DEFAULT_REST_PER_MINUTE
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import Market
 from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
@@ -42,4 +43,5 @@ def serve_market(market: Market, *, port: int = 0, faults: Faults = NO_FAULTS) -
             "OH_ALPACA_STREAM_URL": server.stream_url,
             "OH_ALPACA_STOCK_FEED": "iex",
             "OH_ALPACA_OPTIONS_FEED": "indicative",
+            "OH_ALPACA_REST_PER_MINUTE": str(DEFAULT_REST_PER_MINUTE),
         }

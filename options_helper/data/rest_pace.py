@@ -1,0 +1,102 @@
+"""When a request may leave: one pace for the whole process, and a server that is busy may say how long to wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Final, cast
+
+from options_helper.settings import Settings
+
+# Answers that another try may better.
+PASSING_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class RestPolicy:
+    """How long an answer is waited for, and how often a request is tried."""
+
+    connect_seconds: float = 5.0
+    read_seconds: float = 10.0
+    attempts: int = 3
+    backoff_base_seconds: float = 1.0
+    backoff_cap_seconds: float = 8.0
+    # The longest pause that a server may ask for.
+    asked_pause_cap_seconds: float = 60.0
+
+
+DEFAULT_POLICY: Final = RestPolicy()
+
+
+class RequestLimiter:
+    """At most so many requests within any minute, counted over all threads; never waits itself."""
+
+    def __init__(self, per_minute: int, *, now: Callable[[], float] = time.monotonic) -> None:
+        from pyrate_limiter import Duration, InMemoryBucket, Rate
+
+        self._now = now
+        # Guarded by self._lock: a refusal and the wait that follows from it belong together.
+        self._lock = threading.Lock()
+        self._bucket = InMemoryBucket([Rate(per_minute, Duration.MINUTE)])
+
+    def take(self) -> float:
+        """Take one request out of the minute and return 0, or return the seconds until there may be one to take."""
+        from pyrate_limiter import RateItem
+
+        with self._lock:
+            request = RateItem("request", int(self._now() * 1000))
+            self._bucket.leak(request.timestamp)
+            if self._bucket.put(request):
+                return 0.0
+            # Only buckets of other kinds answer by an awaitable.
+            return max(1, cast("int", self._bucket.waiting(request))) / 1000
+
+
+_shared_limiters: dict[tuple[str, str, int], RequestLimiter] = {}
+_shared_limiters_lock = threading.Lock()
+
+
+def shared_limiter(settings: Settings) -> RequestLimiter:
+    """The one limiter of this process for these addresses, whoever asks."""
+    addresses = (settings.base_url, settings.data_url, settings.rest_per_minute)
+    with _shared_limiters_lock:
+        if addresses not in _shared_limiters:
+            _shared_limiters[addresses] = RequestLimiter(settings.rest_per_minute)
+        return _shared_limiters[addresses]
+
+
+def asked_pause_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The pause that a server asks for in its headers; None when it asks for none that can be read.
+
+    `Retry-After` is seconds or a date; Alpaca's account side tells in `X-RateLimit-Reset` when its minute ends.
+    """
+    asked = headers.get("Retry-After")
+    if asked is not None:
+        return _seconds(asked) if _seconds(asked) is not None else _until(_http_date(asked), now)
+    reset = _seconds(headers.get("X-RateLimit-Reset", ""))
+    return None if reset is None else max(0.0, reset - now.timestamp())
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) and number >= 0 else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _until(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else max(0.0, (moment - now).total_seconds())

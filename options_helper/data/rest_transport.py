@@ -1,0 +1,277 @@
+"""The one way out to Alpaca's plain HTTP: it only reads, keeps the pace, tries again, and ends when told to stop.
+
+It stands below the SDK's clients, so that nothing they offer gets around it. It is imported where it is used, because
+`requests` is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ContentDecodingError,
+    RequestException,
+    SSLError,
+    Timeout,
+)
+from requests.exceptions import (
+    ConnectionError as ConnectionFailed,
+)
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from options_helper.data.rest_pace import PASSING_STATUSES, RequestLimiter, RestPolicy, asked_pause_seconds
+from options_helper.data.streaming.reconnect import compute_backoff_seconds
+from options_helper.data.tolerant import field, word
+from options_helper.errors import RestError, RestStopped
+
+SECRET_HEADERS: Final = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
+LONGEST_MESSAGE: Final = 200
+
+_REMEDIES: Final = {
+    400: "Check the symbols and the feed.",
+    401: "Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and APCA_API_BASE_URL; paper and live keys differ.",
+    403: "Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and whether the plan includes the feed.",
+    404: "Check the symbol, APCA_API_BASE_URL and OH_ALPACA_DATA_URL.",
+    422: "Check the symbols.",
+    429: "It allows no more requests for the moment: wait a minute, or lower OH_ALPACA_REST_PER_MINUTE.",
+}
+_REMEDY_FOR_FAULTS: Final = "It is a fault on its side: try again in a minute."
+_REMEDY_FOR_OTHERS: Final = "Try again; please report it if it stays so."
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a request brought nothing, and whether it may if it is made again."""
+
+    error: RestError
+    passing: bool = False
+    pause: float | None = None  # seconds, as the server asked; None: it did not
+    cause: Exception | None = None
+
+
+class ReadOnlyAdapter(HTTPAdapter):
+    """Sends what the SDK prepared, if it is a GET; everything but a readable answer becomes RestError.
+
+    Blocks at most for the policy's attempts and their pauses; RestStopped as soon as `stop` was called.
+    """
+
+    def __init__(
+        self,
+        policy: RestPolicy,
+        limiter: RequestLimiter,
+        stopping: threading.Event,
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[], float],
+    ) -> None:
+        self._policy = policy
+        self._limiter = limiter
+        self._stopping = stopping
+        self._now = now
+        self._random = random
+        self._sockets = _OpenSockets()
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Let the connections tell their sockets, which nothing else would give away."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _pools_that_tell(self._sockets)
+
+    def stop(self) -> None:
+        """End the requests under way and all later ones; callable from any thread."""
+        self._stopping.set()
+        self._sockets.shut()
+
+    def send(self, request: PreparedRequest, *_arguments: Any, **options: Any) -> Response:
+        """The answer to a GET, tried again where that may help."""
+        if request.method != "GET":
+            raise RestError(
+                f"A {request.method} request was held back, because this program only reads. Please report it."
+            )
+        attempt = 0
+        while True:
+            attempt += 1
+            self._await_turn()
+            answer = self._attempt(request, options)
+            if isinstance(answer, Response):
+                return answer
+            if self._stopping.is_set():
+                raise RestStopped from answer.cause
+            if not answer.passing or attempt >= self._policy.attempts:
+                raise answer.error from answer.cause
+            self._wait(self._pause_before_next(attempt, answer))
+
+    def _await_turn(self) -> None:
+        self._wait(0)
+        while pause := self._limiter.take():
+            self._wait(pause)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise RestStopped
+
+    def _pause_before_next(self, attempt: int, failure: _Failure) -> float:
+        if failure.pause is not None:
+            return min(failure.pause, self._policy.asked_pause_cap_seconds)
+        return compute_backoff_seconds(
+            attempt,
+            base_seconds=self._policy.backoff_base_seconds,
+            cap_seconds=self._policy.backoff_cap_seconds,
+            random=self._random,
+        )
+
+    def _attempt(self, request: PreparedRequest, options: dict[str, Any]) -> Response | _Failure:
+        where = _where(request)
+        try:
+            response = super().send(request, **self._our_options(request, options))
+            # Read here and not by the SDK, so that an answer that breaks off is tried again too.
+            _ = response.content
+        except Timeout as error:
+            return _Failure(
+                RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
+                passing=True,
+                cause=error,
+            )
+        except SSLError as error:
+            return _Failure(
+                RestError(
+                    f"{where} has no certificate that is trusted here. Check the address and the network."
+                ),
+                cause=error,
+            )
+        except (ConnectionFailed, ChunkedEncodingError, ContentDecodingError) as error:
+            return _Failure(
+                RestError(
+                    f"{where} cannot be reached, or the connection broke off. "
+                    "Check the network, APCA_API_BASE_URL and OH_ALPACA_DATA_URL."
+                ),
+                passing=True,
+                cause=error,
+            )
+        except RequestException as error:
+            return _Failure(
+                RestError(f"{where} cannot be asked ({type(error).__name__}). {_REMEDY_FOR_OTHERS}"),
+                cause=error,
+            )
+        # JSON is UTF-8; without this the SDK has the encoding of an answer that names none guessed, slowly.
+        response.encoding = "utf-8"
+        return self._judge(where, request, response)
+
+    def _our_options(self, request: PreparedRequest, options: dict[str, Any]) -> dict[str, Any]:
+        # Plain HTTP goes to this computer alone, and with it the keys: a proxy must not come between.
+        plain = str(request.url).startswith("http://")
+        return {
+            **options,
+            "timeout": (self._policy.connect_seconds, self._policy.read_seconds),
+            "proxies": {} if plain else options.get("proxies"),
+        }
+
+    def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | _Failure:
+        status = response.status_code
+        if 300 <= status < 400:
+            return _Failure(
+                RestError(
+                    f"{where} points to another address (HTTP {status}), where keys are never sent. "
+                    "Check APCA_API_BASE_URL and OH_ALPACA_DATA_URL.",
+                    status=status,
+                )
+            )
+        if status >= 400:
+            return _Failure(
+                RestError(_refusal(where, request, response), status=status),
+                passing=status in PASSING_STATUSES,
+                pause=asked_pause_seconds(response.headers, self._now()),
+            )
+        try:
+            response.json()
+        except ValueError as error:
+            return _Failure(
+                RestError(f"{where} gave an answer that cannot be read. {_REMEDY_FOR_OTHERS}", status=status),
+                passing=True,
+                cause=error,
+            )
+        return response
+
+
+def _where(request: PreparedRequest) -> str:
+    parts = urlsplit(str(request.url))
+    return f"Alpaca ({parts.hostname}, {parts.path})"
+
+
+def _refusal(where: str, request: PreparedRequest, response: Response) -> str:
+    status = response.status_code
+    remedy = _REMEDIES.get(status, _REMEDY_FOR_FAULTS if status >= 500 else _REMEDY_FOR_OTHERS)
+    message = _message_in(response, request)
+    return f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"
+
+
+def _message_in(response: Response, request: PreparedRequest) -> str:
+    """What the server says, on one line and without anything of the keys."""
+    try:
+        said = word(field(response.json(), "message")) or ""
+    except ValueError:
+        return ""
+    for name in SECRET_HEADERS:
+        if secret := request.headers.get(name):
+            said = said.replace(str(secret), "…")
+    return " ".join(said.split())[:LONGEST_MESSAGE].rstrip(" .")
+
+
+class _OpenSockets:
+    """The sockets of the connections that are open, so that a request under way can be ended from outside."""
+
+    def __init__(self) -> None:
+        # Guarded by self._lock: filled by the threads that ask, read by the one that stops.
+        self._lock = threading.Lock()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._ended = False
+
+    def add(self, connected: socket.socket) -> None:
+        with self._lock:
+            self._sockets.add(connected)
+            if self._ended:
+                _shut(connected)
+
+    def shut(self) -> None:
+        """End what waits on them, and what will."""
+        with self._lock:
+            self._ended = True
+            for each in self._sockets:
+                _shut(each)
+
+
+def _shut(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+def _pools_that_tell(sockets: _OpenSockets) -> dict[str, type[HTTPConnectionPool]]:
+    class Connection(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            sockets.add(self.sock)
+
+    class SecureConnection(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            sockets.add(self.sock)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    return {"http": Pool, "https": SecurePool}
