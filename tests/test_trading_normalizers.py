@@ -98,6 +98,7 @@ def test_a_partial_fill_says_everything():
         "filled_avg_price": Decimal("2.05"),
         "status": "partially_filled",
         "execution_id": EXECUTION_ID,
+        "previous_execution_id": None,
         "price": Decimal("2.05"),
         "fill_qty": Decimal(1),
         "order_type": "limit",

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
 from options_helper.data.tolerant import amount, field, items, word
 
 Row = dict[str, Any]
+
+# The events that are executions.
+FILL_EVENTS: Final = ("fill", "partial_fill")
 
 
 def normalize_trade_update(update: Any) -> Row | None:
@@ -40,6 +43,7 @@ def normalize_trade_update(update: Any) -> Row | None:
         "filled_avg_price": amount(field(order, "filled_avg_price")),
         "status": word(field(order, "status")),
         "execution_id": word(field(data, "execution_id")),
+        "previous_execution_id": word(field(data, "previous_execution_id")),
         "price": amount(field(data, "price")),
         "fill_qty": amount(field(data, "qty")),
         "order_type": word(field(order, "order_type")) or word(field(order, "type")),
