@@ -59,6 +59,17 @@ def test_the_file_fills_in_what_the_environment_leaves_open(tmp_path: Path):
     assert settings.stock_feed == "test"
 
 
+@pytest.mark.parametrize(("given", "allowed"), [({}, 200), ({"OH_ALPACA_REST_PER_MINUTE": "10000"}, 10_000)])
+def test_how_much_may_be_asked_in_a_minute_is_set_in_whole_numbers(given: dict[str, str], allowed: int):
+    assert load(given).rest_per_minute == allowed
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "10001", "many", "1.5"])
+def test_a_pace_that_is_none_is_refused(value: str):
+    with pytest.raises(ConfigError, match="OH_ALPACA_REST_PER_MINUTE .* from 1 to 10000"):
+        load({"OH_ALPACA_REST_PER_MINUTE": value})
+
+
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path):
     file = env_file(tmp_path, f"APCA_API_KEY_ID={KEY}\nAPCA_API_SECRET_KEY=\nAPCA_API_BASE_URL=  # default\n")
 
@@ -235,6 +246,7 @@ def test_a_complete_environment_needs_no_file(tmp_path):
         "OH_ALPACA_OPTIONS_FEED": "indicative",
         "OH_ALPACA_STREAM_URL": "ws://127.0.0.1:1",
         "OH_ALPACA_DATA_URL": "http://127.0.0.1:1",
+        "OH_ALPACA_REST_PER_MINUTE": "200",
     }
 
     assert Settings.load(environ, file).has_credentials
