@@ -106,6 +106,7 @@ class AccountView:
     as_of: datetime  # when it was asked, on the market's clock
     positions: Mapping[str, AccountPosition]
     cash: Decimal | None = None
+    left_out: frozenset[str] = frozenset()  # held, but their rows could not be read: how much is not known
 
 
 EMPTY_CLOSES: Final[Mapping[str, PreviousClose]] = MappingProxyType({})

@@ -1,0 +1,163 @@
+"""Write down what the account holds as the entries of a portfolio file, so that nobody has to type them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from options_helper.analysis.osi import (
+    CLASS_SHARES,
+    ParsedContract,
+    parse_contract_symbol,
+    plain_number,
+    short_date,
+)
+from options_helper.data.account import AccountPosition, AccountView
+from options_helper.data.alpaca_symbols import to_repo_symbol
+from options_helper.portfolio import STANDARD_MULTIPLIER, Portfolio, PortfolioEntry, Position, ShareHolding
+
+# Alpaca's average price is rounded; a multiplier that follows from it is whole within so much.
+_MULTIPLIER_TOLERANCE: Final = Decimal("0.005")
+
+
+class NotImportableError(ValueError):
+    """Why a position has no place in a portfolio file; the symbol is in the sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPortfolio:
+    """The account as a portfolio, and a sentence for every position that has no place in one."""
+
+    portfolio: Portfolio
+    problems: tuple[str, ...]
+
+
+def import_portfolio(view: AccountView) -> ImportedPortfolio:
+    """Every position of the account as an entry of its own, by underlying, shares first, then by expiry."""
+    entries: list[Position | ShareHolding] = []
+    problems: list[str] = []
+    for position in view.positions.values():
+        try:
+            entries.append(entry_of(position))
+        except NotImportableError as error:
+            problems.append(str(error))
+    cash = None if view.cash is None else float(view.cash)
+    ordered = sorted(entries, key=_order)
+    return ImportedPortfolio(Portfolio(cash=cash, positions=tuple(ordered)), tuple(problems))
+
+
+def _order(entry: Position | ShareHolding) -> tuple[Any, ...]:
+    if isinstance(entry, ShareHolding):
+        return (entry.instrument.underlying, entry.symbol, "")
+    return (entry.instrument.underlying, entry.symbol, entry.expiry.isoformat(), entry.strike)
+
+
+def entry_of(position: AccountPosition, identity: str | None = None) -> Position | ShareHolding:
+    """A position of the account as an entry of the file; NotImportableError when a file cannot hold it."""
+    try:
+        if position.is_option:
+            return _contract(position, identity)
+        return ShareHolding(
+            id=identity or f"{to_repo_symbol(position.symbol).lower()}-shares",
+            symbol=to_repo_symbol(position.symbol),
+            shares=float(position.quantity),
+            cost_basis=_price(position, 1),
+        )
+    except ValidationError as error:
+        raise NotImportableError(
+            f"{position.symbol} ({position.quantity:f}) cannot be written in a portfolio file; it was left out."
+        ) from error
+
+
+def _contract(position: AccountPosition, identity: str | None) -> Position:
+    terms = parse_contract_symbol(position.symbol)
+    symbol = CLASS_SHARES.get(terms.underlying, terms.underlying)
+    multiplier = _own_multiplier(position) if terms.adjusted else None
+    return Position(
+        id=identity or _contract_identity(symbol, terms),
+        symbol=symbol,
+        option_type=terms.option_type,
+        expiry=terms.expiry,
+        strike=terms.strike,
+        contracts=int(position.quantity),
+        cost_basis=_price(position, multiplier if terms.adjusted else STANDARD_MULTIPLIER),
+        multiplier=multiplier,
+    )
+
+
+def _contract_identity(symbol: str, terms: ParsedContract) -> str:
+    day = short_date(terms.expiry).replace(" ", "")
+    return f"{symbol}-{day}-{plain_number(terms.strike)}{terms.option_type[0]}".lower()
+
+
+def _own_multiplier(position: AccountPosition) -> int | None:
+    """An adjusted contract's multiplier as it follows from Alpaca's two costs; None where it does not."""
+    if not position.average_price or position.cost_basis is None:
+        return None
+    multiplier = abs(position.cost_basis / (position.average_price * position.quantity))
+    whole = round(multiplier)
+    return whole if whole and abs(multiplier - whole) <= _MULTIPLIER_TOLERANCE * whole else None
+
+
+def _price(position: AccountPosition, multiplier: int | None) -> float | None:
+    price = opening_price(position, multiplier)
+    return None if price is None else float(price)
+
+
+def opening_price(position: AccountPosition, multiplier: int | None) -> Decimal | None:
+    """The average opening price per share, without a sign; None where the account does not say."""
+    if position.average_price is not None and position.average_price >= 0:
+        return position.average_price
+    if position.cost_basis is None or multiplier is None:
+        return None
+    return abs(position.cost_basis / (position.quantity * multiplier))
+
+
+def opening_cost(position: AccountPosition, multiplier: int | None) -> Decimal | None:
+    """What opening it cost in dollars, negative for a short; None where the account does not say."""
+    if position.cost_basis is not None:
+        return abs(position.cost_basis).copy_sign(position.quantity)
+    price = opening_price(position, multiplier)
+    return None if price is None or multiplier is None else price * position.quantity * multiplier
+
+
+def portfolio_text(portfolio: Portfolio) -> str:
+    """A portfolio as the text of a file that reads back as the same portfolio."""
+    entries = ",\n".join(_indented(entry_text(entry), 4) for entry in portfolio.positions)
+    positions = f"[\n{entries}\n  ]" if entries else "[]"
+    cash = "" if portfolio.cash is None else f'  "cash": {_json(portfolio.cash)},\n'
+    return f'{{\n  "base_currency": {_json(portfolio.base_currency)},\n{cash}  "positions": {positions}\n}}\n'
+
+
+def entry_text(entry: PortfolioEntry) -> str:
+    """One entry as it stands in a file; what is not known is left away."""
+    content = entry.model_dump(mode="json", exclude_none=True)
+    fields = ",\n".join(f"  {_json(name)}: {_field(value)}" for name, value in content.items())
+    return f"{{\n{fields}\n}}"
+
+
+def _field(value: Any) -> str:
+    if not isinstance(value, list):
+        return _json(value)
+    legs = ",\n".join(f"    {_json(leg)}" for leg in value)
+    return f"[\n{legs}\n  ]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers without a decimal point, as people write strikes and shares."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _indented(text: str, spaces: int) -> str:
+    return "\n".join(" " * spaces + line for line in text.split("\n"))
