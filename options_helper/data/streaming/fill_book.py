@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from options_helper.data.account import Execution, ExecutionKind, Source
 from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.streaming.events import epoch_nanoseconds
-from options_helper.data.streaming.trading_normalizers import FILL_EVENTS, Row
+from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
+from options_helper.data.streaming.trading_normalizers import CORRECTIONS, FILL_EVENTS, Row
 
 # Days on which something happened; weekends and holidays rarely count.
 KEPT_DAYS: Final = 5
-
-# An execution was withdrawn, or restated.
-CORRECTIONS: Final = ("trade_bust", "trade_correct")
+# How far apart the socket and REST may date the same event.
+TELLINGS_APART_NS: Final = 60 * NANOSECONDS
 
 _KINDS: Final[Mapping[str | None, ExecutionKind]] = {
     **{kind.value: kind for kind in ExecutionKind},
@@ -103,7 +102,7 @@ class FillBook:
         self._orders: dict[str, _Order] = {}
         self._days: set[date] = set()
         self._states_added = 0  # since they were last pruned, and what was left then
-        self._oldest_state: _SortKey | None = None
+        self._oldest_state_ns: int | None = None
         self._rows: tuple[Mapping[str, Any], ...] | None = None
 
     def add_update(self, row: Mapping[str, Any], received_at: datetime) -> None:
@@ -158,7 +157,7 @@ class FillBook:
 
     def _is_new_enough(self, row: Row) -> bool:
         """Whether a row is to be kept: what was forgotten must not come back as news."""
-        if _is_state(row) and self._oldest_state is not None and _sort_key(row) < self._oldest_state:
+        if _is_state(row) and self._oldest_state_ns is not None and _time_ns(row) < self._oldest_state_ns:
             return False
         day = row["day"]
         if day is None or day in self._days:
@@ -176,11 +175,11 @@ class FillBook:
         if self._states_added <= 2 * self._size:
             return
         rows = (row for order in self._orders.values() for row in order.settled().rows)
-        newest = nlargest(self._size, (_sort_key(row) for row in rows if _is_state(row)))
+        newest = nlargest(self._size, (_time_ns(row) for row in rows if _is_state(row)))
         self._states_added = len(newest)
         if len(newest) == self._size:
-            self._oldest_state = oldest = newest[-1]
-            self._forget(lambda row: _is_state(row) and _sort_key(row) < oldest)
+            self._oldest_state_ns = oldest_ns = newest[-1] - TELLINGS_APART_NS
+            self._forget(lambda row: _is_state(row) and _time_ns(row) < oldest_ns)
 
     def _forget(self, unwanted: Callable[[Row], bool]) -> None:
         for order in self._orders.values():

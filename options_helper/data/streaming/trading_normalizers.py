@@ -1,4 +1,4 @@
-"""Turn an order update, whatever its shape, into one row with stable keys: an odd field must never cost a fill.
+"""Turn what tells of an order or a fill, whatever its shape, into one row: an odd field must never cost a fill.
 
 Alpaca writes amounts as text and adds events, states and sides without notice. Amounts become `Decimal`, exactly as
 written; words stay the words they are; what is missing or unreadable is None.
@@ -7,7 +7,8 @@ written; words stay the words they are; what is missing or unreadable is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
@@ -15,8 +16,26 @@ from options_helper.data.tolerant import amount, field, items, word
 
 Row = dict[str, Any]
 
-# The events that are executions.
+# The events that are executions, and those that take one back or restate it.
 FILL_EVENTS: Final = ("fill", "partial_fill")
+CORRECTIONS: Final = ("trade_bust", "trade_correct")
+
+FILL_ACTIVITY: Final = "FILL"
+# What Alpaca calls the activities that only its plain HTTP side tells, and what a row does.
+OPTION_ACTIVITIES: Final[Mapping[str, str]] = {
+    "OPASN": "assignment",
+    "OPEXC": "exercise",
+    "OPEXP": "expiry",
+    "OPTRD": "option_trade",
+}
+
+# When an order came to its end, by its status.
+_END_TIMES: Final[Mapping[str | None, str]] = {
+    "canceled": "canceled_at",
+    "expired": "expired_at",
+    "rejected": "failed_at",
+    "replaced": "replaced_at",
+}
 
 
 def normalize_trade_update(update: Any) -> Row | None:
@@ -30,6 +49,10 @@ def normalize_trade_update(update: Any) -> Row | None:
     order = field(data, "order")
     if word(field(data, "event")) is None and order is None:
         return None
+    return _row(data, order)
+
+
+def _row(data: Any, order: Any) -> Row:
     timestamp_ns = _update_time(data, order)
     return {
         "timestamp": _datetime(timestamp_ns),
@@ -53,6 +76,117 @@ def normalize_trade_update(update: Any) -> Row | None:
         "position_qty": amount(field(data, "position_qty")),
         "legs": _legs(data, order),
     }
+
+
+def normalize_order(order: Any) -> Row:
+    """Make the row of an order that was asked for: its status is the event, at the time it came to it."""
+    status = word(field(order, "status"))
+    since = field(order, _END_TIMES.get(status, "updated_at"))
+    return _row({"event": status, "timestamp": since}, order)
+
+
+def normalize_activity(activity: Any, order: Any = None) -> Row | None:
+    """Make the row of an account activity; None for a kind that neither fills an order nor ends a contract.
+
+    Its `order`, where it is known, adds what the activity leaves out. A row has two keys more: `day`, in New York,
+    where there is no time, and `position_change`, signed, where there is no order.
+    """
+    kind = word(field(activity, "activity_type"))
+    if kind == FILL_ACTIVITY:
+        return _fill(activity, order)
+    event = OPTION_ACTIVITIES.get(kind or "")
+    return None if event is None else _option_event(activity, event)
+
+
+def _fill(activity: Any, order: Any) -> Row:
+    event = (word(field(activity, "type")) or "").lower()
+    row = _activity(activity, event if event in (*FILL_EVENTS, *CORRECTIONS) else "fill")
+    running, left = amount(field(activity, "cum_qty")), amount(field(activity, "leaves_qty"))
+    known = {} if order is None else normalize_order(order)
+    return {
+        **row,
+        "order_id": word(field(activity, "order_id")),
+        "side": word(field(activity, "side")),
+        "qty": known.get("qty") if running is None or left is None else running + left,
+        "filled_qty": running,
+        "status": word(field(activity, "order_status")),
+        **{name: known.get(name) for name in ("order_type", "tif", "limit_price", "stop_price")},
+    }
+
+
+def _option_event(activity: Any, event: str) -> Row:
+    change = _position_change(activity, event)
+    row = _activity(activity, event)
+    return {
+        **row,
+        "side": None if change is None or event != "option_trade" else "buy" if change > 0 else "sell",
+        "status": word(field(activity, "status")),
+        "price": _price_per_share(activity) if event == "option_trade" else Decimal(0),
+        "position_change": change,
+    }
+
+
+def _activity(activity: Any, event: str) -> Row:
+    """What all activities have in common, and None for the rest of a row."""
+    row = _row(
+        {
+            "event": event,
+            "timestamp": field(activity, "transaction_time"),
+            "execution_id": _execution_id(activity),
+            "previous_execution_id": field(activity, "previous_execution_id"),
+            "price": field(activity, "price"),
+            "qty": field(activity, "qty"),
+        },
+        {"symbol": field(activity, "symbol")},
+    )
+    quantity = row["fill_qty"]
+    return {
+        **row,
+        "fill_qty": None if quantity is None else abs(quantity),
+        "day": None if row["timestamp"] is not None else _day(activity),
+        "position_change": None,
+    }
+
+
+def _execution_id(activity: Any) -> str | None:
+    """The identifier within the activity's own, which begins with its time: `20190524113406977::8efc7b9a-…`."""
+    identifier = word(field(activity, "id"))
+    return None if identifier is None else identifier.rpartition("::")[2] or None
+
+
+def _day(activity: Any) -> date | None:
+    # Of the identifier's digits the first are the day, in New York.
+    for text in (word(field(activity, "date")), word(field(activity, "id"))):
+        for written in ((text or "")[:10], (text or "")[:8]):
+            try:
+                return date.fromisoformat(written)
+            except ValueError:
+                continue
+    return None
+
+
+def _position_change(activity: Any, event: str) -> Decimal | None:
+    quantity = amount(field(activity, "qty"))
+    if quantity is None:
+        return None
+    match event:
+        case "assignment":
+            return abs(quantity)  # only who is short is assigned
+        case "exercise":
+            return -abs(quantity)  # only who is long exercises
+        case "option_trade":
+            cash = amount(field(activity, "net_amount"))
+            return quantity if not cash else -abs(quantity).copy_sign(cash)
+        case _:
+            return quantity  # Alpaca signs it as the change: -2 for two contracts held, 1 for one written
+
+
+def _price_per_share(activity: Any) -> Decimal | None:
+    cash, quantity = amount(field(activity, "net_amount")), amount(field(activity, "qty"))
+    if cash and quantity:
+        # The cash that moved; in Alpaca's own example the price beside it is another.
+        return abs(cash / quantity)
+    return amount(field(activity, "price"))
 
 
 def _data(update: Any) -> Any:

@@ -1,0 +1,108 @@
+"""Ask for the fills that no socket will tell again: what happened while it was down, and what it never tells."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.streaming.events import epoch_nanoseconds
+from options_helper.data.streaming.fill_book import Backfill, settled_executions
+from options_helper.data.streaming.trading_normalizers import (
+    FILL_ACTIVITY,
+    OPTION_ACTIVITIES,
+    Row,
+    normalize_activity,
+    normalize_order,
+)
+from options_helper.data.tolerant import amount, field, items, word
+
+# An execution may be entered a little after its own time, and clocks differ. What comes twice counts once.
+OVERLAP: Final = timedelta(minutes=5)
+# Orders are found by when they were placed, expiries and assignments by their day, which may be that of the session
+# before a long weekend.
+LOOKBACK: Final = timedelta(days=4)
+
+# How an order ends that is not filled. Fills are read from the activities, one by one.
+ENDINGS: Final = ("canceled", "expired", "rejected", "replaced", "done_for_day")
+
+
+def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
+    """What happened to the account's orders and positions since an instant; blocks while it asks, raises RestError.
+
+    Assignments, exercises and expiries reach a few days further back. An order that was placed before these days
+    and was cancelled since is not found; its fills are. A row that cannot be read costs itself and is said.
+    """
+    begin = since - OVERLAP
+    first_day = datetime.combine((begin - LOOKBACK).astimezone(NEW_YORK), time(), NEW_YORK)
+    # Orders go first: what is filled in between is then in the activities too, and no order seems to lack a fill.
+    orders = [order for page in rest.orders(begin - LOOKBACK) for order in page]
+    activities = [row for page in rest.activities([FILL_ACTIVITY], begin) for row in page]
+    activities += [row for page in rest.activities(list(OPTION_ACTIVITIES), first_day) for row in page]
+    by_id = {name: order for order in _with_legs(orders) if (name := word(field(order, "id")))}
+    fills, problems = _activity_rows(activities, by_id)
+    executions, doubts = settled_executions(fills)
+    return Backfill(
+        rows=(*fills, *_endings(orders, begin)),
+        executions=executions,
+        problems=(*problems, *doubts, *_lacking(by_id.values(), fills, begin)),
+    )
+
+
+def _with_legs(orders: Iterable[Any]) -> Iterator[Any]:
+    for order in orders:
+        yield order
+        yield from _with_legs(items(field(order, "legs")))
+
+
+def _activity_rows(activities: Iterable[Any], orders: Mapping[str, Any]) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    problems: list[str] = []
+    for activity in activities:
+        row = normalize_activity(activity, orders.get(word(field(activity, "order_id")) or ""))
+        if row is None or row["execution_id"] is None:
+            problems.append(_unreadable(activity))
+        else:
+            rows.append(row)
+    return rows, problems
+
+
+def _endings(orders: Iterable[Any], begin: datetime) -> Iterator[Row]:
+    """The orders that ended otherwise than filled; a multi-leg order ends as one, the legs of others each by itself."""
+    for order in orders:
+        row = normalize_order(order)
+        if row["event"] in ENDINGS and (row["timestamp"] is None or row["timestamp"] >= begin):
+            yield row
+        if word(field(order, "order_class")) != "mleg":
+            yield from _endings(items(field(order, "legs")), begin)
+
+
+def _lacking(orders: Iterable[Any], fills: Iterable[Row], begin: datetime) -> Iterator[str]:
+    """A sentence for each order whose own total is beyond that of its fills."""
+    told: defaultdict[str | None, Decimal] = defaultdict(Decimal)
+    for fill in fills:
+        told[fill["order_id"]] = max(told[fill["order_id"]], fill["filled_qty"] or Decimal(0))
+    begin_ns = epoch_nanoseconds(begin) or 0
+    for order in orders:
+        symbol, filled = word(field(order, "symbol")), amount(field(order, "filled_qty"))
+        submitted_ns = epoch_nanoseconds(field(order, "submitted_at"))
+        # Of an earlier order only the later fills were asked for, and a multi-leg order is filled leg by leg.
+        is_whole = symbol is not None and submitted_ns is not None and submitted_ns >= begin_ns
+        known = told[word(field(order, "id"))]
+        if is_whole and filled is not None and filled > known:
+            yield (
+                f"An order for {symbol} is filled to {filled}, and Alpaca tells of fills up to {known} only. Where "
+                "this stays, compare the day's trades with the account's activities at Alpaca."
+            )
+
+
+def _unreadable(activity: Any) -> str:
+    kind, symbol = word(field(activity, "activity_type")), word(field(activity, "symbol"))
+    return (
+        f"An account activity ({kind or 'of no kind'}, {symbol or 'no symbol'}) cannot be read and is left out. "
+        "Compare the day's trades with the account's activities at Alpaca."
+    )
