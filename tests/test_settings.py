@@ -66,7 +66,7 @@ def test_how_much_may_be_asked_in_a_minute_is_set_in_whole_numbers(given: dict[s
 
 @pytest.mark.parametrize("value", ["0", "-1", "10001", "many", "1.5"])
 def test_a_pace_that_is_none_is_refused(value: str):
-    with pytest.raises(ConfigError, match="OH_ALPACA_REST_PER_MINUTE .* from 1 to 10000"):
+    with pytest.raises(ConfigError, match=r"OH_ALPACA_REST_PER_MINUTE .* from 1 to 10000"):
         load({"OH_ALPACA_REST_PER_MINUTE": value})
 
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import partial
-from typing import Any, Final, TypeVar
+from datetime import date, timedelta
+from typing import Any, Final
 
 from options_helper.analysis.osi import parse_contract_symbol
+from options_helper.data.alpaca_rest import CONTRACTS_A_PAGE, AlpacaRest
 from options_helper.data.alpaca_symbols import is_index, underlying_symbol
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.alpaca_stream import require_credentials
-from options_helper.errors import ConfigError, SymbolError
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.rest_pace import DEFAULT_POLICY, RestPolicy
+from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
+from options_helper.data.tolerant import amount, field, word
+from options_helper.errors import ConfigError, RestError, SymbolError
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PAGE: Final = 1_000
-TIMEOUT_SECONDS: Final = 10.0
 # The farthest contracts that are listed; the endpoint leaves late expiries out unless it is told a date.
 HORIZON: Final = timedelta(days=4 * 366)
-# A server that repeats its pages must not hold us for ever.
-PAGES_AT_MOST: Final = 100
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +78,28 @@ class ContractFinder:
     """
 
     def __init__(
-        self, settings: Settings, *, timeout_seconds: float = TIMEOUT_SECONDS, page_size: int = PAGE
+        self, settings: Settings, *, policy: RestPolicy = DEFAULT_POLICY, page_size: int = CONTRACTS_A_PAGE
     ) -> None:
-        key, secret = require_credentials(settings)
-        self._settings = settings
+        self._rest = AlpacaRest(settings, policy=policy)
         self._page_size = page_size
-        self._trading = _trading_client(settings, key, secret, timeout_seconds)
-        self._prices = _price_client(settings, key, secret, timeout_seconds)
 
     def find(self, underlying: str, wanted: ContractFilter) -> Chain:
         """The contracts that are wanted; ConfigError, naming the underlying, when there are none or no answer."""
-        today = self._answered(underlying, self._today)
-        price = None if is_index(underlying) else self._answered(underlying, partial(self._price, underlying))
+        try:
+            return self._find(underlying, wanted)
+        except RestError as error:
+            raise _not_expanded(underlying, str(error).rstrip(".")) from error
+
+    def _find(self, underlying: str, wanted: ContractFilter) -> Chain:
+        today = self._today()
+        price = None if is_index(underlying) else self._price(underlying)
         if price is None and wanted.moneyness is not None:
             raise _not_expanded(
                 underlying,
                 "its price is not known, so no strike can be told to be near the money. Check the symbol, or take "
                 "all strikes: --moneyness all",
             )
-        query = self._query(underlying, wanted, today, price)
-        listed = self._answered(underlying, partial(self._listed, query))
+        listed = self._listed(self._query(underlying, wanted, today, price))
         spans = wanted.spans(today)
         contracts = [
             one for one in listed if one.expiry >= today and any(one.expiry in span for span in spans)
@@ -111,24 +109,26 @@ class ContractFinder:
         return Chain(underlying, tuple(_nearest_first(contracts, price)), price)
 
     def _today(self) -> date:
-        clock = self._trading.get_clock()
-        return datetime.fromisoformat(clock["timestamp"]).astimezone(NEW_YORK).date()
+        time_ns = epoch_nanoseconds(self._rest.clock().get("timestamp"))
+        if time_ns is None:
+            raise RestError("Alpaca's clock tells no time that can be read. Try again.")
+        return new_york_date(utc_datetime(time_ns))
 
     def _price(self, underlying: str) -> float | None:
-        from alpaca.data.requests import StockLatestTradeRequest
-
-        trades = self._prices.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols=[underlying]))
-        trade = trades.get(underlying)
-        return None if not trade else float(trade["p"])
+        trade = self._rest.latest_stock_trades([underlying]).get(underlying)
+        price = amount(field(trade, "p"))
+        return None if price is None else float(price)
 
     def _query(
         self, underlying: str, wanted: ContractFilter, today: date, price: float | None
     ) -> dict[str, Any]:
         spans = wanted.spans(today)
+        first = max(today, min(span.first or today for span in spans))
+        last = max(span.last or today + HORIZON for span in spans)
         query: dict[str, Any] = {
-            "underlying_symbols": [underlying_symbol(underlying)],
-            "expiration_date_gte": max(today, min(span.first or today for span in spans)),
-            "expiration_date_lte": max(span.last or today + HORIZON for span in spans),
+            "underlying_symbols": underlying_symbol(underlying),
+            "expiration_date_gte": first.isoformat(),
+            "expiration_date_lte": last.isoformat(),
             "limit": self._page_size,
         }
         if price is not None and wanted.moneyness is not None:
@@ -137,65 +137,21 @@ class ContractFinder:
         return query
 
     def _listed(self, query: dict[str, Any]) -> list[Contract]:
-        """Every page of the answer."""
-        from alpaca.trading.requests import GetOptionContractsRequest
-
-        found: dict[str, Contract] = {}
-        token: str | None = None
-        for _ in range(PAGES_AT_MOST):
-            answer = self._trading.get_option_contracts(GetOptionContractsRequest(**query, page_token=token))
-            found |= {one.symbol: one for one in _contracts_in(answer.get("option_contracts") or [])}
-            token = answer.get("next_page_token")
-            if not token:
-                break
-        else:
-            log.warning(
-                "Alpaca's list of contracts has more than %d pages; the rest is left out", PAGES_AT_MOST
-            )
-        return list(found.values())
-
-    def _answered(self, underlying: str, ask: Callable[[], T]) -> T:
-        """What `ask` returns; ConfigError with the remedy when the server refuses or cannot be reached."""
-        from alpaca.common.exceptions import APIError
-        from requests.exceptions import ConnectionError as Unreachable
-        from requests.exceptions import RequestException, Timeout
-
-        try:
-            return ask()
-        except APIError as error:
-            raise _not_expanded(underlying, self._refusal(error)) from error
-        except Timeout:
-            raise _not_expanded(underlying, "Alpaca did not answer in time. Try again") from None
-        except Unreachable:
-            raise _not_expanded(
-                underlying, "Alpaca cannot be reached. Check the network and APCA_API_BASE_URL"
-            ) from None
-        except (RequestException, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _not_expanded(
-                underlying, f"Alpaca's answer cannot be read ({type(error).__name__}). Try again"
-            ) from error
-
-    def _refusal(self, error: Any) -> str:
-        status = error.status_code
-        if status in (401, 403):
-            return (
-                f"Alpaca refused the keys ({status}). "
-                "Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and APCA_API_BASE_URL"
-            )
-        if status == 429:
-            return "Alpaca allows no more requests for the moment (429). Try again in a minute"
-        return f"Alpaca answered with status {status}. Check the symbol, or try again"
+        """Every page of the answer, each contract once."""
+        pages = self._rest.option_contracts(query)
+        return list({one.symbol: one for page in pages for one in _contracts_in(page)}.values())
 
 
 def _contracts_in(rows: Iterable[dict[str, Any]]) -> Iterator[Contract]:
     for row in rows:
+        symbol = word(row.get("symbol")) or ""
         try:
-            terms = parse_contract_symbol(row["symbol"])
+            terms = parse_contract_symbol(symbol)
         except SymbolError as error:
             log.warning("a listed contract is left out: %s", error)
             continue
         if row.get("status", "active") == "active":
-            yield Contract(row["symbol"], terms.expiry, terms.strike)
+            yield Contract(symbol, terms.expiry, terms.strike)
 
 
 def _nearest_first(contracts: Sequence[Contract], price: float | None) -> list[Contract]:
@@ -215,30 +171,3 @@ def _why_none(listed: Sequence[Contract], wanted: ContractFilter) -> str:
 
 def _not_expanded(underlying: str, reason: str) -> ConfigError:
     return ConfigError(f"The options of {underlying} cannot be recorded: {reason}.")
-
-
-def _trading_client(settings: Settings, key: str, secret: str, timeout_seconds: float) -> Any:
-    from alpaca.trading.client import TradingClient
-
-    client = TradingClient(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url)
-    return _impatient(client, timeout_seconds)
-
-
-def _price_client(settings: Settings, key: str, secret: str, timeout_seconds: float) -> Any:
-    from alpaca.data.historical import StockHistoricalDataClient
-
-    client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=settings.data_url)
-    return _impatient(client, timeout_seconds)
-
-
-def _impatient(client: Any, timeout_seconds: float) -> Any:
-    """The SDK waits for an answer without end; an adapter below it does not."""
-    from requests.adapters import HTTPAdapter
-
-    class ImpatientAdapter(HTTPAdapter):
-        def send(self, *arguments: Any, **options: Any) -> Any:
-            return super().send(*arguments, **{**options, "timeout": timeout_seconds})
-
-    for scheme in ("https://", "http://"):
-        client._session.mount(scheme, ImpatientAdapter())  # noqa: SLF001 - the SDK has no other place for it
-    return client

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from options_helper.data.alpaca_symbols import contract_symbol
 from options_helper.data.option_contracts import ContractFilter, ContractFinder, ExpirySpan
+from options_helper.data.rest_pace import RestPolicy
 from options_helper.errors import ConfigError
 from options_helper.portfolio import load_portfolio
 from options_helper.settings import Settings
@@ -122,15 +123,15 @@ def test_refused_keys_are_said_to_be_and_not_shown(chain_server: SimulatorServer
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(running_simulator: Simulators):
-    server = running_simulator(market(), faults=Faults(rest_delay_seconds=5))
+    server = running_simulator(market(), faults=Faults(rest_slow=5))
 
     with pytest.raises(ConfigError, match=r"AAPL .*did not answer in time"):
-        finder(server, timeout_seconds=0.2).find("AAPL", ContractFilter())
+        finder(server, policy=RestPolicy(read_seconds=0.2, attempts=1)).find("AAPL", ContractFilter())
 
 
 def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(running_simulator: Simulators):
     server = running_simulator(market())
-    asks = finder(server)
+    asks = finder(server, policy=RestPolicy(attempts=1))
     server.stop()
 
     with pytest.raises(ConfigError, match="cannot be reached"):
