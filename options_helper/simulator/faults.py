@@ -82,12 +82,21 @@ class Faults:
     fill_null_data: bool = _switch("trade updates whose data is null")
 
     # Plain HTTP.
-    rest_status: int | None = _value(int, "answer REST requests with this status (429, 504 …)")
-    rest_delay_seconds: float = _value(float, "answer REST requests this many seconds later", 0.0)
+    rest_path: str | None = _value(str, "REST faults only at addresses that begin so (/v2/positions …)")
+    rest_first_requests: int | None = _value(int, "REST faults only for the first N requests")
+    rest_slow: float = _value(float, "answer REST requests this many seconds later", 0.0)
+    rest_hang: bool = _switch("never answer REST requests")
+    rest_status: int | None = _value(int, "answer REST requests with this status (401, 429, 500, 504 …)")
+    rest_retry_after: float | None = _value(float, "say in how many seconds to ask again, with rest_status")
+    rest_truncated: bool = _switch("send only the first half of a REST answer")
+    rest_null_greek: bool = _switch("a null among the Greeks of an option's snapshot")
+    rest_unknown_exchange: bool = _switch("a position and a quote of an exchange that nobody knows")
+    rest_page: int | None = _value(int, "at most N rows on a page of a REST answer")
 
     def __post_init__(self) -> None:
         _require(self, "http_status", self.http_status in (None, *REFUSALS), "an HTTP status from 400 on")
         _require(self, "rest_status", self.rest_status in (None, *REFUSALS), "an HTTP status from 400 on")
+        _require(self, "rest_page", self.rest_page is None or self.rest_page > 0, "a number from 1 on")
         sendable = self.close_code in (None, *CLOSE_CODES)
         _require(
             self, "close_code", sendable, "a code that a server may close with: 1000 to 1014, 3000 to 4999"
@@ -103,6 +112,10 @@ class Faults:
         if self.stream is not None and self.stream != stream:
             return False
         return self.first_connections is None or connection <= self.first_connections
+
+    def concern_request(self, path: str) -> bool:
+        """Whether requests for this address meet them; how many of them is not told here."""
+        return self.rest_path is None or path.startswith(self.rest_path)
 
     @property
     def ending(self) -> Ending | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final, Protocol, runtime_checkable
 
 from options_helper.data.streaming.events import NANOSECONDS, StreamName
 from options_helper.data.streaming.market_clock import Announcement, MarketKind
+from options_helper.simulator.account import Holding
+from options_helper.simulator.tape import PriceSheet
 
 # A recording of several days has nights in it.
 LONGEST_SILENCE_NS: Final = 3_600 * NANOSECONDS
@@ -80,6 +83,26 @@ class ListingMarket(Protocol):
 
     def price(self, underlying: str) -> float | None:
         """About what the underlying costs, where that is known."""
+
+
+@runtime_checkable
+class QuotingMarket(Protocol):
+    """A market that knows a price without having said it."""
+
+    def sheet(self, symbol: str, now_ns: int, last_session: date) -> PriceSheet:
+        """What one symbol costs now and cost at the end of the last session; empty for one it does not know."""
+
+
+@runtime_checkable
+class HoldingMarket(Protocol):
+    """A market made for somebody's account."""
+
+    @property
+    def cash(self) -> float | None:
+        """Dollars in the account at the start; None: not known."""
+
+    def holdings(self) -> Sequence[Holding]:
+        """What the account holds at the start."""
 
 
 @dataclass(frozen=True, slots=True)

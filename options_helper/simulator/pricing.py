@@ -40,6 +40,26 @@ def value_option(
     return Valuation(max(put, strike - spot, 0.0), _normal(d1) - 1, vega)
 
 
+def greeks_of(
+    option_type: OptionType, *, spot: float, strike: float, years: float, volatility: float
+) -> dict[str, float]:
+    """How the value moves, in Alpaca's units: theta is a day's, vega and rho are for 0.01 of volatility and rate."""
+    deviation = volatility * math.sqrt(years)
+    d1 = (math.log(spot / strike) + RATE * years) / deviation + deviation / 2
+    density = math.exp(-d1 * d1 / 2) / math.sqrt(2 * math.pi)
+    sign = 1 if option_type == "call" else -1
+    carry = sign * strike * math.exp(-RATE * years) * _normal(sign * (d1 - deviation))
+    decay = -spot * density * volatility / (2 * math.sqrt(years)) - RATE * carry
+    found = {
+        "delta": sign * _normal(sign * d1),
+        "gamma": density / (spot * deviation),
+        "rho": years * carry / 100,
+        "theta": decay / 365,
+        "vega": spot * math.sqrt(years) * density / 100,
+    }
+    return {name: round(value, 4) for name, value in found.items()}
+
+
 def _normal(x: float) -> float:
     return (1 + math.erf(x / math.sqrt(2))) / 2
 

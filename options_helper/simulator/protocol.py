@@ -51,8 +51,8 @@ COMPANIONS_OF_TRADES: Final = ("corrections", "cancelErrors")
 OPTION_CHANNELS: Final = ("trades", "quotes")
 TRADE_UPDATES: Final = "trade_updates"
 
-_STOCK_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]*(\.[A-Z]+)?|\*")
-_OPTION_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,6}\d{6}[CP]\d{8}|\*")
+STOCK_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]*(\.[A-Z]+)?|\*")
+OPTION_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,6}\d{6}[CP]\d{8}|\*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def rfc3339(nanoseconds: int) -> str:
 
 
 _TO_MSGPACK: Final = msgspec.msgpack.Encoder().encode
-_TO_JSON: Final = msgspec.json.Encoder(enc_hook=_json_value).encode
+TO_JSON: Final = msgspec.json.Encoder(enc_hook=_json_value).encode
 _FROM_MSGPACK: Final = msgspec.msgpack.Decoder().decode
 _FROM_JSON: Final = msgspec.json.Decoder().decode
 
@@ -224,7 +224,7 @@ class Conversation(ABC):
         return key == self._keys.key and secret == self._keys.secret
 
     def _encode(self, content: Any) -> bytes:
-        return _TO_MSGPACK(content) if self.encoding is Encoding.MSGPACK else _TO_JSON(content)
+        return _TO_MSGPACK(content) if self.encoding is Encoding.MSGPACK else TO_JSON(content)
 
     def _decode(self, message: bytes | str) -> Any:
         """The client's message, or None when it is unreadable."""
@@ -301,7 +301,7 @@ class MarketDataConversation(Conversation):
     def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
         """All in one frame."""
         if as_json_text:
-            return [Payload(_TO_JSON(messages), text=True)]
+            return [Payload(TO_JSON(messages), text=True)]
         return [Payload(self._encode(messages), text=self.encoding is Encoding.JSON)]
 
     def _authenticate(self, key: object, secret: object) -> Reply:
@@ -376,7 +376,7 @@ class MarketDataConversation(Conversation):
         return None
 
     def _well_formed(self, symbols: object) -> bool:
-        pattern = _OPTION_SYMBOL if self._options else _STOCK_SYMBOL
+        pattern = OPTION_SYMBOL if self._options else STOCK_SYMBOL
         return isinstance(symbols, list) and all(
             isinstance(symbol, str) and pattern.fullmatch(symbol) for symbol in symbols
         )
@@ -445,7 +445,7 @@ class TradingConversation(Conversation):
     def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
         """Each in a frame of its own."""
         if as_json_text or self._faults.text_fills:
-            return [Payload(_TO_JSON(message), text=True) for message in messages]
+            return [Payload(TO_JSON(message), text=True) for message in messages]
         return [Payload(self._encode(message), text=False) for message in messages]
 
     def _authenticate(self, key: object, secret: object) -> Reply:

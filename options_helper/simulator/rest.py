@@ -1,75 +1,105 @@
-"""The few plain HTTP answers a stream's client asks for: clock, account, option contracts and last prices."""
+"""The plain HTTP answers that a stream's client asks for: prices, the account, what is listed, and the clock."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import NAMESPACE_OID, uuid5
 
 from options_helper.analysis.osi import ParsedContract, parse_contract_symbol, plain_number
-from options_helper.data.alpaca_symbols import underlying_symbol
+from options_helper.data.alpaca_symbols import is_index, underlying_symbol
 from options_helper.data.market_hours import NEW_YORK, market_open, next_change
 from options_helper.data.streaming.events import StreamName, utc_datetime
-from options_helper.simulator.market import ListingMarket, Market
-
-Answer = tuple[HTTPStatus, Any]
-Query = Mapping[str, str]
+from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.simulator import rest_account, rest_prices
+from options_helper.simulator.account import is_contract
+from options_helper.simulator.market import ListingMarket
+from options_helper.simulator.rest_desk import Answer, Desk, Query, RequestRefused, page_of, whole_number
 
 CONTRACTS_A_PAGE: Final = 100
 CONTRACTS_A_PAGE_AT_MOST: Final = 10_000
 
-ACCOUNT: Final = {
-    "id": "00000000-0000-4000-8000-000000000001",
-    "account_number": "SIMULATED",
-    "status": "ACTIVE",
-    "currency": "USD",
-    "cash": "100000",
-    "buying_power": "100000",
-    "equity": "100000",
-    "portfolio_value": "100000",
-    "options_approved_level": 3,
-    "options_trading_level": 3,
-    "pattern_day_trader": False,
-    "trading_blocked": False,
-    "account_blocked": False,
-    "created_at": "2024-01-02T14:30:00Z",
-}
+Answering = Callable[[Query, Desk], Answer]
 
 
-def answer_request(path: str, query: str, now_ns: int, market: Market) -> Answer:
+def answer_request(path: str, query: str, desk: Desk) -> Answer:
     """Status and JSON body for one GET of an authenticated client."""
-    asked = dict(parse_qsl(query))
-    match path:
-        case "/v2/clock":
-            return HTTPStatus.OK, _clock(now_ns)
-        case "/v2/account":
-            return HTTPStatus.OK, ACCOUNT
-        case "/v2/options/contracts" if isinstance(market, ListingMarket):
-            return _contracts(asked, market)
-        case "/v2/stocks/trades/latest" if isinstance(market, ListingMarket):
-            return HTTPStatus.OK, {"trades": _latest_trades(asked, market, now_ns)}
-        case _:
-            return HTTPStatus.NOT_FOUND, {"code": 40410000, "message": f"the simulator has no {path}"}
-
-
-def _contracts(asked: Query, market: ListingMarket) -> Answer:
-    """One page of the contracts that fit, ordered by symbol; the token of the next page is where it begins."""
     try:
-        first = max(0, int(asked.get("page_token", 0)))
-        limit = min(max(1, int(asked.get("limit", CONTRACTS_A_PAGE))), CONTRACTS_A_PAGE_AT_MOST)
-        known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(market.contracts)}
+        return _answering(path, desk)(dict(parse_qsl(query)), desk)
+    except RequestRefused as refused:
+        return refused.answer
+
+
+def _answering(path: str, desk: Desk) -> Answering:
+    if path in _OF_THE_ACCOUNT and desk.market.kind is MarketKind.REPLAY:
+        raise RequestRefused(HTTPStatus.NOT_FOUND, "a replayed market has no account: it plays prices only")
+    answering = _OF_THE_ACCOUNT.get(path) or _OF_THE_MARKET.get(path)
+    if answering is not None:
+        return answering
+    collection, _, symbol = path.rpartition("/")
+    if collection in _OF_ONE:
+        return lambda _, desk: _OF_ONE[collection](symbol, desk)
+    raise RequestRefused(HTTPStatus.NOT_FOUND, f"the simulator has no {path}")
+
+
+def _contracts(asked: Query, desk: Desk) -> Answer:
+    """One page of the contracts that fit, ordered by symbol."""
+    limit = whole_number(asked, "limit", CONTRACTS_A_PAGE, at_most=CONTRACTS_A_PAGE_AT_MOST)
+    known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(desk))}
+    try:
         fitting = [symbol for symbol, terms in known.items() if _fits(terms, asked)]
     except ValueError as error:
-        return HTTPStatus.UNPROCESSABLE_ENTITY, {"code": 42210000, "message": str(error)}
-    page = fitting[first : first + limit]
-    following = first + len(page)
+        raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    page, following = page_of(fitting, asked.get("page_token"), desk.at_most(limit))
     return HTTPStatus.OK, {
         "option_contracts": [_contract(symbol, known[symbol]) for symbol in page],
-        "next_page_token": str(following) if following < len(fitting) else None,
+        "next_page_token": following,
     }
+
+
+def _one_contract(symbol: str, desk: Desk) -> Answer:
+    if symbol not in _listed(desk) and not (is_contract(symbol) and desk.sheet(symbol).quote):
+        raise RequestRefused(HTTPStatus.NOT_FOUND, f"option contract not found for {symbol}")
+    return HTTPStatus.OK, _contract(symbol, parse_contract_symbol(symbol))
+
+
+def _one_asset(symbol: str, desk: Desk) -> Answer:
+    if not _is_share(symbol, desk):
+        raise RequestRefused(HTTPStatus.NOT_FOUND, f"asset not found for {symbol}")
+    return HTTPStatus.OK, {
+        "id": str(uuid5(NAMESPACE_OID, symbol)),
+        "class": "us_equity",
+        "exchange": "NASDAQ",
+        "symbol": symbol,
+        "name": f"{symbol} Common Stock",
+        "status": "active",
+        "tradable": True,
+        "marginable": True,
+        "shortable": True,
+        "easy_to_borrow": True,
+        "fractionable": True,
+        "attributes": ["has_options"],
+    }
+
+
+def _is_share(symbol: str, desk: Desk) -> bool:
+    if is_contract(symbol):
+        return False
+    sheet = desk.sheet(symbol)
+    market = desk.market
+    priced = market.price(symbol) is not None if isinstance(market, ListingMarket) else False
+    return (priced and not is_index(symbol)) or bool(sheet.quote or sheet.trade)
+
+
+def _listed(desk: Desk) -> frozenset[str]:
+    """The market's contracts, and what the account holds."""
+    listed = desk.market.contracts if isinstance(desk.market, ListingMarket) else ()
+    held = (holding.symbol for holding in desk.account.holdings)
+    return frozenset(listed).union(symbol for symbol in held if is_contract(symbol))
 
 
 def _fits(terms: ParsedContract, asked: Query) -> bool:
@@ -116,24 +146,13 @@ def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
     }
 
 
-def _latest_trades(asked: Query, market: ListingMarket, now_ns: int) -> dict[str, Any]:
-    """The trades of those symbols that have a price; as with Alpaca, the others are left out."""
-    prices = {symbol: market.price(symbol) for symbol in asked.get("symbols", "").split(",")}
-    moment = utc_datetime(now_ns).isoformat().replace("+00:00", "Z")
-    return {
-        symbol: {"t": moment, "x": "V", "p": price, "s": 100, "c": ["@"], "i": 1, "z": "C"}
-        for symbol, price in prices.items()
-        if price is not None
-    }
-
-
-def _clock(now_ns: int) -> dict[str, Any]:
-    now = utc_datetime(now_ns).astimezone(NEW_YORK)
+def _clock(_: Query, desk: Desk) -> Answer:
+    now = utc_datetime(desk.now_ns).astimezone(NEW_YORK)
     is_open = market_open(StreamName.STOCKS, "iex", now)
     first = next_change(now)
     second = next_change(first)
     opening, closing = (second, first) if is_open else (first, second)
-    return {
+    return HTTPStatus.OK, {
         "timestamp": now.isoformat(),
         "is_open": is_open,
         "next_open": _new_york_text(opening),
@@ -143,3 +162,28 @@ def _clock(now_ns: int) -> dict[str, Any]:
 
 def _new_york_text(moment: datetime) -> str:
     return moment.astimezone(NEW_YORK).isoformat()
+
+
+_OF_THE_ACCOUNT: Final[Mapping[str, Answering]] = MappingProxyType(
+    {
+        "/v2/account": rest_account.account,
+        "/v2/account/activities": rest_account.activities,
+        "/v2/orders": rest_account.orders,
+        "/v2/positions": rest_account.positions,
+    }
+)
+_OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
+    {
+        "/v2/clock": _clock,
+        "/v2/options/contracts": _contracts,
+        "/v2/stocks/snapshots": rest_prices.stock_snapshots,
+        "/v2/stocks/quotes/latest": rest_prices.latest_stock_quotes,
+        "/v2/stocks/trades/latest": rest_prices.latest_stock_trades,
+        "/v1beta1/options/snapshots": rest_prices.option_snapshots,
+        "/v1beta1/options/quotes/latest": rest_prices.latest_option_quotes,
+        "/v1beta1/options/trades/latest": rest_prices.latest_option_trades,
+    }
+)
+_OF_ONE: Final[Mapping[str, Callable[[str, Desk], Answer]]] = MappingProxyType(
+    {"/v2/options/contracts": _one_contract, "/v2/assets": _one_asset}
+)

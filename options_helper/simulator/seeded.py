@@ -6,34 +6,39 @@ import math
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from typing import Final, assert_never
 
 from options_helper.analysis.osi import ParsedContract, parse_contract_symbol
 from options_helper.data.alpaca_symbols import is_index, underlying_symbol
-from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.market_hours import NEW_YORK, new_york_date
 from options_helper.data.streaming.events import (
     NANOSECONDS,
     StreamName,
     epoch_nanoseconds,
     timestamp_extension,
+    utc_datetime,
 )
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.errors import SymbolError
 from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.simulator.account import Holding
 from options_helper.simulator.anchor import VOLATILITIES, Anchor, entries_by_underlying, find_anchor
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market import Interest, Step
+from options_helper.simulator.opening import opening_holdings
 from options_helper.simulator.orders import OrderDesk, Tradable
 from options_helper.simulator.pricing import (
     SECONDS_PER_YEAR,
     Valuation,
+    greeks_of,
     liquidity_of,
     quote_around,
     smile,
     value_option,
 )
+from options_helper.simulator.tape import PriceSheet, daily_bar
 
 DEFAULT_SEED: Final = 7
 # For a portfolio without options; any trading day would do.
@@ -60,6 +65,8 @@ BROAD_FUNDS: Final = frozenset({"DIA", "IWM", "QQQ", "SPY", "VOO", "VTI", "SPX",
 STOCK_EXCHANGES: Final = "VQNPZK"
 OPTION_EXCHANGES: Final = "ABCDEHIJMNOPQTUWXZ"
 OPTION_TRADE_CONDITIONS: Final = "Iag"
+STOCK_VOLUME: Final = 1_000_000
+OPTION_VOLUME: Final = 250
 
 
 class SeededMarket:
@@ -82,6 +89,7 @@ class SeededMarket:
         self._portfolio = portfolio
         self._seed = seed
         self._start = start or datetime.combine(_first_expiry(portfolio), START, NEW_YORK)
+        self._running: _Session | None = None
 
     @property
     def start_ns(self) -> int:
@@ -94,14 +102,43 @@ class SeededMarket:
         options = [item.live_symbol for item in self._portfolio.instruments if item.is_option]
         return tuple(dict.fromkeys(options))
 
+    @property
+    def cash(self) -> float | None:
+        """The portfolio's."""
+        return self._portfolio.cash
+
+    def holdings(self) -> list[Holding]:
+        """The portfolio's positions, at what it says that they cost; what it does not say, the market makes up."""
+        return opening_holdings(self._portfolio, self._opening.price)
+
     def price(self, underlying: str) -> float | None:
         """Where the underlying starts; None when the portfolio has nothing on it."""
-        entries = entries_by_underlying(self._portfolio).get(underlying)
-        return None if entries is None else _anchor_of(underlying, entries, self._start, self._seed).spot
+        anchor = self._anchors.get(underlying)
+        return None if anchor is None else anchor.spot
+
+    def sheet(self, symbol: str, now_ns: int, last_session: date) -> PriceSheet:
+        """The prices of anything that the portfolio holds or somebody subscribed to."""
+        return (self._running or self._opening).sheet(symbol, now_ns, last_session)
 
     def steps(self, interest: Interest) -> Iterator[Step]:
         """Ten times a second what is due for the subscribed symbols; endless, and from the start each time."""
-        return _Session(self._portfolio, self._seed, self._start, interest).steps()
+        self._running = self._session(interest)
+        return self._running.steps()
+
+    @cached_property
+    def _anchors(self) -> Mapping[str, Anchor]:
+        found = entries_by_underlying(self._portfolio)
+        return {
+            symbol: _anchor_of(symbol, entries, self._start, self._seed) for symbol, entries in found.items()
+        }
+
+    @cached_property
+    def _opening(self) -> _Session:
+        """The market before its clock runs; it never moves."""
+        return self._session(Interest())
+
+    def _session(self, interest: Interest) -> _Session:
+        return _Session(self._portfolio, self._anchors, self._seed, self._start, interest)
 
 
 def _first_expiry(portfolio: Portfolio) -> date:
@@ -114,6 +151,12 @@ def _first_expiry(portfolio: Portfolio) -> date:
 def _anchor_of(symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int) -> Anchor:
     day = start.astimezone(NEW_YORK).date()
     return find_anchor(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
+
+
+def _previous_close(symbol: str, anchor: Anchor, seed: int) -> float:
+    """Where the underlying ended its last session: a usual day's move away from where it starts."""
+    move = random.Random(f"{seed}:{symbol}:close").gauss(0, anchor.volatility / math.sqrt(252))
+    return max(0.01, round(anchor.spot * math.exp(move), 2))
 
 
 class _Turn:
@@ -146,7 +189,9 @@ class _Stock:
     def __init__(self, symbol: str, anchor: Anchor, seed: int) -> None:
         self.symbol = symbol
         self.price = anchor.spot
+        self.opening = anchor.spot
         self.volatility = anchor.volatility
+        self.previous_close = _previous_close(symbol, anchor, seed)
         self._path = random.Random(f"{seed}:{symbol}:path")
         self._dice = random.Random(f"{seed}:{symbol}:tape")
         self._correlation = FUND_CORRELATION if symbol in BROAD_FUNDS else CORRELATION
@@ -154,6 +199,7 @@ class _Stock:
         self._half_spread = max(0.005, anchor.spot * (0.00001 if symbol in BROAD_FUNDS else 0.00003))
         self._trade_id = self._dice.randrange(10_000, 90_000)
         self._minute = [anchor.spot]
+        self._last_bar: Message | None = None
         self.quote_turn = _Turn(self._dice, SECONDS_BETWEEN_STOCK_QUOTES)
         self.trade_turn = _Turn(self._dice, SECONDS_BETWEEN_STOCK_TRADES, at_once=False)
 
@@ -200,12 +246,13 @@ class _Stock:
             "z": "C",
         }
 
-    def end_minute(self) -> Message:
-        """The wire's bar of the minute that just ended, without its time."""
+    def end_minute(self, now_ns: int) -> Message:
+        """The wire's bar of the minute that just ended."""
         prices, self._minute = self._minute, []
-        return {
+        self._last_bar = {
             "T": "b",
             "S": self.symbol,
+            "t": timestamp_extension(now_ns - MINUTE_NS),
             "o": round(prices[0], 2),
             "h": round(max(prices), 2),
             "l": round(min(prices), 2),
@@ -214,6 +261,33 @@ class _Stock:
             "n": self._dice.randrange(50, 600),
             "vw": round(sum(prices) / len(prices), 4),
         }
+        return self._last_bar
+
+    def sheet(self, now_ns: int, last_session: date) -> PriceSheet:
+        """Its prices at this moment; asking rolls no dice."""
+        bid, ask = self.bid_and_ask()
+        at = timestamp_extension(now_ns)
+        price = round(self.price, 2)
+        today = new_york_date(utc_datetime(now_ns))
+        return PriceSheet(
+            quote={
+                "t": at,
+                "bx": "V",
+                "bp": bid,
+                "bs": 2,
+                "ax": "V",
+                "ap": ask,
+                "as": 2,
+                "c": ["R"],
+                "z": "C",
+            },
+            trade={"t": at, "i": 1, "x": "V", "p": price, "s": 100, "c": ["@"], "z": "C"},
+            minute_bar=self._last_bar,
+            daily_bars={
+                last_session: daily_bar(last_session, self.previous_close, volume=STOCK_VOLUME),
+                today: daily_bar(today, price, opening=self.opening, volume=STOCK_VOLUME),
+            },
+        )
 
 
 class _Contract:
@@ -236,6 +310,11 @@ class _Contract:
         """1 at the money, up to 3 far from it."""
         return 1 + min(2.0, 8 * abs(math.log(self._stock.price / self._terms.strike)))
 
+    @property
+    def spot(self) -> float:
+        """What the underlying costs."""
+        return self._stock.price
+
     def bid_and_ask(self, now_ns: int, width: float = 1.0) -> tuple[float, float]:
         """Whole ticks around the model's value."""
         return quote_around(
@@ -243,14 +322,66 @@ class _Contract:
         )
 
     def _value(self, now_ns: int) -> Valuation:
-        years = (self._expires_ns - now_ns) / NANOSECONDS / SECONDS_PER_YEAR
-        spot, strike = self._stock.price, self._terms.strike
+        return self._value_at(self._stock.price, now_ns)
+
+    def _value_at(self, spot: float, now_ns: int) -> Valuation:
+        years = self._years(now_ns)
         return value_option(
             self._terms.option_type,
             spot=spot,
-            strike=strike,
+            strike=self._terms.strike,
             years=years,
-            volatility=smile(self._stock.volatility, spot=spot, strike=strike, years=years),
+            volatility=self._volatility(spot, years),
+        )
+
+    def _years(self, now_ns: int) -> float:
+        return (self._expires_ns - now_ns) / NANOSECONDS / SECONDS_PER_YEAR
+
+    def _volatility(self, spot: float, years: float) -> float:
+        return smile(self._stock.volatility, spot=spot, strike=self._terms.strike, years=years)
+
+    def last_price(self, spot: float, now_ns: int) -> float:
+        """A whole tick near the value; nobody sells for nothing."""
+        value = self._value_at(spot, now_ns).price
+        tick = self._liquidity.tick(value)
+        return round(max(1, round(value / tick)) * tick, 2)
+
+    def sheet(self, now_ns: int, last_session: date) -> PriceSheet:
+        """Its prices at this moment; asking rolls no dice."""
+        bid, ask = self.bid_and_ask(now_ns)
+        at = timestamp_extension(now_ns)
+        price = self.last_price(self._stock.price, now_ns)
+        today = new_york_date(utc_datetime(now_ns))
+        closed_ns = epoch_nanoseconds(datetime.combine(last_session, CLOSE, NEW_YORK)) or 0
+        close = self.last_price(self._stock.previous_close, closed_ns)
+        opening = self.last_price(self._stock.opening, now_ns)
+        quoted = bid > 0 and self._terms.expiry > today
+        years = self._years(now_ns)
+        volatility = self._volatility(self._stock.price, years)
+        return PriceSheet(
+            quote={
+                "t": at,
+                "bx": "C",
+                "bp": bid,
+                "bs": 10 if bid else 0,
+                "ax": "C",
+                "ap": ask,
+                "as": 10,
+                "c": "A",
+            },
+            trade={"t": at, "x": "C", "p": price, "s": 1, "c": "I"},
+            daily_bars={
+                last_session: daily_bar(last_session, close, volume=OPTION_VOLUME),
+                today: daily_bar(today, price, opening=opening, volume=OPTION_VOLUME),
+            },
+            greeks=self._greeks(years, volatility) if quoted else None,
+            implied_volatility=round(volatility, 4) if quoted else None,
+        )
+
+    def _greeks(self, years: float, volatility: float) -> dict[str, float]:
+        spot, strike = self._stock.price, self._terms.strike
+        return greeks_of(
+            self._terms.option_type, spot=spot, strike=strike, years=years, volatility=volatility
         )
 
     def quote(self, now_ns: int) -> Message:
@@ -284,15 +415,20 @@ class _Contract:
 class _Session:
     """One run of the market from its start."""
 
-    def __init__(self, portfolio: Portfolio, seed: int, start: datetime, interest: Interest) -> None:
+    def __init__(
+        self,
+        portfolio: Portfolio,
+        anchors: Mapping[str, Anchor],
+        seed: int,
+        start: datetime,
+        interest: Interest,
+    ) -> None:
         self._seed = seed
         self._start_ns = epoch_nanoseconds(start) or 0
         self._market = random.Random(f"{seed}:market")
         self._interest = interest
         self._seen_version: int | None = None
-        self._stocks: dict[str, _Stock] = {}
-        for symbol, entries in entries_by_underlying(portfolio).items():
-            self._stocks[symbol] = _Stock(symbol, _anchor_of(symbol, entries, start, seed), seed)
+        self._stocks = {symbol: _Stock(symbol, anchor, seed) for symbol, anchor in anchors.items()}
         self._contracts: dict[str, _Contract] = {}
         self._underlyings = {item.live_symbol: item.underlying for item in portfolio.instruments}
         held = _held(portfolio)
@@ -305,6 +441,18 @@ class _Session:
         self._barred_stocks: list[_Stock] = []
         self._quoted_contracts: list[_Contract] = []
         self._traded_contracts: list[_Contract] = []
+
+    def sheet(self, symbol: str, now_ns: int, last_session: date) -> PriceSheet:
+        """The prices of a share or contract that is there; an index is no share."""
+        priced = self._contracts.get(symbol) or (None if is_index(symbol) else self._stocks.get(symbol))
+        return PriceSheet() if priced is None else priced.sheet(now_ns, last_session)
+
+    def price(self, symbol: str) -> float | None:
+        """About what a share or contract costs."""
+        contract, stock = self._contracts.get(symbol), self._stocks.get(symbol)
+        if contract is not None:
+            return contract.last_price(contract.spot, self._start_ns)
+        return None if stock is None else round(stock.price, 2)
 
     def steps(self) -> Iterator[Step]:
         """Tick by tick; a tick without messages still tells the time."""
@@ -356,9 +504,9 @@ class _Session:
             yield from self._end_minute(now_ns)
 
     def _end_minute(self, now_ns: int) -> Iterator[Message]:
-        bars = {stock.symbol: stock.end_minute() for stock in self._stocks.values()}
+        bars = {stock.symbol: stock.end_minute(now_ns) for stock in self._stocks.values()}
         for stock in self._barred_stocks:
-            yield {**bars[stock.symbol], "t": timestamp_extension(now_ns - MINUTE_NS)}
+            yield bars[stock.symbol]
 
     def _option_messages(self, tick: int, now_ns: int) -> Iterator[Message]:
         for contract in self._quoted_contracts:

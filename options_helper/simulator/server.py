@@ -11,30 +11,34 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, Self, cast
 from weakref import WeakKeyDictionary, WeakSet
 
-import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from options_helper.data.streaming.events import StreamName, count_messages
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import StreamName, count_messages, epoch_nanoseconds, utc_datetime
 from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER
 from options_helper.errors import ConfigError
+from options_helper.simulator.account import Holding, Number, SimulatedAccount
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
-from options_helper.simulator.market import Interest, Market, PlayingClock
+from options_helper.simulator.market import HoldingMarket, Interest, Market, PlayingClock
 from options_helper.simulator.protocol import (
     DEMO_KEY,
     DEMO_SECRET,
     ENDPOINTS,
     NO_LIMITS,
+    TO_JSON,
     Conversation,
     Encoding,
     Endpoint,
@@ -46,6 +50,8 @@ from options_helper.simulator.protocol import (
     websocket_frame,
 )
 from options_helper.simulator.rest import answer_request
+from options_helper.simulator.rest_desk import Answer, Desk, refusal, session_before
+from options_helper.simulator.tape import Tape
 
 log = logging.getLogger(__name__)
 
@@ -241,6 +247,94 @@ class Ledger:
             self._sent.update(events)
 
 
+class Books:
+    """What REST tells: the account, and the last prices. They outlive a restart of the server."""
+
+    def __init__(self, market: Market) -> None:
+        # Guarded by self._lock: written by the server's loop and by everybody who pushes, read by requests.
+        self._lock = threading.Lock()
+        self._account = _opening_account(market)
+        self._tape = Tape()
+
+    def note(self, stream: StreamName, messages: Iterable[Any], now_ns: int) -> None:
+        """Keep what is being said, whether or not somebody listens."""
+        with self._lock:
+            if stream is not StreamName.FILLS:
+                self._tape.note(messages)
+                return
+            for message in messages:
+                self._account.note(message, now_ns)
+
+    def set_close(self, symbol: str, price: float, day: date) -> None:
+        """The price at which a session ended."""
+        with self._lock:
+            self._tape.set_close(symbol, price, day)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[SimulatedAccount, Tape]]:
+        """The account and the tape, which nobody else touches meanwhile."""
+        with self._lock:
+            yield self._account, self._tape
+
+
+def _opening_account(market: Market) -> SimulatedAccount:
+    if not isinstance(market, HoldingMarket):
+        return SimulatedAccount()
+    return SimulatedAccount(market.holdings(), None if market.cash is None else Decimal(str(market.cash)))
+
+
+class AccountFace:
+    """The simulated account for tests, from any thread; what is put in here, no stream tells."""
+
+    def __init__(self, books: Books, now_ns: Callable[[], int]) -> None:
+        self._books = books
+        self._now_ns = now_ns
+
+    def set_position(
+        self, symbol: str, quantity: Number, average_price: Number | None = None, **raw: Any
+    ) -> None:
+        """Hold exactly this much, short is negative, 0 nothing; `raw` are fields of the answer as they shall be."""
+        average = None if average_price is None else Decimal(str(average_price))
+        holding = Holding(symbol, Decimal(str(quantity)), average, raw)
+        with self._books.opened() as (account, _):
+            account.set_holding(holding)
+
+    def set_cash(self, dollars: Number) -> None:
+        """Have exactly this much cash."""
+        with self._books.opened() as (account, _):
+            account.cash = Decimal(str(dollars))
+
+    def add_order(self, raw: Mapping[str, Any]) -> str:
+        """Have placed an order, or changed the one with its id; returns the id. Missing id and time are made up."""
+        with self._books.opened() as (account, _):
+            return account.add_order(raw, self._now_ns())
+
+    def add_activity(
+        self,
+        kind: str,
+        symbol: str | None = None,
+        qty: Number | None = None,
+        price: Number | None = None,
+        *,
+        at: datetime | int | None = None,
+        **fields: Any,
+    ) -> str:
+        """Let something have happened, now or `at` an instant, and return its id; the positions stay as they are.
+
+        `qty` is the change of the position (an assigned short call: +1), but a fill's is positive beside its
+        `side`. Other fields of the answer, and `execution_id` for the second half of the id, come by name; None
+        leaves a field out of the answer.
+        """
+        at_ns = self._now_ns() if at is None else epoch_nanoseconds(at)
+        named = {"symbol": symbol, "qty": _number_text(qty), "price": _number_text(price)} | fields
+        with self._books.opened() as (account, _):
+            return account.add_activity(kind, self._now_ns() if at_ns is None else at_ns, named)
+
+
+def _number_text(number: Number | None) -> str | None:
+    return None if number is None else str(number)
+
+
 class PushQueue:
     """Frames on their way from any thread into the loop; bounded, and `put` waits when it is full."""
 
@@ -287,7 +381,9 @@ class PushQueue:
 class Floor:
     """Everything that happens inside the server's loop: handshakes, conversations, the market's play."""
 
-    def __init__(self, market: Market, *, keys: Keys, limits: Limits, faults: Faults, ledger: Ledger) -> None:
+    def __init__(
+        self, market: Market, *, keys: Keys, limits: Limits, faults: Faults, ledger: Ledger, books: Books
+    ) -> None:
         self.muted: frozenset[StreamName] = frozenset()
         self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
         self.pushed = PushQueue()
@@ -300,8 +396,10 @@ class Floor:
         self._keys = keys
         self._limits = limits
         self._ledger = ledger
+        self._books = books
         self._faults = faults
         self._connections_before_faults: Counter[str] = Counter()
+        self._requests_of_faults = 0
         self._interest = Interest()
         self._clock_started = asyncio.Event()
         self._arrivals: WeakKeyDictionary[ServerConnection, Arrival] = WeakKeyDictionary()
@@ -332,6 +430,7 @@ class Floor:
         """Let these go wrong from now on; connections are counted anew for them."""
         self._faults = faults
         self._connections_before_faults = self._ledger.connections
+        self._requests_of_faults = 0
 
     async def _listen(self, port: int) -> Server:
         return await serve(
@@ -407,17 +506,40 @@ class Floor:
         self, connection: ServerConnection, request: Request, path: str, query: str
     ) -> Response | None:
         self._ledger.count_request(path)
-        await asyncio.sleep(self._faults.rest_delay_seconds)
-        if self._faults.rest_status is not None:
-            return _json_response(connection, self._faults.rest_status, REFUSED)
+        faults = self._faults_for_request(path)
+        if await self._stopped_within(None if faults.rest_hang else faults.rest_slow):
+            connection.transport.abort()
+            await connection.wait_closed()
+            return None
+        if faults.rest_status is not None:
+            return _refusal_response(connection, faults.rest_status, faults.rest_retry_after)
         if _offered_keys(request) != (self._keys.key, self._keys.secret):
-            refusal = {"code": 40110000, "message": "access key verification failed"}
-            return _json_response(connection, HTTPStatus.UNAUTHORIZED, refusal)
+            refused = refusal(HTTPStatus.UNAUTHORIZED, "access key verification failed")
+            return _json_response(connection, HTTPStatus.UNAUTHORIZED, refused)
         # In a thread, because the calendar of trading hours takes a moment to load.
-        status, content = await asyncio.to_thread(
-            answer_request, path, query, self.clock.now_ns(), self._market
-        )
-        return _json_response(connection, status, content)
+        status, content = await asyncio.to_thread(self._answer, path, query, self.clock.now_ns(), faults)
+        return _json_response(connection, status, content, truncated=faults.rest_truncated)
+
+    def _faults_for_request(self, path: str) -> Faults:
+        if not self._faults.concern_request(path):
+            return NO_FAULTS
+        self._requests_of_faults += 1
+        first = self._faults.rest_first_requests
+        return self._faults if first is None or self._requests_of_faults <= first else NO_FAULTS
+
+    async def _stopped_within(self, seconds: float | None) -> bool:
+        """Wait so long (None: for ever), and say whether the server was told to stop meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.stopping.wait()
+        except TimeoutError:
+            return False
+
+    def _answer(self, path: str, query: str, now_ns: int, faults: Faults) -> Answer:
+        last_session = session_before(new_york_date(utc_datetime(now_ns)))
+        with self._books.opened() as (account, tape):
+            desk = Desk(self._market, tape, account, now_ns, last_session, self._limits, faults)
+            return answer_request(path, query, desk)
 
     # One client.
 
@@ -563,6 +685,7 @@ class Floor:
             if wait > 0:
                 await asyncio.sleep(wait)
             self.clock.reach(step.market_ns)
+            self._books.note(step.stream, step.messages, step.market_ns)
             batch.append(MessageFrame(step.stream, step.messages))
         await self._deliver(batch)
 
@@ -637,10 +760,20 @@ def _offered_keys(request: Request) -> tuple[str | None, str | None]:
     return request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
 
 
-def _json_response(connection: ServerConnection, status: int, content: Any) -> Response:
-    response = connection.respond(status, msgspec.json.encode(content).decode())
+def _json_response(
+    connection: ServerConnection, status: int, content: Any, *, truncated: bool = False
+) -> Response:
+    body = TO_JSON(content).decode()
+    response = connection.respond(status, body[: len(body) // 2] if truncated else body)
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = "application/json"
+    return response
+
+
+def _refusal_response(connection: ServerConnection, status: int, retry_after: float | None) -> Response:
+    response = _json_response(connection, status, refusal(status, REFUSED["message"]))
+    if retry_after is not None:
+        response.headers["Retry-After"] = f"{retry_after:g}"
     return response
 
 
@@ -666,6 +799,7 @@ class SimulatorServer:
         self._keys = Keys(key, secret)
         self._limits = limits
         self._ledger = Ledger()
+        self._books = Books(market)
         self._thread: threading.Thread | None = None
         self._running: Floor | None = None
 
@@ -763,13 +897,28 @@ class SimulatorServer:
 
         Returns before they are written, and waits only when a thousand frames are ahead. Times under `t` are
         msgpack extensions, datetimes, or whatever else the client shall get. A message without a channel's type
-        goes to every client that subscribed to anything.
+        goes to every client that subscribed to anything. REST knows of them from this moment on.
         """
-        self._push(MessageFrame(stream, list(messages)))
+        messages = list(messages)
+        self._books.note(stream, messages, self.now_ns)
+        self._push(MessageFrame(stream, messages))
 
     def push_frame(self, stream: StreamName, payload: bytes) -> None:
         """Send one frame that is encoded already, to every client of the stream that subscribed to anything."""
         self._push(EncodedFrame(stream, payload))
+
+    def set_previous_close(self, symbol: str, price: float, day: date) -> None:
+        """Let a session before today have ended at this price, for those who ask over REST."""
+        self._books.set_close(symbol, price, day)
+
+    @property
+    def account(self) -> AccountFace:
+        """The account behind the market, to change from a test."""
+        return AccountFace(self._books, self._time_ns)
+
+    def _time_ns(self) -> int:
+        """The market's time, or the computer's while the server does not run."""
+        return time.time_ns() if self._running is None else self.now_ns
 
     def flush(self, timeout: float = PUSH_PATIENCE_SECONDS) -> None:
         """Wait until all that was pushed has been written to the sockets, or was for nobody."""
@@ -817,7 +966,12 @@ class SimulatorServer:
 
     async def _serve(self, ready: Future[tuple[int, Floor]]) -> None:
         floor = Floor(
-            self._market, keys=self._keys, limits=self._limits, faults=self._faults, ledger=self._ledger
+            self._market,
+            keys=self._keys,
+            limits=self._limits,
+            faults=self._faults,
+            ledger=self._ledger,
+            books=self._books,
         )
         await floor.run(self._port, ready)
 

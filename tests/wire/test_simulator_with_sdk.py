@@ -276,7 +276,7 @@ def test_rest_faults(running_simulator):
     server = running_simulator(faults=Faults(rest_status=500))
     answer = requests.get(f"{server.rest_url}/v2/clock", timeout=5)
     assert answer.status_code == 500
-    server.set_faults(Faults(rest_delay_seconds=30))
+    server.set_faults(Faults(rest_slow=30))
     with pytest.raises(requests.Timeout):
         requests.get(f"{server.rest_url}/v2/clock", timeout=0.1)
 

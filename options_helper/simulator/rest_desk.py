@@ -1,0 +1,119 @@
+"""What an answer over plain HTTP is made from, and how a request that cannot be answered is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from http import HTTPStatus
+from typing import Any, Final, NoReturn, TypeVar
+
+from options_helper.data.market_hours import NEW_YORK, regular_session
+from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
+from options_helper.simulator.account import SimulatedAccount
+from options_helper.simulator.faults import NO_FAULTS, Faults
+from options_helper.simulator.market import Market, QuotingMarket
+from options_helper.simulator.protocol import NO_LIMITS, Limits
+from options_helper.simulator.tape import PriceSheet, Tape
+
+Answer = tuple[HTTPStatus, Any]
+Query = Mapping[str, str]
+T = TypeVar("T")
+
+FRESH_NS: Final = 60 * NANOSECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The market and the account at one instant, and what shall go wrong with what they say."""
+
+    market: Market
+    tape: Tape
+    account: SimulatedAccount
+    now_ns: int
+    last_session: date  # the trading day before the market's today
+    limits: Limits = NO_LIMITS
+    faults: Faults = NO_FAULTS
+
+    def sheet(self, symbol: str) -> PriceSheet:
+        """What is known of a symbol: as it was just heard, else as the market makes it up."""
+        heard = self.tape.sheet(symbol)
+        if not isinstance(self.market, QuotingMarket):
+            return heard
+        made = self.market.sheet(symbol, self.now_ns, self.last_session)
+        return heard.over(made) if self._is_fresh(heard) else made.over(heard)
+
+    def _is_fresh(self, heard: PriceSheet) -> bool:
+        # What nobody is subscribed to any more was last heard when somebody was.
+        at_ns = epoch_nanoseconds((heard.quote or {}).get("t"))
+        return at_ns is not None and self.now_ns - at_ns < FRESH_NS
+
+    def at_most(self, asked: int) -> int:
+        """Rows of one page, when so many are asked for."""
+        return asked if self.faults.rest_page is None else min(asked, self.faults.rest_page)
+
+
+def session_before(day: date) -> date:
+    """The last trading day before a day."""
+    earlier = day - timedelta(days=1)
+    while regular_session(earlier) is None:
+        earlier -= timedelta(days=1)
+    return earlier
+
+
+class RequestRefused(Exception):
+    """The answer is a refusal, with Alpaca's status and a message."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.answer: Answer = (status, refusal(status, message))
+
+
+def refusal(status: int, message: str) -> dict[str, Any]:
+    """The body that says why not."""
+    return {"code": status * 100_000 + 10_000, "message": message}
+
+
+def whole_number(asked: Query, name: str, default: int, *, at_most: int) -> int:
+    """A positive number of the query; beyond the limit the request is refused, as Alpaca does."""
+    text = asked.get(name) or str(default)
+    if not text.isdigit() or not 1 <= int(text) <= at_most:
+        refuse_field(f"{name} must be a number from 1 to {at_most}, and is {text}")
+    return int(text)
+
+
+def one_of(asked: Query, name: str, default: str, allowed: Sequence[str]) -> str:
+    """A word of the query that is one of a few."""
+    word = asked.get(name) or default
+    if word not in allowed:
+        refuse_field(f"{name} must be one of {', '.join(allowed)}, and is {word}")
+    return word
+
+
+def instant(asked: Query, name: str) -> int | None:
+    """A time of the query; a day is its midnight in New York."""
+    text = asked.get(name)
+    if not text:
+        return None
+    try:
+        at: object = datetime.combine(date.fromisoformat(text), time(), NEW_YORK)
+    except ValueError:
+        at = text
+    at_ns = epoch_nanoseconds(at)
+    if at_ns is None:
+        refuse_field(f"{name} must be a day or a time in RFC 3339, and is {text}")
+    return at_ns
+
+
+def refuse_field(message: str) -> NoReturn:
+    """Say that a field of the query cannot be used."""
+    raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, message)
+
+
+def page_of(rows: Sequence[T], token: str | None, limit: int) -> tuple[Sequence[T], str | None]:
+    """A page and the token of the next one, which is the place where it begins."""
+    if token and not token.isdigit():
+        refuse_field(f"page_token must be one that was given, and is {token}")
+    first = int(token or 0)
+    following = first + limit
+    return rows[first:following], str(following) if following < len(rows) else None

@@ -1,0 +1,159 @@
+"""Latest quotes, trades and snapshots over plain HTTP; a symbol without any is left out, as Alpaca does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from options_helper.data.streaming.events import timestamp_extension
+from options_helper.simulator.faults import Message
+from options_helper.simulator.market import ListingMarket
+from options_helper.simulator.protocol import OPTION_SYMBOL, STOCK_SYMBOL
+from options_helper.simulator.rest_desk import Answer, Desk, Query, RequestRefused, page_of, whole_number
+from options_helper.simulator.tape import PriceSheet
+
+Rows = dict[str, dict[str, Any]]
+
+OPTION_SYMBOLS_AT_MOST: Final = 100
+SNAPSHOTS_A_PAGE: Final = 100
+SNAPSHOTS_A_PAGE_AT_MOST: Final = 1_000
+STOCK_FEEDS: Final = ("iex", "sip", "delayed_sip", "boats", "overnight", "otc")
+OPTION_FEEDS: Final = ("indicative", "opra")
+UNKNOWN_EXCHANGE: Final = "?"
+NO_GREEKS: Final[Mapping[str, float | None]] = dict.fromkeys(("delta", "gamma", "rho", "theta", "vega"), 0.0)
+
+
+def stock_snapshots(asked: Query, desk: Desk) -> Answer:
+    """Everything about each stock, under its symbol."""
+    return HTTPStatus.OK, _rows(_stocks(asked, desk), desk, _snapshot)
+
+
+def option_snapshots(asked: Query, desk: Desk) -> Answer:
+    """A page of everything about each contract."""
+    limit = whole_number(asked, "limit", SNAPSHOTS_A_PAGE, at_most=SNAPSHOTS_A_PAGE_AT_MOST)
+    rows = _rows(_contracts(asked, desk), desk, _option_snapshot)
+    if desk.faults.rest_null_greek:
+        _lose_greek(rows)
+    page, following = page_of(sorted(rows.items()), asked.get("page_token"), desk.at_most(limit))
+    return HTTPStatus.OK, {"snapshots": dict(page), "next_page_token": following}
+
+
+def latest_stock_quotes(asked: Query, desk: Desk) -> Answer:
+    """The last quote of each stock."""
+    return HTTPStatus.OK, {"quotes": _rows(_stocks(asked, desk), desk, _quote)}
+
+
+def latest_stock_trades(asked: Query, desk: Desk) -> Answer:
+    """The last trade of each stock; before a recording begins, one at its first price."""
+    symbols = _stocks(asked, desk)
+    first = {symbol: _first_trade(symbol, desk) for symbol in symbols}
+    known = {symbol: trade for symbol, trade in first.items() if trade}
+    return HTTPStatus.OK, {"trades": known | _rows(symbols, desk, _trade)}
+
+
+def latest_option_quotes(asked: Query, desk: Desk) -> Answer:
+    """The last quote of each contract."""
+    return HTTPStatus.OK, {"quotes": _rows(_contracts(asked, desk), desk, _quote)}
+
+
+def latest_option_trades(asked: Query, desk: Desk) -> Answer:
+    """The last trade of each contract."""
+    return HTTPStatus.OK, {"trades": _rows(_contracts(asked, desk), desk, _trade)}
+
+
+def _stocks(asked: Query, desk: Desk) -> list[str]:
+    _require_feed(asked, desk, STOCK_FEEDS)
+    return _symbols(asked, STOCK_SYMBOL)
+
+
+def _contracts(asked: Query, desk: Desk) -> list[str]:
+    _require_feed(asked, desk, OPTION_FEEDS)
+    symbols = _symbols(asked, OPTION_SYMBOL)
+    if len(symbols) > OPTION_SYMBOLS_AT_MOST:
+        raise RequestRefused(
+            HTTPStatus.BAD_REQUEST,
+            f"{len(symbols)} symbols are asked for; at most {OPTION_SYMBOLS_AT_MOST} are allowed in one request",
+        )
+    return symbols
+
+
+def _require_feed(asked: Query, desk: Desk, feeds: tuple[str, ...]) -> None:
+    feed = asked.get("feed")
+    if feed is not None and feed not in feeds:
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"invalid feed: {feed}")
+    if feed in desk.limits.refused_feeds:
+        raise RequestRefused(HTTPStatus.FORBIDDEN, f"subscription does not permit querying {feed} data")
+
+
+def _symbols(asked: Query, spelling: re.Pattern[str]) -> list[str]:
+    symbols = [symbol for symbol in asked.get("symbols", "").split(",") if symbol]
+    if not symbols:
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "symbols is required")
+    for symbol in symbols:
+        if not spelling.fullmatch(symbol) or symbol == "*":
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, f"invalid symbol: {symbol}")
+    return list(dict.fromkeys(symbols))
+
+
+def _rows(symbols: list[str], desk: Desk, told: Callable[[PriceSheet], dict[str, Any]]) -> Rows:
+    """What is told of each symbol of which anything is known."""
+    sheets = {symbol: desk.sheet(symbol) for symbol in symbols}
+    rows = {symbol: row for symbol, sheet in sheets.items() if (row := told(sheet))}
+    if desk.faults.rest_unknown_exchange:
+        _lose_exchange(rows)
+    return rows
+
+
+def _snapshot(sheet: PriceSheet) -> dict[str, Any]:
+    newest_first = [sheet.daily_bars[day] for day in sorted(sheet.daily_bars, reverse=True)]
+    daily, previous = (*newest_first, None, None)[:2]
+    parts = {
+        "latestTrade": sheet.trade,
+        "latestQuote": sheet.quote,
+        "minuteBar": sheet.minute_bar,
+        "dailyBar": daily,
+        "prevDailyBar": previous,
+    }
+    return {name: _plain(message) for name, message in parts.items() if message is not None}
+
+
+def _option_snapshot(sheet: PriceSheet) -> dict[str, Any]:
+    row = _snapshot(sheet)
+    if row and sheet.greeks is not None:
+        row |= {"greeks": sheet.greeks, "impliedVolatility": sheet.implied_volatility}
+    return row
+
+
+def _quote(sheet: PriceSheet) -> dict[str, Any]:
+    return _plain(sheet.quote or {})
+
+
+def _trade(sheet: PriceSheet) -> dict[str, Any]:
+    return _plain(sheet.trade or {})
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    """The message without what the answer says elsewhere."""
+    return {key: value for key, value in message.items() if key not in ("T", "S")}
+
+
+def _first_trade(symbol: str, desk: Desk) -> dict[str, Any]:
+    price = desk.market.price(symbol) if isinstance(desk.market, ListingMarket) else None
+    if price is None:
+        return {}
+    at = timestamp_extension(desk.now_ns)
+    return {"t": at, "x": "V", "p": price, "s": 100, "c": ["@"], "i": 1, "z": "C"}
+
+
+def _lose_greek(rows: Rows) -> None:
+    for symbol in sorted(rows)[:1]:
+        rows[symbol]["greeks"] = {**(rows[symbol].get("greeks") or NO_GREEKS), "theta": None}
+
+
+def _lose_exchange(rows: Rows) -> None:
+    """In the first row: of a snapshot, its quote's."""
+    for symbol in sorted(rows)[:1]:
+        quote = rows[symbol].get("latestQuote", rows[symbol])
+        quote |= {name: UNKNOWN_EXCHANGE for name in ("bx", "ax", "x") if name in quote}

@@ -1,0 +1,101 @@
+"""The last that was said of each symbol, played or pushed, for those who ask instead of listening."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any
+
+from options_helper.data.market_hours import NEW_YORK, new_york_date
+from options_helper.data.streaming.events import epoch_nanoseconds, timestamp_extension, utc_datetime
+from options_helper.simulator.faults import Message
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSheet:
+    """What is known of one symbol at one instant, as the wire has it; None where nothing is."""
+
+    quote: Message | None = None
+    trade: Message | None = None
+    minute_bar: Message | None = None
+    daily_bars: Mapping[date, Message] = field(default_factory=dict)
+    greeks: Mapping[str, float | None] | None = None
+    implied_volatility: float | None = None
+
+    def over(self, other: PriceSheet) -> PriceSheet:
+        """The same, with the other's where nothing is known here."""
+        return PriceSheet(
+            quote=self.quote or other.quote,
+            trade=self.trade or other.trade,
+            minute_bar=self.minute_bar or other.minute_bar,
+            daily_bars={**other.daily_bars, **self.daily_bars},
+            greeks=self.greeks or other.greeks,
+            implied_volatility=self.implied_volatility or other.implied_volatility,
+        )
+
+
+class Tape:
+    """Last quote, trade and bars by symbol, and the closes of days before; its owner sees to the threads."""
+
+    def __init__(self) -> None:
+        # By a message's type, then by its symbol.
+        self._last: dict[str, dict[str, Message]] = {"q": {}, "t": {}, "b": {}, "d": {}}
+        self._closes: dict[str, dict[date, Message]] = {}
+
+    def note(self, messages: Iterable[Any]) -> None:
+        """Keep the last quote, trade and bar of each symbol; what is none of them is passed over."""
+        for message in messages:
+            match message:
+                case {"T": "q" | "t" | "b" | "d" as kind, "S": str(symbol)}:
+                    self._last[kind][symbol] = message
+                case _:
+                    pass
+
+    def set_close(self, symbol: str, price: float, day: date) -> None:
+        """The price at which a session ended."""
+        self._closes.setdefault(symbol, {})[day] = daily_bar(day, price)
+
+    def sheet(self, symbol: str) -> PriceSheet:
+        """What was heard of a symbol."""
+        trade = self._last["t"].get(symbol)
+        bars = dict(self._closes.get(symbol, {}))
+        bars |= _bar_of_trade(trade) | _by_day(self._last["d"].get(symbol))
+        return PriceSheet(
+            quote=self._last["q"].get(symbol),
+            trade=trade,
+            minute_bar=self._last["b"].get(symbol),
+            daily_bars=bars,
+        )
+
+
+def daily_bar(day: date, close: float, *, opening: float | None = None, volume: int = 100) -> Message:
+    """A day in one bar; it carries the midnight at which the day began in New York."""
+    opening = close if opening is None else opening
+    begins_ns = epoch_nanoseconds(datetime.combine(day, time(), NEW_YORK)) or 0
+    return {
+        "t": timestamp_extension(begins_ns),
+        "o": opening,
+        "h": max(opening, close),
+        "l": min(opening, close),
+        "c": close,
+        "v": volume,
+        "n": max(1, volume // 50),
+        "vw": round((opening + close) / 2, 4),
+    }
+
+
+def _bar_of_trade(trade: Message | None) -> dict[date, Message]:
+    """The day of the last trade: nothing earlier was kept of it."""
+    if trade is None or not isinstance(trade.get("p"), int | float):
+        return {}
+    return {day: daily_bar(day, trade["p"]) for day in _days_of(trade)}
+
+
+def _by_day(bar: Message | None) -> dict[date, Message]:
+    return {} if bar is None else dict.fromkeys(_days_of(bar), bar)
+
+
+def _days_of(message: Message) -> list[date]:
+    at_ns = epoch_nanoseconds(message.get("t"))
+    return [] if at_ns is None else [new_york_date(utc_datetime(at_ns))]
