@@ -75,7 +75,7 @@ def structure_of(entry: PortfolioEntry, live: LiveSnapshot) -> tuple[dict[str, A
 
 def totals_of(book: Portfolio, live: LiveSnapshot) -> LiveTotals:
     structures, legs = compute_live_multileg_rows(book, live, stale_after_seconds=30)
-    return compute_live_totals(book, rows_of(book, live), structures, legs)
+    return compute_live_totals(book, live, rows_of(book, live), structures, legs)
 
 
 class TestPositionRows:
@@ -148,9 +148,9 @@ class TestPositionRows:
         blank = rows_of(book, snapshot_with())
         nothing = rows_of(portfolio(), snapshot_with())
 
-        numeric = [
-            name for name in POSITION_COLUMNS if name not in {"mark_source", "option_type", "contract_symbol"}
-        ]
+        # Whether a column of words has any decides its type.
+        words = {"mark_source", "mark_via", "underlying_via", "option_type", "contract_symbol"}
+        numeric = [name for name in POSITION_COLUMNS if name not in words]
         assert list(full[numeric].dtypes) == list(blank[numeric].dtypes)
         assert list(nothing.columns) == list(POSITION_COLUMNS)
         assert full["dte"].dtype == "Int64"

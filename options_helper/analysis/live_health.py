@@ -11,14 +11,14 @@ from math import ceil
 from typing import Final, assert_never
 
 from options_helper.analysis.live_portfolio_metrics import LiveTotals
-from options_helper.analysis.osi import contract_words, parse_contract_symbol
+from options_helper.analysis.osi import parse_contract_symbol
+from options_helper.analysis.wording import in_words, named
 from options_helper.data.market_hours import NEW_YORK, market_open, next_change
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.errors import SymbolError
 
-_NAMED_AT_MOST: Final = 3
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -94,14 +94,14 @@ def _price_findings(
     if stale_symbols:
         yield Headline(
             Level.WARNING,
-            f"Live, but {_count(len(stale_symbols), 'quote')} too old: {_named(stale_symbols)}.",
+            f"Live, but {_count(len(stale_symbols), 'quote')} too old: {named(stale_symbols)}.",
         )
     if caveats:
         yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
-        words = [_in_words(symbol) for symbol in refused]
+        words = [in_words(symbol) for symbol in refused]
         yield Headline(
-            Level.WARNING, f"Live, but Alpaca refused {_count(len(refused), 'symbol')}: {_named(words)}."
+            Level.WARNING, f"Live, but Alpaca refused {_count(len(refused), 'symbol')}: {named(words)}."
         )
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")
@@ -167,19 +167,6 @@ def _underlying(symbol: str) -> str:
         return parse_contract_symbol(symbol).underlying_norm
     except SymbolError:
         return symbol
-
-
-def _in_words(symbol: str) -> str:
-    try:
-        contract = parse_contract_symbol(symbol)
-    except SymbolError:
-        return symbol
-    return contract_words(contract.underlying, contract.expiry, contract.option_type, contract.strike)
-
-
-def _named(words: Sequence[str]) -> str:
-    more = len(words) - _NAMED_AT_MOST
-    return ", ".join(words[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

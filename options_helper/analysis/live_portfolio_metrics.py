@@ -8,8 +8,8 @@ missing part is not known either, and says how much of it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import partial
 from math import fsum
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from options_helper.analysis.day_pnl import (
+    HeldLines,
+    LineDays,
+    line_days,
+    made_today,
+    read_account_day,
+    sum_up_day,
+)
 from options_helper.analysis.marks import Integers, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.data.streaming.snapshot import LiveSnapshot
@@ -44,6 +52,7 @@ POSITION_COLUMNS: Final = (
     "last",
     "mark",
     "mark_source",
+    "mark_via",
     "mark_age_seconds",
     "mark_at",
     "quote_age_seconds",
@@ -54,8 +63,15 @@ POSITION_COLUMNS: Final = (
     "pnl_abs",
     "pnl_pct",
     "pnl_natural_abs",
+    "day_pnl",
+    "day_pct",
+    "day_realized",
+    "day_unrealized",
+    "previous_close",
+    "previous_close_day",
     "underlying_price",
     "underlying_age_seconds",
+    "underlying_via",
     "moneyness_pct",
     "warnings",
 )
@@ -74,6 +90,10 @@ STRUCTURE_COLUMNS: Final = (
     "net_pnl_abs",
     "net_pnl_pct",
     "net_pnl_natural_abs",
+    "day_pnl",
+    "day_pct",
+    "day_realized",
+    "day_unrealized",
     "mark_age_seconds",
     "quote_age_seconds",
     "underlying_price",
@@ -99,6 +119,7 @@ LEG_COLUMNS: Final = (
     "last",
     "mark",
     "mark_source",
+    "mark_via",
     "mark_age_seconds",
     "mark_at",
     "quote_age_seconds",
@@ -106,8 +127,15 @@ LEG_COLUMNS: Final = (
     "natural",
     "leg_value",
     "leg_natural",
+    "day_pnl",
+    "day_pct",
+    "day_realized",
+    "day_unrealized",
+    "previous_close",
+    "previous_close_day",
     "underlying_price",
     "underlying_age_seconds",
+    "underlying_via",
     "moneyness_pct",
     "warnings",
 )
@@ -128,9 +156,12 @@ def compute_live_position_rows(
     )
     basis = numbers(entry.cost_basis for entry in entries)
     pnl = lines.worth * (lines.mark - basis)
-    findings = {**lines.findings, QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
+    day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
+    findings = {**lines.findings, **day.findings, QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
     columns = {
         **lines.columns,
+        **_day_columns(day),
+        **_closes(lines, live),
         "id": [entry.id for entry in entries],
         "kind": ["option" if isinstance(entry, Position) else "shares" for entry in entries],
         "contracts": [entry.contracts if isinstance(entry, Position) else None for entry in entries],
@@ -157,17 +188,22 @@ def compute_live_multileg_rows(
     structures = portfolio.structures
     owned_legs = [(entry, place, leg) for entry in structures for place, leg in enumerate(entry.legs)]
     signed = [leg.signed_contracts for _, _, leg in owned_legs]
+    quantity = numbers(signed)
     lines = price_lines(
         [instrument for entry in structures for instrument in entry.instruments],
-        numbers(signed),
+        quantity,
         live,
         stale_after_seconds,
         wide_spread_pct,
     )
     leg_value = lines.worth * lines.mark
     leg_natural = lines.worth * lines.natural
+    day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
+    lines = replace(lines, findings={**lines.findings, **day.findings})
     leg_columns = {
         **lines.columns,
+        **_day_columns(day),
+        **_closes(lines, live),
         "position_id": [entry.id for entry, _, _ in owned_legs],
         "leg_index": [place for _, place, _ in owned_legs],
         "side": [leg.side for _, _, leg in owned_legs],
@@ -178,11 +214,15 @@ def compute_live_multileg_rows(
         "warnings": warning_lists(lines.findings, len(owned_legs)),
     }
     legs = _frame(leg_columns, LEG_COLUMNS, [f"{entry.id}/{place}" for entry, place, _ in owned_legs])
-    return _structure_rows(structures, lines, leg_value, leg_natural), legs
+    return _structure_rows(structures, lines, leg_value, leg_natural, day), legs
 
 
 def _structure_rows(
-    structures: Sequence[MultiLegPosition], lines: PricedLines, leg_value: Numbers, leg_natural: Numbers
+    structures: Sequence[MultiLegPosition],
+    lines: PricedLines,
+    leg_value: Numbers,
+    leg_natural: Numbers,
+    day: LineDays,
 ) -> pd.DataFrame:
     counts = np.array([len(entry.legs) for entry in structures], dtype=np.int64)
     first_legs = np.cumsum(counts) - counts
@@ -196,6 +236,13 @@ def _structure_rows(
         warning: _per_structure(np.logical_or, flags, first_legs) for warning, flags in lines.findings.items()
     }
     findings[QuoteWarning.MISSING_LEGS] = priced < counts
+    structure_day = LineDays(
+        realized=_per_structure(np.add, day.realized, first_legs),
+        unrealized=_per_structure(np.add, day.unrealized, first_legs),
+        # As with a net debit, what was sold takes from what was paid.
+        base=np.abs(_per_structure(np.add, np.sign(lines.worth) * day.base, first_legs)),
+        findings={},
+    )
     columns = {
         "id": [entry.id for entry in structures],
         "symbol": [entry.symbol for entry in structures],
@@ -211,6 +258,7 @@ def _structure_rows(
         "net_pnl_abs": net_mark - debit,
         "net_pnl_pct": _percent(net_mark - debit, debit),
         "net_pnl_natural_abs": net_natural - debit,
+        **_day_columns(structure_day),
         # Of the oldest leg: a structure is as old as its oldest part.
         "mark_age_seconds": _per_structure(np.maximum, lines.columns["mark_age_seconds"], first_legs),
         "quote_age_seconds": _per_structure(np.maximum, lines.columns["quote_age_seconds"], first_legs),
@@ -218,6 +266,36 @@ def _structure_rows(
         "warnings": warning_lists(findings, len(structures)),
     }
     return _frame(columns, STRUCTURE_COLUMNS, columns["id"])
+
+
+def _held_lines(lines: PricedLines, quantity: Numbers, as_of: datetime) -> HeldLines:
+    columns = lines.columns
+    is_of_today = made_today(columns["mark_at"], columns["mark_age_seconds"], as_of)
+    return HeldLines(
+        words=columns["words"],
+        symbols=columns["live_symbol"],
+        quantity=quantity,
+        multiplier=columns["multiplier"],
+        price=np.where(is_of_today, lines.mark, np.nan),
+    )
+
+
+def _day_columns(day: LineDays) -> dict[str, Any]:
+    return {
+        "day_pnl": day.pnl,
+        "day_pct": _percent(day.pnl, day.base),
+        "day_realized": day.realized,
+        "day_unrealized": day.unrealized,
+    }
+
+
+def _closes(lines: PricedLines, live: LiveSnapshot) -> dict[str, Any]:
+    """The newest close that is known, whether or not today begins with it."""
+    closes = [live.account.closes.get(symbol) for symbol in lines.columns["live_symbol"]]
+    return {
+        "previous_close": numbers(close.price if close else None for close in closes),
+        "previous_close_day": [close.day if close else None for close in closes],
+    }
 
 
 def _nearest(structure: MultiLegPosition, today: date) -> date:
@@ -275,6 +353,7 @@ _TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "legs": _whole,
     "mark_at": _times,
     "multiplier": _whole,
+    "previous_close_day": _dates,
     "priced_legs": _whole,
     "signed_contracts": _whole,
 }
@@ -325,6 +404,12 @@ class LiveTotals:
     at_natural: Tally
     opened_for: Tally
     at_risk: Tally
+    # Of today, counted by line; and what the file holds no more, because it was closed today.
+    day: Tally
+    day_realized: Tally
+    day_unrealized: Tally
+    closed_today: tuple[str, ...]  # in words
+    day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
     priced_legs: int
     legs: int
     cash: float | None
@@ -382,7 +467,11 @@ class LiveTotals:
 
 
 def compute_live_totals(
-    portfolio: Portfolio, position_rows: pd.DataFrame, structure_df: pd.DataFrame, legs_df: pd.DataFrame
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    position_rows: pd.DataFrame,
+    structure_df: pd.DataFrame,
+    legs_df: pd.DataFrame,
 ) -> LiveTotals:
     """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller."""
     single, structure = partial(_column, position_rows), partial(_column, structure_df)
@@ -392,6 +481,7 @@ def compute_live_totals(
     still_running = legs_df["position_id"][_column(legs_df, "dte") >= 0]
     may_lose_debit = (debit > 0) & structure_df["id"].isin(still_running).to_numpy()
     lines = _book_lines(position_rows, legs_df)
+    today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
     return LiveTotals(
         pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),
         pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs")),
@@ -399,6 +489,11 @@ def compute_live_totals(
         at_natural=_tally(single("natural_value"), structure("net_natural")),
         opened_for=_tally(paid, np.abs(debit)),
         at_risk=_tally(paid[may_lose], debit[may_lose_debit]),
+        day=_tally(today.realized + today.unrealized),
+        day_realized=_tally(today.realized),
+        day_unrealized=_tally(today.unrealized),
+        closed_today=today.closed,
+        day_reasons=today.reasons,
         priced_legs=sum(line.is_priced for line in lines),
         legs=len(lines),
         cash=portfolio.cash,
@@ -417,6 +512,23 @@ def compute_live_totals(
         delayed=_named(lines, QuoteWarning.DELAYED_PRICE),
         crossed=_named(lines, QuoteWarning.CROSSED_MARKET),
         zero_bid=_named(lines, QuoteWarning.ZERO_BID),
+    )
+
+
+def _all_held_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame, as_of: datetime) -> HeldLines:
+    tables = (position_rows, legs_df)
+
+    def both(name: str) -> Numbers:
+        return np.concatenate([_column(table, name) for table in tables])
+
+    times = [table["mark_at"].to_numpy(dtype="datetime64[ns]").view(np.int64) for table in tables]
+    is_of_today = made_today(np.concatenate(times), both("mark_age_seconds"), as_of)
+    return HeldLines(
+        words=[*position_rows["words"], *legs_df["words"]],
+        symbols=[*position_rows["live_symbol"], *legs_df["live_symbol"]],
+        quantity=np.concatenate([_column(position_rows, "quantity"), _column(legs_df, "signed_contracts")]),
+        multiplier=both("multiplier"),
+        price=np.where(is_of_today, both("mark"), np.nan),
     )
 
 

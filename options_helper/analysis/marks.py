@@ -15,7 +15,15 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from options_helper.data.streaming.events import NANOSECONDS, Quote, Trade, epoch_nanoseconds
+from options_helper.data.account import Source
+from options_helper.data.streaming.events import (
+    NANOSECONDS,
+    Quote,
+    RestQuote,
+    RestTrade,
+    Trade,
+    epoch_nanoseconds,
+)
 
 Numbers: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -51,6 +59,12 @@ class QuoteWarning(StrEnum):
     MARK_FROM_TRADE = "mark_from_trade"
     STALE_TRADE = "stale_trade"
     NO_COST_BASIS = "no_cost_basis"
+    # These speak against the day's profit alone.
+    TRADES_UNKNOWN = "trades_unknown"
+    ACCOUNT_DIFFERS = "account_differs"
+    SHARED_CONTRACT = "shared_contract"
+    NO_PREVIOUS_CLOSE = "no_previous_close"
+    FILE_BEHIND = "file_behind"
 
     @property
     def words(self) -> str:
@@ -78,6 +92,7 @@ class Marks:
     last: Numbers
     price: Numbers
     source: NDArray[np.object_]  # MarkSource, or None beside a price that is not known
+    via: NDArray[np.object_]  # Source of the same event, or None
     age: Numbers  # seconds since receipt
     time_ns: Integers  # exchange time, or the datetime64 value for none
     quote_age: Numbers
@@ -136,6 +151,7 @@ def read_marks(
         last=last,
         price=np.choose(code, [np.nan, (bid + ask) / 2, last, bid, ask]),
         source=_BY_CODE[code],
+        via=np.array([_via(event) for event in events], dtype=object),
         age=_ages(events, now_ns),
         time_ns=np.array([_time(event) for event in events], dtype=np.int64),
         quote_age=quote_age,
@@ -172,6 +188,12 @@ def _ages(events: Sequence[Quote | Trade | None], now_ns: int) -> Numbers:
     ages = np.maximum(now_ns - received, 0) / NANOSECONDS
     ages[received == 0] = np.nan
     return ages
+
+
+def _via(event: Quote | Trade | None) -> Source | None:
+    if event is None:
+        return None
+    return Source.REST if isinstance(event, RestQuote | RestTrade) else Source.STREAM
 
 
 def _delayed(events: Sequence[Quote | Trade | None]) -> Flags:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from options_helper.analysis.marks import (
     UNKNOWN_TIME,
@@ -56,7 +58,7 @@ def price_lines(
         is_option=is_option,
         as_of=live.as_of,
     )
-    underlying, underlying_age = _underlyings(instruments, live)
+    underlying, underlying_age, underlying_via = _underlyings(instruments, live)
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
     strike = numbers(item.strike for item in instruments)
@@ -95,6 +97,7 @@ def price_lines(
             "last": marks.last,
             "mark": price,
             "mark_source": np.where(expired, _NO_SOURCE, marks.source),
+            "mark_via": np.where(expired, _NO_SOURCE, marks.via),
             "mark_age_seconds": np.where(expired, np.nan, marks.age),
             "mark_at": np.where(expired, UNKNOWN_TIME, marks.time_ns),
             "quote_age_seconds": marks.quote_age,
@@ -102,6 +105,7 @@ def price_lines(
             "natural": natural,
             "underlying_price": underlying,
             "underlying_age_seconds": underlying_age,
+            "underlying_via": underlying_via,
             # What an adjusted contract delivers is not known, so neither is how its strike compares.
             "moneyness_pct": np.where(adjusted, np.nan, 100 * in_the_money / underlying),
         },
@@ -114,8 +118,10 @@ def _pick(
     return [(of_contracts if item.is_option else of_shares).get(item.live_symbol) for item in instruments]
 
 
-def _underlyings(instruments: Sequence[Instrument], live: LiveSnapshot) -> tuple[Numbers, Numbers]:
-    """Price of what each line is written on, and the age of that price."""
+def _underlyings(
+    instruments: Sequence[Instrument], live: LiveSnapshot
+) -> tuple[Numbers, Numbers, NDArray[np.object_]]:
+    """Price of what each line is written on, the age of that price and the way it came."""
     places = {
         name: place for place, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
     }
@@ -126,7 +132,7 @@ def _underlyings(instruments: Sequence[Instrument], live: LiveSnapshot) -> tuple
         as_of=live.as_of,
     )
     line_places = np.array([places[item.underlying] for item in instruments], dtype=np.int64)
-    return marks.price[line_places], marks.age[line_places]
+    return marks.price[line_places], marks.age[line_places], marks.via[line_places]
 
 
 def _quote_findings(
@@ -179,7 +185,7 @@ def _only(where: Flags, findings: Findings) -> dict[QuoteWarning, Flags]:
     return {warning: flags & where for warning, flags in findings.items()}
 
 
-def numbers(values: Iterable[float | None]) -> Numbers:
+def numbers(values: Iterable[float | Decimal | None]) -> Numbers:
     """A column of numbers, NaN for None."""
     return np.array(list(values), dtype=np.float64)
 

@@ -208,7 +208,7 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
     with replayed(running_simulator(ReplayMarket(tmp_path, speed=0)), SPXW_PORTFOLIO) as snapshot:
         positions = compute_live_position_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)
         structures, legs = compute_live_multileg_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)
-        totals = compute_live_totals(SPXW_PORTFOLIO, positions, structures, legs)
+        totals = compute_live_totals(SPXW_PORTFOLIO, snapshot, positions, structures, legs)
 
     assert snapshot.streams[StreamName.OPTIONS].applied == minutes * len(held)
     assert snapshot.as_of == datetime.fromisoformat(until).replace(tzinfo=NEW_YORK)

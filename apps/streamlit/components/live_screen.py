@@ -131,7 +131,7 @@ def take_screen(
     structures, legs = compute_live_multileg_rows(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
     )
-    totals = compute_live_totals(portfolio, positions, structures, legs)
+    totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
     return Screen(
         look=look,
         now=now,

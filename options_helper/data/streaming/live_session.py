@@ -332,7 +332,7 @@ def measure_book(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
     # How old a mark may be is for each viewer to say; the history takes what there is.
     positions = compute_live_position_rows(portfolio, snapshot, stale_after_seconds=math.inf)
     structures, legs = compute_live_multileg_rows(portfolio, snapshot, stale_after_seconds=math.inf)
-    totals = compute_live_totals(portfolio, positions, structures, legs)
+    totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
     marks = {
         **dict(zip(positions["id"], positions["mark"].tolist(), strict=True)),
         **dict(zip(structures["id"], structures["net_mark"].tolist(), strict=True)),
