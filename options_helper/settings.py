@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -18,6 +18,7 @@ STOCK_FEEDS: Final = ("iex", "sip", "delayed_sip", "boats", "overnight", "test")
 OPTION_FEEDS: Final = ("indicative", "opra")
 
 DEFAULT_BASE_URL: Final = "https://paper-api.alpaca.markets"
+LIVE_BASE_URL: Final = "https://api.alpaca.markets"
 DEFAULT_STREAM_URL: Final = "wss://stream.data.alpaca.markets"
 DEFAULT_DATA_URL: Final = "https://data.alpaca.markets"
 DEFAULT_REST_PER_MINUTE: Final = 200
@@ -112,6 +113,16 @@ class Settings:
     def paper(self) -> bool:
         """Whether orders seen here are on paper; an account on this computer is a simulator's, never one with money."""
         return "paper" in self.base_url.lower() or _is_loopback(urlsplit(self.base_url).hostname)
+
+    def for_account(self, *, paper: bool | None) -> Settings:
+        """The same for the account of that kind; None leaves it as it is.
+
+        Only Alpaca has both kinds: an override must not carry a simulator's session elsewhere.
+        """
+        host = urlsplit(self.base_url).hostname or ""
+        if paper is None or paper == self.paper or not host.endswith(".alpaca.markets"):
+            return self
+        return replace(self, base_url=DEFAULT_BASE_URL if paper else LIVE_BASE_URL)
 
     @property
     def local_market(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from options_helper.settings import ENV_PREFIXES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OWNED_THREADS = ("live-", "simulator")
 
 # How fast a shared machine draws examples says nothing about the code.
@@ -43,6 +46,19 @@ def no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         if name.startswith((*ENV_PREFIXES, "OH_")):
             monkeypatch.delenv(name)
     monkeypatch.setattr("options_helper.settings.DEFAULT_ENV_FILE", tmp_path / "no-alpaca.env")
+
+
+@pytest.fixture(autouse=True)
+def no_other_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test's own process connect to this computer only."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            assert address[0] in LOOPBACK, f"a test wanted to connect to {address[0]}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
 @pytest.fixture(autouse=True)

@@ -180,7 +180,11 @@ def running_manager(
     config: LiveStreamConfig = CONFIG,
     **more: Any,
 ) -> Iterator[LiveStreamManager]:
-    """A started manager on scripted streams; stopped, and its ledger checked, at the end."""
+    """A started manager on scripted streams; stopped, and its ledger checked, at the end.
+
+    Nothing is asked for beside them unless a `rest_cls` is given.
+    """
+    more.setdefault("rest_cls", None)
     manager = LiveStreamManager(
         SETTINGS,
         stock_stream_cls=stocks or ScriptedStreams(),

@@ -246,6 +246,7 @@ def test_threads_that_start_together_make_one_run():
         stock_stream_cls=stocks,
         option_stream_cls=ScriptedStreams(),
         trading_stream_cls=ScriptedStreams(),
+        rest_cls=None,
     )
     together = threading.Barrier(8)
 

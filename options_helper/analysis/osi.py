@@ -82,6 +82,15 @@ def parse_contract_symbol(text: str) -> ParsedContract:
     )
 
 
+def is_contract_symbol(text: str) -> bool:
+    """Whether a text is the symbol of a contract; those of shares are not."""
+    try:
+        parse_contract_symbol(text)
+    except SymbolError:
+        return False
+    return True
+
+
 def _expiry(digits: str, text: str) -> date:
     try:
         return date(2000 + int(digits[:2]), int(digits[2:4]), int(digits[4:]))

@@ -123,4 +123,5 @@ class AccountTruth:
     closes: Mapping[str, PreviousClose] = field(default_factory=lambda: EMPTY_CLOSES)
     # All executions known of `executions_day`, oldest first.
     executions: tuple[Execution, ...] = ()
-    executions_day: date | None = None  # in New York; None: whether there were any today is not known
+    executions_day: date | None = None  # in New York; None: whether these are all of today's is not known
+    doubts: tuple[str, ...] = ()  # why it is not, as sentences

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.streaming.sdk_connection import (
@@ -28,7 +27,6 @@ from options_helper.settings import Settings
 log = logging.getLogger(__name__)
 
 TRADE_UPDATES: Final = "trade_updates"
-_ADDRESSES: Final = {True: "wss://paper-api.alpaca.markets/stream", False: "wss://api.alpaca.markets/stream"}
 
 
 class AlpacaTradingStreamer(ConnectionRunner):
@@ -81,16 +79,9 @@ class AlpacaTradingStreamer(ConnectionRunner):
             secret,
             paper=self._paper,
             raw_data=True,
-            url_override=self._address(),
+            url_override=self._settings.for_account(paper=self._paper).trading_stream_url,
             websocket_params=websocket_params,
         )
-
-    def _address(self) -> str:
-        host = urlsplit(self._settings.base_url).hostname or ""
-        # Only Alpaca has both kinds of account; an override must not carry a simulator's session elsewhere.
-        if host.endswith(".alpaca.markets") and self._paper != self._settings.paper:
-            return _ADDRESSES[self._paper]
-        return self._settings.trading_stream_url
 
     async def _converse(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]

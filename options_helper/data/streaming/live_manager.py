@@ -11,14 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.streaming.account_watch import AccountWatch, WatchPolicy
 from options_helper.data.streaming.alpaca_stream import (
     AlpacaOptionStreamer,
     AlpacaStockStreamer,
     require_credentials,
 )
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.events import utc_datetime
+from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import Frame
+from options_helper.data.streaming.market_clock import Announcement
 from options_helper.data.streaming.snapshot import LiveSnapshot, LiveState
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
@@ -40,7 +43,8 @@ class LiveStreamManager:
     """At most one run of the streams. Every method may be called from any thread.
 
     `settings` default to the environment and `config/alpaca.env`, read at each start. `retry` sets what a config
-    does not: the pause after a full connection slot, and the jitter.
+    does not: the pause after a full connection slot, and the jitter. `watch` says when prices and account are asked
+    for beside the streams, `rest_cls` by what; None asks for nothing.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class LiveStreamManager:
         stock_stream_cls: Callable[..., Any] = AlpacaStockStreamer,
         option_stream_cls: Callable[..., Any] = AlpacaOptionStreamer,
         trading_stream_cls: Callable[..., Any] = AlpacaTradingStreamer,
+        rest_cls: Callable[..., AlpacaRest] | None = AlpacaRest,
+        watch: WatchPolicy | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         retry: RetryPolicy | None = None,
     ) -> None:
@@ -57,6 +63,8 @@ class LiveStreamManager:
         self._classes = StreamClasses(stock_stream_cls, option_stream_cls, trading_stream_cls)
         self._now_ns = now_ns
         self._retry = retry or RetryPolicy()
+        self._rest_cls = rest_cls
+        self._watch = watch or WatchPolicy()
         # Guarded by self._lock, which start() and stop() hold throughout: two tabs cannot start two runs.
         self._lock = threading.Lock()
         self._run: _Run | None = None
@@ -84,7 +92,15 @@ class LiveStreamManager:
             require_credentials(settings)
             if running is not None:
                 running.stop()
-            self._run = self._last = _Run(config, settings, self._classes, self._retry, self._now_ns)
+            self._run = self._last = _Run(
+                config,
+                settings,
+                self._classes,
+                self._retry,
+                self._now_ns,
+                rest_cls=self._rest_cls,
+                policy=self._watch,
+            )
             self._run.start()
 
     def stop(self) -> None:
@@ -116,6 +132,9 @@ class _Run:
         classes: StreamClasses,
         retry: RetryPolicy,
         now_ns: Callable[[], int],
+        *,
+        rest_cls: Callable[..., AlpacaRest] | None,
+        policy: WatchPolicy,
     ) -> None:
         self._now_ns = now_ns
         self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
@@ -125,6 +144,15 @@ class _Run:
         # Guarded by self._lock: written by the consumer and, at an announcement or a change of symbols, by others.
         self._lock = threading.Lock()
         self._state = LiveState(fills_cache_size=config.fills_cache_size)
+        self._account = AccountWatch(
+            config,
+            settings,
+            self._state,
+            lock=self._lock,
+            now_ns=now_ns,
+            rest_cls=rest_cls,
+            policy=policy,
+        )
         self.streams = StreamGroup(
             config,
             settings,
@@ -132,23 +160,30 @@ class _Run:
             retry,
             clock=self._state.clock,
             lock=self._lock,
-            announced=self._state.announce,
+            announced=self._announced,
             now_ns=now_ns,
         )
 
     def start(self) -> None:
         self._consumer.start()
         self.streams.start()
+        self._account.start()
+
+    def _announced(self, announcement: Announcement) -> None:
+        if self._state.announce(announcement):
+            self._account.forget()
 
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """Send the difference on the open connections, and forget what is wanted no longer."""
         with self._lock:
             self._state.keep_only(config.stocks, config.option_contracts)
         self.streams.change_symbols(config)
+        self._account.change_symbols(config)
 
     def stop(self) -> None:
         """Producers first; the closed queue then ends the consumer after their last frame."""
         deadline = time.monotonic() + STOP_SECONDS
+        self._account.stop()
         self.streams.stop(STOP_SECONDS)
         self._ending.set()
         self._consumer.join(max(0.1, deadline - time.monotonic()))
@@ -165,6 +200,8 @@ class _Run:
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + HOUSEKEEPING_SECONDS
                 self.streams.keep_house()
+                applied = self._state.tallies[StreamName.FILLS].applied
+                self._account.look(self.streams.healths(self._now_ns()), applied)
 
     def _fold(self, frames: Sequence[Frame]) -> bool:
         """Apply and settle the frames; whether more are waiting."""
@@ -187,4 +224,5 @@ class _Run:
                     name: with_ledger(health, counts[name], self._state.tallies[name])
                     for name, health in healths.items()
                 },
+                account=self._account.truth,
             )

@@ -33,6 +33,7 @@ from options_helper.data.streaming.events import (
     is_older,
     utc_datetime,
 )
+from options_helper.data.streaming.fill_book import FillBook
 from options_helper.data.streaming.frame_queue import Frame
 from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
@@ -118,7 +119,7 @@ class LiveSnapshot:
     stock_bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
     option_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
     option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
-    # Rows of `normalize_trade_update`, newest last, each with `received_at` (UTC datetime).
+    # Rows of `FillBook`, newest last.
     fills: tuple[Mapping[str, Any], ...] = ()
     account: AccountTruth = field(default_factory=AccountTruth)
     streams: Mapping[StreamName, StreamHealth] = field(
@@ -203,7 +204,7 @@ class LiveState:
         self.clock = MarketClock()
         self.tallies = {name: StreamTally() for name in StreamName}
         self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
-        self._fills: deque[Mapping[str, Any]] = deque(maxlen=fills_cache_size)
+        self.fills = FillBook(fills_cache_size)
         self._wanted: dict[StreamName, frozenset[str]] = {}  # empty: everything
 
     def apply(self, frame: Frame) -> None:
@@ -279,7 +280,7 @@ class LiveState:
             tally.last_rejections.append("a trading message without an order update")
             return
         received_ns = self.clock.arrival(row["timestamp_ns"], frame.received_ns)
-        self._fills.append(MappingProxyType({**row, "received_at": utc_datetime(received_ns)}))
+        self.fills.add_update(row, utc_datetime(received_ns))
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
@@ -300,11 +301,13 @@ class LiveState:
                     caches.newest_seconds = max(caches.newest_seconds, _seconds(event))
         return taken
 
-    def announce(self, announcement: Announcement) -> None:
-        """Take over a simulator's time; when it plays another session, what was seen of the last one is forgotten."""
-        if self.clock.announce(announcement):
+    def announce(self, announcement: Announcement) -> bool:
+        """Take over a simulator's time; whether it plays another session: what was seen of the last is forgotten."""
+        is_another = self.clock.announce(announcement)
+        if is_another:
             self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
-            self._fills.clear()
+            self.fills.clear()
+        return is_another
 
     def keep_only(self, stocks: Sequence[str], option_contracts: Sequence[str]) -> None:
         """From now on show these symbols and no others."""
@@ -325,6 +328,7 @@ class LiveState:
         running: bool,
         running_since: datetime | None,
         streams: Mapping[StreamName, StreamHealth],
+        account: AccountTruth | None = None,
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
         self._forget_unwanted()
@@ -341,7 +345,8 @@ class LiveState:
             stock_bars=MappingProxyType(stocks.bars.copy()),
             option_quotes=MappingProxyType(options.quotes.copy()),
             option_trades=MappingProxyType(options.trades.copy()),
-            fills=tuple(self._fills),
+            fills=self.fills.rows(),
+            account=account or AccountTruth(),
             streams=MappingProxyType(dict(streams)),
         )
 
