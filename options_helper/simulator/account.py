@@ -141,7 +141,8 @@ class SimulatedAccount:
     def add_order(self, raw: Row, now_ns: int) -> str:
         """Put an order in the book, or in the place of the one with its id; missing id and times are made up."""
         identity = tolerant.word(raw.get("id")) or self._new_identity("order")
-        submitted = raw.get("submitted_at") or raw.get("created_at") or rfc3339(now_ns)
+        before = self._orders[identity].row["submitted_at"] if identity in self._orders else rfc3339(now_ns)
+        submitted = raw.get("submitted_at") or raw.get("created_at") or before
         row = {**raw, "id": identity, "submitted_at": submitted}
         at_ns = epoch_nanoseconds(submitted)
         self._orders[identity] = Placed(now_ns if at_ns is None else at_ns, next(self._numbers), row)
@@ -158,10 +159,8 @@ class SimulatedAccount:
         execution = fields.get("execution_id") or self._new_identity(kind)
         own = {key: value for key, value in fields.items() if key != "execution_id" and value is not None}
         row = {"activity_type": kind, "id": _activity_id(at_ns, str(execution))}
-        row |= (
-            {"transaction_time": _milliseconds(at_ns)} if kind == FILL else _event_fields(kind, moment.date())
-        )
-        row |= own
+        of_kind = self._fill_fields(at_ns, own) if kind == FILL else _event_fields(kind, moment.date(), own)
+        row |= of_kind | own
         insort(self._activities, Placed(at_ns, next(self._numbers), row))
         return str(row["id"])
 
@@ -196,6 +195,17 @@ class SimulatedAccount:
             "type": execution.kind,
         }
         self.add_activity(FILL, execution.at_ns, fields)
+
+    def _fill_fields(self, at_ns: int, own: Row) -> dict[str, Any]:
+        """What a fill has besides: it filled its order, unless something else is said."""
+        return {
+            "transaction_time": _milliseconds(at_ns),
+            "cum_qty": own.get("qty"),
+            "leaves_qty": "0",
+            "order_id": self._new_identity("order"),
+            "order_status": "filled",
+            "type": "fill",
+        }
 
     def _trade(self, symbol: str, quantity: Decimal, price: Decimal) -> None:
         held = self._holdings.get(symbol) or Holding(symbol, Decimal(), None)
@@ -278,9 +288,15 @@ def _execution(data: Row, order: Row, kind: str, at_ns: int) -> Iterator[_Execut
     )
 
 
-def _event_fields(kind: str, day: date) -> dict[str, Any]:
-    description = DESCRIPTIONS.get(kind, "")
-    return {"date": day.isoformat(), "net_amount": "0", "description": description, "status": "executed"}
+def _event_fields(kind: str, day: date, own: Row) -> dict[str, Any]:
+    quantity, price = tolerant.amount(own.get("qty")), tolerant.amount(own.get("price"))
+    paid = Decimal() if quantity is None or price is None else quantity * price
+    return {
+        "date": day.isoformat(),
+        "net_amount": plain(-paid),
+        "description": DESCRIPTIONS.get(kind, ""),
+        "status": "executed",
+    }
 
 
 def _activity_id(at_ns: int, execution: str) -> str:
