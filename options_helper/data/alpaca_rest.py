@@ -157,7 +157,7 @@ class AlpacaRest:
 
         Page by page, each order once.
         """
-        query: Query = {"status": "all", "nested": True, "direction": "asc", "limit": ORDERS_A_PAGE}
+        query: Query = {"status": "all", "nested": "true", "direction": "asc", "limit": ORDERS_A_PAGE}
         if until is not None:
             query["until"] = until.isoformat()
         seen: set[str] = set()

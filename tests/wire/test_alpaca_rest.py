@@ -1,0 +1,623 @@
+"""What goes out to Alpaca's plain HTTP side, and what becomes of its answers: the real SDK against a server of ours."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
+from pydantic import SecretStr
+
+from options_helper.data.alpaca_rest import PAGES_AT_MOST, AlpacaRest, batches
+from options_helper.data.rest_pace import RequestLimiter, RestPolicy
+from options_helper.errors import ConfigError, RestError, RestStopped
+from options_helper.settings import Settings
+from tests.waiting import wait_until
+
+KEY, SECRET = "PKSENTINEL0000000001", "sentinelSecret/000000000000000000000001"
+QUICK = RestPolicy(
+    read_seconds=0.3,
+    attempts=3,
+    backoff_base_seconds=0.01,
+    backoff_cap_seconds=0.02,
+    asked_pause_cap_seconds=5,
+)
+PATIENT = RestPolicy(read_seconds=30, backoff_base_seconds=30, backoff_cap_seconds=60)
+SINCE = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
+ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server says to one request."""
+
+    body: Any = field(default_factory=dict)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    announced_bytes: int | None = None  # in place of the truth
+    silent: bool = False  # never answers
+
+    @property
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    at: float = field(default_factory=time.monotonic)
+
+
+Answering = Callable[[Asked], Reply]
+
+
+class ScriptedServer:
+    """A plain HTTP server that answers as a test says and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Answering = lambda _: Reply()
+        self.asked: list[Asked] = []
+        self._closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="simulator http"
+        )
+        self._thread.start()
+
+    def replies(self, *script: Reply) -> None:
+        """Answer with these in turn, and with the last of them from then on."""
+        self.answer = lambda _: script[min(len(self.asked), len(script)) - 1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def paths(self) -> list[str]:
+        return [each.path for each in self.asked]
+
+    def close(self) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def _handle(self) -> None:
+                parts = urlsplit(self.path)
+                asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+                server.asked.append(asked)
+                reply = server.answer(asked)
+                if reply.silent:
+                    server._closing.wait(30)
+                    self.close_connection = True
+                    return
+                self.send_response(reply.status)
+                length = len(reply.content) if reply.announced_bytes is None else reply.announced_bytes
+                for name, value in {"Content-Length": str(length), **reply.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.content)
+                self.close_connection = reply.announced_bytes is not None
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names it looks for
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing on the terminal."""
+
+        return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    scripted = ScriptedServer()
+    yield scripted
+    scripted.close()
+
+
+Client = Callable[..., AlpacaRest]
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Iterator[Client]:
+    """Ask the server; `client(policy=…, rest_per_minute=…)`."""
+    made: list[AlpacaRest] = []
+
+    def make(*, policy: RestPolicy = QUICK, rest_per_minute: int = 10_000, **more: Any) -> AlpacaRest:
+        settings = Settings(
+            api_key=SecretStr(KEY),
+            api_secret=SecretStr(SECRET),
+            base_url=server.url,
+            data_url=server.url,
+            rest_per_minute=rest_per_minute,
+        )
+        made.append(AlpacaRest(settings, policy=policy, **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def order(number: int, at: datetime) -> dict[str, Any]:
+    return {"id": f"order-{number}", "submitted_at": at.isoformat()}
+
+
+def ids(pages: Iterator[list[dict[str, Any]]]) -> list[str]:
+    return [row["id"] for page in pages for row in page]
+
+
+# ---- what is asked
+
+
+@pytest.mark.parametrize(
+    ("ask", "path", "query"),
+    [
+        (lambda rest: rest.stock_snapshots(["AAPL", "BRK.B"], "iex"), "/v2/stocks/snapshots",
+         {"symbols": "AAPL,BRK.B", "feed": "iex"}),
+        (lambda rest: rest.option_snapshots(["AAPL260320C00180000"], "opra"), "/v1beta1/options/snapshots",
+         {"symbols": "AAPL260320C00180000", "feed": "opra", "limit": "1000"}),
+        (lambda rest: rest.latest_stock_trades(["AAPL"]), "/v2/stocks/trades/latest", {"symbols": "AAPL"}),
+        (lambda rest: rest.clock(), "/v2/clock", {}),
+        (lambda rest: rest.account(), "/v2/account", {}),
+        (lambda rest: rest.option_contract("AAPL260320C00180000"), "/v2/options/contracts/AAPL260320C00180000", {}),
+        (lambda rest: rest.asset("BRK.B"), "/v2/assets/BRK.B", {}),
+        (lambda rest: rest.asset("../orders?x=1"), "/v2/assets/..%2Forders%3Fx%3D1", {}),
+        (lambda rest: list(rest.option_contracts({"root_symbol": "AAPL"})), "/v2/options/contracts",
+         {"limit": "1000", "root_symbol": "AAPL"}),
+    ],
+)  # fmt: skip
+def test_a_question_is_one_request_with_the_keys(
+    server: ScriptedServer, client: Client, ask: Callable[[AlpacaRest], Any], path: str, query: dict[str, str]
+):
+    server.replies(Reply({"option_contracts": []}))
+
+    ask(client())
+
+    (asked,) = server.asked
+    assert (asked.method, asked.path, asked.query) == ("GET", path, query)
+    assert (asked.headers["APCA-API-KEY-ID"], asked.headers["APCA-API-SECRET-KEY"]) == (KEY, SECRET)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda sdk: sdk.submit_order(
+            MarketOrderRequest(symbol="AAPL", qty=1, side="buy", time_in_force="day")
+        ),
+        lambda sdk: sdk.replace_order_by_id(ORDER_ID, ReplaceOrderRequest(qty=2)),
+        lambda sdk: sdk.cancel_orders(),
+        lambda sdk: sdk.close_all_positions(cancel_orders=True),
+        lambda sdk: sdk.close_position("AAPL"),
+        lambda sdk: sdk.exercise_options_position("AAPL260320C00180000"),
+    ],
+    ids=["submit", "replace", "cancel", "close all", "close one", "exercise"],
+)
+def test_no_order_can_be_sent(server: ScriptedServer, client: Client, attempt: Callable[[Any], Any]):
+    """Even somebody who reaches for the SDK's client behind ours gets nothing out."""
+    sdk = client()._account  # noqa: SLF001 - the one that could
+
+    with pytest.raises(RestError, match="only reads"):
+        attempt(sdk)
+
+    assert server.asked == []
+
+
+def test_without_keys_nothing_is_asked():
+    with pytest.raises(ConfigError, match="no Alpaca keys"):
+        AlpacaRest(Settings())
+
+
+def test_a_proxy_does_not_get_the_keys_of_this_computer_s_own_server(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+
+    client().clock()
+
+    assert server.paths == ["/v2/clock"]
+
+
+# ---- another try
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_asked_again(server: ScriptedServer, client: Client, status: int):
+    server.replies(Reply(status=status), Reply(status=status), Reply({"cash": "12.30"}))
+
+    assert client().account() == {"cash": "12.30"}
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (400, "symbols"),
+        (401, "APCA_API_SECRET_KEY"),
+        (403, "plan"),
+        (404, "OH_ALPACA_DATA_URL"),
+        (418, "report"),
+        (422, "symbols"),
+    ],
+)
+def test_what_would_be_answered_the_same_is_asked_once_and_says_what_to_do(
+    server: ScriptedServer, client: Client, status: int, says: str
+):
+    server.replies(Reply({"code": 1, "message": "the server's own words."}, status=status))
+
+    with pytest.raises(RestError, match=rf"HTTP {status}: the server's own words\. .*{says}") as failed:
+        client().account()
+
+    assert failed.value.status == status
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "says", "status"),
+    [
+        (Reply(status=429), "OH_ALPACA_REST_PER_MINUTE", 429),
+        (Reply(status=503), "try again in a minute", 503),
+        (Reply(b"<html>Bad gateway</html>", status=502), "HTTP 502. It is a fault on its side", 502),
+        (Reply(b'{"cash": "12'), "cannot be read", 200),
+        (Reply(b'{"cash"', announced_bytes=100), "connection broke off", None),
+        (Reply(silent=True), "did not answer in time", None),
+    ],
+    ids=["too many", "busy", "no JSON in a refusal", "truncated", "cut off", "silent"],
+)
+def test_a_fault_that_stays_is_said_after_the_last_try(
+    server: ScriptedServer, client: Client, reply: Reply, says: str, status: int | None
+):
+    server.replies(reply)
+
+    with pytest.raises(RestError, match=rf"127\.0\.0\.1, /v2/account.*{says}") as failed:
+        client().account()
+
+    assert failed.value.status == status
+    assert len(server.asked) == QUICK.attempts
+
+
+def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(server: ScriptedServer, client: Client):
+    rest = client()
+    server.close()
+
+    with pytest.raises(RestError, match="cannot be reached") as failed:
+        rest.clock()
+
+    assert failed.value.status is None
+
+
+def test_an_answer_that_broke_off_once_is_asked_for_again(server: ScriptedServer, client: Client):
+    server.replies(Reply(b'{"cash": "12'), Reply({"cash": "12.30"}))
+
+    assert client().account() == {"cash": "12.30"}
+
+
+def test_the_server_says_how_long_to_wait(server: ScriptedServer, client: Client):
+    server.replies(Reply(status=429, headers={"Retry-After": "0.4"}), Reply())
+
+    client().clock()
+
+    first, second = server.asked
+    assert second.at - first.at >= 0.4
+
+
+@pytest.mark.parametrize("asked_for", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: Client, asked_for: str):
+    server.replies(Reply(status=503, headers={"Retry-After": asked_for}), Reply())
+
+    client(policy=PATIENT).clock()
+
+    first, second = server.asked
+    assert second.at - first.at < 5
+
+
+def test_no_server_makes_us_wait_for_hours(server: ScriptedServer, client: Client):
+    server.replies(Reply(status=429, headers={"Retry-After": "86400"}), Reply())
+
+    client(policy=RestPolicy(asked_pause_cap_seconds=0.05)).clock()
+
+    assert len(server.asked) == 2
+
+
+def test_the_sdk_s_own_pauses_are_off(server: ScriptedServer, client: Client):
+    """It would sleep three seconds, three times, and hear no stop meanwhile."""
+    server.replies(Reply(status=429))
+    began = time.monotonic()
+
+    with pytest.raises(RestError):
+        client(policy=RestPolicy(attempts=1)).clock()
+
+    assert len(server.asked) == 1
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_other_address_gets_the_keys(server: ScriptedServer, client: Client, status: int):
+    server.replies(Reply(status=status, headers={"Location": f"{server.url}/elsewhere"}))
+
+    with pytest.raises(RestError, match="another address"):
+        client().clock()
+
+    assert server.paths == ["/v2/clock"]
+
+
+def test_no_secret_is_in_what_is_told(server: ScriptedServer, client: Client):
+    server.replies(Reply({"message": f"key {KEY} with\nsecret {SECRET} is wrong"}, status=401))
+
+    with pytest.raises(RestError, match=r"key … with secret … is wrong") as failed:
+        client().clock()
+
+    told = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
+    assert KEY not in told
+    assert SECRET not in told
+
+
+# ---- stopping
+
+
+def test_stop_ends_a_request_that_waits_for_its_answer(server: ScriptedServer, client: Client):
+    server.replies(Reply(silent=True))
+
+    assert seconds_to_stop(server, client(policy=PATIENT)) < 1
+
+
+def test_stop_ends_the_pause_before_another_try(server: ScriptedServer, client: Client):
+    server.replies(Reply(status=503))
+
+    assert seconds_to_stop(server, client(policy=PATIENT)) < 1
+
+
+def test_stop_ends_the_wait_for_the_pace(server: ScriptedServer, client: Client):
+    rest = client(policy=PATIENT, rest_per_minute=1)
+    rest.clock()
+
+    assert seconds_to_stop(server, rest) < 1
+    assert len(server.asked) == 1
+
+
+def test_what_stops_its_owner_stops_the_pauses_too(server: ScriptedServer, client: Client):
+    server.replies(Reply(status=503))
+    stopping = threading.Event()
+
+    assert seconds_to_stop(server, client(policy=PATIENT, stopping=stopping), stopping.set) < 1
+
+
+def test_after_stop_nothing_is_asked(server: ScriptedServer, client: Client):
+    rest = client()
+    rest.stop()
+    rest.stop()
+
+    with pytest.raises(RestStopped):
+        rest.clock()
+
+    assert server.asked == []
+
+
+def seconds_to_stop(
+    server: ScriptedServer, rest: AlpacaRest, stop: Callable[[], None] | None = None
+) -> float:
+    """How long a thread that asks the clock takes to end after it was stopped."""
+    ended: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            rest.clock()
+        except RestStopped as stopped:
+            ended.append(stopped)
+
+    thread = threading.Thread(target=ask, name="live-test")
+    thread.start()
+    wait_until(lambda: server.asked)
+    began = time.monotonic()
+    (stop or rest.stop)()
+    thread.join(5)
+    assert [type(each) for each in ended] == [RestStopped]
+    return time.monotonic() - began
+
+
+# ---- the pace
+
+
+def test_all_clients_of_an_account_keep_one_pace(server: ScriptedServer, client: Client):
+    first, second = client(rest_per_minute=3), client(rest_per_minute=3)
+
+    first.clock()
+    second.account()
+    first.account()
+
+    assert seconds_to_stop(server, second) < 1
+    assert len(server.asked) == 3
+
+
+def test_a_limiter_of_one_s_own_may_be_given(server: ScriptedServer, client: Client):
+    used_up = RequestLimiter(1)
+    assert used_up.take() == 0
+
+    client(rest_per_minute=1).clock()
+    client(rest_per_minute=2, limiter=RequestLimiter(1)).clock()
+
+    assert len(server.asked) == 2
+    assert used_up.take() > 0
+
+
+def test_every_try_counts(server: ScriptedServer, client: Client):
+    server.replies(Reply(status=500))
+    limiter = RequestLimiter(QUICK.attempts)
+
+    with pytest.raises(RestError):
+        client(limiter=limiter).clock()
+
+    assert limiter.take() > 0
+
+
+# ---- pages
+
+
+def test_orders_are_followed_to_the_last_page_and_each_comes_once(server: ScriptedServer, client: Client):
+    """Three a page, and three of one instant, which a page cuts apart."""
+    at = [SINCE + timedelta(seconds=second) for second in (1, 2, 2, 2, 3, 3.0005, 4)]
+    orders = [order(number, moment) for number, moment in enumerate(at)]
+
+    def answer(asked: Asked) -> Reply:
+        after = datetime.fromisoformat(asked.query["after"])
+        return Reply([each for each in orders if datetime.fromisoformat(each["submitted_at"]) > after][:3])
+
+    server.answer = answer
+
+    assert ids(client().orders(SINCE, SINCE + timedelta(hours=1))) == [each["id"] for each in orders]
+    assert server.asked[0].query == {
+        "status": "all",
+        "nested": "true",
+        "direction": "asc",
+        "limit": "500",
+        "until": "2026-03-20T15:30:00+00:00",
+        "after": "2026-03-20T14:30:00+00:00",
+    }
+
+
+@pytest.mark.parametrize("rows_a_page", [1, 2, 100])
+def test_activities_are_followed_from_the_last_one_known(
+    server: ScriptedServer, client: Client, rows_a_page: int
+):
+    rows = [{"id": f"20260320{number:09d}::{ORDER_ID}"} for number in range(5)]
+
+    def answer(asked: Asked) -> Reply:
+        token = asked.query.get("page_token", "")
+        return Reply([each for each in rows if each["id"] > token][:rows_a_page])
+
+    server.answer = answer
+
+    assert ids(client().activities(["FILL", "OPASN"], SINCE)) == [each["id"] for each in rows]
+    assert server.asked[0].query == {
+        "activity_types": "FILL,OPASN",
+        "after": "2026-03-20T14:30:00+00:00",
+        "direction": "asc",
+        "page_size": "100",
+    }
+
+
+def test_snapshots_and_contracts_are_followed_by_the_token(server: ScriptedServer, client: Client):
+    def answer(asked: Asked) -> Reply:
+        second = "page_token" in asked.query
+        return Reply(
+            {
+                "snapshots": {"B" if second else "A": {}},
+                "option_contracts": [{"symbol": "B" if second else "A"}],
+                "next_page_token": None if second else "next",
+            }
+        )
+
+    server.answer = answer
+    rest = client()
+
+    assert rest.option_snapshots(["A", "B"], "opra") == {"A": {}, "B": {}}
+    assert list(rest.option_contracts({})) == [[{"symbol": "A"}], [{"symbol": "B"}]]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda rest: rest.orders(SINCE),
+        lambda rest: rest.activities(["FILL"], SINCE),
+    ],
+    ids=["orders", "activities"],
+)
+def test_a_server_that_repeats_its_page_ends_the_list(
+    server: ScriptedServer, client: Client, ask: Callable[[AlpacaRest], Iterator[list[dict[str, Any]]]]
+):
+    server.replies(Reply([order(1, SINCE)]))
+
+    assert ids(ask(client())) == ["order-1"]
+    assert len(server.asked) <= 3
+
+
+def test_a_list_without_end_is_said_to_be_one(server: ScriptedServer, client: Client):
+    server.replies(Reply({"option_contracts": [], "next_page_token": "again"}))
+
+    with pytest.raises(RestError, match="more than 100 pages"):
+        list(client().option_contracts({}))
+
+    assert len(server.asked) == PAGES_AT_MOST
+
+
+# ---- answers
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda rest: rest.asset("NONE"), lambda rest: rest.option_contract("NONE260320C00180000")]
+)
+def test_what_alpaca_does_not_know_is_none_and_not_an_error(
+    server: ScriptedServer, client: Client, ask: Callable[[AlpacaRest], Any]
+):
+    server.replies(Reply({"message": "asset not found"}, status=404), Reply(status=403))
+    rest = client()
+
+    assert ask(rest) is None
+    with pytest.raises(RestError, match="HTTP 403"):
+        ask(rest)
+
+
+@pytest.mark.parametrize("body", [[], None, "text", 1, b""])
+def test_an_answer_of_another_form_is_said_to_be_one(server: ScriptedServer, client: Client, body: Any):
+    server.replies(Reply(body))
+
+    with pytest.raises(RestError, match=r"another form|cannot be read"):
+        client().account()
+
+
+@pytest.mark.parametrize("body", [{}, None, "text"])
+def test_a_list_of_another_form_is_said_to_be_one(server: ScriptedServer, client: Client, body: Any):
+    server.replies(Reply(body))
+
+    with pytest.raises(RestError, match="another form"):
+        client().positions()
+
+
+def test_rows_come_as_alpaca_wrote_them(
+    server: ScriptedServer, client: Client, caplog: pytest.LogCaptureFixture
+):
+    """Unknown words and nulls are the reader's business; only what is no row at all is left out, and said."""
+    rows = [{"symbol": "AAPL", "exchange": "MARS", "qty": None}, {"side": "sideways"}]
+    server.replies(Reply([rows[0], None, rows[1]]))
+
+    assert client().positions() == rows
+    assert "1 rows" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body", [{"AAPL": {"latestQuote": None}}, {"snapshots": {"AAPL": {"latestQuote": None}}}]
+)
+def test_stock_snapshots_are_understood_with_and_without_their_wrapping(
+    server: ScriptedServer, client: Client, body: Any
+):
+    server.replies(Reply(body))
+
+    assert client().stock_snapshots(["AAPL"], "iex") == {"AAPL": {"latestQuote": None}}
+
+
+def test_batches_keep_the_order_and_name_each_symbol_once():
+    assert list(batches(["C", "A", "C", "B", "D"], 2)) == [["C", "A"], ["B", "D"]]
+    assert list(batches([], 2)) == []
