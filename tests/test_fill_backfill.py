@@ -166,8 +166,7 @@ def test_a_leg_is_completed_by_its_own_order():
         None,
         "text",
         {},
-        {"activity_type": "FILL", "id": None},
-        {"activity_type": "OPASN", "id": ""},
+        {"activity_type": None, "id": "1::2"},
         {"activity_type": "NEWS", "id": "1::2"},
     ],
 )
@@ -192,10 +191,17 @@ def test_an_odd_field_costs_no_other(odd: Any):
 
 
 @pytest.mark.parametrize("name", ["symbol", "qty", "side"])
-def test_a_fill_that_does_not_say_what_it_was_is_a_row_and_a_problem(name: str):
+def test_a_fill_that_does_not_say_what_it_was_is_a_row_and_a_doubt(name: str):
     told = read(FIRST.activity(**{name: None}))
 
-    assert (len(told.rows), told.executions, len(told.problems)) == (1, (), 1)
+    assert (len(told.rows), told.executions, len(told.doubts)) == (1, (), 1)
+    assert told.problems == ()
+
+
+def test_an_activity_without_an_identifier_still_counts_once():
+    nameless = FIRST.activity(id=None)
+
+    assert len(read(nameless, nameless).executions) == 1
 
 
 def test_a_day_is_told_by_the_date_and_else_by_the_identifier():
@@ -210,7 +216,7 @@ def test_a_day_is_told_by_the_date_and_else_by_the_identifier():
 def test_an_assignment_without_any_day_is_said():
     told = read(option_activity("OPASN", date=None, id="nameless"))
 
-    assert (told.executions, len(told.problems)) == ((), 1)
+    assert (told.executions, len(told.doubts)) == ((), 1)
 
 
 def test_dividends_are_none_of_this():
@@ -241,7 +247,7 @@ def test_a_withdrawn_execution_does_not_count():
 
     told = read(FIRST.activity(), SECOND.activity(), bust)
     assert [one.identity for one in told.executions] == [SECOND.execution]
-    assert told.problems == ()
+    assert (told.problems, told.doubts) == ((), ())
 
 
 def test_the_executions_of_many_days_are_all_there():

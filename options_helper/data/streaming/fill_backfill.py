@@ -49,7 +49,8 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     return Backfill(
         rows=(*fills, *_endings(orders, begin)),
         executions=executions,
-        problems=(*problems, *doubts, *_lacking(by_id.values(), fills, begin)),
+        problems=(*problems, *_lacking(by_id.values(), fills, begin)),
+        doubts=doubts,
     )
 
 
@@ -64,7 +65,7 @@ def _activity_rows(activities: Iterable[Any], orders: Mapping[str, Any]) -> tupl
     problems: list[str] = []
     for activity in activities:
         row = normalize_activity(activity, orders.get(word(field(activity, "order_id")) or ""))
-        if row is None or row["execution_id"] is None:
+        if row is None:
             problems.append(_unreadable(activity))
         else:
             rows.append(row)

@@ -37,7 +37,9 @@ class Backfill:
 
     rows: tuple[Mapping[str, Any], ...] = ()
     executions: tuple[Execution, ...] = ()  # oldest first
-    problems: tuple[str, ...] = ()  # what could not be read, as sentences
+    problems: tuple[str, ...] = ()  # what was not told, or could not be read, as sentences
+    # Why these executions may be incomplete or wrong; a book tells that by day, of all it knows.
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

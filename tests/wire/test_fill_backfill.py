@@ -1,0 +1,203 @@
+"""Fills on a real socket and over real REST: what happened while nobody listened is in the book once, and marked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from options_helper.data.account import ExecutionKind
+from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest_pace import RequestLimiter, RestPolicy
+from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.fill_backfill import read_backfill
+from options_helper.data.streaming.fill_book import Backfill, FillBook
+from options_helper.data.streaming.sdk_connection import ConnectionTiming
+from options_helper.data.streaming.trading_normalizers import normalize_trade_update
+from options_helper.errors import RestError
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.builders import AAPL_CALL, nanoseconds
+from tests.fills import MORNING, TODAY, Told, at
+from tests.simulated import settings_for
+from tests.waiting import wait_until
+
+FILLS = StreamName.FILLS
+QUICK = ConnectionTiming(opening=1.0, acknowledgement=1.0, closing=0.2)
+IMPATIENT = RestPolicy(read_seconds=1.0, attempts=1)
+
+FIRST = Told("order-1", event="partial_fill", running="1", ordered="6", moment=at(1))
+SECOND = FIRST.with_(running="3", quantity="2", price="2.06", moment=at(2))
+THIRD = FIRST.with_(event="fill", running="6", quantity="3", price="2.07", moment=at(3))
+CANCELLED = Told("order-2", event="canceled", running="0", moment=at(4))
+
+
+@pytest.fixture
+def server(running_simulator: Callable[..., SimulatorServer]) -> SimulatorServer:
+    return running_simulator(SilentMarket(start_ns=nanoseconds(MORNING)))
+
+
+@contextmanager
+def listening(server: SimulatorServer, book: FillBook) -> Iterator[None]:
+    """Hold one connection for order updates and write them into the book."""
+
+    def note(update: Any) -> None:
+        row = normalize_trade_update(update)
+        assert row is not None
+        book.add_update(row, at(60))
+
+    streamer = AlpacaTradingStreamer(settings_for(server), on_trade_updates=note, timing=QUICK)
+    streamer.subscribe_trade_updates()
+    thread = threading.Thread(target=streamer.run, name="live-fills", daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: server.subscribed(FILLS))
+        yield
+    finally:
+        streamer.stop()
+        thread.join(timeout=5)
+    wait_until(lambda: not server.subscribed(FILLS))
+
+
+def push(server: SimulatorServer, *told: Told, **changes: Any) -> None:
+    server.push(FILLS, [{"stream": "trade_updates", "data": one.update(**changes)} for one in told])
+
+
+def read(server: SimulatorServer) -> Backfill:
+    # A pace of its own, so that no test waits for another.
+    with AlpacaRest(settings_for(server), policy=IMPATIENT, limiter=RequestLimiter(1_000)) as rest:
+        return read_backfill(rest, MORNING)
+
+
+def told(book: FillBook) -> list[tuple[Any, ...]]:
+    return [(row["event"], row["running_qty"], row["source"], row["backfilled"]) for row in book.rows()]
+
+
+def test_what_happened_while_nobody_listened_appears_exactly_once(server: SimulatorServer):
+    book = FillBook(50)
+    with listening(server, book):
+        push(server, FIRST)
+        wait_until(book.rows)
+    push(server, SECOND, CANCELLED)
+    server.account.add_activity("OPASN", AAPL_CALL, 1, at=at(5))
+    with listening(server, book):
+        push(server, THIRD)
+        wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
+
+    assert book.add_backfill(read(server)) == 3
+    assert book.add_backfill(read(server)) == 0
+    assert server.sent[FILLS] == 2
+    assert told(book) == [
+        ("partial_fill", 1, "stream", False),
+        ("partial_fill", 3, "rest", True),
+        ("fill", 6, "stream", False),
+        ("canceled", 0, "rest", True),
+        ("assignment", None, "rest", True),
+    ]
+    assert sum(one.quantity for one in book.executions(TODAY) if one.kind is ExecutionKind.FILL) == 6
+    assert book.problems(TODAY) == ()
+
+
+def test_what_was_asked_for_first_and_comes_over_the_socket_later_is_one_row(server: SimulatorServer):
+    book = FillBook(50)
+    push(server, FIRST)
+    book.add_backfill(read(server))
+    with listening(server, book):
+        push(server, FIRST, THIRD)
+        wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
+
+    assert told(book) == [("partial_fill", 1, "stream", False), ("fill", 6, "stream", False)]
+    assert book.add_backfill(read(server)) == 0
+
+
+def test_an_update_that_is_sent_twice_is_heard_once(server: SimulatorServer):
+    book = FillBook(50)
+    with listening(server, book):
+        push(server, FIRST, FIRST, THIRD)
+        wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
+
+    assert server.sent[FILLS] == 3
+    assert [one.identity for one in book.executions(TODAY)] == [FIRST.execution, THIRD.execution]
+
+
+def test_many_fills_come_in_pages_and_none_twice(server: SimulatorServer):
+    server.set_faults(Faults(rest_page=3))
+    fills = [Told(f"order-{number}", moment=at(number)) for number in range(10)]
+    push(server, *fills)
+    book = FillBook(50)
+
+    assert book.add_backfill(read(server)) == 10
+    assert [one.identity for one in book.executions(TODAY)] == [one.execution for one in fills]
+    assert server.requests["/v2/account/activities"] > 3
+
+
+def test_the_legs_of_a_spread_over_both_ways_are_one_row_each(server: SimulatorServer):
+    legs = [
+        Told("leg-1", symbol="SPY261218C00500000", price="3.40"),
+        Told("leg-2", symbol="SPY261218C00510000", price="1.10", side="sell"),
+    ]
+    whole = Told("whole", symbol="", side="")
+    executed = [
+        {
+            "execution_id": leg.execution,
+            "order_id": leg.order_id,
+            "symbol": leg.symbol,
+            "qty": "1",
+            "price": leg.price,
+        }
+        for leg in legs
+    ]
+    order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs])
+    book = FillBook(50)
+    with listening(server, book):
+        push(server, whole, order=order, legs=executed)
+        wait_until(book.rows)
+
+    told_by_rest = read(server)
+    assert (len(told_by_rest.rows), told_by_rest.problems) == (2, ())
+    assert book.add_backfill(told_by_rest) == 0
+    assert [(row["symbol"], row["position_change"]) for row in book.rows()] == [
+        (legs[0].symbol, 1),
+        (legs[1].symbol, -1),
+    ]
+
+
+def test_shares_that_an_assignment_moved_come_with_it(server: SimulatorServer):
+    server.account.add_activity("OPASN", AAPL_CALL, 1, at=at(5))
+    server.account.add_activity("OPTRD", "AAPL", -100, 180, at=at(5))
+
+    executions = read(server).executions
+    assert {one.symbol: one.quantity for one in executions} == {AAPL_CALL: 1, "AAPL": -100}
+    assert {one.symbol: one.price for one in executions} == {AAPL_CALL: 0, "AAPL": 180}
+    assert {one.day for one in executions} == {TODAY}
+
+
+def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
+    push(server, FIRST)
+    server.account.add_activity("OPEXP", AAPL_CALL, None, at=at(5))
+
+    told_by_rest = read(server)
+    assert [one.identity for one in told_by_rest.executions] == [FIRST.execution]
+    (doubt,) = told_by_rest.doubts
+    assert AAPL_CALL in doubt
+
+
+@pytest.mark.parametrize(
+    "faults", [Faults(rest_status=500), Faults(rest_status=401), Faults(rest_truncated=True)], ids=str
+)
+def test_a_server_that_does_not_answer_leaves_the_book_as_it_was(server: SimulatorServer, faults: Faults):
+    book = FillBook(50)
+    push(server, FIRST)
+    book.add_backfill(read(server))
+    push(server, SECOND)
+    server.set_faults(faults)
+
+    with pytest.raises(RestError):
+        read(server)
+    server.set_faults(Faults())
+    assert book.add_backfill(read(server)) == 1
