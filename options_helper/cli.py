@@ -146,6 +146,36 @@ def simulate(
         ending.wait()
 
 
+@app.command()
+def doctor(
+    *,
+    portfolio: PortfolioOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Look only at this computer; connect to nothing.")
+    ] = False,
+) -> None:
+    """Look at all that the page and a recording need, and say what to do where something is not well.
+
+    Python and packages, settings and where each is from, keys (masked), the portfolio file, the disk; then, with the
+    keys: the clock against the server's, the account, market data, and each stream for a moment: connect,
+    authenticate, ask for one symbol, hear the answer, leave. It takes some seconds, and 20 at most. A stream that a
+    dashboard or a recording uses stays with it.
+
+    Exit codes: 0, all well, or warnings only; 1, something failed; 2, it could not look.
+    """
+    try:
+        from options_helper.checkup.run import Checkup
+        from options_helper.doctor_command import run_checkup
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The installation is not whole: {error.name} is missing. Install it again: "
+            "pip install 'options-helper[ui,alpaca]', or in a checkout: sh scripts/setup"
+        ) from error
+
+    raise typer.Exit(run_checkup(Checkup(portfolio=portfolio, offline=offline), as_json=as_json))
+
+
 def _require_consistent(
     *, demo: bool, replay: Path | None, speed: float | None, portfolio: Path | None
 ) -> None:

@@ -1,0 +1,1 @@
+"""The parts of `options-helper doctor`; `options_helper.checkup.run` puts them together."""
