@@ -13,31 +13,10 @@ from options_helper.simulator.account import Holding, SimulatedAccount
 from options_helper.simulator.opening import opening_holdings
 from options_helper.simulator.orders import OrderDesk, Tradable
 from tests.builders import AAPL_CALL, AS_OF, holding, nanoseconds, portfolio, position, structure
+from tests.order_updates import order_update
 
 NOW = nanoseconds(AS_OF)
 PUT = "AAPL261218P00180000"
-
-
-def order_update(event: str = "fill", **changes: Any) -> dict[str, Any]:
-    """A fill of two contracts at 1.25 as the socket sends it; `order_…` changes the order in it."""
-    order = {
-        "id": "order-1",
-        "symbol": AAPL_CALL,
-        "side": "buy",
-        "qty": "2",
-        "filled_qty": "2",
-        "filled_avg_price": "1.25",
-        "status": "filled",
-        "submitted_at": "2026-11-20T14:59:00Z",
-        "legs": None,
-    }
-    data = {"event": event, "timestamp": "2026-11-20T15:00:00.123456789Z", "execution_id": "execution-1"}
-    data |= {"price": "1.25", "qty": "2"}
-    order |= {
-        name.removeprefix("order_"): value for name, value in changes.items() if name.startswith("order_")
-    }
-    data |= {name: value for name, value in changes.items() if not name.startswith("order_")}
-    return {"stream": "trade_updates", "data": {**data, "order": order}}
 
 
 def holdings(account: SimulatedAccount) -> dict[str, tuple[Decimal, Decimal | None]]:
