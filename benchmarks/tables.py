@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 
@@ -19,6 +21,15 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
     compute_live_position_rows,
 )
+from options_helper.data.account import (
+    AccountPosition,
+    AccountTruth,
+    AccountView,
+    Execution,
+    ExecutionKind,
+    PreviousClose,
+    Source,
+)
 from options_helper.data.streaming.events import NANOSECONDS, Quote, StreamName, Trade, timestamp_extension
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position
@@ -27,6 +38,7 @@ SIZES = (20, 250, 1_000)
 ROUNDS = 41
 AS_OF = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 NOW_NS = int(AS_OF.timestamp()) * NANOSECONDS
+YESTERDAY = date(2026, 11, 19)
 EXPIRIES = (date(2026, 11, 20), date(2026, 12, 18), date(2027, 1, 15))
 UNDERLYINGS = tuple(f"{first}{second}" for first in "ABCDE" for second in "FGHIJKLMNO")
 LEGS = 4
@@ -98,6 +110,7 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
         stock_quotes=MappingProxyType(shares),
         option_quotes=MappingProxyType(quotes),
         option_trades=MappingProxyType(trades),
+        account=account_of(book),
         streams=MappingProxyType(
             {
                 StreamName.STOCKS: StreamHealth(StreamName.STOCKS, Phase.LIVE, asked=UNDERLYINGS),
@@ -108,6 +121,35 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
             }
         ),
     )
+
+
+def account_of(book: Portfolio) -> AccountTruth:
+    """An account that holds what the book does and closed yesterday; a contract in fifty was bought today."""
+    held: Counter[str] = Counter()
+    for single in book.singles:
+        held[single.instrument.live_symbol] += single.contracts
+    for condor in book.structures:
+        for leg, item in zip(condor.legs, condor.instruments, strict=True):
+            held[item.live_symbol] += leg.signed_contracts
+    return AccountTruth(
+        view=AccountView(AS_OF, {symbol: at_account(symbol, quantity) for symbol, quantity in held.items()}),
+        closes={symbol: PreviousClose(symbol, Decimal("1.05"), YESTERDAY) for symbol in held},
+        executions=tuple(bought(symbol) for symbol in list(held)[::50]),
+        executions_day=AS_OF.date(),
+    )
+
+
+def at_account(symbol: str, quantity: int) -> AccountPosition:
+    """A position without its amounts, which the tables do not need."""
+    amounts = dict.fromkeys(("average_price", "cost_basis", "market_value", "current_price", "lastday_price"))
+    return AccountPosition(symbol, Decimal(quantity), is_option=True, **amounts)
+
+
+def bought(symbol: str) -> Execution:
+    """One contract, an hour ago."""
+    at_ns = NOW_NS - 3_600 * NANOSECONDS
+    kind, source = ExecutionKind.FILL, Source.STREAM
+    return Execution(symbol, kind, symbol, Decimal(1), Decimal("1.10"), AS_OF.date(), at_ns, None, source)
 
 
 def from_rows(table: pd.DataFrame) -> Callable[[], pd.DataFrame]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from options_helper.analysis.live_portfolio_metrics import (
     LEG_COLUMNS,
@@ -24,6 +25,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_totals,
 )
 from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.streaming.events import RestQuote
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.portfolio import Portfolio, PortfolioEntry, load_portfolio
 from tests.builders import (
@@ -120,6 +122,16 @@ class TestPositionRows:
         assert (row["option_type"], row["expiry"], row["dte"], row["strike"]) == (None, None, None, None)
         assert (row["mark"], row["market_value"], row["natural_value"]) == (500.0, 5000.0, 4990.0)
         assert (row["pnl_abs"], row["underlying_price"]) == (200.0, 500.0)
+
+    def test_what_was_asked_for_is_told_from_what_was_streamed(self):
+        asked = RestQuote(**structs.asdict(quote(AAPL_CALL, age=90)))
+        streamed, both = quote(AAPL_CALL), snapshot_with(asked, quote("AAPL"))
+        rows = rows_of(portfolio(position(), position(strike=185, identity="unpriced")), both)
+
+        assert [known(rows[:1])[name] for name in ("mark_via", "underlying_via")] == ["rest", "stream"]
+        assert (known(rows[:1])["mark_age_seconds"], known(rows[:1])["warnings"]) == (90.0, ["stale_quote"])
+        assert known(rows[1:])["mark_via"] is None
+        assert row_of(position(), snapshot_with(streamed))["mark_via"] == "stream"
 
     def test_a_percentage_of_nothing_is_not_known(self):
         row = row_of(position(cost_basis=0.0), snapshot_with(quote(AAPL_CALL)))

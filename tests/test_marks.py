@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from options_helper.analysis.marks import UNKNOWN_TIME, MarkSource, QuoteWarning, read_marks, warning_lists
-from options_helper.data.streaming.events import Quote, Trade, utc_datetime
+from options_helper.data.streaming.events import Quote, RestQuote, RestTrade, Trade, utc_datetime
 from tests.builders import AAPL_CALL, AS_OF, nanoseconds, quote, trade
 
 PRICES = st.integers(0, 5_000).map(lambda cents: cents / 100)
@@ -96,6 +96,21 @@ def test_age_of_one_thing_price_of_another():
     mark = mark_of(quote(AAPL_CALL, 1.1, 1.0, age=2), trade(AAPL_CALL, 1.05, age=600))
 
     assert (mark.price, mark.source, mark.age) == (1.05, MarkSource.TRADE, 600.0)
+
+
+def test_the_way_of_a_mark_is_that_of_the_event_it_came_from():
+    """A streamed quote beside a trade that was asked for, the other way round, and nothing."""
+    crossed, printed = quote(AAPL_CALL, 1.1, 1.0), trade(AAPL_CALL, 1.05)
+    asked_quote, asked_trade = RestQuote(**structs.asdict(crossed)), RestTrade(**structs.asdict(printed))
+    marks = read_marks(
+        [crossed, asked_quote, structs.replace(asked_quote, bid_price=0.9), quote(AAPL_CALL), None],
+        [asked_trade, printed, printed, asked_trade, None],
+        is_option=np.array([True] * 5),
+        as_of=AS_OF,
+    )
+
+    assert list(marks.source) == ["trade", "trade", "mid", "mid", None]
+    assert list(marks.via) == ["rest", "stream", "rest", "stream", None]
 
 
 def test_the_time_of_a_mark_is_the_exchange_time_of_its_event():

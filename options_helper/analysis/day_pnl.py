@@ -47,13 +47,14 @@ _UNKNOWN: Final = Decimal("NaN")
 # Asked again a moment later, the account settles it.
 _UNCERTAIN_NS: Final = 2 * NANOSECONDS
 _ONE_DAY: Final = timedelta(days=1)
-_DAY_WARNINGS: Final = (
-    QuoteWarning.TRADES_UNKNOWN,
-    QuoteWarning.ACCOUNT_DIFFERS,
-    QuoteWarning.SHARED_CONTRACT,
-    QuoteWarning.NO_PREVIOUS_CLOSE,
-    QuoteWarning.FILE_BEHIND,
-)
+# What may be said against the profit of a day.
+_REASONS: Final = {
+    QuoteWarning.TRADES_UNKNOWN: "What was traded today is not clear yet",
+    QuoteWarning.ACCOUNT_DIFFERS: "The account holds another quantity than the file",
+    QuoteWarning.SHARED_CONTRACT: "Held by several lines and traded today, so counted in the total only",
+    QuoteWarning.NO_PREVIOUS_CLOSE: "There is no close of {day}",
+    QuoteWarning.FILE_BEHIND: "The file is behind, so later trades are not counted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,8 @@ class Lot:
 
     quantity: Decimal
     average: Decimal  # the previous close, averaged with the prices of what was opened today
-    base: (
-        Decimal  # what percentages are of: held at midnight at the previous close, and what was opened today
-    )
+    # What percentages are of: the close of what was held at midnight, and the cost of what was opened since.
+    base: Decimal
     realized: Decimal = _ZERO
 
     @classmethod
@@ -106,13 +106,13 @@ _NO_LOT: Final = Lot(_ZERO, _UNKNOWN, _UNKNOWN, _UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Traded:
+class Followed:
     """A symbol that was traded today, at the last moment at which the account held what the file does."""
 
-    lot: Lot | None  # None: there was no such moment, or nobody can tell
-    reason: QuoteWarning | None = None  # why today is not known
-    moved: bool = False  # at least one execution led to it
-    behind: bool = False  # more followed
+    lot: Lot
+    lacking: QuoteWarning | None  # what today cannot be known without
+    moved: bool  # at least one execution led to it
+    behind: bool  # more executions came after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +124,8 @@ class AccountDay:
     base_day: date | None = None  # the last session before today
     base_closes: Mapping[str, Decimal] = field(default_factory=dict)  # of that session and no other
     lines: Mapping[str, int] = field(default_factory=dict)  # how many lines of the file a symbol has
-    traded: Mapping[str, Traded] = field(default_factory=dict)
-    unknown: Mapping[str, QuoteWarning] = field(
-        default_factory=dict
-    )  # why, where nothing is known of a symbol
+    followed: Mapping[str, Followed] = field(default_factory=dict)  # what was traded
+    unknown: Mapping[str, QuoteWarning] = field(default_factory=dict)  # why nothing is known of a symbol
 
 
 def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
@@ -140,26 +138,26 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         return _nothing_known(account, RestTask.POSITIONS, "The account's positions")
     view, held, base_day = account.view, _held(portfolio), _last_session_before(today)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
-    traded = {
-        symbol: _follow(view, symbol, done, held.get(symbol, _ZERO), base_closes.get(symbol))
-        for symbol, done in _by_symbol(account.executions).items()
-    }
-    differing = [
-        symbol
-        for symbol, quantity in held.items()
-        if symbol not in traded and quantity != _quantity(view, symbol)
-    ]
+    followed: dict[str, Followed] = {}
+    unknown = dict.fromkeys(view.left_out & held.keys(), QuoteWarning.TRADES_UNKNOWN)
+    executions = _by_symbol(account.executions)
+    for symbol, of_symbol in executions.items():
+        outcome = _follow(view, symbol, of_symbol, held.get(symbol, _ZERO), base_closes.get(symbol))
+        if isinstance(outcome, Followed):
+            followed[symbol] = outcome
+        else:
+            unknown[symbol] = outcome
+    for symbol, quantity in held.items():
+        if symbol not in executions and quantity != _quantity(view, symbol):
+            unknown.setdefault(symbol, QuoteWarning.ACCOUNT_DIFFERS)
+    lines = Counter(item.live_symbol for item in portfolio.instruments)
     return AccountDay(
         asked=True,
         base_day=base_day,
         base_closes=base_closes,
-        lines=Counter(item.live_symbol for item in portfolio.instruments),
-        traded=traded,
-        unknown={
-            **dict.fromkeys(differing, QuoteWarning.ACCOUNT_DIFFERS),
-            **dict.fromkeys(view.left_out, QuoteWarning.TRADES_UNKNOWN),
-            **{symbol: done.reason for symbol, done in traded.items() if done.lot is None and done.reason},
-        },
+        lines=lines,
+        followed=followed,
+        unknown=unknown,
     )
 
 
@@ -223,24 +221,23 @@ def _quantity(view: AccountView, symbol: str) -> Decimal:
 
 def _follow(
     view: AccountView, symbol: str, executions: Sequence[Execution], held: Decimal, close: Decimal | None
-) -> Traded:
+) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
     asked_ns = epoch_nanoseconds(view.as_of) or 0
     # What has a day but no time of day happened when the account was settled, before its markets opened.
     since_asked = [(execution.at_ns or 0) - asked_ns for execution in executions]
-    if any(abs(elapsed) < _UNCERTAIN_NS for elapsed in since_asked):
-        return Traded(None, QuoteWarning.TRADES_UNKNOWN)
-    counted = [done for done, elapsed in zip(executions, since_asked, strict=True) if elapsed < 0]
-    overnight = _quantity(view, symbol) - sum((done.quantity for done in counted), _ZERO)
+    if symbol in view.left_out or any(abs(elapsed) < _UNCERTAIN_NS for elapsed in since_asked):
+        return QuoteWarning.TRADES_UNKNOWN
+    counted = (done.quantity for done, elapsed in zip(executions, since_asked, strict=True) if elapsed < 0)
+    overnight = _quantity(view, symbol) - sum(counted, _ZERO)
     lots = list(accumulate(executions, Lot.after, initial=Lot.at_midnight(overnight, close)))
-    moments = [moment for moment, lot in enumerate(lots) if lot.quantity == held]
-    if not moments:
-        return Traded(None, QuoteWarning.ACCOUNT_DIFFERS)
-    moment = moments[-1]
+    moment = max((moment for moment, lot in enumerate(lots) if lot.quantity == held), default=None)
+    if moment is None:
+        return QuoteWarning.ACCOUNT_DIFFERS
     lacking = QuoteWarning.NO_PREVIOUS_CLOSE if overnight and close is None else QuoteWarning.TRADES_UNKNOWN
-    return Traded(
+    return Followed(
         lots[moment],
-        reason=None if lots[moment].is_known else lacking,
+        lacking=None if lots[moment].is_known else lacking,
         moved=moment > 0,
         behind=moment < len(executions),
     )
@@ -284,7 +281,7 @@ def made_today(time_ns: Integers, age: Numbers, as_of: datetime) -> Flags:
 def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     """Today's profit of each line; what several lines hold cannot be told apart once it was traded."""
     count = len(held.symbols)
-    flags = {warning: np.zeros(count, dtype=bool) for warning in _DAY_WARNINGS}
+    flags = {warning: np.zeros(count, dtype=bool) for warning in _REASONS}
     if day.obstacle is not None:
         flags[QuoteWarning.TRADES_UNKNOWN] |= day.asked
         nothing = np.full(count, np.nan)
@@ -294,27 +291,27 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     base = np.abs(held.quantity * held.multiplier * average)
     flags[QuoteWarning.NO_PREVIOUS_CLOSE] = np.isnan(average)
     for place, symbol in enumerate(held.symbols):
-        if symbol not in day.unknown and symbol not in day.traded:
+        if symbol not in day.unknown and symbol not in day.followed:
             continue
         lot, reasons = _line_lot(day, symbol)
         factor = held.multiplier[place]
         average[place] = float(lot.average)
         realized[place], base[place] = float(lot.realized) * factor, float(lot.base) * factor
-        for warning in _DAY_WARNINGS:
+        for warning in _REASONS:
             flags[warning][place] = warning in reasons
     unrealized = held.quantity * held.multiplier * (held.price - average)
     return LineDays(realized, unrealized, base, flags)
 
 
-def _line_lot(day: AccountDay, symbol: str) -> tuple[Lot, set[QuoteWarning]]:
-    """What a single line has of a symbol that was traded or is not known, and what is to be said of it."""
+def _line_lot(day: AccountDay, symbol: str) -> tuple[Lot, set[QuoteWarning | None]]:
+    """What one line has of a symbol that was traded or is not known, and what is to be said of it."""
     if symbol in day.unknown:
         return _NO_LOT, {day.unknown[symbol]}
-    traded = day.traded[symbol]
-    reasons = {QuoteWarning.FILE_BEHIND} if traded.behind else set()
-    if day.lines[symbol] > 1 or traded.lot is None:
-        return _NO_LOT, {*reasons, QuoteWarning.SHARED_CONTRACT}
-    return traded.lot, reasons | ({traded.reason} if traded.reason else set())
+    followed = day.followed[symbol]
+    behind = QuoteWarning.FILE_BEHIND if followed.behind else None
+    if day.lines[symbol] > 1:
+        return _NO_LOT, {behind, QuoteWarning.SHARED_CONTRACT}
+    return followed.lot, {behind, followed.lacking}
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,40 +337,31 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     lines = line_days(day, held)
     alone = ~lines.findings[QuoteWarning.SHARED_CONTRACT]
     shared = dict.fromkeys(symbol for symbol, single in zip(held.symbols, alone, strict=True) if not single)
-    gone = [symbol for symbol in day.traded if symbol not in day.lines]
-    closed = [symbol for symbol in gone if _may_have_been_held(day.traded[symbol])]
+    gone = [symbol for symbol in (*day.followed, *day.unknown) if symbol not in day.lines]
+    closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
+    unclear = [symbol for symbol in gone if day.unknown.get(symbol) is QuoteWarning.TRADES_UNKNOWN]
     parts = [
-        *(_shared_profit(day, held, symbol) for symbol in shared),
-        *(_closed_profit(day.traded[symbol], symbol) for symbol in closed),
+        *(_shared_profit(held, symbol, day.followed[symbol].lot) for symbol in shared),
+        *((float(day.followed[symbol].lot.realized) * _multiplier(symbol), 0.0) for symbol in closed),
+        *((np.nan, np.nan) for _ in unclear),
     ]
     realized, unrealized = np.array(parts, dtype=np.float64).reshape(-1, 2).T
     return BookDay(
         realized=np.concatenate([lines.realized[alone], realized]),
         unrealized=np.concatenate([lines.unrealized[alone], unrealized]),
-        closed=tuple(_words(symbol) for symbol in closed if day.traded[symbol].lot),
+        closed=tuple(_words(symbol) for symbol in closed),
         reasons=tuple(_reasons(day, held, lines, gone)),
     )
 
 
-def _may_have_been_held(traded: Traded) -> bool:
-    """Whether the file may have held it before: it was closed today, or nobody can tell."""
-    return traded.moved or traded.reason is QuoteWarning.TRADES_UNKNOWN
-
-
-def _shared_profit(day: AccountDay, held: HeldLines, symbol: str) -> tuple[float, float]:
+def _shared_profit(held: HeldLines, symbol: str, lot: Lot) -> tuple[float, float]:
     """Realized and unrealized today of a contract that several lines hold, all of them together."""
-    lot = day.traded[symbol].lot or _NO_LOT
     places = [place for place, other in enumerate(held.symbols) if other == symbol]
     factors = set(held.multiplier[places].tolist())
     factor = factors.pop() if len(factors) == 1 else np.nan
-    price = float(held.price[places[0]])
-    return float(lot.realized) * factor, float(lot.quantity) * factor * (price - float(lot.average))
-
-
-def _closed_profit(traded: Traded, symbol: str) -> tuple[float, float]:
-    if traded.lot is None:
-        return np.nan, np.nan
-    return float(traded.lot.realized) * _multiplier(symbol), 0.0
+    # Lines that cancel each other out are worth nothing, whatever the price.
+    rise = float(held.price[places[0]]) - float(lot.average) if lot.quantity else 0.0
+    return float(lot.realized) * factor, float(lot.quantity) * factor * rise
 
 
 def _multiplier(symbol: str) -> float:
@@ -391,33 +379,25 @@ def _words(symbol: str) -> str:
 
 def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[str]) -> Iterator[str]:
     """Why what is missing is missing, in sentences that name a few of the lines each."""
-
-    def that(warning: QuoteWarning) -> list[str]:
-        return _chosen(held, lines.findings[warning]) + [
-            _words(symbol) for symbol in gone if day.traded[symbol].reason is warning
-        ]
-
     base_day = short_date(day.base_day) if day.base_day else "the last session"
-    unpriced = np.isnan(held.price)
-    without_factor = _chosen(held, np.isnan(held.multiplier)) + [
-        _words(symbol) for symbol in gone if day.traded[symbol].moved and np.isnan(_multiplier(symbol))
-    ]
-    unheld = [_words(symbol) for symbol in gone if not _may_have_been_held(day.traded[symbol])]
-    for sentence, words in (
-        ("What was traded today is not clear yet", that(QuoteWarning.TRADES_UNKNOWN)),
-        ("The account holds another quantity than the file", that(QuoteWarning.ACCOUNT_DIFFERS)),
-        (f"There is no close of {base_day}", that(QuoteWarning.NO_PREVIOUS_CLOSE)),
-        ("There is no price of today", _chosen(held, unpriced)),
-        ("The multiplier is not given", without_factor),
-        (
-            "Held by several lines and traded today, so counted in the total only",
-            that(QuoteWarning.SHARED_CONTRACT),
-        ),
-        ("The file is behind, so later trades are not counted", that(QuoteWarning.FILE_BEHIND)),
-        ("Traded today but not in the file, so not counted", unheld),
-    ):
-        if words:
-            yield f"{sentence}: {named(list(dict.fromkeys(words)))}."
+    for warning, sentence in _REASONS.items():
+        of_gone = [_words(symbol) for symbol in gone if _said_of(day, symbol) is warning]
+        yield from _sentence(sentence.format(day=base_day), _chosen(held, lines.findings[warning]) + of_gone)
+    yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price)))
+    closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
+    not_given = [_words(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
+    yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)
+    opened = [_words(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
+    yield from _sentence("Traded today but not in the file, so not counted", opened)
+
+
+def _said_of(day: AccountDay, symbol: str) -> QuoteWarning | None:
+    return day.unknown[symbol] if symbol in day.unknown else day.followed[symbol].lacking
+
+
+def _sentence(beginning: str, words: Sequence[str]) -> Iterator[str]:
+    if words:
+        yield f"{beginning}: {named(list(dict.fromkeys(words)))}."
 
 
 def _chosen(held: HeldLines, flags: Flags) -> list[str]:
