@@ -1,0 +1,368 @@
+"""What no stream tells, asked for on a real socket: the manager with alpaca-py's clients against the simulator.
+
+Deadlines are part of the promises: whoever answers slowly, or never, delays nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+
+from options_helper.data.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
+from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest_pace import RestPolicy
+from options_helper.data.streaming.account_watch import WatchPolicy
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.fakes import trade_message
+from tests.simulated import settings_for
+from tests.waiting import wait_until
+from tests.wire.test_engine import CALL, CONFIG, NOON, QUICK, quote
+
+STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
+PUT = "AAPL260320P00170000"
+TODAY, YESTERDAY = date(2026, 3, 20), date(2026, 3, 19)
+SNAPSHOTS = "/v1beta1/options/snapshots"
+ACTIVITIES = "/v2/account/activities"
+SOON = WatchPolicy(grace=0.1, poll=0.3, again=0.2, settle=0.05)
+
+Simulators = Callable[..., SimulatorServer]
+
+
+@pytest.fixture
+def simulator(running_simulator: Simulators) -> Simulators:
+    return partial(running_simulator, SilentMarket(start_ns=NOON))
+
+
+def manager_for(server: SimulatorServer, watch: WatchPolicy = SOON) -> LiveStreamManager:
+    return LiveStreamManager(
+        settings_for(server),
+        stock_stream_cls=partial(AlpacaStockStreamer, timing=QUICK),
+        option_stream_cls=partial(AlpacaOptionStreamer, timing=QUICK),
+        trading_stream_cls=partial(AlpacaTradingStreamer, timing=QUICK),
+        rest_cls=partial(AlpacaRest, policy=RestPolicy(attempts=1)),
+        watch=watch,
+        retry=RetryPolicy(slow_base_seconds=0.1),
+    )
+
+
+@contextmanager
+def watching(
+    server: SimulatorServer, config: LiveStreamConfig = CONFIG, watch: WatchPolicy = SOON
+) -> Iterator[LiveStreamManager]:
+    """A started manager; stopping it takes less than a second, whatever is being asked."""
+    manager = manager_for(server, watch)
+    manager.start(config)
+    try:
+        yield manager
+    finally:
+        began = time.monotonic()
+        manager.stop()
+        assert time.monotonic() - began < 1.5
+
+
+def report(manager: LiveStreamManager, task: RestTask) -> RestReport:
+    return manager.snapshot().account.reports[task]
+
+
+def until_reported(
+    manager: LiveStreamManager, condition: Callable[[RestReport], bool], *tasks: RestTask
+) -> None:
+    wait_until(
+        lambda: all(condition(report(manager, task)) for task in tasks),
+        8,
+        saw=lambda: manager.snapshot().account.reports,
+    )
+
+
+def until_done(manager: LiveStreamManager, *tasks: RestTask) -> None:
+    until_reported(manager, lambda one: one.phase is RestPhase.DONE, *tasks)
+
+
+def until_live(manager: LiveStreamManager, name: StreamName, connections: int = 1) -> None:
+    wait_until(
+        lambda: manager.snapshot().streams[name].connections >= connections,
+        8,
+        saw=lambda: manager.snapshot().streams,
+    )
+
+
+def fill(
+    execution: str,
+    quantity: int,
+    so_far: int,
+    *,
+    price: str = "1.05",
+    at: str = "2026-03-20T16:00:01Z",
+    symbol: str = CALL,
+    **order: Any,
+) -> dict[str, Any]:
+    """A fill of an order for 5 contracts, as the socket tells it."""
+    event = "fill" if so_far == 5 else "partial_fill"
+    return {
+        "stream": "trade_updates",
+        "data": {
+            "event": event,
+            "timestamp": at,
+            "execution_id": execution,
+            "price": price,
+            "qty": str(quantity),
+            "order": {
+                "id": "o1",
+                "symbol": symbol,
+                "side": "buy",
+                "qty": "5",
+                "filled_qty": str(so_far),
+                "status": "filled" if so_far == 5 else "partially_filled",
+                "order_type": "limit",
+                "submitted_at": "2026-03-20T16:00:00Z",
+                **order,
+            },
+        },
+    }
+
+
+# ---- prices
+
+
+def test_a_contract_that_nobody_quotes_has_its_latest_quote_trade_and_close_with_their_own_age(
+    simulator: Simulators,
+):
+    server = simulator()
+    server.push(
+        OPTIONS, [quote(CALL, 4.2, after_seconds=-3_600), trade_message(CALL, 4.25, at_ns=NOON - 10**9)]
+    )
+    server.flush()
+    server.set_previous_close(CALL, 3.9, YESTERDAY)
+    with watching(server) as manager:
+        until_done(manager, RestTask.PRICES)
+        snapshot = manager.snapshot()
+
+    known = snapshot.option_quotes[CALL]
+    assert type(known) is RestQuote
+    assert (known.bid_price, known.received_ns) == (4.2, known.timestamp_ns)
+    assert snapshot.as_of - known.received_at >= timedelta(hours=1)
+    assert type(snapshot.option_trades[CALL]) is RestTrade
+    close = snapshot.account.closes[CALL]
+    assert (close.price, close.day) == (Decimal("3.9"), YESTERDAY)
+    asked = snapshot.account.reports[RestTask.PRICES]
+    assert (asked.done, asked.of, asked.problem) == (3, 3, None)
+    assert all(health.received == 0 for health in snapshot.streams.values()), "these are no streamed events"
+
+
+def test_what_is_streamed_later_replaces_what_was_asked_for(simulator: Simulators):
+    server = simulator()
+    server.push(OPTIONS, [quote(CALL, 4.2)])
+    server.flush()
+    with watching(server, watch=replace(SOON, grace=60)) as manager:
+        # Asked for once, when the stream had connected.
+        wait_until(lambda: CALL in manager.snapshot().option_quotes, 8)
+        server.push(OPTIONS, [quote(CALL, 4.3, after_seconds=0.5)])
+        wait_until(lambda: manager.snapshot().option_quotes[CALL].bid_price == 4.3)
+        assert type(manager.snapshot().option_quotes[CALL]) is not RestQuote
+
+
+def test_prices_are_asked_for_again_after_each_reconnect(simulator: Simulators):
+    server = simulator()
+    with watching(server) as manager:
+        until_live(manager, OPTIONS)
+        until_done(manager, RestTask.PRICES)
+        before = server.requests[SNAPSHOTS]
+        server.disconnect_all(stream=OPTIONS)
+        # While the client was away; nobody will stream it again.
+        server.push(OPTIONS, [quote(CALL, 4.4, after_seconds=1)])
+        until_live(manager, OPTIONS, connections=2)
+        wait_until(lambda: manager.snapshot().option_quotes.get(CALL), saw=lambda: server.requests)
+
+    assert server.requests[SNAPSHOTS] > before
+
+
+def test_symbols_that_are_added_get_their_prices_without_a_reconnect(simulator: Simulators):
+    server = simulator()
+    server.push(STOCKS, [quote("NVDA", 177.0)])
+    server.flush()
+    with watching(server) as manager:
+        until_done(manager, RestTask.PRICES)
+        manager.start(replace(CONFIG, stocks=("AAPL", "NVDA")))
+        wait_until(lambda: "NVDA" in manager.snapshot().stock_quotes, saw=lambda: server.requests)
+
+    assert server.connections["/v2/iex"] == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        (Faults(rest_status=401), "APCA_API_KEY_ID"),
+        (Faults(rest_status=429, rest_retry_after=0), "HTTP 429"),
+        (Faults(rest_status=500), "HTTP 500"),
+        (Faults(rest_status=504), "HTTP 504"),
+        (Faults(rest_truncated=True), "cannot be read"),
+    ],
+    ids=["401", "429", "500", "504", "truncated"],
+)
+def test_a_failure_is_a_sentence_the_streams_go_on_and_it_is_tried_again(
+    simulator: Simulators, faults: Faults, said: str
+):
+    server = simulator(faults=faults)
+    with watching(server) as manager:
+        until_reported(manager, lambda one: said in (one.problem or ""), *RestTask)
+        until_live(manager, OPTIONS)
+        server.push(OPTIONS, [quote(CALL, 4.2)])
+        wait_until(lambda: CALL in manager.snapshot().option_quotes)
+        assert manager.snapshot().account.view is None
+        server.set_faults(Faults())
+        until_done(manager, *RestTask)
+        assert all(one.problem is None for one in manager.snapshot().account.reports.values())
+
+
+# ---- fills
+
+
+def test_fills_from_while_nobody_listened_appear_once_each_with_a_running_total(simulator: Simulators):
+    server = simulator()
+    with watching(server) as manager:
+        until_live(manager, FILLS)
+        server.push(FILLS, [fill("e1", 2, 2)])
+        wait_until(lambda: len(manager.snapshot().fills) == 1)
+        server.set_faults(Faults(stream=FILLS, http_status=503))
+        server.disconnect_all(stream=FILLS)
+        wait_until(lambda: "/stream" not in server.clients, saw=lambda: server.clients)
+        server.push(FILLS, [fill("e2", 1, 3), fill("e3", 2, 5)])
+        server.flush()
+        server.set_faults(Faults())
+        wait_until(lambda: len(manager.snapshot().fills) == 3, 8, saw=lambda: manager.snapshot().fills)
+        # Told again by the socket, and asked for again a few times: still once.
+        until_live(manager, FILLS, connections=2)
+        server.push(FILLS, [fill("e3", 2, 5)])
+        wait_until(lambda: manager.snapshot().streams[FILLS].applied == 2)
+        seen = server.requests[ACTIVITIES]
+        wait_until(lambda: server.requests[ACTIVITIES] >= seen + 4, 8)
+        rows = manager.snapshot().fills
+
+    assert [row["execution_id"] for row in rows] == ["e1", "e2", "e3"]
+    assert [str(row["running_qty"]) for row in rows] == ["2", "3", "5"]
+    assert [row["source"] for row in rows[:2]] == [Source.STREAM, Source.REST]
+    assert [row["backfilled"] for row in rows[:2]] == [False, True]
+
+
+def test_an_assignment_that_no_socket_tells_is_found_by_polling(simulator: Simulators):
+    server = simulator()
+    with watching(server) as manager:
+        until_live(manager, FILLS)
+        until_done(manager, RestTask.FILLS)
+        server.account.add_activity("OPASN", CALL, 1, date=TODAY.isoformat())
+        server.account.add_activity("OPTRD", "AAPL", -100, 180, date=TODAY.isoformat())
+        wait_until(lambda: len(manager.snapshot().account.executions) == 2, 8, saw=manager.snapshot)
+        executions = manager.snapshot().account.executions
+
+    assert {(one.kind, one.symbol, one.quantity, one.price) for one in executions} == {
+        (ExecutionKind.ASSIGNMENT, CALL, Decimal(1), Decimal(0)),
+        (ExecutionKind.OPTION_TRADE, "AAPL", Decimal(-100), Decimal(180)),
+    }
+
+
+def test_positions_and_the_day_s_executions_are_told_together(simulator: Simulators):
+    server = simulator()
+    server.account.set_position(PUT, -3, 2.5)
+    server.account.set_cash("1234.56")
+    with watching(server) as manager:
+        until_live(manager, FILLS)
+        until_done(manager, *RestTask)
+        before = manager.snapshot().account
+        server.push(FILLS, [fill("e1", 5, 5)])
+        wait_until(lambda: len(manager.snapshot().account.executions) == 1, 8)
+        after = manager.snapshot().account
+
+    assert before.view is not None
+    assert after.view is not None
+    assert (before.view.cash, before.executions_day) == (Decimal("1234.56"), TODAY)
+    assert {name: one.quantity for name, one in before.view.positions.items()} == {PUT: Decimal(-3)}
+    assert {name: one.quantity for name, one in after.view.positions.items()} == {PUT: -3, CALL: 5}
+
+
+def test_what_was_traded_today_and_is_not_streamed_has_its_previous_close_too(simulator: Simulators):
+    server = simulator()
+    server.set_previous_close(PUT, 2.4, YESTERDAY)
+    server.push(FILLS, [fill("e1", 5, 5, symbol=PUT)])
+    server.flush()
+    with watching(server) as manager:
+        wait_until(lambda: PUT in manager.snapshot().account.closes, 8, saw=manager.snapshot)
+
+    assert PUT not in CONFIG.option_contracts
+
+
+def test_an_execution_that_cannot_be_placed_leaves_the_day_in_doubt_and_says_so(simulator: Simulators):
+    server = simulator()
+    server.account.add_activity(
+        "FILL", CALL, 1, 2.0, side=None, order_id="o9", cum_qty="1", type="fill", order_status="filled"
+    )
+    with watching(server) as manager:
+        until_done(manager, RestTask.POSITIONS)
+        account = manager.snapshot().account
+
+    assert account.executions_day is None
+    assert any(CALL in doubt for doubt in account.doubts)
+
+
+def test_without_the_trading_stream_the_account_is_not_asked(simulator: Simulators):
+    server = simulator()
+    with watching(server, replace(CONFIG, stream_fills=False)) as manager:
+        until_done(manager, RestTask.PRICES)
+        assert report(manager, RestTask.FILLS).phase is RestPhase.OFF
+
+    assert server.requests[ACTIVITIES] == server.requests["/v2/positions"] == 0
+
+
+# ---- nobody waits
+
+
+def test_a_server_that_never_answers_delays_neither_start_nor_look_nor_stop(simulator: Simulators):
+    server = simulator(faults=Faults(rest_hang=True))
+    manager = manager_for(server)
+    slowest = 0.0
+    began = time.monotonic()
+    manager.start(CONFIG)
+    assert time.monotonic() - began < 0.5
+    try:
+        wait_until(lambda: server.requests["/v2/stocks/snapshots"] and server.requests["/v2/orders"], 8)
+        until_live(manager, OPTIONS)
+        server.push(OPTIONS, [quote(CALL, 4.2)])
+        wait_until(lambda: CALL in manager.snapshot().option_quotes)
+        for _ in range(20):
+            began = time.monotonic()
+            snapshot = manager.snapshot()
+            slowest = max(slowest, time.monotonic() - began)
+        assert snapshot.account.reports[RestTask.PRICES].phase is RestPhase.ASKING
+    finally:
+        began = time.monotonic()
+        manager.stop()
+        took = time.monotonic() - began
+
+    assert slowest < 0.2
+    assert took < 1.5
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("live-")]
+
+
+def test_what_a_stopped_run_still_hears_changes_nothing(simulator: Simulators):
+    server = simulator(faults=Faults(rest_slow=0.3))
+    with watching(server) as manager:
+        wait_until(lambda: server.requests[SNAPSHOTS])
+    ended = manager.snapshot()
+
+    assert ended.account.view is None
+    assert manager.snapshot().account == ended.account
