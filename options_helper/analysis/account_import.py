@@ -21,8 +21,8 @@ from options_helper.data.account import AccountPosition, AccountView
 from options_helper.data.alpaca_symbols import to_repo_symbol
 from options_helper.portfolio import STANDARD_MULTIPLIER, Portfolio, PortfolioEntry, Position, ShareHolding
 
-# Alpaca's average price is rounded; a multiplier that follows from it is whole within so much.
-_MULTIPLIER_TOLERANCE: Final = Decimal("0.005")
+# Alpaca rounds its average price; a multiplier that follows from it is whole within so much.
+_MULTIPLIER_TOLERANCE: Final = Decimal("0.01")
 
 
 class NotImportableError(ValueError):
@@ -101,7 +101,7 @@ def _own_multiplier(position: AccountPosition) -> int | None:
         return None
     multiplier = abs(position.cost_basis / (position.average_price * position.quantity))
     whole = round(multiplier)
-    return whole if whole and abs(multiplier - whole) <= _MULTIPLIER_TOLERANCE * whole else None
+    return whole if whole and abs(multiplier - whole) <= _MULTIPLIER_TOLERANCE else None
 
 
 def _price(position: AccountPosition, multiplier: int | None) -> float | None:

@@ -101,7 +101,7 @@ class FileEdits:
         if position is None:
             return "none"
         price = "" if position.average_price is None else f" at {position.average_price:f}"
-        return f"{position.quantity:f}{price}"
+        return f"{position.quantity.normalize():f}{price}"
 
     def holders(self, symbol: str) -> list[PortfolioEntry]:
         """The entries of the file that hold it."""

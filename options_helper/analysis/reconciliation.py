@@ -58,11 +58,9 @@ _CAUSE_WORDS: Final[Mapping[Cause, str]] = {
     Cause.NOT_IN_ACCOUNT: "not in the account, and no known execution says why",
     Cause.UNEXPLAINED: "no known execution explains the quantity",
     Cause.NOT_READ: "the account's row cannot be read",
-    Cause.COST_METHOD: (
-        "cost method: Alpaca averages what was opened today and takes older lots first in, first out"
-    ),
+    Cause.COST_METHOD: "cost method: Alpaca averages today's lots and takes older ones first in, first out",
     Cause.COST_NOT_IN_FILE: "the file names no cost",
-    Cause.LAST_TRADE_VALUATION: "Alpaca values by the last trade, this program by the quote",
+    Cause.LAST_TRADE_VALUATION: "Alpaca values by the last trade",
 }
 _BY_KIND: Final[Mapping[ExecutionKind, Cause]] = {
     ExecutionKind.FILL: Cause.FILL_AFTER_FILE,
@@ -138,7 +136,7 @@ def proposed_edit(rows: Iterable[ReconciledRow]) -> str:
 
 
 def _execution_words(execution: Execution, words: str) -> str:
-    many = f"{abs(execution.quantity):f} {words}"
+    many = f"{abs(execution.quantity).normalize():f} {words}"
     price = "" if execution.price is None else f" at {execution.price:f}"
     verb = "bought" if execution.quantity > 0 else "sold"
     match execution.kind:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.analysis.osi import format_osi_compact, parse_contract_symbol
+from options_helper.analysis.osi import format_osi_compact, is_contract_symbol, parse_contract_symbol
 from options_helper.data.account import AccountPosition, AccountView
 from options_helper.data.tolerant import amount, field, word
 from options_helper.errors import SymbolError
@@ -59,7 +59,7 @@ def read_position(row: Any) -> AccountPosition:
     if name is None:
         raise UnreadableRow("A position of the account has no symbol; it was left out.")
     symbol = _spelled(name)
-    is_option = _is_contract(symbol)
+    is_option = is_contract_symbol(symbol)
     kind = word(field(row, "asset_class"))
     if not is_option and kind not in (_SHARES, None):
         raise UnreadableRow(
@@ -103,11 +103,3 @@ def _spelled(symbol: str) -> str:
         return format_osi_compact(parse_contract_symbol(symbol))
     except SymbolError:
         return symbol
-
-
-def _is_contract(symbol: str) -> bool:
-    try:
-        parse_contract_symbol(symbol)
-    except SymbolError:
-        return False
-    return True
