@@ -378,31 +378,53 @@ def test_no_secret_is_in_what_is_told(server: ScriptedServer, client: Client):
 # ---- stopping
 
 
+class Stopping(threading.Event):
+    """A stop event that remembers what was waited for on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0)
+        return super().wait(timeout)
+
+    @property
+    def pausing(self) -> bool:
+        return any(pause > 1 for pause in self.pauses)
+
+
 def test_stop_ends_a_request_that_waits_for_its_answer(server: ScriptedServer, client: Client):
     server.replies(Reply(silent=True))
+    rest = client(policy=PATIENT)
 
-    assert seconds_to_stop(server, client(policy=PATIENT)) < 1
+    assert seconds_to_stop(rest, rest.stop, once=lambda: server.asked) < 1
 
 
 def test_stop_ends_the_pause_before_another_try(server: ScriptedServer, client: Client):
     server.replies(Reply(status=503))
+    stopping = Stopping()
+    rest = client(policy=PATIENT, stopping=stopping)
 
-    assert seconds_to_stop(server, client(policy=PATIENT)) < 1
+    assert seconds_to_stop(rest, rest.stop, once=lambda: stopping.pausing) < 1
+    assert len(server.asked) == 1
 
 
 def test_stop_ends_the_wait_for_the_pace(server: ScriptedServer, client: Client):
-    rest = client(policy=PATIENT, rest_per_minute=1)
+    stopping = Stopping()
+    rest = client(rest_per_minute=1, stopping=stopping)
     rest.clock()
 
-    assert seconds_to_stop(server, rest) < 1
+    assert seconds_to_stop(rest, rest.stop, once=lambda: stopping.pausing) < 1
     assert len(server.asked) == 1
 
 
 def test_what_stops_its_owner_stops_the_pauses_too(server: ScriptedServer, client: Client):
     server.replies(Reply(status=503))
-    stopping = threading.Event()
+    stopping = Stopping()
+    rest = client(policy=PATIENT, stopping=stopping)
 
-    assert seconds_to_stop(server, client(policy=PATIENT, stopping=stopping), stopping.set) < 1
+    assert seconds_to_stop(rest, stopping.set, once=lambda: stopping.pausing) < 1
 
 
 def test_after_stop_nothing_is_asked(server: ScriptedServer, client: Client):
@@ -416,10 +438,8 @@ def test_after_stop_nothing_is_asked(server: ScriptedServer, client: Client):
     assert server.asked == []
 
 
-def seconds_to_stop(
-    server: ScriptedServer, rest: AlpacaRest, stop: Callable[[], None] | None = None
-) -> float:
-    """How long a thread that asks the clock takes to end after it was stopped."""
+def seconds_to_stop(rest: AlpacaRest, stop: Callable[[], None], *, once: Callable[[], Any]) -> float:
+    """How long a thread that asks the clock takes to end after it was stopped, which is done `once` that holds."""
     ended: list[Exception] = []
 
     def ask() -> None:
@@ -430,9 +450,9 @@ def seconds_to_stop(
 
     thread = threading.Thread(target=ask, name="live-test")
     thread.start()
-    wait_until(lambda: server.asked)
+    wait_until(once)
     began = time.monotonic()
-    (stop or rest.stop)()
+    stop()
     thread.join(5)
     assert [type(each) for each in ended] == [RestStopped]
     return time.monotonic() - began
@@ -442,13 +462,14 @@ def seconds_to_stop(
 
 
 def test_all_clients_of_an_account_keep_one_pace(server: ScriptedServer, client: Client):
-    first, second = client(rest_per_minute=3), client(rest_per_minute=3)
+    stopping = Stopping()
+    first, second = client(rest_per_minute=3), client(rest_per_minute=3, stopping=stopping)
 
     first.clock()
     second.account()
     first.account()
 
-    assert seconds_to_stop(server, second) < 1
+    assert seconds_to_stop(second, second.stop, once=lambda: stopping.pausing) < 1
     assert len(server.asked) == 3
 
 
