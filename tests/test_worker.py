@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
-from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import FrameQueue
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
@@ -35,6 +37,10 @@ class Watched:
     clock: SteppedClock
     streams: ScriptedStreams
     market_is_open: bool = True
+    began: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = utc_datetime(self.clock())
 
     @property
     def health(self) -> StreamHealth:
@@ -62,10 +68,15 @@ def _wanting(stream: ScriptedStream, *symbols: str) -> ScriptedStream:
 
 @contextmanager
 def watched(
-    *script: Step, stall_seconds: float = 60.0, name: StreamName = StreamName.STOCKS
+    *script: Step,
+    before: Sequence[Step] = (),
+    stall_seconds: float = 60.0,
+    name: StreamName = StreamName.STOCKS,
+    **more: Any,
 ) -> Iterator[Watched]:
     clock = SteppedClock()
-    streams = ScriptedStreams(script or (acknowledge(), DATA))
+    steps = script or (acknowledge(), DATA)
+    streams = ScriptedStreams(before, steps) if before else ScriptedStreams(steps)
     worker = StreamWorker(
         name,
         lambda sink: _wanting(streams(SETTINGS, sink=sink), "AAPL", "ZZZZ"),
@@ -75,6 +86,7 @@ def watched(
         market_ns=lambda wall_ns: wall_ns,
         expects_data=lambda _: subject.market_is_open,
         now_ns=clock,
+        **more,
     )
     subject = Watched(worker, clock, streams)
     worker.start()
@@ -103,6 +115,28 @@ def test_a_mute_connection_is_ended_and_made_anew():
         stream.wait_for_connections(2)
         (gap,) = stream.health.gaps
         assert "No stocks data for 60 s" in gap.reason
+        assert gap.until is not None
+        assert gap.until - gap.since == timedelta(seconds=61), "from the last frame on, however long ago"
+
+
+def test_deafness_before_the_first_connection_is_a_gap():
+    """A server that still holds a dead session refuses for a minute and a half."""
+    with watched(before=[fail("connection limit exceeded")]) as stream:
+        (gap,) = stream.health.gaps
+        assert gap.until is not None
+        assert (gap.reason, gap.since) == ("connection limit exceeded", stream.began)
+
+
+def test_a_first_connection_that_simply_takes_its_time_is_no_gap():
+    with watched() as stream:
+        assert stream.health.gaps == ()
+
+
+def test_gaps_are_told_on_the_clock_that_is_asked_for():
+    hour_ns = 3_600 * 1_000_000_000
+    with watched(acknowledge(), fail("cut"), told_ns=lambda wall_ns: wall_ns + hour_ns) as stream:
+        wait_until(lambda: stream.health.gaps)
+        assert stream.health.gaps[0].since == stream.began + timedelta(hours=1)
 
 
 def test_patience_doubles_while_nothing_comes_at_all():

@@ -179,6 +179,8 @@ class StreamRunner:
             lock=self._lock,
             announced=self._announced,
             now_ns=now_ns,
+            # Rows have the computer's time of receipt, and gaps are looked for beside them.
+            told_ns=lambda wall_ns: wall_ns,
         )
         self._before: Record | None = None
         self._began = facts_record(RecordKind.SESSION, now_ns(), config.facts())

@@ -45,7 +45,8 @@ class StreamGroup:
     """Starts, changes, watches and stops the workers; whoever owns it consumes the queue.
 
     `clock` is the market's, guarded by `lock`, both the owner's; `announced` is called, under the lock, with each
-    simulator's announcement. `start`, `change_symbols` and `stop` are called one at a time; `keep_house` on the
+    simulator's announcement; `told_ns` turns the computer's time into that of the clock on which health is told, the
+    market's where it is None. `start`, `change_symbols` and `stop` are called one at a time; `keep_house` on the
     consumer's thread; `healths` on any.
     """
 
@@ -60,6 +61,7 @@ class StreamGroup:
         lock: threading.Lock,
         announced: Callable[[Announcement], object],
         now_ns: Callable[[], int],
+        told_ns: Callable[[int], int] | None = None,
     ) -> None:
         self.config = config
         self.queue = FrameQueue(config.queue_maxsize)
@@ -76,6 +78,7 @@ class StreamGroup:
         self._lock = lock
         self._announced = announced
         self._now_ns = now_ns
+        self._told_ns = told_ns
         # Guarded by self._lock: replaced or changed by start() and change_symbols(), and by the stream threads.
         self._workers: dict[StreamName, StreamWorker] = {}
         self._streamers: dict[StreamName, Any] = {}
@@ -96,6 +99,7 @@ class StreamGroup:
                     announce=self._announce,
                     market_ns=self.market_ns,
                     expects_data=partial(self.expects_data, name),
+                    told_ns=self._told_ns,
                     now_ns=self._now_ns,
                     start_delay_seconds=STAGGER_SECONDS * len(self._workers),
                 )

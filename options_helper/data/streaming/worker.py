@@ -68,6 +68,7 @@ class StreamWorker(StreamSink):
 
     `connect` makes a fresh streamer, already subscribed, that reports to this worker; `market_ns` turns the
     computer's time into the market's; `expects_data` says whether this feed should be moving at a market time.
+    Gaps and other times are told on the market's clock, or on the one that `told_ns` turns the computer's time into.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class StreamWorker(StreamSink):
         announce: Callable[[Announcement], None],
         market_ns: Callable[[int], int],
         expects_data: Callable[[int], bool],
+        told_ns: Callable[[int], int] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         start_delay_seconds: float = 0.0,
     ) -> None:
@@ -90,6 +92,7 @@ class StreamWorker(StreamSink):
         self._announce = announce
         self._market_ns = market_ns
         self._expects_data = expects_data
+        self._told_ns = told_ns or market_ns
         self._now_ns = now_ns
         self._start_delay_seconds = start_delay_seconds
         self._stopping = threading.Event()
@@ -101,8 +104,10 @@ class StreamWorker(StreamSink):
         self._stall: StreamError | None = None
         # Written by this stream's thread alone; watch() may read it a moment late.
         self._last_frame_ns = 0
-        # Only this stream's thread knows it: what the server complained about on this connection.
+        # Only this stream's thread knows these: what the server complained about on this connection, and when the
+        # first connection was begun.
         self._complaint: str | None = None
+        self._began_ns = 0
         # Only watch() looks at these.
         self._silent_connections = 0
         self._last_silence = 0.0
@@ -136,6 +141,7 @@ class StreamWorker(StreamSink):
         )
 
     def _keep_connected(self) -> None:
+        self._began_ns = self._now_ns()
         while not self._stopping.is_set():
             error = self._hold_one_connection()
             if self._stopping.is_set() or not self._try_again(error):
@@ -294,24 +300,37 @@ class StreamWorker(StreamSink):
 
     def _open_gap(self, reason: str) -> None:
         report = self._report
-        if report.live_since_ns is None:
+        if report.gaps and report.gaps[-1].until is None:
             return
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
-        now_ns = self._now_ns()
-        unheard_ns = int(UNHEARD_SECONDS * NANOSECONDS)
-        heard_ns = max(report.live_since_ns, self._last_frame_ns, now_ns - unheard_ns)
-        gap = Gap(self.name, self._at(heard_ns), None, reason)
+        gap = Gap(self.name, self._at(self._last_heard_ns(report)), None, reason)
         self._update(gaps=(*report.gaps, gap)[-KEPT_GAPS:], gap_count=report.gap_count + 1)
+
+    def _last_heard_ns(self, report: _Report) -> int:
+        """Since when nothing may have been heard, on the computer's clock."""
+        if report.live_since_ns is None:
+            return self._began_ns
+        heard_ns = max(report.live_since_ns, self._last_frame_ns)
+        with self._lock:
+            if self._stall is not None:
+                # The connection answered its pings all the while, so they bound nothing.
+                return heard_ns
+        return max(heard_ns, self._now_ns() - int(UNHEARD_SECONDS * NANOSECONDS))
 
     def _close_gap(self) -> None:
         gaps = self._report.gaps
-        if gaps and gaps[-1].until is None:
-            self._update(gaps=(*gaps[:-1], replace(gaps[-1], until=self._at(self._now_ns()))))
+        if not gaps or gaps[-1].until is not None:
+            return
+        gap = replace(gaps[-1], until=self._at(self._now_ns()))
+        if self._report.connections == 1:
+            # What the time was on a simulator's clock is only known since it announced it.
+            gap = replace(gap, since=self._at(self._began_ns))
+        self._update(gaps=(*gaps[:-1], gap))
 
     def _at(self, wall_ns: int) -> datetime:
-        return utc_datetime(self._market_ns(wall_ns))
+        return utc_datetime(self._told_ns(wall_ns))
 
     # ---- reading
 
