@@ -150,7 +150,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     for symbol, quantity in held.items():
         if symbol not in executions and quantity != _quantity(view, symbol):
             unknown.setdefault(symbol, QuoteWarning.ACCOUNT_DIFFERS)
-    lines = Counter(item.live_symbol for item in portfolio.instruments)
+    lines = Counter([instrument.live_symbol for instrument in portfolio.instruments])
     return AccountDay(
         asked=True,
         base_day=base_day,
@@ -188,23 +188,19 @@ def _last_session_before(day: date) -> date:
 def _held(portfolio: Portfolio) -> Mapping[str, Decimal]:
     """How much of each symbol the file holds, all its lines together."""
     held: dict[str, Decimal] = defaultdict(Decimal)
-    for item, quantity in zip(portfolio.instruments, _quantities(portfolio), strict=True):
-        held[item.live_symbol] += quantity
-    return held
-
-
-def _quantities(portfolio: Portfolio) -> Iterator[Decimal]:
     for entry in portfolio.positions:
         match entry:
             case Position():
-                yield Decimal(entry.contracts)
+                held[entry.instrument.live_symbol] += entry.contracts
             case ShareHolding():
                 # The shortest text of a float is what the file says.
-                yield Decimal(str(entry.shares))
+                held[entry.instrument.live_symbol] += Decimal(str(entry.shares))
             case MultiLegPosition():
-                yield from (Decimal(leg.signed_contracts) for leg in entry.legs)
+                for leg, instrument in zip(entry.legs, entry.instruments, strict=True):
+                    held[instrument.live_symbol] += leg.signed_contracts
             case _:
                 assert_never(entry)
+    return held
 
 
 def _by_symbol(executions: Sequence[Execution]) -> Mapping[str, list[Execution]]:

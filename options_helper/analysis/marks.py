@@ -81,6 +81,13 @@ _NEVER_WIDE: Final = 0.05 + 1e-9
 UNKNOWN_TIME: Final = np.iinfo(np.int64).min  # what datetime64 takes for "not a time"
 _LAST_TIME: Final = np.iinfo(np.int64).max
 _BY_CODE: Final = np.array([None, *MarkSource], dtype=object)
+_VIAS: Final = {
+    type(None): None,
+    Quote: Source.STREAM,
+    Trade: Source.STREAM,
+    RestQuote: Source.REST,
+    RestTrade: Source.REST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ def read_marks(
         last=last,
         price=np.choose(code, [np.nan, (bid + ask) / 2, last, bid, ask]),
         source=_BY_CODE[code],
-        via=np.array([_via(event) for event in events], dtype=object),
+        via=np.array([_VIAS[type(event)] for event in events], dtype=object),
         age=_ages(events, now_ns),
         time_ns=np.array([_time(event) for event in events], dtype=np.int64),
         quote_age=quote_age,
@@ -188,12 +195,6 @@ def _ages(events: Sequence[Quote | Trade | None], now_ns: int) -> Numbers:
     ages = np.maximum(now_ns - received, 0) / NANOSECONDS
     ages[received == 0] = np.nan
     return ages
-
-
-def _via(event: Quote | Trade | None) -> Source | None:
-    if event is None:
-        return None
-    return Source.REST if isinstance(event, RestQuote | RestTrade) else Source.STREAM
 
 
 def _delayed(events: Sequence[Quote | Trade | None]) -> Flags:
