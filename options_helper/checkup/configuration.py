@@ -66,8 +66,7 @@ def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings 
         return None, explained(error, f"Correct it in the environment or in {env_file}.")
     origins = setting_origins(environ, env_file)
     details = {
-        name: f"{_shown(settings, name)} ({_origin_words(origins[name])})"
-        for name in sorted(VARIABLES)
+        name: f"{_shown(settings, name)} ({_origin_words(origins[name])})" for name in sorted(VARIABLES)
     }
     if stray := _stray_names(environ, env_file):
         return settings, Finding(Verdict.WARNING, *_about_stray(stray), details)
