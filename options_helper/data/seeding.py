@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import isinf
 from typing import Any, Final, TypeVar
 
 from options_helper.data.account import PreviousClose
@@ -143,7 +144,7 @@ def _part(
     part = snapshot.get(name)
     if not part:
         return []
-    time_ns = epoch_nanoseconds(field(part, "t"))
+    time_ns = _time_ns(part)
     if time_ns is None:
         unreadable.append(f"{symbol}: its {name} has no time that can be read and is left out.")
         return []
@@ -180,7 +181,7 @@ def _trade(symbol: str, part: Mapping[str, Any], time_ns: int) -> RestTrade | No
     price = _price(part, "p")
     if price is None:
         return None
-    trade_id = amount(field(part, "i"))
+    trade_id = field(part, "i")
     return RestTrade(
         symbol=symbol,
         timestamp=time_ns,
@@ -189,7 +190,7 @@ def _trade(symbol: str, part: Mapping[str, Any], time_ns: int) -> RestTrade | No
         size=_size(part, "s"),
         exchange=word(field(part, "x")),
         conditions=_conditions(field(part, "c")),
-        trade_id=None if trade_id is None else int(trade_id),
+        trade_id=trade_id if type(trade_id) is int else None,
         tape=word(field(part, "z")),
     )
 
@@ -205,7 +206,7 @@ def _previous_close(symbol: str, snapshot: Mapping[str, Any], today: date) -> Pr
 
 
 def _close(symbol: str, bar: Any) -> PreviousClose | None:
-    time_ns = epoch_nanoseconds(field(bar, "t"))
+    time_ns = _time_ns(bar)
     price = amount(field(bar, "c"))
     if time_ns is None or time_ns <= 0 or price is None or price <= 0:
         return None
@@ -213,16 +214,20 @@ def _close(symbol: str, bar: Any) -> PreviousClose | None:
     return PreviousClose(symbol, price, new_york_date(utc_datetime(time_ns)))
 
 
+def _time_ns(part: Any) -> int | None:
+    """The exchange's time; over plain HTTP it is text."""
+    text = field(part, "t")
+    return epoch_nanoseconds(text) if isinstance(text, str) else None
+
+
 def _price(part: Mapping[str, Any], name: str) -> float | None:
     price = amount(field(part, name))
-    return None if price is None else float(price)
+    return None if price is None or isinf(float(price)) else float(price)
 
 
 def _size(part: Mapping[str, Any], name: str) -> int | float | None:
-    size = amount(field(part, name))
-    if size is None:
-        return None
-    return int(size) if size == size.to_integral_value() else float(size)
+    size = _price(part, name)
+    return int(size) if size is not None and size.is_integer() else size
 
 
 def _conditions(value: Any) -> list[str] | str | None:

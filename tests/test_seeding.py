@@ -1,0 +1,321 @@
+"""What is taken from snapshots over plain HTTP: events with their own age, the right previous close, and no guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data.account import PreviousClose
+from options_helper.data.alpaca_rest import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMBOLS_A_REQUEST
+from options_helper.data.seeding import REFUSALS_AT_MOST, SeedBatch, read_snapshots, seed
+from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
+from options_helper.errors import RestError
+
+STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
+TODAY = date(2026, 3, 20)
+TIME = "2026-03-20T15:59:58.123456789Z"
+TIME_NS = 1_774_022_398_123_456_789
+QUOTE = {"t": TIME, "bp": 1.05, "bs": 3, "bx": "C", "ap": 1.1, "as": 7, "ax": "N", "c": "A"}
+TRADE = {"t": TIME, "p": 1.07, "s": 2, "x": "C", "c": "g"}
+CALL = "AAPL260320C00180000"
+
+
+def bar(day: str, close: object = 1.2) -> dict[str, Any]:
+    """A daily bar; it begins at midnight in New York, where summer time has begun on 2026-03-08."""
+    return {"t": f"{day}T04:00:00Z", "o": 1, "h": 2, "l": 0.5, "c": close, "v": 10}
+
+
+def read(snapshot: object, symbol: str = CALL) -> SeedBatch:
+    return read_snapshots(OPTIONS, [symbol], {symbol: snapshot}, TODAY)
+
+
+class Answers:
+    """A REST side that answers from a table and refuses batches with a symbol that it does not know."""
+
+    def __init__(self, *, refuses: Sequence[str] = (), error: RestError | None = None) -> None:
+        self.refuses = frozenset(refuses)
+        self.error = error
+        self.asked: list[tuple[str, list[str], str]] = []
+
+    def stock_snapshots(self, symbols: Sequence[str], feed: str) -> dict[str, Any]:
+        if self.error is not None:
+            raise self.error
+        return self._answer("stocks", symbols, feed)
+
+    def option_snapshots(self, symbols: Sequence[str], feed: str) -> dict[str, Any]:
+        return self._answer("options", symbols, feed)
+
+    def _answer(self, kind: str, symbols: Sequence[str], feed: str) -> dict[str, Any]:
+        self.asked.append((kind, list(symbols), feed))
+        if self.refuses & set(symbols):
+            raise RestError("invalid symbol", status=400)
+        return {symbol: {"latestQuote": QUOTE} for symbol in symbols}
+
+
+def seeded(
+    rest: Answers, stocks: Sequence[str] = (), contracts: Sequence[str] = (), stock_feed: str = "iex"
+) -> Iterator[SeedBatch]:
+    return seed(rest, stocks, contracts, stock_feed=stock_feed, options_feed="opra", today=TODAY)
+
+
+def test_a_quote_and_a_trade_have_the_exchange_s_time_and_are_as_old_as_it():
+    batch = read({"latestQuote": QUOTE, "latestTrade": TRADE})
+
+    (quote,), (trade,) = batch.quotes, batch.trades
+    assert quote == RestQuote(
+        symbol=CALL,
+        timestamp=TIME_NS,
+        received_ns=TIME_NS,
+        bid_price=1.05,
+        bid_size=3,
+        bid_exchange="C",
+        ask_price=1.1,
+        ask_size=7,
+        ask_exchange="N",
+        conditions="A",
+    )
+    assert trade == RestTrade(
+        symbol=CALL,
+        timestamp=TIME_NS,
+        received_ns=TIME_NS,
+        price=1.07,
+        size=2,
+        exchange="C",
+        conditions="g",
+    )
+    assert quote.received_at == datetime(2026, 3, 20, 15, 59, 58, 123456, tzinfo=UTC)
+    assert batch.unreadable == ()
+
+
+def test_a_stock_s_trade_keeps_its_id_tape_and_conditions():
+    batch = read({"latestTrade": {**TRADE, "i": 52983525029461, "z": "C", "c": ["@", "I"]}}, "AAPL")
+
+    (trade,) = batch.trades
+    assert (trade.trade_id, trade.tape, trade.conditions) == (52983525029461, "C", ["@", "I"])
+
+
+def test_a_zero_bid_is_a_bid():
+    (quote,) = read({"latestQuote": {**QUOTE, "bp": 0, "bs": 0}}).quotes
+
+    assert (quote.bid_price, quote.bid_size) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "read_as"),
+    [
+        ("bp", None, None),
+        ("bp", "1.05", 1.05),
+        ("bp", "much", None),
+        ("bp", [1.05], None),
+        ("bp", True, None),
+        ("bp", float("nan"), None),
+        ("bp", "1e999", None),
+        ("bs", None, None),
+        ("bs", 0.5, 0.5),
+        ("bs", "1e999999999", None),
+        ("bx", "an exchange nobody knows", "an exchange nobody knows"),
+        ("bx", None, None),
+        ("bx", {"name": "C"}, None),
+        ("c", None, None),
+        ("c", ["R", None], ["R"]),
+    ],
+)
+def test_an_odd_value_costs_one_field(field: str, value: object, read_as: object):
+    names = {"bp": "bid_price", "bs": "bid_size", "bx": "bid_exchange", "c": "conditions"}
+
+    (quote,) = read({"latestQuote": {**QUOTE, field: value}}).quotes
+
+    assert getattr(quote, names[field]) == read_as
+    assert quote.ask_price == 1.1
+
+
+@pytest.mark.parametrize("snapshot", [None, {}, {"latestQuote": None, "latestTrade": None}, {"greeks": None}])
+def test_of_what_nothing_is_said_nothing_is_made(snapshot: object):
+    assert read(snapshot) == SeedBatch(OPTIONS, 1)
+
+
+def test_a_contract_that_never_traded_has_no_trade():
+    """Alpaca writes the year 1 where there was none."""
+    assert read({"latestTrade": {"t": "0001-01-01T00:00:00Z", "p": 0, "s": 0}}) == SeedBatch(OPTIONS, 1)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "says"),
+    [
+        ("text", "snapshot is no map"),
+        ({"latestQuote": "text"}, "latestQuote has no time"),
+        ({"latestQuote": {**QUOTE, "t": None}}, "latestQuote has no time"),
+        ({"latestQuote": {**QUOTE, "t": "noon"}}, "latestQuote has no time"),
+        ({"latestQuote": {**QUOTE, "t": 10**30}}, "latestQuote has no time"),
+        ({"latestQuote": {"t": TIME}}, "latestQuote has no price"),
+        ({"latestTrade": {**TRADE, "p": None}}, "latestTrade has no price"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named_and_costs_no_other(snapshot: object, says: str):
+    snapshots = {"BAD": snapshot, CALL: {"latestQuote": QUOTE}}
+
+    batch = read_snapshots(OPTIONS, ["BAD", CALL], snapshots, TODAY)
+
+    assert [quote.symbol for quote in batch.quotes] == [CALL]
+    assert len(batch.unreadable) == 1
+    assert batch.unreadable[0].startswith("BAD: ")
+    assert says in batch.unreadable[0]
+
+
+@pytest.mark.parametrize(
+    ("daily", "previous", "close"),
+    [
+        (bar("2026-03-20", 9), bar("2026-03-19", 1.25), ("1.25", 19)),  # during the session
+        (bar("2026-03-19", 1.25), bar("2026-03-18", 9), ("1.25", 19)),  # before the open
+        (bar("2026-03-12", 1.25), bar("2026-03-10", 9), ("1.25", 12)),  # not traded for a week
+        (None, bar("2026-03-19", 1.25), ("1.25", 19)),
+        (bar("2026-03-19", 1.25), None, ("1.25", 19)),
+        (bar("2026-03-20", 9), None, None),
+        (bar("2026-03-20", 9), bar("2026-03-20", 9), None),
+        (bar("2026-03-23", 9), bar("2026-03-20", 9), None),
+        (None, bar("2026-03-19", None), None),
+        (None, bar("2026-03-19", 0), None),
+        (None, bar("never"), None),
+        (None, {"t": 10**30, "c": 9}, None),
+        (None, "text", None),
+        (bar("2026-03-19", None), bar("2026-03-18", 1.25), ("1.25", 18)),
+    ],
+)
+def test_the_previous_close_is_that_of_the_newest_day_before_today(
+    daily: object, previous: object, close: tuple[str, int] | None
+):
+    expected = close and PreviousClose(CALL, Decimal(close[0]), date(2026, 3, close[1]))
+
+    assert read({"dailyBar": daily, "prevDailyBar": previous}).closes == ((expected,) if expected else ())
+
+
+def test_a_close_belongs_to_the_day_in_new_york():
+    """In winter its midnight is 05:00 in UTC; four hours would be the day before."""
+    batch = read_snapshots(
+        STOCKS,
+        ["A", "B"],
+        {
+            "A": {"prevDailyBar": {"t": "2026-01-15T05:00:00Z", "c": 1}},
+            "B": {"prevDailyBar": {"t": "2026-01-15T04:00:00Z", "c": 1}},
+        },
+        TODAY,
+    )
+
+    assert [close.day.day for close in batch.closes] == [15, 14]
+
+
+def test_what_was_not_asked_for_is_not_taken():
+    assert read_snapshots(STOCKS, ["AAPL"], {"MSFT": {"latestQuote": QUOTE}}, TODAY) == SeedBatch(STOCKS, 1)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(TIME),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("tpcsixzb"), inner, max_size=4)
+    ),
+    max_leaves=6,
+)
+parts = st.sampled_from(["latestQuote", "latestTrade", "dailyBar", "prevDailyBar", "greeks"])
+
+
+@given(st.dictionaries(parts, anything | st.just(QUOTE) | st.just(TRADE), max_size=4) | anything)
+def test_nothing_a_server_sends_costs_the_rest(snapshot: object):
+    batch = read_snapshots(OPTIONS, ["ODD", CALL], {"ODD": snapshot, CALL: {"latestQuote": QUOTE}}, TODAY)
+
+    assert CALL in {quote.symbol for quote in batch.quotes}
+
+
+# ---- what is asked
+
+
+def test_as_few_requests_are_made_as_the_limits_allow():
+    rest = Answers()
+    stocks = [f"S{number}" for number in range(STOCK_SYMBOLS_A_REQUEST + 1)]
+    contracts = [f"C{number}" for number in range(2 * OPTION_SYMBOLS_A_REQUEST)]
+
+    found = list(seeded(rest, stocks, contracts))
+
+    assert [(kind, len(symbols), feed) for kind, symbols, feed in rest.asked] == [
+        ("stocks", STOCK_SYMBOLS_A_REQUEST, "iex"),
+        ("stocks", 1, "iex"),
+        ("options", OPTION_SYMBOLS_A_REQUEST, "opra"),
+        ("options", OPTION_SYMBOLS_A_REQUEST, "opra"),
+    ]
+    assert sum(batch.asked for batch in found) == len(stocks) + len(contracts)
+    assert {quote.symbol for batch in found for quote in batch.quotes} == {*stocks, *contracts}
+
+
+def test_an_answer_is_handed_over_before_the_next_is_asked_for():
+    rest = Answers()
+    batches = seeded(rest, ["AAPL"], [CALL])
+
+    assert next(batches).stream is STOCKS
+    assert len(rest.asked) == 1
+    assert next(batches).stream is OPTIONS
+
+
+def test_a_feed_that_cannot_be_asked_is_not():
+    rest = Answers()
+
+    found = list(seeded(rest, ["FAKEPACA"], [CALL], stock_feed="test"))
+
+    assert [batch.stream for batch in found] == [OPTIONS]
+    assert [kind for kind, _, _ in rest.asked] == ["options"]
+
+
+def test_with_nothing_to_ask_nothing_is_asked():
+    rest = Answers()
+
+    assert list(seeded(rest)) == []
+    assert rest.asked == []
+
+
+def test_a_symbol_that_the_server_refuses_costs_only_itself():
+    contracts = [f"C{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
+    rest = Answers(refuses=["C41"])
+
+    found = list(seeded(rest, contracts=contracts))
+
+    assert {quote.symbol for batch in found for quote in batch.quotes} == {*contracts} - {"C41"}
+    assert [line for batch in found for line in batch.unreadable] == ["C41: invalid symbol"]
+    assert sum(batch.asked for batch in found) == len(contracts)
+    assert len(rest.asked) <= 2 * 7 + 1  # a hundred is halved seven times
+
+
+def test_a_server_that_refuses_everything_is_not_asked_symbol_by_symbol():
+    contracts = [f"C{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
+    rest = Answers(refuses=contracts)
+
+    with pytest.raises(RestError, match="invalid symbol"):
+        list(seeded(rest, contracts=contracts))
+
+    assert len(rest.asked) == REFUSALS_AT_MOST + 1
+
+
+def test_a_feed_that_the_plan_lacks_does_not_cost_the_other():
+    rest = Answers(error=RestError("no such feed", status=403))
+    found: list[SeedBatch] = []
+
+    def collect() -> None:
+        for batch in seeded(rest, ["AAPL"], [CALL]):
+            found.append(batch)  # noqa: PERF402 - what came before the error is to be kept
+
+    with pytest.raises(RestError, match="no such feed"):
+        collect()
+
+    assert [batch.stream for batch in found] == [OPTIONS]
+
+
+def test_where_nobody_answers_the_other_is_not_waited_for_as_well():
+    rest = Answers(error=RestError("cannot be reached"))
+
+    with pytest.raises(RestError, match="cannot be reached"):
+        list(seeded(rest, ["AAPL"], [CALL]))
+
+    assert rest.asked == []
