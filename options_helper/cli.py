@@ -11,6 +11,7 @@ import typer
 from options_helper import __version__
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.logs import set_up_logging
+from options_helper.portfolio_cli import portfolio as portfolio_commands
 from options_helper.stream_cli import stream
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(portfolio_commands)
 app.add_typer(stream)
 
 PortfolioOption = Annotated[

@@ -1,0 +1,168 @@
+"""Show a portfolio and its comparison with the account: tables at a terminal, a line for each thing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from decimal import Decimal
+from math import gcd
+from typing import TYPE_CHECKING, Final, assert_never
+
+from options_helper.analysis.grouping import structure_kind
+from options_helper.analysis.osi import plain_number
+from options_helper.analysis.reconciliation import ReconciledRow
+from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_VERDICTS: Final[Mapping[bool | None, str]] = {True: "agrees", False: "differs", None: "not known"}
+_SIGNS: Final[Mapping[bool | None, str]] = {
+    True: "[green]=[/]",
+    False: "[bold red]≠[/]",
+    None: "[yellow]?[/]",
+}
+_UNKNOWN: Final = "–"
+
+
+class Screen:
+    """Where a command tells what it found: results on stdout, everything beside them on stderr."""
+
+    def __init__(self, console: Console | None = None, beside: Console | None = None) -> None:
+        from rich.console import Console
+
+        self._console = console or Console(highlight=False)
+        self._beside = beside or Console(highlight=False, stderr=True)
+
+    def say(self, sentence: str) -> None:
+        """Print a result."""
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def remark(self, sentence: str) -> None:
+        """Print something about the result."""
+        self._beside.print(sentence, markup=False, soft_wrap=True)
+
+    def waiting(self, words: str) -> AbstractContextManager[object]:
+        """Show at a terminal that something goes on."""
+        return self._beside.status(words) if self._beside.is_terminal else nullcontext()
+
+    def portfolio(self, portfolio: Portfolio) -> None:
+        """Print what a file holds."""
+        rows = [(entry.id, *_entry_words(entry)) for entry in portfolio.positions]
+        if not self._console.is_terminal:
+            for identity, held, cost in rows:
+                self.say(f"{identity}: {held}, {cost}")
+            return
+        table = _table("entry", "holds", "cost")
+        for row in rows:
+            table.add_row(*map(_escaped, row))
+        self._console.print(table)
+
+    def comparison(self, rows: Sequence[ReconciledRow]) -> None:
+        """Print every row of a reconciliation, the file's figure before the account's where they are not the same."""
+        if not self._console.is_terminal:
+            for row in rows:
+                self.say(_row_line(row))
+            return
+        table = _table("", "what", "quantity", "cost", "value", numbers=range(2, 5))
+        for row in rows:
+            table.add_row(_SIGNS[row.agrees], _what(row), *_figures(row).values())
+        table.caption = "file → account; where there is one figure, both have it"
+        self._console.print(table)
+
+
+def _entry_words(entry: PortfolioEntry) -> tuple[str, str]:
+    """What an entry holds, and what it cost."""
+    match entry:
+        case Position():
+            return f"{entry.contracts} × {entry.instrument.words}", _price_words(entry.cost_basis)
+        case ShareHolding():
+            return f"{plain_number(entry.shares)} {entry.instrument.words}", _price_words(entry.cost_basis)
+        case MultiLegPosition():
+            kind = structure_kind(entry)
+            return f"{_structure_words(entry)}, {kind or 'a structure without a name'}", _debit_words(entry)
+        case _:
+            assert_never(entry)
+
+
+def _structure_words(entry: MultiLegPosition) -> str:
+    """The structure in one line, and how many of it; legs of unequal quantity are said one by one."""
+    many = gcd(*(leg.contracts for leg in entry.legs))
+    if len({leg.contracts for leg in entry.legs}) == 1:
+        return f"{many} × {entry.words}"
+    ratio = "/".join(f"{leg.signed_contracts // many:+d}" for leg in entry.legs)
+    return f"{many} × {entry.words} ({ratio})"
+
+
+def _price_words(price: float | None) -> str:
+    if price is None:
+        return "cost not named"
+    return f"at {price:.2f}" if round(price, 2) == price else f"at {plain_number(price)}"
+
+
+def _debit_words(entry: MultiLegPosition) -> str:
+    verb = "paid" if entry.net_debit >= 0 else "received"
+    return f"{verb} {abs(entry.net_debit):,.2f}"
+
+
+def _row_line(row: ReconciledRow) -> str:
+    figures = ", ".join(f"{name} {text}" for name, text in _figures(row).items() if text != _UNKNOWN)
+    causes = _causes(row)
+    return f"{_VERDICTS[row.agrees]}: {row.words}: {figures}{f'; {causes}' if causes else ''}"
+
+
+def _what(row: ReconciledRow) -> str:
+    """The words of a row with the causes below them, where a narrow terminal has room."""
+    causes = f"\n[dim]{_escaped(_causes(row))}[/]" if row.causes else ""
+    return _escaped(row.words) + causes
+
+
+def _figures(row: ReconciledRow) -> dict[str, str]:
+    return {
+        "quantity": _both(_quantity(row.file_quantity), _quantity(row.account_quantity)),
+        "cost": _both(_dollars(row.file_cost), _dollars(row.account_cost)),
+        "value": _both(_dollars(row.file_value), _dollars(row.account_value)),
+    }
+
+
+def _causes(row: ReconciledRow) -> str:
+    return "; ".join(cause.words for cause in row.causes)
+
+
+def _both(file: str, account: str) -> str:
+    return file if file == account else f"{file} → {account}"
+
+
+def _quantity(amount: Decimal | None) -> str:
+    return _UNKNOWN if amount is None else f"{amount.normalize():f}"
+
+
+def _dollars(amount: Decimal | None) -> str:
+    return _UNKNOWN if amount is None else f"{amount:,.2f}"
+
+
+def cash_line(portfolio: Portfolio, cash: Decimal | None) -> str:
+    """The cash of file and account."""
+    named = None if portfolio.cash is None else Decimal(str(portfolio.cash))
+    return f"cash: {_both(_dollars(named), _dollars(cash))}"
+
+
+def _table(*columns: str, numbers: Iterable[int] = ()) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
+    right = set(numbers)
+    for place, column in enumerate(columns):
+        if place in right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    return table
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

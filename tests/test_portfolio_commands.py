@@ -1,0 +1,427 @@
+"""`portfolio check`, `import` and `reconcile`, as a person at a terminal meets them; the server is a simulated one."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from options_helper.analysis.account_import import portfolio_text
+from options_helper.analysis.reconciliation import Cause, ReconciledRow
+from options_helper.cli import app, main
+from options_helper.errors import ConfigError, RestError
+from options_helper.portfolio import PortfolioEntry, load_portfolio
+from options_helper.portfolio_display import Screen
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.builders import holding, leg, portfolio, position, structure
+
+EXPIRY = date(2049, 12, 17)
+CALL, HIGHER_CALL = "AAPL491217C00180000", "AAPL491217C00185000"
+A_CALL = position(expiry=EXPIRY, contracts=2, identity="call")
+A_VERTICAL = structure(leg("long", 180, expiry=EXPIRY), leg("short", 185, expiry=EXPIRY), identity="vertical")
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["portfolio", *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.fixture
+def file_of(tmp_path: Path) -> Callable[..., Path]:
+    """Write a portfolio file of these entries."""
+
+    def write(*entries: PortfolioEntry, cash: float | None = None) -> Path:
+        path = tmp_path / "portfolio.json"
+        path.write_text(portfolio_text(portfolio(*entries, cash=cash)), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SimulatorServer]]:
+    """Start a server, and lead the commands to it with its keys."""
+    servers: list[SimulatorServer] = []
+
+    def start(market: Any = None) -> SimulatorServer:
+        server = SimulatorServer(market or SilentMarket(), key=DEMO_KEY, secret=DEMO_SECRET)
+        server.start()
+        servers.append(server)
+        for name, value in {
+            "APCA_API_KEY_ID": DEMO_KEY,
+            "APCA_API_SECRET_KEY": DEMO_SECRET,
+            "APCA_API_BASE_URL": server.rest_url,
+            "OH_ALPACA_DATA_URL": server.rest_url,
+            "OH_ALPACA_STREAM_URL": server.stream_url,
+        }.items():
+            monkeypatch.setenv(name, value)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def server(serve: Callable[..., SimulatorServer]) -> SimulatorServer:
+    """A server with an empty account."""
+    return serve()
+
+
+# ---- check
+
+
+def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
+    file = file_of(
+        position("BRK-B", 510, "put", contracts=-2, cost_basis=4.6, expiry=EXPIRY, identity="put"),
+        holding("MSFT", 12.5, cost_basis=487.215),
+        A_VERTICAL,
+        structure(
+            leg("long", 180, expiry=EXPIRY),
+            leg("short", 185, expiry=EXPIRY, contracts=3),
+            identity="ratio",
+            net_debit=-1250,
+        ),
+    )
+
+    told = command("check", file)
+
+    assert told.exit_code == 0
+    assert told.stdout.splitlines() == [
+        "put: -2 × BRK-B 17 Dec 49 510 P, at 4.60",
+        "MSFT-shares: 12.5 MSFT shares, at 487.215",
+        "vertical: 1 × AAPL 17 Dec 49 180C/185C, vertical, paid 100.00",
+        "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), a structure without a name, received 1,250.00",
+        "portfolio.json: 4 entries; nothing to look at.",
+    ]
+    assert told.stderr == "There are no Alpaca keys, so the symbols were not compared with Alpaca's.\n"
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (
+            position(expiry=date(2020, 1, 17), identity="old"),
+            "'old': AAPL 17 Jan 20 180 C expired on 17 Jan 20. Remove it from the file.",
+        ),
+        (
+            structure(leg("long", 180, expiry=date(2020, 1, 17)), leg("short", 180, expiry=EXPIRY)),
+            "'structure': AAPL 17 Jan 20 180 C expired on 17 Jan 20. Remove it from the file.",
+        ),
+        (
+            position(expiry=EXPIRY, cost_basis=None, identity="gift"),
+            "'gift' names no cost, so there is no P&L. Add cost_basis, the opening price per share.",
+        ),
+        (
+            position("AAPL1", expiry=EXPIRY, identity="adjusted"),
+            (
+                "'adjusted' is an adjusted contract, so its dollar amounts are not known. "
+                "Add multiplier, the dollars that one point is worth."
+            ),
+        ),
+    ],
+)
+def test_check_names_what_is_to_be_looked_at(
+    entry: PortfolioEntry, sentence: str, file_of: Callable[..., Path]
+):
+    told = command("check", file_of(A_CALL, entry))
+
+    assert told.exit_code == 1
+    assert told.stdout.splitlines()[-2:] == [
+        f"look: {sentence}",
+        "portfolio.json: 2 entries; 1 to look at.",
+    ]
+
+
+def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
+    file_of: Callable[..., Path], serve: Callable[..., SimulatorServer]
+):
+    server = serve(SeededMarket(portfolio(A_CALL)))
+    file = file_of(
+        A_CALL,
+        position(strike=181, expiry=EXPIRY, identity="mistyped"),
+        position(expiry=date(2020, 1, 17), identity="old"),
+        position("SPXW", 6800, expiry=EXPIRY, identity="index"),
+        holding("NOSUCH"),
+    )
+
+    told = command("check", file)
+
+    assert told.exit_code == 1
+    unknown = [line for line in told.stdout.splitlines() if "does not know" in line]
+    assert unknown == [
+        f"look: Alpaca does not know {what}. Check symbol, expiry and strike."
+        for what in (
+            "AAPL 17 Dec 49 181 C (AAPL491217C00181000)",
+            "SPXW 17 Dec 49 6800 C (SPXW491217C06800000)",
+            "NOSUCH",
+        )
+    ]
+    assert server.requests == {
+        f"/v2/options/contracts/{CALL}": 1,
+        "/v2/options/contracts/AAPL491217C00181000": 1,
+        "/v2/options/contracts/SPXW491217C06800000": 1,
+        "/v2/assets/AAPL": 1,
+        "/v2/assets/NOSUCH": 1,
+    }
+
+
+@pytest.mark.parametrize(("entries", "code"), [([], 2), ([position(cost_basis=None, expiry=EXPIRY)], 1)])
+def test_check_says_when_the_symbols_could_not_be_compared(
+    entries: list[PortfolioEntry], code: int, file_of: Callable[..., Path], server: SimulatorServer
+):
+    server.set_faults(Faults(rest_status=401))
+
+    told = command("check", file_of(A_CALL, *entries))
+
+    assert told.exit_code == code
+    assert "The symbols were not compared with Alpaca's: " in told.stderr
+
+
+# ---- import
+
+
+def test_import_prints_a_file_that_reads_back_as_the_account(server: SimulatorServer, tmp_path: Path):
+    server.account.set_position(CALL, -2, "4.25")
+    server.account.set_position("BRK.B", "0.5", "480")
+    server.account.set_cash("18250.07")
+
+    told = command("import")
+    (tmp_path / "portfolio.json").write_text(told.stdout, encoding="utf-8")
+
+    assert (told.exit_code, told.stderr) == (0, "")
+    made = load_portfolio(tmp_path / "portfolio.json")
+    assert made.cash == 18250.07
+    assert [one.instrument.live_symbol for one in made.shares] == ["BRK.B"]
+    assert [(one.contracts, one.cost_basis) for one in made.singles] == [(-2, 4.25)]
+
+
+def test_import_proposes_structures_and_says_why(server: SimulatorServer, tmp_path: Path):
+    server.account.set_position(CALL, 1, "4.25")
+    server.account.set_position(HIGHER_CALL, -1, "1.25")
+
+    told = command("import", "--group", "--out", tmp_path / "made.json")
+
+    assert (told.exit_code, told.stdout) == (0, "made.json: 1 entries written.\n")
+    assert told.stderr == (
+        "1 × AAPL 17 Dec 49 180C/185C is a vertical: one bought and one sold, of the same type and expiry.\n"
+    )
+    (made,) = load_portfolio(tmp_path / "made.json").structures
+    assert (made.id, made.net_debit) == ("aapl-17dec49-vertical", 300)
+
+
+def test_import_says_what_it_leaves_out(server: SimulatorServer):
+    server.account.set_position(CALL, 1, "4.25")
+    server.account.set_position("ETHUSD", "1.5", "3000", asset_class="crypto")
+    server.account.set_position("BAC.PRK", 5, "20")
+
+    told = command("import")
+
+    assert told.exit_code == 1
+    assert [entry["id"] for entry in json.loads(told.stdout)["positions"]] == ["aapl-17dec49-180c"]
+    assert told.stderr.splitlines() == [
+        "ETHUSD is neither a US share nor an option (its class is crypto); it was left out.",
+        "BAC.PRK (5) cannot be written in a portfolio file; it was left out.",
+    ]
+
+
+def test_import_never_writes_over_a_file_unless_told_to(server: SimulatorServer, tmp_path: Path):
+    file = tmp_path / "portfolio.json"
+    file.write_text("mine", encoding="utf-8")
+    file.chmod(0o640)
+
+    with pytest.raises(ConfigError, match=r"portfolio\.json is there already.*--force"):
+        command("import", "--out", file)
+
+    assert (file.read_text(encoding="utf-8"), server.requests) == ("mine", {})
+
+    told = command("import", "--out", file, "--force")
+
+    assert told.exit_code == 0
+    assert load_portfolio(file).positions == ()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_import_leaves_nothing_behind_where_it_cannot_write(server: SimulatorServer, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"portfolio\.json cannot be written: no such file or directory"):
+        command("import", "--out", tmp_path / "nowhere" / "portfolio.json")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_import_writes_nothing_when_the_account_does_not_answer(server: SimulatorServer, tmp_path: Path):
+    server.set_faults(Faults(rest_path="/v2/positions", rest_status=403))
+
+    with pytest.raises(RestError):
+        command("import", "--out", tmp_path / "portfolio.json")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- reconcile
+
+
+def test_reconcile_agrees_with_what_it_imported(server: SimulatorServer, tmp_path: Path):
+    file = tmp_path / "portfolio.json"
+    server.account.set_position(CALL, 1, "4.25")
+    server.account.set_position(HIGHER_CALL, -1, "1.25")
+    server.account.set_position("AAPL", "10.5", "250")
+    command("import", "--group", "--out", file)
+
+    told = command("reconcile", file)
+
+    assert told.exit_code == 0
+    assert told.stdout.splitlines()[-1] == "portfolio.json and the account agree."
+
+
+def test_the_sample_agrees_with_the_account_of_its_demo(
+    repository: Path, serve: Callable[..., SimulatorServer]
+):
+    sample = repository / "portfolio.json"
+    serve(SeededMarket(load_portfolio(sample)))
+
+    told = command("reconcile", sample)
+
+    assert told.exit_code == 0
+    assert "agrees: AAPL 15 Jan 27 275 C: quantity 3, cost 2,520.00" in told.stdout
+    assert "cash: 18,250.00" in told.stdout
+
+
+def test_reconcile_names_the_fill_and_the_edit_that_makes_them_agree(
+    file_of: Callable[..., Path], server: SimulatorServer
+):
+    file = file_of(A_CALL, cash=1000)
+    before = file.read_bytes()
+    server.account.set_position(CALL, 3, "1.5")
+    server.account.set_cash(750)
+    server.account.add_activity("FILL", CALL, 1, "2.5", side="buy", order_id="order")
+
+    told = command("reconcile", file)
+
+    assert told.exit_code == 1
+    assert told.stdout.splitlines()[:2] == [
+        "differs: AAPL 17 Dec 49 180 C: quantity 2 → 3, cost 200.00 → 450.00; filled after the file was written",
+        "cash: 1,000.00 → 750.00",
+    ]
+    assert told.stdout.endswith("portfolio.json and the account differ in 1 of 1 rows.\n")
+    assert file.read_bytes() == before
+
+    edit = told.stdout.partition("Replace the entry 'call' by:\n")[2].partition("\n\n")[0]
+    file.write_text(f'{{"positions": [{edit}]}}', encoding="utf-8")
+    assert command("reconcile", file).exit_code == 0
+
+
+def test_reconcile_takes_the_day_of_the_file_from_its_date_or_from_the_user(
+    file_of: Callable[..., Path], server: SimulatorServer
+):
+    file = file_of(A_CALL)
+    server.account.set_position(CALL, 3, "1.5")
+    yesterday = datetime.now(UTC) - timedelta(days=2)
+    server.account.add_activity("FILL", CALL, 1, "2.5", side="buy", order_id="order", at=yesterday)
+
+    assert "no known execution explains the quantity" in command("reconcile", file).stdout
+    assert "filled after" in command("reconcile", file, "--since", f"{yesterday:%Y-%m-%d}").stdout
+    os.utime(file, (yesterday.timestamp() - 86_400,) * 2)
+    assert "filled after" in command("reconcile", file).stdout
+
+
+def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], server: SimulatorServer):
+    server.account.set_position(CALL, 2, "1", side="sideways")
+
+    told = command("reconcile", file_of(A_CALL))
+
+    assert told.exit_code == 2
+    assert told.stdout.splitlines()[0] == (
+        "not known: AAPL 17 Dec 49 180 C: quantity 2 → –, cost 200.00 → –; the account's row cannot be read"
+    )
+    assert told.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 1 rows.\n")
+    assert "is held long or short is not known" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "remark"),
+    [
+        ("/v2/account/activities", "Without the account's executions the causes are guesses: "),
+        ("/v1beta1/options/snapshots", "Not everything could be valued: "),
+    ],
+)
+def test_reconcile_does_without_what_only_explains(
+    path: str, remark: str, file_of: Callable[..., Path], server: SimulatorServer
+):
+    server.account.set_position(CALL, 2, "1")
+    server.set_faults(Faults(rest_path=path, rest_status=403))
+
+    told = command("reconcile", file_of(A_CALL))
+
+    assert told.exit_code == 0
+    assert remark in told.stderr
+
+
+@pytest.mark.parametrize("name", ["import", "reconcile"])
+def test_the_account_cannot_be_read_without_keys(name: str, file_of: Callable[..., Path]):
+    with pytest.raises(ConfigError, match="There are no Alpaca keys"):
+        command(name, *([file_of(A_CALL)] if name == "reconcile" else []))
+
+
+@pytest.mark.parametrize("name", ["check", "reconcile"])
+def test_a_file_that_cannot_be_read_ends_with_a_sentence_and_2(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "argv", ["options-helper", "portfolio", name, str(tmp_path / "none.json")])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "none.json cannot be read: no such file or directory. Check the portfolio's path.\n"
+    )
+
+
+# ---- at a terminal
+
+
+def terminal(width: int) -> tuple[Console, io.StringIO]:
+    written = io.StringIO()
+    return Console(file=written, force_terminal=True, width=width, highlight=False, no_color=True), written
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_gets_tables_that_fit_it(width: int):
+    console, written = terminal(width)
+    screen = Screen(console, console)
+    row = ReconciledRow(
+        CALL,
+        "AAPL 17 Dec 49 180 C [x]",
+        agrees=False,
+        file_quantity=Decimal(2),
+        account_quantity=Decimal(3),
+        file_cost=Decimal(200),
+        account_cost=Decimal(450),
+        causes=(Cause.FILL_AFTER_FILE,),
+    )
+
+    screen.portfolio(portfolio(A_CALL, A_VERTICAL))
+    screen.comparison([row])
+
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in written.getvalue().splitlines()]
+    assert any("call" in line and "2 × AAPL 17 Dec 49 180 C" in line and "at 1.00" in line for line in lines)
+    (compared,) = (line for line in lines if "≠" in line)
+    assert re.search(r"AAPL 17 Dec 49 180 C \[x\] +2 → 3 +200\.00 → 450\.00", compared)
+    assert any("filled after the file was written" in line for line in lines)
+    assert max(map(len, lines)) <= width
