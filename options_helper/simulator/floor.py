@@ -1,0 +1,467 @@
+"""What happens inside the server's event loop: handshakes, conversations, and the market's play to its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary, WeakSet
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+
+from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER
+from options_helper.errors import ConfigError
+from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
+from options_helper.simulator.ledger import Books, Ledger
+from options_helper.simulator.market import Interest, Market, PlayingClock
+from options_helper.simulator.outgoing import BATCH, MessageFrame, OutgoingFrame, PushQueue, framed
+from options_helper.simulator.plain_http import REFUSED, PlainHttp, json_response, offered_keys
+from options_helper.simulator.protocol import (
+    ENDPOINTS,
+    Conversation,
+    Encoding,
+    Endpoint,
+    Keys,
+    Limits,
+    Reply,
+    converse,
+)
+
+log = logging.getLogger(__name__)
+
+LOOPBACK: Final = "127.0.0.1"
+# Unsent bytes of one client at which the server stops to wait for it …
+WRITE_LIMIT: Final = 2**18
+# … or, in a market that does not wait, cuts it off as Alpaca does.
+SLOW_CLIENT_BYTES: Final = 2**23
+# How long the first subscriber of a replay waits for the clients of the other streams.
+GATHERING_SECONDS: Final = 1.5
+CLOSE_SECONDS: Final = 0.4
+# A subscription to ten thousand contracts has a quarter of a megabyte.
+LONGEST_REQUEST: Final = 2**24
+# A REST fault may answer late.
+HANDSHAKE_SECONDS: Final = 60.0
+ABANDONED_AT_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ClientView:
+    """One connected client, as it was when you asked."""
+
+    path: str
+    number: int
+    authenticated: bool
+    subscription: Mapping[str, tuple[str, ...]]
+    sent: int
+
+
+class Client:
+    """One connection and the conversation on it; belongs to the server's loop."""
+
+    def __init__(self, connection: ServerConnection, number: int, conversation: Conversation) -> None:
+        self.connection = connection
+        self.conversation = conversation
+        self._number = number
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it connected."""
+        return self.conversation.endpoint
+
+    @property
+    def open(self) -> bool:
+        """Whether it can be written to."""
+        connection = self.connection
+        return connection.protocol.state is State.OPEN and not connection.transport.is_closing()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits for the client to read."""
+        return self.connection.transport.get_write_buffer_size()
+
+    def write(self, content: bytes) -> None:
+        """Put whole websocket frames on the way; never waits."""
+        # Past the library's own sending: a server's frame is not masked, so one copy serves all clients.
+        if content and self.open:
+            self.connection.transport.write(content)
+
+    async def drained(self) -> None:
+        """Wait until the client has read most of what was written, or is gone."""
+        if self.connection.paused and self.open:
+            with contextlib.suppress(OSError):
+                await self.connection.drain()
+
+    def view(self) -> ClientView:
+        """A copy for other threads."""
+        talk = self.conversation
+        subscription = dict(talk.subscription)
+        return ClientView(self.endpoint.path, self._number, talk.authenticated, subscription, talk.wire.sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A handshake that was let in: where, as the how-manieth, what shall go wrong, and what its headers said."""
+
+    endpoint: Endpoint
+    number: int
+    faults: Faults
+    content_type: str | None
+    key: str | None = field(repr=False)
+    secret: str | None = field(repr=False)
+
+
+class Floor:
+    """Everything that happens inside the server's loop: handshakes, conversations, the market's play."""
+
+    def __init__(
+        self, market: Market, *, keys: Keys, limits: Limits, faults: Faults, ledger: Ledger, books: Books
+    ) -> None:
+        self.muted: frozenset[StreamName] = frozenset()
+        self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
+        self.pushed = PushQueue()
+        self.clock = PlayingClock(market, steady=time.monotonic, computer_ns=time.time_ns)
+        self.finished = threading.Event()
+        self.loop = asyncio.get_running_loop()
+        self.stopping = asyncio.Event()
+        self.push_arrived = asyncio.Event()
+        self._market = market
+        self._keys = keys
+        self._limits = limits
+        self._ledger = ledger
+        self._books = books
+        self._faults = faults
+        self._connections_before_faults: Counter[str] = Counter()
+        self._plain_http = PlainHttp(
+            market, books, keys=keys, limits=limits, now_ns=self.clock.now_ns, stopping=self.stopping
+        )
+        self._plain_http.set_faults(faults)
+        self._interest = Interest()
+        self._clock_started = asyncio.Event()
+        self._arrivals: WeakKeyDictionary[ServerConnection, Arrival] = WeakKeyDictionary()
+        self._connections: WeakSet[ServerConnection] = WeakSet()
+        # Per path: who has the one place there, and until when (loop time) a departed client's place is held.
+        self._holders: dict[str, ServerConnection] = {}
+        self._held_until: dict[str, float] = {}
+        # Sockets of half-open connections: neither read nor written, closed at the end.
+        self._abandoned: list[socket.socket] = []
+        self._closings: set[asyncio.Task[None]] = set()
+
+    async def run(self, port: int, ready: Future[tuple[int, Floor]]) -> None:
+        """Serve until `stopping` is set; `ready` gets the port, or the reason why there is none."""
+        try:
+            server = await self._listen(port)
+        except OSError as error:
+            ready.set_exception(_listening_failed(port, error))
+            return
+        plays = [asyncio.create_task(self._play()), asyncio.create_task(self._deliver_pushes())]
+        ready.set_result((server.sockets[0].getsockname()[1], self))
+        await self.stopping.wait()
+        self.pushed.close()
+        for play in plays:
+            play.cancel()
+        await self._shut_down(server)
+
+    def set_faults(self, faults: Faults) -> None:
+        """Let these go wrong from now on; connections are counted anew for them."""
+        self._faults = faults
+        self._connections_before_faults = self._ledger.connections
+        self._plain_http.set_faults(faults)
+
+    async def _listen(self, port: int) -> Server:
+        return await serve(
+            self._converse,
+            LOOPBACK,
+            port,
+            process_request=self._answer_handshake,
+            process_response=self._announce_market,
+            create_connection=cast("type[ServerConnection]", self._create_connection),
+            # The same bytes for every client; a compressed frame would be each client's own.
+            compression=None,
+            close_timeout=CLOSE_SECONDS,
+            max_size=LONGEST_REQUEST,
+            open_timeout=HANDSHAKE_SECONDS,
+            write_limit=WRITE_LIMIT,
+            logger=log,
+        )
+
+    async def _shut_down(self, server: Server) -> None:
+        server.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await server.wait_closed()
+        except TimeoutError:
+            log.debug("some clients did not answer the close; their connections are aborted")
+        for connection in list(self._connections):
+            connection.transport.abort()
+        for abandoned in self._abandoned:
+            abandoned.close()
+
+    def _create_connection(self, *arguments: Any, **keywords: Any) -> ServerConnection:
+        connection = ServerConnection(*arguments, **keywords)
+        self._connections.add(connection)
+        return connection
+
+    # The handshake.
+
+    async def _answer_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
+        """None lets a websocket client in; a response is a refusal or the answer to a plain request."""
+        path = request.path.partition("?")[0]
+        if "Upgrade" not in request.headers:
+            self._ledger.count_request(path)
+            return await self._plain_http.answer(connection, request)
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is None:
+            return json_response(connection, HTTPStatus.NOT_FOUND, {"message": f"there is no feed at {path}"})
+        number = self._ledger.count_connection(path)
+        faults = self._faults_for(endpoint, number)
+        if faults.never_upgrade:
+            self._abandon(connection)
+            await connection.wait_closed()
+            return None
+        if faults.redirect is not None:
+            elsewhere = connection.respond(HTTPStatus.FOUND, "")
+            elsewhere.headers["Location"] = faults.redirect
+            return elsewhere
+        if faults.http_status is not None:
+            return json_response(connection, faults.http_status, {"message": REFUSED})
+        content_type = request.headers.get("Content-Type")
+        self._arrivals[connection] = Arrival(endpoint, number, faults, content_type, *offered_keys(request))
+        return None
+
+    def _faults_for(self, endpoint: Endpoint, number: int) -> Faults:
+        since_set = number - self._connections_before_faults[endpoint.path]
+        return self._faults if self._faults.concern(endpoint.stream, since_set) else NO_FAULTS
+
+    async def _announce_market(self, _: ServerConnection, __: Request, response: Response) -> None:
+        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            response.headers[ANNOUNCEMENT_HEADER] = self.clock.announcement().header()
+
+    # One client.
+
+    async def _converse(self, connection: ServerConnection) -> None:
+        arrival = self._arrivals[connection]
+        client = self._admit(connection, arrival)
+        talk = client.conversation
+        try:
+            await self._perform(client, talk.open(arrival.key, arrival.secret))
+            await self._authenticate(client)
+            async for message in connection:
+                await self._perform(client, talk.receive(message))
+        except ConnectionClosed as error:
+            log.debug("a client of %s left: %s", client.endpoint.path, error)
+        finally:
+            self._dismiss(client)
+
+    def _admit(self, connection: ServerConnection, arrival: Arrival) -> Client:
+        conversation = converse(
+            arrival.endpoint,
+            encoding=Encoding.of(arrival.content_type),
+            keys=self._keys,
+            limits=self._limits,
+            faults=arrival.faults,
+            claim_place=partial(self._claim_place, arrival.endpoint.path, connection),
+        )
+        client = Client(connection, arrival.number, conversation)
+        self.clients = (*self.clients, client)
+        return client
+
+    async def _authenticate(self, client: Client) -> None:
+        talk = client.conversation
+        try:
+            async with asyncio.timeout(self._limits.auth_timeout_seconds):
+                while not talk.authenticated:
+                    await self._perform(client, talk.receive(await client.connection.recv()))
+        except TimeoutError:
+            await self._perform(client, talk.time_out())
+
+    def _dismiss(self, client: Client) -> None:
+        self.clients = tuple(other for other in self.clients if other is not client)
+        self._note_interest()
+        path = client.endpoint.path
+        if self._holders.get(path) is client.connection:
+            del self._holders[path]
+            self._held_until[path] = self.loop.time() + client.conversation.wire.faults.hold_session_seconds
+
+    def _claim_place(self, path: str, connection: ServerConnection) -> bool:
+        if not self._limits.one_connection:
+            return True
+        if path in self._holders or self.loop.time() < self._held_until.get(path, 0.0):
+            return False
+        self._holders[path] = connection
+        return True
+
+    async def _perform(self, client: Client, reply: Reply) -> None:
+        """Send an answer; begin what a subscription makes due."""
+        client.write(framed(reply.payloads))
+        if reply.close_code is not None:
+            await _close_or_abort(client.connection, reply.close_code)
+            return
+        if client.conversation.listening:
+            self._note_interest()
+            self._start_clock()
+            self._end_if_due(client)
+        await client.drained()
+
+    def _note_interest(self) -> None:
+        symbols: dict[tuple[StreamName, str], frozenset[str]] = {}
+        for client in self.clients:
+            stream = client.endpoint.stream
+            for channel, subscribed in client.conversation.subscription.items():
+                symbols[stream, channel] = symbols.get((stream, channel), frozenset()).union(subscribed)
+        self._interest.replace(symbols)
+
+    # How a connection ends.
+
+    def _end_if_due(self, client: Client) -> None:
+        ending = client.conversation.wire.take_ending()
+        if ending is not None and client.open:
+            self.end(client, ending)
+
+    def end(self, client: Client, ending: Ending) -> None:
+        """End a running connection, politely or not; an error alone lets it go on."""
+        if ending.error is not None:
+            reply = client.conversation.in_stream_error(ending.error)
+            client.write(framed(reply.payloads))
+            self._begin_close(client, reply.close_code)
+        if ending.half_open:
+            self._abandon(client.connection)
+        elif ending.reset:
+            _reset(client.connection)
+        else:
+            self._begin_close(client, ending.close_code)
+
+    def _begin_close(self, client: Client, code: int | None) -> None:
+        if code is None:
+            return
+        # In a task, because the closing handshake waits for the client.
+        closing = asyncio.create_task(_close_or_abort(client.connection, code))
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
+
+    def _abandon(self, connection: ServerConnection) -> None:
+        """Leave the client alone with a connection that nobody reads, writes or closes."""
+        # A second descriptor keeps the TCP connection alive: closing the first one sends no FIN.
+        if len(self._abandoned) >= ABANDONED_AT_MOST:
+            self._abandoned.pop(0).close()
+        self._abandoned.append(connection.transport.get_extra_info("socket").dup())
+        connection.transport.abort()
+
+    # The market.
+
+    def _start_clock(self) -> None:
+        if self.clock.started:
+            return
+        listening = {client.endpoint.stream for client in self.clients if client.conversation.listening}
+        if self._market.awaited <= listening:
+            self._let_run()
+        else:
+            self.loop.call_later(GATHERING_SECONDS, self._let_run)
+
+    def _let_run(self) -> None:
+        self.clock.start()
+        self._clock_started.set()
+
+    async def _play(self) -> None:
+        await self._clock_started.wait()
+        try:
+            await self._play_steps()
+        except Exception:  # a task's last line: without the market the server goes on, and says why
+            log.exception("the market ended because of an error")
+        self.finished.set()
+
+    async def _play_steps(self) -> None:
+        batch: list[OutgoingFrame] = []
+        for step in self._market.steps(self._interest):
+            self.clock.skip_silence(step.market_ns)
+            wait = self.clock.seconds_until(step.market_ns)
+            if batch and (wait > 0 or len(batch) >= BATCH):
+                await self._deliver(batch)
+                batch = []
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self.clock.reach(step.market_ns)
+            self._books.note(step.stream, step.messages, step.market_ns)
+            batch.append(MessageFrame(step.stream, step.messages))
+        await self._deliver(batch)
+
+    async def _deliver_pushes(self) -> None:
+        while True:
+            await self.push_arrived.wait()
+            self.push_arrived.clear()
+            while batch := self.pushed.take():
+                try:
+                    await self._deliver(batch)
+                except (
+                    Exception
+                ):  # a task's last line: a message that cannot be sent must not stop all others
+                    log.exception("what was pushed could not be sent")
+
+    async def _deliver(self, frames: Sequence[OutgoingFrame]) -> None:
+        """Write frames to everybody who wants them; in a lossless market, wait for the slowest."""
+        events: Counter[StreamName] = Counter()
+        for client in self.clients:
+            if client.endpoint.stream not in self.muted:
+                events[client.endpoint.stream] += self._send(client, frames)
+        self._ledger.count_sent(events)
+        # Let the others speak: a market at full speed would never wait by itself.
+        await asyncio.sleep(0)
+        for client in self.clients:
+            await self._keep_pace(client)
+
+    def _send(self, client: Client, frames: Sequence[OutgoingFrame]) -> int:
+        """Events that were sent to this client."""
+        if not client.open:
+            return 0
+        talk = client.conversation
+        before = talk.wire.sent
+        stream = client.endpoint.stream
+        client.write(b"".join([frame.bytes_for(talk) for frame in frames if frame.stream is stream]))
+        self._end_if_due(client)
+        return talk.wire.sent - before
+
+    async def _keep_pace(self, client: Client) -> None:
+        if self._market.lossless:
+            await client.drained()
+        elif client.open and client.unsent_bytes > SLOW_CLIENT_BYTES:
+            self.end(client, Ending(error=SLOW_CLIENT, close_code=1000))
+
+
+def _listening_failed(port: int, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"Port {port} on {LOOPBACK} is taken by another program. Choose another one, or 0 for any free one."
+        )
+    return ConfigError(f"The simulator cannot listen on {LOOPBACK}:{port}: {error}. Choose another port.")
+
+
+async def _close_or_abort(connection: ServerConnection, code: int) -> None:
+    """Close with a handshake; a client that does not take part is cut off."""
+    try:
+        async with asyncio.timeout(2 * CLOSE_SECONDS):
+            await connection.close(code)
+    except TimeoutError:
+        connection.transport.abort()
+
+
+def _reset(connection: ServerConnection) -> None:
+    """Abort the TCP connection: the client gets an RST instead of a FIN."""
+    linger_for_no_time = struct.pack("ii", 1, 0)
+    raw = connection.transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+    connection.transport.abort()

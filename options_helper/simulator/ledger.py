@@ -1,0 +1,149 @@
+"""What the simulator keeps for every thread: its counts, the account and the last prices."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
+from options_helper.simulator.account import Holding, Number, SimulatedAccount
+from options_helper.simulator.market import HoldingMarket, Market
+from options_helper.simulator.tape import Tape
+
+
+class Ledger:
+    """What the server counts, for other threads to read; it outlives a restart of the server."""
+
+    def __init__(self) -> None:
+        # Guarded by self._lock: written by the server's loop, read by everybody.
+        self._lock = threading.Lock()
+        self._connections: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
+        self._sent: Counter[StreamName] = Counter()
+
+    @property
+    def connections(self) -> Counter[str]:
+        """Websocket handshakes ever begun, per path."""
+        with self._lock:
+            return self._connections.copy()
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Plain HTTP requests ever made, per path."""
+        with self._lock:
+            return self._requests.copy()
+
+    @property
+    def sent(self) -> Counter[StreamName]:
+        """Events ever written to a socket, per stream; one that went to two clients counts twice."""
+        with self._lock:
+            return self._sent.copy()
+
+    def count_connection(self, path: str) -> int:
+        """Count a handshake; which one it is on this path, from 1."""
+        with self._lock:
+            self._connections[path] += 1
+            return self._connections[path]
+
+    def count_request(self, path: str) -> None:
+        """Count a plain HTTP request."""
+        with self._lock:
+            self._requests[path] += 1
+
+    def count_sent(self, events: Counter[StreamName]) -> None:
+        """Count what was just written."""
+        with self._lock:
+            self._sent.update(events)
+
+
+class Books:
+    """What REST tells: the account, and the last prices. They outlive a restart of the server."""
+
+    def __init__(self, market: Market) -> None:
+        # Guarded by self._lock: written by the server's loop and by everybody who pushes, read by requests.
+        self._lock = threading.Lock()
+        self._account = _opening_account(market)
+        self._tape = Tape()
+
+    def note(self, stream: StreamName, messages: Iterable[Any], now_ns: int) -> None:
+        """Keep what is being said, whether or not somebody listens."""
+        with self._lock:
+            if stream is not StreamName.FILLS:
+                self._tape.note(messages)
+                return
+            for message in messages:
+                self._account.note(message, now_ns)
+
+    def set_close(self, symbol: str, price: float, day: date) -> None:
+        """The price at which a session ended."""
+        with self._lock:
+            self._tape.set_close(symbol, price, day)
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[SimulatedAccount, Tape]]:
+        """The account and the tape, which nobody else touches meanwhile."""
+        with self._lock:
+            yield self._account, self._tape
+
+
+def _opening_account(market: Market) -> SimulatedAccount:
+    if not isinstance(market, HoldingMarket):
+        return SimulatedAccount()
+    return SimulatedAccount(market.holdings(), None if market.cash is None else Decimal(str(market.cash)))
+
+
+class AccountFace:
+    """The simulated account for tests, from any thread; what is put in here, no stream tells."""
+
+    def __init__(self, books: Books, now_ns: Callable[[], int]) -> None:
+        self._books = books
+        self._now_ns = now_ns
+
+    def set_position(
+        self, symbol: str, quantity: Number, average_price: Number | None = None, **raw: Any
+    ) -> None:
+        """Hold exactly this much, short is negative, 0 nothing; `raw` are fields of the answer as they shall be."""
+        average = None if average_price is None else Decimal(str(average_price))
+        holding = Holding(symbol, Decimal(str(quantity)), average, raw)
+        with self._books.opened() as (account, _):
+            account.set_holding(holding)
+
+    def set_cash(self, dollars: Number) -> None:
+        """Have exactly this much cash."""
+        with self._books.opened() as (account, _):
+            account.cash = Decimal(str(dollars))
+
+    def add_order(self, raw: Mapping[str, Any]) -> str:
+        """Have placed an order, or changed the one with its id; returns the id. Missing id and time are made up."""
+        with self._books.opened() as (account, _):
+            return account.add_order(raw, self._now_ns())
+
+    def add_activity(
+        self,
+        kind: str,
+        symbol: str | None = None,
+        qty: Number | None = None,
+        price: Number | None = None,
+        *,
+        at: datetime | int | None = None,
+        **fields: Any,
+    ) -> str:
+        """Let something have happened, now or `at` an instant, and return its id; the positions stay as they are.
+
+        `qty` is the change of the position (an assigned short call: +1), but a fill's is positive beside its
+        `side`. Other fields of the answer, and `execution_id` for the second half of the id, come by name; None
+        leaves a field out of the answer.
+        """
+        at_ns = self._now_ns() if at is None else epoch_nanoseconds(at)
+        named = {"symbol": symbol, "qty": _number_text(qty), "price": _number_text(price)} | fields
+        with self._books.opened() as (account, _):
+            return account.add_activity(kind, self._now_ns() if at_ns is None else at_ns, named)
+
+
+def _number_text(number: Number | None) -> str | None:
+    return None if number is None else str(number)

@@ -1,0 +1,112 @@
+"""Requests without an upgrade: the faults they meet, the keys they need, and the answer in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import utc_datetime
+from options_helper.simulator.faults import NO_FAULTS, Faults
+from options_helper.simulator.ledger import Books
+from options_helper.simulator.market import Market
+from options_helper.simulator.protocol import TO_JSON, Keys, Limits
+from options_helper.simulator.rest import answer_request
+from options_helper.simulator.rest_desk import Answer, Desk, refusal, session_before
+
+REFUSED: Final = "refused by the simulator, as it was told to"
+
+
+class PlainHttp:
+    """Answers requests inside the server's loop."""
+
+    def __init__(
+        self,
+        market: Market,
+        books: Books,
+        *,
+        keys: Keys,
+        limits: Limits,
+        now_ns: Callable[[], int],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._market = market
+        self._books = books
+        self._keys = keys
+        self._limits = limits
+        self._now_ns = now_ns
+        self._stopping = stopping
+        self._faults = NO_FAULTS
+        self._requests_of_faults = 0
+
+    def set_faults(self, faults: Faults) -> None:
+        """Let these go wrong from now on; requests are counted anew for them."""
+        self._faults = faults
+        self._requests_of_faults = 0
+
+    async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """The answer; None when the server stopped before there was one."""
+        path, _, query = request.path.partition("?")
+        faults = self._faults_for(path)
+        if await self._stopped_within(None if faults.rest_hang else faults.rest_slow):
+            connection.transport.abort()
+            await connection.wait_closed()
+            return None
+        if faults.rest_status is not None:
+            return _refusal_response(connection, faults.rest_status, faults.rest_retry_after)
+        if offered_keys(request) != (self._keys.key, self._keys.secret):
+            refused = refusal(HTTPStatus.UNAUTHORIZED, "access key verification failed")
+            return json_response(connection, HTTPStatus.UNAUTHORIZED, refused)
+        # In a thread, because the calendar of trading hours takes a moment to load.
+        status, content = await asyncio.to_thread(self._answer, path, query, faults)
+        return json_response(connection, status, content, truncated=faults.rest_truncated)
+
+    def _faults_for(self, path: str) -> Faults:
+        if not self._faults.concern_request(path):
+            return NO_FAULTS
+        self._requests_of_faults += 1
+        first = self._faults.rest_first_requests
+        return self._faults if first is None or self._requests_of_faults <= first else NO_FAULTS
+
+    async def _stopped_within(self, seconds: float | None) -> bool:
+        """Wait so long (None: for ever), and say whether the server was told to stop meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
+
+    def _answer(self, path: str, query: str, faults: Faults) -> Answer:
+        now_ns = self._now_ns()
+        last_session = session_before(new_york_date(utc_datetime(now_ns)))
+        with self._books.opened() as (account, tape):
+            desk = Desk(self._market, tape, account, now_ns, last_session, self._limits, faults)
+            return answer_request(path, query, desk)
+
+
+def offered_keys(request: Request) -> tuple[str | None, str | None]:
+    """The key and the secret in a request's headers."""
+    return request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
+
+
+def json_response(
+    connection: ServerConnection, status: int, content: Any, *, truncated: bool = False
+) -> Response:
+    """A response whose body is this content, or the first half of it."""
+    body = TO_JSON(content).decode()
+    response = connection.respond(status, body[: len(body) // 2] if truncated else body)
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = "application/json"
+    return response
+
+
+def _refusal_response(connection: ServerConnection, status: int, retry_after: float | None) -> Response:
+    response = json_response(connection, status, refusal(status, REFUSED))
+    if retry_after is not None:
+        response.headers["Retry-After"] = f"{retry_after:g}"
+    return response
