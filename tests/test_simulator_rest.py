@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from options_helper.data.streaming.events import timestamp_extension
+from options_helper.errors import ConfigError
 from options_helper.simulator.account import Holding, SimulatedAccount
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import Market, SilentMarket
@@ -164,6 +165,16 @@ def test_more_than_a_hundred_contracts_in_one_request_are_refused():
     assert status == HTTPStatus.BAD_REQUEST
     assert "at most 100" in message
     assert answer(desk(), "/v1beta1/options/snapshots", symbols=",".join(symbols[:100]))["snapshots"] == {}
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["no map", None, {"T": ["q"], "S": "AAPL"}, {"T": "q"}, {"T": "q", "S": None}, {"T": "z", "S": "AAPL"}],
+)
+def test_what_is_no_price_leaves_the_tape_as_it_is(message: Any):
+    at = desk(messages=[quote("AAPL"), message])
+
+    assert answer(at, "/v2/stocks/quotes/latest", symbols="AAPL")["quotes"]["AAPL"]["bp"] == 1.0
 
 
 # The market that is made up.
@@ -394,6 +405,12 @@ def test_what_the_account_holds_is_listed_and_what_nobody_knows_is_not():
 
 
 # Faults of what is said.
+
+
+@pytest.mark.parametrize("text", ["rest_page=0", "rest_status=200", "rest_hang=1"])
+def test_a_rest_fault_that_cannot_happen_is_a_sentence(text: str):
+    with pytest.raises(ConfigError, match=text.partition("=")[0]):
+        Faults.parse([text])
 
 
 def test_one_greek_may_be_null():

@@ -50,7 +50,7 @@ class Holding:
     @property
     def multiplier(self) -> int:
         """Shares that one of it stands for."""
-        return CONTRACT_SHARES if is_contract(self.symbol) else 1
+        return shares_in(self.symbol)
 
     def after(self, quantity: Decimal, price: Decimal) -> Holding:
         """What is left after a purchase (or a sale, negative): the cost of what was held before stays."""
@@ -180,8 +180,7 @@ class SimulatedAccount:
         filled = self._filled[execution.order_id] = execution.filled or so_far
         leaves = Decimal() if execution.ordered is None else max(Decimal(), execution.ordered - filled)
         self._trade(execution.symbol, execution.signed_quantity, execution.price)
-        multiplier = self._multiplier(execution.symbol)
-        self.cash -= execution.signed_quantity * execution.price * multiplier
+        self.cash -= execution.signed_quantity * execution.price * shares_in(execution.symbol)
         fields = {
             "execution_id": execution.identity,
             "cum_qty": plain(filled),
@@ -214,9 +213,6 @@ class SimulatedAccount:
         if not left.quantity:
             del self._holdings[symbol]
 
-    def _multiplier(self, symbol: str) -> int:
-        return Holding(symbol, Decimal(), None).multiplier
-
     def _new_identity(self, kind: str) -> str:
         return str(uuid5(NAMESPACE_OID, f"{kind} {next(self._numbers)}"))
 
@@ -228,6 +224,11 @@ def is_contract(symbol: str) -> bool:
     except SymbolError:
         return False
     return True
+
+
+def shares_in(symbol: str) -> int:
+    """Shares that one of it stands for."""
+    return CONTRACT_SHARES if is_contract(symbol) else 1
 
 
 def plain(number: Decimal) -> str:
@@ -266,7 +267,7 @@ def _order_of(leg: Row, ordered: Sequence[Row]) -> Row:
 
 
 def _execution(data: Row, order: Row, kind: str, at_ns: int) -> Iterator[_Execution]:
-    """None when it cannot be booked: without symbol, side, quantity or price there is no execution."""
+    """None at all when it cannot be booked: without symbol, side, quantity or price there is no execution."""
     symbol, side, order_id = (tolerant.word(order.get(name)) for name in ("symbol", "side", "id"))
     quantity, price = (tolerant.amount(data.get(name)) for name in ("qty", "price"))
     if symbol is None or side is None or order_id is None or quantity is None or price is None:
