@@ -246,6 +246,8 @@ def test_a_port_that_speaks_no_websocket_does_not_hold_anything_up(simulator: Si
         found = doctor(
             simulator(),
             {"OH_ALPACA_STREAM_URL": f"ws://{address}", "OH_ALPACA_DATA_URL": f"http://{address}"},
+            stream_timing=IMPATIENT_STREAMS,
+            rest_policy=IMPATIENT_REST,
         )
 
     assert time.monotonic() - began < 5
