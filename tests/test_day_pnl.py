@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from options_helper.analysis.day_pnl import Lot
 from options_helper.analysis.live_portfolio_metrics import (
@@ -422,8 +423,9 @@ class TestTheFileAndTheAccount:
 
         assert today.row()["warnings"] == ["account_differs"]
 
-    def test_a_position_that_could_not_be_read_is_not_taken_for_none(self):
-        truth = account({}, closes={C180: 1.0}, left_out=[C180])
+    @pytest.mark.parametrize("trades", [(), (traded(C180, 1, 1.0),)], ids=["quiet day", "traded"])
+    def test_a_position_that_could_not_be_read_is_not_taken_for_none(self, trades: Sequence[Execution]):
+        truth = account({}, closes={C180: 1.0}, executions=trades, left_out=[C180])
         today = Today(position(), live(truth, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
@@ -453,9 +455,10 @@ class TestTheFileAndTheAccount:
         assert (today.totals.day.total, today.totals.closed_today) == (None, ())
         assert today.totals.day_reasons == ("What was traded today is not clear yet: AAPL 18 Dec 26 190 C.",)
 
-    def test_a_fill_without_a_price_leaves_today_unknown(self):
-        truth = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, 1, None)])
-        today = Today(position(contracts=2), live(truth, at(C180, 1.1)))
+    @pytest.mark.parametrize(("holds", "closes"), [(2, {C180: 1.0}), (1, {})], ids=["added", "opened"])
+    def test_a_fill_without_a_price_leaves_today_unknown(self, holds: int, closes: Mapping[str, float]):
+        truth = account({C180: holds}, closes=closes, executions=[traded(C180, 1, None)])
+        today = Today(position(contracts=holds), live(truth, at(C180, 1.1)))
 
         assert today.row()["day_pnl"] is None
         assert today.row()["warnings"] == ["trades_unknown"]
@@ -500,6 +503,16 @@ class TestSeveralLinesOfOneContract:
         today = Today(book, live(account({"AAPL": "0.3"}, closes={"AAPL": 180.0}), at("AAPL", 190.0)))
 
         assert today.totals.day.total == pytest.approx(3)
+
+    def test_lines_that_disagree_on_the_multiplier_have_no_total(self):
+        symbol = "AAPL1261218C00180000"
+        book = portfolio(
+            position("AAPL1", multiplier=10, identity="ten"),
+            position("AAPL1", multiplier=100, identity="hundred"),
+        )
+        truth = account({symbol: 2}, closes={symbol: 1.0}, executions=[traded(symbol, 1, 1.0)])
+
+        assert Today(book, live(truth, at(symbol, 1.1))).totals.day.total is None
 
     def test_lines_that_cancel_each_other_out_keep_what_was_realized(self):
         book = portfolio(position(identity="long"), position(identity="short", contracts=-1))
@@ -573,6 +586,26 @@ class TestTheDay:
         assert today.row()["mark"] == pytest.approx(1.1)
         assert today.figures() == (None, 0.0, None)
         assert today.totals.day_reasons == ("There is no price of today: AAPL 18 Dec 26 180 C.",)
+
+    @pytest.mark.parametrize(("age", "profit"), [(3_600, 10.0), (16 * 3_600, None)])
+    def test_a_price_without_a_time_is_of_the_day_on_which_it_came(self, age: float, profit: float | None):
+        timeless = structs.replace(at(C180, 1.1, age=age), timestamp=None)
+        today = Today(position(), live(account({C180: 1}, closes={C180: 1.0}), timeless))
+
+        assert today.row()["day_pnl"] == (profit and pytest.approx(profit))
+
+    def test_a_contract_bought_on_its_last_day_keeps_its_last_price_until_the_file_follows(self):
+        """Bought at 0.30, at 0.50 when its market closed, and gone since."""
+        symbol, night = "AAPL261120C00180000", datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
+        trades = [traded(symbol, 1, 0.3), traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)]
+        truth = account({}, executions=trades, asked_at=night)
+        last = at(symbol, 0.5, age=2 * 3_600, as_of=night)
+        still_there = Today(position(expiry=TODAY), live(truth, last, as_of=night))
+        removed = Today(portfolio(), live(truth, last, as_of=night))
+
+        assert still_there.figures() == dollars(20, 0, 20)
+        assert still_there.row()["warnings"] == ["expires_today", "file_behind"]
+        assert removed.totals.day.total == pytest.approx(-30)
 
     def test_an_expired_contract_has_no_price_of_today(self):
         gone, symbol = date(2026, 11, 19), "AAPL261119C00180000"

@@ -220,7 +220,7 @@ def _follow(
 ) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
     asked_ns = epoch_nanoseconds(view.as_of) or 0
-    # What has a day but no time of day happened when the account was settled, before its markets opened.
+    # What has a day but no time of day was booked by the clearing house before the account could tell of it.
     since_asked = [(execution.at_ns or 0) - asked_ns for execution in executions]
     if symbol in view.left_out or any(abs(elapsed) < _UNCERTAIN_NS for elapsed in since_asked):
         return QuoteWarning.TRADES_UNKNOWN
