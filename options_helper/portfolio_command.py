@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,9 @@ STDOUT: Final = Path("-")
 HISTORY_AT_MOST: Final = timedelta(days=90)
 
 
-def check_file(path: Path, screen: Screen | None = None) -> int:
+def check_file(
+    path: Path, screen: Screen | None = None, *, rest_cls: Callable[[Settings], AlpacaRest] = AlpacaRest
+) -> int:
     """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
@@ -50,7 +52,7 @@ def check_file(path: Path, screen: Screen | None = None) -> int:
     problem = None
     if settings.has_credentials:
         try:
-            with AlpacaRest(settings) as rest, screen.waiting("asking Alpaca for the symbols …"):
+            with rest_cls(settings) as rest, screen.waiting("asking Alpaca for the symbols …"):
                 found += _unknown_symbols(portfolio, rest, today)
         except RestError as error:
             problem = f"The symbols were not compared with Alpaca's: {error}"
@@ -140,12 +142,14 @@ def _executions_since(
     rest: AlpacaRest, day: date, now: datetime
 ) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
     """What changed the account since a day in New York, and why that is not all of it, if it is not."""
-    begin = max(datetime.combine(day, time(), NEW_YORK), now - HISTORY_AT_MOST)
+    begin = datetime.combine(day, time(), NEW_YORK)
+    earliest = now - HISTORY_AT_MOST
+    too_old = () if begin >= earliest else (f"What was traded before {earliest:%Y-%m-%d} was not asked for.",)
     try:
-        backfill = read_backfill(rest, begin)
+        backfill = read_backfill(rest, max(begin, earliest))
     except RestError as error:
         return (), (f"Without the account's executions the causes are guesses: {error}",)
-    return backfill.executions, backfill.problems
+    return backfill.executions, (*too_old, *backfill.problems)
 
 
 def _marks(

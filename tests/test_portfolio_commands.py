@@ -20,8 +20,10 @@ from typer.testing import CliRunner, Result
 from options_helper.analysis.account_import import portfolio_text
 from options_helper.analysis.reconciliation import Cause, ReconciledRow
 from options_helper.cli import app, main
+from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.portfolio import PortfolioEntry, load_portfolio
+from options_helper.portfolio_command import check_file
 from options_helper.portfolio_display import Screen
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
@@ -192,6 +194,18 @@ def test_check_says_when_the_symbols_could_not_be_compared(
     assert "The symbols were not compared with Alpaca's: " in told.stderr
 
 
+def test_check_says_what_alpaca_lists_no_longer(
+    file_of: Callable[..., Path], server: SimulatorServer, capsys: pytest.CaptureFixture[str]
+):
+    class DelistedContracts(AlpacaRest):
+        def option_contract(self, symbol: str) -> dict[str, Any] | None:
+            return {"symbol": symbol, "status": "inactive"}
+
+    assert check_file(file_of(A_CALL), rest_cls=DelistedContracts) == 1
+    listed = f"look: Alpaca lists AAPL 17 Dec 49 180 C ({CALL}) as inactive."
+    assert listed in capsys.readouterr().out.splitlines()
+
+
 # ---- import
 
 
@@ -338,6 +352,16 @@ def test_reconcile_takes_the_day_of_the_file_from_its_date_or_from_the_user(
     assert "filled after" in command("reconcile", file, "--since", f"{yesterday:%Y-%m-%d}").stdout
     os.utime(file, (yesterday.timestamp() - 86_400,) * 2)
     assert "filled after" in command("reconcile", file).stdout
+
+
+def test_reconcile_says_how_far_back_it_looks_for_causes(
+    file_of: Callable[..., Path], server: SimulatorServer
+):
+    told = command("reconcile", file_of(), "--since", "2020-01-17")
+
+    assert told.exit_code == 0
+    earliest = datetime.now(UTC) - timedelta(days=90)
+    assert told.stderr == f"What was traded before {earliest:%Y-%m-%d} was not asked for.\n"
 
 
 def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], server: SimulatorServer):

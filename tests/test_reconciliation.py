@@ -361,20 +361,30 @@ def test_a_structure_that_is_gone_is_removed_once():
 
 
 @pytest.mark.parametrize(
-    ("others", "price", "words"),
+    ("others", "price", "left_out", "words"),
     [
         (
             [position(identity="single")],
             "3",
+            "",
             "Change 'structure' by hand: another entry holds AAPL 18 Dec 26 180 C too.",
         ),
-        ([], None, "Change 'structure' by hand: the account does not say what its legs cost."),
+        ([], None, "", "Change 'structure' by hand: the account does not say what its legs cost."),
+        (
+            [],
+            "3",
+            LONG_LEG,
+            "Change 'structure' by hand: the account's row of AAPL 18 Dec 26 180 C cannot be read.",
+        ),
     ],
 )
 def test_a_structure_that_cannot_be_told_is_left_to_the_user(
-    others: list[Any], price: str | None, words: str
+    others: list[Any], price: str | None, left_out: str, words: str
 ):
-    view = account(held(LONG_LEG, 1, price), held(SHORT_LEG, -2, "1.5"))
+    readable = [
+        one for one in (held(LONG_LEG, 1, price), held(SHORT_LEG, -2, "1.5")) if one.symbol != left_out
+    ]
+    view = account(*readable, left_out=left_out)
 
     found = reconcile(portfolio(structure(), *others), view, [], today=TODAY)
 
@@ -382,8 +392,9 @@ def test_a_structure_that_cannot_be_told_is_left_to_the_user(
     assert (row.advice, row.edit) == (words, None)
 
 
-def truth(view: AccountView | None, *executions: Execution, day: date | None = TODAY) -> AccountTruth:
-    return AccountTruth(view=view, executions=executions, executions_day=day)
+def truth(view: AccountView | None, *executions: Execution) -> AccountTruth:
+    """What REST told; whether these are all executions of the day does not matter."""
+    return AccountTruth(view=view, executions=executions, executions_day=None)
 
 
 def test_the_banner_names_what_the_file_does_not_know_and_proposes_the_edit():
@@ -430,19 +441,18 @@ def test_the_banner_names_three_executions_and_counts_the_rest():
 
 
 @pytest.mark.parametrize(
-    ("view", "executions", "day"),
+    ("view", "executions"),
     [
-        (None, [executed(AAPL_CALL, 1)], TODAY),
-        (account(held(AAPL_CALL, 2)), [executed(AAPL_CALL, 1)], None),
-        (account(held(AAPL_CALL, 1)), [executed(AAPL_CALL, 1)], TODAY),
-        (account(held(AAPL_CALL, 5)), [executed(AAPL_CALL, 1)], TODAY),
-        (account(held(AAPL_CALL, 5)), [], TODAY),
+        (None, [executed(AAPL_CALL, 1)]),
+        (account(held(AAPL_CALL, 1)), [executed(AAPL_CALL, 1)]),
+        (account(held(AAPL_CALL, 5)), [executed(AAPL_CALL, 1)]),
+        (account(held(AAPL_CALL, 5)), []),
     ],
-    ids=["no view", "executions not known", "the file knows it", "it explains nothing", "no execution"],
+    ids=["no view", "the file knows it", "it explains nothing", "no execution"],
 )
 def test_there_is_no_banner_without_an_execution_that_the_file_does_not_know(
-    view: AccountView | None, executions: list[Execution], day: date | None
+    view: AccountView | None, executions: list[Execution]
 ):
-    behind: Behind | None = file_behind(portfolio(position()), truth(view, *executions, day=day))
+    behind: Behind | None = file_behind(portfolio(position()), truth(view, *executions))
 
     assert behind is None

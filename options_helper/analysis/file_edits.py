@@ -16,7 +16,7 @@ from options_helper.analysis.account_import import (
     opening_price,
 )
 from options_helper.analysis.osi import parse_contract_symbol
-from options_helper.data.account import AccountPosition
+from options_helper.data.account import AccountPosition, AccountView
 from options_helper.portfolio import (
     STANDARD_MULTIPLIER,
     Instrument,
@@ -75,15 +75,11 @@ def lots_of(entry: PortfolioEntry) -> list[Lot]:
 class FileEdits:
     """What to change in this file so that it holds what this account holds."""
 
-    def __init__(
-        self,
-        portfolio: Portfolio,
-        lots: Mapping[str, Iterable[Lot]],
-        positions: Mapping[str, AccountPosition],
-    ) -> None:
+    def __init__(self, portfolio: Portfolio, lots: Mapping[str, Iterable[Lot]], view: AccountView) -> None:
         self._identities = {entry.id for entry in portfolio.positions}
         self._lots = lots
-        self._positions = positions
+        self._positions = view.positions
+        self._left_out = view.left_out
 
     def for_symbol(self, symbol: str) -> Advice:
         """The change for one contract or share."""
@@ -137,6 +133,11 @@ class FileEdits:
         shared = [one.words for symbol, one in instruments.items() if len(self.holders(symbol)) > 1]
         if shared:
             return Advice(f"Change '{entry.id}' by hand: another entry holds {', '.join(shared)} too.")
+        unread = [one.words for symbol, one in instruments.items() if symbol in self._left_out]
+        if unread:
+            return Advice(
+                f"Change '{entry.id}' by hand: the account's row of {', '.join(unread)} cannot be read."
+            )
         held = [self._positions[symbol] for symbol in instruments if symbol in self._positions]
         if not held:
             return _removal(entry)

@@ -18,6 +18,7 @@ from options_helper.data.account import (
     Execution,
     ExecutionKind,
 )
+from options_helper.data.market_hours import new_york_date
 from options_helper.portfolio import Instrument, MultiLegPosition, Portfolio
 
 # Half a cent per share: what a file rounds to whole cents is the same cost.
@@ -115,10 +116,14 @@ class Behind:
 
 
 def file_behind(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
-    """What the banner says when executions of today explain why file and account differ; None when they do not."""
-    if account.view is None or account.executions_day is None or not account.executions:
+    """What the banner says when executions explain why file and account differ; None when they do not.
+
+    It needs no complete list of them: those that make up the difference exactly are the ones.
+    """
+    if account.view is None or not account.executions:
         return None
-    found = reconcile(portfolio, account.view, account.executions, today=account.executions_day)
+    today = new_york_date(account.view.as_of)
+    found = reconcile(portfolio, account.view, account.executions, today=today)
     rows = [row for row in found.rows if row.unknown_to_file]
     if not rows:
         return None
@@ -181,7 +186,7 @@ def reconcile(
         )
         for symbol in dict.fromkeys([*lots, *sorted(view.positions)])
     }
-    edits = FileEdits(portfolio, lots, view.positions)
+    edits = FileEdits(portfolio, lots, view)
     rows = {symbol: _row(one, edits, today) for symbol, one in sides.items()}
     return Reconciliation(tuple(_in_order(portfolio, sides, rows, edits)))
 
