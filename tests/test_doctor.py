@@ -494,7 +494,7 @@ def test_a_failure_is_exit_code_1_and_one_line_says_what_to_do():
     (line,) = [line for line in told.output.splitlines() if line.startswith("failed")]
     assert told.exit_code == 1
     assert "APCA_API_KEY_ID and APCA_API_SECRET_KEY not set" in line
-    assert "Copy " in line
+    assert "as NAME=value, or set them in the environment" in line
 
 
 def test_a_named_portfolio_that_is_broken_is_exit_code_1(own_folder: Path):

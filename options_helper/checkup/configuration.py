@@ -147,7 +147,7 @@ def _keys_missing(settings: Settings, env_file: Path) -> Finding:
     return Finding(
         Verdict.FAILED,
         f"{' and '.join(missing)} not set, and {env_file} {file}.",
-        f"Copy {env_file}.example to {env_file} and fill it in, or try the page without keys: "
+        f"Write them into {env_file} as NAME=value, or set them in the environment; or look at the page without keys: "
         "options-helper ui --demo",
     )
 
@@ -179,6 +179,8 @@ def look_at_portfolio(named: Path | None, environ: Mapping[str, str], now: datet
             f"There is no {path} in this folder.",
             "Name yours: --portfolio PATH, or let the account write one: options-helper portfolio import",
         )
+    if not path.exists():
+        return Finding(Verdict.FAILED, f"There is no {path}.", "Check the path.")
     book = reread(Book(path, name=str(path)))
     if book.portfolio is None:
         error = ConfigError(book.problem or f"{path} names no file.")
