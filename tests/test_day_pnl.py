@@ -431,29 +431,12 @@ class TestTheFileAndTheAccount:
         assert today.figures() == NOTHING
         assert today.row()["warnings"] == ["trades_unknown"]
 
-    def test_a_fill_after_the_account_was_asked_is_not_in_what_it_said(self):
-        """Asked at 9:30, when there was none; one bought at 9:31."""
-        asked_at = MORNING - timedelta(minutes=1)
-        truth = account({}, asked_at=asked_at, executions=[traded(C180, 1, 1.0)])
-
-        assert Today(position(), live(truth, at(C180, 1.1))).figures() == dollars(10, 0, 10)
-
-    @pytest.mark.parametrize("seconds", [-1, 0, 1])
-    def test_a_fill_while_the_account_was_asked_is_not_guessed_in_or_out(self, seconds: int):
-        asked_at = MORNING + timedelta(seconds=seconds)
-        truth = account({C180: 1}, asked_at=asked_at, closes={C180: 1.0}, executions=[traded(C180, 1, 1.0)])
-        today = Today(position(), live(truth, at(C180, 1.1)))
-
-        assert today.figures() == NOTHING
-        assert today.row()["warnings"] == ["trades_unknown"]
-        assert today.totals.day_reasons == ("What was traded today is not clear yet: AAPL 18 Dec 26 180 C.",)
-
-    def test_a_fill_while_the_account_was_asked_of_what_the_file_does_not_hold_leaves_the_total_unknown(self):
-        truth = account({C190: 1}, asked_at=MORNING, executions=[traded(C190, 1, 1.0)])
+    def test_a_position_that_could_not_be_read_and_that_the_file_lacks_leaves_the_total_unknown(self):
+        truth = account({}, executions=[traded(C190, 1, 1.0)], left_out=[C190])
         today = Today(portfolio(), live(truth))
 
         assert (today.totals.day.total, today.totals.closed_today) == (None, ())
-        assert today.totals.day_reasons == ("What was traded today is not clear yet: AAPL 18 Dec 26 190 C.",)
+        assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 190 C.",)
 
     @pytest.mark.parametrize(("holds", "closes"), [(2, {C180: 1.0}), (1, {})], ids=["added", "opened"])
     def test_a_fill_without_a_price_leaves_today_unknown(self, holds: int, closes: Mapping[str, float]):
@@ -643,6 +626,14 @@ class TestTheDay:
 
         assert totals.day_reasons == (f"Today's fills could not be read: {problem}",)
         assert totals.day.total is None
+
+    def test_a_doubt_about_todays_fills_is_the_reason(self):
+        doubt = "A fill of AAPL 18 Dec 26 180 C was withdrawn, and which one is not known."
+        truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), doubts=(doubt,))
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.totals.day_reasons == (doubt,)
 
     def test_an_account_that_was_not_asked_is_no_fault_of_a_line(self):
         today = Today(position(), live(AccountTruth(), at(C180, 1.1)))

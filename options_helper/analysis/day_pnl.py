@@ -30,7 +30,7 @@ from options_helper.data.account import (
     RestTask,
 )
 from options_helper.data.market_hours import NEW_YORK, new_york_date, regular_session
-from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
+from options_helper.data.streaming.events import epoch_nanoseconds
 from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.errors import SymbolError
 from options_helper.portfolio import (
@@ -43,13 +43,10 @@ from options_helper.portfolio import (
 
 _ZERO: Final = Decimal(0)
 _UNKNOWN: Final = Decimal("NaN")
-# Clocks differ, and an answer takes its time: whether it counts a fill this near to the asking, nobody can say.
-# Asked again a moment later, the account settles it.
-_UNCERTAIN_NS: Final = 2 * NANOSECONDS
 _ONE_DAY: Final = timedelta(days=1)
 # What may be said against the profit of a day.
 _REASONS: Final = {
-    QuoteWarning.TRADES_UNKNOWN: "What was traded today is not clear yet",
+    QuoteWarning.TRADES_UNKNOWN: "What was traded today is not known",
     QuoteWarning.ACCOUNT_DIFFERS: "The account holds another quantity than the file",
     QuoteWarning.SHARED_CONTRACT: "Held by several lines and traded today, so counted in the total only",
     QuoteWarning.NO_PREVIOUS_CLOSE: "There is no close of {day}",
@@ -120,7 +117,7 @@ class AccountDay:
     """What the account says of today, set against the quantities of the file; symbols in Alpaca's spelling."""
 
     asked: bool  # for positions or fills
-    obstacle: str | None = None  # why nothing is known of today, as a sentence
+    obstacles: tuple[str, ...] = ()  # why nothing is known of today, in sentences
     base_day: date | None = None  # the last session before today
     base_closes: Mapping[str, Decimal] = field(default_factory=dict)  # of that session and no other
     lines: Mapping[str, int] = field(default_factory=dict)  # how many lines of the file a symbol has
@@ -163,7 +160,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
 
 def _nothing_known(account: AccountTruth, task: RestTask, what: str) -> AccountDay:
     asked = any(account.reports[of].phase is not RestPhase.OFF for of in (RestTask.FILLS, RestTask.POSITIONS))
-    return AccountDay(asked, obstacle=_obstacle(account.reports[task], what))
+    return AccountDay(asked, obstacles=account.doubts or (_obstacle(account.reports[task], what),))
 
 
 def _obstacle(report: RestReport, what: str) -> str:
@@ -219,13 +216,10 @@ def _follow(
     view: AccountView, symbol: str, executions: Sequence[Execution], held: Decimal, close: Decimal | None
 ) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
-    asked_ns = epoch_nanoseconds(view.as_of) or 0
-    # What has a day but no time of day was booked by the clearing house before the account could tell of it.
-    since_asked = [(execution.at_ns or 0) - asked_ns for execution in executions]
-    if symbol in view.left_out or any(abs(elapsed) < _UNCERTAIN_NS for elapsed in since_asked):
+    if symbol in view.left_out:
         return QuoteWarning.TRADES_UNKNOWN
-    counted = (done.quantity for done, elapsed in zip(executions, since_asked, strict=True) if elapsed < 0)
-    overnight = _quantity(view, symbol) - sum(counted, _ZERO)
+    # Positions and executions come as one: what was executed is in the position.
+    overnight = _quantity(view, symbol) - sum((done.quantity for done in executions), _ZERO)
     lots = list(accumulate(executions, Lot.after, initial=Lot.at_midnight(overnight, close)))
     moment = max((moment for moment, lot in enumerate(lots) if lot.quantity == held), default=None)
     if moment is None:
@@ -278,7 +272,7 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     """Today's profit of each line; what several lines hold cannot be told apart once it was traded."""
     count = len(held.symbols)
     flags = {warning: np.zeros(count, dtype=bool) for warning in _REASONS}
-    if day.obstacle is not None:
+    if day.obstacles:
         flags[QuoteWarning.TRADES_UNKNOWN] |= day.asked
         nothing = np.full(count, np.nan)
         return LineDays(nothing, nothing, nothing, flags)
@@ -326,10 +320,10 @@ class BookDay:
 
 def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     """Today's profit of these lines, which are all of the file, and of what it holds no more."""
-    if day.obstacle is not None:
+    if day.obstacles:
         # A file without positions may have had some this morning.
         nothing = np.full(max(len(held.symbols), 1), np.nan)
-        return BookDay(nothing, nothing, (), (day.obstacle,))
+        return BookDay(nothing, nothing, (), day.obstacles)
     lines = line_days(day, held)
     alone = ~lines.findings[QuoteWarning.SHARED_CONTRACT]
     shared = dict.fromkeys(symbol for symbol, single in zip(held.symbols, alone, strict=True) if not single)
