@@ -137,14 +137,13 @@ class Ending(StrEnum):
 
 def run_capture(order: CaptureOrder, settings: Settings) -> int:
     """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
-    with SignalEars() as ears:
+    with SignalEars() as ears, open_display(_utc_now) as display:
         try:
             with ears.raising():
                 capture = Capture.prepare(order, settings, ears)
         except Interrupted:
             return 0
-        with open_display(_utc_now) as display:
-            return capture.run(display)
+        return capture.run(display)
 
 
 class Capture:
@@ -256,16 +255,26 @@ class Capture:
         runner = self._make_runner(self._config(), self._settings)
         runner.start()
         self._runner = runner
+        try:
+            ending = self._watch(runner, display)
+            complete = self._drain(runner, display)
+        except BaseException:
+            # The threads at work would die with the process, and what they hold with them.
+            runner.stop()
+            raise
+        status = runner.status()
+        display.summary(status)
+        self._tell_troubles(status, display, complete=complete, ending=ending)
+        return ending
+
+    def _watch(self, runner: Any, display: Display) -> Ending:
+        """Tell how it goes until it has to end."""
         began = self._now()
         while (ending := self._ending(runner, began)) is None:
             display.show(runner.status(), "recording")
             self._sealer.look(self._now())
             self._heard(LOOK_EVERY_SECONDS)
         self._recorded += self._now() - began
-        complete = self._drain(runner, display)
-        status = runner.status()
-        display.summary(status)
-        self._tell_troubles(status, display, complete=complete, ending=ending)
         return ending
 
     def _config(self) -> CaptureConfig:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.capture import CaptureStatus
@@ -15,6 +16,7 @@ from options_helper.data.streaming.capture_plan import CapturePlan
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.recorder import KINDS
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.outlet import Outlet
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -50,34 +52,57 @@ class Display(Protocol):
 
 @contextmanager
 def open_display(now: Callable[[], datetime]) -> Iterator[Display]:
-    """The display that fits what stdout is."""
+    """The display that fits what stdout is; whoever reads it, or does not, never holds up those who tell."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
-        yield LineDisplay(console, now)
-        return
-    from rich.live import Live
+    with _outlet(sys.stdout) as out, _outlet(sys.stderr) as errors:
+        console = Console(file=out, highlight=False)
+        if not console.is_terminal:
+            with _log_written_to(errors):
+                yield LineDisplay(console, now)
+            return
+        from rich.file_proxy import FileProxy
+        from rich.live import Live
 
-    before = {handler: handler.stream for handler in _stderr_handlers()}
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        # Rich moves its table out of the way of what is written to the stderr it has put in place.
-        for handler in before:
-            handler.setStream(sys.stderr)
-        try:
+        # Above the table, where it is on the same screen.
+        log_file = cast("TextIO", FileProxy(console, errors)) if errors.isatty() else errors
+        with (
+            _log_written_to(log_file),
+            Live(
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            ) as live,
+        ):
             yield TableDisplay(live, console)
-        finally:
-            for handler, stream in before.items():
-                handler.setStream(stream)
 
 
-def _stderr_handlers() -> list[logging.StreamHandler[Any]]:
-    return [
+@contextmanager
+def _outlet(stream: TextIO | None) -> Iterator[TextIO]:
+    if stream is None:  # closed before the program began
+        yield io.StringIO()
+        return
+    with Outlet(stream) as outlet:
+        yield cast("TextIO", outlet)
+
+
+@contextmanager
+def _log_written_to(file: TextIO) -> Iterator[None]:
+    """What is logged goes there for a while, in place of stderr."""
+    handlers = [
         handler
         for handler in logging.getLogger().handlers
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
     ]
+    for handler in handlers:
+        handler.setStream(file)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(sys.stderr)
 
 
 class LineDisplay:

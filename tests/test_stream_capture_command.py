@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pydantic import SecretStr
@@ -209,7 +210,7 @@ class ScriptedRunner:
         self.started = self.stopped = scene.now_at
         self.left = False
         self._scene = scene
-        self._ended = False
+        self.has_ended = False
 
     is_writing = True
 
@@ -220,7 +221,7 @@ class ScriptedRunner:
         self.stopped = self._scene.now_at
         if not self._scene.stops_by_itself:
             wait_until(lambda: self.left)
-        self._ended = True
+        self.has_ended = True
 
     def leave(self) -> None:
         self.left = True
@@ -233,7 +234,7 @@ class ScriptedRunner:
             health = replace(health, connections=0, last_error="Check the plan's subscription of iex.")
         status = CaptureStatus(
             as_of=self._scene.now_at,
-            state=CaptureState.ENDED if self._ended else CaptureState.RECORDING,
+            state=CaptureState.ENDED if self.has_ended else CaptureState.RECORDING,
             session="s",
             started_at=self.started,
             market=MarketKind.ALPACA,
@@ -243,7 +244,7 @@ class ScriptedRunner:
             journal_bytes=0,
             gaps=0,
         )
-        return self._scene.ending(status) if self._ended else status
+        return self._scene.ending(status) if self.has_ended else status
 
 
 def new_york(text: str) -> datetime:
@@ -379,6 +380,16 @@ def test_the_second_signal_leaves_at_once(tmp_path: Path):
     assert scene.sessions[0].left
 
 
+def test_an_error_in_telling_ends_the_recording_in_order(tmp_path: Path):
+    scene = Scene("2026-11-20T12:00")
+    scene.show = Mock(side_effect=RuntimeError("a bug"))  # type: ignore[method-assign]
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        scene.record(tmp_path)
+
+    assert scene.sessions[0].has_ended
+
+
 def test_finished_days_get_their_parquet_copy_and_today_does_not(tmp_path: Path):
     day_ns = 86_400 * 10**9
     noon_ns = int(FRIDAY_NOON.timestamp()) * 10**9
@@ -419,7 +430,7 @@ class RunningCapture:
         wait_until(holds, STARTING_SECONDS, saw=lambda: read_heartbeat(self.out / CAPTURE_FILE))
 
     def ends(self, timeout: float = STARTING_SECONDS) -> tuple[int, str, str]:
-        said, complained = self.process.communicate(timeout=timeout)
+        said, complained = (text or "" for text in self.process.communicate(timeout=timeout))
         assert "Traceback" not in complained, complained
         for text in (said, complained):
             assert DEMO_SECRET not in text
@@ -442,6 +453,7 @@ def capturing(
     key: str = DEMO_KEY,
     prelude: str = "",
     stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
     **variables: str,
 ) -> Iterator[RunningCapture]:
     environment = {
@@ -455,9 +467,7 @@ def capturing(
     }
     program = f"{prelude}\nfrom options_helper.cli import main; main()"
     command = [sys.executable, "-c", program, "stream", "capture", "--out", str(out), *arguments]
-    with subprocess.Popen(
-        command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr, text=True) as process:
         try:
             yield RunningCapture(process, out)
         finally:
@@ -551,6 +561,91 @@ def test_a_disk_that_hangs_is_left_at_the_second_signal_and_the_exit_code_is_1(s
 
     assert code == 1, said + complained
     assert "The disk did not take everything in time" in said
+
+
+class Screen:
+    """What a capture writes to, and how it is spoiled while it records."""
+
+    def __init__(self, write: int, spoil: Callable[[], object] = lambda: None) -> None:
+        self.write = write
+        self.spoil = spoil
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[Screen]:
+    with Path("/dev/full").open("wb") as full:
+        yield Screen(full.fileno())
+
+
+@contextlib.contextmanager
+def closed_pipe() -> Iterator[Screen]:
+    read, write = os.pipe()
+    try:
+        yield Screen(write, lambda: os.close(read))
+    finally:
+        os.close(write)
+
+
+@contextlib.contextmanager
+def closed_terminal() -> Iterator[Screen]:
+    ours, theirs = pty.openpty()
+    try:
+        yield Screen(theirs, lambda: os.close(ours))
+    finally:
+        os.close(theirs)
+
+
+@contextlib.contextmanager
+def paused_reader() -> Iterator[Screen]:
+    """`| less` that nobody pages on: the pipe is full from the beginning."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(write, b"." * 4_096):
+            pass
+    os.set_blocking(write, True)
+    try:
+        yield Screen(write)
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.parametrize("screen_of", [full_disk, closed_pipe, closed_terminal, paused_reader])
+@pytest.mark.parametrize("log_too", [False, True], ids=["stdout", "stdout and log"])
+def test_whatever_becomes_of_the_screen_the_recording_is_whole_and_ends_in_time(
+    screen_of: Callable[[], contextlib.AbstractContextManager[Screen]],
+    log_too: bool,  # noqa: FBT001 - a case
+    simulator,
+    tmp_path: Path,
+):
+    server = simulator()
+    with (
+        screen_of() as screen,
+        capturing(
+            server,
+            tmp_path,
+            "--stocks",
+            "AAPL,MSFT",
+            stdout=screen.write,
+            stderr=screen.write if log_too else subprocess.PIPE,
+        ) as capture,
+    ):
+        until_subscribed(server, STOCKS, "AAPL")
+        for number in range(500):
+            server.push(STOCKS, [quote(bid=number)])
+        capture.until(STOCKS, lambda beat: beat.received >= 500)
+        screen.spoil()
+        server.disconnect_all(stream=STOCKS)  # this is told, and logged
+        capture.until(STOCKS, lambda beat: beat.gaps == 1 and beat.phase is Phase.LIVE)
+        for number in range(500, 1_000):
+            server.push(STOCKS, [quote(bid=number)])
+        server.flush()
+        capture.until(STOCKS, lambda beat: beat.received == 1_000)
+        code, *_ = capture.signalled(signal.SIGTERM)
+
+    assert code == 0
+    assert recorded(tmp_path) == list(range(1_000))
 
 
 def test_a_wrong_key_is_one_sentence_for_each_stream(simulator, tmp_path: Path):
