@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.account_import import portfolio_text
-from options_helper.analysis.grouping import Grouping, group_entries, structure_kind
+from options_helper.analysis.grouping import Grouping, StructureKind, group_entries, structure_kind
 from options_helper.portfolio import (
     Leg,
     MultiLegPosition,
@@ -287,3 +288,10 @@ def test_the_order_of_the_entries_changes_no_structure(book: list[PortfolioEntry
         return sorted(json.dumps([one.symbol, *legs_of(one)]) for one in found)
 
     assert structures(group_entries(shuffled)) == structures(group_entries(book))
+
+
+@pytest.mark.parametrize("kind", StructureKind)
+def test_every_rule_is_in_the_docs(kind: StructureKind, repository: Path):
+    page = (repository / "docs" / "IMPORT_AND_RECONCILE.md").read_text(encoding="utf-8")
+
+    assert kind.value in page.partition("### Grouping")[2].partition("## Check")[0]

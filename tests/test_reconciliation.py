@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -456,3 +457,10 @@ def test_there_is_no_banner_without_an_execution_that_the_file_does_not_know(
     behind: Behind | None = file_behind(portfolio(position()), truth(view, *executions))
 
     assert behind is None
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_is_explained_in_the_docs(cause: Cause, repository: Path):
+    page = (repository / "docs" / "IMPORT_AND_RECONCILE.md").read_text(encoding="utf-8")
+
+    assert cause.words.partition(":")[0].partition(",")[0] in page.replace("\n", " ")
