@@ -6,6 +6,7 @@ Row order never changes between refreshes, because the browser keeps a selection
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,8 @@ from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.osi import short_date
+from options_helper.data.account import Source
 from options_helper.data.streaming.events import StreamName
 
 if TYPE_CHECKING:
@@ -35,7 +38,24 @@ WARNINGS_WITHOUT_PRICES: Final = {
     QuoteWarning.ADJUSTED_CONTRACT,
     QuoteWarning.NO_COST_BASIS,
 }
-AMOUNTS: Final = ("Qty", "P&L $", "At natural $", "Cost $", "Net debit $", "Net mark $", "Value $")
+# What speaks against the day's profit alone; where it speaks against all of it, the total says it once.
+WARNINGS_ABOUT_TODAY: Final = {
+    QuoteWarning.TRADES_UNKNOWN,
+    QuoteWarning.ACCOUNT_DIFFERS,
+    QuoteWarning.SHARED_CONTRACT,
+    QuoteWarning.NO_PREVIOUS_CLOSE,
+    QuoteWarning.FILE_BEHIND,
+}
+AMOUNTS: Final = (
+    "Qty",
+    "P&L $",
+    "At natural $",
+    "Today $",
+    "Cost $",
+    "Net debit $",
+    "Net mark $",
+    "Value $",
+)
 HIDDEN_IN_CSV: Final = (
     "contracts",
     "quantity",
@@ -97,20 +117,25 @@ def positions_frame(screen: Screen) -> ArrowTable:
             "±": _arrows(rows["pnl_abs"]),
             "P&L $": rows["pnl_abs"],
             "P&L %": rows["pnl_pct"],
-            "At natural $": rows["pnl_natural_abs"],
+            "Today $": rows["day_pnl"],
+            "Today %": rows["day_pct"],
             "DTE": rows["dte"],
             "Bid $": rows["bid"],
             "Ask $": rows["ask"],
             "Mark $": rows["mark"],
-            "Mark from": _provenance(rows),
+            "Mark from": _mark_provenance(rows),
+            "Underlying $": rows["underlying_price"],
+            "Warnings": _warnings(rows["warnings"], screen),
+            "At natural $": rows["pnl_natural_abs"],
             "Trend": _trends(rows["id"], screen),
             "Spread %": rows["spread_pct"],
             "Quote age s": rows["quote_age_seconds"],
-            "Warnings": _warnings(rows["warnings"], screen),
-            "Underlying $": rows["underlying_price"],
             "Moneyness %": rows["moneyness_pct"],
+            "Underlying from": _underlying_provenance(rows),
             "Last $": rows["last"],
             "Cost $": rows["cost_basis"],
+            "Close before $": rows["previous_close"],
+            "Close of": _days(rows["previous_close_day"]),
         },
         screen,
     )
@@ -125,15 +150,17 @@ def structures_frame(screen: Screen) -> ArrowTable:
             "±": _arrows(rows["net_pnl_abs"]),
             "P&L $": rows["net_pnl_abs"],
             "P&L %": rows["net_pnl_pct"],
-            "At natural $": rows["net_pnl_natural_abs"],
+            "Today $": rows["day_pnl"],
+            "Today %": rows["day_pct"],
             "DTE": rows["dte"],
             "Net debit $": rows["net_debit"],
             "Net mark $": rows["net_mark"],
             "Priced": rows["priced"],
+            "Underlying $": rows["underlying_price"],
+            "Warnings": _warnings(rows["warnings"], screen),
+            "At natural $": rows["net_pnl_natural_abs"],
             "Trend": _trends(rows["id"], screen),
             "Quote age s": rows["quote_age_seconds"],
-            "Warnings": _warnings(rows["warnings"], screen),
-            "Underlying $": rows["underlying_price"],
         },
         screen,
     )
@@ -149,14 +176,19 @@ def legs_frame(legs: DataFrame, screen: Screen) -> ArrowTable:
             "Bid $": legs["bid"],
             "Ask $": legs["ask"],
             "Mark $": legs["mark"],
-            "Mark from": _provenance(legs),
+            "Mark from": _mark_provenance(legs),
             "Value $": legs["leg_value"],
+            "Today $": legs["day_pnl"],
+            "Today %": legs["day_pct"],
+            "Underlying $": legs["underlying_price"],
+            "Warnings": _warnings(legs["warnings"], screen),
             "Spread %": legs["spread_pct"],
             "Quote age s": legs["quote_age_seconds"],
-            "Warnings": _warnings(legs["warnings"], screen),
-            "Underlying $": legs["underlying_price"],
             "Moneyness %": legs["moneyness_pct"],
+            "Underlying from": _underlying_provenance(legs),
             "Last $": legs["last"],
+            "Close before $": legs["previous_close"],
+            "Close of": _days(legs["previous_close_day"]),
         },
         screen,
     )
@@ -202,28 +234,41 @@ def _column_config(names: tuple[str, ...], colours: Palette, stale_after_seconds
 
 def _every_column(colours: Palette, stale_after_seconds: float) -> ColumnConfig:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    price: dict[str, Any] = {"format": "%,.2f", "width": 58}
+    price: dict[str, Any] = {"format": "%,.2f", "width": 54}
     words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
     return {
-        "Contract": text(pinned=True, width=158),
-        "Structure": text(pinned=True, width=244),
-        "Qty": number(format="%+g", width=46, help="Contracts or shares; short is negative."),
+        "Contract": text(pinned=True, width=150),
+        "Structure": text(pinned=True, width=232),
+        "Qty": number(format="%+g", width=44, help="Contracts or shares; short is negative."),
         "DTE": number(format="%d", width=42, help="Days to expiry, counted in New York. 0: expires today."),
         "Priced": text(width=80, help="How many legs have a mark. A sum with a missing leg is not shown."),
         "Bid $": number(**price),
         "Ask $": number(**price),
         "Mark $": number(
-            format="%,.3f", width=64, help="Per share. Mid of an uncrossed quote, else the last trade."
+            format="%,.3f", width=60, help="Per share. Mid of an uncrossed quote, else the last trade."
         ),
-        "Mark from": text(width=76, help="Which event the mark came from, and how old that event is."),
+        "Mark from": text(
+            width=122,
+            help="Which event the mark came from, and how old that event is. REST: asked for, not streamed.",
+        ),
         "Trend": st.column_config.LineChartColumn(
             width=84, help="The mark over this session.", color=colours.accent
         ),
         "±": st.column_config.MultiselectColumn(
-            width=40, options=["▲", "▼"], color=[colours.gain, colours.loss], help="▲ gain, ▼ loss."
+            width=36, options=["▲", "▼"], color=[colours.gain, colours.loss], help="▲ gain, ▼ loss."
         ),
         "P&L $": number(format="%+,.2f", width=78, help="Unrealized, at the mark."),
-        "P&L %": number(format="%+.2f", width=62, help="Of what was paid, or received."),
+        "P&L %": number(format="%+.2f", width=58, help="Of what was paid, or received."),
+        "Today $": number(
+            format="%+,.2f",
+            width=74,
+            help="Since the close of the session before, with what was traded today. Days begin in New York.",
+        ),
+        "Today %": number(
+            format="%+.2f",
+            width=64,
+            help="Of what was held at that close, and of what was opened today.",
+        ),
         "At natural $": number(
             format="%+,.2f",
             width=80,
@@ -239,17 +284,22 @@ def _every_column(colours: Palette, stale_after_seconds: float) -> ColumnConfig:
             help="Since the last quote was received.",
         ),
         "Warnings": st.column_config.MultiselectColumn(
-            width=112, options=list(words), color=list(words.values())
+            width=210, options=list(words), color=list(words.values())
         ),
-        "Underlying $": number(format="%,.2f", width=100),
+        "Underlying $": number(format="%,.2f", width=88),
+        "Underlying from": text(width=122, help="How the underlying's price came, and how old it is."),
         "Moneyness %": number(format="%+.2f", width=100, help="In the money is positive."),
         "Last $": number(help="The last trade, which can be old.", **price),
         "Cost $": number(format="%,.2f", width=72, help="Average opening price per share."),
+        "Close before $": number(
+            format="%,.2f", width=100, help="The newest close before today that is known, per share."
+        ),
+        "Close of": text(width=80, help="The session of that close."),
         "Net debit $": number(
-            format="%+,.2f", width=100, help="Paid for the whole structure; a credit is negative."
+            format="%+,.2f", width=88, help="Paid for the whole structure; a credit is negative."
         ),
         "Net mark $": number(
-            format="%+,.2f", width=100, help="All legs at their marks; short legs count negative."
+            format="%+,.2f", width=88, help="All legs at their marks; short legs count negative."
         ),
         "Value $": number(format="%+,.2f", width=100, help="The leg at its mark; short is negative."),
     }
@@ -264,13 +314,30 @@ def _shown(columns: dict[str, Any], screen: Screen) -> ArrowTable:
     return arrow_table({name: values for name, values in columns.items() if name not in hidden})
 
 
-def _provenance(rows: DataFrame) -> list[str | None]:
-    sources, ages = rows["mark_source"].tolist(), rows["mark_age_seconds"].tolist()
+def _mark_provenance(rows: DataFrame) -> list[str | None]:
+    """Which event each mark came from: "mid · 0.4 s", or "mid · REST · 12 min" where it was asked for."""
+    columns = (rows["mark_source"], rows["mark_via"], rows["mark_age_seconds"])
     # A missing word is NaN in a column of words.
     return [
-        f"{source} · {age(seconds)}" if isinstance(source, str) else None
-        for source, seconds in zip(sources, ages, strict=True)
+        f"{source} · {_asked_for(via)}{age(seconds)}" if isinstance(source, str) else None
+        for source, via, seconds in zip(*(column.tolist() for column in columns), strict=True)
     ]
+
+
+def _underlying_provenance(rows: DataFrame) -> list[str | None]:
+    vias, ages = rows["underlying_via"].tolist(), rows["underlying_age_seconds"].tolist()
+    return [
+        f"{_asked_for(via) or 'stream · '}{age(seconds)}" if isinstance(via, str) else None
+        for via, seconds in zip(vias, ages, strict=True)
+    ]
+
+
+def _asked_for(via: str | None) -> str:
+    return "REST · " if via == Source.REST else ""
+
+
+def _days(days: Series) -> list[str | None]:
+    return [short_date(day) if isinstance(day, date) else None for day in days.tolist()]
 
 
 def _arrows(amounts: Series) -> list[list[str]]:
@@ -282,8 +349,14 @@ def _trends(identities: Series, screen: Screen) -> list[tuple[float, ...] | None
 
 
 def _warnings(lists: Series, screen: Screen) -> list[list[str]]:
+    day_is_known_in_part = screen.totals.day.counted > 0
     return [
-        [warning.words for warning in warnings if screen.priced or warning in WARNINGS_WITHOUT_PRICES]
+        [
+            warning.words
+            for warning in warnings
+            if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
+            and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
+        ]
         for warnings in lists
     ]
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
+from options_helper.analysis.osi import short_date
+from options_helper.analysis.wording import named
+from options_helper.data.account import Source
+from options_helper.data.market_hours import new_york_date, regular_session
 
 if TYPE_CHECKING:
     from options_helper.analysis.live_portfolio_metrics import Tally
@@ -29,13 +34,15 @@ class Tile:
 
 def totals_tiles(screen: Screen) -> None:
     """Draw the totals in one piece."""
-    hero = "".join(_tile(tile, "") for tile in profit_tiles(screen))
+    hero = "".join(_tile(tile, "oh-profit") for tile in profit_tiles(screen))
+    # Always there, so that nothing moves when the account's answer comes.
+    hero += tag("div", " ".join(day_sentences(screen)), "oh-note oh-today", role="note")
     small = "".join(_tile(tile, "oh-tile") for tile in book_tiles(screen))
     draw(f'<div class="oh-tiles"><div class="oh-tile oh-hero">{hero}</div>{small}</div>', screen.look.colours)
 
 
 def profit_tiles(screen: Screen) -> Iterator[Tile]:
-    """Unrealized P&L: by the marks, and if everything were closed now."""
+    """Unrealized P&L: by the marks, and if everything were closed now; and what today made."""
     totals = screen.totals
     yield _profit("Unrealized P&L at mark", totals.pnl, _provenance(screen), screen)
     yield _profit(
@@ -44,6 +51,31 @@ def profit_tiles(screen: Screen) -> Iterator[Tile]:
         "closing now: bid for longs, ask for shorts",
         screen,
     )
+    yield _profit(
+        "P&L today",
+        totals.day,
+        _parts_of_today(screen),
+        screen,
+        of="lines",
+        missing="n/a; the reason is below",
+    )
+
+
+def day_sentences(screen: Screen) -> Iterator[str]:
+    """What the profit of today rests on, what was closed, and why what is missing is missing."""
+    totals = screen.totals
+    if screen.run is None:
+        yield "Today: known after Start, when the account was asked."
+        return
+    if not totals.day.counted:
+        yield "Today: n/a."
+    elif (base := _base_day(screen)) is not None:
+        yield f"Today: against the close of {short_date(base)}."
+    else:
+        yield "Today: nothing of it was held overnight."
+    if totals.closed_today:
+        yield f"Closed today: {named(totals.closed_today)}."
+    yield from totals.day_reasons
 
 
 def book_tiles(screen: Screen) -> Iterator[Tile]:
@@ -86,11 +118,19 @@ def book_tiles(screen: Screen) -> Iterator[Tile]:
     )
 
 
-def _profit(name: str, tally: Tally, source: str, screen: Screen) -> Tile:
+def _profit(
+    name: str,
+    tally: Tally,
+    source: str,
+    screen: Screen,
+    *,
+    of: str = "positions",
+    missing: str = "nothing to count yet",
+) -> Tile:
     if not tally.counted:
-        return Tile(name, UNKNOWN, "nothing to count yet" if tally.of else "no positions")
+        return Tile(name, UNKNOWN, missing if tally.of else "no positions")
     amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
-    partial = f"PARTIAL: {tally.counted} of {tally.of} positions"
+    partial = f"PARTIAL: {tally.counted} of {tally.of} {of}"
     return Tile(
         name,
         f"{arrow(tally.known)} {amount}".strip(),
@@ -98,6 +138,30 @@ def _profit(name: str, tally: Tally, source: str, screen: Screen) -> Tile:
         tone=_tone(tally.known),
         caveat="" if tally.complete else partial,
     )
+
+
+def _parts_of_today(screen: Screen) -> str:
+    totals = screen.totals
+    parts = (("realized", totals.day_realized), ("unrealized", totals.day_unrealized))
+    return " · ".join(f"{word} {_part(tally, screen)}" for word, tally in parts)
+
+
+def _part(tally: Tally, screen: Screen) -> str:
+    amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
+    return amount if tally.complete else f"{amount} ({tally.counted} of {tally.of})"
+
+
+def _base_day(screen: Screen) -> date | None:
+    """The session whose close today is measured from; None where only what was opened today is counted."""
+    tables = (screen.positions, screen.legs)
+    known = [day for table in tables for day in table["previous_close_day"][table["day_pnl"].notna()] if day]
+    newest = max(known, default=None)
+    if newest is None:
+        return None
+    # An older close is no base: what has only that one was opened today.
+    since = (new_york_date(screen.snapshot.as_of) - newest).days
+    later = (newest + timedelta(days=days) for days in range(1, since))
+    return None if any(regular_session(day) for day in later) else newest
 
 
 def _legs_note(screen: Screen) -> str:
@@ -110,20 +174,23 @@ def _legs_note(screen: Screen) -> str:
 
 
 def _provenance(screen: Screen) -> str:
-    """Where the marks came from, and how old the oldest of them is: "11 mid, 1 trade · oldest 12 s"."""
+    """Where the marks came from, and how old the oldest is: "11 mid, 1 trade · 2 by REST · oldest 12 s"."""
     sources: Counter[str] = Counter()
+    asked_for = 0
     oldest = 0.0
     for table in (screen.positions, screen.legs):
-        ages = table["mark_age_seconds"].tolist()
-        for source, seconds in zip(table["mark_source"].tolist(), ages, strict=True):
+        columns = (table["mark_source"], table["mark_via"], table["mark_age_seconds"])
+        for source, via, seconds in zip(*(column.tolist() for column in columns), strict=True):
             # A missing word is NaN in a column of words.
             if isinstance(source, str):
                 sources[source] += 1
+                asked_for += via == Source.REST
                 oldest = max(oldest, seconds)
     counts = ", ".join(f"{count} {source}" for source, count in sources.most_common())
+    by_rest = f" · {asked_for} by REST" if asked_for else ""
     no_bid = len(screen.totals.zero_bid)
     beside_nothing = f" · {no_bid} with no bid, at half the ask" if no_bid else ""
-    return f"{counts} · oldest {age(oldest)}{beside_nothing}"
+    return f"{counts}{by_rest} · oldest {age(oldest)}{beside_nothing}"
 
 
 def _missing(tally: Tally) -> str:

@@ -58,11 +58,13 @@ STYLE: Final = """
 .oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
 .oh-tile { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: .4rem;
   padding: .4rem .75rem .45rem; min-width: 0; }
-.oh-hero { grid-column: 1 / -1; display: grid; gap: .4rem 1rem;
-  grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); }
+.oh-hero { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem 1rem; }
+.oh-profit { flex: 1 1 10rem; }
+.oh-today { flex: 1 0 100%; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent);
+  padding-top: .3rem; }
 .oh-name { font-size: .8rem; color: var(--quiet); }
 .oh-figure { font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; overflow-wrap: anywhere; }
-.oh-hero .oh-figure { font-size: 1.8rem; line-height: 1.2; white-space: nowrap; }
+.oh-hero .oh-figure { font-size: 1.55rem; line-height: 1.25; white-space: nowrap; }
 .oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; }
 .oh-caveat { color: var(--warning); font-weight: 600; }
 .oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
