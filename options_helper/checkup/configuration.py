@@ -173,29 +173,31 @@ def is_demo(settings: Settings) -> bool:
 def look_at_portfolio(named: Path | None, environ: Mapping[str, str], now: datetime) -> Finding:
     """Can the file be read, and is what it holds still alive?"""
     path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
-    if named is None and not path.exists():
-        return Finding(
-            Verdict.WARNING,
-            f"There is no {path} in this folder.",
-            "Name yours: --portfolio PATH, or let the account write one: options-helper portfolio import",
-        )
     if not path.exists():
-        return Finding(Verdict.FAILED, f"There is no {path}.", "Check the path.")
+        return _no_portfolio(path, Verdict.WARNING if named is None else Verdict.FAILED)
     book = reread(Book(path, name=str(path)))
     if book.portfolio is None:
         error = ConfigError(book.problem or f"{path} names no file.")
-        return explained(error, "Correct the file; `options-helper portfolio check` says all that is wrong.")
+        return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
     contracts = {item.words: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
-    said = (
+    count = (
         f"{path}: {_count(len(book.portfolio.positions), 'position')}, {_count(len(contracts), 'contract')}"
     )
     today = new_york_date(now)
-    if expired := [words for words, expiry in contracts.items() if expiry < today]:
-        named_ones = ", ".join(expired[:_EXPIRED_NAMED_AT_MOST])
-        more = f" and {rest} more" if (rest := len(expired) - _EXPIRED_NAMED_AT_MOST) > 0 else ""
-        remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
-        return Finding(Verdict.WARNING, f"{said}; expired: {named_ones}{more}.", remedy)
-    return Finding(Verdict.OK, said)
+    expired = [words for words, expiry in contracts.items() if expiry < today]
+    return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)
+
+
+def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
+    remedy = "Name yours: --portfolio PATH, or let the account write one: options-helper portfolio import"
+    return Finding(verdict, f"There is no {path} here.", remedy)
+
+
+def _about_expired(count: str, expired: Sequence[str]) -> Finding:
+    rest = len(expired) - _EXPIRED_NAMED_AT_MOST
+    named = ", ".join(expired[:_EXPIRED_NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
+    remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
+    return Finding(Verdict.WARNING, f"{count}; expired: {named}.", remedy)
 
 
 def _count(number: int, noun: str) -> str:
