@@ -316,6 +316,26 @@ def test_the_sample_agrees_with_the_account_of_its_demo(
     assert "cash: 18,250.00" in told.stdout
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        Faults(rest_unknown_exchange=True),
+        Faults(rest_null_greek=True),
+        Faults(rest_page=1),
+        Faults(rest_status=429, rest_retry_after=0.05, rest_first_requests=1),
+    ],
+    ids=["unknown exchange", "null Greek", "pages of one", "too many requests"],
+)
+def test_an_odd_or_busy_server_does_not_change_the_answer(
+    faults: Faults, repository: Path, serve: Callable[..., SimulatorServer]
+):
+    sample = repository / "portfolio.json"
+    serve(SeededMarket(load_portfolio(sample))).set_faults(faults)
+
+    assert command("reconcile", sample).exit_code == 0
+    assert command("import").exit_code == 0
+
+
 def test_reconcile_names_the_fill_and_the_edit_that_makes_them_agree(
     file_of: Callable[..., Path], server: SimulatorServer
 ):

@@ -57,13 +57,13 @@ def _order(entry: Position | ShareHolding) -> tuple[Any, ...]:
     return (entry.instrument.underlying, entry.symbol, entry.expiry.isoformat(), entry.strike)
 
 
-def entry_of(position: AccountPosition, identity: str | None = None) -> Position | ShareHolding:
+def entry_of(position: AccountPosition) -> Position | ShareHolding:
     """A position of the account as an entry of the file; NotImportableError when a file cannot hold it."""
     try:
         if position.is_option:
-            return _contract(position, identity)
+            return _contract(position)
         return ShareHolding(
-            id=identity or f"{to_repo_symbol(position.symbol).lower()}-shares",
+            id=f"{to_repo_symbol(position.symbol).lower()}-shares",
             symbol=to_repo_symbol(position.symbol),
             shares=float(position.quantity),
             cost_basis=_price(position, 1),
@@ -74,12 +74,12 @@ def entry_of(position: AccountPosition, identity: str | None = None) -> Position
         ) from error
 
 
-def _contract(position: AccountPosition, identity: str | None) -> Position:
+def _contract(position: AccountPosition) -> Position:
     terms = parse_contract_symbol(position.symbol)
     symbol = CLASS_SHARES.get(terms.underlying, terms.underlying)
     multiplier = _own_multiplier(position) if terms.adjusted else None
     return Position(
-        id=identity or _contract_identity(symbol, terms),
+        id=_contract_identity(symbol, terms),
         symbol=symbol,
         option_type=terms.option_type,
         expiry=terms.expiry,
