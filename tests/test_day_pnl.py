@@ -480,6 +480,15 @@ class TestSeveralLinesOfOneContract:
             "Held by several lines and traded today, so counted in the total only: AAPL 18 Dec 26 180 C.",
         )
 
+    def test_traded_without_a_previous_close_the_total_is_unknown_and_says_both_reasons(self):
+        trades = [traded(C180, 1, 1.05)]
+        truth = account({C180: 3, C185: -1, C190: -1}, closes={C185: 0.4, C190: 0.3}, executions=trades)
+        today = Today(self.BOOK, live(truth, *self.EVENTS))
+
+        assert today.row()["warnings"] == ["shared_contract", "no_previous_close"]
+        assert today.totals.day.total is None
+        assert len(today.totals.day_reasons) == 2
+
     def test_fractions_of_a_share_add_up_exactly(self):
         first, second = holding("AAPL", 0.1), holding("AAPL", 0.2)
         book = portfolio(first, second.model_copy(update={"id": "second"}))

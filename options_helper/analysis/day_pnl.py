@@ -250,9 +250,7 @@ class LineDays:
 
     realized: Numbers
     unrealized: Numbers
-    base: (
-        Numbers  # what a percentage is of: held at midnight at the previous close, and what was opened today
-    )
+    base: Numbers  # what percentages are of, as in `Lot`
     findings: Findings
 
     @property
@@ -298,10 +296,10 @@ def _line_lot(day: AccountDay, symbol: str) -> tuple[Lot, set[QuoteWarning | Non
     if symbol in day.unknown:
         return _NO_LOT, {day.unknown[symbol]}
     followed = day.followed[symbol]
-    behind = QuoteWarning.FILE_BEHIND if followed.behind else None
+    reasons = {QuoteWarning.FILE_BEHIND if followed.behind else None, followed.lacking}
     if day.lines[symbol] > 1:
-        return _NO_LOT, {behind, QuoteWarning.SHARED_CONTRACT}
-    return followed.lot, {behind, followed.lacking}
+        return _NO_LOT, {*reasons, QuoteWarning.SHARED_CONTRACT}
+    return followed.lot, reasons
 
 
 @dataclass(frozen=True, slots=True)
