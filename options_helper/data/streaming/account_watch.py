@@ -263,24 +263,28 @@ class AccountWatch:
         view = self._view(rest)
         for _ in range(LOOKS):
             self._read_fills(rest)
+            # Between two equal looks at the positions: whatever was traded meanwhile makes them differ.
+            executed = self._executed()
             before, view = view, self._view(rest)
             if _quantities(before) == _quantities(view):
                 break
         else:
             raise RestError("The positions changed while they were read; they are read again soon.")
+        with self._lock:
+            self._truth = replace(self._truth, view=view, **executed)
+        self._want_closes_of(executed["executions"])
+        return len(view.positions)
+
+    def _executed(self) -> dict[str, Any]:
+        """What is known of today's executions, as the truth tells it."""
         today = self._today()
         with self._lock:
-            executions = self._state.fills.executions(today)
-            doubts = (*self._doubts, *self._state.fills.problems(today))
-            self._truth = replace(
-                self._truth,
-                view=view,
-                executions=executions,
-                executions_day=None if doubts else today,
-                doubts=tuple(dict.fromkeys(doubts)),
-            )
-        self._want_closes_of(executions)
-        return len(view.positions)
+            doubts = tuple(dict.fromkeys((*self._doubts, *self._state.fills.problems(today))))
+            return {
+                "executions": self._state.fills.executions(today),
+                "executions_day": None if doubts else today,
+                "doubts": doubts,
+            }
 
     def _view(self, rest: AlpacaRest) -> AccountView:
         reading = read_account(rest.positions(), rest.account(), self._now())
@@ -360,7 +364,7 @@ class _Errand:
                 return
             self._started = True
             self._due_at = time.monotonic() + in_seconds
-        self._thread.start()
+            self._thread.start()
 
     def due_in(self, seconds: float) -> None:
         """Do the work then, if it is not due before."""
@@ -372,7 +376,8 @@ class _Errand:
         """End when the work allows it; waits so long."""
         with self._changed:
             self._changed.notify()
-        if self._started:
+            has_begun = self._started
+        if has_begun:
             self._thread.join(seconds)
 
     def _run(self) -> None:
