@@ -25,6 +25,7 @@ from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, Al
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
@@ -326,6 +327,15 @@ def test_without_the_trading_stream_the_account_is_not_asked(simulator: Simulato
         assert report(manager, RestTask.FILLS).phase is RestPhase.OFF
 
     assert server.requests[ACTIVITIES] == server.requests["/v2/positions"] == 0
+
+
+def test_a_recorded_market_is_nobody_s_account(running_simulator: Simulators):
+    server = running_simulator(SilentMarket(start_ns=NOON, kind=MarketKind.REPLAY))
+    with watching(server, watch=replace(SOON, grace=60)) as manager:
+        until_live(manager, FILLS)
+        until_reported(manager, lambda one: one.phase is RestPhase.OFF, RestTask.FILLS, RestTask.POSITIONS)
+
+    assert server.requests["/v2/positions"] == 0
 
 
 # ---- nobody waits

@@ -32,6 +32,7 @@ from options_helper.data.market_hours import NEW_YORK, new_york_date
 from options_helper.data.seeding import SeedBatch, seed
 from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName, utc_datetime
 from options_helper.data.streaming.fill_backfill import read_backfill
+from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import LiveState, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError, RestStopped
@@ -228,6 +229,11 @@ class AccountWatch:
 
     def _ask_account(self) -> float:
         """Read the fills, then positions and fills that belong together; seconds until the next look."""
+        if self._state.clock.kind is MarketKind.REPLAY:
+            # A recorded market is nobody's account.
+            for task in ACCOUNT_TASKS:
+                self._report(task, phase=RestPhase.OFF, problem=None)
+            return self._policy.poll
         rest = self._broker = self._broker or self._rest()
         fills_are_known = self._attempt(RestTask.FILLS, lambda: self._read_fills(rest))
         positions_are_known = self._attempt(RestTask.POSITIONS, lambda: self._read_positions(rest))
