@@ -18,8 +18,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -38,7 +40,14 @@ from options_helper.data.intraday.layout import (
 from options_helper.data.intraday.locking import RootLock, writer_of
 from options_helper.data.intraday.mending import take_stock
 from options_helper.data.intraday.meta import Gap, Session, load_meta, save_meta
-from options_helper.data.intraday.recording import KindCounts, Recording, StoreCounts, StorePolicy
+from options_helper.data.intraday.recording import (
+    FLUSH_ROWS,
+    FLUSH_SECONDS,
+    KindCounts,
+    Recording,
+    StoreCounts,
+    StorePolicy,
+)
 from options_helper.data.intraday.sealing import SealReport, seal_part
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.events import Event, epoch_nanoseconds
@@ -48,6 +57,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "FLUSH_ROWS",
+    "FLUSH_SECONDS",
     "Gap",
     "IntradayStore",
     "KindCounts",
@@ -81,7 +92,8 @@ class IntradayStore:
     folder, which `acquire` or the first `append` takes; a second writer gets a StoreError that names the first, at
     once. `append`, `tick`, `flush`, `note_gap`, `seal` and `close` belong to one thread; `counts` may be read by any.
 
-    `clock` counts seconds and only ever goes on; `now` tells the time for lock, sessions and names of torn files.
+    `clock` counts seconds and only ever goes on; `now` tells the time for lock, sessions and names of torn files. Once
+    `hurried` says so, no further file is written: what waits then is given up at the end.
     """
 
     def __init__(
@@ -93,6 +105,7 @@ class IntradayStore:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc_now,
         disk: Disk | None = None,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self.root = Path(root)
         self._policy = policy or StorePolicy()
@@ -100,6 +113,7 @@ class IntradayStore:
         self._clock = clock
         self._now = now
         self._disk = disk or Disk()
+        self._hurried = hurried
         self._lock = RootLock(self.root)
         self._recording: Recording | None = None
         self._final_counts: StoreCounts | None = None
@@ -144,13 +158,50 @@ class IntradayStore:
             return self._recording.counts()
         return self._final_counts or StoreCounts(kinds={})
 
-    def close(self) -> None:
-        """Write, sync and close everything and release the lock; what the disk refuses now is lost, and counted so."""
+    def settle(self) -> None:
+        """Write every row that waits for the last time; what the disk refuses now is lost, and counted so."""
         if self._recording is not None:
-            recording, self._recording = self._recording, None
-            recording.close()
-            self._final_counts = recording.counts()
+            self._recording.settle()
+
+    def close(self) -> None:
+        """Settle, sync and close everything and release the lock."""
+        if self._recording is not None:
+            self._recording.close()
+            # In this order, because another thread may ask for the counts meanwhile.
+            self._final_counts = self._recording.counts()
+            self._recording = None
         self._lock.release()
+
+    @contextmanager
+    def resuming(
+        self,
+        session: Session,
+        policy: StorePolicy,
+        *,
+        clock: Callable[[], float],
+        hurried: Callable[[], bool],
+    ) -> Iterator[Recording]:
+        """A recording for a session that was cut off; it is to be given all its events again.
+
+        Only what is in no file is written, behind what is there, in the members that the session would have written.
+        Rows that cannot be put in order any more, because another session has written since, are counted as lost.
+        For the writer, before it appends anything itself.
+        """
+        self._writer()
+        recording = Recording(
+            self.root,
+            replace(policy, idle_seconds=inf, min_free_bytes=self._policy.min_free_bytes),
+            session,
+            clock=clock,
+            now=self._now,
+            disk=self._disk,
+            hurried=hurried,
+            resumes=True,
+        )
+        try:
+            yield recording
+        finally:
+            recording.close()
 
     def read(
         self,
@@ -265,7 +316,13 @@ class IntradayStore:
             epoch_nanoseconds(now) or 0,
         )
         self._recording = Recording(
-            self.root, self._policy, session, clock=self._clock, now=self._now, disk=self._disk
+            self.root,
+            self._policy,
+            session,
+            clock=self._clock,
+            now=self._now,
+            disk=self._disk,
+            hurried=self._hurried,
         )
         return self._recording
 

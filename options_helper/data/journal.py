@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.members import encode_member, member_text, scan
+from options_helper.data.intraday.meta import sync_folder
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.errors import StoreError
@@ -62,6 +63,14 @@ class Record(NamedTuple):
         return dict(json.loads(self.payload))
 
 
+class _Member(NamedTuple):
+    """Records that are ready to be written; `since_ns` is the receipt of the first."""
+
+    data: bytes
+    records: int
+    since_ns: int
+
+
 def facts_record(kind: RecordKind, received_ns: int, facts: Mapping[str, Any]) -> Record:
     """A record of facts."""
     return Record(kind, received_ns, json.dumps(facts, separators=(",", ":")).encode())
@@ -81,7 +90,8 @@ class JournalWriter:
         self._buffer: list[bytes] = []
         self._buffered_records = 0
         self._buffered_since_ns = 0
-        self.buffered_bytes = 0  # what a kill would cost
+        # Compressed, and refused by the disk so far.
+        self._members: deque[_Member] = deque()
         self.written_bytes = 0
 
     def append(self, record: Record) -> None:
@@ -92,23 +102,33 @@ class JournalWriter:
             self._buffered_since_ns = record.received_ns
         self._buffer += (head, record.payload)
         self._buffered_records += 1
-        self.buffered_bytes += len(head) + len(record.payload)
 
     def flush(self) -> None:
-        """Write what is buffered, whole or not at all; after an OSError it is buffered still."""
-        if not self._buffer:
-            return
-        data = encode_member(b"".join(self._buffer), self._records, self._buffered_records)
-        self._file_for(self._buffered_since_ns, len(data)).append(data)
-        self._file_bytes += len(data)
-        self.written_bytes += len(data)
-        self._records += self._buffered_records
-        self.discard()
+        """Write what is buffered, each member whole or not at all; after an OSError the rest is buffered still."""
+        if self._buffer:
+            first = self._records + self.waiting - self._buffered_records
+            data = encode_member(b"".join(self._buffer), first, self._buffered_records)
+            self._members.append(_Member(data, self._buffered_records, self._buffered_since_ns))
+            self._buffer.clear()
+            self._buffered_records = 0
+        while self._members:
+            data, records, since_ns = self._members[0]
+            self._file_for(since_ns, len(data)).append(data)
+            self._file_bytes += len(data)
+            self.written_bytes += len(data)
+            self._records += records
+            self._members.popleft()
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not written."""
+        return self._buffered_records + sum(member.records for member in self._members)
 
     def discard(self) -> None:
         """Forget what is buffered."""
+        self._members.clear()
         self._buffer.clear()
-        self._buffered_records = self.buffered_bytes = 0
+        self._buffered_records = 0
 
     def sync(self) -> None:
         """Wait until the disk has what was flushed."""
@@ -133,7 +153,8 @@ class JournalWriter:
             return file
         self._leave_file()
         path = folder / f"{self._session}-{self._files:03d}{SUFFIX}"
-        create_file(path, encode_member(b"", self._records, 0), self._disk)
+        for changed in create_file(path, encode_member(b"", self._records, 0), self._disk):
+            sync_folder(changed)
         file = MemberFile(path, self._disk)
         file.open()
         self._files += 1
@@ -198,9 +219,9 @@ def read_records(paths: Iterable[Path], skip: int = 0) -> Iterator[Record]:
                 )
 
 
-def last_record(root: Path) -> Record | None:
-    """What the journal of a root ends with; None when there is none, or nothing readable at its end."""
-    for path in reversed(journal_files(root)):
+def last_record(paths: Sequence[Path]) -> Record | None:
+    """What the files of a session end with; None when there are none, or nothing readable at their end."""
+    for path in reversed(paths):
         with reading(path) as (read_at, size):
             filled = [member for member in scan(read_at, size, check_bytes=0).members if member.rows]
             text = member_text(read_at, filled[-1]) if filled else None

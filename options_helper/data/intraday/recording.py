@@ -23,6 +23,8 @@ from options_helper.errors import StoreError
 
 log = logging.getLogger(__name__)
 
+FLUSH_ROWS: Final = 500
+FLUSH_SECONDS: Final = 5.0
 # From so many files on, one call for the whole file system is quicker than one for each.
 _MANY_FILES: Final = 32
 _RETIRE_EVERY_SECONDS: Final = 60.0
@@ -32,8 +34,8 @@ _RETIRE_EVERY_SECONDS: Final = 60.0
 class StorePolicy:
     """When a store writes, syncs, retries and gives up."""
 
-    flush_rows: int = 500  # a partition is written when it has so many rows,
-    flush_seconds: float = 5.0  # or when its oldest row has waited for so long
+    flush_rows: int = FLUSH_ROWS  # a partition is written when it has so many rows,
+    flush_seconds: float = FLUSH_SECONDS  # or when its oldest row has waited for so long
     sync_seconds: float = 5.0
     meta_seconds: float = 60.0  # how old what stands beside a file may become while rows come
     idle_seconds: float = 900.0  # a partition of a day that is over is left after so long without rows
@@ -92,7 +94,9 @@ _Lane = dict[str, Partition]
 class Recording:
     """The partitions that one process writes; for one thread, but `counts` may be read by any.
 
-    The holder of the root's lock makes it. `clock` counts seconds and only ever goes on; `now` tells the time.
+    The holder of the root's lock makes it. `clock` counts seconds and only ever goes on; `now` tells the time. Once
+    `hurried` says so, no further file is begun: what waits then is given up at the end. With `resumes`, `session` was
+    here before and was cut off: it is given all its events again, and only those that are in no file are written.
     """
 
     def __init__(
@@ -104,13 +108,18 @@ class Recording:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         disk: Disk,
+        hurried: Callable[[], bool] = lambda: False,
+        resumes: bool = False,
     ) -> None:
         self._root = root
         self._policy = policy
         self._clock = clock
         self._now = now
         self._disk = disk
-        self._around = Surroundings(root, disk, session, now, self._folders_changed, self._many_are_new)
+        self._hurried = hurried
+        self._around = Surroundings(
+            root, disk, session, now, self._folders_changed, self._many_are_new, resumes
+        )
         self._rows = RowWriter()
         self._ledgers: dict[Kind, Ledger] = {kind: Ledger() for kind in KINDS}
         self._lanes: dict[tuple[Kind, type, date], _Lane] = {}
@@ -148,7 +157,7 @@ class Recording:
         now = self._clock()
         while self._with_lines:
             oldest = next(iter(self._with_lines))
-            if oldest.lines_since + self._policy.flush_seconds > now:
+            if oldest.lines_since + self._policy.flush_seconds > now or self._hurried():
                 break
             self._flush(oldest, now)
         for partition in [one for one in self._refused if one.retry_at <= now]:
@@ -166,6 +175,8 @@ class Recording:
         """Write every row that waits, also where the next attempt is not due yet."""
         now = self._clock()
         for partition in [one for one in self._partitions() if one.waiting]:
+            if self._hurried():
+                return
             partition.retry_at = now
             self._flush(partition, now)
 
@@ -190,14 +201,21 @@ class Recording:
                 )
             self._retire(partition)
 
-    def close(self) -> int:
-        """Write, sync and close everything; returns how many rows had to be given up because the disk takes no more."""
+    def settle(self) -> int:
+        """Write every row that waits for the last time; how many were given up, for want of room or of time."""
         # What was kept free is for this.
         self._closing = True
         self.flush()
-        lost = sum(partition.give_up() for partition in self._partitions())
-        if lost:
-            log.error("%d rows are lost: %s", lost, self._problem)
+        given_up = sum(partition.give_up() for partition in self._partitions())
+        if given_up:
+            log.error(
+                "%d rows are not in their files: %s", given_up, self._problem or "there was no time left"
+            )
+        return given_up
+
+    def close(self) -> int:
+        """Write, sync and close everything; returns how many rows had to be given up now."""
+        given_up = self.settle()
         self._sync(list(self._unsynced))
         partitions = self._partitions()
         for partition in partitions:
@@ -214,7 +232,7 @@ class Recording:
             self._meta_since,
         ):
             memory.clear()
-        return lost
+        return given_up
 
     def counts(self) -> StoreCounts:
         """What became of the events so far. Read by another thread, they may be amid one call of `append`."""

@@ -57,6 +57,8 @@ class Surroundings:
     folders_changed: Callable[[Iterable[Path]], None]
     # Whether so many files are new that the next sync should make them last, all at once.
     many_are_new: Callable[[], bool]
+    # Whether the session was here before and was cut off: its rows that are in the files are not written again.
+    resumes: bool = False
 
 
 class _Packed(NamedTuple):
@@ -88,6 +90,10 @@ class Partition:
         self._next_seq: int | None = None
         self._losses: list[Gap] = []
         self._losing = False
+        # Of a session that is resumed: its rows below this number are in the file, the last of them with these times.
+        self._there_until = 0
+        self._last_there: tuple[int | None, int | None] | None = None
+        self._follows = True  # what is new goes behind what is there
 
     @property
     def waiting(self) -> int:
@@ -108,7 +114,13 @@ class Partition:
             return
         lines, self.lines = self.lines, []
         self._losing = False
-        self._pack(lines)
+        if self._next_seq < self._there_until:
+            lines = self._stepped_over(lines, self._next_seq)
+        if lines and self._follows:
+            self._pack(lines)
+        else:
+            self._ledger.lines -= len(lines)
+            self._ledger.lost += len(lines)
 
     def lose(self, received_ns: int) -> None:
         """Note a row that there was no room for."""
@@ -151,6 +163,16 @@ class Partition:
         """Give back the descriptor; the next write opens it again."""
         if self._file is not None:
             self._file.close()
+
+    def _stepped_over(self, lines: list[str], first: int) -> list[str]:
+        """Those of the lines that are not in the file; `first` is the number of the first one."""
+        there = lines[: self._there_until - first]
+        self._next_seq = first + len(there)
+        self._ledger.lines -= len(there)
+        self._ledger.appended -= len(there)
+        if self._next_seq == self._there_until and self._last_there not in (None, _times(there[-1])):
+            self._follows = False
+        return lines[len(there) :]
 
     def _pack(self, lines: Sequence[str]) -> None:
         first = self._next_seq or 1
@@ -213,9 +235,30 @@ class Partition:
                 break
             file.close()
             part = part.next() if part.path.exists() else part
+        resumed = around.resumes and self._next_seq is None
         self._part, self._file, self._next_seq = part, file, max(number, self._next_seq or 1)
+        if resumed:
+            self._next_seq = self._resume(stock.meta, self._next_seq)
         self._begin(stock.meta)
         return file
+
+    def _resume(self, newest: PartMeta, number: int) -> int:
+        """With which number the session began here. Its rows may only follow where no other session wrote since."""
+        own = self._around.session
+        metas = [*filter(None, map(load_meta, parts(self._around.root, self.key)[:-1])), newest]
+        last = next((meta for meta in reversed(metas) if meta.rows), None)
+        began: dict[str, int] = {}
+        for session in [session for meta in metas for session in meta.sessions]:
+            began.setdefault(session.id, session.first_seq)
+        if own.id not in began:
+            self._follows = last is None or (last.last_recv_ns or 0) < own.started_ns
+            return number
+        later = list(began)[list(began).index(own.id) + 1 :]
+        self._there_until = min([began[one] for one in later], default=number)
+        self._follows = self._there_until == number
+        if self._follows and last is not None:
+            self._last_there = (last.last_recv_ns, last.last_ts_ns)
+        return began[own.id]
 
     def _create(self, part: PartFile, number: int) -> None:
         around = self._around

@@ -3,6 +3,8 @@
 The writer's thread commits in steps: it takes what the queue has, writes the journal, and only then makes rows of it.
 Under pressure it stops making rows, which is what costs, and goes on with the journal; the rows follow from the
 journal when there is time. Only when the queue itself is full are events dropped, newest first, and counted.
+
+Rows that an earlier capture left in its journal, because it was killed, are made first; its own wait meanwhile.
 """
 
 from __future__ import annotations
@@ -12,17 +14,19 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from options_helper import __version__
+from options_helper.data.completing import Completion, complete
 from options_helper.data.intraday.files import Disk
-from options_helper.data.intraday_store import StoreCounts, StorePolicy
+from options_helper.data.intraday_store import FLUSH_ROWS, FLUSH_SECONDS, StoreCounts, StorePolicy
 from options_helper.data.journal import (
     JournalWriter,
     Record,
@@ -33,10 +37,11 @@ from options_helper.data.journal import (
     session_name,
     sessions,
 )
+from options_helper.data.session_notes import LastingGap, SessionNote, save_note, session_notes
 from options_helper.data.streaming.alpaca_stream import require_credentials
-from options_helper.data.streaming.events import StreamName, utc_datetime
+from options_helper.data.streaming.events import NANOSECONDS, StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import Frame, QueueCounts
-from options_helper.data.streaming.gap_ledger import GapLedger, GapWatch
+from options_helper.data.streaming.gap_ledger import KILLED, KILLED_WITHOUT_JOURNAL, GapLedger, GapWatch
 from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
 from options_helper.data.streaming.recorder import RecordedGap, Recorder
 from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
@@ -79,8 +84,8 @@ class CaptureConfig:
     streams: LiveStreamConfig
     out: Path
     journal: bool = True
-    flush_events: int = 500
-    flush_seconds: float = 5.0
+    flush_events: int = FLUSH_ROWS
+    flush_seconds: float = FLUSH_SECONDS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", replace(self.streams, stream_fills=False))
@@ -111,10 +116,12 @@ class CaptureStatus:
     market: MarketKind
     streams: dict[StreamName, StreamHealth]
     store: StoreCounts
-    put_off: int  # events that are in the journal and not yet rows
+    put_off: int  # events that are in the journal and not in the files yet
     journal_bytes: int
     gaps: int
     problem: str | None = None
+    given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
+    completed: int = 0  # rows of earlier captures that were made from their journal
 
     @property
     def accounted(self) -> bool:
@@ -126,8 +133,8 @@ class CaptureStatus:
         """Events that are in no file: dropped, unreadable, refused by the disk, or left in memory at the end."""
         ledger = sum(health.dropped + health.rejected for health in self.streams.values())
         if self.state is CaptureState.ENDED:
-            ledger += sum(health.queued for health in self.streams.values()) - self.put_off
-        return ledger + self.store.total.lost
+            ledger += sum(health.queued for health in self.streams.values()) - (self.put_off - self.given_up)
+        return ledger + self.store.total.lost - self.given_up
 
     @property
     def failed(self) -> tuple[StreamHealth, ...]:
@@ -159,9 +166,16 @@ class StreamRunner:
         self._now_ns = now_ns
         self._started_at = utc_datetime(now_ns())
         self.session = session_name(self._started_at, os.getpid())
-        self._recorder = Recorder(config.out, self.session, config.policy, disk=disk)
+        self._recorder = Recorder(
+            config.out,
+            self.session,
+            config.policy,
+            disk=disk,
+            # What is in the journal need not hold up the end.
+            hurried=self._must_leave if config.journal else lambda: False,
+        )
         self._journal = JournalWriter(config.out, self.session, disk) if config.journal else None
-        self._gap_ledger = GapLedger(config.out, self.session)
+        self._gap_ledger = GapLedger(config.out, self.session, disk)
         self._gap_watch = GapWatch(now_ns())
         # Filled by the stream threads, emptied by the writer.
         self._announcements: deque[Record] = deque()
@@ -182,8 +196,8 @@ class StreamRunner:
             # Rows have the computer's time of receipt, and gaps are looked for beside them.
             told_ns=lambda wall_ns: wall_ns,
         )
-        self._before: Record | None = None
         self._began = facts_record(RecordKind.SESSION, now_ns(), config.facts())
+        self._note = self._new_note()
         self._writer = threading.Thread(target=self._write, name="live-writer", daemon=True)
         self._ending = threading.Event()
         self._leaving = threading.Event()
@@ -192,6 +206,8 @@ class StreamRunner:
         self._state = CaptureState.RECORDING
         self._problem: str | None = None
         self._gaps = 0
+        self._gaps_to_write: deque[RecordedGap] = deque()
+        self._completed = 0
         self._journaled_records = 0
         self._applied_records = 0
         self._behind = False  # rows wait in the journal
@@ -199,13 +215,21 @@ class StreamRunner:
         self._unwritten: list[Record] = []
         self._unsettled: list[Frame] = []
         self._follower: Iterator[Record] | None = None
+        # Captures before this one: those that nobody has missed yet, and those whose rows are to be made.
+        self._missed: list[SessionNote] = []
+        self._incomplete: deque[SessionNote] = deque()
+        self._completing: Generator[Completion] | None = None
 
     # ---- lifecycle
 
     def start(self) -> None:
         """Take the folder and begin; returns at once."""
         self._recorder.apply(self._began)
-        self._before = last_record(self._config.out)
+        self._look_back()
+        if self._journal is None:
+            # Without a journal its own rows cannot wait for those.
+            while self._incomplete and not self._leaving.is_set():
+                self._complete_earlier()
         self._writer.start()
         self._streams.start()
 
@@ -236,8 +260,10 @@ class StreamRunner:
     def _write(self) -> None:
         self._streams.load_calendar()
         try:
+            # Another kill may come at any moment: the end of the capture before is told before this one begins.
+            gaps = self._tell_sudden_ends()
             self._commit([self._began], ())
-            self._write_gaps(self._unrecorded())
+            self._journal_gaps(gaps)
             self._write_until_drained()
         except Exception as error:
             # The thread's last line: whatever this was, the capture must not look alive any more.
@@ -274,10 +300,11 @@ class StreamRunner:
         """Journal the records, make rows of them unless rows must wait, and settle the frames they are from."""
         self._unwritten += records
         self._unsettled += frames
-        if not self._journal_all(records):
-            return  # until a later commit writes them, the frames stay in the queue's count
-        records, self._unwritten = self._unwritten, []
-        frames, self._unsettled = self._unsettled, []
+        # Until a later commit writes them, frames that are refused stay in the queue's count.
+        written = len(self._unwritten) - self._journal_all(records)
+        records, self._unwritten = self._unwritten[:written], self._unwritten[written:]
+        settled = sum(record.kind is RecordKind.FRAME for record in records)
+        frames, self._unsettled = self._unsettled[:settled], self._unsettled[settled:]
         self._journaled_records += len(records)
         applied = 0 if self._rows_must_wait() else self._apply(records, self._rows_must_wait)
         self._applied_records += applied
@@ -303,10 +330,10 @@ class StreamRunner:
             self._recorder.apply(record)
         return len(records)
 
-    def _journal_all(self, records: Sequence[Record]) -> bool:
-        """Write them; while the disk refuses, wait and let the queue fill. False when the end came first."""
+    def _journal_all(self, records: Sequence[Record]) -> int:
+        """Write them; while the disk refuses, wait and let the queue fill. How many it still refuses at the end."""
         if self._journal is None:
-            return True
+            return 0
         for record in records:
             self._journal.append(record)
         while True:
@@ -317,12 +344,14 @@ class StreamRunner:
                 self._problem = f"The disk takes no more ({error.strerror or error}); events wait in memory."
                 log.warning("%s", self._problem)
                 self._streams.keep_house()
-                if self._must_leave() or self._leaving.wait(RETRY_SECONDS):
-                    return False
+                self._leaving.wait(min(RETRY_SECONDS, max(0.0, self._drain_deadline - time.monotonic())))
+                if self._must_leave():
+                    return self._journal.waiting
                 continue
             if self._state is CaptureState.DISK_REFUSES:
-                self._state, self._problem = CaptureState.RECORDING, None
-            return True
+                self._state = CaptureState.JOURNAL_ONLY if self._behind else CaptureState.RECORDING
+                self._problem = None
+            return 0
 
     def _rows_must_wait(self) -> bool:
         """Under pressure they do; and once some wait, all that follow have to, so that the order is kept."""
@@ -346,6 +375,9 @@ class StreamRunner:
         """Make rows of some records that were put off, when the pressure is over."""
         if self._fill > RELIEF and not self._ending.is_set():
             return
+        if self._incomplete:
+            self._complete_earlier()
+            return
         if self._follower is None:
             files = sessions(self._config.out)[self.session]
             self._follower = read_records(files, self._applied_records)
@@ -368,38 +400,141 @@ class StreamRunner:
     def _publish_tallies(self) -> None:
         self._tallies = {name: replace(tally) for name, tally in self._recorder.tallies.items()}
 
+    # ---- the captures before this one
+
+    def _look_back(self) -> None:
+        notes = session_notes(self._config.out)
+        self._missed = [note for note in notes if note.ended_ns is None and not note.missed]
+        files = sessions(self._config.out)
+        self._incomplete.extend(note for note in notes if note.behind and note.session in files)
+        if self._incomplete and self._journal is not None:
+            self._behind, self._state = True, CaptureState.JOURNAL_ONLY
+        self._save_note(durable=True)
+
+    def _tell_sudden_ends(self) -> list[RecordedGap]:
+        """Write down what those captures have not heard since they were killed."""
+        gaps = [gap for note in self._missed for gap in self._unheard_since(note)]
+        self._write_gaps(gaps)
+        for note in self._missed:
+            log.warning("The capture %s was ended without warning.", note.session)
+            self._save_other_note(note.session, missed=True)
+        return gaps
+
+    def _unheard_since(self, note: SessionNote) -> Iterator[RecordedGap]:
+        until_ns = self._began.received_ns
+        reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
+        if note.journal:
+            last = last_record(sessions(self._config.out).get(note.session, []))
+            since_ns = note.began_ns if last is None else last.received_ns
+        else:
+            since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))
+        for name in map(StreamName, note.asked):
+            # A gap that nobody could close lasts until now.
+            lasting = [gap for gap in note.gaps if gap.stream == name]
+            for gap in lasting:
+                yield RecordedGap(
+                    name, gap.since_ns, until_ns, f"{gap.reason} Then {reason}", None, gap.symbols
+                )
+            if all(gap.symbols for gap in lasting):
+                yield RecordedGap(name, since_ns, until_ns, reason)
+
+    def _complete_earlier(self) -> None:
+        """Make some of the rows that the oldest of them left in its journal."""
+        note = self._incomplete[0]
+        if self._completing is None:
+            log.warning("Making the rows of %s that are in its journal only.", note.session)
+            files = sessions(self._config.out)[note.session]
+            self._completing = complete(self._recorder.store, note, files, self._must_leave)
+        step = next(self._completing)
+        if step.unplaced is None:
+            return
+        self._completing = None
+        self._incomplete.popleft()
+        if self._must_leave():
+            return  # some may have been given up for want of time; the next capture makes them
+        self._completed += step.rows
+        log.warning("%d rows of %s were made from its journal.", step.rows, note.session)
+        if step.problem:
+            log.error("The journal of %s: %s", note.session, step.problem)
+        for kind, rows in step.unplaced.items():
+            reason = (
+                f"{rows} rows of {note.session} are in its journal only, because later ones are in the files "
+                "already; `options-helper stream rebuild` makes them"
+            )
+            gap = RecordedGap(StreamName(kind), note.began_ns, self._began.received_ns, reason)
+            self._write_gaps([gap])
+            self._journal_gaps([gap])
+        self._save_other_note(note.session, completed=True)
+
+    # ---- what this one writes down of itself
+
+    def _new_note(self) -> SessionNote:
+        config = self._config
+        return SessionNote(
+            session=self.session,
+            began_ns=self._began.received_ns,
+            seen_ns=self._began.received_ns,
+            journal=config.journal,
+            flush_events=config.flush_events,
+            flush_seconds=config.flush_seconds,
+            asked={
+                name: tuple(config.streams.symbols(name)) for name in StreamName if config.streams.wants(name)
+            },
+        )
+
+    def _save_note(self, *, durable: bool = False) -> None:
+        try:
+            save_note(self._config.out, self._note, durable=durable)
+        except OSError as error:
+            log.info("the note of this session cannot be written: %s", error)
+
+    def _save_other_note(self, session: str, **changes: Any) -> None:
+        for note in session_notes(self._config.out):
+            if note.session == session:
+                with suppress(OSError):  # the next capture finds it as it was, and does all of this again
+                    save_note(self._config.out, replace(note, **changes), durable=True)
+
     def _keep_house(self) -> None:
         self._streams.keep_house()
         self._note_gaps(ending=False)
 
     def _note_gaps(self, *, ending: bool) -> None:
-        gaps = self._gap_watch.look(self.status().streams, self._now_ns(), ending=ending)
-        if gaps:
+        status, now_ns = self.status(), self._now_ns()
+        unwritten = (
+            {}
+            if self._journal is not None
+            else {StreamName(kind): counts.lost for kind, counts in status.store.kinds.items()}
+        )
+        gaps = self._gap_watch.look(status.streams, now_ns, unwritten=unwritten, ending=ending)
+        if gaps or self._gaps_to_write:
             self._write_gaps(gaps)
-
-    def _unrecorded(self) -> list[RecordedGap]:
-        """What the capture before has not heard since it was killed; written before anything can kill this one."""
-        before, streams = self._before, self._config.streams
-        if before is None or before.kind is RecordKind.END:
-            return []
-        reason = "the recorder was ended without warning"
-        return [
-            RecordedGap(name, before.received_ns, self._began.received_ns, reason)
-            for name in StreamName
-            if streams.wants(name)
-        ]
+            self._journal_gaps(gaps)
+        lasting = tuple(
+            LastingGap(gap.stream, gap.since_ns, gap.reason, gap.symbols)
+            for gap in self._gap_watch.lasting(status.streams, now_ns)
+        )
+        if lasting != self._note.gaps and not ending:
+            self._note = replace(self._note, gaps=lasting, seen_ns=now_ns)
+            self._save_note()
 
     def _write_gaps(self, gaps: Sequence[RecordedGap]) -> None:
+        """Add them to the ledger; what the disk refuses is tried again at each look."""
         self._gaps += len(gaps)
+        self._gaps_to_write.extend(gaps)
         try:
-            for gap in gaps:
-                self._gap_ledger.write(gap)
+            while self._gaps_to_write:
+                self._gap_ledger.write(self._gaps_to_write[0])
+                self._gaps_to_write.popleft()
         except OSError as error:
-            log.warning("a gap could not be written down: %s", error)
+            log.warning("a gap could not be written down yet: %s", error)
+
+    def _journal_gaps(self, gaps: Sequence[RecordedGap]) -> None:
         now_ns = self._now_ns()
         self._commit([facts_record(RecordKind.GAP, now_ns, asdict(gap)) for gap in gaps], ())
 
     def _sync(self) -> None:
+        self._note = replace(self._note, seen_ns=self._now_ns())
+        self._save_note()
         if self._journal is None:
             return
         try:
@@ -410,10 +545,19 @@ class StreamRunner:
     def _end(self) -> None:
         """Write what is at hand: to the journal, which is quick; the rows that wait can be made from it later."""
         try:
+            if self._completing is not None:
+                self._completing.close()
             self._save_the_rest()
             self._give_up_unwritten()
+            self._recorder.settle()
             self._note_gaps(ending=True)
-            self._write_gaps(self._left_behind())
+            left = self._left_behind()
+            self._write_gaps(left)
+            self._journal_gaps(left)
+            if self._gaps_to_write:
+                self._problem = (
+                    f"The disk took no more: {len(self._gaps_to_write)} gaps are not in the ledger."
+                )
             if self._journal is not None:
                 self._commit([facts_record(RecordKind.END, self._now_ns(), self._totals())], ())
                 self._journal.close()
@@ -421,6 +565,10 @@ class StreamRunner:
             self._problem = f"The disk took no more at the end ({error.strerror or error})."
         finally:
             self._recorder.close()
+            now_ns = self._now_ns()
+            put_off = self.status().put_off
+            self._note = replace(self._note, seen_ns=now_ns, ended_ns=now_ns, put_off=put_off, gaps=())
+            self._save_note(durable=True)
             self._state = CaptureState.ENDED
 
     def _give_up_unwritten(self) -> None:
@@ -456,7 +604,9 @@ class StreamRunner:
     def _save_the_rest(self) -> None:
         queue = self._streams.queue
         queue.close()
-        while self._journal is not None and (frames := queue.take(0.0, COMMIT_EVENTS)):
+        while (
+            self._journal is not None and not self._unwritten and (frames := queue.take(0.0, COMMIT_EVENTS))
+        ):
             self._behind = True
             self._commit([_frame_record(frame) for frame in frames], frames)
 
@@ -473,6 +623,9 @@ class StreamRunner:
                 for name, health in healths.items()
             }
             put_off = sum(self._put_off.values())
+        store = self._recorder.counts()
+        # The journal has what the store had to give up.
+        given_up = 0 if self._journal is None else store.total.lost
         return CaptureStatus(
             as_of=utc_datetime(now_ns),
             state=self._state,
@@ -480,11 +633,13 @@ class StreamRunner:
             started_at=self._started_at,
             market=self._clock.kind,
             streams=streams,
-            store=self._recorder.counts(),
-            put_off=put_off,
+            store=store,
+            put_off=put_off + given_up,
             journal_bytes=0 if self._journal is None else self._journal.written_bytes,
-            gaps=self._gaps,
-            problem=self._problem or self._recorder.counts().problem,
+            gaps=self._gaps + self._gap_watch.unseen(streams),
+            problem=self._problem or store.problem,
+            given_up=given_up,
+            completed=self._completed,
         )
 
     def _counted(self, name: StreamName, counts: QueueCounts) -> QueueCounts:

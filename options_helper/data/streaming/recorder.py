@@ -1,21 +1,28 @@
 """What each record of a journal does to the files: the same at a capture and at a rebuild, so the files are the same.
 
 Everything a file depends on is in the records, the writer's looks at its clock among them; the store's own clock is
-the time of the last record.
+made of those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import Gap, IntradayStore, StoreCounts, StorePolicy
 from options_helper.data.journal import Record, RecordKind
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, decode_frame, stamp, utc_datetime
+from options_helper.data.streaming.events import (
+    NANOSECONDS,
+    Event,
+    StreamName,
+    decode_frame,
+    stamp,
+    utc_datetime,
+)
 from options_helper.data.streaming.snapshot import StreamTally
 
 KINDS: Final[dict[StreamName, Literal["stocks", "options"]]] = {
@@ -33,10 +40,59 @@ class RecordedGap:
     until_ns: int
     reason: str
     lost: int | None = None  # None: nobody can count what was not heard
+    symbols: tuple[str, ...] = ()  # only of these, where they are not all
+
+
+class RecordClock:
+    """Seconds that only ever go on, made of records alone: also where the computer's clock was set back."""
+
+    def __init__(self) -> None:
+        self.wall_ns = 0  # what the computer's clock said last
+        self._looked_ns = 0
+        self._elapsed_ns = 0
+
+    def seconds(self) -> float:
+        """How long it has run."""
+        return self._elapsed_ns / NANOSECONDS
+
+    def now(self) -> datetime:
+        """The computer's time at the last record."""
+        return utc_datetime(self.wall_ns)
+
+    def look(self, record: Record) -> None:
+        """Go on to this record. Only the writer's own looks move the clock: frames were received before them."""
+        self.wall_ns = record.received_ns
+        if record.kind is RecordKind.TICK:
+            self._elapsed_ns += max(0, record.received_ns - (self._looked_ns or record.received_ns))
+            self._looked_ns = record.received_ns
+
+
+class Appends(Protocol):
+    """What takes events."""
+
+    def append(self, kind: Literal["stocks", "options"], events: Sequence[Event], /) -> None:
+        """Keep them."""
+
+
+def keep_events(record: Record, store: Appends, tally: StreamTally) -> None:
+    """Make rows of a frame; its events are counted as applied or rejected."""
+    events, rejected = decode_frame(record.payload)
+    for event in events:
+        stamp(event, record.received_ns)
+    if events:
+        store.append(KINDS[record.stream], events)
+        tally.applied += len(events)
+        tally.last_event_ns = record.received_ns
+    if rejected:
+        tally.rejected += len(rejected)
+        tally.last_rejections.extend(rejected)
 
 
 class Recorder:
-    """Applies records to an `IntradayStore`, in order; for one thread."""
+    """Applies records to an `IntradayStore`, in order; for one thread.
+
+    Once `hurried` says so, no further file is written: what waits then is given up at the end.
+    """
 
     def __init__(
         self,
@@ -46,24 +102,26 @@ class Recorder:
         *,
         now: Callable[[], datetime] | None = None,
         disk: Disk | None = None,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._now_ns = 0
+        self._clock = RecordClock()
         self.tallies = {name: StreamTally() for name in StreamName}
         self.store = IntradayStore(
             root,
             policy,
             session_id=session,
-            clock=lambda: self._now_ns / NANOSECONDS,
-            now=now or (lambda: utc_datetime(self._now_ns)),
+            clock=self._clock.seconds,
+            now=now or self._clock.now,
             disk=disk,
+            hurried=hurried,
         )
 
     def apply(self, record: Record) -> None:
         """Do what this record says; a frame's events are counted as applied or rejected."""
-        self._now_ns = max(self._now_ns, record.received_ns)
+        self._clock.look(record)
         match record.kind:
             case RecordKind.FRAME:
-                self._keep(record)
+                keep_events(record, self.store, self.tallies[record.stream])
             case RecordKind.TICK:
                 self.store.tick()
             case RecordKind.GAP:
@@ -73,27 +131,20 @@ class Recorder:
             case RecordKind.MARKET | RecordKind.END:
                 pass  # rows keep the computer's time of receipt, and files know when they end
 
-    def _keep(self, record: Record) -> None:
-        tally = self.tallies[record.stream]
-        events, rejected = decode_frame(record.payload)
-        for event in events:
-            stamp(event, record.received_ns)
-        if events:
-            self.store.append(KINDS[record.stream], events)
-            tally.applied += len(events)
-            tally.last_event_ns = record.received_ns
-        if rejected:
-            tally.rejected += len(rejected)
-            tally.last_rejections.extend(rejected)
-
     def _note(self, record: Record) -> None:
         gap = RecordedGap(**record.facts)
+        if gap.lost is not None:
+            return  # counted by the ledger for the whole stream; beside each of its files it would be told as theirs
         kind = KINDS[StreamName(gap.stream)]
-        self.store.note_gap(kind, Gap(gap.since_ns, gap.until_ns, gap.reason, gap.lost))
+        self.store.note_gap(kind, Gap(gap.since_ns, gap.until_ns, gap.reason), gap.symbols or None)
 
     def counts(self) -> StoreCounts:
         """What became of the rows."""
         return self.store.counts()
+
+    def settle(self) -> None:
+        """Write what waits, for the last time."""
+        self.store.settle()
 
     def close(self) -> None:
         """Write what waits and give back the files and the lock."""

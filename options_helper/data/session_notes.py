@@ -1,0 +1,72 @@
+"""Keep beside a recording what each capture was to record and how it ended, so that one that was killed is found out.
+
+`<root>/sessions/<session>.json`, replaced as a whole every few seconds. With or without a journal: what nobody wrote
+down nobody can miss.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from options_helper.data.intraday.meta import replace_file
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class LastingGap:
+    """What a stream does not hear at the moment; `since_ns` on the computer's clock."""
+
+    stream: str
+    since_ns: int
+    reason: str
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionNote:
+    """One run of the recorder. Times are the computer's, epoch nanoseconds."""
+
+    session: str
+    began_ns: int
+    seen_ns: int  # it was at work then
+    journal: bool
+    flush_events: int
+    flush_seconds: float
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # stream → symbols
+    gaps: tuple[LastingGap, ...] = ()
+    ended_ns: int | None = None  # None: it records still, or it was ended without warning
+    put_off: int = 0  # events that its journal has and its files had not when it ended
+    missed: bool = False  # a later capture has written down that this one ended without warning
+    completed: bool = False  # a later capture has made the rows that only the journal had
+
+    @property
+    def behind(self) -> bool:
+        """Whether its journal may have rows that its files have not."""
+        return self.journal and not self.completed and (self.ended_ns is None or self.put_off > 0)
+
+
+def save_note(root: Path, note: SessionNote, *, durable: bool = False) -> None:
+    """Write it in place of the one before; OSError when the disk refuses."""
+    path = root / FOLDER / f"{note.session}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, msgspec.json.format(msgspec.json.encode(note), indent=1) + b"\n", durable=durable)
+
+
+def session_notes(root: Path) -> list[SessionNote]:
+    """Those of a root, sessions in time; one that is not readable is left out, and logged."""
+    found = []
+    for path in sorted((root / FOLDER).glob("*.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=SessionNote))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("%s cannot be read: %s", path, error)
+    return found
