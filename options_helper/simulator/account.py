@@ -12,11 +12,10 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
-from options_helper.analysis.osi import parse_contract_symbol
+from options_helper.analysis.osi import is_contract_symbol
 from options_helper.data import tolerant
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
-from options_helper.errors import SymbolError
 from options_helper.simulator.protocol import TRADE_UPDATES, rfc3339
 
 Row = Mapping[str, Any]
@@ -217,18 +216,9 @@ class SimulatedAccount:
         return str(uuid5(NAMESPACE_OID, f"{kind} {next(self._numbers)}"))
 
 
-def is_contract(symbol: str) -> bool:
-    """Whether it is an option's symbol."""
-    try:
-        parse_contract_symbol(symbol)
-    except SymbolError:
-        return False
-    return True
-
-
 def shares_in(symbol: str) -> int:
     """Shares that one of it stands for."""
-    return CONTRACT_SHARES if is_contract(symbol) else 1
+    return CONTRACT_SHARES if is_contract_symbol(symbol) else 1
 
 
 def plain(number: Decimal) -> str:

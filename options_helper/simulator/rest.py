@@ -10,13 +10,17 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import NAMESPACE_OID, uuid5
 
-from options_helper.analysis.osi import ParsedContract, parse_contract_symbol, plain_number
+from options_helper.analysis.osi import (
+    ParsedContract,
+    is_contract_symbol,
+    parse_contract_symbol,
+    plain_number,
+)
 from options_helper.data.alpaca_symbols import is_index, underlying_symbol
 from options_helper.data.market_hours import NEW_YORK, market_open, next_change
 from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.simulator import rest_account, rest_prices
-from options_helper.simulator.account import is_contract
 from options_helper.simulator.market import ListingMarket
 from options_helper.simulator.rest_desk import Answer, Desk, Query, RequestRefused, page_of, whole_number
 
@@ -62,7 +66,7 @@ def _contracts(asked: Query, desk: Desk) -> Answer:
 
 
 def _one_contract(symbol: str, desk: Desk) -> Answer:
-    if symbol not in _listed(desk) and not (is_contract(symbol) and desk.sheet(symbol).quote):
+    if symbol not in _listed(desk) and not (is_contract_symbol(symbol) and desk.sheet(symbol).quote):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"option contract not found for {symbol}")
     return HTTPStatus.OK, _contract(symbol, parse_contract_symbol(symbol))
 
@@ -87,7 +91,7 @@ def _one_asset(symbol: str, desk: Desk) -> Answer:
 
 
 def _is_share(symbol: str, desk: Desk) -> bool:
-    if is_contract(symbol):
+    if is_contract_symbol(symbol):
         return False
     sheet = desk.sheet(symbol)
     market = desk.market
@@ -99,7 +103,7 @@ def _listed(desk: Desk) -> frozenset[str]:
     """The market's contracts, and what the account holds."""
     listed = desk.market.contracts if isinstance(desk.market, ListingMarket) else ()
     held = (holding.symbol for holding in desk.account.holdings)
-    return frozenset(listed).union(symbol for symbol in held if is_contract(symbol))
+    return frozenset(listed).union(symbol for symbol in held if is_contract_symbol(symbol))
 
 
 def _fits(terms: ParsedContract, asked: Query) -> bool:

@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
+from options_helper.analysis.osi import is_contract_symbol
 from options_helper.data.tolerant import amount
-from options_helper.simulator.account import CLOSED_STATUSES, Holding, Placed, is_contract, plain
+from options_helper.simulator.account import CLOSED_STATUSES, Holding, Placed, plain
 from options_helper.simulator.rest_desk import (
     Answer,
     Desk,
@@ -172,7 +173,7 @@ def _last_close(sheet: PriceSheet, desk: Desk) -> Decimal | None:
 
 def _position(valued: _Valued) -> dict[str, Any]:
     holding = valued.holding
-    option = is_contract(holding.symbol)
+    option = is_contract_symbol(holding.symbol)
     gain, gain_today = valued.gain(holding.average_price), valued.gain(valued.last_day)
     return {
         "asset_id": str(uuid5(NAMESPACE_OID, holding.symbol)),
