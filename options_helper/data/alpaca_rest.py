@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from urllib.parse import quote
 from options_helper.data.rest_pace import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
 from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.tolerant import word
-from options_helper.errors import RestError
+from options_helper.errors import ConfigError, RestError
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,13 @@ class AlpacaRest:
         policy: RestPolicy = DEFAULT_POLICY,
         limiter: RequestLimiter | None = None,
     ) -> None:
+        key, secret = require_credentials(settings)
+        _require_sdk()
         from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
         from alpaca.trading.client import TradingClient
 
         from options_helper.data.rest_transport import ReadOnlyAdapter
 
-        key, secret = require_credentials(settings)
         self._adapter = ReadOnlyAdapter(
             policy,
             limiter or shared_limiter(settings),
@@ -230,6 +232,16 @@ class AlpacaRest:
             if token is None:
                 return
         raise _endless(path)
+
+
+def _require_sdk() -> None:
+    try:
+        for name in ("alpaca.trading.client", "pyrate_limiter"):
+            import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            "Asking Alpaca needs the extra alpaca. Install it: pip install 'options-helper[alpaca]'"
+        ) from error
 
 
 def _inner_map(answer: Row, name: str) -> dict[str, Any]:

@@ -76,10 +76,11 @@ def asked_pause_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     `Retry-After` is seconds or a date; Alpaca's account side tells in `X-RateLimit-Reset` when its minute ends.
     """
     asked = headers.get("Retry-After")
-    if asked is not None:
-        return _seconds(asked) if _seconds(asked) is not None else _until(_http_date(asked), now)
-    reset = _seconds(headers.get("X-RateLimit-Reset", ""))
-    return None if reset is None else max(0.0, reset - now.timestamp())
+    if asked is None:
+        reset = _seconds(headers.get("X-RateLimit-Reset", ""))
+        return None if reset is None else max(0.0, reset - now.timestamp())
+    seconds = _seconds(asked)
+    return _until(_http_date(asked), now) if seconds is None else seconds
 
 
 def _seconds(text: str) -> float | None:

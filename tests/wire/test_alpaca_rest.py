@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 import traceback
@@ -221,6 +222,16 @@ def test_no_order_can_be_sent(server: ScriptedServer, client: Client, attempt: C
 def test_without_keys_nothing_is_asked():
     with pytest.raises(ConfigError, match="no Alpaca keys"):
         AlpacaRest(Settings())
+
+
+@pytest.mark.parametrize("missing", ["alpaca.trading.client", "pyrate_limiter"])
+def test_without_the_extra_it_says_what_to_install(
+    client: Client, monkeypatch: pytest.MonkeyPatch, missing: str
+):
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'options-helper\[alpaca\]'"):
+        client()
 
 
 def test_a_proxy_does_not_get_the_keys_of_this_computer_s_own_server(
