@@ -239,8 +239,9 @@ def _require_sdk() -> None:
         for name in ("alpaca.trading.client", "pyrate_limiter"):
             import_module(name)
     except ImportError as error:
+        package = (error.name or "alpaca").partition(".")[0]
         raise ConfigError(
-            "Asking Alpaca needs the extra alpaca. Install it: pip install 'options-helper[alpaca]'"
+            f"This needs {package}, which is not installed. Install it: pip install 'options-helper[ui,alpaca]'"
         ) from error
 
 

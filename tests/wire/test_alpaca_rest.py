@@ -224,13 +224,15 @@ def test_without_keys_nothing_is_asked():
         AlpacaRest(Settings())
 
 
-@pytest.mark.parametrize("missing", ["alpaca.trading.client", "pyrate_limiter"])
+@pytest.mark.parametrize(
+    ("missing", "package"), [("alpaca.trading.client", "alpaca"), ("pyrate_limiter", "pyrate_limiter")]
+)
 def test_without_the_extra_it_says_what_to_install(
-    client: Client, monkeypatch: pytest.MonkeyPatch, missing: str
+    client: Client, monkeypatch: pytest.MonkeyPatch, missing: str, package: str
 ):
     monkeypatch.setitem(sys.modules, missing, None)
 
-    with pytest.raises(ConfigError, match=r"pip install 'options-helper\[alpaca\]'"):
+    with pytest.raises(ConfigError, match=rf"needs {package}, .*pip install 'options-helper\[ui,alpaca\]'"):
         client()
 
 
