@@ -5,30 +5,32 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from options_helper.capture_display import Display, market_time_words, open_display, plan_table, size_words
+from options_helper.capture_options import require_folder
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.option_contracts import Chain, ContractFinder
-from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
 from options_helper.data.streaming.capture_plan import CapturePlan, CaptureWish, plan_capture
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import (
     CAPTURE_FILE,
+    Heartbeat,
     HeartbeatWriter,
     Waiting,
+    read_heartbeat,
     remember_capture,
 )
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
-from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.metrics import serve_metrics
 from options_helper.settings import Settings
 from options_helper.signal_ears import Interrupted, SignalEars
@@ -43,6 +45,7 @@ LEAVING_SECONDS: Final = 2.0
 # Late events of a day still come after midnight, and its files are in use so long.
 SEAL_AFTER_MIDNIGHT: Final = timedelta(minutes=30)
 SYMBOLS_NAMED_AT_MOST: Final = 5
+_KEYS_WORDS: Final = "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
 
 
 def _utc_now() -> datetime:
@@ -70,6 +73,7 @@ def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], date
     from rich.console import Console
 
     console = Console(highlight=False)
+    require_folder(order.out)
     plan = plan_capture(order.wish, None if order.wish.underlyings else ())
     console.print(plan_table(plan))
     for line in _plan_lines(order, plan, settings, now()):
@@ -90,7 +94,7 @@ def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now:
     )
     yield f"Hours:   {_hours_words(order, plan, now)}"
     if not settings.has_credentials:
-        yield "Keys:    missing. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
+        yield f"Keys:    missing. {_KEYS_WORDS}"
     if plan.not_expanded:
         yield (
             f"Note:    the contracts of {', '.join(plan.not_expanded)} are not looked up, because that needs the "
@@ -174,28 +178,40 @@ class Capture:
         # Read by the heartbeat's thread, replaced by the main one.
         self._runner: Any = None
         self._waiting: Waiting | None = None
+        self._held_up: CaptureStatus | None = None
+        self._last: CaptureStatus | None = None  # how the session before ended
         self._sealer = Sealer(order.out, wanted=order.parquet)
 
     @classmethod
     def prepare(cls, order: CaptureOrder, settings: Settings, ears: Ears, **more: Any) -> Capture:
         """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
-        require_credentials(settings)
+        _require_keys(settings)
         _load_sdk()
         if order.parquet:
             from options_helper.data.intraday.parquet import require_pyarrow
 
             require_pyarrow()
-        with IntradayStore(order.out) as store:
-            store.acquire()
+        require_folder(order.out)
         finder = more.get("finder", ContractFinder)
         return cls(order, settings, planned(order.wish, settings, finder), ears, **more)
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
-        self._tell_plan(display)
-        self._sealer.start(self._now())
-        with self._heartbeat(display):
-            ending = self._run_sessions(display)
+        state = self._order.state or self._order.out / CAPTURE_FILE
+        writer = HeartbeatWriter(state, self._now_status, now=self._now)
+        with self._metrics(writer, display):
+            with IntradayStore(self._order.out) as store:
+                store.acquire()
+            self._tell_plan(display)
+            self._sealer.start(self._now())
+            with writer:
+                with suppress(RuntimeError):  # a user without a home
+                    remember_capture(state)
+                ending = self._run_sessions(display)
+        if not _was_written(state, writer.last):
+            display.say(
+                f"The heartbeat {state} could not be written: `stream health` did not see this capture."
+            )
         if ending is not Ending.SIGNAL:
             self._seal(display)
         return 0 if self._sound else 1
@@ -205,10 +221,28 @@ class Capture:
             if self._order.market_hours and not self._await_open(display):
                 display.say("Asked to end before the market opened.")
                 return Ending.SIGNAL
-            ending = self._record(display)
+            try:
+                ending = self._record(display)
+            except StoreError as error:
+                if self._last is None:
+                    raise
+                if not self._wait_for_the_folder(error, self._last, display):
+                    return Ending.SIGNAL
+                continue
             if ending is not Ending.CLOSED:
                 return ending
             self._sealer.start(self._now())
+
+    def _wait_for_the_folder(self, error: StoreError, last: CaptureStatus, display: Display) -> bool:
+        """What a later session meets may pass, and the days before are recorded; False when a signal came."""
+        self._sound = False
+        # For the heartbeat: the run goes on, and has a problem.
+        self._held_up = replace(last, state=CaptureState.DISK_REFUSES, problem=str(error))
+        display.waiting(f"{error} It is tried again.")
+        if self._heard(LOOK_AT_CLOCK_SECONDS):
+            display.say("Asked to end before recording could go on.")
+            return False
+        return True
 
     # ---- waiting for the market
 
@@ -254,7 +288,7 @@ class Capture:
     def _record(self, display: Display) -> Ending:
         runner = self._make_runner(self._config(), self._settings)
         runner.start()
-        self._runner = runner
+        self._runner, self._held_up = runner, None
         try:
             ending = self._watch(runner, display)
             complete = self._drain(runner, display)
@@ -262,7 +296,7 @@ class Capture:
             # The threads at work would die with the process, and what they hold with them.
             runner.stop()
             raise
-        status = runner.status()
+        self._last = status = runner.status()
         display.summary(status)
         self._tell_troubles(status, display, complete=complete, ending=ending)
         return ending
@@ -354,21 +388,33 @@ class Capture:
             display.say(f"Not sealed: {problem}")
 
     @contextmanager
-    def _heartbeat(self, display: Display) -> Iterator[None]:
-        path = self._order.state or self._order.out / CAPTURE_FILE
-        port = self._order.metrics_port
-        with HeartbeatWriter(path, self._now_status, now=self._now) as writer:
-            with suppress(RuntimeError):  # a user without a home
-                remember_capture(path)
-            with nullcontext() if port is None else serve_metrics(port, lambda: writer.last) as address:
-                if address is not None:
-                    display.say(f"Metrics are at {address}")
-                yield
+    def _metrics(self, writer: HeartbeatWriter, display: Display) -> Iterator[None]:
+        if self._order.metrics_port is None:
+            yield
+            return
+        with serve_metrics(self._order.metrics_port, lambda: writer.last) as address:
+            display.say(f"Metrics are at {address}")
+            yield
 
     def _now_status(self) -> CaptureStatus | Waiting | None:
-        if self._waiting is not None:
-            return self._waiting
+        if self._waiting is not None or self._held_up is not None:
+            return self._waiting or self._held_up
         return None if self._runner is None else self._runner.status()
+
+
+def _require_keys(settings: Settings) -> None:
+    if not settings.has_credentials:
+        raise ConfigError(
+            f"There are no Alpaca keys. {_KEYS_WORDS} Without an account: options-helper simulate makes up a market."
+        )
+
+
+def _was_written(path: Path, last: Heartbeat) -> bool:
+    try:
+        found = read_heartbeat(path)
+    except StoreError:
+        return False
+    return found is not None and found.written_at == last.written_at
 
 
 def _load_sdk() -> None:

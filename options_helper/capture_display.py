@@ -84,7 +84,12 @@ def _outlet(stream: TextIO | None) -> Iterator[TextIO]:
     if stream is None:  # closed before the program began
         yield io.StringIO()
         return
-    with Outlet(stream) as outlet:
+    try:
+        outlet = Outlet(stream)
+    except io.UnsupportedOperation:  # a file in memory keeps nobody waiting
+        yield stream
+        return
+    with outlet:
         yield cast("TextIO", outlet)
 
 

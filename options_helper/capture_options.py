@@ -1,14 +1,18 @@
-"""Read what the command line says of a capture: lists with commas, expiries, percentages, stretches of time."""
+"""Read what the command line says of a capture: lists with commas, expiries, percentages, times and folders."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 from options_helper.analysis.osi import format_osi_compact, parse_contract_symbol
 from options_helper.data.alpaca_symbols import to_alpaca_symbol
+from options_helper.data.intraday.recording import StorePolicy
 from options_helper.data.option_contracts import ContractFilter, ExpirySpan
 from options_helper.durations import parse_duration
 from options_helper.errors import ConfigError, SymbolError
@@ -53,6 +57,31 @@ def read_seconds(option: str, text: str | None) -> float | None:
     return seconds
 
 
+def read_day(option: str, text: str | None) -> date | None:
+    """A day; ConfigError when it is none."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text}: that is no day. Write it as 2026-12-18.") from error
+
+
+def require_folder(folder: Path) -> None:
+    """ConfigError unless this is a folder with room to write into, or can become one; makes nothing."""
+    place = folder.absolute()
+    while not os.access(place, os.F_OK):
+        place = place.parent
+    if not place.is_dir():
+        raise ConfigError(f"{folder} cannot be written into: {place} is no folder. Choose another.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder} cannot be written into: {place} is not yours. Choose another folder.")
+    free, least = shutil.disk_usage(place).free, StorePolicy().min_free_bytes
+    if free < least:
+        raise ConfigError(
+            f"Only {free >> 20} MB are free for {folder}, and {least >> 20} MB are needed at least. "
+            "Make room, or choose another folder."
+        )
+
+
 def _read_all(option: str, texts: Sequence[str] | None, read: Callable[[str], str]) -> tuple[str, ...]:
     try:
         return tuple(dict.fromkeys(read(text) for text in _parts(texts)))
@@ -78,7 +107,7 @@ def _span(text: str) -> ExpirySpan:
     try:
         span = ExpirySpan(_day(first), _day(last) if dots else _day(first))
     except ValueError as error:
-        raise ConfigError(f"--expiries {text}: {error}. {_EXPIRY_WORDS}") from error
+        raise ConfigError(f"--expiries {text}: that is no day. {_EXPIRY_WORDS}") from error
     if span == ExpirySpan():
         raise ConfigError(f"--expiries {text}: there is no day in it. {_EXPIRY_WORDS}")
     if span.first is not None and span.last is not None and span.last < span.first:

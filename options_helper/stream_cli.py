@@ -278,8 +278,10 @@ def rebuild(
     They are what the capture wrote, row for row and member for member, where it wrote all of it; after a kill they
     are more. Exit code 1 when the journal is damaged.
     """
+    from options_helper.capture_options import require_folder
     from options_helper.data.rebuilding import rebuild as rebuild_recording
 
+    require_folder(out)
     made = rebuild_recording(_recording(directory), out)
     for session in made:
         problem = f"; {session.problem}" if session.problem else ""
@@ -296,8 +298,8 @@ def replay(
     *,
     speed: Annotated[float, typer.Option(metavar="X", help="Pace; 0 is as fast as the clients read.")] = 1.0,
     day: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="One New York day.", show_default="all days"),
+        str | None,
+        typer.Option(metavar="DAY", help="One New York day, as 2026-12-18.", show_default="all days"),
     ] = None,
     symbols: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Only these symbols.", show_default="all symbols")
@@ -309,11 +311,12 @@ def replay(
     To see it in the page at once: `options-helper ui --replay DIR`.
     """
     from options_helper import launcher
+    from options_helper.capture_options import read_day
     from options_helper.simulator.replay import ReplayMarket
     from options_helper.simulator.session import serve_market
 
     wanted = None if symbols is None else {one.strip() for one in symbols.split(",") if one.strip()}
-    market = ReplayMarket(_recording(directory), speed=speed, day=day and day.date(), symbols=wanted)
+    market = ReplayMarket(_recording(directory), speed=speed, day=read_day("--day", day), symbols=wanted)
     with launcher.ending_by_signal() as ending, serve_market(market, port=port) as variables:
         typer.echo("# The recording is served until Ctrl-C. To use it, in another terminal:")
         for name, value in variables.items():

@@ -7,6 +7,7 @@ import io
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,10 +31,17 @@ from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.option_contracts import Chain, Contract, ContractFilter
+from options_helper.data.rebuilding import rebuild
 from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus
 from options_helper.data.streaming.capture_plan import CaptureWish
 from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.heartbeat import CAPTURE_FILE, StreamBeat, read_heartbeat
+from options_helper.data.streaming.heartbeat import (
+    CAPTURE_FILE,
+    Heartbeat,
+    RunState,
+    StreamBeat,
+    read_heartbeat,
+)
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
@@ -61,6 +69,12 @@ def own_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 # ---- one command line
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APCA_API_KEY_ID", DEMO_KEY)
+    monkeypatch.setenv("APCA_API_SECRET_KEY", DEMO_SECRET)
 
 
 def invoke(*arguments: str) -> Any:
@@ -124,6 +138,43 @@ def test_without_keys_nothing_begins(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
+def test_who_has_no_account_is_told_of_the_simulator_and_of_no_option_that_is_not_there(tmp_path: Path):
+    said = str(invoke("--stocks", "SPY", "--out", str(tmp_path / "out")).exception)
+
+    assert "options-helper simulate" in said
+    assert "--demo" not in said
+
+
+@pytest.mark.parametrize("dry", [True, False], ids=["dry run", "capture"])
+@pytest.mark.parametrize("place", ["/proc/recording", "file/recording"])
+def test_a_folder_that_cannot_be_is_refused_and_nothing_is_made(
+    place: str,
+    dry: bool,  # noqa: FBT001 - a case
+    keys: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+
+    ended = invoke("--stocks", "SPY", "--out", place, *(["--dry-run"] if dry else []))
+
+    assert isinstance(ended.exception, ConfigError)
+    assert place in str(ended.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--stocks", "SPY", "--metrics-port", "TAKEN"]])
+def test_what_is_refused_leaves_no_folder_behind(arguments: list[str], keys: None, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = [port if word == "TAKEN" else word for word in arguments]
+        ended = invoke(*words, "--out", str(tmp_path / "out"))
+
+    assert isinstance(ended.exception, ConfigError)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_exit_codes_are_in_the_help():
     assert "Exit codes: 0" in " ".join(invoke("--help").output.split())
 
@@ -141,6 +192,7 @@ class Scene:
         self.said: list[str] = []
         self.ending: Callable[[CaptureStatus], CaptureStatus] = lambda status: status
         self.on_session: Callable[[], object] = lambda: None
+        self.on_start: Callable[[], object] = lambda: None
         self.phase = Phase.LIVE
         self.stops_by_itself = True
         self.lookups_fail = False
@@ -215,6 +267,7 @@ class ScriptedRunner:
     is_writing = True
 
     def start(self) -> None:
+        self._scene.on_start()
         self.started = self._scene.now_at
 
     def stop(self) -> None:
@@ -335,6 +388,50 @@ def test_with_nothing_left_to_record_the_lookup_is_tried_until_a_signal(tmp_path
     assert "The options of AAPL cannot be recorded. It is tried again." in scene.said
 
 
+def test_a_folder_that_is_refused_on_a_later_day_is_tried_again_and_said(tmp_path: Path):
+    """The day before is recorded: "nothing was recorded" would be wrong, and the disk may have room soon."""
+    scene = Scene("2026-11-20T15:30", signals_at=["2026-11-23T12:00"])
+
+    def start() -> None:
+        if len(scene.sessions) in (2, 3):
+            raise StoreError("Only 3 MB are free.")
+
+    scene.on_start = start
+
+    code = scene.record(tmp_path, market_hours=True)
+
+    assert code == 1
+    assert [said for said in scene.said if "tried again" in said] == [
+        "Only 3 MB are free. It is tried again."
+    ]
+    assert [clock_words(one.stopped) for one in scene.sessions if one.has_ended] == ["Fri 16:01", "Mon 12:00"]
+    assert clock_words(scene.sessions[-1].started) == "Mon 09:30"
+
+
+def test_while_the_folder_is_refused_the_heartbeat_says_so_and_a_signal_ends_it(tmp_path: Path):
+    scene = Scene("2026-11-20T15:30", signals_at=["2026-11-23T09:31"])
+    seen: list[Heartbeat] = []
+
+    def start() -> None:
+        if len(scene.sessions) > 1:
+            raise StoreError("Only 3 MB are free.")
+
+    def problem() -> Heartbeat | None:
+        beat = read_heartbeat(tmp_path / CAPTURE_FILE)
+        return beat if beat and beat.problem else None
+
+    def waiting(words: str) -> None:
+        if "tried again" in words:
+            seen.append(wait_until(problem))  # type: ignore[arg-type]
+
+    scene.on_start = start
+    scene.waiting = waiting  # type: ignore[method-assign]
+
+    assert scene.record(tmp_path, market_hours=True) == 1
+    assert {(beat.state, beat.problem) for beat in seen} == {(RunState.RUNNING, "Only 3 MB are free.")}
+    assert "Asked to end before recording could go on." in scene.said
+
+
 def test_when_no_stream_is_left_it_ends_and_says_why(tmp_path: Path):
     scene = Scene("2026-11-20T12:00")
     scene.phase = Phase.FAILED
@@ -401,6 +498,15 @@ def test_finished_days_get_their_parquet_copy_and_today_does_not(tmp_path: Path)
     folder = tmp_path / "stocks" / "quotes" / "tick" / "AAPL"
     assert [path.name for path in folder.glob("*.parquet")] == ["2026-11-19.parquet"]
     assert len(list(folder.glob("*.csv.gz"))) == 2
+
+
+def test_a_heartbeat_that_cannot_be_written_is_said_at_the_end(tmp_path: Path):
+    (tmp_path / "file").touch()
+    scene = Scene("2026-11-20T12:00")
+
+    scene.record(tmp_path / "out", duration_seconds=60, state=tmp_path / "file" / "state.json")
+
+    assert "state.json could not be written" in scene.said[-1]
 
 
 def test_a_folder_in_use_is_refused_before_anything_is_waited_for(tmp_path: Path):
@@ -521,12 +627,25 @@ def test_it_ends_by_itself_when_its_time_is_over(simulator, tmp_path: Path):
 
 
 def test_two_signals_leave_at_once_and_nothing_received_is_gone(simulator, tmp_path: Path):
-    server = simulator()
-    with capturing(server, tmp_path, "--stocks", "AAPL") as capture:
+    """What the second signal left to the journal can be made from it, and the exit code says whether there is such."""
+    server, out, again = simulator(), tmp_path / "out", tmp_path / "again"
+    with capturing(server, out, "--stocks", "AAPL") as capture:
         until_subscribed(server, STOCKS, "AAPL")
+        for number in range(2_000):
+            server.push(STOCKS, [quote(bid=number)])
+        capture.until(STOCKS, lambda beat: beat.received == 2_000)
+        for number in range(2_000, 4_000):
+            server.push(STOCKS, [quote(bid=number)])
+        server.flush()
         code, said, complained = capture.signalled(signal.SIGTERM, signal.SIGINT)
 
-    assert code in (0, 1), said + complained
+    rebuild(out, again)
+    last = read_heartbeat(out / CAPTURE_FILE)
+    assert last is not None
+    received = list(range(last.streams[STOCKS].received))
+    assert len(received) >= 2_000
+    assert recorded(again) == received
+    assert code == (0 if recorded(out) == received else 1), said + complained
 
 
 # Writes hang as soon as there is a file of the name that is in HANG.
