@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from options_helper.analysis.file_edits import lots_by_symbol
+from options_helper.data.account import (
+    AccountPosition,
+    AccountTruth,
+    AccountView,
+    Execution,
+    ExecutionKind,
+    PreviousClose,
+    RestPhase,
+    RestReport,
+    RestTask,
+    Source,
+)
 from options_helper.data.streaming.events import Quote, StreamName, Trade
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.portfolio import Portfolio, load_portfolio
 from options_helper.settings import Settings
-from tests.builders import gap, health, quote, snapshot_with, trade
+from tests.builders import gap, health, is_contract, nanoseconds, quote, snapshot_with, trade
 
 SAMPLE = Path(__file__).parents[2] / "portfolio.json"
 # A Friday on which a contract of the sample expires, 10:32 in New York: the market is open.
 OPEN = datetime(2026, 11, 20, 15, 32, 4, tzinfo=UTC)
+THURSDAY = date(2026, 11, 19)
 CLOSED = datetime(2026, 11, 21, 15, 32, 4, tzinfo=UTC)
 
 
@@ -81,16 +95,18 @@ def prices(portfolio: Portfolio, *, as_of: datetime, age: float = 0.4, step: int
     return events
 
 
-def fill(number: int = 1, *, at: datetime = OPEN, symbol: str = "AAPL270115C00275000") -> dict[str, Any]:
-    """One execution."""
-    return {
+def fill(number: int = 1, *, at: datetime | None = OPEN, **facts: Any) -> dict[str, Any]:
+    """One execution, as the fill book tells it."""
+    row = {
         "timestamp": at,
-        "timestamp_ns": int(at.timestamp()) * 1_000_000_000 + number,
+        "timestamp_ns": None if at is None else int(at.timestamp()) * 1_000_000_000 + number,
         "received_at": at,
+        "day": OPEN.date(),
         "event": "fill",
         "order_id": f"order-{number}",
         "execution_id": f"execution-{number}",
-        "symbol": symbol,
+        "identity": f"execution-{number}",
+        "symbol": "AAPL270115C00275000",
         "side": "buy",
         "qty": Decimal(1),
         "filled_qty": Decimal(1),
@@ -103,8 +119,92 @@ def fill(number: int = 1, *, at: datetime = OPEN, symbol: str = "AAPL270115C0027
         "limit_price": Decimal("9.20"),
         "stop_price": None,
         "position_qty": Decimal(4),
+        "position_change": Decimal(1),
         "legs": None,
+        "source": Source.STREAM,
+        "backfilled": False,
     }
+    row |= facts
+    return {"running_qty": row["filled_qty"], "order_qty": row["qty"], **row}
+
+
+def backfilled(number: int = 1, **facts: Any) -> dict[str, Any]:
+    """One execution that only REST told."""
+    return fill(number, **{"source": Source.REST, "backfilled": True, **facts})
+
+
+def gone(event: str = "expiry", number: int = 1, **facts: Any) -> dict[str, Any]:
+    """What ends a contract without an order: it has a day and no time."""
+    without_order = dict.fromkeys(("order_id", "side", "qty", "filled_qty", "filled_avg_price", "order_type"))
+    told = {"event": event, "at": None, "price": Decimal(0), "status": "executed", "fill_qty": Decimal(2)}
+    return backfilled(number, **{**without_order, **told, **facts})
+
+
+def execution(symbol: str, quantity: int, price: str, *, at: datetime) -> Execution:
+    """One change of one position today; a sale is negative."""
+    return Execution(
+        identity=f"{symbol} {quantity} {at}",
+        kind=ExecutionKind.FILL,
+        symbol=symbol,
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        day=OPEN.date(),
+        at_ns=nanoseconds(at),
+        order_id=None,
+        source=Source.REST,
+    )
+
+
+def known_account(
+    book: Portfolio | None = None,
+    *executions: Execution,
+    closes_of: date = THURSDAY,
+    without_close: Collection[str] = (),
+    **facts: Any,
+) -> AccountTruth:
+    """An account that holds what the file holds and, on top, what these executions changed; all of it was read."""
+    held = quantities(book or load_portfolio(SAMPLE))
+    for done in executions:
+        held[done.symbol] = held.get(done.symbol, Decimal(0)) + done.quantity
+    reports = {task: RestReport(task, RestPhase.DONE, 15, None, OPEN) for task in RestTask}
+    reports[RestTask.PRICES] = RestReport(RestTask.PRICES, RestPhase.DONE, 20, 20, OPEN)
+    closes = {
+        symbol: PreviousClose(symbol, Decimal(3 if is_contract(symbol) else 500), closes_of)
+        for symbol in held
+        if symbol not in without_close
+    }
+    return AccountTruth(
+        **{
+            "reports": MappingProxyType(reports),
+            "view": AccountView(
+                OPEN, {symbol: account_position(symbol, count) for symbol, count in held.items() if count}
+            ),
+            "closes": MappingProxyType(closes),
+            "executions": executions,
+            "executions_day": OPEN.date(),
+            **facts,
+        }
+    )
+
+
+def quantities(book: Portfolio) -> dict[str, Decimal]:
+    """What a file holds of each symbol."""
+    return {
+        symbol: sum((lot.quantity for lot in lots), Decimal(0))
+        for symbol, lots in lots_by_symbol(book).items()
+    }
+
+
+def account_position(symbol: str, quantity: Decimal) -> AccountPosition:
+    """A position whose cost and value the account does not say."""
+    return AccountPosition(symbol, quantity, is_contract(symbol), None, None, None, None, None)
+
+
+def asking(task: RestTask, phase: RestPhase, **facts: Any) -> AccountTruth:
+    """An account of which nothing is known, with one task under way or failed."""
+    reports = {name: RestReport(name, RestPhase.WAITING) for name in RestTask}
+    reports[task] = RestReport(task, phase, **facts)
+    return AccountTruth(reports=MappingProxyType(reports))
 
 
 def live(
@@ -133,7 +233,15 @@ def live(
             streams[name], connected_since=since, last_event_at=as_of - timedelta(seconds=0.4)
         )
     streams |= {given.name: given for given in facts.pop("streams", ())}
-    return snapshot_with(*facts.pop("events"), as_of=as_of, streams=streams.values(), **facts)
+    account = facts.pop("account", AccountTruth())
+    shown = snapshot_with(*facts.pop("events"), as_of=as_of, streams=streams.values(), **facts)
+    return replace(shown, account=account)
+
+
+def with_account(*executions: Execution, **facts: Any) -> Callable[[], LiveSnapshot]:
+    """The live scene beside an account that was read a minute ago, always the same one."""
+    account = known_account(None, *executions, **facts)
+    return lambda: live(account=account, as_of=OPEN + timedelta(minutes=1))
 
 
 def quiet() -> LiveSnapshot:
@@ -175,7 +283,15 @@ def failed() -> LiveSnapshot:
 
 def stalled() -> LiveSnapshot:
     """Connected, but nothing comes although the market is open."""
-    return live(streams=[health("options", Phase.STALLED, feed="indicative", connections=1)])
+    silent = health(
+        "options",
+        Phase.STALLED,
+        feed="indicative",
+        connections=1,
+        connected_since=OPEN - timedelta(minutes=5),
+        last_event_at=OPEN - timedelta(seconds=70),
+    )
+    return live(streams=[silent])
 
 
 def stale() -> LiveSnapshot:

@@ -24,8 +24,8 @@ from tests.portal.scenes import OPEN, SAMPLE, manager_for
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def point(second: int, *, segment: int = 0, natural: float | None = 90.0) -> PnlPoint:
-    return PnlPoint(OPEN + timedelta(seconds=second), 100.0, natural, 10, 10, segment)
+def point(second: int, *, segment: int = 0, natural: float | None = 90.0, counted: int = 10) -> PnlPoint:
+    return PnlPoint(OPEN + timedelta(seconds=second), 100.0, natural, counted, 10, segment)
 
 
 def test_the_chart_draws_a_band_and_a_line_that_break_at_a_gap():
@@ -45,6 +45,19 @@ def test_the_chart_tells_the_viewers_time_and_names_the_zone():
         "2026-11-20 10:32:06",
     ]
     assert spec["layer"][0]["encoding"]["x"]["axis"]["title"] == "America/New_York"
+
+
+def test_a_sum_of_some_positions_is_drawn_otherwise_than_the_book_s_and_the_title_says_so():
+    rows = chart_rows((point(0, counted=9), point(2, counted=10, segment=1)), NEW_YORK)
+    spec = chart_spec("America/New_York", DARK, hide_amounts=False)
+    partial, full = rows["sum"].to_pylist()
+
+    line = spec["layer"][1]["encoding"]
+    for channel in ("color", "strokeDash"):
+        scale = line[channel]["scale"]
+        drawn = dict(zip(scale["domain"], map(str, scale["range"]), strict=True))
+        assert drawn[partial] != drawn[full]
+    assert "dashed: PARTIAL sum" in spec["title"]["text"]
 
 
 def test_a_natural_that_is_not_known_is_no_zero_in_the_chart():

@@ -156,6 +156,12 @@ def test_the_first_word_and_sentence_say_what_is_going_on(portal, scene, word, s
     assert sentence in html(tab)
 
 
+def test_a_stream_that_failed_for_good_points_to_the_doctor(portal):
+    assert "options-helper doctor" in banners(portal.show(scenes.failed))
+    portal.session.stop()
+    assert "options-helper doctor" not in html(portal.show(scenes.reconnecting))
+
+
 def test_a_market_on_this_computer_is_never_taken_for_alpaca_s(portal):
     assert "NOT ALPACA" in html(portal.open())
 
@@ -223,6 +229,14 @@ def test_what_the_streams_did_with_every_event_is_there(portal):
     assert "still open" in words
 
 
+def test_a_connection_that_says_nothing_is_a_gap_that_is_still_open(portal):
+    words = html(portal.show(scenes.stalled))
+
+    assert "No gaps" not in words
+    assert "still open" in words
+    assert "silent although the market is open" in words
+
+
 def test_what_a_server_wrote_is_text_and_never_markup(portal):
     def hostile():
         lost = health("options", Phase.FAILED, last_error="<img src=x onerror=alert(1)>")
@@ -249,6 +263,16 @@ def test_start_pressed_in_two_tabs_is_one_run(portal):
     assert state(second) == "running"
 
 
+def test_the_buttons_never_change_places_so_a_double_click_on_start_is_one_start(portal):
+    tab = portal.open()
+    before = [button.label for button in tab.main.button]
+    press(tab, "start")
+
+    assert [button.label for button in tab.main.button] == before
+    assert tab.button(key="start-page").disabled
+    assert not tab.button(key="stop-page").disabled
+
+
 def test_stop_in_one_tab_is_seen_in_the_other(portal):
     first = portal.show(scenes.live)
     second = portal.open()
@@ -256,7 +280,8 @@ def test_stop_in_one_tab_is_seen_in_the_other(portal):
     first.run()
 
     assert state(first) == "stopped"
-    assert "start-page" in {button.key for button in first.button}
+    assert not first.button(key="start-page").disabled
+    assert first.button(key="restart-page").disabled
     assert not portal.managers[0].is_running()
 
 
@@ -354,6 +379,7 @@ def test_a_start_that_is_refused_says_why(portal, monkeypatch):
 
     assert not tab.exception
     assert "The keys were taken away." in banners(tab)
+    assert "options-helper doctor" in banners(tab)
     assert state(tab) == "not started"
 
 
@@ -381,46 +407,6 @@ def test_new_keys_are_read_at_the_press_of_restart(portal, monkeypatch):
     press(tab, "restart")
 
     assert [manager.is_running() for manager in portal.managers] == [False, True]
-
-
-# ---- fills
-
-
-def test_a_fill_is_announced_once_and_old_ones_never(portal):
-    portal.show(lambda: scenes.live(fills=[scenes.fill(1)]))
-    tab = portal.open()
-    assert len(tab.toast) == 0
-
-    portal.scene = lambda: scenes.live(fills=[scenes.fill(1), scenes.fill(2, symbol="MSFT261218P00500000")])
-    tab.run()
-    assert [toast.value for toast in tab.toast] == ["Fill: buy 1 MSFT 18 Dec 26 500 P at $9.15"]
-
-    tab.run()
-    assert len(tab.toast) == 0
-
-
-def test_many_fills_at_once_do_not_bury_the_page(portal):
-    tab = portal.show(scenes.live)
-    portal.scene = lambda: scenes.live(fills=[scenes.fill(number) for number in range(40)])
-    tab.run()
-
-    assert len(tab.toast) == 4
-    assert tab.toast[3].value == "37 more fills are in the table below."
-
-
-def test_fills_are_listed_newest_first_in_words(portal):
-    tab = portal.show(lambda: scenes.live(fills=[scenes.fill(1), scenes.fill(2, symbol="MSFT")]))
-    fills = table(tab, "Event")
-
-    assert list(fills["Contract"]) == ["MSFT", "AAPL 15 Jan 27 275 C"]
-    assert list(fills["Quantity"]) == ["1 of 1", "1 of 1"]
-
-
-def test_an_update_with_nothing_in_it_is_still_a_row(portal):
-    bare = dict.fromkeys(scenes.fill(), None)
-    tab = portal.show(lambda: scenes.live(fills=[bare]))
-
-    assert list(table(tab, "Event")["Status"]) == ["—"]
 
 
 # ---- hiding and taking away

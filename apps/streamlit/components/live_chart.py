@@ -12,6 +12,8 @@ from apps.streamlit.components.look import ArrowTable, Palette, arrow_table
 from options_helper.data.streaming.pnl_history import PnlPoint
 
 HEIGHT: Final = 272
+FULL: Final = "whole book"
+PARTIAL: Final = "PARTIAL sum"
 
 
 def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool) -> None:
@@ -43,6 +45,7 @@ def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo) -> ArrowTable:
             "natural": [None if point.natural is None else round(point.natural, 2) for point in points],
             "segment": [point.segment for point in points],
             "counted": [f"{point.counted} of {point.positions} positions" for point in points],
+            "sum": [FULL if point.counted == point.positions else PARTIAL for point in points],
         }
     )
 
@@ -64,23 +67,26 @@ def chart_spec(zone_name: str, colours: Palette, *, hide_amounts: bool) -> dict[
         alt.Tooltip("natural:Q", title="P&L at natural", format="+$,.2f"),
         alt.Tooltip("counted:N", title="Counted"),
     ]
-    base = alt.Chart().encode(x=alt.X("at:T", axis=times), detail="segment:N")
-    band = base.mark_area(color=colours.accent, opacity=0.18, clip=True).encode(
+    # A sum of some positions must not pass for the book's: another colour, and no whole line.
+    colour = alt.Color("sum:N", scale=_scale(colours.accent, colours.warning), legend=None)
+    dash = alt.StrokeDash("sum:N", scale=_scale([1, 0], [5, 4]), legend=None)
+    base = alt.Chart().encode(x=alt.X("at:T", axis=times), detail="segment:N", color=colour)
+    band = base.mark_area(opacity=0.18, clip=True).encode(
         y=alt.Y("natural:Q", axis=amounts, scale=scale), y2="pnl:Q"
     )
-    line = base.mark_line(color=colours.accent, strokeWidth=2, clip=True).encode(
-        y=alt.Y("pnl:Q", axis=amounts, scale=scale)
+    line = base.mark_line(strokeWidth=2, clip=True).encode(
+        y=alt.Y("pnl:Q", axis=amounts, scale=scale), strokeDash=dash
     )
     # Wider than the line, so that a pointer finds the moment it is looking for.
     finder = base.mark_point(size=150, opacity=0).encode(y=alt.Y("pnl:Q"), tooltip=tooltip)
     # A line needs two points; the first after a gap shows as a dot.
-    dots = base.mark_point(color=colours.accent, filled=True, size=18).encode(y=alt.Y("pnl:Q"))
+    dots = base.mark_point(filled=True, size=18).encode(y=alt.Y("pnl:Q"))
     dots = dots.transform_joinaggregate(points="count()", groupby=["segment"]).transform_filter(
         "datum.points == 1"
     )
     layers = [band, line, dots] if hide_amounts else [band, line, dots, finder]
     title = alt.Title(
-        "P&L over the session: line at mark, band to natural",
+        "P&L over the session: line at mark, band to natural; dashed: PARTIAL sum",
         anchor="start",
         fontSize=13,
         fontWeight="normal",
@@ -90,8 +96,17 @@ def chart_spec(zone_name: str, colours: Palette, *, hide_amounts: bool) -> dict[
     return chart.to_dict()
 
 
+def _scale(full: Any, partial: Any) -> Any:
+    import altair as alt
+
+    return alt.Scale(domain=[FULL, PARTIAL], range=[full, partial])
+
+
 def _in_words(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
+    partial = any(point.counted < point.positions for point in points)
+    dashed = " Dashed stretches are sums of some positions only." if partial else ""
     if hide_amounts:
-        return "P&L over the session; its amounts are hidden."
+        return f"P&L over the session; its amounts are hidden.{dashed}"
     low, high = min(point.pnl for point in points), max(point.pnl for point in points)
-    return f"P&L over the session: from {low:+,.2f} to {high:+,.2f} dollars, now {points[-1].pnl:+,.2f}."
+    now = points[-1].pnl
+    return f"P&L over the session: from {low:+,.2f} to {high:+,.2f} dollars, now {now:+,.2f}.{dashed}"

@@ -1,6 +1,7 @@
 """The live portfolio: one screen that a trader keeps open all day. It draws; the session and the core decide.
 
-Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws the chart.
+Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws the chart and
+compares file and account.
 Neither reads a file nor waits for anything.
 """
 
@@ -13,8 +14,10 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from apps.streamlit.components.live_account import edit_to_copy, file_and_account
 from apps.streamlit.components.live_chart import pnl_chart
-from apps.streamlit.components.live_details import announce_fills, fills_table, stream_details
+from apps.streamlit.components.live_details import stream_details
+from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_screen import Look, Screen, State, take_screen
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
 from apps.streamlit.components.live_tables import positions_table, structures_table, tables_as_csv
@@ -31,7 +34,7 @@ from apps.streamlit.components.look import STYLE, palette
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.data.streaming.live_session import LiveSession, Run
 
-CHART_SECONDS: Final = 5
+SLOW_SECONDS: Final = 5
 FILE_SECONDS: Final = 2
 SIDEBAR_PIXELS: Final = 268
 DISCLAIMER: Final = (
@@ -50,6 +53,7 @@ class Places:
     positions: DeltaGenerator
     structures: DeltaGenerator
     fills: DeltaGenerator
+    account: DeltaGenerator
     details: DeltaGenerator
 
 
@@ -69,9 +73,9 @@ def render_live_portfolio_page() -> None:
     seconds = look.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(places, controls, look, session.run)
     if session.running:
-        st.fragment(_chart, run_every=max(CHART_SECONDS, seconds))(places, controls, look)
+        st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(places, controls, look)
     else:
-        _chart(places, controls, look)
+        _slow(places, controls, look)
         st.fragment(_watch_file, run_every=FILE_SECONDS)(controls)
     _footer(session, controls, look)
 
@@ -96,6 +100,7 @@ def _lay_out() -> Places:
                 positions=_section("Positions"),
                 structures=_section("Structures"),
                 fills=_section("Fills and order updates"),
+                account=st.expander("File and account").container(),
                 details=st.expander("Stream details").container(),
             )
 
@@ -131,6 +136,7 @@ def render_live(places: Places, screen: Screen) -> None:
     """Draw everything that lives, from one snapshot."""
     with places.truth:
         truth_line(screen)
+        edit_to_copy(screen)
     if not screen.loaded:
         # Zeros would be figures too.
         places.positions.caption("No portfolio is loaded.")
@@ -147,8 +153,16 @@ def render_live(places: Places, screen: Screen) -> None:
         stream_details(screen)
 
 
-def _chart(places: Places, controls: Controls, look: Look) -> None:
+def _slow(places: Places, controls: Controls, look: Look) -> None:
+    """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
+    _chart(places, session, controls, look)
+    screen = take_screen(session, controls.book, look)
+    with places.account:
+        file_and_account(screen)
+
+
+def _chart(places: Places, session: LiveSession, controls: Controls, look: Look) -> None:
     # What was drawn for another file's book is not the history of the one on the screen.
     own = session.run is None or session.running or session.run.book.path == controls.book.path
     with places.chart:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from apps.streamlit.components.live_account import behind_account
 from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.look import Palette
 from options_helper.analysis.live_health import Headline, Level, book_caveats, feed_labels, headline
@@ -17,6 +18,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
+from options_helper.analysis.reconciliation import Behind
 from options_helper.data.portfolio_file import Book
 from options_helper.data.streaming.live_session import LiveSession, Run
 from options_helper.data.streaming.market_clock import MarketKind
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 
 EMPTY_PORTFOLIO: Final = Portfolio(positions=())
 NAMED_AT_MOST: Final = 6
+DOCTOR: Final = (
+    "In a terminal, options-helper doctor looks at all that a start needs: Python, packages, settings and keys first, "
+    "then account and streams. Begin with the first line that says failed; it says what to do."
+)
+BEHIND_HIDDEN: Final = "Your file is behind the account; what happened there holds amounts, which are hidden."
 CHANGED: Final = Headline(
     Level.WARNING, "The program's code has changed since Start. The streams run on; press Restart to use it."
 )
@@ -85,6 +92,8 @@ class Screen:
     run: Run | None
     state: State
     loaded: bool  # whether there is a portfolio to show
+    portfolio: Portfolio
+    behind: Behind | None  # what the account did today that the portfolio file does not know
     headline: Headline
     labels: tuple[str, ...]
     banners: tuple[Banner, ...]
@@ -132,6 +141,7 @@ def take_screen(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
     )
     totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
+    behind = behind_account(portfolio, snapshot.account) if running else None
     return Screen(
         look=look,
         now=now,
@@ -139,9 +149,15 @@ def take_screen(
         run=run,
         state=_state(run, snapshot),
         loaded=book.portfolio is not None,
+        portfolio=portfolio,
+        behind=behind,
         headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
         labels=_labels(run, snapshot, local_market=local_market),
-        banners=tuple(_banners(run, snapshot, totals, problem)),
+        banners=(
+            *_start_banners(problem),
+            *_account_banners(behind, hidden=look.preferences.hide_amounts),
+            *_run_banners(run, snapshot, totals),
+        ),
         viewers=session.viewers,
         positions=positions,
         structures=structures,
@@ -176,13 +192,21 @@ def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obsta
     return Headline(Level.INFO, f"{run.ended} These are the last prices known; press Start to connect again.")
 
 
-def _banners(
-    run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, problem: str | None
-) -> Iterator[Banner]:
+def _start_banners(problem: str | None) -> Iterator[Banner]:
     if problem is not None:
-        yield Banner(Level.ERROR, problem)
+        yield Banner(Level.ERROR, f"{problem} {DOCTOR}")
+
+
+def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]:
+    if behind is not None:
+        yield Banner(Level.WARNING, BEHIND_HIDDEN if hidden else behind.sentence)
+
+
+def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) -> Iterator[Banner]:
     if run is None or run.ended is not None:
         return
+    if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
+        yield Banner(Level.INFO, DOCTOR)
     if run.book.problem is not None:
         yield Banner(Level.WARNING, f"{run.book.problem} The last good reading of it stays in use.")
     for warning in run.plan.warnings:

@@ -26,6 +26,8 @@ NO_KEYS: Final = (
     "No Alpaca keys: set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
     "Without an account, start with options-helper ui --demo to see a simulated market."
 )
+START_HELP: Final = "Connects and shows live prices. No order is ever placed."
+NOTHING_RUNS: Final = "Nothing runs."
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
 
@@ -64,28 +66,31 @@ def sidebar_controls(session: LiveSession) -> Controls:
 
 
 def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -> None:
-    """Start, or Stop and Restart; in the sidebar and again in the page, because a phone hides the sidebar."""
+    """Start, Stop and Restart; in the sidebar and again in the page, because a phone hides the sidebar.
+
+    Each has its own place for good: what lies under the pointer must not become another button between two clicks.
+    """
     width: Literal["stretch", "content"] = "stretch" if place == "sidebar" else "content"
+    running = session.running
     with st.container(horizontal=True, gap="small", width=width, key=f"lifecycle-{place}"):
-        if not session.running:
-            st.button(
-                "Start",
-                key=f"start-{place}",
-                type="primary",
-                icon=":material/play_arrow:",
-                width=width,
-                disabled=controls.obstacle is not None,
-                help=controls.obstacle or "Connects and shows live prices. No order is ever placed.",
-                on_click=_start,
-                args=(session, controls),
-            )
-            return
+        st.button(
+            "Start",
+            key=f"start-{place}",
+            type="secondary" if running else "primary",
+            icon=":material/play_arrow:",
+            width=width,
+            disabled=running or controls.obstacle is not None,
+            help="It runs." if running else controls.obstacle or START_HELP,
+            on_click=_start,
+            args=(session, controls),
+        )
         st.button(
             "Stop",
             key=f"stop-{place}",
             icon=":material/stop:",
             width=width,
-            help="Ends the streams for all tabs.",
+            disabled=not running,
+            help="Ends the streams for all tabs." if running else NOTHING_RUNS,
             on_click=session.stop,
         )
         st.button(
@@ -93,7 +98,8 @@ def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -
             key=f"restart-{place}",
             icon=":material/refresh:",
             width=width,
-            help="Connects anew with the settings that run, for all tabs.",
+            disabled=not running,
+            help="Connects anew with the settings that run, for all tabs." if running else NOTHING_RUNS,
             on_click=_restart,
             args=(session, controls),
         )

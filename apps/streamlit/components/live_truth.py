@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from apps.streamlit.components.live_rest import rest_line
 from apps.streamlit.components.live_screen import Banner, Screen, State
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import age, clock, plural, rate
@@ -36,9 +37,10 @@ LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning
 
 
 def truth_line(screen: Screen) -> None:
-    """Draw the headline, the chips and the banners, in one piece."""
+    """Draw the headline, the chips, what was asked for beside the streams, and the banners, in one piece."""
     banners = "".join(_banner(banner) for banner in screen.banners)
-    draw(_headline(screen) + _chips(screen) + banners, screen.look.colours)
+    asked = rest_line(screen) if screen.run else ""
+    draw(_headline(screen) + _chips(screen) + asked + banners, screen.look.colours)
 
 
 def _headline(screen: Screen) -> str:

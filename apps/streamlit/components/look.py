@@ -53,6 +53,8 @@ STYLE: Final = """
 .oh-label { border: 1px dashed var(--warning); color: var(--warning); border-radius: .3rem; padding: .08rem .5rem;
   font-weight: 650; }
 .oh-aside { color: var(--quiet); margin-left: auto; }
+.oh-rest { color: var(--quiet); font-size: .8rem; margin-top: .35rem; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; }
 .oh-banner { margin-top: .45rem; padding: .5rem .8rem; border-radius: .4rem; border: 1px solid var(--level);
   background: color-mix(in srgb, var(--level) 16%, transparent); overflow-wrap: anywhere; }
 .oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
@@ -78,6 +80,8 @@ STYLE: Final = """
   .stMainBlockContainer { padding: 2.6rem .75rem 2rem; }
   .oh-aside, .oh-time { margin-left: 0; }
   .oh-tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  /* News must not lie over the line that says what the prices are worth. */
+  .stToastContainer { top: auto !important; bottom: .75rem; }
 }
 </style>
 """

@@ -1,0 +1,192 @@
+"""Where file and account differ, why that is likely, and what to put into the file; the page never writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
+from apps.streamlit.components.words import UNKNOWN, clock
+from options_helper.analysis.reconciliation import (
+    Behind,
+    ReconciledRow,
+    file_behind,
+    proposed_edit,
+    reconcile,
+)
+from options_helper.data.account import AccountTruth, AccountView, Execution, RestPhase, RestTask
+from options_helper.data.market_hours import new_york_date
+from options_helper.portfolio import Portfolio
+
+if TYPE_CHECKING:
+    from apps.streamlit.components.live_screen import Screen
+
+MAX_ROWS: Final = 12
+AMOUNTS: Final = (
+    "File qty",
+    "Account qty",
+    "File cost $",
+    "Account cost $",
+    "File value $",
+    "Account value $",
+)
+AGREEMENT: Final[Mapping[bool | None, str]] = {True: "yes", False: "NO", None: UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was found for these, which are compared by identity: comparing their contents costs as much as asking."""
+
+    portfolio: Portfolio
+    view: AccountView | None
+    executions: tuple[Execution, ...]
+    behind: Behind | None
+
+
+# Replaced in one step; threads that meet here work it out twice at worst.
+_last_answer: _Answer | None = None
+
+
+def behind_account(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
+    """What the file does not know of today; worked out again only when file or account has changed."""
+    global _last_answer  # noqa: PLW0603 - one answer for all tabs, because they see one run
+    known = _last_answer
+    if (
+        known is None
+        or known.portfolio is not portfolio
+        or known.view is not account.view
+        or known.executions is not account.executions
+    ):
+        known = _Answer(portfolio, account.view, account.executions, file_behind(portfolio, account))
+        _last_answer = known
+    return known.behind
+
+
+def edit_to_copy(screen: Screen) -> None:
+    """Offer the change that brings the file up to the account, while it is behind."""
+    if screen.behind is None:
+        return
+    with st.expander("The edit to copy into the portfolio file"):
+        _edit(screen.behind.edit, screen)
+
+
+def file_and_account(screen: Screen) -> None:
+    """Draw the comparison, or say why there is none."""
+    view = screen.snapshot.account.view
+    if view is None:
+        st.caption(_not_known(screen))
+        return
+    rows = reconciled_rows(screen, view)
+    st.caption(_summary(rows, screen, view))
+    if not rows:
+        return
+    frame = account_frame(rows, screen)
+    st.dataframe(
+        frame,
+        key="account-table",
+        hide_index=True,
+        height=table_height(min(frame.num_rows, MAX_ROWS)),
+        row_height=ROW_PIXELS,
+        placeholder=UNKNOWN,
+        column_config=_column_config(),
+        alt="File against account, what differs first",
+    )
+    if text := proposed_edit(rows):
+        _edit(text, screen)
+
+
+def reconciled_rows(screen: Screen, view: AccountView) -> list[ReconciledRow]:
+    """File against account with this page's marks, what differs first."""
+    today = new_york_date(screen.snapshot.as_of)
+    account = screen.snapshot.account
+    found = reconcile(
+        screen.portfolio,
+        view,
+        account.executions if account.executions_day == today else (),
+        today=today,
+        marks=_marks(screen),
+    )
+    return sorted(found.rows, key=lambda row: row.agrees is not False)
+
+
+def account_frame(rows: Sequence[ReconciledRow], screen: Screen) -> ArrowTable:
+    """The comparison under the headings the page shows."""
+    columns: dict[str, Any] = {
+        "Contract": [row.words for row in rows],
+        "Agrees": [AGREEMENT[row.agrees] for row in rows],
+        "File qty": _numbers(row.file_quantity for row in rows),
+        "Account qty": _numbers(row.account_quantity for row in rows),
+        "File cost $": _numbers(row.file_cost for row in rows),
+        "Account cost $": _numbers(row.account_cost for row in rows),
+        "File value $": _numbers(row.file_value for row in rows),
+        "Account value $": _numbers(row.account_value for row in rows),
+        "Likely cause": ["; ".join(cause.words for cause in row.causes) or None for row in rows],
+    }
+    hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
+    return arrow_table({name: values for name, values in columns.items() if name not in hidden})
+
+
+def _column_config() -> dict[str, Any]:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    quantity: dict[str, Any] = {"format": "%+g", "width": 84}
+    return {
+        "Contract": text(pinned=True, width=190),
+        "Agrees": text(width=62, help="By quantity and cost. A dash: not known."),
+        "File qty": number(**quantity),
+        "Account qty": number(**quantity),
+        "File cost $": number(
+            format="%+,.2f",
+            width=96,
+            help="Dollars for the whole line. A dash: not named, or of a structure.",
+        ),
+        "Account cost $": number(format="%+,.2f", width=104),
+        "File value $": number(format="%+,.2f", width=96, help="At this page's marks. A dash: no mark."),
+        "Account value $": number(format="%+,.2f", width=108, help="By Alpaca, which takes the last trade."),
+        "Likely cause": text(width=340),
+    }
+
+
+def _not_known(screen: Screen) -> str:
+    report = screen.snapshot.account.reports[RestTask.POSITIONS]
+    if screen.run is None:
+        return "The account is not known before Start: it is asked for its positions then."
+    match report.phase:
+        case RestPhase.OFF:
+            return "The account is not known: without the fills stream it is not asked for."
+        case RestPhase.FAILED:
+            return f"The account is not known: {report.problem}"
+        case _:
+            return "The account is not known yet: it was asked and has not answered."
+
+
+def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountView) -> str:
+    differing = sum(row.agrees is False for row in rows)
+    unknown = sum(row.agrees is None for row in rows)
+    verdict = f"{differing} of {len(rows)} lines differ" if differing else "File and account agree"
+    doubt = f", {unknown} cannot be compared" if unknown else ""
+    read_at = clock(view.as_of, screen.look.zone, today=screen.now)
+    return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."
+
+
+def _edit(text: str, screen: Screen) -> None:
+    if screen.look.preferences.hide_amounts:
+        st.caption("The proposed edit holds amounts, which are hidden.")
+        return
+    st.caption("Copy what you want of it; the page never writes the file.")
+    st.code(text, language=None, wrap_lines=True)
+
+
+def _marks(screen: Screen) -> dict[str, float]:
+    marks: dict[str, float] = {}
+    for table in (screen.positions, screen.legs):
+        known = table[table["mark"].notna()]
+        marks.update(zip(known["live_symbol"], known["mark"].tolist(), strict=True))
+    return marks
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [float(value) if isinstance(value, Decimal) else None for value in values]

@@ -1,0 +1,196 @@
+"""What happened to the account's orders and contracts, each event once, with the way it came to be known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import streamlit as st
+
+from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
+from apps.streamlit.components.words import UNKNOWN, clock
+from options_helper.analysis.osi import short_date
+from options_helper.analysis.wording import in_words
+from options_helper.data.account import RestPhase, RestTask, Source
+from options_helper.data.market_hours import new_york_date
+
+Fill = Mapping[str, Any]
+
+EVENT_WORDS: Final[Mapping[str, str]] = {
+    "partial_fill": "partial fill",
+    "assignment": "assigned",
+    "exercise": "exercised",
+    "expiry": "expired",
+    "option_trade": "shares moved by assignment or exercise",
+    "trade_bust": "trade withdrawn",
+    "trade_correct": "trade corrected",
+}
+# Nothing is paid for a contract that goes this way.
+WITHOUT_PRICE: Final = ("assignment", "exercise", "expiry")
+NEWS_EVENTS: Final = ("fill", "partial_fill", *WITHOUT_PRICE)
+SOURCE_WORDS: Final[Mapping[str | None, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
+TOASTS_AT_MOST: Final = 3
+MAX_ROWS: Final = 10
+
+
+def fills_table(screen: Screen) -> None:
+    """Draw the order updates, newest first, and say since when all of them are known."""
+    fills = screen.snapshot.fills
+    st.caption(_known_since(screen))
+    if not fills:
+        return
+    st.dataframe(
+        fills_frame(fills, screen),
+        key="fills-table",
+        hide_index=True,
+        height=table_height(min(len(fills), MAX_ROWS)),
+        row_height=ROW_PIXELS,
+        placeholder=UNKNOWN,
+        column_config={
+            "Contract": st.column_config.TextColumn(width=170),
+            "Quantity": st.column_config.TextColumn(width=74, help="Of this event alone."),
+            "Order so far": st.column_config.TextColumn(
+                width=96, help="What the order has got in all, of what it asked for."
+            ),
+            "Source": st.column_config.TextColumn(
+                width=130, help="REST, backfilled: the stream did not tell it, the account's own record did."
+            ),
+        },
+        alt="Fills and order updates, newest first",
+    )
+
+
+def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> ArrowTable:
+    """The order updates as the page writes them, newest first."""
+    newest_first = fills[::-1]
+    hidden = screen.look.preferences.hide_amounts
+    return arrow_table(
+        {
+            "Time": [_time(fill, screen) for fill in newest_first],
+            "Event": [_event(fill) for fill in newest_first],
+            "Contract": [_contract(fill) for fill in newest_first],
+            "Side": [_plain(fill["side"]) for fill in newest_first],
+            "Quantity": [UNKNOWN if hidden else _plain(fill["fill_qty"]) for fill in newest_first],
+            "Order so far": [UNKNOWN if hidden else _order_so_far(fill) for fill in newest_first],
+            "Price $": [_paid(fill) for fill in newest_first],
+            "Average $": [_price(fill["filled_avg_price"]) for fill in newest_first],
+            "Status": [_plain(fill["status"]) for fill in newest_first],
+            "Order type": [_plain(fill["order_type"]) for fill in newest_first],
+            "Source": [SOURCE_WORDS.get(fill["source"], UNKNOWN) for fill in newest_first],
+        }
+    )
+
+
+def fill_key(fill: Fill) -> tuple[Any, ...]:
+    """What makes one event this event, whichever way it was told first."""
+    if fill["order_id"] and fill["running_qty"] is not None:
+        return (fill["order_id"], fill["symbol"], fill["running_qty"])
+    return (fill["identity"],)
+
+
+def announce_fills(screen: Screen) -> None:
+    """Raise a toast for what is news in this tab: not what was there at its first look, nor what the day began with.
+
+    What was backfilled is news once the fills of this run had been read at the look before.
+    """
+    fills = {fill_key(fill): fill for fill in screen.snapshot.fills if fill["event"] in NEWS_EVENTS}
+    seen: set[tuple[Any, ...]] | None = st.session_state.get("seen_fills")
+    st.session_state["seen_fills"] = set(fills) | (seen or set())
+    knew_the_day = st.session_state.get("day_known_in") == _run_with_known_fills(screen) is not None
+    st.session_state["day_known_in"] = _run_with_known_fills(screen)
+    if seen is None:
+        return
+    news = [
+        fill for key, fill in fills.items() if key not in seen and (knew_the_day or not fill["backfilled"])
+    ]
+    for fill in news[-TOASTS_AT_MOST:]:
+        sentence = _fill_sentence(fill, hidden=screen.look.preferences.hide_amounts)
+        st.toast(sentence, icon=":material/receipt_long:")
+    # A tab that was hidden for an hour wakes up to all of them at once.
+    if len(news) > TOASTS_AT_MOST:
+        st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")
+
+
+def _run_with_known_fills(screen: Screen) -> datetime | None:
+    """The beginning of the run, once its fills were read; None before."""
+    was_read = screen.snapshot.account.reports[RestTask.FILLS].finished_at is not None
+    return screen.snapshot.running_since if was_read else None
+
+
+def _known_since(screen: Screen) -> str:
+    """What is known of the day, and how; and that none of it changes the file."""
+    report = screen.snapshot.account.reports[RestTask.FILLS]
+    if screen.run is None:
+        return "Known after Start: today's fills are asked for then, and the stream tells the rest."
+    if report.finished_at is None:
+        return _not_read_yet(report.phase, report.problem)
+    read_at = clock(report.finished_at, screen.look.zone, today=screen.now)
+    day = short_date(new_york_date(report.finished_at))
+    parts = [
+        f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
+    ]
+    if report.phase is RestPhase.FAILED:
+        parts.append(f"Reading it again failed: {report.problem}")
+    if screen.snapshot.account.doubts:
+        parts.append("Some of it is in doubt: Stream details say what.")
+    parts.append("Positions come from the portfolio file: a fill does not change them until you edit it.")
+    return " ".join(parts)
+
+
+def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
+    only_stream = "here is only what the stream told since Start"
+    if phase is RestPhase.FAILED:
+        return f"The account's record of the day could not be read, so {only_stream}. {problem}"
+    if phase is RestPhase.OFF:
+        return f"The account's record of the day was not asked for, so {only_stream}."
+    return f"The account's record of the day has not been read yet; until then {only_stream}."
+
+
+def _fill_sentence(fill: Fill, *, hidden: bool) -> str:
+    quantity = "" if hidden or fill["fill_qty"] is None else f"{_plain(fill['fill_qty'])} "
+    price = "" if fill["price"] is None or fill["event"] in WITHOUT_PRICE else f" at ${_price(fill['price'])}"
+    side = f"{_plain(fill['side'])} " if fill["side"] else ""
+    late = " (backfilled)" if fill["backfilled"] else ""
+    return f"{_event(fill).capitalize()}: {side}{quantity}{_contract(fill)}{price}{late}"
+
+
+def _time(fill: Fill, screen: Screen) -> str:
+    if fill["timestamp"] is None and fill["source"] == Source.REST and fill["day"] is not None:
+        return short_date(fill["day"])
+    return clock(fill["timestamp"] or fill["received_at"], screen.look.zone, today=screen.now)
+
+
+def _event(fill: Fill) -> str:
+    return EVENT_WORDS.get(fill["event"]) or _plain(fill["event"])
+
+
+def _contract(fill: Fill) -> str:
+    symbol = fill["symbol"]
+    return f"{len(fill['legs'] or ())} legs" if symbol is None else in_words(symbol)
+
+
+def _order_so_far(fill: Fill) -> str:
+    done, asked = fill["running_qty"], fill["order_qty"]
+    return UNKNOWN if done is None and asked is None else f"{_plain(done)} of {_plain(asked)}"
+
+
+def _paid(fill: Fill) -> str:
+    return UNKNOWN if fill["event"] in WITHOUT_PRICE else _price(fill["price"])
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    # A quantity as short as it can be said: REST writes "3.000000000".
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value).replace("_", " ")
+
+
+def _price(value: Decimal | None) -> str:
+    """An amount with its cents, and whatever digits it has beyond them."""
+    if value is None:
+        return UNKNOWN
+    exponent = value.as_tuple().exponent
+    return f"{value:,f}" if isinstance(exponent, int) and exponent < -2 else f"{value:,.2f}"

@@ -1,0 +1,162 @@
+"""What the page says of the account beside the streams: how the asking goes, and where the file is behind."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from apps.streamlit.components.live_account import behind_account
+from options_helper.data.account import AccountTruth, RestPhase, RestTask
+from options_helper.portfolio import load_portfolio
+from tests.portal import scenes
+from tests.portal.conftest import html, table
+from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account
+
+AAPL_CALL = "AAPL270115C00275000"
+LATER = OPEN - timedelta(minutes=10)
+BOUGHT = execution(AAPL_CALL, 1, "9.15", at=LATER)
+
+
+def asked(tab) -> str:
+    """The line that says how the asking goes."""
+    return re.sub(
+        "<[^>]+>", "", html(tab).split('<div class="oh-rest"')[1].split(">", 1)[1].split("</div>")[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        (asking(RestTask.PRICES, RestPhase.WAITING), "prices not asked for yet"),
+        (asking(RestTask.PRICES, RestPhase.ASKING, done=120, of=280), "prices asked for: 120 of 280"),
+        (asking(RestTask.FILLS, RestPhase.ASKING), "fills asked for"),
+        (
+            asking(RestTask.PRICES, RestPhase.FAILED, problem="Alpaca said no."),
+            "✕ prices FAILED: Alpaca said no.",
+        ),
+        (known_account(), "prices asked for: 20, done 15:32:04 UTC · fills asked for, done 15:32:04 UTC"),
+        (AccountTruth(), "Beside the streams nothing is asked for."),
+    ],
+    ids=["waiting", "prices", "fills", "failed", "done", "off"],
+)
+def test_one_line_says_how_the_asking_goes(portal, account, words):
+    assert words in asked(portal.show(lambda: scenes.live(account=account)))
+
+
+def test_what_is_asked_for_each_minute_does_not_flicker(portal):
+    again = asking(RestTask.POSITIONS, RestPhase.ASKING, finished_at=OPEN)
+
+    assert "positions asked for, done 15:32:04 UTC" in asked(portal.show(lambda: scenes.live(account=again)))
+
+
+def test_a_problem_is_told_in_full_under_stream_details(portal):
+    failed = asking(
+        RestTask.PRICES, RestPhase.FAILED, done=100, of=280, problem="Alpaca said no. Wait a minute."
+    )
+    details = html(portal.show(lambda: scenes.live(account=failed))).split("Asked by REST")[1]
+
+    assert "100 of 280" in details
+    assert "Alpaca said no. Wait a minute." in details
+
+
+def test_what_a_server_said_over_rest_is_text_and_never_markup(portal):
+    hostile = asking(RestTask.PRICES, RestPhase.FAILED, problem='"><img src=x onerror=alert(1)>')
+    tab = portal.show(lambda: scenes.live(account=hostile))
+
+    assert "<img" not in "".join(element.proto.body for element in tab.get("html"))
+
+
+def test_a_file_behind_the_account_is_said_and_the_edit_is_there_to_copy(portal):
+    tab = portal.show(with_account(BOUGHT))
+
+    assert "Your file is behind the account: bought 1 AAPL 15 Jan 27 275 C at 9.15." in html(tab)
+    assert '"contracts": 4' in tab.code[0].value
+
+
+def test_a_file_that_knows_everything_raises_no_banner(portal):
+    tab = portal.show(with_account())
+
+    assert "behind" not in html(tab)
+    assert len(tab.code) == 0
+
+
+def test_hidden_amounts_hide_what_the_account_did(portal):
+    tab = portal.show(with_account(BOUGHT))
+    tab.toggle(key="hide").set_value(True).run()
+
+    assert "Your file is behind the account" in html(tab)
+    assert "bought 1" not in html(tab)
+    assert len(tab.code) == 0
+    assert list(table(tab, "Likely cause").columns) == ["Contract", "Agrees", "Likely cause"]
+
+
+def test_file_and_account_are_compared_contract_by_contract_what_differs_first(portal):
+    rows = table(portal.show(with_account(BOUGHT)), "Likely cause")
+
+    first = rows.iloc[0]
+    assert list(first[["Contract", "Agrees", "File qty", "Account qty"]]) == [
+        "AAPL 15 Jan 27 275 C",
+        "NO",
+        3,
+        4,
+    ]
+    assert first["Likely cause"] == "filled after the file was written"
+    assert first["File value $"] == pytest.approx(3 * 100 * 4.37)
+    assert rows["Account value $"].isna().all()
+    assert set(rows["Agrees"][1:]) == {"yes"}
+
+
+def captions(tab) -> str:
+    return " ".join(caption.value for caption in tab.caption)
+
+
+def test_the_comparison_says_when_the_account_was_read_and_what_it_found(portal):
+    assert "File and account agree. The account was read 15:32:04 UTC" in captions(
+        portal.show(with_account())
+    )
+    portal.session.stop()
+    assert "lines differ" in captions(portal.show(with_account(BOUGHT)))
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        (AccountTruth(), "without the fills stream it is not asked for"),
+        (
+            asking(RestTask.POSITIONS, RestPhase.FAILED, problem="No route."),
+            "The account is not known: No route.",
+        ),
+        (asking(RestTask.POSITIONS, RestPhase.ASKING), "it was asked and has not answered"),
+    ],
+    ids=["off", "failed", "asking"],
+)
+def test_an_account_that_is_not_known_is_said_so(portal, account, words):
+    tab = portal.show(lambda: scenes.live(account=account))
+
+    assert words in captions(tab)
+    assert not any("Likely cause" in element.value.columns for element in tab.dataframe)
+
+
+def test_before_start_the_account_is_not_known(portal):
+    assert "The account is not known before Start" in captions(portal.open())
+
+
+def test_the_file_is_compared_again_when_the_account_or_the_file_changes():
+    book = load_portfolio(SAMPLE)
+    behind = known_account(book, BOUGHT)
+    assert behind_account(book, behind) is behind_account(book, behind)
+
+    assert behind_account(book, known_account(book)) is None
+    mended = book.model_copy(
+        update={
+            "positions": tuple(
+                entry.model_copy(update={"contracts": 4}) if entry.id == "aapl-call" else entry
+                for entry in book.positions
+            )
+        }
+    )
+    assert sum(scenes.quantities(mended).values()) == sum(scenes.quantities(book).values()) + Decimal(1)
+    assert behind_account(mended, behind) is None

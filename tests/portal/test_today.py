@@ -1,0 +1,146 @@
+"""What the page says of today: the figure, its parts and its base, or in words why there is none."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from apps.streamlit.components.live_screen import Look, take_screen
+from apps.streamlit.components.live_tables import legs_frame, structures_frame
+from apps.streamlit.components.live_viewer import Preferences
+from apps.streamlit.components.look import DARK
+from options_helper.data.account import AccountTruth, RestPhase, RestTask
+from options_helper.data.portfolio_file import open_book
+from options_helper.data.streaming.events import RestQuote
+from options_helper.data.streaming.live_session import Choices, LiveSession
+from options_helper.portfolio import load_portfolio
+from options_helper.settings import Settings
+from tests.builders import nanoseconds
+from tests.portal import scenes
+from tests.portal.conftest import html, table, tile
+from tests.portal.scenes import OPEN, SAMPLE, asking, execution, with_account
+
+AAPL_CALL = "AAPL270115C00275000"
+SOLD_OUT = "AAPL261218C00300000"
+MORNING = OPEN - timedelta(minutes=50)
+
+
+def dollars(text: str) -> list[float]:
+    return [float(sign.replace("−", "-") + amount.replace(",", "")) for sign, amount in AMOUNT.findall(text)]
+
+
+AMOUNT = re.compile(r"([+−]?)\$([\d,]+\.\d\d)")
+
+
+def test_today_is_told_with_its_parts_and_the_close_it_is_measured_from(portal):
+    tab = portal.show(with_account())
+    words = tile(tab, "P&L today")
+    total, realized, unrealized = dollars(words)
+
+    assert total == pytest.approx(realized + unrealized)
+    assert realized == 0
+    assert "PARTIAL" not in words
+    assert "Today: against the close of 19 Nov 26." in html(tab)
+    lines = table(tab, "Mark from")["Today $"].sum() + table(tab, "Structure")["Today $"].sum()
+    assert lines == pytest.approx(total)
+
+
+def test_what_was_sold_today_is_realized_and_a_position_that_is_gone_is_named(portal):
+    bought = execution(SOLD_OUT, 2, "1.00", at=MORNING)
+    sold = execution(SOLD_OUT, -2, "1.10", at=MORNING + timedelta(minutes=5))
+    tab = portal.show(with_account(bought, sold))
+
+    assert "realized +$20.00" in tile(tab, "P&L today")
+    assert "Closed today: AAPL 18 Dec 26 300 C." in html(tab)
+
+
+def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
+    tab = portal.show(with_account(without_close=[AAPL_CALL]))
+    row = table(tab, "Mark from").iloc[1]
+
+    assert "PARTIAL: 14 of 15 lines" in tile(tab, "P&L today")
+    assert "There is no close of 19 Nov 26: AAPL 15 Jan 27 275 C." in html(tab)
+    assert row[["Today $", "Today %"]].isna().all()
+    assert "no previous close" in row["Warnings"]
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"),
+    [
+        (asking(RestTask.FILLS, RestPhase.ASKING), "Today's fills have not been read yet."),
+        (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read: No route."),
+        (AccountTruth(), "Today's fills were not asked for."),
+    ],
+    ids=["asking", "failed", "off"],
+)
+def test_while_the_account_is_not_known_today_is_no_figure_and_the_reason_is_there(portal, account, reason):
+    tab = portal.show(lambda: scenes.live(account=account))
+    words = tile(tab, "P&L today")
+
+    assert "—" in words
+    assert "$" not in words
+    assert reason in html(tab)
+    assert table(tab, "Mark from")[["Today $", "Today %"]].isna().all(axis=None)
+    # The total has said it; ten rows need not repeat it.
+    assert not any("trades unknown" in words for words in table(tab, "Mark from")["Warnings"])
+
+
+def test_before_start_nothing_is_said_of_today(portal):
+    tab = portal.open()
+
+    assert "—" in tile(tab, "P&L today")
+    assert "known after Start" in html(tab)
+
+
+def test_a_close_older_than_the_last_session_s_is_no_base(portal):
+    tab = portal.show(with_account(closes_of=date(2026, 11, 17)))
+
+    assert "against the close" not in html(tab)
+    assert "There is no close of 19 Nov 26" in html(tab)
+
+
+def test_a_structure_made_today_what_its_legs_did():
+    session = LiveSession(build_manager=scenes.manager_for(with_account()), housekeeping_seconds=3_600)
+    book = open_book(SAMPLE.name, [SAMPLE.parent])
+    session.start(book, Choices(), Settings())
+    screen = take_screen(session, book, Look(Preferences(), ZoneInfo("America/New_York"), DARK))
+    session.stop()
+
+    of_structure = structures_frame(screen)["Today $"].to_pylist()[0]
+    legs = screen.legs[screen.legs["position_id"] == screen.structures["id"].iloc[0]]
+    of_legs = legs_frame(legs, screen)["Today $"].to_pylist()
+    assert len(of_legs) == 2
+    assert of_structure == pytest.approx(sum(of_legs))
+
+
+def asked_for(symbol, *, minutes):
+    moment = nanoseconds(OPEN - timedelta(minutes=minutes))
+    return RestQuote(symbol=symbol, timestamp=moment, received_ns=moment, bid_price=3.0, ask_price=3.1)
+
+
+def test_a_price_that_was_asked_for_says_so_with_its_age(portal):
+    events = [
+        asked_for(event.symbol, minutes=12) if event.symbol in (AAPL_CALL, "AAPL") else event
+        for event in scenes.prices(load_portfolio(SAMPLE), as_of=OPEN)
+        if not (event.symbol == "AAPL" and hasattr(event, "price"))
+    ]
+    tab = portal.show(lambda: scenes.live(events=events))
+    rows = table(tab, "Mark from").set_index("Contract")
+
+    assert rows["Mark from"]["AAPL 15 Jan 27 275 C"] == "mid · REST · 12 min"
+    assert rows["Mark from"]["MSFT 18 Dec 26 500 P"].startswith("mid · ")
+    assert "REST" not in rows["Mark from"]["MSFT 18 Dec 26 500 P"]
+    assert rows["Underlying from"]["AAPL 15 Jan 27 275 C"] == "REST · 12 min"
+    assert " by REST" in tile(tab, "Unrealized P&L at mark")
+
+
+def test_hidden_amounts_hide_today_too(portal):
+    tab = portal.show(with_account())
+    tab.toggle(key="hide").set_value(True).run()
+
+    assert "$" not in html(tab)
+    assert "Today $" not in table(tab, "Mark from").columns
+    assert table(tab, "Mark from")["Today %"].notna().all()
