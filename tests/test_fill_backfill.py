@@ -69,8 +69,8 @@ def test_fills_and_what_ends_contracts_are_read_over_all_pages():
         "partial_fill",
         "fill",
         "assignment",
-        "option_trade",
         "expiry",
+        "option_trade",
     ]
     assert {one.kind for one in told.executions} == {
         ExecutionKind.FILL,

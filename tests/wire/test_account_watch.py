@@ -349,7 +349,7 @@ def test_a_server_that_never_answers_delays_neither_start_nor_look_nor_stop(simu
     manager.start(CONFIG)
     assert time.monotonic() - began < 0.5
     try:
-        wait_until(lambda: server.requests["/v2/stocks/snapshots"] and server.requests["/v2/orders"], 8)
+        wait_until(lambda: server.requests["/v2/stocks/snapshots"] and server.requests["/v2/positions"], 8)
         until_live(manager, OPTIONS)
         server.push(OPTIONS, [quote(CALL, 4.2)])
         wait_until(lambda: CALL in manager.snapshot().option_quotes)

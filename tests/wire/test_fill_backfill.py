@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -175,6 +176,23 @@ def test_shares_that_an_assignment_moved_come_with_it(server: SimulatorServer):
     assert {one.symbol: one.quantity for one in executions} == {AAPL_CALL: 1, "AAPL": -100}
     assert {one.symbol: one.price for one in executions} == {AAPL_CALL: 0, "AAPL": 180}
     assert {one.day for one in executions} == {TODAY}
+
+
+def test_an_exercise_and_its_shares_have_one_identifier_and_both_are_found_on_any_page(
+    server: SimulatorServer,
+):
+    server.set_faults(Faults(rest_page=1))
+    identity = f"{TODAY:%Y%m%d}000000000::0b4d9a3e"
+    server.account.add_activity("OPEXC", AAPL_CALL, -1, date=TODAY.isoformat(), id=identity)
+    server.account.add_activity("OPTRD", "AAPL", 100, 180, date=TODAY.isoformat(), id=identity)
+
+    with AlpacaRest(settings_for(server)) as rest:
+        executions = read_backfill(rest, MORNING).executions
+
+    assert [(one.kind, one.quantity) for one in executions] == [
+        (ExecutionKind.EXERCISE, Decimal(-1)),
+        (ExecutionKind.OPTION_TRADE, Decimal(100)),
+    ]
 
 
 def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from datetime import time as time_of_day
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from options_helper.analysis.osi import is_contract_symbol
 from options_helper.data.account import (
@@ -39,6 +39,8 @@ from options_helper.errors import RestError, RestStopped
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
 ACCOUNT_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
@@ -228,26 +230,42 @@ class AccountWatch:
     # ---- the thread that asks for the account
 
     def _ask_account(self) -> float:
-        """Read the fills, then positions and fills that belong together; seconds until the next look."""
+        """Read positions and fills that belong together; seconds until the next look."""
         if self._state.clock.kind is MarketKind.REPLAY:
             # A recorded market is nobody's account.
             for task in ACCOUNT_TASKS:
                 self._report(task, phase=RestPhase.OFF, problem=None)
             return self._policy.poll
         rest = self._broker = self._broker or self._rest()
-        fills_are_known = self._attempt(RestTask.FILLS, lambda: self._read_fills(rest))
-        positions_are_known = self._attempt(RestTask.POSITIONS, lambda: self._read_positions(rest))
-        return self._policy.poll if fills_are_known and positions_are_known else self._policy.again
+        for _ in range(LOOKS):
+            before = self._attempt(RestTask.POSITIONS, lambda: self._view(rest, {}))
+            # No fill is to be missed because positions cannot be read.
+            new_rows = self._attempt(RestTask.FILLS, lambda: self._read_fills(rest))
+            if new_rows is not None:
+                self._report(RestTask.FILLS, phase=RestPhase.DONE, done=new_rows, finished_at=self._now())
+            # Between two equal looks at the positions: whatever was traded meanwhile makes them differ.
+            executed = self._executed()
+            view = self._attempt(RestTask.POSITIONS, lambda: self._view(rest, rest.account()))
+            if before is None or new_rows is None or view is None:
+                return self._policy.again
+            if _quantities(before) == _quantities(view):
+                self._publish(view, executed)
+                return self._policy.poll
+        self._report(
+            RestTask.POSITIONS,
+            phase=RestPhase.FAILED,
+            problem="The positions changed while they were read; they are read again soon.",
+        )
+        return self._policy.again
 
-    def _attempt(self, task: RestTask, read: Callable[[], int]) -> bool:
+    def _attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
+        """What was read; None, and the reason is in the task's report, when it could not be."""
         self._report(task, phase=RestPhase.ASKING, problem=None)
         try:
-            rows = read()
+            return read()
         except RestError as error:
             self._report(task, phase=RestPhase.FAILED, problem=str(error))
-            return False
-        self._report(task, phase=RestPhase.DONE, done=rows, finished_at=self._now())
-        return True
+            return None
 
     def _read_fills(self, rest: AlpacaRest) -> int:
         """Add what happened since the last look; how many rows were new."""
@@ -264,23 +282,6 @@ class AccountWatch:
             self._doubts = backfill.problems
         return new
 
-    def _read_positions(self, rest: AlpacaRest) -> int:
-        """Take positions and executions as one: what was traded while they were read would be counted half."""
-        view = self._view(rest)
-        for _ in range(LOOKS):
-            self._read_fills(rest)
-            # Between two equal looks at the positions: whatever was traded meanwhile makes them differ.
-            executed = self._executed()
-            before, view = view, self._view(rest)
-            if _quantities(before) == _quantities(view):
-                break
-        else:
-            raise RestError("The positions changed while they were read; they are read again soon.")
-        with self._lock:
-            self._truth = replace(self._truth, view=view, **executed)
-        self._want_closes_of(executed["executions"])
-        return len(view.positions)
-
     def _executed(self) -> dict[str, Any]:
         """What is known of today's executions, as the truth tells it."""
         today = self._today()
@@ -292,11 +293,19 @@ class AccountWatch:
                 "doubts": doubts,
             }
 
-    def _view(self, rest: AlpacaRest) -> AccountView:
-        reading = read_account(rest.positions(), rest.account(), self._now())
+    def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView:
+        reading = read_account(rest.positions(), account, self._now())
         for problem in reading.problems:
             log.warning("%s", problem)
         return reading.view
+
+    def _publish(self, view: AccountView, executed: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._truth = replace(self._truth, view=view, **executed)
+        self._report(
+            RestTask.POSITIONS, phase=RestPhase.DONE, done=len(view.positions), finished_at=self._now()
+        )
+        self._want_closes_of(executed["executions"])
 
     def _want_closes_of(self, executions: Iterable[Execution]) -> None:
         """A position that was closed today takes part in the day's profit, and is streamed no longer."""

@@ -13,8 +13,9 @@ from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import epoch_nanoseconds
 from options_helper.data.streaming.fill_book import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
+    ENDS_OF_CONTRACTS,
     FILL_ACTIVITY,
-    OPTION_ACTIVITIES,
+    SHARES_MOVED,
     Row,
     normalize_activity,
     normalize_order,
@@ -42,7 +43,9 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     # Orders go first: what is filled in between is then in the activities too, and no order seems to lack a fill.
     orders = [order for page in rest.orders(begin - LOOKBACK) for order in page]
     activities = [row for page in rest.activities([FILL_ACTIVITY], begin) for row in page]
-    activities += [row for page in rest.activities(list(OPTION_ACTIVITIES), first_day) for row in page]
+    # An exercise and the shares it moved have one identifier, and a page begins behind the one before.
+    for kinds in (ENDS_OF_CONTRACTS, (SHARES_MOVED,)):
+        activities += [row for page in rest.activities(kinds, first_day) for row in page]
     by_id = {name: order for order in _with_legs(orders) if (name := word(field(order, "id")))}
     fills, problems = _activity_rows(activities, by_id)
     executions, doubts = settled_executions(fills)

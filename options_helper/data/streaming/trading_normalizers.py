@@ -22,11 +22,11 @@ CORRECTIONS: Final = ("trade_bust", "trade_correct")
 
 FILL_ACTIVITY: Final = "FILL"
 # What Alpaca calls the activities that only its plain HTTP side tells, and what a row does.
+SHARES_MOVED: Final = "OPTRD"
+ENDS_OF_CONTRACTS: Final = ("OPASN", "OPEXC", "OPEXP")
 OPTION_ACTIVITIES: Final[Mapping[str, str]] = {
-    "OPASN": "assignment",
-    "OPEXC": "exercise",
-    "OPEXP": "expiry",
-    "OPTRD": "option_trade",
+    **dict(zip(ENDS_OF_CONTRACTS, ("assignment", "exercise", "expiry"), strict=True)),
+    SHARES_MOVED: "option_trade",
 }
 
 # When an order came to its end, by its status.
