@@ -78,14 +78,16 @@ def test_a_journal_alone_says_that_its_rows_are_not_made(tmp_path: Path):
     record_session(tmp_path, "one", session())
     shutil.rmtree(tmp_path / "stocks")
 
-    assert "20 rows of 1 partitions are in the journal only" in problems(tmp_path)
+    assert "20 rows are in the journal only (stocks quotes AAPL 2026-11-05: 20)" in problems(tmp_path)
 
 
 def test_rows_that_a_partition_lost_are_missed(tmp_path: Path):
     record_session(tmp_path, "one", session())
     without_rows(tmp_path)
 
-    assert problems(tmp_path) == "5 rows of 1 partitions are in the journal only; `stream rebuild` makes them"
+    assert problems(tmp_path) == (
+        "5 rows are in the journal only (stocks quotes AAPL 2026-11-05: 5); `stream rebuild` makes them"
+    )
 
 
 def test_damage_to_a_partition_is_found(tmp_path: Path):
@@ -97,7 +99,7 @@ def test_damage_to_a_partition_is_found(tmp_path: Path):
     found = problems(tmp_path)
     assert "are damaged" in found
     assert "row 11 follows row 5" in found
-    assert "5 rows of 1 partitions are in the journal only" in found
+    assert "5 rows are in the journal only" in found
 
 
 def test_damage_to_the_journal_is_found(tmp_path: Path):
@@ -179,10 +181,10 @@ def test_while_a_recorder_is_at_work_what_it_has_not_written_is_no_fault(tmp_pat
     assert (found.problems, found.being_written) == ((), True)
 
 
-def trades_and_bars(root: Path) -> Audit:
+def trades_and_bars(root: Path, began_before: int = MINUTE) -> Audit:
     trades = [trade_message("AAPL", at_ns=NOON + number * 20 * SECOND, s=100) for number in range(6)]
     bars = [bar(0, 3, 300), bar(1, 5, 500), bar(0, 4, 400, kind="u")]
-    record_session(root, "one", [began(NOON), heard(NOON, *trades, *bars)])
+    record_session(root, "one", [began(NOON - began_before), heard(NOON + 2 * MINUTE, *trades, *bars)])
     return audit(root)
 
 
@@ -194,6 +196,63 @@ def test_trades_are_held_against_minute_bars_the_last_of_a_minute_counting(tmp_p
     ]  # fmt: skip
     assert found.ok, "bars leave out some conditions: a difference is told, not judged"
     assert "66.7%" in "\n".join(audit_lines(found))
+
+
+def test_a_minute_that_was_heard_in_part_is_told_apart(tmp_path: Path):
+    """It is no mismatch: the recorder began within it."""
+    found = trades_and_bars(tmp_path, began_before=-90 * SECOND)
+
+    assert all(minute.partly for minute in found.minutes)
+    said = "\n".join(audit_lines(found))
+    assert "%" not in said
+    assert "Minutes that were heard in part are left out" in said
+
+
+def test_a_gap_that_ends_before_it_begins_is_a_fault(tmp_path: Path):
+    backwards = RecordedGap(STOCKS, NOON + SECOND, NOON, "two clocks")
+    record_session(tmp_path, "one", session(facts_record(RecordKind.GAP, NOON, asdict(backwards))))
+
+    assert "ends before it begins" in problems(tmp_path)
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path):
+    record_session(tmp_path, "one", session())
+    (tmp_path / AAPL_QUOTES).unlink()
+
+    assert f"{AAPL_QUOTES} is gone; it had 20 rows or more" in problems(tmp_path)
+    assert "stocks quotes AAPL 2026-11-05: 20" in problems(tmp_path)
+
+
+def test_rows_that_the_journal_has_are_told_once_and_not_as_lost(tmp_path: Path):
+    """A member in the middle is damaged, and cut out by a repair, which notes how many rows it had."""
+    record_session(tmp_path, "one", session())
+    path = tmp_path / AAPL_QUOTES
+    head, first, second, *rest = members_of(path)
+    path.write_bytes(b"".join([head, first, bytes(len(second)), *rest]))
+    IntradayStore(tmp_path).repair()
+
+    assert "rows are lost" not in problems(tmp_path)
+    assert "5 rows are in the journal only" in problems(tmp_path)
+
+
+def test_what_is_written_while_the_audit_reads_is_no_fault(tmp_path: Path):
+    """Its rows are in the files, and were in no journal when that was read."""
+    record_session(tmp_path, "one", session())
+    with IntradayStore(tmp_path, session_id="one") as store:
+        store.append("stocks", quotes(3))
+        store.flush()
+        found = audit(tmp_path)
+
+    assert (found.problems, found.being_written) == ((), True)
+
+
+def test_times_are_told_with_their_clock_and_zone(tmp_path: Path):
+    gap = RecordedGap(STOCKS, NOON, NOON + SECOND, "the socket was closed")
+    record_session(tmp_path, "one", session(facts_record(RecordKind.GAP, NOON, asdict(gap))))
+
+    lines = list(audit_lines(audit(tmp_path)))
+    assert lines[0] == "Times are those of receipt, by the recorder's clock, in New York."
+    assert any("2026-11-05 12:00:00  2026-11-05 12:00:01" in line for line in lines)
 
 
 def test_a_folder_without_a_recording_says_so(tmp_path: Path):

@@ -50,8 +50,11 @@ def test_a_recording_with_rows_missing_fails_and_says_what_helps(recording: Path
     told = stream("verify", recording)
 
     assert told.exit_code == 1
-    assert "5 rows of 1 partitions are in the journal only; `stream rebuild` makes them" in told.output
-    assert told.output.endswith("1 things do not add up.\n")
+    assert (
+        "5 rows are in the journal only (stocks quotes AAPL 2026-11-05: 5); `stream rebuild` makes them"
+        in told.output
+    )
+    assert told.output.endswith("1 thing does not add up.\n")
 
 
 def test_verify_tells_programs_everything(recording: Path):

@@ -9,15 +9,17 @@ from typing import Final
 from options_helper.data.auditing import Audit, MinuteAudit, SessionAudit, SymbolDay
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import utc_datetime
+from options_helper.data.streaming.gap_ledger import named
 
 _SHOWN_GAPS: Final = 50
 _RIGHT: Final = frozenset(
-    {"rows", "gaps", "lost", "frames", "events", "unreadable", "minutes", "trades", "volume"}
+    {"rows", "gaps", "lost", "frames", "events", "unreadable", "minutes", "trades", "volume", "partly heard"}
 )
 
 
 def audit_lines(audit: Audit) -> Iterator[str]:
-    """Tables of what there is, then what does not add up, then the verdict. Times are New York's."""
+    """Tables of what there is, then what does not add up, then the verdict."""
+    yield "Times are those of receipt, by the recorder's clock, in New York."
     yield from _table(
         ("kind", "dataset", "symbol", "day", "rows", "first", "last", "gaps", "lost", ""),
         map(_symbol_day, audit.partitions),
@@ -31,9 +33,16 @@ def audit_lines(audit: Audit) -> Iterator[str]:
     if audit.gaps:
         yield ""
         rows = (
-            (gap.stream, gap.since, gap.until, _number(gap.lost_events), gap.reason) for gap in audit.gaps
+            (
+                gap.stream,
+                _day_time(gap.since_ns),
+                _day_time(gap.until_ns),
+                _number(gap.lost_events),
+                gap.reason,
+            )
+            for gap in audit.gaps
         )
-        yield from _table(("gap in", "since (UTC)", "until (UTC)", "lost", "why"), list(rows)[:_SHOWN_GAPS])
+        yield from _table(("gap in", "since", "until", "lost", "why"), list(rows)[:_SHOWN_GAPS])
         if len(audit.gaps) > _SHOWN_GAPS:
             yield f"… and {len(audit.gaps) - _SHOWN_GAPS} more gaps, all in --json"
     if audit.minutes:
@@ -41,14 +50,23 @@ def audit_lines(audit: Audit) -> Iterator[str]:
         yield "Captured trades against the feed's minute bars, which leave out some conditions:"
         by_symbol = groupby(audit.minutes, key=lambda minute: (minute.kind, minute.symbol))
         yield from _table(
-            ("kind", "symbol", "minutes", "trades", "volume", "furthest off"),
+            ("kind", "symbol", "minutes", "trades", "volume", "furthest off", "partly heard"),
             [(kind, symbol, *_minutes(list(found))) for (kind, symbol), found in by_symbol],
         )
+        if any(minute.partly for minute in audit.minutes):
+            yield "Minutes that were heard in part are left out of the shares."
+    if audit.silent:
+        yield ""
+        yield f"Asked for, and nothing came: {named(tuple(symbol for _, symbol in audit.silent))}"
     yield ""
     yield from (f"! {problem}" for problem in audit.problems)
     if audit.being_written:
         yield "A recorder is at work here; what it has not written yet was not looked for."
-    yield "It all adds up." if audit.ok else f"{len(audit.problems)} things do not add up."
+    yield "It all adds up." if audit.ok else _count(len(audit.problems))
+
+
+def _count(problems: int) -> str:
+    return "1 thing does not add up." if problems == 1 else f"{problems} things do not add up."
 
 
 def _symbol_day(one: SymbolDay) -> tuple[str, ...]:
@@ -68,16 +86,18 @@ def _session(one: SessionAudit) -> tuple[str, ...]:
 
 
 def _minutes(minutes: Sequence[MinuteAudit]) -> tuple[str, ...]:
-    """How many, the share of trades and of volume that was captured, and the minute with the largest difference."""
-    counted = [minute for minute in minutes if minute.bar_trades is not None]
+    """Of those heard whole: their number, the captured share, the largest difference; then how many were not."""
+    whole = [minute for minute in minutes if not minute.partly]
+    counted = [minute for minute in whole if minute.bar_trades is not None]
     worst = max(counted, key=_difference, default=None)
     return (
-        f"{len(minutes):,}",
+        f"{len(whole):,}",
         _share(sum(one.captured_trades for one in counted), sum(one.bar_trades or 0 for one in counted)),
-        _share(sum(one.captured_volume for one in minutes), sum(one.bar_volume or 0.0 for one in minutes)),
+        _share(sum(one.captured_volume for one in whole), sum(one.bar_volume or 0.0 for one in whole)),
         ""
         if worst is None or not _difference(worst)
         else f"{_time(worst.minute_ns)}: {worst.captured_trades:,} of {worst.bar_trades:,}",
+        _number((len(minutes) - len(whole)) or None),
     )
 
 
@@ -97,6 +117,10 @@ def _time(nanoseconds: int | None) -> str:
     if nanoseconds is None:
         return ""
     return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%H:%M:%S}"
+
+
+def _day_time(nanoseconds: int) -> str:
+    return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from options_helper.data.intraday.checking import PartReport
 from options_helper.data.intraday.contents import reading, sound_texts
-from options_helper.data.intraday.layout import PartitionKey, find_parts, parts
+from options_helper.data.intraday.layout import PartitionKey, find_parts, missing_parts, parts
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.session_notes import SessionNote, session_notes
 from options_helper.data.streaming.events import NANOSECONDS, decode_frame, stamp
-from options_helper.data.streaming.gap_ledger import LedgerRow, ledger_rows
+from options_helper.data.streaming.gap_ledger import (
+    KILLED_WITHOUT_JOURNAL,
+    NOT_RECORDED,
+    LedgerRow,
+    named,
+    read_ledger,
+)
 from options_helper.data.streaming.recorder import KINDS
 from options_helper.errors import ConfigError, StoreError
 
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MINUTE_NS: Final = 60 * NANOSECONDS
+# A minute's bar comes so long after the minute, and a connection takes about as long to be made.
+_BAR_DELAY_NS: Final = 3 * NANOSECONDS
 T = TypeVar("T")
 
 
@@ -78,11 +87,15 @@ class MinuteAudit:
     captured_trades: int
     bar_volume: float | None
     captured_volume: float
+    partly: bool = False  # the recorder began, ended or could not hear within this minute
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Everything that was looked at; `problems` is what does not add up, a sentence each."""
+    """Everything that was looked at; `problems` is what does not add up, a sentence each.
+
+    `silent` are the symbols that were asked for, not refused, and have no row: kind and symbol.
+    """
 
     partitions: tuple[SymbolDay, ...]
     sessions: tuple[SessionAudit, ...]
@@ -90,6 +103,7 @@ class Audit:
     minutes: tuple[MinuteAudit, ...]
     being_written: bool
     problems: tuple[str, ...]
+    silent: tuple[tuple[str, str], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -104,14 +118,16 @@ def audit(root: Path) -> Audit:
     # The journal first: rows that are written meanwhile are more, never less.
     journal = _JournalRows()
     found_sessions = [journal.read(session, files) for session, files in sessions(root).items()]
-    ledger = tuple(ledger_rows(root))
-    partitions = [
-        _symbol_day(list(reports), ledger)
-        for _, reports in groupby(store.verify(), key=lambda report: report.part.key)
-    ]
-    if not partitions and not found_sessions:
-        raise ConfigError(f"There is no recording in {root}. Name the folder that was recorded into.")
+    ledger = read_ledger(root)
+    notes = session_notes(root)
+    cut_off = {note.session for note in notes if note.ended_ns is None and not being_written}
     journaled = {one.session for one in found_sessions}
+    partitions = [
+        _symbol_day(list(reports), ledger.rows, journaled)
+        for _, reports in groupby(store.verify(cut_off=cut_off), key=lambda report: report.part.key)
+    ]
+    if not partitions and not found_sessions and not notes:
+        raise ConfigError(f"There is no recording in {root}. Name the folder that was recorded into.")
     problems = [
         *(f"{_name(one)}: {problem}" for one in partitions for problem in one.problems),
         *(f"{_name(one)}: {one.lost} rows are lost" for one in partitions if one.lost),
@@ -121,36 +137,98 @@ def audit(root: Path) -> Audit:
             for one in found_sessions
             if one.rejected
         ),
-        *(
-            f"{row.lost_events} events of the {row.stream} stream were lost from {row.since} on: {row.reason}"
-            for row in ledger
-            # What a journal has and nobody can read was counted above.
-            if row.lost_events and not (row.session in journaled and row.reason.startswith("rejected"))
-        ),
+        *ledger.problems,
+        *(problem for row in ledger.rows for problem in _faults(row, journaled)),
+        *_unmissed(notes, being_written=being_written),
+        *_gone(root),
     ]
     if found_sessions:
-        problems += journal.disagreements(root, journaled, being_written=being_written)
+        killed = any(note.behind for note in notes)
+        problems += journal.disagreements(root, journaled, being_written=being_written, killed=killed)
     return Audit(
         tuple(partitions),
         tuple(found_sessions),
-        ledger,
-        tuple(_minutes(store)),
+        ledger.rows,
+        tuple(_minutes(store, _Hearing(found_sessions, notes, ledger.rows))),
         being_written,
         tuple(problems),
+        tuple(_silent(notes, partitions, ledger.rows)),
     )
+
+
+def _faults(row: LedgerRow, journaled: Collection[str]) -> Iterator[str]:
+    """Why a row of the ledger keeps the recording from adding up; a lost connection that came back does not."""
+    where = f"The {row.stream} stream, from {row.since} on"
+    if row.until_ns < row.since_ns:
+        yield f"{where}: a gap that ends before it begins, at {row.until}"
+    # What a journal has and nobody can read is counted there.
+    if row.lost_events and not (row.session in journaled and row.reason.startswith("rejected")):
+        yield f"{row.lost_events} events of the {row.stream} stream were lost from {row.since} on: {row.reason}"
+    elif KILLED_WITHOUT_JOURNAL in row.reason or row.reason.startswith(NOT_RECORDED):
+        yield f"{where}: {row.reason}"
+
+
+def _unmissed(notes: Iterable[SessionNote], *, being_written: bool) -> Iterator[str]:
+    """What captures that were ended without warning left untold, because none has followed them."""
+    for note in notes:
+        if note.ended_ns is not None or note.missed or being_written:
+            continue
+        if not note.journal:
+            yield (
+                f"Session {note.session} was ended without warning and kept no journal: what it had received in its "
+                f"last {note.flush_seconds:g} seconds or more is lost"
+            )
+        for gap in note.gaps:
+            if gap.reason.startswith(NOT_RECORDED):
+                yield f"The {gap.stream} stream of session {note.session}: {gap.reason}"
+
+
+def _gone(root: Path) -> Iterator[str]:
+    """Files that are gone while what is known about them is there."""
+    for part in missing_parts(root):
+        meta = load_meta(part)
+        if meta is not None and meta.rows:
+            yield f"{part.path.relative_to(root)} is gone; it had {meta.rows} rows or more"
+
+
+def _silent(
+    notes: Iterable[SessionNote], partitions: Iterable[SymbolDay], ledger: Iterable[LedgerRow]
+) -> Iterator[tuple[str, str]]:
+    """What was asked for and never came, where the ledger does not say why."""
+    notes = list(notes)
+    filled = {(one.kind, one.symbol) for one in partitions if one.rows}
+    refused = {
+        (gap.stream, symbol)
+        for note in notes
+        for gap in (*note.gaps, *note.refused)
+        for symbol in gap.symbols
+    }
+    told = {row.stream for row in ledger if row.reason.startswith(NOT_RECORDED)} - {
+        kind for kind, _ in filled
+    }
+    asked = {
+        (stream, symbol)
+        for note in notes
+        for stream, symbols in note.asked.items()
+        for symbol in symbols
+        if stream not in told
+    }
+    yield from sorted(asked - filled - refused)
 
 
 def _name(one: SymbolDay) -> str:
     return f"{one.kind} {one.dataset} {one.symbol} {one.day}"
 
 
-def _symbol_day(reports: list[PartReport], ledger: Iterable[LedgerRow]) -> SymbolDay:
+def _symbol_day(reports: list[PartReport], ledger: Iterable[LedgerRow], journaled: set[str]) -> SymbolDay:
     key = reports[0].part.key
     # A gap of a stream is noted beside each of its files: once in the ledger, it must not count a hundred times.
     of_the_stream = {(row.since_ns, row.until_ns, row.reason) for row in ledger}
     gaps = {gap for report in reports for gap in report.gaps}
     own = [gap for gap in gaps if (gap.since_ns, gap.until_ns, gap.reason) not in of_the_stream]
     filled = [report.extent for report in reports if report.rows]
+    # What the journal has is held against the rows themselves.
+    in_doubt = not {session for report in reports for session in report.sessions} <= journaled
     return SymbolDay(
         key.kind,
         key.dataset.name,
@@ -161,7 +239,7 @@ def _symbol_day(reports: list[PartReport], ledger: Iterable[LedgerRow]) -> Symbo
         first_ns=filled[0].first_recv_ns if filled else None,
         last_ns=filled[-1].last_recv_ns if filled else None,
         gaps=len(gaps),
-        lost=sum(gap.lost or 0 for gap in own),
+        lost=sum(gap.lost or 0 for gap in own) if in_doubt else 0,
         problems=tuple(
             f"{report.part.path.name}: {problem}" for report in reports for problem in report.problems
         ),
@@ -212,26 +290,31 @@ class _JournalRows:
             self._lines[key].extend(_numbers(f"0,{line}".encode()))
         return len(rejected)
 
-    def disagreements(self, root: Path, journaled: set[str], *, being_written: bool) -> Iterator[str]:
+    def disagreements(
+        self, root: Path, journaled: set[str], *, being_written: bool, killed: bool
+    ) -> Iterator[str]:
         """Rows that only the journal has, and rows that a partition has and the journal not."""
-        missing_rows = missing_from = 0
+        missing: dict[str, int] = {}
         keys = {part.key for part in find_parts(root)} | self._lines.keys()
         for key in sorted(keys, key=_key_name):
             expected, kept = self._lines[key], _lines_kept(root, key)
             if kept == expected:
                 continue
-            missing, extra = Counter(expected) - Counter(kept), Counter(kept) - Counter(expected)
-            if extra and _writers(root, key) <= journaled:
-                yield f"{_key_name(key)}: {extra.total()} rows are not in the journal"
-            if not missing and not extra:
+            less, more = Counter(expected) - Counter(kept), Counter(kept) - Counter(expected)
+            if less:
+                missing[_key_name(key)] = less.total()
+            if being_written:
+                continue  # since the journal was read, more rows came
+            if more and _writers(root, key) <= journaled:
+                yield f"{_key_name(key)}: {more.total()} rows are not in the journal"
+            if not less and not more:
                 yield f"{_key_name(key)}: the rows are in another order than in the journal"
-            missing_rows += missing.total()
-            missing_from += bool(missing)
-        if missing_rows and not being_written:
-            yield (
-                f"{missing_rows} rows of {missing_from} partitions are in the journal only; "
-                "`stream rebuild` makes them"
-            )
+        if missing and not being_written:
+            of = named(tuple(f"{name}: {rows}" for name, rows in missing.items()))
+            remedy = "`stream rebuild` makes them"
+            if killed:
+                remedy += ", and the next capture into this folder those that a kill left"
+            yield f"{sum(missing.values())} rows are in the journal only ({of}); {remedy}"
 
 
 def _key_name(key: PartitionKey) -> str:
@@ -263,14 +346,41 @@ def _numbers(text: bytes) -> Iterator[int]:
     return (hash(line.partition(b",")[2]) for line in text.splitlines())
 
 
-def _minutes(store: IntradayStore) -> Iterator[MinuteAudit]:
+class _Hearing:
+    """When the recorder could hear, on the computer's clock."""
+
+    def __init__(
+        self, journals: Iterable[SessionAudit], notes: Iterable[SessionNote], gaps: Iterable[LedgerRow]
+    ) -> None:
+        began = {one.session: one.began_ns for one in journals if one.began_ns is not None}
+        began |= {note.session: note.began_ns for note in notes}
+        self._beginnings = sorted(began.values())
+        self._gaps = list(gaps)
+
+    def whole(self, kind: str, bar_received_ns: int | None) -> bool:
+        """Whether the minute that ended with this bar was heard from its beginning on."""
+        if bar_received_ns is None:
+            return True
+        since_ns = bar_received_ns - _MINUTE_NS - _BAR_DELAY_NS
+        return not (
+            any(since_ns < began <= bar_received_ns for began in self._beginnings)
+            or any(
+                gap.stream == kind and gap.since_ns < bar_received_ns and since_ns < gap.until_ns
+                for gap in self._gaps
+            )
+        )
+
+
+def _minutes(store: IntradayStore, hearing: _Hearing) -> Iterator[MinuteAudit]:
     for kind in ("stocks", "options"):
         for symbol in store.list_symbols(kind, "bars"):
             for day in store.list_days(kind, "bars", symbol):
-                yield from _minutes_of(store, kind, symbol, day)
+                yield from _minutes_of(store, hearing, kind, symbol, day)
 
 
-def _minutes_of(store: IntradayStore, kind: str, symbol: str, day: date) -> Iterator[MinuteAudit]:
+def _minutes_of(
+    store: IntradayStore, hearing: _Hearing, kind: str, symbol: str, day: date
+) -> Iterator[MinuteAudit]:
     bars, trades = (
         frame.dropna(subset=["ts_ns"])
         for frame in (store.read(kind, name, symbol, day=day) for name in ("bars", "trades"))
@@ -287,6 +397,7 @@ def _minutes_of(store: IntradayStore, kind: str, symbol: str, day: date) -> Iter
         for frame in (bars, again)
         for minute, count, volume in zip(_minute(frame), frame["trade_count"], frame["volume"], strict=True)
     }
+    received = dict(zip(_minute(bars), bars["recv_ns"], strict=True))
     for minute, (count, volume) in sorted(last_bars.items()):
         sizes = captured.get(minute, [])
         yield MinuteAudit(
@@ -297,6 +408,7 @@ def _minutes_of(store: IntradayStore, kind: str, symbol: str, day: date) -> Iter
             captured_trades=len(sizes),
             bar_volume=_known(volume, float),
             captured_volume=float(sum(sizes)),
+            partly=not hearing.whole(kind, _known(received.get(minute), int)),
         )
 
 

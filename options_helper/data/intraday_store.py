@@ -18,6 +18,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -253,13 +254,15 @@ class IntradayStore:
         dataset: str | None = None,
         symbol: str | None = None,
         day: date | None = None,
+        cut_off: AbstractSet[str] = frozenset(),
     ) -> Iterator[PartReport]:
         """Look at every byte and row of the files that fit, and say of each what is wrong; changes nothing.
 
-        While a recorder is at work, an unfinished last member is none of its faults.
+        While a recorder is at work, an unfinished last member is none of its faults; nor is it where a session that is
+        `cut_off`, because it was killed, wrote last: the next writer mends that.
         """
         found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
-        return check_parts(found, being_written=writer_of(self.root) is not None)
+        return check_parts(found, being_written=writer_of(self.root) is not None, cut_off=cut_off)
 
     def repair(
         self,

@@ -46,6 +46,7 @@ class SessionNote:
     ended_ns: int | None = None  # None: it records still, or it was ended without warning
     put_off: int = 0  # events that its journal has and its files had not when it ended
     missed: bool = False  # a later capture has written down that this one ended without warning
+    refused: tuple[LastingGap, ...] = ()  # of those gaps, at its end, what the server would not send
     completed: bool = False  # a later capture has made the rows that only the journal had
 
     @property

@@ -15,16 +15,17 @@ from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import RecordKind, read_records, sessions
 from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.gap_ledger import ledger_rows
+from options_helper.data.session_notes import session_notes
+from options_helper.data.streaming.gap_ledger import KILLED, KILLED_WITHOUT_JOURNAL, ledger_rows
+from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
 from tests.faults.pace import runs
 from tests.rebuilt import partitions
+from tests.waiting import wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import NOON
-
-KILLED = "the recorder was ended without warning"
 
 
 def rows(root: Path, symbol: str) -> tuple[list[int], list[int]]:
@@ -74,9 +75,69 @@ def test_killed_at_random_times_it_goes_on_and_makes_what_the_one_before_left(
         numbers, kept = rows(out, symbol)
         assert numbers == [*range(1, len(numbers) + 1)]
         assert all(before < after for before, after in pairwise(kept)), "each once, in order"
-        assert kept == heard[symbol], "what a kill left in the journal is in the files, before what came later"
+        assert kept == heard[symbol], (
+            "what a kill left in the journal is in the files, before what came later"
+        )
     assert partitions(out) == partitions(again)
     assert audit(out).problems == audit(again).problems == ()
+
+
+def test_without_a_journal_a_kill_is_found_out_by_the_next_capture_and_before(
+    tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
+):
+    """What it had received and not written is nowhere: nobody can count it, but nobody may say that all is well."""
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server):
+        with capturing(server, tmp_path, journal=False, flush_seconds=60.0) as capturer:
+            capturer.wait_until_it_hears(20)
+            capturer.kill()
+        (problem,) = audit(tmp_path).problems
+        with capturing(server, tmp_path, journal=False) as next_one:
+            next_one.wait_until_it_hears(20)
+            next_one.terminate()
+            next_one.ended()
+
+    assert "kept no journal" in problem
+    killed, _ = (note.session for note in session_notes(tmp_path))
+    (gap,) = ledger_rows(tmp_path)
+    assert (gap.stream, gap.reason) == ("stocks", KILLED_WITHOUT_JOURNAL)
+    assert killed < gap.session
+    (problem,) = audit(tmp_path).problems
+    assert "is lost" in problem
+
+
+def test_after_a_kill_verify_names_what_is_missing_and_the_remedy_and_nothing_else(
+    tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server), capturing(server, tmp_path, flush_seconds=60.0, flush_events=7) as capturer:
+        capturer.wait_until_it_hears(50)
+
+    (problem,) = audit(tmp_path).problems
+    assert "rows are in the journal only (stocks quotes AAPL" in problem
+    assert "the next capture into this folder" in problem
+
+
+def test_a_gap_that_a_kill_left_open_lasts_until_the_next_capture(
+    tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server):
+        with capturing(server, tmp_path) as capturer:
+            capturer.wait_until_it_hears(20)
+            server.set_faults(Faults(never_upgrade=True))
+            server.disconnect_all()
+            wait_until(lambda: any(note.gaps for note in session_notes(tmp_path)))
+            last_heard_ns = session_notes(tmp_path)[0].gaps[0].since_ns
+            capturer.kill()
+        server.set_faults(Faults())
+        with capturing(server, tmp_path) as next_one:
+            next_one.wait_until_it_hears(20)
+            next_one.terminate()
+            next_one.ended()
+
+    (gap,) = ledger_rows(tmp_path)
+    assert (gap.since_ns, gap.reason.endswith(KILLED)) == (last_heard_ns, True)
 
 
 def test_the_gap_after_a_kill_is_written_down_by_the_next_capture(

@@ -10,17 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from options_helper.data.audit_report import audit_lines
 from options_helper.data.auditing import audit
+from options_helper.data.intraday.layout import find_parts
+from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.rebuilding import rebuild
+from options_helper.data.session_notes import session_notes
 from options_helper.data.streaming.capture import CaptureStatus, StreamRunner
-from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
 from options_helper.data.streaming.gap_ledger import LedgerRow, ledger_rows
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN, Limits
 from options_helper.simulator.server import SimulatorServer
+from tests.captured import SECOND
 from tests.faults.capturer import OPTIONS, STOCKS, STREAMS, addresses
 from tests.rebuilt import partitions
 from tests.waiting import wait_until
@@ -92,7 +97,12 @@ def watched(server: SimulatorServer, out: Path, *live: StreamName, streams=BOTH)
         health = final.streams[name]
         assert server.sent[name] == watch.rows(name) + health.dropped + health.rejected
     assert sum(row.lost_events or 0 for row in watch.gaps) == final.lost
-    assert audit(out).ok == (final.lost == 0)
+    complete = all(
+        health.connections and not health.refused_symbols
+        for health in final.streams.values()
+        if health.phase is not Phase.OFF
+    )
+    assert audit(out).ok == (final.lost == 0 and complete)
     rebuild(out, out / "again")
     assert partitions(out / "again") == partitions(out)
 
@@ -125,6 +135,31 @@ def test_a_feed_that_the_plan_lacks_leaves_the_other(simulator: Simulators, tmp_
     assert watch.final
     assert [health.name for health in watch.final.failed] == [OPTIONS]
     assert "opra" in (watch.final.failed[0].last_error or "")
+    (gap,) = watch.gaps
+    assert (gap.stream, gap.reason.startswith("not recorded: "), "opra" in gap.reason) == (
+        "options",
+        True,
+        True,
+    )
+    assert gap.until_ns > gap.since_ns
+    (problem,) = audit(tmp_path).problems
+    assert "not recorded" in problem
+    assert audit(tmp_path).silent == ()
+
+
+def test_a_place_that_stays_taken_is_a_stream_that_was_not_recorded(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(auth_error=406, stream=OPTIONS))
+    with watched(server, tmp_path, STOCKS) as watch:
+        watch.until(lambda health: health.reconnect_attempts > 1, OPTIONS)
+        watch.send()
+
+    (gap,) = watch.gaps
+    assert (gap.stream, gap.reason.startswith("not recorded: "), "406" in gap.reason) == (
+        "options",
+        True,
+        True,
+    )
+    assert not audit(tmp_path).ok
 
 
 def test_over_the_symbol_limit_what_is_let_in_is_recorded(simulator: Simulators, tmp_path: Path):
@@ -133,6 +168,37 @@ def test_over_the_symbol_limit_what_is_let_in_is_recorded(simulator: Simulators,
         watch.until(lambda health: health.refused_symbols)
         assert watch.health().acknowledged == ("AAPL",)
         watch.send()
+
+    (gap,) = watch.gaps
+    assert gap.reason.startswith("not recorded: MSFT refused by the iex feed.")
+    (problem,) = audit(tmp_path).problems
+    assert "MSFT" in problem
+    metas = [load_meta(part) for part in find_parts(tmp_path)]
+    assert all(meta and not meta.gaps for meta in metas), "it is none of the other symbols' gaps"
+
+
+def test_a_symbol_of_which_nothing_came_is_told_and_is_no_fault(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
+        server.push(STOCKS, [quote("AAPL", 1)])
+        watch.until_heard()
+
+    found = audit(tmp_path)
+    assert (found.ok, found.silent) == (True, (("options", CALL), ("stocks", "MSFT")))
+    assert f"Asked for, and nothing came: {CALL}, MSFT" in "\n".join(audit_lines(found))
+
+
+def test_a_feed_that_is_stalled_when_the_capture_ends_is_a_gap(simulator: Simulators, tmp_path: Path):
+    server = simulator(faults=Faults(mute=True, after_events=20, stream=STOCKS))
+    with watched(server, tmp_path, STOCKS, OPTIONS, streams=replace(BOTH, stall_seconds=5)) as watch:
+        watch.send(10)
+        watch.until(lambda health: health.phase is Phase.STALLED)
+        wait_until(lambda: session_notes(tmp_path)[0].gaps)
+        last_heard = watch.health().last_event_at
+
+    (gap,) = [gap for gap in watch.gaps if gap.stream == STOCKS]
+    assert gap.since_ns == epoch_nanoseconds(last_heard)
+    assert gap.until_ns - gap.since_ns > 2 * SECOND
 
 
 def test_a_mute_connection_is_left_and_the_silence_is_a_gap(simulator: Simulators, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ class PartReport:
     sealed: bool = False
     gaps: tuple[Gap, ...] = ()
     problems: tuple[str, ...] = ()  # a sentence each
+    sessions: tuple[str, ...] = ()  # that wrote into it
 
     @property
     def rows(self) -> int:
@@ -43,21 +45,26 @@ class PartReport:
         return not self.problems
 
 
-def check_parts(parts: Iterable[PartFile], *, being_written: bool) -> Iterator[PartReport]:
+def check_parts(
+    parts: Iterable[PartFile], *, being_written: bool, cut_off: AbstractSet[str] = frozenset()
+) -> Iterator[PartReport]:
     """Check files, those of one partition in order; `being_written` allows for a writer at work.
 
-    Such a writer may be amid a member, and what stands beside its files is older than they are.
+    Such a writer may be amid a member, and what stands beside its files is older than they are. So it is where a
+    session that is `cut_off` wrote last: the next writer mends that.
     """
     before: PartReport | None = None
     for part in parts:
-        report = check_part(part, being_written=being_written)
+        report = check_part(part, being_written=being_written, cut_off=cut_off)
         if before is not None and before.part.key == part.key:
             report = _continued(before, report)
         before = report
         yield report
 
 
-def check_part(part: PartFile, *, being_written: bool = False) -> PartReport:
+def check_part(
+    part: PartFile, *, being_written: bool = False, cut_off: AbstractSet[str] = frozenset()
+) -> PartReport:
     """Check one file."""
     rows = _RowCheck()
     with reading(part.path) as (read_at, size):
@@ -70,9 +77,12 @@ def check_part(part: PartFile, *, being_written: bool = False) -> PartReport:
             else:
                 rows.take(member, text)
     problems = [f"the {length} bytes at {offset} are damaged" for offset, length in damage]
+    meta = load_meta(part)
+    being_written = being_written or (
+        meta is not None and not cut_off.isdisjoint(one.id for one in meta.sessions[-1:])
+    )
     if found.torn_tail is not None and not being_written:
         problems.append(f"the last {found.torn_tail.length} bytes are no whole member")
-    meta = load_meta(part)
     problems += [*rows.problems(), *_disagreements(part, meta, rows.extent, being_written=being_written)]
     return PartReport(
         part,
@@ -81,6 +91,7 @@ def check_part(part: PartFile, *, being_written: bool = False) -> PartReport:
         sealed=meta is not None and meta.sealed,
         gaps=() if meta is None else meta.gaps,
         problems=tuple(problems),
+        sessions=() if meta is None else tuple(session.id for session in meta.sessions),
     )
 
 

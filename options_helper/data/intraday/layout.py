@@ -138,6 +138,20 @@ def find_parts(
                 yield from (part for part in below if day is None or part.key.day == day)
 
 
+def missing_parts(root: Path) -> Iterator[PartFile]:
+    """The files that are not there while something is said beside them."""
+    for kind in KINDS:
+        for dataset in DATASETS.values():
+            for path in sorted((root / kind / dataset.name / dataset.timeframe).glob("*/*.meta.json")):
+                match = _FILE_NAME.fullmatch(path.name.removesuffix(".meta.json") + SUFFIX)
+                if match is None:
+                    continue
+                key = PartitionKey(kind, dataset, symbol_of(path.parent.name), date.fromisoformat(match[1]))
+                part = PartFile(key, path.with_name(match[0]), int(match[2] or 0))
+                if not part.path.exists():
+                    yield part
+
+
 def symbols(root: Path, kind: Kind, dataset: Dataset) -> list[str]:
     """The symbols that have a file, in order."""
     folder = root / kind / dataset.name / dataset.timeframe

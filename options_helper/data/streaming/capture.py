@@ -567,7 +567,10 @@ class StreamRunner:
             self._recorder.close()
             now_ns = self._now_ns()
             put_off = self.status().put_off
-            self._note = replace(self._note, seen_ns=now_ns, ended_ns=now_ns, put_off=put_off, gaps=())
+            refused = tuple(gap for gap in self._note.gaps if gap.symbols)
+            self._note = replace(
+                self._note, seen_ns=now_ns, ended_ns=now_ns, put_off=put_off, gaps=(), refused=refused
+            )
             self._save_note(durable=True)
             self._state = CaptureState.ENDED
 
