@@ -49,7 +49,7 @@ def test_the_chart_tells_the_viewers_time_and_names_the_zone():
 
 def test_a_sum_of_some_positions_is_drawn_otherwise_than_the_book_s_and_the_title_says_so():
     rows = chart_rows((point(0, counted=9), point(2, counted=10, segment=1)), NEW_YORK)
-    spec = chart_spec("America/New_York", DARK, hide_amounts=False)
+    spec = chart_spec("America/New_York", DARK, hide_amounts=False, partial=True)
     partial, full = rows["sum"].to_pylist()
 
     line = spec["layer"][1]["encoding"]
@@ -57,7 +57,7 @@ def test_a_sum_of_some_positions_is_drawn_otherwise_than_the_book_s_and_the_titl
         scale = line[channel]["scale"]
         drawn = dict(zip(scale["domain"], map(str, scale["range"]), strict=True))
         assert drawn[partial] != drawn[full]
-    assert "dashed: PARTIAL sum" in spec["title"]["text"]
+    assert "dashed: PARTIAL" in spec["title"]["subtitle"][0]
 
 
 def test_a_natural_that_is_not_known_is_no_zero_in_the_chart():

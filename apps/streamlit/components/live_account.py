@@ -66,16 +66,8 @@ def behind_account(portfolio: Portfolio, account: AccountTruth) -> Behind | None
     return known.behind
 
 
-def edit_to_copy(screen: Screen) -> None:
-    """Offer the change that brings the file up to the account, while it is behind."""
-    if screen.behind is None:
-        return
-    with st.expander("The edit to copy into the portfolio file"):
-        _edit(screen.behind.edit, screen)
-
-
 def file_and_account(screen: Screen) -> None:
-    """Draw the comparison, or say why there is none."""
+    """Draw the comparison with the change of the file to copy, or say why there is none."""
     view = screen.snapshot.account.view
     if view is None:
         st.caption(_not_known(screen))

@@ -14,6 +14,7 @@ from options_helper.data.streaming.pnl_history import PnlPoint
 HEIGHT: Final = 272
 FULL: Final = "whole book"
 PARTIAL: Final = "PARTIAL sum"
+DASHED: Final = "dashed: PARTIAL, a sum of some positions only"
 
 
 def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool) -> None:
@@ -27,7 +28,7 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
     st.vega_lite_chart(
         chart_rows(points, zone),
         # Altair takes 40 ms to build and check a chart; this one changes only with the viewer's wishes.
-        chart_spec(zone.key, colours, hide_amounts=hide_amounts),
+        chart_spec(zone.key, colours, hide_amounts=hide_amounts, partial=_has_partial(points)),
         width="stretch",
         height=HEIGHT,
         key="pnl",
@@ -51,8 +52,10 @@ def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo) -> ArrowTable:
 
 
 @cache
-def chart_spec(zone_name: str, colours: Palette, *, hide_amounts: bool) -> dict[str, Any]:
-    """The chart of any points."""
+def chart_spec(
+    zone_name: str, colours: Palette, *, hide_amounts: bool, partial: bool = False
+) -> dict[str, Any]:
+    """The chart of any points; `partial` ones are drawn dashed, which the title then says."""
     import altair as alt
 
     amounts = alt.Axis(labels=not hide_amounts, format="$,.2~f", title=None, tickCount=5, gridOpacity=0.5)
@@ -86,7 +89,9 @@ def chart_spec(zone_name: str, colours: Palette, *, hide_amounts: bool) -> dict[
     )
     layers = [band, line, dots] if hide_amounts else [band, line, dots, finder]
     title = alt.Title(
-        "P&L over the session: line at mark, band to natural; dashed: PARTIAL sum",
+        "P&L over the session: line at mark, band to natural",
+        subtitle=[DASHED] if partial else [],
+        subtitleColor=colours.warning,
         anchor="start",
         fontSize=13,
         fontWeight="normal",
@@ -102,9 +107,12 @@ def _scale(full: Any, partial: Any) -> Any:
     return alt.Scale(domain=[FULL, PARTIAL], range=[full, partial])
 
 
+def _has_partial(points: tuple[PnlPoint, ...]) -> bool:
+    return any(point.counted < point.positions for point in points)
+
+
 def _in_words(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
-    partial = any(point.counted < point.positions for point in points)
-    dashed = " Dashed stretches are sums of some positions only." if partial else ""
+    dashed = " Dashed stretches are sums of some positions only." if _has_partial(points) else ""
     if hide_amounts:
         return f"P&L over the session; its amounts are hidden.{dashed}"
     low, high = min(point.pnl for point in points), max(point.pnl for point in points)

@@ -50,11 +50,16 @@ def fills_table(screen: Screen) -> None:
         row_height=ROW_PIXELS,
         placeholder=UNKNOWN,
         column_config={
+            "Time": st.column_config.TextColumn(width=112),
+            "Event": st.column_config.TextColumn(width=84),
             "Contract": st.column_config.TextColumn(width=170),
+            "Side": st.column_config.TextColumn(width=64),
             "Quantity": st.column_config.TextColumn(width=74, help="Of this event alone."),
             "Order so far": st.column_config.TextColumn(
                 width=96, help="What the order has got in all, of what it asked for."
             ),
+            "Status": st.column_config.TextColumn(width=116),
+            "Order type": st.column_config.TextColumn(width=84),
             "Source": st.column_config.TextColumn(
                 width=130, help="REST, backfilled: the stream did not tell it, the account's own record did."
             ),

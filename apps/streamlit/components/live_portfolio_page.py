@@ -14,11 +14,11 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from apps.streamlit.components.live_account import edit_to_copy, file_and_account
+from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
-from apps.streamlit.components.live_screen import Look, Screen, State, take_screen
+from apps.streamlit.components.live_screen import ACCOUNT_PANEL, Look, Screen, State, take_screen
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
 from apps.streamlit.components.live_tables import positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
@@ -100,7 +100,7 @@ def _lay_out() -> Places:
                 positions=_section("Positions"),
                 structures=_section("Structures"),
                 fills=_section("Fills and order updates"),
-                account=st.expander("File and account").container(),
+                account=st.expander(ACCOUNT_PANEL).container(),
                 details=st.expander("Stream details").container(),
             )
 
@@ -136,7 +136,6 @@ def render_live(places: Places, screen: Screen) -> None:
     """Draw everything that lives, from one snapshot."""
     with places.truth:
         truth_line(screen)
-        edit_to_copy(screen)
     if not screen.loaded:
         # Zeros would be figures too.
         places.positions.caption("No portfolio is loaded.")

@@ -37,6 +37,7 @@ DOCTOR: Final = (
     "In a terminal, options-helper doctor looks at all that a start needs: Python, packages, settings and keys first, "
     "then account and streams. Begin with the first line that says failed; it says what to do."
 )
+ACCOUNT_PANEL: Final = "File and account"
 BEHIND_HIDDEN: Final = "Your file is behind the account; what happened there holds amounts, which are hidden."
 CHANGED: Final = Headline(
     Level.WARNING, "The program's code has changed since Start. The streams run on; press Restart to use it."
@@ -93,7 +94,6 @@ class Screen:
     state: State
     loaded: bool  # whether there is a portfolio to show
     portfolio: Portfolio
-    behind: Behind | None  # what the account did today that the portfolio file does not know
     headline: Headline
     labels: tuple[str, ...]
     banners: tuple[Banner, ...]
@@ -150,7 +150,6 @@ def take_screen(
         state=_state(run, snapshot),
         loaded=book.portfolio is not None,
         portfolio=portfolio,
-        behind=behind,
         headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
         labels=_labels(run, snapshot, local_market=local_market),
         banners=(
@@ -199,7 +198,8 @@ def _start_banners(problem: str | None) -> Iterator[Banner]:
 
 def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]:
     if behind is not None:
-        yield Banner(Level.WARNING, BEHIND_HIDDEN if hidden else behind.sentence)
+        said = BEHIND_HIDDEN if hidden else behind.sentence
+        yield Banner(Level.WARNING, f"{said} The edit to copy is below, under {ACCOUNT_PANEL}.")
 
 
 def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) -> Iterator[Banner]:

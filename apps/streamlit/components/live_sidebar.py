@@ -27,7 +27,6 @@ NO_KEYS: Final = (
     "Without an account, start with options-helper ui --demo to see a simulated market."
 )
 START_HELP: Final = "Connects and shows live prices. No order is ever placed."
-NOTHING_RUNS: Final = "Nothing runs."
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
 
@@ -72,7 +71,7 @@ def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -
     """
     width: Literal["stretch", "content"] = "stretch" if place == "sidebar" else "content"
     running = session.running
-    with st.container(horizontal=True, gap="small", width=width, key=f"lifecycle-{place}"):
+    with st.container(horizontal=place == "page", gap="small", width=width, key=f"lifecycle-{place}"):
         st.button(
             "Start",
             key=f"start-{place}",
@@ -80,29 +79,37 @@ def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -
             icon=":material/play_arrow:",
             width=width,
             disabled=running or controls.obstacle is not None,
-            help="It runs." if running else controls.obstacle or START_HELP,
+            help=None if running else controls.obstacle or START_HELP,
             on_click=_start,
             args=(session, controls),
         )
-        st.button(
-            "Stop",
-            key=f"stop-{place}",
-            icon=":material/stop:",
-            width=width,
-            disabled=not running,
-            help="Ends the streams for all tabs." if running else NOTHING_RUNS,
-            on_click=session.stop,
-        )
-        st.button(
-            "Restart",
-            key=f"restart-{place}",
-            icon=":material/refresh:",
-            width=width,
-            disabled=not running,
-            help="Connects anew with the settings that run, for all tabs." if running else NOTHING_RUNS,
-            on_click=_restart,
-            args=(session, controls),
-        )
+        with st.container(horizontal=True, gap="small", width=width):
+            _ending_buttons(session, controls, place, width)
+
+
+def _ending_buttons(
+    session: LiveSession, controls: Controls, place: str, width: Literal["stretch", "content"]
+) -> None:
+    running = session.running
+    st.button(
+        "Stop",
+        key=f"stop-{place}",
+        icon=":material/stop:",
+        width=width,
+        disabled=not running,
+        help="Ends the streams for all tabs." if running else None,
+        on_click=session.stop,
+    )
+    st.button(
+        "Restart",
+        key=f"restart-{place}",
+        icon=":material/refresh:",
+        width=width,
+        disabled=not running,
+        help="Connects anew with the settings that run, for all tabs." if running else None,
+        on_click=_restart,
+        args=(session, controls),
+    )
 
 
 def describe(choices: Choices, name: str) -> str:

@@ -143,7 +143,7 @@ def _profit(
 def _parts_of_today(screen: Screen) -> str:
     totals = screen.totals
     parts = (("realized", totals.day_realized), ("unrealized", totals.day_unrealized))
-    return " · ".join(f"{word} {_part(tally, screen)}" for word, tally in parts)
+    return "\n".join(f"{word} {_part(tally, screen)}" for word, tally in parts)
 
 
 def _part(tally: Tally, screen: Screen) -> str:

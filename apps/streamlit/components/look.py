@@ -67,7 +67,7 @@ STYLE: Final = """
 .oh-name { font-size: .8rem; color: var(--quiet); }
 .oh-figure { font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 .oh-hero .oh-figure { font-size: 1.55rem; line-height: 1.25; white-space: nowrap; }
-.oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; }
+.oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; white-space: pre-line; }
 .oh-caveat { color: var(--warning); font-weight: 600; }
 .oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
 .oh-scroll { overflow-x: auto; }
