@@ -269,6 +269,20 @@ def test_a_gap_is_noted_beside_the_files_it_concerns(tmp_path: Path):
     ]
 
 
+def test_counts_do_not_fall_while_it_is_closed(tmp_path: Path):
+    seen = []
+
+    def write(descriptor: int, data: memoryview) -> int:
+        seen.append(kept.counts().total.appended)
+        return os.write(descriptor, data)
+
+    kept = store(tmp_path, disk=Disk(write=write))
+    kept.append("stocks", quotes(10))
+    kept.close()
+
+    assert set(seen) == {10}
+
+
 def test_counts_add_up_and_stay_after_the_end(tmp_path: Path):
     with store(tmp_path, flush_rows=4) as kept:
         kept.append("stocks", quotes(10))

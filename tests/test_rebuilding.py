@@ -54,6 +54,21 @@ def record_session(root: Path, session: str, records: Sequence[Record]) -> None:
     recorder.close()
 
 
+def test_a_clock_that_was_set_back_holds_up_no_flush(tmp_path: Path):
+    recorder = Recorder(tmp_path, "one", StorePolicy(flush_seconds=5.0, min_free_bytes=0))
+    hour_ago = NOON - 3_600 * SECOND
+    for record in (
+        began(NOON),
+        heard(NOON, quote_message("AAPL")),
+        *(Record(RecordKind.TICK, NOON + second * SECOND) for second in range(3)),
+        *(Record(RecordKind.TICK, hour_ago + second * SECOND) for second in range(8)),
+    ):
+        recorder.apply(record)
+
+    assert recorder.counts().total.written == 1
+    recorder.close()
+
+
 def ledgers(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in root.glob("gaps/*.csv")}
 

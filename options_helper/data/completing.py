@@ -27,6 +27,7 @@ class Completion:
     rows: int = 0
     unplaced: Mapping[str, int] | None = None  # None: it goes on
     problem: str | None = None  # what keeps the rest of the journal back
+    refused: str | None = None  # why the disk took no more: a later attempt may have more luck
 
 
 def complete(
@@ -53,6 +54,7 @@ def complete(
                     yield Completion(recording.counts().total.written)
         except StoreError as error:
             problem = str(error)
-    kinds = recording.counts().kinds
+    kinds, refused = recording.counts().kinds, recording.counts().problem
+    rows = sum(counts.written for counts in kinds.values())
     unplaced = {kind: counts.lost for kind, counts in kinds.items() if counts.lost}
-    yield Completion(sum(counts.written for counts in kinds.values()), unplaced, problem)
+    yield Completion(rows, {} if refused else unplaced, problem, refused)

@@ -17,11 +17,18 @@ from typing import Any
 
 import pytest
 
+from options_helper.data.auditing import audit
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import RecordKind, journal_files, read_records
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
+from options_helper.data.streaming.capture import (
+    SYNC_SECONDS,
+    CaptureConfig,
+    CaptureState,
+    CaptureStatus,
+    StreamRunner,
+)
 from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
 from options_helper.data.streaming.snapshot import Phase
 from options_helper.data.streaming.stream_config import LiveStreamConfig
@@ -315,22 +322,114 @@ def test_what_is_told_lost_on_a_full_disk_is_lost_and_the_rest_is_in_the_journal
 def test_a_second_signal_leaves_at_once_with_what_is_at_hand_in_the_journal(
     simulator: Simulators, tmp_path: Path
 ):
+    """Rows that would take half a minute on this disk are made by the next capture."""
     server = simulator()
-    free = threading.Event()
-    capture = runner(server, tmp_path, ONLY_STOCKS, disk=slow_disk(0.3, free), flush_events=1)
+    disk = slow_disk(0.3, threading.Event())
+    capture = runner(server, tmp_path, ONLY_STOCKS, disk=disk, flush_events=1)
     capture.start()
     wait_until(lambda: capture.status().streams[STOCKS].connections)
     for number in range(100):
         server.push(STOCKS, [quote(bid=number)])
     until_received(capture, server)
+    left_at = time.monotonic()
     capture.leave()
-    free.set()
     final = capture.stop()
 
-    assert final.lost == 0
-    assert final.accounted
+    assert time.monotonic() - left_at < 4
+    assert (final.lost, final.accounted) == (0, True)
+    assert final.put_off > 20
     records = read_records(journal_files(tmp_path))
     assert sum(record.events for record in records if record.kind is RecordKind.FRAME) == 100
+    with capturing(server, tmp_path, ONLY_STOCKS) as following:
+        wait_until(lambda: following.status().completed == final.put_off, saw=following.status)
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(100))
+
+
+def test_rows_that_wait_do_not_hold_up_the_end_when_the_journal_has_them(
+    simulator: Simulators, tmp_path: Path
+):
+    """Hundreds of files, and a disk that takes its time for each."""
+    server = simulator()
+    symbols = tuple(f"S{number}" for number in range(150))
+    disk = slow_disk(0.05, threading.Event())
+    capture = runner(server, tmp_path, replace(ONLY_STOCKS, stocks=symbols), disk=disk, flush_seconds=60.0)
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    server.push(STOCKS, [quote(symbol) for symbol in symbols])
+    until_received(capture, server)
+    wait_until(lambda: capture.status().store.total.buffered == 150, saw=capture.status)
+    left_at = time.monotonic()
+    capture.leave()
+    final = capture.stop()
+
+    assert time.monotonic() - left_at < 4
+    assert (final.lost, final.put_off, final.given_up) == (0, 150, 150)
+    assert gap_rows(tmp_path) == []
+
+
+def refusing_partitions(refuses: threading.Event) -> Disk:
+    """A disk without room for rows; journal and ledger find some."""
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if refuses.is_set() and "/stocks/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os.write(descriptor, data)
+
+    return Disk(write=write)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files apart by /proc")
+def test_rows_for_which_there_is_no_room_are_put_off_where_the_journal_has_them(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    refuses = threading.Event()
+    with capturing(server, tmp_path, ONLY_STOCKS, disk=refusing_partitions(refuses)) as capture:
+        refuses.set()
+        server.push(STOCKS, [quote(bid=number) for number in range(30)])
+        until_received(capture, server)
+        final = capture.stop()
+
+    assert (final.lost, final.put_off) == (0, 30)
+    assert gap_rows(tmp_path) == []
+    with capturing(server, tmp_path, ONLY_STOCKS) as following:
+        wait_until(lambda: following.status().completed == 30, saw=following.status)
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(30))
+    assert audit(tmp_path).problems == ()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files apart by /proc")
+def test_rows_for_which_there_is_no_room_are_in_the_ledger_where_there_is_no_journal(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    refuses = threading.Event()
+    disk = refusing_partitions(refuses)
+    with capturing(server, tmp_path, ONLY_STOCKS, disk=disk, journal=False, flush_events=1) as capture:
+        server.push(STOCKS, [quote()])
+        until_received(capture, server)
+        wait_until(lambda: capture.status().store.total.written == 1, saw=capture.status)
+        refuses.set()
+        server.push(STOCKS, [quote(bid=number) for number in range(30)])
+        until_received(capture, server)
+        final = capture.stop()
+
+    assert (final.lost, final.put_off) == (30, 0)
+    assert [row["lost_events"] for row in gap_rows(tmp_path)] == ["30"]
+
+
+def test_the_journal_is_synced_while_it_is_written(simulator: Simulators, tmp_path: Path):
+    """What a loss of power can cost is bounded by it."""
+    synced: set[int] = set()
+
+    def sync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+
+    server = simulator()
+    with capturing(server, tmp_path, ONLY_STOCKS, disk=Disk(sync=sync, sync_all=lambda _: True)):
+        wait_until(lambda: journal_files(tmp_path))
+        (path,) = journal_files(tmp_path)
+        wait_until(lambda: path.stat().st_ino in synced, timeout=SYNC_SECONDS + 5)
 
 
 def capture_all(server: SimulatorServer, out: Path, streams: LiveStreamConfig) -> CaptureStatus:

@@ -454,6 +454,9 @@ class StreamRunner:
             return  # some may have been given up for want of time; the next capture makes them
         self._completed += step.rows
         log.warning("%d rows of %s were made from its journal.", step.rows, note.session)
+        if step.refused:
+            log.error("The rest has to wait for the next capture: %s", step.refused)
+            return
         if step.problem:
             log.error("The journal of %s: %s", note.session, step.problem)
         for kind, rows in step.unplaced.items():
