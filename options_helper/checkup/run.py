@@ -46,10 +46,11 @@ from options_helper.checkup.streams import (
     visit_stream,
 )
 from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.rest_pace import RestPolicy
 from options_helper.data.streaming.heartbeat import state_folder
 from options_helper.data.streaming.sdk_connection import ConnectionTiming
-from options_helper.errors import OptionsHelperError
+from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,9 @@ class Checkup:
             return self._skipped("the settings cannot be used")
         if not settings.has_credentials:
             return self._skipped("there are no keys")
-        _import_sdk()
+        # Where it is missing, each look says so; here it only saves the looks from waiting for one another's import.
+        with suppress(ConfigError):
+            load_sdk()
         return [*self._rest_probes(settings), *self._stream_probes(settings)]
 
     def _local(self, check: Check, look: Callable[[], Finding]) -> Probe:
@@ -204,19 +207,6 @@ class Checkup:
             return visit_stream(visit, lambda: stream_holder(visit, around.environ, around.now()))
 
         return Probe(check, look, around.stream_seconds)
-
-
-def _import_sdk() -> None:
-    """Import alpaca-py before threads do: its parts import one another, so at the same time they block each other."""
-    # Where it is missing, each look says so.
-    with suppress(ModuleNotFoundError):
-        for module in (
-            "alpaca.data.historical",
-            "alpaca.data.live",
-            "alpaca.trading.client",
-            "alpaca.trading.stream",
-        ):
-            importlib.import_module(module)
 
 
 def _folders(environ: Mapping[str, str]) -> tuple[Path, ...]:

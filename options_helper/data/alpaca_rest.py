@@ -11,15 +11,15 @@ import random
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
+from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.rest_pace import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
 from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.tolerant import word
-from options_helper.errors import ConfigError, RestError
+from options_helper.errors import RestError
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class AlpacaRest:
         limiter: RequestLimiter | None = None,
     ) -> None:
         key, secret = require_credentials(settings)
-        _require_sdk()
+        load_sdk()
         from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
         from alpaca.trading.client import TradingClient
 
@@ -232,17 +232,6 @@ class AlpacaRest:
             if token is None:
                 return
         raise _endless(path)
-
-
-def _require_sdk() -> None:
-    try:
-        for name in ("alpaca.trading.client", "pyrate_limiter"):
-            import_module(name)
-    except ImportError as error:
-        package = (error.name or "alpaca").partition(".")[0]
-        raise ConfigError(
-            f"This needs {package}, which is not installed. Install it: pip install 'options-helper[ui,alpaca]'"
-        ) from error
 
 
 def _inner_map(answer: Row, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
 from options_helper.data.streaming.events import (
     Bar,
@@ -243,6 +244,7 @@ def require_credentials(settings: Settings) -> tuple[str, str]:
 
 def stock_stream_class() -> type[Any]:
     """alpaca-py's stock stream, imported on first use."""
+    load_sdk()
     from alpaca.data.live import StockDataStream
 
     return StockDataStream
@@ -250,6 +252,7 @@ def stock_stream_class() -> type[Any]:
 
 def option_stream_class() -> type[Any]:
     """alpaca-py's option stream, imported on first use."""
+    load_sdk()
     from alpaca.data.live import OptionDataStream
 
     return OptionDataStream

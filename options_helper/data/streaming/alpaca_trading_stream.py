@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.streaming.alpaca_stream import require_credentials
 from options_helper.data.streaming.sdk_connection import (
     DEFAULT_TIMING,
@@ -134,6 +135,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
 
 def trading_stream_class() -> type[Any]:
     """alpaca-py's trading stream, imported on first use."""
+    load_sdk()
     from alpaca.trading.stream import TradingStream
 
     return TradingStream
