@@ -60,3 +60,10 @@ def test_an_http_answer_is_final_unless_it_asks_for_patience(status: int, final:
 
 def test_too_many_connects_are_tried_again_slowly():
     assert handshake_error("iex", 429).retry_slowly
+
+
+@pytest.mark.parametrize(
+    ("feed", "variable"), [("iex", "OH_ALPACA_STREAM_URL"), ("trading", "APCA_API_BASE_URL")]
+)
+def test_an_address_without_a_stream_names_the_variable_it_came_from(feed: str, variable: str):
+    assert variable in str(handshake_error(feed, 404))

@@ -68,6 +68,8 @@ def handshake_error(feed: str, status: int) -> StreamError:
             code=status,
         )
     remedy = _HANDSHAKE_REMEDIES.get(status, "It is tried again.")
+    if feed == "trading" and status == 404:
+        remedy = "There are no order updates at this address; check APCA_API_BASE_URL."
     sentence = f"The server refused the {feed} connection with HTTP {status}. {remedy}"
     if status == 429:
         return StreamError(sentence, code=status, retry_slowly=True)
