@@ -61,14 +61,13 @@ def _rebuild_session(session: str, files: list[Path], out: Path) -> RebuiltSessi
         return RebuiltSession(session, problem=problem)
     total = recorder.counts().total
     if total.lost:
-        problem = f"{total.lost} rows found no room on the disk: {recorder.counts().problem}"
+        full = f"{total.lost} rows found no room on the disk: {recorder.counts().problem}"
+        problem = full if problem is None else f"{problem} {full}"
     rejected = sum(tally.rejected for tally in recorder.tallies.values())
     return RebuiltSession(session, frames, total.written, rejected, problem)
 
 
-def _policy_of(first: Record) -> StorePolicy:
-    """The sizes of members are the session's own; those of the default where its beginning is lost."""
-    if first.kind is not RecordKind.SESSION:
-        return StorePolicy()
-    facts = first.facts
+def _policy_of(session: Record) -> StorePolicy:
+    """The sizes of members are the session's own."""
+    facts = session.facts
     return StorePolicy(flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"])

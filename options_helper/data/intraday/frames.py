@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from options_helper.data.intraday.contents import sound_texts
-from options_helper.data.intraday.rows import Dataset
+from options_helper.data.intraday.rows import IDS_AND_COUNTS, PRICES, SIZES, WHOLE, Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,21 +22,6 @@ _TEXTS: Final = (
     "conditions",
     "corrected_conditions",
 )
-# Whole numbers that no float may touch on the way.
-_WHOLE: Final = ("seq", "recv_ns", "ts_ns")
-_WHOLE_OR_MISSING: Final = ("trade_id", "trade_count", "original_trade_id", "corrected_trade_id")
-_PRICES: Final = (
-    "bid_price",
-    "ask_price",
-    "price",
-    "corrected_price",
-    "open",
-    "high",
-    "low",
-    "close",
-    "vwap",
-)
-_SIZES: Final = ("bid_size", "ask_size", "size", "corrected_size", "volume")
 _NOT_A_TIME: Final = -(2**63)
 
 
@@ -83,16 +68,16 @@ def _parsed(text: bytes, whole: str) -> pd.DataFrame:
 
     dtypes: dict[str, Any] = {
         **dict.fromkeys(_TEXTS, "str"),
-        **dict.fromkeys(_WHOLE, whole),
-        **dict.fromkeys(_WHOLE_OR_MISSING, "Int64"),
-        **dict.fromkeys(_PRICES, "float64"),
+        **dict.fromkeys(WHOLE, whole),
+        **dict.fromkeys(IDS_AND_COUNTS, "Int64"),
+        **dict.fromkeys(PRICES, "float64"),
     }
     frame: pd.DataFrame = pd.read_csv(
         io.BytesIO(text),
         dtype=dtypes,
         # NA and NULL are symbols, and a single space is a condition.
         keep_default_na=False,
-        na_values={name: [""] for name in (*dtypes, *_SIZES)},
+        na_values={name: [""] for name in (*dtypes, *SIZES)},
         low_memory=False,
         **_exact_floats(pd.__version__),
     )

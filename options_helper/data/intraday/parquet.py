@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from options_helper.data.intraday.contents import rows_of, sound_texts
+from options_helper.data.intraday.rows import IDS_AND_COUNTS, PRICES, SIZES, WHOLE
 from options_helper.errors import ConfigError, StoreError
 
 _ROW_GROUP: Final = 122_880
 _BATCH: Final = 65_536
-_WHOLE: Final = {
-    "seq", "recv_ns", "ts_ns", "trade_id", "trade_count", "original_trade_id", "corrected_trade_id",
-}  # fmt: skip
-_SIZES: Final = {"bid_size", "ask_size", "size", "corrected_size", "volume"}
-_PRICES: Final = {
-    "bid_price", "ask_price", "price", "corrected_price", "open", "high", "low", "close", "vwap",
-}  # fmt: skip
 
 
 def require_pyarrow() -> None:
@@ -66,11 +60,11 @@ def _convert(source: Path, target: Path, columns: Sequence[str], size_type: str)
 
 
 def _type_of(column: str, size_type: str) -> str:
-    if column in _WHOLE:
+    if column in {*WHOLE, *IDS_AND_COUNTS}:
         return "int64"
-    if column in _PRICES:
+    if column in PRICES:
         return "float64"
-    return size_type if column in _SIZES else "string"
+    return size_type if column in SIZES else "string"
 
 
 def _groups(reader: Any) -> Iterator[Any]:

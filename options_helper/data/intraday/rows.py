@@ -85,6 +85,14 @@ DATASET_OF: Final[dict[type, Dataset]] = {
     TradeCancel: _dataset("cancels", "tick", CANCEL_COLUMNS),
 }
 DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for dataset in DATASET_OF.values()}
+# Every other column is text. Whole numbers that no float may touch on the way:
+WHOLE: Final = ("seq", "recv_ns", "ts_ns")
+IDS_AND_COUNTS: Final = ("trade_id", "trade_count", "original_trade_id", "corrected_trade_id")
+# Whole numbers as a rule.
+SIZES: Final = ("bid_size", "ask_size", "size", "corrected_size", "volume")
+PRICES: Final = (
+    "bid_price", "ask_price", "price", "corrected_price", "open", "high", "low", "close", "vwap",
+)  # fmt: skip
 
 # Turns an event of one type into its New York day and its line.
 WriteRow = Callable[[Any], tuple[date, str]]

@@ -115,7 +115,10 @@ def _write_one_member(file: MemberFile, found: Scan, first: int, to: int, disk: 
     for member in found.members:
         text = member_text(file.read_at, member)
         if text is None:
-            raise StoreError(f"{file.path.name} is damaged at {member.offset}; repair it, then seal it")
+            raise StoreError(
+                f"{file.path.name} is damaged at {member.offset} and is not sealed; "
+                "`options-helper stream rebuild` makes a whole one from the journal"
+            )
         digest.update(text)
         crc, length = zlib.crc32(text, crc), length + len(text)
         size += _write(to, deflate.compress(text), disk)
