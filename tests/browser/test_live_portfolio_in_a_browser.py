@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from options_helper.data.streaming.events import StreamName, utc_datetime
+from options_helper.simulator.faults import Faults
+from tests.order_updates import order_update
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
+BRK_CALL = "BRKB270319C00510000"
 EACH_STREAM_ONCE = {"/v2/iex": 1, "/v1beta1/indicative": 1, "/stream": 1}
 
 
@@ -86,6 +90,71 @@ def test_a_market_that_goes_away_is_said_at_once_and_the_last_prices_stay(browse
     assert all(tab.column("positions", "Mark $"))
 
 
+def test_today_is_told_once_the_account_was_asked(browser, market):
+    tab = started(browser.open())
+
+    see(lambda: "$" in tab.tile("P&L today"), saw=lambda: tab.text(".oh-hero"))
+    assert "against the close of" in tab.text(".oh-today")
+    assert tab.column("positions", "Today $")
+    assert "positions asked for, done" in tab.text(".oh-rest")
+    assert market.requests["/v2/positions"] >= 1
+
+
+def test_a_fill_from_while_nobody_listened_is_there_and_does_not_hide_the_truth_line(browser, market):
+    tab = started(browser.open(width=390, height=844, has_touch=True, is_mobile=True))
+    see(lambda: "fills asked for, done" in tab.text(".oh-rest"), saw=lambda: tab.text(".oh-rest"))
+    market.set_faults(Faults(stream=StreamName.FILLS, http_status=503))
+    market.disconnect_all(stream=StreamName.FILLS)
+    see(lambda: "/stream" not in market.clients, saw=lambda: market.clients)
+    missed = order_update(
+        order_id="missed",
+        order_symbol=BRK_CALL,
+        order_qty="1",
+        order_filled_qty="1",
+        qty="1",
+        timestamp=now(market),
+    )
+    market.push(StreamName.FILLS, [missed])
+    market.set_faults(Faults())
+
+    toast = tab.page.get_by_test_id("stToast").filter(has_text="BRK-B 19 Mar 27 510 C")
+    see(toast.count, saw=lambda: tab.page.inner_text("body")[-800:])
+    assert "(backfilled)" in toast.first.inner_text()
+    assert not overlap(toast.first.bounding_box(), tab.page.locator(".oh-bar").bounding_box())
+    tab.page.set_viewport_size({"width": 1440, "height": 1600})
+    see(
+        lambda: ("1 of 1", "REST, backfilled") in fills(tab),
+        saw=lambda: fills(tab),
+    )
+
+
+def fills(tab) -> list[tuple[str, str]]:
+    """What each row of the fills says of its order and its source."""
+    return list(zip(tab.column("fills", "Order so far"), tab.column("fills", "Source"), strict=False))
+
+
+def now(market) -> str:
+    """The market's time as an order update writes it."""
+    return utc_datetime(market.now_ns).isoformat().replace("+00:00", "Z")
+
+
+def overlap(one, other) -> bool:
+    """Whether two boxes on the screen share a pixel."""
+    return all(
+        one[edge] < other[edge] + other[size] and other[edge] < one[edge] + one[size]
+        for edge, size in (("x", "width"), ("y", "height"))
+    )
+
+
+def test_a_double_click_on_start_starts_once(browser, market):
+    tab = browser.open()
+    tab.page.get_by_test_id("stMain").get_by_role("button", name="Start", exact=True).dblclick()
+    see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))
+    see(lambda: "15 of 15" in tab.tile("Legs priced"))
+
+    assert market.connections == EACH_STREAM_ONCE
+
+
 def test_the_columns_that_matter_fit_a_laptop(browser):
     tab = started(browser.open(width=1440))
 
@@ -94,10 +163,12 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
         "Qty",
         "P&L $",
         "P&L %",
+        "Today $",
+        "Today %",
         "DTE",
         "Mark $",
         "Mark from",
-        "Quote age s",
+        "Underlying $",
         "Warnings",
     ):
         assert tab.column("positions", heading), heading

@@ -139,9 +139,15 @@ def test_partial_fills_are_rows_of_their_own_with_a_running_total(portal):
 
 
 def test_fills_are_listed_newest_first_in_words(portal):
-    tab = portal.show(showing(fill(1), fill(2, symbol="MSFT")))
+    tab = portal.show(showing(fill(1), fill(2, symbol="TSLA")))
 
-    assert list(table(tab, "Event")["Contract"]) == ["MSFT", "AAPL 15 Jan 27 275 C"]
+    assert list(table(tab, "Event")["Contract"]) == ["TSLA", "AAPL 15 Jan 27 275 C"]
+
+
+def test_a_contract_of_the_file_has_the_name_it_has_there(portal):
+    tab = portal.show(showing(fill(1, symbol="BRKB270319C00510000"), fill(2, symbol="MSFT")))
+
+    assert list(table(tab, "Event")["Contract"]) == ["MSFT shares", "BRK-B 19 Mar 27 510 C"]
 
 
 def test_an_update_with_nothing_in_it_is_still_a_row(portal):

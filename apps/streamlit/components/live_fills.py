@@ -72,11 +72,12 @@ def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> ArrowTable:
     """The order updates as the page writes them, newest first."""
     newest_first = fills[::-1]
     hidden = screen.look.preferences.hide_amounts
+    names = _names(screen)
     return arrow_table(
         {
             "Time": [_time(fill, screen) for fill in newest_first],
             "Event": [_event(fill) for fill in newest_first],
-            "Contract": [_contract(fill) for fill in newest_first],
+            "Contract": [_contract(fill, names) for fill in newest_first],
             "Side": [_plain(fill["side"]) for fill in newest_first],
             "Quantity": [UNKNOWN if hidden else _plain(fill["fill_qty"]) for fill in newest_first],
             "Order so far": [UNKNOWN if hidden else _order_so_far(fill) for fill in newest_first],
@@ -112,8 +113,7 @@ def announce_fills(screen: Screen) -> None:
         fill for key, fill in fills.items() if key not in seen and (knew_the_day or not fill["backfilled"])
     ]
     for fill in news[-TOASTS_AT_MOST:]:
-        sentence = _fill_sentence(fill, hidden=screen.look.preferences.hide_amounts)
-        st.toast(sentence, icon=":material/receipt_long:")
+        st.toast(_fill_sentence(fill, screen), icon=":material/receipt_long:")
     # A tab that was hidden for an hour wakes up to all of them at once.
     if len(news) > TOASTS_AT_MOST:
         st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")
@@ -154,12 +154,14 @@ def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
     return f"The account's record of the day has not been read yet; until then {only_stream}."
 
 
-def _fill_sentence(fill: Fill, *, hidden: bool) -> str:
+def _fill_sentence(fill: Fill, screen: Screen) -> str:
+    hidden = screen.look.preferences.hide_amounts
+    contract = _contract(fill, _names(screen))
     quantity = "" if hidden or fill["fill_qty"] is None else f"{_plain(fill['fill_qty'])} "
     price = "" if fill["price"] is None or fill["event"] in WITHOUT_PRICE else f" at ${_price(fill['price'])}"
     side = f"{_plain(fill['side'])} " if fill["side"] else ""
     late = " (backfilled)" if fill["backfilled"] else ""
-    return f"{_event(fill).capitalize()}: {side}{quantity}{_contract(fill)}{price}{late}"
+    return f"{_event(fill).capitalize()}: {side}{quantity}{contract}{price}{late}"
 
 
 def _time(fill: Fill, screen: Screen) -> str:
@@ -172,9 +174,21 @@ def _event(fill: Fill) -> str:
     return EVENT_WORDS.get(fill["event"]) or _plain(fill["event"])
 
 
-def _contract(fill: Fill) -> str:
+def _contract(fill: Fill, names: Mapping[str, str]) -> str:
     symbol = fill["symbol"]
-    return f"{len(fill['legs'] or ())} legs" if symbol is None else in_words(symbol)
+    if symbol is None:
+        return f"{len(fill['legs'] or ())} legs"
+    return names.get(symbol) or in_words(symbol)
+
+
+def _names(screen: Screen) -> dict[str, str]:
+    """What the file's lines are called, by Alpaca's symbol: BRK-B is BRKB there."""
+    lines = [
+        pair
+        for table in (screen.positions, screen.legs)
+        for pair in zip(table["live_symbol"], table["words"], strict=True)
+    ]
+    return dict(lines)
 
 
 def _order_so_far(fill: Fill) -> str:
