@@ -6,9 +6,10 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -153,6 +154,30 @@ def test_no_key_and_no_folder_is_in_it(tmp_path: Path):
 
     assert str(tmp_path) not in text
     assert not {"key", "secret"} & set(json.loads(text))
+
+
+def test_a_full_disk_does_not_keep_it_from_saying_so(tmp_path: Path):
+    """The last word must not be that all is well."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes root")
+    try:
+        path = folder / "health.json"
+        write_heartbeat(path, heartbeat())
+        with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(bytes(512)):
+                pass
+
+        write_heartbeat(path, heartbeat(problem="The disk takes no more."))
+
+        assert read(path).problem == "The disk takes no more."
+        assert [entry.name for entry in folder.iterdir() if entry.name != "ballast"] == ["health.json"]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_refuses_costs_only_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -23,7 +23,13 @@ from options_helper.data.streaming.heartbeat import (
 )
 from options_helper.data.streaming.live_session import Choices, LiveSession
 from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.run_report import RunReport, RunStatus, age_words, look_at_run
+from options_helper.data.streaming.run_report import (
+    RunReport,
+    RunStatus,
+    age_words,
+    look_at_run,
+    report_lines,
+)
 from options_helper.data.streaming.snapshot import Phase
 from options_helper.durations import parse_duration
 from options_helper.errors import ConfigError
@@ -241,6 +247,29 @@ def test_a_person_reads_lag_uptime_totals_symbols_and_gaps(tmp_path: Path):
         "1 gaps, 3 events lost",
     ):
         assert fact in output, output
+
+
+def test_of_a_run_that_is_over_nothing_is_told_as_if_it_were_so_now(tmp_path: Path):
+    """A killed capture is not live, and nothing of it lags."""
+    killed = look(tmp_path, lives=False, seconds_later=100)
+
+    said = "\n".join(report_lines(killed))
+    assert "stocks (iex): was live, last event 100 s ago, 2 of 2 symbols" in said
+    assert "this is how it was 100 s ago" in said
+    assert "lag" not in said
+    assert (killed.lag_seconds, killed.facts()["lag_seconds"]) == (None, None)
+    assert look(tmp_path, state=RunState.ENDED).lag_seconds is None
+
+
+def test_symbols_that_are_refused_are_named(tmp_path: Path):
+    refused = streams(refused=7, refused_symbols=tuple("ABCDEFG"))
+
+    assert "7 refused (A, B, C, D, E and 2 more)" in "\n".join(report_lines(look(tmp_path, streams=refused)))
+
+
+@pytest.mark.parametrize(("size", "words"), [(12_600, "14 kB"), (2_345_678, "2.3 MB")])
+def test_sizes_are_said_as_people_read_them(tmp_path: Path, size: int, words: str):
+    assert words in "\n".join(report_lines(look(tmp_path, bytes=size)))
 
 
 def test_a_monitor_reads_json(tmp_path: Path):

@@ -9,6 +9,7 @@ writer, which knows whether its feeds are expected to move (`lag_seconds`).
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -41,7 +42,10 @@ DASHBOARD_FILE: Final = "dashboard.json"
 # In the state folder: a link to the file of the capture that began last, so that a person need not name it.
 LAST_CAPTURE_LINK: Final = "last-capture.json"
 EVERY_SECONDS: Final = 1.0
+_NAMED_AT_MOST: Final = 20
 _JOIN_SECONDS: Final = 2.0
+# The file's size is a multiple of this, so that a full disk, which has no new block, can still take the next one.
+_BLOCK: Final = 4_096
 
 _CONNECTED: Final = {Phase.LIVE, Phase.QUIET, Phase.STALLED}
 # Nothing will come, whatever the market does; or, for `quiet`, the stream itself has judged its silence.
@@ -87,6 +91,7 @@ class StreamBeat:
     asked: int  # symbols
     acknowledged: int
     refused: int
+    refused_symbols: tuple[str, ...] = ()  # the first few
     received: int  # events, as are the next four
     applied: int
     dropped: int
@@ -317,6 +322,7 @@ def _stream_beat(
         asked=len(health.asked),
         acknowledged=len(health.acknowledged),
         refused=len(health.refused_symbols),
+        refused_symbols=health.refused_symbols[:_NAMED_AT_MOST],
         received=health.received,
         applied=health.applied,
         dropped=health.dropped,
@@ -348,7 +354,20 @@ def _seconds(since: datetime, until: datetime) -> float:
 
 
 def write_heartbeat(path: Path, beat: Heartbeat) -> None:
-    """Replace the file in one step, for its owner only; OSError when the disk refuses."""
+    """Replace the file in one step, for its owner only; OSError when the disk refuses.
+
+    A disk that is full, which is what somebody should learn from it, takes it in place of the old one, in one write.
+    """
+    data = msgspec.json.format(msgspec.json.encode(beat), indent=1)
+    data = data.ljust(-(-(len(data) + 1) // _BLOCK) * _BLOCK - 1) + b"\n"
+    try:
+        _replace(path, data)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or not _overwrite(path, data):
+            raise
+
+
+def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name.lstrip('.')}.new")
     # Made afresh, so that mode and owner are ours and no link is followed.
@@ -356,12 +375,25 @@ def write_heartbeat(path: Path, beat: Heartbeat) -> None:
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(beat), indent=1) + b"\n")
+            file.write(data)
         new.replace(path)
     except OSError:
         with suppress(OSError):
             new.unlink()
         raise
+
+
+def _overwrite(path: Path, data: bytes) -> bool:
+    """Write over the file's own blocks; whether there is such a file and it is long enough."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        size = os.fstat(descriptor).st_size
+        return size >= len(data) and os.write(descriptor, data.ljust(size)) == size
+    finally:
+        os.close(descriptor)
 
 
 def read_heartbeat(path: Path) -> Heartbeat | None:

@@ -42,9 +42,15 @@ class RunReport:
         return self.status is RunStatus.RUNNING
 
     @property
+    def ended(self) -> bool:
+        """Whether the run is over: the heartbeat is its last word, and nothing in it is so now."""
+        over = self.heartbeat is not None and self.heartbeat.state is RunState.ENDED
+        return over or self.status is RunStatus.NOT_RUNNING
+
+    @property
     def lag_seconds(self) -> float | None:
         """The longest silence of a stream that should be moving, as of the heartbeat; None where none should."""
-        return None if self.heartbeat is None else self.heartbeat.lag_seconds
+        return None if self.heartbeat is None or self.ended else self.heartbeat.lag_seconds
 
     @property
     def uptime_seconds(self) -> float | None:
@@ -71,6 +77,7 @@ class RunReport:
 
 
 _COUNTS: Final = ("received", "applied", "dropped", "rejected", "queued")
+_NAMED_AT_MOST: Final = 5
 _SYMBOLS: Final = ("asked", "acknowledged", "refused")
 
 
@@ -208,23 +215,39 @@ def report_lines(report: RunReport) -> list[str]:
     lines = [f"{report.status}: {report.words}"]
     if beat is None:
         return lines
-    up, age = report.uptime_seconds or 0.0, report.heartbeat_age_seconds or 0.0
-    lag = "nothing expected" if report.lag_seconds is None else age_words(report.lag_seconds)
-    lines.append(f"up {age_words(up)}, heartbeat {age_words(max(0.0, age))} old, lag: {lag}")
-    lines += [_stream_line(name, one, max(0.0, age)) for name, one in beat.streams.items()]
+    up, age = age_words(report.uptime_seconds or 0.0), max(0.0, report.heartbeat_age_seconds or 0.0)
+    if report.ended:
+        lines.append(f"It was up {up}; this is how it was {age_words(age)} ago:")
+    else:
+        lag = "nothing expected" if report.lag_seconds is None else age_words(report.lag_seconds)
+        lines.append(f"up {up}, heartbeat {age_words(age)} old, lag: {lag}")
+    lines += [_stream_line(name, one, age, ended=report.ended) for name, one in beat.streams.items()]
     if beat.rows is not None:
-        size = ((beat.bytes or 0) + (beat.journal_bytes or 0)) / 1e6
-        lines.append(f"{beat.rows:,} rows written, {beat.rows_waiting or 0:,} waiting, {size:,.1f} MB")
+        size = _size_words((beat.bytes or 0) + (beat.journal_bytes or 0))
+        lines.append(f"{beat.rows:,} rows written, {beat.rows_waiting or 0:,} waiting, {size}")
     lines.append(f"{beat.gaps:,} gaps, {beat.lost:,} events lost")
     return lines
 
 
-def _stream_line(name: str, one: StreamBeat, age: float) -> str:
+def _size_words(size: float) -> str:
+    if size < 999_500:
+        return f"{size / 1e3:,.0f} kB"
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _stream_line(name: str, one: StreamBeat, age: float, *, ended: bool) -> str:
     silent = one.silent_seconds
     last = "no event yet" if silent is None else f"last event {age_words(silent + age)} ago"
-    refused = f", {one.refused} refused" if one.refused else ""
+    refused = f", {one.refused} refused ({_some(one)})" if one.refused else ""
+    rate = "" if ended else f"{one.events_per_second:,.1f} events/s, "
     return (
-        f"{name} ({one.feed}): {one.phase}, {last}, {one.events_per_second:,.1f} events/s, "
+        f"{name} ({one.feed}): {'was ' if ended else ''}{one.phase}, {last}, {rate}"
         f"{one.acknowledged} of {one.asked} symbols{refused}, {one.received:,} events received, "
         f"{one.dropped:,} dropped, {one.rejected:,} rejected"
     )
+
+
+def _some(one: StreamBeat) -> str:
+    named = one.refused_symbols[:_NAMED_AT_MOST]
+    more = one.refused - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
