@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -12,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from options_helper.capture_display import Display, market_time_words, open_display, plan_table, size_words
+from options_helper.capture_display import Display, count_words, market_time_words, open_display, size_words
 from options_helper.capture_options import require_folder
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday_store import IntradayStore
@@ -75,9 +76,26 @@ def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], date
     console = Console(highlight=False)
     require_folder(order.out)
     plan = plan_capture(order.wish, None if order.wish.underlyings else ())
-    console.print(plan_table(plan))
-    for line in _plan_lines(order, plan, settings, now()):
-        console.print(line, markup=False, soft_wrap=True)
+    for line in [*_stream_lines(plan), *_plan_lines(order, plan, settings, now())]:
+        console.print(_wrapped(line, console.width), markup=False, soft_wrap=True)
+
+
+def _stream_lines(plan: CapturePlan) -> Iterator[str]:
+    streams = plan.streams
+    for name, label in ((StreamName.STOCKS, "Stocks: "), (StreamName.OPTIONS, "Options:")):
+        symbols = list(streams.symbols(name))
+        if name is StreamName.OPTIONS and plan.not_expanded:
+            symbols.append(f"up to {plan.room} contracts of {', '.join(plan.not_expanded)}")
+        if symbols:
+            yield f"{label} {', '.join(symbols)}"
+            yield f"         {', '.join(streams.channels(name))}; feed {streams.feed(name)}"
+
+
+def _wrapped(line: str, width: int) -> str:
+    """For a narrow terminal, without a cut through a symbol or a path."""
+    return textwrap.fill(
+        line, width, subsequent_indent=" " * 9, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now: datetime) -> Iterator[str]:
@@ -87,9 +105,11 @@ def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now:
     yield f"Files:   {most}{plan.partitions:,} a day, <kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz"
     if order.journal:
         yield "Journal: journal/<day>/…, written first"
-    journal = f" and {size_words(size.journal_bytes)} of journal" if order.journal else ""
+    sizes = [f"{size_words(size.file_bytes)} of CSV"]
+    sizes += [f"{size_words(size.journal_bytes)} of journal"] if order.journal else []
+    sizes += [f"{size_words(size.parquet_bytes)} of Parquet copies once finished"] if order.parquet else []
     yield (
-        f"Size:    {most}about {size.rows:,} rows a day, {size_words(size.file_bytes)} of files{journal}. "
+        f"Size:    {most}about {size.rows:,} rows a day, {', '.join(sizes)}. "
         "A rough guess for much traded symbols; the busiest bring ten times as much, quiet ones a hundredth."
     )
     yield f"Hours:   {_hours_words(order, plan, now)}"
@@ -102,7 +122,7 @@ def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now:
         )
     for warning in plan.warnings:
         yield f"Note:    {warning}"
-    yield "This is a dry run: nothing was connected and nothing was written."
+    yield "Dry run: nothing was connected and nothing was written."
 
 
 def _hours_words(order: CaptureOrder, plan: CapturePlan, now: datetime) -> str:
@@ -356,8 +376,9 @@ class Capture:
 
     def _tell_plan(self, display: Display) -> None:
         streams = self._plan.streams
-        counts = f"{len(streams.stocks)} stocks and {len(streams.option_contracts)} option contracts"
-        display.say(f"Recording {counts} into {self._order.out}.")
+        stocks = count_words(len(streams.stocks), "stock")
+        contracts = count_words(len(streams.option_contracts), "option contract")
+        display.say(f"Recording {stocks} and {contracts} into {self._order.out}.")
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")
 
@@ -369,7 +390,8 @@ class Capture:
             display.say(trouble)
         if status.gaps:
             display.say(
-                f"{status.gaps} gaps are in {self._order.out / 'gaps'}: stretches in which a stream could not hear."
+                f"{count_words(status.gaps, 'row')} in {self._order.out / 'gaps'}: each stretch in which a stream "
+                "could not hear, and each loss of events."
             )
         if troubles:
             self._sound = False
@@ -451,26 +473,34 @@ def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
             reason = f" {health.last_error}" if health.last_error else ""
             yield f"The {health.name} stream ({health.feed}) never came to life.{reason}"
         elif refused := health.refused_symbols:
-            named = ", ".join(refused[:SYMBOLS_NAMED_AT_MOST])
-            more = len(refused) - SYMBOLS_NAMED_AT_MOST
-            rest = f" and {more} more" if more > 0 else ""
-            yield f"Alpaca's {health.feed} feed refused {named}{rest}. {health.last_error or ''}".rstrip()
+            yield _refusal(health, refused)
         if health.dropped:
-            yield f"{health.dropped:,} {health.name} events were dropped: the queue was full."
+            yield f"The {health.name} stream dropped {count_words(health.dropped, 'event')}: the queue was full."
         if health.rejected:
             example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
-            yield f"{health.rejected:,} {health.name} messages could not be read{example}."
+            messages = count_words(health.rejected, "message")
+            yield f"The {health.name} stream rejected {messages} that could not be read{example}."
+
+
+def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
+    reason = health.last_error or ""
+    if refused[0] in reason:  # the stream's own sentence names them
+        return f"Alpaca's {health.feed} feed: {reason}"
+    named = ", ".join(refused[:SYMBOLS_NAMED_AT_MOST])
+    more = len(refused) - SYMBOLS_NAMED_AT_MOST
+    rest = f" and {more} more" if more > 0 else ""
+    return f"Alpaca's {health.feed} feed refused {named}{rest}. {reason}".rstrip()
 
 
 def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
     if status.put_off:
         yield (
-            f"{status.put_off:,} events are in the journal and not in the files yet. "
-            "Make them: options-helper stream rebuild"
+            f"In the journal and not in the files yet: {count_words(status.put_off, 'event')}. "
+            "The next capture into this folder makes them, or: options-helper stream rebuild"
         )
     dropped = sum(health.dropped + health.rejected for health in status.streams.values())
     if (unwritten := status.lost - dropped) > 0:
-        yield f"{unwritten:,} events were received and are in no file."
+        yield f"Received and in no file: {count_words(unwritten, 'event')}."
     if status.problem:
         yield status.problem
     if not complete or status.state is not CaptureState.ENDED:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
+from options_helper.data.intraday.recording import KindCounts
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.capture import CaptureStatus
-from options_helper.data.streaming.capture_plan import CapturePlan
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.recorder import KINDS
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.outlet import Outlet
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LINE_EVERY_SECONDS: Final = 30.0
-_PLAIN_WIDTH: Final = 140
 _COLORS: Final[Mapping[Phase, str]] = {
     Phase.LIVE: "green",
     Phase.QUIET: "cyan",
@@ -176,74 +174,55 @@ class TableDisplay:
         self._live.update(what, refresh=True)  # type: ignore[attr-defined]
 
 
-def plan_table(plan: CapturePlan) -> Table:
-    """What is subscribed to, for `--dry-run`."""
-    table = _table("Plan", "stream", "feed", "channels", "symbols")
-    streams = plan.streams
-    for name, kind in KINDS.items():
-        symbols = ", ".join(streams.symbols(name))
-        if name is StreamName.OPTIONS and plan.not_expanded:
-            unknown = f"up to {plan.room} contracts of {', '.join(plan.not_expanded)}"
-            symbols = f"{symbols}, {unknown}" if symbols else unknown
-        if symbols:
-            table.add_row(kind, streams.feed(name), ", ".join(streams.channels(name)), symbols)
-    return table
-
-
 def _live_table(status: CaptureStatus, activity: str) -> Table:
-    table = _table(
-        None, "stream", "feed", "phase", "events/s", "rows", "bytes", "queue", "dropped", "gaps", numbers=6
+    wanted = _wanted(status)
+    table = _table(None, wanted)
+    _add_rows(
+        table,
+        wanted,
+        {
+            "feed": lambda one: one.feed or "",
+            "phase": lambda one: f"[{_COLORS.get(one.phase, 'default')}]{one.phase}",
+            "events/s": lambda one: f"{one.events_per_second:,.1f}",
+            "rows": lambda one: f"{_counts(one, status).written:,}",
+            "bytes": lambda one: size_words(_counts(one, status).bytes_written),
+            "queue": lambda one: f"{one.queued:,}",
+            "dropped": lambda one: f"{one.dropped:,}",
+            "rejected": lambda one: f"{one.rejected:,}",
+            "gaps": lambda one: f"{one.gap_count:,}",
+        },
     )
-    for health in _wanted(status):
-        counts = status.store.kinds.get(KINDS[health.name])
-        table.add_row(
-            health.name,
-            health.feed or "",
-            f"[{_COLORS.get(health.phase, 'default')}]{health.phase}",
-            f"{health.events_per_second:,.1f}",
-            f"{counts.written if counts else 0:,}",
-            size_words(counts.bytes_written if counts else 0),
-            f"{health.queued:,}",
-            f"{health.dropped + health.rejected:,}",
-            f"{health.gap_count:,}",
-        )
-    errors = [
-        f"{one.name}: {one.last_error}"
-        for one in _wanted(status)
-        if one.last_error and one.phase != Phase.LIVE
-    ]
+    errors = [f"{one.name}: {one.last_error}" for one in wanted if one.last_error and one.phase != Phase.LIVE]
     table.caption = _escaped("\n".join([" · ".join([activity, *_run_words(status)]), *errors]))
     return table
 
 
 def _summary_table(status: CaptureStatus) -> Table:
     seconds = (status.as_of - status.started_at).total_seconds()
-    title = f"Session {status.session}: {seconds:,.0f} s"
-    table = _table(
-        title, "stream", "feed", "received", "rows", "bytes", "dropped", "rejected", "left", "gaps", numbers=7
+    wanted = _wanted(status)
+    table = _table(f"Session {status.session}: {seconds:,.0f} s", wanted)
+    _add_rows(
+        table,
+        wanted,
+        {
+            "feed": lambda one: one.feed or "",
+            "received": lambda one: f"{one.received:,}",
+            "rows": lambda one: f"{_counts(one, status).written:,}",
+            "bytes of rows": lambda one: size_words(_counts(one, status).bytes_written),
+            "dropped": lambda one: f"{one.dropped:,}",
+            "rejected": lambda one: f"{one.rejected:,}",
+            "left": lambda one: f"{one.queued:,}",
+            "gaps": lambda one: f"{one.gap_count:,}",
+        },
     )
-    for health in _wanted(status):
-        counts = status.store.kinds.get(KINDS[health.name])
-        table.add_row(
-            health.name,
-            health.feed or "",
-            f"{health.received:,}",
-            f"{counts.written if counts else 0:,}",
-            size_words(counts.bytes_written if counts else 0),
-            f"{health.dropped:,}",
-            f"{health.rejected:,}",
-            f"{health.queued:,}",
-            f"{health.gap_count:,}",
-        )
     return table
 
 
-def _table(title: str | None, *columns: str, numbers: int = 0) -> Table:
-    """A table whose last columns hold numbers."""
+def _table(title: str | None, streams: Sequence[StreamHealth]) -> Table:
+    """A column for each stream, which are few: a row for each would be too wide for a narrow terminal."""
     from rich import box
     from rich.table import Table
 
-    # Without frames, and with little between the columns, it fits a terminal of 80.
     table = Table(
         title=title,
         title_justify="left",
@@ -252,10 +231,21 @@ def _table(title: str | None, *columns: str, numbers: int = 0) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for place, column in enumerate(columns):
-        right = place >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", no_wrap=bool(numbers))
+    table.add_column("stream")
+    for one in streams:
+        table.add_column(one.name, justify="right")
     return table
+
+
+def _add_rows(
+    table: Table, streams: Sequence[StreamHealth], facts: Mapping[str, Callable[[StreamHealth], str]]
+) -> None:
+    for name, fact in facts.items():
+        table.add_row(name, *map(fact, streams))
+
+
+def _counts(health: StreamHealth, status: CaptureStatus) -> KindCounts:
+    return status.store.kinds.get(KINDS[health.name], KindCounts())
 
 
 def _escaped(text: str) -> str:
@@ -269,12 +259,11 @@ def _wanted(status: CaptureStatus) -> list[StreamHealth]:
 
 
 def _stream_line(health: StreamHealth, status: CaptureStatus) -> str:
-    counts = status.store.kinds.get(KINDS[health.name])
     error = f" ({health.last_error})" if health.last_error and health.phase is not Phase.LIVE else ""
     return (
         f"{health.name} {health.feed} {health.phase}{error} {health.events_per_second:,.1f}/s "
-        f"rows {counts.written if counts else 0:,} queue {health.queued:,} "
-        f"dropped {health.dropped + health.rejected:,} gaps {health.gap_count:,}"
+        f"rows {_counts(health, status).written:,} queue {health.queued:,} "
+        f"dropped {health.dropped:,} rejected {health.rejected:,} gaps {health.gap_count:,}"
     )
 
 
@@ -285,11 +274,16 @@ def _run_words(status: CaptureStatus) -> list[str]:
     if status.journal_bytes:
         words.append(f"journal {size_words(status.journal_bytes)}")
     if status.put_off:
-        words.append(f"{status.put_off:,} events put off")
+        words.append(f"{count_words(status.put_off, 'event')} put off")
     words.append("nothing flushed yet" if flushed is None else f"last flush {flushed:%H:%M:%S}Z")
     if status.problem:
         words.append(status.problem)
     return words
+
+
+def count_words(count: int, noun: str) -> str:
+    """How many of them: "1 gap", "1,204 gaps"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def size_words(size: float) -> str:

@@ -26,21 +26,24 @@ _STREAM_GAUGES: Final = (
         "lag_seconds",
     ),
     ("events_per_second", "Events per second over the last few seconds.", "events_per_second"),
-    ("queue_depth", "Events that were received and not yet written or shown.", "queued"),
+    ("queue_depth", "Events that were received and not yet made into rows or shown.", "queued"),
     ("symbols_asked", "Symbols that were subscribed to.", "asked"),
     ("symbols_acknowledged", "Symbols that the server confirmed.", "acknowledged"),
 )
 _STREAM_COUNTERS: Final = (
     ("events_received", "Events received.", "received"),
-    ("events_applied", "Events written or shown.", "applied"),
+    ("events_applied", "Events made into rows or shown.", "applied"),
     ("events_dropped", "Events that found the queue full.", "dropped"),
     ("events_rejected", "Events that could not be read.", "rejected"),
     ("connections", "How often the stream became live.", "connections"),
 )
+_RUN_GAUGES: Final = (
+    ("rows_waiting", "Rows that are in memory or in the journal, and not in the files yet.", "rows_waiting"),
+)
 _RUN_COUNTERS: Final = (
     ("gaps", "Stretches in which a stream could not hear, and losses.", "gaps"),
     ("events_lost", "Events that are in no file, or were never shown.", "lost"),
-    ("rows_written", "Rows in the recorded files.", "rows"),
+    ("rows_written", "Rows written to the recorded files.", "rows"),
     ("partition_bytes_written", "Bytes written to the recorded files.", "bytes"),
     ("journal_bytes_written", "Bytes written to the journal.", "journal_bytes"),
 )
@@ -100,7 +103,7 @@ class _Collector:
         beat = self._read()
         yield _single("start_time_seconds", "When the run began.", beat.started_at.timestamp())
         yield _single("heartbeat_time_seconds", "When these numbers were taken.", beat.written_at.timestamp())
-        yield from _run_counters(beat)
+        yield from _run_numbers(beat)
         yield from _stream_families(beat)
         yield _phases(beat)
 
@@ -114,12 +117,13 @@ def _single(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"{_PREFIX}_{name}", meaning, value=value)
 
 
-def _run_counters(beat: Heartbeat) -> Iterator[Metric]:
-    from prometheus_client.core import CounterMetricFamily
+def _run_numbers(beat: Heartbeat) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    for name, meaning, attribute in _RUN_COUNTERS:
-        if (value := getattr(beat, attribute)) is not None:
-            yield CounterMetricFamily(f"{_PREFIX}_{name}", meaning, value=value)
+    for make, table in ((GaugeMetricFamily, _RUN_GAUGES), (CounterMetricFamily, _RUN_COUNTERS)):
+        for name, meaning, attribute in table:
+            if (value := getattr(beat, attribute)) is not None:
+                yield make(f"{_PREFIX}_{name}", meaning, value=value)
 
 
 def _stream_families(beat: Heartbeat) -> Iterator[Metric]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from options_helper.errors import ConfigError
+
+# From this width on, the longest name stands in the table of options whole.
+TABLE_COLUMNS: Final = 100
 
 stream = typer.Typer(
     name="stream",
@@ -17,6 +22,16 @@ stream = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+
+
+class NarrowHelp(TyperCommand):
+    """A command whose help is a list where a table is too narrow for the names of its options, and would cut them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help for the width there is."""
+        if shutil.get_terminal_size().columns < TABLE_COLUMNS:
+            self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
 
 
 class CaptureFormat(StrEnum):
@@ -27,7 +42,7 @@ class CaptureFormat(StrEnum):
     BOTH = "both"
 
 
-@stream.command()
+@stream.command(cls=NarrowHelp)
 def capture(
     *,
     out: Annotated[
@@ -192,7 +207,7 @@ def capture(
     raise typer.Exit(run_capture(order, settings))
 
 
-@stream.command()
+@stream.command(cls=NarrowHelp)
 def health(
     *,
     state: Annotated[
@@ -240,7 +255,7 @@ RecordingArgument = Annotated[
 ]
 
 
-@stream.command()
+@stream.command(cls=NarrowHelp)
 def verify(
     directory: RecordingArgument,
     *,
@@ -267,7 +282,7 @@ def verify(
     raise typer.Exit(0 if found.ok else 1)
 
 
-@stream.command()
+@stream.command(cls=NarrowHelp)
 def rebuild(
     directory: RecordingArgument,
     *,
@@ -292,7 +307,7 @@ def rebuild(
     raise typer.Exit(1 if any(session.problem for session in made) else 0)
 
 
-@stream.command()
+@stream.command(cls=NarrowHelp)
 def replay(
     directory: RecordingArgument,
     *,

@@ -43,7 +43,7 @@ def scraped(**facts: Any) -> Samples:
 
 
 def test_every_number_a_watcher_needs_is_there():
-    samples = scraped()
+    samples = scraped(rows_waiting=84)
 
     assert samples["options_helper_feed_age_seconds", "stocks"] == 0.5
     assert samples["options_helper_feed_lag_seconds", "stocks"] == 0.5
@@ -52,6 +52,7 @@ def test_every_number_a_watcher_needs_is_there():
     assert samples["options_helper_queue_depth", "stocks"] == 0
     assert samples["options_helper_gaps_total", ""] == 1
     assert samples["options_helper_rows_written_total", ""] == 97
+    assert samples["options_helper_rows_waiting", ""] == 84
     assert samples["options_helper_partition_bytes_written_total", ""] == 2_000
     assert samples["options_helper_journal_bytes_written_total", ""] == 1_000
     assert samples["options_helper_heartbeat_time_seconds", ""] == AS_OF.timestamp()

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from unittest.mock import Mock
 import pytest
 from pydantic import SecretStr
 from rich.console import Console
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from options_helper.capture_command import Capture, CaptureOrder
@@ -52,6 +54,7 @@ from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
 from options_helper.simulator.server import SimulatorServer
 from tests.captured import quotes
+from tests.heartbeats import capture_status, stocks_health
 from tests.waiting import wait_until
 from tests.wire.test_engine import CALL, NOON, quote
 
@@ -86,7 +89,7 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(tmp_path: Path):
 
     ended = invoke(
         "--stocks", "SPY,BRK-B", "--option-contracts", CALL, "--options-underlyings", "SPY", "--no-trades",
-        "--stock-feed", "sip", "--market-hours", "--out", str(out), "--dry-run",
+        "--stock-feed", "sip", "--market-hours", "--format", "both", "--out", str(out), "--dry-run",
     )  # fmt: skip
 
     assert ended.exit_code == 0, ended.output
@@ -97,11 +100,13 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(tmp_path: Path):
         "quotes, bars",
         "up to 249 contracts",
         "while the market is open",
+        "needs the network",
+        "Keys: missing",
+        "rows a day",
+        "of journal",
+        "of Parquet copies",
     ):
         assert words in " ".join(ended.output.split()), words
-    assert "needs the network" in ended.output
-    assert "Keys:    missing" in ended.output
-    assert "rows a day" in ended.output
     assert not out.exists()
 
 
@@ -109,7 +114,7 @@ def test_a_dry_run_needs_no_portfolio_to_be_small(repository: Path, tmp_path: Pa
     ended = invoke("--portfolio", str(repository / "portfolio.json"), "--out", str(tmp_path), "--dry-run")
 
     assert ended.exit_code == 0, ended.output
-    assert "SPY261120C00681000" in "".join(ended.output.split())
+    assert "SPY261120C00681000" in ended.output
 
 
 @pytest.mark.parametrize(
@@ -443,13 +448,20 @@ def test_when_no_stream_is_left_it_ends_and_says_why(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"put_off": 5}, "5 events are in the journal and not in the files yet"),
+        ({"put_off": 5}, "In the journal and not in the files yet: 5 events."),
         ({"problem": "The disk is full."}, "The disk is full."),
         ({"state": CaptureState.RECORDING}, "The disk did not take everything in time"),
-        ({"store": StoreCounts({"stocks": KindCounts(lost=3)})}, "3 events were received and are in no file"),
-        ({"dropped": 4}, "4 stocks events were dropped"),
-        ({"rejected": 2, "last_rejections": ("no map",)}, "2 stocks messages could not be read (no map)"),
-        ({"refused_symbols": ("ZZZZ",), "last_error": "Limit."}, "refused ZZZZ. Limit."),
+        ({"store": StoreCounts({"stocks": KindCounts(lost=3)})}, "Received and in no file: 3 events."),
+        ({"dropped": 1}, "The stocks stream dropped 1 event: the queue was full."),
+        (
+            {"rejected": 2, "last_rejections": ("no map",)},
+            "The stocks stream rejected 2 messages that could not be read (no map).",
+        ),
+        ({"refused_symbols": ("ZZZZ",), "last_error": "Limit."}, "Alpaca's iex feed refused ZZZZ. Limit."),
+        (
+            {"refused_symbols": ("ZZZZ",), "last_error": "Not streamed: ZZZZ (1 in all). Limit."},
+            "Alpaca's iex feed: Not streamed: ZZZZ (1 in all). Limit.",
+        ),
         ({"connections": 0}, "The stocks stream (iex) never came to life."),
     ],
 )
@@ -855,6 +867,65 @@ def until_closed(terminal: int) -> Iterator[str]:
     ):  # at the end it is an error
         while block := screen.read(4_096):
             yield block.decode(errors="replace")
+
+
+NARROW_COLUMNS = 60
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(NARROW_COLUMNS))
+
+
+def test_a_narrow_terminal_shows_the_plan_and_each_symbol_whole(repository: Path, narrow: None):
+    said = invoke("--portfolio", str(repository / "portfolio.json"), "--out", "recording", "--dry-run").output
+
+    assert "SPY261120C00681000" in said
+    assert max(map(len, said.splitlines())) <= NARROW_COLUMNS
+
+
+@pytest.mark.parametrize("command", ["capture", "health", "verify", "rebuild", "replay"])
+def test_a_narrow_terminal_shows_the_name_of_each_option_whole(command: str, narrow: None):
+    said = CliRunner().invoke(app, ["stream", command, "--help"]).output
+
+    (stream,) = [one for name, one in get_command(app).commands.items() if name == "stream"]  # type: ignore[attr-defined]
+    names = [name for param in stream.commands[command].params for name in param.opts if name[0] == "-"]
+    assert names
+    assert [name for name in names if not re.search(rf"{name}\b", said)] == []
+
+
+def test_a_narrow_terminal_shows_each_number_of_the_summary_whole(tmp_path: Path):
+    lines = io.StringIO()
+    display = LineDisplay(Console(file=lines, width=NARROW_COLUMNS), lambda: FRIDAY_NOON)
+    many = {"phase": Phase.STOPPED, "received": 1_234_567_890, "applied": 1_234_567_890}
+    display.summary(
+        capture_status(
+            stocks_health(**many, rejected=33),
+            StreamHealth(OPTIONS, feed="indicative", **many),
+            store=StoreCounts({"stocks": KindCounts(written=1_234_567, bytes_written=3_400_000)}),
+        )
+    )
+
+    said = lines.getvalue()
+    assert "…" not in said
+    for row in (
+        r"stream +stocks +options",
+        r"received +1,234,567,890 +1,234,567,890",
+        r"rows +1,234,567 +0",
+        r"bytes of rows +3\.4 MB +0 B",
+        r"dropped +0 +0",
+        r"rejected +33 +0",
+    ):
+        assert re.search(row, said), (row, said)
+
+
+def test_a_line_tells_what_was_dropped_from_what_could_not_be_read():
+    lines = io.StringIO()
+    display = LineDisplay(Console(file=lines), lambda: FRIDAY_NOON)
+
+    display.show(capture_status(stocks_health(dropped=2, rejected=33)), "recording")
+
+    assert "dropped 2 rejected 33 gaps 0" in lines.getvalue()
 
 
 def test_elsewhere_a_line_is_written_at_each_change_and_every_half_minute(tmp_path: Path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 from options_helper.analysis.osi import parse_contract_symbol, short_date
+from options_helper.data.intraday.recording import StorePolicy
 from options_helper.data.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.streaming.capture_hours import CaptureHours
 from options_helper.data.streaming.events import StreamName
@@ -21,9 +23,23 @@ QUEUE_EVENTS: Final = 500_000
 _NAMED_AT_MOST: Final = 5
 _NO_LIMIT: Final = 1_000_000
 
-# Measured: quotes in members of some hundred rows, and frames of a busy feed.
+SESSION_SECONDS: Final = 23_400
+# Measured: what compressed rows take, and what each member takes besides.
 BYTES_A_ROW: Final = 19
-JOURNAL_BYTES_AN_EVENT: Final = 20
+BYTES_A_MEMBER: Final = 100
+PARQUET_BYTES_A_ROW: Final = 16
+PARQUET_BYTES_A_FILE: Final = 4_000
+# Measured: events a second, and the bytes a second by which the journal grows. It is written ten times a second, so
+# few events compress badly, and it grows a little without any.
+JOURNAL_GROWTH: Final = (
+    (0, 90),
+    (4, 560),
+    (8, 950),
+    (50, 2_200),
+    (225, 5_000),
+    (500, 7_500),
+    (5_000, 45_000),
+)
 # Events of a much traded symbol in one day, to the order of magnitude; the busiest have ten times as many.
 EVENTS_A_DAY: Final[Mapping[str, Mapping[str, int]]] = {
     "quotes": {
@@ -82,6 +98,7 @@ class Estimate:
     rows: int
     file_bytes: int
     journal_bytes: int
+    parquet_bytes: int  # of the copies that a finished day may get
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +123,30 @@ class CapturePlan:
     @property
     def partitions(self) -> int:
         """Files of one day, journals not counted; for what is not expanded, as many as there may be."""
-        streams = self.streams
-        contracts = len(streams.option_contracts) + (self.room if self.not_expanded else 0)
-        return len(streams.stocks) * len(streams.stock_channels) + contracts * len(streams.option_channels)
+        return sum(1 for _ in self._rows_of_files())
 
     def estimate(self) -> Estimate:
         """About how much a day brings; for what is not expanded, as if the limit were used up."""
+        files = list(self._rows_of_files())
+        rows = sum(files)
+        return Estimate(
+            rows,
+            sum(map(_file_bytes, files)),
+            _journal_bytes(rows),
+            len(files) * PARQUET_BYTES_A_FILE + rows * PARQUET_BYTES_A_ROW,
+        )
+
+    def _rows_of_files(self) -> Iterator[int]:
+        """About how many each file of a day gets."""
         streams = self.streams
-        contracts = len(streams.option_contracts) + (self.room if self.not_expanded else 0)
-        rows = len(streams.stocks) * _events_a_day(streams.stock_channels, streams.stock_feed)
-        rows += contracts * _events_a_day(streams.option_channels, streams.options_feed)
-        return Estimate(rows, rows * BYTES_A_ROW, rows * JOURNAL_BYTES_AN_EVENT)
+        for channel in streams.stock_channels:
+            yield from [_events_a_day(channel, streams.stock_feed)] * len(streams.stocks)
+        for channel in streams.option_channels:
+            yield from [_events_a_day(channel, streams.options_feed)] * self._contracts
+
+    @property
+    def _contracts(self) -> int:
+        return len(self.streams.option_contracts) + (self.room if self.not_expanded else 0)
 
     def without_expired(self, today: date) -> CapturePlan:
         """The same for another day, where the contracts could not be looked up anew."""
@@ -241,5 +271,18 @@ def _left_out(symbols: Sequence[str], asked: int, limit: int) -> str:
     return f"{len(symbols)} of {asked} named contracts are left out (--max-contracts {limit}): {named}{more}."
 
 
-def _events_a_day(channels: Sequence[str], feed: str) -> int:
-    return sum(EVENTS_A_DAY[channel].get(feed, EVENTS_A_DAY_ELSEWHERE[channel]) for channel in channels)
+def _events_a_day(channel: str, feed: str) -> int:
+    return EVENTS_A_DAY[channel].get(feed, EVENTS_A_DAY_ELSEWHERE[channel])
+
+
+def _file_bytes(rows: int) -> int:
+    policy = StorePolicy()
+    rows_a_member = min(max(1.0, rows / SESSION_SECONDS * policy.flush_seconds), policy.flush_rows)
+    return int(rows * (BYTES_A_ROW + BYTES_A_MEMBER / rows_a_member))
+
+
+def _journal_bytes(events: int) -> int:
+    rate = events / SESSION_SECONDS
+    steps = list(pairwise(JOURNAL_GROWTH))
+    (slower, less), (faster, more) = next((step for step in steps if rate <= step[1][0]), steps[-1])
+    return int((less + (more - less) * (rate - slower) / (faster - slower)) * SESSION_SECONDS)
