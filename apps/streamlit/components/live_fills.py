@@ -183,12 +183,10 @@ def _contract(fill: Fill, names: Mapping[str, str]) -> str:
 
 def _names(screen: Screen) -> dict[str, str]:
     """What the file's lines are called, by Alpaca's symbol: BRK-B is BRKB there."""
-    lines = [
-        pair
-        for table in (screen.positions, screen.legs)
-        for pair in zip(table["live_symbol"], table["words"], strict=True)
-    ]
-    return dict(lines)
+    names: dict[str, str] = {}
+    for table in (screen.positions, screen.legs):
+        names.update(zip(table["live_symbol"], table["words"], strict=True))
+    return names
 
 
 def _order_so_far(fill: Fill) -> str:
