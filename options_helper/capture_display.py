@@ -174,9 +174,12 @@ class TableDisplay:
         self._live.update(what, refresh=True)  # type: ignore[attr-defined]
 
 
-def _live_table(status: CaptureStatus, activity: str) -> Table:
+def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
     wanted = _wanted(status)
-    table = _table(None, wanted)
+    table = _table(wanted)
     _add_rows(
         table,
         wanted,
@@ -193,14 +196,16 @@ def _live_table(status: CaptureStatus, activity: str) -> Table:
         },
     )
     errors = [f"{one.name}: {one.last_error}" for one in wanted if one.last_error and one.phase != Phase.LIVE]
-    table.caption = _escaped("\n".join([" · ".join([activity, *_run_words(status)]), *errors]))
-    return table
+    words = " · ".join([activity, *_run_words(status)])
+    return Group(table, Text("\n".join([words, *errors]), style="dim"))
 
 
-def _summary_table(status: CaptureStatus) -> Table:
+def _summary_table(status: CaptureStatus) -> RenderableType:
+    from rich.console import Group
+
     seconds = (status.as_of - status.started_at).total_seconds()
     wanted = _wanted(status)
-    table = _table(f"Session {status.session}: {seconds:,.0f} s", wanted)
+    table = _table(wanted)
     _add_rows(
         table,
         wanted,
@@ -215,22 +220,15 @@ def _summary_table(status: CaptureStatus) -> Table:
             "gaps": lambda one: f"{one.gap_count:,}",
         },
     )
-    return table
+    return Group(f"Session {status.session}: {seconds:,.0f} s", table)
 
 
-def _table(title: str | None, streams: Sequence[StreamHealth]) -> Table:
+def _table(streams: Sequence[StreamHealth]) -> Table:
     """A column for each stream, which are few: a row for each would be too wide for a narrow terminal."""
     from rich import box
     from rich.table import Table
 
-    table = Table(
-        title=title,
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("stream")
     for one in streams:
         table.add_column(one.name, justify="right")
@@ -246,12 +244,6 @@ def _add_rows(
 
 def _counts(health: StreamHealth, status: CaptureStatus) -> KindCounts:
     return status.store.kinds.get(KINDS[health.name], KindCounts())
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _wanted(status: CaptureStatus) -> list[StreamHealth]:

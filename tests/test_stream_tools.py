@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from options_helper.cli import app, main
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.errors import ConfigError
 from tests.fakes import NOON
 from tests.rebuilt import partitions
 from tests.test_auditing import session, without_rows
@@ -91,6 +92,26 @@ def test_a_folder_that_is_not_there_is_named(
 
     assert ending.value.code == 2
     assert capsys.readouterr().err == "nowhere: there is no such folder. Name the folder of a recording.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("rebuild RECORDING --out /proc/again", "MB are free for /proc/again"),
+        ("rebuild RECORDING --out RECORDING/gaps/again", "/gaps is no folder"),
+        ("replay RECORDING --day foo", "--day foo: that is no day. Write it as 2026-12-18."),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_nothing_is_made(command: str, says: str, recording: Path):
+    (recording / "gaps").touch()
+    before = sorted(recording.rglob("*"))
+    words = command.replace("RECORDING", str(recording)).split()
+
+    with pytest.raises(ConfigError) as refusal:
+        stream(*words)
+
+    assert says in str(refusal.value)
+    assert sorted(recording.rglob("*")) == before
 
 
 @contextmanager
