@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from options_helper.capture_display import Display, count_words, market_time_words, open_display, size_words
 from options_helper.capture_options import require_folder
 from options_helper.data.intraday.layout import find_parts
-from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.intraday_store import FLUSH_ROWS, FLUSH_SECONDS, IntradayStore
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.option_contracts import Chain, ContractFinder
 from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
@@ -61,8 +61,8 @@ class CaptureOrder:
     out: Path
     duration_seconds: float | None = None
     market_hours: bool = False
-    flush_events: int = 500
-    flush_seconds: float = 5.0
+    flush_events: int = FLUSH_ROWS
+    flush_seconds: float = FLUSH_SECONDS
     journal: bool = True
     parquet: bool = False
     metrics_port: int | None = None

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
+from options_helper.data.intraday.recording import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.errors import ConfigError
 
 # From this width on, the longest name stands in the table of options whole.
@@ -111,10 +112,10 @@ def capture(
     ] = False,
     flush_events: Annotated[
         int, typer.Option(min=1, metavar="N", help="Write a file when it has so many new rows,")
-    ] = 500,
+    ] = FLUSH_ROWS,
     flush_seconds: Annotated[
         float, typer.Option(min=0.1, metavar="S", help="or when the oldest of them has waited so long.")
-    ] = 5.0,
+    ] = FLUSH_SECONDS,
     journal: Annotated[
         bool, typer.Option(help="Write every frame to a journal first; the files can be made from it again.")
     ] = True,

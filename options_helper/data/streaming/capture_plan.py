@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from options_helper.analysis.osi import parse_contract_symbol, short_date
-from options_helper.data.intraday.recording import StorePolicy
+from options_helper.data.intraday.recording import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.streaming.capture_hours import CaptureHours
 from options_helper.data.streaming.events import StreamName
@@ -276,8 +276,7 @@ def _events_a_day(channel: str, feed: str) -> int:
 
 
 def _file_bytes(rows: int) -> int:
-    policy = StorePolicy()
-    rows_a_member = min(max(1.0, rows / SESSION_SECONDS * policy.flush_seconds), policy.flush_rows)
+    rows_a_member = min(max(1.0, rows / SESSION_SECONDS * FLUSH_SECONDS), FLUSH_ROWS)
     return int(rows * (BYTES_A_ROW + BYTES_A_MEMBER / rows_a_member))
 
 
