@@ -10,6 +10,8 @@ import pytest
 
 from options_helper.data.audit_report import audit_lines
 from options_helper.data.auditing import Audit, audit
+from options_helper.data.intraday.layout import missing_parts
+from options_helper.data.intraday.meta import new_meta, save_meta
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import JournalWriter, Record, RecordKind, facts_record, journal_files
 from options_helper.data.streaming.events import timestamp_extension
@@ -145,7 +147,7 @@ def test_a_disconnect_is_told_and_is_no_fault_but_lost_events_are(tmp_path: Path
     assert problems(tmp_path / "closed") == ""
     assert [gap.reason for gap in audit(tmp_path / "closed").gaps] == ["the socket was closed"]
     assert problems(tmp_path / "full").startswith(
-        "7 events of the stocks stream were lost from 2026-11-05T17:00"
+        "7 events of the stocks stream were lost from 2026-11-05 12:00:00 on"
     )
 
 
@@ -221,6 +223,9 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path):
 
     assert f"{AAPL_QUOTES} is gone; it had 20 rows or more" in problems(tmp_path)
     assert "stocks quotes AAPL 2026-11-05: 20" in problems(tmp_path)
+    (part,) = missing_parts(tmp_path)
+    save_meta(part, new_meta(part))
+    assert f"{AAPL_QUOTES} is gone; it had rows that nobody had counted yet" in problems(tmp_path)
 
 
 def test_rows_that_the_journal_has_are_told_once_and_not_as_lost(tmp_path: Path):

@@ -106,6 +106,8 @@ def test_a_killed_process_is_noticed_at_once(tmp_path: Path):
     assert look_at_run(path, at, 30).status is RunStatus.RUNNING
 
     process.kill()
+    # Before its parent has collected it, as long as which its number is taken.
+    wait_until(lambda: look_at_run(path, at, 30).status is RunStatus.NOT_RUNNING)
     process.wait()
 
     assert look_at_run(path, at, 30).status is RunStatus.NOT_RUNNING

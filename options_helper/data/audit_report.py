@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from options_helper.data.auditing import Audit, MinuteAudit, SessionAudit, SymbolDay
+from options_helper.data.auditing import Audit, MinuteAudit, SessionAudit, SymbolDay, new_york_words
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import utc_datetime
 from options_helper.data.streaming.gap_ledger import named
@@ -35,8 +35,8 @@ def audit_lines(audit: Audit) -> Iterator[str]:
         rows = (
             (
                 gap.stream,
-                _day_time(gap.since_ns),
-                _day_time(gap.until_ns),
+                new_york_words(gap.since_ns),
+                new_york_words(gap.until_ns),
                 _number(gap.lost_events),
                 gap.reason,
             )
@@ -117,10 +117,6 @@ def _time(nanoseconds: int | None) -> str:
     if nanoseconds is None:
         return ""
     return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%H:%M:%S}"
-
-
-def _day_time(nanoseconds: int) -> str:
-    return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

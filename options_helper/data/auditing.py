@@ -23,8 +23,9 @@ from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.session_notes import SessionNote, session_notes
-from options_helper.data.streaming.events import NANOSECONDS, decode_frame, stamp
+from options_helper.data.streaming.events import NANOSECONDS, decode_frame, stamp, utc_datetime
 from options_helper.data.streaming.gap_ledger import (
     KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
@@ -158,14 +159,20 @@ def audit(root: Path) -> Audit:
 
 def _faults(row: LedgerRow, journaled: Collection[str]) -> Iterator[str]:
     """Why a row of the ledger keeps the recording from adding up; a lost connection that came back does not."""
-    where = f"The {row.stream} stream, from {row.since} on"
+    since = new_york_words(row.since_ns)
+    where = f"The {row.stream} stream, from {since} on"
     if row.until_ns < row.since_ns:
-        yield f"{where}: a gap that ends before it begins, at {row.until}"
+        yield f"{where}: a gap that ends before it begins, at {new_york_words(row.until_ns)}"
     # What a journal has and nobody can read is counted there.
     if row.lost_events and not (row.session in journaled and row.reason.startswith("rejected")):
-        yield f"{row.lost_events} events of the {row.stream} stream were lost from {row.since} on: {row.reason}"
+        yield f"{row.lost_events} events of the {row.stream} stream were lost from {since} on: {row.reason}"
     elif KILLED_WITHOUT_JOURNAL in row.reason or row.reason.startswith(NOT_RECORDED):
         yield f"{where}: {row.reason}"
+
+
+def new_york_words(nanoseconds: int) -> str:
+    """A moment, by the clock on the wall in New York."""
+    return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
 
 
 def _unmissed(notes: Iterable[SessionNote], *, being_written: bool) -> Iterator[str]:
@@ -187,8 +194,9 @@ def _gone(root: Path) -> Iterator[str]:
     """Files that are gone while what is known about them is there."""
     for part in missing_parts(root):
         meta = load_meta(part)
-        if meta is not None and meta.rows:
-            yield f"{part.path.relative_to(root)} is gone; it had {meta.rows} rows or more"
+        if meta is not None:
+            rows = f"{meta.rows} rows or more" if meta.rows else "rows that nobody had counted yet"
+            yield f"{part.path.relative_to(root)} is gone; it had {rows}"
 
 
 def _silent(

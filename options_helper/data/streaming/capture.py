@@ -433,7 +433,12 @@ class StreamRunner:
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
                 yield RecordedGap(
-                    name, gap.since_ns, until_ns, f"{gap.reason} Then {reason}", None, gap.symbols
+                    name,
+                    gap.since_ns,
+                    until_ns,
+                    f"{gap.reason.removesuffix('.')}. Then {reason}",
+                    None,
+                    gap.symbols,
                 )
             if all(gap.symbols for gap in lasting):
                 yield RecordedGap(name, since_ns, until_ns, reason)

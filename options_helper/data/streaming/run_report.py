@@ -193,7 +193,16 @@ def _process_lives(pid: int) -> bool | None:
         return False
     except PermissionError:
         return True  # somebody else's
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it is dead and only its number is left, as in a container where nobody collects it."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False  # another kind of system, or just gone
+    return said.rpartition(b")")[2].split()[:1] == [b"Z"]
 
 
 def age_words(seconds: float) -> str:
