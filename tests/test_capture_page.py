@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from msgspec.structs import replace
 
 from options_helper import metrics
+from options_helper.data.streaming.events import Quote
 from tests.captured import DAY, quotes, store
 from tests.duck import result_of
 
 # Two symbols, one of which most readers take for a missing value; the spread is half a dollar throughout.
 SPREAD = 0.5
+ROWS = 640
 
 
 @pytest.fixture
@@ -31,9 +34,19 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     with store(tmp_path / "market-data") as kept:
         for symbol in ("AAPL", "NA"):
-            events = quotes(600, symbol, bid_exchange="V", ask_exchange="Q", conditions=[" "])
-            kept.append("stocks", [replace(one, ask_price=(one.bid_price or 0) + SPREAD) for one in events])
+            kept.append("stocks", wide_quotes(600, symbol))
+    # The day is finished, and then events of it come late: into a further file.
+    with store(tmp_path / "market-data") as kept:
+        kept.seal(date.fromisoformat(DAY), parquet=True)
+        for symbol in ("AAPL", "NA"):
+            kept.append("stocks", wide_quotes(ROWS - 600, symbol, first=600))
+    assert len(list(tmp_path.rglob("*.1.csv.gz"))) == 2
     return tmp_path
+
+
+def wide_quotes(count: int, symbol: str, *, first: int = 0) -> list[Quote]:
+    events = quotes(count, symbol, first=first, bid_exchange="V", ask_exchange="Q", conditions=[" "])
+    return [replace(one, ask_price=(one.bid_price or 0) + SPREAD) for one in events]
 
 
 def example(page: str, word: str) -> dict[str, Any]:
@@ -56,7 +69,7 @@ def test_there_is_an_example_for_each_reader(page: str):
 def test_the_example_with_our_own_reader_runs(page: str, recording: Path):
     names = example(page, "IntradayStore")
 
-    assert len(names["quotes"]) == 600
+    assert names["quotes"]["seq"].tolist() == list(range(1, ROWS + 1))
     assert names["spread"].round(6).tolist() == [SPREAD]
 
 
@@ -64,6 +77,7 @@ def test_the_example_with_pandas_runs(page: str, recording: Path):
     names = example(page, "pd.read_csv")
     frame = names["quotes"]
 
+    assert frame["seq"].tolist() == list(range(1, ROWS + 1))
     assert frame["time"].astype("int64").tolist() == frame["ts_ns"].tolist()
     assert set(frame["conditions"]) == {" "}
     assert names["spread"].round(6).tolist() == [SPREAD]
@@ -73,6 +87,7 @@ def test_the_example_with_polars_runs(page: str, recording: Path):
     names = example(page, "polars")
     frame = names["quotes"]
 
+    assert frame["seq"].to_list() == list(range(1, ROWS + 1))
     assert frame["time"].dt.epoch("ns").to_list() == frame["ts_ns"].to_list()
     assert names["spread"]["spread"].round(6).to_list() == [SPREAD]
 
@@ -81,8 +96,8 @@ def test_the_example_with_duckdb_runs(page: str, recording: Path):
     rows = result_of(code_of(page, "duckdb"), "spread")
 
     assert [(symbol, round(spread, 6), count) for symbol, _, spread, count in rows] == [
-        ("AAPL", SPREAD, 600),
-        ("NA", SPREAD, 600),
+        ("AAPL", SPREAD, ROWS),
+        ("NA", SPREAD, ROWS),
     ]
 
 
