@@ -38,6 +38,17 @@ mkdir -p -- "$out/log"
 log=$out/log/$(date +%Y-%m-%dT%H%M%S).log
 find "$out/log" -name '*.log' -mtime "+${KEEP_LOG_DAYS:-30}" -exec rm -f -- {} +
 
+# The capture runs elsewhere; the paths it is told are the caller's.
+here=$(pwd)
+previous=
+for word; do
+    shift
+    case $previous=$word in --portfolio=[!/]* | --state=[!/]*) word=$here/$word ;; esac
+    case $word in --portfolio=[!/]* | --state=[!/]*) word=${word%%=*}=$here/${word#*=} ;; esac
+    set -- "$@" "$word"
+    previous=$word
+done
+
 cd -- "$root" # config/alpaca.env is here
 "$program" stream capture --market-hours --out "$out" "$@" >"$log" 2>&1 &
 capture=$!

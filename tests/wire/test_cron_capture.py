@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -42,6 +43,7 @@ class Cron:
     def __init__(self, repository: Path, server: SimulatorServer, home: Path) -> None:
         self.script = repository / "scripts" / "cron_stream_capture.sh"
         self.folder = home / "market data"  # a name with a space in it
+        self.state = self.folder / ".health.json"
         self.environment = {
             "HOME": str(home),
             "PATH": os.environ["PATH"],
@@ -80,7 +82,7 @@ class Cron:
             process.communicate(timeout=20)
 
     def look(self) -> RunReport:
-        return look_at_run(self.folder / ".health.json", datetime.now(UTC), 30)
+        return look_at_run(self.state, datetime.now(UTC), 30)
 
 
 @pytest.fixture
@@ -127,6 +129,17 @@ def test_without_a_folder_it_says_how_it_is_used(cron: Cron):
 
     assert process.returncode == 2
     assert process.stderr == "usage: cron_stream_capture.sh FOLDER [option of stream capture] ...\n"
+
+
+@pytest.mark.parametrize("spelling", [["--portfolio", "portfolio.json"], ["--portfolio=portfolio.json"]])
+def test_a_path_is_the_callers_and_not_the_checkouts(spelling: list[str], cron: Cron, tmp_path: Path):
+    """The checkout has a portfolio.json of its own, with other symbols."""
+    holding = {"id": "one", "symbol": "HERE", "shares": 1, "cost_basis": 1.0}
+    (tmp_path / "portfolio.json").write_text(json.dumps({"positions": [holding]}), encoding="utf-8")
+    cron.state = tmp_path / "here.json"
+
+    with cron.running(*spelling, "--stock-feed", "test", "--state", "here.json"):
+        assert cron.look().facts()["symbols"]["asked"] == 1
 
 
 def test_state_and_metrics_go_where_they_were_told(cron: Cron, tmp_path: Path):
