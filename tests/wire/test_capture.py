@@ -21,6 +21,7 @@ from options_helper.data.auditing import audit
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import RecordKind, journal_files, read_records
+from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.capture import (
     SYNC_SECONDS,
@@ -29,7 +30,7 @@ from options_helper.data.streaming.capture import (
     CaptureStatus,
     StreamRunner,
 )
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
+from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, utc_datetime
 from options_helper.data.streaming.snapshot import Phase
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
@@ -40,7 +41,14 @@ from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.recordings import record_spxw_quotes, record_taq_quotes, record_taq_trades, spxw_rows, taq_rows
+from tests.recordings import (
+    record_spxw_quotes,
+    record_taq_quotes,
+    record_taq_trades,
+    spxw_rows,
+    taq_rows,
+    write_partition,
+)
 from tests.simulated import settings_for
 from tests.waiting import wait_until
 from tests.wire.test_engine import CALL, NOON, QUICK, quote
@@ -55,6 +63,7 @@ STREAMS = LiveStreamConfig(
 )
 ONLY_STOCKS = replace(STREAMS, stream_options=False)
 
+NOON_DAY = new_york_date(utc_datetime(NOON)).isoformat()
 Simulators = Callable[..., SimulatorServer]
 
 
@@ -445,6 +454,18 @@ def capture_all(server: SimulatorServer, out: Path, streams: LiveStreamConfig) -
         saw=capture.status,
     )
     return capture.stop()
+
+
+def test_the_end_of_a_played_session_is_no_stall(running_simulator: Simulators, tmp_path: Path):
+    columns = ("ts_ns", "symbol", "bid_price", "bid_size", "ask_price", "ask_size")
+    rows = [(NOON + second * 1_000_000_000, "AAPL", 100, 1, 101, 1) for second in range(100)]
+    write_partition(tmp_path / "in", f"stocks/quotes/tick/AAPL/{NOON_DAY}", columns, rows)
+    server = running_simulator(ReplayMarket(tmp_path / "in", speed=200))
+    with capturing(server, tmp_path / "out", replace(ONLY_STOCKS, stall_seconds=0.5)) as capture:
+        wait_until(lambda: capture.status().streams[STOCKS].received == 100, saw=capture.status)
+        wait_until(lambda: capture.status().streams[STOCKS].phase is Phase.QUIET, saw=capture.status)
+
+    assert gap_rows(tmp_path / "out") == []
 
 
 @pytest.mark.timeout(200)

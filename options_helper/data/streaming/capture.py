@@ -399,6 +399,10 @@ class StreamRunner:
 
     def _publish_tallies(self) -> None:
         self._tallies = {name: replace(tally) for name, tally in self._recorder.tallies.items()}
+        event = self._recorder.last_event
+        if self._clock.plays and event is not None:
+            # So that the silence after a played session's end is known to be its end.
+            self._clock.arrival(event.timestamp_ns, event.received_ns)
 
     # ---- the captures before this one
 

@@ -74,8 +74,8 @@ class Appends(Protocol):
         """Keep them."""
 
 
-def keep_events(record: Record, store: Appends, tally: StreamTally) -> None:
-    """Make rows of a frame; its events are counted as applied or rejected."""
+def keep_events(record: Record, store: Appends, tally: StreamTally) -> Event | None:
+    """Make rows of a frame; its events are counted as applied or rejected. Returns the last one."""
     events, rejected = decode_frame(record.payload)
     for event in events:
         stamp(event, record.received_ns)
@@ -86,6 +86,7 @@ def keep_events(record: Record, store: Appends, tally: StreamTally) -> None:
     if rejected:
         tally.rejected += len(rejected)
         tally.last_rejections.extend(rejected)
+    return events[-1] if events else None
 
 
 class Recorder:
@@ -105,6 +106,7 @@ class Recorder:
         hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = RecordClock()
+        self.last_event: Event | None = None
         self.tallies = {name: StreamTally() for name in StreamName}
         self.store = IntradayStore(
             root,
@@ -121,7 +123,8 @@ class Recorder:
         self._clock.look(record)
         match record.kind:
             case RecordKind.FRAME:
-                keep_events(record, self.store, self.tallies[record.stream])
+                last_event = keep_events(record, self.store, self.tallies[record.stream])
+                self.last_event = last_event or self.last_event
             case RecordKind.TICK:
                 self.store.tick()
             case RecordKind.GAP:
