@@ -1,23 +1,30 @@
-"""The page that `page_refresh.py` serves: a run of the size asked for, of which every second brings other prices."""
+"""The page that `page_refresh.py` serves: a run of the size asked for, of which every second brings other prices.
+
+While the file that BENCH_SEED_WHILE names exists, a thread beside it asks BENCH_REST for all prices, again and again.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from tables import AS_OF, singles, snapshot_of
+from _wire import settings_for
+from tables import AS_OF, UNDERLYINGS, singles, snapshot_of
 
 from apps.streamlit.components.live_portfolio_page import render_live_portfolio_page
+from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.portfolio_file import Book
+from options_helper.data.seeding import seed
 from options_helper.data.streaming.events import NANOSECONDS, Quote
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
-from options_helper.data.streaming.snapshot import LiveSnapshot
+from options_helper.data.streaming.snapshot import LiveSnapshot, LiveState
 from options_helper.settings import Settings
 
 SECONDS = 60
@@ -63,16 +70,41 @@ def _moved(snapshot: LiveSnapshot, second: int) -> LiveSnapshot:
 
 
 def begin(positions: int) -> None:
-    """Start the run of this process, once."""
-    if process_session().running:
-        return
+    """Start the run of this process."""
     session = LiveSession(build_manager=lambda _settings: Film(positions))
     install_session(session)
     book = Book(Path("bench.json"), "bench.json", portfolio=singles(positions))
     session.start(book, Choices(max_option_contracts=1_000, idle_stop_minutes=0), Settings())
 
 
+def begin_seeding(positions: int, url: str, while_exists: Path) -> None:
+    """Seed on a thread as the account watch does, whenever the file is there."""
+    contracts = tuple(item.live_symbol for item in singles(positions).instruments)
+    state, lock = LiveState(fills_cache_size=200), threading.Lock()
+
+    def once(rest: AlpacaRest) -> None:
+        feeds = {"stock_feed": "iex", "options_feed": "indicative"}
+        for batch in seed(rest, UNDERLYINGS, contracts, today=AS_OF.date(), **feeds):
+            with lock:
+                state.seed(batch.stream, [*batch.quotes, *batch.trades], time.time_ns())
+
+    def work() -> None:
+        rest = AlpacaRest(replace(settings_for(url), rest_per_minute=10_000))
+        while True:
+            if while_exists.exists():
+                once(rest)
+            else:
+                time.sleep(0.05)
+
+    threading.Thread(target=work, name="live-prices", daemon=True).start()
+
+
 if not os.environ["BENCH_FREEZE"]:
     gc.freeze = lambda: None  # the baseline: Streamlit as it comes
-begin(int(os.environ["BENCH_POSITIONS"]))
+if not process_session().running:
+    begin(int(os.environ["BENCH_POSITIONS"]))
+    if os.environ.get("BENCH_REST"):
+        begin_seeding(
+            int(os.environ["BENCH_POSITIONS"]), os.environ["BENCH_REST"], Path(os.environ["BENCH_SEED_WHILE"])
+        )
 render_live_portfolio_page()

@@ -1,6 +1,9 @@
 """CPU of a viewer of the page, one refresh a second: as we serve it, against Streamlit as it comes.
 
-Reach: at most 2 % of a core for each viewer of 50 positions; no refresh over 150 ms at 250. The viewers speak
+Then a refresh while prices are asked for over REST without a pause, against one while nothing is.
+
+Reach: at most 2 % of a core for each viewer of 50 positions; no refresh over 150 ms at 250; asking for prices changes
+the middle one by less than half. The viewers speak
 Streamlit's own protocol, so that no browser's work is counted; what the server does without viewers is taken off.
 As it comes, Streamlit collects all garbage after each refresh, over everything that was ever imported.
 """
@@ -25,8 +28,14 @@ from pathlib import Path
 import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from tables import NOW_NS, UNDERLYINGS, singles
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
+
+from options_helper.data.streaming.events import StreamName, timestamp_extension
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
 
 SCRIPT = Path(__file__).with_name("_page.py")
 # Streamlit reads its options below the folder it is started in: the page's own, or none.
@@ -37,6 +46,10 @@ SETTLING_SECONDS = 4.0
 IDLE_SECONDS = 4.0
 WATCHED_SECONDS = 10.0
 VIEWERS = 2
+SEEDED_POSITIONS = 250
+SEED_ROUNDS = 3
+# Of each answer, so that one seeding takes as long as over the net.
+ANSWER_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -99,8 +112,8 @@ class Viewer:
 
 
 @contextmanager
-def serving(positions: int, *, ours: bool) -> Iterator[tuple[int, psutil.Process]]:
-    """The page's server on a free port, with a run of this size."""
+def serving(positions: int, *, ours: bool, **more: str) -> Iterator[tuple[int, psutil.Process]]:
+    """The page's server on a free port, with a run of this size and `more` in its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -113,7 +126,8 @@ def serving(positions: int, *, ours: bool) -> Iterator[tuple[int, psutil.Process
         "false",
     )
     command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), "--server.port", str(port), *options]
-    environment = {**os.environ, "BENCH_POSITIONS": str(positions), "BENCH_FREEZE": "1" if ours else ""}
+    chosen = {"BENCH_POSITIONS": str(positions), "BENCH_FREEZE": "1" if ours else "", **more}
+    environment = {**os.environ, **chosen}
     folder = tempfile.TemporaryDirectory()
     server = subprocess.Popen(
         command, cwd=OUR_FOLDER if ours else folder.name, env=environment, stdout=subprocess.DEVNULL
@@ -180,8 +194,39 @@ def measure(positions: int, *, ours: bool) -> tuple[float, list[float]]:
     return (watched - alone) / VIEWERS, durations
 
 
+def beside_seeding(flag: Path) -> tuple[list[float], list[float], int]:
+    """Milliseconds of each refresh while nothing is asked for, and while prices are, in turn; and how many requests."""
+    quiet: list[float] = []
+    busy: list[float] = []
+    faults = Faults(rest_slow=ANSWER_SECONDS)
+    with SimulatorServer(SilentMarket(start_ns=NOW_NS), faults=faults) as market:
+        quote_all(market)
+        more = {"BENCH_REST": market.stream_url, "BENCH_SEED_WHILE": str(flag)}
+        with serving(SEEDED_POSITIONS, ours=True, **more) as (port, _), watching(port, VIEWERS) as tabs:
+            time.sleep(SETTLING_SECONDS)
+            for place in range(2 * SEED_ROUNDS):
+                is_busy = place % 2 == 1
+                flag.touch() if is_busy else flag.unlink(missing_ok=True)
+                time.sleep(1)
+                for tab in tabs:
+                    tab.durations.clear()
+                time.sleep(WATCHED_SECONDS / 2)
+                taken = busy if is_busy else quiet
+                taken.extend(1e3 * seconds for tab in tabs for seconds in tab.durations)
+        return quiet, busy, sum(market.requests.values())
+
+
+def quote_all(market: SimulatorServer) -> None:
+    """Give every symbol a latest quote and trade, so that answers are as long as Alpaca's."""
+    stamp = timestamp_extension(NOW_NS)
+    contracts = [item.live_symbol for item in singles(SEEDED_POSITIONS).instruments]
+    for stream, symbols in ((StreamName.STOCKS, UNDERLYINGS), (StreamName.OPTIONS, contracts)):
+        for kind, facts in (("q", {"bp": 1.0, "ap": 1.1, "bs": 1, "as": 1}), ("t", {"p": 1.05, "s": 1})):
+            market.push(stream, [{"T": kind, "S": symbol, "t": stamp, **facts} for symbol in symbols])
+
+
 def main() -> None:
-    """50 positions both ways, then the other sizes as we serve them."""
+    """50 positions both ways, then the other sizes as we serve them, then refreshes beside seeding."""
     print(f"{VIEWERS} viewers, one refresh a second, {WATCHED_SECONDS:g} s each")
     print(
         f"{'positions':>9} {'served':>12} {'CPU/viewer':>11} {'refresh p50':>12} {'max':>9} {'refreshes':>10}"
@@ -200,6 +245,15 @@ def main() -> None:
     print(
         f"50 positions: {shares[50, True]:.2f} % of a core for each viewer, {ratio:.1f}x less than as it comes"
     )
+    with tempfile.TemporaryDirectory() as folder:
+        quiet, busy, requests = beside_seeding(Path(folder) / "seed")
+    assert requests > SEED_ROUNDS, f"only {requests} requests: nothing was asked for"
+    before, beside = statistics.median(quiet), statistics.median(busy)
+    print(
+        f"{SEEDED_POSITIONS} positions: refresh p50 {before:.1f} ms, while prices are asked for {beside:.1f} ms "
+        f"(max {max(quiet):.0f} and {max(busy):.0f} ms, {requests} requests): {beside / before:.2f}x"
+    )
+    assert beside < 1.5 * before, f"seeding makes a refresh {beside / before:.2f} times as long"
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def asked(tab) -> str:
         (asking(RestTask.FILLS, RestPhase.ASKING), "fills asked for"),
         (
             asking(RestTask.PRICES, RestPhase.FAILED, problem="Alpaca said no."),
-            "✕ prices FAILED: Alpaca said no.",
+            "✕ prices FAILED · fills not asked for yet · positions not asked for yet · Alpaca said no.",
         ),
         (known_account(), "prices asked for: 20, done 15:32:04 UTC · fills asked for, done 15:32:04 UTC"),
         (AccountTruth(), "Beside the streams nothing is asked for."),

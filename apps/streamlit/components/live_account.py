@@ -126,7 +126,7 @@ def _column_config() -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     quantity: dict[str, Any] = {"format": "%+g", "width": 84}
     return {
-        "Contract": text(pinned=True, width=190),
+        "Contract": text(pinned=True, width=244),
         "Agrees": text(width=62, help="By quantity and cost. A dash: not known."),
         "File qty": number(**quantity),
         "Account qty": number(**quantity),
@@ -138,7 +138,7 @@ def _column_config() -> dict[str, Any]:
         "Account cost $": number(format="%+,.2f", width=104),
         "File value $": number(format="%+,.2f", width=96, help="At this page's marks. A dash: no mark."),
         "Account value $": number(format="%+,.2f", width=108, help="By Alpaca, which takes the last trade."),
-        "Likely cause": text(width=340),
+        "Likely cause": text(width=300),
     }
 
 

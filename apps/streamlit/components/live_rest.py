@@ -17,13 +17,18 @@ def rest_line(screen: Screen) -> str:
     reports = [
         report for report in screen.snapshot.account.reports.values() if report.phase is not RestPhase.OFF
     ]
+    if not reports:
+        return tag("div", "Beside the streams nothing is asked for.", "oh-rest")
     said = [_in_short(report, screen) for report in reports]
-    title = " · ".join(said) or "Beside the streams nothing is asked for."
-    parts = " · ".join(
+    # One server's trouble fails every task, and one sentence of it is enough.
+    problems = dict.fromkeys(report.problem or "" for report in reports if report.phase is RestPhase.FAILED)
+    parts = [
         tag("span", words, "oh-caveat" if report.phase is RestPhase.FAILED else "", **_marks(report))
         for report, words in zip(reports, said, strict=True)
-    )
-    return f'<div class="oh-rest" title="{escape(title)}">{parts or escape(title)}</div>'
+    ]
+    parts += [tag("span", problem, "") for problem in problems if problem]
+    title = " · ".join([*said, *problems])
+    return f'<div class="oh-rest" title="{escape(title)}">{" · ".join(parts)}</div>'
 
 
 def rest_table(screen: Screen) -> str:
@@ -47,7 +52,7 @@ def _in_short(report: RestReport, screen: Screen) -> str:
         case RestPhase.OFF | RestPhase.WAITING:
             return f"{report.task} not asked for yet"
         case RestPhase.FAILED:
-            return f"✕ {report.task} FAILED: {report.problem}"
+            return f"✕ {report.task} FAILED"
         case RestPhase.ASKING if report.of is not None:
             return f"{asked_for}: {report.done:,} of {report.of:,}"
         case RestPhase.ASKING | RestPhase.DONE if report.finished_at is not None:

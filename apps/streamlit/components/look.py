@@ -76,12 +76,12 @@ STYLE: Final = """
   border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
 .oh-table th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
 .oh-quiet { color: var(--quiet); font-size: .82rem; }
+/* News must not lie over the buttons, nor over the line that says what the prices are worth. */
+.stToastContainer { top: auto !important; bottom: .75rem; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding: 2.6rem .75rem 2rem; }
   .oh-aside, .oh-time { margin-left: 0; }
   .oh-tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  /* News must not lie over the line that says what the prices are worth. */
-  .stToastContainer { top: auto !important; bottom: .75rem; }
 }
 </style>
 """
