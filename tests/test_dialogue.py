@@ -92,7 +92,7 @@ def test_a_symbol_that_the_acknowledgement_leaves_out_is_refused():
     dialogue = converse(Server(leaves_out=["B"]), want("A", "B"))
 
     assert dialogue.acknowledged_symbols == ("A",)
-    assert list(dialogue.refusals) == ["B"]
+    assert dialogue.refusals == {"B": "The server's acknowledgement leaves it out."}
 
 
 def test_a_malformed_symbol_costs_itself_only():

@@ -109,7 +109,7 @@ class SubscriptionDialogue:
             return
         for symbol in request.symbols:
             if not all(symbol in self._server_has.get(channel, ()) for channel in request.channels):
-                self._note_refusal(symbol, None, "the server's acknowledgement leaves it out")
+                self._note_refusal(symbol, None, "The server's acknowledgement leaves it out.")
 
     def refused(self, code: int | None, reason: str) -> None:
         """Take the server's refusal of the pending request; without one it is no answer and changes nothing."""
