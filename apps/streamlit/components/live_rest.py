@@ -38,12 +38,11 @@ def rest_table(screen: Screen) -> str:
         f"<tr>{''.join(tag('td', text, '') for text in _in_full(report, screen))}</tr>"
         for report in account.reports.values()
     )
-    head = "".join(
-        f"<th>{name}</th>" for name in ("Asked by REST", "phase", "done", "last success", "problem")
-    )
-    return f'<div class="oh-scroll"><table class="oh-table"><tr>{head}</tr>{rows}</table></div>' + "".join(
-        tag("p", sentence, "oh-note oh-caveat") for sentence in _doubts(screen)
-    )
+    head = "".join(f"<th>{name}</th>" for name in ("Asked by REST", "phase", "done", "last success"))
+    said = [f"{report.task}: {report.problem}" for report in account.reports.values() if report.problem]
+    # Below the table, because a phone has no room for a column of sentences.
+    sentences = "".join(tag("p", sentence, "oh-note oh-caveat") for sentence in (*said, *_doubts(screen)))
+    return f'<div class="oh-scroll"><table class="oh-table"><tr>{head}</tr>{rows}</table></div>{sentences}'
 
 
 def _in_short(report: RestReport, screen: Screen) -> str:
@@ -74,7 +73,6 @@ def _in_full(report: RestReport, screen: Screen) -> tuple[str, ...]:
         report.phase,
         UNKNOWN if report.phase is RestPhase.OFF else done,
         clock(report.finished_at, screen.look.zone, today=screen.now),
-        report.problem or "none",
     )
 
 

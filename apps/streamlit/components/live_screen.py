@@ -198,8 +198,8 @@ def _start_banners(problem: str | None) -> Iterator[Banner]:
 
 def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]:
     if behind is not None:
-        said = BEHIND_HIDDEN if hidden else behind.sentence
-        yield Banner(Level.WARNING, f"{said} The edit to copy is below, under {ACCOUNT_PANEL}.")
+        said = f"{behind.sentence} The edit to copy is below, under {ACCOUNT_PANEL}."
+        yield Banner(Level.WARNING, BEHIND_HIDDEN if hidden else said)
 
 
 def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) -> Iterator[Banner]:
