@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from options_helper.data.journal import (
 )
 from options_helper.data.streaming.events import StreamName
 from options_helper.errors import StoreError
+from tests.captured import FullDisk
 from tests.fakes import NOON, frame, quote_message
 
 HOUR = 3_600_000_000_000
@@ -41,6 +43,24 @@ def write(root: Path, records: Sequence[Record], session: str = "one", *, flush_
         if flush_each:
             journal.flush()
     journal.close()
+
+
+@pytest.mark.parametrize("room", [0, 60, 100, 150, 200, 300])
+def test_what_a_full_disk_refused_for_a_while_is_written_once_and_in_order(tmp_path: Path, room: int):
+    """And each record is compressed once, however often the disk refuses."""
+    disk = FullDisk(room)
+    journal = JournalWriter(tmp_path, "one", disk.calls())
+    for number in range(5):
+        journal.append(heard(number))
+        with suppress(OSError):
+            journal.flush()
+    waiting = journal.waiting
+    disk.room = None
+    journal.close()
+
+    assert 0 < waiting <= 5
+    assert journal.waiting == 0
+    assert [record.received_ns - NOON for record in read_records(journal_files(tmp_path))] == [*range(5)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)

@@ -223,7 +223,10 @@ class StreamRunner:
     # ---- lifecycle
 
     def start(self) -> None:
-        """Take the folder and begin; returns at once."""
+        """Take the folder and begin; returns at once.
+
+        Without a journal it first makes the rows that a killed capture left in its own, which may take a while.
+        """
         self._recorder.apply(self._began)
         self._look_back()
         if self._journal is None:
