@@ -168,7 +168,7 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
         "DTE",
         "Mark $",
         "Mark from",
-        "Underlying $",
+        "Spot $",
         "Warnings",
     ):
         assert tab.column("positions", heading), heading

@@ -133,7 +133,7 @@ def test_a_price_that_was_asked_for_says_so_with_its_age(portal):
     assert rows["Mark from"]["AAPL 15 Jan 27 275 C"] == "mid · REST · 12 min"
     assert rows["Mark from"]["MSFT 18 Dec 26 500 P"].startswith("mid · ")
     assert "REST" not in rows["Mark from"]["MSFT 18 Dec 26 500 P"]
-    assert rows["Underlying from"]["AAPL 15 Jan 27 275 C"] == "REST · 12 min"
+    assert rows["Spot from"]["AAPL 15 Jan 27 275 C"] == "REST · 12 min"
     assert " by REST" in tile(tab, "Unrealized P&L at mark")
 
 

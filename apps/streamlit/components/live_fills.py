@@ -16,6 +16,7 @@ from options_helper.analysis.osi import short_date
 from options_helper.analysis.wording import in_words
 from options_helper.data.account import RestPhase, RestTask, Source
 from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.trading_normalizers import FILL_EVENTS
 
 Fill = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ EVENT_WORDS: Final[Mapping[str, str]] = {
 }
 # Nothing is paid for a contract that goes this way.
 WITHOUT_PRICE: Final = ("assignment", "exercise", "expiry")
-NEWS_EVENTS: Final = ("fill", "partial_fill", *WITHOUT_PRICE)
+NEWS_EVENTS: Final = (*FILL_EVENTS, *WITHOUT_PRICE)
 SOURCE_WORDS: Final[Mapping[str | None, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
 TOASTS_AT_MOST: Final = 3
 MAX_ROWS: Final = 10
@@ -105,8 +106,9 @@ def announce_fills(screen: Screen) -> None:
     fills = {fill_key(fill): fill for fill in screen.snapshot.fills if fill["event"] in NEWS_EVENTS}
     seen: set[tuple[Any, ...]] | None = st.session_state.get("seen_fills")
     st.session_state["seen_fills"] = set(fills) | (seen or set())
-    knew_the_day = st.session_state.get("day_known_in") == _run_with_known_fills(screen) is not None
-    st.session_state["day_known_in"] = _run_with_known_fills(screen)
+    run_with_known_day = _run_with_known_day(screen)
+    knew_the_day = run_with_known_day is not None and st.session_state.get("known_day") == run_with_known_day
+    st.session_state["known_day"] = run_with_known_day
     if seen is None:
         return
     news = [
@@ -119,8 +121,8 @@ def announce_fills(screen: Screen) -> None:
         st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")
 
 
-def _run_with_known_fills(screen: Screen) -> datetime | None:
-    """The beginning of the run, once its fills were read; None before."""
+def _run_with_known_day(screen: Screen) -> datetime | None:
+    """The beginning of the run, once the fills of its day were read; None before."""
     was_read = screen.snapshot.account.reports[RestTask.FILLS].finished_at is not None
     return screen.snapshot.running_since if was_read else None
 
