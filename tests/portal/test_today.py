@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,7 +23,7 @@ from options_helper.settings import Settings
 from tests.builders import nanoseconds
 from tests.portal import scenes
 from tests.portal.conftest import html, table, tile
-from tests.portal.scenes import OPEN, SAMPLE, asking, execution, with_account
+from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account
 
 AAPL_CALL = "AAPL270115C00275000"
 SOLD_OUT = "AAPL261218C00300000"
@@ -100,6 +102,18 @@ def test_a_close_older_than_the_last_session_s_is_no_base(portal):
 
     assert "against the close" not in html(tab)
     assert "There is no close of 19 Nov 26" in html(tab)
+
+
+def test_what_was_opened_today_needs_no_close_and_names_none(portal):
+    opened = execution(AAPL_CALL, 3, "6.50", at=MORNING)
+    account = known_account(None, opened, closes_of=date(2026, 11, 17))
+    assert account.view is not None
+    held = {**account.view.positions, AAPL_CALL: scenes.account_position(AAPL_CALL, Decimal(3))}
+    account = replace(account, view=replace(account.view, positions=held))
+    tab = portal.show(lambda: scenes.live(account=account))
+
+    assert "PARTIAL: 1 of 15 lines" in tile(tab, "P&L today")
+    assert "Today: nothing of it was held overnight." in html(tab)
 
 
 def test_a_structure_made_today_what_its_legs_did():
