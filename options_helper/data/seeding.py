@@ -51,6 +51,7 @@ class SeedBatch:
     trades: tuple[RestTrade, ...] = ()
     closes: tuple[PreviousClose, ...] = ()
     unreadable: tuple[str, ...] = ()  # a sentence each
+    refused: tuple[str, ...] = ()  # symbols that the server does not know
 
 
 def seed(
