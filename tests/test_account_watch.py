@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from options_helper.data.account import AccountTruth, RestPhase, RestTask
-from options_helper.data.streaming.account_watch import AccountWatch, WatchPolicy
+from options_helper.data.streaming.account_watch import AccountWatch
+from options_helper.data.streaming.asking import WatchPolicy
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.frame_queue import Frame
 from options_helper.data.streaming.snapshot import LiveState
 from options_helper.data.streaming.stream_config import LiveStreamConfig
-from tests.fakes import NOON, SETTINGS
+from options_helper.errors import RestError
+from tests.fakes import NOON, SETTINGS, SteppedClock
 from tests.waiting import wait_until
 
 CALL = "AAPL261218C00180000"
@@ -40,17 +43,39 @@ FILL = {
 }
 
 
-class ScriptedRest:
-    """An account without orders; each look at the positions is what the script says next, then the last one."""
+def activity(moment: str) -> dict[str, Any]:
+    """A purchase as the account's activities tell it."""
+    return {
+        "id": "20261105163000000::e9",
+        "activity_type": "FILL",
+        "symbol": CALL,
+        "side": "buy",
+        "qty": "1",
+        "cum_qty": "1",
+        "leaves_qty": "0",
+        "price": "2",
+        "transaction_time": moment,
+        "order_id": "o9",
+        "order_status": "filled",
+        "type": "fill",
+    }
 
-    def __init__(self, *looks: Callable[[], int]) -> None:
+
+class ScriptedRest:
+    """An account; each look at the positions is what the script says next, then the last one."""
+
+    def __init__(self, *looks: Callable[[], int], fills: Sequence[dict[str, Any]] = ()) -> None:
         self._looks = list(looks)
+        self._fills = list(fills)
+        self.looks_taken = 0
+        self.fills_after: list[datetime] = []
 
     def __call__(self, *_: Any, **__: Any) -> ScriptedRest:
         return self
 
     def positions(self) -> list[dict[str, Any]]:
         """So many contracts."""
+        self.looks_taken += 1
         look = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
         return [{"symbol": CALL, "qty": str(look()), "side": "long", "asset_class": "us_option"}]
 
@@ -62,7 +87,18 @@ class ScriptedRest:
         """None."""
         return iter(())
 
-    activities = orders
+    def activities(self, types: Sequence[str], after: datetime) -> Iterator[list[Any]]:
+        """The fills, whenever they were."""
+        if "FILL" in types:
+            self.fills_after.append(after)
+            yield self._fills
+
+    def option_snapshots(self, symbols: Sequence[str], _: str) -> dict[str, Any]:
+        """Two daily bars, as on a morning and as after a session."""
+        bars = {"dailyBar": "2026-11-05T05:00:00Z", "prevDailyBar": "2026-11-04T05:00:00Z"}
+        return {symbol: {name: {"t": day, "c": 2} for name, day in bars.items()} for symbol in symbols}
+
+    stock_snapshots = option_snapshots
 
     def stop(self) -> None:
         """Nothing is under way."""
@@ -71,9 +107,16 @@ class ScriptedRest:
 class Desk:
     """The state that the asker and a stream share."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = lambda: NOON + 10**9) -> None:
         self.state = LiveState(fills_cache_size=10)
         self.lock = threading.Lock()
+        self._clock = clock
+        self._watch: AccountWatch | None = None
+
+    def tell(self, *, fills_applied: int) -> None:
+        """As the consumer does when it keeps house."""
+        assert self._watch is not None
+        self._watch.look({}, fills_applied)
 
     def hear_fill(self) -> None:
         """As the consumer does when the socket tells one."""
@@ -81,16 +124,18 @@ class Desk:
             self.state.apply(Frame(StreamName.FILLS, json.dumps(FILL).encode(), 1, NOON))
 
     @contextmanager
-    def watching(self, rest: ScriptedRest) -> Iterator[Callable[[], AccountTruth]]:
+    def watching(
+        self, rest: ScriptedRest, *, poll: float = 0.05, config: LiveStreamConfig | None = None
+    ) -> Iterator[Callable[[], AccountTruth]]:
         """An asker that has begun, and what it knows."""
-        watch = AccountWatch(
-            LiveStreamConfig(),
+        self._watch = watch = AccountWatch(
+            config or LiveStreamConfig(),
             SETTINGS,
             self.state,
             lock=self.lock,
-            now_ns=lambda: NOON + 10**9,
+            now_ns=self._clock,
             rest_cls=rest,
-            policy=WatchPolicy(grace=0, poll=0.05, again=0.05, settle=0),
+            policy=WatchPolicy(grace=0, poll=poll, again=0.05, settle=0, apart=0),
         )
         watch.start()
         try:
@@ -136,7 +181,79 @@ def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixt
     def broken() -> int:
         raise ZeroDivisionError
 
-    with Desk().watching(ScriptedRest(broken, lambda: 3)) as truth:
+    with Desk().watching(ScriptedRest(broken, broken, broken, lambda: 3)) as truth:
+        wait_until(
+            lambda: "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or ""), saw=truth
+        )
         wait_until(lambda: truth().view is not None, saw=truth)
+        assert truth().reports[RestTask.POSITIONS].problem is None
 
-    assert "asking the account failed" in caplog.text
+    assert "live-account" in caplog.text
+
+
+def test_a_fill_that_nobody_asked_after_yet_leaves_today_unknown_and_says_why():
+    """Otherwise the last reading's positions would be told as those of now."""
+    desk = Desk()
+    looks = iter([0, 0])
+
+    def then_silent() -> int:
+        held = next(looks, None)
+        if held is None:
+            raise RestError("The account cannot be reached.")
+        return held
+
+    with desk.watching(ScriptedRest(then_silent)) as truth:
+        wait_until(lambda: truth().executions_day is not None, saw=truth)
+        desk.hear_fill()
+        desk.tell(fills_applied=1)
+
+        assert truth().executions_day is None
+        assert any("after the positions were read" in doubt for doubt in truth().doubts)
+
+
+def test_updates_that_are_no_executions_ask_nothing():
+    desk, rest = Desk(), ScriptedRest(lambda: 0)
+    with desk.watching(rest, poll=60) as truth:
+        wait_until(lambda: truth().view is not None, saw=truth)
+        asked = rest.looks_taken
+        for number in range(1, 6):
+            desk.tell(fills_applied=number)
+        assert truth().executions_day is not None
+    assert rest.looks_taken == asked
+
+
+def test_the_next_reading_begins_where_the_server_s_own_time_ended():
+    """Our clock may be ahead of the server's, and what happened in between must not be passed over."""
+    desk, rest = Desk(), ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
+    with desk.watching(rest):
+        wait_until(lambda: len(rest.fills_after) > 2, saw=lambda: rest.fills_after)
+
+    first, *later = rest.fills_after
+    assert first < datetime(2026, 11, 5, 5, 0, tzinfo=UTC), "midnight in New York"
+    assert all(after <= datetime(2026, 11, 5, 16, 30, tzinfo=UTC) for after in later)
+
+
+def test_after_a_night_s_sleep_yesterday_s_last_fills_are_asked_for_too():
+    clock = SteppedClock(NOON + 10**9)
+    desk = Desk(clock)
+    rest = ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
+    with desk.watching(rest):
+        wait_until(lambda: len(rest.fills_after) > 1, saw=lambda: rest.fills_after)
+        clock.advance(20 * 3_600)
+        seen = len(rest.fills_after)
+        wait_until(lambda: len(rest.fills_after) > seen + 1, saw=lambda: rest.fills_after)
+
+    assert rest.fills_after[-1] <= datetime(2026, 11, 5, 16, 30, tzinfo=UTC)
+
+
+def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
+    clock = SteppedClock(NOON)
+    desk = Desk(clock)
+    rest = ScriptedRest(lambda: 0)
+    with desk.watching(rest, config=LiveStreamConfig(option_contracts=(CALL,))) as truth:
+        wait_until(lambda: CALL in truth().closes, saw=truth)
+        assert truth().closes[CALL].day == date(2026, 11, 4)
+        clock.advance(24 * 3_600)
+        wait_until(
+            lambda: CALL in truth().closes and truth().closes[CALL].day == date(2026, 11, 5), saw=truth
+        )

@@ -20,9 +20,9 @@ import pytest
 from options_helper.data.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.rest_pace import RestPolicy
-from options_helper.data.streaming.account_watch import WatchPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.asking import WatchPolicy
 from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.market_clock import MarketKind
@@ -40,7 +40,7 @@ PUT = "AAPL260320P00170000"
 TODAY, YESTERDAY = date(2026, 3, 20), date(2026, 3, 19)
 SNAPSHOTS = "/v1beta1/options/snapshots"
 ACTIVITIES = "/v2/account/activities"
-SOON = WatchPolicy(grace=0.1, poll=0.3, again=0.2, settle=0.05)
+SOON = WatchPolicy(grace=0.1, poll=0.3, again=0.2, settle=0.05, apart=0.2)
 
 Simulators = Callable[..., SimulatorServer]
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.streaming.account_watch import AccountWatch, WatchPolicy
+from options_helper.data.streaming.account_watch import AccountWatch
 from options_helper.data.streaming.alpaca_stream import (
     AlpacaOptionStreamer,
     AlpacaStockStreamer,
     require_credentials,
 )
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.asking import WatchPolicy
 from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import Frame
 from options_helper.data.streaming.market_clock import Announcement
@@ -184,7 +185,7 @@ class _Run:
         """Producers first; the closed queue then ends the consumer after their last frame."""
         deadline = time.monotonic() + STOP_SECONDS
         self._account.stop()
-        self.streams.stop(STOP_SECONDS)
+        self.streams.stop(deadline - time.monotonic())
         self._ending.set()
         self._consumer.join(max(0.1, deadline - time.monotonic()))
         self._stopped = True

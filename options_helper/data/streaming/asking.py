@@ -1,0 +1,105 @@
+"""What those who ask over REST share: what is known so far, the market's time, and how a failure is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import utc_datetime
+from options_helper.data.streaming.snapshot import LiveState
+from options_helper.errors import OptionsHelperError, RestError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    """When to ask, in seconds."""
+
+    grace: float = 3.0  # for a stream to connect: a simulator's tells then which market it is
+    poll: float = 60.0
+    again: float = 30.0  # after a failure
+    settle: float = 1.0  # after a fill, which seldom comes alone
+    apart: float = 10.0  # two readings of the account that fills asked for
+    farewell: float = 0.2
+
+
+class Asked:
+    """What was asked for in one run. `lock` is the run's: it guards `state` and `truth`."""
+
+    def __init__(
+        self,
+        state: LiveState,
+        lock: threading.Lock,
+        now_ns: Callable[[], int],
+        connect: Callable[[threading.Event], AlpacaRest],
+    ) -> None:
+        self.state = state
+        self.lock = lock
+        self.truth = AccountTruth()
+        self.stopping = threading.Event()
+        self._now_ns = now_ns
+        self._connect = connect
+        self._rest: AlpacaRest | None = None
+        # Held while the clients are made, which imports much.
+        self._connecting = threading.Lock()
+
+    def rest(self) -> AlpacaRest:
+        """Whom to ask; made when somebody asks for the first time. ConfigError when that is not possible."""
+        with self._connecting:
+            if self._rest is None:
+                self._rest = self._connect(self.stopping)
+            return self._rest
+
+    def stop(self) -> None:
+        """End what is being asked, and let nothing more be known."""
+        self.stopping.set()
+        rest = self._rest
+        if rest is not None:
+            rest.stop()
+
+    def market_ns(self) -> int:
+        """The market's time."""
+        return self.state.clock.at(self._now_ns())
+
+    def now(self) -> datetime:
+        """The market's time."""
+        return utc_datetime(self.market_ns())
+
+    def today(self) -> date:
+        """The market's day in New York."""
+        return new_york_date(self.now())
+
+    def report(self, task: RestTask, **changes: Any) -> None:
+        """Say how a task is getting on."""
+        with self.lock:
+            if not self.stopping.is_set():
+                report = replace(self.truth.reports.get(task, RestReport(task)), **changes)
+                self.truth = replace(self.truth, reports=with_more(self.truth.reports, {task: report}))
+
+    def attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
+        """What was read; None when it could not be, and the reason is in the task's report."""
+        self.report(task, phase=RestPhase.ASKING, problem=None)
+        try:
+            return read()
+        except RestError as error:
+            self.report(task, phase=RestPhase.FAILED, problem=str(error))
+            return None
+
+    def report_failure(self, task: RestTask, error: Exception) -> None:
+        """Say that something else than an answer's failing ended a task."""
+        known = isinstance(error, OptionsHelperError)
+        problem = str(error) if known else f"Asking failed ({type(error).__name__}); it is tried again."
+        self.report(task, phase=RestPhase.FAILED, problem=problem)
+
+
+def with_more(known: Mapping[Any, Any], more: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Both maps as one that cannot be changed."""
+    return MappingProxyType({**known, **more})

@@ -1,0 +1,157 @@
+"""Ask for the latest prices of what is streamed, and for the previous closes that today's profit counts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from typing import Final
+
+from options_helper.analysis.osi import is_contract_symbol
+from options_helper.analysis.wording import named
+from options_helper.data.account import EMPTY_CLOSES, RestPhase, RestTask
+from options_helper.data.seeding import SeedBatch, seed
+from options_helper.data.streaming.asking import Asked, WatchPolicy, with_more
+from options_helper.data.streaming.errand import Errand
+from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
+from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.errors import RestError
+
+PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
+
+
+class PriceAsker:
+    """Asks for a stream's symbols whenever somebody wants it, and for all when a new day begins."""
+
+    def __init__(self, asked: Asked, config: LiveStreamConfig, policy: WatchPolicy) -> None:
+        self._asked = asked
+        self._policy = policy
+        self._errand = Errand("live-prices", self._ask, self._failed, asked.stopping)
+        # Guarded by the lock of what was asked.
+        self._config = config
+        self._due: set[StreamName] = set()
+        self._traded: dict[StreamName, frozenset[str]] = {}  # today, and not streamed
+        self._refused: frozenset[str] = frozenset()  # symbols that nobody there knows
+        self._day: date | None = None
+
+    def begin(self) -> None:
+        """Ask for the first time after the streams had a moment to connect; for nothing when there are none."""
+        with self._asked.lock:
+            self._due = self._with_symbols()
+        if self._due:
+            self._asked.report(RestTask.PRICES, phase=RestPhase.WAITING)
+            self._errand.begin(self._policy.grace)
+
+    def change_symbols(self, config: LiveStreamConfig) -> None:
+        """From now on these symbols; a stream that got new ones is asked for at once."""
+        with self._asked.lock:
+            before, self._config = self._config, config
+        for name in PRICE_STREAMS:
+            if not set(config.symbols(name)) <= set(before.symbols(name)):
+                self.want(name)
+
+    def want(self, name: StreamName) -> None:
+        """Ask for the prices of this stream's symbols now."""
+        with self._asked.lock:
+            self._due.add(name)
+        self._errand.begin(0)
+        self._errand.due_in(0)
+
+    def want_closes_of(self, symbols: Iterable[str]) -> None:
+        """Ask for these too: what was closed today takes part in its profit, and is streamed no longer."""
+        every = frozenset(symbols)
+        contracts = frozenset(symbol for symbol in every if is_contract_symbol(symbol))
+        of_stream = {StreamName.STOCKS: every - contracts, StreamName.OPTIONS: contracts}
+        with self._asked.lock:
+            missing = {name: found - set(self._symbols(name)) for name, found in of_stream.items()}
+            for name, found in missing.items():
+                self._traded[name] = self._traded.get(name, frozenset()) | found
+        for name, found in missing.items():
+            if found - self._refused:
+                self.want(name)
+
+    def end(self, deadline: float) -> None:
+        """Let the thread end."""
+        self._errand.end(deadline)
+
+    # ---- the thread
+
+    def _ask(self) -> float:
+        """Ask for all that is due; seconds until the next look."""
+        today = self._asked.today()
+        with self._asked.lock:
+            if today != self._day:
+                self._begin_day(today)
+            symbols = {name: self._symbols(name) for name in PRICE_STREAMS if name in self._due}
+        if not symbols:
+            return self._policy.poll
+        count = sum(map(len, symbols.values()))
+        self._asked.report(RestTask.PRICES, phase=RestPhase.ASKING, done=0, of=count, problem=None)
+        problems = [self._seed(name, of_stream, today) for name, of_stream in symbols.items()]
+        if sentences := [problem for problem in dict.fromkeys(problems) if problem is not None]:
+            self._asked.report(RestTask.PRICES, phase=RestPhase.FAILED, problem=" ".join(sentences))
+            return self._policy.again
+        unknown = sorted(self._refused)
+        self._asked.report(
+            RestTask.PRICES,
+            phase=RestPhase.DONE,
+            finished_at=self._asked.now(),
+            problem=f"Alpaca knows no prices of {named(unknown)}." if unknown else None,
+        )
+        return self._policy.poll
+
+    def _begin_day(self, today: date) -> None:
+        """Yesterday's close is not the base any more, and what was traded yesterday is no part of today."""
+        self._day = today
+        self._traded = {}
+        self._due |= self._with_symbols()
+        self._asked.truth = replace(self._asked.truth, closes=EMPTY_CLOSES)
+
+    def _seed(self, name: StreamName, symbols: tuple[str, ...], today: date) -> str | None:
+        """Ask for the prices of one stream's symbols; why that failed, as a sentence."""
+        with self._asked.lock:
+            # Somebody may want it again while it is being asked for.
+            self._due.discard(name)
+        is_answered = False
+        try:
+            self._take_all(name, symbols, today)
+            is_answered = True
+        except RestError as error:
+            return str(error)
+        finally:
+            if not is_answered:
+                with self._asked.lock:
+                    self._due.add(name)
+        return None
+
+    def _take_all(self, name: StreamName, symbols: tuple[str, ...], today: date) -> None:
+        stocks, contracts = (symbols, ()) if name is StreamName.STOCKS else ((), symbols)
+        feeds = {"stock_feed": self._config.stock_feed, "options_feed": self._config.options_feed}
+        for batch in seed(self._asked.rest(), stocks, contracts, today=today, **feeds):
+            self._take(name, batch)
+
+    def _take(self, name: StreamName, batch: SeedBatch) -> None:
+        asked = self._asked
+        with asked.lock:
+            streamed = set(self._config.symbols(name))
+            told: tuple[RestQuote | RestTrade, ...] = (*batch.quotes, *batch.trades)
+            asked.state.seed(name, [event for event in told if event.symbol in streamed], asked.market_ns())
+            closes = {close.symbol: close for close in batch.closes}
+            asked.truth = replace(asked.truth, closes=with_more(asked.truth.closes, closes))
+            self._refused |= set(batch.refused)
+            done = asked.truth.reports[RestTask.PRICES].done + batch.asked
+        asked.report(RestTask.PRICES, done=done)
+
+    def _failed(self, error: Exception) -> float:
+        self._asked.report_failure(RestTask.PRICES, error)
+        return self._policy.again
+
+    # ---- under the lock
+
+    def _with_symbols(self) -> set[StreamName]:
+        return {name for name in PRICE_STREAMS if self._symbols(name)}
+
+    def _symbols(self, name: StreamName) -> tuple[str, ...]:
+        """What is streamed, and what was traded today beside it, without what Alpaca does not know."""
+        every = dict.fromkeys((*self._config.symbols(name), *sorted(self._traded.get(name, ()))))
+        return tuple(symbol for symbol in every if symbol not in self._refused)
