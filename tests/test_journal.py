@@ -47,7 +47,6 @@ def write(root: Path, records: Sequence[Record], session: str = "one", *, flush_
 
 @pytest.mark.parametrize("room", [0, 60, 100, 150, 200, 300])
 def test_what_a_full_disk_refused_for_a_while_is_written_once_and_in_order(tmp_path: Path, room: int):
-    """And each record is compressed once, however often the disk refuses."""
     disk = FullDisk(room)
     journal = JournalWriter(tmp_path, "one", disk.calls())
     for number in range(5):

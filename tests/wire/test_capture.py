@@ -20,8 +20,15 @@ import pytest
 from options_helper.data.auditing import audit
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import RecordKind, journal_files, read_records
+from options_helper.data.journal import (
+    JournalWriter,
+    RecordKind,
+    facts_record,
+    journal_files,
+    read_records,
+)
 from options_helper.data.market_hours import new_york_date
+from options_helper.data.session_notes import SessionNote, save_note
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.capture import (
     SYNC_SECONDS,
@@ -326,6 +333,66 @@ def test_what_is_told_lost_on_a_full_disk_is_lost_and_the_rest_is_in_the_journal
     journaled = sum(record.events for record in records if record.kind is RecordKind.FRAME)
     assert final.accounted
     assert journaled + final.lost == server.sent[STOCKS] == 50
+
+
+def test_a_disk_that_refuses_to_the_last_does_not_hold_up_the_end(simulator: Simulators, tmp_path: Path):
+    """However much waits in memory: it is lost, and counted."""
+    server = simulator()
+    full = threading.Event()
+    refusals = itertools.count()
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if full.is_set():
+            next(refusals)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os.write(descriptor, data)
+
+    streams = replace(ONLY_STOCKS, queue_maxsize=200_000)
+    capture = runner(server, tmp_path, streams, disk=Disk(write=write))
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    full.set()
+    for _ in range(300):
+        server.push(STOCKS, [quote()] * 300)
+    until_received(capture, server)
+    wait_until(lambda: capture.status().state is CaptureState.DISK_REFUSES, saw=capture.status)
+    left_at, refused_before = time.monotonic(), next(refusals)
+    capture.leave()
+    final = capture.stop()
+
+    assert time.monotonic() - left_at < 4
+    assert next(refusals) - refused_before < 10, "it is not asked again for each of the many that wait"
+    assert (final.lost, final.accounted) == (server.sent[STOCKS], True)
+    assert "The disk took no more" in (final.problem or "")
+
+
+def test_a_capture_that_was_killed_as_it_began_hides_no_earlier_kill(simulator: Simulators, tmp_path: Path):
+    """It had not come to telling what the one before it had not heard."""
+    began_ns = time.time_ns() - 60 * 1_000_000_000
+    for number in range(2):
+        session, at_ns = f"session-{number}", began_ns + number * 1_000_000_000
+        journal = JournalWriter(tmp_path, session)
+        journal.append(facts_record(RecordKind.SESSION, at_ns, {"flush_events": 500, "flush_seconds": 5.0}))
+        journal.close()
+        save_note(
+            tmp_path,
+            SessionNote(
+                session=session,
+                began_ns=at_ns,
+                seen_ns=at_ns,
+                journal=True,
+                flush_events=500,
+                flush_seconds=5.0,
+                asked={"stocks": ("AAPL",)},
+            ),
+        )
+    with capturing(simulator(), tmp_path, ONLY_STOCKS):
+        pass
+
+    assert [int(row["since_ns"]) - began_ns for row in gap_rows(tmp_path)] == [0, 1_000_000_000]
+    with capturing(simulator(), tmp_path, ONLY_STOCKS):
+        pass
+    assert len(gap_rows(tmp_path)) == 2, "told once"
 
 
 def test_a_second_signal_leaves_at_once_with_what_is_at_hand_in_the_journal(
