@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -169,7 +170,7 @@ def test_a_fill_that_comes_while_positions_are_read_is_in_both_or_in_neither():
 
 
 def test_positions_that_never_stand_still_are_not_told_and_it_says_so():
-    counts = iter(range(1, 10_000))
+    counts = itertools.count(1)
     rest = ScriptedRest(lambda: next(counts))
     with Desk().watching(rest) as truth:
         wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.FAILED, saw=truth)

@@ -74,7 +74,7 @@ def watching(
     finally:
         began = time.monotonic()
         manager.stop()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 1.2
 
 
 def report(manager: LiveStreamManager, task: RestTask) -> RestReport:
@@ -369,7 +369,7 @@ def test_a_server_that_never_answers_delays_neither_start_nor_look_nor_stop(simu
         took = time.monotonic() - began
 
     assert slowest < 0.2
-    assert took < 1.5
+    assert took < 1.2
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("live-")]
 
 
