@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.rest_pace import RequestLimiter, asked_pause_seconds, shared_limiter
+from options_helper.data.rest_pace import (
+    LONGEST_PAUSE_SECONDS,
+    RequestLimiter,
+    asked_pause_seconds,
+    shared_limiter,
+)
 from options_helper.settings import Settings
 
 NOW = datetime(2026, 3, 20, 16, 0, tzinfo=UTC)
@@ -76,6 +81,9 @@ def test_the_process_has_one_pace_for_an_address():
     assert shared_limiter(settings) is not shared_limiter(Settings(base_url="http://127.0.0.1:2"))
 
 
+RESET = str(int(NOW.timestamp()) + 7)
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -89,13 +97,35 @@ def test_the_process_has_one_pace_for_an_address():
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": ""}, None),
-        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 7)}, 7),
+        ({"Retry-After": "1e300"}, LONGEST_PAUSE_SECONDS),
+        ({"Retry-After": "Fri, 20 Mar 2099 16:00:12 GMT"}, LONGEST_PAUSE_SECONDS),
+        ({"X-RateLimit-Reset": RESET}, 7),
         ({"X-RateLimit-Reset": str(int(NOW.timestamp()) - 7)}, 0),
         ({"X-RateLimit-Reset": "never"}, None),
-        ({"Retry-After": "3", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 7)}, 3),
+        ({"X-RateLimit-Reset": "1e300"}, None),
+        ({"Retry-After": "3", "X-RateLimit-Reset": RESET}, 3),
     ],
 )
 def test_the_pause_a_server_asks_for_is_read_in_every_way_it_is_written(
     headers: dict[str, str], seconds: float | None
 ):
-    assert asked_pause_seconds(headers, NOW) == seconds
+    assert asked_pause_seconds(429, headers, NOW) == seconds
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_the_end_of_the_minute_is_no_pause_for_a_fault(status: int):
+    """Alpaca's account side tells it in every answer, whatever is left of the minute."""
+    remaining = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": RESET}
+
+    assert asked_pause_seconds(status, remaining, NOW) is None
+    assert asked_pause_seconds(status, {**remaining, "Retry-After": "3"}, NOW) == 3
+
+
+@pytest.mark.parametrize(
+    "asked", [{"Retry-After": "Fri, 20 Mar 2026 16:00:07 GMT"}, {"X-RateLimit-Reset": RESET}]
+)
+def test_a_date_is_counted_from_the_server_s_own_time(asked: dict[str, str]):
+    """A computer whose clock is an hour behind would otherwise be silent for an hour."""
+    headers = {**asked, "Date": "Fri, 20 Mar 2026 16:00:00 GMT"}
+
+    assert asked_pause_seconds(429, headers, NOW - timedelta(hours=1)) == 7

@@ -13,8 +13,11 @@ from typing import Final, cast
 
 from options_helper.settings import Settings
 
+TOO_MANY_REQUESTS: Final = 429
 # Answers that another try may better.
-PASSING_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+PASSING_STATUSES: Final = frozenset({TOO_MANY_REQUESTS, 500, 502, 503, 504})
+# No server is believed that wants silence for longer.
+LONGEST_PAUSE_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +73,23 @@ def shared_limiter(settings: Settings) -> RequestLimiter:
         return _shared_limiters[addresses]
 
 
-def asked_pause_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The pause that a server asks for in its headers; None when it asks for none that can be read.
+def asked_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
+    """The pause that a server asks for by its refusal; None when it asks for none that can be read.
 
-    `Retry-After` is seconds or a date; Alpaca's account side tells in `X-RateLimit-Reset` when its minute ends.
+    `Retry-After` is seconds or a date. Alpaca's account side tells in `X-RateLimit-Reset` when its minute ends, and
+    does so in every answer: only for one request too many is that the time to come again. `now` serves where the
+    server does not tell its own.
     """
-    asked = headers.get("Retry-After")
-    if asked is None:
-        reset = _seconds(headers.get("X-RateLimit-Reset", ""))
-        return None if reset is None else max(0.0, reset - now.timestamp())
-    seconds = _seconds(asked)
-    return _until(_http_date(asked), now) if seconds is None else seconds
+    if (asked := headers.get("Retry-After")) is not None:
+        seconds = _seconds(asked)
+        return (
+            _until(_http_date(asked), headers, now)
+            if seconds is None
+            else min(seconds, LONGEST_PAUSE_SECONDS)
+        )
+    if status != TOO_MANY_REQUESTS:
+        return None
+    return _until(_unix_date(headers.get("X-RateLimit-Reset", "")), headers, now)
 
 
 def _seconds(text: str) -> float | None:
@@ -99,5 +108,17 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _until(moment: datetime | None, now: datetime) -> float | None:
-    return None if moment is None else max(0.0, (moment - now).total_seconds())
+def _unix_date(text: str) -> datetime | None:
+    seconds = _seconds(text)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _until(moment: datetime | None, headers: Mapping[str, str], now: datetime) -> float | None:
+    if moment is None:
+        return None
+    # By the server's clock where it tells it: ours may be wrong by more than the pause.
+    servers_now = _http_date(headers.get("Date", "")) or now
+    return min(max(0.0, (moment - servers_now).total_seconds()), LONGEST_PAUSE_SECONDS)

@@ -192,7 +192,7 @@ class ReadOnlyAdapter(HTTPAdapter):
             return _Failure(
                 RestError(_refusal(where, request, response), status=status),
                 passing=status in PASSING_STATUSES,
-                pause=asked_pause_seconds(response.headers, self._now()),
+                pause=asked_pause_seconds(status, response.headers, self._now()),
             )
         try:
             response.json()

@@ -332,6 +332,17 @@ def test_the_server_says_how_long_to_wait(server: ScriptedServer, client: Client
     assert second.at - first.at >= 0.4
 
 
+def test_a_fault_is_not_waited_out_to_the_end_of_the_minute(server: ScriptedServer, client: Client):
+    """The account side tells when its minute ends in every answer, and most of the minute's requests are left."""
+    minute = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": str(int(time.time()) + 30)}
+    server.replies(Reply(status=500, headers=minute), Reply())
+
+    client().clock()
+
+    first, second = server.asked
+    assert second.at - first.at < 2
+
+
 @pytest.mark.parametrize("asked_for", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: Client, asked_for: str):
     server.replies(Reply(status=503, headers={"Retry-After": asked_for}), Reply())
