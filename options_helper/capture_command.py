@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from options_helper.capture_display import Display, count_words, market_time_words, open_display, size_words
+from options_helper.capture_display import Display, market_time_words, open_display
 from options_helper.capture_options import require_folder
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday_store import FLUSH_ROWS, FLUSH_SECONDS, IntradayStore
@@ -33,6 +33,7 @@ from options_helper.data.streaming.heartbeat import (
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.metrics import serve_metrics
+from options_helper.quantities import count_words, size_words
 from options_helper.settings import Settings
 from options_helper.signal_ears import Interrupted, SignalEars
 

@@ -16,6 +16,7 @@ from options_helper.data.streaming.capture import CaptureStatus
 from options_helper.data.streaming.recorder import KINDS
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.outlet import Outlet
+from options_helper.quantities import count_words, size_words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -271,22 +272,6 @@ def _run_words(status: CaptureStatus) -> list[str]:
     if status.problem:
         words.append(status.problem)
     return words
-
-
-def count_words(count: int, noun: str) -> str:
-    """How many of them: "1 gap", "1,204 gaps"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size_words(size: float) -> str:
-    """Bytes as people say them: 12 kB, 3.4 MB."""
-    if size < 1_000:
-        return f"{size:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        size /= 1_000
-        if size < 999.5:
-            return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
-    return f"{size / 1_000:,.1f} TB"
 
 
 def market_time_words(moment: datetime) -> str:

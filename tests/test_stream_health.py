@@ -246,7 +246,7 @@ def test_a_person_reads_lag_uptime_totals_symbols_and_gaps(tmp_path: Path):
         "2 of 2 symbols",
         "100 events received, 2 dropped, 1 rejected",
         "97 rows written",
-        "1 gaps, 3 events lost",
+        "1 gap, 3 events lost",
     ):
         assert fact in output, output
 

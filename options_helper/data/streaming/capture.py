@@ -48,6 +48,7 @@ from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTa
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
 from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.quantities import count_words
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -570,9 +571,8 @@ class StreamRunner:
             self._write_gaps(left)
             self._journal_gaps(left)
             if self._gaps_to_write:
-                self._problem = (
-                    f"The disk took no more: {len(self._gaps_to_write)} gaps are not in the ledger."
-                )
+                missing = count_words(len(self._gaps_to_write), "gap")
+                self._problem = f"The disk took no more; not in the ledger: {missing}."
             if self._journal is not None:
                 self._commit([facts_record(RecordKind.END, self._now_ns(), self._totals())], ())
                 self._journal.close()

@@ -16,6 +16,7 @@ from options_helper.data.streaming.heartbeat import Heartbeat, RunState, StreamB
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import Phase
 from options_helper.errors import StoreError
+from options_helper.quantities import count_words, size_words
 
 
 class RunStatus(StrEnum):
@@ -232,16 +233,10 @@ def report_lines(report: RunReport) -> list[str]:
         lines.append(f"up {up}, heartbeat {age_words(age)} old, lag: {lag}")
     lines += [_stream_line(name, one, age, ended=report.ended) for name, one in beat.streams.items()]
     if beat.rows is not None:
-        size = _size_words((beat.bytes or 0) + (beat.journal_bytes or 0))
-        lines.append(f"{beat.rows:,} rows written, {beat.rows_waiting or 0:,} waiting, {size}")
-    lines.append(f"{beat.gaps:,} gaps, {beat.lost:,} events lost")
+        size = size_words((beat.bytes or 0) + (beat.journal_bytes or 0))
+        lines.append(f"{count_words(beat.rows, 'row')} written, {beat.rows_waiting or 0:,} waiting, {size}")
+    lines.append(f"{count_words(beat.gaps, 'gap')}, {count_words(beat.lost, 'event')} lost")
     return lines
-
-
-def _size_words(size: float) -> str:
-    if size < 999_500:
-        return f"{size / 1e3:,.0f} kB"
-    return f"{size / 1e6:,.1f} MB"
 
 
 def _stream_line(name: str, one: StreamBeat, age: float, *, ended: bool) -> str:
