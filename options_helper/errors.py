@@ -36,9 +36,10 @@ class StreamRefused(StreamError):
 class RestError(OptionsHelperError):
     """A question to Alpaca's plain HTTP side brought no usable answer, though it was tried again."""
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status  # HTTP's; None: no answer came, or it could not be read
+        self.retry_after = retry_after  # seconds that the server wants to be left alone; None: it did not say
 
 
 class RestStopped(OptionsHelperError):

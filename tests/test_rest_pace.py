@@ -15,7 +15,6 @@ from options_helper.data.rest_pace import (
     asked_pause_seconds,
     shared_limiter,
 )
-from options_helper.settings import Settings
 
 NOW = datetime(2026, 3, 20, 16, 0, tzinfo=UTC)
 
@@ -74,11 +73,33 @@ def test_threads_share_the_minute():
     assert taken.count(0) == 50
 
 
-def test_the_process_has_one_pace_for_an_address():
-    settings = Settings(base_url="http://127.0.0.1:1")
+def test_the_process_has_one_pace_for_a_host_whatever_it_is_set_to():
+    first = shared_limiter("one.example", 1)
+    assert first.take() == 0
+    assert first.take() > 0
 
-    assert shared_limiter(settings) is shared_limiter(Settings(base_url="http://127.0.0.1:1"))
-    assert shared_limiter(settings) is not shared_limiter(Settings(base_url="http://127.0.0.1:2"))
+    assert shared_limiter("one.example", 2) is first
+    assert first.take() == 0
+    assert first.take() > 0
+    assert shared_limiter("one.example", 1).take() > 0
+    assert shared_limiter("another.example", 1).take() == 0
+
+
+def test_a_pause_is_kept_by_everybody_and_the_longest_counts():
+    clock = Clock()
+    limiter = RequestLimiter(2, now=clock)
+    assert limiter.held() == 0
+
+    limiter.hold(30)
+    limiter.hold(3)
+
+    assert limiter.take() == limiter.held() == 30
+    clock.seconds += 29
+    assert limiter.take() == limiter.held() == 1
+    clock.seconds += 1
+    assert limiter.held() == 0
+    # Nobody who was held back has used the minute up.
+    assert [limiter.take(), limiter.take()] == [0, 0]
 
 
 RESET = str(int(NOW.timestamp()) + 7)

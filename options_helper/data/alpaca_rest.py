@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -56,7 +57,7 @@ class AlpacaRest:
 
     Callable from several threads. Whatever keeps an answer away raises RestError, a sentence with the remedy. `stop`
     ends the calls under way and all later ones with RestStopped, and so does `stopping` for those that pause. All
-    that is asked of the same addresses in this process keeps one pace, unless a limiter is given.
+    that is asked of a host in this process keeps one pace, unless a limiter is given, and the pauses it asks for.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class AlpacaRest:
 
         self._adapter = ReadOnlyAdapter(
             policy,
-            limiter or shared_limiter(settings),
+            partial(shared_limiter, per_minute=settings.rest_per_minute)
+            if limiter is None
+            else lambda _: limiter,
             stopping or threading.Event(),
             now=lambda: datetime.now(UTC),
             random=random.random,

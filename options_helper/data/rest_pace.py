@@ -11,8 +11,6 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Final, cast
 
-from options_helper.settings import Settings
-
 TOO_MANY_REQUESTS: Final = 429
 # Answers that another try may better.
 PASSING_STATUSES: Final = frozenset({TOO_MANY_REQUESTS, 500, 502, 503, 504})
@@ -29,7 +27,7 @@ class RestPolicy:
     attempts: int = 3
     backoff_base_seconds: float = 1.0
     backoff_cap_seconds: float = 8.0
-    # The longest pause that a server may ask for.
+    # The longest pause that is waited for when a server asks for it; a longer one is an error that says so.
     asked_pause_cap_seconds: float = 60.0
 
 
@@ -37,7 +35,10 @@ DEFAULT_POLICY: Final = RestPolicy()
 
 
 class RequestLimiter:
-    """At most so many requests within any minute, counted over all threads; never waits itself."""
+    """At most so many requests within any minute, and none while a server asked for silence; never waits itself.
+
+    Counted over all threads.
+    """
 
     def __init__(self, per_minute: int, *, now: Callable[[], float] = time.monotonic) -> None:
         from pyrate_limiter import Duration, InMemoryBucket, Rate
@@ -46,12 +47,32 @@ class RequestLimiter:
         # Guarded by self._lock: a refusal and the wait that follows from it belong together.
         self._lock = threading.Lock()
         self._bucket = InMemoryBucket([Rate(per_minute, Duration.MINUTE)])
+        self._held_until = 0.0
+
+    def allow(self, per_minute: int) -> None:
+        """From now on so many; those that have left still count."""
+        from pyrate_limiter import Duration, Rate
+
+        with self._lock:
+            self._bucket.rates = [Rate(per_minute, Duration.MINUTE)]
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody through before this time is over; a longer pause that was asked for before stays."""
+        with self._lock:
+            self._held_until = max(self._held_until, self._now() + seconds)
+
+    def held(self) -> float:
+        """The seconds until a pause that a server asked for is over; 0 when there is none."""
+        with self._lock:
+            return self._held()
 
     def take(self) -> float:
         """Take one request out of the minute and return 0, or return the seconds until there may be one to take."""
         from pyrate_limiter import RateItem
 
         with self._lock:
+            if held := self._held():
+                return held
             request = RateItem("request", int(self._now() * 1000))
             self._bucket.leak(request.timestamp)
             if self._bucket.put(request):
@@ -59,18 +80,26 @@ class RequestLimiter:
             # Only buckets of other kinds answer by an awaitable.
             return max(1, cast("int", self._bucket.waiting(request))) / 1000
 
+    def _held(self) -> float:
+        return max(0.0, self._held_until - self._now())
 
-_shared_limiters: dict[tuple[str, str, int], RequestLimiter] = {}
+
+_shared_limiters: dict[str, RequestLimiter] = {}
 _shared_limiters_lock = threading.Lock()
 
 
-def shared_limiter(settings: Settings) -> RequestLimiter:
-    """The one limiter of this process for these addresses, whoever asks."""
-    addresses = (settings.base_url, settings.data_url, settings.rest_per_minute)
+def shared_limiter(host: str, per_minute: int) -> RequestLimiter:
+    """The one limiter of this process for this host, whoever asks; it allows what was named last.
+
+    Alpaca counts by account, and apart for trading and for data: paper and live accounts have hosts of their own,
+    and what they share is the host of the data.
+    """
     with _shared_limiters_lock:
-        if addresses not in _shared_limiters:
-            _shared_limiters[addresses] = RequestLimiter(settings.rest_per_minute)
-        return _shared_limiters[addresses]
+        limiter = _shared_limiters.get(host)
+        if limiter is None:
+            limiter = _shared_limiters[host] = RequestLimiter(per_minute)
+    limiter.allow(per_minute)
+    return limiter
 
 
 def asked_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:

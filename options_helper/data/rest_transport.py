@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -64,20 +64,21 @@ class _Failure:
 class ReadOnlyAdapter(HTTPAdapter):
     """Sends what the SDK prepared, if it is a GET; everything but a readable answer becomes RestError.
 
-    Blocks at most for the policy's attempts and their pauses; RestStopped as soon as `stop` was called.
+    Blocks for the policy's attempts, for the pauses between them, and while the host's limiter lets nobody through;
+    RestStopped as soon as `stop` was called.
     """
 
     def __init__(
         self,
         policy: RestPolicy,
-        limiter: RequestLimiter,
+        limiter_of: Callable[[str], RequestLimiter],
         stopping: threading.Event,
         *,
         now: Callable[[], datetime],
         random: Callable[[], float],
     ) -> None:
         self._policy = policy
-        self._limiter = limiter
+        self._limiter_of = limiter_of
         self._stopping = stopping
         self._now = now
         self._random = random
@@ -100,31 +101,41 @@ class ReadOnlyAdapter(HTTPAdapter):
             raise RestError(
                 f"A {request.method} request was held back, because this program only reads. Please report it."
             )
+        limiter = self._limiter_of(urlsplit(str(request.url)).netloc)
         attempt = 0
         while True:
             attempt += 1
-            self._await_turn()
+            self._await_turn(limiter, request)
             answer = self._attempt(request, options)
             if isinstance(answer, Response):
                 return answer
+            limiter.hold(answer.pause or 0)
             if self._stopping.is_set():
                 raise RestStopped from answer.cause
-            if not answer.passing or attempt >= self._policy.attempts:
+            if attempt >= self._policy.attempts or not self._may_pass(answer):
                 raise answer.error from answer.cause
-            self._wait(self._pause_before_next(attempt, answer))
+            if answer.pause is None:
+                self._wait(self._backoff_seconds(attempt))
 
-    def _await_turn(self) -> None:
+    def _await_turn(self, limiter: RequestLimiter, request: PreparedRequest) -> None:
         self._wait(0)
-        while pause := self._limiter.take():
+        while pause := limiter.take():
+            held = limiter.held()
+            if held > self._policy.asked_pause_cap_seconds:
+                raise RestError(
+                    f"{_where(request)} was not asked, because it wants a pause. {_again(self._now(), held)}",
+                    retry_after=held,
+                )
             self._wait(pause)
 
     def _wait(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
             raise RestStopped
 
-    def _pause_before_next(self, attempt: int, failure: _Failure) -> float:
-        if failure.pause is not None:
-            return min(failure.pause, self._policy.asked_pause_cap_seconds)
+    def _may_pass(self, failure: _Failure) -> bool:
+        return failure.passing and (failure.pause or 0) <= self._policy.asked_pause_cap_seconds
+
+    def _backoff_seconds(self, attempt: int) -> float:
         return compute_backoff_seconds(
             attempt,
             base_seconds=self._policy.backoff_base_seconds,
@@ -189,11 +200,7 @@ class ReadOnlyAdapter(HTTPAdapter):
                 )
             )
         if status >= 400:
-            return _Failure(
-                RestError(_refusal(where, request, response), status=status),
-                passing=status in PASSING_STATUSES,
-                pause=asked_pause_seconds(status, response.headers, self._now()),
-            )
+            return self._refused(where, request, response)
         try:
             response.json()
         except ValueError as error:
@@ -204,17 +211,27 @@ class ReadOnlyAdapter(HTTPAdapter):
             )
         return response
 
+    def _refused(self, where: str, request: PreparedRequest, response: Response) -> _Failure:
+        status, now = response.status_code, self._now()
+        passing = status in PASSING_STATUSES
+        pause = asked_pause_seconds(status, response.headers, now) if passing else None
+        remedy = _again(now, pause) if pause else _remedy(status)
+        message = _message_in(response, request)
+        said = f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"
+        return _Failure(RestError(said, status=status, retry_after=pause), passing, pause)
+
 
 def _where(request: PreparedRequest) -> str:
     parts = urlsplit(str(request.url))
     return f"Alpaca ({parts.hostname}, {parts.path})"
 
 
-def _refusal(where: str, request: PreparedRequest, response: Response) -> str:
-    status = response.status_code
-    remedy = _REMEDIES.get(status, _REMEDY_FOR_FAULTS if status >= 500 else _REMEDY_FOR_OTHERS)
-    message = _message_in(response, request)
-    return f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"
+def _remedy(status: int) -> str:
+    return _REMEDIES.get(status, _REMEDY_FOR_FAULTS if status >= 500 else _REMEDY_FOR_OTHERS)
+
+
+def _again(now: datetime, seconds: float) -> str:
+    return f"It may be asked again at {now + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC."
 
 
 def _message_in(response: Response, request: PreparedRequest) -> str:

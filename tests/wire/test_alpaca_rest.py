@@ -139,11 +139,13 @@ def client(server: ScriptedServer) -> Iterator[Client]:
     """Ask the server; `client(policy=…, rest_per_minute=…)`."""
     made: list[AlpacaRest] = []
 
-    def make(*, policy: RestPolicy = QUICK, rest_per_minute: int = 10_000, **more: Any) -> AlpacaRest:
+    def make(
+        *, policy: RestPolicy = QUICK, rest_per_minute: int = 10_000, base_url: str | None = None, **more: Any
+    ) -> AlpacaRest:
         settings = Settings(
             api_key=SecretStr(KEY),
             api_secret=SecretStr(SECRET),
-            base_url=server.url,
+            base_url=base_url or server.url,
             data_url=server.url,
             rest_per_minute=rest_per_minute,
         )
@@ -353,12 +355,49 @@ def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: 
     assert second.at - first.at < 5
 
 
-def test_no_server_makes_us_wait_for_hours(server: ScriptedServer, client: Client):
-    server.replies(Reply(status=429, headers={"Retry-After": "86400"}), Reply())
+def test_everybody_keeps_the_pause_that_one_was_asked_for(server: ScriptedServer, client: Client):
+    """Another client, another thread, and after the last try too."""
+    server.replies(Reply(status=429, headers={"Retry-After": "0.6"}), Reply())
 
-    client(policy=RestPolicy(asked_pause_cap_seconds=0.05)).clock()
+    with pytest.raises(RestError) as failed:
+        client(policy=replace(QUICK, attempts=1)).clock()
+    others = [threading.Thread(target=client().account, name="live-test") for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join(5)
 
-    assert len(server.asked) == 2
+    refused, *later = server.asked
+    assert failed.value.retry_after == 0.6
+    assert len(later) == 2
+    assert all(each.at - refused.at >= 0.6 for each in later)
+
+
+def test_a_pause_too_long_to_wait_for_is_said_and_nothing_is_asked_before_its_end(
+    server: ScriptedServer, client: Client
+):
+    """Neither by who was asked for it nor by the next one."""
+    server.replies(Reply(status=429, headers={"Retry-After": "3600"}), Reply())
+    says = r"may be asked again at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+
+    with pytest.raises(RestError, match=rf"HTTP 429\. .*{says}") as refused:
+        client(policy=PATIENT).clock()
+    with pytest.raises(RestError, match=rf"not asked.*{says}") as held_back:
+        client(policy=PATIENT).account()
+
+    assert len(server.asked) == 1
+    assert (refused.value.status, held_back.value.status) == (429, None)
+    assert refused.value.retry_after == 3600
+    assert held_back.value.retry_after == pytest.approx(3600, abs=10)
+
+
+def test_a_refusal_without_a_pause_tells_none(server: ScriptedServer, client: Client):
+    server.replies(Reply(status=429))
+
+    with pytest.raises(RestError) as refused:
+        client().clock()
+
+    assert refused.value.retry_after is None
 
 
 def test_the_sdk_s_own_pauses_are_off(server: ScriptedServer, client: Client):
@@ -490,6 +529,22 @@ def test_all_clients_of_an_account_keep_one_pace(server: ScriptedServer, client:
 
     assert seconds_to_stop(second, second.stop, once=lambda: stopping.pausing) < 1
     assert len(server.asked) == 3
+
+
+def test_paper_and_live_clients_share_the_pace_of_the_data_host_alone(server: ScriptedServer, client: Client):
+    """Each account has a host of its own; the market's data is asked at one."""
+    elsewhere = ScriptedServer()
+    try:
+        paper = client(rest_per_minute=2, base_url=elsewhere.url)
+        live = client(rest_per_minute=2, stopping=(stopping := Stopping()))
+        paper.latest_stock_trades(["AAPL"])
+        live.latest_stock_trades(["AAPL"])
+        paper.clock()
+
+        assert seconds_to_stop(live, live.stop, once=lambda: stopping.pausing) < 1
+        assert (len(server.asked), elsewhere.paths) == (2, ["/v2/clock"])
+    finally:
+        elsewhere.close()
 
 
 def test_a_limiter_of_one_s_own_may_be_given(server: ScriptedServer, client: Client):
