@@ -13,6 +13,7 @@ from options_helper.data.account import ExecutionKind
 from options_helper.data.streaming.fill_backfill import LOOKBACK, OVERLAP, read_backfill
 from options_helper.data.streaming.fill_book import Backfill
 from options_helper.data.streaming.trading_normalizers import FILL_ACTIVITY, normalize_activity
+from options_helper.errors import RestError
 from tests.builders import AAPL_CALL
 from tests.fills import MORNING, NEW_YORK, TODAY, Told, at, option_activity
 
@@ -24,11 +25,15 @@ LEG = Told("leg", moment=at(2))
 class StoredAccount:
     """An account that gives back what it holds, in pages of two, and remembers what it was asked."""
 
-    def __init__(self, *, orders: list[Any] | None = None, activities: list[Any] | None = None) -> None:
+    def __init__(
+        self, *, orders: list[Any] | None = None, activities: list[Any] | None = None, unheard: str = ""
+    ) -> None:
         self._orders = orders or []
         self._activities = activities or []
+        self._unheard = set(unheard.split())
         self.orders_after: datetime | None = None
         self.activities_after: dict[str, datetime] = {}
+        self.questions: list[tuple[str, ...]] = []
 
     def orders(self, after: datetime, until: datetime | None = None) -> Iterator[list[Any]]:
         self.orders_after = after
@@ -36,6 +41,9 @@ class StoredAccount:
 
     def activities(self, types: list[str], after: datetime) -> Iterator[list[Any]]:
         self.activities_after |= dict.fromkeys(types, after)
+        self.questions.append(tuple(types))
+        if unheard := self._unheard & set(types):
+            raise RestError(f"Alpaca refused the request (422): invalid activity type: {unheard}", status=422)
         yield from pages([row for row in self._activities if _kind(row) in (*types, None)])
 
 
@@ -112,7 +120,21 @@ def test_more_is_asked_for_than_since():
     assert account.orders_after == MORNING - OVERLAP - LOOKBACK
     asked_from = account.activities_after["OPEXP"].astimezone(NEW_YORK)
     assert (asked_from.date(), asked_from.hour) == (date(2026, 11, 16), 0)
-    assert set(account.activities_after) == {"FILL", "OPASN", "OPEXC", "OPEXP", "OPTRD"}
+    assert account.activities_after["SPLIT"] == account.activities_after["OPEXP"]
+
+
+def test_kinds_that_share_an_identifier_are_asked_for_apart_and_all_in_four_questions():
+    """A page begins behind the identifier of the one before."""
+    account = StoredAccount()
+    read_backfill(account, MORNING)
+
+    assert [set(kinds) & {"FILL", "OPEXC", "OPTRD", "OPCSH"} for kinds in account.questions] == [
+        {"FILL"},
+        {"OPEXC"},
+        {"OPTRD"},
+        {"OPCSH"},
+    ]
+    assert set().union(*account.questions) >= {"ACATS", "JNLS", "MA", "NC", "OPCA", "REORG", "SPIN", "SPLIT"}
 
 
 @pytest.mark.parametrize("status", ["canceled", "expired", "rejected", "replaced", "done_for_day"])
@@ -221,6 +243,51 @@ def test_an_assignment_without_any_day_is_said():
 
 def test_dividends_are_none_of_this():
     assert normalize_activity({"activity_type": "DIV", "id": "1::2", "symbol": "T", "qty": "2"}) is None
+
+
+# ---- splits, transfers and the like
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [("SPLIT", "split"), ("ACATS", "transfer"), ("SPIN", "spin-off"), ("NC", "name_change"), ("OPCA", None)],
+)
+def test_what_moves_a_position_otherwise_is_a_row_and_no_execution(kind: str, event: str | None):
+    told = read(option_activity(kind, "AAPL", "300"))
+
+    (row,) = told.rows
+    assert (row["event"], row["symbol"], row["position_change"], row["day"]) == (
+        event or "option_corporate_action",
+        "AAPL",
+        300,
+        TODAY,
+    )
+    assert (told.executions, told.problems, told.doubts) == ((), (), ())
+
+
+def test_a_dividend_in_shares_moves_a_position_and_one_in_money_is_none_of_this():
+    in_money = option_activity("DIV", "AAPL", "100", activity_sub_type="CDIV", id="20261120::cash")
+    in_shares = option_activity("DIV", "AAPL", "5", activity_sub_type="SDIV", id="20261120::shares")
+
+    told = read(in_money, in_shares)
+    assert [(row["event"], row["fill_qty"]) for row in told.rows] == [("stock_dividend", 5)]
+    assert told.problems == ()
+
+
+def test_a_kind_that_the_server_has_not_heard_of_costs_no_other():
+    split = option_activity("SPLIT", "AAPL", "300")
+
+    told = read_backfill(StoredAccount(activities=[FIRST.activity(), split], unheard="FOPT"), MORNING)
+    assert ([row["event"] for row in told.rows], told.problems) == (["partial_fill", "split"], ())
+
+
+def test_a_server_that_tells_no_splits_leaves_the_fills_and_is_said():
+    told = read_backfill(StoredAccount(activities=[FIRST.activity()], unheard="SPLIT"), MORNING)
+
+    assert len(told.executions) == 1
+    (problem,) = told.problems
+    assert "whether a split, a transfer or the like changed a position" in problem
+    assert "invalid activity type" in problem
 
 
 # ---- what does not add up

@@ -182,6 +182,42 @@ def test_an_order_of_several_legs_is_filled_leg_by_leg():
     assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
 
 
+@pytest.mark.parametrize("seconds", [0, 59])
+def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(seconds: float):
+    """Alpaca promises neither the orders of the legs nor the same identifier over both ways."""
+    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    book = FillBook(10)
+    book.add_update(spread_update(legs, ordered=False), at(1))
+    assert len(book.problems(TODAY)) == 2
+
+    told = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).asked() for leg in legs]
+    assert book.add_backfill(backfill(*told)) == 0
+    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert book.problems(TODAY) == ()
+
+
+@pytest.mark.parametrize("other", [{"price": "3.45"}, {"quantity": "2"}, {"moment": at(61)}], ids=str)
+def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
+    leg = Told("leg-buy", symbol=LONG, price="3.40")
+    book = FillBook(10)
+    book.add_update(spread_update([leg], ordered=False), at(1))
+
+    assert book.add_backfill(backfill(leg.with_(execution_id="other", **other).asked())) == 1
+
+
+def test_of_two_equal_fills_the_nearer_one_is_meant():
+    leg = Told("leg-buy", symbol=LONG, price="3.40", ordered="2")
+    told = [
+        leg.with_(execution_id="before", running="1", moment=at(-20)).asked(),
+        leg.with_(execution_id="same", running="2", moment=at(1)).asked(),
+    ]
+    book = FillBook(10)
+    book.add_update(spread_update([leg], ordered=False), at(1))
+
+    assert book.add_backfill(backfill(*told)) == 1
+    assert shown(book, "identity", "running_qty") == [("before", 1), (leg.execution, 2)]
+
+
 def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
     legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
     book = FillBook(10)
@@ -198,7 +234,7 @@ def spread() -> list[tuple[str, str, str]]:
     return [(LONG, "buy", "3.40"), (SHORT, "sell", "1.10")]
 
 
-def spread_update(legs: list[Told], *, told: bool = True) -> dict[str, Any]:
+def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) -> dict[str, Any]:
     whole = Told("whole", symbol="", side="", price="2.30")
     executed = [
         {
@@ -210,7 +246,7 @@ def spread_update(legs: list[Told], *, told: bool = True) -> dict[str, Any]:
         }
         for leg in legs
     ]
-    order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs])
+    order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs] if ordered else None)
     row = normalize_trade_update(whole.update(order=order, legs=executed if told else None))
     assert row is not None
     return row
@@ -257,6 +293,32 @@ def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event:
     assert changes([execution]) == [(AAPL_CALL, change, 0)]
     assert (execution.at_ns, execution.order_id, execution.source) == (None, None, Source.REST)
     assert shown(book, "event", "fill_qty", "position_change") == [(event, abs(change), change)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "qty", "cash", "price"),
+    [
+        ("OPASN", "1", "-2500", 25),  # short: bought back by the settlement
+        ("OPASN", "2", "-2500", Decimal("12.5")),
+        ("OPEXC", "-1", "2500", 25),
+        ("OPEXP", "-1", "2500", 25),
+        ("OPASN", "1", "2500", None),  # who is assigned is not paid
+        ("OPEXC", "-1", "-2500", None),
+    ],
+)
+def test_a_contract_that_is_settled_in_cash_goes_at_what_was_paid(
+    kind: str, qty: str, cash: str, price: Decimal | int | None
+):
+    told = backfill(option_row(kind, "SPXW261120C06000000", qty, net_amount=cash))
+
+    assert [one.price for one in told.executions] == [price]
+
+
+@pytest.mark.parametrize("symbol", ["SPX1261120C06000000", "SPX"])
+def test_cash_for_a_contract_of_unknown_size_is_no_price(symbol: str):
+    told = backfill(option_row("OPASN", symbol, "1", net_amount="-2500"))
+
+    assert [one.price for one in told.executions] == [None]
 
 
 @pytest.mark.parametrize(
@@ -384,6 +446,111 @@ def test_executions_are_complete_for_the_newest_days_only():
     kept = [bool(book.executions(TODAY - timedelta(days=n))) for n in range(KEPT_DAYS + 2)]
     assert kept == [True] * KEPT_DAYS + [False] * 2
     assert book.add_backfill(backfill(days[-1].asked())) == 0
+
+
+def test_days_before_all_that_are_kept_cost_nothing():
+    kept = [FIRST.with_(order_id=f"order-{n}", moment=at(-86_400 * n)) for n in range(KEPT_DAYS)]
+    book = book_of(*kept)
+    rows = book.rows()
+    older = [option_row("OPEXP", id=f"20261001::{n}", date="2026-10-01") for n in range(50)]
+
+    assert book.add_backfill(backfill(*older)) == 0
+    # The same rows and not only equal ones: nothing was gone through to forget it.
+    assert book.rows() is rows
+
+
+@pytest.mark.parametrize("way", ["socket", "rest"])
+def test_what_is_dated_in_the_future_pushes_no_day_out_and_is_said(way: str):
+    book = book_of(FIRST)
+    for days in range(1, KEPT_DAYS + 1):
+        ahead = FIRST.with_(order_id=f"ahead-{days}", moment=at(86_400 * days))
+        if way == "socket":
+            book.add_update(ahead.row(), at(60))
+        else:
+            book.add_backfill(backfill(ahead.asked()), at(60))
+
+    assert [one.order_id for one in book.executions(TODAY)] == [FIRST.order_id]
+    assert book.executions(TODAY + timedelta(days=1)) == ()
+    assert len(book.rows()) == KEPT_DAYS + 1
+    (problem,) = book.problems(TODAY)
+    assert "is dated after the day on which it came" in problem
+
+
+@pytest.mark.parametrize("way", ["socket", "rest"])
+def test_what_was_dated_in_the_future_counts_once_rest_dates_it_otherwise(way: str):
+    ahead = FIRST.with_(moment=at(86_400))
+    book = FillBook(10)
+    if way == "socket":
+        book.add_update(ahead.row(), at(1))
+    else:
+        book.add_backfill(backfill(ahead.asked()), at(1))
+    book.add_backfill(backfill(FIRST.asked()), at(2))
+
+    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
+    assert (len(book.rows()), book.problems(TODAY)) == (1, ())
+
+
+def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
+    """Shares trade through the night."""
+    midnight = at(14 * 3_600)
+    book = FillBook(10)
+    book.add_update(
+        FIRST.with_(moment=midnight + timedelta(seconds=2)).row(), midnight - timedelta(seconds=2)
+    )
+
+    assert len(book.executions(TODAY + timedelta(days=1))) == 1
+    assert book.problems(TODAY) == ()
+
+
+# ---- splits, transfers and the like
+
+
+def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
+    book = FillBook(10)
+    told = backfill(
+        option_row("SPLIT", "AAPL", "300", id="20261120::split"),
+        option_row("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
+    )
+
+    assert (book.add_backfill(told), book.add_backfill(told)) == (2, 0)
+    assert shown(book, "event", "symbol", "position_change") == [
+        ("transfer", "MSFT", 100),
+        ("split", "AAPL", 300),
+    ]
+    assert book.executions(TODAY) == ()
+    assert book.moved(TODAY) == {"AAPL"}
+    assert book.moved(TODAY - timedelta(days=1)) == {"MSFT"}
+
+
+def test_a_merger_may_name_what_goes_and_what_comes_by_one_identifier():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("MA", "OLD", "-10"), option_row("MA", "NEW", "5")))
+
+    assert book.moved(TODAY) == {"OLD", "NEW"}
+
+
+def test_a_split_that_was_cancelled_moved_nothing():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("SPLIT", "AAPL", "300", status="canceled")))
+
+    assert (shown(book, "event"), book.moved(TODAY)) == (["split"], frozenset())
+
+
+def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("SPLIT", None, "300")))
+
+    assert book.moved(TODAY) == frozenset()
+    (problem,) = book.problems(TODAY)
+    assert "A split of an unnamed contract" in problem
+
+
+def test_a_split_without_a_quantity_still_moved_its_symbol():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("SPLIT", "AAPL", None)))
+
+    assert book.moved(TODAY) == {"AAPL"}
+    assert book.problems(TODAY) == ()
 
 
 def test_a_new_session_begins_with_an_empty_book():

@@ -195,6 +195,18 @@ def test_an_exercise_and_its_shares_have_one_identifier_and_both_are_found_on_an
     ]
 
 
+def test_a_split_and_a_cash_settlement_are_found(server: SimulatorServer):
+    index_call = "SPXW261120C06000000"
+    server.account.add_activity("SPLIT", "AAPL", 300, at=at(5))
+    server.account.add_activity("OPASN", index_call, 1, net_amount="-2500", at=at(5))
+    server.account.add_activity("OPCSH", "XSP261120C00600000", 1, net_amount="-250", at=at(5))
+    book = FillBook(50)
+
+    assert book.add_backfill(read(server), at(60)) == 3
+    assert book.moved(TODAY) == {"AAPL", "XSP261120C00600000"}
+    assert [(one.symbol, one.price) for one in book.executions(TODAY)] == [(index_call, Decimal(25))]
+
+
 def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
     push(server, FIRST)
     server.account.add_activity("OPEXP", AAPL_CALL, None, at=at(5))

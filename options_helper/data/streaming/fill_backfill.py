@@ -15,18 +15,25 @@ from options_helper.data.streaming.fill_book import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,
     FILL_ACTIVITY,
+    POSITION_MOVES,
     SHARES_MOVED,
     Row,
+    is_cash_dividend,
     normalize_activity,
     normalize_order,
 )
 from options_helper.data.tolerant import amount, field, items, word
+from options_helper.errors import RestError
 
 # An execution may be entered a little after its own time, and clocks differ. What comes twice counts once.
 OVERLAP: Final = timedelta(minutes=5)
 # Orders are found by when they were placed, expiries and assignments by their day, which may be that of the session
 # before a long weekend.
 LOOKBACK: Final = timedelta(days=4)
+
+# Kinds that not every account's server may know: for one that it does not, it refuses the whole question.
+RARE_MOVES: Final = frozenset({"FOPT", "SC"})
+REFUSED: Final = frozenset({400, 422})
 
 # How an order ends that is not filled. Fills are read from the activities, one by one.
 ENDINGS: Final = ("canceled", "expired", "rejected", "replaced", "done_for_day")
@@ -35,8 +42,9 @@ ENDINGS: Final = ("canceled", "expired", "rejected", "replaced", "done_for_day")
 def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     """What happened to the account's orders and positions since an instant; blocks while it asks, raises RestError.
 
-    Assignments, exercises and expiries reach a few days further back. An order that was placed before these days
-    and was cancelled since is not found; its fills are. A row that cannot be read costs itself and is said.
+    Assignments, exercises, expiries, splits, transfers and the like reach a few days further back. An order that was
+    placed before these days and was cancelled since is not found; its fills are. A row that cannot be read costs itself
+    and is said.
     """
     begin = since - OVERLAP
     first_day = datetime.combine((begin - LOOKBACK).astimezone(NEW_YORK), time(), NEW_YORK)
@@ -46,15 +54,36 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     # An exercise and the shares it moved have one identifier, and a page begins behind the one before.
     for kinds in (ENDS_OF_CONTRACTS, (SHARES_MOVED,)):
         activities += [row for page in rest.activities(kinds, first_day) for row in page]
+    moves, refusals = _ask_for_moves(rest, first_day)
+    activities += moves
     by_id = {name: order for order in _with_legs(orders) if (name := word(field(order, "id")))}
     fills, problems = _activity_rows(activities, by_id)
     executions, doubts = settled_executions(fills)
     return Backfill(
         rows=(*fills, *_endings(orders, begin)),
         executions=executions,
-        problems=(*problems, *_lacking(by_id.values(), fills, begin)),
+        problems=(*refusals, *problems, *_lacking(by_id.values(), fills, begin)),
         doubts=doubts,
     )
+
+
+def _ask_for_moves(rest: AlpacaRest, first_day: datetime) -> tuple[list[Any], tuple[str, ...]]:
+    """The splits, transfers and the like, and a sentence where Alpaca would not say."""
+    refusal: RestError | None = None
+    for kinds in (POSITION_MOVES, [kind for kind in POSITION_MOVES if kind not in RARE_MOVES]):
+        try:
+            told = [row for page in rest.activities(kinds, first_day) for row in page]
+        except RestError as error:
+            if error.status not in REFUSED:
+                raise
+            refusal = error
+        else:
+            return [row for row in told if not is_cash_dividend(row)], ()
+    sentence = (
+        "Alpaca would not say whether a split, a transfer or the like changed a position, so the quantities at "
+        f"midnight are not known: {refusal}"
+    )
+    return [], (sentence,)
 
 
 def _with_legs(orders: Iterable[Any]) -> Iterator[Any]:

@@ -14,12 +14,14 @@ from typing import Any, Final
 from options_helper.data.account import Execution, ExecutionKind, Source
 from options_helper.data.market_hours import NEW_YORK, new_york_date
 from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
-from options_helper.data.streaming.trading_normalizers import CORRECTIONS, FILL_EVENTS, Row
+from options_helper.data.streaming.trading_normalizers import CORRECTIONS, FILL_EVENTS, MOVE_EVENTS, Row
 
 # Days on which something happened; weekends and holidays rarely count.
 KEPT_DAYS: Final = 5
 # How far apart the socket and REST may date the same event.
 TELLINGS_APART_NS: Final = 60 * NANOSECONDS
+# How far the broker's clock may be ahead of this one.
+CLOCKS_APART: Final = timedelta(minutes=10)
 
 _KINDS: Final[Mapping[str | None, ExecutionKind]] = {
     **{kind.value: kind for kind in ExecutionKind},
@@ -49,6 +51,7 @@ class _Settled:
     rows: tuple[Row, ...]
     executions: tuple[tuple[_SortKey, Execution], ...]
     problems: tuple[tuple[date | None, str], ...]  # None: of a day that is not known
+    moved: tuple[tuple[date, str], ...]  # the symbols of splits, transfers and the like
 
 
 @dataclass(slots=True)
@@ -89,7 +92,8 @@ class FillBook:
 
     A row has the keys of `normalize_trade_update` and in addition `source`, `backfilled`, `received_at` (UTC, None: not
     known), `day` (in New York), `running_qty` and `order_qty` (the order's total so far, and what it asked for),
-    `position_change` (signed; None: none, or not known) and `identity`.
+    `position_change` (signed; None: none, or not known), `identity`, and `dated_ahead` (it claims a day after the one
+    on which it came; it then has that day and no time, and is not counted).
 
     One writer; whoever shares it with readers guards it. `size` bounds what `rows` shows; executions are kept for the
     newest few days, however many they are.
@@ -142,6 +146,11 @@ class FillBook:
         ]
         return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 
+    def moved(self, day: date) -> frozenset[str]:
+        """The symbols of which a split, a transfer or the like changed the position on that day, by how much ever."""
+        told = (moved for order in self._orders.values() for moved in order.settled().moved)
+        return frozenset(symbol for of_day, symbol in told if of_day == day)
+
     def problems(self, day: date) -> tuple[str, ...]:
         """Why the executions of that day may be incomplete or wrong, as sentences."""
         told = (problem for order in self._orders.values() for problem in order.settled().problems)
@@ -164,13 +173,14 @@ class FillBook:
         day = row["day"]
         if day is None or day in self._days:
             return True
+        if len(self._days) == KEPT_DAYS:
+            oldest = min(self._days)
+            if day < oldest:
+                return False
+            self._days.remove(oldest)
+            self._forget(lambda known: known["day"] == oldest)
         self._days.add(day)
-        if len(self._days) <= KEPT_DAYS:
-            return True
-        oldest = min(self._days)
-        self._days.remove(oldest)
-        self._forget(lambda known: known["day"] == oldest)
-        return bool(day != oldest)
+        return True
 
     def _prune(self) -> None:
         """Keep no more order states than `rows` can show."""
@@ -221,13 +231,12 @@ def _by_leg(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _finished(row: Mapping[str, Any], source: Source, received_at: datetime | None) -> Row:
-    moment = row["timestamp"] or received_at
     finished = {
         **row,
+        **_dated(row, received_at),
         "source": source,
         "backfilled": source is Source.REST,
         "received_at": received_at,
-        "day": row.get("day") or (None if moment is None else new_york_date(moment)),
         "running_qty": row["filled_qty"],
         "order_qty": row["qty"],
         "position_change": row.get("position_change"),
@@ -235,11 +244,23 @@ def _finished(row: Mapping[str, Any], source: Source, received_at: datetime | No
     return {**finished, "identity": _identity(finished)}
 
 
+def _dated(row: Mapping[str, Any], received_at: datetime | None) -> Row:
+    """The day of a row; one that is still to come is not believed, as it would push out the days that there were."""
+    moment = row["timestamp"] or received_at
+    day = row.get("day") or (None if moment is None else new_york_date(moment))
+    if received_at is None or day is None or day <= new_york_date(received_at + CLOCKS_APART):
+        return {"day": day, "dated_ahead": False}
+    return {"day": new_york_date(received_at), "dated_ahead": True, "timestamp": None, "timestamp_ns": None}
+
+
 def _identity(row: Row) -> str:
     """What makes one event this event, as far as one way tells it."""
     event, order_id, execution_id = row["event"], row["order_id"], row["execution_id"]
     if execution_id and event in FILL_EVENTS:
         return str(execution_id)
+    if event in MOVE_EVENTS:
+        # What one symbol loses another may gain under the same identifier.
+        return f"{event}:{execution_id}:{row['symbol']}:{row['position_change']}"
     if execution_id and not _is_state(row):
         # An exercise and the shares it moves may share one identifier.
         return f"{event}:{execution_id}"
@@ -257,7 +278,7 @@ def _order_name(row: Row) -> str:
 
 def _is_state(row: Row) -> bool:
     """Whether a row tells of an order and not of an execution."""
-    return row["event"] not in _KINDS and row["event"] not in CORRECTIONS
+    return row["event"] not in _KINDS and row["event"] not in CORRECTIONS and row["event"] not in MOVE_EVENTS
 
 
 def _sort_key(row: Row) -> _SortKey:
@@ -278,7 +299,7 @@ def _merged(streamed: Mapping[str, Row], asked: Mapping[str, Row]) -> list[Row]:
     """Each event once; what the socket said of it stands, completed by REST."""
     partners = _partners(streamed, asked)
     told = [
-        _completed(row, asked[partners[name]]) if name in partners else row for name, row in streamed.items()
+        _told_twice(row, asked[partners[name]]) if name in partners else row for name, row in streamed.items()
     ]
     only_asked = asked.keys() - partners.values()
     return sorted((*told, *(asked[name] for name in only_asked)), key=_sort_key)
@@ -300,7 +321,30 @@ def _partners(streamed: Mapping[str, Row], asked: Mapping[str, Row]) -> dict[str
         if match is not None:
             candidates.remove(match)
             partners[match] = name
+    alike = [
+        (_apart_ns(streamed[one], asked[other]), one, other)
+        for one in streamed.keys() - partners.keys()
+        for other in asked.keys() - partners.values()
+        if _is_same_fill(streamed[one], asked[other])
+    ]
+    for _, one, other in sorted(alike):
+        if one not in partners and other not in partners.values():
+            partners[one] = other
     return partners
+
+
+def _is_same_fill(streamed: Row, asked: Row) -> bool:
+    """Whether two tellings are of one fill, where one of them lacks the order's total: so the legs of some updates."""
+    told_by_total = streamed["running_qty"] is not None and asked["running_qty"] is not None
+    if told_by_total or not {streamed["event"], asked["event"]} <= set(FILL_EVENTS):
+        return False
+    pairs = [(streamed[name], asked[name]) for name in ("symbol", "fill_qty", "price")]
+    is_alike = all(one is not None and one == other for one, other in pairs)
+    return is_alike and _apart_ns(streamed, asked) <= TELLINGS_APART_NS
+
+
+def _apart_ns(streamed: Row, asked: Row) -> int:
+    return abs(_time_ns(streamed) - _time_ns(asked))
 
 
 def _occasion(row: Row) -> Any:
@@ -316,6 +360,11 @@ def _agree(streamed: Row, asked: Row) -> bool:
     return all(one == other for one, other in pairs if one is not None and other is not None)
 
 
+def _told_twice(streamed: Row, asked: Row) -> Row:
+    """What the socket said stands, unless it dated the event into the future."""
+    return _completed(asked, streamed) if streamed["dated_ahead"] else _completed(streamed, asked)
+
+
 def _completed(row: Row, other: Row) -> Row:
     return {**other, **{name: value for name, value in row.items() if value is not None}}
 
@@ -328,7 +377,9 @@ def _settle(rows: list[Row]) -> _Settled:
     executions: dict[str, tuple[_SortKey, Execution]] = {}
     problems: list[tuple[date | None, str]] = []
     told = [{**row, "position_change": _position_change(row)} for row in rows]
-    for row in told:
+    problems += [(row["day"], _ahead(row)) for row in told if row["dated_ahead"] and not _is_state(row)]
+    dated = [row for row in told if not row["dated_ahead"]]
+    for row in dated:
         if not _changes_a_position(row):
             continue
         execution = _execution(row)
@@ -336,15 +387,21 @@ def _settle(rows: list[Row]) -> _Settled:
             problems.append((row["day"], _unclear(row)))
         else:
             executions[execution.identity] = (_sort_key(row), execution)
-    corrections = [row for row in told if row["event"] in CORRECTIONS]
+    corrections = [row for row in dated if row["event"] in CORRECTIONS]
     problems += [(row["day"], _unplaced(row)) for row in corrections if not _correct(executions, row)]
-    return _Settled(tuple(told), tuple(executions.values()), tuple(problems))
+    moves = [row for row in dated if row["event"] in MOVE_EVENTS and not _is_void(row)]
+    problems += [(row["day"], _unclear(row)) for row in moves if row["symbol"] is None or row["day"] is None]
+    moved = [(row["day"], row["symbol"]) for row in moves if row["symbol"] and row["day"]]
+    return _Settled(tuple(told), tuple(executions.values()), tuple(problems), tuple(moved))
 
 
 def _changes_a_position(row: Row) -> bool:
+    return row["event"] in _KINDS and not _is_void(row)
+
+
+def _is_void(row: Row) -> bool:
     # An order's status is not its execution's: an order may be cancelled after it was partly filled.
-    is_void = row["order_id"] is None and row["status"] in _NOT_EXECUTED
-    return row["event"] in _KINDS and not is_void
+    return row["order_id"] is None and row["status"] in _NOT_EXECUTED
 
 
 def _position_change(row: Row) -> Decimal | None:
@@ -406,6 +463,13 @@ def _meant(executions: Mapping[str, tuple[_SortKey, Execution]], row: Row) -> st
     told = row["position_change"] if row["event"] == "trade_bust" else None
     fitting = [name for name, (_, one) in executions.items() if told is None or one.quantity == told]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _ahead(row: Row) -> str:
+    return (
+        f"A {row['event']} of {row['symbol'] or 'an unnamed contract'} is dated after the day on which it came, so it "
+        "is not counted. Compare the day's trades with the account's activities at Alpaca."
+    )
 
 
 def _unclear(row: Row) -> str:

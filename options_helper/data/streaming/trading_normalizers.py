@@ -11,8 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from options_helper.analysis.osi import parse_contract_symbol
 from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
 from options_helper.data.tolerant import amount, field, items, word
+from options_helper.errors import SymbolError
+from options_helper.portfolio import STANDARD_MULTIPLIER
 
 Row = dict[str, Any]
 
@@ -28,6 +31,25 @@ OPTION_ACTIVITIES: Final[Mapping[str, str]] = {
     **dict(zip(ENDS_OF_CONTRACTS, ("assignment", "exercise", "expiry"), strict=True)),
     SHARES_MOVED: "option_trade",
 }
+# What else changes a position, by what it is called there. A pass-through charge (PTC) moves money only.
+STOCK_DIVIDEND: Final = "DIV"
+POSITION_MOVES: Final[Mapping[str, str]] = {
+    "ACATS": "transfer",
+    STOCK_DIVIDEND: "stock_dividend",
+    "EXTRD": "external_trade",
+    "FOPT": "transfer",
+    "JNLS": "journal_of_shares",
+    "MA": "merger",
+    "NC": "name_change",
+    "OPCA": "option_corporate_action",
+    "OPCSH": "option_cash_settlement",
+    "REORG": "reorganization",
+    "SC": "symbol_change",
+    "SPIN": "spin-off",
+    "SPLIT": "split",
+    "VOF": "voluntary_offering",
+}
+MOVE_EVENTS: Final = frozenset(POSITION_MOVES.values())
 
 # When an order came to its end, by its status.
 _END_TIMES: Final[Mapping[str | None, str]] = {
@@ -86,16 +108,25 @@ def normalize_order(order: Any) -> Row:
 
 
 def normalize_activity(activity: Any, order: Any = None) -> Row | None:
-    """Make the row of an account activity; None for a kind that neither fills an order nor ends a contract.
+    """Make the row of an account activity; None for a kind that changes no position.
 
     Its `order`, where it is known, adds what the activity leaves out. A row has two keys more: `day`, in New York,
     where there is no time, and `position_change`, signed, where there is no order.
     """
-    kind = word(field(activity, "activity_type"))
+    kind = word(field(activity, "activity_type")) or ""
     if kind == FILL_ACTIVITY:
         return _fill(activity, order)
-    event = OPTION_ACTIVITIES.get(kind or "")
-    return None if event is None else _option_event(activity, event)
+    if kind in OPTION_ACTIVITIES:
+        return _option_event(activity, OPTION_ACTIVITIES[kind])
+    if kind in POSITION_MOVES and not is_cash_dividend(activity):
+        return _move(activity, POSITION_MOVES[kind])
+    return None
+
+
+def is_cash_dividend(activity: Any) -> bool:
+    """Whether it pays a dividend in money, which has the same type as one in shares."""
+    is_dividend = word(field(activity, "activity_type")) == STOCK_DIVIDEND
+    return is_dividend and word(field(activity, "activity_sub_type")) != "SDIV"
 
 
 def _fill(activity: Any, order: Any) -> Row:
@@ -121,8 +152,16 @@ def _option_event(activity: Any, event: str) -> Row:
         **row,
         "side": None if change is None or event != "option_trade" else "buy" if change > 0 else "sell",
         "status": word(field(activity, "status")),
-        "price": _price_per_share(activity) if event == "option_trade" else Decimal(0),
+        "price": _price_per_share(activity) if event == "option_trade" else _settlement(activity, change),
         "position_change": change,
+    }
+
+
+def _move(activity: Any, event: str) -> Row:
+    return {
+        **_activity(activity, event),
+        "status": word(field(activity, "status")),
+        "position_change": _position_change(activity, event),
     }
 
 
@@ -187,6 +226,22 @@ def _price_per_share(activity: Any) -> Decimal | None:
         # The cash that moved; in Alpaca's own example the price beside it is another.
         return abs(cash / quantity)
     return amount(field(activity, "price"))
+
+
+def _settlement(activity: Any, change: Decimal | None) -> Decimal | None:
+    """What a contract that ended was settled at, per share: nothing where shares moved, or where it was worthless."""
+    cash = amount(field(activity, "net_amount"))
+    if not cash:
+        return Decimal(0)
+    try:
+        contract = parse_contract_symbol(word(field(activity, "symbol")) or "")
+    except SymbolError:
+        return None
+    if not change or contract.adjusted:
+        return None
+    price = -cash / (change * STANDARD_MULTIPLIER)
+    # Who closes a short pays, and who closes a long is paid.
+    return price if price > 0 else None
 
 
 def _data(update: Any) -> Any:
