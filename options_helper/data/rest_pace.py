@@ -23,7 +23,8 @@ class RestPolicy:
     """How long an answer is waited for, and how often a request is tried."""
 
     connect_seconds: float = 5.0
-    read_seconds: float = 10.0
+    read_seconds: float = 10.0  # for the next bytes
+    answer_seconds: float = 20.0  # for the whole of an answer; looked at whenever bytes come
     attempts: int = 3
     backoff_base_seconds: float = 1.0
     backoff_cap_seconds: float = 8.0

@@ -7,11 +7,14 @@ It stands below the SDK's clients, so that nothing they offer gets around it. It
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http.client import HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -30,6 +33,7 @@ from requests.exceptions import (
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ReadTimeoutError
 
 from options_helper.data.rest_pace import PASSING_STATUSES, RequestLimiter, RestPolicy, asked_pause_seconds
 from options_helper.data.streaming.reconnect import compute_backoff_seconds
@@ -86,9 +90,9 @@ class ReadOnlyAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Let the connections tell their sockets, which nothing else would give away."""
+        """Let the connections tell their sockets, which nothing else would give away, and keep the deadline."""
         super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _pools_that_tell(self._sockets)
+        self.poolmanager.pool_classes_by_scheme = _pools(self._sockets, self._policy.answer_seconds)
 
     def stop(self) -> None:
         """End the requests under way and all later ones; callable from any thread."""
@@ -150,11 +154,7 @@ class ReadOnlyAdapter(HTTPAdapter):
             # Read here and not by the SDK, so that an answer that breaks off is tried again too.
             _ = response.content
         except Timeout as error:
-            return _Failure(
-                RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
-                passing=True,
-                cause=error,
-            )
+            return _late(where, error)
         except SSLError as error:
             return _Failure(
                 RestError(
@@ -163,6 +163,9 @@ class ReadOnlyAdapter(HTTPAdapter):
                 cause=error,
             )
         except (ConnectionFailed, ChunkedEncodingError, ContentDecodingError) as error:
+            # How requests tells of a body that does not come.
+            if any(isinstance(cause, ReadTimeoutError) for cause in error.args):
+                return _late(where, error)
             return _Failure(
                 RestError(
                     f"{where} cannot be reached, or the connection broke off. "
@@ -226,6 +229,14 @@ def _where(request: PreparedRequest) -> str:
     return f"Alpaca ({parts.hostname}, {parts.path})"
 
 
+def _late(where: str, error: Exception) -> _Failure:
+    return _Failure(
+        RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
+        passing=True,
+        cause=error,
+    )
+
+
 def _remedy(status: int) -> str:
     return _REMEDIES.get(status, _REMEDY_FOR_FAULTS if status >= 500 else _REMEDY_FOR_OTHERS)
 
@@ -274,13 +285,46 @@ def _shut(connected: socket.socket) -> None:
         connected.shutdown(socket.SHUT_RDWR)
 
 
-def _pools_that_tell(sockets: _OpenSockets) -> dict[str, type[HTTPConnectionPool]]:
+class _UntilDeadline(io.RawIOBase):
+    """What a socket brings before a deadline: a timeout of the socket alone begins anew with every byte."""
+
+    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
+        self._raw = raw
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """As the socket's own file."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """As the socket's own file; TimeoutError after the deadline."""
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the answer took too long")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Close the socket's own file."""
+        self._raw.close()
+        super().close()
+
+
+def _pools(sockets: _OpenSockets, answer_seconds: float) -> dict[str, type[HTTPConnectionPool]]:
+    class Answer(HTTPResponse):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            # Below the headers, which can drip as the body can.
+            self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), answer_seconds))
+
     class Connection(HTTPConnection):
+        response_class = Answer
+
         def connect(self) -> None:
             super().connect()
             sockets.add(self.sock)
 
     class SecureConnection(HTTPSConnection):
+        response_class = Answer
+
         def connect(self) -> None:
             super().connect()
             sockets.add(self.sock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -31,6 +33,14 @@ SINCE = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
 ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
 
 
+class Dripping(Enum):
+    """What of an answer comes a byte at a time, for ever."""
+
+    HEADERS = b"X: "
+    BODY = b"Content-Length: 1000000\r\n\r\n"
+    CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the server says to one request."""
@@ -40,6 +50,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     announced_bytes: int | None = None  # in place of the truth
     silent: bool = False  # never answers
+    stays_open: bool = False  # after its last byte, as if more were to come
+    dripping: Dripping | None = None  # answers without end, a byte at a time
 
     @property
     def content(self) -> bytes:
@@ -108,13 +120,26 @@ class ScriptedServer:
                     server._closing.wait(30)
                     self.close_connection = True
                     return
+                if reply.dripping is not None:
+                    self._drip(reply.dripping)
+                    return
                 self.send_response(reply.status)
                 length = len(reply.content) if reply.announced_bytes is None else reply.announced_bytes
                 for name, value in {"Content-Length": str(length), **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(reply.content)
+                if reply.stays_open:
+                    server._closing.wait(30)
                 self.close_connection = reply.announced_bytes is not None
+
+            def _drip(self, dripping: Dripping) -> None:
+                self.close_connection = True
+                drop = b"1\r\n \r\n" if dripping is Dripping.CHUNKS else b" "
+                with contextlib.suppress(OSError):
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n" + dripping.value)
+                    while not server._closing.wait(0.05):
+                        self.wfile.write(drop)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names it looks for
 
@@ -309,6 +334,30 @@ def test_a_fault_that_stays_is_said_after_the_last_try(
     assert len(server.asked) == QUICK.attempts
 
 
+@pytest.mark.parametrize("dripping", Dripping)
+def test_an_answer_that_drips_without_end_is_given_up(
+    server: ScriptedServer, client: Client, dripping: Dripping
+):
+    """Each byte is in time; the whole is not."""
+    server.replies(Reply(dripping=dripping))
+    rest = client(policy=replace(QUICK, read_seconds=5, answer_seconds=0.4, attempts=2))
+    began = time.monotonic()
+
+    with pytest.raises(RestError, match="did not answer in time") as failed:
+        rest.account()
+
+    assert 0.8 <= time.monotonic() - began < 3
+    assert failed.value.status is None
+    assert len(server.asked) == 2
+
+
+def test_an_answer_that_stops_halfway_is_late_too(server: ScriptedServer, client: Client):
+    server.replies(Reply(b'{"cash"', announced_bytes=100, stays_open=True))
+
+    with pytest.raises(RestError, match="did not answer in time"):
+        client(policy=replace(QUICK, read_seconds=0.2, attempts=1)).account()
+
+
 def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(server: ScriptedServer, client: Client):
     rest = client()
     server.close()
@@ -454,6 +503,14 @@ class Stopping(threading.Event):
 
 def test_stop_ends_a_request_that_waits_for_its_answer(server: ScriptedServer, client: Client):
     server.replies(Reply(silent=True))
+    rest = client(policy=PATIENT)
+
+    assert seconds_to_stop(rest, rest.stop, once=lambda: server.asked) < 1
+
+
+@pytest.mark.parametrize("dripping", Dripping)
+def test_stop_ends_an_answer_that_drips(server: ScriptedServer, client: Client, dripping: Dripping):
+    server.replies(Reply(dripping=dripping))
     rest = client(policy=PATIENT)
 
     assert seconds_to_stop(rest, rest.stop, once=lambda: server.asked) < 1
