@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -197,7 +197,10 @@ def quantities(book: Portfolio) -> dict[str, Decimal]:
 
 def account_position(symbol: str, quantity: Decimal) -> AccountPosition:
     """A position whose cost and value the account does not say."""
-    return AccountPosition(symbol, quantity, is_contract(symbol), None, None, None, None, None)
+    nothing: dict[str, Any] = dict.fromkeys(field.name for field in fields(AccountPosition))
+    return AccountPosition(
+        **{**nothing, "symbol": symbol, "quantity": quantity, "is_option": is_contract(symbol)}
+    )
 
 
 def asking(task: RestTask, phase: RestPhase, **facts: Any) -> AccountTruth:
