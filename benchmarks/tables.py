@@ -141,7 +141,7 @@ def account_of(book: Portfolio) -> AccountTruth:
 
 def at_account(symbol: str, quantity: int) -> AccountPosition:
     """A position without its amounts, which the tables do not need."""
-    amounts = dict.fromkeys(("average_price", "cost_basis", "market_value", "current_price", "lastday_price"))
+    amounts = dict.fromkeys(("average_price", "cost_basis", "market_value", "current_price"))
     return AccountPosition(symbol, Decimal(quantity), is_option=True, **amounts)
 
 

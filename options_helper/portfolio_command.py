@@ -149,7 +149,7 @@ def _executions_since(
         backfill = read_backfill(rest, max(begin, earliest))
     except RestError as error:
         return (), (f"Without the account's executions the causes are guesses: {error}",)
-    return backfill.executions, (*too_old, *backfill.problems)
+    return backfill.executions, (*too_old, *backfill.problems, *backfill.doubts)
 
 
 def _marks(

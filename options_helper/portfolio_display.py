@@ -108,8 +108,7 @@ def _debit_words(entry: MultiLegPosition) -> str:
 
 def _row_line(row: ReconciledRow) -> str:
     figures = ", ".join(f"{name} {text}" for name, text in _figures(row).items() if text != _UNKNOWN)
-    causes = _causes(row)
-    return f"{_VERDICTS[row.agrees]}: {row.words}: {figures}{f'; {causes}' if causes else ''}"
+    return f"{_VERDICTS[row.agrees]}: {row.words}: {'; '.join(filter(None, (figures, _causes(row))))}"
 
 
 def _what(row: ReconciledRow) -> str:

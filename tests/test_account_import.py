@@ -67,7 +67,6 @@ def test_a_position_is_read_to_the_cent():
             cost_basis=Decimal(850),
             market_value=Decimal(900),
             current_price=Decimal("4.5"),
-            lastday_price=Decimal("4.4"),
         )
     }
 
@@ -113,6 +112,7 @@ def test_a_row_without_a_symbol_is_said():
 
     assert reading.problems == ("A position of the account has no symbol; it was left out.",)
     assert (list(reading.view.positions), reading.view.left_out) == ([AAPL_CALL], frozenset())
+    assert reading.view.unnamed == 2
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def traded(
 
 
 def held(symbol: str, quantity: float | str) -> AccountPosition:
-    amounts = dict.fromkeys(("average_price", "cost_basis", "market_value", "current_price", "lastday_price"))
+    amounts = dict.fromkeys(("average_price", "cost_basis", "market_value", "current_price"))
     return AccountPosition(
         symbol=symbol, quantity=Decimal(str(quantity)), is_option=is_contract(symbol), **amounts
     )
@@ -99,6 +99,8 @@ def account(
     day: date | None = TODAY,
     asked_at: datetime = AS_OF,
     left_out: Collection[str] = (),
+    unnamed: int = 0,
+    moved: Collection[str] = (),
 ) -> AccountTruth:
     """An account that was asked just now, after everything that was traded."""
     return AccountTruth(
@@ -107,6 +109,7 @@ def account(
             as_of=asked_at,
             positions={symbol: held(symbol, quantity) for symbol, quantity in holds.items()},
             left_out=frozenset(left_out),
+            unnamed=unnamed,
         ),
         closes={
             symbol: PreviousClose(symbol, Decimal(str(price)), closed_on)
@@ -114,6 +117,7 @@ def account(
         },
         executions=tuple(executions),
         executions_day=day,
+        moved=frozenset(moved),
     )
 
 
@@ -438,6 +442,41 @@ class TestTheFileAndTheAccount:
         assert (today.totals.day.total, today.totals.closed_today) == (None, ())
         assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 190 C.",)
 
+    @pytest.mark.parametrize("trades", [(), (traded(C180, -1, 1.0),)], ids=["quiet day", "traded"])
+    def test_a_position_without_a_name_may_be_any_that_is_missing(self, trades: Sequence[Execution]):
+        truth = account({C190: 1}, closes={C180: 1.0, C190: 1.0}, executions=trades, unnamed=1)
+        book = portfolio(position(), position(strike=190))
+        today = Today(book, live(truth, at(C180, 1.1), at(C190, 1.1)))
+
+        assert today.figures(0) == NOTHING
+        assert today.row(0)["warnings"] == ["trades_unknown"]
+        assert today.figures(1) == dollars(10, 0, 10)
+
+    @pytest.mark.parametrize("trades", [(), (traded("AAPL", 1, 100),)], ids=["quiet day", "traded"])
+    def test_a_split_or_a_transfer_leaves_its_symbol_without_a_profit_and_says_why(
+        self, trades: Sequence[Execution]
+    ):
+        """A split of 4 to 1: 400 shares at 100 were 100 at a close of 400, and not 400 of them."""
+        holds = {"AAPL": 400 + len(trades), "MSFT": 10}
+        closes = {"AAPL": 400.0, "MSFT": 50.0}
+        truth = account(holds, closes=closes, executions=trades, moved=["AAPL"])
+        book = portfolio(holding(shares=400 + len(trades)), holding("MSFT", 10))
+        today = Today(book, live(truth, at("AAPL", 100.0), at("MSFT", 51.0)))
+
+        assert today.figures(0) == NOTHING
+        assert today.row(0)["warnings"] == ["position_moved"]
+        assert today.figures(1) == dollars(10, 0, 10)
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+        assert today.totals.day_reasons == ("Split, transfer or the like today: AAPL shares.",)
+
+    def test_what_was_transferred_away_leaves_the_total_unknown(self):
+        truth = account({C180: 1}, closes={C180: 1.0}, moved=[C190])
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(10, 0, 10)
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+        assert today.totals.day_reasons == ("Split, transfer or the like today: AAPL 18 Dec 26 190 C.",)
+
     @pytest.mark.parametrize(("holds", "closes"), [(2, {C180: 1.0}), (1, {})], ids=["added", "opened"])
     def test_a_fill_without_a_price_leaves_today_unknown(self, holds: int, closes: Mapping[str, float]):
         truth = account({C180: holds}, closes=closes, executions=[traded(C180, 1, None)])
@@ -643,6 +682,19 @@ class TestTheDay:
 
         assert today.figures() == NOTHING
         assert today.totals.day_reasons == (doubt,)
+
+    @pytest.mark.parametrize("phase", [RestPhase.DONE, RestPhase.ASKING, RestPhase.FAILED])
+    def test_a_fill_that_came_after_the_positions_were_read_is_the_reason(self, phase: RestPhase):
+        later = "A fill came after the positions were read; they are read again in a moment."
+        truth = account({C180: 1}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.0)], day=None)
+        reports = {task: RestReport(task, phase) for task in RestTask}
+        today = Today(
+            position(contracts=2), live(replace(truth, doubts=(later,), reports=reports), at(C180, 1.1))
+        )
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.totals.day_reasons == (later,)
 
     def test_an_account_that_was_not_asked_is_no_fault_of_a_line(self):
         today = Today(position(), live(AccountTruth(), at(C180, 1.1)))

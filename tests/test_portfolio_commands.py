@@ -397,6 +397,30 @@ def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], 
     assert "is held long or short is not known" in told.stderr
 
 
+def test_reconcile_cannot_say_what_a_row_without_a_name_is(
+    file_of: Callable[..., Path], server: SimulatorServer
+):
+    server.account.set_position(CALL, 2, "1")
+    server.account.set_position("", -100, "250")
+
+    told = command("reconcile", file_of(A_CALL))
+
+    assert told.exit_code == 2
+    assert "not known: a position without a symbol: the account's row cannot be read\n" in told.stdout
+    assert told.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 2 rows.\n")
+    assert "A position of the account has no symbol" in told.stderr
+
+
+def test_reconcile_says_which_executions_are_in_doubt(file_of: Callable[..., Path], server: SimulatorServer):
+    server.account.set_position(CALL, 2, "1")
+    server.account.add_activity("OPEXP", CALL, None)
+
+    told = command("reconcile", file_of(A_CALL))
+
+    assert told.exit_code == 0
+    assert f"A expiry of {CALL} came without its symbol, side, quantity or day" in told.stderr
+
+
 @pytest.mark.parametrize(
     ("path", "remark"),
     [

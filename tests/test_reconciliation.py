@@ -40,12 +40,12 @@ def held(symbol: str, quantity: float | str, price: str | None = "1", **amounts:
         cost_basis=given.get("cost_basis", cost),
         market_value=given.get("market_value"),
         current_price=None,
-        lastday_price=None,
     )
 
 
-def account(*positions: AccountPosition, left_out: str = "") -> AccountView:
-    return AccountView(AS_OF, {one.symbol: one for one in positions}, left_out=frozenset(left_out.split()))
+def account(*positions: AccountPosition, left_out: str = "", unnamed: int = 0) -> AccountView:
+    by_symbol = {one.symbol: one for one in positions}
+    return AccountView(AS_OF, by_symbol, left_out=frozenset(left_out.split()), unnamed=unnamed)
 
 
 def executed(
@@ -255,6 +255,25 @@ def test_a_row_that_cannot_be_read_is_neither_right_nor_wrong():
         (Cause.NOT_READ,),
     )
     assert found.rows[0].advice is None
+
+
+def test_a_position_that_cannot_be_read_and_that_the_file_lacks_is_a_row_of_its_own():
+    found = reconcile(
+        portfolio(holding()), account(held("AAPL", 100, "250"), left_out=SHORT_LEG), [], today=TODAY
+    )
+
+    assert found.agrees is None
+    row = found.rows[-1]
+    assert (row.words, row.agrees, row.causes) == ("AAPL 18 Dec 26 185 C", None, (Cause.NOT_READ,))
+    assert (row.file_quantity, row.account_quantity) == (Decimal(0), None)
+    assert row.advice is None
+
+
+def test_positions_without_a_name_may_be_anything_so_nothing_agrees_for_sure():
+    found = reconcile(portfolio(holding()), account(held("AAPL", 100, "250"), unnamed=2), [], today=TODAY)
+
+    assert [row.agrees for row in found.rows] == [True, None, None]
+    assert found.agrees is None
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,15 @@ from options_helper.portfolio import (
     ShareHolding,
 )
 
+# Of what the file holds no more, these leave the total unknown: the file may have held it this morning.
+_UNCLEAR: Final = frozenset({QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED})
 _ZERO: Final = Decimal(0)
 _UNKNOWN: Final = Decimal("NaN")
 _ONE_DAY: Final = timedelta(days=1)
 # What may be said against the profit of a day.
 _REASONS: Final = {
     QuoteWarning.TRADES_UNKNOWN: "What was traded today is not known",
+    QuoteWarning.POSITION_MOVED: "Split, transfer or the like today",
     QuoteWarning.ACCOUNT_DIFFERS: "The account holds another quantity than the file",
     QuoteWarning.SHARED_CONTRACT: "Held by several lines and traded today, so counted in the total only",
     QuoteWarning.NO_PREVIOUS_CLOSE: "There is no close of {day}",
@@ -136,9 +139,13 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     view, held, base_day = account.view, _held(portfolio), _last_session_before(today)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     followed: dict[str, Followed] = {}
-    unknown = dict.fromkeys(view.left_out & held.keys(), QuoteWarning.TRADES_UNKNOWN)
     executions = _by_symbol(account.executions)
+    unread = {symbol for symbol in (*held, *executions) if _is_unread(view, symbol)}
+    unknown = dict.fromkeys(unread, QuoteWarning.TRADES_UNKNOWN)
+    unknown |= dict.fromkeys(account.moved, QuoteWarning.POSITION_MOVED)
     for symbol, of_symbol in executions.items():
+        if symbol in unknown:
+            continue
         outcome = _follow(view, symbol, of_symbol, held.get(symbol, _ZERO), base_closes.get(symbol))
         if isinstance(outcome, Followed):
             followed[symbol] = outcome
@@ -212,12 +219,15 @@ def _quantity(view: AccountView, symbol: str) -> Decimal:
     return _ZERO if position is None else position.quantity
 
 
+def _is_unread(view: AccountView, symbol: str) -> bool:
+    """Whether how much the account holds of it is not known: a row that names nothing may be of anything."""
+    return symbol in view.left_out or (view.unnamed > 0 and symbol not in view.positions)
+
+
 def _follow(
     view: AccountView, symbol: str, executions: Sequence[Execution], held: Decimal, close: Decimal | None
 ) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
-    if symbol in view.left_out:
-        return QuoteWarning.TRADES_UNKNOWN
     # Positions and executions come as one: what was executed is in the position.
     overnight = _quantity(view, symbol) - sum((done.quantity for done in executions), _ZERO)
     lots = list(accumulate(executions, Lot.after, initial=Lot.at_midnight(overnight, close)))
@@ -327,7 +337,7 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     shared = dict.fromkeys(symbol for symbol, single in zip(held.symbols, alone, strict=True) if not single)
     gone = [symbol for symbol in (*day.followed, *day.unknown) if symbol not in day.lines]
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
-    unclear = [symbol for symbol in gone if day.unknown.get(symbol) is QuoteWarning.TRADES_UNKNOWN]
+    unclear = [symbol for symbol in gone if day.unknown.get(symbol) in _UNCLEAR]
     parts = [
         *(_shared_profit(held, symbol, day.followed[symbol].lot) for symbol in shared),
         *((float(day.followed[symbol].lot.realized) * _multiplier(symbol), 0.0) for symbol in closed),

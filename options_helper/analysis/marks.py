@@ -61,6 +61,7 @@ class QuoteWarning(StrEnum):
     NO_COST_BASIS = "no_cost_basis"
     # These speak against the day's profit alone.
     TRADES_UNKNOWN = "trades_unknown"
+    POSITION_MOVED = "position_moved"
     ACCOUNT_DIFFERS = "account_differs"
     SHARED_CONTRACT = "shared_contract"
     NO_PREVIOUS_CLOSE = "no_previous_close"

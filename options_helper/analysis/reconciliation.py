@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from options_helper.analysis.account_import import NotImportableError, entry_of, opening_cost
 from options_helper.analysis.file_edits import FileEdits, Lot, lots_by_symbol, lots_of
+from options_helper.analysis.wording import in_words
 from options_helper.data.account import (
     AccountPosition,
     AccountTruth,
@@ -23,6 +24,7 @@ from options_helper.portfolio import Instrument, MultiLegPosition, Portfolio
 
 # Half a cent per share: what a file rounds to whole cents is the same cost.
 COST_TOLERANCE: Final = Decimal("0.005")
+UNNAMED: Final = "a position without a symbol"
 _SAID_AT_MOST: Final = 3
 _NONE: Final = Decimal(0)
 
@@ -79,10 +81,12 @@ class ReconciledRow:
     Costs and values are dollars with the sign of the quantity: what a short brought in is negative.
     """
 
-    symbol: str | None  # as Alpaca writes it; None: the net debit of a structure
+    symbol: (
+        str | None
+    )  # as Alpaca writes it; None: the net debit of a structure, or a position that is not named
     words: str
     agrees: bool | None  # by quantity and cost; None: not known
-    file_quantity: Decimal | None = None  # None, like the account's, for a net debit
+    file_quantity: Decimal | None = None  # None, like the account's, where there is no symbol
     account_quantity: Decimal | None = None
     file_cost: Decimal | None = None
     account_cost: Decimal | None = None
@@ -184,11 +188,12 @@ def reconcile(
             executions=later.get(symbol, ()),
             mark=(marks or {}).get(symbol),
         )
-        for symbol in dict.fromkeys([*lots, *sorted(view.positions)])
+        for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
     }
     edits = FileEdits(portfolio, lots, view)
     rows = {symbol: _row(one, edits, today) for symbol, one in sides.items()}
-    return Reconciliation(tuple(_in_order(portfolio, sides, rows, edits)))
+    unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
+    return Reconciliation((*_in_order(portfolio, sides, rows, edits), *unnamed))
 
 
 def _by_symbol(executions: Iterable[Execution]) -> dict[str, tuple[Execution, ...]]:
@@ -308,7 +313,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date) -> ReconciledRow:
     advice = edits.for_symbol(sides.symbol) if improvable else None
     return ReconciledRow(
         symbol=sides.symbol,
-        words=sides.instrument.words if sides.instrument else sides.symbol,
+        words=sides.instrument.words if sides.instrument else in_words(sides.symbol),
         agrees=not differences if sides.readable else None,
         file_quantity=sides.file_quantity,
         account_quantity=sides.account_quantity,

@@ -57,7 +57,6 @@ class AccountPosition:
     cost_basis: Decimal | None  # dollars
     market_value: Decimal | None  # dollars, by the last trade
     current_price: Decimal | None  # per share
-    lastday_price: Decimal | None  # per share
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,7 @@ class AccountView:
     positions: Mapping[str, AccountPosition]
     cash: Decimal | None = None
     left_out: frozenset[str] = frozenset()  # held, but their rows could not be read: how much is not known
+    unnamed: int = 0  # rows that could not be read and do not even say of what they are
 
 
 EMPTY_CLOSES: Final[Mapping[str, PreviousClose]] = MappingProxyType({})
@@ -124,4 +124,6 @@ class AccountTruth:
     # All executions known of `executions_day`, oldest first.
     executions: tuple[Execution, ...] = ()
     executions_day: date | None = None  # in New York; None: whether these are all of today's is not known
+    # What a split, a transfer or the like moved on that day: no execution says by how much.
+    moved: frozenset[str] = frozenset()
     doubts: tuple[str, ...] = ()  # why it is not, as sentences

@@ -34,13 +34,13 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
     """Read the answers of the positions and of the account endpoint, asked at `as_of`."""
     found: dict[str, AccountPosition] = {}
     problems: dict[str, None] = {}
-    left_out: set[str] = set()
+    left_out: list[str] = []
     for row in positions:
         try:
             position = read_position(row)
         except UnreadableRow as error:
             problems[str(error)] = None
-            left_out.add(_spelled(word(field(row, "symbol")) or ""))
+            left_out.append(_spelled(word(field(row, "symbol")) or ""))
             continue
         if position.quantity:
             found[position.symbol] = position
@@ -48,7 +48,8 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
         as_of=as_of,
         positions=MappingProxyType(found),
         cash=amount(field(account, "cash")),
-        left_out=frozenset(left_out - {""}),
+        left_out=frozenset(left_out) - {""},
+        unnamed=left_out.count(""),
     )
     return AccountReading(view, tuple(problems))
 
@@ -76,7 +77,6 @@ def read_position(row: Any) -> AccountPosition:
         cost_basis=amount(field(row, "cost_basis")),
         market_value=amount(field(row, "market_value")),
         current_price=amount(field(row, "current_price")),
-        lastday_price=amount(field(row, "lastday_price")),
     )
 
 
