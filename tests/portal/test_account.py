@@ -122,6 +122,16 @@ def test_the_comparison_says_when_the_account_was_read_and_what_it_found(portal)
     assert "lines differ" in captions(portal.show(with_account(BOUGHT)))
 
 
+def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_agrees(portal):
+    account = known_account()
+    assert account.view is not None
+    view = replace(account.view, left_out=frozenset({AAPL_CALL}), unnamed=2)
+    words = captions(portal.show(lambda: scenes.live(account=replace(account, view=view))))
+
+    assert "What can be compared agrees, 3 cannot be compared" in words
+    assert "File and account agree" not in words
+
+
 @pytest.mark.parametrize(
     ("account", "words"),
     [

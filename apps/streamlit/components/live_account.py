@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
-from apps.streamlit.components.words import UNKNOWN, clock
+from apps.streamlit.components.words import UNKNOWN, clock, plural
 from options_helper.analysis.reconciliation import (
     Behind,
     ReconciledRow,
@@ -158,7 +158,9 @@ def _not_known(screen: Screen) -> str:
 def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountView) -> str:
     differing = sum(row.agrees is False for row in rows)
     unknown = sum(row.agrees is None for row in rows)
-    verdict = f"{differing} of {len(rows)} lines differ" if differing else "File and account agree"
+    verdict = "What can be compared agrees" if unknown else "File and account agree"
+    if differing:
+        verdict = f"{differing} of {plural(len(rows), 'line')} differ"
     doubt = f", {unknown} cannot be compared" if unknown else ""
     read_at = clock(view.as_of, screen.look.zone, today=screen.now)
     return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."
