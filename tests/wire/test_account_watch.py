@@ -282,6 +282,21 @@ def test_an_assignment_that_no_socket_tells_is_found_by_polling(simulator: Simul
     }
 
 
+def test_a_split_that_no_socket_tells_is_a_row_and_named_beside_the_executions(simulator: Simulators):
+    server = simulator()
+    with watching(server) as manager:
+        until_live(manager, FILLS)
+        until_done(manager, RestTask.FILLS)
+        server.account.add_activity("SPLIT", "AAPL", 300, date=TODAY.isoformat())
+        wait_until(lambda: manager.snapshot().account.moved, 8, saw=manager.snapshot)
+        found = manager.snapshot()
+
+    assert (found.account.moved, found.account.executions) == (frozenset({"AAPL"}), ())
+    assert [(row["event"], row["symbol"], row["source"]) for row in found.fills] == [
+        ("split", "AAPL", Source.REST)
+    ]
+
+
 def test_positions_and_the_day_s_executions_are_told_together(simulator: Simulators):
     server = simulator()
     server.account.set_position(PUT, -3, 2.5)

@@ -134,6 +134,7 @@ class AccountAsker:
         return {
             "executions": fills.executions(today),
             "executions_day": None if doubts else today,
+            "moved": fills.moved(today),
             "doubts": doubts,
         }
 
