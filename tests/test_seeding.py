@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ TIME_NS = 1_774_022_398_123_456_789
 QUOTE = {"t": TIME, "bp": 1.05, "bs": 3, "bx": "C", "ap": 1.1, "as": 7, "ax": "N", "c": "A"}
 TRADE = {"t": TIME, "p": 1.07, "s": 2, "x": "C", "c": "g"}
 CALL = "AAPL260320C00180000"
+REFUSAL = "Alpaca (example, /path) answered with HTTP 400: invalid symbol{}. Check the symbols and the feed."
 
 
 def bar(day: str, close: object = 1.2) -> dict[str, Any]:
@@ -38,8 +39,11 @@ def read(snapshot: object, symbol: str = CALL) -> SeedBatch:
 class Answers:
     """A REST side that answers from a table and refuses batches with a symbol that it does not know."""
 
-    def __init__(self, *, refuses: Sequence[str] = (), error: RestError | None = None) -> None:
+    def __init__(
+        self, *, refuses: Sequence[str] = (), names: bool = False, error: RestError | None = None
+    ) -> None:
         self.refuses = frozenset(refuses)
+        self.names = names
         self.error = error
         self.asked: list[tuple[str, list[str], str]] = []
 
@@ -53,8 +57,8 @@ class Answers:
 
     def _answer(self, kind: str, symbols: Sequence[str], feed: str) -> dict[str, Any]:
         self.asked.append((kind, list(symbols), feed))
-        if self.refuses & set(symbols):
-            raise RestError("invalid symbol", status=400)
+        if at_fault := [symbol for symbol in symbols if symbol in self.refuses]:
+            raise RestError(REFUSAL.format(f": {at_fault[0]}" if self.names else ""), status=400)
         return {symbol: {"latestQuote": QUOTE} for symbol in symbols}
 
 
@@ -276,38 +280,139 @@ def test_with_nothing_to_ask_nothing_is_asked():
     assert rest.asked == []
 
 
-def test_a_symbol_that_the_server_refuses_costs_only_itself():
-    contracts = [f"C{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
+CONTRACTS = [f"C{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
+
+
+def quoted(batches: Iterable[SeedBatch]) -> set[str]:
+    return {quote.symbol for batch in batches for quote in batch.quotes}
+
+
+def collect(batches: Iterable[SeedBatch], found: list[SeedBatch]) -> None:
+    for batch in batches:
+        found.append(batch)  # noqa: PERF402 - what came before an error is to be kept
+
+
+def refused(batches: Iterable[SeedBatch]) -> set[str]:
+    return {symbol for batch in batches for symbol in batch.refused}
+
+
+@pytest.mark.parametrize("at_fault", [["C41"], ["C0", "C41", "C99"], CONTRACTS])
+def test_a_symbol_that_the_server_names_costs_one_request(at_fault: list[str]):
+    rest = Answers(refuses=at_fault, names=True)
+
+    found = list(seeded(rest, contracts=CONTRACTS))
+
+    assert quoted(found) == {*CONTRACTS} - {*at_fault}
+    assert refused(found) == {*at_fault}
+    assert len(rest.asked) == len(at_fault) + (at_fault != CONTRACTS)
+    assert sum(batch.asked for batch in found) == len(CONTRACTS)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "at_fault"),
+    [
+        (["BRK", "BRK.B", "B"], "BRK.B"),
+        (["BRK", "BRK.B", "B"], "BRK"),
+        (["BRK", "BRK B"], "BRK B"),
+        (["^VIX", "VIX"], "^VIX"),
+        (["A", "AAPL", "AA"], "AA"),
+    ],
+)
+def test_the_symbol_that_is_named_and_no_other_is_taken_out(symbols: list[str], at_fault: str):
+    rest = Answers(refuses=[at_fault], names=True)
+
+    found = list(seeded(rest, symbols))
+
+    assert refused(found) == {at_fault}
+    assert [line for batch in found for line in batch.unreadable] == [
+        f"{at_fault}: {REFUSAL.format(f': {at_fault}')}"
+    ]
+    assert len(rest.asked) == 2
+
+
+def test_a_symbol_that_is_refused_and_not_named_costs_only_itself():
     rest = Answers(refuses=["C41"])
 
-    found = list(seeded(rest, contracts=contracts))
+    found = list(seeded(rest, contracts=CONTRACTS))
 
-    assert {quote.symbol for batch in found for quote in batch.quotes} == {*contracts} - {"C41"}
-    assert [line for batch in found for line in batch.unreadable] == ["C41: invalid symbol"]
-    assert sum(batch.asked for batch in found) == len(contracts)
+    assert quoted(found) == {*CONTRACTS} - {"C41"}
+    assert refused(found) == {"C41"}
+    assert sum(batch.asked for batch in found) == len(CONTRACTS)
     assert len(rest.asked) <= 2 * 7 + 1  # a hundred is halved seven times
 
 
+@given(
+    at_fault=st.sets(st.sampled_from(CONTRACTS), max_size=7)
+    | st.integers(0, 93).map(lambda first: {*CONTRACTS[first : first + 7]}),
+    names=st.booleans(),
+)
+def test_wherever_the_refused_stand_no_good_one_is_lost(*, at_fault: set[str], names: bool):
+    found = list(seeded(Answers(refuses=[*at_fault], names=names), contracts=CONTRACTS))
+
+    assert quoted(found) == {*CONTRACTS} - at_fault
+    assert refused(found) == at_fault
+
+
+def test_half_of_a_batch_may_be_refused():
+    at_fault = CONTRACTS[:50]
+
+    found = list(seeded(Answers(refuses=at_fault), contracts=CONTRACTS))
+
+    assert quoted(found) == {*CONTRACTS[50:]}
+    assert refused(found) == {*at_fault}
+
+
+def test_each_batch_has_its_own_refusals():
+    """What is refused in the first does not use up the patience with the last."""
+    stocks = [f"S{number}" for number in range(4 * STOCK_SYMBOLS_A_REQUEST)]
+    at_fault = stocks[::100]
+
+    found = list(seeded(Answers(refuses=at_fault), stocks))
+
+    assert quoted(found) == {*stocks} - {*at_fault}
+    assert refused(found) == {*at_fault}
+
+
 def test_a_server_that_refuses_everything_is_not_asked_symbol_by_symbol():
-    contracts = [f"C{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
+    """Nor is it searched again for the next batch; and no symbol is said to be at fault."""
+    contracts = [f"C{number}" for number in range(3 * OPTION_SYMBOLS_A_REQUEST)]
     rest = Answers(refuses=contracts)
+    found: list[SeedBatch] = []
 
     with pytest.raises(RestError, match="invalid symbol"):
-        list(seeded(rest, contracts=contracts))
+        collect(seeded(rest, contracts=contracts), found)
 
-    assert len(rest.asked) == REFUSALS_AT_MOST + 1
+    assert len(rest.asked) == REFUSALS_AT_MOST + 1 + 2
+    assert found == []
+
+
+@pytest.mark.parametrize("contracts", [["C0"], ["C0", "C1", "C2"]])
+def test_where_nothing_is_answered_no_symbol_is_said_to_be_at_fault(contracts: list[str]):
+    """It may be the feed; who remembers refused symbols would never ask for these again."""
+    found: list[SeedBatch] = []
+
+    with pytest.raises(RestError, match="invalid symbol"):
+        collect(seeded(Answers(refuses=contracts), contracts=contracts), found)
+
+    assert found == []
+
+
+def test_a_batch_that_is_refused_does_not_cost_the_others():
+    more = [f"D{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
+    found: list[SeedBatch] = []
+
+    with pytest.raises(RestError, match="invalid symbol"):
+        collect(seeded(Answers(refuses=CONTRACTS), contracts=[*CONTRACTS, *more]), found)
+
+    assert quoted(found) == {*more}
 
 
 def test_a_feed_that_the_plan_lacks_does_not_cost_the_other():
     rest = Answers(error=RestError("no such feed", status=403))
     found: list[SeedBatch] = []
 
-    def collect() -> None:
-        for batch in seeded(rest, ["AAPL"], [CALL]):
-            found.append(batch)  # noqa: PERF402 - what came before the error is to be kept
-
     with pytest.raises(RestError, match="no such feed"):
-        collect()
+        collect(seeded(rest, ["AAPL"], [CALL]), found)
 
     assert [batch.stream for batch in found] == [OPTIONS]
 

@@ -5,6 +5,7 @@ One snapshot request brings quotes, trades and daily bars of a whole batch: no f
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,12 @@ from options_helper.errors import RestError
 FEEDS_WITHOUT_REST: Final = frozenset({"test"})
 # How a server says that one of the symbols is none: it refuses them all.
 SYMBOL_REFUSALS: Final = frozenset({400, 422})
-# Two symbols at fault in a batch of a hundred take about this many requests to find; then it is no symbol's fault.
-REFUSALS_AT_MOST: Final = 16
+# So many refusals of a batch of which nothing was answered are no symbol's fault: seven symbols at fault, wherever
+# they stand, leave a piece that is answered before.
+REFUSALS_AT_MOST: Final = 32
+
+# Alpaca names one at a time.
+_INVALID_SYMBOL: Final = re.compile(r"\binvalid symbol: *(.+)", re.IGNORECASE)
 
 Snapshots = Mapping[str, Any]
 E = TypeVar("E", RestQuote, RestTrade)
@@ -92,24 +97,99 @@ def _seed(
     if feed in FEEDS_WITHOUT_REST:
         return
     size = STOCK_SYMBOLS_A_REQUEST if stream is StreamName.STOCKS else OPTION_SYMBOLS_A_REQUEST
-    waiting = deque(batches(symbols, size))
-    refusals = 0
-    while waiting:
-        batch = waiting.popleft()
-        try:
-            snapshots = ask(batch, feed)
-        except RestError as error:
-            refusals += 1
-            if error.status not in SYMBOL_REFUSALS or refusals > REFUSALS_AT_MOST:
-                raise
-            if len(batch) == 1:
-                yield SeedBatch(stream, 1, unreadable=(f"{batch[0]}: {error}",))
+    sieve = _Sieve(lambda piece: ask(piece, feed))
+    for batch in batches(symbols, size):
+        for piece, snapshots in sieve.answers(batch):
+            yield read_snapshots(stream, piece, snapshots, today)
+        if refused := sieve.take_refused():
+            said = tuple(f"{symbol}: {error}" for symbol, error in refused.items())
+            yield SeedBatch(stream, len(refused), unreadable=said, refused=tuple(refused))
+    sieve.raise_unexplained()
+
+
+class _Sieve:
+    """Asks for the batches of a stream, and takes the symbols out that are refused, so that they cost no other.
+
+    A symbol is at fault when the server names it, or when it is refused alone while others are answered.
+    """
+
+    def __init__(self, ask: Callable[[Sequence[str]], Snapshots]) -> None:
+        self._ask = ask
+        self._answered = False
+        self._refused: dict[str, RestError] = {}
+        self._refused_alone: dict[str, RestError] = {}
+        self._unexplained: RestError | None = None
+
+    def answers(self, batch: Sequence[str]) -> Iterator[tuple[Sequence[str], Snapshots]]:
+        """What is answered, and of which symbols; raises whatever else than symbols is refused."""
+        pieces = deque([batch])
+        alone: dict[str, RestError] = {}
+        refusals, allowed = 0, self._refusals_allowed()
+        while pieces:
+            # The smallest and the largest piece by turns, so that one free of faults is soon among them.
+            piece = pieces.pop() if refusals % 2 else pieces.popleft()
+            answer = self._answer(piece)
+            if not isinstance(answer, RestError):
+                self._answered, allowed = True, None
+                yield piece, answer
+            elif (named := _named(answer, piece)) is not None:
+                self._refused[named] = answer
+                pieces.extendleft(_without(named, piece))
             else:
-                # The symbol at fault must not cost the others: in halves, until it stands alone.
-                middle = len(batch) // 2
-                waiting.extendleft((batch[middle:], batch[:middle]))
-            continue
-        yield read_snapshots(stream, batch, snapshots, today)
+                refusals += 1
+                if allowed is not None and refusals > allowed:
+                    self._unexplained = answer
+                    return
+                pieces.extendleft(_halves(piece))
+                if len(piece) == 1:
+                    alone[piece[0]] = answer
+        self._refused_alone |= alone
+
+    def take_refused(self) -> dict[str, RestError]:
+        """The symbols that were found to be at fault since the last call, and what was said of them."""
+        if self._answered:
+            self._refused |= self._refused_alone
+            self._refused_alone = {}
+        taken, self._refused = self._refused, {}
+        return taken
+
+    def raise_unexplained(self) -> None:
+        """Raise the refusal that is no known symbol's fault, if there was one."""
+        error = self._unexplained or next(iter(self._refused_alone.values()), None)
+        if error is not None:
+            raise error
+
+    def _refusals_allowed(self) -> int | None:
+        """Of a batch of which nothing is answered; a server that refused all so far is not searched again."""
+        return 0 if self._unexplained is not None and not self._answered else REFUSALS_AT_MOST
+
+    def _answer(self, piece: Sequence[str]) -> Snapshots | RestError:
+        try:
+            return self._ask(piece)
+        except RestError as error:
+            if error.status not in SYMBOL_REFUSALS:
+                raise
+            return error
+
+
+def _named(refusal: RestError, symbols: Sequence[str]) -> str | None:
+    """The symbol that the server names as none; None when it names none of these."""
+    said = _INVALID_SYMBOL.search(str(refusal))
+    if said is None:
+        return None
+    # The longest, because BRK begins BRK.B as well.
+    named = [each for each in symbols if re.match(rf"{re.escape(each)}(?![A-Za-z0-9])", said[1])]
+    return max(named, key=len, default=None)
+
+
+def _without(symbol: str, symbols: Sequence[str]) -> list[list[str]]:
+    rest = [each for each in symbols if each != symbol]
+    return [rest] if rest else []
+
+
+def _halves(symbols: Sequence[str]) -> list[Sequence[str]]:
+    middle = len(symbols) // 2
+    return [symbols[middle:], symbols[:middle]] if middle else []
 
 
 def read_snapshots(

@@ -226,14 +226,18 @@ def test_a_feed_that_the_plan_lacks_is_said(running_simulator: Simulators, rest_
         list(seeded(rest_of(server), stock_feed="sip"))
 
 
-def test_a_symbol_that_is_none_costs_only_itself(running_simulator: Simulators, rest_of: Clients):
-    rest = rest_of(market_of_one_stock_and_one_contract(running_simulator))
+def test_a_symbol_that_is_none_costs_only_itself_and_one_request(
+    running_simulator: Simulators, rest_of: Clients
+):
+    server = market_of_one_stock_and_one_contract(running_simulator)
 
-    batches = list(seeded(rest, ("AAPL", "^VIX")))
+    batches = list(seeded(rest_of(server), ("AAPL", "^VIX")))
 
     assert known(batches) == ALL_OF_BOTH
+    assert [symbol for batch in batches for symbol in batch.refused] == ["^VIX"]
     (said,) = [line for batch in batches for line in batch.unreadable]
     assert said.startswith("^VIX: ")
+    assert server.requests[STOCK_PATH] == 2
 
 
 def test_stop_ends_seeding_that_hangs_at_once(running_simulator: Simulators, rest_of: Clients):
