@@ -94,8 +94,8 @@ def test_the_sign_is_that_of_the_side(qty: str, side: str, quantity: int):
         ({"qty": "many"}, f"The account's quantity of {AAPL_CALL} cannot be read; it was left out."),
         ({"qty": "1.5"}, f"{AAPL_CALL} is held in parts of a contract (1.5); it was left out."),
         (
-            {"symbol": "BTCUSD", "asset_class": "crypto"},
-            "BTCUSD is neither a US share nor an option (its class is crypto); it was left out.",
+            {"symbol": "GOLD", "asset_class": "metal"},
+            "GOLD is neither a US share nor an option (its class is metal); it was left out.",
         ),
     ],
 )
@@ -105,6 +105,15 @@ def test_a_row_that_cannot_be_read_costs_itself_only_and_is_said(fields: dict[st
     assert list(reading.view.positions) == ["MSFT"]
     assert reading.problems == (problem,)
     assert reading.view.left_out == {fields.get("symbol", AAPL_CALL)}
+
+
+def test_a_coin_is_said_and_leaves_nothing_open_since_no_file_can_hold_one():
+    reading = read(row(symbol="BTCUSD", asset_class="crypto"), row())
+
+    assert reading.problems == (
+        "BTCUSD is neither a US share nor an option (its class is crypto); it was left out.",
+    )
+    assert (list(reading.view.positions), reading.view.left_out) == ([AAPL_CALL], frozenset())
 
 
 def test_a_row_without_a_symbol_is_said():

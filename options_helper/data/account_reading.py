@@ -15,11 +15,16 @@ from options_helper.data.tolerant import amount, field, word
 from options_helper.errors import SymbolError
 
 _SHARES: Final = "us_equity"
+_COINS: Final = ("crypto", "crypto_perp")
 _SIGNS: Final[Mapping[str, int]] = {"long": 1, "short": -1}
 
 
 class UnreadableRow(ValueError):
     """Why a position could not be read; the symbol is in the sentence."""
+
+
+class CoinRow(ValueError):
+    """A position in a coin: no portfolio file of ours can hold one, so there is nothing to compare it with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,9 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
             problems[str(error)] = None
             left_out.append(_spelled(word(field(row, "symbol")) or ""))
             continue
+        except CoinRow as error:
+            problems[str(error)] = None
+            continue
         if position.quantity:
             found[position.symbol] = position
     view = AccountView(
@@ -55,13 +63,15 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
 
 
 def read_position(row: Any) -> AccountPosition:
-    """One position; UnreadableRow when it is not known what is held, how much of it, or which way."""
+    """One position; UnreadableRow when it is not known what is held, how much of it, or which way, CoinRow for coins."""
     name = word(field(row, "symbol"))
     if name is None:
         raise UnreadableRow("A position of the account has no symbol; it was left out.")
     symbol = _spelled(name)
     is_option = is_contract_symbol(symbol)
     kind = word(field(row, "asset_class"))
+    if kind in _COINS:
+        raise CoinRow(f"{symbol} is neither a US share nor an option (its class is {kind}); it was left out.")
     if not is_option and kind not in (_SHARES, None):
         raise UnreadableRow(
             f"{symbol} is neither a US share nor an option (its class is {kind}); it was left out."
