@@ -63,7 +63,10 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
 
 
 def read_position(row: Any) -> AccountPosition:
-    """One position; UnreadableRow when it is not known what is held, how much of it, or which way, CoinRow for coins."""
+    """One position; CoinRow for a coin.
+
+    UnreadableRow when it is not known what is held, how much of it, or which way.
+    """
     name = word(field(row, "symbol"))
     if name is None:
         raise UnreadableRow("A position of the account has no symbol; it was left out.")
