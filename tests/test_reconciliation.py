@@ -320,7 +320,7 @@ def test_what_several_entries_hold_is_compared_as_a_whole():
 
     assert (row.agrees, row.file_quantity, row.file_cost, row.account_cost) == (True, 3, 600, 600)
     assert (changed.advice, changed.edit) == (
-        "Change 'a' and 'b' so that together they hold 4 at 2.",
+        "Change 'a' and 'b' so that together they hold 4 at 2.00.",
         None,
     )
 
@@ -444,7 +444,7 @@ def test_the_banner_tells_an_assignment_and_its_shares():
     assert behind is not None
     assert behind.sentence == (
         "Your file is behind the account: 1 AAPL 18 Dec 26 180 P assigned; "
-        "bought 100 AAPL shares at 180 by assignment or exercise."
+        "bought 100 AAPL shares at 180.00 by assignment or exercise."
     )
     assert behind.edit.startswith("Remove the entry 'put'.\n\nAdd this entry:\n{")
 

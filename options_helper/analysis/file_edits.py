@@ -16,6 +16,7 @@ from options_helper.analysis.account_import import (
     opening_price,
 )
 from options_helper.analysis.osi import parse_contract_symbol
+from options_helper.analysis.wording import price_words
 from options_helper.data.account import AccountPosition, AccountView
 from options_helper.portfolio import (
     STANDARD_MULTIPLIER,
@@ -96,7 +97,7 @@ class FileEdits:
         position = self._positions.get(symbol)
         if position is None:
             return "none"
-        price = "" if position.average_price is None else f" at {position.average_price:f}"
+        price = "" if position.average_price is None else f" at {price_words(position.average_price)}"
         return f"{position.quantity.normalize():f}{price}"
 
     def holders(self, symbol: str) -> list[PortfolioEntry]:

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from options_helper.analysis.account_import import NotImportableError, entry_of, opening_cost
 from options_helper.analysis.file_edits import FileEdits, Lot, lots_by_symbol, lots_of
-from options_helper.analysis.wording import in_words
+from options_helper.analysis.wording import in_words, price_words
 from options_helper.data.account import (
     AccountPosition,
     AccountTruth,
@@ -146,7 +146,7 @@ def proposed_edit(rows: Iterable[ReconciledRow]) -> str:
 
 def _execution_words(execution: Execution, words: str) -> str:
     many = f"{abs(execution.quantity).normalize():f} {words}"
-    price = "" if execution.price is None else f" at {execution.price:f}"
+    price = "" if execution.price is None else f" at {price_words(execution.price)}"
     verb = "bought" if execution.quantity > 0 else "sold"
     match execution.kind:
         case ExecutionKind.FILL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 from options_helper.analysis.osi import contract_words, parse_contract_symbol
@@ -18,6 +19,12 @@ def in_words(symbol: str) -> str:
     except SymbolError:
         return symbol
     return contract_words(contract.underlying, contract.expiry, contract.option_type, contract.strike)
+
+
+def price_words(price: Decimal) -> str:
+    """An amount with its cents, and whatever digits it has beyond them."""
+    exponent = price.as_tuple().exponent
+    return f"{price:,f}" if isinstance(exponent, int) and exponent < -2 else f"{price:,.2f}"
 
 
 def named(words: Sequence[str]) -> str:

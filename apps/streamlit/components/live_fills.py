@@ -13,7 +13,7 @@ from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.analysis.osi import short_date
-from options_helper.analysis.wording import in_words
+from options_helper.analysis.wording import in_words, price_words
 from options_helper.data.account import RestPhase, RestTask, Source
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.trading_normalizers import FILL_EVENTS
@@ -208,8 +208,4 @@ def _plain(value: Any) -> str:
 
 
 def _price(value: Decimal | None) -> str:
-    """An amount with its cents, and whatever digits it has beyond them."""
-    if value is None:
-        return UNKNOWN
-    exponent = value.as_tuple().exponent
-    return f"{value:,f}" if isinstance(exponent, int) and exponent < -2 else f"{value:,.2f}"
+    return UNKNOWN if value is None else price_words(value)
