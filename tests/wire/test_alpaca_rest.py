@@ -20,6 +20,7 @@ import pytest
 from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from pydantic import SecretStr
 
+from options_helper.data import rest_pace
 from options_helper.data.alpaca_rest import PAGES_AT_MOST, AlpacaRest, batches
 from options_helper.data.rest_pace import RequestLimiter, RestPolicy
 from options_helper.errors import ConfigError, RestError, RestStopped
@@ -147,6 +148,12 @@ class ScriptedServer:
                 """Say nothing on the terminal."""
 
         return Handler
+
+
+@pytest.fixture(autouse=True)
+def own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port is given out again: what was asked for at it by another test is not this one's pace."""
+    monkeypatch.setattr(rest_pace, "_shared_limiters", {})
 
 
 @pytest.fixture
