@@ -136,7 +136,14 @@ STREAM_FAULTS: dict[str, tuple[Faults, tuple[Check, ...], Verdict, str, str]] = 
     "no scope": (Faults(auth_error=411), STREAMS[:2], FAILED, "(411)", "create one with that scope"),
     "fault of the server": (Faults(auth_error=500), STREAMS[:2], FAILED, "(500)", "Try again in a minute."),
     "http 401": (Faults(http_status=401), STREAMS, FAILED, "HTTP 401", "Check APCA_API_KEY_ID"),
-    "http 404": (Faults(http_status=404), STREAMS, FAILED, "HTTP 404", "check OH_ALPACA_STREAM_URL"),
+    "http 404": (Faults(http_status=404), STREAMS[:2], FAILED, "HTTP 404", "check OH_ALPACA_STREAM_URL"),
+    "http 404 of the account": (
+        Faults(http_status=404, stream=StreamName.FILLS),
+        STREAMS[2:],
+        FAILED,
+        "HTTP 404",
+        "check APCA_API_BASE_URL",
+    ),
     "http 429": (Faults(http_status=429), STREAMS, FAILED, "HTTP 429", "Try again in a minute."),
     "http 503": (Faults(http_status=503), STREAMS, FAILED, "HTTP 503", "the server's fault"),
     "redirect": (
