@@ -33,7 +33,7 @@ from options_helper.data.streaming.heartbeat import (
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.metrics import serve_metrics
-from options_helper.quantities import count_words, size_words
+from options_helper.quantities import count_words, named, size_words
 from options_helper.settings import Settings
 from options_helper.signal_ears import Interrupted, SignalEars
 
@@ -46,7 +46,6 @@ LOOK_AT_CLOCK_SECONDS: Final = 30.0
 LEAVING_SECONDS: Final = 2.0
 # Late events of a day still come after midnight, and its files are in use so long.
 SEAL_AFTER_MIDNIGHT: Final = timedelta(minutes=30)
-SYMBOLS_NAMED_AT_MOST: Final = 5
 _KEYS_WORDS: Final = "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
 
 
@@ -487,10 +486,7 @@ def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
     reason = health.last_error or ""
     if refused[0] in reason:  # the stream's own sentence names them
         return f"Alpaca's {health.feed} feed: {reason}"
-    named = ", ".join(refused[:SYMBOLS_NAMED_AT_MOST])
-    more = len(refused) - SYMBOLS_NAMED_AT_MOST
-    rest = f" and {more} more" if more > 0 else ""
-    return f"Alpaca's {health.feed} feed refused {named}{rest}. {reason}".rstrip()
+    return f"Alpaca's {health.feed} feed refused {named(refused)}. {reason}".rstrip()
 
 
 def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:

@@ -1,6 +1,8 @@
-"""Write counts and sizes as people say them."""
+"""Write counts, sizes and long lists as people say them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def count_words(count: int, noun: str) -> str:
@@ -17,3 +19,9 @@ def size_words(size: float) -> str:
         if size < 999.5:
             return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
     return f"{size / 1_000:,.1f} TB"
+
+
+def named(words: Sequence[str], at_most: int = 5) -> str:
+    """The first few of a list, and how many more there are."""
+    more = len(words) - at_most
+    return ", ".join(words[:at_most]) + (f" and {more} more" if more > 0 else "")

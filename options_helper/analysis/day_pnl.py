@@ -20,7 +20,7 @@ import numpy as np
 from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
 from options_helper.analysis.osi import parse_contract_symbol, short_date
 from options_helper.analysis.priced_lines import numbers
-from options_helper.analysis.wording import in_words, named
+from options_helper.analysis.wording import in_words
 from options_helper.data.account import (
     AccountTruth,
     AccountView,
@@ -40,6 +40,7 @@ from options_helper.portfolio import (
     Position,
     ShareHolding,
 )
+from options_helper.quantities import named
 
 # Of what the file holds no more, these leave the total unknown: the file may have held it this morning.
 _UNCLEAR: Final = frozenset({QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED})
@@ -395,7 +396,7 @@ def _said_of(day: AccountDay, symbol: str) -> QuoteWarning | None:
 
 def _sentence(beginning: str, words: Sequence[str]) -> Iterator[str]:
     if words:
-        yield f"{beginning}: {named(list(dict.fromkeys(words)))}."
+        yield f"{beginning}: {named(list(dict.fromkeys(words)), 3)}."
 
 
 def _chosen(held: HeldLines, flags: Flags) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Final, assert_never
 
 from options_helper.analysis.live_portfolio_metrics import LiveTotals
 from options_helper.analysis.osi import parse_contract_symbol
-from options_helper.analysis.wording import in_words, named
+from options_helper.analysis.wording import in_words
 from options_helper.data.market_hours import NEW_YORK, market_open, next_change
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.errors import SymbolError
+from options_helper.quantities import named
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -94,14 +95,14 @@ def _price_findings(
     if stale_symbols:
         yield Headline(
             Level.WARNING,
-            f"Live, but {_count(len(stale_symbols), 'quote')} too old: {named(stale_symbols)}.",
+            f"Live, but {_count(len(stale_symbols), 'quote')} too old: {named(stale_symbols, 3)}.",
         )
     if caveats:
         yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
         words = [in_words(symbol) for symbol in refused]
         yield Headline(
-            Level.WARNING, f"Live, but Alpaca refused {_count(len(refused), 'symbol')}: {named(words)}."
+            Level.WARNING, f"Live, but Alpaca refused {_count(len(refused), 'symbol')}: {named(words, 3)}."
         )
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")

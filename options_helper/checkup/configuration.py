@@ -15,10 +15,10 @@ from options_helper.checkup.findings import Finding, Verdict, explained
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.portfolio_file import DEFAULT_NAME, Book, reread
 from options_helper.errors import ConfigError
+from options_helper.quantities import named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
 from options_helper.simulator.protocol import DEMO_KEY
 
-_EXPIRED_NAMED_AT_MOST: Final = 3
 _ENVIRONMENT: Final = "environment"
 _DEFAULT: Final = "default"
 _ATTRIBUTES: Final = {
@@ -194,10 +194,8 @@ def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
 
 
 def _about_expired(count: str, expired: Sequence[str]) -> Finding:
-    rest = len(expired) - _EXPIRED_NAMED_AT_MOST
-    named = ", ".join(expired[:_EXPIRED_NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
     remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
-    return Finding(Verdict.WARNING, f"{count}; expired: {named}.", remedy)
+    return Finding(Verdict.WARNING, f"{count}; expired: {named(expired, 3)}.", remedy)
 
 
 def _count(number: int, noun: str) -> str:

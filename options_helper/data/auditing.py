@@ -30,11 +30,11 @@ from options_helper.data.streaming.gap_ledger import (
     KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
     LedgerRow,
-    named,
     read_ledger,
 )
 from options_helper.data.streaming.recorder import KINDS
 from options_helper.errors import ConfigError, StoreError
+from options_helper.quantities import named
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,6 +12,7 @@ from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.data.streaming.snapshot import Gap, Phase, StreamHealth
+from options_helper.quantities import named
 
 NAMED_AT_MOST: Final = 12
 SILENT: Final = "connected, but silent although the market is open"
@@ -51,9 +52,9 @@ def _facts(screen: Screen) -> dict[str, Callable[[StreamHealth], str]]:
         "next try": lambda health: when(health.next_try_at),
         "last event": lambda health: when(health.last_event_at),
         "subscriptions": lambda health: f"{len(health.acknowledged):,} of {len(health.asked):,} acknowledged",
-        "refused": lambda health: _named(health.refused_symbols),
+        "refused": lambda health: named(health.refused_symbols, NAMED_AT_MOST) or "none",
         "last error": lambda health: health.last_error or "none",
-        "last rejected": lambda health: _named(health.last_rejections),
+        "last rejected": lambda health: named(health.last_rejections, NAMED_AT_MOST) or "none",
     }
 
 
@@ -79,8 +80,3 @@ def _gap_row(gap: Gap, screen: Screen) -> str:
     since = clock(gap.since, screen.look.zone, today=screen.now)
     until = clock(gap.until, screen.look.zone, today=screen.now) if gap.until else "still open"
     return f"<tr>{''.join(tag('td', text, '') for text in (gap.stream, since, until, gap.reason))}</tr>"
-
-
-def _named(texts: tuple[str, ...]) -> str:
-    more = f" and {len(texts) - NAMED_AT_MOST} more" if len(texts) > NAMED_AT_MOST else ""
-    return ", ".join(texts[:NAMED_AT_MOST]) + more or "none"

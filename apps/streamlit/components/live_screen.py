@@ -25,6 +25,7 @@ from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.pnl_history import PRICE_STREAMS
 from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.portfolio import Portfolio
+from options_helper.quantities import named
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -222,9 +223,4 @@ def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) ->
         (totals.stale, "STALE: the market is open, but these had no quote for longer than the threshold"),
     ):
         if lines:
-            yield Banner(Level.WARNING, f"{what}: {_named(lines)}.")
-
-
-def _named(lines: tuple[str, ...]) -> str:
-    more = f" and {len(lines) - NAMED_AT_MOST} more" if len(lines) > NAMED_AT_MOST else ""
-    return ", ".join(lines[:NAMED_AT_MOST]) + more
+            yield Banner(Level.WARNING, f"{what}: {named(lines, NAMED_AT_MOST)}.")

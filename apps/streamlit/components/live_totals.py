@@ -13,9 +13,9 @@ from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
 from options_helper.analysis.osi import short_date
-from options_helper.analysis.wording import named
 from options_helper.data.account import Source
 from options_helper.data.market_hours import new_york_date, regular_session
+from options_helper.quantities import named
 
 if TYPE_CHECKING:
     from options_helper.analysis.live_portfolio_metrics import Tally
@@ -74,7 +74,7 @@ def day_sentences(screen: Screen) -> Iterator[str]:
     else:
         yield "Today: nothing of it was held overnight."
     if totals.closed_today:
-        yield f"Closed today: {named(totals.closed_today)}."
+        yield f"Closed today: {named(totals.closed_today, 3)}."
     yield from totals.day_reasons
 
 

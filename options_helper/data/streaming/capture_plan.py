@@ -17,10 +17,10 @@ from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.portfolio import Portfolio
+from options_helper.quantities import named
 
 # Events are kept for the writer in memory; a recorder has no page to share it with.
 QUEUE_EVENTS: Final = 500_000
-_NAMED_AT_MOST: Final = 5
 _NO_LIMIT: Final = 1_000_000
 
 SESSION_SECONDS: Final = 23_400
@@ -266,9 +266,9 @@ def _share(underlying: str, kept: Sequence[_Ranked], left_out: Sequence[_Ranked]
 
 
 def _left_out(symbols: Sequence[str], asked: int, limit: int) -> str:
-    named = ", ".join(symbols[:_NAMED_AT_MOST])
-    more = f" and {len(symbols) - _NAMED_AT_MOST} more" if len(symbols) > _NAMED_AT_MOST else ""
-    return f"{len(symbols)} of {asked} named contracts are left out (--max-contracts {limit}): {named}{more}."
+    return (
+        f"{len(symbols)} of {asked} named contracts are left out (--max-contracts {limit}): {named(symbols)}."
+    )
 
 
 def _events_a_day(channel: str, feed: str) -> int:

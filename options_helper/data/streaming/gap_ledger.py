@@ -22,6 +22,7 @@ from options_helper.data.streaming.events import NANOSECONDS, StreamName, epoch_
 from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.data.streaming.recorder import RecordedGap
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.quantities import named
 
 FOLDER: Final = "gaps"
 COLUMNS: Final = (
@@ -45,7 +46,6 @@ KILLED_WITHOUT_JOURNAL: Final = (
 # Losses that go on are a row for each so many seconds, not one for each look.
 LOSSES_EVERY_SECONDS: Final = 60.0
 _LONGEST_ROW: Final = 1 << 16
-_NAMED_AT_MOST: Final = 5
 
 
 class GapLedger:
@@ -250,12 +250,6 @@ def _refusal(health: StreamHealth, symbols: tuple[str, ...]) -> str:
     return (
         f"{NOT_RECORDED}{named(symbols)} refused by the {health.feed} feed. {health.last_error or ''}".strip()
     )
-
-
-def named(words: tuple[str, ...]) -> str:
-    """The first few of them, and how many more."""
-    more = len(words) - _NAMED_AT_MOST
-    return ", ".join(words[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Final
 
 from options_helper.analysis.osi import is_contract_symbol
-from options_helper.analysis.wording import named
 from options_helper.data.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.data.seeding import SeedBatch, seed
 from options_helper.data.streaming.asking import Asked, WatchPolicy, with_more
@@ -16,6 +15,7 @@ from options_helper.data.streaming.errand import Errand
 from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
+from options_helper.quantities import named
 
 PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
 

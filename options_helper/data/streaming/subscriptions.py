@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from options_helper.data.alpaca_symbols import is_index, underlying_symbol
 from options_helper.errors import ConfigError
 from options_helper.portfolio import Portfolio
-
-_NAMED_AT_MOST: Final = 5
+from options_helper.quantities import named
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,4 @@ def _contracts(portfolio: Portfolio) -> dict[str, str]:
 
 
 def _left_out(words: list[str], asked: int, limit: int) -> str:
-    named = ", ".join(words[:_NAMED_AT_MOST])
-    more = f" and {len(words) - _NAMED_AT_MOST} more" if len(words) > _NAMED_AT_MOST else ""
-    return f"{len(words)} of {asked} option contracts are not subscribed (limit {limit}): {named}{more}."
+    return f"{len(words)} of {asked} option contracts are not subscribed (limit {limit}): {named(words)}."
