@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol
 from options_helper.capture_display import Display, market_time_words, open_display
 from options_helper.capture_options import require_folder
 from options_helper.data.intraday.layout import find_parts
-from options_helper.data.intraday_store import FLUSH_ROWS, FLUSH_SECONDS, IntradayStore
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.option_contracts import Chain, ContractFinder
 from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner

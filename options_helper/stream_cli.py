@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from options_helper.data.intraday.recording import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.errors import ConfigError
 
 # From this width on, the longest name stands in the table of options whole.

@@ -42,8 +42,6 @@ from options_helper.data.intraday.locking import RootLock, writer_of
 from options_helper.data.intraday.mending import take_stock
 from options_helper.data.intraday.meta import Gap, Session, load_meta, save_meta
 from options_helper.data.intraday.recording import (
-    FLUSH_ROWS,
-    FLUSH_SECONDS,
     KindCounts,
     Recording,
     StoreCounts,
@@ -58,8 +56,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "FLUSH_ROWS",
-    "FLUSH_SECONDS",
     "Gap",
     "IntradayStore",
     "KindCounts",

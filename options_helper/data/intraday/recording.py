@@ -15,6 +15,7 @@ from typing import Final
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
 from options_helper.data.intraday.meta import Gap, Session, sync_folder
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.writing import Ledger, Partition, Surroundings
 from options_helper.data.market_hours import new_york_date
@@ -23,8 +24,6 @@ from options_helper.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-FLUSH_ROWS: Final = 500
-FLUSH_SECONDS: Final = 5.0
 # From so many files on, one call for the whole file system is quicker than one for each.
 _MANY_FILES: Final = 32
 _RETIRE_EVERY_SECONDS: Final = 60.0

@@ -26,7 +26,8 @@ from typing import Any, Final
 from options_helper import __version__
 from options_helper.data.completing import Completion, complete
 from options_helper.data.intraday.files import Disk
-from options_helper.data.intraday_store import FLUSH_ROWS, FLUSH_SECONDS, StoreCounts, StorePolicy
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday_store import StoreCounts, StorePolicy
 from options_helper.data.journal import (
     JournalWriter,
     Record,

@@ -1,0 +1,8 @@
+"""How often what is recorded reaches its file: here alone, so that the commands' help need not load the store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FLUSH_ROWS: Final = 500
+FLUSH_SECONDS: Final = 5.0
