@@ -17,7 +17,7 @@ from options_helper.data.streaming.account_watch import AccountWatch
 from options_helper.data.streaming.asking import WatchPolicy
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.frame_queue import Frame
-from options_helper.data.streaming.snapshot import LiveState
+from options_helper.data.streaming.snapshot import LiveState, Phase, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
 from tests.fakes import NOON, SETTINGS, SteppedClock
@@ -114,10 +114,11 @@ class Desk:
         self._clock = clock
         self._watch: AccountWatch | None = None
 
-    def tell(self, *, fills_applied: int) -> None:
+    def tell(self, *, fills_applied: int, listening: bool = False) -> None:
         """As the consumer does when it keeps house."""
         assert self._watch is not None
-        self._watch.look({}, fills_applied)
+        health = StreamHealth(StreamName.FILLS, phase=Phase.LIVE, connections=1)
+        self._watch.look({StreamName.FILLS: health} if listening else {}, fills_applied)
 
     def hear_fill(self) -> None:
         """As the consumer does when the socket tells one."""
@@ -126,7 +127,12 @@ class Desk:
 
     @contextmanager
     def watching(
-        self, rest: ScriptedRest, *, poll: float = 0.05, config: LiveStreamConfig | None = None
+        self,
+        rest: ScriptedRest,
+        *,
+        poll: float = 0.05,
+        in_flight: float = 0.0,
+        config: LiveStreamConfig | None = None,
     ) -> Iterator[Callable[[], AccountTruth]]:
         """An asker that has begun, and what it knows."""
         self._watch = watch = AccountWatch(
@@ -136,7 +142,7 @@ class Desk:
             lock=self.lock,
             now_ns=self._clock,
             rest_cls=rest,
-            policy=WatchPolicy(grace=0, poll=poll, again=0.05, settle=0, apart=0),
+            policy=WatchPolicy(grace=0, poll=poll, again=0.05, settle=0, apart=0, in_flight=in_flight),
         )
         watch.start()
         try:
@@ -192,7 +198,8 @@ def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixt
     assert "live-account" in caplog.text
 
 
-def test_a_fill_that_nobody_asked_after_yet_leaves_today_unknown_and_says_why():
+@pytest.mark.parametrize("in_flight", [0.0, 60.0])
+def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_cannot_be_asked(in_flight: float):
     """Otherwise the last reading's positions would be told as those of now."""
     desk = Desk()
     looks = iter([0, 0])
@@ -203,13 +210,48 @@ def test_a_fill_that_nobody_asked_after_yet_leaves_today_unknown_and_says_why():
             raise RestError("The account cannot be reached.")
         return held
 
-    with desk.watching(ScriptedRest(then_silent)) as truth:
+    with desk.watching(ScriptedRest(then_silent), in_flight=in_flight) as truth:
         wait_until(lambda: truth().executions_day is not None, saw=truth)
         desk.hear_fill()
         desk.tell(fills_applied=1)
 
-        assert truth().executions_day is None
-        assert any("after the positions were read" in doubt for doubt in truth().doubts)
+        assert truth().executions == ()
+        assert [one.identity for one in truth().later] == ["e1"]
+        # Heard so soon after the answer, it may have been in it.
+        assert truth().unsettled == ({CALL} if in_flight else set())
+
+
+def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
+    desk, rest = Desk(), ScriptedRest(lambda: 0)
+    with desk.watching(rest, poll=60) as truth:
+        desk.tell(fills_applied=0, listening=True)
+        wait_until(lambda: truth().view is not None, saw=truth)
+        before = rest.looks_taken
+        desk.hear_fill()
+        desk.tell(fills_applied=1, listening=True)
+        wait_until(lambda: len(truth().executions) == 1, saw=truth)
+
+    assert rest.looks_taken == before + 1
+    assert truth().later == ()
+
+
+def test_what_went_wrong_is_said_until_it_goes_well():
+    answers = iter([RestError("The account cannot be reached.")])
+    answering = threading.Event()
+
+    def silent_once() -> int:
+        for error in answers:
+            raise error
+        answering.wait(5)
+        return 1
+
+    with Desk().watching(ScriptedRest(silent_once)) as truth:
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.ASKING, saw=truth)
+        assert "cannot be reached" in (truth().reports[RestTask.POSITIONS].problem or "")
+        answering.set()
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.DONE, saw=truth)
+        assert truth().reports[RestTask.POSITIONS].problem is None
 
 
 def test_updates_that_are_no_executions_ask_nothing():

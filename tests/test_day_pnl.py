@@ -657,6 +657,37 @@ class TestTheDay:
         assert today.row()["warnings"] == ["trades_unknown"]
         assert today.totals.day_reasons == ("Today's fills have not been read yet.",)
 
+    def test_what_is_waited_for_is_what_has_not_come(self):
+        """The fills were read; told apart from positions they would be counted half."""
+        refused = RestReport(
+            RestTask.POSITIONS, RestPhase.ASKING, problem="Alpaca answered with HTTP 500. Wait a minute."
+        )
+        truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), view=None)
+        reports = {**truth.reports, RestTask.POSITIONS: refused}
+        today = Today(position(), live(replace(truth, reports=reports), at(C180, 1.1)))
+
+        (reason,) = today.totals.day_reasons
+        assert reason == f"The account's positions are asked for again, after this: {refused.problem}"
+
+    def test_a_trade_after_the_last_reading_counts_as_if_it_had_been_read(self):
+        sold = traded(C180, -1, 1.6)
+        read = account({C180: 1}, closes={C180: 1.0}, executions=[sold])
+        heard = replace(account({C180: 2}, closes={C180: 1.0}), later=read.executions)
+
+        for file in (position(contracts=1), position(contracts=2)):
+            figures = [Today(file, live(truth, at(C180, 1.1))).figures() for truth in (read, heard)]
+            assert figures[0] == figures[1] != NOTHING
+
+    def test_where_the_account_may_or_may_not_have_the_last_trade_nothing_is_told_of_that_line(self):
+        truth = account({C180: 2, C190: 1}, closes={C180: 1.0, C190: 0.5})
+        open_one = replace(truth, unsettled=frozenset({C180}))
+        file = portfolio(position(contracts=2), position(identity="other", strike=190))
+        today = Today(file, live(open_one, at(C180, 1.1), at(C190, 0.6)))
+
+        assert today.row(1)["day_pnl"] == pytest.approx(10.0)
+        assert today.totals.day.total is None
+        assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 180 C.",)
+
     @pytest.mark.parametrize("asked_at", [None, AS_OF - timedelta(days=1)])
     def test_without_the_positions_of_today_nothing_is_known_of_it(self, asked_at: datetime | None):
         truth = account({C180: 1}, closes={C180: 1.0})

@@ -133,27 +133,28 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     """Follow today's executions from what was held at midnight to what the file holds."""
     today = new_york_date(live.as_of)
     account = live.account
-    if account.executions_day != today:
-        return _nothing_known(account, RestTask.FILLS, "Today's fills")
-    if account.view is None or new_york_date(account.view.as_of) != today:
-        return _nothing_known(account, RestTask.POSITIONS, "The account's positions")
+    if account.executions_day != today or account.view is None or new_york_date(account.view.as_of) != today:
+        return _nothing_known(account, today)
     view, held, base_day = account.view, _held(portfolio), _last_session_before(today)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     followed: dict[str, Followed] = {}
-    executions = _by_symbol(account.executions)
-    unread = {symbol for symbol in (*held, *executions) if _is_unread(view, symbol)}
-    unknown = dict.fromkeys(unread, QuoteWarning.TRADES_UNKNOWN)
+    counted, later = _by_symbol(account.executions), _by_symbol(account.later)
+    traded = dict.fromkeys((*counted, *later))
+    unread = {symbol for symbol in (*held, *traded) if _is_unread(view, symbol)}
+    unknown = dict.fromkeys(unread | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
     unknown |= dict.fromkeys(account.moved, QuoteWarning.POSITION_MOVED)
-    for symbol, of_symbol in executions.items():
+    for symbol in traded:
         if symbol in unknown:
             continue
-        outcome = _follow(view, symbol, of_symbol, held.get(symbol, _ZERO), base_closes.get(symbol))
+        overnight = _quantity(view, symbol) - sum((done.quantity for done in counted[symbol]), _ZERO)
+        executions = (*counted[symbol], *later[symbol])
+        outcome = _follow(overnight, executions, held.get(symbol, _ZERO), base_closes.get(symbol))
         if isinstance(outcome, Followed):
             followed[symbol] = outcome
         else:
             unknown[symbol] = outcome
     for symbol, quantity in held.items():
-        if symbol not in executions and quantity != _quantity(view, symbol):
+        if symbol not in traded and quantity != _quantity(view, symbol):
             unknown.setdefault(symbol, QuoteWarning.ACCOUNT_DIFFERS)
     lines = Counter([instrument.live_symbol for instrument in portfolio.instruments])
     return AccountDay(
@@ -166,9 +167,16 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     )
 
 
-def _nothing_known(account: AccountTruth, task: RestTask, what: str) -> AccountDay:
-    asked = any(account.reports[of].phase is not RestPhase.OFF for of in (RestTask.FILLS, RestTask.POSITIONS))
-    return AccountDay(asked, obstacles=account.doubts or (_obstacle(account.reports[task], what),))
+def _nothing_known(account: AccountTruth, today: date) -> AccountDay:
+    fills, positions = account.reports[RestTask.FILLS], account.reports[RestTask.POSITIONS]
+    asked = {fills.phase, positions.phase} != {RestPhase.OFF}
+    # Both are told together, so the fills may have been read while the positions are waited for.
+    fills_are_read = fills.phase is RestPhase.DONE and positions.phase is not RestPhase.DONE
+    if fills_are_read or account.executions_day == today:
+        obstacle = _obstacle(positions, "The account's positions")
+    else:
+        obstacle = _obstacle(fills, "Today's fills")
+    return AccountDay(asked, obstacles=account.doubts or (obstacle,))
 
 
 def _obstacle(report: RestReport, what: str) -> str:
@@ -177,6 +185,8 @@ def _obstacle(report: RestReport, what: str) -> str:
             return f"{what} were not asked for."
         case RestPhase.FAILED:
             return f"{what} could not be read: {report.problem or 'the reason is not known.'}"
+        case RestPhase.ASKING if report.problem is not None:
+            return f"{what} are asked for again, after this: {report.problem}"
         case RestPhase.WAITING | RestPhase.ASKING | RestPhase.DONE:
             return f"{what} have not been read yet."
         case _:
@@ -226,11 +236,9 @@ def _is_unread(view: AccountView, symbol: str) -> bool:
 
 
 def _follow(
-    view: AccountView, symbol: str, executions: Sequence[Execution], held: Decimal, close: Decimal | None
+    overnight: Decimal, executions: Sequence[Execution], held: Decimal, close: Decimal | None
 ) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
-    # Positions and executions come as one: what was executed is in the position.
-    overnight = _quantity(view, symbol) - sum((done.quantity for done in executions), _ZERO)
     lots = list(accumulate(executions, Lot.after, initial=Lot.at_midnight(overnight, close)))
     moment = max((moment for moment, lot in enumerate(lots) if lot.quantity == held), default=None)
     if moment is None:
@@ -324,6 +332,9 @@ class BookDay:
     realized: Numbers
     unrealized: Numbers
     closed: tuple[str, ...]  # in words
+    behind: tuple[
+        str, ...
+    ]  # in words: what was traded after the file was as the account, and that is not counted
     reasons: tuple[str, ...]  # sentences: why what is missing is missing
 
 
@@ -332,7 +343,7 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     if day.obstacles:
         # A file without positions may have had some this morning.
         nothing = np.full(max(len(held.symbols), 1), np.nan)
-        return BookDay(nothing, nothing, (), day.obstacles)
+        return BookDay(nothing, nothing, (), (), day.obstacles)
     lines = line_days(day, held)
     alone = ~lines.findings[QuoteWarning.SHARED_CONTRACT]
     shared = dict.fromkeys(symbol for symbol, single in zip(held.symbols, alone, strict=True) if not single)
@@ -349,6 +360,7 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
         realized=np.concatenate([lines.realized[alone], realized]),
         unrealized=np.concatenate([lines.unrealized[alone], unrealized]),
         closed=tuple(_words(symbol) for symbol in closed),
+        behind=tuple(_words(symbol) for symbol, followed in day.followed.items() if followed.behind),
         reasons=tuple(_reasons(day, held, lines, gone)),
     )
 

@@ -7,6 +7,7 @@ missing part is not known either, and says how much of it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -27,6 +28,7 @@ from options_helper.analysis.day_pnl import (
 )
 from options_helper.analysis.marks import Integers, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.data.account import Source
 from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.portfolio import MultiLegPosition, Portfolio, Position, ShareHolding
 
@@ -94,6 +96,7 @@ STRUCTURE_COLUMNS: Final = (
     "day_pct",
     "day_realized",
     "day_unrealized",
+    "marks_from",
     "mark_age_seconds",
     "quote_age_seconds",
     "underlying_price",
@@ -259,6 +262,7 @@ def _structure_rows(
         "net_pnl_pct": _percent(net_mark - debit, debit),
         "net_pnl_natural_abs": net_natural - debit,
         **_day_columns(structure_day),
+        "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], first_legs),
         # Of the oldest leg: a structure is as old as its oldest part.
         "mark_age_seconds": _per_structure(np.maximum, lines.columns["mark_age_seconds"], first_legs),
         "quote_age_seconds": _per_structure(np.maximum, lines.columns["quote_age_seconds"], first_legs),
@@ -296,6 +300,24 @@ def _closes(lines: PricedLines, live: LiveSnapshot) -> dict[str, Any]:
         "previous_close": numbers(close.price if close else None for close in closes),
         "previous_close_day": [close.day if close else None for close in closes],
     }
+
+
+def _marks_from(sources: Any, vias: Any, first_legs: Integers) -> list[str | None]:
+    """How many legs are marked by which event, and how many of those were asked for: "3 mid, 1 trade · 2 REST"."""
+    if not len(first_legs):
+        return []
+    return [
+        _count_marks(of_legs.tolist(), (via_of_legs == Source.REST).sum())
+        for of_legs, via_of_legs in zip(
+            np.split(sources, first_legs[1:]), np.split(vias, first_legs[1:]), strict=True
+        )
+    ]
+
+
+def _count_marks(sources: Sequence[str | None], asked_for: int) -> str | None:
+    counts = Counter(source for source in sources if source is not None)
+    words = ", ".join(f"{count} {source}" for source, count in counts.most_common())
+    return (f"{words} · {asked_for} REST" if asked_for else words) or None
 
 
 def _nearest(structure: MultiLegPosition, today: date) -> date:
@@ -409,6 +431,7 @@ class LiveTotals:
     day_realized: Tally
     day_unrealized: Tally
     closed_today: tuple[str, ...]  # in words
+    day_behind: tuple[str, ...]  # contracts whose later trades are not in today's profit, in words
     day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
     priced_legs: int
     legs: int
@@ -493,6 +516,7 @@ def compute_live_totals(
         day_realized=_tally(today.realized),
         day_unrealized=_tally(today.unrealized),
         closed_today=today.closed,
+        day_behind=today.behind,
         day_reasons=today.reasons,
         priced_legs=sum(line.is_priced for line in lines),
         legs=len(lines),

@@ -121,9 +121,12 @@ class AccountTruth:
     )
     view: AccountView | None = None  # None: not known
     closes: Mapping[str, PreviousClose] = field(default_factory=lambda: EMPTY_CLOSES)
-    # All executions known of `executions_day`, oldest first.
+    # All executions of `executions_day` that are in `view`, oldest first.
     executions: tuple[Execution, ...] = ()
     executions_day: date | None = None  # in New York; None: whether these are all of today's is not known
+    # Executions known by now that `view` does not have yet, oldest first; where it may have them, their symbols.
+    later: tuple[Execution, ...] = ()
+    unsettled: frozenset[str] = frozenset()
     # What a split, a transfer or the like moved on that day: no execution says by how much.
     moved: frozenset[str] = frozenset()
     doubts: tuple[str, ...] = ()  # why it is not, as sentences

@@ -11,7 +11,7 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Final
 
-from options_helper.data.account import AccountView, RestPhase, RestTask
+from options_helper.data.account import AccountView, Execution, RestPhase, RestTask
 from options_helper.data.account_reading import read_account
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.market_hours import NEW_YORK, new_york_date
@@ -28,7 +28,6 @@ ACCOUNT_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
 # Positions that change while they are read are read again, so often.
 LOOKS: Final = 3
 UNSTEADY: Final = "The positions changed while they were read; they are read again soon."
-LATER_FILL: Final = "A fill came after the positions were read; they are read again in a moment."
 
 
 class AccountAsker:
@@ -41,7 +40,8 @@ class AccountAsker:
         self._policy = policy
         self._want_closes_of = want_closes_of
         self._errand = Errand("live-account", self._ask, self._failed, asked.stopping)
-        self._asked_at = float("-inf")  # on time.monotonic
+        self._asked_at = self._read_at = float("-inf")  # on time.monotonic
+        self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
         self._read_until: datetime | None = None
         self._doubts: tuple[str, ...] = ()  # of the last reading of the fills
@@ -56,16 +56,18 @@ class AccountAsker:
         """The order updates were away: ask for what they missed."""
         self._errand.due_in(0)
 
+    def listening(self, connection: int | None) -> None:
+        """The order updates come over this connection now; None: over none."""
+        self._connection = connection
+
     def heard(self) -> None:
-        """An order update came: after an execution the positions are others, and what is known is not all of today."""
+        """An order update came: after an execution the account holds something else than when it was asked."""
+        soon = time.monotonic() - self._read_at < self._policy.in_flight
         with self._asked.lock:
-            truth = self._asked.truth
-            if self._asked.state.fills.executions(self._asked.today()) == truth.executions:
-                return
-            if truth.executions_day is not None:
-                self._asked.truth = replace(truth, executions_day=None, doubts=(LATER_FILL,))
-        since_asked = time.monotonic() - self._asked_at
-        self._errand.due_in(max(self._policy.settle, self._policy.apart - since_asked))
+            has_news = self._note_later(is_certain=not soon)
+        if has_news:
+            since_asked = time.monotonic() - self._asked_at
+            self._errand.due_in(max(self._policy.settle, self._policy.apart - since_asked))
 
     def forget(self) -> None:
         """Another session is played. Called under the lock."""
@@ -88,21 +90,30 @@ class AccountAsker:
         self._asked_at = time.monotonic()
         rest = self._asked.rest()
         for _ in range(LOOKS):
-            before = self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, {}))
+            # While the order updates are heard, they tell what happens between two answers; else two equal looks do.
+            connection = self._connection
+            before = None if connection else self._attempt_view(rest, {})
             # No fill is to be missed because positions cannot be read.
             backfill = self._asked.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
             if backfill is not None:
                 self._take(backfill)
+            account = self._asked.attempt(RestTask.POSITIONS, rest.account)
             with self._asked.lock:
                 executed = self._executed()
-            view = self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, rest.account()))
-            if before is None or backfill is None or view is None:
+            view = self._attempt_view(rest, account or {})
+            if backfill is None or account is None or view is None:
                 return self._policy.again
-            # Whatever was traded between two equal looks would be in the fills.
-            if _quantities(before) == _quantities(view) and self._publish(view, executed):
+            if before is None:
+                is_one = connection is not None and connection == self._connection
+            else:
+                is_one = _quantities(before) == _quantities(view)
+            if is_one and self._publish(view, executed):
                 return self._policy.poll
         self._asked.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNSTEADY)
         return self._policy.apart
+
+    def _attempt_view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView | None:
+        return self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, account))
 
     def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView:
         reading = read_account(rest.positions(), account, self._asked.now())
@@ -124,7 +135,9 @@ class AccountAsker:
             self._doubts = backfill.problems
             # The server's time and not ours; while something is in doubt, the day is read from its beginning again.
             self._read_until = None if backfill.problems else _newest(backfill, now) or self._read_until
-        self._asked.report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now)
+            # Nobody heard these, so whether they were before or after the last look at the positions is not known.
+            self._note_later(is_certain=False)
+        self._asked.report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now, problem=None)
 
     def _executed(self) -> dict[str, Any]:
         """What is known of today's executions, as the truth tells it; under the lock."""
@@ -138,14 +151,41 @@ class AccountAsker:
             "doubts": doubts,
         }
 
+    def _note_later(self, *, is_certain: bool) -> bool:
+        """Tell the executions that came after the positions were read; whether there are any. Under the lock.
+
+        Those that may be in the positions already, and those that were taken back, leave their symbol open.
+        """
+        truth = self._asked.truth
+        current = self._asked.state.fills.executions(self._asked.today())
+        known, counted = {*map(_told, (*truth.executions, *truth.later))}, {*map(_told, truth.executions)}
+        changed = {*map(_told, current)} ^ known
+        if not changed:
+            return False
+        told_before = {told for told in changed if told in known}
+        open_ones = {symbol for symbol, *_ in (told_before if is_certain else changed)}
+        self._asked.truth = replace(
+            truth,
+            later=tuple(execution for execution in current if _told(execution) not in counted),
+            unsettled=truth.unsettled | open_ones,
+        )
+        return True
+
     def _publish(self, view: AccountView, executed: dict[str, Any]) -> bool:
         """Tell positions and executions together, unless one more came meanwhile."""
         with self._asked.lock:
             if self._executed() != executed:
                 return False
-            self._asked.truth = replace(self._asked.truth, view=view, **executed)
+            self._asked.truth = replace(
+                self._asked.truth, view=view, later=(), unsettled=frozenset(), **executed
+            )
+            self._read_at = time.monotonic()
         self._asked.report(
-            RestTask.POSITIONS, phase=RestPhase.DONE, done=len(view.positions), finished_at=self._asked.now()
+            RestTask.POSITIONS,
+            phase=RestPhase.DONE,
+            done=len(view.positions),
+            finished_at=self._asked.now(),
+            problem=None,
         )
         self._want_closes_of(execution.symbol for execution in executed["executions"])
         return True
@@ -154,6 +194,11 @@ class AccountAsker:
         for task in ACCOUNT_TASKS:
             self._asked.report_failure(task, error)
         return self._policy.again
+
+
+def _told(execution: Execution) -> tuple[str, str, Decimal, Decimal | None]:
+    """What makes an execution the one that was told before, whichever way it came since."""
+    return execution.symbol, execution.identity, execution.quantity, execution.price
 
 
 def _quantities(view: AccountView) -> dict[str, Decimal]:

@@ -17,7 +17,7 @@ from options_helper.data.streaming.account_asker import AccountAsker
 from options_helper.data.streaming.asking import Asked, WatchPolicy
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.price_asker import PriceAsker
-from options_helper.data.streaming.snapshot import LiveState, StreamHealth
+from options_helper.data.streaming.snapshot import LiveState, Phase, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.settings import Settings
 
@@ -88,6 +88,9 @@ class AccountWatch:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
         if not self._asks:
             return
+        fills = streams.get(StreamName.FILLS)
+        is_heard = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
+        self._account.listening(fills.connections if fills is not None and is_heard else None)
         for name, health in streams.items():
             if health.connections != self._connections.get(name, 0):
                 self._connections[name] = health.connections

@@ -28,6 +28,7 @@ class WatchPolicy:
     again: float = 30.0  # after a failure
     settle: float = 1.0  # after a fill, which seldom comes alone
     apart: float = 10.0  # two readings of the account that fills asked for
+    in_flight: float = 2.0  # by so much an answer and an order update may overtake each other
     farewell: float = 0.2
 
 
@@ -85,8 +86,8 @@ class Asked:
                 self.truth = replace(self.truth, reports=with_more(self.truth.reports, {task: report}))
 
     def attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
-        """What was read; None when it could not be, and the reason is in the task's report."""
-        self.report(task, phase=RestPhase.ASKING, problem=None)
+        """What was read; None when it could not be, and the reason is in the task's report until it is done."""
+        self.report(task, phase=RestPhase.ASKING)
         try:
             return read()
         except RestError as error:

@@ -86,7 +86,7 @@ class PriceAsker:
         if not symbols:
             return self._policy.poll
         count = sum(map(len, symbols.values()))
-        self._asked.report(RestTask.PRICES, phase=RestPhase.ASKING, done=0, of=count, problem=None)
+        self._asked.report(RestTask.PRICES, phase=RestPhase.ASKING, done=0, of=count)
         problems = [self._seed(name, of_stream, today) for name, of_stream in symbols.items()]
         if sentences := [problem for problem in dict.fromkeys(problems) if problem is not None]:
             self._asked.report(RestTask.PRICES, phase=RestPhase.FAILED, problem=" ".join(sentences))
