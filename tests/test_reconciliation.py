@@ -320,9 +320,76 @@ def test_what_several_entries_hold_is_compared_as_a_whole():
 
     assert (row.agrees, row.file_quantity, row.file_cost, row.account_cost) == (True, 3, 600, 600)
     assert (changed.advice, changed.edit) == (
-        "Change 'a' and 'b' so that together they hold 4 at 2.00.",
+        "Change 'a' and 'b' so that together they hold 4 AAPL 18 Dec 26 180 C at 2.00.",
         None,
     )
+
+
+def test_entries_that_share_what_the_account_no_longer_has_are_told_of_which_contract():
+    file = portfolio(position(identity="a"), position(identity="b"), position(identity="c"))
+
+    row = only_row(file, account())
+
+    assert row.advice == "Change 'a', 'b' and 'c' so that together they hold no AAPL 18 Dec 26 180 C."
+
+
+def test_a_wrong_multiplier_is_the_cause_and_the_one_that_follows_from_the_cost_is_proposed():
+    file = portfolio(position("AAPL1", contracts=2, cost_basis=5, multiplier=150, identity="a10"))
+
+    row = only_row(file, account(held("AAPL1261218C00180000", 2, "5", cost_basis="1000")))
+
+    assert (row.file_cost, row.account_cost, row.causes) == (1500, 1000, (Cause.MULTIPLIER,))
+    assert row.advice == "Replace the entry 'a10' by:"
+    assert edited(row)["multiplier"] == 100
+
+
+def test_an_entry_that_would_stay_the_same_is_never_proposed():
+    row = only_row(
+        portfolio(position(contracts=2, cost_basis=5, identity="mine")),
+        account(held(AAPL_CALL, 2, "5", cost_basis="1500")),
+    )
+
+    assert (row.agrees, row.edit) == (False, None)
+    assert row.advice == (
+        "Leave the entry 'mine' as it is: its price is the account's, "
+        "and the account's total does not follow from that price."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "left", "identity"),
+    [
+        (position(contracts=-2, identity="msft-covered-call"), held(AAPL_CALL, 4), "aapl-18dec26-180c"),
+        (position(contracts=-2, identity="msft-covered-call"), held(AAPL_CALL, -1), "msft-covered-call"),
+        (position(contracts=2, identity="long-call"), held(AAPL_CALL, -1), "aapl-18dec26-180c"),
+        (position(contracts=2, identity="my trade"), held(AAPL_CALL, -1), "my trade"),
+        (holding(shares=100).model_copy(update={"id": "long-aapl"}), held("AAPL", -5), "aapl-shares"),
+        (structure(identity="aapl-call-vertical"), held(SHORT_LEG, -1), "aapl-18dec26-185c"),
+        (structure(identity="my trade"), held(SHORT_LEG, -1), "my trade"),
+    ],
+)
+def test_an_id_that_no_longer_says_what_the_entry_holds_gives_way_to_one_that_does(
+    entry: Any, left: AccountPosition, identity: str
+):
+    row = next(row for row in rows(portfolio(entry), account(left)) if row.edit)
+
+    assert row.advice == f"Replace the entry '{entry.id}' by:"
+    assert edited(row)["id"] == identity
+
+
+def test_a_structure_that_became_another_kind_is_proposed_once_under_its_new_name():
+    condor = structure(
+        leg("long", 170, "put"),
+        leg("short", 175, "put"),
+        leg("short", 180),
+        leg("long", 185),
+        identity="condor",
+    )
+    view = account(held(AAPL_CALL, -1), held(SHORT_LEG, 1))
+
+    edits = {row.edit for row in rows(portfolio(condor), view) if row.edit}
+
+    assert [json.loads(edit)["id"] for edit in edits] == ["aapl-18dec26-vertical"]
 
 
 def test_an_adjusted_contract_without_a_multiplier_has_no_cost_to_compare():
@@ -364,7 +431,7 @@ def test_a_structure_of_which_one_leg_is_left_becomes_a_single():
     )
 
     assert edited(found.rows[1]) == {
-        "id": "vertical",
+        "id": "aapl-18dec26-180c",
         "symbol": "AAPL",
         "option_type": "call",
         "expiry": "2026-12-18",

@@ -77,9 +77,9 @@ def entry_of(position: AccountPosition) -> Position | ShareHolding:
 def _contract(position: AccountPosition) -> Position:
     terms = parse_contract_symbol(position.symbol)
     symbol = CLASS_SHARES.get(terms.underlying, terms.underlying)
-    multiplier = _own_multiplier(position) if terms.adjusted else None
+    multiplier = multiplier_of(position) if terms.adjusted else None
     return Position(
-        id=_contract_identity(symbol, terms),
+        id=contract_identity(symbol, terms),
         symbol=symbol,
         option_type=terms.option_type,
         expiry=terms.expiry,
@@ -90,13 +90,14 @@ def _contract(position: AccountPosition) -> Position:
     )
 
 
-def _contract_identity(symbol: str, terms: ParsedContract) -> str:
+def contract_identity(symbol: str, terms: ParsedContract) -> str:
+    """The id of a single contract: "aapl-18dec26-185c"."""
     day = short_date(terms.expiry).replace(" ", "")
     return f"{symbol}-{day}-{plain_number(terms.strike)}{terms.option_type[0]}".lower()
 
 
-def _own_multiplier(position: AccountPosition) -> int | None:
-    """An adjusted contract's multiplier as it follows from Alpaca's two costs; None where it does not."""
+def multiplier_of(position: AccountPosition) -> int | None:
+    """A contract's multiplier as it follows from Alpaca's two costs; None where it does not."""
     if not position.average_price or position.cost_basis is None:
         return None
     multiplier = abs(position.cost_basis / (position.average_price * position.quantity))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, count
@@ -10,12 +10,16 @@ from typing import assert_never
 
 from options_helper.analysis.account_import import (
     NotImportableError,
+    contract_identity,
     entry_of,
     entry_text,
+    multiplier_of,
     opening_cost,
     opening_price,
 )
-from options_helper.analysis.osi import parse_contract_symbol
+from options_helper.analysis.entry_names import fits
+from options_helper.analysis.grouping import structure_kind
+from options_helper.analysis.osi import parse_contract_symbol, short_date
 from options_helper.analysis.wording import price_words
 from options_helper.data.account import AccountPosition, AccountView
 from options_helper.portfolio import (
@@ -76,8 +80,9 @@ def lots_of(entry: PortfolioEntry) -> list[Lot]:
 class FileEdits:
     """What to change in this file so that it holds what this account holds."""
 
-    def __init__(self, portfolio: Portfolio, lots: Mapping[str, Iterable[Lot]], view: AccountView) -> None:
+    def __init__(self, portfolio: Portfolio, lots: Mapping[str, Sequence[Lot]], view: AccountView) -> None:
         self._identities = {entry.id for entry in portfolio.positions}
+        self._renamed: dict[str, str] = {}
         self._lots = lots
         self._positions = view.positions
         self._left_out = view.left_out
@@ -88,17 +93,17 @@ class FileEdits:
         if not holders:
             return self._addition(self._positions[symbol])
         if len(holders) > 1:
-            names = " and ".join(f"'{entry.id}'" for entry in holders)
-            return Advice(f"Change {names} so that together they hold {self._held(symbol)}.")
+            return Advice(f"Change {id_words(holders)} so that together they hold {self._held(symbol)}.")
         return self.for_entry(holders[0])
 
     def _held(self, symbol: str) -> str:
         """What the account holds of it, as a sentence ends."""
         position = self._positions.get(symbol)
+        words = next(lot.instrument.words for lot in self._lots[symbol])
         if position is None:
-            return "none"
+            return f"no {words}"
         price = "" if position.average_price is None else f" at {price_words(position.average_price)}"
-        return f"{position.quantity.normalize():f}{price}"
+        return f"{position.quantity.normalize():f} {words}{price}"
 
     def holders(self, symbol: str) -> list[PortfolioEntry]:
         """The entries of the file that hold it."""
@@ -109,7 +114,11 @@ class FileEdits:
         match entry:
             case Position() | ShareHolding():
                 position = self._positions.get(entry.instrument.live_symbol)
-                return _removal(entry) if position is None else _replacement(_as_held(entry, position))
+                return (
+                    _removal(entry)
+                    if position is None
+                    else self._replacement(entry, _as_held(entry, position))
+                )
             case MultiLegPosition():
                 return self._structure(entry)
             case _:
@@ -143,21 +152,51 @@ class FileEdits:
         if not held:
             return _removal(entry)
         if len(held) == 1:
-            return _replacement(_single(entry, held[0]))
+            return self._replacement(entry, _single(entry, held[0]))
         costs = [opening_cost(one, instruments[one.symbol].multiplier) for one in held]
         known = [cost for cost in costs if cost is not None]
         if len(known) < len(costs):
             return Advice(f"Change '{entry.id}' by hand: the account does not say what its legs cost.")
         legs = tuple(_leg(one) for one in held)
-        return _replacement(entry.model_copy(update={"legs": legs, "net_debit": float(sum(known))}))
+        changed = entry.model_copy(update={"legs": legs, "net_debit": float(sum(known))})
+        return self._replacement(entry, changed)
+
+    def _replacement(self, entry: PortfolioEntry, changed: PortfolioEntry) -> Advice:
+        if changed == entry:
+            return Advice(
+                f"Leave the entry '{entry.id}' as it is: its price is the account's, "
+                "and the account's total does not follow from that price."
+            )
+        if fits(entry.id, entry) and not fits(entry.id, changed):
+            if entry.id not in self._renamed:
+                self._renamed[entry.id] = self._new_id(_fitting_id(changed))
+                self._identities.add(self._renamed[entry.id])
+            changed = changed.model_copy(update={"id": self._renamed[entry.id]})
+        return Advice(f"Replace the entry '{entry.id}' by:", entry_text(changed))
+
+
+def id_words(entries: Iterable[PortfolioEntry]) -> str:
+    """Entries as a sentence names them: "'a', 'b' and 'c'"."""
+    *others, last = (f"'{entry.id}'" for entry in entries)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _removal(entry: PortfolioEntry) -> Advice:
     return Advice(f"Remove the entry '{entry.id}'.")
 
 
-def _replacement(entry: PortfolioEntry) -> Advice:
-    return Advice(f"Replace the entry '{entry.id}' by:", entry_text(entry))
+def _fitting_id(entry: PortfolioEntry) -> str:
+    """An id that says what an entry holds, as import gives it."""
+    match entry:
+        case Position():
+            return contract_identity(entry.symbol, parse_contract_symbol(entry.instrument.live_symbol))
+        case ShareHolding():
+            return f"{entry.symbol}-shares".lower()
+        case MultiLegPosition():
+            day = short_date(entry.legs[0].expiry).replace(" ", "")
+            return f"{entry.symbol}-{day}-{structure_kind(entry) or 'structure'}".replace(" ", "-").lower()
+        case _:
+            assert_never(entry)
 
 
 def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
@@ -168,9 +207,23 @@ def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Posit
         return entry.model_copy(update={"shares": float(position.quantity), **cost})
     turned = (entry.contracts > 0) != (position.quantity > 0)
     opened_at = None if turned else entry.opened_at
+    multiplier = other_multiplier(entry, position) or entry.multiplier
     return entry.model_copy(
-        update={"contracts": int(position.quantity), "opened_at": opened_at, **cost},
+        update={
+            "contracts": int(position.quantity),
+            "opened_at": opened_at,
+            "multiplier": multiplier,
+            **cost,
+        },
     )
+
+
+def other_multiplier(entry: PortfolioEntry, position: AccountPosition) -> int | None:
+    """The multiplier that follows from the account's costs, where the entry's is another one; None otherwise."""
+    if not isinstance(entry, Position) or (entry.multiplier is None and not entry.instrument.adjusted):
+        return None
+    multiplier = multiplier_of(position)
+    return None if multiplier == entry.multiplier else multiplier
 
 
 def _single(entry: MultiLegPosition, position: AccountPosition) -> Position:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from options_helper.analysis.account_import import NotImportableError, entry_of, opening_cost
-from options_helper.analysis.file_edits import FileEdits, Lot, lots_by_symbol, lots_of
+from options_helper.analysis.file_edits import FileEdits, Lot, lots_by_symbol, lots_of, other_multiplier
 from options_helper.analysis.wording import in_words, price_words
 from options_helper.data.account import (
     AccountPosition,
@@ -41,6 +41,7 @@ class Cause(StrEnum):
     NOT_IN_ACCOUNT = "not_in_account"
     UNEXPLAINED = "unexplained"
     NOT_READ = "not_read"
+    MULTIPLIER = "multiplier"
     COST_METHOD = "cost_method"
     COST_NOT_IN_FILE = "cost_not_in_file"
     LAST_TRADE_VALUATION = "last_trade_valuation"
@@ -61,6 +62,7 @@ _CAUSE_WORDS: Final[Mapping[Cause, str]] = {
     Cause.NOT_IN_ACCOUNT: "not in the account, and no known execution says why",
     Cause.UNEXPLAINED: "no known execution explains the quantity",
     Cause.NOT_READ: "the account's row cannot be read",
+    Cause.MULTIPLIER: "the file has another multiplier than follows from Alpaca's cost",
     Cause.COST_METHOD: "cost method: Alpaca averages today's lots and takes older ones first in, first out",
     Cause.COST_NOT_IN_FILE: "the file names no cost",
     Cause.LAST_TRADE_VALUATION: "Alpaca values by the last trade",
@@ -263,6 +265,12 @@ class _Sides:
         return instrument.multiplier if instrument else None
 
     @property
+    def other_multiplier(self) -> bool:
+        """Whether the account's costs say that the file has a wrong multiplier."""
+        position = self.position
+        return position is not None and any(other_multiplier(lot.entry, position) for lot in self.lots)
+
+    @property
     def file_cost(self) -> Decimal | None:
         costs = [lot.quantity * lot.price for lot in self.lots if lot.price is not None]
         if not costs or len(costs) < len(self.lots) or self.multiplier is None:
@@ -334,7 +342,7 @@ def _differences(sides: _Sides, today: date) -> Iterator[Cause]:
         yield Cause.NOT_READ
     elif sides.same_quantity:
         if _differ(sides.file_cost, sides.account_cost, [sides]):
-            yield Cause.COST_METHOD
+            yield Cause.MULTIPLIER if sides.other_multiplier else Cause.COST_METHOD
     elif sides.unknown_to_file:
         yield from dict.fromkeys(_BY_KIND[one.kind] for one in sides.unknown_to_file)
     else:
