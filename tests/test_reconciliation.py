@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from options_helper.analysis.account_import import import_portfolio
+from options_helper.analysis.grouping import group_entries
 from options_helper.analysis.reconciliation import Behind, Cause, ReconciledRow, file_behind, reconcile
 from options_helper.data.account import (
     AccountPosition,
@@ -19,7 +21,7 @@ from options_helper.data.account import (
     ExecutionKind,
     Source,
 )
-from options_helper.portfolio import Portfolio, parse_portfolio
+from options_helper.portfolio import MultiLegPosition, Portfolio, parse_portfolio
 from tests.builders import AAPL_CALL, AS_OF, EXPIRY, holding, is_contract, leg, portfolio, position, structure
 
 TODAY = AS_OF.date()
@@ -409,6 +411,74 @@ def test_the_net_debit_of_a_structure_is_compared_with_the_cost_of_its_legs():
     assert (row.symbol, row.file_cost, row.account_cost) == (None, 100, 150)
     assert (row.agrees, row.causes, row.file_quantity) == (False, (Cause.COST_METHOD,), None)
     assert (edited(row)["net_debit"], edited(row)["id"]) == (150, "vertical")
+
+
+def grouped_spy_account() -> tuple[Portfolio, AccountView]:
+    """An account of a condor and more puts, and its file as import groups it: two structures share both puts."""
+    view = account(
+        held("SPY261218P00650000", 5, "6"),
+        held("SPY261218P00660000", -8, "8.5"),
+        held("SPY261218C00700000", -3, "4"),
+        held("SPY261218C00710000", 3, "2.5"),
+    )
+    entries = group_entries(import_portfolio(view).portfolio.positions).entries
+    assert len(entries) > 1
+    assert isinstance(entries[0], MultiLegPosition)
+    return portfolio(*entries), view
+
+
+def test_structures_that_share_contracts_agree_when_the_sum_of_their_costs_does():
+    file, view = grouped_spy_account()
+
+    found = reconcile(file, view, [], today=TODAY)
+
+    assert found.agrees is True
+    (together,) = (row for row in found.rows if row.symbol is None)
+    assert together.words.endswith(", which share contracts (net debit)")
+    assert all(f"'{entry.id}'" in together.words for entry in file.positions)
+    assert together.file_cost == together.account_cost == Decimal(-4250)
+
+
+def test_a_wrong_net_debit_differs_though_another_entry_shares_its_contracts():
+    file, view = grouped_spy_account()
+    condor, *others = file.positions
+    assert isinstance(condor, MultiLegPosition)
+
+    found = reconcile(
+        portfolio(condor.model_copy(update={"net_debit": -condor.net_debit}), *others), view, [], today=TODAY
+    )
+
+    assert found.agrees is False
+    (together,) = (row for row in found.rows if row.agrees is False)
+    assert together.causes == (Cause.COST_METHOD,)
+    assert together.advice is not None
+    assert together.advice.endswith("so that together they come to -4,250.00.")
+
+
+def test_shared_contracts_of_which_a_cost_is_missing_are_said_not_to_be_compared():
+    file = portfolio(structure(identity="vertical"), position(cost_basis=None, identity="call"))
+    view = account(held(LONG_LEG, 2, "3"), held(SHORT_LEG, -1, "1.5"))
+
+    found = reconcile(file, view, [], today=TODAY)
+
+    assert found.agrees is None
+    (together,) = (row for row in found.rows if row.symbol is None)
+    assert together.words == "'vertical' and 'call', which share contracts (net debit)"
+    assert together.causes == (Cause.NOT_COMPARED,)
+
+
+def test_entries_hang_together_over_a_third_one():
+    file = portfolio(
+        position(cost_basis=3, identity="a"),
+        position(strike=185, contracts=-1, cost_basis=1.5, identity="b"),
+        structure(net_debit=150, identity="vertical"),
+    )
+    view = account(held(LONG_LEG, 2, "3"), held(SHORT_LEG, -2, "1.5"))
+
+    (together,) = (row for row in rows(file, view) if row.symbol is None)
+
+    assert together.words == "'a', 'b' and 'vertical', which share contracts (net debit)"
+    assert (together.agrees, together.file_cost) == (True, 300)
 
 
 def test_a_structure_with_a_changed_leg_is_rewritten_as_the_account_holds_it():

@@ -10,7 +10,14 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from options_helper.analysis.account_import import NotImportableError, entry_of, opening_cost
-from options_helper.analysis.file_edits import FileEdits, Lot, lots_by_symbol, lots_of, other_multiplier
+from options_helper.analysis.file_edits import (
+    FileEdits,
+    Lot,
+    id_words,
+    lots_by_symbol,
+    lots_of,
+    other_multiplier,
+)
 from options_helper.analysis.wording import in_words, price_words
 from options_helper.data.account import (
     AccountPosition,
@@ -20,7 +27,7 @@ from options_helper.data.account import (
     ExecutionKind,
 )
 from options_helper.data.market_hours import new_york_date
-from options_helper.portfolio import Instrument, MultiLegPosition, Portfolio
+from options_helper.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
 
 # Half a cent per share: what a file rounds to whole cents is the same cost.
 COST_TOLERANCE: Final = Decimal("0.005")
@@ -43,6 +50,7 @@ class Cause(StrEnum):
     NOT_READ = "not_read"
     MULTIPLIER = "multiplier"
     COST_METHOD = "cost_method"
+    NOT_COMPARED = "not_compared"
     COST_NOT_IN_FILE = "cost_not_in_file"
     LAST_TRADE_VALUATION = "last_trade_valuation"
 
@@ -64,6 +72,7 @@ _CAUSE_WORDS: Final[Mapping[Cause, str]] = {
     Cause.NOT_READ: "the account's row cannot be read",
     Cause.MULTIPLIER: "the file has another multiplier than follows from Alpaca's cost",
     Cause.COST_METHOD: "cost method: Alpaca averages today's lots and takes older ones first in, first out",
+    Cause.NOT_COMPARED: "not compared, because contracts are shared and not every cost is known",
     Cause.COST_NOT_IN_FILE: "the file names no cost",
     Cause.LAST_TRADE_VALUATION: "Alpaca values by the last trade",
 }
@@ -209,14 +218,43 @@ def _in_order(
     portfolio: Portfolio, sides: Mapping[str, _Sides], rows: dict[str, ReconciledRow], edits: FileEdits
 ) -> Iterator[ReconciledRow]:
     """The rows in the order of the file, a structure's net debit after its legs, then what the file does not have."""
+    sharing = _sharing(portfolio, sides)
     for entry in portfolio.positions:
-        symbols = dict.fromkeys(lot.instrument.live_symbol for lot in lots_of(entry))
-        yield from (rows.pop(symbol) for symbol in symbols if symbol in rows)
-        if isinstance(entry, MultiLegPosition):
-            legs = [sides[symbol] for symbol in symbols]
-            if all(leg.same_quantity and leg.holders == {entry.id} for leg in legs):
-                yield from _net_debit_row(entry, legs, edits)
+        yield from (rows.pop(symbol) for symbol in _symbols([entry]) if symbol in rows)
+        together = sharing[entry.id]
+        if entry != together[-1] or not any(isinstance(one, MultiLegPosition) for one in together):
+            continue
+        legs = [sides[symbol] for symbol in _symbols(together)]
+        if not all(leg.same_quantity for leg in legs):
+            continue
+        if len(together) > 1:
+            yield _shared_row(together, legs)
+        elif isinstance(entry, MultiLegPosition):
+            yield from _net_debit_row(entry, legs, edits)
     yield from rows.values()
+
+
+def _symbols(entries: Iterable[PortfolioEntry]) -> dict[str, None]:
+    return dict.fromkeys(lot.instrument.live_symbol for entry in entries for lot in lots_of(entry))
+
+
+def _sharing(portfolio: Portfolio, sides: Mapping[str, _Sides]) -> dict[str, tuple[PortfolioEntry, ...]]:
+    """By id, the entries that hang together by contracts they share, itself among them, in the order of the file."""
+    entries = {entry.id: entry for entry in portfolio.positions}
+    places = {identity: place for place, identity in enumerate(entries)}
+    found: dict[str, tuple[PortfolioEntry, ...]] = {}
+    for identity in entries:
+        if identity in found:
+            continue
+        together, to_follow = {identity}, [identity]
+        while to_follow:
+            for symbol in _symbols([entries[to_follow.pop()]]):
+                fresh = sides[symbol].holders - together
+                together |= fresh
+                to_follow += fresh
+        members = tuple(entries[one] for one in sorted(together, key=places.__getitem__))
+        found |= dict.fromkeys(together, members)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,11 +411,9 @@ def _net_debit_row(
     entry: MultiLegPosition, legs: Sequence[_Sides], edits: FileEdits
 ) -> Iterator[ReconciledRow]:
     """What a structure cost, where the account says it of all of its legs."""
-    costs = [leg.account_cost for leg in legs]
-    known = [cost for cost in costs if cost is not None]
-    if len(known) < len(costs):
+    file_cost, account_cost = _entry_cost(entry), _sum_of_known([leg.account_cost for leg in legs])
+    if account_cost is None:
         return
-    file_cost, account_cost = Decimal(str(entry.net_debit)), sum(known, _NONE)
     differs = _differ(file_cost, account_cost, legs)
     advice = edits.for_entry(entry) if differs else None
     yield ReconciledRow(
@@ -390,6 +426,40 @@ def _net_debit_row(
         advice=advice.words if advice else None,
         edit=advice.entry if advice else None,
     )
+
+
+def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> ReconciledRow:
+    """What entries cost that share contracts; the account, with one cost for each contract, tells only the sum."""
+    file_cost = _sum_of_known([_entry_cost(entry) for entry in together])
+    account_cost = _sum_of_known([side.account_cost for side in sides])
+    compared = file_cost is not None and account_cost is not None
+    differs = _differ(file_cost, account_cost, sides)
+    names = id_words(together)
+    return ReconciledRow(
+        symbol=None,
+        words=f"{names}, which share contracts (net debit)",
+        agrees=not differs if compared else None,
+        file_cost=file_cost,
+        account_cost=account_cost,
+        causes=(Cause.COST_METHOD,) if differs else () if compared else (Cause.NOT_COMPARED,),
+        advice=f"Change the costs of {names} so that together they come to {account_cost:,.2f}."
+        if differs
+        else None,
+    )
+
+
+def _entry_cost(entry: PortfolioEntry) -> Decimal | None:
+    """What the file says that an entry cost, in dollars; None where it does not."""
+    if isinstance(entry, MultiLegPosition):
+        return Decimal(str(entry.net_debit))
+    (lot,) = lots_of(entry)
+    multiplier = lot.instrument.multiplier
+    return None if lot.price is None or multiplier is None else lot.quantity * lot.price * multiplier
+
+
+def _sum_of_known(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, _NONE) if len(known) == len(amounts) else None
 
 
 def _differ(file: Decimal | None, account: Decimal | None, sides: Sequence[_Sides]) -> bool:
