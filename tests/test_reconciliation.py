@@ -12,7 +12,14 @@ import pytest
 
 from options_helper.analysis.account_import import import_portfolio
 from options_helper.analysis.grouping import group_entries
-from options_helper.analysis.reconciliation import Behind, Cause, ReconciledRow, file_behind, reconcile
+from options_helper.analysis.reconciliation import (
+    Behind,
+    Cause,
+    ReconciledRow,
+    file_behind,
+    proposed_edit,
+    reconcile,
+)
 from options_helper.data.account import (
     AccountPosition,
     AccountTruth,
@@ -45,9 +52,12 @@ def held(symbol: str, quantity: float | str, price: str | None = "1", **amounts:
     )
 
 
-def account(*positions: AccountPosition, left_out: str = "", unnamed: int = 0) -> AccountView:
+def account(
+    *positions: AccountPosition, left_out: str = "", unnamed: int = 0, cash: str | None = None
+) -> AccountView:
     by_symbol = {one.symbol: one for one in positions}
-    return AccountView(AS_OF, by_symbol, left_out=frozenset(left_out.split()), unnamed=unnamed)
+    known_cash = None if cash is None else Decimal(cash)
+    return AccountView(AS_OF, by_symbol, known_cash, frozenset(left_out.split()), unnamed)
 
 
 def executed(
@@ -55,11 +65,13 @@ def executed(
     quantity: float,
     price: str | None = "1",
     kind: ExecutionKind = ExecutionKind.FILL,
+    *,
     day: date = TODAY,
+    order: str | None = "order",
 ) -> Execution:
     """A change of a position by this quantity."""
     amount = None if price is None else Decimal(price)
-    return Execution("one", kind, symbol, Decimal(str(quantity)), amount, day, None, "order", Source.REST)
+    return Execution("one", kind, symbol, Decimal(str(quantity)), amount, day, None, order, Source.REST)
 
 
 def rows(file: Portfolio, view: AccountView, *executions: Execution, **options: Any) -> list[Any]:
@@ -587,7 +599,7 @@ def test_the_banner_tells_an_assignment_and_its_shares():
 
 
 def test_the_banner_names_three_executions_and_counts_the_rest():
-    fills = [executed(AAPL_CALL, 1, "2") for _ in range(5)]
+    fills = [executed(AAPL_CALL, 1, "2", order=f"order {number}") for number in range(5)]
 
     behind = file_behind(portfolio(), truth(account(held(AAPL_CALL, 5)), *fills))
 
@@ -595,6 +607,71 @@ def test_the_banner_names_three_executions_and_counts_the_rest():
     assert behind.sentence.count("bought 1 AAPL 18 Dec 26 180 C at 2") == 3
     assert behind.sentence.endswith("; and 2 more.")
     assert behind.edit.count("Add this entry:") == 1
+
+
+@pytest.mark.parametrize(
+    ("fills", "said"),
+    [
+        (
+            [executed(AAPL_CALL, 1, "2.03"), executed(AAPL_CALL, 4, "2.03")],
+            "bought 5 AAPL 18 Dec 26 180 C at 2.03.",
+        ),
+        (
+            [
+                executed(AAPL_CALL, 2, "2"),
+                executed(AAPL_CALL, 1, "2.01"),
+                executed(AAPL_CALL, 2, "2", order="b"),
+            ],
+            "bought 3 AAPL 18 Dec 26 180 C at 2.0033; bought 2 AAPL 18 Dec 26 180 C at 2.00.",
+        ),
+        (
+            [executed(AAPL_CALL, 4, "2", order=None), executed(AAPL_CALL, 1, "2", order=None)],
+            "bought 4 AAPL 18 Dec 26 180 C at 2.00; bought 1 AAPL 18 Dec 26 180 C at 2.00.",
+        ),
+        ([executed(AAPL_CALL, 1, None), executed(AAPL_CALL, 4, "2")], "bought 5 AAPL 18 Dec 26 180 C."),
+    ],
+    ids=["one price", "two orders", "no order", "a price missing"],
+)
+def test_the_banner_adds_up_the_partial_fills_of_an_order(fills: list[Execution], said: str):
+    behind = file_behind(portfolio(), truth(account(held(AAPL_CALL, 5)), *fills))
+
+    assert behind is not None
+    assert behind.sentence == f"Your file is behind the account: {said}"
+
+
+def test_new_positions_come_with_the_cash_that_goes_with_them():
+    file = portfolio(position(contracts=2, identity="mine"), cash=18250)
+    view = account(held(AAPL_CALL, 3), cash="4686.00")
+    cash = (
+        "Replace the cash of 18,250.00, which does not go with these positions, by the account's:\n"
+        '"cash": 4686.00'
+    )
+
+    behind = file_behind(file, truth(view, executed(AAPL_CALL, 1)))
+
+    assert proposed_edit(rows(file, view)).endswith(f"}}\n\n{cash}")
+    assert behind is not None
+    assert behind.edit.endswith(f"}}\n\n{cash}")
+
+
+@pytest.mark.parametrize(
+    ("in_file", "view"),
+    [
+        (18250.0, account(held(AAPL_CALL, 3), cash="18250")),
+        (18250.0, account(held(AAPL_CALL, 3))),
+        (None, account(held(AAPL_CALL, 3), cash="4686")),
+        (18250.0, account(held(AAPL_CALL, 2, "7"), cash="4686")),
+        (18250.0, account(held(AAPL_CALL, 2, "1"), held("BAC.PRK", 5), cash="4686")),
+    ],
+    ids=["the same", "not known", "not in the file", "only a cost changes", "what no file can hold"],
+)
+def test_cash_is_left_alone_when_positions_stay_or_it_is_right_or_unknown(
+    in_file: float | None, view: AccountView
+):
+    edit = proposed_edit(rows(portfolio(position(contracts=2), cash=in_file), view))
+
+    assert edit
+    assert "cash" not in edit
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -33,6 +33,7 @@ from options_helper.portfolio import Instrument, MultiLegPosition, Portfolio, Po
 COST_TOLERANCE: Final = Decimal("0.005")
 UNNAMED: Final = "a position without a symbol"
 _SAID_AT_MOST: Final = 3
+_AVERAGE_DIGITS: Final = 4
 _NONE: Final = Decimal(0)
 
 
@@ -107,6 +108,7 @@ class ReconciledRow:
     unknown_to_file: tuple[Execution, ...] = ()  # the executions that explain the quantities, oldest first
     advice: str | None = None  # what to do with the file
     edit: str | None = None  # the entry that `advice` speaks of, as JSON
+    cash_edit: str | None = None  # what to do with the file's cash when positions follow `advice`
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def file_behind(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
     rows = [row for row in found.rows if row.unknown_to_file]
     if not rows:
         return None
-    said = [_execution_words(one, row.words) for row in rows for one in row.unknown_to_file]
+    said = [_execution_words(one, row.words) for row in rows for one in _by_order(row.unknown_to_file)]
     more = f"; and {len(said) - _SAID_AT_MOST} more" if len(said) > _SAID_AT_MOST else ""
     return Behind(
         f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.", proposed_edit(rows)
@@ -150,9 +152,29 @@ def file_behind(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
 
 
 def proposed_edit(rows: Iterable[ReconciledRow]) -> str:
-    """The advice of all rows in one text, every entry once."""
-    advised = dict.fromkeys((row.advice, row.edit) for row in rows if row.advice)
-    return "\n\n".join(advice if edit is None else f"{advice}\n{edit}" for advice, edit in advised)
+    """The advice of all rows in one text, every entry once, and the cash that goes with new positions."""
+    advised = [row for row in rows if row.advice]
+    changes = dict.fromkeys(
+        row.advice if row.edit is None else f"{row.advice}\n{row.edit}" for row in advised
+    )
+    cash = dict.fromkeys(row.cash_edit for row in advised)
+    return "\n\n".join(filter(None, (*changes, *cash)))
+
+
+def _by_order(executions: Iterable[Execution]) -> Iterator[Execution]:
+    """The partial fills of an order as one, at their average price; executions are of one symbol."""
+    orders: dict[tuple[object, ...], list[Execution]] = {}
+    for place, one in enumerate(executions):
+        is_part = one.kind is ExecutionKind.FILL and one.order_id is not None
+        # A correction goes the other way and is told apart.
+        key = (one.order_id, one.quantity > 0) if is_part else (place,)
+        orders.setdefault(key, []).append(one)
+    for parts in orders.values():
+        quantity = sum((one.quantity for one in parts), _NONE)
+        amounts = [one.quantity * one.price for one in parts if one.price is not None]
+        average = sum(amounts, _NONE) / quantity if len(amounts) == len(parts) and quantity else None
+        price = None if average is None else round(average, _AVERAGE_DIGITS).normalize()
+        yield parts[0] if len(parts) == 1 else replace(parts[0], quantity=quantity, price=price)
 
 
 def _execution_words(execution: Execution, words: str) -> str:
@@ -202,7 +224,8 @@ def reconcile(
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
     }
     edits = FileEdits(portfolio, lots, view)
-    rows = {symbol: _row(one, edits, today) for symbol, one in sides.items()}
+    cash = _cash_edit(portfolio, view)
+    rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
     unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
     return Reconciliation((*_in_order(portfolio, sides, rows, edits), *unnamed))
 
@@ -352,11 +375,25 @@ class _Sides:
         return ()
 
 
-def _row(sides: _Sides, edits: FileEdits, today: date) -> ReconciledRow:
+def _cash_edit(portfolio: Portfolio, view: AccountView) -> str | None:
+    """The account's cash as a line of the file; None where one does not say it, or both say the same."""
+    if portfolio.cash is None or view.cash is None:
+        return None
+    named = Decimal(str(portfolio.cash))
+    if abs(named - view.cash) <= COST_TOLERANCE:
+        return None
+    return (
+        f"Replace the cash of {named:,.2f}, which does not go with these positions, by the account's:\n"
+        f'"cash": {view.cash:f}'
+    )
+
+
+def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) -> ReconciledRow:
     differences = tuple(_differences(sides, today))
     remarks = tuple(_remarks(sides))
     improvable = sides.readable and (differences or Cause.COST_NOT_IN_FILE in remarks)
     advice = edits.for_symbol(sides.symbol) if improvable else None
+    moved = not sides.same_quantity and sides.instrument is not None
     return ReconciledRow(
         symbol=sides.symbol,
         words=sides.instrument.words if sides.instrument else in_words(sides.symbol),
@@ -371,6 +408,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date) -> ReconciledRow:
         unknown_to_file=sides.unknown_to_file,
         advice=advice.words if advice else None,
         edit=advice.entry if advice else None,
+        cash_edit=cash_edit if moved else None,
     )
 
 
