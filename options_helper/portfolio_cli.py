@@ -26,7 +26,8 @@ def check(file: FileArgument = DEFAULT_FILE) -> None:
     That is: expired contracts, missing costs, adjusted contracts without a multiplier, and, when there are keys,
     symbols that Alpaca does not know or no longer lists.
 
-    Exit codes: 0, all is well; 1, something is to be looked at; 2, the file or Alpaca's answer cannot be read.
+    Exit codes: 0, all is well; 1, something is to be looked at; 2, it cannot say: the file or Alpaca's answer cannot be
+    read.
     """
     from options_helper.portfolio_command import check_file
 
@@ -68,7 +69,7 @@ def reconcile(
         typer.Option(
             formats=["%Y-%m-%d"],
             metavar="DAY",
-            help="The day of which the file is: what was traded since then explains differences.",
+            help="The day of which the file is, not after today: what was traded since then explains differences.",
             show_default="when it was last written",
         ),
     ] = None,

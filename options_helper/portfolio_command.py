@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -23,12 +24,13 @@ from options_helper.data.account_reading import AccountReading, read_account
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.alpaca_symbols import is_index
 from options_helper.data.market_hours import NEW_YORK, new_york_date
+from options_helper.data.rest_pace import shared_limiter
 from options_helper.data.seeding import seed
 from options_helper.data.streaming.events import Quote, Trade
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.errors import ConfigError, RestError
 from options_helper.portfolio import Portfolio, load_portfolio
-from options_helper.portfolio_display import Screen, cash_line
+from options_helper.portfolio_display import Screen, Waiting, cash_line
 from options_helper.settings import Settings
 
 FINE: Final = 0
@@ -52,8 +54,8 @@ def check_file(
     problem = None
     if settings.has_credentials:
         try:
-            with rest_cls(settings) as rest, screen.waiting("asking Alpaca for the symbols …"):
-                found += _unknown_symbols(portfolio, rest, today)
+            with screen.waiting("the symbols", _pauses(settings)) as waiting, rest_cls(settings) as rest:
+                found += _unknown_symbols(portfolio, rest, today, waiting)
         except RestError as error:
             problem = f"The symbols were not compared with Alpaca's: {error}"
     else:
@@ -62,8 +64,12 @@ def check_file(
         screen.say(f"look: {sentence}")
     if problem is not None:
         screen.remark(problem)
-    entries = len(portfolio.positions)
-    screen.say(f"{path.name}: {entries} entries; {len(found) or 'nothing'} to look at.")
+    held = f"{path.name}: {len(portfolio.positions)} entries"
+    if problem is None:
+        screen.say(f"{held}; {len(found) or 'nothing'} to look at.")
+    else:
+        known = f"{len(found)} to look at" if found else "nothing to look at in the file itself"
+        screen.say(f"{held}; {known}, but whether Alpaca knows all symbols cannot be said.")
     return DIFFERENT if found else FINE if problem is None else CANNOT_SAY
 
 
@@ -72,8 +78,9 @@ def import_account(out: Path, *, group: bool, force: bool, screen: Screen | None
     screen = screen or Screen()
     if out != STDOUT and not force:
         _require_free(out)
-    with AlpacaRest(Settings.load()) as rest, screen.waiting("asking Alpaca for the account …"):
-        reading = _read_account(rest, datetime.now(UTC))
+    settings = Settings.load()
+    with screen.waiting("the positions", _pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+        reading = _read_account(rest, datetime.now(UTC), waiting)
     imported = import_portfolio(reading.view)
     portfolio = imported.portfolio
     if group:
@@ -98,10 +105,14 @@ def compare_with_account(path: Path, since: date | None, screen: Screen | None =
     portfolio = load_portfolio(path)
     settings = Settings.load()
     day = since or new_york_date(datetime.fromtimestamp(path.stat().st_mtime, UTC))
-    with AlpacaRest(settings) as rest, screen.waiting("asking Alpaca for the account …"):
+    with screen.waiting("the market's time", _pauses(settings)) as waiting, AlpacaRest(settings) as rest:
         now = _market_time(rest)
-        reading = _read_account(rest, now)
+        if since is not None:
+            _require_past(since, new_york_date(now))
+        reading = _read_account(rest, now, waiting)
+        waiting.ask("the executions")
         executions, doubts = _executions_since(rest, day, now)
+        waiting.ask("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
     found = reconcile(
         portfolio, reading.view, executions, today=new_york_date(now), marks=marks, file_date=day
@@ -126,8 +137,25 @@ def _verdict(found: Reconciliation, name: str) -> str:
     return f"{name} and the account agree."
 
 
-def _read_account(rest: AlpacaRest, now: datetime) -> AccountReading:
-    return read_account(rest.positions(), rest.account(), now)
+def _pauses(settings: Settings) -> Callable[[], float]:
+    """Tells the seconds until Alpaca's hosts, both of them, may be asked again."""
+    hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
+    limiters = [shared_limiter(host, settings.rest_per_minute) for host in hosts]
+    return lambda: max(limiter.held() for limiter in limiters)
+
+
+def _require_past(since: date, today: date) -> None:
+    if since > today:
+        raise ConfigError(
+            f"--since {since} lies in the future: it is {today} in New York. Name the day of which the file is."
+        )
+
+
+def _read_account(rest: AlpacaRest, now: datetime, waiting: Waiting) -> AccountReading:
+    waiting.ask("the positions")
+    positions = rest.positions()
+    waiting.ask("the cash")
+    return read_account(positions, rest.account(), now)
 
 
 def _market_time(rest: AlpacaRest) -> datetime:
@@ -187,15 +215,17 @@ def _marks(
     return {symbol: price for symbol, price in known if not math.isnan(price)}, problems
 
 
-def _unknown_symbols(portfolio: Portfolio, rest: AlpacaRest, today: date) -> Iterator[str]:
+def _unknown_symbols(portfolio: Portfolio, rest: AlpacaRest, today: date, waiting: Waiting) -> Iterator[str]:
     """A sentence for every symbol that Alpaca does not know, or does not list any more."""
     contracts = {one.live_symbol: one for one in portfolio.instruments if one.is_option}
     for symbol, one in contracts.items():
         # What has expired is listed no longer, and is said already.
         if one.expiry is not None and one.expiry >= today:
+            waiting.ask(one.words)
             yield from _doubts(f"{one.words} ({symbol})", rest.option_contract(symbol))
     for symbol in dict.fromkeys(one.underlying for one in portfolio.instruments):
         if not is_index(symbol):
+            waiting.ask(symbol)
             yield from _doubts(symbol, rest.asset(symbol))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
-from math import gcd
+from math import ceil, gcd
 from typing import TYPE_CHECKING, Final, assert_never
 
 from options_helper.analysis.grouping import structure_kind
@@ -16,6 +17,7 @@ from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _VERDICTS: Final[Mapping[bool | None, str]] = {True: "agrees", False: "differs", None: "not known"}
 _SIGNS: Final[Mapping[bool | None, str]] = {
@@ -24,6 +26,42 @@ _SIGNS: Final[Mapping[bool | None, str]] = {
     None: "[yellow]?[/]",
 }
 _UNKNOWN: Final = "–"
+# An answer that takes longer is worth a word.
+PATIENCE_SECONDS: Final = 2.0
+
+
+class Waiting:
+    """What a blocked command asks for; a terminal draws it anew, because only time tells what is waited for."""
+
+    def __init__(
+        self, what: str, held: Callable[[], float], *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._held = held
+        self._now = now
+        # Replaced in one step: the terminal's thread reads it.
+        self._asked = (what, now())
+
+    def ask(self, what: str) -> None:
+        """From now on this is asked for."""
+        self._asked = (what, self._now())
+
+    @property
+    def words(self) -> str:
+        """What is asked for, and after some seconds what is waited for."""
+        what, since = self._asked
+        asking = f"asking Alpaca for {what} …"
+        waited = self._now() - since
+        if waited < PATIENCE_SECONDS:
+            return asking
+        if pause := self._held():
+            return f"{asking} it wants a pause: {ceil(pause)} s left"
+        return f"{asking} no complete answer after {waited:.0f} s"
+
+    def __rich__(self) -> Text:
+        """The words as Rich draws them."""
+        from rich.text import Text
+
+        return Text(self.words)
 
 
 class Screen:
@@ -43,9 +81,19 @@ class Screen:
         """Print something about the result."""
         self._beside.print(sentence, markup=False, soft_wrap=True)
 
-    def waiting(self, words: str) -> AbstractContextManager[object]:
-        """Show at a terminal that something goes on."""
-        return self._beside.status(words) if self._beside.is_terminal else nullcontext()
+    @contextmanager
+    def waiting(self, what: str, held: Callable[[], float]) -> Iterator[Waiting]:
+        """Show at a terminal what is asked for; `held` are the seconds of pause that the server wants."""
+        waiting = Waiting(what, held)
+        if not self._beside.is_terminal:
+            yield waiting
+        elif self._beside.is_dumb_terminal:
+            # It cannot draw a line anew.
+            self.remark(waiting.words)
+            yield waiting
+        else:
+            with self._beside.status(waiting):
+                yield waiting
 
     def portfolio(self, portfolio: Portfolio) -> None:
         """Print what a file holds."""

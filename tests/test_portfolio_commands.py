@@ -23,8 +23,8 @@ from options_helper.cli import app, main
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.portfolio import PortfolioEntry, load_portfolio
-from options_helper.portfolio_command import check_file
-from options_helper.portfolio_display import Screen
+from options_helper.portfolio_command import check_file, import_account
+from options_helper.portfolio_display import Screen, Waiting
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
@@ -182,9 +182,19 @@ def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
     }
 
 
-@pytest.mark.parametrize(("entries", "code"), [([], 2), ([position(cost_basis=None, expiry=EXPIRY)], 1)])
+@pytest.mark.parametrize(
+    ("entries", "code", "found"),
+    [
+        ([], 2, "nothing to look at in the file itself"),
+        ([position(cost_basis=None, expiry=EXPIRY)], 1, "1 to look at"),
+    ],
+)
 def test_check_says_when_the_symbols_could_not_be_compared(
-    entries: list[PortfolioEntry], code: int, file_of: Callable[..., Path], server: SimulatorServer
+    entries: list[PortfolioEntry],
+    code: int,
+    found: str,
+    file_of: Callable[..., Path],
+    server: SimulatorServer,
 ):
     server.set_faults(Faults(rest_status=401))
 
@@ -192,6 +202,7 @@ def test_check_says_when_the_symbols_could_not_be_compared(
 
     assert told.exit_code == code
     assert "The symbols were not compared with Alpaca's: " in told.stderr
+    assert told.stdout.endswith(f"; {found}, but whether Alpaca knows all symbols cannot be said.\n")
 
 
 def test_check_says_what_alpaca_lists_no_longer(
@@ -461,12 +472,63 @@ def test_a_file_that_cannot_be_read_ends_with_a_sentence_and_2(
     )
 
 
+def test_reconcile_refuses_a_day_that_has_not_come(file_of: Callable[..., Path], server: SimulatorServer):
+    with pytest.raises(ConfigError, match=r"--since 2049-12-17 lies in the future: it is .* in New York\."):
+        command("reconcile", file_of(A_CALL), "--since", "2049-12-17")
+
+
 # ---- at a terminal
 
 
 def terminal(width: int) -> tuple[Console, io.StringIO]:
     written = io.StringIO()
     return Console(file=written, force_terminal=True, width=width, highlight=False, no_color=True), written
+
+
+def test_a_command_that_waits_says_for_what():
+    now, held = [0.0], [0.0]
+    waiting = Waiting("the positions", lambda: held[0], now=lambda: now[0])
+
+    assert waiting.words == "asking Alpaca for the positions …"
+    now[0] = 12.3
+    assert waiting.words == "asking Alpaca for the positions … no complete answer after 12 s"
+    held[0] = 42.2
+    assert waiting.words == "asking Alpaca for the positions … it wants a pause: 43 s left"
+    waiting.ask("the cash")
+    assert waiting.words == "asking Alpaca for the cash …"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Faults(rest_path="/v2/positions", rest_slow=3), "the positions … no complete answer after "),
+        (
+            Faults(rest_path="/v2/account", rest_status=429, rest_retry_after=4, rest_first_requests=1),
+            "the cash … it wants a pause: ",
+        ),
+    ],
+    ids=["slow", "too many requests"],
+)
+def test_a_terminal_shows_what_a_blocked_command_waits_for(
+    fault: Faults, words: str, server: SimulatorServer
+):
+    server.set_faults(fault)
+    console, written = terminal(120)
+
+    assert import_account(Path("-"), group=False, force=False, screen=Screen(Console(), console)) == 0
+
+    assert f"asking Alpaca for {words}" in written.getvalue()
+
+
+def test_a_terminal_that_cannot_draw_anew_is_told_once(
+    server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TERM", "dumb")
+    console, written = terminal(120)
+
+    import_account(Path("-"), group=False, force=False, screen=Screen(Console(), console))
+
+    assert written.getvalue() == "asking Alpaca for the positions …\n"
 
 
 @pytest.mark.parametrize("width", [80, 120])
