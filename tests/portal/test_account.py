@@ -6,14 +6,15 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 import pytest
 
 from apps.streamlit.components.live_account import behind_account
-from options_helper.data.account import AccountTruth, RestPhase, RestTask
+from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
 from options_helper.portfolio import load_portfolio
 from tests.portal import scenes
-from tests.portal.conftest import html, table
+from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account
 
 AAPL_CALL = "AAPL270115C00275000"
@@ -24,7 +25,7 @@ BOUGHT = execution(AAPL_CALL, 1, "9.15", at=LATER)
 def asked(tab) -> str:
     """The line that says how the asking goes."""
     return re.sub(
-        "<[^>]+>", "", html(tab).split('<div class="oh-rest"')[1].split(">", 1)[1].split("</div>")[0]
+        "<[^>]+>", "", html(tab).split('<div class="oh-rest')[1].split(">", 1)[1].split("</div>")[0]
     )
 
 
@@ -45,6 +46,61 @@ def asked(tab) -> str:
 )
 def test_one_line_says_how_the_asking_goes(portal, account, words):
     assert words in asked(portal.show(lambda: scenes.live(account=account)))
+
+
+def three_times(phase, problem):
+    """An account whose tasks all meet the same."""
+    reports = {task: RestReport(task, phase, done=1, of=2, problem=problem) for task in RestTask}
+    return AccountTruth(reports=MappingProxyType(reports))
+
+
+@pytest.mark.parametrize("phase", [RestPhase.ASKING, RestPhase.FAILED])
+def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_waits(portal, phase):
+    account = three_times(phase, "Alpaca asked to wait 20 s (429).")
+    tab = portal.show(lambda: scenes.live(account=account))
+    line, details = html(tab).split("Asked by REST")
+
+    assert asked(tab).count("Alpaca asked to wait 20 s (429).") == 1
+    assert details.count("prices, fills, positions: Alpaca asked to wait 20 s (429).") == 1
+    # Cut off it would lack its end, where the remedy is.
+    assert 'class="oh-rest oh-troubled"' in line
+
+
+def test_what_one_server_says_of_several_questions_is_said_once(portal):
+    def refused(path):
+        return f"Alpaca (api.alpaca.markets{path}) answered with HTTP 401. Check the keys."
+
+    reports = {
+        RestTask.PRICES: f"{refused(', /v2/stocks/snapshots')} {refused(', /v1beta1/options/snapshots')}",
+        RestTask.FILLS: refused(", /v2/orders"),
+        RestTask.POSITIONS: refused(", /v2/positions"),
+    }
+    account = AccountTruth(
+        reports=MappingProxyType(
+            {task: RestReport(task, RestPhase.FAILED, problem=problem) for task, problem in reports.items()}
+        )
+    )
+    tab = portal.show(lambda: scenes.live(account=account))
+
+    assert asked(tab).endswith(f"positions FAILED · {refused('')}")
+    # Which question it was is in the details.
+    assert refused(", /v2/positions") in html(tab).split("Asked by REST")[1]
+
+
+def test_a_last_success_does_not_hide_that_the_next_try_waits(portal):
+    waiting = asking(RestTask.POSITIONS, RestPhase.ASKING, finished_at=OPEN, problem="Wait 20 s.")
+    words = asked(portal.show(lambda: scenes.live(account=waiting)))
+
+    assert "done" not in words
+    assert "positions asked for · Wait 20 s." in words
+
+
+def test_the_details_say_that_fills_are_counted_by_what_was_new(portal):
+    details = html(portal.show(with_account())).split("Asked by REST")[1]
+    reports = re.findall("<td[^>]*>(.*?)</td>", details)
+
+    assert reports[4:7] == ["fills", "done", "15 new"]
+    assert reports[8:11] == ["positions", "done", "15"]
 
 
 def test_what_is_asked_for_each_minute_does_not_flicker(portal):
@@ -77,6 +133,14 @@ def test_a_file_behind_the_account_is_said_and_the_edit_is_there_to_copy(portal)
     assert '"contracts": 4' in tab.code[0].value
 
 
+def test_a_file_behind_the_account_is_still_said_after_stop(portal):
+    tab = portal.show(with_account(BOUGHT))
+    press(tab, "stop")
+
+    assert "Your file is behind the account: bought 1 AAPL 15 Jan 27 275 C at 9.15." in html(tab)
+    assert '"contracts": 4' in tab.code[0].value
+
+
 def test_a_file_that_knows_everything_raises_no_banner(portal):
     tab = portal.show(with_account())
 
@@ -92,6 +156,12 @@ def test_hidden_amounts_hide_what_the_account_did(portal):
     assert "bought 1" not in html(tab)
     assert len(tab.code) == 0
     assert list(table(tab, "Likely cause").columns) == ["Contract", "Agrees", "Likely cause"]
+
+
+def test_what_file_and_account_hold_comes_first_where_a_phone_shows_it(portal):
+    rows = table(portal.show(with_account(BOUGHT)), "Likely cause")
+
+    assert list(rows.columns[:3]) == ["Contract", "File qty", "Account qty"]
 
 
 def test_file_and_account_are_compared_contract_by_contract_what_differs_first(portal):
@@ -141,8 +211,12 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
             "The account is not known: No route.",
         ),
         (asking(RestTask.POSITIONS, RestPhase.ASKING), "it was asked and has not answered"),
+        (
+            asking(RestTask.POSITIONS, RestPhase.ASKING, problem="Wait 20 s."),
+            "it was asked and has not answered. Wait 20 s.",
+        ),
     ],
-    ids=["off", "failed", "asking"],
+    ids=["off", "failed", "asking", "held up"],
 )
 def test_an_account_that_is_not_known_is_said_so(portal, account, words):
     tab = portal.show(lambda: scenes.live(account=account))

@@ -100,7 +100,8 @@ def test_an_expiry_is_told_in_words_and_with_its_day(portal):
     assert row["Event"] == "expired"
     assert row["Time"] == "20 Nov 26"
     assert row["Source"] == "REST, backfilled"
-    assert list(row[["Side", "Order so far", "Price $", "Average $", "Order type"]]) == ["—"] * 5
+    assert row["Side, qty"] == "2"
+    assert list(row[["Order so far", "Price $", "Average $", "Order type"]]) == ["—"] * 4
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_partial_fills_are_rows_of_their_own_with_a_running_total(portal):
     ]
     rows = table(portal.show(showing(*parts)), "Event")
 
-    assert list(rows["Quantity"]) == ["2", "3"]
+    assert list(rows["Side, qty"]) == ["buy 2", "buy 3"]
     assert list(rows["Order so far"]) == ["5 of 5", "3 of 5"]
     assert list(rows["Source"]) == ["stream", "stream"]
 
@@ -157,11 +158,23 @@ def test_an_update_with_nothing_in_it_is_still_a_row(portal):
     assert list(table(tab, "Event")["Status"]) == ["—"]
 
 
-def failed_again():
+def test_when_what_and_for_how_much_come_first_where_a_phone_shows_them(portal):
+    rows = table(portal.show(showing(fill(1))), "Event")
+
+    assert list(rows.columns[:4]) == ["Time", "Side, qty", "Contract", "Price $"]
+    assert list(rows.iloc[0][1:4]) == ["buy 1", "AAPL 15 Jan 27 275 C", "9.15"]
+
+
+def test_hidden_amounts_leave_the_side(portal):
+    tab = portal.show(showing(fill(1), fill(2, side=None)))
+    tab.toggle(key="hide").set_value(True).run()
+
+    assert list(table(tab, "Event")["Side, qty"]) == ["—", "buy"]
+
+
+def again(phase):
     reports = dict(KNOWN.reports)
-    reports[RestTask.FILLS] = RestReport(
-        RestTask.FILLS, RestPhase.FAILED, finished_at=OPEN, problem="No route."
-    )
+    reports[RestTask.FILLS] = RestReport(RestTask.FILLS, phase, finished_at=OPEN, problem="No route.")
     return replace(KNOWN, reports=MappingProxyType(reports))
 
 
@@ -172,10 +185,12 @@ def failed_again():
         (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read, so here is only"),
         (AccountTruth(), "was not asked for, so here is only what the stream told since Start"),
         (KNOWN, "Known since midnight in New York (20 Nov 26)"),
-        (failed_again(), "Reading it again failed: No route."),
+        (again(RestPhase.FAILED), "Reading it again failed: No route."),
+        (again(RestPhase.ASKING), "Reading it again is held up: No route."),
+        (asking(RestTask.FILLS, RestPhase.ASKING, problem="No route."), "since Start. No route."),
         (replace(KNOWN, doubts=("An order is odd.",)), "Some of it is in doubt"),
     ],
-    ids=["asking", "failed", "off", "known", "failed again", "in doubt"],
+    ids=["asking", "failed", "off", "known", "failed again", "asking again", "held up", "in doubt"],
 )
 def test_the_table_says_since_when_it_knows_everything(portal, account, sentence):
     assert sentence in captions(portal.show(showing(fill(1), account=account)))

@@ -59,6 +59,23 @@ def test_what_was_sold_today_is_realized_and_a_position_that_is_gone_is_named(po
     assert "Closed today: AAPL 18 Dec 26 300 C." in html(tab)
 
 
+def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(portal):
+    bought = execution(AAPL_CALL, 1, "9.15", at=MORNING)
+    words = tile(portal.show(with_account(bought)), "P&L today")
+    assert "WITHOUT LATER TRADES in 1 contract" in words
+    assert "oh-caveat" in words
+
+    portal.session.stop()
+    also = execution("MSFT261218P00500000", 1, "4.00", at=MORNING)
+    tab = portal.show(with_account(bought, also, without_close=["SPY261120C00681000"]))
+    words = tile(tab, "P&L today")
+    assert "PARTIAL: 14 of 15 lines\nWITHOUT LATER TRADES in 2 contracts" in words
+
+
+def test_a_file_that_is_up_to_date_lacks_no_trades(portal):
+    assert "WITHOUT LATER TRADES" not in html(portal.show(with_account()))
+
+
 def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     tab = portal.show(with_account(without_close=[AAPL_CALL]))
     row = table(tab, "Mark from").iloc[1]
@@ -149,6 +166,31 @@ def test_a_price_that_was_asked_for_says_so_with_its_age(portal):
     assert "REST" not in rows["Mark from"]["MSFT 18 Dec 26 500 P"]
     assert rows["Spot from"]["AAPL 15 Jan 27 275 C"] == "REST · 12 min"
     assert " by REST" in tile(tab, "Unrealized P&L at mark")
+
+
+def test_a_structure_says_how_many_of_its_legs_were_asked_for_and_how_old_the_oldest_is(portal):
+    book = load_portfolio(SAMPLE)
+    first = book.structures[0].instruments[0].live_symbol
+    events = [
+        asked_for(event.symbol, minutes=12) if event.symbol == first else event
+        for event in scenes.prices(book, as_of=OPEN)
+        if not (event.symbol == first and hasattr(event, "price"))
+    ]
+    tab = portal.show(lambda: scenes.live(events=events))
+    rows = table(tab, "Structure")
+
+    assert rows["Marks from"][0] == "2 mid · 1 REST · 12 min"
+    assert "REST" not in rows["Marks from"][1]
+    assert rows["Marks from"][1] == "2 mid · 1.4 s"
+
+    without = [event for event in events if event.symbol != first]
+    portal.scene = lambda: scenes.live(events=without)
+    tab.run()
+    assert table(tab, "Structure")["Marks from"][0] == "1 mid"
+
+
+def test_before_start_no_structure_has_marks_from_anywhere(portal):
+    assert table(portal.open(), "Structure")["Marks from"].isna().all()
 
 
 def test_hidden_amounts_hide_today_too(portal):

@@ -109,9 +109,10 @@ def account_frame(rows: Sequence[ReconciledRow], screen: Screen) -> ArrowTable:
     """The comparison under the headings the page shows."""
     columns: dict[str, Any] = {
         "Contract": [row.words for row in rows],
-        "Agrees": [AGREEMENT[row.agrees] for row in rows],
+        # A phone shows no more than the first three.
         "File qty": _numbers(row.file_quantity for row in rows),
         "Account qty": _numbers(row.account_quantity for row in rows),
+        "Agrees": [AGREEMENT[row.agrees] for row in rows],
         "File cost $": _numbers(row.file_cost for row in rows),
         "Account cost $": _numbers(row.account_cost for row in rows),
         "File value $": _numbers(row.file_value for row in rows),
@@ -124,12 +125,11 @@ def account_frame(rows: Sequence[ReconciledRow], screen: Screen) -> ArrowTable:
 
 def _column_config() -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    quantity: dict[str, Any] = {"format": "%+g", "width": 84}
     return {
-        "Contract": text(pinned=True, width=244),
+        "Contract": text(pinned=True, width=176),
+        "File qty": number(format="%+g", width=62),
+        "Account qty": number(format="%+g", width=86),
         "Agrees": text(width=62, help="By quantity and cost. A dash: not known."),
-        "File qty": number(**quantity),
-        "Account qty": number(**quantity),
         "File cost $": number(
             format="%+,.2f",
             width=96,
@@ -152,7 +152,8 @@ def _not_known(screen: Screen) -> str:
         case RestPhase.FAILED:
             return f"The account is not known: {report.problem}"
         case _:
-            return "The account is not known yet: it was asked and has not answered."
+            asked = "The account is not known yet: it was asked and has not answered."
+            return f"{asked} {report.problem}" if report.problem else asked
 
 
 def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountView) -> str:

@@ -51,11 +51,11 @@ def fills_table(screen: Screen) -> None:
         row_height=ROW_PIXELS,
         placeholder=UNKNOWN,
         column_config={
-            "Time": st.column_config.TextColumn(width=112),
+            "Time": st.column_config.TextColumn(width=96),
+            "Side, qty": st.column_config.TextColumn(width=66, help="The quantity is of this event alone."),
+            "Contract": st.column_config.TextColumn(width=146),
+            "Price $": st.column_config.TextColumn(width=56),
             "Event": st.column_config.TextColumn(width=84),
-            "Contract": st.column_config.TextColumn(width=170),
-            "Side": st.column_config.TextColumn(width=64),
-            "Quantity": st.column_config.TextColumn(width=74, help="Of this event alone."),
             "Order so far": st.column_config.TextColumn(
                 width=96, help="What the order has got in all, of what it asked for."
             ),
@@ -76,13 +76,13 @@ def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> ArrowTable:
     names = _names(screen)
     return arrow_table(
         {
+            # What a trader looks for first comes first, because a phone shows no more than that.
             "Time": [_time(fill, screen) for fill in newest_first],
-            "Event": [_event(fill) for fill in newest_first],
+            "Side, qty": [_side_and_quantity(fill, hidden=hidden) for fill in newest_first],
             "Contract": [_contract(fill, names) for fill in newest_first],
-            "Side": [_plain(fill["side"]) for fill in newest_first],
-            "Quantity": [UNKNOWN if hidden else _plain(fill["fill_qty"]) for fill in newest_first],
-            "Order so far": [UNKNOWN if hidden else _order_so_far(fill) for fill in newest_first],
             "Price $": [_paid(fill) for fill in newest_first],
+            "Event": [_event(fill) for fill in newest_first],
+            "Order so far": [UNKNOWN if hidden else _order_so_far(fill) for fill in newest_first],
             "Average $": [_price(fill["filled_avg_price"]) for fill in newest_first],
             "Status": [_plain(fill["status"]) for fill in newest_first],
             "Order type": [_plain(fill["order_type"]) for fill in newest_first],
@@ -139,8 +139,9 @@ def _known_since(screen: Screen) -> str:
     parts = [
         f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
     ]
-    if report.phase is RestPhase.FAILED:
-        parts.append(f"Reading it again failed: {report.problem}")
+    if report.problem:
+        outcome = "failed" if report.phase is RestPhase.FAILED else "is held up"
+        parts.append(f"Reading it again {outcome}: {report.problem}")
     if screen.snapshot.account.doubts:
         parts.append("Some of it is in doubt: Stream details say what.")
     parts.append("Positions come from the portfolio file: a fill does not change them until you edit it.")
@@ -153,7 +154,8 @@ def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
         return f"The account's record of the day could not be read, so {only_stream}. {problem}"
     if phase is RestPhase.OFF:
         return f"The account's record of the day was not asked for, so {only_stream}."
-    return f"The account's record of the day has not been read yet; until then {only_stream}."
+    not_yet = f"The account's record of the day has not been read yet; until then {only_stream}."
+    return f"{not_yet} {problem}" if problem else not_yet
 
 
 def _fill_sentence(fill: Fill, screen: Screen) -> str:
@@ -189,6 +191,12 @@ def _names(screen: Screen) -> dict[str, str]:
     for table in (screen.positions, screen.legs):
         names.update(zip(table["live_symbol"], table["words"], strict=True))
     return names
+
+
+def _side_and_quantity(fill: Fill, *, hidden: bool) -> str:
+    """`sell 3`; what happens without an order has no side, and what moves nothing no quantity."""
+    quantity = None if hidden else fill["fill_qty"]
+    return " ".join(_plain(part) for part in (fill["side"], quantity) if part is not None) or UNKNOWN
 
 
 def _order_so_far(fill: Fill) -> str:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
-from typing import assert_never
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, assert_never
 
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import tag
 from apps.streamlit.components.words import UNKNOWN, clock
-from options_helper.data.account import RestPhase, RestReport
+from options_helper.data.account import RestPhase, RestReport, RestTask
+
+# "Alpaca (api.alpaca.markets, /v2/orders) answered …"; a task's problem may hold several of these.
+PATH: Final = re.compile(r", /[^)\s]*\)")
+NEXT_ANSWER: Final = re.compile(r"(?<=\.) (?=Alpaca \()")
 
 
 def rest_line(screen: Screen) -> str:
-    """One line of HTML, cut off where it does not fit."""
+    """One line of HTML, cut off where it does not fit; with a problem as many as that takes."""
     reports = [
         report for report in screen.snapshot.account.reports.values() if report.phase is not RestPhase.OFF
     ]
     if not reports:
         return tag("div", "Beside the streams nothing is asked for.", "oh-rest")
-    said = [_in_short(report, screen) for report in reports]
-    # One server's trouble fails every task, and one sentence of it is enough.
-    problems = dict.fromkeys(report.problem or "" for report in reports if report.phase is RestPhase.FAILED)
+    sentences = _without_paths(_problems(reports))
     parts = [
-        tag("span", words, "oh-caveat" if report.phase is RestPhase.FAILED else "", **_marks(report))
-        for report, words in zip(reports, said, strict=True)
+        *(tag("span", _in_short(report, screen), _tone(report), **_marks(report)) for report in reports),
+        *(tag("span", sentence, "") for sentence in sentences),
     ]
-    parts += [tag("span", problem, "") for problem in problems if problem]
-    title = " · ".join([*said, *problems])
-    return f'<div class="oh-rest" title="{escape(title)}">{" · ".join(parts)}</div>'
+    css_class = "oh-rest oh-troubled" if sentences else "oh-rest"
+    return f'<div class="{css_class}">{" · ".join(parts)}</div>'
 
 
 def rest_table(screen: Screen) -> str:
@@ -39,14 +40,33 @@ def rest_table(screen: Screen) -> str:
         for report in account.reports.values()
     )
     head = "".join(f"<th>{name}</th>" for name in ("Asked by REST", "phase", "done", "last success"))
-    said = [f"{report.task}: {report.problem}" for report in account.reports.values() if report.problem]
+    said = [
+        f"{', '.join(tasks)}: {problem}" for problem, tasks in _problems(account.reports.values()).items()
+    ]
     # Below the table, because a phone has no room for a column of sentences.
     sentences = "".join(tag("p", sentence, "oh-note oh-caveat") for sentence in (*said, *_doubts(screen)))
     return f'<div class="oh-scroll"><table class="oh-table"><tr>{head}</tr>{rows}</table></div>{sentences}'
 
 
+def _problems(reports: Iterable[RestReport]) -> dict[str, list[RestTask]]:
+    """Which tasks have which problem: one server's trouble is every task's, and is said once."""
+    problems: dict[str, list[RestTask]] = {}
+    for report in reports:
+        if report.problem:
+            problems.setdefault(report.problem, []).append(report.task)
+    return problems
+
+
+def _without_paths(problems: Iterable[str]) -> list[str]:
+    """Each sentence once: where only the path differs, one server says the same of several questions."""
+    each = (one for problem in problems for one in NEXT_ANSWER.split(PATH.sub(")", problem)))
+    return list(dict.fromkeys(each))
+
+
 def _in_short(report: RestReport, screen: Screen) -> str:
     asked_for = f"{report.task} asked for"
+    # A last success does not tell how this attempt is getting on.
+    last_success = None if report.problem else report.finished_at
     match report.phase:
         case RestPhase.OFF | RestPhase.WAITING:
             return f"{report.task} not asked for yet"
@@ -54,12 +74,10 @@ def _in_short(report: RestReport, screen: Screen) -> str:
             return f"✕ {report.task} FAILED"
         case RestPhase.ASKING if report.of is not None:
             return f"{asked_for}: {report.done:,} of {report.of:,}"
-        case RestPhase.ASKING | RestPhase.DONE if report.finished_at is not None:
+        case RestPhase.ASKING | RestPhase.DONE if last_success is not None:
             # What is asked for each minute would flicker between asking and done.
             how_many = "" if report.of is None else f": {report.of:,}"
-            return (
-                f"{asked_for}{how_many}, done {clock(report.finished_at, screen.look.zone, today=screen.now)}"
-            )
+            return f"{asked_for}{how_many}, done {clock(last_success, screen.look.zone, today=screen.now)}"
         case RestPhase.ASKING | RestPhase.DONE:
             return asked_for
         case _:
@@ -67,13 +85,25 @@ def _in_short(report: RestReport, screen: Screen) -> str:
 
 
 def _in_full(report: RestReport, screen: Screen) -> tuple[str, ...]:
-    done = f"{report.done:,}" if report.of is None else f"{report.done:,} of {report.of:,}"
     return (
         report.task,
         report.phase,
-        UNKNOWN if report.phase is RestPhase.OFF else done,
+        UNKNOWN if report.phase is RestPhase.OFF else _done(report),
         clock(report.finished_at, screen.look.zone, today=screen.now),
     )
+
+
+def _done(report: RestReport) -> str:
+    if report.of is not None:
+        return f"{report.done:,} of {report.of:,}"
+    if report.finished_at is None:
+        return UNKNOWN
+    # The stream has told most fills before they are asked for.
+    return f"{report.done:,} new" if report.task is RestTask.FILLS else f"{report.done:,}"
+
+
+def _tone(report: RestReport) -> str:
+    return "oh-caveat" if report.problem or report.phase is RestPhase.FAILED else ""
 
 
 def _doubts(screen: Screen) -> Iterator[str]:

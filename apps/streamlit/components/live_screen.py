@@ -142,7 +142,7 @@ def take_screen(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
     )
     totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
-    behind = behind_account(portfolio, snapshot.account) if running else None
+    behind = behind_account(portfolio, snapshot.account)
     return Screen(
         look=look,
         now=now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from html import escape
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import draw, tag
-from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
+from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent, plural
 from options_helper.analysis.osi import short_date
 from options_helper.data.account import Source
 from options_helper.data.market_hours import new_york_date, regular_session
@@ -58,6 +58,7 @@ def profit_tiles(screen: Screen) -> Iterator[Tile]:
         screen,
         of="lines",
         missing="n/a; the reason is below",
+        caveat=_without_later_trades(totals.day_behind),
     )
 
 
@@ -126,18 +127,24 @@ def _profit(
     *,
     of: str = "positions",
     missing: str = "nothing to count yet",
+    caveat: str = "",
 ) -> Tile:
     if not tally.counted:
         return Tile(name, UNKNOWN, missing if tally.of else "no positions")
     amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
-    partial = f"PARTIAL: {tally.counted} of {tally.of} {of}"
+    partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} {of}"
     return Tile(
         name,
         f"{arrow(tally.known)} {amount}".strip(),
         source,
         tone=_tone(tally.known),
-        caveat="" if tally.complete else partial,
+        caveat="\n".join(filter(None, (partial, caveat))),
     )
+
+
+def _without_later_trades(contracts: Sequence[str]) -> str:
+    """What the file is behind of is not in its profit."""
+    return f"WITHOUT LATER TRADES in {plural(len(contracts), 'contract')}" if contracts else ""
 
 
 def _parts_of_today(screen: Screen) -> str:

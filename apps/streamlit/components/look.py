@@ -55,6 +55,8 @@ STYLE: Final = """
 .oh-aside { color: var(--quiet); margin-left: auto; }
 .oh-rest { color: var(--quiet); font-size: .8rem; margin-top: .35rem; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; }
+/* The remedy stands at a sentence's end. */
+.oh-rest.oh-troubled { white-space: normal; overflow-wrap: anywhere; }
 .oh-banner { margin-top: .45rem; padding: .5rem .8rem; border-radius: .4rem; border: 1px solid var(--level);
   background: color-mix(in srgb, var(--level) 16%, transparent); overflow-wrap: anywhere; }
 .oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
