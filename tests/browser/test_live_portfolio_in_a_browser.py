@@ -123,6 +123,9 @@ def test_a_fill_from_while_nobody_listened_is_there_and_does_not_hide_the_truth_
     assert "(backfilled)" in words
     bar = tab.page.locator(".oh-bar").bounding_box()
     assert top > bar["y"] + bar["height"]
+    tab.page.set_viewport_size({"width": 390, "height": 3000})
+    for heading in ("Time", "Side, qty", "Contract", "Price $"):
+        see(lambda heading=heading: tab.column("fills", heading))
     tab.page.set_viewport_size({"width": 1440, "height": 1600})
     see(
         lambda: ("1 of 1", "REST, backfilled") in fills(tab),
@@ -168,8 +171,8 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
         "Qty",
         "P&L $",
         "P&L %",
+        "At natural $",
         "Today $",
-        "Today %",
         "DTE",
         "Mark $",
         "Mark from",
@@ -177,6 +180,7 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
         "Warnings",
     ):
         assert tab.column("positions", heading), heading
+    assert tab.column("structures", "Marks from")
 
 
 def test_on_a_phone_start_is_at_hand_and_nothing_overflows(browser):
@@ -188,6 +192,17 @@ def test_on_a_phone_start_is_at_hand_and_nothing_overflows(browser):
     assert tab.column("positions", "P&L $")
     tab.press("Stop")
     see(lambda: tab.state == "stopped")
+
+
+def test_on_a_phone_a_failure_can_be_read_to_its_end(browser, market):
+    market.set_faults(Faults(rest_status=401))
+    tab = browser.open(width=390, height=844, has_touch=True, is_mobile=True)
+    tab.press("Start")
+    see(lambda: "positions FAILED" in tab.text(".oh-rest"), saw=lambda: tab.text(".oh-rest"))
+
+    line = tab.page.locator(".oh-rest")
+    assert tab.text(".oh-rest").count("Check APCA_API_KEY_ID") == 1
+    assert line.evaluate("line => line.scrollWidth <= line.clientWidth")
 
 
 def test_the_csv_is_what_is_known_at_the_click(browser):
