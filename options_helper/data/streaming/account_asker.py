@@ -25,9 +25,7 @@ from options_helper.data.streaming.market_clock import MarketKind
 log = logging.getLogger(__name__)
 
 ACCOUNT_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
-# Positions that change while they are read are read again, so often.
-LOOKS: Final = 3
-UNSTEADY: Final = "The positions changed while they were read; they are read again soon."
+UNHEARD: Final = "The order updates were lost while positions were read; they are read again in a moment."
 
 
 class AccountAsker:
@@ -89,28 +87,25 @@ class AccountAsker:
             return self._policy.poll
         self._asked_at = time.monotonic()
         rest = self._asked.rest()
-        for _ in range(LOOKS):
-            # While the order updates are heard, they tell what happens between two answers; else two equal looks do.
-            connection = self._connection
-            before = None if connection else self._attempt_view(rest, {})
-            # No fill is to be missed because positions cannot be read.
-            backfill = self._asked.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
-            if backfill is not None:
-                self._take(backfill)
-            account = self._asked.attempt(RestTask.POSITIONS, rest.account)
-            with self._asked.lock:
-                executed = self._executed()
-            view = self._attempt_view(rest, account or {})
-            if backfill is None or account is None or view is None:
-                return self._policy.again
-            if before is None:
-                is_one = connection is not None and connection == self._connection
-            else:
-                is_one = _quantities(before) == _quantities(view)
-            if is_one and self._publish(view, executed):
-                return self._policy.poll
-        self._asked.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNSTEADY)
-        return self._policy.apart
+        # While order updates are heard, they tell what happens between two answers; else a look before tells.
+        connection = self._connection
+        before = None if connection else self._attempt_view(rest, {})
+        # No fill is to be missed because positions cannot be read.
+        backfill = self._asked.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
+        if backfill is not None:
+            self._take(backfill)
+        account = self._asked.attempt(RestTask.POSITIONS, rest.account)
+        with self._asked.lock:
+            executed = self._executed()
+        view = self._attempt_view(rest, account or {})
+        if backfill is None or account is None or view is None:
+            return self._policy.again
+        if before is None and (connection is None or connection != self._connection):
+            self._asked.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
+            return self._policy.apart
+        self._publish(view, executed, _differing(before, view) if before else frozenset())
+        # What is not clear now is when it is asked again.
+        return self._policy.apart if self._asked.truth.unsettled else self._policy.poll
 
     def _attempt_view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView | None:
         return self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, account))
@@ -171,14 +166,13 @@ class AccountAsker:
         )
         return True
 
-    def _publish(self, view: AccountView, executed: dict[str, Any]) -> bool:
-        """Tell positions and executions together, unless one more came meanwhile."""
+    def _publish(self, view: AccountView, executed: dict[str, Any], unsettled: frozenset[str]) -> None:
+        """Tell positions and executions together; symbols that were traded between the two stay open."""
         with self._asked.lock:
-            if self._executed() != executed:
-                return False
             self._asked.truth = replace(
-                self._asked.truth, view=view, later=(), unsettled=frozenset(), **executed
+                self._asked.truth, view=view, later=(), unsettled=unsettled, **executed
             )
+            self._note_later(is_certain=False)
             self._read_at = time.monotonic()
         self._asked.report(
             RestTask.POSITIONS,
@@ -188,7 +182,6 @@ class AccountAsker:
             problem=None,
         )
         self._want_closes_of(execution.symbol for execution in executed["executions"])
-        return True
 
     def _failed(self, error: Exception) -> float:
         for task in ACCOUNT_TASKS:
@@ -201,8 +194,12 @@ def _told(execution: Execution) -> tuple[str, str, Decimal, Decimal | None]:
     return execution.symbol, execution.identity, execution.quantity, execution.price
 
 
-def _quantities(view: AccountView) -> dict[str, Decimal]:
-    return {symbol: position.quantity for symbol, position in view.positions.items()}
+def _differing(before: AccountView, after: AccountView) -> frozenset[str]:
+    """The symbols of which the account holds something else than a moment ago."""
+    quantities = [
+        {symbol: position.quantity for symbol, position in view.positions.items()} for view in (before, after)
+    ]
+    return frozenset(symbol for symbol, _ in quantities[0].items() ^ quantities[1].items())
 
 
 def _midnight(day: date) -> datetime:
