@@ -200,7 +200,8 @@ def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_
         seen = truth()
 
     assert seen.executions_day == date(2026, 11, 5)
-    assert (len(seen.executions), seen.unsettled) == (0, {CALL})
+    assert not seen.executions
+    assert seen.unsettled == frozenset({CALL})
 
 
 def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixture):
