@@ -34,6 +34,7 @@ from tests.builders import (
     health,
     holding,
     leg,
+    nanoseconds,
     portfolio,
     position,
     quote,
@@ -437,6 +438,16 @@ class TestStructures:
         assert (row["quote_age_seconds"], row["mark_age_seconds"]) == (45.0, 45.0)
         assert (row["expiry"], row["dte"]) == (date(2026, 12, 18), 28)
         assert row["warnings"] == ["stale_quote"]
+
+    def test_a_structure_counts_its_legs_by_the_event_of_their_marks_and_those_that_were_asked_for(self):
+        moment = nanoseconds(AS_OF)
+        asked = RestQuote(symbol=C180, timestamp=moment, received_ns=moment, bid_price=0.9, ask_price=1.1)
+        live = snapshot_with(quote(P170, 0.4, 0.5), trade(P175, 1.1), asked, quote(C185, 0.3, 0.35))
+        missing = snapshot_with(quote(P170, 0.4, 0.5))
+
+        assert structure_of(CONDOR, live)[0]["marks_from"] == "3 mid, 1 trade · 1 REST"
+        assert structure_of(CONDOR, missing)[0]["marks_from"] == "1 mid"
+        assert structure_of(CONDOR, snapshot_with())[0]["marks_from"] is None
 
     def test_legs_are_told_apart_by_structure_and_place(self):
         book = portfolio(structure(identity="a"), position(), structure(identity="b"))

@@ -7,11 +7,10 @@ missing part is not known either, and says how much of it is.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import partial
+from functools import cache, partial
 from math import fsum
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +25,7 @@ from options_helper.analysis.day_pnl import (
     read_account_day,
     sum_up_day,
 )
-from options_helper.analysis.marks import Integers, Numbers, QuoteWarning, warning_lists
+from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.data.account import Source
 from options_helper.data.streaming.snapshot import LiveSnapshot
@@ -304,19 +303,21 @@ def _closes(lines: PricedLines, live: LiveSnapshot) -> dict[str, Any]:
 
 def _marks_from(sources: Any, vias: Any, first_legs: Integers) -> list[str | None]:
     """How many legs are marked by which event, and how many of those were asked for: "3 mid, 1 trade · 2 REST"."""
-    if not len(first_legs):
-        return []
+
+    def count(flags: Any) -> list[int]:
+        counts: list[int] = _per_structure(np.add, flags.astype(np.int64), first_legs).tolist()
+        return counts
+
+    of_source = zip(*(count(sources == source) for source in MarkSource), strict=True)
     return [
-        _count_marks(of_legs.tolist(), (via_of_legs == Source.REST).sum())
-        for of_legs, via_of_legs in zip(
-            np.split(sources, first_legs[1:]), np.split(vias, first_legs[1:]), strict=True
-        )
+        _mark_counts(counts, asked_for)
+        for counts, asked_for in zip(of_source, count(vias == Source.REST), strict=True)
     ]
 
 
-def _count_marks(sources: Sequence[str | None], asked_for: int) -> str | None:
-    counts = Counter(source for source in sources if source is not None)
-    words = ", ".join(f"{count} {source}" for source, count in counts.most_common())
+@cache
+def _mark_counts(counts: Sequence[int], asked_for: int) -> str | None:
+    words = ", ".join(f"{count} {source}" for source, count in zip(MarkSource, counts, strict=True) if count)
     return (f"{words} · {asked_for} REST" if asked_for else words) or None
 
 
