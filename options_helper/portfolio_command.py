@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from options_helper.data.account_reading import AccountReading, read_account
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.alpaca_symbols import is_index
 from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.rest_pace import shared_limiter
+from options_helper.data.rest_pace import pauses
 from options_helper.data.seeding import seed
 from options_helper.data.streaming.events import Quote, Trade
 from options_helper.data.streaming.fill_backfill import read_backfill
@@ -54,7 +53,7 @@ def check_file(
     problem = None
     if settings.has_credentials:
         try:
-            with screen.waiting("the symbols", _pauses(settings)) as waiting, rest_cls(settings) as rest:
+            with screen.waiting("the symbols", pauses(settings)) as waiting, rest_cls(settings) as rest:
                 found += _unknown_symbols(portfolio, rest, today, waiting)
         except RestError as error:
             problem = f"The symbols were not compared with Alpaca's: {error}"
@@ -79,7 +78,7 @@ def import_account(out: Path, *, group: bool, force: bool, screen: Screen | None
     if out != STDOUT and not force:
         _require_free(out)
     settings = Settings.load()
-    with screen.waiting("the positions", _pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+    with screen.waiting("the positions", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
         reading = _read_account(rest, datetime.now(UTC), waiting)
     imported = import_portfolio(reading.view)
     portfolio = imported.portfolio
@@ -105,7 +104,7 @@ def compare_with_account(path: Path, since: date | None, screen: Screen | None =
     portfolio = load_portfolio(path)
     settings = Settings.load()
     day = since or new_york_date(datetime.fromtimestamp(path.stat().st_mtime, UTC))
-    with screen.waiting("the market's time", _pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+    with screen.waiting("the market's time", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
         now = _market_time(rest)
         if since is not None:
             _require_past(since, new_york_date(now))
@@ -135,13 +134,6 @@ def _verdict(found: Reconciliation, name: str) -> str:
     if unknown:
         return f"{name} and the account cannot be compared in {unknown} of {len(found.rows)} rows."
     return f"{name} and the account agree."
-
-
-def _pauses(settings: Settings) -> Callable[[], float]:
-    """Tells the seconds until Alpaca's hosts, both of them, may be asked again."""
-    hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
-    limiters = [shared_limiter(host, settings.rest_per_minute) for host in hosts]
-    return lambda: max(limiter.held() for limiter in limiters)
 
 
 def _require_past(since: date, today: date) -> None:

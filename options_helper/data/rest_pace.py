@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Final, cast
+from urllib.parse import urlsplit
+
+from options_helper.settings import Settings
 
 TOO_MANY_REQUESTS: Final = 429
 # Answers that another try may better.
@@ -101,6 +104,13 @@ def shared_limiter(host: str, per_minute: int) -> RequestLimiter:
             limiter = _shared_limiters[host] = RequestLimiter(per_minute)
     limiter.allow(per_minute)
     return limiter
+
+
+def pauses(settings: Settings) -> Callable[[], float]:
+    """Tells the seconds until Alpaca's hosts, both of them, may be asked again."""
+    hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
+    limiters = [shared_limiter(host, settings.rest_per_minute) for host in hosts]
+    return lambda: max(limiter.held() for limiter in limiters)
 
 
 def asked_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:

@@ -40,6 +40,7 @@ PUT = "AAPL260320P00170000"
 TODAY, YESTERDAY = date(2026, 3, 20), date(2026, 3, 19)
 SNAPSHOTS = "/v1beta1/options/snapshots"
 ACTIVITIES = "/v2/account/activities"
+IMPATIENT = partial(AlpacaRest, policy=RestPolicy(attempts=1))
 SOON = WatchPolicy(grace=0.1, poll=0.3, again=0.2, settle=0.05, apart=0.2)
 
 Simulators = Callable[..., SimulatorServer]
@@ -50,13 +51,15 @@ def simulator(running_simulator: Simulators) -> Simulators:
     return partial(running_simulator, SilentMarket(start_ns=NOON))
 
 
-def manager_for(server: SimulatorServer, watch: WatchPolicy = SOON) -> LiveStreamManager:
+def manager_for(
+    server: SimulatorServer, watch: WatchPolicy = SOON, rest_cls: Callable[..., AlpacaRest] = IMPATIENT
+) -> LiveStreamManager:
     return LiveStreamManager(
         settings_for(server),
         stock_stream_cls=partial(AlpacaStockStreamer, timing=QUICK),
         option_stream_cls=partial(AlpacaOptionStreamer, timing=QUICK),
         trading_stream_cls=partial(AlpacaTradingStreamer, timing=QUICK),
-        rest_cls=partial(AlpacaRest, policy=RestPolicy(attempts=1)),
+        rest_cls=rest_cls,
         watch=watch,
         retry=RetryPolicy(slow_base_seconds=0.1),
     )
@@ -234,6 +237,19 @@ def test_a_failure_is_a_sentence_the_streams_go_on_and_it_is_tried_again(
         server.set_faults(Faults())
         until_done(manager, *RestTask)
         assert all(one.problem is None for one in manager.snapshot().account.reports.values())
+
+
+def test_a_pause_that_the_server_wants_is_said_while_it_lasts(simulator: Simulators):
+    server = simulator(faults=Faults(rest_status=429, rest_retry_after=5, rest_first_requests=1))
+    patient = partial(AlpacaRest, policy=RestPolicy(attempts=2))
+    manager = manager_for(server, rest_cls=patient)
+    manager.start(CONFIG)
+    try:
+        until_reported(
+            manager, lambda one: "allows no more requests until" in (one.problem or ""), RestTask.PRICES
+        )
+    finally:
+        manager.stop()
 
 
 # ---- fills

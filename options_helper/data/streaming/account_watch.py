@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from options_helper.data.account import AccountTruth
 from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest_pace import pauses
 from options_helper.data.streaming.account_asker import AccountAsker
 from options_helper.data.streaming.asking import Asked, WatchPolicy
 from options_helper.data.streaming.events import StreamName
@@ -48,7 +49,11 @@ class AccountWatch:
         def connect(stopping: threading.Event) -> AlpacaRest:
             return (rest_cls or AlpacaRest)(account, stopping=stopping)
 
-        self._asked = Asked(state, lock, now_ns, connect)
+        def held() -> float:
+            # Not before somebody asked: it imports what a start need not wait for.
+            return pauses(account)()
+
+        self._asked = Asked(state, lock, now_ns, connect, held)
         self._prices = PriceAsker(self._asked, config, policy)
         self._account = AccountAsker(self._asked, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
@@ -88,6 +93,7 @@ class AccountWatch:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
         if not self._asks:
             return
+        self._asked.report_pause()
         fills = streams.get(StreamName.FILLS)
         is_heard = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
         self._account.listening(fills.connections if fills is not None and is_heard else None)

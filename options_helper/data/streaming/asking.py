@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
 from options_helper.data.alpaca_rest import AlpacaRest
@@ -17,6 +18,11 @@ from options_helper.data.streaming.snapshot import LiveState
 from options_helper.errors import OptionsHelperError, RestError
 
 T = TypeVar("T")
+
+# What is over in a moment is not worth a word.
+SHORT_PAUSE_SECONDS: Final = 2.0
+# A time that moves with every look would be another sentence each time.
+PAUSE_STEP_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,10 @@ class Asked:
         lock: threading.Lock,
         now_ns: Callable[[], int],
         connect: Callable[[threading.Event], AlpacaRest],
+        held: Callable[[], float],
     ) -> None:
         self.state = state
+        self._held = held
         self.lock = lock
         self.truth = AccountTruth()
         self.stopping = threading.Event()
@@ -84,6 +92,21 @@ class Asked:
             if not self.stopping.is_set():
                 report = replace(self.truth.reports.get(task, RestReport(task)), **changes)
                 self.truth = replace(self.truth, reports=with_more(self.truth.reports, {task: report}))
+
+    def report_pause(self) -> None:
+        """Say of the tasks under way that the server wants a pause, and until about when."""
+        seconds = 0.0 if self._rest is None else self._held()
+        if seconds < SHORT_PAUSE_SECONDS:
+            return
+        until = datetime.fromtimestamp(
+            PAUSE_STEP_SECONDS * -(-(time.time() + seconds) // PAUSE_STEP_SECONDS), UTC
+        )
+        problem = f"Alpaca allows no more requests until {until:%H:%M:%S} UTC; then it is asked again."
+        with self.lock:
+            waiting = [one for one in self.truth.reports.values() if one.phase is RestPhase.ASKING]
+        for one in waiting:
+            if one.problem != problem:
+                self.report(one.task, problem=problem)
 
     def attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
         """What was read; None when it could not be, and the reason is in the task's report until it is done."""
