@@ -16,7 +16,8 @@ import pytest
 
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.members import encode_member
-from options_helper.data.intraday_store import Gap
+from options_helper.data.intraday.meta import Session
+from options_helper.data.intraday_store import Gap, StorePolicy
 from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import (
     Bar,
@@ -723,3 +724,24 @@ def test_a_recording_plays_in_the_simulator(tmp_path: Path):
     assert (kinds.count(("q", "AAPL")), kinds.count(("t", "AAPL")), kinds.count(("q", option))) == (20, 1, 5)
     assert len(messages) == 26, "a bar that was sent again is no new bar"
     assert messages[0]["c"] == ["R", " "] or messages[0]["c"] == "A"
+
+
+def test_a_sealed_part_without_rows_does_not_begin_the_numbers_again(tmp_path: Path):
+    """Completing a killed session over sealed files can leave one; the next session must not take old numbers."""
+    told = Session("killed", os.getpid(), "host", NOON)
+    with store(tmp_path, session_id=told.id) as first:
+        first.append("stocks", quotes(5))
+    first.seal(TODAY)
+    for _ in range(2):
+        with (
+            store(tmp_path) as again,
+            again.resuming(told, StorePolicy(), clock=Clock(), hurried=lambda: False) as recording,
+        ):
+            recording.append("stocks", quotes(5))
+        again.seal(TODAY)
+    with store(tmp_path) as last:
+        last.append("stocks", quotes(1, first=5))
+
+    frame = store(tmp_path).read("stocks", "quotes", "AAPL")
+    assert frame["seq"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert frame["bid_size"].tolist() == [*range(6)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,10 @@ from options_helper.data.streaming.recorder import RecordClock, keep_events
 from options_helper.data.streaming.snapshot import StreamTally
 from options_helper.errors import StoreError
 
-RECORDS_A_STEP: Final = 2_000
+# What is heard now must not wait for what was heard then.
+STEP_SECONDS: Final = 0.05
+# Whatever an old file may be by now, it must not keep a new capture from recording.
+UNREADABLE_JOURNAL: Final = (StoreError, OSError, ValueError, IndexError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +48,24 @@ def complete(
     session = Session(note.session, os.getpid(), socket.gethostname(), note.began_ns)
     problem: str | None = None
     with store.resuming(session, policy, clock=clock.seconds, hurried=hurried) as recording:
-        try:
-            for number, record in enumerate(read_records(files), start=1):
-                clock.look(record)
-                if record.kind is RecordKind.FRAME:
-                    keep_events(record, recording, tally)
-                elif record.kind is RecordKind.TICK:
-                    recording.tick()
-                if number % RECORDS_A_STEP == 0:
-                    yield Completion(recording.counts().total.written)
-        except StoreError as error:
-            problem = str(error)
+        records = read_records(files)
+        step_ends = time.monotonic() + STEP_SECONDS
+        while True:
+            try:
+                record = next(records, None)
+            except UNREADABLE_JOURNAL as error:
+                problem = str(error) or type(error).__name__
+                break
+            if record is None:
+                break
+            clock.look(record)
+            if record.kind is RecordKind.FRAME:
+                keep_events(record, recording, tally)
+            elif record.kind is RecordKind.TICK:
+                recording.tick()
+            if time.monotonic() >= step_ends:
+                yield Completion(recording.counts().total.written)
+                step_ends = time.monotonic() + STEP_SECONDS
     kinds, refused = recording.counts().kinds, recording.counts().problem
     rows = sum(counts.written for counts in kinds.values())
     unplaced = {kind: counts.lost for kind, counts in kinds.items() if counts.lost}

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
@@ -104,6 +105,27 @@ def test_without_a_journal_a_kill_is_found_out_by_the_next_capture_and_before(
     assert killed < gap.session
     (problem,) = audit(tmp_path).problems
     assert "is lost" in problem
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_an_old_journal_that_cannot_be_read_keeps_no_new_capture_from_recording_and_is_told(
+    tmp_path: Path, running_simulator: Callable[..., SimulatorServer], *, journal: bool
+):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with busy_market(server):
+        with capturing(server, tmp_path) as killed:
+            killed.wait_until_it_hears(20)
+            killed.kill()
+        ((_, (file,)),) = sessions(tmp_path).items()
+        file.unlink()
+        file.mkdir()
+        with capturing(server, tmp_path, journal=journal) as next_one:
+            next_one.wait_until_it_hears(20)
+            next_one.terminate()
+            final = next_one.ended()
+
+    assert final.store.total.written >= 20
+    assert any("cannot be read to its end" in row.reason for row in ledger_rows(tmp_path))
 
 
 def test_after_a_kill_verify_names_what_is_missing_and_the_remedy_and_nothing_else(

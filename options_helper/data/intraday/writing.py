@@ -214,7 +214,9 @@ class Partition:
         found = parts(around.root, self.key)
         part = found[-1] if found else first_part(around.root, self.key)
         waiting = self._packed[0].extent.first_seq if self._packed else self._next_seq
-        number = waiting or 1
+        # The newest part may be empty and say nothing of the numbers before it.
+        before = [meta.last_seq or 0 for meta in map(load_meta, found[:-1]) if meta is not None]
+        number = max([waiting or 1, *(last + 1 for last in before)])
         while True:
             known = load_meta(part)
             if known is not None and known.sealed and part.path.exists():

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from options_helper import __version__
-from options_helper.data.completing import Completion, complete
+from options_helper.data.completing import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import StoreCounts, StorePolicy
@@ -235,8 +235,19 @@ class StreamRunner:
             # Without a journal its own rows cannot wait for those.
             while self._incomplete and not self._leaving.is_set():
                 self._complete_earlier()
+            self._write_gaps(self._deaf_since_start())
         self._writer.start()
         self._streams.start()
+
+    def _deaf_since_start(self) -> list[RecordedGap]:
+        """What was not heard while an earlier capture's rows were made."""
+        if not self._completed:
+            return []
+        streams, began_ns = self._config.streams, self._began.received_ns
+        reason = "the rows of an earlier capture were made first"
+        return [
+            RecordedGap(name, began_ns, self._now_ns(), reason) for name in StreamName if streams.wants(name)
+        ]
 
     def stop(self) -> CaptureStatus:
         """Stop receiving, write everything, release the folder; at most ten seconds."""
@@ -433,11 +444,10 @@ class StreamRunner:
         until_ns = self._began.received_ns
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
         if note.journal:
-            last = last_record(sessions(self._config.out).get(note.session, []))
-            since_ns = note.began_ns if last is None else last.received_ns
+            since_ns = self._journaled_until(note)
         else:
             since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))
-        for name in map(StreamName, note.asked):
+        for name in [name for name in StreamName if name in note.asked]:
             # A gap that nobody could close lasts until now.
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
@@ -451,6 +461,15 @@ class StreamRunner:
                 )
             if all(gap.symbols for gap in lasting):
                 yield RecordedGap(name, since_ns, until_ns, reason)
+
+    def _journaled_until(self, note: SessionNote) -> int:
+        """When the journal of an earlier capture ends; when that one began, if nothing of it can be read."""
+        try:
+            last = last_record(sessions(self._config.out).get(note.session, []))
+        except UNREADABLE_JOURNAL as error:
+            log.warning("The journal of %s cannot be read: %s", note.session, error)
+            last = None
+        return note.began_ns if last is None else last.received_ns
 
     def _complete_earlier(self) -> None:
         """Make some of the rows that the oldest of them left in its journal."""
@@ -471,16 +490,22 @@ class StreamRunner:
         if step.refused:
             log.error("The rest has to wait for the next capture: %s", step.refused)
             return
+        reasons = {
+            StreamName(
+                kind
+            ): f"{rows} rows of {note.session} are in its journal only, because later ones are in "
+            "the files already; `options-helper stream rebuild` makes them"
+            for kind, rows in step.unplaced.items()
+        }
         if step.problem:
             log.error("The journal of %s: %s", note.session, step.problem)
-        for kind, rows in step.unplaced.items():
-            reason = (
-                f"{rows} rows of {note.session} are in its journal only, because later ones are in the files "
-                "already; `options-helper stream rebuild` makes them"
-            )
-            gap = RecordedGap(StreamName(kind), note.began_ns, self._began.received_ns, reason)
-            self._write_gaps([gap])
-            self._journal_gaps([gap])
+            damaged = f"the journal of {note.session} cannot be read to its end: {step.problem}"
+            reasons |= {name: damaged for name in StreamName if name in note.asked}
+        gaps = [
+            RecordedGap(name, note.began_ns, self._began.received_ns, why) for name, why in reasons.items()
+        ]
+        self._write_gaps(gaps)
+        self._journal_gaps(gaps)
         self._save_other_note(note.session, completed=True)
 
     # ---- what this one writes down of itself
