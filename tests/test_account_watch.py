@@ -320,3 +320,22 @@ def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
         wait_until(
             lambda: CALL in truth().closes and truth().closes[CALL].day == date(2026, 11, 5), saw=truth
         )
+
+
+def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed():
+    desk = Desk()
+    desk.hear_fill()
+    with desk.watching(ScriptedRest(lambda: 2), poll=60) as truth:
+        wait_until(lambda: CALL in truth().closes, saw=truth)
+
+
+def test_positions_wait_for_fills_that_cannot_be_read():
+    class Fillless(ScriptedRest):
+        def orders(self, *_: Any) -> Iterator[list[Any]]:
+            raise RestError("The orders cannot be read.")
+
+    rest = Fillless(lambda: 2)
+    with Desk().watching(rest) as truth:
+        wait_until(lambda: rest.looks_taken > 2 and truth().reports[RestTask.FILLS].problem, saw=truth)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=truth)
+        assert truth().view is None

@@ -25,7 +25,9 @@ from options_helper.data.streaming.market_clock import MarketKind
 log = logging.getLogger(__name__)
 
 ACCOUNT_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
-UNHEARD: Final = "The order updates were lost while positions were read; they are read again in a moment."
+UNHEARD: Final = (
+    "What was traded while the positions were read is not known; they are read again in a moment."
+)
 
 
 class AccountAsker:
@@ -89,26 +91,29 @@ class AccountAsker:
         rest = self._asked.rest()
         # While order updates are heard, they tell what happens between two answers; else a look before tells.
         connection = self._connection
-        before = None if connection else self._attempt_view(rest, {})
+        before = None
+        if connection is None:
+            before = self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, {}))
         # No fill is to be missed because positions cannot be read.
         backfill = self._asked.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
         if backfill is not None:
             self._take(backfill)
-        account = self._asked.attempt(RestTask.POSITIONS, rest.account)
         with self._asked.lock:
             executed = self._executed()
-        view = self._attempt_view(rest, account or {})
-        if backfill is None or account is None or view is None:
+        view = self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, rest.account()))
+        if view is None:
             return self._policy.again
-        if before is None and (connection is None or connection != self._connection):
+        if backfill is None:
+            # They are here, and say nothing without the fills.
+            self._asked.report(RestTask.POSITIONS, phase=RestPhase.WAITING)
+            return self._policy.again
+        is_heard = connection is not None and connection == self._connection
+        if before is None and not is_heard:
             self._asked.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
             return self._policy.apart
         self._publish(view, executed, _differing(before, view) if before else frozenset())
         # What is not clear now is when it is asked again.
         return self._policy.apart if self._asked.truth.unsettled else self._policy.poll
-
-    def _attempt_view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView | None:
-        return self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, account))
 
     def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView:
         reading = read_account(rest.positions(), account, self._asked.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -16,6 +17,8 @@ from options_helper.data.streaming.events import RestQuote, RestTrade, StreamNam
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
 from options_helper.quantities import named
+
+log = logging.getLogger(__name__)
 
 PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
 
@@ -102,8 +105,9 @@ class PriceAsker:
 
     def _begin_day(self, today: date) -> None:
         """Yesterday's close is not the base any more, and what was traded yesterday is no part of today."""
+        if self._day is not None:
+            self._traded = {}
         self._day = today
-        self._traded = {}
         self._due |= self._with_symbols()
         self._asked.truth = replace(self._asked.truth, closes=EMPTY_CLOSES)
 
@@ -132,6 +136,8 @@ class PriceAsker:
 
     def _take(self, name: StreamName, batch: SeedBatch) -> None:
         asked = self._asked
+        for problem in batch.unreadable:
+            log.warning("%s", problem)
         with asked.lock:
             streamed = set(self._config.symbols(name))
             told: tuple[RestQuote | RestTrade, ...] = (*batch.quotes, *batch.trades)
