@@ -18,6 +18,7 @@ from _wire import settings_for
 from tables import AS_OF, UNDERLYINGS, singles, snapshot_of
 
 from apps.streamlit.components.live_portfolio_page import render_live_portfolio_page
+from options_helper.clock import utc_now_ns
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.portfolio_file import Book
 from options_helper.data.seeding import seed
@@ -86,7 +87,7 @@ def begin_seeding(positions: int, url: str, while_exists: Path) -> None:
         feeds = {"stock_feed": "iex", "options_feed": "indicative"}
         for batch in seed(rest, UNDERLYINGS, contracts, today=AS_OF.date(), **feeds):
             with lock:
-                state.seed(batch.stream, [*batch.quotes, *batch.trades], time.time_ns())
+                state.seed(batch.stream, [*batch.quotes, *batch.trades], utc_now_ns())
 
     def work() -> None:
         rest = AlpacaRest(replace(settings_for(url), rest_per_minute=10_000))

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 from _wire import NOON, TICK_SECONDS, Child, quote_frames, say, settings_for
 
+from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.events import Quote, StreamName, timestamp_extension
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.simulator.market import SilentMarket
@@ -47,7 +48,7 @@ def serve_stamped(events_per_second: int) -> None:
 def _stamped(number: int) -> bytes:
     quote = {
         "T": "q", "S": SYMBOLS[number % len(SYMBOLS)], "bp": 1.0, "bs": 1, "ap": 1.1, "as": 1,
-        "t": timestamp_extension(time.time_ns()),
+        "t": timestamp_extension(utc_now_ns()),
     }  # fmt: skip
     return msgspec.msgpack.encode([quote])
 
@@ -84,7 +85,7 @@ def manager_delays(url: str) -> tuple[list[float], float]:
         before = time.thread_time()
         quotes = manager.snapshot().stock_quotes
         costs.append((time.thread_time() - before) * 1e6)
-        now_ns = time.time_ns()
+        now_ns = utc_now_ns()
         delays += [
             (now_ns - (quote.timestamp_ns or 0)) / 1e6
             for symbol, quote in quotes.items()
@@ -119,7 +120,7 @@ def bare_delays(url: str) -> list[float]:
                 async for frame in socket:
                     for quote in decode(frame):  # type: ignore[arg-type]
                         cache[quote.symbol] = quote
-                        delays.append((time.time_ns() - (quote.timestamp_ns or 0)) / 1e6)
+                        delays.append((utc_now_ns() - (quote.timestamp_ns or 0)) / 1e6)
 
     with contextlib.suppress(TimeoutError):  # the time to listen is over
         asyncio.run(loop())

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from options_helper.capture_display import Display, market_time_words, open_display
 from options_helper.capture_options import require_folder
+from options_helper.clock import utc_now
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
@@ -50,10 +51,6 @@ SEAL_AFTER_MIDNIGHT: Final = timedelta(minutes=30)
 _KEYS_WORDS: Final = "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class CaptureOrder:
     """Everything the command line says."""
@@ -70,7 +67,7 @@ class CaptureOrder:
     state: Path | None = None  # where the heartbeat goes; None: into `out`
 
 
-def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], datetime] = _utc_now) -> None:
+def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
     """Print what would be recorded; connects to nothing and writes nothing."""
     from rich.console import Console
 
@@ -162,7 +159,7 @@ class Ending(StrEnum):
 
 def run_capture(order: CaptureOrder, settings: Settings) -> int:
     """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
-    with SignalEars() as ears, open_display(_utc_now) as display:
+    with SignalEars() as ears, open_display(utc_now) as display:
         try:
             with ears.raising():
                 capture = Capture.prepare(order, settings, ears)
@@ -181,7 +178,7 @@ class Capture:
         plan: CapturePlan,
         ears: Ears,
         *,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         finder: Callable[[Settings], Any] = ContractFinder,
         make_runner: Callable[[CaptureConfig, Settings], Any] = StreamRunner,
     ) -> None:

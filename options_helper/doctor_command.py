@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from options_helper import __version__
 from options_helper.checkup.findings import Check, Line, Verdict, facts, worst
 from options_helper.checkup.run import Checkup
+from options_helper.clock import utc_now
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,21 +32,27 @@ _VERDICT_WIDTH: Final = 9
 _CHECK_WIDTH: Final = 15
 
 
-def run_checkup(checkup: Checkup, *, as_json: bool, console: Console | None = None) -> int:
+def run_checkup(
+    checkup: Checkup,
+    *,
+    as_json: bool,
+    console: Console | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> int:
     """Look, tell, and return the exit code: 1 when something failed. Blocks until all is looked at."""
     if as_json:
         lines = list(checkup.lines())
-        _print_json(lines)
+        _print_json(lines, now())
     else:
         lines = _tell(checkup, console or _console())
     return 1 if worst(lines) is Verdict.FAILED else 0
 
 
-def _print_json(lines: list[Line]) -> None:
+def _print_json(lines: list[Line], now: datetime) -> None:
     import msgspec
     import typer
 
-    content = facts(lines, datetime.now(UTC), __version__)
+    content = facts(lines, now, __version__)
     typer.echo(msgspec.json.format(msgspec.json.encode(content)).decode())
 
 

@@ -18,6 +18,7 @@ from options_helper.analysis.grouping import group_entries
 from options_helper.analysis.marks import read_marks
 from options_helper.analysis.portfolio_check import findings
 from options_helper.analysis.reconciliation import Reconciliation, proposed_edit, reconcile
+from options_helper.clock import utc_now
 from options_helper.data.account import AccountView, Execution
 from options_helper.data.account_reading import AccountReading, read_account
 from options_helper.data.alpaca_rest import AlpacaRest
@@ -41,12 +42,16 @@ HISTORY_AT_MOST: Final = timedelta(days=90)
 
 
 def check_file(
-    path: Path, screen: Screen | None = None, *, rest_cls: Callable[[Settings], AlpacaRest] = AlpacaRest
+    path: Path,
+    screen: Screen | None = None,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    rest_cls: Callable[[Settings], AlpacaRest] = AlpacaRest,
 ) -> int:
     """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
-    today = new_york_date(datetime.now(UTC))
+    today = new_york_date(now())
     screen.portfolio(portfolio)
     found = list(findings(portfolio, today))
     settings = Settings.load()
@@ -72,14 +77,21 @@ def check_file(
     return DIFFERENT if found else FINE if problem is None else CANNOT_SAY
 
 
-def import_account(out: Path, *, group: bool, force: bool, screen: Screen | None = None) -> int:
+def import_account(
+    out: Path,
+    *,
+    group: bool,
+    force: bool,
+    screen: Screen | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> int:
     """Write the account as a portfolio file, or print it; the exit code. ConfigError when a file is in the way."""
     screen = screen or Screen()
     if out != STDOUT and not force:
         _require_free(out)
     settings = Settings.load()
     with screen.waiting("the positions", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
-        reading = _read_account(rest, datetime.now(UTC), waiting)
+        reading = _read_account(rest, now(), waiting)
     imported = import_portfolio(reading.view)
     portfolio = imported.portfolio
     if group:
@@ -98,23 +110,29 @@ def import_account(out: Path, *, group: bool, force: bool, screen: Screen | None
     return DIFFERENT if problems else FINE
 
 
-def compare_with_account(path: Path, since: date | None, screen: Screen | None = None) -> int:
+def compare_with_account(
+    path: Path,
+    since: date | None,
+    screen: Screen | None = None,
+    *,
+    now: Callable[[], datetime] = utc_now,
+) -> int:
     """Tell where a file and the account differ, and why; the exit code. ConfigError, RestError when it cannot."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
     settings = Settings.load()
-    day = since or new_york_date(datetime.fromtimestamp(path.stat().st_mtime, UTC))
     with screen.waiting("the market's time", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
-        now = _market_time(rest)
+        as_of = _market_time(rest) or now()
         if since is not None:
-            _require_past(since, new_york_date(now))
-        reading = _read_account(rest, now, waiting)
+            _require_past(since, new_york_date(as_of))
+        day = since or _day_of(path, as_of)
+        reading = _read_account(rest, as_of, waiting)
         waiting.ask("the executions")
-        executions, doubts = _executions_since(rest, day, now)
+        executions, doubts = _executions_since(rest, day, as_of)
         waiting.ask("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
     found = reconcile(
-        portfolio, reading.view, executions, today=new_york_date(now), marks=marks, file_date=day
+        portfolio, reading.view, executions, today=new_york_date(as_of), marks=marks, file_date=day
     )
     screen.comparison(found.rows)
     screen.say(cash_line(portfolio, reading.view.cash))
@@ -124,6 +142,12 @@ def compare_with_account(path: Path, since: date | None, screen: Screen | None =
         screen.say(f"\nTo make the file agree:\n\n{edit}\n")
     screen.say(_verdict(found, path.name))
     return CANNOT_SAY if found.agrees is None else FINE if found.agrees else DIFFERENT
+
+
+def _day_of(path: Path, as_of: datetime) -> date:
+    """When the file was last written; today at the latest, since a played market's day may be long past."""
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return new_york_date(min(written, as_of))
 
 
 def _verdict(found: Reconciliation, name: str) -> str:
@@ -150,12 +174,12 @@ def _read_account(rest: AlpacaRest, now: datetime, waiting: Waiting) -> AccountR
     return read_account(positions, rest.account(), now)
 
 
-def _market_time(rest: AlpacaRest) -> datetime:
+def _market_time(rest: AlpacaRest) -> datetime | None:
     """The market's time, which need not be this computer's: a simulated market may live on another day."""
     try:
         return datetime.fromisoformat(str(rest.clock().get("timestamp"))).astimezone(UTC)
     except (ValueError, TypeError):
-        return datetime.now(UTC)
+        return None
 
 
 def _executions_since(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -234,6 +233,7 @@ def health(
     """
     import msgspec
 
+    from options_helper.clock import utc_now
     from options_helper.data.streaming.heartbeat import CAPTURE_FILE, newest_heartbeat
     from options_helper.data.streaming.run_report import look_at_run, report_lines
     from options_helper.durations import parse_duration
@@ -243,7 +243,7 @@ def health(
     except ValueError as error:
         raise ConfigError(f"--max-lag: {error}") from error
     path = state or newest_heartbeat()
-    report = look_at_run(path / CAPTURE_FILE if path.is_dir() else path, datetime.now(UTC), max_lag_seconds)
+    report = look_at_run(path / CAPTURE_FILE if path.is_dir() else path, utc_now(), max_lag_seconds)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report.facts())).decode())
     else:

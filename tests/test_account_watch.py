@@ -14,9 +14,10 @@ import pytest
 
 from options_helper.data.account import AccountTruth, RestPhase, RestTask
 from options_helper.data.streaming.account_watch import AccountWatch
-from options_helper.data.streaming.asking import WatchPolicy
+from options_helper.data.streaming.asking import Asked, WatchPolicy
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.frame_queue import Frame
+from options_helper.data.streaming.market_clock import Announcement, MarketKind
 from options_helper.data.streaming.snapshot import LiveState, Phase, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
@@ -272,6 +273,32 @@ def test_what_went_wrong_is_said_until_it_goes_well():
         answering.set()
         wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.DONE, saw=truth)
         assert truth().reports[RestTask.POSITIONS].problem is None
+
+
+@pytest.mark.parametrize(
+    ("announced", "until"),
+    [
+        (None, "17:00:45 UTC; "),
+        (
+            Announcement(MarketKind.REPLAY, NOON - 86_400 * 10**9, 1.0, None),
+            "17:00:45 UTC, by this computer's clock; ",
+        ),
+    ],
+    ids=["Alpaca", "a market with a time of its own"],
+)
+def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announcement | None, until: str):
+    state = LiveState(fills_cache_size=1)
+    nobody: Any = object()
+    asked = Asked(state, threading.Lock(), lambda: NOON, lambda _: nobody, held=lambda: 42.0)
+    asked.rest()
+    if announced:
+        state.clock.announce(announced)
+    asked.report(RestTask.PRICES, phase=RestPhase.ASKING)
+
+    asked.report_pause()
+
+    problem = asked.truth.reports[RestTask.PRICES].problem
+    assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
 
 
 def test_updates_that_are_no_executions_ask_nothing():

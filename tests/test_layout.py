@@ -46,6 +46,32 @@ def test_imports_point_inwards(repository: Path):
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from datetime import UTC, datetime\n\nNOW = datetime.now(UTC)\n",
+        "from datetime import date\n\nTODAY = date.today()\n",
+        "import time\n\nNOW = time.time()\n",
+        "from time import time_ns\n\nNOW = time_ns()\n",
+        "import pandas as pd\n\nNOW = pd.Timestamp.now()\n",
+    ],
+)
+@pytest.mark.parametrize(("module", "refused"), [("analysis/marks", True), ("cli", True), ("clock", False)])
+def test_the_wall_clock_is_read_in_one_place(repository: Path, module: str, line: str, *, refused: bool):
+    """What reads it elsewhere cannot be tested for another day."""
+    checked = subprocess.run(
+        [tool("ruff"), "check", "--select=TID251", f"--stdin-filename=options_helper/{module}.py", "-"],
+        input=line,
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ("options_helper.clock" in checked.stdout) is refused, checked.stdout
+    assert checked.returncode == int(refused)
+
+
 def test_every_module_has_its_ring(repository: Path, project: dict[str, Any]):
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
     placed = re.findall(r"options_helper[\w.]+", " ".join(layers))

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.builders import holding, leg, portfolio, position, structure
+from tests.builders import holding, leg, nanoseconds, portfolio, position, structure
 
+NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 EXPIRY = date(2049, 12, 17)
 CALL, HIGHER_CALL = "AAPL491217C00180000", "AAPL491217C00185000"
 A_CALL = position(expiry=EXPIRY, contracts=2, identity="call")
@@ -56,11 +57,13 @@ def file_of(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SimulatorServer]]:
-    """Start a server, and lead the commands to it with its keys."""
+    """Start a server, where nothing is said of its market at `NOW`, and lead the commands to it with its keys."""
     servers: list[SimulatorServer] = []
 
     def start(market: Any = None) -> SimulatorServer:
-        server = SimulatorServer(market or SilentMarket(), key=DEMO_KEY, secret=DEMO_SECRET)
+        server = SimulatorServer(
+            market or SilentMarket(start_ns=nanoseconds(NOW)), key=DEMO_KEY, secret=DEMO_SECRET
+        )
         server.start()
         servers.append(server)
         for name, value in {
@@ -376,12 +379,15 @@ def test_reconcile_takes_the_day_of_the_file_from_its_date_or_from_the_user(
 ):
     file = file_of(A_CALL)
     server.account.set_position(CALL, 3, "1.5")
-    yesterday = datetime.now(UTC) - timedelta(days=2)
-    server.account.add_activity("FILL", CALL, 1, "2.5", side="buy", order_id="order", at=yesterday)
+    # In the evening, when UTC has the next day already.
+    filled = datetime(2026, 11, 19, 2, 30, tzinfo=UTC)
+    server.account.add_activity("FILL", CALL, 1, "2.5", side="buy", order_id="order", at=filled)
 
+    os.utime(file, (NOW.timestamp(),) * 2)
     assert "no known execution explains the quantity" in command("reconcile", file).stdout
-    assert "filled after" in command("reconcile", file, "--since", f"{yesterday:%Y-%m-%d}").stdout
-    os.utime(file, (yesterday.timestamp() - 86_400,) * 2)
+    assert "no known execution explains" in command("reconcile", file, "--since", "2026-11-19").stdout
+    assert "filled after" in command("reconcile", file, "--since", "2026-11-18").stdout
+    os.utime(file, (filled.timestamp() - 60,) * 2)
     assert "filled after" in command("reconcile", file).stdout
 
 
@@ -391,8 +397,7 @@ def test_reconcile_says_how_far_back_it_looks_for_causes(
     told = command("reconcile", file_of(), "--since", "2020-01-17")
 
     assert told.exit_code == 0
-    earliest = datetime.now(UTC) - timedelta(days=90)
-    assert told.stderr == f"What was traded before {earliest:%Y-%m-%d} was not asked for.\n"
+    assert told.stderr == "What was traded before 2026-08-22 was not asked for.\n"
 
 
 def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], server: SimulatorServer):

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from options_helper.clock import utc_now
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import (
     RunState,
@@ -210,7 +211,7 @@ def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: s
 
 
 def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
-    well = asked("--state", str(heartbeat_file(tmp_path, written_at=datetime.now(UTC))))
+    well = asked("--state", str(heartbeat_file(tmp_path, written_at=utc_now())))
     stale = asked("--state", str(heartbeat_file(tmp_path)))
     nothing = asked("--state", str(tmp_path / "nothing"))
 
@@ -219,13 +220,13 @@ def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
 
 
 def test_a_folder_stands_for_the_recording_in_it(tmp_path: Path):
-    heartbeat_file(tmp_path, written_at=datetime.now(UTC))
+    heartbeat_file(tmp_path, written_at=utc_now())
 
     assert asked("--state", str(tmp_path)).exit_code == 0
 
 
 def test_without_a_name_it_is_the_last_run(tmp_path: Path):
-    capture = heartbeat_file(tmp_path, written_at=datetime.now(UTC))
+    capture = heartbeat_file(tmp_path, written_at=utc_now())
     remember_capture(capture)
 
     assert asked().output.startswith("running: The capture runs.")
@@ -275,7 +276,7 @@ def test_sizes_are_said_as_people_read_them(tmp_path: Path, size: int, words: st
 
 
 def test_a_monitor_reads_json(tmp_path: Path):
-    now = datetime.now(UTC)
+    now = utc_now()
     path = heartbeat_file(tmp_path, written_at=now, started_at=now - timedelta(minutes=10))
 
     said = json.loads(asked("--json", "--state", str(path)).output)
@@ -343,7 +344,7 @@ def test_the_dashboard_shows_that_it_runs_and_that_it_ended(tmp_path: Path):
     session = LiveSession(build_manager=ScriptedManager, heartbeat=path, housekeeping_seconds=3_600)
     session.start(Stage(tmp_path).book, Choices(), Settings())
     try:
-        wait_until(lambda: look_at_run(path, datetime.now(UTC), 30).status is RunStatus.RUNNING)
+        wait_until(lambda: look_at_run(path, utc_now(), 30).status is RunStatus.RUNNING)
     finally:
         session.stop()
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,7 @@ from options_helper.checkup.streams import (
     stream_holder,
     visit_stream,
 )
+from options_helper.clock import utc_now
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.rest_pace import RestPolicy
@@ -62,10 +63,6 @@ STREAM_SECONDS: Final = 18.0
 STAGGER_SECONDS: Final = 0.2
 # Somebody waits for the answer, so there is one try.
 REST_POLICY: Final = RestPolicy(connect_seconds=5.0, read_seconds=5.0, attempts=1)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _installed_version(package: str) -> str | None:
@@ -92,7 +89,7 @@ class Surroundings:
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     env_file: Path = field(default_factory=lambda: settings_module.DEFAULT_ENV_FILE)
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = utc_now
     installed: Installed = _installed_version
     requirements: Callable[[], Sequence[str] | None] = _requirements
     free_bytes: Callable[[Path], int] = _free_bytes

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
+from options_helper.clock import utc_now
 from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.rest_pace import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
 from options_helper.data.streaming.alpaca_stream import require_credentials
@@ -67,6 +68,7 @@ class AlpacaRest:
         stopping: threading.Event | None = None,
         policy: RestPolicy = DEFAULT_POLICY,
         limiter: RequestLimiter | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         key, secret = require_credentials(settings)
         load_sdk()
@@ -81,7 +83,7 @@ class AlpacaRest:
             if limiter is None
             else lambda _: limiter,
             stopping or threading.Event(),
-            now=lambda: datetime.now(UTC),
+            now=now,
             random=random.random,
         )
         self._account = self._behind_adapter(

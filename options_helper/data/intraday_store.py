@@ -21,12 +21,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from options_helper.clock import utc_now
 from options_helper.data.intraday.checking import PartReport, check_parts
 from options_helper.data.intraday.files import Disk, MemberFile
 from options_helper.data.intraday.frames import exchange_or_receipt_ns, read_frame
@@ -78,10 +79,6 @@ class RepairReport:
     problem: str | None = None
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class IntradayStore:
     """The recorded files below one folder.
 
@@ -100,7 +97,7 @@ class IntradayStore:
         *,
         session_id: str | None = None,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         disk: Disk | None = None,
         hurried: Callable[[], bool] = lambda: False,
     ) -> None:

@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -130,12 +130,20 @@ class Floor:
     """Everything that happens inside the server's loop: handshakes, conversations, the market's play."""
 
     def __init__(
-        self, market: Market, *, keys: Keys, limits: Limits, faults: Faults, ledger: Ledger, books: Books
+        self,
+        market: Market,
+        *,
+        keys: Keys,
+        limits: Limits,
+        faults: Faults,
+        ledger: Ledger,
+        books: Books,
+        computer_ns: Callable[[], int],
     ) -> None:
         self.muted: frozenset[StreamName] = frozenset()
         self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
         self.pushed = PushQueue()
-        self.clock = PlayingClock(market, steady=time.monotonic, computer_ns=time.time_ns)
+        self.clock = PlayingClock(market, steady=time.monotonic, computer_ns=computer_ns)
         self.finished = threading.Event()
         self.loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()

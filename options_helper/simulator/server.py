@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import date
 from typing import Any, Final, Self
 
+from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.events import StreamName
 from options_helper.simulator.faults import NO_FAULTS, Ending, Faults
 from options_helper.simulator.floor import LOOPBACK, ClientView, Floor
@@ -36,12 +36,14 @@ class SimulatorServer:
         key: str = DEMO_KEY,
         secret: str = DEMO_SECRET,
         limits: Limits = NO_LIMITS,
+        computer_ns: Callable[[], int] = utc_now_ns,
     ) -> None:
         self._market = market
         self._port = port
         self._faults = faults
         self._keys = Keys(key, secret)
         self._limits = limits
+        self._computer_ns = computer_ns
         self._ledger = Ledger()
         self._books = Books(market)
         self._thread: threading.Thread | None = None
@@ -162,7 +164,7 @@ class SimulatorServer:
 
     def _time_ns(self) -> int:
         """The market's time, or the computer's while the server does not run."""
-        return time.time_ns() if self._running is None else self.now_ns
+        return self._computer_ns() if self._running is None else self.now_ns
 
     def flush(self, timeout: float = PUSH_PATIENCE_SECONDS) -> None:
         """Wait until all that was pushed has been written to the sockets, or was for nobody."""
@@ -216,6 +218,7 @@ class SimulatorServer:
             faults=self._faults,
             ledger=self._ledger,
             books=self._books,
+            computer_ns=self._computer_ns,
         )
         await floor.run(self._port, ready)
 

@@ -78,7 +78,9 @@ def screen_for():
     session = LiveSession(build_manager=manager_for(scenes.partial), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
     session.start(book, Choices(), Settings())
-    yield lambda **wishes: take_screen(session, book, Look(Preferences(**wishes), NEW_YORK, DARK))
+    yield lambda **wishes: take_screen(
+        session, book, Look(Preferences(**wishes), NEW_YORK, DARK), now=scenes.OPEN
+    )
     session.stop()
 
 

@@ -137,7 +137,7 @@ def test_a_structure_made_today_what_its_legs_did():
     session = LiveSession(build_manager=scenes.manager_for(with_account()), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
     session.start(book, Choices(), Settings())
-    screen = take_screen(session, book, Look(Preferences(), ZoneInfo("America/New_York"), DARK))
+    screen = take_screen(session, book, Look(Preferences(), ZoneInfo("America/New_York"), DARK), now=OPEN)
     session.stop()
 
     of_structure = structures_frame(screen)["Today $"].to_pylist()[0]

@@ -20,6 +20,7 @@ import pytest
 from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from pydantic import SecretStr
 
+from options_helper.clock import utc_now
 from options_helper.data import rest_pace
 from options_helper.data.alpaca_rest import PAGES_AT_MOST, AlpacaRest, batches
 from options_helper.data.rest_pace import RequestLimiter, RestPolicy
@@ -392,7 +393,7 @@ def test_the_server_says_how_long_to_wait(server: ScriptedServer, client: Client
 
 def test_a_fault_is_not_waited_out_to_the_end_of_the_minute(server: ScriptedServer, client: Client):
     """The account side tells when its minute ends in every answer, and most of the minute's requests are left."""
-    minute = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": str(int(time.time()) + 30)}
+    minute = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": str(int(utc_now().timestamp()) + 30)}
     server.replies(Reply(status=500, headers=minute), Reply())
 
     client().clock()

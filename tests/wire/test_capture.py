@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from options_helper.clock import utc_now_ns
 from options_helper.data.auditing import audit
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
@@ -192,7 +193,7 @@ def test_a_second_recorder_in_the_same_folder_is_refused_and_told_by_whom(
 def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp_path: Path):
     """On the computer's clock, like the receipt of the rows, whatever the time is in a simulated market."""
     server = simulator()
-    began_ns = time.time_ns()
+    began_ns = utc_now_ns()
     with capturing(server, tmp_path, ONLY_STOCKS) as capture:
         server.push(STOCKS, [quote()])
         until_received(capture, server)
@@ -204,7 +205,7 @@ def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp
     assert row["stream"] == "stocks"
     last_heard_ns = int(rows_on_disk(tmp_path)["recv_ns"].max())
     assert int(row["since_ns"]) // 1_000 == last_heard_ns // 1_000
-    assert began_ns < last_heard_ns < int(row["until_ns"]) < time.time_ns()
+    assert began_ns < last_heard_ns < int(row["until_ns"]) < utc_now_ns()
     assert "1000" in row["reason"]
 
 
@@ -368,7 +369,7 @@ def test_a_disk_that_refuses_to_the_last_does_not_hold_up_the_end(simulator: Sim
 
 def test_a_capture_that_was_killed_as_it_began_hides_no_earlier_kill(simulator: Simulators, tmp_path: Path):
     """It had not come to telling what the one before it had not heard."""
-    began_ns = time.time_ns() - 60 * 1_000_000_000
+    began_ns = utc_now_ns() - 60 * 1_000_000_000
     for number in range(2):
         session, at_ns = f"session-{number}", began_ns + number * 1_000_000_000
         journal = JournalWriter(tmp_path, session)

@@ -11,11 +11,11 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from options_helper.clock import utc_now
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.run_report import RunReport, RunStatus, look_at_run
@@ -82,7 +82,7 @@ class Cron:
             process.communicate(timeout=20)
 
     def look(self) -> RunReport:
-        return look_at_run(self.state, datetime.now(UTC), 30)
+        return look_at_run(self.state, utc_now(), 30)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_state_and_metrics_go_where_they_were_told(cron: Cron, tmp_path: Path):
     process = cron.start(*ALWAYS_OPEN, "--state", str(state), "--metrics-port", "0")
     try:
         wait_until(
-            lambda: look_at_run(state, datetime.now(UTC), 30).facts()["symbols"]["acknowledged"],
+            lambda: look_at_run(state, utc_now(), 30).facts()["symbols"]["acknowledged"],
             STARTING_SECONDS,
         )
         (log,) = (cron.folder / "log").iterdir()

@@ -8,7 +8,6 @@ Neither reads a file nor waits for anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import streamlit as st
@@ -31,6 +30,8 @@ from apps.streamlit.components.live_viewer import (
     viewer_zone,
 )
 from apps.streamlit.components.look import STYLE, palette
+from options_helper.clock import utc_now
+from options_helper.data.market_hours import new_york_date
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.data.streaming.live_session import LiveSession, Run
 
@@ -122,6 +123,7 @@ def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> N
         session,
         controls.book,
         look,
+        now=utc_now(),
         obstacle=controls.obstacle,
         problem=problem,
         local_market=controls.local_market,
@@ -156,7 +158,7 @@ def _slow(places: Places, controls: Controls, look: Look) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
     _chart(places, session, controls, look)
-    screen = take_screen(session, controls.book, look)
+    screen = take_screen(session, controls.book, look, now=utc_now())
     with places.account:
         file_and_account(screen)
 
@@ -184,8 +186,8 @@ def _footer(session: LiveSession, controls: Controls, look: Look) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="footer"):
         st.download_button(
             "Download CSV",
-            data=lambda: tables_as_csv(take_screen(session, controls.book, look)),
-            file_name=f"live-portfolio-{datetime.now(UTC):%Y%m%d}.csv",
+            data=lambda: tables_as_csv(take_screen(session, controls.book, look, now=utc_now())),
+            file_name=f"live-portfolio-{new_york_date(utc_now()):%Y%m%d}.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -117,16 +117,16 @@ def take_screen(
     own: Book,
     look: Look,
     *,
+    now: datetime,
     obstacle: str | None = None,
     problem: str | None = None,
     local_market: bool = False,
 ) -> Screen:
-    """Take one snapshot and work out the whole screen.
+    """Take one snapshot and work out the whole screen at `now`, the time of this computer.
 
     `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
     press of it failed. A `local_market` is not Alpaca's, also before it says so itself.
     """
-    now = datetime.now(UTC)
     run = session.run
     running = run is not None and run.ended is None
     snapshot = session.snapshot() or LiveSnapshot(as_of=now)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from options_helper.clock import utc_now_ns
 from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
 from options_helper.data.streaming.events import (
@@ -184,7 +184,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
         return deliver
 
     def _call_handlers(self, data: bytes, caller: HandlerCaller) -> None:
-        received_ns = time.time_ns()
+        received_ns = utc_now_ns()
         events, rejected = decode_frame(data)
         for reason in rejected:
             log.warning("rejected: %s", reason)

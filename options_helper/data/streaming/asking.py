@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import utc_datetime
+from options_helper.data.streaming.events import NANOSECONDS, utc_datetime
 from options_helper.data.streaming.snapshot import LiveState
 from options_helper.errors import OptionsHelperError, RestError
 
@@ -22,7 +21,7 @@ T = TypeVar("T")
 # What is over in a moment is not worth a word.
 SHORT_PAUSE_SECONDS: Final = 2.0
 # A time that moves with every look would be another sentence each time.
-PAUSE_STEP_SECONDS: Final = 5
+PAUSE_STEP_NS: Final = 5 * NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,12 @@ class Asked:
         seconds = 0.0 if self._rest is None else self._held()
         if seconds < SHORT_PAUSE_SECONDS:
             return
-        until = datetime.fromtimestamp(
-            PAUSE_STEP_SECONDS * -(-(time.time() + seconds) // PAUSE_STEP_SECONDS), UTC
+        # The pause is one of this computer's seconds, so its end is told by this computer's clock, and said to be.
+        until = utc_datetime(
+            -(-(self._now_ns() + int(seconds * NANOSECONDS)) // PAUSE_STEP_NS) * PAUSE_STEP_NS
         )
-        problem = f"Alpaca allows no more requests until {until:%H:%M:%S} UTC; then it is asked again."
+        whose = ", by this computer's clock" if self.state.clock.plays else ""
+        problem = f"Alpaca allows no more requests until {until:%H:%M:%S} UTC{whose}; then it is asked again."
         with self.lock:
             waiting = [one for one in self.truth.reports.values() if one.phase is RestPhase.ASKING]
         for one in waiting:

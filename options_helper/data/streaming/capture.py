@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from options_helper import __version__
+from options_helper.clock import utc_now_ns
 from options_helper.data.completing import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
@@ -158,7 +159,7 @@ class StreamRunner:
         *,
         classes: StreamClasses | None = None,
         retry: RetryPolicy | None = None,
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] = utc_now_ns,
         disk: Disk | None = None,
     ) -> None:
         settings = settings or Settings.load()

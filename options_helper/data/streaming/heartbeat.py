@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from typing import Final, Self
 import msgspec
 
 from options_helper import __version__
+from options_helper.clock import utc_now
 from options_helper.data.market_hours import market_open
 from options_helper.data.streaming.capture import CaptureState, CaptureStatus
 from options_helper.data.streaming.events import StreamName
@@ -151,7 +152,7 @@ class HeartbeatWriter:
         *,
         role: Role = Role.CAPTURE,
         every_seconds: float = EVERY_SECONDS,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         tell_service: Callable[[str], None] | None = None,
     ) -> None:
         self._path = path

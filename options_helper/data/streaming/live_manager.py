@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from options_helper.clock import utc_now_ns
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.streaming.account_watch import AccountWatch
 from options_helper.data.streaming.alpaca_stream import (
@@ -57,7 +58,7 @@ class LiveStreamManager:
         trading_stream_cls: Callable[..., Any] = AlpacaTradingStreamer,
         rest_cls: Callable[..., AlpacaRest] | None = AlpacaRest,
         watch: WatchPolicy | None = None,
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] = utc_now_ns,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._settings = settings

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.events import NANOSECONDS, StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import FrameQueue
 from options_helper.data.streaming.market_clock import Announcement
@@ -82,7 +82,7 @@ class StreamWorker(StreamSink):
         market_ns: Callable[[int], int],
         expects_data: Callable[[int], bool],
         told_ns: Callable[[int], int] | None = None,
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] = utc_now_ns,
         start_delay_seconds: float = 0.0,
     ) -> None:
         self.name = name
