@@ -6,6 +6,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -36,6 +37,7 @@ VARIABLES: Final = frozenset(
         "OH_ALPACA_STREAM_URL",
         "OH_ALPACA_DATA_URL",
         "OH_ALPACA_REST_PER_MINUTE",
+        "OH_ALPACA_MARKET_TIME",
     }
 )
 _HTTP_SCHEMES: Final = ("https", "http")
@@ -72,6 +74,8 @@ class Settings:
     data_url: str = DEFAULT_DATA_URL
     # What Alpaca allows an account by default.
     rest_per_minute: int = DEFAULT_REST_PER_MINUTE
+    # Where the session begins that a simulator plays; of no account for Alpaca, whose time is everybody's.
+    market_time: datetime | None = None
 
     def __post_init__(self) -> None:
         _require_key_text(self.api_key, "APCA_API_KEY_ID")
@@ -102,6 +106,7 @@ class Settings:
             stream_url=values.get("OH_ALPACA_STREAM_URL", DEFAULT_STREAM_URL).rstrip("/"),
             data_url=values.get("OH_ALPACA_DATA_URL", DEFAULT_DATA_URL).rstrip("/"),
             rest_per_minute=_rate(values.get("OH_ALPACA_REST_PER_MINUTE")),
+            market_time=_instant(values.get("OH_ALPACA_MARKET_TIME")),
         )
 
     @property
@@ -195,6 +200,25 @@ def _rate(text: str | None) -> int:
         return int(text)
     except ValueError:
         raise _no_rate(repr(text)) from None
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _no_instant(text) from None
+    if moment.tzinfo is None:
+        raise _no_instant(text)
+    return moment.astimezone(UTC)
+
+
+def _no_instant(text: str) -> ConfigError:
+    return ConfigError(
+        f"OH_ALPACA_MARKET_TIME {text!r} is no time with a zone, such as 2026-11-20T15:00:00+00:00. "
+        "Copy what `options-helper simulate` prints, or leave it out."
+    )
 
 
 def _without_version(base_url: str) -> str:

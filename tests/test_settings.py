@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,18 @@ def test_no_secret_in_any_complaint_nor_in_its_causes(wrong: dict[str, str]):
         error = error.__cause__ or error.__context__
 
 
+def test_the_time_of_a_played_market_is_read_in_any_zone():
+    for text in ("2026-11-20T15:00:00+00:00", "2026-11-20 10:00-05:00", "2026-11-20T15:00Z"):
+        assert load({"OH_ALPACA_MARKET_TIME": text}).market_time == datetime(2026, 11, 20, 15, tzinfo=UTC)
+    assert load({}).market_time is None
+
+
+@pytest.mark.parametrize("text", ["2026-11-20T15:00:00", "2026-11-20", "ten", "2026-13-01T00:00Z"])
+def test_a_time_without_a_zone_is_refused(text):
+    with pytest.raises(ConfigError, match=r"OH_ALPACA_MARKET_TIME .* no time with a zone"):
+        load({"OH_ALPACA_MARKET_TIME": text})
+
+
 def test_a_complete_environment_needs_no_file(tmp_path):
     """A demo must not stumble over the user's own file, and does not even read it."""
     file = tmp_path / "alpaca.env"
@@ -247,6 +260,7 @@ def test_a_complete_environment_needs_no_file(tmp_path):
         "OH_ALPACA_STREAM_URL": "ws://127.0.0.1:1",
         "OH_ALPACA_DATA_URL": "http://127.0.0.1:1",
         "OH_ALPACA_REST_PER_MINUTE": "200",
+        "OH_ALPACA_MARKET_TIME": "2026-11-20T15:00:00+00:00",
     }
 
     assert Settings.load(environ, file).has_credentials

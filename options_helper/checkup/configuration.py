@@ -28,6 +28,7 @@ _ATTRIBUTES: Final = {
     "OH_ALPACA_STREAM_URL": "stream_url",
     "OH_ALPACA_DATA_URL": "data_url",
     "OH_ALPACA_REST_PER_MINUTE": "rest_per_minute",
+    "OH_ALPACA_MARKET_TIME": "market_time",
 }
 
 
@@ -81,7 +82,8 @@ def _shown(settings: Settings, name: str) -> str:
         return masked(settings.api_key)
     if name == "APCA_API_SECRET_KEY":
         return "not set" if settings.api_secret is None else "set"
-    return str(getattr(settings, _ATTRIBUTES[name]))
+    value = getattr(settings, _ATTRIBUTES[name])
+    return "not set" if value is None else str(value)
 
 
 def masked(key: SecretStr | None) -> str:

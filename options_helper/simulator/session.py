@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from options_helper.data.streaming.events import utc_datetime
 from options_helper.portfolio import load_portfolio
 from options_helper.settings import DEFAULT_REST_PER_MINUTE
 from options_helper.simulator.faults import NO_FAULTS, Faults
@@ -44,4 +45,6 @@ def serve_market(market: Market, *, port: int = 0, faults: Faults = NO_FAULTS) -
             "OH_ALPACA_STOCK_FEED": "iex",
             "OH_ALPACA_OPTIONS_FEED": "indicative",
             "OH_ALPACA_REST_PER_MINUTE": str(DEFAULT_REST_PER_MINUTE),
+            # Before anything is connected, a page has to know of what day the book is to be shown.
+            "OH_ALPACA_MARKET_TIME": utc_datetime(server.now_ns).isoformat(timespec="seconds"),
         }

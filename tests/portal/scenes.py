@@ -329,13 +329,13 @@ def simulated() -> LiveSnapshot:
     return live(market=MarketKind.SIMULATED, fills=[fill()])
 
 
-def connecting() -> LiveSnapshot:
+def connecting(as_of: datetime = OPEN) -> LiveSnapshot:
     """The first second after Start."""
     streams = [
         health(name, Phase.CONNECTING, feed=feed)
         for name, feed in (("stocks", "iex"), ("options", "indicative"))
     ]
-    return live(events=[], streams=[*streams, health("fills", Phase.CONNECTING)])
+    return live(as_of=as_of, events=[], streams=[*streams, health("fills", Phase.CONNECTING)])
 
 
 def manager_for(scene: Callable[[], LiveSnapshot]) -> Callable[[Settings], ShowingManager]:

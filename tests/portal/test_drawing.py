@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pytest
 
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_screen import Look, take_screen
-from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, tables_as_csv
+from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, csv_name, tables_as_csv
 from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK, LIGHT
 from options_helper.data.portfolio_file import open_book
@@ -100,6 +100,10 @@ def test_the_csv_hides_what_the_page_hides(screen_for):
 
     assert not set(HIDDEN_IN_CSV) & set(table.columns)
     assert "pnl_pct" in table
+
+
+def test_the_csv_is_named_after_the_market_s_day_in_new_york():
+    assert csv_name(datetime(2026, 11, 21, 2, 30, tzinfo=UTC)) == "live-portfolio-20261120.csv"
 
 
 def luminance(colour: str) -> float:

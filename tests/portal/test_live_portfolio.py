@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -40,6 +41,63 @@ def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
     assert positions[["Bid $", "Mark $", "P&L $", "P&L %", "Quote age s"]].isna().all(axis=None)
     assert "—" in tile(tab, "Unrealized P&L at mark")
     assert "$0.00" not in html(tab)
+
+
+def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, monkeypatch):
+    """The viewer's day is none of it: by then everything may have expired."""
+    monkeypatch.setenv("OH_ALPACA_MARKET_TIME", "2026-11-20T15:00:00+00:00")
+    tab = portal.open()
+
+    assert table(tab, "Contract")["DTE"].min() == 0
+    assert "SPY 20 Nov 26 681 C" in tile(tab, "Nearest expiry")
+    assert "paid for what is held long" in tile(tab, "Premium at risk")
+    assert "expired" not in html(tab)
+    assert "market time 15:00:00 UTC · " in html(tab)
+    assert "NOT ALPACA: a market on this computer, 2026-11-20" in html(tab)
+
+
+def test_after_start_it_is_of_that_day_too_although_the_market_has_not_told_its_time_yet(portal, monkeypatch):
+    monkeypatch.setenv("OH_ALPACA_MARKET_TIME", "2026-11-20T15:00:00+00:00")
+    tab = portal.show(lambda: scenes.connecting(as_of=datetime(2028, 2, 29, 15, tzinfo=UTC)))
+
+    assert "expired" not in html(tab)
+    assert "market time 15:00:00 UTC" in html(tab)
+
+
+def test_the_time_of_a_played_market_is_no_other_s(portal, monkeypatch):
+    monkeypatch.setenv("OH_ALPACA_MARKET_TIME", "2018-01-05T15:00:00+00:00")
+    monkeypatch.setenv("OH_ALPACA_STREAM_URL", "wss://stream.data.alpaca.markets")
+
+    assert "market time" not in html(portal.open())
+    assert "as of 15:32:04 UTC" in html(portal.show(scenes.live))
+
+
+def test_a_book_that_has_expired_is_not_one_without_options_or_without_risk(portal):
+    old = {"id": "old", "symbol": "AAPL", "option_type": "call", "expiry": "2020-01-17", "strike": 100}
+    entry = {**old, "contracts": 2, "cost_basis": 4.5}
+    (portal.folder / "portfolio.json").write_text(json.dumps({"positions": [entry]}))
+    tab = portal.open()
+
+    assert "all expired" in tile(tab, "Nearest expiry")
+    assert "no option is held long" in tile(tab, "Premium at risk")
+    assert "$0.00" not in html(tab)
+
+
+@pytest.mark.parametrize("scene", [scenes.simulated, scenes.replay])
+def test_the_only_time_of_another_clock_than_the_market_s_says_so(portal, scene):
+    """Whatever day the viewer has: the market's own times have no date, which a label tells."""
+    words = html(portal.show(scene))
+
+    assert re.search(r"market time 15:32:0\d UTC", words)
+    assert re.search(r"running since [^·<]*UTC by this computer's clock", words)
+    assert len(re.findall(r"\d{4} \d\d:\d\d:\d\d", words)) <= 1, "only the other clock's time may have a date"
+
+
+def test_with_alpaca_s_market_there_is_one_clock(portal):
+    words = html(portal.show(scenes.live))
+
+    assert "running since" in words
+    assert "by this computer's clock" not in words
 
 
 def test_it_always_says_that_it_is_read_only_and_no_advice(portal):

@@ -163,7 +163,7 @@ def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountView) -
     if differing:
         verdict = f"{differing} of {plural(len(rows), 'line')} differ"
     doubt = f", {unknown} cannot be compared" if unknown else ""
-    read_at = clock(view.as_of, screen.look.zone, today=screen.now)
+    read_at = clock(view.as_of, screen.look.zone, today=screen.snapshot.as_of)
     return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."
 
 

@@ -35,7 +35,7 @@ def _ledger(screen: Screen) -> str:
 
 def _facts(screen: Screen) -> dict[str, Callable[[StreamHealth], str]]:
     def when(moment: datetime | None) -> str:
-        return clock(moment, screen.look.zone, today=screen.now)
+        return clock(moment, screen.look.zone, today=screen.snapshot.as_of)
 
     return {
         "phase": lambda health: health.phase,
@@ -77,6 +77,6 @@ def _silence(health: StreamHealth) -> Iterator[Gap]:
 
 
 def _gap_row(gap: Gap, screen: Screen) -> str:
-    since = clock(gap.since, screen.look.zone, today=screen.now)
-    until = clock(gap.until, screen.look.zone, today=screen.now) if gap.until else "still open"
+    since = clock(gap.since, screen.look.zone, today=screen.snapshot.as_of)
+    until = clock(gap.until, screen.look.zone, today=screen.snapshot.as_of) if gap.until else "still open"
     return f"<tr>{''.join(tag('td', text, '') for text in (gap.stream, since, until, gap.reason))}</tr>"

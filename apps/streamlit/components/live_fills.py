@@ -134,7 +134,7 @@ def _known_since(screen: Screen) -> str:
         return "Known after Start: today's fills are asked for then, and the stream tells the rest."
     if report.finished_at is None:
         return _not_read_yet(report.phase, report.problem)
-    read_at = clock(report.finished_at, screen.look.zone, today=screen.now)
+    read_at = clock(report.finished_at, screen.look.zone, today=screen.snapshot.as_of)
     day = short_date(new_york_date(report.finished_at))
     parts = [
         f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
@@ -171,7 +171,7 @@ def _fill_sentence(fill: Fill, screen: Screen) -> str:
 def _time(fill: Fill, screen: Screen) -> str:
     if fill["timestamp"] is None and fill["source"] == Source.REST and fill["day"] is not None:
         return short_date(fill["day"])
-    return clock(fill["timestamp"] or fill["received_at"], screen.look.zone, today=screen.now)
+    return clock(fill["timestamp"] or fill["received_at"], screen.look.zone, today=screen.snapshot.as_of)
 
 
 def _event(fill: Fill) -> str:

@@ -17,9 +17,16 @@ from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
-from apps.streamlit.components.live_screen import ACCOUNT_PANEL, Look, Screen, State, take_screen
+from apps.streamlit.components.live_screen import (
+    ACCOUNT_PANEL,
+    Look,
+    Screen,
+    State,
+    take_screen,
+    take_snapshot,
+)
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
-from apps.streamlit.components.live_tables import positions_table, structures_table, tables_as_csv
+from apps.streamlit.components.live_tables import csv_name, positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
 from apps.streamlit.components.live_truth import truth_line
 from apps.streamlit.components.live_viewer import (
@@ -31,7 +38,6 @@ from apps.streamlit.components.live_viewer import (
 )
 from apps.streamlit.components.look import STYLE, palette
 from options_helper.clock import utc_now
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.data.streaming.live_session import LiveSession, Run
 
@@ -127,6 +133,7 @@ def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> N
         obstacle=controls.obstacle,
         problem=problem,
         local_market=controls.local_market,
+        market_time=controls.market_time,
     )
     announce_fills(screen)
     render_live(places, screen)
@@ -158,7 +165,7 @@ def _slow(places: Places, controls: Controls, look: Look) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
     _chart(places, session, controls, look)
-    screen = take_screen(session, controls.book, look, now=utc_now())
+    screen = take_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
     with places.account:
         file_and_account(screen)
 
@@ -183,11 +190,17 @@ def _watch_file(controls: Controls) -> None:
 
 
 def _footer(session: LiveSession, controls: Controls, look: Look) -> None:
+    def tables() -> str:
+        return tables_as_csv(
+            take_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
+        )
+
+    as_of = take_snapshot(session, utc_now(), controls.market_time).as_of
     with st.container(horizontal=True, vertical_alignment="center", key="footer"):
         st.download_button(
             "Download CSV",
-            data=lambda: tables_as_csv(take_screen(session, controls.book, look, now=utc_now())),
-            file_name=f"live-portfolio-{new_york_date(utc_now()):%Y%m%d}.csv",
+            data=tables,
+            file_name=csv_name(as_of),
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",

@@ -77,7 +77,7 @@ def _in_short(report: RestReport, screen: Screen) -> str:
         case RestPhase.ASKING | RestPhase.DONE if last_success is not None:
             # What is asked for each minute would flicker between asking and done.
             how_many = "" if report.of is None else f": {report.of:,}"
-            return f"{asked_for}{how_many}, done {clock(last_success, screen.look.zone, today=screen.now)}"
+            return f"{asked_for}{how_many}, done {clock(last_success, screen.look.zone, today=screen.snapshot.as_of)}"
         case RestPhase.ASKING | RestPhase.DONE:
             return asked_for
         case _:
@@ -89,7 +89,7 @@ def _in_full(report: RestReport, screen: Screen) -> tuple[str, ...]:
         report.task,
         report.phase,
         UNKNOWN if report.phase is RestPhase.OFF else _done(report),
-        clock(report.finished_at, screen.look.zone, today=screen.now),
+        clock(report.finished_at, screen.look.zone, today=screen.snapshot.as_of),
     )
 
 

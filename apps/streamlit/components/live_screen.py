@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -19,6 +19,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_totals,
 )
 from options_helper.analysis.reconciliation import Behind
+from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.portfolio_file import Book
 from options_helper.data.streaming.live_session import LiveSession, Run
 from options_helper.data.streaming.market_clock import MarketKind
@@ -89,8 +90,9 @@ class Screen:
     """One refresh."""
 
     look: Look
-    now: datetime  # the computer's clock; the snapshot's is the market's
+    now: datetime  # by this computer's clock; the snapshot's `as_of` is by the market's
     snapshot: LiveSnapshot
+    plays: bool  # whether the market has a time of its own: a simulated or replayed session's
     run: Run | None
     state: State
     loaded: bool  # whether there is a portfolio to show
@@ -121,15 +123,18 @@ def take_screen(
     obstacle: str | None = None,
     problem: str | None = None,
     local_market: bool = False,
+    market_time: datetime | None = None,
 ) -> Screen:
     """Take one snapshot and work out the whole screen at `now`, the time of this computer.
 
     `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
-    press of it failed. A `local_market` is not Alpaca's, also before it says so itself.
+    press of it failed. A `local_market` is not Alpaca's, also before it says so itself, and then it is judged as of
+    its `market_time`.
     """
     run = session.run
     running = run is not None and run.ended is None
-    snapshot = session.snapshot() or LiveSnapshot(as_of=now)
+    snapshot = take_snapshot(session, now, market_time)
+    plays = market_time is not None or snapshot.market is not MarketKind.ALPACA
     # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
     changed = changed_code(session)
     book = run.book if run is not None and running and not changed else own
@@ -147,12 +152,13 @@ def take_screen(
         look=look,
         now=now,
         snapshot=snapshot,
+        plays=plays,
         run=run,
         state=_state(run, snapshot),
         loaded=book.portfolio is not None,
         portfolio=portfolio,
         headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
-        labels=_labels(run, snapshot, local_market=local_market),
+        labels=_labels(run, snapshot, local_market=local_market, plays=plays),
         banners=(
             *_start_banners(problem),
             *_account_banners(behind, hidden=look.preferences.hide_amounts),
@@ -167,9 +173,21 @@ def take_screen(
     )
 
 
-def _labels(run: Run | None, snapshot: LiveSnapshot, *, local_market: bool) -> tuple[str, ...]:
+def take_snapshot(session: LiveSession, now: datetime, market_time: datetime | None) -> LiveSnapshot:
+    """What is known at `now`; of a market that has a time of its own and has not told it yet, as of `market_time`.
+
+    The viewer's day is none of that market's: its contracts may all have expired by then.
+    """
+    snapshot = session.snapshot() or LiveSnapshot(as_of=now)
+    if market_time is None or snapshot.market is not MarketKind.ALPACA:
+        return snapshot
+    return replace(snapshot, as_of=market_time)
+
+
+def _labels(run: Run | None, snapshot: LiveSnapshot, *, local_market: bool, plays: bool) -> tuple[str, ...]:
     if local_market and snapshot.market is MarketKind.ALPACA:
-        return ("NOT ALPACA: a market on this computer",)
+        day = f", {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}" if plays else ""
+        return (f"NOT ALPACA: a market on this computer{day}",)
     return feed_labels(snapshot) if run else ()
 
 

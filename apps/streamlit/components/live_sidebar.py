@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import streamlit as st
@@ -39,6 +40,7 @@ class Controls:
     preferences: Preferences
     obstacle: str | None
     local_market: bool  # the settings lead to a market on this computer, not to Alpaca
+    market_time: datetime | None  # where that market begins, if it plays a session and says so
 
 
 def sidebar_controls(session: LiveSession) -> Controls:
@@ -57,6 +59,7 @@ def sidebar_controls(session: LiveSession) -> Controls:
             preferences=preferences,
             obstacle=book.problem if book.portfolio is None else settings_problem or _missing(choices),
             local_market=settings is not None and settings.local_market,
+            market_time=settings.market_time if settings is not None and settings.local_market else None,
         )
         with actions:
             lifecycle_buttons(session, controls, place="sidebar")

@@ -6,7 +6,7 @@ Row order never changes between refreshes, because the browser keeps a selection
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.osi import short_date
 from options_helper.data.account import Source
+from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.events import StreamName
 
 if TYPE_CHECKING:
@@ -375,6 +376,11 @@ def _warnings(lists: Series, screen: Screen) -> list[list[str]]:
         ]
         for warnings in lists
     ]
+
+
+def csv_name(as_of: datetime) -> str:
+    """The file for tables of that instant: named after the market's day in New York."""
+    return f"live-portfolio-{new_york_date(as_of):%Y%m%d}.csv"
 
 
 def tables_as_csv(screen: Screen) -> str:

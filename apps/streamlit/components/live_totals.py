@@ -98,8 +98,10 @@ def book_tiles(screen: Screen) -> Iterator[Tile]:
     )
     yield Tile(
         "Premium at risk",
-        money(totals.premium_at_risk, hidden=hidden),
-        f"paid for what is held long{_missing(totals.at_risk)}",
+        money(totals.premium_at_risk, hidden=hidden) if totals.at_risk.of else UNKNOWN,
+        f"paid for what is held long{_missing(totals.at_risk)}"
+        if totals.at_risk.of
+        else "no option is held long",
     )
     yield Tile(
         "Legs priced",
@@ -110,7 +112,7 @@ def book_tiles(screen: Screen) -> Iterator[Tile]:
     yield Tile(
         "Nearest expiry",
         UNKNOWN if expiry is None else "today" if expiry.dte == 0 else f"{expiry.dte} d",
-        expiry.words if expiry else "no options",
+        expiry.words if expiry else "all expired" if totals.expired else "no options",
     )
     yield Tile(
         "Widest spread",

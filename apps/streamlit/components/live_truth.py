@@ -10,7 +10,6 @@ from apps.streamlit.components.live_screen import Banner, Screen, State
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import age, clock, plural, rate
 from options_helper.analysis.live_health import Level
-from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.snapshot import Phase, StreamHealth
 
 # A sign and a word beside every colour: a chip must be readable without its colour.
@@ -47,11 +46,11 @@ def _headline(screen: Screen) -> str:
     colour, sign = STATES[screen.state]
     if screen.state is State.RUNNING or screen.headline.level is Level.WARNING:
         colour = LEVELS[screen.headline.level]
-    time = clock(screen.snapshot.as_of, screen.look.zone, today=screen.now)
-    # A simulated or replayed market keeps its own time, which every age is counted in.
-    as_of = f"as of {time}" if screen.snapshot.market is MarketKind.ALPACA else f"market time {time}"
+    time = clock(screen.snapshot.as_of, screen.look.zone, today=screen.snapshot.as_of)
+    # A simulated or replayed market keeps its own time, which every age is counted in; a label has its date.
+    as_of = f"market time {time}" if screen.plays else f"as of {time}"
     if screen.run is None:
-        as_of = f"{time} · {plural(screen.viewers, 'viewer')}"
+        as_of = f"{as_of if screen.plays else time} · {plural(screen.viewers, 'viewer')}"
     return (
         f'<div class="oh-bar" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
@@ -67,9 +66,14 @@ def _chips(screen: Screen) -> str:
         return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
     snapshot = screen.snapshot
     chips = [_chip(health, screen) for health in snapshot.streams.values()]
-    since = f" · running since {clock(snapshot.running_since, screen.look.zone, today=screen.now)}"
-    aside = plural(screen.viewers, "viewer") + (since if snapshot.running_since else "")
+    aside = plural(screen.viewers, "viewer") + (_running_since(screen) if snapshot.running_since else "")
     return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
+
+
+def _running_since(screen: Screen) -> str:
+    """The one time on the page that is this computer's, which is said where the market has another."""
+    since = clock(screen.snapshot.running_since, screen.look.zone, today=screen.now)
+    return f" · running since {since}" + (" by this computer's clock" if screen.plays else "")
 
 
 def _chip(health: StreamHealth, screen: Screen) -> str:
