@@ -16,6 +16,7 @@ import numpy as np
 from options_helper.analysis.account_import import import_portfolio, portfolio_text
 from options_helper.analysis.grouping import group_entries
 from options_helper.analysis.marks import read_marks
+from options_helper.analysis.osi import short_date
 from options_helper.analysis.portfolio_check import findings
 from options_helper.analysis.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
@@ -24,6 +25,7 @@ from options_helper.data.account_reading import AccountReading, read_account
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.alpaca_symbols import is_index
 from options_helper.data.market_hours import NEW_YORK, new_york_date
+from options_helper.data.market_time import known_time, market_time, told_time
 from options_helper.data.rest_pace import pauses
 from options_helper.data.seeding import seed
 from options_helper.data.streaming.events import Quote, Trade
@@ -51,19 +53,27 @@ def check_file(
     """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
-    today = new_york_date(now())
     screen.portfolio(portfolio)
-    found = list(findings(portfolio, today))
     settings = Settings.load()
+    instant = now()
+    as_of = known_time(settings, instant)
+    unknown: list[str] = []
     problem = None
     if settings.has_credentials:
         try:
             with screen.waiting("the symbols", pauses(settings)) as waiting, rest_cls(settings) as rest:
-                found += _unknown_symbols(portfolio, rest, today, waiting)
+                as_of = market_time(rest, settings, instant)
+                unknown.extend(_unknown_symbols(portfolio, rest, new_york_date(as_of), waiting))
         except RestError as error:
             problem = f"The symbols were not compared with Alpaca's: {error}"
     else:
         screen.remark("There are no Alpaca keys, so the symbols were not compared with Alpaca's.")
+    today = new_york_date(as_of)
+    if today != new_york_date(instant):
+        screen.remark(
+            f"The market that is asked plays {short_date(today)}; what has expired is judged by that day."
+        )
+    found = (*findings(portfolio, today), *unknown)
     for sentence in found:
         screen.say(f"look: {sentence}")
     if problem is not None:
@@ -122,7 +132,7 @@ def compare_with_account(
     portfolio = load_portfolio(path)
     settings = Settings.load()
     with screen.waiting("the market's time", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
-        as_of = _market_time(rest) or now()
+        as_of = told_time(rest) or now()
         if since is not None:
             _require_past(since, new_york_date(as_of))
         day = since or _day_of(path, as_of)
@@ -174,21 +184,15 @@ def _read_account(rest: AlpacaRest, now: datetime, waiting: Waiting) -> AccountR
     return read_account(positions, rest.account(), now)
 
 
-def _market_time(rest: AlpacaRest) -> datetime | None:
-    """The market's time, which need not be this computer's: a simulated market may live on another day."""
-    try:
-        return datetime.fromisoformat(str(rest.clock().get("timestamp"))).astimezone(UTC)
-    except (ValueError, TypeError):
-        return None
-
-
 def _executions_since(
     rest: AlpacaRest, day: date, now: datetime
 ) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
     """What changed the account since a day in New York, and why that is not all of it, if it is not."""
     begin = datetime.combine(day, time(), NEW_YORK)
     earliest = now - HISTORY_AT_MOST
-    too_old = () if begin >= earliest else (f"What was traded before {earliest:%Y-%m-%d} was not asked for.",)
+    too_old = (
+        () if begin >= earliest else (f"What was traded before {new_york_date(earliest)} was not asked for.",)
+    )
     try:
         backfill = read_backfill(rest, max(begin, earliest))
     except RestError as error:

@@ -19,11 +19,15 @@ from typer.testing import CliRunner, Result
 
 from options_helper.analysis.account_import import portfolio_text
 from options_helper.analysis.reconciliation import Cause, ReconciledRow
+from options_helper.checkup.findings import Check, Verdict
+from options_helper.checkup.run import Checkup, Surroundings
 from options_helper.cli import app, main
 from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.streaming.events import utc_datetime
 from options_helper.errors import ConfigError, RestError
 from options_helper.portfolio import PortfolioEntry, load_portfolio
-from options_helper.portfolio_command import check_file, import_account
+from options_helper.portfolio_command import check_file, compare_with_account, import_account
 from options_helper.portfolio_display import Screen, Waiting
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
@@ -177,12 +181,60 @@ def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
         )
     ]
     assert server.requests == {
+        "/v2/clock": 1,
         f"/v2/options/contracts/{CALL}": 1,
         "/v2/options/contracts/AAPL491217C00181000": 1,
         "/v2/options/contracts/SPXW491217C06800000": 1,
         "/v2/assets/AAPL": 1,
         "/v2/assets/NOSUCH": 1,
     }
+
+
+@pytest.mark.parametrize("today", [datetime(2026, 11, 20, 15, tzinfo=UTC), datetime(2031, 2, 3, tzinfo=UTC)])
+def test_a_demo_s_file_is_judged_by_the_day_of_its_market(
+    today: datetime,
+    repository: Path,
+    serve: Callable[..., SimulatorServer],
+    capsys: pytest.CaptureFixture[str],
+):
+    """Whatever day it is here: `check`, `reconcile` and the doctor agree."""
+    sample = repository / "portfolio.json"
+    market = SeededMarket(load_portfolio(sample))
+    serve(market)
+    played = new_york_date(utc_datetime(market.start_ns))
+    assert played == date(2026, 11, 20)
+
+    assert check_file(sample, now=lambda: today) == 0
+    assert compare_with_account(sample, None, now=lambda: today) == 0
+    doctor = Checkup(portfolio=sample, surroundings=Surroundings(now=lambda: today))
+    (portfolio_line,) = (line for line in doctor.lines() if line.check is Check.PORTFOLIO)
+
+    assert portfolio_line.finding.verdict is Verdict.OK
+    told = capsys.readouterr()
+    assert "expired" not in told.out
+    said = "The market that is asked plays 20 Nov 26; what has expired is judged by that day.\n"
+    assert told.err == ("" if new_york_date(today) == played else said)
+
+
+def test_a_file_is_judged_by_new_york_s_date(
+    file_of: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+):
+    """In the evening of the last day, when UTC has the next day already, nothing has expired."""
+    file = file_of(position(expiry=date(2026, 11, 20), identity="last"))
+
+    assert check_file(file, now=lambda: datetime(2026, 11, 21, 4, 59, tzinfo=UTC)) == 0
+    assert check_file(file, now=lambda: datetime(2026, 11, 21, 5, 1, tzinfo=UTC)) == 1
+    assert "'last': AAPL 20 Nov 26 180 C expired on 20 Nov 26." in capsys.readouterr().out
+
+
+def test_a_demo_that_does_not_answer_is_judged_by_where_its_session_begins(
+    file_of: Callable[..., Path], server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OH_ALPACA_MARKET_TIME", "2026-11-20T15:00:00+00:00")
+    server.set_faults(Faults(rest_status=403))
+    file = file_of(position(expiry=date(2026, 11, 20), identity="last"))
+
+    assert check_file(file, now=lambda: datetime(2031, 2, 3, tzinfo=UTC)) == 2
 
 
 @pytest.mark.parametrize(
@@ -392,8 +444,10 @@ def test_reconcile_takes_the_day_of_the_file_from_its_date_or_from_the_user(
 
 
 def test_reconcile_says_how_far_back_it_looks_for_causes(
-    file_of: Callable[..., Path], server: SimulatorServer
+    file_of: Callable[..., Path], serve: Callable[..., SimulatorServer]
 ):
+    """In New York's days: at this hour UTC has the next one already."""
+    serve(SilentMarket(start_ns=nanoseconds(datetime(2026, 11, 21, 2, 30, tzinfo=UTC))))
     told = command("reconcile", file_of(), "--since", "2020-01-17")
 
     assert told.exit_code == 0

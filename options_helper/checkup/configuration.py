@@ -13,11 +13,11 @@ from pydantic import SecretStr
 
 from options_helper.checkup.findings import Finding, Verdict, explained
 from options_helper.data.market_hours import new_york_date
+from options_helper.data.market_time import is_demo
 from options_helper.data.portfolio_file import DEFAULT_NAME, Book, reread
 from options_helper.errors import ConfigError
 from options_helper.quantities import named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
-from options_helper.simulator.protocol import DEMO_KEY
 
 _ENVIRONMENT: Final = "environment"
 _DEFAULT: Final = "default"
@@ -166,14 +166,8 @@ def _other_account(key: str, settings: Settings) -> str | None:
     return None
 
 
-def is_demo(settings: Settings) -> bool:
-    """Whether a simulator of ours is asked, whose time is that of the session it plays."""
-    key = settings.api_key
-    return settings.local_market and key is not None and key.get_secret_value() == DEMO_KEY
-
-
-def look_at_portfolio(named: Path | None, environ: Mapping[str, str], now: datetime) -> Finding:
-    """Can the file be read, and is what it holds still alive?"""
+def look_at_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datetime) -> Finding:
+    """Can the file be read, and is what it holds still alive at that instant of the market's?"""
     path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
     if not path.exists():
         return _no_portfolio(path, Verdict.WARNING if named is None else Verdict.FAILED)
@@ -185,7 +179,7 @@ def look_at_portfolio(named: Path | None, environ: Mapping[str, str], now: datet
     count = (
         f"{path}: {_count(len(book.portfolio.positions), 'position')}, {_count(len(contracts), 'contract')}"
     )
-    today = new_york_date(now)
+    today = new_york_date(as_of)
     expired = [words for words, expiry in contracts.items() if expiry < today]
     return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)
 

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from options_helper.checkup.configuration import is_demo
 from options_helper.checkup.findings import Finding, Verdict, explained
 from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
+from options_helper.data.market_time import is_demo, told_time
 from options_helper.data.tolerant import field, word
 from options_helper.errors import OptionsHelperError
 from options_helper.settings import Settings
@@ -24,18 +23,17 @@ STOCK: Final = "SPY"
 def look_at_clock(rest: AlpacaRest, settings: Settings, now: Callable[[], datetime]) -> Finding:
     """Does this computer agree with the server about the time? Half the round trip is the doubt."""
     asked = now()
-    answer = rest.clock()
+    told = told_time(rest)
     heard = now()
-    told_ns = epoch_nanoseconds(field(answer, "timestamp"))
-    if told_ns is None:
+    if told is None:
         return Finding(Verdict.FAILED, "The server's clock cannot be read from its answer.", _CHECK_ADDRESS)
     if is_demo(settings):
-        said = f"{utc_datetime(told_ns):%Y-%m-%d %H:%M:%S} UTC"
+        said = f"{told:%Y-%m-%d %H:%M:%S} UTC"
         return Finding(
             Verdict.OK, f"a simulated market plays its own time ({said}); there is nothing to compare"
         )
     doubt = (heard - asked) / 2
-    ahead = (asked + doubt - utc_datetime(told_ns)).total_seconds()
+    ahead = (asked + doubt - told).total_seconds()
     return judge_skew(ahead, doubt.total_seconds())
 
 

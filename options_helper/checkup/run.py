@@ -48,6 +48,8 @@ from options_helper.checkup.streams import (
 from options_helper.clock import utc_now
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.alpaca_sdk import load_sdk
+from options_helper.data.market_hours import new_york_date
+from options_helper.data.market_time import is_demo, known_time, market_time
 from options_helper.data.rest_pace import RestPolicy
 from options_helper.data.streaming.heartbeat import state_folder
 from options_helper.data.streaming.sdk_connection import ConnectionTiming
@@ -144,10 +146,30 @@ class Checkup:
             Check.PAGE_PACKAGES: lambda: look_at_page_packages(around.requirements(), around.installed),
             Check.SETTINGS: lambda: read,
             Check.KEYS: lambda: look_at_keys(settings, around.environ, around.env_file),
-            Check.PORTFOLIO: lambda: look_at_portfolio(self._portfolio, around.environ, around.now()),
             Check.DISK: lambda: look_at_disk(_folders(around.environ), around.free_bytes),
         }
-        return [*(self._local(check, look) for check, look in looks.items()), *self._network_probes(settings)]
+        local = {check: self._local(check, look) for check, look in looks.items()}
+        local[Check.PORTFOLIO] = self._portfolio_probe(settings)
+        return [*(local[check] for check in Check if check in local), *self._network_probes(settings)]
+
+    def _portfolio_probe(self, settings: Settings | None) -> Probe:
+        around = self._around
+
+        def look(stopping: threading.Event) -> Finding:
+            return look_at_portfolio(self._portfolio, around.environ, self._market_time(settings, stopping))
+
+        asks = settings is not None and is_demo(settings) and not self._offline
+        return Probe(Check.PORTFOLIO, look, around.rest_seconds if asks else around.local_seconds)
+
+    def _market_time(self, settings: Settings | None, stopping: threading.Event) -> datetime:
+        """By which expiries are judged; what cannot be asked has a line of its own that says so."""
+        now, policy = self._around.now(), self._around.rest_policy
+        if settings is None or not is_demo(settings):
+            return now
+        if not self._offline:
+            with suppress(OptionsHelperError), AlpacaRest(settings, stopping=stopping, policy=policy) as rest:
+                return market_time(rest, settings, now)
+        return known_time(settings, now)
 
     def _network_probes(self, settings: Settings | None) -> list[Probe]:
         if self._offline:
@@ -186,9 +208,10 @@ class Checkup:
 
     def _stream_probes(self, settings: Settings) -> list[Probe]:
         timing = self._around.stream_timing
+        today = new_york_date(known_time(settings, self._around.now()))
         visits = {
             Check.STOCK_STREAM: stock_visit(settings, timing),
-            Check.OPTION_STREAM: option_visit(settings, timing, self._around.now().date()),
+            Check.OPTION_STREAM: option_visit(settings, timing, today),
             Check.ORDER_STREAM: order_visit(settings, timing),
         }
         return [

@@ -12,8 +12,8 @@ from options_helper.analysis.osi import parse_contract_symbol
 from options_helper.data.alpaca_rest import CONTRACTS_A_PAGE, AlpacaRest
 from options_helper.data.alpaca_symbols import is_index, underlying_symbol
 from options_helper.data.market_hours import new_york_date
+from options_helper.data.market_time import told_time
 from options_helper.data.rest_pace import DEFAULT_POLICY, RestPolicy
-from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
 from options_helper.data.tolerant import amount, field, word
 from options_helper.errors import ConfigError, RestError, SymbolError
 from options_helper.settings import Settings
@@ -109,10 +109,10 @@ class ContractFinder:
         return Chain(underlying, tuple(_nearest_first(contracts, price)), price)
 
     def _today(self) -> date:
-        time_ns = epoch_nanoseconds(self._rest.clock().get("timestamp"))
-        if time_ns is None:
+        told = told_time(self._rest)
+        if told is None:
             raise RestError("Alpaca's clock tells no time that can be read. Try again.")
-        return new_york_date(utc_datetime(time_ns))
+        return new_york_date(told)
 
     def _price(self, underlying: str) -> float | None:
         trade = self._rest.latest_stock_trades([underlying]).get(underlying)

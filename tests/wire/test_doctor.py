@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +324,37 @@ def test_a_session_that_is_played_has_its_own_time_and_its_own_keys(
     assert "a simulated market plays its own time" in found[Check.CLOCK].words
     assert found[Check.ACCOUNT].verdict is OK
     assert "the simulator's own" in found[Check.KEYS].words
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_demo_s_file_is_judged_by_the_day_it_plays(
+    running_simulator: Simulators, repository: Path, doctor: Doctor, *, answers: bool
+):
+    """Also when it does not answer: then by where its session begins, as the launcher told."""
+    sample = repository / "portfolio.json"
+    server = running_simulator(SeededMarket(load_portfolio(sample)), key=DEMO_KEY, secret=DEMO_SECRET)
+    demo = {
+        "APCA_API_KEY_ID": DEMO_KEY,
+        "APCA_API_SECRET_KEY": DEMO_SECRET,
+        "OH_PORTFOLIO": str(sample),
+        "OH_ALPACA_MARKET_TIME": utc_datetime(server.now_ns).isoformat(),
+    }
+    if not answers:
+        server.set_faults(Faults(rest_status=403))
+
+    found = doctor(server, demo, now=lambda: datetime(2031, 2, 3, tzinfo=UTC))
+
+    assert found[Check.CLOCK].verdict is (OK if answers else FAILED)
+    assert found[Check.PORTFOLIO].verdict is OK
+
+
+def test_the_option_that_is_looked_at_is_listed_on_new_york_s_day(simulator: Simulators, doctor: Doctor):
+    """The December contract of the year, until New York's November ends."""
+    server = simulator()
+
+    found = doctor(server, now=lambda: datetime(2026, 12, 1, 4, 59, tzinfo=UTC))
+
+    assert "SPY261218C00600000 acknowledged" in found[Check.OPTION_STREAM].words
 
 
 # ---- who holds a stream
