@@ -258,6 +258,9 @@ def test_times_are_told_with_their_clock_and_zone(tmp_path: Path):
     lines = list(audit_lines(audit(tmp_path)))
     assert lines[0] == "Times are those of receipt, by the recorder's clock, in New York."
     assert any("2026-11-05 12:00:00  2026-11-05 12:00:01" in line for line in lines)
+    # The day beside them is that of the events, which in a simulated market is another.
+    assert lines[1].split("rows")[1].split()[:4] == ["first", "received", "last", "received"]
+    assert any(line.startswith("session") and "began     last received" in line for line in lines)
 
 
 def test_a_folder_without_a_recording_says_so(tmp_path: Path):

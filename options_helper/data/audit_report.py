@@ -21,13 +21,13 @@ def audit_lines(audit: Audit) -> Iterator[str]:
     """Tables of what there is, then what does not add up, then the verdict."""
     yield "Times are those of receipt, by the recorder's clock, in New York."
     yield from _table(
-        ("kind", "dataset", "symbol", "day", "rows", "first", "last", "gaps", "lost", ""),
+        ("kind", "dataset", "symbol", "day", "rows", "first received", "last received", "gaps", "lost", ""),
         map(_symbol_day, audit.partitions),
     )
     if audit.sessions:
         yield ""
         yield from _table(
-            ("session", "from", "to", "frames", "events", "unreadable", "ended"),
+            ("session", "began", "last received", "frames", "events", "unreadable", "ended"),
             map(_session, audit.sessions),
         )
     if audit.gaps:
@@ -47,7 +47,7 @@ def audit_lines(audit: Audit) -> Iterator[str]:
             yield f"… and {len(audit.gaps) - _SHOWN_GAPS} more gaps, all in --json"
     if audit.minutes:
         yield ""
-        yield "Captured trades against the feed's minute bars, which leave out some conditions:"
+        yield "Captured trades against the feed's minute bars, which leave out some conditions, by the exchange's time:"
         by_symbol = groupby(audit.minutes, key=lambda minute: (minute.kind, minute.symbol))
         yield from _table(
             ("kind", "symbol", "minutes", "trades", "volume", "furthest off", "partly heard"),
