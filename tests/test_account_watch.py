@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from options_helper.data.streaming.snapshot import LiveState, Phase, StreamHealt
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
 from tests.fakes import NOON, SETTINGS, SteppedClock
-from tests.waiting import wait_until
+from tests.waiting import FOREVER, wait_until
 
 CALL = "AAPL261218C00180000"
 FILL = {
@@ -118,8 +117,12 @@ class Desk:
     def tell(self, *, fills_applied: int, listening: bool = False) -> None:
         """As the consumer does when it keeps house."""
         assert self._watch is not None
+        self._tell(self._watch, fills_applied, listening=listening)
+
+    @staticmethod
+    def _tell(watch: AccountWatch, fills_applied: int, *, listening: bool) -> None:
         health = StreamHealth(StreamName.FILLS, phase=Phase.LIVE, connections=1)
-        self._watch.look({StreamName.FILLS: health} if listening else {}, fills_applied)
+        watch.look({StreamName.FILLS: health} if listening else {}, fills_applied)
 
     def hear_fill(self) -> None:
         """As the consumer does when the socket tells one."""
@@ -134,9 +137,10 @@ class Desk:
         poll: float = 0.05,
         apart: float = 0.0,
         in_flight: float = 0.0,
+        listening: bool = False,
         config: LiveStreamConfig | None = None,
     ) -> Iterator[Callable[[], AccountTruth]]:
-        """An asker that has begun, and what it knows."""
+        """An asker that has begun, and what it knows; `listening` to order updates from its first look on."""
         self._watch = watch = AccountWatch(
             config or LiveStreamConfig(),
             SETTINGS,
@@ -146,6 +150,8 @@ class Desk:
             rest_cls=rest,
             policy=WatchPolicy(grace=0, poll=poll, again=0.05, settle=0, apart=apart, in_flight=in_flight),
         )
+        if listening:
+            self._tell(watch, 0, listening=True)
         watch.start()
         try:
             yield lambda: watch.truth
@@ -178,10 +184,18 @@ def test_a_fill_that_comes_while_positions_are_read_is_in_both_or_in_neither():
 
 
 def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is_asked_for_again():
-    counts = itertools.chain([1, 2], itertools.repeat(2))
-    with Desk().watching(ScriptedRest(lambda: next(counts)), apart=0.3) as truth:
-        wait_until(lambda: truth().unsettled == {CALL}, saw=truth)
-        assert truth().reports[RestTask.POSITIONS].phase is RestPhase.DONE
+    seen = threading.Event()
+
+    def when_seen() -> int:
+        assert seen.wait(FOREVER)
+        return 2
+
+    rest = ScriptedRest(lambda: 1, lambda: 2, when_seen)
+    with Desk().watching(rest) as truth:
+        wait_until(lambda: rest.looks_taken == 3, saw=truth)
+        assert truth().unsettled == {CALL}
+        assert truth().reports[RestTask.POSITIONS].problem is None
+        seen.set()
         wait_until(lambda: truth().unsettled == frozenset(), saw=truth)
 
 
@@ -195,8 +209,8 @@ def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_
             desk.hear_fill()
         return 0
 
-    with desk.watching(ScriptedRest(heard_on_the_way), poll=60, apart=60) as truth:
-        desk.tell(fills_applied=0, listening=True)
+    rest = ScriptedRest(heard_on_the_way)
+    with desk.watching(rest, poll=FOREVER, apart=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         seen = truth()
 
@@ -206,35 +220,41 @@ def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_
 
 
 def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixture):
+    seen = threading.Event()
+
     def broken() -> int:
         raise ZeroDivisionError
 
-    with Desk().watching(ScriptedRest(broken, broken, broken, lambda: 3)) as truth:
-        wait_until(
-            lambda: "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or ""), saw=truth
-        )
+    def when_seen() -> int:
+        assert seen.wait(FOREVER)
+        return 3
+
+    rest = ScriptedRest(broken, broken, broken, when_seen)
+    with Desk().watching(rest) as truth:
+        wait_until(lambda: rest.looks_taken == 4, saw=truth)
+        assert "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or "")
+        seen.set()
         wait_until(lambda: truth().view is not None, saw=truth)
         assert truth().reports[RestTask.POSITIONS].problem is None
 
     assert "live-account" in caplog.text
 
 
-@pytest.mark.parametrize("in_flight", [0.0, 60.0])
+@pytest.mark.parametrize("in_flight", [0.0, FOREVER])
 def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_cannot_be_asked(in_flight: float):
     """Otherwise the last reading's positions would be told as those of now."""
     desk = Desk()
-    looks = iter([0, 0])
 
-    def then_silent() -> int:
-        held = next(looks, None)
-        if held is None:
-            raise RestError("The account cannot be reached.")
-        return held
+    def silent() -> int:
+        raise RestError("The account cannot be reached.")
 
-    with desk.watching(ScriptedRest(then_silent), in_flight=in_flight) as truth:
+    # Asked again for the fill alone: a look of its own accord might come between the fill and its telling.
+    rest = ScriptedRest(lambda: 0, lambda: 0, silent)
+    with desk.watching(rest, poll=FOREVER, in_flight=in_flight) as truth:
         wait_until(lambda: truth().executions_day is not None, saw=truth)
         desk.hear_fill()
         desk.tell(fills_applied=1)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
 
         assert truth().executions == ()
         assert [one.identity for one in truth().later] == ["e1"]
@@ -244,8 +264,7 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
 
 def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
     desk, rest = Desk(), ScriptedRest(lambda: 0)
-    with desk.watching(rest, poll=60) as truth:
-        desk.tell(fills_applied=0, listening=True)
+    with desk.watching(rest, poll=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         before = rest.looks_taken
         desk.hear_fill()
@@ -263,7 +282,7 @@ def test_what_went_wrong_is_said_until_it_goes_well():
     def silent_once() -> int:
         for error in answers:
             raise error
-        answering.wait(5)
+        assert answering.wait(FOREVER)
         return 1
 
     with Desk().watching(ScriptedRest(silent_once)) as truth:
@@ -303,7 +322,7 @@ def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announce
 
 def test_updates_that_are_no_executions_ask_nothing():
     desk, rest = Desk(), ScriptedRest(lambda: 0)
-    with desk.watching(rest, poll=60) as truth:
+    with desk.watching(rest, poll=FOREVER) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         asked = rest.looks_taken
         for number in range(1, 6):
@@ -352,7 +371,7 @@ def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
 def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed():
     desk = Desk()
     desk.hear_fill()
-    with desk.watching(ScriptedRest(lambda: 2), poll=60) as truth:
+    with desk.watching(ScriptedRest(lambda: 2), poll=FOREVER) as truth:
         wait_until(lambda: CALL in truth().closes, saw=truth)
 
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,10 +21,7 @@ from options_helper import __version__, launcher
 from options_helper.cli import main
 from options_helper.errors import ConfigError
 from options_helper.settings import Settings
-from tests.waiting import wait_until
-
-# Promised by the launcher.
-ENDING_SECONDS = 2.0
+from tests.waiting import AT_ONCE, wait_until
 
 
 def command(*arguments: str, cwd: Path, python: str = "") -> subprocess.CompletedProcess[str]:
@@ -50,12 +46,10 @@ class OpenPage:
         self.launcher = psutil.Process(process.pid)
         (self.server,) = self.launcher.children()
 
-    def seconds_to_end(self, number: signal.Signals) -> float:
-        began = time.monotonic()
+    def end_by(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-        self.process.wait(10)
-        psutil.wait_procs([self.server], timeout=10)
-        return time.monotonic() - began
+        self.process.wait(AT_ONCE)
+        psutil.wait_procs([self.server], timeout=AT_ONCE)
 
 
 @contextlib.contextmanager
@@ -187,7 +181,7 @@ def test_the_page_opens_without_keys_and_one_signal_ends_everything(number: sign
         assert get(f"{page.url}/_stcore/health") == 200
         assert get(f"{page.url}/Live_Portfolio") == 200
 
-        assert page.seconds_to_end(number) < ENDING_SECONDS
+        page.end_by(number)
 
         assert page.process.returncode == 0
         assert has_ended(page.server)
@@ -207,7 +201,7 @@ def test_a_demo_brings_its_own_keys_and_ends_with_its_market(tmp_path: Path, mon
         assert Path(given["OH_PORTFOLIO"]).is_file()
         assert answers(market.netloc)
 
-        assert page.seconds_to_end(signal.SIGINT) < ENDING_SECONDS
+        page.end_by(signal.SIGINT)
 
         assert not answers(market.netloc)
 
@@ -229,7 +223,7 @@ def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(reposito
         assert Settings.load(exported).has_credentials
 
         process.send_signal(signal.SIGTERM)
-        assert process.wait(ENDING_SECONDS) == 0
+        assert process.wait(AT_ONCE) == 0
 
 
 def test_a_folder_without_a_recording_is_a_sentence(tmp_path: Path):
@@ -262,14 +256,14 @@ def test_a_killed_launcher_leaves_no_orphan(tmp_path: Path):
     with open_page(cwd=tmp_path) as page:
         page.process.kill()
 
-        wait_until(lambda: has_ended(page.server), timeout=ENDING_SECONDS)
+        wait_until(lambda: has_ended(page.server))
 
 
 def test_a_page_that_ends_by_itself_ends_the_launcher_with_a_sentence(tmp_path: Path):
     with open_page(cwd=tmp_path) as page:
         page.server.kill()
 
-        assert page.process.wait(5) == 2
+        assert page.process.wait(AT_ONCE) == 2
 
 
 def test_the_page_listens_on_this_computer_only_and_asks_nobody_for_its_address(tmp_path: Path):

@@ -19,7 +19,7 @@ from typing import Any
 from options_helper.data.intraday.files import Disk
 from options_helper.data.market_hours import market_open
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.capture import CaptureConfig, CaptureStatus, StreamRunner
+from options_helper.data.streaming.capture import DRAIN_SECONDS, CaptureConfig, CaptureStatus, StreamRunner
 from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
@@ -27,7 +27,7 @@ from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
 from tests.simulated import settings_for
-from tests.waiting import wait_until
+from tests.waiting import AT_ONCE, wait_until
 from tests.wire.test_engine import CALL, NOON, QUICK, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
@@ -55,7 +55,12 @@ class Addresses:
     rest_url: str
 
     def runner(
-        self, out: Path, streams: LiveStreamConfig = STREAMS, disk: Disk | None = None, **more: Any
+        self,
+        out: Path,
+        streams: LiveStreamConfig = STREAMS,
+        disk: Disk | None = None,
+        drain_seconds: float = DRAIN_SECONDS,
+        **more: Any,
     ) -> StreamRunner:
         """A capture from there that is in a hurry."""
         return StreamRunner(
@@ -67,6 +72,7 @@ class Addresses:
             ),
             retry=RetryPolicy(slow_base_seconds=0.1),
             disk=disk,
+            drain_seconds=drain_seconds,
         )
 
 
@@ -130,18 +136,18 @@ class Capturer:
         """Send SIGTERM."""
         self.process.terminate()
 
-    def ended(self, seconds: float = 10.0) -> CaptureStatus:
-        """How it ended, within so many seconds."""
-        assert self._said.poll(seconds), f"it did not end within {seconds:g} s"
+    def ended(self) -> CaptureStatus:
+        """How it ended, within what it takes to write what it has or to count it, and a busy machine's reserve."""
+        assert self._said.poll(DRAIN_SECONDS + AT_ONCE), "it did not end"
         status: CaptureStatus = self._said.recv()
-        self.process.join(2)
+        self.process.join(AT_ONCE)
         assert self.process.exitcode == 0
         return status
 
     def kill(self) -> None:
         """End it as a power switch would, as far as a process can tell."""
         self.process.kill()
-        self.process.join(10)
+        self.process.join(AT_ONCE)
 
 
 @contextmanager

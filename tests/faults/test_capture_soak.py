@@ -49,7 +49,7 @@ def test_half_an_hour_of_traffic_and_faults(
             lambda: capturer.received == server.sent[STOCKS], 60, saw=lambda: (capturer.received, server.sent)
         )
         capturer.terminate()
-        final = capturer.ended(30)
+        final = capturer.ended()
 
     health = final.streams[STOCKS]
     rows = sum(report.rows for report in IntradayStore(tmp_path).verify())

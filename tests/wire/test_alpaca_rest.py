@@ -26,11 +26,17 @@ from options_helper.data.alpaca_rest import PAGES_AT_MOST, AlpacaRest, batches
 from options_helper.data.rest_pace import RequestLimiter, RestPolicy
 from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.settings import Settings
-from tests.waiting import wait_until
+from tests.waiting import AT_ONCE, FOREVER, wait_until
 
 KEY, SECRET = "PKSENTINEL0000000001", "sentinelSecret/000000000000000000000001"
 QUICK = RestPolicy(backoff_base_seconds=0.01, backoff_cap_seconds=0.02, asked_pause_cap_seconds=5)
-PATIENT = RestPolicy(read_seconds=30, backoff_base_seconds=30, backoff_cap_seconds=60)
+# Whoever waits for an answer or a pause of these does so for longer than any test.
+PATIENT = RestPolicy(
+    read_seconds=FOREVER,
+    answer_seconds=FOREVER,
+    backoff_base_seconds=2 * FOREVER,  # half of it is random
+    backoff_cap_seconds=2 * FOREVER,
+)
 SINCE = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
 ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
 
@@ -119,7 +125,7 @@ class ScriptedServer:
                 server.asked.append(asked)
                 reply = server.answer(asked)
                 if reply.silent:
-                    server._closing.wait(30)
+                    server._closing.wait(FOREVER)
                     self.close_connection = True
                     return
                 if reply.dripping is not None:
@@ -132,7 +138,7 @@ class ScriptedServer:
                 self.end_headers()
                 self.wfile.write(reply.content)
                 if reply.stays_open:
-                    server._closing.wait(30)
+                    server._closing.wait(FOREVER)
                 self.close_connection = reply.announced_bytes is not None
 
             def _drip(self, dripping: Dripping) -> None:
@@ -162,6 +168,22 @@ def server() -> Iterator[ScriptedServer]:
     scripted = ScriptedServer()
     yield scripted
     scripted.close()
+
+
+class Stopping(threading.Event):
+    """A stop event that remembers what was waited for on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0)
+        return super().wait(timeout)
+
+    @property
+    def pausing(self) -> bool:
+        return any(pause > 1 for pause in self.pauses)
 
 
 Client = Callable[..., AlpacaRest]
@@ -354,7 +376,7 @@ def test_an_answer_that_drips_without_end_is_given_up(
     with pytest.raises(RestError, match="did not answer in time") as failed:
         rest.account()
 
-    assert 0.8 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.8
     assert failed.value.status is None
     assert len(server.asked) == 2
 
@@ -393,23 +415,26 @@ def test_the_server_says_how_long_to_wait(server: ScriptedServer, client: Client
 
 def test_a_fault_is_not_waited_out_to_the_end_of_the_minute(server: ScriptedServer, client: Client):
     """The account side tells when its minute ends in every answer, and most of the minute's requests are left."""
-    minute = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": str(int(utc_now().timestamp()) + 30)}
+    minute = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": str(int(utc_now().timestamp() + FOREVER))}
     server.replies(Reply(status=500, headers=minute), Reply())
+    stopping = Stopping()
 
-    client().clock()
+    client(stopping=stopping).clock()
 
-    first, second = server.asked
-    assert second.at - first.at < 2
+    assert len(server.asked) == 2
+    assert not stopping.pausing
 
 
 @pytest.mark.parametrize("asked_for", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: Client, asked_for: str):
     server.replies(Reply(status=503, headers={"Retry-After": asked_for}), Reply())
 
-    client(policy=PATIENT).clock()
+    stopping = Stopping()
 
-    first, second = server.asked
-    assert second.at - first.at < 5
+    client(policy=PATIENT, stopping=stopping).clock()
+
+    assert len(server.asked) == 2
+    assert not stopping.pausing
 
 
 def test_everybody_keeps_the_pause_that_one_was_asked_for(server: ScriptedServer, client: Client):
@@ -422,7 +447,7 @@ def test_everybody_keeps_the_pause_that_one_was_asked_for(server: ScriptedServer
     for other in others:
         other.start()
     for other in others:
-        other.join(5)
+        other.join(AT_ONCE)
 
     refused, *later = server.asked
     assert failed.value.retry_after == 0.6
@@ -458,15 +483,13 @@ def test_a_refusal_without_a_pause_tells_none(server: ScriptedServer, client: Cl
 
 
 def test_the_sdk_s_own_pauses_are_off(server: ScriptedServer, client: Client):
-    """It would sleep three seconds, three times, and hear no stop meanwhile."""
+    """It would ask three times more, sleep before each, and hear no stop meanwhile."""
     server.replies(Reply(status=429))
-    began = time.monotonic()
 
     with pytest.raises(RestError):
         client(policy=RestPolicy(attempts=1)).clock()
 
     assert len(server.asked) == 1
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -493,27 +516,11 @@ def test_no_secret_is_in_what_is_told(server: ScriptedServer, client: Client):
 # ---- stopping
 
 
-class Stopping(threading.Event):
-    """A stop event that remembers what was waited for on it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pauses: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.pauses.append(timeout or 0)
-        return super().wait(timeout)
-
-    @property
-    def pausing(self) -> bool:
-        return any(pause > 1 for pause in self.pauses)
-
-
 def test_stop_ends_a_request_that_waits_for_its_answer(server: ScriptedServer, client: Client):
     server.replies(Reply(silent=True))
     rest = client(policy=PATIENT)
 
-    assert seconds_to_stop(rest, rest.stop, once=lambda: server.asked) < 1
+    assert_ends_it(rest.stop, rest, once=lambda: server.asked)
 
 
 @pytest.mark.parametrize("dripping", Dripping)
@@ -521,7 +528,7 @@ def test_stop_ends_an_answer_that_drips(server: ScriptedServer, client: Client, 
     server.replies(Reply(dripping=dripping))
     rest = client(policy=PATIENT)
 
-    assert seconds_to_stop(rest, rest.stop, once=lambda: server.asked) < 1
+    assert_ends_it(rest.stop, rest, once=lambda: server.asked)
 
 
 def test_stop_ends_the_pause_before_another_try(server: ScriptedServer, client: Client):
@@ -529,7 +536,7 @@ def test_stop_ends_the_pause_before_another_try(server: ScriptedServer, client: 
     stopping = Stopping()
     rest = client(policy=PATIENT, stopping=stopping)
 
-    assert seconds_to_stop(rest, rest.stop, once=lambda: stopping.pausing) < 1
+    assert_ends_it(rest.stop, rest, once=lambda: stopping.pausing)
     assert len(server.asked) == 1
 
 
@@ -538,7 +545,7 @@ def test_stop_ends_the_wait_for_the_pace(server: ScriptedServer, client: Client)
     rest = client(rest_per_minute=1, stopping=stopping)
     rest.clock()
 
-    assert seconds_to_stop(rest, rest.stop, once=lambda: stopping.pausing) < 1
+    assert_ends_it(rest.stop, rest, once=lambda: stopping.pausing)
     assert len(server.asked) == 1
 
 
@@ -547,7 +554,7 @@ def test_what_stops_its_owner_stops_the_pauses_too(server: ScriptedServer, clien
     stopping = Stopping()
     rest = client(policy=PATIENT, stopping=stopping)
 
-    assert seconds_to_stop(rest, stopping.set, once=lambda: stopping.pausing) < 1
+    assert_ends_it(stopping.set, rest, once=lambda: stopping.pausing)
 
 
 def test_after_stop_nothing_is_asked(server: ScriptedServer, client: Client):
@@ -561,8 +568,8 @@ def test_after_stop_nothing_is_asked(server: ScriptedServer, client: Client):
     assert server.asked == []
 
 
-def seconds_to_stop(rest: AlpacaRest, stop: Callable[[], None], *, once: Callable[[], Any]) -> float:
-    """How long a thread that asks the clock takes to end after it was stopped, which is done `once` that holds."""
+def assert_ends_it(stop: Callable[[], None], rest: AlpacaRest, *, once: Callable[[], Any]) -> None:
+    """A thread that asks the clock, and would for long, ends when it is stopped, which is done `once` that holds."""
     ended: list[Exception] = []
 
     def ask() -> None:
@@ -574,11 +581,9 @@ def seconds_to_stop(rest: AlpacaRest, stop: Callable[[], None], *, once: Callabl
     thread = threading.Thread(target=ask, name="live-test")
     thread.start()
     wait_until(once)
-    began = time.monotonic()
     stop()
-    thread.join(5)
+    thread.join(AT_ONCE)
     assert [type(each) for each in ended] == [RestStopped]
-    return time.monotonic() - began
 
 
 # ---- the pace
@@ -592,7 +597,7 @@ def test_all_clients_of_an_account_keep_one_pace(server: ScriptedServer, client:
     second.account()
     first.account()
 
-    assert seconds_to_stop(second, second.stop, once=lambda: stopping.pausing) < 1
+    assert_ends_it(second.stop, second, once=lambda: stopping.pausing)
     assert len(server.asked) == 3
 
 
@@ -606,7 +611,7 @@ def test_paper_and_live_clients_share_the_pace_of_the_data_host_alone(server: Sc
         live.latest_stock_trades(["AAPL"])
         paper.clock()
 
-        assert seconds_to_stop(live, live.stop, once=lambda: stopping.pausing) < 1
+        assert_ends_it(live.stop, live, once=lambda: stopping.pausing)
         assert (len(server.asked), elsewhere.paths) == (2, ["/v2/clock"])
     finally:
         elsewhere.close()

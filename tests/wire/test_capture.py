@@ -58,7 +58,7 @@ from tests.recordings import (
     write_partition,
 )
 from tests.simulated import settings_for
-from tests.waiting import wait_until
+from tests.waiting import FOREVER, at_once, wait_until
 from tests.wire.test_engine import CALL, NOON, QUICK, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
@@ -83,7 +83,7 @@ def simulator(running_simulator: Simulators) -> Simulators:
 def runner(
     server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
 ) -> StreamRunner:
-    disk = more.pop("disk", None)
+    around = {name: more.pop(name) for name in ("disk", "drain_seconds") if name in more}
     return StreamRunner(
         CaptureConfig(streams, out, **more),
         settings_for(server),
@@ -92,7 +92,7 @@ def runner(
             options=partial(AlpacaOptionStreamer, timing=QUICK),
         ),
         retry=RetryPolicy(slow_base_seconds=0.1),
-        disk=disk,
+        **around,
     )
 
 
@@ -211,12 +211,13 @@ def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp
 
 def test_a_gap_that_lasts_to_the_end_is_written_at_the_end(simulator: Simulators, tmp_path: Path):
     server = simulator()
+    began_ns = time.time_ns()
     with capturing(server, tmp_path, ONLY_STOCKS) as capture:
         server.stop()
         wait_until(lambda: capture.status().streams[STOCKS].phase is Phase.RECONNECTING)
 
     (row,) = gap_rows(tmp_path)
-    assert 0 <= float(row["seconds"]) < 20
+    assert began_ns <= int(row["since_ns"]) <= int(row["until_ns"]) <= time.time_ns()
 
 
 def test_a_malformed_message_is_counted_and_written_down(simulator: Simulators, tmp_path: Path):
@@ -349,7 +350,7 @@ def test_a_disk_that_refuses_to_the_last_does_not_hold_up_the_end(simulator: Sim
         return os.write(descriptor, data)
 
     streams = replace(ONLY_STOCKS, queue_maxsize=200_000)
-    capture = runner(server, tmp_path, streams, disk=Disk(write=write))
+    capture = runner(server, tmp_path, streams, disk=Disk(write=write), drain_seconds=FOREVER)
     capture.start()
     wait_until(lambda: capture.status().streams[STOCKS].connections)
     full.set()
@@ -357,11 +358,11 @@ def test_a_disk_that_refuses_to_the_last_does_not_hold_up_the_end(simulator: Sim
         server.push(STOCKS, [quote()] * 300)
     until_received(capture, server)
     wait_until(lambda: capture.status().state is CaptureState.DISK_REFUSES, saw=capture.status)
-    left_at, refused_before = time.monotonic(), next(refusals)
-    capture.leave()
-    final = capture.stop()
+    refused_before = next(refusals)
+    with at_once():
+        capture.leave()
+        final = capture.stop()
 
-    assert time.monotonic() - left_at < 4
     assert next(refusals) - refused_before < 10, "it is not asked again for each of the many that wait"
     assert (final.lost, final.accounted) == (server.sent[STOCKS], True)
     assert "The disk took no more" in (final.problem or "")
@@ -399,27 +400,26 @@ def test_a_capture_that_was_killed_as_it_began_hides_no_earlier_kill(simulator: 
 def test_a_second_signal_leaves_at_once_with_what_is_at_hand_in_the_journal(
     simulator: Simulators, tmp_path: Path
 ):
-    """Rows that would take half a minute on this disk are made by the next capture."""
+    """Rows that would take minutes on this disk are made by the next capture."""
     server = simulator()
     disk = slow_disk(0.3, threading.Event())
-    capture = runner(server, tmp_path, ONLY_STOCKS, disk=disk, flush_events=1)
+    capture = runner(server, tmp_path, ONLY_STOCKS, disk=disk, flush_events=1, drain_seconds=FOREVER)
     capture.start()
     wait_until(lambda: capture.status().streams[STOCKS].connections)
-    for number in range(100):
+    for number in range(500):
         server.push(STOCKS, [quote(bid=number)])
     until_received(capture, server)
-    left_at = time.monotonic()
-    capture.leave()
-    final = capture.stop()
+    with at_once():
+        capture.leave()
+        final = capture.stop()
 
-    assert time.monotonic() - left_at < 4
     assert (final.lost, final.accounted) == (0, True)
     assert final.put_off > 20
     records = read_records(journal_files(tmp_path))
-    assert sum(record.events for record in records if record.kind is RecordKind.FRAME) == 100
+    assert sum(record.events for record in records if record.kind is RecordKind.FRAME) == 500
     with capturing(server, tmp_path, ONLY_STOCKS) as following:
         wait_until(lambda: following.status().completed == final.put_off, saw=following.status)
-    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(100))
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(500))
 
 
 def test_rows_that_wait_do_not_hold_up_the_end_when_the_journal_has_them(
@@ -435,11 +435,10 @@ def test_rows_that_wait_do_not_hold_up_the_end_when_the_journal_has_them(
     server.push(STOCKS, [quote(symbol) for symbol in symbols])
     until_received(capture, server)
     wait_until(lambda: capture.status().store.total.buffered == 150, saw=capture.status)
-    left_at = time.monotonic()
     capture.leave()
     final = capture.stop()
 
-    assert time.monotonic() - left_at < 4
+    # Not one of them was written on the way out.
     assert (final.lost, final.put_off, final.given_up) == (0, 150, 150)
     assert gap_rows(tmp_path) == []
 

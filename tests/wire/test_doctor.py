@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +31,7 @@ from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.heartbeats import heartbeat
-from tests.waiting import wait_until
+from tests.waiting import FOREVER, threads, until_no_thread, wait_until
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 NOON = 1_774_022_400_123_456_789  # Friday 2026-03-20 12:00 in New York
@@ -249,7 +248,6 @@ def test_a_name_that_leads_nowhere_is_told(simulator: Simulators, doctor: Doctor
 
 def test_a_port_that_speaks_no_websocket_does_not_hold_anything_up(simulator: Simulators, doctor: Doctor):
     with mute_listener() as address:
-        began = time.monotonic()
         found = doctor(
             simulator(),
             {"OH_ALPACA_STREAM_URL": f"ws://{address}", "OH_ALPACA_DATA_URL": f"http://{address}"},
@@ -257,9 +255,10 @@ def test_a_port_that_speaks_no_websocket_does_not_hold_anything_up(simulator: Si
             rest_policy=IMPATIENT_REST,
         )
 
-    assert time.monotonic() - began < 5
+    # Each gave up by itself, before nobody waited for it any more.
     for check in (Check.STOCK_STREAM, Check.OPTION_STREAM, Check.MARKET_DATA):
         assert found[check].verdict is FAILED
+        assert not found[check].words.startswith("No answer within")
         assert "network" in (found[check].remedy or "")
 
 
@@ -274,24 +273,18 @@ def test_when_everything_hangs_each_line_still_comes_in_time(simulator: Simulato
     """The last resort, for what no timeout of its own ends."""
     server = simulator(faults=Faults(rest_hang=True, never_upgrade=True))
     patient = {
-        "rest_policy": RestPolicy(read_seconds=30.0, attempts=1),
-        "stream_timing": ConnectionTiming(opening=3.0),
+        "rest_policy": RestPolicy(read_seconds=FOREVER, attempts=1),
+        "stream_timing": ConnectionTiming(opening=FOREVER),
         "rest_seconds": 0.5,
         "stream_seconds": 0.7,
     }
-    began = time.monotonic()
 
     found = doctor(server, **patient)
 
-    assert time.monotonic() - began < 2.5
     assert all(found[check].words.startswith("No answer within 0.") for check in NETWORK_CHECKS)
+    assert threads("doctor-"), "they go on although nobody waits for them"
     server.stop()
-    wait_until(lambda: not looking(), saw=looking)
-
-
-def looking() -> list[str]:
-    """Looks that go on although nobody waits for them."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("doctor-")]
+    until_no_thread("doctor-")
 
 
 # ---- the clock

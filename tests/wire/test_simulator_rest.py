@@ -30,7 +30,7 @@ from options_helper.simulator.server import SimulatorServer
 from tests.builders import AAPL_CALL, AS_OF, nanoseconds
 from tests.fakes import quote_message, trade_message
 from tests.order_updates import order_update
-from tests.waiting import wait_until
+from tests.waiting import AT_ONCE, FOREVER, wait_until
 from tests.wire.bare_sdk import Heard, running, stock_stream
 
 NOW = nanoseconds(AS_OF)
@@ -279,20 +279,18 @@ def test_a_slow_answer_is_a_good_one_later(running_simulator: Simulators):
     assert time.monotonic() - before >= 0.3
 
 
-@pytest.mark.parametrize("fault", [Faults(rest_hang=True), Faults(rest_slow=60)])
+@pytest.mark.parametrize("fault", [Faults(rest_hang=True), Faults(rest_slow=FOREVER)])
 def test_a_request_that_hangs_ends_at_once_when_the_server_stops(
     running_simulator: Simulators, fault: Faults
 ):
     server = running_simulator(silent(), faults=fault)
     with ThreadPoolExecutor(max_workers=3) as clients:
-        asking = [clients.submit(get, server, "/v2/clock", timeout=30) for _ in range(3)]
+        asking = [clients.submit(get, server, "/v2/clock", timeout=FOREVER) for _ in range(3)]
         wait_until(lambda: server.requests["/v2/clock"] == 3)
 
-        before = time.monotonic()
         server.stop()
-        errors = [asked.exception(timeout=5) for asked in asking]
+        errors = [asked.exception(timeout=AT_ONCE) for asked in asking]
 
-    assert time.monotonic() - before < 1.0
     assert all(isinstance(error, requests.ConnectionError) for error in errors)
 
 

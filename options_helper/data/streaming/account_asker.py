@@ -40,9 +40,10 @@ class AccountAsker:
         self._policy = policy
         self._want_closes_of = want_closes_of
         self._errand = Errand("live-account", self._ask, self._failed, asked.stopping)
-        self._asked_at = self._read_at = float("-inf")  # on time.monotonic
+        self._asked_at = float("-inf")  # on time.monotonic
         self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
+        self._read_at = float("-inf")  # on time.monotonic
         self._read_until: datetime | None = None
         self._doubts: tuple[str, ...] = ()  # of the last reading of the fills
 
@@ -62,8 +63,9 @@ class AccountAsker:
 
     def heard(self) -> None:
         """An order update came: after an execution the account holds something else than when it was asked."""
-        soon = time.monotonic() - self._read_at < self._policy.in_flight
         with self._asked.lock:
+            # Under the lock, as a reading that is published before this one is noted is the one it may be in.
+            soon = time.monotonic() - self._read_at < self._policy.in_flight
             has_news = self._note_later(is_certain=not soon)
         if has_news:
             since_asked = time.monotonic() - self._asked_at

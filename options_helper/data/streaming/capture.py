@@ -161,12 +161,14 @@ class StreamRunner:
         retry: RetryPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         disk: Disk | None = None,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         settings = settings or Settings.load()
         require_credentials(settings)
         disk = disk or Disk()
         self._config = config
         self._now_ns = now_ns
+        self._drain_seconds = drain_seconds
         self._started_at = utc_datetime(now_ns())
         self.session = session_name(self._started_at, os.getpid())
         self._recorder = Recorder(
@@ -252,7 +254,7 @@ class StreamRunner:
 
     def stop(self) -> CaptureStatus:
         """Stop receiving, write everything, release the folder; at most ten seconds."""
-        self._drain_deadline = time.monotonic() + DRAIN_SECONDS
+        self._drain_deadline = time.monotonic() + self._drain_seconds
         self._streams.stop(STOP_SECONDS)
         self._ending.set()
         self._writer.join()
