@@ -60,10 +60,10 @@ def _whole_mills(strike: float) -> float:
     return strike
 
 
-def _symbol_year(expiry: date) -> date:
-    if not 2000 <= expiry.year <= 2099:
-        raise PydanticCustomError("expiry", "must lie between the years 2000 and 2099")
-    return expiry
+def _symbol_year(day: date) -> date:
+    if not 2000 <= day.year <= 2099:
+        raise PydanticCustomError("day", "must lie between the years 2000 and 2099")
+    return day
 
 
 def _not_zero(value: float) -> float:
@@ -76,6 +76,7 @@ Identity = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Symbol = Annotated[str, StringConstraints(pattern=r"^([A-Z0-9]{1,6}|[A-Z]{1,4}[.\-/][A-Z])$")]
 Strike = Annotated[float, AfterValidator(_whole_mills)]
 Expiry = Annotated[date, AfterValidator(_symbol_year)]
+PictureDay = Annotated[date, AfterValidator(_symbol_year)]
 Contracts = Annotated[int, AfterValidator(_not_zero)]
 Shares = Annotated[float, AfterValidator(_not_zero)]
 PricePerShare = Annotated[float, Field(ge=0)]
@@ -228,6 +229,9 @@ class Portfolio(_Entry):
     """Everything held, in the order of the file."""
 
     base_currency: Literal["USD"] = "USD"
+    as_of: PictureDay | None = (
+        None  # the New York day that the file is a picture of, as a sample is; None: of now
+    )
     cash: float | None = None  # None: not known, so a total counts positions only
     positions: tuple[_TaggedEntry, ...]
 

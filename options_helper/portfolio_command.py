@@ -17,7 +17,7 @@ from options_helper.analysis.account_import import import_portfolio, portfolio_t
 from options_helper.analysis.grouping import group_entries
 from options_helper.analysis.marks import read_marks
 from options_helper.analysis.osi import short_date
-from options_helper.analysis.portfolio_check import findings
+from options_helper.analysis.portfolio_check import findings, picture
 from options_helper.analysis.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
 from options_helper.data.account import AccountView, Execution
@@ -53,10 +53,12 @@ def check_file(
     """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
-    screen.portfolio(portfolio)
     settings = Settings.load()
     instant = now()
     as_of = known_time(settings, instant)
+    if (said := picture(portfolio, path.name, new_york_date(as_of))) is not None:
+        screen.say(said)
+    screen.portfolio(portfolio)
     unknown: list[str] = []
     problem = None
     if settings.has_credentials:
@@ -69,7 +71,7 @@ def check_file(
     else:
         screen.remark("There are no Alpaca keys, so the symbols were not compared with Alpaca's.")
     today = new_york_date(as_of)
-    if today != new_york_date(instant):
+    if portfolio.as_of is None and today != new_york_date(instant):
         screen.remark(
             f"The market that is asked plays {short_date(today)}; what has expired is judged by that day."
         )

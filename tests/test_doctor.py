@@ -301,6 +301,25 @@ def test_contracts_that_are_over_are_named(tmp_path: Path):
     assert "expired: AAPL 18 Dec 26 180 C." in found.words
 
 
+@pytest.mark.parametrize(
+    ("days", "verdict", "says"),
+    [
+        (0, OK, "2 positions, 1 contract"),
+        (1, WARNING, f"; it is a picture of {AS_OF:%d %b %y}."),
+        (60, WARNING, f"; it is a picture of {AS_OF:%d %b %y}, and by now expired: AAPL 18 Dec 26 180 C."),
+    ],
+)
+def test_a_picture_of_another_day_is_told_with_what_has_expired_since(
+    tmp_path: Path, days: int, verdict: Verdict, says: str
+):
+    content = {**PORTFOLIO, "as_of": f"{AS_OF:%Y-%m-%d}"}
+
+    found = look_at_portfolio(portfolio_file(tmp_path, content), {}, AS_OF + timedelta(days=days))
+
+    assert found.verdict is verdict
+    assert found.words.endswith(says)
+
+
 def test_the_file_that_the_page_would_open_is_looked_at(tmp_path: Path):
     environ = {"OH_PORTFOLIO": str(portfolio_file(tmp_path))}
 

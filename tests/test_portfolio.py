@@ -286,8 +286,23 @@ def test_an_expiry_is_a_real_date_of_this_century(expiry: object):
         ({}, "portfolio.json, positions: is missing."),
         (valid() | {"base_currency": "EUR"}, "portfolio.json, base_currency: must be 'USD', found 'EUR'."),
         (
+            valid() | {"as_of": "1999-12-31"},
+            "portfolio.json, as_of: must lie between the years 2000 and 2099, found '1999-12-31'.",
+        ),
+        (
+            valid() | {"as_of": "20 Nov 2026"},
+            (
+                "portfolio.json, as_of: must be a valid date in the format YYYY-MM-DD, "
+                "invalid character in year, found '20 Nov 2026'."
+            ),
+        ),
+        (
+            valid() | {"as_of": 20261120},
+            "portfolio.json, as_of: must be a valid date, found 20261120.",
+        ),
+        (
             valid() | {"currency": "USD"},
-            "portfolio.json, currency: is no known field; known are base_currency, cash, positions.",
+            "portfolio.json, currency: is no known field; known are base_currency, as_of, cash, positions.",
         ),
     ],
 )

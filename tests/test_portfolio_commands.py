@@ -272,6 +272,15 @@ def test_check_says_what_alpaca_lists_no_longer(
     assert listed in capsys.readouterr().out.splitlines()
 
 
+def test_check_of_the_sample_says_first_that_it_is_a_picture(repository: Path):
+    told = command("check", repository / "portfolio.json")
+
+    first, *_, last = told.stdout.splitlines()
+    assert told.exit_code == 0
+    assert first.startswith("portfolio.json is a picture of 20 Nov 26")
+    assert last == "portfolio.json: 10 entries; nothing to look at."
+
+
 # ---- import
 
 

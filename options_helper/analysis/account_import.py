@@ -128,7 +128,7 @@ def opening_cost(position: AccountPosition, multiplier: int | None) -> Decimal |
 
 
 def portfolio_text(portfolio: Portfolio) -> str:
-    """A portfolio as the text of a file that reads back as the same portfolio."""
+    """A portfolio as the text of a file that reads back as the same portfolio, but of now: no `as_of` is written."""
     entries = ",\n".join(_indented(entry_text(entry), 4) for entry in portfolio.positions)
     positions = f"[\n{entries}\n  ]" if entries else "[]"
     cash = "" if portfolio.cash is None else f'  "cash": {_json(portfolio.cash)},\n'

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from options_helper.analysis.osi import short_date
+from options_helper.analysis.portfolio_check import REMOVE_AS_OF
 from options_helper.checkup.findings import Finding, Verdict, explained
 from options_helper.data.market_hours import new_york_date
 from options_helper.data.market_time import is_demo
@@ -181,12 +183,19 @@ def look_at_portfolio(named: Path | None, environ: Mapping[str, str], as_of: dat
     )
     today = new_york_date(as_of)
     expired = [words for words, expiry in contracts.items() if expiry < today]
+    if book.portfolio.as_of is not None and book.portfolio.as_of != today:
+        return _about_picture(count, book.portfolio.as_of, expired)
     return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)
 
 
 def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
     remedy = "Name yours: --portfolio PATH, or let the account write one: options-helper portfolio import"
     return Finding(verdict, f"There is no {path} here.", remedy)
+
+
+def _about_picture(count: str, day: date, expired: Sequence[str]) -> Finding:
+    gone = f", and by now expired: {named(expired, 3)}" if expired else ""
+    return Finding(Verdict.WARNING, f"{count}; it is a picture of {short_date(day)}{gone}.", REMOVE_AS_OF)
 
 
 def _about_expired(count: str, expired: Sequence[str]) -> Finding:

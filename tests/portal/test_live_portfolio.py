@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
-from options_helper.data.streaming.snapshot import Phase
+from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
 from options_helper.errors import ConfigError
 from tests.builders import health
 from tests.portal import scenes
@@ -393,6 +394,34 @@ def test_restart_connects_anew_with_what_runs(portal):
 
     assert portal.runs == 2
     assert state(tab) == "running"
+
+
+@pytest.mark.parametrize(
+    ("scene", "at_alpaca", "is_said"),
+    [
+        (scenes.quiet, True, True),
+        (scenes.live, True, False),  # of the picture's own day
+        (scenes.quiet, False, False),
+        (scenes.simulated, True, False),
+    ],
+)
+def test_a_real_market_says_that_the_file_is_a_picture_of_another_day(
+    portal,
+    monkeypatch: pytest.MonkeyPatch,
+    scene: Callable[[], LiveSnapshot],
+    *,
+    at_alpaca: bool,
+    is_said: bool,
+):
+    if at_alpaca:
+        for name in ("APCA_API_BASE_URL", "OH_ALPACA_STREAM_URL"):
+            monkeypatch.delenv(name)
+
+    said = banners(portal.show(scene))
+
+    assert (
+        'The portfolio file is a picture of 20 Nov 26. When it is yours, remove "as_of"' in said
+    ) is is_said
 
 
 def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):

@@ -18,8 +18,10 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
+from options_helper.analysis.osi import short_date
+from options_helper.analysis.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.reconciliation import Behind
-from options_helper.data.market_hours import NEW_YORK
+from options_helper.data.market_hours import NEW_YORK, new_york_date
 from options_helper.data.portfolio_file import Book
 from options_helper.data.streaming.live_session import LiveSession, Run
 from options_helper.data.streaming.market_clock import MarketKind
@@ -161,6 +163,7 @@ def take_screen(
         labels=_labels(run, snapshot, local_market=local_market, plays=plays),
         banners=(
             *_start_banners(problem),
+            *_picture_banners(portfolio, snapshot, local_market=local_market),
             *_account_banners(behind, hidden=look.preferences.hide_amounts),
             *_run_banners(run, snapshot, totals),
         ),
@@ -213,6 +216,15 @@ def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obsta
 def _start_banners(problem: str | None) -> Iterator[Banner]:
     if problem is not None:
         yield Banner(Level.ERROR, f"{problem} {DOCTOR}")
+
+
+def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, local_market: bool) -> Iterator[Banner]:
+    """A real market goes on, and judges a picture of another day as of now."""
+    if local_market or snapshot.market is not MarketKind.ALPACA:
+        return
+    if portfolio.as_of is not None and portfolio.as_of != new_york_date(snapshot.as_of):
+        said = f"The portfolio file is a picture of {short_date(portfolio.as_of)}. {REMOVE_AS_OF}"
+        yield Banner(Level.WARNING, said)
 
 
 def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]:
