@@ -115,6 +115,12 @@ def test_a_closed_market_says_so_and_when_it_opens(phase: Phase):
     )
 
 
+def test_a_market_of_a_year_without_a_calendar_is_closed_and_nobody_knows_how_long():
+    closed = snapshot_with(as_of=datetime(2262, 1, 3, 12, tzinfo=NEW_YORK))
+
+    assert headline(closed).sentence == ("Market closed: last session's prices. When it opens is not known.")
+
+
 def test_options_on_an_etf_keep_the_market_open_until_a_quarter_past_four():
     late = datetime(2026, 11, 20, 16, 10, tzinfo=NEW_YORK)
 

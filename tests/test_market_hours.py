@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import subprocess
+import sys
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -12,6 +14,7 @@ from options_helper.data.market_hours import (
     new_york_date,
     next_change,
     regular_session,
+    session_before,
 )
 from options_helper.data.streaming.events import StreamName
 
@@ -124,3 +127,51 @@ def test_the_open_follows_daylight_saving():
     assert summer is not None
     assert winter.opens.utcoffset() != summer.opens.utcoffset()
     assert winter.opens.time() == summer.opens.time()
+
+
+@pytest.mark.parametrize(
+    ("day", "before"),
+    [
+        (date(2026, 11, 23), date(2026, 11, 20)),  # a Monday
+        (date(2026, 11, 27), date(2026, 11, 25)),  # after Thanksgiving
+        (date(2026, 1, 2), date(2025, 12, 31)),
+        (date(2262, 1, 1), None),
+        (date(1678, 1, 1), None),
+        (date.min, None),
+        (date.max, None),
+    ],
+)
+def test_the_last_session_is_the_last_day_on_which_the_exchange_was_open(day: date, before: date | None):
+    assert session_before(day) == before
+
+
+@pytest.mark.parametrize("day", [date.min, date(1677, 12, 31), date(2262, 1, 2), date.max])
+def test_in_a_year_that_no_calendar_knows_nothing_is_expected_and_nobody_ends(day: date):
+    """A market's time is what a server or a recording says, and that may be any."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+
+    assert regular_session(day) is None
+    assert next_change(noon) is None
+    for stream in StreamName:
+        for feed in ("sip", "opra", "overnight"):
+            assert not market_open(stream, feed, noon, ["SPY"])
+
+
+def test_the_last_evening_that_the_calendar_knows_leads_into_no_change():
+    evening = new_york("2261-12-31 20:30")
+
+    assert not market_open(StreamName.STOCKS, "overnight", evening)
+    assert next_change(evening) is None
+
+
+def test_the_calendar_s_own_warnings_reach_no_terminal():
+    """Not even where somebody wants to see those of others."""
+    program = (
+        "from datetime import date; from options_helper.data.market_hours import regular_session;"
+        "print(regular_session(date(2026, 11, 20)) is not None)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert (ended.stdout, ended.stderr) == ("True\n", "")

@@ -19,7 +19,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import Market, SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN, TO_JSON
 from options_helper.simulator.rest import answer_request
-from options_helper.simulator.rest_desk import Desk, session_before
+from options_helper.simulator.rest_desk import Desk
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.tape import Tape
 from tests.builders import AAPL_CALL, AS_OF, holding, leg, nanoseconds, portfolio, position, structure
@@ -448,15 +448,3 @@ def test_pages_may_be_shorter_than_asked_for(active: Desk):
     )
     assert [*first["snapshots"], *second["snapshots"]] == [AAPL_CALL, OTHER_CALL]
     assert second["next_page_token"] is None
-
-
-@pytest.mark.parametrize(
-    ("day", "before"),
-    [
-        (date(2026, 11, 23), date(2026, 11, 20)),  # a Monday
-        (date(2026, 11, 27), date(2026, 11, 25)),  # after Thanksgiving
-        (date(2026, 1, 2), date(2025, 12, 31)),
-    ],
-)
-def test_the_last_session_is_the_last_day_on_which_the_exchange_was_open(day: date, before: date):
-    assert session_before(day) == before

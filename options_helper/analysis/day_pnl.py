@@ -29,7 +29,7 @@ from options_helper.data.account import (
     RestReport,
     RestTask,
 )
-from options_helper.data.market_hours import NEW_YORK, new_york_date, regular_session
+from options_helper.data.market_hours import NEW_YORK, new_york_date, session_before
 from options_helper.data.streaming.events import epoch_nanoseconds
 from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.errors import SymbolError
@@ -135,7 +135,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     account = live.account
     if account.executions_day != today or account.view is None or new_york_date(account.view.as_of) != today:
         return _nothing_known(account, today)
-    view, held, base_day = account.view, _held(portfolio), _last_session_before(today)
+    view, held, base_day = account.view, _held(portfolio), session_before(today)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     followed: dict[str, Followed] = {}
     counted, later = _by_symbol(account.executions), _by_symbol(account.later)
@@ -191,13 +191,6 @@ def _obstacle(report: RestReport, what: str) -> str:
             return f"{what} have not been read yet."
         case _:
             assert_never(report.phase)
-
-
-def _last_session_before(day: date) -> date:
-    earlier = day - _ONE_DAY
-    while regular_session(earlier) is None:
-        earlier -= _ONE_DAY
-    return earlier
 
 
 def _held(portfolio: Portfolio) -> Mapping[str, Decimal]:

@@ -149,6 +149,8 @@ def _next_open(as_of: datetime) -> str:
     change = next_change(as_of)
     if market_open(StreamName.STOCKS, "", as_of):
         return "This feed opens 20:00 ET"
+    if change is None:
+        return "When it opens is not known"
     return f"Opens {_WEEKDAYS[change.weekday()]} {change:%H:%M} ET"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -20,6 +21,10 @@ _NIGHT_BEGINS: Final = time(20)
 _NIGHT_ENDS: Final = time(4)
 _NIGHT_FEEDS: Final = {"overnight", "boats"}
 _ALWAYS_OPEN_FEEDS: Final = {"test"}
+# The calendar counts nanoseconds in 64 bits, and these are the years that lie in them as a whole.
+_KNOWN_YEARS: Final = range(1678, 2262)
+
+_TIME_ZONE_WARNING: Final = "Series.values returning an ndarray that drops timezone"
 
 # Options on these trade a quarter of an hour longer than the shares do, as brokers list them; the list changes.
 # A name too many here would take a quiet quarter of an hour for a stall, so a doubtful one is left out.
@@ -42,9 +47,14 @@ class Session:
 
 
 def market_open(stream: StreamName, feed: str, at: datetime, underlyings: Collection[str] = ()) -> bool:
-    """Whether this feed is expected to move at `at`; for options it depends on what they are written on."""
+    """Whether this feed is expected to move at `at`; for options it depends on what they are written on.
+
+    Nothing is expected in a year that the calendar does not know (before 1678 and after 2261).
+    """
     if feed in _ALWAYS_OPEN_FEEDS:
         return True
+    if at.year not in _KNOWN_YEARS:
+        return False
     if feed in _NIGHT_FEEDS:
         return _is_night(at)
     session = regular_session(new_york_date(at))
@@ -64,16 +74,26 @@ def _is_night(at: datetime) -> bool:
     return local.time() < _NIGHT_ENDS and regular_session(local.date()) is not None
 
 
-def next_change(at: datetime) -> datetime:
-    """When the regular session next opens or closes, in New York time."""
+def next_change(at: datetime) -> datetime | None:
+    """When the regular session next opens or closes, in New York time; None where the calendar does not reach."""
     day = new_york_date(at)
-    while True:
+    while day.year in _KNOWN_YEARS:
         session = regular_session(day)
         if session is not None and at < session.opens:
             return session.opens
         if session is not None and at < session.closes:
             return session.closes
         day += timedelta(days=1)
+    return None
+
+
+def session_before(day: date) -> date | None:
+    """The last trading day before a day; None where the calendar does not reach."""
+    while day.year in _KNOWN_YEARS:
+        day -= timedelta(days=1)
+        if regular_session(day) is not None:
+            return day
+    return None
 
 
 def new_york_date(at: datetime) -> date:
@@ -82,15 +102,22 @@ def new_york_date(at: datetime) -> date:
 
 
 def regular_session(day: date) -> Session | None:
-    """The regular hours of a day, holidays and half days known; None when the exchange is closed."""
-    return _sessions(day.year).get(day)
+    """The regular hours of a day, holidays and half days known; None when the exchange is closed.
+
+    None also in a year that the calendar does not know: a market's time is what a server or a recording says, and an
+    impossible one must not end who reads it.
+    """
+    return _sessions(day.year).get(day) if day.year in _KNOWN_YEARS else None
 
 
 @lru_cache(maxsize=16)
 def _sessions(year: int) -> Mapping[date, Session]:
-    # About a quarter of a second for the first year, so it happens when it is needed and once.
+    # More than half a second for the first year, so it happens when it is needed and once.
     from exchange_calendars.exchange_calendar_xnys import XNYSExchangeCalendar
 
+    # What exchange_calendars 4.13 does with pandas 3 is for its authors to change; here it would stand in a terminal.
+    # A filter for good and not for this call: taking it back would change those of all threads.
+    warnings.filterwarnings("ignore", _TIME_ZONE_WARNING, DeprecationWarning)
     schedule = XNYSExchangeCalendar(start=f"{year}-01-01", end=f"{year}-12-31").schedule
     opens = [moment.to_pydatetime() for moment in schedule["open"].dt.tz_convert(NEW_YORK)]
     closes = [moment.to_pydatetime() for moment in schedule["close"].dt.tz_convert(NEW_YORK)]

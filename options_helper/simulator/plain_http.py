@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from options_helper.data.market_hours import new_york_date
+from options_helper.data.market_hours import new_york_date, session_before
 from options_helper.data.streaming.events import utc_datetime
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.ledger import Books
 from options_helper.simulator.market import Market
 from options_helper.simulator.protocol import TO_JSON, Keys, Limits
 from options_helper.simulator.rest import answer_request
-from options_helper.simulator.rest_desk import Answer, Desk, refusal, session_before
+from options_helper.simulator.rest_desk import Answer, Desk, refusal
 
 REFUSED: Final = "refused by the simulator, as it was told to"
 
@@ -83,7 +84,9 @@ class PlainHttp:
 
     def _answer(self, path: str, query: str, faults: Faults) -> Answer:
         now_ns = self._now_ns()
-        last_session = session_before(new_york_date(utc_datetime(now_ns)))
+        today = new_york_date(utc_datetime(now_ns))
+        # A market that somebody plays in a year without a calendar was open the day before.
+        last_session = session_before(today) or today - timedelta(days=1)
         with self._books.opened() as (account, tape):
             desk = Desk(self._market, tape, account, now_ns, last_session, self._limits, faults)
             return answer_request(path, query, desk)

@@ -154,7 +154,7 @@ def _clock(_: Query, desk: Desk) -> Answer:
     now = utc_datetime(desk.now_ns).astimezone(NEW_YORK)
     is_open = market_open(StreamName.STOCKS, "iex", now)
     first = next_change(now)
-    second = next_change(first)
+    second = None if first is None else next_change(first)
     opening, closing = (second, first) if is_open else (first, second)
     return HTTPStatus.OK, {
         "timestamp": now.isoformat(),
@@ -164,8 +164,8 @@ def _clock(_: Query, desk: Desk) -> Answer:
     }
 
 
-def _new_york_text(moment: datetime) -> str:
-    return moment.astimezone(NEW_YORK).isoformat()
+def _new_york_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(NEW_YORK).isoformat()
 
 
 _OF_THE_ACCOUNT: Final[Mapping[str, Answering]] = MappingProxyType(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeVar
 
-from options_helper.data.market_hours import NEW_YORK, regular_session
+from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
 from options_helper.simulator.account import SimulatedAccount
 from options_helper.simulator.faults import NO_FAULTS, Faults
@@ -51,14 +51,6 @@ class Desk:
     def at_most(self, asked: int) -> int:
         """Rows of one page, when so many are asked for."""
         return asked if self.faults.rest_page is None else min(asked, self.faults.rest_page)
-
-
-def session_before(day: date) -> date:
-    """The last trading day before a day."""
-    earlier = day - timedelta(days=1)
-    while regular_session(earlier) is None:
-        earlier -= timedelta(days=1)
-    return earlier
 
 
 class RequestRefused(Exception):
