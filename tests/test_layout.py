@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -148,6 +149,15 @@ def test_scripts_are_plain_shell(repository: Path, committed: list[Path]):
         assert script.read_text(encoding="utf-8").startswith("#!/bin/sh\n"), script
         assert script.stat().st_mode & 0o111, f"{script} is not executable"
         assert run("sh", "-n", str(script), cwd=repository).returncode == 0, script
+
+
+def test_setup_names_the_checkout_in_letters_that_every_locale_reads(repository: Path):
+    """Python 3.11 reads this file by the locale: one that has no ö ends it before the program begins."""
+    (pth,) = Path(sysconfig.get_path("purelib")).glob("*options_helper.pth")
+    named = pth.read_bytes().decode("ascii").strip()
+
+    assert not Path(named).is_absolute(), "letters of the folder's own name are in it"
+    assert (pth.parent / named).resolve() == repository
 
 
 def test_every_dependency_is_pinned_and_nothing_else_is_said(repository: Path, project: dict[str, Any]):
