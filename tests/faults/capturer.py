@@ -28,7 +28,7 @@ from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
 from tests.simulated import settings_for
 from tests.waiting import AT_ONCE, wait_until
-from tests.wire.test_engine import CALL, NOON, QUICK, quote
+from tests.wire.test_engine import CALL, NOON, PATIENT, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 SYMBOLS = ("AAPL", "MSFT")
@@ -67,8 +67,8 @@ class Addresses:
             CaptureConfig(streams, out, **more),
             settings_for(self),
             classes=StreamClasses(
-                stocks=partial(AlpacaStockStreamer, timing=QUICK),
-                options=partial(AlpacaOptionStreamer, timing=QUICK),
+                stocks=partial(AlpacaStockStreamer, timing=PATIENT),
+                options=partial(AlpacaOptionStreamer, timing=PATIENT),
             ),
             retry=RetryPolicy(slow_base_seconds=0.1),
             disk=disk,

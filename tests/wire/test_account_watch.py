@@ -32,7 +32,7 @@ from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
 from tests.simulated import settings_for
 from tests.waiting import AT_ONCE, FOREVER, at_once, until_no_thread, wait_until
-from tests.wire.test_engine import CALL, CONFIG, NOON, QUICK, quote
+from tests.wire.test_engine import CALL, CONFIG, NOON, PATIENT, quote
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 PUT = "AAPL260320P00170000"
@@ -55,9 +55,9 @@ def manager_for(
 ) -> LiveStreamManager:
     return LiveStreamManager(
         settings_for(server),
-        stock_stream_cls=partial(AlpacaStockStreamer, timing=QUICK),
-        option_stream_cls=partial(AlpacaOptionStreamer, timing=QUICK),
-        trading_stream_cls=partial(AlpacaTradingStreamer, timing=QUICK),
+        stock_stream_cls=partial(AlpacaStockStreamer, timing=PATIENT),
+        option_stream_cls=partial(AlpacaOptionStreamer, timing=PATIENT),
+        trading_stream_cls=partial(AlpacaTradingStreamer, timing=PATIENT),
         rest_cls=rest_cls,
         watch=watch,
         retry=RetryPolicy(slow_base_seconds=0.1),

@@ -59,7 +59,7 @@ from tests.recordings import (
 )
 from tests.simulated import settings_for
 from tests.waiting import FOREVER, at_once, wait_until
-from tests.wire.test_engine import CALL, NOON, QUICK, quote
+from tests.wire.test_engine import CALL, NOON, PATIENT, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 STREAMS = LiveStreamConfig(
@@ -88,8 +88,8 @@ def runner(
         CaptureConfig(streams, out, **more),
         settings_for(server),
         classes=StreamClasses(
-            stocks=partial(AlpacaStockStreamer, timing=QUICK),
-            options=partial(AlpacaOptionStreamer, timing=QUICK),
+            stocks=partial(AlpacaStockStreamer, timing=PATIENT),
+            options=partial(AlpacaOptionStreamer, timing=PATIENT),
         ),
         retry=RetryPolicy(slow_base_seconds=0.1),
         **around,

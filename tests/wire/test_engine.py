@@ -39,7 +39,12 @@ STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 CALL = "AAPL260320C00180000"
 NOON = 1_774_022_400_123_456_789  # Friday 2026-03-20 12:00 in New York: the market is open
 STOCK_PATH, OPTION_PATH, TRADING_PATH = "/v2/iex", "/v1beta1/indicative", "/stream"
-QUICK = ConnectionTiming(opening=0.4, acknowledgement=0.4, ping_interval=0.2, ping_timeout=0.4, closing=0.2)
+# However busy the machine, a connection that is well is not given up.
+PATIENT = ConnectionTiming(opening=FOREVER, acknowledgement=FOREVER, ping_timeout=FOREVER, closing=0.2)
+# For servers that go silent.
+IMPATIENT = ConnectionTiming(
+    opening=0.4, acknowledgement=0.4, ping_interval=0.2, ping_timeout=0.4, closing=0.2
+)
 CONFIG = LiveStreamConfig(
     stocks=("AAPL", "MSFT"),
     option_contracts=(CALL,),
@@ -119,13 +124,16 @@ class Watch:
 
 @contextmanager
 def watching(
-    server: SimulatorServer, config: LiveStreamConfig = CONFIG, secret: str = DEMO_SECRET
+    server: SimulatorServer,
+    config: LiveStreamConfig = CONFIG,
+    secret: str = DEMO_SECRET,
+    timing: ConnectionTiming = PATIENT,
 ) -> Iterator[Watch]:
     manager = LiveStreamManager(
         settings_for(server, secret),
-        stock_stream_cls=partial(AlpacaStockStreamer, timing=QUICK),
-        option_stream_cls=partial(AlpacaOptionStreamer, timing=QUICK),
-        trading_stream_cls=partial(AlpacaTradingStreamer, timing=QUICK),
+        stock_stream_cls=partial(AlpacaStockStreamer, timing=timing),
+        option_stream_cls=partial(AlpacaOptionStreamer, timing=timing),
+        trading_stream_cls=partial(AlpacaTradingStreamer, timing=timing),
         retry=RetryPolicy(slow_base_seconds=0.1),
     )
     losses = SaidLosses()
@@ -337,7 +345,7 @@ def test_a_server_that_goes_silent_while_connecting_is_left_in_time(
     simulator: Simulators, name: StreamName, fault: str
 ):
     server = simulator(faults=Faults(first_connections=1, **{fault: True}))
-    with watching(server, ONLY_FILLS if name is FILLS else ONLY_STOCKS) as watch:
+    with watching(server, ONLY_FILLS if name is FILLS else ONLY_STOCKS, timing=IMPATIENT) as watch:
         watch.until_error("within")
         watch.until_live(name)
 
@@ -348,6 +356,7 @@ def test_stop_does_not_wait_for_a_silent_server(simulator: Simulators, fault: st
     with watching(server, ONLY_STOCKS) as watch:
         wait_until(lambda: server.connections.get(STOCK_PATH))
         watch.manager.stop()
+        until_no_thread("live-")
         assert watch.health().phase is Phase.STOPPED
 
 
@@ -390,7 +399,7 @@ def test_an_abrupt_reset_is_a_gap_and_is_made_anew(simulator: Simulators):
 @pytest.mark.parametrize("name", [STOCKS, FILLS])
 def test_a_half_open_socket_is_noticed_by_its_pings(simulator: Simulators, name: StreamName):
     server = simulator()
-    with watching(server, ONLY_FILLS if name is FILLS else ONLY_STOCKS) as watch:
+    with watching(server, ONLY_FILLS if name is FILLS else ONLY_STOCKS, timing=IMPATIENT) as watch:
         watch.until_live(name)
         server.freeze_all()
         watch.until_error("ping")
@@ -569,7 +578,7 @@ def test_the_secret_is_in_no_log_error_or_repr_whatever_goes_wrong(simulator: Si
             Faults(http_status=401),
             Faults(reset=True),
         ):
-            with watching(simulator(faults=faults, secret=secret), secret=secret) as watch:
+            with watching(simulator(faults=faults, secret=secret), secret=secret, timing=IMPATIENT) as watch:
                 for name in StreamName:
                     watch.until(lambda health: health.connections or health.last_error, name)
                 written.write(repr(watch.snapshot) + repr(watch.manager) + repr(vars(watch.manager)))
@@ -597,7 +606,7 @@ def test_handlers_of_a_library_user_get_typed_events_and_may_change_the_subscrip
         raise RuntimeError("a handler's failure costs no event")
 
     streamer = AlpacaStockStreamer(
-        settings_for(server), feed="iex", on_quotes=on_quote, on_trades=on_trade, timing=QUICK
+        settings_for(server), feed="iex", on_quotes=on_quote, on_trades=on_trade, timing=PATIENT
     )
     streamer.subscribe(["AAPL"])
     thread = threading.Thread(target=streamer.run, name="live-library-user")
@@ -620,7 +629,7 @@ def test_a_handler_may_return_what_is_to_be_awaited(simulator: Simulators):
     async def keep(event: Quote) -> None:
         heard.append(event)
 
-    streamer = AlpacaStockStreamer(settings_for(server), feed="iex", on_quotes=partial(keep), timing=QUICK)
+    streamer = AlpacaStockStreamer(settings_for(server), feed="iex", on_quotes=partial(keep), timing=PATIENT)
     streamer.subscribe(["AAPL"])
     thread = threading.Thread(target=streamer.run, name="live-library-user")
     thread.start()
@@ -661,7 +670,7 @@ def test_order_updates_reach_a_library_user_s_handler(simulator: Simulators):
     server = simulator()
     heard: list[dict[str, Any]] = []
     streamer = AlpacaTradingStreamer(
-        settings_for(server), paper=True, on_trade_updates=heard.append, timing=QUICK
+        settings_for(server), paper=True, on_trade_updates=heard.append, timing=PATIENT
     )
     streamer.subscribe_trade_updates()
     thread = threading.Thread(target=streamer.run, name="live-library-user")

@@ -17,7 +17,6 @@ from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStr
 from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.data.streaming.fill_book import Backfill, FillBook
-from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.errors import RestError
 from options_helper.simulator.faults import Faults
@@ -27,9 +26,9 @@ from tests.builders import AAPL_CALL, nanoseconds
 from tests.fills import MORNING, TODAY, Told, at
 from tests.simulated import settings_for
 from tests.waiting import wait_until
+from tests.wire.test_engine import PATIENT
 
 FILLS = StreamName.FILLS
-QUICK = ConnectionTiming(opening=1.0, acknowledgement=1.0, closing=0.2)
 IMPATIENT = RestPolicy(read_seconds=1.0, attempts=1)
 
 FIRST = Told("order-1", event="partial_fill", running="1", ordered="6", moment=at(1))
@@ -52,7 +51,7 @@ def listening(server: SimulatorServer, book: FillBook) -> Iterator[None]:
         assert row is not None
         book.add_update(row, at(60))
 
-    streamer = AlpacaTradingStreamer(settings_for(server), on_trade_updates=note, timing=QUICK)
+    streamer = AlpacaTradingStreamer(settings_for(server), on_trade_updates=note, timing=PATIENT)
     streamer.subscribe_trade_updates()
     thread = threading.Thread(target=streamer.run, name="live-fills", daemon=True)
     thread.start()
