@@ -194,11 +194,15 @@ def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
 def test_a_demo_s_file_is_judged_by_the_day_of_its_market(
     today: datetime,
     repository: Path,
+    tmp_path: Path,
     serve: Callable[..., SimulatorServer],
     capsys: pytest.CaptureFixture[str],
 ):
     """Whatever day it is here: `check`, `reconcile` and the doctor agree."""
-    sample = repository / "portfolio.json"
+    content = json.loads((repository / "portfolio.json").read_text(encoding="utf-8"))
+    del content["as_of"]  # a picture of a day is judged by that day, whatever the market's
+    sample = tmp_path / "portfolio.json"
+    sample.write_text(json.dumps(content), encoding="utf-8")
     market = SeededMarket(load_portfolio(sample))
     serve(market)
     played = new_york_date(utc_datetime(market.start_ns))
