@@ -24,7 +24,7 @@ from tests.fakes import (
     frame,
     quote_message,
 )
-from tests.waiting import wait_until
+from tests.waiting import AT_ONCE, wait_until
 
 DATA = deliver(frame(quote_message("AAPL")))
 
@@ -95,7 +95,7 @@ def watched(
         yield subject
     finally:
         worker.stop()
-        assert worker.join(2.0)
+        assert worker.join(AT_ONCE)
 
 
 def test_a_stream_that_hears_is_live():
@@ -198,6 +198,6 @@ def test_a_refusal_is_forgotten_when_the_symbol_is_dropped():
 def test_a_stopped_worker_says_so():
     with watched() as stream:
         stream.worker.stop()
-        assert stream.worker.join(2.0)
+        assert stream.worker.join(AT_ONCE)
         assert stream.health.phase is Phase.STOPPED
         assert not stream.health.alive

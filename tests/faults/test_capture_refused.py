@@ -54,7 +54,7 @@ class Watched:
         return self.runner.status().streams[name]
 
     def until(self, condition: Callable[[StreamHealth], object], name: StreamName = STOCKS) -> None:
-        wait_until(lambda: condition(self.health(name)), 10, saw=self.runner.status)
+        wait_until(lambda: condition(self.health(name)), saw=self.runner.status)
 
     def send(self, count: int = 50) -> None:
         """Quotes on both streams, and wait until those that were sent are received."""

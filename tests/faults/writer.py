@@ -13,7 +13,7 @@ from typing import Any
 
 from options_helper.data.intraday.files import Disk
 from tests.captured import quotes, store
-from tests.waiting import wait_until
+from tests.waiting import AT_ONCE, wait_until
 
 # Forks from a process that has everything imported, so that a start takes a moment.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -63,7 +63,7 @@ class Writer:
     def kill(self) -> None:
         """End it as a power switch would, as far as a process can tell."""
         self.process.kill()
-        self.process.join(10)
+        self.process.join(AT_ONCE)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from alpaca.data.live import OptionDataStream, StockDataStream
 from alpaca.trading.stream import TradingStream
 
 from options_helper.simulator.server import SimulatorServer
-from tests.waiting import wait_until
+from tests.waiting import AT_ONCE, wait_until
 
 KEYS = ("demo-key", "demo-secret")
 # The SDK's own defaults, with less patience for a peer that does not answer a close.
@@ -92,4 +92,4 @@ def running(server: SimulatorServer, *streams: Stream) -> Iterator[list[threadin
             stream.stop()
         server.stop()
         for thread in threads:
-            thread.join(timeout=5)
+            thread.join(AT_ONCE)

@@ -93,7 +93,7 @@ def cron(repository: Path, simulator: SimulatorServer, tmp_path: Path) -> Cron:
 def test_it_records_until_it_is_asked_to_end(cron: Cron, simulator: SimulatorServer):
     with cron.running(*ALWAYS_OPEN) as process:
         simulator.push(StreamName.STOCKS, [quote("AAPL", 100.0)])
-        wait_until(lambda: cron.look().facts()["totals"]["applied"] == 1, 10, saw=cron.look)
+        wait_until(lambda: cron.look().facts()["totals"]["applied"] == 1, saw=cron.look)
 
     assert process.returncode == 0
     assert cron.look().status is RunStatus.NOT_RUNNING

@@ -63,7 +63,7 @@ def stock_prices(server: SimulatorServer, *, raw: bool = True) -> Any:
     return StockHistoricalDataClient(DEMO_KEY, DEMO_SECRET, raw_data=raw, url_override=server.rest_url)
 
 
-def get(server: SimulatorServer, path: str, *, timeout: float = 5.0) -> requests.Response:
+def get(server: SimulatorServer, path: str, *, timeout: float = AT_ONCE) -> requests.Response:
     return requests.get(server.rest_url + path, headers=HEADERS, timeout=timeout)
 
 

@@ -33,7 +33,7 @@ from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import record_taq_trades, taq_rows, write_partition
-from tests.waiting import until_no_thread, wait_until
+from tests.waiting import AT_ONCE, until_no_thread, wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
     KEYS,
@@ -115,7 +115,7 @@ def raw_client(
         close_timeout=0.1,
     ) as websocket:
         for _ in ("connected", "authenticated"):
-            websocket.recv(timeout=5)
+            websocket.recv(timeout=AT_ONCE)
         yield websocket
 
 
@@ -274,7 +274,7 @@ def test_rest_wants_the_key_too(running_simulator):
 
 def test_rest_faults(running_simulator):
     server = running_simulator(faults=Faults(rest_status=500))
-    answer = requests.get(f"{server.rest_url}/v2/clock", timeout=5)
+    answer = requests.get(f"{server.rest_url}/v2/clock", timeout=AT_ONCE)
     assert answer.status_code == 500
     server.set_faults(Faults(rest_slow=30))
     with pytest.raises(requests.Timeout):
@@ -285,9 +285,9 @@ def test_a_json_client_gets_json(running_simulator):
     server = running_simulator()
     with raw_client(server, "/v2/iex", encoding="application/json") as websocket:
         websocket.send(json.dumps({"action": "subscribe", "quotes": ["AAPL"]}))
-        assert json.loads(websocket.recv(timeout=5))[0]["quotes"] == ["AAPL"]
+        assert json.loads(websocket.recv(timeout=AT_ONCE))[0]["quotes"] == ["AAPL"]
         server.push(STOCKS, [quote()])
-        (message,) = json.loads(websocket.recv(timeout=5))
+        (message,) = json.loads(websocket.recv(timeout=AT_ONCE))
         assert message["t"] == "2026-03-20T16:00:00.123456789Z"
 
 
@@ -372,7 +372,7 @@ def test_a_feed_outside_the_plan_ends_the_client_for_good(running_simulator, cap
     stream = stock_stream(server, "sip")
     stream.subscribe_quotes(Heard().hear, "AAPL")
     with running(server, stream) as (thread,):
-        thread.join(timeout=5)
+        thread.join(AT_ONCE)
         assert not thread.is_alive()
     assert "insufficient subscription" in caplog.text
     assert server.connections == {"/v2/sip": 1}
@@ -684,7 +684,7 @@ def test_a_client_that_does_not_read_is_cut_off_by_a_market_that_does_not_wait(r
     server = running_simulator(Flood())
     with raw_client(server, "/v2/iex", read_at_most=1) as websocket:
         websocket.send(msgpack.packb({"action": "subscribe", "quotes": ["AAPL"]}))
-        wait_until(lambda: server.connections["/v2/iex"] and not server.clients, timeout=10)
+        wait_until(lambda: server.connections["/v2/iex"] and not server.clients)
     assert server.sent[STOCKS] > 50_000
 
 
@@ -856,7 +856,7 @@ def test_the_sample_portfolio_s_market_reaches_all_three_clients_as_models(runni
             lambda: {model.symbol for model in quotes.messages} == set(plan.stocks), saw=lambda: quotes
         )
         wait_until(lambda: {model.symbol for model in options.messages} == set(plan.option_contracts))
-        wait_until(lambda: updates.messages, timeout=15)
+        wait_until(lambda: updates.messages)
         first = updates.messages[0]
         assert (first.event, first.order.status, first.order.symbol in plan.option_contracts) == (
             "new",
