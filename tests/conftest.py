@@ -1,4 +1,4 @@
-"""What every test stands on: no stray threads, no real credentials, and the way to recorded data and a browser."""
+"""What every test stands on: no stray threads, no real credentials, any clock, recorded data and a browser."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,14 @@ import hypothesis
 import pytest
 
 from options_helper.settings import ENV_PREFIXES
+from tests.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
+from tests.recordings import Recordings
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
+# Tests in these folders have a marker of the same name.
+CIRCLES = ("wire", "faults", "browser")
+SLOW = ("browser", "processes", "real_data", "faults")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OWNED_THREADS = ("live-", "simulator")
 
@@ -24,6 +31,67 @@ hypothesis.settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("shared machine")
+# Another day needs no more than a few of them.
+hypothesis.settings.register_profile(
+    "any day", hypothesis.settings.get_profile("shared machine"), max_examples=10
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that moves the clock."""
+    parser.addoption(
+        "--at",
+        metavar="INSTANT",
+        help="run the tests of one process as if it were then: 2028-02-29T15:00:00+00:00",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Move the clock, in each worker as well."""
+    at = config.getoption("--at")
+    if at is None:
+        return
+    try:
+        instant = moment(at)
+    except ValueError as error:
+        raise pytest.UsageError(f"--at: {error}") from error
+    hypothesis.settings.load_profile("any day")
+    move_clock(config, instant)
+
+
+def pytest_report_header() -> str:
+    """Say which time it is for the tests."""
+    return f"clock: {datetime.now().astimezone().isoformat(timespec='seconds')}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers for each processor: tests wait for more than half of their time."""
+    return min(2 * (os.cpu_count() or 1), 16)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Spare a run with a moved clock the import of what it leaves out."""
+    moved = config.getoption("--at") is not None
+    return True if moved and collection_path.name in FOLDERS_LEFT_OUT else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test with the folder it is in, and with what it asks for."""
+    circle = item.path.relative_to(TESTS).parts[0]
+    if circle in CIRCLES:
+        item.add_marker(circle)
+    if "real_data" in getattr(item, "fixturenames", ()):
+        item.add_marker("real_data")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, since the last test decides when a parallel run ends."""
+    if config.getoption("--at") is not None:
+        config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+        items[:] = [item for item in items if not left_out(item)]
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in SLOW))
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +148,17 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the recorded market data is not beside this checkout (../shared/data/real)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def recordings(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """The recorded market data in the layout of a capture, for all tests of this run to read."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    shared = folder / "recordings"
+    shared.mkdir(exist_ok=True)
+    return Recordings(real_data, shared)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ from options_helper.errors import ConfigError
 from options_helper.settings import Settings
 from tests.waiting import AT_ONCE, wait_until
 
+pytestmark = pytest.mark.processes
+
 
 def command(*arguments: str, cwd: Path, python: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself; `python` runs first, in the same process."""

@@ -563,6 +563,7 @@ def test_on_a_narrow_terminal_the_words_stay_in_their_column(surroundings: Surro
     assert code == 1
 
 
+@pytest.mark.processes
 def test_an_installation_that_is_not_whole_is_a_sentence(tmp_path: Path):
     program = (
         "import sys; sys.modules['msgspec'] = None; sys.argv[1:] = ['doctor', '--offline'];"

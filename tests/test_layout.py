@@ -16,6 +16,8 @@ import pytest
 from options_helper.errors import ConfigError
 from options_helper.portfolio import parse_portfolio
 
+pytestmark = pytest.mark.processes
+
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "streamlit", "websockets"}
 
 

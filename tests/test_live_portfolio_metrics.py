@@ -580,7 +580,6 @@ def test_the_sample_is_priced_completely_when_everything_is_quoted(repository: P
     assert (totals.nearest_expiry.dte, totals.nearest_expiry.words) == (0, "SPY 20 Nov 26 681 C")
 
 
-@pytest.mark.real_data
 def test_a_recorded_minute_of_spxw_agrees_with_a_calculation_from_the_file(real_data: Path):
     """952 contracts as they were quoted at 10:32 on their own market's clock, one in three of them short."""
     with gzip.open(real_data / "spxw_option_quotes_1min_20180105.csv.gz", "rt", newline="") as lines:
@@ -628,7 +627,6 @@ def test_a_recorded_minute_of_spxw_agrees_with_a_calculation_from_the_file(real_
     assert totals_of(book, live).pnl_abs == pytest.approx(float(sum(profits)))
 
 
-@pytest.mark.real_data
 def test_the_moneyness_of_a_recorded_chain_is_the_publishers(real_data: Path):
     with gzip.open(real_data / "nvda_option_chain_20251029.csv.gz", "rt", newline="") as lines:
         recorded = list(csv.DictReader(lines))

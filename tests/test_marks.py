@@ -247,7 +247,6 @@ def test_closing_at_natural_is_never_better_than_at_the_mark(bid: float, ask: fl
         assert mark.sells_at <= mark.price <= mark.buys_at
 
 
-@pytest.mark.real_data
 def test_the_mids_of_a_recorded_chain_are_the_publishers(real_data: Path):
     with gzip.open(real_data / "nvda_option_chain_20251029.csv.gz", "rt", newline="") as lines:
         rows = list(csv.DictReader(lines))

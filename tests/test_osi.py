@@ -63,7 +63,6 @@ def test_a_strike_is_exact_to_the_mill(mills: int):
     assert strike_mills(Decimal(mills) / 1000) == mills
 
 
-@pytest.mark.real_data
 def test_every_spy_symbol_of_a_month_round_trips(real_data: Path):
     text = gzip.decompress((real_data / "spy_osi_symbols_2023-08.txt.gz").read_bytes()).decode()
     symbols = text.split()

@@ -14,14 +14,8 @@ from options_helper.data.streaming.events import NANOSECONDS, StreamName, epoch_
 from options_helper.errors import ConfigError
 from options_helper.simulator.market import Interest, Step
 from options_helper.simulator.replay import BAR_NS, ReplayMarket, find_partitions
-from tests.recordings import (
-    record_spxw_quotes,
-    record_taq_quotes,
-    record_taq_trades,
-    spxw_rows,
-    taq_rows,
-    write_partition,
-)
+from tests.pace import LONG
+from tests.recordings import SPXW_CLOSE, SPXW_OPENING, spxw_rows, taq_rows, write_partition
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 QUOTE_COLUMNS = (
@@ -234,10 +228,8 @@ def test_other_files_in_the_folder_are_not_taken_for_partitions(tmp_path):
 # Real recordings.
 
 
-@pytest.mark.real_data
-def test_every_quote_of_a_real_stock_is_played_exactly(tmp_path, real_data):
-    record_taq_quotes(real_data, tmp_path)
-    played = messages(steps(tmp_path))
+def test_every_quote_of_a_real_stock_is_played_exactly(recordings, real_data):
+    played = messages(steps(recordings.folder("quotes")))
     source = list(taq_rows(real_data, "quotes"))
     assert len(played) == len(source) == 131_401
     for quote, row in zip(played, source, strict=True):
@@ -248,11 +240,8 @@ def test_every_quote_of_a_real_stock_is_played_exactly(tmp_path, real_data):
         assert quote["bx"] == row["exchange"]
 
 
-@pytest.mark.real_data
-def test_every_print_of_a_real_stock_is_played_exactly_and_beside_its_quotes_in_time(tmp_path, real_data):
-    record_taq_quotes(real_data, tmp_path)
-    record_taq_trades(real_data, tmp_path)
-    found = steps(tmp_path)
+def test_every_print_of_a_real_stock_is_played_exactly_and_beside_its_quotes_in_time(recordings, real_data):
+    found = steps(recordings.folder("quotes", "trades"))
     prints = [message for message in messages(found) if message["T"] == "t"]
     source = list(taq_rows(real_data, "trades"))
     assert [(trade["p"], trade["s"]) for trade in prints] == [
@@ -262,11 +251,9 @@ def test_every_print_of_a_real_stock_is_played_exactly_and_beside_its_quotes_in_
     assert times == sorted(times)
 
 
-@pytest.mark.real_data
-def test_a_real_chain_is_played_minute_by_minute_exactly(tmp_path, real_data):
-    record_spxw_quotes(real_data, tmp_path)
-    source = list(spxw_rows(real_data, "2018-01-05"))
-    found = steps(tmp_path)
+def test_a_real_chain_is_played_minute_by_minute_exactly(recordings, real_data):
+    source = list(spxw_rows(real_data, "2018-01-05", until=SPXW_CLOSE if LONG else SPXW_OPENING))
+    found = steps(recordings.folder("spxw", opening=not LONG))
     assert max(len(step.messages) for step in found) == 100
     assert {step.market_ns for step in found} == {int(row["ts_ns"]) for row in source}
     played = {(step.market_ns, quote["S"]): quote for step in found for quote in step.messages}

@@ -603,6 +603,7 @@ def recorded(out: Path, kind: str = "stocks", symbol: str = "AAPL") -> list[floa
     return list(IntradayStore(out).read(kind, "quotes", symbol)["bid_price"])
 
 
+@pytest.mark.processes
 def test_sigterm_writes_what_was_received_and_ends_with_0(simulator, tmp_path: Path):
     server = simulator()
     with capturing(server, tmp_path, "--stocks", "AAPL", "--option-contracts", CALL) as capture:
@@ -634,6 +635,7 @@ Capture.__init__.__kwdefaults__["now"] = now
 """
 
 
+@pytest.mark.processes
 def test_it_ends_by_itself_when_its_time_is_over(simulator, tmp_path: Path):
     server, out, later = simulator(), tmp_path / "out", tmp_path / "later"
     arguments = ["--stocks", "AAPL", "--duration", "1h", "--no-journal"]
@@ -649,6 +651,7 @@ def test_it_ends_by_itself_when_its_time_is_over(simulator, tmp_path: Path):
     assert not (out / "journal").exists()
 
 
+@pytest.mark.processes
 def test_two_signals_leave_at_once_and_nothing_received_is_gone_uncounted(simulator, tmp_path: Path):
     """What the second signal left to the journal can be made from it, and the exit code says whether there is such."""
     server, out, again = simulator(), tmp_path / "out", tmp_path / "again"
@@ -689,6 +692,7 @@ Capture.__init__.__kwdefaults__["make_runner"] = functools.partial(StreamRunner,
 """
 
 
+@pytest.mark.processes
 def test_a_disk_that_hangs_is_left_at_the_second_signal_and_the_exit_code_is_1(simulator, tmp_path: Path):
     server, hang = simulator(), tmp_path / "hang"
     with capturing(
@@ -755,8 +759,12 @@ def paused_reader() -> Iterator[Screen]:
         os.close(write)
 
 
-@pytest.mark.parametrize("screen_of", [full_disk, closed_pipe, closed_terminal, paused_reader])
-@pytest.mark.parametrize("log_too", [False, True], ids=["stdout", "stdout and log"])
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("screen_of", "log_too"),
+    # Where both end there, the log fails as well as the display; once the log goes on alone.
+    [(full_disk, False), (closed_pipe, True), (closed_terminal, True), (paused_reader, True)],
+)
 def test_whatever_becomes_of_the_screen_the_recording_is_whole_and_ends_in_time(
     screen_of: Callable[[], contextlib.AbstractContextManager[Screen]],
     log_too: bool,  # noqa: FBT001 - a case
@@ -792,6 +800,7 @@ def test_whatever_becomes_of_the_screen_the_recording_is_whole_and_ends_in_time(
     assert recorded(tmp_path) == list(range(1_000))
 
 
+@pytest.mark.processes
 def test_a_wrong_key_is_one_sentence_for_each_stream(simulator, tmp_path: Path):
     server = simulator()
     with capturing(
@@ -806,6 +815,7 @@ def test_a_wrong_key_is_one_sentence_for_each_stream(simulator, tmp_path: Path):
     assert "wrong-key" not in said
 
 
+@pytest.mark.processes
 def test_a_feed_that_is_not_in_the_plan_leaves_the_other_recording(simulator, tmp_path: Path):
     server = simulator(limits=FREE_PLAN)
     arguments = ["--stocks", "AAPL", "--option-contracts", CALL, "--options-feed", "opra"]
@@ -822,6 +832,7 @@ def test_a_feed_that_is_not_in_the_plan_leaves_the_other_recording(simulator, tm
     assert recorded(tmp_path) == [1]
 
 
+@pytest.mark.processes
 def test_a_second_process_is_refused_with_the_pid_of_the_first(simulator, tmp_path: Path):
     server = simulator()
     with capturing(server, tmp_path, "--stocks", "AAPL") as first:
@@ -834,6 +845,7 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first(simulator, tmp_pa
     assert f"process {first.process.pid}" in complained
 
 
+@pytest.mark.processes
 def test_the_contracts_of_an_underlying_are_looked_up_and_recorded(simulator, tmp_path: Path):
     chain = tuple(contract_symbol("AAPL", date(2026, 3, 27), "call", strike) for strike in range(95, 200))
     server = simulator(SilentMarket(start_ns=NOON, contracts=chain, prices={"AAPL": 100.0}))
@@ -848,6 +860,7 @@ def test_the_contracts_of_an_underlying_are_looked_up_and_recorded(simulator, tm
     assert "8 of 11 contracts of the underlyings are left out" in said
 
 
+@pytest.mark.processes
 def test_an_underlying_that_cannot_be_looked_up_is_an_error_that_names_it(simulator, tmp_path: Path):
     server = simulator(faults=Faults(rest_status=404))
     with capturing(server, tmp_path, "--options-underlyings", "AAPL") as capture:
@@ -858,6 +871,7 @@ def test_an_underlying_that_cannot_be_looked_up_is_an_error_that_names_it(simula
     assert said == ""
 
 
+@pytest.mark.processes
 def test_at_a_terminal_a_table_shows_how_it_goes(simulator, tmp_path: Path):
     server, later = simulator(), tmp_path / "later"
     ours, theirs = pty.openpty()

@@ -89,7 +89,6 @@ def test_the_sample_subscribes_to_everything_it_holds(repository: Path):
     assert plan.warnings == ()
 
 
-@pytest.mark.real_data
 def test_a_month_of_spy_contracts_is_planned_as_opra_lists_them(real_data: Path):
     text = gzip.decompress((real_data / "spy_osi_symbols_2023-08.txt.gz").read_bytes()).decode()
     symbols = text.split()

@@ -16,7 +16,7 @@ import pytest
 from options_helper.data.intraday.writing import LINE_BYTES
 from options_helper.data.intraday_store import IntradayStore
 from tests.captured import AAPL_QUOTES, Clock, FullDisk, bid_sizes, numbers, quotes, rows_in, store
-from tests.faults.pace import runs
+from tests.pace import runs
 
 
 def assert_adds_up(kept: IntradayStore) -> None:

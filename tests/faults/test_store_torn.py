@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.captured import AAPL_QUOTES, DAY, bid_sizes, members_of, numbers, quotes, rows_in, store
-from tests.faults.pace import runs
+from tests.pace import runs
 
 ROWS_PER_MEMBER = 4
 

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
@@ -31,8 +30,9 @@ from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
+from tests.pace import LONG
 from tests.rebuilt import partitions
-from tests.recordings import record_spxw_quotes, record_taq_quotes, record_taq_trades, spxw_rows, taq_rows
+from tests.recordings import Recordings
 from tests.simulated import settings_for
 from tests.waiting import wait_until
 from tests.wire.test_capture import capture_all
@@ -226,17 +226,15 @@ def test_another_order_of_frames_would_have_been_noticed(running_simulator: Simu
     assert played_back(tmp_path / "swapped").hexdigest != run.chain.hexdigest
 
 
-@pytest.mark.real_data
 def test_the_journal_of_two_real_days_gives_the_same_snapshots(
-    real_data: Path, running_simulator: Simulators, tmp_path: Path
+    recordings: Recordings, running_simulator: Simulators, tmp_path: Path
 ):
-    record_taq_quotes(real_data, tmp_path / "in")
-    record_taq_trades(real_data, tmp_path / "in")
-    symbol = next(taq_rows(real_data, "trades"))["symbol"]
+    recorded = recordings.folder("quotes", "trades", opening=not LONG)
+    (symbol,) = IntradayStore(recorded).list_symbols("stocks", "trades")
     config = LiveStreamConfig(
         stocks=(symbol,), stream_options=False, stream_fills=False, queue_maxsize=1_000_000
     )
-    server = running_simulator(ReplayMarket(tmp_path / "in", speed=0))
+    server = running_simulator(ReplayMarket(recorded, speed=0))
     with journaled_run(server, tmp_path / "live", config) as run:
         wait_until(lambda: server.finished, 60)
         until_heard(run, server)
@@ -244,22 +242,20 @@ def test_the_journal_of_two_real_days_gives_the_same_snapshots(
     assert played_back(tmp_path / "live").hexdigest == run.chain.hexdigest
 
 
-@pytest.mark.real_data
 def test_real_recordings_are_rebuilt_member_for_member_and_replayed_row_for_row(
-    real_data: Path, running_simulator: Simulators, tmp_path: Path
+    recordings: Recordings, running_simulator: Simulators, tmp_path: Path
 ):
     """Captured from the simulator, rebuilt from the journal, and captured once more from the captured folder."""
-    record_taq_quotes(real_data, tmp_path / "in")
-    record_taq_trades(real_data, tmp_path / "in")
-    record_spxw_quotes(real_data, tmp_path / "in", until="2018-01-05 09:40:00")
-    symbol = next(taq_rows(real_data, "trades"))["symbol"]
-    contracts = {row["contract"]: None for row in spxw_rows(real_data, "2018-01-05")}
+    recorded = recordings.folder("quotes", "trades", "spxw", opening=not LONG)
     streams = LiveStreamConfig(
-        stocks=(symbol,), option_contracts=tuple(contracts), stream_fills=False, queue_maxsize=1_000_000
+        stocks=IntradayStore(recorded).list_symbols("stocks", "trades"),
+        option_contracts=IntradayStore(recorded).list_symbols("options", "quotes"),
+        stream_fills=False,
+        queue_maxsize=1_000_000,
     )
     serve = partial(ReplayMarket, speed=0)
 
-    first = capture_all(running_simulator(serve(tmp_path / "in")), tmp_path / "first", streams)
+    first = capture_all(running_simulator(serve(recorded)), tmp_path / "first", streams)
     second = capture_all(running_simulator(serve(tmp_path / "first")), tmp_path / "second", streams)
 
     assert (first.lost, second.lost) == (0, 0)

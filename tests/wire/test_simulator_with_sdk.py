@@ -32,7 +32,8 @@ from options_helper.simulator.protocol import FREE_PLAN, Limits
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.recordings import record_taq_trades, taq_rows, write_partition
+from tests.pace import LONG
+from tests.recordings import taq_rows, write_partition
 from tests.waiting import AT_ONCE, until_no_thread, wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
@@ -961,11 +962,9 @@ def test_a_replay_announces_itself_with_its_time_speed_and_end(running_simulator
     assert announced == Announcement(MarketKind.REPLAY, FRIDAY_NOON_NS, 10.0, FRIDAY_NOON_NS + 1_000)
 
 
-@pytest.mark.real_data
-def test_a_real_stock_s_two_days_pass_through_the_socket_unchanged(running_simulator, tmp_path, real_data):
-    record_taq_trades(real_data, tmp_path)
-    source = list(taq_rows(real_data, "trades"))
-    server = running_simulator(ReplayMarket(tmp_path, speed=0))
+def test_a_real_stock_s_two_days_pass_through_the_socket_unchanged(running_simulator, recordings, real_data):
+    source = list(taq_rows(real_data, "trades", opening=not LONG))
+    server = running_simulator(ReplayMarket(recordings.folder("trades", opening=not LONG), speed=0))
     heard = Heard()
     stream = stock_stream(server, raw_data=True)
     stream.subscribe_trades(heard.hear, source[0]["symbol"])

@@ -1,4 +1,4 @@
-"""How long the fault tests may take: LONG_TESTS=1 in the environment makes many runs of few."""
+"""How long tests may take: LONG_TESTS=1 in the environment makes many runs of few."""
 
 from __future__ import annotations
 
