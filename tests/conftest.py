@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 # Tests in these folders have a marker of the same name.
 CIRCLES = ("wire", "faults", "browser")
-SLOW = ("browser", "processes", "real_data", "faults")
+SLOW = ("browser", "processes", "real_data", "exhaustive", "faults")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OWNED_THREADS = ("live-", "simulator")
 

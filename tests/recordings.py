@@ -175,5 +175,10 @@ def _record_taq(
 
 
 def _day(row: dict[str, str]) -> str:
-    """Both days end before midnight UTC, so the day of the time is the day of the session."""
-    return row["timestamp"][:10]
+    """The day of a row in New York: the last prints of an evening are after midnight UTC."""
+    return _day_of_hour(row["timestamp"][:13])
+
+
+@functools.cache
+def _day_of_hour(hour: str) -> str:
+    return datetime.fromisoformat(f"{hour}:00+00:00").astimezone(NEW_YORK).date().isoformat()

@@ -47,6 +47,7 @@ def cut(path: Path, members: int, torn: int) -> None:
     path.write_bytes(b"".join(found[:members]) + b"".join(found[members:])[:torn])
 
 
+@pytest.mark.exhaustive
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(traffic(), st.data())
 def test_wherever_a_kill_cuts_the_files_they_become_what_they_would_have_been(

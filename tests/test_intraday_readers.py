@@ -135,6 +135,7 @@ def test_a_parquet_copy_is_read_to_the_nanosecond(tmp_path: Path):
     assert table.column_names == pyarrow.csv.read_csv(tmp_path / AAPL_QUOTES).column_names
 
 
+@pytest.mark.exhaustive
 def test_a_long_parquet_copy_has_several_row_groups_and_every_row(tmp_path: Path):
     with store(tmp_path, flush_rows=50_000) as kept:
         kept.append("stocks", quotes(125_000))

@@ -116,6 +116,7 @@ def _record(draw: st.DrawFn, now_ns: int) -> Record:
     return heard(now_ns, *messages, stream=stream)
 
 
+@pytest.mark.exhaustive
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(traffic())
 def test_what_is_rebuilt_is_what_was_recorded_member_for_member(

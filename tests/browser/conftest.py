@@ -1,4 +1,7 @@
-"""A real page server, a real simulator and a real Chromium, each its own process or thread and ended by its fixture."""
+"""A real page server, a real simulator and a real Chromium, each its own process or thread and ended by its fixture.
+
+The server and Chromium serve a whole module; each test has a market of its own, windows of its own, and no run.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 
 from options_helper.portfolio import load_portfolio
+from options_helper.settings import ENV_PREFIXES
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.waiting import wait_until
@@ -28,13 +32,18 @@ KEY, SECRET = "demo-key", "demo-secret"
 HARMLESS = "/Live_Portfolio/_stcore/"
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """The page's server process."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.base = f"http://127.0.0.1:{port}"
         self.url = f"{self.base}/Live_Portfolio"
         self._log = (folder / "server.log").open("wb")
@@ -107,6 +116,12 @@ class Tab:
         """Press a button of the page's body."""
         self.page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first.click()
 
+    def stop(self) -> None:
+        """End the run, if there is one."""
+        if self.state not in {"not started", "stopped"}:
+            self.press("Stop")
+            wait_until(lambda: self.state == "stopped", timeout=20, saw=lambda: self.text(".oh-bar"))
+
 
 class Browser:
     """Chromium, and everything it should not have done."""
@@ -115,6 +130,7 @@ class Browser:
         self._chromium = chromium
         self._server = server
         self.complaints: list[str] = []
+        self._tabs: list[Tab] = []
 
     def open(self, width: int = 1440, height: int = 900, **context: Any) -> Tab:
         """Open the live portfolio in a window of its own."""
@@ -127,12 +143,22 @@ class Browser:
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.goto(self._server.url)
         tab = Tab(page)
+        self._tabs.append(tab)
         wait_until(
             lambda: tab.state,
             timeout=20,
             saw=lambda: (page.inner_text("body")[:500], self._server.log[-2_000:]),
         )
         return tab
+
+    def leave(self) -> None:
+        """End the run and close every window, so that the next test finds nothing of this one."""
+        try:
+            for tab in self._tabs[:1]:
+                tab.stop()
+        finally:
+            for window in self._chromium.contexts:
+                window.close()
 
     def _note_request(self, request: Any) -> None:
         if not request.url.startswith((self._server.base, "data:", "blob:")):
@@ -143,26 +169,38 @@ class Browser:
             self.complaints.append(f"console: {message.text} ({message.location['url']})")
 
 
+@pytest.fixture(scope="module")
+def market_port() -> int:
+    """Where every market of the module is found, one after the other."""
+    return free_port()
+
+
 @pytest.fixture
-def market() -> Iterator[SimulatorServer]:
+def market(market_port: int) -> Iterator[SimulatorServer]:
     """A market for the sample portfolio that moves at once."""
-    with SimulatorServer(SeededMarket(load_portfolio(SAMPLE)), key=KEY, secret=SECRET) as server:
+    market = SeededMarket(load_portfolio(SAMPLE))
+    with SimulatorServer(market, port=market_port, key=KEY, secret=SECRET) as server:
         yield server
 
 
-@pytest.fixture
-def server(market: SimulatorServer, tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(market_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page, told to find the simulator in place of Alpaca; it must end cleanly when asked to."""
-    shutil.copy(SAMPLE, tmp_path / "portfolio.json")
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copy(SAMPLE, folder / "portfolio.json")
+    foreign = {
+        name: value for name, value in os.environ.items() if not name.startswith((*ENV_PREFIXES, "OH_"))
+    }
     environment = {
-        **os.environ,
+        **foreign,
+        "XDG_STATE_HOME": str(folder / "state"),
         "APCA_API_KEY_ID": KEY,
         "APCA_API_SECRET_KEY": SECRET,
-        "APCA_API_BASE_URL": market.rest_url,
-        "OH_ALPACA_DATA_URL": market.rest_url,
-        "OH_ALPACA_STREAM_URL": market.stream_url,
+        "APCA_API_BASE_URL": f"http://127.0.0.1:{market_port}",
+        "OH_ALPACA_DATA_URL": f"http://127.0.0.1:{market_port}",
+        "OH_ALPACA_STREAM_URL": f"ws://127.0.0.1:{market_port}",
     }
-    server = Server(tmp_path, environment)
+    server = Server(folder, environment)
     try:
         wait_until(server.answers, timeout=30, every=0.1, saw=lambda: server.log)
         yield server
@@ -172,14 +210,21 @@ def server(market: SimulatorServer, tmp_path: Path) -> Iterator[Server]:
     assert SECRET not in server.log
 
 
-@pytest.fixture
-def browser(chromium: str, server: Server) -> Iterator[Browser]:
-    """A browser that reports every request to the outside and every error."""
+@pytest.fixture(scope="module")
+def running_chromium(chromium: str) -> Iterator[Any]:
+    """Chromium without a window."""
     playwright = pytest.importorskip("playwright.sync_api")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with playwright.sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=chromium, args=quiet)
-        browser = Browser(launched, server)
-        yield browser
+        yield launched
         launched.close()
+
+
+@pytest.fixture
+def browser(running_chromium: Any, server: Server, market: SimulatorServer) -> Iterator[Browser]:
+    """A browser that reports every request to the outside and every error."""
+    browser = Browser(running_chromium, server)
+    yield browser
+    browser.leave()
     assert browser.complaints == []
