@@ -78,8 +78,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test with the folder it is in, and with what it asks for."""
-    circle = item.path.relative_to(TESTS).parts[0]
-    if circle in CIRCLES:
+    for circle in set(CIRCLES).intersection(item.path.relative_to(TESTS).parts):
         item.add_marker(circle)
     if "real_data" in getattr(item, "fixturenames", ()):
         item.add_marker("real_data")
