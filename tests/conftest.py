@@ -7,13 +7,13 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
+from options_helper.clock import utc_now
 from options_helper.settings import ENV_PREFIXES
 from tests.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
 from tests.recordings import Recordings
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     """Say which time it is for the tests."""
-    return f"clock: {datetime.now().astimezone().isoformat(timespec='seconds')}"
+    return f"clock: {utc_now().astimezone().isoformat(timespec='seconds')}"
 
 
 @pytest.hookimpl(optionalhook=True)
