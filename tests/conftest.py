@@ -17,6 +17,7 @@ from options_helper.clock import utc_now
 from options_helper.settings import ENV_PREFIXES
 from tests.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
 from tests.recordings import Recordings
+from tests.waiting import AT_ONCE
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
@@ -101,7 +102,7 @@ def no_thread_left_behind() -> Iterator[None]:
     started = [thread for thread in threading.enumerate() if thread not in before]
     owned = [thread for thread in started if thread.name.startswith(OWNED_THREADS)]
     for thread in owned:
-        thread.join(timeout=2)
+        thread.join(timeout=AT_ONCE)
     left = [thread.name for thread in owned if thread.is_alive()]
     assert not left, f"the test left threads running: {', '.join(left)}"
 
