@@ -22,10 +22,12 @@ from options_helper.clock import utc_now_ns
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.portfolio_file import Book
 from options_helper.data.seeding import seed
-from options_helper.data.streaming.events import NANOSECONDS, Quote
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
-from options_helper.data.streaming.snapshot import LiveSnapshot, LiveState
+from options_helper.data.streaming.live_state import LiveState
+from options_helper.model.events import Quote
+from options_helper.model.instants import NANOSECONDS
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 
 SECONDS = 60

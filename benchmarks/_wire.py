@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from options_helper.data.streaming.events import StreamName, timestamp_extension
+from options_helper.model.events import StreamName
+from options_helper.model.instants import timestamp_extension
 from options_helper.settings import Settings
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET

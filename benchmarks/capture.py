@@ -31,8 +31,8 @@ from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.journal import JournalWriter, Record, RecordKind, facts_record
 from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.recorder import Recorder
+from options_helper.model.events import StreamName
 
 ROUNDS = 3
 COMMIT_FRAMES = 100

@@ -15,7 +15,7 @@ from typing import Any
 
 from _wire import SYMBOLS, Child, measured, say, serve_at_rate, settings_for
 
-from options_helper.data.streaming.events import StreamName
+from options_helper.model.events import StreamName
 
 CLIENTS = ("manager", "parsed", "raw", "bare")
 LOADS = {1: 20_000, 10: 60_000, 100: 200_000}  # quotes a frame → events per second
@@ -79,7 +79,7 @@ def _bare(url: str, total: int, warm_up: int) -> dict[str, Any]:
     import msgspec
     from websockets.asyncio.client import connect
 
-    from options_helper.data.streaming.events import Event
+    from options_helper.model.events import Event
 
     decode = msgspec.msgpack.Decoder(list[Event]).decode
     cache: dict[str, Event] = {}

@@ -31,7 +31,9 @@ from options_helper.data.intraday.members import (
 )
 from options_helper.data.intraday.rows import DATASETS
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.streaming.events import NANOSECONDS, Quote, decode_frame, stamp, timestamp_extension
+from options_helper.data.streaming.messages import decode_frame
+from options_helper.model.events import Quote, stamp
+from options_helper.model.instants import NANOSECONDS, timestamp_extension
 
 OPEN = 1_793_889_000_000_000_000  # Thursday 2026-11-05 09:30 in New York
 SYMBOLS = 20

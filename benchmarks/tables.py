@@ -21,7 +21,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
     compute_live_position_rows,
 )
-from options_helper.data.account import (
+from options_helper.model.account import (
     AccountPosition,
     AccountTruth,
     AccountView,
@@ -30,9 +30,10 @@ from options_helper.data.account import (
     PreviousClose,
     Source,
 )
-from options_helper.data.streaming.events import NANOSECONDS, Quote, StreamName, Trade, timestamp_extension
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position
+from options_helper.model.events import Quote, StreamName, Trade
+from options_helper.model.instants import NANOSECONDS, timestamp_extension
+from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 
 SIZES = (20, 250, 1_000)
 ROUNDS = 41

@@ -19,11 +19,9 @@ from options_helper.clock import utc_now
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.option_contracts import Chain, ContractFinder
 from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
 from options_helper.data.streaming.capture_plan import CapturePlan, CaptureWish, plan_capture
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import (
     CAPTURE_FILE,
     Heartbeat,
@@ -32,10 +30,12 @@ from options_helper.data.streaming.heartbeat import (
     read_heartbeat,
     remember_capture,
 )
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.metrics import serve_metrics
-from options_helper.quantities import count_words, named, size_words
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import count_words, named, size_words
 from options_helper.settings import Settings
 from options_helper.signal_ears import Interrupted, SignalEars
 

@@ -10,12 +10,12 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from options_helper.analysis.osi import format_osi_compact, parse_contract_symbol
-from options_helper.data.alpaca_symbols import to_alpaca_symbol
 from options_helper.data.intraday.recording import StorePolicy
 from options_helper.data.option_contracts import ContractFilter, ExpirySpan
 from options_helper.durations import parse_duration
 from options_helper.errors import ConfigError, SymbolError
+from options_helper.model.alpaca_symbols import to_alpaca_symbol
+from options_helper.model.contract_symbols import format_osi_compact, parse_contract_symbol
 
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,3})?")
 _DAYS: Final = re.compile(r"(\d{1,4})d")

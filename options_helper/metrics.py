@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from options_helper.data.streaming.heartbeat import Heartbeat
-from options_helper.data.streaming.snapshot import Phase
 from options_helper.errors import ConfigError
+from options_helper.model.snapshot import Phase
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -16,22 +16,22 @@ import numpy as np
 from options_helper.analysis.account_import import import_portfolio, portfolio_text
 from options_helper.analysis.grouping import group_entries
 from options_helper.analysis.marks import read_marks
-from options_helper.analysis.osi import short_date
 from options_helper.analysis.portfolio_check import findings, picture
 from options_helper.analysis.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
-from options_helper.data.account import AccountView, Execution
 from options_helper.data.account_reading import AccountReading, read_account
 from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.alpaca_symbols import is_index
-from options_helper.data.market_hours import NEW_YORK, new_york_date
 from options_helper.data.market_time import known_time, market_time, told_time
 from options_helper.data.rest_pace import pauses
 from options_helper.data.seeding import seed
-from options_helper.data.streaming.events import Quote, Trade
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.errors import ConfigError, RestError
-from options_helper.portfolio import Portfolio, load_portfolio
+from options_helper.model.account import AccountView, Execution
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.events import Quote, Trade
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.portfolio_display import Screen, Waiting, cash_line
 from options_helper.settings import Settings
 

@@ -10,9 +10,9 @@ from math import ceil, gcd
 from typing import TYPE_CHECKING, Final, assert_never
 
 from options_helper.analysis.grouping import structure_kind
-from options_helper.analysis.osi import plain_number
 from options_helper.analysis.reconciliation import ReconciledRow
-from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.contract_symbols import plain_number
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -172,7 +172,7 @@ def capture(
     from options_helper.capture_command import CaptureOrder, run_capture, show_plan
     from options_helper.capture_options import read_contracts, read_filter, read_seconds, read_symbols
     from options_helper.data.streaming.capture_plan import CaptureWish
-    from options_helper.portfolio import load_portfolio
+    from options_helper.model.portfolio import load_portfolio
     from options_helper.settings import Settings
 
     settings = Settings.load()

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from options_helper.analysis.osi import OptionType, parse_contract_symbol
-from options_helper.data.streaming.events import Bar, Quote, StreamName, Trade, epoch_nanoseconds
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import Gap, LiveSnapshot, Phase, StreamHealth
 from options_helper.errors import SymbolError
-from options_helper.portfolio import (
+from options_helper.model.announcement import MarketKind
+from options_helper.model.contract_symbols import OptionType, parse_contract_symbol
+from options_helper.model.events import Bar, Quote, StreamName, Trade
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.portfolio import (
     Leg,
     MultiLegPosition,
     Portfolio,
@@ -21,6 +21,7 @@ from options_helper.portfolio import (
     ShareHolding,
     Side,
 )
+from options_helper.model.snapshot import Gap, LiveSnapshot, Phase, StreamHealth
 
 # A Friday with options expiring, 10:00 in New York: the market is open.
 AS_OF = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

@@ -13,7 +13,8 @@ from typing import Any
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.streaming.events import Quote, timestamp_extension
+from options_helper.model.events import Quote
+from options_helper.model.instants import timestamp_extension
 from tests.fakes import NOON
 
 DAY = "2026-11-05"

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from options_helper.data.streaming.events import count_messages, timestamp_extension
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.messages import count_messages
 from options_helper.data.streaming.streamer import StreamSink
 from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import StreamError
+from options_helper.model.instants import timestamp_extension
 from options_helper.settings import Settings
 
 SETTINGS = Settings(api_key=SecretStr("demo-key"), api_secret=SecretStr("demo-secret"))

@@ -10,10 +10,10 @@ from typing import Any
 
 from options_helper.data.intraday_store import KindCounts, StoreCounts
 from options_helper.data.streaming.capture import CaptureState, CaptureStatus
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import Heartbeat, Role, RunState, StreamBeat, write_heartbeat
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase, StreamHealth
 from tests.builders import AS_OF
 
 

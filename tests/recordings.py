@@ -16,8 +16,8 @@ from typing import Literal, assert_never
 
 from filelock import FileLock
 
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import epoch_nanoseconds
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK
 
 TAQ_FILES = {
     "quotes": "stock_xxx_taq_quotes_20180102-03.csv.gz",

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.account_import import entry_text, import_portfolio, portfolio_text
-from options_helper.data.account import AccountPosition, AccountView
 from options_helper.data.account_reading import AccountReading, read_account
-from options_helper.portfolio import Portfolio, Position, ShareHolding, load_portfolio, parse_portfolio
+from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.portfolio import Portfolio, Position, ShareHolding, load_portfolio, parse_portfolio
 from tests.builders import AAPL_CALL, AS_OF, holding, leg, portfolio, position, structure
 
 

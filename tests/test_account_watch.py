@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.account import AccountTruth, RestPhase, RestTask
 from options_helper.data.streaming.account_watch import AccountWatch
 from options_helper.data.streaming.asking import Asked, WatchPolicy
-from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.frame_queue import Frame
-from options_helper.data.streaming.market_clock import Announcement, MarketKind
-from options_helper.data.streaming.snapshot import LiveState, Phase, StreamHealth
+from options_helper.data.streaming.live_state import LiveState
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
+from options_helper.model.account import AccountTruth, RestPhase, RestTask
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.snapshot import Phase, StreamHealth
 from tests.fakes import NOON, SETTINGS, SteppedClock
 from tests.waiting import FOREVER, wait_until
 

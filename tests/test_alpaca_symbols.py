@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.osi import parse_contract_symbol
-from options_helper.data.alpaca_symbols import (
+from options_helper.model.alpaca_symbols import (
     contract_symbol,
     is_index,
     option_root,
@@ -17,6 +16,7 @@ from options_helper.data.alpaca_symbols import (
     to_repo_symbol,
     underlying_symbol,
 )
+from options_helper.model.contract_symbols import parse_contract_symbol
 
 
 @pytest.mark.parametrize("written", ["BRK-B", "BRK.B", "BRK/B", "brk-b", " BRK.B "])

@@ -14,9 +14,9 @@ from options_helper.data.intraday.layout import missing_parts
 from options_helper.data.intraday.meta import new_meta, save_meta
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import JournalWriter, Record, RecordKind, facts_record, journal_files
-from options_helper.data.streaming.events import timestamp_extension
 from options_helper.data.streaming.recorder import RecordedGap
 from options_helper.errors import ConfigError
+from options_helper.model.instants import timestamp_extension
 from tests.captured import AAPL_QUOTES, members_of, quotes
 from tests.fakes import NOON, quote_message, trade_message
 from tests.test_rebuilding import SECOND, STOCKS, began, heard, record_session

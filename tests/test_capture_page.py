@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from options_helper import metrics
-from options_helper.data.streaming.events import Quote
+from options_helper.model.events import Quote
 from tests.captured import DAY, quotes, store
 from tests.duck import result_of
 

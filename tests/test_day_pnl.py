@@ -26,7 +26,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
-from options_helper.data.account import (
+from options_helper.model.account import (
     AccountPosition,
     AccountTruth,
     AccountView,
@@ -38,10 +38,10 @@ from options_helper.data.account import (
     RestTask,
     Source,
 )
-from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.streaming.events import Quote, Trade
-from options_helper.data.streaming.snapshot import LiveSnapshot
-from options_helper.portfolio import Portfolio, PortfolioEntry
+from options_helper.model.events import Quote, Trade
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.portfolio import Portfolio, PortfolioEntry
+from options_helper.model.snapshot import LiveSnapshot
 from tests.builders import (
     AAPL_CALL,
     AS_OF,

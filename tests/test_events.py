@@ -11,21 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.events import (
+from options_helper.data.streaming.messages import count_messages, decode_frame, split_control
+from options_helper.model.events import (
     Bar,
     DailyBar,
     Quote,
     TradeCancel,
     TradeCorrection,
     UpdatedBar,
-    count_messages,
-    decode_frame,
-    epoch_nanoseconds,
     is_older,
-    split_control,
-    timestamp_extension,
-    utc_datetime,
 )
+from options_helper.model.instants import epoch_nanoseconds, timestamp_extension, utc_datetime
 from tests.fakes import NOON, frame, quote_message, trade_message
 
 STOCK_QUOTE = {

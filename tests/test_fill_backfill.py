@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.account import ExecutionKind
 from options_helper.data.streaming.fill_backfill import LOOKBACK, OVERLAP, read_backfill
 from options_helper.data.streaming.fill_book import Backfill
 from options_helper.data.streaming.trading_normalizers import FILL_ACTIVITY, normalize_activity
 from options_helper.errors import RestError
+from options_helper.model.account import ExecutionKind
 from tests.builders import AAPL_CALL
 from tests.fills import MORNING, NEW_YORK, TODAY, Told, at, option_activity
 

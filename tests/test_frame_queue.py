@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.frame_queue import FrameQueue
+from options_helper.model.events import StreamName
 from tests.waiting import FOREVER, at_once
 
 STOCKS, OPTIONS, FILLS = StreamName

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from options_helper.analysis.account_import import portfolio_text
 from options_helper.analysis.grouping import Grouping, StructureKind, group_entries, structure_kind
-from options_helper.portfolio import (
+from options_helper.model.portfolio import (
     Leg,
     MultiLegPosition,
     Portfolio,

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from options_helper.data.streaming.capture import CaptureState, CaptureStatus
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import (
     Heartbeat,
     HeartbeatWriter,
@@ -32,9 +31,10 @@ from options_helper.data.streaming.heartbeat import (
     state_folder,
     write_heartbeat,
 )
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.errors import StoreError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase, StreamHealth
 from tests.builders import AS_OF, snapshot_with
 from tests.heartbeats import Clock, capture_status, heartbeat, stocks_health
 from tests.waiting import wait_until

@@ -16,7 +16,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from options_helper.data.streaming.events import Trade, epoch_nanoseconds
+from options_helper.model.events import Trade
+from options_helper.model.instants import epoch_nanoseconds
 from tests.captured import AAPL_QUOTES, DAY, quotes, store
 from tests.duck import result_of
 

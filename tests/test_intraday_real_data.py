@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.streaming.events import (
-    count_messages,
-    decode_frame,
-    epoch_nanoseconds,
-    stamp,
-    timestamp_extension,
-)
+from options_helper.data.streaming.messages import count_messages, decode_frame
+from options_helper.model.events import stamp
+from options_helper.model.instants import epoch_nanoseconds, timestamp_extension
 from tests.captured import store
 from tests.fakes import frame
 from tests.pace import LONG

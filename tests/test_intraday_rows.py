@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from msgspec.msgpack import Ext
 
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
-from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.streaming.events import (
+from options_helper.data.streaming.messages import decode_frame
+from options_helper.data.streaming.normalizers import (
+    Row,
+    join_conditions,
+    normalize_bar,
+    normalize_quote,
+    normalize_trade,
+)
+from options_helper.model.events import (
     Bar,
     DailyBar,
     Event,
@@ -24,19 +31,10 @@ from options_helper.data.streaming.events import (
     TradeCancel,
     TradeCorrection,
     UpdatedBar,
-    decode_frame,
-    epoch_nanoseconds,
     stamp,
-    timestamp_extension,
-    utc_datetime,
 )
-from options_helper.data.streaming.normalizers import (
-    Row,
-    join_conditions,
-    normalize_bar,
-    normalize_quote,
-    normalize_trade,
-)
+from options_helper.model.instants import epoch_nanoseconds, timestamp_extension, utc_datetime
+from options_helper.model.market_hours import NEW_YORK, new_york_date
 from tests.fakes import NOON, frame, quote_message, trade_message
 
 WRITER = RowWriter()

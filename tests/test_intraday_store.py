@@ -18,18 +18,10 @@ from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.members import encode_member
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday_store import Gap, StorePolicy
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import (
-    Bar,
-    DailyBar,
-    Quote,
-    Trade,
-    TradeCancel,
-    TradeCorrection,
-    UpdatedBar,
-    epoch_nanoseconds,
-)
 from options_helper.errors import ConfigError, StoreError
+from options_helper.model.events import Bar, DailyBar, Quote, Trade, TradeCancel, TradeCorrection, UpdatedBar
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.market import Interest
 from options_helper.simulator.replay import ReplayMarket
 from tests.captured import (

@@ -23,8 +23,8 @@ from options_helper.data.journal import (
     session_name,
     sessions,
 )
-from options_helper.data.streaming.events import StreamName
 from options_helper.errors import StoreError
+from options_helper.model.events import StreamName
 from tests.captured import FullDisk
 from tests.fakes import NOON, frame, quote_message
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from options_helper.errors import ConfigError
-from options_helper.portfolio import parse_portfolio
+from options_helper.model.portfolio import parse_portfolio
 
 pytestmark = pytest.mark.processes
 

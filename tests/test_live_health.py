@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from options_helper.analysis.live_health import Headline, Level, feed_labels, headline
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.announcement import MarketKind
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from tests.builders import AAPL_CALL, AS_OF, health, quote, snapshot_with
 
 EVENING = datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)

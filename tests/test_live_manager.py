@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import Phase
 from options_helper.errors import ConfigError, StreamRefused
+from options_helper.model.announcement import MarketKind
+from options_helper.model.snapshot import Phase
 from options_helper.settings import Settings
 from tests.fakes import (
     CONFIG,

@@ -24,10 +24,10 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import RestQuote
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
-from options_helper.portfolio import Portfolio, PortfolioEntry, load_portfolio
+from options_helper.model.events import RestQuote
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
+from options_helper.model.snapshot import LiveSnapshot, Phase
 from tests.builders import (
     AAPL_CALL,
     AS_OF,

@@ -22,8 +22,8 @@ from options_helper.data.streaming.live_session import (
     process_session,
 )
 from options_helper.data.streaming.pnl_history import Measure
-from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.errors import ConfigError
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 from tests.builders import AS_OF, snapshot_with
 from tests.waiting import wait_until

@@ -10,16 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.events import (
-    RestQuote,
-    RestTrade,
-    StreamName,
-    count_messages,
-    timestamp_extension,
-)
-from options_helper.data.streaming.frame_queue import Frame
-from options_helper.data.streaming.market_clock import Announcement, MarketKind
-from options_helper.data.streaming.snapshot import LiveSnapshot, LiveState
+from options_helper.data.streaming.live_state import LiveState
+from options_helper.data.streaming.messages import count_messages
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.instants import timestamp_extension
+from options_helper.model.snapshot import LiveSnapshot
 from tests.fakes import NOON, frame, quote_message, trade_message
 
 SECOND = 1_000_000_000

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from options_helper.data.market_hours import (
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import (
     NEW_YORK,
     market_open,
     new_york_date,
@@ -16,7 +17,6 @@ from options_helper.data.market_hours import (
     regular_session,
     session_before,
 )
-from options_helper.data.streaming.events import StreamName
 
 
 def new_york(text: str) -> datetime:
@@ -167,7 +167,7 @@ def test_the_last_evening_that_the_calendar_knows_leads_into_no_change():
 def test_the_calendar_s_own_warnings_reach_no_terminal():
     """Not even where somebody wants to see those of others."""
     program = (
-        "from datetime import date; from options_helper.data.market_hours import regular_session;"
+        "from datetime import date; from options_helper.model.market_hours import regular_session;"
         "print(regular_session(date(2026, 11, 20)) is not None)"
     )
     ended = subprocess.run(

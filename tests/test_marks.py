@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from options_helper.analysis.marks import UNKNOWN_TIME, MarkSource, QuoteWarning, read_marks, warning_lists
-from options_helper.data.streaming.events import Quote, RestQuote, RestTrade, Trade, utc_datetime
+from options_helper.model.events import Quote, RestQuote, RestTrade, Trade
+from options_helper.model.instants import utc_datetime
 from tests.builders import AAPL_CALL, AS_OF, nanoseconds, quote, trade
 
 PRICES = st.integers(0, 5_000).map(lambda cents: cents / 100)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.osi import (
+from options_helper.errors import SymbolError
+from options_helper.model.contract_symbols import (
     OptionType,
     ParsedContract,
     contract_words,
@@ -21,7 +22,6 @@ from options_helper.analysis.osi import (
     strike_mills,
     underlying_of_root,
 )
-from options_helper.errors import SymbolError
 
 ROOTS = st.from_regex(r"[A-Z]{1,5}[0-9]?", fullmatch=True)
 EXPIRIES = st.dates(date(2000, 1, 1), date(2099, 12, 31))

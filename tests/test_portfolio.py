@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from options_helper.errors import ConfigError
-from options_helper.portfolio import (
+from options_helper.model.portfolio import (
     Leg,
     MultiLegPosition,
     Portfolio,

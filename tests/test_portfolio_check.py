@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.portfolio_check import findings, picture
-from options_helper.portfolio import Portfolio, load_portfolio
+from options_helper.model.portfolio import Portfolio, load_portfolio
 from tests.builders import holding, portfolio, position
 
 FRIDAY, SATURDAY = date(2026, 11, 20), date(2026, 11, 21)

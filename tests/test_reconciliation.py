@@ -20,7 +20,7 @@ from options_helper.analysis.reconciliation import (
     proposed_edit,
     reconcile,
 )
-from options_helper.data.account import (
+from options_helper.model.account import (
     AccountPosition,
     AccountTruth,
     AccountView,
@@ -28,7 +28,7 @@ from options_helper.data.account import (
     ExecutionKind,
     Source,
 )
-from options_helper.portfolio import MultiLegPosition, Portfolio, parse_portfolio
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, parse_portfolio
 from tests.builders import AAPL_CALL, AS_OF, EXPIRY, holding, is_contract, leg, portfolio, position, structure
 
 TODAY = AS_OF.date()

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.account import PreviousClose
 from options_helper.data.alpaca_rest import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMBOLS_A_REQUEST
 from options_helper.data.seeding import REFUSALS_AT_MOST, SeedBatch, read_snapshots, seed
-from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
 from options_helper.errors import RestError
+from options_helper.model.account import PreviousClose
+from options_helper.model.events import RestQuote, RestTrade, StreamName
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 TODAY = date(2026, 3, 20)

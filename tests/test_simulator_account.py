@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.streaming.events import epoch_nanoseconds
+from options_helper.model.instants import epoch_nanoseconds
 from options_helper.simulator.account import Holding, SimulatedAccount
 from options_helper.simulator.opening import opening_holdings
 from options_helper.simulator.orders import OrderDesk, Tradable

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, epoch_nanoseconds, utc_datetime
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
-from options_helper.portfolio import Portfolio, Position, load_portfolio
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.portfolio import Portfolio, Position, load_portfolio
 from options_helper.simulator.market import Interest, PlayingClock, SilentMarket, Step
 from options_helper.simulator.pricing import NICKEL_CLASS, PENNY_CLASS, quote_around, smile, value_option
 from options_helper.simulator.seeded import SeededMarket

@@ -10,8 +10,9 @@ import msgpack
 import msgspec
 import pytest
 
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, timestamp_extension
 from options_helper.errors import ConfigError
+from options_helper.model.events import StreamName
+from options_helper.model.instants import epoch_nanoseconds, timestamp_extension
 from options_helper.simulator.faults import Faults, fault_meanings
 from options_helper.simulator.protocol import (
     ENDPOINTS,

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, epoch_nanoseconds
 from options_helper.errors import ConfigError
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.simulator.market import Interest, Step
 from options_helper.simulator.replay import BAR_NS, ReplayMarket, find_partitions
 from tests.pace import LONG

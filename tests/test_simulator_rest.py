@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from options_helper.data.streaming.events import timestamp_extension
 from options_helper.errors import ConfigError
+from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.account import Holding, SimulatedAccount
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import Market, SilentMarket

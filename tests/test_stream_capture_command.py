@@ -27,15 +27,12 @@ from typer.testing import CliRunner
 from options_helper.capture_command import Capture, CaptureOrder
 from options_helper.capture_display import LineDisplay
 from options_helper.cli import app
-from options_helper.data.alpaca_symbols import contract_symbol
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.rebuilding import rebuild
 from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus
 from options_helper.data.streaming.capture_plan import CaptureWish
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import (
     CAPTURE_FILE,
     Heartbeat,
@@ -43,10 +40,13 @@ from options_helper.data.streaming.heartbeat import (
     StreamBeat,
     read_heartbeat,
 )
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError, StoreError
+from options_helper.model.alpaca_symbols import contract_symbol
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket

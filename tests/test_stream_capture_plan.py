@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from options_helper.capture_options import read_contracts, read_day, read_filter, read_seconds, read_symbols
-from options_helper.data.alpaca_symbols import contract_symbol
-from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.option_contracts import Chain, Contract, ContractFilter, ExpirySpan
 from options_helper.data.streaming.capture_hours import CaptureHours
 from options_helper.data.streaming.capture_plan import CaptureWish, plan_capture
-from options_helper.data.streaming.events import StreamName
 from options_helper.errors import ConfigError
+from options_helper.model.alpaca_symbols import contract_symbol
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import NEW_YORK
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 NEAR, FAR = date(2026, 11, 20), date(2026, 12, 18)

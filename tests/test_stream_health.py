@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from options_helper.clock import utc_now
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.heartbeat import (
     RunState,
     read_heartbeat,
@@ -23,7 +22,6 @@ from options_helper.data.streaming.heartbeat import (
     write_heartbeat,
 )
 from options_helper.data.streaming.live_session import Choices, LiveSession
-from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.run_report import (
     RunReport,
     RunStatus,
@@ -31,9 +29,11 @@ from options_helper.data.streaming.run_report import (
     look_at_run,
     report_lines,
 )
-from options_helper.data.streaming.snapshot import Phase
 from options_helper.durations import parse_duration
 from options_helper.errors import ConfigError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase
 from options_helper.settings import Settings
 from options_helper.stream_cli import stream
 from tests.builders import AS_OF

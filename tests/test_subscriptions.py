@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.analysis.osi import parse_contract_symbol
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
-from options_helper.portfolio import Portfolio, load_portfolio
+from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.portfolio import Portfolio, load_portfolio
 from tests.builders import holding, leg, portfolio, position, structure
 
 

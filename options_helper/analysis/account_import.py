@@ -10,16 +10,22 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from options_helper.analysis.osi import (
+from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.alpaca_symbols import to_repo_symbol
+from options_helper.model.contract_symbols import (
     CLASS_SHARES,
     ParsedContract,
     parse_contract_symbol,
     plain_number,
     short_date,
 )
-from options_helper.data.account import AccountPosition, AccountView
-from options_helper.data.alpaca_symbols import to_repo_symbol
-from options_helper.portfolio import STANDARD_MULTIPLIER, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import (
+    STANDARD_MULTIPLIER,
+    Portfolio,
+    PortfolioEntry,
+    Position,
+    ShareHolding,
+)
 
 # Alpaca rounds its average price; a multiplier that follows from it is whole within so much.
 _MULTIPLIER_TOLERANCE: Final = Decimal("0.01")

@@ -18,10 +18,9 @@ from typing import Final, Self, assert_never
 import numpy as np
 
 from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
-from options_helper.analysis.osi import parse_contract_symbol, short_date
 from options_helper.analysis.priced_lines import numbers
-from options_helper.analysis.wording import in_words
-from options_helper.data.account import (
+from options_helper.errors import SymbolError
+from options_helper.model.account import (
     AccountTruth,
     AccountView,
     Execution,
@@ -29,18 +28,18 @@ from options_helper.data.account import (
     RestReport,
     RestTask,
 )
-from options_helper.data.market_hours import NEW_YORK, new_york_date, session_before
-from options_helper.data.streaming.events import epoch_nanoseconds
-from options_helper.data.streaming.snapshot import LiveSnapshot
-from options_helper.errors import SymbolError
-from options_helper.portfolio import (
+from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK, new_york_date, session_before
+from options_helper.model.portfolio import (
     STANDARD_MULTIPLIER,
     MultiLegPosition,
     Portfolio,
     Position,
     ShareHolding,
 )
-from options_helper.quantities import named
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.text import in_words, named
 
 # Of what the file holds no more, these leave the total unknown: the file may have held it this morning.
 _UNCLEAR: Final = frozenset({QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED})

@@ -6,7 +6,7 @@ import re
 from typing import Final, assert_never
 
 from options_helper.analysis.grouping import StructureKind, structure_kind
-from options_helper.portfolio import MultiLegPosition, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import MultiLegPosition, PortfolioEntry, Position, ShareHolding
 
 _KINDS: Final = tuple(kind.replace(" ", "-") for kind in StructureKind)
 

@@ -19,10 +19,9 @@ from options_helper.analysis.account_import import (
 )
 from options_helper.analysis.entry_names import fits
 from options_helper.analysis.grouping import structure_kind
-from options_helper.analysis.osi import parse_contract_symbol, short_date
-from options_helper.analysis.wording import price_words
-from options_helper.data.account import AccountPosition, AccountView
-from options_helper.portfolio import (
+from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.portfolio import (
     STANDARD_MULTIPLIER,
     Instrument,
     Leg,
@@ -32,6 +31,7 @@ from options_helper.portfolio import (
     Position,
     ShareHolding,
 )
+from options_helper.model.text import price_words
 
 
 @dataclass(frozen=True, slots=True)

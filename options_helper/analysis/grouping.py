@@ -12,8 +12,8 @@ from itertools import chain, combinations, count
 from math import gcd
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
-from options_helper.analysis.osi import short_date
-from options_helper.portfolio import (
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.portfolio import (
     STANDARD_MULTIPLIER,
     Leg,
     MultiLegPosition,

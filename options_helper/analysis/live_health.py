@@ -11,14 +11,13 @@ from math import ceil
 from typing import Final, assert_never
 
 from options_helper.analysis.live_portfolio_metrics import LiveTotals
-from options_helper.analysis.osi import parse_contract_symbol
-from options_helper.analysis.wording import in_words
-from options_helper.data.market_hours import NEW_YORK, market_open, next_change
-from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.errors import SymbolError
-from options_helper.quantities import named
+from options_helper.model.announcement import MarketKind
+from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import NEW_YORK, market_open, next_change
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.text import in_words, named
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

@@ -27,9 +27,9 @@ from options_helper.analysis.day_pnl import (
 )
 from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
-from options_helper.data.account import Source
-from options_helper.data.streaming.snapshot import LiveSnapshot
-from options_helper.portfolio import MultiLegPosition, Portfolio, Position, ShareHolding
+from options_helper.model.account import Source
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, Position, ShareHolding
+from options_helper.model.snapshot import LiveSnapshot
 
 DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
 

@@ -15,15 +15,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from options_helper.data.account import Source
-from options_helper.data.streaming.events import (
-    NANOSECONDS,
-    Quote,
-    RestQuote,
-    RestTrade,
-    Trade,
-    epoch_nanoseconds,
-)
+from options_helper.model.account import Source
+from options_helper.model.events import Quote, RestQuote, RestTrade, Trade
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 
 Numbers: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]

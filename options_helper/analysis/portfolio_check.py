@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from options_helper.analysis.osi import short_date
-from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
-from options_helper.quantities import count_words
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
+from options_helper.model.text import count_words
 
 REMOVE_AS_OF: Final = 'When it is yours, remove "as_of" from it.'
 

@@ -20,10 +20,10 @@ from options_helper.analysis.marks import (
     QuoteWarning,
     read_marks,
 )
-from options_helper.data.market_hours import market_open, new_york_date
-from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
-from options_helper.portfolio import Instrument
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import market_open, new_york_date
+from options_helper.model.portfolio import Instrument
+from options_helper.model.snapshot import LiveSnapshot, Phase
 
 T = TypeVar("T")
 

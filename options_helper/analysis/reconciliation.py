@@ -18,16 +18,16 @@ from options_helper.analysis.file_edits import (
     lots_of,
     other_multiplier,
 )
-from options_helper.analysis.wording import in_words, price_words
-from options_helper.data.account import (
+from options_helper.model.account import (
     AccountPosition,
     AccountTruth,
     AccountView,
     Execution,
     ExecutionKind,
 )
-from options_helper.data.market_hours import new_york_date
-from options_helper.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
+from options_helper.model.text import in_words, price_words
 
 # Half a cent per share: what a file rounds to whole cents is the same cost.
 COST_TOLERANCE: Final = Decimal("0.005")

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from options_helper.analysis.osi import short_date
 from options_helper.analysis.portfolio_check import REMOVE_AS_OF
 from options_helper.checkup.findings import Finding, Verdict, explained
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.market_time import is_demo
 from options_helper.data.portfolio_file import DEFAULT_NAME, Book, reread
 from options_helper.errors import ConfigError
-from options_helper.quantities import named
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.text import named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
 
 _ENVIRONMENT: Final = "environment"

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from options_helper.checkup.findings import Finding, Verdict, explained
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.market_time import is_demo, told_time
-from options_helper.data.tolerant import field, word
 from options_helper.errors import OptionsHelperError
+from options_helper.model.tolerant import field, word
 from options_helper.settings import Settings
 
 # Market hours, expiries and the day of a P&L are judged by this computer's clock.

@@ -9,10 +9,14 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.analysis.osi import format_osi_compact, is_contract_symbol, parse_contract_symbol
-from options_helper.data.account import AccountPosition, AccountView
-from options_helper.data.tolerant import amount, field, word
 from options_helper.errors import SymbolError
+from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.contract_symbols import (
+    format_osi_compact,
+    is_contract_symbol,
+    parse_contract_symbol,
+)
+from options_helper.model.tolerant import amount, field, word
 
 _SHARES: Final = "us_equity"
 _COINS: Final = ("crypto", "crypto_perp")

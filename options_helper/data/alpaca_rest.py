@@ -20,8 +20,8 @@ from options_helper.clock import utc_now
 from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.rest_pace import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
 from options_helper.data.streaming.alpaca_stream import require_credentials
-from options_helper.data.tolerant import word
 from options_helper.errors import RestError
+from options_helper.model.tolerant import word
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)

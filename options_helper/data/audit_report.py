@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Final
 
 from options_helper.data.auditing import Audit, MinuteAudit, SessionAudit, SymbolDay, new_york_words
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import utc_datetime
-from options_helper.quantities import named
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import named
 
 _SHOWN_GAPS: Final = 50
 _RIGHT: Final = frozenset(

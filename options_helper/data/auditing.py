@@ -23,18 +23,20 @@ from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import Record, RecordKind, read_records, sessions
-from options_helper.data.market_hours import NEW_YORK
 from options_helper.data.session_notes import SessionNote, session_notes
-from options_helper.data.streaming.events import NANOSECONDS, decode_frame, stamp, utc_datetime
 from options_helper.data.streaming.gap_ledger import (
     KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
     LedgerRow,
     read_ledger,
 )
+from options_helper.data.streaming.messages import decode_frame
 from options_helper.data.streaming.recorder import KINDS
 from options_helper.errors import ConfigError, StoreError
-from options_helper.quantities import named
+from options_helper.model.events import stamp
+from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import named
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -49,9 +49,10 @@ from options_helper.data.intraday.recording import (
     StorePolicy,
 )
 from options_helper.data.intraday.sealing import SealReport, seal_part
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import Event, epoch_nanoseconds
 from options_helper.errors import ConfigError, StoreError
+from options_helper.model.events import Event
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.market_hours import new_york_date
 
 if TYPE_CHECKING:
     import pandas as pd

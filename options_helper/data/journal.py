@@ -23,9 +23,10 @@ from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.members import encode_member, member_text, scan
 from options_helper.data.intraday.meta import sync_folder
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.errors import StoreError
+from options_helper.model.events import StreamName
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import new_york_date
 
 FOLDER: Final = "journal"
 SUFFIX: Final = ".jnl.gz"

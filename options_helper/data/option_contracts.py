@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from options_helper.analysis.osi import parse_contract_symbol
 from options_helper.data.alpaca_rest import CONTRACTS_A_PAGE, AlpacaRest
-from options_helper.data.alpaca_symbols import is_index, underlying_symbol
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.market_time import told_time
 from options_helper.data.rest_pace import DEFAULT_POLICY, RestPolicy
-from options_helper.data.tolerant import amount, field, word
 from options_helper.errors import ConfigError, RestError, SymbolError
+from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.tolerant import amount, field, word
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.errors import ConfigError
-from options_helper.portfolio import Portfolio, parse_portfolio
+from options_helper.model.portfolio import Portfolio, parse_portfolio
 
 MAX_BYTES: Final = 1_000_000
 DEFAULT_NAME: Final = "portfolio.json"

@@ -36,9 +36,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ReadTimeoutError
 
 from options_helper.data.rest_pace import PASSING_STATUSES, RequestLimiter, RestPolicy, asked_pause_seconds
-from options_helper.data.streaming.reconnect import compute_backoff_seconds
-from options_helper.data.tolerant import field, word
 from options_helper.errors import RestError, RestStopped
+from options_helper.model.backoff import compute_backoff_seconds
+from options_helper.model.tolerant import field, word
 
 SECRET_HEADERS: Final = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
 LONGEST_MESSAGE: Final = 200

@@ -13,23 +13,18 @@ from datetime import date
 from math import isinf
 from typing import Any, Final, TypeVar
 
-from options_helper.data.account import PreviousClose
 from options_helper.data.alpaca_rest import (
     OPTION_SYMBOLS_A_REQUEST,
     STOCK_SYMBOLS_A_REQUEST,
     AlpacaRest,
     batches,
 )
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import (
-    RestQuote,
-    RestTrade,
-    StreamName,
-    epoch_nanoseconds,
-    utc_datetime,
-)
-from options_helper.data.tolerant import amount, field, items, word
 from options_helper.errors import RestError
+from options_helper.model.account import PreviousClose
+from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.tolerant import amount, field, items, word
 
 # Feeds that are streamed and cannot be asked.
 FEEDS_WITHOUT_REST: Final = frozenset({"test"})

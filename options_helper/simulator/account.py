@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
-from options_helper.analysis.osi import is_contract_symbol
-from options_helper.data import tolerant
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
+from options_helper.model import tolerant
+from options_helper.model.contract_symbols import is_contract_symbol
+from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.protocol import TRADE_UPDATES, rfc3339
 
 Row = Mapping[str, Any]

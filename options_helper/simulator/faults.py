@@ -7,13 +7,9 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any, Final
 
-from options_helper.data.streaming.events import (
-    NANOSECONDS,
-    StreamName,
-    epoch_nanoseconds,
-    timestamp_extension,
-)
 from options_helper.errors import ConfigError
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension
 
 Message = dict[str, Any]
 

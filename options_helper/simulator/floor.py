@@ -24,9 +24,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.market_clock import ANNOUNCEMENT_HEADER
 from options_helper.errors import ConfigError
+from options_helper.model.announcement import ANNOUNCEMENT_HEADER
+from options_helper.model.events import StreamName
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
 from options_helper.simulator.ledger import Books, Ledger
 from options_helper.simulator.market import Interest, Market, PlayingClock

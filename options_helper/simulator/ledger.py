@@ -10,7 +10,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
+from options_helper.model.events import StreamName
+from options_helper.model.instants import epoch_nanoseconds
 from options_helper.simulator.account import Holding, Number, SimulatedAccount
 from options_helper.simulator.market import HoldingMarket, Market
 from options_helper.simulator.tape import Tape

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Protocol, runtime_checkable
 
-from options_helper.data.streaming.events import NANOSECONDS, StreamName
-from options_helper.data.streaming.market_clock import Announcement, MarketKind
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS
 from options_helper.simulator.account import Holding
 from options_helper.simulator.tape import PriceSheet
 

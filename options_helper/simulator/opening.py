@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final, assert_never
 
-from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
 from options_helper.simulator.account import CONTRACT_SHARES, Holding
 
 PriceOf = Callable[[str], float | None]

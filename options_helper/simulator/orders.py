@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from options_helper.data.streaming.events import NANOSECONDS
+from options_helper.model.instants import NANOSECONDS
 from options_helper.simulator.protocol import TRADE_UPDATES, rfc3339
 
 FIRST_ORDER_SECONDS: Final = 5.0

@@ -11,8 +11,8 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from options_helper.data.market_hours import new_york_date, session_before
-from options_helper.data.streaming.events import utc_datetime
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.ledger import Books
 from options_helper.simulator.market import Market

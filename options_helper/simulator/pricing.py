@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from options_helper.analysis.osi import OptionType
+from options_helper.model.contract_symbols import OptionType
 
 RATE: Final = 0.04
 SECONDS_PER_YEAR: Final = 365 * 86_400

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, utc_datetime
+from options_helper.model.events import StreamName
+from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.simulator.faults import NO_FAULTS, Faults, FaultyWire, Message
 
 ERRORS: Final[Mapping[int, str]] = {

@@ -10,16 +10,17 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import NAMESPACE_OID, uuid5
 
-from options_helper.analysis.osi import (
+from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.announcement import MarketKind
+from options_helper.model.contract_symbols import (
     ParsedContract,
     is_contract_symbol,
     parse_contract_symbol,
     plain_number,
 )
-from options_helper.data.alpaca_symbols import is_index, underlying_symbol
-from options_helper.data.market_hours import NEW_YORK, market_open, next_change
-from options_helper.data.streaming.events import StreamName, utc_datetime
-from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import NEW_YORK, market_open, next_change
 from options_helper.simulator import rest_account, rest_prices
 from options_helper.simulator.market import ListingMarket
 from options_helper.simulator.rest_desk import Answer, Desk, Query, RequestRefused, page_of, whole_number

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
-from options_helper.analysis.osi import is_contract_symbol
-from options_helper.data.tolerant import amount
+from options_helper.model.contract_symbols import is_contract_symbol
+from options_helper.model.tolerant import amount
 from options_helper.simulator.account import CLOSED_STATUSES, Holding, Placed, plain
 from options_helper.simulator.rest_desk import (
     Answer,

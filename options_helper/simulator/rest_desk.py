@@ -8,8 +8,8 @@ from datetime import date, datetime, time
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeVar
 
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.account import SimulatedAccount
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import Market, QuotingMarket

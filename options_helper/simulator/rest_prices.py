@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from options_helper.data.streaming.events import timestamp_extension
+from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market import ListingMarket
 from options_helper.simulator.protocol import OPTION_SYMBOL, STOCK_SYMBOL

@@ -10,19 +10,14 @@ from functools import cached_property, partial
 from itertools import count
 from typing import Final, assert_never
 
-from options_helper.analysis.osi import ParsedContract, parse_contract_symbol
-from options_helper.data.alpaca_symbols import is_index, underlying_symbol
-from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.streaming.events import (
-    NANOSECONDS,
-    StreamName,
-    epoch_nanoseconds,
-    timestamp_extension,
-    utc_datetime,
-)
-from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.errors import SymbolError
-from options_helper.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.announcement import MarketKind
+from options_helper.model.contract_symbols import ParsedContract, parse_contract_symbol
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension, utc_datetime
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
 from options_helper.simulator.account import Holding
 from options_helper.simulator.anchor import VOLATILITIES, Anchor, entries_by_underlying, find_anchor
 from options_helper.simulator.faults import Message

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Final, Self
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.streaming.events import StreamName
+from options_helper.model.events import StreamName
 from options_helper.simulator.faults import NO_FAULTS, Ending, Faults
 from options_helper.simulator.floor import LOOPBACK, ClientView, Floor
 from options_helper.simulator.ledger import AccountFace, Books, Ledger

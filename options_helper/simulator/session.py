@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from options_helper.data.streaming.events import utc_datetime
-from options_helper.portfolio import load_portfolio
+from options_helper.model.instants import utc_datetime
+from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import DEFAULT_REST_PER_MINUTE
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import Market

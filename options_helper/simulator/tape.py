@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
 
-from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.streaming.events import epoch_nanoseconds, timestamp_extension, utc_datetime
+from options_helper.model.instants import epoch_nanoseconds, timestamp_extension, utc_datetime
+from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.simulator.faults import Message
 
 

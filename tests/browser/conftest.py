@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from options_helper.portfolio import load_portfolio
+from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import ENV_PREFIXES
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.data.intraday.files import Disk
-from options_helper.data.market_hours import market_open
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.capture import DRAIN_SECONDS, CaptureConfig, CaptureStatus, StreamRunner
-from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
 from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.model.events import StreamName
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import market_open
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
 from tests.simulated import settings_for

@@ -18,9 +18,10 @@ from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.rebuilding import rebuild
 from options_helper.data.session_notes import session_notes
 from options_helper.data.streaming.capture import CaptureStatus, StreamRunner
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds
 from options_helper.data.streaming.gap_ledger import LedgerRow, ledger_rows
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.model.events import StreamName
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN, Limits

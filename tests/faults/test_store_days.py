@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import Quote, epoch_nanoseconds
+from options_helper.model.events import Quote
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK
 from tests.captured import SECOND, bid_sizes, numbers, quotes, rows_in, store
 
 

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from options_helper.analysis.file_edits import lots_by_symbol
-from options_helper.data.account import (
+from options_helper.data.streaming.live_manager import LiveStreamConfig
+from options_helper.model.account import (
     AccountPosition,
     AccountTruth,
     AccountView,
@@ -23,11 +24,10 @@ from options_helper.data.account import (
     RestTask,
     Source,
 )
-from options_helper.data.streaming.events import Quote, StreamName, Trade
-from options_helper.data.streaming.live_manager import LiveStreamConfig
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase
-from options_helper.portfolio import Portfolio, load_portfolio
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import Quote, StreamName, Trade
+from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.settings import Settings
 from tests.builders import gap, health, is_contract, nanoseconds, quote, snapshot_with, trade
 

@@ -11,8 +11,8 @@ from types import MappingProxyType
 import pytest
 
 from apps.streamlit.components.live_account import behind_account
-from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
-from options_helper.portfolio import load_portfolio
+from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account

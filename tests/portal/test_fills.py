@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, asking, backfilled, fill, gone, known_account

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.rest_pace import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.asking import WatchPolicy
-from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import RestQuote, RestTrade, StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

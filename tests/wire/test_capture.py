@@ -27,7 +27,6 @@ from options_helper.data.journal import (
     journal_files,
     read_records,
 )
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.session_notes import SessionNote, save_note
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.capture import (
@@ -37,12 +36,14 @@ from options_helper.data.streaming.capture import (
     CaptureStatus,
     StreamRunner,
 )
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, utc_datetime
-from options_helper.data.streaming.snapshot import Phase
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
 from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import StoreError
+from options_helper.model.events import StreamName
+from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.snapshot import Phase
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import FREE_PLAN

@@ -20,10 +20,11 @@ from options_helper.checkup.findings import NETWORK_CHECKS, Check, Finding, Verd
 from options_helper.checkup.run import Checkup, Surroundings
 from options_helper.data.rest_pace import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
-from options_helper.data.streaming.events import StreamName, utc_datetime
 from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, Role, write_heartbeat
 from options_helper.data.streaming.sdk_connection import ConnectionTiming
-from options_helper.portfolio import load_portfolio
+from options_helper.model.events import StreamName
+from options_helper.model.instants import utc_datetime
+from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket

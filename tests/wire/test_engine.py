@@ -20,13 +20,14 @@ from alpaca.trading.stream import TradingStream
 
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.events import Quote, StreamName, timestamp_extension
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.market_clock import MarketKind
 from options_helper.data.streaming.sdk_connection import DEFAULT_TIMING, ConnectionTiming
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import ConfigError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import Quote, StreamName
+from options_helper.model.instants import timestamp_extension
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.protocol import DEMO_SECRET, FREE_PLAN, Limits

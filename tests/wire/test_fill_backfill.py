@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.account import ExecutionKind
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.rest_pace import RequestLimiter, RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.data.streaming.fill_book import Backfill, FillBook
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.errors import RestError
+from options_helper.model.account import ExecutionKind
+from options_helper.model.events import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

@@ -18,13 +18,14 @@ from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.journal import JournalWriter, Record, RecordKind, journal_files, read_records
 from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.events import StreamName, timestamp_extension
-from options_helper.data.streaming.frame_queue import Frame
-from options_helper.data.streaming.market_clock import Announcement
-from options_helper.data.streaming.snapshot import LiveState
+from options_helper.data.streaming.live_state import LiveState
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup
 from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.model.announcement import Announcement
+from options_helper.model.events import StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.replay import ReplayMarket

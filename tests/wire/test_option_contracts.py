@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from options_helper.data.alpaca_symbols import contract_symbol
 from options_helper.data.option_contracts import ContractFilter, ContractFinder, ExpirySpan
 from options_helper.data.rest_pace import RestPolicy
 from options_helper.errors import ConfigError
-from options_helper.portfolio import load_portfolio
+from options_helper.model.alpaca_symbols import contract_symbol
+from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import Market, SilentMarket

@@ -19,13 +19,14 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import StreamName, epoch_nanoseconds, utc_datetime
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.data.streaming.subscriptions import build_subscription_plan
-from options_helper.portfolio import Leg, MultiLegPosition, Portfolio, Position, ShareHolding
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position, ShareHolding
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import (

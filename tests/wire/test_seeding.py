@@ -13,13 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.data.alpaca_rest import OPTION_SYMBOLS_A_REQUEST, AlpacaRest
-from options_helper.data.alpaca_symbols import contract_symbol
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.rest_pace import RestPolicy
 from options_helper.data.seeding import SeedBatch, seed
-from options_helper.data.streaming.events import StreamName
 from options_helper.errors import RestError, RestStopped
-from options_helper.portfolio import Portfolio, load_portfolio
+from options_helper.model.alpaca_symbols import contract_symbol
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.settings import Settings
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import SilentMarket

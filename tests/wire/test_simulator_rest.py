@@ -19,9 +19,9 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.requests import GetOrdersRequest
 from pydantic import ValidationError
 
-from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.portfolio import load_portfolio
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.portfolio import load_portfolio
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import Interest, SilentMarket, Step
 from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET

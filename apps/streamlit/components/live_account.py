@@ -18,9 +18,9 @@ from options_helper.analysis.reconciliation import (
     proposed_edit,
     reconcile,
 )
-from options_helper.data.account import AccountTruth, AccountView, Execution, RestPhase, RestTask
-from options_helper.data.market_hours import new_york_date
-from options_helper.portfolio import Portfolio
+from options_helper.model.account import AccountTruth, AccountView, Execution, RestPhase, RestTask
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.portfolio import Portfolio
 
 if TYPE_CHECKING:
     from apps.streamlit.components.live_screen import Screen

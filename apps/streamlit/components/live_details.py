@@ -11,8 +11,8 @@ from apps.streamlit.components.live_rest import rest_table
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, clock
-from options_helper.data.streaming.snapshot import Gap, Phase, StreamHealth
-from options_helper.quantities import named
+from options_helper.model.snapshot import Gap, Phase, StreamHealth
+from options_helper.model.text import named
 
 NAMED_AT_MOST: Final = 12
 SILENT: Final = "connected, but silent although the market is open"

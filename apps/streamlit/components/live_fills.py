@@ -12,11 +12,11 @@ import streamlit as st
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
-from options_helper.analysis.osi import short_date
-from options_helper.analysis.wording import in_words, price_words
-from options_helper.data.account import RestPhase, RestTask, Source
-from options_helper.data.market_hours import new_york_date
 from options_helper.data.streaming.trading_normalizers import FILL_EVENTS
+from options_helper.model.account import RestPhase, RestTask, Source
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.text import in_words, price_words
 
 Fill = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import tag
 from apps.streamlit.components.words import UNKNOWN, clock
-from options_helper.data.account import RestPhase, RestReport, RestTask
+from options_helper.model.account import RestPhase, RestReport, RestTask
 
 # "Alpaca (api.alpaca.markets, /v2/orders) answered …"; a task's problem may hold several of these.
 PATH: Final = re.compile(r", /[^)\s]*\)")

@@ -17,10 +17,10 @@ from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.marks import QuoteWarning
-from options_helper.analysis.osi import short_date
-from options_helper.data.account import Source
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import StreamName
+from options_helper.model.account import Source
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import new_york_date
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from apps.streamlit.components.live_screen import Screen
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent, plural
-from options_helper.analysis.osi import short_date
-from options_helper.data.account import Source
-from options_helper.data.market_hours import new_york_date, regular_session
-from options_helper.quantities import named
+from options_helper.model.account import Source
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import new_york_date, regular_session
+from options_helper.model.text import named
 
 if TYPE_CHECKING:
     from options_helper.analysis.live_portfolio_metrics import Tally

@@ -10,7 +10,7 @@ from apps.streamlit.components.live_screen import Banner, Screen, State
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import age, clock, plural, rate
 from options_helper.analysis.live_health import Level
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
+from options_helper.model.snapshot import Phase, StreamHealth
 
 # A sign and a word beside every colour: a chip must be readable without its colour.
 PHASES: Final = {

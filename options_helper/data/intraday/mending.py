@@ -13,7 +13,7 @@ from options_helper.data.intraday.files import CHECKED_BYTES, MemberFile
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.members import Scan, encode_member, member_text
 from options_helper.data.intraday.meta import Extent, Gap, PartMeta, load_meta, new_meta, save_meta
-from options_helper.data.streaming.events import epoch_nanoseconds
+from options_helper.model.instants import epoch_nanoseconds
 
 log = logging.getLogger(__name__)
 

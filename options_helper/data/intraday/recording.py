@@ -18,9 +18,10 @@ from options_helper.data.intraday.meta import Gap, Session, sync_folder
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.writing import Ledger, Partition, Surroundings
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import Event, utc_datetime
 from options_helper.errors import StoreError
+from options_helper.model.events import Event
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import new_york_date
 
 log = logging.getLogger(__name__)
 

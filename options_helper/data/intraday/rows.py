@@ -20,10 +20,14 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.msgpack import Ext
 
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import (
-    NANOSECONDS,
-    TIMESTAMP_EXT_CODE,
+from options_helper.data.streaming.normalizers import (
+    BAR_COLUMNS,
+    QUOTE_COLUMNS,
+    TRADE_COLUMNS,
+    join_conditions,
+    nanosecond_text,
+)
+from options_helper.model.events import (
     Bar,
     DailyBar,
     Event,
@@ -32,16 +36,9 @@ from options_helper.data.streaming.events import (
     TradeCancel,
     TradeCorrection,
     UpdatedBar,
-    epoch_nanoseconds,
-    utc_datetime,
 )
-from options_helper.data.streaming.normalizers import (
-    BAR_COLUMNS,
-    QUOTE_COLUMNS,
-    TRADE_COLUMNS,
-    join_conditions,
-    nanosecond_text,
-)
+from options_helper.model.instants import NANOSECONDS, TIMESTAMP_EXT_CODE, epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import new_york_date
 
 _TIME_COLUMNS: Final = ("recv_ns", "ts_ns", "timestamp", "symbol")
 CORRECTION_COLUMNS: Final = (

@@ -11,16 +11,16 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Final
 
-from options_helper.data.account import AccountView, Execution, RestPhase, RestTask
 from options_helper.data.account_reading import read_account
 from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.market_hours import NEW_YORK, new_york_date
 from options_helper.data.streaming.asking import Asked, WatchPolicy
 from options_helper.data.streaming.errand import Errand
-from options_helper.data.streaming.events import utc_datetime
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.data.streaming.fill_book import KEPT_DAYS, Backfill
-from options_helper.data.streaming.market_clock import MarketKind
+from options_helper.model.account import AccountView, Execution, RestPhase, RestTask
+from options_helper.model.announcement import MarketKind
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import NEW_YORK, new_york_date
 
 log = logging.getLogger(__name__)
 

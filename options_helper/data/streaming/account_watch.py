@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from options_helper.data.account import AccountTruth
 from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.rest_pace import pauses
 from options_helper.data.streaming.account_asker import AccountAsker
 from options_helper.data.streaming.asking import Asked, WatchPolicy
-from options_helper.data.streaming.events import StreamName
+from options_helper.data.streaming.live_state import LiveState
 from options_helper.data.streaming.price_asker import PriceAsker
-from options_helper.data.streaming.snapshot import LiveState, Phase, StreamHealth
 from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.model.account import AccountTruth
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.settings import Settings
 
 

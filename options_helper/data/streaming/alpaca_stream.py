@@ -12,15 +12,7 @@ from typing import Any
 from options_helper.clock import utc_now_ns
 from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
-from options_helper.data.streaming.events import (
-    Bar,
-    Quote,
-    Trade,
-    count_messages,
-    decode_frame,
-    split_control,
-    stamp,
-)
+from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.data.streaming.reconnect import REQUEST_CODES, server_error
 from options_helper.data.streaming.sdk_connection import DEFAULT_TIMING, ConnectionTiming, SdkConnection
 from options_helper.data.streaming.streamer import (
@@ -30,8 +22,8 @@ from options_helper.data.streaming.streamer import (
     LoggingSink,
     StreamSink,
 )
-from options_helper.data.streaming.wire import Message
 from options_helper.errors import ConfigError, StreamError, StreamRefused
+from options_helper.model.events import Bar, Quote, Trade, stamp
 from options_helper.settings import Settings, option_stream_path, stock_stream_path
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from options_helper.data.alpaca_sdk import load_sdk
 from options_helper.data.streaming.alpaca_stream import require_credentials
+from options_helper.data.streaming.messages import Message, read_message
 from options_helper.data.streaming.sdk_connection import (
     DEFAULT_TIMING,
     ConnectionTiming,
@@ -21,7 +22,6 @@ from options_helper.data.streaming.streamer import (
     LoggingSink,
     StreamSink,
 )
-from options_helper.data.streaming.wire import Message, read_message
 from options_helper.errors import StreamError
 from options_helper.settings import Settings
 

@@ -9,12 +9,12 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from options_helper.data.account import AccountTruth, RestPhase, RestReport, RestTask
 from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import NANOSECONDS, utc_datetime
-from options_helper.data.streaming.snapshot import LiveState
+from options_helper.data.streaming.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
+from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.market_hours import new_york_date
 
 T = TypeVar("T")
 

@@ -41,16 +41,20 @@ from options_helper.data.journal import (
 )
 from options_helper.data.session_notes import LastingGap, SessionNote, save_note, session_notes
 from options_helper.data.streaming.alpaca_stream import require_credentials
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, utc_datetime
-from options_helper.data.streaming.frame_queue import Frame, QueueCounts
+from options_helper.data.streaming.frame_queue import QueueCounts
 from options_helper.data.streaming.gap_ledger import KILLED, KILLED_WITHOUT_JOURNAL, GapLedger, GapWatch
-from options_helper.data.streaming.market_clock import Announcement, MarketClock, MarketKind
+from options_helper.data.streaming.live_state import StreamTally
+from options_helper.data.streaming.market_clock import MarketClock
 from options_helper.data.streaming.recorder import RecordedGap, Recorder
-from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
 from options_helper.data.streaming.worker import RetryPolicy
-from options_helper.quantities import count_words
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import count_words
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)

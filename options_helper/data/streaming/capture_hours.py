@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-from options_helper.data.market_hours import NEW_YORK, market_open, new_york_date, regular_session
-from options_helper.data.streaming.events import StreamName
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import NEW_YORK, market_open, new_york_date, regular_session
 
 # The first quote of the day is wanted too, and connecting takes a moment.
 LEAD: Final = timedelta(seconds=30)

@@ -8,16 +8,16 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
-from options_helper.analysis.osi import parse_contract_symbol, short_date
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.streaming.capture_hours import CaptureHours
-from options_helper.data.streaming.events import StreamName
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
-from options_helper.portfolio import Portfolio
-from options_helper.quantities import named
+from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.events import StreamName
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.text import named
 
 # Events are kept for the writer in memory; a recorder has no page to share it with.
 QUEUE_EVENTS: Final = 500_000

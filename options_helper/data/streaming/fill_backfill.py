@@ -9,8 +9,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.market_hours import NEW_YORK
-from options_helper.data.streaming.events import epoch_nanoseconds
 from options_helper.data.streaming.fill_book import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,
@@ -22,8 +20,10 @@ from options_helper.data.streaming.trading_normalizers import (
     normalize_activity,
     normalize_order,
 )
-from options_helper.data.tolerant import amount, field, items, word
 from options_helper.errors import RestError
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.tolerant import amount, field, items, word
 
 # An execution may be entered a little after its own time, and clocks differ. What comes twice counts once.
 OVERLAP: Final = timedelta(minutes=5)

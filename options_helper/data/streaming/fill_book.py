@@ -11,10 +11,10 @@ from heapq import nlargest
 from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.data.account import Execution, ExecutionKind, Source
-from options_helper.data.market_hours import NEW_YORK, new_york_date
-from options_helper.data.streaming.events import NANOSECONDS, epoch_nanoseconds
 from options_helper.data.streaming.trading_normalizers import CORRECTIONS, FILL_EVENTS, MOVE_EVENTS, Row
+from options_helper.model.account import Execution, ExecutionKind, Source
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
+from options_helper.model.market_hours import NEW_YORK, new_york_date
 
 # Days on which something happened; weekends and holidays rarely count.
 KEPT_DAYS: Final = 5

@@ -7,18 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from options_helper.data.streaming.events import StreamName
-
-
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One websocket message as it came, how many events it announces, and when it arrived (epoch nanoseconds)."""
-
-    stream: StreamName
-    payload: bytes
-    events: int
-    received_ns: int
+from options_helper.model.events import StreamName
+from options_helper.model.frames import Frame
 
 
 @dataclass(slots=True)

@@ -17,12 +17,13 @@ from typing import Final
 
 from options_helper.data.intraday.files import Disk, write_all
 from options_helper.data.intraday.meta import sync_folder
-from options_helper.data.market_hours import new_york_date
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, epoch_nanoseconds, utc_datetime
 from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.data.streaming.recorder import RecordedGap
-from options_helper.data.streaming.snapshot import Phase, StreamHealth
-from options_helper.quantities import named
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import named
 
 FOLDER: Final = "gaps"
 COLUMNS: Final = (

@@ -28,12 +28,12 @@ import msgspec
 
 from options_helper import __version__
 from options_helper.clock import utc_now
-from options_helper.data.market_hours import market_open
 from options_helper.data.streaming.capture import CaptureState, CaptureStatus
-from options_helper.data.streaming.events import StreamName
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.errors import OptionsHelperError, StoreError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import market_open
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,15 @@ from options_helper.data.streaming.alpaca_stream import (
 )
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.asking import WatchPolicy
-from options_helper.data.streaming.events import StreamName, utc_datetime
-from options_helper.data.streaming.frame_queue import Frame
-from options_helper.data.streaming.market_clock import Announcement
-from options_helper.data.streaming.snapshot import LiveSnapshot, LiveState
+from options_helper.data.streaming.live_state import LiveState
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
 from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.model.announcement import Announcement
+from options_helper.model.events import StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.instants import utc_datetime
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]

@@ -23,10 +23,10 @@ from options_helper.data.portfolio_file import Book, reread
 from options_helper.data.streaming.heartbeat import HeartbeatWriter, Role, dashboard_file
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.pnl_history import Measure, PnlHistory, PnlPoint
-from options_helper.data.streaming.snapshot import LiveSnapshot
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
-from options_helper.portfolio import Portfolio
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from options_helper.data.streaming.events import (
-    NANOSECONDS,
-    WIRE_NAMES,
-    epoch_nanoseconds,
-    utc_datetime,
-)
+from options_helper.model.events import WIRE_NAMES
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
 
 Row = dict[str, Any]
 

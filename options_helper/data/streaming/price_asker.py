@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from options_helper.analysis.osi import is_contract_symbol
-from options_helper.data.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.data.seeding import SeedBatch, seed
 from options_helper.data.streaming.asking import Asked, WatchPolicy, with_more
 from options_helper.data.streaming.errand import Errand
-from options_helper.data.streaming.events import RestQuote, RestTrade, StreamName
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
-from options_helper.quantities import named
+from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
+from options_helper.model.contract_symbols import is_contract_symbol
+from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.text import named
 
 log = logging.getLogger(__name__)
 

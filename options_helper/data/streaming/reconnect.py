@@ -1,14 +1,10 @@
-"""What an ended connection means: is it worth another try, how soon, and what the user is told."""
+"""What an ended connection means: is it worth another try, and what the user is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from options_helper.errors import StreamError, StreamRefused
-
-# After 406 or HTTP 429 Alpaca may hold the dead session for about 90 s; quicker tries only prolong that.
-SLOW_BASE_SECONDS: Final = 10.0
 
 # Codes after which asking again gives the same answer (docs: streaming market data, errors; Go SDK, irrecoverable).
 _FINAL_CODES: Final = {402, 409, 411, 412}
@@ -36,17 +32,6 @@ _HANDSHAKE_REMEDIES: Final = {
     404: "There is no such feed at this address; check OH_ALPACA_STREAM_URL and the feed's name.",
     429: "Too many connections were opened at once; it is tried again slowly.",
 }
-
-
-def compute_backoff_seconds(
-    attempt: int, *, base_seconds: float, cap_seconds: float, random: Callable[[], float]
-) -> float:
-    """Pause before reconnect `attempt` (1, 2, …): doubling up to the cap, of which the second half is jitter.
-
-    `random` returns a float in [0, 1). The result lies in [half, whole] of min(cap, base · 2^(attempt−1)).
-    """
-    whole = min(cap_seconds, base_seconds * 2.0 ** min(max(attempt, 1) - 1, 32))
-    return whole / 2 + whole / 2 * random()
 
 
 def server_error(feed: str, code: int | None, message: str) -> StreamError:

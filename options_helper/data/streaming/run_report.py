@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from options_helper.data.streaming.heartbeat import Heartbeat, RunState, StreamBeat, read_heartbeat
-from options_helper.data.streaming.market_clock import MarketKind
-from options_helper.data.streaming.snapshot import Phase
 from options_helper.errors import StoreError
-from options_helper.quantities import count_words, size_words
+from options_helper.model.announcement import MarketKind
+from options_helper.model.snapshot import Phase
+from options_helper.model.text import count_words, size_words
 
 
 class RunStatus(StrEnum):

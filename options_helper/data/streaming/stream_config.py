@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from options_helper.data.streaming.events import StreamName
 from options_helper.errors import ConfigError
+from options_helper.model.events import StreamName
 from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS
 
 

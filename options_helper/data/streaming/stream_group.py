@@ -11,16 +11,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from options_helper.data.market_hours import market_open
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import FrameQueue, QueueCounts
-from options_helper.data.streaming.market_clock import Announcement, MarketClock
-from options_helper.data.streaming.snapshot import Phase, StreamHealth, StreamTally
+from options_helper.data.streaming.live_state import StreamTally
+from options_helper.data.streaming.market_clock import MarketClock
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.streamer import Streamer, StreamSink
 from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
+from options_helper.model.announcement import Announcement
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.market_hours import market_open
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)

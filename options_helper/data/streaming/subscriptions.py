@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from options_helper.data.alpaca_symbols import is_index, underlying_symbol
 from options_helper.errors import ConfigError
-from options_helper.portfolio import Portfolio
-from options_helper.quantities import named
+from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.text import named
 
 
 @dataclass(frozen=True, slots=True)

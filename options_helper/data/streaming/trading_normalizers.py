@@ -11,11 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from options_helper.analysis.osi import parse_contract_symbol
-from options_helper.data.streaming.events import epoch_nanoseconds, utc_datetime
-from options_helper.data.tolerant import amount, field, items, word
 from options_helper.errors import SymbolError
-from options_helper.portfolio import STANDARD_MULTIPLIER
+from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.portfolio import STANDARD_MULTIPLIER
+from options_helper.model.tolerant import amount, field, items, word
 
 Row = dict[str, Any]
 

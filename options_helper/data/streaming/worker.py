@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.streaming.events import NANOSECONDS, StreamName, utc_datetime
 from options_helper.data.streaming.frame_queue import FrameQueue
-from options_helper.data.streaming.market_clock import Announcement
-from options_helper.data.streaming.reconnect import SLOW_BASE_SECONDS, compute_backoff_seconds
-from options_helper.data.streaming.snapshot import Gap, Phase, StreamHealth
 from options_helper.data.streaming.streamer import Streamer, StreamSink
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
+from options_helper.model.announcement import Announcement
+from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.snapshot import Gap, Phase, StreamHealth
 
 log = logging.getLogger(__name__)
 

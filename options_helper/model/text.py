@@ -1,8 +1,12 @@
-"""Write counts, sizes and long lists as people say them."""
+"""Counts, sizes, symbols, prices and long lists as people say them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+
+from options_helper.errors import SymbolError
+from options_helper.model.contract_symbols import contract_words, parse_contract_symbol
 
 
 def count_words(count: int, noun: str) -> str:
@@ -25,3 +29,18 @@ def named(words: Sequence[str], at_most: int = 5) -> str:
     """The first few of a list, and how many more there are."""
     more = len(words) - at_most
     return ", ".join(words[:at_most]) + (f" and {more} more" if more > 0 else "")
+
+
+def in_words(symbol: str) -> str:
+    """A contract as a trader says it; any other symbol as it is."""
+    try:
+        contract = parse_contract_symbol(symbol)
+    except SymbolError:
+        return symbol
+    return contract_words(contract.underlying, contract.expiry, contract.option_type, contract.strike)
+
+
+def price_words(price: Decimal) -> str:
+    """An amount with its cents, and whatever digits it has beyond them."""
+    exponent = price.as_tuple().exponent
+    return f"{price:,f}" if isinstance(exponent, int) and exponent < -2 else f"{price:,.2f}"

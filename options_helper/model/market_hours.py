@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from options_helper.analysis.osi import INDEX_ROOTS
-from options_helper.data.alpaca_symbols import option_root
-from options_helper.data.streaming.events import StreamName
+from options_helper.model.alpaca_symbols import option_root
+from options_helper.model.contract_symbols import INDEX_ROOTS
+from options_helper.model.events import StreamName
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 

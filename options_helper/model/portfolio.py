@@ -22,7 +22,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from options_helper.analysis.osi import (
+from options_helper.errors import ConfigError, SymbolError
+from options_helper.model.alpaca_symbols import contract_symbol, to_alpaca_symbol, underlying_symbol
+from options_helper.model.contract_symbols import (
     OptionType,
     contract_words,
     is_adjusted_root,
@@ -30,8 +32,6 @@ from options_helper.analysis.osi import (
     short_date,
     strike_mills,
 )
-from options_helper.data.alpaca_symbols import contract_symbol, to_alpaca_symbol, underlying_symbol
-from options_helper.errors import ConfigError, SymbolError
 
 __all__ = [
     "Instrument",

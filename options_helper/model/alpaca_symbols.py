@@ -1,0 +1,49 @@
+"""Our spelling of a symbol and Alpaca's: class shares have a dash here, a dot there, nothing in option roots."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from options_helper.model.contract_symbols import (
+    INDEX_ROOTS,
+    OptionType,
+    ParsedContract,
+    format_osi_compact,
+    is_adjusted_root,
+    underlying_of_root,
+)
+
+
+def to_alpaca_symbol(symbol: str) -> str:
+    """`BRK-B` → `BRK.B`; a symbol already in Alpaca's spelling stays as it is."""
+    return re.sub(r"[-/]", ".", symbol.strip().upper())
+
+
+def to_repo_symbol(symbol: str) -> str:
+    """`BRK.B` → `BRK-B`; a symbol already in our spelling stays as it is."""
+    return re.sub(r"[./]", "-", symbol.strip().upper())
+
+
+def option_root(symbol: str) -> str:
+    """The root of a symbol's option contracts: `BRK.B` → `BRKB`."""
+    return re.sub(r"[.\-/]", "", symbol.strip().upper())
+
+
+def contract_symbol(symbol: str, expiry: date, option_type: OptionType, strike: float) -> str:
+    """A contract's symbol as Alpaca writes it; SymbolError when the strike or the year cannot be written."""
+    root = option_root(symbol)
+    return format_osi_compact(ParsedContract(root, underlying_of_root(root), expiry, option_type, strike))
+
+
+def underlying_symbol(symbol: str) -> str:
+    """What a position's contracts are written on, in Alpaca's spelling: `AAPL1` → `AAPL`, `SPXW` → `SPX`."""
+    root = option_root(symbol)
+    if is_adjusted_root(root) or root in INDEX_ROOTS:
+        return to_alpaca_symbol(underlying_of_root(root))
+    return to_alpaca_symbol(symbol)
+
+
+def is_index(symbol: str) -> bool:
+    """Whether contracts of this symbol are written on an index, which has no stock to subscribe to."""
+    return underlying_of_root(option_root(symbol)) in INDEX_ROOTS

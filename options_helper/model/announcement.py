@@ -1,0 +1,47 @@
+"""Whose market this is, and what a simulator announces of the one it plays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+ANNOUNCEMENT_HEADER: Final = "X-Simulated-Market"
+
+
+class MarketKind(StrEnum):
+    """Whose prices these are; a simulator announces itself in its handshake."""
+
+    ALPACA = "alpaca"
+    SIMULATED = "simulated"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a simulator says of the market it plays: its time now, its speed (0: as fast as can be), its end."""
+
+    kind: MarketKind
+    now_ns: int
+    speed: float
+    until_ns: int | None
+
+    @classmethod
+    def parse(cls, header: str) -> Announcement:
+        """Read `kind=replay; now_ns=…; speed=…; until_ns=…`; ValueError where it is not that."""
+        fields = dict(part.strip().split("=", 1) for part in header.split(";") if "=" in part)
+        try:
+            until = fields.get("until_ns")
+            return cls(
+                MarketKind(fields["kind"]),
+                int(fields["now_ns"]),
+                float(fields["speed"]),
+                int(until) if until else None,
+            )
+        except KeyError as error:
+            raise ValueError(f"the {ANNOUNCEMENT_HEADER} header lacks {error}") from error
+
+    def header(self) -> str:
+        """The header's value, as `parse` reads it."""
+        until = "" if self.until_ns is None else f"; until_ns={self.until_ns}"
+        return f"kind={self.kind}; now_ns={self.now_ns}; speed={self.speed}{until}"

@@ -1,0 +1,168 @@
+"""Typed market-data events, named as the wire names them, and the streams they come over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec.msgpack import Ext
+from msgspec.structs import force_setattr
+
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
+
+# How far an exchange's clock may be ahead of ours and still be believed.
+AHEAD_AT_MOST_NS: Final = 60 * NANOSECONDS
+
+
+class StreamName(StrEnum):
+    """The three streams, one connection each."""
+
+    STOCKS = "stocks"
+    OPTIONS = "options"
+    FILLS = "fills"
+
+
+# The wire's letters for our words (docs: real-time stock and option data).
+WIRE_NAMES: Final = {
+    "symbol": "S",
+    "timestamp": "t",
+    "bid_price": "bp",
+    "bid_size": "bs",
+    "bid_exchange": "bx",
+    "ask_price": "ap",
+    "ask_size": "as",
+    "ask_exchange": "ax",
+    "conditions": "c",
+    "tape": "z",
+    "price": "p",
+    "size": "s",
+    "exchange": "x",
+    "trade_id": "i",
+    "open": "o",
+    "high": "h",
+    "low": "l",
+    "close": "c",
+    "volume": "v",
+    "trade_count": "n",
+    "vwap": "vw",
+    "original_trade_id": "oi",
+    "corrected_trade_id": "ci",
+    "corrected_price": "cp",
+    "corrected_size": "cs",
+    "corrected_conditions": "cc",
+}
+
+
+class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag_field="T", rename=WIRE_NAMES, kw_only=True):
+    """What every market-data message carries."""
+
+    symbol: str
+    # Exchange time as the wire has it: the msgpack timestamp extension, RFC 3339 text, or epoch nanoseconds.
+    timestamp: Ext | str | int | None = None
+    # Receipt on the market's clock, epoch nanoseconds; never on the wire, set once by `stamp`.
+    received_ns: int = msgspec.field(default=0, name="_received_ns")
+
+    @property
+    def timestamp_ns(self) -> int | None:
+        """Exchange time in epoch nanoseconds, exact, or None when the message had none."""
+        return epoch_nanoseconds(self.timestamp)
+
+    @property
+    def received_at(self) -> datetime:
+        """Receipt as a UTC datetime; for display, it cuts to the microsecond."""
+        return utc_datetime(self.received_ns)
+
+
+class Quote(MarketEvent, frozen=True, gc=False, tag="q", kw_only=True):
+    """Best bid and ask of one symbol, as the feed sent it; prices per share in dollars, sizes as sent."""
+
+    bid_price: float | None = None
+    bid_size: int | float | None = None
+    bid_exchange: str | None = None
+    ask_price: float | None = None
+    ask_size: int | float | None = None
+    ask_exchange: str | None = None
+    # A list on the stock stream, one string on the option stream.
+    conditions: list[str] | str | None = None
+    tape: str | None = None
+
+
+class Trade(MarketEvent, frozen=True, gc=False, tag="t", kw_only=True):
+    """One print; option trades carry neither id nor tape."""
+
+    price: float
+    size: int | float | None = None
+    exchange: str | None = None
+    conditions: list[str] | str | None = None
+    trade_id: int | None = None
+    tape: str | None = None
+
+
+class Bar(MarketEvent, frozen=True, gc=False, tag="b", kw_only=True):
+    """One minute; `timestamp` is its start. Trade count and VWAP are optional on the wire."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int | float | None = None
+    trade_count: int | None = None
+    vwap: float | None = None
+
+
+class RestQuote(Quote, frozen=True, gc=False, tag="rest quote", kw_only=True):
+    """A quote that was asked for; its receipt is the time the exchange made it, so its age is the quote's own."""
+
+
+class RestTrade(Trade, frozen=True, gc=False, tag="rest trade", kw_only=True):
+    """A trade that was asked for; its receipt is the time the exchange made it."""
+
+
+class UpdatedBar(Bar, frozen=True, gc=False, tag="u", kw_only=True):
+    """A minute bar sent again because a late trade changed it."""
+
+
+class DailyBar(Bar, frozen=True, gc=False, tag="d", kw_only=True):
+    """The day so far, sent every minute after the open."""
+
+
+class TradeCorrection(MarketEvent, frozen=True, gc=False, tag="c", kw_only=True):
+    """A print was restated; comes unasked with the trades channel."""
+
+    original_trade_id: int | None = None
+    corrected_trade_id: int | None = None
+    corrected_price: float | None = None
+    corrected_size: int | float | None = None
+    corrected_conditions: list[str] | str | None = None
+    exchange: str | None = None
+
+
+class TradeCancel(MarketEvent, frozen=True, gc=False, tag="x", kw_only=True):
+    """A print was withdrawn; comes unasked with the trades channel."""
+
+    trade_id: int | None = None
+    price: float | None = None
+    size: int | float | None = None
+    exchange: str | None = None
+
+
+Event = Quote | Trade | Bar | UpdatedBar | DailyBar | TradeCorrection | TradeCancel
+
+
+def stamp(event: Event, received_ns: int) -> None:
+    """Complete a freshly decoded event with its receipt; nobody else has seen it yet, so it stays frozen for all."""
+    force_setattr(event, "received_ns", received_ns)
+
+
+def is_older(event: MarketEvent, known: MarketEvent) -> bool:
+    """Whether the exchange made `event` a second or more before `known`.
+
+    Venues' clocks differ by milliseconds, so within a second the order of arrival stands. False where a time is
+    missing, and where the known one is ahead of its own receipt: a time that cannot be must not freeze a symbol.
+    """
+    new_ns, known_ns = event.timestamp_ns, known.timestamp_ns
+    if new_ns is None or known_ns is None or known_ns > known.received_ns + AHEAD_AT_MOST_NS:
+        return False
+    return new_ns // NANOSECONDS < known_ns // NANOSECONDS

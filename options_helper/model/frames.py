@@ -1,0 +1,16 @@
+"""One websocket message on its way from a socket to the fold."""
+
+from __future__ import annotations
+
+import msgspec
+
+from options_helper.model.events import StreamName
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One websocket message as it came, how many events it announces, and when it arrived (epoch nanoseconds)."""
+
+    stream: StreamName
+    payload: bytes
+    events: int
+    received_ns: int

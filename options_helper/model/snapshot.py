@@ -1,0 +1,141 @@
+"""What is known at one instant, immutable: the newest events, fills, the account, and each stream's health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from options_helper.model.account import AccountTruth
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import (
+    Bar,
+    Quote,
+    StreamName,
+    Trade,
+)
+
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Phase(StrEnum):
+    """What one stream is doing, in the words the page shows."""
+
+    OFF = "off"  # not asked for
+    CONNECTING = "connecting"
+    LIVE = "live"  # subscribed, and the server's acknowledgement was compared with what was asked
+    QUIET = "quiet"  # connected, nothing expected: market closed or illiquid
+    STALLED = "stalled"  # connected, silent though data is expected
+    RECONNECTING = "reconnecting"
+    FAILED = "failed"  # retrying would repeat the answer
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of time in which a stream could not hear; `until` is None while it lasts."""
+
+    stream: StreamName
+    since: datetime
+    until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHealth:
+    """What one stream says about itself at one instant. Times are UTC, on the snapshot's clock.
+
+    The ledger holds at every snapshot: received = applied + dropped + rejected + queued.
+    """
+
+    name: StreamName
+    phase: Phase = Phase.OFF
+    feed: str | None = None
+    alive: bool = False  # its thread runs
+    last_error: str | None = None
+    reconnect_attempts: int = 0  # since the last time it was live
+    next_try_at: datetime | None = None
+    connections: int = 0  # how often it became live in this run
+    connected_since: datetime | None = None
+    last_event_at: datetime | None = None  # receipt
+    events_per_second: float = 0.0
+    asked: tuple[str, ...] = ()
+    acknowledged: tuple[str, ...] = ()
+    refused_symbols: tuple[str, ...] = ()
+    received: int = 0
+    applied: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    queued: int = 0
+    late: int = 0  # of the applied: came after a newer one of the same symbol, and so changed nothing
+    last_rejections: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()  # the newest ones
+    gap_count: int = 0  # all of this run
+
+    @property
+    def accounted(self) -> bool:
+        """Whether every received event is applied, dropped, rejected or still queued."""
+        return self.received == self.applied + self.dropped + self.rejected + self.queued
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSnapshot:
+    """Everything a page needs at one instant, immutable; `as_of` and every age are on the market's clock.
+
+    The market's clock is the computer's for Alpaca, and the simulator's for a simulated or replayed session.
+    """
+
+    as_of: datetime
+    running: bool = False
+    running_since: datetime | None = None  # the computer's clock
+    market: MarketKind = MarketKind.ALPACA
+    played_out: bool = False  # a replay has reached its end: nothing more will come
+    stock_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
+    stock_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
+    stock_bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
+    option_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
+    option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
+    # Rows of `FillBook`, newest last.
+    fills: tuple[Mapping[str, Any], ...] = ()
+    account: AccountTruth = field(default_factory=AccountTruth)
+    streams: Mapping[StreamName, StreamHealth] = field(
+        default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
+    )
+
+    @property
+    def alive(self) -> dict[str, bool]:
+        """Per stream: does its thread run?"""
+        return {name: health.alive for name, health in self.streams.items()}
+
+    @property
+    def phase(self) -> dict[str, Phase]:
+        """Per stream: what it is doing."""
+        return {name: health.phase for name, health in self.streams.items()}
+
+    @property
+    def last_error(self) -> dict[str, str | None]:
+        """Per stream: the last thing that went wrong, as a sentence."""
+        return {name: health.last_error for name, health in self.streams.items()}
+
+    @property
+    def reconnect_attempts(self) -> dict[str, int]:
+        """Per stream: attempts since it was last live."""
+        return {name: health.reconnect_attempts for name, health in self.streams.items()}
+
+    @property
+    def last_event_ts_by_stream(self) -> dict[str, datetime | None]:
+        """Per stream: receipt of its newest event, UTC."""
+        return {name: health.last_event_at for name, health in self.streams.items()}
+
+    @property
+    def dropped_events(self) -> dict[str, int]:
+        """Per stream: events that found the queue full."""
+        return {name: health.dropped for name, health in self.streams.items()}
+
+    @property
+    def queue_depth(self) -> int:
+        """Events waiting in the queue, all streams together."""
+        return sum(health.queued for health in self.streams.values())
