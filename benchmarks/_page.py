@@ -19,9 +19,9 @@ from tables import AS_OF, UNDERLYINGS, singles, snapshot_of
 
 from apps.streamlit.components.live_portfolio_page import render_live_portfolio_page
 from options_helper.clock import utc_now_ns
-from options_helper.data.alpaca_rest import AlpacaRest
 from options_helper.data.portfolio_file import Book
-from options_helper.data.seeding import seed
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
 from options_helper.data.streaming.live_state import LiveState

@@ -14,9 +14,8 @@ from pydantic import SecretStr
 
 from options_helper.model.events import StreamName
 from options_helper.model.instants import timestamp_extension
-from options_helper.settings import Settings
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.server import SimulatorServer
 
 SYMBOLS = tuple(f"S{number:03d}" for number in range(256))

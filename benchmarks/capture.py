@@ -27,11 +27,11 @@ from store import (
     with_csv_and_gzip,
 )
 
-from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import StorePolicy
-from options_helper.data.journal import JournalWriter, Record, RecordKind, facts_record
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.recorder import Recorder
+from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, facts_record
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.recorder import Recorder
+from options_helper.data.recording.verify import audit
 from options_helper.model.events import StreamName
 
 ROUNDS = 3

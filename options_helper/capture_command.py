@@ -19,8 +19,9 @@ from options_helper.clock import utc_now
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.option_contracts import Chain, ContractFinder
-from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus, StreamRunner
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.rest.option_contracts import Chain, ContractFinder
+from options_helper.data.streaming.capture import CaptureConfig, StreamRunner
 from options_helper.data.streaming.capture_plan import CapturePlan, CaptureWish, plan_capture
 from options_helper.data.streaming.heartbeat import (
     CAPTURE_FILE,

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
 from options_helper.data.intraday.recording import KindCounts
-from options_helper.data.streaming.capture import CaptureStatus
-from options_helper.data.streaming.recorder import KINDS
+from options_helper.data.recording.recorder import KINDS
+from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.text import count_words, size_words

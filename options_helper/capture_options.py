@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.intraday.recording import StorePolicy
-from options_helper.data.option_contracts import ContractFilter, ExpirySpan
+from options_helper.data.rest.option_contracts import ContractFilter, ExpirySpan
 from options_helper.durations import parse_duration
 from options_helper.errors import ConfigError, SymbolError
 from options_helper.model.alpaca_symbols import to_alpaca_symbol

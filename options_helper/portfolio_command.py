@@ -19,11 +19,11 @@ from options_helper.analysis.marks import read_marks
 from options_helper.analysis.portfolio_check import findings, picture
 from options_helper.analysis.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
-from options_helper.data.account_reading import AccountReading, read_account
-from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.market_time import known_time, market_time, told_time
-from options_helper.data.rest_pace import pauses
-from options_helper.data.seeding import seed
+from options_helper.data.rest.account_reading import AccountReading, read_account
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import known_time, market_time, told_time
+from options_helper.data.rest.rate_limit import pauses
+from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.account import AccountView, Execution

@@ -283,3 +283,18 @@ def _is_loopback(host: str | None) -> bool:
         return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False
+
+
+def require_credentials(settings: Settings) -> tuple[str, str]:
+    """Key and secret in the clear, for the SDK; ConfigError where one is missing."""
+    if settings.api_key is None or settings.api_secret is None:
+        raise ConfigError(
+            "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in "
+            "config/alpaca.env, or start with --demo, which needs none."
+        )
+    return settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
+
+
+# They open nothing but this server.
+DEMO_KEY: Final = "demo-key"
+DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - a made-up secret for a made-up market

@@ -269,8 +269,8 @@ def verify(
     """
     import msgspec
 
-    from options_helper.data.audit_report import audit_lines
-    from options_helper.data.auditing import audit
+    from options_helper.data.recording.verify import audit
+    from options_helper.data.recording.verify_report import audit_lines
 
     found = audit(_recording(directory))
     if as_json:
@@ -295,7 +295,7 @@ def rebuild(
     are more. Exit code 1 when the journal is damaged.
     """
     from options_helper.capture_options import require_folder
-    from options_helper.data.rebuilding import rebuild as rebuild_recording
+    from options_helper.data.recording.rebuild import rebuild as rebuild_recording
 
     require_folder(out)
     made = rebuild_recording(_recording(directory), out)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.data.intraday_store import KindCounts, StoreCounts
-from options_helper.data.streaming.capture import CaptureState, CaptureStatus
+from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.heartbeat import Heartbeat, Role, RunState, StreamBeat, write_heartbeat
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName

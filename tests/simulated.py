@@ -6,8 +6,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from options_helper.settings import Settings
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 
 
 class Addresses(Protocol):

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.audit_report import audit_lines
-from options_helper.data.auditing import Audit, audit
 from options_helper.data.intraday.layout import missing_parts
 from options_helper.data.intraday.meta import new_meta, save_meta
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import JournalWriter, Record, RecordKind, facts_record, journal_files
-from options_helper.data.streaming.recorder import RecordedGap
+from options_helper.data.recording.journal import (
+    JournalWriter,
+    Record,
+    RecordKind,
+    facts_record,
+    journal_files,
+)
+from options_helper.data.recording.recorder import RecordedGap
+from options_helper.data.recording.verify import Audit, audit
+from options_helper.data.recording.verify_report import audit_lines
 from options_helper.errors import ConfigError
 from options_helper.model.instants import timestamp_extension
 from tests.captured import AAPL_QUOTES, members_of, quotes

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from options_helper.data.completing import Completion, complete
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.meta import load_meta, save_meta
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.journal import Record, journal_files, sessions
-from options_helper.data.session_notes import SessionNote
+from options_helper.data.recording.journal import Record, journal_files, sessions
+from options_helper.data.recording.recover import Completion, complete
+from options_helper.data.recording.session_notes import SessionNote
 from tests.captured import AAPL_QUOTES, FullDisk, bid_sizes, members_of, quotes, rows_in
 from tests.fakes import NOON, quote_message
 from tests.rebuilt import partitions

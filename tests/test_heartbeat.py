@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.streaming.capture import CaptureState, CaptureStatus
+from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.heartbeat import (
     Heartbeat,
     HeartbeatWriter,

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from options_helper.data.intraday.files import Disk
-from options_helper.data.journal import (
+from options_helper.data.recording.journal import (
     JournalWriter,
     Record,
     RecordKind,

@@ -12,10 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.journal import JournalWriter, Record, RecordKind, facts_record, journal_files
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.gap_ledger import GapLedger
-from options_helper.data.streaming.recorder import RecordedGap, Recorder
+from options_helper.data.recording.journal import (
+    JournalWriter,
+    Record,
+    RecordKind,
+    facts_record,
+    journal_files,
+)
+from options_helper.data.recording.loss_log import GapLedger
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.errors import ConfigError
 from options_helper.model.events import StreamName
 from tests.captured import members_of

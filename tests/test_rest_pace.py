@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.rest_pace import (
+from options_helper.data.rest.rate_limit import (
     LONGEST_PAUSE_SECONDS,
     RequestLimiter,
     asked_pause_seconds,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.alpaca_rest import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMBOLS_A_REQUEST
-from options_helper.data.seeding import REFUSALS_AT_MOST, SeedBatch, read_snapshots, seed
+from options_helper.data.rest.client import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMBOLS_A_REQUEST
+from options_helper.data.rest.seeding import REFUSALS_AT_MOST, SeedBatch, read_snapshots, seed
 from options_helper.errors import RestError
 from options_helper.model.account import PreviousClose
 from options_helper.model.events import RestQuote, RestTrade, StreamName

@@ -29,9 +29,10 @@ from options_helper.capture_display import LineDisplay
 from options_helper.cli import app
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.option_contracts import Chain, Contract, ContractFilter
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.capture import CaptureConfig, CaptureState, CaptureStatus
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter
+from options_helper.data.streaming.capture import CaptureConfig
 from options_helper.data.streaming.capture_plan import CaptureWish
 from options_helper.data.streaming.heartbeat import (
     CAPTURE_FILE,
@@ -47,10 +48,10 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.settings import Settings
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
+from options_helper.simulator.protocol import FREE_PLAN
 from options_helper.simulator.server import SimulatorServer
 from tests.captured import quotes
 from tests.heartbeats import capture_status, stocks_health

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from options_helper.analysis.portfolio_check import REMOVE_AS_OF
 from options_helper.checkup.findings import Finding, Verdict, explained
-from options_helper.data.market_time import is_demo
 from options_helper.data.portfolio_file import DEFAULT_NAME, Book, reread
+from options_helper.data.rest.market_time import is_demo
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date

@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from options_helper.checkup.findings import Finding, Verdict, explained
-from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.market_time import is_demo, told_time
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import is_demo, told_time
 from options_helper.errors import OptionsHelperError
 from options_helper.model.tolerant import field, word
 from options_helper.settings import Settings

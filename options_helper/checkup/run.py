@@ -46,10 +46,10 @@ from options_helper.checkup.streams import (
     visit_stream,
 )
 from options_helper.clock import utc_now
-from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.alpaca_sdk import load_sdk
-from options_helper.data.market_time import is_demo, known_time, market_time
-from options_helper.data.rest_pace import RestPolicy
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import is_demo, known_time, market_time
+from options_helper.data.rest.rate_limit import RestPolicy
+from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.heartbeat import state_folder
 from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.errors import ConfigError, OptionsHelperError

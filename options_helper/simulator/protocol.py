@@ -15,6 +15,7 @@ import msgspec
 
 from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import NO_FAULTS, Faults, FaultyWire, Message
 
 ERRORS: Final[Mapping[int, str]] = {
@@ -90,11 +91,6 @@ class Limits:
 
 NO_LIMITS: Final = Limits()
 FREE_PLAN: Final = Limits(stock_symbols=30, option_quotes=200, refused_feeds=frozenset({"sip", "opra"}))
-
-
-# They open nothing but this server.
-DEMO_KEY: Final = "demo-key"
-DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - a made-up secret for a made-up market
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import DEFAULT_REST_PER_MINUTE
+from options_helper.settings import DEFAULT_REST_PER_MINUTE, DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import Market
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.server import SimulatorServer
 
 

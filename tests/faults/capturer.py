@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.data.intraday.files import Disk
+from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.capture import DRAIN_SECONDS, CaptureConfig, CaptureStatus, StreamRunner
+from options_helper.data.streaming.capture import DRAIN_SECONDS, CaptureConfig, StreamRunner
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
 from options_helper.data.streaming.worker import RetryPolicy

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import RecordKind, read_records, sessions
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.session_notes import session_notes
-from options_helper.data.streaming.gap_ledger import KILLED, KILLED_WITHOUT_JOURNAL, ledger_rows
+from options_helper.data.recording.journal import RecordKind, read_records, sessions
+from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL, ledger_rows
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.session_notes import session_notes
+from options_helper.data.recording.verify import audit
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.auditing import audit
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import SUFFIX
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.capture import CaptureState, CaptureStatus
-from options_helper.data.streaming.gap_ledger import ledger_rows
+from options_helper.data.recording.journal import SUFFIX
+from options_helper.data.recording.loss_log import ledger_rows
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.recording.verify import audit
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, STREAMS, SYMBOLS, addresses

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.audit_report import audit_lines
-from options_helper.data.auditing import audit
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.session_notes import session_notes
-from options_helper.data.streaming.capture import CaptureStatus, StreamRunner
-from options_helper.data.streaming.gap_ledger import LedgerRow, ledger_rows
+from options_helper.data.recording.loss_log import LedgerRow, ledger_rows
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.session_notes import session_notes
+from options_helper.data.recording.status import CaptureStatus
+from options_helper.data.recording.verify import audit
+from options_helper.data.recording.verify_report import audit_lines
+from options_helper.data.streaming.capture import StreamRunner
 from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.streaming.gap_ledger import ledger_rows
+from options_helper.data.recording.loss_log import ledger_rows
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

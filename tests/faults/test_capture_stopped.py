@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.rebuilding import rebuild
-from options_helper.data.streaming.capture import CaptureState, CaptureStatus
-from options_helper.data.streaming.gap_ledger import ledger_rows
+from options_helper.data.recording.loss_log import ledger_rows
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.recording.verify import audit
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

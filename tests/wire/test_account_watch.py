@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.rest_pace import RestPolicy
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.asking import WatchPolicy

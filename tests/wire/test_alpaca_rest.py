@@ -21,9 +21,9 @@ from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from pydantic import SecretStr
 
 from options_helper.clock import utc_now
-from options_helper.data import rest_pace
-from options_helper.data.alpaca_rest import PAGES_AT_MOST, AlpacaRest, batches
-from options_helper.data.rest_pace import RequestLimiter, RestPolicy
+from options_helper.data.rest import rate_limit
+from options_helper.data.rest.client import PAGES_AT_MOST, AlpacaRest, batches
+from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
 from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.settings import Settings
 from tests.waiting import AT_ONCE, FOREVER, wait_until
@@ -160,7 +160,7 @@ class ScriptedServer:
 @pytest.fixture(autouse=True)
 def own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port is given out again: what was asked for at it by another test is not this one's pace."""
-    monkeypatch.setattr(rest_pace, "_shared_limiters", {})
+    monkeypatch.setattr(rate_limit, "_shared_limiters", {})
 
 
 @pytest.fixture

@@ -17,25 +17,20 @@ from typing import Any
 import pytest
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.auditing import audit
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import (
+from options_helper.data.recording.journal import (
     JournalWriter,
     RecordKind,
     facts_record,
     journal_files,
     read_records,
 )
-from options_helper.data.session_notes import SessionNote, save_note
+from options_helper.data.recording.session_notes import SessionNote, save_note
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.capture import (
-    SYNC_SECONDS,
-    CaptureConfig,
-    CaptureState,
-    CaptureStatus,
-    StreamRunner,
-)
+from options_helper.data.streaming.capture import SYNC_SECONDS, CaptureConfig, StreamRunner
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses
 from options_helper.data.streaming.worker import RetryPolicy

@@ -18,17 +18,17 @@ import pytest
 
 from options_helper.checkup.findings import NETWORK_CHECKS, Check, Finding, Verdict
 from options_helper.checkup.run import Checkup, Surroundings
-from options_helper.data.rest_pace import RestPolicy
+from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
 from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, Role, write_heartbeat
 from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import Settings
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, FREE_PLAN
+from options_helper.simulator.protocol import FREE_PLAN
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.heartbeats import heartbeat

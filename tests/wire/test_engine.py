@@ -28,9 +28,10 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Quote, StreamName
 from options_helper.model.instants import timestamp_extension
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.settings import DEMO_SECRET
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_SECRET, FREE_PLAN, Limits
+from options_helper.simulator.protocol import FREE_PLAN, Limits
 from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
 from tests.simulated import settings_for

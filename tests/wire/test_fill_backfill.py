@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.rest_pace import RequestLimiter, RestPolicy
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.fill_backfill import read_backfill
 from options_helper.data.streaming.fill_book import Backfill, FillBook

@@ -14,10 +14,16 @@ from pathlib import Path
 
 import msgspec
 
-from options_helper.data.auditing import audit
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import JournalWriter, Record, RecordKind, journal_files, read_records
-from options_helper.data.rebuilding import rebuild
+from options_helper.data.recording.journal import (
+    JournalWriter,
+    Record,
+    RecordKind,
+    journal_files,
+    read_records,
+)
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.live_state import LiveState
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from options_helper.data.option_contracts import ContractFilter, ContractFinder, ExpirySpan
-from options_helper.data.rest_pace import RestPolicy
+from options_helper.data.rest.option_contracts import ContractFilter, ContractFinder, ExpirySpan
+from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import Settings
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import Market, SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.replay import ReplayMarket
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer

@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from options_helper.data.alpaca_rest import OPTION_SYMBOLS_A_REQUEST, AlpacaRest
-from options_helper.data.rest_pace import RestPolicy
-from options_helper.data.seeding import SeedBatch, seed
+from options_helper.data.rest.client import OPTION_SYMBOLS_A_REQUEST, AlpacaRest
+from options_helper.data.rest.rate_limit import RestPolicy
+from options_helper.data.rest.seeding import SeedBatch, seed
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
-from options_helper.settings import Settings
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import DEMO_KEY, DEMO_SECRET, Limits
+from options_helper.simulator.protocol import Limits
 from options_helper.simulator.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.builders import AAPL_CALL, AS_OF, nanoseconds

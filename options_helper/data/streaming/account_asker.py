@@ -11,8 +11,8 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Final
 
-from options_helper.data.account_reading import read_account
-from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest.account_reading import read_account
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.asking import Asked, WatchPolicy
 from options_helper.data.streaming.errand import Errand
 from options_helper.data.streaming.fill_backfill import read_backfill

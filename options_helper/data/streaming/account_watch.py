@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from options_helper.data.alpaca_rest import AlpacaRest
-from options_helper.data.rest_pace import pauses
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.rate_limit import pauses
 from options_helper.data.streaming.account_asker import AccountAsker
 from options_helper.data.streaming.asking import Asked, WatchPolicy
 from options_helper.data.streaming.live_state import LiveState

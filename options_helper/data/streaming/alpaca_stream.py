@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.alpaca_sdk import load_sdk
+from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.data.streaming.reconnect import REQUEST_CODES, server_error
@@ -22,9 +22,9 @@ from options_helper.data.streaming.streamer import (
     LoggingSink,
     StreamSink,
 )
-from options_helper.errors import ConfigError, StreamError, StreamRefused
+from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.events import Bar, Quote, Trade, stamp
-from options_helper.settings import Settings, option_stream_path, stock_stream_path
+from options_helper.settings import Settings, option_stream_path, require_credentials, stock_stream_path
 
 log = logging.getLogger(__name__)
 
@@ -222,16 +222,6 @@ class AlpacaOptionStreamer(_AlpacaDataStreamer):
             websocket_params=websocket_params,
             url_override=self._settings.stream_url + option_stream_path(self._feed),
         )
-
-
-def require_credentials(settings: Settings) -> tuple[str, str]:
-    """Key and secret in the clear, for the SDK; ConfigError where one is missing."""
-    if settings.api_key is None or settings.api_secret is None:
-        raise ConfigError(
-            "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in "
-            "config/alpaca.env, or start with --demo, which needs none."
-        )
-    return settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
 
 
 def stock_stream_class() -> type[Any]:

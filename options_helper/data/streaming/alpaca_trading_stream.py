@@ -6,8 +6,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from options_helper.data.alpaca_sdk import load_sdk
-from options_helper.data.streaming.alpaca_stream import require_credentials
+from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.messages import Message, read_message
 from options_helper.data.streaming.sdk_connection import (
     DEFAULT_TIMING,
@@ -23,7 +22,7 @@ from options_helper.data.streaming.streamer import (
     StreamSink,
 )
 from options_helper.errors import StreamError
-from options_helper.settings import Settings
+from options_helper.settings import Settings, require_credentials
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
 from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask

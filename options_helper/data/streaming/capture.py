@@ -17,19 +17,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from options_helper import __version__
 from options_helper.clock import utc_now_ns
-from options_helper.data.completing import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
-from options_helper.data.intraday_store import StoreCounts, StorePolicy
-from options_helper.data.journal import (
+from options_helper.data.intraday_store import StorePolicy
+from options_helper.data.recording.journal import (
     JournalWriter,
     Record,
     RecordKind,
@@ -39,23 +36,24 @@ from options_helper.data.journal import (
     session_name,
     sessions,
 )
-from options_helper.data.session_notes import LastingGap, SessionNote, save_note, session_notes
-from options_helper.data.streaming.alpaca_stream import require_credentials
+from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL, GapLedger, GapWatch
+from options_helper.data.recording.recorder import RecordedGap, Recorder
+from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
+from options_helper.data.recording.session_notes import LastingGap, SessionNote, save_note, session_notes
+from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.frame_queue import QueueCounts
-from options_helper.data.streaming.gap_ledger import KILLED, KILLED_WITHOUT_JOURNAL, GapLedger, GapWatch
 from options_helper.data.streaming.live_state import StreamTally
 from options_helper.data.streaming.market_clock import MarketClock
-from options_helper.data.streaming.recorder import RecordedGap, Recorder
 from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
 from options_helper.data.streaming.worker import RetryPolicy
-from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.announcement import Announcement
 from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
-from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.snapshot import Phase
 from options_helper.model.text import count_words
-from options_helper.settings import Settings
+from options_helper.settings import Settings, require_credentials
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +71,6 @@ GATHER_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0
 # How often the making of rows asks whether something else is more urgent.
 ASK_SECONDS: Final = 0.05
-
-
-class CaptureState(StrEnum):
-    """What the recorder is doing."""
-
-    RECORDING = "recording"
-    JOURNAL_ONLY = "journal only"  # rows are put off, nothing is lost
-    DISK_REFUSES = "disk refuses"  # events wait in the queue
-    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,43 +99,6 @@ class CaptureConfig:
             "flush_events": self.flush_events,
             "flush_seconds": self.flush_seconds,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureStatus:
-    """Everything about a capture at one instant."""
-
-    as_of: datetime
-    state: CaptureState
-    session: str
-    started_at: datetime
-    market: MarketKind
-    streams: dict[StreamName, StreamHealth]
-    store: StoreCounts
-    put_off: int  # events that are in the journal and not in the files yet
-    journal_bytes: int
-    gaps: int
-    problem: str | None = None
-    given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
-    completed: int = 0  # rows of earlier captures that were made from their journal
-
-    @property
-    def accounted(self) -> bool:
-        """The conservation law: every received event is applied, dropped, rejected or queued."""
-        return all(health.accounted for health in self.streams.values())
-
-    @property
-    def lost(self) -> int:
-        """Events that are in no file: dropped, unreadable, refused by the disk, or left in memory at the end."""
-        ledger = sum(health.dropped + health.rejected for health in self.streams.values())
-        if self.state is CaptureState.ENDED:
-            ledger += sum(health.queued for health in self.streams.values()) - (self.put_off - self.given_up)
-        return ledger + self.store.total.lost - self.given_up
-
-    @property
-    def failed(self) -> tuple[StreamHealth, ...]:
-        """The streams that will not come back."""
-        return tuple(health for health in self.streams.values() if health.phase is Phase.FAILED)
 
 
 class StreamRunner:

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.fill_book import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,

@@ -28,7 +28,7 @@ import msgspec
 
 from options_helper import __version__
 from options_helper.clock import utc_now
-from options_helper.data.streaming.capture import CaptureState, CaptureStatus
+from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.errors import OptionsHelperError, StoreError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName

@@ -12,13 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.account_watch import AccountWatch
-from options_helper.data.streaming.alpaca_stream import (
-    AlpacaOptionStreamer,
-    AlpacaStockStreamer,
-    require_credentials,
-)
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.asking import WatchPolicy
 from options_helper.data.streaming.live_state import LiveState
@@ -30,7 +26,7 @@ from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.settings import Settings
+from options_helper.settings import Settings, require_credentials
 
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from options_helper.data.seeding import SeedBatch, seed
+from options_helper.data.rest.seeding import SeedBatch, seed
 from options_helper.data.streaming.asking import Asked, WatchPolicy, with_more
 from options_helper.data.streaming.errand import Errand
 from options_helper.data.streaming.stream_config import LiveStreamConfig

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from options_helper.data.alpaca_rest import CONTRACTS_A_PAGE, AlpacaRest
-from options_helper.data.market_time import told_time
-from options_helper.data.rest_pace import DEFAULT_POLICY, RestPolicy
+from options_helper.data.rest.client import CONTRACTS_A_PAGE, AlpacaRest
+from options_helper.data.rest.market_time import told_time
+from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RestPolicy
 from options_helper.errors import ConfigError, RestError, SymbolError
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.contract_symbols import parse_contract_symbol

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from options_helper.data.alpaca_rest import AlpacaRest
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
-from options_helper.settings import Settings
-from options_helper.simulator.protocol import DEMO_KEY
+from options_helper.settings import DEMO_KEY, Settings
 
 
 def is_demo(settings: Settings) -> bool:

@@ -22,16 +22,16 @@ from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.journal import Record, RecordKind, read_records, sessions
-from options_helper.data.session_notes import SessionNote, session_notes
-from options_helper.data.streaming.gap_ledger import (
+from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.recording.loss_log import (
     KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
     LedgerRow,
     read_ledger,
 )
+from options_helper.data.recording.recorder import KINDS
+from options_helper.data.recording.session_notes import SessionNote, session_notes
 from options_helper.data.streaming.messages import decode_frame
-from options_helper.data.streaming.recorder import KINDS
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.events import stamp
 from options_helper.model.instants import NANOSECONDS, utc_datetime

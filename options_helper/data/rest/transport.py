@@ -35,7 +35,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ReadTimeoutError
 
-from options_helper.data.rest_pace import PASSING_STATUSES, RequestLimiter, RestPolicy, asked_pause_seconds
+from options_helper.data.rest.rate_limit import (
+    PASSING_STATUSES,
+    RequestLimiter,
+    RestPolicy,
+    asked_pause_seconds,
+)
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.backoff import compute_backoff_seconds
 from options_helper.model.tolerant import field, word

@@ -17,8 +17,8 @@ from typing import Final
 
 from options_helper.data.intraday.files import Disk, write_all
 from options_helper.data.intraday.meta import sync_folder
+from options_helper.data.recording.recorder import RecordedGap
 from options_helper.data.streaming.normalizers import nanosecond_text
-from options_helper.data.streaming.recorder import RecordedGap
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from options_helper.data.intraday_store import StorePolicy
-from options_helper.data.journal import Record, RecordKind, read_records, sessions
-from options_helper.data.streaming.gap_ledger import GapLedger
-from options_helper.data.streaming.recorder import RecordedGap, Recorder
+from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.recording.loss_log import GapLedger
+from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.errors import ConfigError, StoreError
 
 

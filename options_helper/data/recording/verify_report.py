@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from options_helper.data.auditing import Audit, MinuteAudit, SessionAudit, SymbolDay, new_york_words
+from options_helper.data.recording.verify import Audit, MinuteAudit, SessionAudit, SymbolDay, new_york_words
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import named

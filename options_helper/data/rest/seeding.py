@@ -13,7 +13,7 @@ from datetime import date
 from math import isinf
 from typing import Any, Final, TypeVar
 
-from options_helper.data.alpaca_rest import (
+from options_helper.data.rest.client import (
     OPTION_SYMBOLS_A_REQUEST,
     STOCK_SYMBOLS_A_REQUEST,
     AlpacaRest,

@@ -17,12 +17,11 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 from options_helper.clock import utc_now
-from options_helper.data.alpaca_sdk import load_sdk
-from options_helper.data.rest_pace import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
-from options_helper.data.streaming.alpaca_stream import require_credentials
+from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
+from options_helper.data.sdk_import import load_sdk
 from options_helper.errors import RestError
 from options_helper.model.tolerant import word
-from options_helper.settings import Settings
+from options_helper.settings import Settings, require_credentials
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ class AlpacaRest:
         from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
         from alpaca.trading.client import TradingClient
 
-        from options_helper.data.rest_transport import ReadOnlyAdapter
+        from options_helper.data.rest.transport import ReadOnlyAdapter
 
         self._adapter = ReadOnlyAdapter(
             policy,

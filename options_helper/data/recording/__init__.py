@@ -1,0 +1,1 @@
+"""What a capture leaves on disk: journal, losses and session notes, and how they are verified and rebuilt."""

@@ -1,0 +1,58 @@
+"""What a capture says of itself at one instant, and what of it was lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from options_helper.data.intraday_store import StoreCounts
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase, StreamHealth
+
+
+class CaptureState(StrEnum):
+    """What the recorder is doing."""
+
+    RECORDING = "recording"
+    JOURNAL_ONLY = "journal only"  # rows are put off, nothing is lost
+    DISK_REFUSES = "disk refuses"  # events wait in the queue
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStatus:
+    """Everything about a capture at one instant."""
+
+    as_of: datetime
+    state: CaptureState
+    session: str
+    started_at: datetime
+    market: MarketKind
+    streams: dict[StreamName, StreamHealth]
+    store: StoreCounts
+    put_off: int  # events that are in the journal and not in the files yet
+    journal_bytes: int
+    gaps: int
+    problem: str | None = None
+    given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
+    completed: int = 0  # rows of earlier captures that were made from their journal
+
+    @property
+    def accounted(self) -> bool:
+        """The conservation law: every received event is applied, dropped, rejected or queued."""
+        return all(health.accounted for health in self.streams.values())
+
+    @property
+    def lost(self) -> int:
+        """Events that are in no file: dropped, unreadable, refused by the disk, or left in memory at the end."""
+        ledger = sum(health.dropped + health.rejected for health in self.streams.values())
+        if self.state is CaptureState.ENDED:
+            ledger += sum(health.queued for health in self.streams.values()) - (self.put_off - self.given_up)
+        return ledger + self.store.total.lost - self.given_up
+
+    @property
+    def failed(self) -> tuple[StreamHealth, ...]:
+        """The streams that will not come back."""
+        return tuple(health for health in self.streams.values() if health.phase is Phase.FAILED)
