@@ -129,7 +129,7 @@ def report_tools(frames: Frames) -> None:
 def run_capture(url: str, total: int) -> None:
     """Be the capture process, and be measured."""
     from options_helper.data.streaming.capture import CaptureConfig, StreamRunner
-    from options_helper.data.streaming.stream_config import LiveStreamConfig
+    from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 
     streams = LiveStreamConfig(stocks=SYMBOLS, stream_options=False, stream_fills=False)
     out = Path(tempfile.mkdtemp())

@@ -24,7 +24,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import known_time, market_time, told_time
 from options_helper.data.rest.rate_limit import pauses
 from options_helper.data.rest.seeding import seed
-from options_helper.data.streaming.fill_backfill import read_backfill
+from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.account import AccountView, Execution
 from options_helper.model.alpaca_symbols import is_index

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
+from options_helper.data.streaming.connection.connection_runner import StreamSink
+from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.messages import count_messages
-from options_helper.data.streaming.streamer import StreamSink
-from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import StreamError
 from options_helper.model.instants import timestamp_extension
 from options_helper.settings import Settings

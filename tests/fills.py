@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from options_helper.data.streaming.fill_book import Backfill, settled_executions
+from options_helper.data.streaming.state.blotter import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
     Row,
     normalize_activity,

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.streaming.account_watch import AccountWatch
-from options_helper.data.streaming.asking import Asked, WatchPolicy
-from options_helper.data.streaming.live_state import LiveState
-from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.account_watch import AccountWatch
+from options_helper.data.streaming.polling.context import Asked, WatchPolicy
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.account import AccountTruth, RestPhase, RestTask
 from options_helper.model.announcement import Announcement, MarketKind

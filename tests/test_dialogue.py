@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
+from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionDialogue
 
 BOTH = ("quotes", "trades")
 

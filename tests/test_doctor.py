@@ -33,8 +33,8 @@ from options_helper.checkup.plain_http import judge_skew
 from options_helper.checkup.run import Checkup, Surroundings
 from options_helper.checkup.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
 from options_helper.cli import app
+from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
 from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, Role, RunState, write_heartbeat
-from options_helper.data.streaming.reconnect import handshake_error, server_error
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase

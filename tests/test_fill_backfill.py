@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.streaming.fill_backfill import LOOKBACK, OVERLAP, read_backfill
-from options_helper.data.streaming.fill_book import Backfill
+from options_helper.data.streaming.polling.fill_backfill import LOOKBACK, OVERLAP, read_backfill
+from options_helper.data.streaming.state.blotter import Backfill
 from options_helper.data.streaming.trading_normalizers import FILL_ACTIVITY, normalize_activity
 from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.fill_book import KEPT_DAYS, FillBook
+from options_helper.data.streaming.state.blotter import KEPT_DAYS, FillBook
 from options_helper.data.streaming.trading_normalizers import normalize_activity, normalize_trade_update
 from options_helper.model.account import Execution, ExecutionKind, Source
 from tests.builders import AAPL_CALL

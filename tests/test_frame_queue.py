@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.frame_queue import FrameQueue
+from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.model.events import StreamName
 from tests.waiting import FOREVER, at_once
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.live_state import LiveState
 from options_helper.data.streaming.messages import count_messages
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import RestQuote, RestTrade, StreamName
 from options_helper.model.frames import Frame

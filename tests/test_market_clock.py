@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from options_helper.data.streaming.market_clock import MarketClock
+from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement, MarketKind
 
 SECOND = 1_000_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.reconnect import handshake_error, server_error
+from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
 from options_helper.errors import StreamRefused
 from options_helper.model.backoff import compute_backoff_seconds
 

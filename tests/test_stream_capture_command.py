@@ -34,6 +34,7 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.streaming.capture import CaptureConfig
 from options_helper.data.streaming.capture_plan import CaptureWish
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.heartbeat import (
     CAPTURE_FILE,
     Heartbeat,
@@ -41,7 +42,6 @@ from options_helper.data.streaming.heartbeat import (
     StreamBeat,
     read_heartbeat,
 )
-from options_helper.data.streaming.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.announcement import MarketKind

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from options_helper.cli import app, main
-from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.model.events import StreamName
 from tests.fakes import NOON

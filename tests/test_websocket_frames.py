@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from options_helper.data.streaming.websocket_frames import MessageReader
+from options_helper.data.streaming.connection.websocket_frames import MessageReader
 
 LIMIT = 100_000
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from options_helper.data.streaming.frame_queue import FrameQueue
-from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
+from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth

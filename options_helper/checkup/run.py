@@ -50,8 +50,8 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import is_demo, known_time, market_time
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.sdk_import import load_sdk
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.heartbeat import state_folder
-from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.model.market_hours import new_york_date
 from options_helper.settings import Settings

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from options_helper.checkup.findings import Finding, Verdict, explained
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
+from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, LAST_CAPTURE_LINK, state_folder
 from options_helper.data.streaming.run_report import RunStatus, look_at_run
-from options_helper.data.streaming.sdk_connection import ConnectionTiming
-from options_helper.data.streaming.streamer import Streamer, StreamSink
 from options_helper.errors import StreamError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.events import StreamName

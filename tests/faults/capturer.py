@@ -20,9 +20,9 @@ from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.capture import DRAIN_SECONDS, CaptureConfig, StreamRunner
-from options_helper.data.streaming.stream_config import LiveStreamConfig
-from options_helper.data.streaming.stream_group import StreamClasses
-from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamClasses
+from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import market_open

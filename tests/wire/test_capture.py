@@ -31,9 +31,9 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.capture import SYNC_SECONDS, CaptureConfig, StreamRunner
-from options_helper.data.streaming.stream_config import LiveStreamConfig
-from options_helper.data.streaming.stream_group import StreamClasses
-from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamClasses
+from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.errors import StoreError
 from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime

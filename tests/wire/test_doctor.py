@@ -20,8 +20,8 @@ from options_helper.checkup.findings import NETWORK_CHECKS, Check, Finding, Verd
 from options_helper.checkup.run import Checkup, Surroundings
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, Role, write_heartbeat
-from options_helper.data.streaming.sdk_connection import ConnectionTiming
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio

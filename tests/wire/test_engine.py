@@ -20,9 +20,9 @@ from alpaca.trading.stream import TradingStream
 
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.connection.alpaca_sdk import DEFAULT_TIMING, ConnectionTiming
+from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.sdk_connection import DEFAULT_TIMING, ConnectionTiming
-from options_helper.data.streaming.worker import RetryPolicy
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Quote, StreamName
@@ -139,7 +139,7 @@ def watching(
         retry=RetryPolicy(slow_base_seconds=0.1),
     )
     losses = SaidLosses()
-    worker_log = logging.getLogger("options_helper.data.streaming.worker")
+    worker_log = logging.getLogger("options_helper.data.streaming.engine.worker")
     worker_log.addHandler(losses)
     manager.start(config)
     try:

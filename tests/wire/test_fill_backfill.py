@@ -13,8 +13,8 @@ import pytest
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.fill_backfill import read_backfill
-from options_helper.data.streaming.fill_book import Backfill, FillBook
+from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.state.blotter import Backfill, FillBook
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind

@@ -24,10 +24,10 @@ from options_helper.data.recording.journal import (
 )
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.verify import audit
-from options_helper.data.streaming.live_state import LiveState
-from options_helper.data.streaming.stream_config import LiveStreamConfig
-from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup
-from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup
+from options_helper.data.streaming.engine.worker import RetryPolicy
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame

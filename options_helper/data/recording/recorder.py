@@ -15,8 +15,8 @@ from typing import Final, Literal, Protocol
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import Gap, IntradayStore, StoreCounts, StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind
-from options_helper.data.streaming.live_state import StreamTally
 from options_helper.data.streaming.messages import decode_frame
+from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.model.events import Event, StreamName, stamp
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 

@@ -16,7 +16,7 @@ from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import RecordKind, read_records
 from options_helper.data.recording.recorder import RecordClock, keep_events
 from options_helper.data.recording.session_notes import SessionNote
-from options_helper.data.streaming.live_state import StreamTally
+from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.errors import StoreError
 
 # What is heard now must not wait for what was heard then.

@@ -11,17 +11,21 @@ from typing import Any
 
 from options_helper.clock import utc_now_ns
 from options_helper.data.sdk_import import load_sdk
-from options_helper.data.streaming.dialogue import Request, SubscriptionDialogue
-from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
-from options_helper.data.streaming.reconnect import REQUEST_CODES, server_error
-from options_helper.data.streaming.sdk_connection import DEFAULT_TIMING, ConnectionTiming, SdkConnection
-from options_helper.data.streaming.streamer import (
+from options_helper.data.streaming.connection.alpaca_sdk import (
+    DEFAULT_TIMING,
+    ConnectionTiming,
+    SdkConnection,
+)
+from options_helper.data.streaming.connection.connection_runner import (
     ConnectionRunner,
     Handler,
     HandlerCaller,
     LoggingSink,
     StreamSink,
 )
+from options_helper.data.streaming.connection.server_errors import REQUEST_CODES, server_error
+from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionDialogue
+from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.events import Bar, Quote, Trade, stamp
 from options_helper.settings import Settings, option_stream_path, require_credentials, stock_stream_path

@@ -7,20 +7,20 @@ import logging
 from typing import Any, Final
 
 from options_helper.data.sdk_import import load_sdk
-from options_helper.data.streaming.messages import Message, read_message
-from options_helper.data.streaming.sdk_connection import (
+from options_helper.data.streaming.connection.alpaca_sdk import (
     DEFAULT_TIMING,
     ConnectionTiming,
     SdkConnection,
     with_parameters,
 )
-from options_helper.data.streaming.streamer import (
+from options_helper.data.streaming.connection.connection_runner import (
     ConnectionRunner,
     Handler,
     HandlerCaller,
     LoggingSink,
     StreamSink,
 )
+from options_helper.data.streaming.messages import Message, read_message
 from options_helper.errors import StreamError
 from options_helper.settings import Settings, require_credentials
 

@@ -41,12 +41,12 @@ from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.recording.session_notes import LastingGap, SessionNote, save_note, session_notes
 from options_helper.data.recording.status import CaptureState, CaptureStatus
-from options_helper.data.streaming.frame_queue import QueueCounts
-from options_helper.data.streaming.live_state import StreamTally
-from options_helper.data.streaming.market_clock import MarketClock
-from options_helper.data.streaming.stream_config import LiveStreamConfig
-from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
-from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.data.streaming.engine.frame_queue import QueueCounts
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup, with_ledger
+from options_helper.data.streaming.engine.worker import RetryPolicy
+from options_helper.data.streaming.state.live_state import StreamTally
+from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame

@@ -11,7 +11,7 @@ from typing import Final
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.streaming.capture_hours import CaptureHours
-from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date

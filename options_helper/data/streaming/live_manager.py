@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from options_helper.clock import utc_now_ns
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.account_watch import AccountWatch
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.asking import WatchPolicy
-from options_helper.data.streaming.live_state import LiveState
-from options_helper.data.streaming.stream_config import LiveStreamConfig
-from options_helper.data.streaming.stream_group import StreamClasses, StreamGroup, with_ledger
-from options_helper.data.streaming.worker import RetryPolicy
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup, with_ledger
+from options_helper.data.streaming.engine.worker import RetryPolicy
+from options_helper.data.streaming.polling.account_watch import AccountWatch
+from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame

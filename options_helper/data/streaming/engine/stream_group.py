@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.frame_queue import FrameQueue, QueueCounts
-from options_helper.data.streaming.live_state import StreamTally
-from options_helper.data.streaming.market_clock import MarketClock
-from options_helper.data.streaming.stream_config import LiveStreamConfig
-from options_helper.data.streaming.streamer import Streamer, StreamSink
-from options_helper.data.streaming.worker import RetryPolicy, StreamWorker
+from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
+from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
+from options_helper.data.streaming.state.live_state import StreamTally
+from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, utc_datetime

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.fill_book import Backfill, settled_executions
+from options_helper.data.streaming.state.blotter import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,
     FILL_ACTIVITY,

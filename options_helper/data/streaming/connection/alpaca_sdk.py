@@ -18,9 +18,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
+from options_helper.data.streaming.connection.websocket_frames import MessageReader
 from options_helper.data.streaming.messages import Message, read_message
-from options_helper.data.streaming.reconnect import handshake_error, server_error
-from options_helper.data.streaming.websocket_frames import MessageReader
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
 from options_helper.settings import Settings

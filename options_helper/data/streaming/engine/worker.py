@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.streaming.frame_queue import FrameQueue
-from options_helper.data.streaming.streamer import Streamer, StreamSink
+from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
+from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds

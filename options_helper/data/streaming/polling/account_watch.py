@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import pauses
-from options_helper.data.streaming.account_asker import AccountAsker
-from options_helper.data.streaming.asking import Asked, WatchPolicy
-from options_helper.data.streaming.live_state import LiveState
-from options_helper.data.streaming.price_asker import PriceAsker
-from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.account_poller import AccountAsker
+from options_helper.data.streaming.polling.context import Asked, WatchPolicy
+from options_helper.data.streaming.polling.price_poller import PriceAsker
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountTruth
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth

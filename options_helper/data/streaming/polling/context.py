@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.live_state import LiveState
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
 from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
 from options_helper.model.instants import NANOSECONDS, utc_datetime

@@ -9,9 +9,9 @@ from datetime import date
 from typing import Final
 
 from options_helper.data.rest.seeding import SeedBatch, seed
-from options_helper.data.streaming.asking import Asked, WatchPolicy, with_more
-from options_helper.data.streaming.errand import Errand
-from options_helper.data.streaming.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.context import Asked, WatchPolicy, with_more
+from options_helper.data.streaming.polling.periodic_task import Errand
 from options_helper.errors import RestError
 from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.asking import Asked, WatchPolicy
-from options_helper.data.streaming.errand import Errand
-from options_helper.data.streaming.fill_backfill import read_backfill
-from options_helper.data.streaming.fill_book import KEPT_DAYS, Backfill
+from options_helper.data.streaming.polling.context import Asked, WatchPolicy
+from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.polling.periodic_task import Errand
+from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill
 from options_helper.model.account import AccountView, Execution, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.instants import utc_datetime

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
-from options_helper.data.streaming.fill_book import FillBook
-from options_helper.data.streaming.market_clock import MarketClock
 from options_helper.data.streaming.messages import decode_frame, read_message
+from options_helper.data.streaming.state.blotter import FillBook
+from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.model.account import AccountTruth
 from options_helper.model.announcement import Announcement

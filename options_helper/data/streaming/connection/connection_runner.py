@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from options_helper.data.streaming.sdk_connection import ConnectionTiming, SdkConnection
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming, SdkConnection
 from options_helper.errors import StreamError
 
 log = logging.getLogger(__name__)

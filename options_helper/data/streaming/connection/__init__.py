@@ -1,0 +1,1 @@
+"""One socket: the SDK's connection, its frames, and the dialogue that subscribes."""

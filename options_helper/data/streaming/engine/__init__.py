@@ -1,0 +1,1 @@
+"""The threads that hold the connections, and the queue between them and the consumer."""

@@ -1,0 +1,1 @@
+"""What is asked for over REST beside the streams, each in a thread of its own."""

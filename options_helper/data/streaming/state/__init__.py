@@ -1,0 +1,1 @@
+"""The fold: events and fills in, an immutable snapshot out; no thread, socket or clock."""
