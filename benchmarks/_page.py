@@ -23,8 +23,8 @@ from options_helper.data.portfolio_file import Book
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.live_manager import LiveStreamConfig
-from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
 from options_helper.data.streaming.state.live_state import LiveState
+from options_helper.live.session import Choices, LiveSession, install_session, process_session
 from options_helper.model.events import Quote
 from options_helper.model.instants import NANOSECONDS
 from options_helper.model.snapshot import LiveSnapshot

@@ -128,7 +128,7 @@ def report_tools(frames: Frames) -> None:
 
 def run_capture(url: str, total: int) -> None:
     """Be the capture process, and be measured."""
-    from options_helper.data.streaming.capture import CaptureConfig, StreamRunner
+    from options_helper.capture.runner import CaptureConfig, StreamRunner
     from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 
     streams = LiveStreamConfig(stocks=SYMBOLS, stream_options=False, stream_fills=False)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from options_helper import __version__
+from options_helper.commands.logs import set_up_logging
+from options_helper.commands.portfolio import portfolio as portfolio_commands
+from options_helper.commands.stream import stream
 from options_helper.errors import ConfigError, OptionsHelperError
-from options_helper.logs import set_up_logging
-from options_helper.portfolio_cli import portfolio as portfolio_commands
-from options_helper.stream_cli import stream
 
 app = typer.Typer(
     name="options-helper",
@@ -91,17 +91,19 @@ def ui(
     Credentials and feeds come from the environment or from config/alpaca.env. Nothing connects before Start is
     pressed in the page, and no order is ever placed.
     """
-    from options_helper import launcher
+    from options_helper.commands import page_launcher
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
 
     _require_consistent(demo=demo, replay=replay, speed=speed, portfolio=portfolio)
     market = None
     if demo:
-        portfolio = portfolio or launcher.sample_portfolio()
+        portfolio = portfolio or page_launcher.sample_portfolio()
         market = serve_market(simulated_market(portfolio))
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
-    launcher.open_page(host, port, portfolio=portfolio, market=market, browser=not no_browser, say=typer.echo)
+    page_launcher.open_page(
+        host, port, portfolio=portfolio, market=market, browser=not no_browser, say=typer.echo
+    )
 
 
 @app.command()
@@ -123,7 +125,7 @@ def simulate(
 
     It speaks Alpaca's protocol to any client, until Ctrl-C, and prints the variables that lead a client here.
     """
-    from options_helper import launcher
+    from options_helper.commands import page_launcher
     from options_helper.simulator.faults import Faults, fault_meanings
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
 
@@ -138,10 +140,13 @@ def simulate(
         )
     faults = Faults.parse(fault or [])
     if replay is None:
-        market = simulated_market(portfolio or launcher.nearest_portfolio(), seed)
+        market = simulated_market(portfolio or page_launcher.nearest_portfolio(), seed)
     else:
         market = replayed_market(replay, _pace(speed))
-    with launcher.ending_by_signal() as ending, serve_market(market, port=port, faults=faults) as variables:
+    with (
+        page_launcher.ending_by_signal() as ending,
+        serve_market(market, port=port, faults=faults) as variables,
+    ):
         typer.echo("# A market is served until Ctrl-C. To use it, in another terminal:")
         for name, value in variables.items():
             typer.echo(f"export {name}={value}")
@@ -167,8 +172,8 @@ def doctor(
     Exit codes: 0, all well, or warnings only; 1, something failed; 2, it could not look.
     """
     try:
-        from options_helper.checkup.run import Checkup
-        from options_helper.doctor_command import run_checkup
+        from options_helper.commands.doctor import run_checkup
+        from options_helper.doctor.run import Checkup
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"The installation is not whole: {error.name} is missing. Install it again: "

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.account_import import entry_text, import_portfolio, portfolio_text
+from options_helper.analysis.reconcile.account_import import entry_text, import_portfolio, portfolio_text
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.model.account import AccountPosition, AccountView
 from options_helper.model.portfolio import Portfolio, Position, ShareHolding, load_portfolio, parse_portfolio

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from options_helper import metrics
 from options_helper.model.events import Quote
+from options_helper.monitoring import prometheus
 from tests.captured import DAY, quotes, store
 from tests.duck import result_of
 
@@ -126,7 +126,7 @@ def test_the_options_on_the_page_exist(page: str, repository: Path):
 
 
 def test_the_metrics_on_the_page_exist(page: str):
-    known = {name for table in vars(metrics).values() if isinstance(table, tuple) for name, *_ in table}
+    known = {name for table in vars(prometheus).values() if isinstance(table, tuple) for name, *_ in table}
     known |= {"stream_phase", "start_time_seconds", "heartbeat_time_seconds"}
     named = {name.removesuffix("_total") for name in re.findall(r"options_helper_(\w+?)(?=[ {`])", page)}
 

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from options_helper import __version__, launcher
+from options_helper import __version__
 from options_helper.cli import main
+from options_helper.commands import page_launcher
 from options_helper.errors import ConfigError
 from options_helper.settings import Settings
 from tests.waiting import AT_ONCE, wait_until
@@ -164,7 +165,7 @@ def test_a_taken_port_is_a_sentence(taken_port: int, tmp_path: Path):
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "x" * 300])
 def test_a_host_that_is_not_here_is_a_sentence(host: str):
     with pytest.raises(ConfigError, match="it is no address of this computer"):
-        launcher.claim_address(host, 0)
+        page_launcher.claim_address(host, 0)
 
 
 @pytest.mark.parametrize(("module", "extra"), [("streamlit", "ui"), ("alpaca", "alpaca")])
@@ -287,8 +288,8 @@ def test_a_file_in_the_working_folder_stands_in_for_no_module(tmp_path: Path):
 
 
 def test_serving_others_names_the_hosts_a_browser_may_ask_for():
-    address = launcher.Address("0.0.0.0", 8501)  # noqa: S104 - what a user would type
-    environment = launcher.page_environment(address, None)
+    address = page_launcher.Address("0.0.0.0", 8501)  # noqa: S104 - what a user would type
+    environment = page_launcher.page_environment(address, None)
 
     assert not address.loopback
     assert address.url == "http://127.0.0.1:8501"
@@ -299,23 +300,23 @@ def test_serving_others_is_said_loudly():
     said: list[str] = []
 
     with pytest.raises(InterruptedError):
-        launcher.open_page("0.0.0.0", 0, portfolio=None, market=NoMarket({}), say=said.append)  # noqa: S104
+        page_launcher.open_page("0.0.0.0", 0, portfolio=None, market=NoMarket({}), say=said.append)  # noqa: S104
 
     assert said[0].startswith("WARNING: everybody who can reach 0.0.0.0:")
     assert "asks for no password" in said[0]
 
 
 def test_at_home_the_pages_own_list_of_hosts_stands():
-    assert "STREAMLIT_SERVER_ALLOWED_HOSTS" not in launcher.page_environment(
-        launcher.Address("::1", 8501), None
+    assert "STREAMLIT_SERVER_ALLOWED_HOSTS" not in page_launcher.page_environment(
+        page_launcher.Address("::1", 8501), None
     )
-    assert launcher.Address("::1", 8501).url == "http://[::1]:8501"
+    assert page_launcher.Address("::1", 8501).url == "http://[::1]:8501"
 
 
 def test_the_page_is_told_where_the_portfolio_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
-    environment = launcher.page_environment(launcher.Address("127.0.0.1", 1), Path("mine.json"))
+    environment = page_launcher.page_environment(page_launcher.Address("127.0.0.1", 1), Path("mine.json"))
 
     assert environment["OH_PORTFOLIO"] == str(tmp_path / "mine.json")
     assert environment["OH_PORTFOLIO_ROOTS"] == str(tmp_path)
@@ -326,7 +327,7 @@ def test_a_browser_opens_only_where_there_is_a_display(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", ":0")
-    assert launcher.has_display()
+    assert page_launcher.has_display()
 
     monkeypatch.delenv("DISPLAY")
-    assert not launcher.has_display()
+    assert not page_launcher.has_display()

@@ -21,23 +21,24 @@ from pydantic import SecretStr
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from options_helper.checkup.computer import (
+from options_helper.cli import app
+from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
+from options_helper.doctor.computer import (
     look_at_disk,
     look_at_packages,
     look_at_page_packages,
     look_at_python,
 )
-from options_helper.checkup.configuration import look_at_portfolio, masked
-from options_helper.checkup.findings import Check, Finding, Line, Verdict, explained, worst
-from options_helper.checkup.plain_http import judge_skew
-from options_helper.checkup.run import Checkup, Surroundings
-from options_helper.checkup.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
-from options_helper.cli import app
-from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
-from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, Role, RunState, write_heartbeat
+from options_helper.doctor.configuration import look_at_portfolio, masked
+from options_helper.doctor.findings import Check, Finding, Line, Verdict, explained, worst
+from options_helper.doctor.rest import judge_skew
+from options_helper.doctor.run import Checkup, Surroundings
+from options_helper.doctor.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
+from options_helper.monitoring.heartbeat import Role, RunState
+from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
 from options_helper.settings import VARIABLES, Settings
 from tests.builders import AS_OF
 from tests.heartbeats import heartbeat, stream_beat
@@ -550,7 +551,7 @@ def test_no_key_is_told_beyond_its_first_four_letters(form: tuple[str, ...]):
 
 
 def test_on_a_narrow_terminal_the_words_stay_in_their_column(surroundings: Surroundings):
-    from options_helper.doctor_command import run_checkup
+    from options_helper.commands.doctor import run_checkup
 
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60, color_system=None, highlight=False)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.recording.loss_log import COLUMNS, GapLedger, GapWatch, ledger_rows, read_ledger
+from options_helper.capture.gap_watch import GapWatch
+from options_helper.data.recording.loss_log import COLUMNS, GapLedger, ledger_rows, read_ledger
 from options_helper.data.recording.recorder import RecordedGap
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, utc_datetime

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.account_import import portfolio_text
-from options_helper.analysis.grouping import Grouping, StructureKind, group_entries, structure_kind
+from options_helper.analysis.reconcile.account_import import portfolio_text
+from options_helper.analysis.reconcile.grouping import Grouping, StructureKind, group_entries, structure_kind
 from options_helper.model.portfolio import (
     Leg,
     MultiLegPosition,

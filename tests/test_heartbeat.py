@@ -17,24 +17,19 @@ from pathlib import Path
 import pytest
 
 from options_helper.data.recording.status import CaptureState, CaptureStatus
-from options_helper.data.streaming.heartbeat import (
-    Heartbeat,
-    HeartbeatWriter,
-    Role,
-    RunState,
-    Status,
-    StreamBeat,
-    Waiting,
+from options_helper.errors import StoreError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
+from options_helper.monitoring.heartbeat_file import (
     newest_heartbeat,
     read_heartbeat,
     remember_capture,
     state_folder,
     write_heartbeat,
 )
-from options_helper.errors import StoreError
-from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
-from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from tests.builders import AS_OF, snapshot_with
 from tests.heartbeats import Clock, capture_status, heartbeat, stocks_health
 from tests.waiting import wait_until

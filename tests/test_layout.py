@@ -190,10 +190,10 @@ def test_a_wheel_holds_the_page_its_options_and_the_sample(repository: Path, tmp
         sys.executable,
         "-c",
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r});"
-        "from options_helper import launcher;"
+        "from options_helper.commands import page_launcher;"
         "from pathlib import Path;"
-        "print(launcher.PAGE_SCRIPT.is_file(), launcher.PAGE_SCRIPT.with_name('.streamlit').is_dir(),"
-        " launcher.sample_portfolio())",
+        "print(page_launcher.PAGE_SCRIPT.is_file(), page_launcher.PAGE_SCRIPT.with_name('.streamlit').is_dir(),"
+        " page_launcher.sample_portfolio())",
         cwd=tmp_path,
     )
 

@@ -15,14 +15,14 @@ import pytest
 
 from options_helper.data.portfolio_file import Book, open_book
 from options_helper.data.streaming.live_manager import LiveStreamConfig
-from options_helper.data.streaming.live_session import (
+from options_helper.errors import ConfigError
+from options_helper.live.pnl_history import Measure
+from options_helper.live.session import (
     Choices,
     LiveSession,
     install_session,
     process_session,
 )
-from options_helper.data.streaming.pnl_history import Measure
-from options_helper.errors import ConfigError
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 from tests.builders import AS_OF, snapshot_with
@@ -326,7 +326,7 @@ def own_process_session():
 def test_code_that_is_loaded_again_finds_the_same_session(own_process_session):
     """A development server drops and re-imports every changed module."""
     session = process_session()
-    name = "options_helper.data.streaming.live_session"
+    name = "options_helper.live.session"
     kept = sys.modules.pop(name)
     try:
         again = __import__(name, fromlist=["process_session"])

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from options_helper.data.streaming.heartbeat import Heartbeat
 from options_helper.errors import ConfigError
-from options_helper.metrics import serve_metrics
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
+from options_helper.monitoring.heartbeat import Heartbeat
+from options_helper.monitoring.prometheus import serve_metrics
 from tests.builders import AS_OF
 from tests.heartbeats import heartbeat, stream_beat
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from options_helper.data.streaming.pnl_history import Measure, PnlHistory, Thinned
+from options_helper.live.pnl_history import Measure, PnlHistory, Thinned
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from tests.builders import AS_OF, gap, health, snapshot_with
 

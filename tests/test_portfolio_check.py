@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.portfolio_check import findings, picture
+from options_helper.analysis.reconcile.portfolio_check import findings, picture
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from tests.builders import holding, portfolio, position
 

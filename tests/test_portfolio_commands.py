@@ -17,18 +17,18 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from options_helper.analysis.account_import import portfolio_text
-from options_helper.analysis.reconciliation import Cause, ReconciledRow
-from options_helper.checkup.findings import Check, Verdict
-from options_helper.checkup.run import Checkup, Surroundings
+from options_helper.analysis.reconcile.account_import import portfolio_text
+from options_helper.analysis.reconcile.reconciliation import Cause, ReconciledRow
 from options_helper.cli import app, main
+from options_helper.commands.portfolio_display import Screen, Waiting
+from options_helper.commands.portfolio_run import check_file, compare_with_account, import_account
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.doctor.findings import Check, Verdict
+from options_helper.doctor.run import Checkup, Surroundings
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import PortfolioEntry, load_portfolio
-from options_helper.portfolio_command import check_file, compare_with_account, import_account
-from options_helper.portfolio_display import Screen, Waiting
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket

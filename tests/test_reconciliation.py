@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from options_helper.analysis.account_import import import_portfolio
-from options_helper.analysis.grouping import group_entries
-from options_helper.analysis.reconciliation import (
+from options_helper.analysis.reconcile.account_import import import_portfolio
+from options_helper.analysis.reconcile.grouping import group_entries
+from options_helper.analysis.reconcile.reconciliation import (
     Behind,
     Cause,
     ReconciledRow,

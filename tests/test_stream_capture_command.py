@@ -24,30 +24,25 @@ from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from options_helper.capture_command import Capture, CaptureOrder
-from options_helper.capture_display import LineDisplay
+from options_helper.capture.plan import CaptureWish
+from options_helper.capture.runner import CaptureConfig
 from options_helper.cli import app
+from options_helper.commands.capture_display import LineDisplay
+from options_helper.commands.capture_run import Capture, CaptureOrder
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter
-from options_helper.data.streaming.capture import CaptureConfig
-from options_helper.data.streaming.capture_plan import CaptureWish
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.heartbeat import (
-    CAPTURE_FILE,
-    Heartbeat,
-    RunState,
-    StreamBeat,
-    read_heartbeat,
-)
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.monitoring.heartbeat import Heartbeat, RunState, StreamBeat
+from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket
@@ -627,7 +622,7 @@ def test_sigterm_writes_what_was_received_and_ends_with_0(simulator, tmp_path: P
 HOUR_THAT_PASSES = """
 import os
 from datetime import UTC, datetime, timedelta
-from options_helper.capture_command import Capture
+from options_helper.commands.capture_run import Capture
 
 def now():
     return datetime.now(UTC) + timedelta(hours=os.path.exists(os.environ["LATER"]))
@@ -680,9 +675,9 @@ def test_two_signals_leave_at_once_and_nothing_received_is_gone_uncounted(simula
 # Writes hang as soon as there is a file of the name that is in HANG.
 HANGING_DISK = """
 import functools, os, time
-from options_helper.capture_command import Capture
+from options_helper.commands.capture_run import Capture
 from options_helper.data.intraday.files import Disk
-from options_helper.data.streaming.capture import StreamRunner
+from options_helper.capture.runner import StreamRunner
 
 def write(descriptor, data):
     while os.path.exists(os.environ["HANG"]):

@@ -6,10 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from options_helper.capture_options import read_contracts, read_day, read_filter, read_seconds, read_symbols
+from options_helper.capture.hours import CaptureHours
+from options_helper.capture.plan import CaptureWish, plan_capture
+from options_helper.commands.capture_options import (
+    read_contracts,
+    read_day,
+    read_filter,
+    read_seconds,
+    read_symbols,
+)
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter, ExpirySpan
-from options_helper.data.streaming.capture_hours import CaptureHours
-from options_helper.data.streaming.capture_plan import CaptureWish, plan_capture
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.events import StreamName

@@ -14,28 +14,28 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from options_helper.clock import utc_now
-from options_helper.data.streaming.heartbeat import (
-    RunState,
+from options_helper.commands.durations import parse_duration
+from options_helper.commands.stream import stream
+from options_helper.errors import ConfigError
+from options_helper.live.session import Choices, LiveSession
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase
+from options_helper.monitoring.heartbeat import RunState
+from options_helper.monitoring.heartbeat_file import (
     read_heartbeat,
     remember_capture,
     state_folder,
     write_heartbeat,
 )
-from options_helper.data.streaming.live_session import Choices, LiveSession
-from options_helper.data.streaming.run_report import (
+from options_helper.monitoring.run_report import (
     RunReport,
     RunStatus,
     age_words,
     look_at_run,
     report_lines,
 )
-from options_helper.durations import parse_duration
-from options_helper.errors import ConfigError
-from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
-from options_helper.model.snapshot import Phase
 from options_helper.settings import Settings
-from options_helper.stream_cli import stream
 from tests.builders import AS_OF
 from tests.heartbeats import heartbeat, heartbeat_file, stream_beat
 from tests.test_live_session import ScriptedManager, Stage

@@ -16,10 +16,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, StreamRunner
 from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.capture import DRAIN_SECONDS, CaptureConfig, StreamRunner
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_group import StreamClasses
 from options_helper.data.streaming.engine.worker import RetryPolicy

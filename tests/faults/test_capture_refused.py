@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from options_helper.capture.runner import StreamRunner
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday_store import IntradayStore
@@ -19,7 +20,6 @@ from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.recording.verify_report import audit_lines
-from options_helper.data.streaming.capture import StreamRunner
 from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth

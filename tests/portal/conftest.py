@@ -13,7 +13,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from options_helper.data.streaming.live_session import LiveSession, install_session, process_session
+from options_helper.live.session import LiveSession, install_session, process_session
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 from tests.portal import scenes

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from options_helper.analysis.file_edits import lots_by_symbol
+from options_helper.analysis.reconcile.file_edits import lots_by_symbol
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.model.account import (
     AccountPosition,

@@ -15,8 +15,8 @@ from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, csv_name, table
 from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK, LIGHT
 from options_helper.data.portfolio_file import open_book
-from options_helper.data.streaming.live_session import Choices, LiveSession
-from options_helper.data.streaming.pnl_history import PnlPoint
+from options_helper.live.pnl_history import PnlPoint
+from options_helper.live.session import Choices, LiveSession
 from options_helper.settings import Settings
 from tests.portal import scenes
 from tests.portal.scenes import OPEN, SAMPLE, manager_for

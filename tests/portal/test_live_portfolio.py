@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from options_helper.data.streaming.live_session import Choices, LiveSession, install_session, process_session
 from options_helper.errors import ConfigError
+from options_helper.live.session import Choices, LiveSession, install_session, process_session
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from tests.builders import health
 from tests.portal import scenes

@@ -15,7 +15,7 @@ from apps.streamlit.components.live_tables import legs_frame, structures_frame
 from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK
 from options_helper.data.portfolio_file import open_book
-from options_helper.data.streaming.live_session import Choices, LiveSession
+from options_helper.live.session import Choices, LiveSession
 from options_helper.model.account import AccountTruth, RestPhase, RestTask
 from options_helper.model.events import RestQuote
 from options_helper.model.portfolio import load_portfolio

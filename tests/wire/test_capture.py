@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from options_helper.capture.runner import SYNC_SECONDS, CaptureConfig, StreamRunner
 from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
@@ -30,7 +31,6 @@ from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.capture import SYNC_SECONDS, CaptureConfig, StreamRunner
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_group import StreamClasses
 from options_helper.data.streaming.engine.worker import RetryPolicy

@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 
-from options_helper.checkup.findings import NETWORK_CHECKS, Check, Finding, Verdict
-from options_helper.checkup.run import Checkup, Surroundings
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
-from options_helper.data.streaming.heartbeat import DASHBOARD_FILE, Role, write_heartbeat
+from options_helper.doctor.findings import NETWORK_CHECKS, Check, Finding, Verdict
+from options_helper.doctor.run import Checkup, Surroundings
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
+from options_helper.monitoring.heartbeat import Role
+from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market import SilentMarket

@@ -11,7 +11,7 @@ import streamlit as st
 
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock, plural
-from options_helper.analysis.reconciliation import (
+from options_helper.analysis.reconcile.reconciliation import (
     Behind,
     ReconciledRow,
     file_behind,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from apps.streamlit.components.look import ArrowTable, Palette, arrow_table
-from options_helper.data.streaming.pnl_history import PnlPoint
+from options_helper.live.pnl_history import PnlPoint
 
 HEIGHT: Final = 272
 FULL: Final = "whole book"

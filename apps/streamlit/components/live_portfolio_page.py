@@ -39,7 +39,7 @@ from apps.streamlit.components.live_viewer import (
 from apps.streamlit.components.look import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
-from options_helper.data.streaming.live_session import LiveSession, Run
+from options_helper.live.session import LiveSession, Run
 
 SLOW_SECONDS: Final = 5
 FILE_SECONDS: Final = 2

@@ -18,11 +18,11 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
-from options_helper.analysis.portfolio_check import REMOVE_AS_OF
-from options_helper.analysis.reconciliation import Behind
+from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
+from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.data.portfolio_file import Book
-from options_helper.data.streaming.live_session import LiveSession, Run
-from options_helper.data.streaming.pnl_history import PRICE_STREAMS
+from options_helper.live.pnl_history import PRICE_STREAMS
+from options_helper.live.session import LiveSession, Run
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date

@@ -11,8 +11,8 @@ import streamlit as st
 from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.words import plural
 from options_helper.data.portfolio_file import Book, default_text, known_roots, open_book, reread
-from options_helper.data.streaming.live_session import Choices, LiveSession, install_session
 from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.live.session import Choices, LiveSession, install_session
 from options_helper.model.events import StreamName
 from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS, Settings
 

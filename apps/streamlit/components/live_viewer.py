@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit import runtime
 
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
-from options_helper.data.streaming.live_session import LiveSession, process_session
+from options_helper.live.session import LiveSession, process_session
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,258 @@
+"""Say what to change in a portfolio file so that it holds what the account holds; the change is the user's to make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain, count
+from typing import assert_never
+
+from options_helper.analysis.reconcile.account_import import (
+    NotImportableError,
+    contract_identity,
+    entry_of,
+    entry_text,
+    multiplier_of,
+    opening_cost,
+    opening_price,
+)
+from options_helper.analysis.reconcile.entry_names import fits
+from options_helper.analysis.reconcile.grouping import structure_kind
+from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.portfolio import (
+    STANDARD_MULTIPLIER,
+    Instrument,
+    Leg,
+    MultiLegPosition,
+    Portfolio,
+    PortfolioEntry,
+    Position,
+    ShareHolding,
+)
+from options_helper.model.text import price_words
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One change of the file."""
+
+    words: str
+    entry: str | None = None  # the entry that the words speak of, as JSON to copy
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """What one entry holds of one instrument."""
+
+    entry: PortfolioEntry
+    instrument: Instrument
+    quantity: Decimal
+    price: Decimal | None  # that it was opened at, per share; None: not named
+
+
+def lots_by_symbol(portfolio: Portfolio) -> dict[str, list[Lot]]:
+    """Everything the file holds, by Alpaca's symbol, in the order of the file."""
+    found: dict[str, list[Lot]] = {}
+    for entry in portfolio.positions:
+        for lot in lots_of(entry):
+            found.setdefault(lot.instrument.live_symbol, []).append(lot)
+    return found
+
+
+def lots_of(entry: PortfolioEntry) -> list[Lot]:
+    """What one entry holds; the legs of a structure name no prices of their own."""
+    match entry:
+        case Position():
+            return [Lot(entry, entry.instrument, Decimal(entry.contracts), _decimal(entry.cost_basis))]
+        case ShareHolding():
+            return [Lot(entry, entry.instrument, Decimal(str(entry.shares)), _decimal(entry.cost_basis))]
+        case MultiLegPosition():
+            return [
+                Lot(entry, instrument, Decimal(leg.signed_contracts), None)
+                for instrument, leg in zip(entry.instruments, entry.legs, strict=True)
+            ]
+        case _:
+            assert_never(entry)
+
+
+class FileEdits:
+    """What to change in this file so that it holds what this account holds."""
+
+    def __init__(self, portfolio: Portfolio, lots: Mapping[str, Sequence[Lot]], view: AccountView) -> None:
+        self._identities = {entry.id for entry in portfolio.positions}
+        self._renamed: dict[str, str] = {}
+        self._lots = lots
+        self._positions = view.positions
+        self._left_out = view.left_out
+
+    def for_symbol(self, symbol: str) -> Advice:
+        """The change for one contract or share."""
+        holders = self.holders(symbol)
+        if not holders:
+            return self._addition(self._positions[symbol])
+        if len(holders) > 1:
+            return Advice(f"Change {id_words(holders)} so that together they hold {self._held(symbol)}.")
+        return self.for_entry(holders[0])
+
+    def _held(self, symbol: str) -> str:
+        """What the account holds of it, as a sentence ends."""
+        position = self._positions.get(symbol)
+        words = next(lot.instrument.words for lot in self._lots[symbol])
+        if position is None:
+            return f"no {words}"
+        price = "" if position.average_price is None else f" at {price_words(position.average_price)}"
+        return f"{position.quantity.normalize():f} {words}{price}"
+
+    def holders(self, symbol: str) -> list[PortfolioEntry]:
+        """The entries of the file that hold it."""
+        return list({lot.entry.id: lot.entry for lot in self._lots.get(symbol, ())}.values())
+
+    def for_entry(self, entry: PortfolioEntry) -> Advice:
+        """The change of one entry."""
+        match entry:
+            case Position() | ShareHolding():
+                position = self._positions.get(entry.instrument.live_symbol)
+                return (
+                    _removal(entry)
+                    if position is None
+                    else self._replacement(entry, _as_held(entry, position))
+                )
+            case MultiLegPosition():
+                return self._structure(entry)
+            case _:
+                assert_never(entry)
+
+    def _addition(self, position: AccountPosition) -> Advice:
+        try:
+            entry = entry_of(position)
+        except NotImportableError as error:
+            return Advice(str(error))
+        return Advice("Add this entry:", entry_text(entry.model_copy(update={"id": self._new_id(entry.id)})))
+
+    def _new_id(self, wanted: str) -> str:
+        return next(
+            identity
+            for identity in chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+            if identity not in self._identities
+        )
+
+    def _structure(self, entry: MultiLegPosition) -> Advice:
+        instruments = {instrument.live_symbol: instrument for instrument in entry.instruments}
+        shared = [one.words for symbol, one in instruments.items() if len(self.holders(symbol)) > 1]
+        if shared:
+            return Advice(f"Change '{entry.id}' by hand: another entry holds {', '.join(shared)} too.")
+        unread = [one.words for symbol, one in instruments.items() if symbol in self._left_out]
+        if unread:
+            return Advice(
+                f"Change '{entry.id}' by hand: the account's row of {', '.join(unread)} cannot be read."
+            )
+        held = [self._positions[symbol] for symbol in instruments if symbol in self._positions]
+        if not held:
+            return _removal(entry)
+        if len(held) == 1:
+            return self._replacement(entry, _single(entry, held[0]))
+        costs = [opening_cost(one, instruments[one.symbol].multiplier) for one in held]
+        known = [cost for cost in costs if cost is not None]
+        if len(known) < len(costs):
+            return Advice(f"Change '{entry.id}' by hand: the account does not say what its legs cost.")
+        legs = tuple(_leg(one) for one in held)
+        changed = entry.model_copy(update={"legs": legs, "net_debit": float(sum(known))})
+        return self._replacement(entry, changed)
+
+    def _replacement(self, entry: PortfolioEntry, changed: PortfolioEntry) -> Advice:
+        if changed == entry:
+            return Advice(
+                f"Leave the entry '{entry.id}' as it is: its price is the account's, "
+                "and the account's total does not follow from that price."
+            )
+        if fits(entry.id, entry) and not fits(entry.id, changed):
+            if entry.id not in self._renamed:
+                self._renamed[entry.id] = self._new_id(_fitting_id(changed))
+                self._identities.add(self._renamed[entry.id])
+            changed = changed.model_copy(update={"id": self._renamed[entry.id]})
+        return Advice(f"Replace the entry '{entry.id}' by:", entry_text(changed))
+
+
+def id_words(entries: Iterable[PortfolioEntry]) -> str:
+    """Entries as a sentence names them: "'a', 'b' and 'c'"."""
+    *others, last = (f"'{entry.id}'" for entry in entries)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _removal(entry: PortfolioEntry) -> Advice:
+    return Advice(f"Remove the entry '{entry.id}'.")
+
+
+def _fitting_id(entry: PortfolioEntry) -> str:
+    """An id that says what an entry holds, as import gives it."""
+    match entry:
+        case Position():
+            return contract_identity(entry.symbol, parse_contract_symbol(entry.instrument.live_symbol))
+        case ShareHolding():
+            return f"{entry.symbol}-shares".lower()
+        case MultiLegPosition():
+            day = short_date(entry.legs[0].expiry).replace(" ", "")
+            return f"{entry.symbol}-{day}-{structure_kind(entry) or 'structure'}".replace(" ", "-").lower()
+        case _:
+            assert_never(entry)
+
+
+def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
+    """The entry with the account's quantity and cost; what else it says stays, as far as it can still be true."""
+    price = opening_price(position, entry.instrument.multiplier)
+    cost = {"cost_basis": None if price is None else float(price)}
+    if isinstance(entry, ShareHolding):
+        return entry.model_copy(update={"shares": float(position.quantity), **cost})
+    turned = (entry.contracts > 0) != (position.quantity > 0)
+    opened_at = None if turned else entry.opened_at
+    multiplier = other_multiplier(entry, position) or entry.multiplier
+    return entry.model_copy(
+        update={
+            "contracts": int(position.quantity),
+            "opened_at": opened_at,
+            "multiplier": multiplier,
+            **cost,
+        },
+    )
+
+
+def other_multiplier(entry: PortfolioEntry, position: AccountPosition) -> int | None:
+    """The multiplier that follows from the account's costs, where the entry's is another one; None otherwise."""
+    if not isinstance(entry, Position) or (entry.multiplier is None and not entry.instrument.adjusted):
+        return None
+    multiplier = multiplier_of(position)
+    return None if multiplier == entry.multiplier else multiplier
+
+
+def _single(entry: MultiLegPosition, position: AccountPosition) -> Position:
+    """What remains of a structure when one leg is left."""
+    terms = parse_contract_symbol(position.symbol)
+    price = opening_price(position, entry.multiplier or STANDARD_MULTIPLIER)
+    return Position(
+        id=entry.id,
+        symbol=entry.symbol,
+        option_type=terms.option_type,
+        expiry=terms.expiry,
+        strike=terms.strike,
+        contracts=int(position.quantity),
+        cost_basis=None if price is None else float(price),
+        opened_at=entry.opened_at,
+        multiplier=entry.multiplier,
+    )
+
+
+def _leg(position: AccountPosition) -> Leg:
+    terms = parse_contract_symbol(position.symbol)
+    return Leg(
+        side="long" if position.quantity > 0 else "short",
+        option_type=terms.option_type,
+        expiry=terms.expiry,
+        strike=terms.strike,
+        contracts=abs(int(position.quantity)),
+    )
+
+
+def _decimal(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(value))

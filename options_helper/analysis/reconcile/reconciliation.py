@@ -1,0 +1,508 @@
+"""Lay the portfolio file beside the account: where they differ, why that is likely, and what to put into the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, assert_never
+
+from options_helper.analysis.reconcile.account_import import NotImportableError, entry_of, opening_cost
+from options_helper.analysis.reconcile.file_edits import (
+    FileEdits,
+    Lot,
+    id_words,
+    lots_by_symbol,
+    lots_of,
+    other_multiplier,
+)
+from options_helper.model.account import (
+    AccountPosition,
+    AccountTruth,
+    AccountView,
+    Execution,
+    ExecutionKind,
+)
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
+from options_helper.model.text import in_words, price_words
+
+# Half a cent per share: what a file rounds to whole cents is the same cost.
+COST_TOLERANCE: Final = Decimal("0.005")
+UNNAMED: Final = "a position without a symbol"
+_SAID_AT_MOST: Final = 3
+_AVERAGE_DIGITS: Final = 4
+_NONE: Final = Decimal(0)
+
+
+class Cause(StrEnum):
+    """Everything that may be said of why file and account differ."""
+
+    FILL_AFTER_FILE = "fill_after_file"
+    EXPIRY = "expiry"
+    ASSIGNMENT = "assignment"
+    EXERCISE = "exercise"
+    OPTION_TRADE = "option_trade"
+    NOT_IN_FILE = "not_in_file"
+    NOT_IN_ACCOUNT = "not_in_account"
+    UNEXPLAINED = "unexplained"
+    NOT_READ = "not_read"
+    MULTIPLIER = "multiplier"
+    COST_METHOD = "cost_method"
+    NOT_COMPARED = "not_compared"
+    COST_NOT_IN_FILE = "cost_not_in_file"
+    LAST_TRADE_VALUATION = "last_trade_valuation"
+
+    @property
+    def words(self) -> str:
+        """The cause as a person reads it."""
+        return _CAUSE_WORDS[self]
+
+
+_CAUSE_WORDS: Final[Mapping[Cause, str]] = {
+    Cause.FILL_AFTER_FILE: "filled after the file was written",
+    Cause.EXPIRY: "expired",
+    Cause.ASSIGNMENT: "assigned",
+    Cause.EXERCISE: "exercised",
+    Cause.OPTION_TRADE: "shares moved by an assignment or exercise",
+    Cause.NOT_IN_FILE: "not in the file, and no known execution says why",
+    Cause.NOT_IN_ACCOUNT: "not in the account, and no known execution says why",
+    Cause.UNEXPLAINED: "no known execution explains the quantity",
+    Cause.NOT_READ: "the account's row cannot be read",
+    Cause.MULTIPLIER: "the file has another multiplier than follows from Alpaca's cost",
+    Cause.COST_METHOD: "cost method: Alpaca averages today's lots and takes older ones first in, first out",
+    Cause.NOT_COMPARED: "not compared, because contracts are shared and not every cost is known",
+    Cause.COST_NOT_IN_FILE: "the file names no cost",
+    Cause.LAST_TRADE_VALUATION: "Alpaca values by the last trade",
+}
+_BY_KIND: Final[Mapping[ExecutionKind, Cause]] = {
+    ExecutionKind.FILL: Cause.FILL_AFTER_FILE,
+    ExecutionKind.EXPIRY: Cause.EXPIRY,
+    ExecutionKind.ASSIGNMENT: Cause.ASSIGNMENT,
+    ExecutionKind.EXERCISE: Cause.EXERCISE,
+    ExecutionKind.OPTION_TRADE: Cause.OPTION_TRADE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledRow:
+    """One contract, share, or net debit of a structure, in the file and in the account.
+
+    Costs and values are dollars with the sign of the quantity: what a short brought in is negative.
+    """
+
+    symbol: (
+        str | None
+    )  # as Alpaca writes it; None: the net debit of a structure, or a position that is not named
+    words: str
+    agrees: bool | None  # by quantity and cost; None: not known
+    file_quantity: Decimal | None = None  # None, like the account's, where there is no symbol
+    account_quantity: Decimal | None = None
+    file_cost: Decimal | None = None
+    account_cost: Decimal | None = None
+    file_value: Decimal | None = None
+    account_value: Decimal | None = None
+    causes: tuple[Cause, ...] = ()
+    unknown_to_file: tuple[Execution, ...] = ()  # the executions that explain the quantities, oldest first
+    advice: str | None = None  # what to do with the file
+    edit: str | None = None  # the entry that `advice` speaks of, as JSON
+    cash_edit: str | None = None  # what to do with the file's cash when positions follow `advice`
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Everything that the file or the account holds, in the order of the file."""
+
+    rows: tuple[ReconciledRow, ...]
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether quantities and costs agree in every row; None: where they can be compared, they do."""
+        answers = {row.agrees for row in self.rows}
+        return False if False in answers else None if None in answers else True
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The account's executions of today that the file does not know."""
+
+    sentence: str
+    edit: str  # what to change in the file, with the entries to copy
+
+
+def file_behind(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
+    """What the banner says when executions explain why file and account differ; None when they do not.
+
+    It needs no complete list of them: those that make up the difference exactly are the ones.
+    """
+    if account.view is None or not account.executions:
+        return None
+    today = new_york_date(account.view.as_of)
+    found = reconcile(portfolio, account.view, account.executions, today=today)
+    rows = [row for row in found.rows if row.unknown_to_file]
+    if not rows:
+        return None
+    said = [_execution_words(one, row.words) for row in rows for one in _by_order(row.unknown_to_file)]
+    more = f"; and {len(said) - _SAID_AT_MOST} more" if len(said) > _SAID_AT_MOST else ""
+    return Behind(
+        f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.", proposed_edit(rows)
+    )
+
+
+def proposed_edit(rows: Iterable[ReconciledRow]) -> str:
+    """The advice of all rows in one text, every entry once, and the cash that goes with new positions."""
+    advised = [row for row in rows if row.advice]
+    changes = dict.fromkeys(
+        row.advice if row.edit is None else f"{row.advice}\n{row.edit}" for row in advised
+    )
+    cash = dict.fromkeys(row.cash_edit for row in advised)
+    return "\n\n".join(filter(None, (*changes, *cash)))
+
+
+def _by_order(executions: Iterable[Execution]) -> Iterator[Execution]:
+    """The partial fills of an order as one, at their average price; executions are of one symbol."""
+    orders: dict[tuple[object, ...], list[Execution]] = {}
+    for place, one in enumerate(executions):
+        is_part = one.kind is ExecutionKind.FILL and one.order_id is not None
+        # A correction goes the other way and is told apart.
+        key = (one.order_id, one.quantity > 0) if is_part else (place,)
+        orders.setdefault(key, []).append(one)
+    for parts in orders.values():
+        quantity = sum((one.quantity for one in parts), _NONE)
+        amounts = [one.quantity * one.price for one in parts if one.price is not None]
+        average = sum(amounts, _NONE) / quantity if len(amounts) == len(parts) and quantity else None
+        price = None if average is None else round(average, _AVERAGE_DIGITS).normalize()
+        yield parts[0] if len(parts) == 1 else replace(parts[0], quantity=quantity, price=price)
+
+
+def _execution_words(execution: Execution, words: str) -> str:
+    many = f"{abs(execution.quantity).normalize():f} {words}"
+    price = "" if execution.price is None else f" at {price_words(execution.price)}"
+    verb = "bought" if execution.quantity > 0 else "sold"
+    match execution.kind:
+        case ExecutionKind.FILL:
+            return f"{verb} {many}{price}"
+        case ExecutionKind.EXPIRY:
+            return f"{many} expired"
+        case ExecutionKind.ASSIGNMENT:
+            return f"{many} assigned"
+        case ExecutionKind.EXERCISE:
+            return f"{many} exercised"
+        case ExecutionKind.OPTION_TRADE:
+            return f"{verb} {many}{price} by assignment or exercise"
+        case _:
+            assert_never(execution.kind)
+
+
+def reconcile(
+    portfolio: Portfolio,
+    view: AccountView,
+    executions: Sequence[Execution],
+    *,
+    today: date,
+    marks: Mapping[str, float] | None = None,
+    file_date: date | None = None,
+) -> Reconciliation:
+    """Compare a portfolio with the account.
+
+    `executions`, oldest first, explain quantities; those before `file_date` are in the file. `marks` are this
+    program's own, in dollars per share by Alpaca's symbol; without them the file has no values.
+    """
+    lots = lots_by_symbol(portfolio)
+    later = _by_symbol(one for one in executions if file_date is None or one.day >= file_date)
+    sides = {
+        symbol: _Sides(
+            symbol=symbol,
+            lots=tuple(lots.get(symbol, ())),
+            position=view.positions.get(symbol),
+            readable=symbol not in view.left_out,
+            executions=later.get(symbol, ()),
+            mark=(marks or {}).get(symbol),
+        )
+        for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
+    }
+    edits = FileEdits(portfolio, lots, view)
+    cash = _cash_edit(portfolio, view)
+    rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
+    unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
+    return Reconciliation((*_in_order(portfolio, sides, rows, edits), *unnamed))
+
+
+def _by_symbol(executions: Iterable[Execution]) -> dict[str, tuple[Execution, ...]]:
+    found: dict[str, tuple[Execution, ...]] = {}
+    for execution in executions:
+        found[execution.symbol] = (*found.get(execution.symbol, ()), execution)
+    return found
+
+
+def _in_order(
+    portfolio: Portfolio, sides: Mapping[str, _Sides], rows: dict[str, ReconciledRow], edits: FileEdits
+) -> Iterator[ReconciledRow]:
+    """The rows in the order of the file, a structure's net debit after its legs, then what the file does not have."""
+    sharing = _sharing(portfolio, sides)
+    for entry in portfolio.positions:
+        yield from (rows.pop(symbol) for symbol in _symbols([entry]) if symbol in rows)
+        together = sharing[entry.id]
+        if entry != together[-1] or not any(isinstance(one, MultiLegPosition) for one in together):
+            continue
+        legs = [sides[symbol] for symbol in _symbols(together)]
+        if not all(leg.same_quantity for leg in legs):
+            continue
+        if len(together) > 1:
+            yield _shared_row(together, legs)
+        elif isinstance(entry, MultiLegPosition):
+            yield from _net_debit_row(entry, legs, edits)
+    yield from rows.values()
+
+
+def _symbols(entries: Iterable[PortfolioEntry]) -> dict[str, None]:
+    return dict.fromkeys(lot.instrument.live_symbol for entry in entries for lot in lots_of(entry))
+
+
+def _sharing(portfolio: Portfolio, sides: Mapping[str, _Sides]) -> dict[str, tuple[PortfolioEntry, ...]]:
+    """By id, the entries that hang together by contracts they share, itself among them, in the order of the file."""
+    entries = {entry.id: entry for entry in portfolio.positions}
+    places = {identity: place for place, identity in enumerate(entries)}
+    found: dict[str, tuple[PortfolioEntry, ...]] = {}
+    for identity in entries:
+        if identity in found:
+            continue
+        together, to_follow = {identity}, [identity]
+        while to_follow:
+            for symbol in _symbols([entries[to_follow.pop()]]):
+                fresh = sides[symbol].holders - together
+                together |= fresh
+                to_follow += fresh
+        members = tuple(entries[one] for one in sorted(together, key=places.__getitem__))
+        found |= dict.fromkeys(together, members)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """One contract or share, in the file and in the account."""
+
+    symbol: str
+    lots: tuple[Lot, ...]
+    position: AccountPosition | None
+    readable: bool
+    executions: tuple[Execution, ...]  # that the file may not know
+    mark: float | None
+
+    @property
+    def instrument(self) -> Instrument | None:
+        """What it is; None for a position that no file can hold."""
+        if self.lots:
+            return self.lots[0].instrument
+        try:
+            return entry_of(self.position).instrument if self.position else None
+        except NotImportableError:
+            return None
+
+    @property
+    def holders(self) -> set[str]:
+        """The entries of the file that hold it."""
+        return {lot.entry.id for lot in self.lots}
+
+    @property
+    def file_quantity(self) -> Decimal:
+        return sum((lot.quantity for lot in self.lots), _NONE)
+
+    @property
+    def account_quantity(self) -> Decimal | None:
+        if not self.readable:
+            return None
+        return self.position.quantity if self.position else _NONE
+
+    @property
+    def same_quantity(self) -> bool:
+        return self.account_quantity == self.file_quantity
+
+    @property
+    def multiplier(self) -> int | None:
+        instrument = self.instrument
+        return instrument.multiplier if instrument else None
+
+    @property
+    def other_multiplier(self) -> bool:
+        """Whether the account's costs say that the file has a wrong multiplier."""
+        position = self.position
+        return position is not None and any(other_multiplier(lot.entry, position) for lot in self.lots)
+
+    @property
+    def file_cost(self) -> Decimal | None:
+        costs = [lot.quantity * lot.price for lot in self.lots if lot.price is not None]
+        if not costs or len(costs) < len(self.lots) or self.multiplier is None:
+            return None
+        return sum(costs, _NONE) * self.multiplier
+
+    @property
+    def account_cost(self) -> Decimal | None:
+        return opening_cost(self.position, self.multiplier) if self.position else None
+
+    @property
+    def file_value(self) -> Decimal | None:
+        if self.mark is None or not self.lots or self.multiplier is None:
+            return None
+        return Decimal(str(self.mark)) * self.file_quantity * self.multiplier
+
+    @property
+    def account_value(self) -> Decimal | None:
+        if self.position is None or self.position.market_value is None:
+            return None
+        return abs(self.position.market_value).copy_sign(self.position.quantity)
+
+    @property
+    def lacks_cost(self) -> bool:
+        """Whether the account knows a cost that the file could name and does not."""
+        nameless = any(lot.price is None and not isinstance(lot.entry, MultiLegPosition) for lot in self.lots)
+        return nameless and self.account_cost is not None
+
+    @property
+    def unknown_to_file(self) -> tuple[Execution, ...]:
+        """The newest executions that together make up the difference; none where they do not."""
+        if self.account_quantity is None:
+            return ()
+        open_difference = self.account_quantity - self.file_quantity
+        for place in range(len(self.executions) - 1, -1, -1):
+            if open_difference == 0:
+                break
+            open_difference -= self.executions[place].quantity
+            if open_difference == 0:
+                return self.executions[place:]
+        return ()
+
+
+def _cash_edit(portfolio: Portfolio, view: AccountView) -> str | None:
+    """The account's cash as a line of the file; None where one does not say it, or both say the same."""
+    if portfolio.cash is None or view.cash is None:
+        return None
+    named = Decimal(str(portfolio.cash))
+    if abs(named - view.cash) <= COST_TOLERANCE:
+        return None
+    return (
+        f"Replace the cash of {named:,.2f}, which does not go with these positions, by the account's:\n"
+        f'"cash": {view.cash:f}'
+    )
+
+
+def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) -> ReconciledRow:
+    differences = tuple(_differences(sides, today))
+    remarks = tuple(_remarks(sides))
+    improvable = sides.readable and (differences or Cause.COST_NOT_IN_FILE in remarks)
+    advice = edits.for_symbol(sides.symbol) if improvable else None
+    moved = not sides.same_quantity and sides.instrument is not None
+    return ReconciledRow(
+        symbol=sides.symbol,
+        words=sides.instrument.words if sides.instrument else in_words(sides.symbol),
+        agrees=not differences if sides.readable else None,
+        file_quantity=sides.file_quantity,
+        account_quantity=sides.account_quantity,
+        file_cost=sides.file_cost,
+        account_cost=sides.account_cost,
+        file_value=sides.file_value,
+        account_value=sides.account_value,
+        causes=differences + remarks,
+        unknown_to_file=sides.unknown_to_file,
+        advice=advice.words if advice else None,
+        edit=advice.entry if advice else None,
+        cash_edit=cash_edit if moved else None,
+    )
+
+
+def _differences(sides: _Sides, today: date) -> Iterator[Cause]:
+    """What speaks against the file."""
+    if not sides.readable:
+        yield Cause.NOT_READ
+    elif sides.same_quantity:
+        if _differ(sides.file_cost, sides.account_cost, [sides]):
+            yield Cause.MULTIPLIER if sides.other_multiplier else Cause.COST_METHOD
+    elif sides.unknown_to_file:
+        yield from dict.fromkeys(_BY_KIND[one.kind] for one in sides.unknown_to_file)
+    else:
+        yield _unexplained(sides, today)
+
+
+def _unexplained(sides: _Sides, today: date) -> Cause:
+    """The likely cause of a quantity that no execution explains."""
+    if not sides.lots:
+        return Cause.NOT_IN_FILE
+    if sides.position is not None:
+        return Cause.UNEXPLAINED
+    expiry = sides.lots[0].instrument.expiry
+    return Cause.EXPIRY if expiry is not None and expiry < today else Cause.NOT_IN_ACCOUNT
+
+
+def _remarks(sides: _Sides) -> Iterator[Cause]:
+    """What file and account say differently, or only one of them says, though nothing is wrong with either."""
+    if not sides.same_quantity:
+        return
+    if sides.lacks_cost:
+        yield Cause.COST_NOT_IN_FILE
+    if _differ(sides.file_value, sides.account_value, [sides]):
+        yield Cause.LAST_TRADE_VALUATION
+
+
+def _net_debit_row(
+    entry: MultiLegPosition, legs: Sequence[_Sides], edits: FileEdits
+) -> Iterator[ReconciledRow]:
+    """What a structure cost, where the account says it of all of its legs."""
+    file_cost, account_cost = _entry_cost(entry), _sum_of_known([leg.account_cost for leg in legs])
+    if account_cost is None:
+        return
+    differs = _differ(file_cost, account_cost, legs)
+    advice = edits.for_entry(entry) if differs else None
+    yield ReconciledRow(
+        symbol=None,
+        words=f"{entry.words} (net debit)",
+        agrees=not differs,
+        file_cost=file_cost,
+        account_cost=account_cost,
+        causes=(Cause.COST_METHOD,) if differs else (),
+        advice=advice.words if advice else None,
+        edit=advice.entry if advice else None,
+    )
+
+
+def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> ReconciledRow:
+    """What entries cost that share contracts; the account, with one cost for each contract, tells only the sum."""
+    file_cost = _sum_of_known([_entry_cost(entry) for entry in together])
+    account_cost = _sum_of_known([side.account_cost for side in sides])
+    compared = file_cost is not None and account_cost is not None
+    differs = _differ(file_cost, account_cost, sides)
+    names = id_words(together)
+    return ReconciledRow(
+        symbol=None,
+        words=f"{names}, which share contracts (net debit)",
+        agrees=not differs if compared else None,
+        file_cost=file_cost,
+        account_cost=account_cost,
+        causes=(Cause.COST_METHOD,) if differs else () if compared else (Cause.NOT_COMPARED,),
+        advice=f"Change the costs of {names} so that together they come to {account_cost:,.2f}."
+        if differs
+        else None,
+    )
+
+
+def _entry_cost(entry: PortfolioEntry) -> Decimal | None:
+    """What the file says that an entry cost, in dollars; None where it does not."""
+    if isinstance(entry, MultiLegPosition):
+        return Decimal(str(entry.net_debit))
+    (lot,) = lots_of(entry)
+    multiplier = lot.instrument.multiplier
+    return None if lot.price is None or multiplier is None else lot.quantity * lot.price * multiplier
+
+
+def _sum_of_known(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, _NONE) if len(known) == len(amounts) else None
+
+
+def _differ(file: Decimal | None, account: Decimal | None, sides: Sequence[_Sides]) -> bool:
+    """Whether two amounts are farther apart than rounding to cents per share puts them."""
+    if file is None or account is None:
+        return False
+    shares = sum((abs(one.file_quantity) * (one.multiplier or 1) for one in sides), _NONE)
+    return abs(file - account) > COST_TOLERANCE * shares

@@ -1,0 +1,1 @@
+"""The recorder: what to record, when, and the engine that writes it."""

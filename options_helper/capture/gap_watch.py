@@ -1,0 +1,157 @@
+"""Turn what the streams say of themselves into rows of the loss log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from options_helper.data.recording.loss_log import NOT_RECORDED
+from options_helper.data.recording.recorder import RecordedGap
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import named
+
+# Losses that go on are a row for each so many seconds, not one for each look.
+LOSSES_EVERY_SECONDS: Final = 60.0
+
+
+@dataclass(slots=True)
+class _Losses:
+    """Events of one stream that were lost for one reason, as far as they are in the ledger and beyond."""
+
+    seen: int = 0
+    told: int = 0
+    told_at_ns: int = 0
+    since_ns: int = 0
+    until_ns: int = 0
+
+
+class GapWatch:
+    """Notices, look by look, what the streams lost since the last one; for one thread."""
+
+    def __init__(self, began_ns: int) -> None:
+        self._began_ns = began_ns
+        self._looked_ns = began_ns
+        self._seen_gaps = dict.fromkeys(StreamName, 0)
+        self._losses: dict[tuple[StreamName, str], _Losses] = {}
+        # Since when: connected and silent, though data was expected; and the symbols that the server left out.
+        self._silent_since_ns: dict[StreamName, int] = {}
+        self._refused_since_ns: dict[StreamName, dict[str, int]] = {name: {} for name in StreamName}
+
+    def look(
+        self,
+        healths: Mapping[StreamName, StreamHealth],
+        now_ns: int,
+        *,
+        unwritten: Mapping[StreamName, int] | None = None,
+        ending: bool = False,
+    ) -> list[RecordedGap]:
+        """New gaps that are over, and events lost since the last look; at the end, also the gaps that still last.
+
+        `unwritten` counts the rows that were lost for want of room on the disk.
+        """
+        found: list[RecordedGap] = []
+        for health in healths.values():
+            self._note_silence(health)
+            found += self._closed_gaps(health)
+            found += self._ended_refusals(health, now_ns)
+            lost = (unwritten or {}).get(health.name, 0)
+            found += self._losses_of(health, lost, now_ns, ending=ending)
+        if ending:
+            found += self.lasting(healths, now_ns)
+            found += self._never_connected(healths, now_ns)
+            self._seen_gaps = {name: health.gap_count for name, health in healths.items()}
+        self._looked_ns = now_ns
+        return found
+
+    def unseen(self, healths: Mapping[StreamName, StreamHealth]) -> int:
+        """Gaps that no look has found yet, mostly because they last."""
+        return sum(health.gap_count - self._seen_gaps.get(name, 0) for name, health in healths.items())
+
+    def lasting(self, healths: Mapping[StreamName, StreamHealth], now_ns: int) -> list[RecordedGap]:
+        """What is not heard now, as a row would tell it if the capture ended."""
+        found = []
+        for name, health in healths.items():
+            if health.gaps and health.gaps[-1].until is None:
+                gap = health.gaps[-1]
+                hopeless = health.phase is Phase.FAILED or not health.connections
+                reason = f"{NOT_RECORDED}{health.last_error or gap.reason}" if hopeless else gap.reason
+                found.append(RecordedGap(name, epoch_nanoseconds(gap.since) or 0, now_ns, reason))
+            elif name in self._silent_since_ns:
+                reason = f"No {name} data although the market is open, to the end of the capture."
+                found.append(RecordedGap(name, self._silent_since_ns[name], now_ns, reason))
+            found += self._refusals(health, self._refused_since_ns[name], now_ns)
+        return found
+
+    def _never_connected(
+        self, healths: Mapping[StreamName, StreamHealth], now_ns: int
+    ) -> Iterator[RecordedGap]:
+        for name, health in healths.items():
+            if health.phase is not Phase.OFF and not health.connections and not health.gaps:
+                reason = f"{NOT_RECORDED}the capture ended before there was a connection."
+                yield RecordedGap(name, self._began_ns, now_ns, reason)
+
+    def _closed_gaps(self, health: StreamHealth) -> Iterator[RecordedGap]:
+        unseen = health.gap_count - self._seen_gaps[health.name]
+        for gap in health.gaps[-unseen:] if unseen else ():
+            if gap.until is None:
+                return
+            since_ns, until_ns = epoch_nanoseconds(gap.since) or 0, epoch_nanoseconds(gap.until) or 0
+            yield RecordedGap(health.name, since_ns, until_ns, gap.reason)
+            self._seen_gaps[health.name] += 1
+
+    def _note_silence(self, health: StreamHealth) -> None:
+        if health.phase is Phase.STALLED:
+            since = max(filter(None, (health.connected_since, health.last_event_at)), default=None)
+            self._silent_since_ns[health.name] = epoch_nanoseconds(since) or self._looked_ns
+        elif health.phase is not Phase.STOPPED:
+            self._silent_since_ns.pop(health.name, None)
+
+    def _ended_refusals(self, health: StreamHealth, now_ns: int) -> list[RecordedGap]:
+        """Symbols that the server leaves out no longer; where it leaves out all, the stream itself has a gap."""
+        since_ns = self._refused_since_ns[health.name]
+        refused = health.refused_symbols if health.acknowledged else ()
+        over = {symbol: since_ns.pop(symbol) for symbol in list(since_ns) if symbol not in refused}
+        for symbol in refused:
+            since_ns.setdefault(symbol, self._looked_ns)
+        return self._refusals(health, over, now_ns)
+
+    def _refusals(self, health: StreamHealth, since_ns: Mapping[str, int], now_ns: int) -> list[RecordedGap]:
+        return [
+            RecordedGap(health.name, since, now_ns, _refusal(health, symbols), symbols=symbols)
+            for since, symbols in _grouped(since_ns)
+        ]
+
+    def _losses_of(
+        self, health: StreamHealth, unwritten: int, now_ns: int, *, ending: bool
+    ) -> Iterator[RecordedGap]:
+        example = health.last_rejections[-1] if health.last_rejections else "unreadable"
+        for kind, total, reason in (
+            ("dropped", health.dropped, "dropped: the queue was full"),
+            ("rejected", health.rejected, f"rejected: {example}"),
+            ("unwritten", unwritten, "dropped: the disk took no more, and neither did the memory"),
+        ):
+            losses = self._losses.setdefault((health.name, kind), _Losses())
+            if total > losses.seen:
+                losses.since_ns = self._looked_ns if losses.seen == losses.told else losses.since_ns
+                losses.seen, losses.until_ns = total, now_ns
+            due = ending or now_ns - losses.told_at_ns >= LOSSES_EVERY_SECONDS * NANOSECONDS
+            if due and losses.seen > losses.told:
+                count = losses.seen - losses.told
+                losses.told, losses.told_at_ns = losses.seen, now_ns
+                yield RecordedGap(health.name, losses.since_ns, losses.until_ns, reason, count)
+
+
+def _grouped(since_ns: Mapping[str, int]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    by_time = sorted((since, symbol) for symbol, since in since_ns.items())
+    for since, group in groupby(by_time, key=lambda one: one[0]):
+        yield since, tuple(symbol for _, symbol in group)
+
+
+def _refusal(health: StreamHealth, symbols: tuple[str, ...]) -> str:
+    return (
+        f"{NOT_RECORDED}{named(symbols)} refused by the {health.feed} feed. {health.last_error or ''}".strip()
+    )

@@ -1,1 +1,0 @@
-"""The parts of `options-helper doctor`; `options_helper.checkup.run` puts them together."""

@@ -1,0 +1,1 @@
+"""The commands of the terminal, and what they draw with."""

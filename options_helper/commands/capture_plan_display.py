@@ -1,0 +1,86 @@
+"""Show what a capture would record, and record nothing."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from options_helper.capture.plan import CapturePlan, plan_capture
+from options_helper.clock import utc_now
+from options_helper.commands.capture_display import market_time_words
+from options_helper.commands.capture_options import require_folder
+from options_helper.commands.capture_run import _KEYS_WORDS, CaptureOrder
+from options_helper.model.events import StreamName
+from options_helper.model.text import size_words
+from options_helper.settings import Settings
+
+
+def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
+    """Print what would be recorded; connects to nothing and writes nothing."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    require_folder(order.out)
+    plan = plan_capture(order.wish, None if order.wish.underlyings else ())
+    for line in [*_stream_lines(plan), *_plan_lines(order, plan, settings, now())]:
+        console.print(_wrapped(line, console.width), markup=False, soft_wrap=True)
+
+
+def _stream_lines(plan: CapturePlan) -> Iterator[str]:
+    streams = plan.streams
+    for name, label in ((StreamName.STOCKS, "Stocks: "), (StreamName.OPTIONS, "Options:")):
+        symbols = list(streams.symbols(name))
+        if name is StreamName.OPTIONS and plan.not_expanded:
+            symbols.append(f"up to {plan.room} contracts of {', '.join(plan.not_expanded)}")
+        if symbols:
+            yield f"{label} {', '.join(symbols)}"
+            yield f"         {', '.join(streams.channels(name))}; feed {streams.feed(name)}"
+
+
+def _wrapped(line: str, width: int) -> str:
+    """For a narrow terminal, without a cut through a symbol or a path."""
+    return textwrap.fill(
+        line, width, subsequent_indent=" " * 9, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now: datetime) -> Iterator[str]:
+    size = plan.estimate()
+    most = "up to " if plan.not_expanded else ""
+    yield f"Folder:  {order.out}"
+    yield f"Files:   {most}{plan.partitions:,} a day, <kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz"
+    if order.journal:
+        yield "Journal: journal/<day>/…, written first"
+    sizes = [f"{size_words(size.file_bytes)} of CSV"]
+    sizes += [f"{size_words(size.journal_bytes)} of journal"] if order.journal else []
+    sizes += [f"{size_words(size.parquet_bytes)} of Parquet copies once finished"] if order.parquet else []
+    yield (
+        f"Size:    {most}about {size.rows:,} rows a day, {', '.join(sizes)}. "
+        "A rough guess for much traded symbols; the busiest bring ten times as much, quiet ones a hundredth."
+    )
+    yield f"Hours:   {_hours_words(order, plan, now)}"
+    if not settings.has_credentials:
+        yield f"Keys:    missing. {_KEYS_WORDS}"
+    if plan.not_expanded:
+        yield (
+            f"Note:    the contracts of {', '.join(plan.not_expanded)} are not looked up, because that needs the "
+            f"network; there is room for {plan.room}."
+        )
+    for warning in plan.warnings:
+        yield f"Note:    {warning}"
+    yield "Dry run: nothing was connected and nothing was written."
+
+
+def _hours_words(order: CaptureOrder, plan: CapturePlan, now: datetime) -> str:
+    length = "until it is stopped"
+    if order.duration_seconds is not None:
+        length = f"for {order.duration_seconds:g} s"
+    if not order.market_hours:
+        return f"at once, {length}"
+    change = plan.hours.next_change(now)
+    if plan.hours.connected(now):
+        until = f", now until {market_time_words(change)}" if change else ""
+    else:
+        until = f", next from {market_time_words(change)}" if change else ""
+    return f"while the market is open, {length}{until}"

@@ -1,0 +1,433 @@
+"""Run a capture from a terminal or a service: wait for the market, record, tell how it goes, end in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from options_helper.capture.plan import CapturePlan, CaptureWish, plan_capture
+from options_helper.capture.runner import CaptureConfig, StreamRunner
+from options_helper.capture.sealer import Sealer
+from options_helper.clock import utc_now
+from options_helper.commands.capture_display import Display, market_time_words, open_display
+from options_helper.commands.capture_options import require_folder
+from options_helper.commands.shutdown_signals import Interrupted, SignalEars
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.rest.option_contracts import Chain, ContractFinder
+from options_helper.errors import ConfigError, OptionsHelperError, StoreError
+from options_helper.model.events import StreamName
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import count_words, named
+from options_helper.monitoring.heartbeat import Heartbeat, Waiting
+from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat, remember_capture
+from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
+from options_helper.monitoring.prometheus import serve_metrics
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS: Final = 0.5
+# A computer that slept, or whose clock was set, finds out so much later.
+LOOK_AT_CLOCK_SECONDS: Final = 30.0
+# After the second signal the disk has so long for what is at hand.
+LEAVING_SECONDS: Final = 2.0
+_KEYS_WORDS: Final = "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOrder:
+    """Everything the command line says."""
+
+    wish: CaptureWish
+    out: Path
+    duration_seconds: float | None = None
+    market_hours: bool = False
+    flush_events: int = FLUSH_ROWS
+    flush_seconds: float = FLUSH_SECONDS
+    journal: bool = True
+    parquet: bool = False
+    metrics_port: int | None = None
+    state: Path | None = None  # where the heartbeat goes; None: into `out`
+
+
+class Ears(Protocol):
+    """How a capture waits."""
+
+    def wait(self, seconds: float) -> int:
+        """Wait so long, or until the next signal; how many there were so far."""
+
+    def raising(self) -> AbstractContextManager[None]:
+        """Where a signal raises `Interrupted`."""
+
+
+class Ending(StrEnum):
+    """Why a session ended."""
+
+    SIGNAL = "it was asked to end"
+    DURATION = "its time is over"
+    CLOSED = "the market has closed"
+    FAILED = "no stream is left"
+    BROKEN = "the recorder has ended by itself"
+
+
+def run_capture(order: CaptureOrder, settings: Settings) -> int:
+    """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
+    with SignalEars() as ears, open_display(utc_now) as display:
+        try:
+            with ears.raising():
+                capture = Capture.prepare(order, settings, ears)
+        except Interrupted:
+            return 0
+        return capture.run(display)
+
+
+class Capture:
+    """One run of the command: one session after another, each a `StreamRunner` of its own."""
+
+    def __init__(
+        self,
+        order: CaptureOrder,
+        settings: Settings,
+        plan: CapturePlan,
+        ears: Ears,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        finder: Callable[[Settings], Any] = ContractFinder,
+        make_runner: Callable[[CaptureConfig, Settings], Any] = StreamRunner,
+    ) -> None:
+        self._order = order
+        self._settings = settings
+        self._plan = plan
+        self._ears = ears
+        self._now = now
+        self._finder = finder
+        self._make_runner = make_runner
+        self._planned_on = new_york_date(now())
+        self._recorded = timedelta()
+        self._signals = 0
+        self._sound = True
+        # Read by the heartbeat's thread, replaced by the main one.
+        self._runner: Any = None
+        self._waiting: Waiting | None = None
+        self._held_up: CaptureStatus | None = None
+        self._last: CaptureStatus | None = None  # how the session before ended
+        self._sealer = Sealer(order.out, wanted=order.parquet)
+
+    @classmethod
+    def prepare(cls, order: CaptureOrder, settings: Settings, ears: Ears, **more: Any) -> Capture:
+        """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
+        _require_keys(settings)
+        _load_sdk()
+        if order.parquet:
+            from options_helper.data.intraday.parquet import require_pyarrow
+
+            require_pyarrow()
+        require_folder(order.out)
+        finder = more.get("finder", ContractFinder)
+        return cls(order, settings, planned(order.wish, settings, finder), ears, **more)
+
+    def run(self, display: Display) -> int:
+        """Record; the exit code."""
+        state = self._order.state or self._order.out / CAPTURE_FILE
+        writer = HeartbeatWriter(state, self._now_status, now=self._now)
+        with self._metrics(writer, display):
+            with IntradayStore(self._order.out) as store:
+                store.acquire()
+            self._tell_plan(display)
+            self._sealer.start(self._now())
+            with writer:
+                with suppress(RuntimeError):  # a user without a home
+                    remember_capture(state)
+                ending = self._run_sessions(display)
+        if not _was_written(state, writer.last):
+            display.say(
+                f"The heartbeat {state} could not be written: `stream health` did not see this capture."
+            )
+        if ending is not Ending.SIGNAL:
+            self._seal(display)
+        return 0 if self._sound else 1
+
+    def _run_sessions(self, display: Display) -> Ending:
+        while True:
+            if self._order.market_hours and not self._await_open(display):
+                display.say("Asked to end before the market opened.")
+                return Ending.SIGNAL
+            try:
+                ending = self._record(display)
+            except StoreError as error:
+                if self._last is None:
+                    raise
+                if not self._wait_for_the_folder(error, self._last, display):
+                    return Ending.SIGNAL
+                continue
+            if ending is not Ending.CLOSED:
+                return ending
+            self._sealer.start(self._now())
+
+    def _wait_for_the_folder(self, error: StoreError, last: CaptureStatus, display: Display) -> bool:
+        """What a later session meets may pass, and the days before are recorded; False when a signal came."""
+        self._sound = False
+        # For the heartbeat: the run goes on, and has a problem.
+        self._held_up = replace(last, state=CaptureState.DISK_REFUSES, problem=str(error))
+        display.waiting(f"{error} It is tried again.")
+        if self._heard(LOOK_AT_CLOCK_SECONDS):
+            display.say("Asked to end before recording could go on.")
+            return False
+        return True
+
+    # ---- waiting for the market
+
+    def _await_open(self, display: Display) -> bool:
+        """Wait until it is time to connect and known to what; False when a signal came first."""
+        while not (self._plan.hours.connected(now := self._now()) and self._has_plan_of_today(display)):
+            opens = self._plan.hours.next_change(now)
+            pause = LOOK_AT_CLOCK_SECONDS
+            if opens is not None and not self._plan.hours.connected(now):
+                self._waiting = Waiting(opens)
+                display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
+                pause = min(pause, (opens - now).total_seconds())
+            if self._heard(pause):
+                return False
+        # What was recorded yesterday has ended; the run has not.
+        self._runner = self._waiting = None
+        return True
+
+    def _has_plan_of_today(self, display: Display) -> bool:
+        """Another day has other contracts; where they cannot be had, yesterday's are recorded on, if there are any."""
+        today = new_york_date(self._now())
+        if today == self._planned_on:
+            return True
+        try:
+            with self._ears.raising():
+                self._plan = planned(self._order.wish, self._settings, self._finder)
+            self._tell_plan(display)
+        except Interrupted:
+            return False
+        except OptionsHelperError as error:
+            self._sound = False
+            rest = self._plan.without_expired(today)
+            if not any(rest.streams.wants(name) for name in StreamName):
+                display.waiting(f"{error} It is tried again.")
+                return False
+            self._plan = rest
+            display.say(f"{error} The contracts of the day before are recorded.")
+        self._planned_on = today
+        return True
+
+    # ---- one session
+
+    def _record(self, display: Display) -> Ending:
+        runner = self._make_runner(self._config(), self._settings)
+        runner.start()
+        self._runner, self._held_up = runner, None
+        try:
+            ending = self._watch(runner, display)
+            complete = self._drain(runner, display)
+        except BaseException:
+            # The threads at work would die with the process, and what they hold with them.
+            runner.stop()
+            raise
+        self._last = status = runner.status()
+        display.summary(status)
+        self._tell_troubles(status, display, complete=complete, ending=ending)
+        return ending
+
+    def _watch(self, runner: Any, display: Display) -> Ending:
+        """Tell how it goes until it has to end."""
+        began = self._now()
+        while (ending := self._ending(runner, began)) is None:
+            display.show(runner.status(), "recording")
+            self._sealer.look(self._now())
+            self._heard(LOOK_EVERY_SECONDS)
+        self._recorded += self._now() - began
+        return ending
+
+    def _config(self) -> CaptureConfig:
+        order = self._order
+        return CaptureConfig(
+            self._plan.streams, order.out, order.journal, order.flush_events, order.flush_seconds
+        )
+
+    def _ending(self, runner: Any, began: datetime) -> Ending | None:
+        if self._signals:
+            return Ending.SIGNAL
+        if not runner.is_writing:
+            return Ending.BROKEN
+        wanted = _wanted(runner.status())
+        if wanted and all(health.phase is Phase.FAILED for health in wanted):
+            return Ending.FAILED
+        now = self._now()
+        limit = self._order.duration_seconds
+        if limit is not None and (self._recorded + (now - began)).total_seconds() >= limit:
+            return Ending.DURATION
+        if self._order.market_hours and not self._plan.hours.connected(now):
+            return Ending.CLOSED
+        return None
+
+    def _drain(self, runner: Any, display: Display) -> bool:
+        """Let it write everything; at a further signal only what is at hand. Whether it came to its end."""
+        # On a thread of its own, so that this one goes on listening.
+        stopper = threading.Thread(target=runner.stop, name="live-stopper", daemon=True)
+        stopper.start()
+        while stopper.is_alive():
+            if self._signals > 1:
+                runner.leave()
+                stopper.join(LEAVING_SECONDS)
+                return not stopper.is_alive()
+            display.show(runner.status(), "writing what is left")
+            self._heard(LOOK_EVERY_SECONDS / 5)
+        return True
+
+    def _heard(self, seconds: float) -> bool:
+        """Wait; whether anybody has asked to end so far."""
+        self._signals = self._ears.wait(seconds)
+        return self._signals > 0
+
+    # ---- telling
+
+    def _tell_plan(self, display: Display) -> None:
+        streams = self._plan.streams
+        stocks = count_words(len(streams.stocks), "stock")
+        contracts = count_words(len(streams.option_contracts), "option contract")
+        display.say(f"Recording {stocks} and {contracts} into {self._order.out}.")
+        for warning in self._plan.warnings:
+            display.say(f"Note: {warning}")
+
+    def _tell_troubles(
+        self, status: CaptureStatus, display: Display, *, complete: bool, ending: Ending
+    ) -> None:
+        troubles = troubles_of(status, complete=complete)
+        for trouble in troubles:
+            display.say(trouble)
+        if status.gaps:
+            display.say(
+                f"{count_words(status.gaps, 'row')} in {self._order.out / 'gaps'}: each stretch in which a stream "
+                "could not hear, and each loss of events."
+            )
+        if troubles:
+            self._sound = False
+        display.say(
+            f"Ended, because {ending}. {'Something is missing, see above.' if troubles else 'Nothing was lost.'}"
+        )
+
+    def _seal(self, display: Display) -> None:
+        """Make the copies that are still to be made, unless a signal comes."""
+        self._sealer.start_after_the_last(self._now())
+        while self._sealer.busy:
+            if self._ears.wait(LOOK_EVERY_SECONDS) > self._signals:
+                display.say("Asked to end while finished days were sealed; the next capture goes on with it.")
+                return
+        for problem in self._sealer.problems:
+            display.say(f"Not sealed: {problem}")
+
+    @contextmanager
+    def _metrics(self, writer: HeartbeatWriter, display: Display) -> Iterator[None]:
+        if self._order.metrics_port is None:
+            yield
+            return
+        with serve_metrics(self._order.metrics_port, lambda: writer.last) as address:
+            display.say(f"Metrics are at {address}")
+            yield
+
+    def _now_status(self) -> CaptureStatus | Waiting | None:
+        if self._waiting is not None or self._held_up is not None:
+            return self._waiting or self._held_up
+        return None if self._runner is None else self._runner.status()
+
+
+def _require_keys(settings: Settings) -> None:
+    if not settings.has_credentials:
+        raise ConfigError(
+            f"There are no Alpaca keys. {_KEYS_WORDS} Without an account: options-helper simulate makes up a market."
+        )
+
+
+def _was_written(path: Path, last: Heartbeat) -> bool:
+    try:
+        found = read_heartbeat(path)
+    except StoreError:
+        return False
+    return found is not None and found.written_at == last.written_at
+
+
+def _load_sdk() -> None:
+    """Import it now: it takes a second or two, which would be missing at the beginning of the recording."""
+    try:
+        from alpaca.data import live  # noqa: F401 - only to have it loaded
+    except ImportError as error:
+        raise ConfigError(
+            "Recording needs the extra alpaca. Install it: pip install 'options-helper[alpaca]'"
+        ) from error
+
+
+def planned(
+    wish: CaptureWish, settings: Settings, finder: Callable[[Settings], Any] = ContractFinder
+) -> CapturePlan:
+    """The plan, with the contracts of the underlyings; blocks while Alpaca is asked. OptionsHelperError when not."""
+    chains: Sequence[Chain] = ()
+    if wish.underlyings:
+        asks = finder(settings)
+        chains = [asks.find(underlying, wish.wanted) for underlying in wish.underlyings]
+    return plan_capture(wish, chains)
+
+
+def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:
+    """A sentence for everything that keeps the files from being complete, as far as the capture can know."""
+    return [*_stream_troubles(status), *_run_troubles(status, complete=complete)]
+
+
+def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
+    for health in _wanted(status):
+        if health.phase is Phase.FAILED:
+            yield f"The {health.name} stream ({health.feed}) was not recorded: {health.last_error}"
+        elif not health.connections:
+            reason = f" {health.last_error}" if health.last_error else ""
+            yield f"The {health.name} stream ({health.feed}) never came to life.{reason}"
+        elif refused := health.refused_symbols:
+            yield _refusal(health, refused)
+        if health.dropped:
+            yield f"The {health.name} stream dropped {count_words(health.dropped, 'event')}: the queue was full."
+        if health.rejected:
+            example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
+            messages = count_words(health.rejected, "message")
+            yield f"The {health.name} stream rejected {messages} that could not be read{example}."
+
+
+def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
+    reason = health.last_error or ""
+    if refused[0] in reason:  # the stream's own sentence names them
+        return f"Alpaca's {health.feed} feed: {reason}"
+    return f"Alpaca's {health.feed} feed refused {named(refused)}. {reason}".rstrip()
+
+
+def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
+    if status.put_off:
+        yield (
+            f"In the journal and not in the files yet: {count_words(status.put_off, 'event')}. "
+            "The next capture into this folder makes them, or: options-helper stream rebuild"
+        )
+    dropped = sum(health.dropped + health.rejected for health in status.streams.values())
+    if (unwritten := status.lost - dropped) > 0:
+        yield f"Received and in no file: {count_words(unwritten, 'event')}."
+    if status.problem:
+        yield status.problem
+    if not complete or status.state is not CaptureState.ENDED:
+        yield "The disk did not take everything in time; the next capture repairs what was left half written."
+
+
+def _wanted(status: CaptureStatus) -> list[StreamHealth]:
+    return [
+        health
+        for name, health in status.streams.items()
+        if health.phase is not Phase.OFF and name is not StreamName.FILLS
+    ]

@@ -1,0 +1,215 @@
+"""Show a portfolio and its comparison with the account: tables at a terminal, a line for each thing elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from math import ceil, gcd
+from typing import TYPE_CHECKING, Final, assert_never
+
+from options_helper.analysis.reconcile.grouping import structure_kind
+from options_helper.analysis.reconcile.reconciliation import ReconciledRow
+from options_helper.model.contract_symbols import plain_number
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_VERDICTS: Final[Mapping[bool | None, str]] = {True: "agrees", False: "differs", None: "not known"}
+_SIGNS: Final[Mapping[bool | None, str]] = {
+    True: "[green]=[/]",
+    False: "[bold red]≠[/]",
+    None: "[yellow]?[/]",
+}
+_UNKNOWN: Final = "–"
+# An answer that takes longer is worth a word.
+PATIENCE_SECONDS: Final = 2.0
+
+
+class Waiting:
+    """What a blocked command asks for; a terminal draws it anew, because only time tells what is waited for."""
+
+    def __init__(
+        self, what: str, held: Callable[[], float], *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._held = held
+        self._now = now
+        # Replaced in one step: the terminal's thread reads it.
+        self._asked = (what, now())
+
+    def ask(self, what: str) -> None:
+        """From now on this is asked for."""
+        self._asked = (what, self._now())
+
+    @property
+    def words(self) -> str:
+        """What is asked for, and after some seconds what is waited for."""
+        what, since = self._asked
+        asking = f"asking Alpaca for {what} …"
+        waited = self._now() - since
+        if waited < PATIENCE_SECONDS:
+            return asking
+        if pause := self._held():
+            return f"{asking} it wants a pause: {ceil(pause)} s left"
+        return f"{asking} no complete answer after {waited:.0f} s"
+
+    def __rich__(self) -> Text:
+        """The words as Rich draws them."""
+        from rich.text import Text
+
+        return Text(self.words)
+
+
+class Screen:
+    """Where a command tells what it found: results on stdout, everything beside them on stderr."""
+
+    def __init__(self, console: Console | None = None, beside: Console | None = None) -> None:
+        from rich.console import Console
+
+        self._console = console or Console(highlight=False)
+        self._beside = beside or Console(highlight=False, stderr=True)
+
+    def say(self, sentence: str) -> None:
+        """Print a result."""
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def remark(self, sentence: str) -> None:
+        """Print something about the result."""
+        self._beside.print(sentence, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def waiting(self, what: str, held: Callable[[], float]) -> Iterator[Waiting]:
+        """Show at a terminal what is asked for; `held` are the seconds of pause that the server wants."""
+        waiting = Waiting(what, held)
+        if not self._beside.is_terminal:
+            yield waiting
+        elif self._beside.is_dumb_terminal:
+            # It cannot draw a line anew.
+            self.remark(waiting.words)
+            yield waiting
+        else:
+            with self._beside.status(waiting):
+                yield waiting
+
+    def portfolio(self, portfolio: Portfolio) -> None:
+        """Print what a file holds."""
+        rows = [(entry.id, *_entry_words(entry)) for entry in portfolio.positions]
+        if not self._console.is_terminal:
+            for identity, held, cost in rows:
+                self.say(f"{identity}: {held}, {cost}")
+            return
+        table = _table("entry", "holds", "cost")
+        for row in rows:
+            table.add_row(*map(_escaped, row))
+        self._console.print(table)
+
+    def comparison(self, rows: Sequence[ReconciledRow]) -> None:
+        """Print every row of a reconciliation, the file's figure before the account's where they are not the same."""
+        if not self._console.is_terminal:
+            for row in rows:
+                self.say(_row_line(row))
+            return
+        table = _table("", "what", "quantity", "cost", "value", numbers=range(2, 5))
+        for row in rows:
+            table.add_row(_SIGNS[row.agrees], _what(row), *_figures(row).values())
+        table.caption = "file → account; where there is one figure, both have it"
+        self._console.print(table)
+
+
+def _entry_words(entry: PortfolioEntry) -> tuple[str, str]:
+    """What an entry holds, and what it cost."""
+    match entry:
+        case Position():
+            return f"{entry.contracts} × {entry.instrument.words}", _price_words(entry.cost_basis)
+        case ShareHolding():
+            return f"{plain_number(entry.shares)} {entry.instrument.words}", _price_words(entry.cost_basis)
+        case MultiLegPosition():
+            kind = structure_kind(entry)
+            return f"{_structure_words(entry)}, {kind or 'a structure without a name'}", _debit_words(entry)
+        case _:
+            assert_never(entry)
+
+
+def _structure_words(entry: MultiLegPosition) -> str:
+    """The structure in one line, and how many of it; legs of unequal quantity are said one by one."""
+    many = gcd(*(leg.contracts for leg in entry.legs))
+    if len({leg.contracts for leg in entry.legs}) == 1:
+        return f"{many} × {entry.words}"
+    ratio = "/".join(f"{leg.signed_contracts // many:+d}" for leg in entry.legs)
+    return f"{many} × {entry.words} ({ratio})"
+
+
+def _price_words(price: float | None) -> str:
+    if price is None:
+        return "cost not named"
+    return f"at {price:.2f}" if round(price, 2) == price else f"at {plain_number(price)}"
+
+
+def _debit_words(entry: MultiLegPosition) -> str:
+    verb = "paid" if entry.net_debit >= 0 else "received"
+    return f"{verb} {abs(entry.net_debit):,.2f}"
+
+
+def _row_line(row: ReconciledRow) -> str:
+    figures = ", ".join(f"{name} {text}" for name, text in _figures(row).items() if text != _UNKNOWN)
+    return f"{_VERDICTS[row.agrees]}: {row.words}: {'; '.join(filter(None, (figures, _causes(row))))}"
+
+
+def _what(row: ReconciledRow) -> str:
+    """The words of a row with the causes below them, where a narrow terminal has room."""
+    causes = f"\n[dim]{_escaped(_causes(row))}[/]" if row.causes else ""
+    return _escaped(row.words) + causes
+
+
+def _figures(row: ReconciledRow) -> dict[str, str]:
+    return {
+        "quantity": _both(_quantity(row.file_quantity), _quantity(row.account_quantity)),
+        "cost": _both(_dollars(row.file_cost), _dollars(row.account_cost)),
+        "value": _both(_dollars(row.file_value), _dollars(row.account_value)),
+    }
+
+
+def _causes(row: ReconciledRow) -> str:
+    return "; ".join(cause.words for cause in row.causes)
+
+
+def _both(file: str, account: str) -> str:
+    return file if file == account else f"{file} → {account}"
+
+
+def _quantity(amount: Decimal | None) -> str:
+    return _UNKNOWN if amount is None else f"{amount.normalize():f}"
+
+
+def _dollars(amount: Decimal | None) -> str:
+    return _UNKNOWN if amount is None else f"{amount:,.2f}"
+
+
+def cash_line(portfolio: Portfolio, cash: Decimal | None) -> str:
+    """The cash of file and account."""
+    named = None if portfolio.cash is None else Decimal(str(portfolio.cash))
+    return f"cash: {_both(_dollars(named), _dollars(cash))}"
+
+
+def _table(*columns: str, numbers: Iterable[int] = ()) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
+    right = set(numbers)
+    for place, column in enumerate(columns):
+        if place in right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    return table
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

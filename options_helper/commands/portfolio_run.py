@@ -1,0 +1,296 @@
+"""Do what the `portfolio` commands say: read the file, ask the account, tell both; the account is never changed."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from options_helper.analysis.marks import read_marks
+from options_helper.analysis.reconcile.account_import import import_portfolio, portfolio_text
+from options_helper.analysis.reconcile.grouping import group_entries
+from options_helper.analysis.reconcile.portfolio_check import findings, picture
+from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
+from options_helper.clock import utc_now
+from options_helper.commands.portfolio_display import Screen, Waiting, cash_line
+from options_helper.data.rest.account_reading import AccountReading, read_account
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import known_time, market_time, told_time
+from options_helper.data.rest.rate_limit import pauses
+from options_helper.data.rest.seeding import seed
+from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.errors import ConfigError, RestError
+from options_helper.model.account import AccountView, Execution
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.events import Quote, Trade
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.settings import Settings
+
+FINE: Final = 0
+DIFFERENT: Final = 1
+CANNOT_SAY: Final = 2
+STDOUT: Final = Path("-")
+# What was traded longer ago than that is not asked for; a file so old is better written anew.
+HISTORY_AT_MOST: Final = timedelta(days=90)
+
+
+def check_file(
+    path: Path,
+    screen: Screen | None = None,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    rest_cls: Callable[[Settings], AlpacaRest] = AlpacaRest,
+) -> int:
+    """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
+    screen = screen or Screen()
+    portfolio = load_portfolio(path)
+    settings = Settings.load()
+    instant = now()
+    as_of = known_time(settings, instant)
+    if (said := picture(portfolio, path.name, new_york_date(as_of))) is not None:
+        screen.say(said)
+    screen.portfolio(portfolio)
+    unknown: list[str] = []
+    problem = None
+    if settings.has_credentials:
+        try:
+            with screen.waiting("the symbols", pauses(settings)) as waiting, rest_cls(settings) as rest:
+                as_of = market_time(rest, settings, instant)
+                unknown.extend(_unknown_symbols(portfolio, rest, new_york_date(as_of), waiting))
+        except RestError as error:
+            problem = f"The symbols were not compared with Alpaca's: {error}"
+    else:
+        screen.remark("There are no Alpaca keys, so the symbols were not compared with Alpaca's.")
+    today = new_york_date(as_of)
+    if portfolio.as_of is None and today != new_york_date(instant):
+        screen.remark(
+            f"The market that is asked plays {short_date(today)}; what has expired is judged by that day."
+        )
+    found = (*findings(portfolio, today), *unknown)
+    for sentence in found:
+        screen.say(f"look: {sentence}")
+    if problem is not None:
+        screen.remark(problem)
+    held = f"{path.name}: {len(portfolio.positions)} entries"
+    if problem is None:
+        screen.say(f"{held}; {len(found) or 'nothing'} to look at.")
+    else:
+        known = f"{len(found)} to look at" if found else "nothing to look at in the file itself"
+        screen.say(f"{held}; {known}, but whether Alpaca knows all symbols cannot be said.")
+    return DIFFERENT if found else FINE if problem is None else CANNOT_SAY
+
+
+def import_account(
+    out: Path,
+    *,
+    group: bool,
+    force: bool,
+    screen: Screen | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> int:
+    """Write the account as a portfolio file, or print it; the exit code. ConfigError when a file is in the way."""
+    screen = screen or Screen()
+    if out != STDOUT and not force:
+        _require_free(out)
+    settings = Settings.load()
+    with screen.waiting("the positions", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+        reading = _read_account(rest, now(), waiting)
+    imported = import_portfolio(reading.view)
+    portfolio = imported.portfolio
+    if group:
+        grouping = group_entries(portfolio.positions)
+        portfolio = portfolio.model_copy(update={"positions": grouping.entries})
+        for proposal in grouping.proposals:
+            screen.remark(proposal.reason)
+    problems = (*reading.problems, *imported.problems)
+    for problem in problems:
+        screen.remark(problem)
+    if out == STDOUT:
+        screen.say(portfolio_text(portfolio).rstrip("\n"))
+    else:
+        _write(out, portfolio_text(portfolio), force=force)
+        screen.say(f"{out.name}: {len(portfolio.positions)} entries written.")
+    return DIFFERENT if problems else FINE
+
+
+def compare_with_account(
+    path: Path,
+    since: date | None,
+    screen: Screen | None = None,
+    *,
+    now: Callable[[], datetime] = utc_now,
+) -> int:
+    """Tell where a file and the account differ, and why; the exit code. ConfigError, RestError when it cannot."""
+    screen = screen or Screen()
+    portfolio = load_portfolio(path)
+    settings = Settings.load()
+    with screen.waiting("the market's time", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+        as_of = told_time(rest) or now()
+        if since is not None:
+            _require_past(since, new_york_date(as_of))
+        day = since or _day_of(path, as_of)
+        reading = _read_account(rest, as_of, waiting)
+        waiting.ask("the executions")
+        executions, doubts = _executions_since(rest, day, as_of)
+        waiting.ask("the prices")
+        marks, more = _marks(rest, settings, portfolio, reading.view)
+    found = reconcile(
+        portfolio, reading.view, executions, today=new_york_date(as_of), marks=marks, file_date=day
+    )
+    screen.comparison(found.rows)
+    screen.say(cash_line(portfolio, reading.view.cash))
+    for problem in (*reading.problems, *doubts, *more):
+        screen.remark(problem)
+    if edit := proposed_edit(found.rows):
+        screen.say(f"\nTo make the file agree:\n\n{edit}\n")
+    screen.say(_verdict(found, path.name))
+    return CANNOT_SAY if found.agrees is None else FINE if found.agrees else DIFFERENT
+
+
+def _day_of(path: Path, as_of: datetime) -> date:
+    """When the file was last written; today at the latest, since a played market's day may be long past."""
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return new_york_date(min(written, as_of))
+
+
+def _verdict(found: Reconciliation, name: str) -> str:
+    differing = sum(row.agrees is False for row in found.rows)
+    unknown = sum(row.agrees is None for row in found.rows)
+    if differing:
+        return f"{name} and the account differ in {differing} of {len(found.rows)} rows."
+    if unknown:
+        return f"{name} and the account cannot be compared in {unknown} of {len(found.rows)} rows."
+    return f"{name} and the account agree."
+
+
+def _require_past(since: date, today: date) -> None:
+    if since > today:
+        raise ConfigError(
+            f"--since {since} lies in the future: it is {today} in New York. Name the day of which the file is."
+        )
+
+
+def _read_account(rest: AlpacaRest, now: datetime, waiting: Waiting) -> AccountReading:
+    waiting.ask("the positions")
+    positions = rest.positions()
+    waiting.ask("the cash")
+    return read_account(positions, rest.account(), now)
+
+
+def _executions_since(
+    rest: AlpacaRest, day: date, now: datetime
+) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
+    """What changed the account since a day in New York, and why that is not all of it, if it is not."""
+    begin = datetime.combine(day, time(), NEW_YORK)
+    earliest = now - HISTORY_AT_MOST
+    too_old = (
+        () if begin >= earliest else (f"What was traded before {new_york_date(earliest)} was not asked for.",)
+    )
+    try:
+        backfill = read_backfill(rest, max(begin, earliest))
+    except RestError as error:
+        return (), (f"Without the account's executions the causes are guesses: {error}",)
+    return backfill.executions, (*too_old, *backfill.problems, *backfill.doubts)
+
+
+def _marks(
+    rest: AlpacaRest, settings: Settings, portfolio: Portfolio, view: AccountView
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Our own prices of everything that the file or the account holds, and why some are missing."""
+    instruments = {one.live_symbol: one for one in portfolio.instruments}
+    contracts = {symbol for symbol, one in instruments.items() if one.is_option}
+    contracts |= {symbol for symbol, one in view.positions.items() if one.is_option}
+    stocks = (instruments.keys() | view.positions.keys()) - contracts
+    quotes: dict[str, Quote] = {}
+    trades: dict[str, Trade] = {}
+    problems: tuple[str, ...] = ()
+    try:
+        for batch in seed(
+            rest,
+            sorted(stocks),
+            sorted(contracts),
+            stock_feed=settings.stock_feed,
+            options_feed=settings.options_feed,
+            today=new_york_date(view.as_of),
+        ):
+            quotes |= {quote.symbol: quote for quote in batch.quotes}
+            trades |= {trade.symbol: trade for trade in batch.trades}
+    except RestError as error:
+        problems = (f"Not everything could be valued: {error}",)
+    symbols = sorted(stocks | contracts)
+    marks = read_marks(
+        [quotes.get(symbol) for symbol in symbols],
+        [trades.get(symbol) for symbol in symbols],
+        is_option=np.array([symbol in contracts for symbol in symbols], dtype=bool),
+        as_of=view.as_of,
+    )
+    known = zip(symbols, marks.price.tolist(), strict=True)
+    return {symbol: price for symbol, price in known if not math.isnan(price)}, problems
+
+
+def _unknown_symbols(portfolio: Portfolio, rest: AlpacaRest, today: date, waiting: Waiting) -> Iterator[str]:
+    """A sentence for every symbol that Alpaca does not know, or does not list any more."""
+    contracts = {one.live_symbol: one for one in portfolio.instruments if one.is_option}
+    for symbol, one in contracts.items():
+        # What has expired is listed no longer, and is said already.
+        if one.expiry is not None and one.expiry >= today:
+            waiting.ask(one.words)
+            yield from _doubts(f"{one.words} ({symbol})", rest.option_contract(symbol))
+    for symbol in dict.fromkeys(one.underlying for one in portfolio.instruments):
+        if not is_index(symbol):
+            waiting.ask(symbol)
+            yield from _doubts(symbol, rest.asset(symbol))
+
+
+def _doubts(what: str, listed: Mapping[str, object] | None) -> Iterator[str]:
+    if listed is None:
+        yield f"Alpaca does not know {what}. Check symbol, expiry and strike."
+    elif listed.get("status") not in (None, "active"):
+        yield f"Alpaca lists {what} as {listed['status']}."
+
+
+def _require_free(path: Path) -> None:
+    if path.exists():
+        raise ConfigError(f"{path.name} is there already. Name another file, or write over it with --force.")
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Put the whole text there or nothing; without `force`, only where no file is."""
+    path = path.resolve()
+    reserved = False
+    try:
+        if not force:
+            # From here on the name is ours, even if somebody else looks at it at the same moment.
+            path.touch(exist_ok=False)
+            reserved = True
+        _replace(path, text)
+    except FileExistsError:
+        _require_free(path)
+    except OSError as error:
+        if reserved:
+            path.unlink(missing_ok=True)
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ConfigError(f"{path.name} cannot be written: {reason}. Name another place.") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        if path.exists():
+            shutil.copymode(path, name)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

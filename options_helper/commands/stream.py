@@ -1,0 +1,352 @@
+"""The `stream` commands: record market data and look after what was recorded."""
+
+from __future__ import annotations
+
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.errors import ConfigError
+
+# From this width on, the longest name stands in the table of options whole.
+TABLE_COLUMNS: Final = 100
+
+stream = typer.Typer(
+    name="stream",
+    help="Record the market-data streams, check the recordings and play them back.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+class NarrowHelp(TyperCommand):
+    """A command whose help is a list where a table is too narrow for the names of its options, and would cut them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help for the width there is."""
+        if shutil.get_terminal_size().columns < TABLE_COLUMNS:
+            self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
+
+
+class CaptureFormat(StrEnum):
+    """What a finished day is kept as."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    BOTH = "both"
+
+
+@stream.command(cls=NarrowHelp)
+def capture(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", file_okay=False, help="The folder to record into.")
+    ],
+    stocks: Annotated[
+        list[str] | None, typer.Option("--stocks", metavar="SPY,AAPL", help="Stocks to record.")
+    ] = None,
+    option_contracts: Annotated[
+        list[str] | None,
+        typer.Option("--option-contracts", metavar="SYMBOLS", help="Contracts, such as SPY261218C00700000."),
+    ] = None,
+    options_underlyings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--options-underlyings", metavar="SPY", help="Record contracts of these, looked up at Alpaca."
+        ),
+    ] = None,
+    expiries: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expiries",
+            metavar="DAYS",
+            help="Of the underlyings: days (2026-12-18), spans (2026-12-01..2026-12-31), the next days (30d).",
+            show_default="all",
+        ),
+    ] = None,
+    moneyness: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT",
+            help="Of the underlyings: strikes so near the price, or `all`. Price: last trade.",
+        ),
+    ] = "10%",
+    max_contracts: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Record so many contracts at most; what is left out is said."),
+    ] = 250,
+    portfolio: Annotated[
+        Path | None,
+        typer.Option("--portfolio", metavar="PATH", help="Record everything that this portfolio holds."),
+    ] = None,
+    bars: Annotated[bool, typer.Option(help="Minute bars, of stocks.")] = True,
+    quotes: Annotated[bool, typer.Option(help="Quotes.")] = True,
+    trades: Annotated[bool, typer.Option(help="Trades, their corrections and cancels.")] = True,
+    stock_feed: Annotated[
+        str | None,
+        typer.Option(metavar="FEED", help="The feed of the stocks.", show_default="from the settings"),
+    ] = None,
+    options_feed: Annotated[
+        str | None,
+        typer.Option(metavar="FEED", help="The feed of the contracts.", show_default="from the settings"),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Record so long (60s, 2h), waiting not counted.", show_default="no end"
+        ),
+    ] = None,
+    market_hours: Annotated[
+        bool,
+        typer.Option(
+            "--market-hours",
+            help="Wait for the open, stop after the close, go on with the next session.",
+        ),
+    ] = False,
+    flush_events: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Write a file when it has so many new rows,")
+    ] = FLUSH_ROWS,
+    flush_seconds: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="or when the oldest of them has waited so long.")
+    ] = FLUSH_SECONDS,
+    journal: Annotated[
+        bool, typer.Option(help="Write every frame to a journal first; the files can be made from it again.")
+    ] = True,
+    form: Annotated[
+        CaptureFormat,
+        typer.Option(
+            "--format",
+            help="Rows are always written as CSV; `parquet` and `both` add a copy of finished days.",
+        ),
+    ] = CaptureFormat.CSV,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            dir_okay=False,
+            help="Where to write, every second, how it goes; `stream health` reads it.",
+            show_default="DIR/.health.json",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Serve Prometheus metrics on this computer only.",
+            show_default="none",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its size; connect to nothing.")
+    ] = False,
+) -> None:
+    """Record the market-data streams into a folder, until Ctrl-C or SIGTERM.
+
+    Lists have commas, and options that take one may be repeated. Credentials and feeds come from the environment or
+    from config/alpaca.env. Contracts beyond the limit are left out, the latest expiries and farthest strikes first.
+
+    The first signal ends the capture in order: everything received is written, within ten seconds. The second one
+    leaves with what is at hand in the journal.
+
+    With `--market-hours` it connects half a minute before the feeds begin to move, and stays a minute longer than
+    they do, for the last minute's bar; options on funds and indices trade to 16:15 in New York. Contracts of
+    underlyings are looked up anew for each day.
+
+    With `--format parquet` or `both` the files of a day that is over in New York are made smaller and get a Parquet
+    copy: when the capture begins, half an hour after midnight, and when it ends other than by a signal. Today's files
+    stay CSV until a capture runs on another day. A CSV is never deleted.
+
+    Exit codes: 0, nothing received was lost; 1, something was lost, refused or put off, or a stream failed, and
+    the summary says which; 2, nothing was recorded: an option, the settings, the folder, or an underlying whose
+    contracts cannot be had. A lost connection that came back is a row in the folder's gaps, and no failure.
+    """
+    from options_helper.capture.plan import CaptureWish
+    from options_helper.commands.capture_options import (
+        read_contracts,
+        read_filter,
+        read_seconds,
+        read_symbols,
+    )
+    from options_helper.commands.capture_plan_display import show_plan
+    from options_helper.commands.capture_run import CaptureOrder, run_capture
+    from options_helper.model.portfolio import load_portfolio
+    from options_helper.settings import Settings
+
+    settings = Settings.load()
+    wish = CaptureWish(
+        stocks=read_symbols("--stocks", stocks),
+        option_contracts=read_contracts("--option-contracts", option_contracts),
+        underlyings=read_symbols("--options-underlyings", options_underlyings),
+        wanted=read_filter(expiries, moneyness),
+        portfolio=None if portfolio is None else load_portfolio(portfolio),
+        quotes=quotes,
+        trades=trades,
+        bars=bars,
+        stock_feed=stock_feed or settings.stock_feed,
+        options_feed=options_feed or settings.options_feed,
+        max_contracts=max_contracts,
+    )
+    order = CaptureOrder(
+        wish,
+        out,
+        duration_seconds=read_seconds("--duration", duration),
+        market_hours=market_hours,
+        flush_events=flush_events,
+        flush_seconds=flush_seconds,
+        journal=journal,
+        parquet=form is not CaptureFormat.CSV,
+        metrics_port=metrics_port,
+        state=state,
+    )
+    if dry_run:
+        show_plan(order, settings)
+        return
+    raise typer.Exit(run_capture(order, settings))
+
+
+@stream.command(cls=NarrowHelp)
+def health(
+    *,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            help="The heartbeat file, or the folder of a recording.",
+            show_default="the one written last, of the last capture and of the dashboard",
+        ),
+    ] = None,
+    max_lag: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="How old the heartbeat, and an open market's newest event, may be."
+        ),
+    ] = "30s",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say whether a capture or the dashboard is well; the exit code is 0 only if it is.
+
+    The silence of a closed market is healthy; an old heartbeat or a process that is gone never is.
+    """
+    import msgspec
+
+    from options_helper.clock import utc_now
+    from options_helper.commands.durations import parse_duration
+    from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, newest_heartbeat
+    from options_helper.monitoring.run_report import look_at_run, report_lines
+
+    try:
+        max_lag_seconds = parse_duration(max_lag)
+    except ValueError as error:
+        raise ConfigError(f"--max-lag: {error}") from error
+    path = state or newest_heartbeat()
+    report = look_at_run(path / CAPTURE_FILE if path.is_dir() else path, utc_now(), max_lag_seconds)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report.facts())).decode())
+    else:
+        typer.echo("\n".join(report_lines(report)))
+    raise typer.Exit(0 if report.healthy else 1)
+
+
+RecordingArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder that was recorded into.", show_default=False)
+]
+
+
+@stream.command(cls=NarrowHelp)
+def verify(
+    directory: RecordingArgument,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Check a recording: each byte, row and number, the journal, the gaps, and trades against minute bars.
+
+    Exit code 1 when something does not add up: damage, missing rows, rows that only the journal has, lost events.
+    Nothing is changed.
+    """
+    import msgspec
+
+    from options_helper.data.recording.verify import audit
+    from options_helper.data.recording.verify_report import audit_lines
+
+    found = audit(_recording(directory))
+    if as_json:
+        typer.echo(
+            msgspec.json.format(msgspec.json.encode({"ok": found.ok, **msgspec.to_builtins(found)})).decode()
+        )
+    else:
+        for line in audit_lines(found):
+            typer.echo(line)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@stream.command(cls=NarrowHelp)
+def rebuild(
+    directory: RecordingArgument,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="NEW", help="A new folder for what is rebuilt.")],
+) -> None:
+    """Make the partitions of a recording once more, from its journal, into a new folder.
+
+    They are what the capture wrote, row for row and member for member, where it wrote all of it; after a kill they
+    are more. Exit code 1 when the journal is damaged.
+    """
+    from options_helper.commands.capture_options import require_folder
+    from options_helper.data.recording.rebuild import rebuild as rebuild_recording
+
+    require_folder(out)
+    made = rebuild_recording(_recording(directory), out)
+    for session in made:
+        problem = f"; {session.problem}" if session.problem else ""
+        unreadable = f", {session.rejected:,} events unreadable" if session.rejected else ""
+        typer.echo(
+            f"{session.session}: {session.rows:,} rows of {session.frames:,} frames{unreadable}{problem}"
+        )
+    raise typer.Exit(1 if any(session.problem for session in made) else 0)
+
+
+@stream.command(cls=NarrowHelp)
+def replay(
+    directory: RecordingArgument,
+    *,
+    speed: Annotated[float, typer.Option(metavar="X", help="Pace; 0 is as fast as the clients read.")] = 1.0,
+    day: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="One New York day, as 2026-12-18.", show_default="all days"),
+    ] = None,
+    symbols: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Only these symbols.", show_default="all symbols")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes any free port.")] = 0,
+) -> None:
+    """Serve a recording as a market of its own, until Ctrl-C, and print the variables that lead a client here.
+
+    To see it in the page at once: `options-helper ui --replay DIR`.
+    """
+    from options_helper.commands import page_launcher
+    from options_helper.commands.capture_options import read_day
+    from options_helper.simulator.replay import ReplayMarket
+    from options_helper.simulator.session import serve_market
+
+    wanted = None if symbols is None else {one.strip() for one in symbols.split(",") if one.strip()}
+    market = ReplayMarket(_recording(directory), speed=speed, day=read_day("--day", day), symbols=wanted)
+    with page_launcher.ending_by_signal() as ending, serve_market(market, port=port) as variables:
+        typer.echo("# The recording is served until Ctrl-C. To use it, in another terminal:")
+        for name, value in variables.items():
+            typer.echo(f"export {name}={value}")
+        ending.wait()
+
+
+def _recording(directory: Path) -> Path:
+    if not directory.is_dir():
+        raise ConfigError(f"{directory}: there is no such folder. Name the folder of a recording.")
+    return directory

@@ -1,0 +1,1 @@
+"""The parts of `options-helper doctor`; `options_helper.doctor.run` puts them together."""

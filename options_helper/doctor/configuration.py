@@ -1,0 +1,207 @@
+"""Look at what the user wrote: settings and where each is from, keys, the portfolio file. No secret is told."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
+from options_helper.data.portfolio_file import DEFAULT_NAME, Book, reread
+from options_helper.data.rest.market_time import is_demo
+from options_helper.doctor.findings import Finding, Verdict, explained
+from options_helper.errors import ConfigError
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.text import named
+from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
+
+_ENVIRONMENT: Final = "environment"
+_DEFAULT: Final = "default"
+_ATTRIBUTES: Final = {
+    "APCA_API_BASE_URL": "base_url",
+    "OH_ALPACA_STOCK_FEED": "stock_feed",
+    "OH_ALPACA_OPTIONS_FEED": "options_feed",
+    "OH_ALPACA_STREAM_URL": "stream_url",
+    "OH_ALPACA_DATA_URL": "data_url",
+    "OH_ALPACA_REST_PER_MINUTE": "rest_per_minute",
+    "OH_ALPACA_MARKET_TIME": "market_time",
+}
+
+
+def setting_origins(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """Where each setting comes from: the environment, the file, or nowhere; never what it is."""
+    here = {name for name, value in environ.items() if name in VARIABLES and value.strip()}
+    in_file = set(_names_in(env_file))
+    return {
+        name: _ENVIRONMENT if name in here else str(env_file) if name in in_file else _DEFAULT
+        for name in sorted(VARIABLES)
+    }
+
+
+def _names_in(env_file: Path) -> list[str]:
+    """The names that the file gives a value."""
+    try:
+        lines = env_file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        # `Settings.load` reads the same file, and complains.
+        return []
+    pairs = [line.strip().removeprefix("export ").partition("=") for line in lines]
+    return [
+        name.strip()
+        for name, _, value in pairs
+        if name.strip().startswith(ENV_PREFIXES)
+        and value.strip(" \t'\"")
+        and not value.strip().startswith("#")
+    ]
+
+
+def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings | None, Finding]:
+    """The settings, None when they cannot be used, and what is to be said of them."""
+    try:
+        settings = Settings.load(environ, env_file)
+    except ConfigError as error:
+        return None, explained(error, f"Correct it in the environment or in {env_file}.")
+    origins = setting_origins(environ, env_file)
+    details = {
+        name: f"{_shown(settings, name)} ({_origin_words(origins[name])})" for name in sorted(VARIABLES)
+    }
+    if stray := _stray_names(environ, env_file):
+        return settings, Finding(Verdict.WARNING, *_about_stray(stray), details)
+    kind = "paper account" if settings.paper else "LIVE account"
+    where = "found" if env_file.is_file() else "not there"
+    feeds = f"stocks from {settings.stock_feed}, options from {settings.options_feed}"
+    return settings, Finding(Verdict.OK, f"{kind}; {feeds}; {env_file} is {where}", None, details)
+
+
+def _shown(settings: Settings, name: str) -> str:
+    if name == "APCA_API_KEY_ID":
+        return masked(settings.api_key)
+    if name == "APCA_API_SECRET_KEY":
+        return "not set" if settings.api_secret is None else "set"
+    value = getattr(settings, _ATTRIBUTES[name])
+    return "not set" if value is None else str(value)
+
+
+def masked(key: SecretStr | None) -> str:
+    """Enough of a key to tell it from another; nothing of one so short that it would be half told."""
+    if key is None:
+        return "not set"
+    text = key.get_secret_value()
+    return f"{text[:4]}…" if len(text) >= 12 else "set"
+
+
+def _origin_words(origin: str) -> str:
+    return origin if origin in (_ENVIRONMENT, _DEFAULT) else f"from {origin}"
+
+
+def _stray_names(environ: Mapping[str, str], env_file: Path) -> list[str]:
+    # Other programs have APCA_ variables of their own; a file of ours, or a name of ours, is meant for us.
+    ours = [name for name in environ if name.startswith("OH_ALPACA_")]
+    return sorted({*ours, *_names_in(env_file)} - VARIABLES)
+
+
+def _about_stray(names: Sequence[str]) -> tuple[str, str]:
+    meant = difflib.get_close_matches(names[0], VARIABLES, n=1)
+    remedy = (
+        f"Write {meant[0]} if that is meant." if meant else "Take it out, or compare with the example file."
+    )
+    return f"{', '.join(names)} is no setting and has no effect.", remedy
+
+
+def look_at_keys(settings: Settings | None, environ: Mapping[str, str], env_file: Path) -> Finding:
+    """Are there keys, and do they look like those of the account that is named?"""
+    if settings is None:
+        return Finding(Verdict.SKIPPED, "not looked at: the settings cannot be used")
+    if settings.api_key is None or settings.api_secret is None:
+        return _keys_missing(settings, env_file)
+    origins = setting_origins(environ, env_file)
+    origin = _origin_words(origins["APCA_API_KEY_ID"])
+    if origins["APCA_API_SECRET_KEY"] != origins["APCA_API_KEY_ID"]:
+        origin += f", the secret: {_origin_words(origins['APCA_API_SECRET_KEY'])}"
+    if is_demo(settings):
+        return Finding(Verdict.OK, f"the simulator's own ({origin}); they open nothing else")
+    said = f"{masked(settings.api_key)} ({origin})"
+    if problem := _other_account(settings.api_key.get_secret_value(), settings):
+        return Finding(Verdict.WARNING, f"{said}: {problem}", _SWITCH_ACCOUNT)
+    return Finding(Verdict.OK, said)
+
+
+_SWITCH_ACCOUNT: Final = (
+    "Use a key of the account that APCA_API_BASE_URL names: https://paper-api.alpaca.markets for paper, "
+    "https://api.alpaca.markets for live."
+)
+
+
+def _keys_missing(settings: Settings, env_file: Path) -> Finding:
+    missing = [
+        name
+        for name, value in (
+            ("APCA_API_KEY_ID", settings.api_key),
+            ("APCA_API_SECRET_KEY", settings.api_secret),
+        )
+        if value is None
+    ]
+    file = "has none either" if env_file.is_file() else "is not in this folder"
+    return Finding(
+        Verdict.FAILED,
+        f"{' and '.join(missing)} not set, and {env_file} {file}.",
+        f"Write them into {env_file} as NAME=value, or set them in the environment; or look at the page without keys: "
+        "options-helper ui --demo",
+    )
+
+
+def _other_account(key: str, settings: Settings) -> str | None:
+    """Alpaca's paper keys begin with PK, its live keys with AK."""
+    host = urlsplit(settings.base_url).hostname or ""
+    if not host.endswith("alpaca.markets"):
+        return None
+    if key.startswith("PK") and not settings.paper:
+        return "it looks like a paper account's key, and the live account is named."
+    if key.startswith("AK") and settings.paper:
+        return "it looks like a live account's key, and the paper account is named."
+    return None
+
+
+def look_at_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datetime) -> Finding:
+    """Can the file be read, and is what it holds still alive at that instant of the market's?"""
+    path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
+    if not path.exists():
+        return _no_portfolio(path, Verdict.WARNING if named is None else Verdict.FAILED)
+    book = reread(Book(path, name=str(path)))
+    if book.portfolio is None:
+        error = ConfigError(book.problem or f"{path} names no file.")
+        return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
+    contracts = {item.words: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
+    count = (
+        f"{path}: {_count(len(book.portfolio.positions), 'position')}, {_count(len(contracts), 'contract')}"
+    )
+    today = new_york_date(as_of)
+    expired = [words for words, expiry in contracts.items() if expiry < today]
+    if book.portfolio.as_of is not None and book.portfolio.as_of != today:
+        return _about_picture(count, book.portfolio.as_of, expired)
+    return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)
+
+
+def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
+    remedy = "Name yours: --portfolio PATH, or let the account write one: options-helper portfolio import"
+    return Finding(verdict, f"There is no {path} here.", remedy)
+
+
+def _about_picture(count: str, day: date, expired: Sequence[str]) -> Finding:
+    gone = f", and by now expired: {named(expired, 3)}" if expired else ""
+    return Finding(Verdict.WARNING, f"{count}; it is a picture of {short_date(day)}{gone}.", REMOVE_AS_OF)
+
+
+def _about_expired(count: str, expired: Sequence[str]) -> Finding:
+    remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
+    return Finding(Verdict.WARNING, f"{count}; expired: {named(expired, 3)}.", remedy)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,298 @@
+"""Look at all that a start needs, each thing on its own and against a deadline."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from options_helper import settings as settings_module
+from options_helper.clock import utc_now
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import is_demo, known_time, market_time
+from options_helper.data.rest.rate_limit import RestPolicy
+from options_helper.data.sdk_import import load_sdk
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
+from options_helper.doctor.computer import (
+    Installed,
+    look_at_disk,
+    look_at_packages,
+    look_at_page_packages,
+    look_at_python,
+)
+from options_helper.doctor.configuration import look_at_keys, look_at_portfolio, read_settings
+from options_helper.doctor.findings import (
+    INSTALL,
+    NETWORK_CHECKS,
+    Check,
+    Finding,
+    Line,
+    Verdict,
+    explained,
+)
+from options_helper.doctor.rest import look_at_account, look_at_clock, look_at_market_data
+from options_helper.doctor.streams import (
+    STREAM_TIMING,
+    Visit,
+    option_visit,
+    order_visit,
+    stock_visit,
+    stream_holder,
+    visit_stream,
+)
+from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.model.market_hours import new_york_date
+from options_helper.monitoring.heartbeat_file import state_folder
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOCAL_SECONDS: Final = 5.0
+REST_SECONDS: Final = 12.0
+STREAM_SECONDS: Final = 18.0
+# Connections opened at the same moment can be refused with 429.
+STAGGER_SECONDS: Final = 0.2
+# Somebody waits for the answer, so there is one try.
+REST_POLICY: Final = RestPolicy(connect_seconds=5.0, read_seconds=5.0, attempts=1)
+
+
+def _installed_version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _requirements() -> Sequence[str] | None:
+    try:
+        return importlib.metadata.requires("options-helper") or ()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything outside that is looked at, and how long it may take."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    env_file: Path = field(default_factory=lambda: settings_module.DEFAULT_ENV_FILE)
+    now: Callable[[], datetime] = utc_now
+    installed: Installed = _installed_version
+    requirements: Callable[[], Sequence[str] | None] = _requirements
+    free_bytes: Callable[[Path], int] = _free_bytes
+    local_seconds: float = LOCAL_SECONDS
+    rest_policy: RestPolicy = REST_POLICY
+    rest_seconds: float = REST_SECONDS
+    stream_timing: ConnectionTiming = STREAM_TIMING
+    stream_seconds: float = STREAM_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A look that must come to an end: `look` gets an event that is set when nobody waits for it any more."""
+
+    check: Check
+    look: Callable[[threading.Event], Finding]
+    deadline_seconds: float
+
+
+class Checkup:
+    """Looks at everything once. `portfolio` is the file that was named, None: the one that the page would open."""
+
+    def __init__(
+        self,
+        *,
+        portfolio: Path | None = None,
+        offline: bool = False,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self._portfolio = portfolio
+        self._offline = offline
+        self._around = surroundings or Surroundings()
+
+    def lines(self) -> Iterator[Line]:
+        """Each line as soon as it and those before it are known; all of them within the longest deadline. Blocks."""
+        running = [_Running(probe) for probe in self._probes()]
+        for one in running:
+            one.start()
+        try:
+            for one in running:
+                yield one.line()
+        finally:
+            for one in running:
+                one.give_up()
+
+    def _probes(self) -> list[Probe]:
+        around = self._around
+        settings, read = read_settings(around.environ, around.env_file)
+        looks: dict[Check, Callable[[], Finding]] = {
+            Check.PYTHON: lambda: look_at_python(sys.version_info[:3]),
+            Check.PACKAGES: lambda: look_at_packages(around.requirements(), around.installed),
+            Check.PAGE_PACKAGES: lambda: look_at_page_packages(around.requirements(), around.installed),
+            Check.SETTINGS: lambda: read,
+            Check.KEYS: lambda: look_at_keys(settings, around.environ, around.env_file),
+            Check.DISK: lambda: look_at_disk(_folders(around.environ), around.free_bytes),
+        }
+        local = {check: self._local(check, look) for check, look in looks.items()}
+        local[Check.PORTFOLIO] = self._portfolio_probe(settings)
+        return [*(local[check] for check in Check if check in local), *self._network_probes(settings)]
+
+    def _portfolio_probe(self, settings: Settings | None) -> Probe:
+        around = self._around
+
+        def look(stopping: threading.Event) -> Finding:
+            return look_at_portfolio(self._portfolio, around.environ, self._market_time(settings, stopping))
+
+        asks = settings is not None and is_demo(settings) and not self._offline
+        return Probe(Check.PORTFOLIO, look, around.rest_seconds if asks else around.local_seconds)
+
+    def _market_time(self, settings: Settings | None, stopping: threading.Event) -> datetime:
+        """By which expiries are judged; what cannot be asked has a line of its own that says so."""
+        now, policy = self._around.now(), self._around.rest_policy
+        if settings is None or not is_demo(settings):
+            return now
+        if not self._offline:
+            with suppress(OptionsHelperError), AlpacaRest(settings, stopping=stopping, policy=policy) as rest:
+                return market_time(rest, settings, now)
+        return known_time(settings, now)
+
+    def _network_probes(self, settings: Settings | None) -> list[Probe]:
+        if self._offline:
+            return self._skipped("--offline")
+        if settings is None:
+            return self._skipped("the settings cannot be used")
+        if not settings.has_credentials:
+            return self._skipped("there are no keys")
+        # Where it is missing, each look says so; here it only saves the looks from waiting for one another's import.
+        with suppress(ConfigError):
+            load_sdk()
+        return [*self._rest_probes(settings), *self._stream_probes(settings)]
+
+    def _local(self, check: Check, look: Callable[[], Finding]) -> Probe:
+        return Probe(check, lambda _: look(), self._around.local_seconds)
+
+    def _skipped(self, reason: str) -> list[Probe]:
+        finding = Finding(Verdict.SKIPPED, f"not looked at: {reason}")
+        return [self._local(check, lambda: finding) for check in NETWORK_CHECKS]
+
+    def _rest_probes(self, settings: Settings) -> list[Probe]:
+        around = self._around
+
+        def probe(check: Check, look: Callable[[AlpacaRest], Finding]) -> Probe:
+            def ask(stopping: threading.Event) -> Finding:
+                with AlpacaRest(settings, stopping=stopping, policy=around.rest_policy) as rest:
+                    return look(rest)
+
+            return Probe(check, ask, around.rest_seconds)
+
+        return [
+            probe(Check.CLOCK, lambda rest: look_at_clock(rest, settings, around.now)),
+            probe(Check.ACCOUNT, lambda rest: look_at_account(rest, settings)),
+            probe(Check.MARKET_DATA, lambda rest: look_at_market_data(rest, settings)),
+        ]
+
+    def _stream_probes(self, settings: Settings) -> list[Probe]:
+        timing = self._around.stream_timing
+        today = new_york_date(known_time(settings, self._around.now()))
+        visits = {
+            Check.STOCK_STREAM: stock_visit(settings, timing),
+            Check.OPTION_STREAM: option_visit(settings, timing, today),
+            Check.ORDER_STREAM: order_visit(settings, timing),
+        }
+        return [
+            self._stream_probe(check, visit, STAGGER_SECONDS * place)
+            for place, (check, visit) in enumerate(visits.items())
+        ]
+
+    def _stream_probe(self, check: Check, visit: Visit, delay_seconds: float) -> Probe:
+        around = self._around
+
+        def look(stopping: threading.Event) -> Finding:
+            stopping.wait(delay_seconds)
+            return visit_stream(visit, lambda: stream_holder(visit, around.environ, around.now()))
+
+        return Probe(check, look, around.stream_seconds)
+
+
+def _folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where a program of ours writes without being told to: the working folder, and the user's state."""
+    try:
+        return Path.cwd(), state_folder(environ)
+    except RuntimeError:
+        # A user without a home.
+        return (Path.cwd(),)
+
+
+class _Running:
+    """One probe on a thread of its own, which is left behind when it does not come to an end."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._stopping = threading.Event()
+        self._done = threading.Event()
+        # Written by the probe's thread before it sets _done, read by others only after that.
+        self._line: Line | None = None
+        self._began = 0.0
+        self._thread = threading.Thread(target=self._work, name=f"doctor-{probe.check}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; the deadline counts from now."""
+        self._began = time.monotonic()
+        self._thread.start()
+
+    def line(self) -> Line:
+        """What was found, waited for until the deadline."""
+        deadline = self._began + self._probe.deadline_seconds
+        if self._done.wait(max(0.0, deadline - time.monotonic())) and self._line is not None:
+            return self._line
+        return Line(self._probe.check, _no_end(self._probe), self._probe.deadline_seconds)
+
+    def give_up(self) -> None:
+        """Tell a look that is still at it that nobody waits."""
+        self._stopping.set()
+
+    def _work(self) -> None:
+        finding = self._look()
+        self._line = Line(self._probe.check, finding, time.monotonic() - self._began)
+        self._done.set()
+
+    def _look(self) -> Finding:
+        try:
+            return self._probe.look(self._stopping)
+        except OptionsHelperError as error:
+            return explained(error, "Correct it and look again.")
+        except ModuleNotFoundError as error:
+            package = (error.name or "a package").partition(".")[0]
+            return Finding(Verdict.FAILED, f"This needs {package}, which is not installed.", INSTALL)
+        except Exception as error:
+            # A thread's last line. A foreign error's message could quote what was sent, so it is not repeated.
+            log.debug("the look at %s failed", self._probe.check, exc_info=True)
+            return Finding(
+                Verdict.FAILED,
+                f"The look itself failed ({type(error).__name__}).",
+                "Try again; if it stays, please report it with this line.",
+            )
+
+
+def _no_end(probe: Probe) -> Finding:
+    remedy = (
+        "Check the network and a firewall or proxy in between: something takes connections and does not answer."
+        if probe.check in NETWORK_CHECKS
+        else "A disk or a network folder does not answer: check what is mounted here."
+    )
+    return Finding(Verdict.FAILED, f"No answer within {probe.deadline_seconds:g} s.", remedy)

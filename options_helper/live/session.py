@@ -1,0 +1,369 @@
+"""One run of streams for the whole process, whatever its viewers do: tabs, reloads, page switches, code reloads."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Final, Protocol
+
+from options_helper.analysis.live_portfolio_metrics import (
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+    compute_live_totals,
+)
+from options_helper.data.portfolio_file import Book, reread
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
+from options_helper.errors import ConfigError
+from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.monitoring.heartbeat import Role
+from options_helper.monitoring.heartbeat_file import dashboard_file
+from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ANCHOR: Final = "_options_helper_process"
+HOUSEKEEPING_SECONDS: Final = 2.0
+# A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
+VIEWER_LIMIT_SECONDS: Final = 300.0
+
+
+class Manager(Protocol):
+    """What a session needs of `LiveStreamManager`."""
+
+    def start(self, config: LiveStreamConfig) -> None:
+        """Run with this config."""
+
+    def stop(self) -> None:
+        """End the run."""
+
+    def snapshot(self) -> LiveSnapshot:
+        """What is known now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a viewer can choose about the run; equal choices are the same run."""
+
+    stream_stocks: bool = True
+    stream_options: bool = True
+    stream_fills: bool = True
+    stock_feed: str = "iex"
+    options_feed: str = "indicative"
+    paper: bool | None = None  # None: as the account's address says
+    max_option_contracts: int = 250
+    idle_stop_minutes: float = 10.0  # 0: never
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is running, or was running last, and for which portfolio."""
+
+    choices: Choices
+    book: Book
+    settings: Settings
+    plan: SubscriptionPlan
+    ended: str | None = None  # why it is over, as a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A copy of what the session remembers."""
+
+    points: tuple[PnlPoint, ...] = ()
+    trends: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+class LiveSession:
+    """Owns the process's manager, counts its viewers, samples its P&L and stops it when nobody looks.
+
+    Every method may be called from any thread. `start` and `stop` may take a second, everything else returns at once.
+    While a run is on, the file `heartbeat` shows from outside that it is, and how.
+    """
+
+    def __init__(
+        self,
+        *,
+        build_manager: Callable[[Settings], Manager] = LiveStreamManager,
+        measure: Callable[[Portfolio, LiveSnapshot], Measure] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
+        heartbeat: Path | None = None,
+    ) -> None:
+        self._build_manager = build_manager
+        self._measure = measure or measure_book
+        self._monotonic = monotonic
+        self._housekeeping_seconds = housekeeping_seconds
+        self._heartbeat_path = heartbeat
+        # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
+        self._changing = threading.Lock()
+        self._manager: Manager | None = None
+        self._run: Run | None = None
+        self._housekeeper: _Housekeeper | None = None
+        self._heartbeat: HeartbeatWriter | None = None
+        # Guards the history: written by the housekeeper, copied by the pages.
+        self._history_lock = threading.Lock()
+        self._history = PnlHistory()
+        # Guards the viewers; never held while anything waits, since Streamlit releases on its event loop.
+        self._viewers_lock = threading.Lock()
+        self._viewers: dict[str, float] = {}
+        self._last_seen_viewer = monotonic()
+
+    @property
+    def run(self) -> Run | None:
+        """The present run, or the last one with the reason for its end; None before the first."""
+        return self._run
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is on."""
+        return self._run is not None and self._run.ended is None
+
+    def snapshot(self) -> LiveSnapshot | None:
+        """What the streams say now, or said last; None before the first run."""
+        manager = self._manager
+        return None if manager is None else manager.snapshot()
+
+    def history(self) -> History:
+        """The P&L and the marks so far, the same for every viewer."""
+        with self._history_lock:
+            return History(self._history.points(), self._history.trends())
+
+    def start(self, book: Book, choices: Choices, settings: Settings) -> None:
+        """Run with these choices for this portfolio; does nothing when that is what runs.
+
+        Choices that only change symbols or the idle time leave the connections up. ConfigError when the portfolio
+        or the keys are missing.
+        """
+        if book.portfolio is None:
+            raise ConfigError(book.problem or "Load a portfolio first.")
+        with self._changing:
+            now = self._run
+            wanted = Run(choices, book, settings, plan_for(book.portfolio, choices))
+            if now == wanted:
+                return
+            self._manager_for(settings).start(config_for(choices, wanted.plan))
+            self._go_on_as(wanted)
+            self._keep_house()
+
+    def stop(self, because: str = "Stopped.") -> None:
+        """End the run; harmless when none is on."""
+        with self._changing:
+            housekeeper, self._housekeeper = self._housekeeper, None
+            heartbeat, self._heartbeat = self._heartbeat, None
+            if housekeeper is not None:
+                housekeeper.stopping.set()
+            if self._manager is not None:
+                self._manager.stop()
+            if heartbeat is not None:
+                heartbeat.close()
+            if self._run is not None and self._run.ended is None:
+                self._run = replace(self._run, ended=because)
+        if housekeeper is not None:
+            housekeeper.join()
+
+    def reload(self) -> None:
+        """Read the run's portfolio file again, whether it looks changed or not; harmless when nothing runs."""
+        self._follow_file(unchanged_too=True)
+
+    def acquire(self, viewer: str) -> None:
+        """Note that this viewer is looking; called whenever its page is drawn."""
+        with self._viewers_lock:
+            self._viewers[viewer] = self._last_seen_viewer = self._monotonic()
+
+    def release(self, viewer: str) -> None:
+        """Note that this viewer left."""
+        with self._viewers_lock:
+            if self._viewers.pop(viewer, None) is not None:
+                self._last_seen_viewer = self._monotonic()
+
+    @property
+    def viewers(self) -> int:
+        """How many look at the page now."""
+        oldest = self._monotonic() - VIEWER_LIMIT_SECONDS
+        with self._viewers_lock:
+            self._viewers = {viewer: seen for viewer, seen in self._viewers.items() if seen >= oldest}
+            return len(self._viewers)
+
+    def keep(self) -> None:
+        """One round of housekeeping: follow the portfolio file, sample the P&L, stop when nobody has looked."""
+        self._follow_file()
+        self._sample()
+        self._stop_when_idle()
+
+    def _manager_for(self, settings: Settings) -> Manager:
+        # New settings mean new keys or another server: those take a new manager.
+        run = self._run
+        if self._manager is None or run is None or run.settings != settings:
+            if self._manager is not None and run is not None:
+                self._manager.stop()
+                # It stays ended when the new settings turn out not to work.
+                self._run = replace(run, ended="Stopped: the settings changed.")
+            self._manager = self._build_manager(settings)
+        return self._manager
+
+    def _go_on_as(self, run: Run) -> None:
+        """Make this the run; the history of another file's book is not its own."""
+        same_file = self._run is not None and self._run.book.path == run.book.path
+        # Both in one step: a sample that was measured for the run before must not land in this one's history.
+        with self._history_lock:
+            if same_file:
+                self._history.break_line()
+            else:
+                self._history = PnlHistory()
+            self._run = run
+
+    def _keep_house(self) -> None:
+        if self._housekeeper is None:
+            # At the process's end daemon threads just vanish; the streams say goodbye first.
+            atexit.unregister(self.stop)
+            atexit.register(self.stop)
+            self._housekeeper = _Housekeeper(self.keep, self._housekeeping_seconds)
+            self._housekeeper.start()
+        if self._heartbeat is None and self._heartbeat_path is not None:
+            self._heartbeat = HeartbeatWriter(self._heartbeat_path, self.snapshot, role=Role.DASHBOARD)
+            self._heartbeat.start()
+
+    def _follow_file(self, *, unchanged_too: bool = False) -> None:
+        run = self._run
+        if run is None or run.ended:
+            return
+        book = reread(replace(run.book, stamp=None) if unchanged_too else run.book)
+        if book == run.book:
+            return
+        with self._changing:
+            # Another portfolio was applied, or the run ended, while the file was read.
+            if self._run is not run or self._manager is None or book.portfolio is None:
+                return
+            if book.portfolio == run.book.portfolio:
+                self._run = replace(run, book=book)
+                return
+            plan = plan_for(book.portfolio, run.choices)
+            self._manager.start(config_for(run.choices, plan))
+            self._go_on_as(replace(run, book=book, plan=plan))
+
+    def _sample(self) -> None:
+        run, snapshot = self._run, self.snapshot()
+        if run is None or run.book.portfolio is None or snapshot is None or not snapshot.running:
+            return
+        measure = self._measure(run.book.portfolio, snapshot)
+        with self._history_lock:
+            if self._run is not run:
+                return
+            seen_until = self._history.seen_until
+            # A replay begun again starts at its own morning: that is another session.
+            if seen_until is not None and snapshot.as_of < seen_until:
+                self._history = PnlHistory()
+            self._history.add(snapshot, measure)
+
+    def _stop_when_idle(self) -> None:
+        run = self._run
+        if run is None or not run.choices.idle_stop_minutes or self.viewers:
+            return
+        with self._viewers_lock:
+            alone = self._monotonic() - self._last_seen_viewer
+        if alone >= run.choices.idle_stop_minutes * 60:
+            self.stop(
+                f"Stopped: nobody had looked at the page for {run.choices.idle_stop_minutes:g} minutes."
+            )
+
+
+class _Housekeeper:
+    """A thread that calls `keep` in turn until it is told to stop."""
+
+    def __init__(self, keep: Callable[[], None], seconds: float) -> None:
+        self._keep = keep
+        self._seconds = seconds
+        self.stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="live-housekeeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        # It may be the housekeeper itself that found the page idle.
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+
+    def _work(self) -> None:
+        while not self.stopping.wait(self._seconds):
+            try:
+                self._keep()
+            except Exception:
+                # A thread's last line: one bad round must not end the rounds that stop an idle run.
+                log.exception("housekeeping of the live session failed")
+
+
+def plan_for(portfolio: Portfolio, choices: Choices) -> SubscriptionPlan:
+    """What to subscribe to for this portfolio under these choices."""
+    return build_subscription_plan(
+        portfolio,
+        stream_stocks=choices.stream_stocks,
+        stream_options=choices.stream_options,
+        max_option_contracts=choices.max_option_contracts,
+    )
+
+
+def config_for(choices: Choices, plan: SubscriptionPlan) -> LiveStreamConfig:
+    """The manager's config for this plan."""
+    return LiveStreamConfig(
+        stocks=plan.stocks,
+        option_contracts=plan.option_contracts,
+        stream_stocks=choices.stream_stocks,
+        stream_options=choices.stream_options,
+        stream_fills=choices.stream_fills,
+        stock_feed=choices.stock_feed,
+        options_feed=choices.options_feed,
+        paper=choices.paper,
+    )
+
+
+def measure_book(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
+    """What this snapshot says the portfolio is worth."""
+    # How old a mark may be is for each viewer to say; the history takes what there is.
+    positions = compute_live_position_rows(portfolio, snapshot, stale_after_seconds=math.inf)
+    structures, legs = compute_live_multileg_rows(portfolio, snapshot, stale_after_seconds=math.inf)
+    totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
+    marks = {
+        **dict(zip(positions["id"], positions["mark"].tolist(), strict=True)),
+        **dict(zip(structures["id"], structures["net_mark"].tolist(), strict=True)),
+    }
+    pnl, natural = totals.pnl, totals.pnl_natural
+    return Measure(
+        pnl=pnl.known if pnl.counted else None,
+        # Beside a sum of other positions it would show a distance that is not there.
+        natural=natural.known if natural.counted == pnl.counted else None,
+        counted=pnl.counted,
+        positions=pnl.of,
+        marks={key: mark for key, mark in marks.items() if not math.isnan(mark)},
+    )
+
+
+def process_session() -> LiveSession:
+    """The one session of this process.
+
+    It hangs on a module without a file, which a server that reloads changed code neither watches nor drops.
+    """
+    anchor = vars(sys.modules.setdefault(ANCHOR, ModuleType(ANCHOR)))
+    # `setdefault` is one step for all threads, and a session that loses the race has done nothing yet.
+    session: LiveSession = anchor.get("session") or anchor.setdefault(
+        "session", LiveSession(heartbeat=dashboard_file())
+    )
+    return session
+
+
+def install_session(session: LiveSession) -> None:
+    """Stop the process's session and put this one in its place."""
+    process_session().stop("Stopped: the session was replaced.")
+    vars(sys.modules[ANCHOR])["session"] = session

@@ -1,0 +1,1 @@
+"""What a run says about itself to others: heartbeat, reports, metrics."""

@@ -1,0 +1,117 @@
+"""Show from outside that a run is alive, and how it is: a small file, replaced once a second.
+
+The file is JSON, readable by its owner only, and holds no key. A capture keeps it in the folder it records into, the
+dashboard in the user's state folder; `options-helper stream health` reads it, and so may any other program.
+
+What a reader finds is at most a second old while the writer lives. Silence is measured where it can be judged: by the
+writer, which knows whether its feeds are expected to move (`lag_seconds`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from options_helper import __version__
+from options_helper.data.recording.status import CaptureStatus
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import LiveSnapshot, Phase
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION: Final = 1
+
+
+class Role(StrEnum):
+    """Who writes the file."""
+
+    CAPTURE = "capture"
+    DASHBOARD = "dashboard"
+
+
+class RunState(StrEnum):
+    """Where a run is."""
+
+    WAITING = "waiting"  # for the market to open; nothing is connected
+    RUNNING = "running"
+    JOURNAL_ONLY = "journal only"  # under pressure: rows are put off, nothing is lost
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A capture that is not connected yet."""
+
+    until: datetime
+
+
+Status = CaptureStatus | LiveSnapshot | Waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamBeat:
+    """One stream, in numbers. Ages are as of the writing, on the market's clock."""
+
+    phase: Phase
+    feed: str | None
+    expects_data: bool  # whether silence would mean trouble
+    silent_seconds: float | None  # since the newest event; None before the first
+    lag_seconds: float | None  # how much of that while data is expected; None while none is
+    events_per_second: float
+    asked: int  # symbols
+    acknowledged: int
+    refused: int
+    refused_symbols: tuple[str, ...] = ()  # the first few
+    received: int  # events, as are the next four
+    applied: int
+    dropped: int
+    rejected: int
+    queued: int
+    gaps: int
+    connections: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """One run at one moment. Times are UTC on the computer's clock."""
+
+    schema_version: int = SCHEMA_VERSION
+    program: str = __version__
+    role: Role
+    pid: int
+    host: str
+    started_at: datetime
+    written_at: datetime
+    state: RunState
+    waits_until: datetime | None = None
+    problem: str | None = None
+    market: MarketKind = MarketKind.ALPACA
+    session: str | None = None  # of a capture: its name in journal, gap ledger and meta files
+    streams: Mapping[StreamName, StreamBeat] = field(default_factory=dict)  # those that were asked for
+    gaps: int = 0
+    lost: int = 0  # events that are in no file, or were never shown
+    # Of a capture.
+    rows: int | None = None
+    rows_waiting: int | None = None
+    bytes: int | None = None
+    journal_bytes: int | None = None
+    last_flush_at: datetime | None = None
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """The longest silence of a stream that should be moving; None where none should."""
+        return max(
+            (beat.lag_seconds for beat in self.streams.values() if beat.lag_seconds is not None), default=None
+        )
+
+
+# ---- the file
+
+
+# ---- the service manager

@@ -1,0 +1,131 @@
+"""The heartbeat's file: where it is, and how it is replaced and read in one step."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from options_helper.errors import StoreError
+from options_helper.monitoring.heartbeat import Heartbeat
+
+log = logging.getLogger(__name__)
+
+
+CAPTURE_FILE: Final = ".health.json"
+DASHBOARD_FILE: Final = "dashboard.json"
+# In the state folder: a link to the file of the capture that began last, so that a person need not name it.
+LAST_CAPTURE_LINK: Final = "last-capture.json"
+
+
+# The file's size is a multiple of this, so that a full disk, which has no new block, can still take the next one.
+_BLOCK: Final = 4_096
+
+
+def write_heartbeat(path: Path, beat: Heartbeat) -> None:
+    """Replace the file in one step, for its owner only; OSError when the disk refuses.
+
+    A disk that is full, which is what somebody should learn from it, takes it in place of the old one, in one write.
+    """
+    data = msgspec.json.format(msgspec.json.encode(beat), indent=1)
+    data = data.ljust(-(-(len(data) + 1) // _BLOCK) * _BLOCK - 1) + b"\n"
+    try:
+        _replace(path, data)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or not _overwrite(path, data):
+            raise
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name.lstrip('.')}.new")
+    # Made afresh, so that mode and owner are ours and no link is followed.
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+
+
+def _overwrite(path: Path, data: bytes) -> bool:
+    """Write over the file's own blocks; whether there is such a file and it is long enough."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        size = os.fstat(descriptor).st_size
+        return size >= len(data) and os.write(descriptor, data.ljust(size)) == size
+    finally:
+        os.close(descriptor)
+
+
+def read_heartbeat(path: Path) -> Heartbeat | None:
+    """What was written last; None where there is no file. StoreError where it cannot be read or is no heartbeat."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Heartbeat)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"The heartbeat {path} cannot be read: {error.strerror or error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"{path} is no heartbeat of this version: {error}. Name the file of a capture or of the dashboard."
+        ) from error
+
+
+def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where programs keep what is theirs for this user; it may not exist yet."""
+    environ = os.environ if environ is None else environ
+    if base := environ.get("XDG_STATE_HOME"):
+        return Path(base) / "options-helper"
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "options-helper"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "options-helper"
+    return Path.home() / ".local" / "state" / "options-helper"
+
+
+def dashboard_file() -> Path | None:
+    """Where the dashboard keeps its heartbeat; None for a user without a home."""
+    try:
+        return state_folder() / DASHBOARD_FILE
+    except RuntimeError:
+        return None
+
+
+def remember_capture(path: Path) -> None:
+    """Let `stream health` without a name find this file; a system that refuses only loses that."""
+    link = state_folder() / LAST_CAPTURE_LINK
+    try:
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.resolve())
+    except OSError as error:
+        log.info("%s cannot be made: %s", link, error)
+
+
+def newest_heartbeat() -> Path:
+    """The file that was written last, of the last capture and of the dashboard; the dashboard's where there is none."""
+    folder = state_folder()
+    found = [folder / name for name in (DASHBOARD_FILE, LAST_CAPTURE_LINK)]
+    return max(found, key=_written_ns)
+
+
+def _written_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
