@@ -20,7 +20,7 @@ from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.model.events import Quote, StreamName
 from options_helper.model.instants import timestamp_extension
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 
 SYMBOLS = tuple(f"S{number:04d}" for number in range(1_000))

@@ -35,7 +35,7 @@ from websockets.typing import Subprotocol
 from options_helper.model.events import StreamName
 from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 
 SCRIPT = Path(__file__).with_name("_page.py")

@@ -18,7 +18,7 @@ from options_helper.data.rest.seeding import read_snapshots, seed
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.events import StreamName
 from options_helper.model.instants import timestamp_extension
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 
 TODAY = date(2026, 3, 20)

@@ -22,8 +22,8 @@ from options_helper.errors import ConfigError, StoreError
 from options_helper.model.events import Bar, DailyBar, Quote, Trade, TradeCancel, TradeCorrection, UpdatedBar
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.simulator.market import Interest
-from options_helper.simulator.replay import ReplayMarket
+from options_helper.simulator.market.market import Interest
+from options_helper.simulator.market.replay import ReplayMarket
 from tests.captured import (
     AAPL_QUOTES,
     DAY,

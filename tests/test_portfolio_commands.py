@@ -31,8 +31,8 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import PortfolioEntry, load_portfolio
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.builders import holding, leg, nanoseconds, portfolio, position, structure
 

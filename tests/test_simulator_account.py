@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from options_helper.model.instants import epoch_nanoseconds
-from options_helper.simulator.account import Holding, SimulatedAccount
-from options_helper.simulator.opening import opening_holdings
-from options_helper.simulator.orders import OrderDesk, Tradable
+from options_helper.simulator.market.account import Holding, SimulatedAccount
+from options_helper.simulator.market.opening import opening_holdings
+from options_helper.simulator.market.orders import OrderDesk, Tradable
 from tests.builders import AAPL_CALL, AS_OF, holding, nanoseconds, portfolio, position, structure
 from tests.order_updates import order_update
 

@@ -19,9 +19,15 @@ from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio, Position, load_portfolio
-from options_helper.simulator.market import Interest, PlayingClock, SilentMarket, Step
-from options_helper.simulator.pricing import NICKEL_CLASS, PENNY_CLASS, quote_around, smile, value_option
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import Interest, PlayingClock, SilentMarket, Step
+from options_helper.simulator.market.pricing import (
+    NICKEL_CLASS,
+    PENNY_CLASS,
+    quote_around,
+    smile,
+    value_option,
+)
+from options_helper.simulator.market.seeded import SeededMarket
 from tests.builders import holding, position, structure
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS

@@ -13,8 +13,8 @@ import pytest
 from options_helper.errors import ConfigError
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
-from options_helper.simulator.market import Interest, Step
-from options_helper.simulator.replay import BAR_NS, ReplayMarket, find_partitions
+from options_helper.simulator.market.market import Interest, Step
+from options_helper.simulator.market.replay import BAR_NS, ReplayMarket, find_partitions
 from tests.pace import LONG
 from tests.recordings import SPXW_CLOSE, SPXW_OPENING, spxw_rows, taq_rows, write_partition
 

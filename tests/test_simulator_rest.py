@@ -14,14 +14,14 @@ import pytest
 
 from options_helper.errors import ConfigError
 from options_helper.model.instants import timestamp_extension
-from options_helper.simulator.account import Holding, SimulatedAccount
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import Market, SilentMarket
-from options_helper.simulator.protocol import FREE_PLAN, TO_JSON
-from options_helper.simulator.rest import answer_request
-from options_helper.simulator.rest_desk import Desk
-from options_helper.simulator.seeded import SeededMarket
-from options_helper.simulator.tape import Tape
+from options_helper.simulator.market.account import Holding, SimulatedAccount
+from options_helper.simulator.market.last_values import Tape
+from options_helper.simulator.market.market import Market, SilentMarket
+from options_helper.simulator.market.seeded import SeededMarket
+from options_helper.simulator.rest.context import Desk
+from options_helper.simulator.rest.routes import answer_request
+from options_helper.simulator.wire.protocol import FREE_PLAN, TO_JSON
 from tests.builders import AAPL_CALL, AS_OF, holding, leg, nanoseconds, portfolio, position, structure
 
 NOW = nanoseconds(AS_OF)
@@ -231,7 +231,7 @@ def test_asking_changes_nothing_of_what_is_streamed():
     """A market that is asked plays the same messages as one that is not."""
     from itertools import islice
 
-    from options_helper.simulator.market import Interest
+    from options_helper.simulator.market.market import Interest
 
     asked, unasked = seeded(), seeded()
     steps, expected = asked.steps(Interest()), unasked.steps(Interest())

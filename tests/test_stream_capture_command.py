@@ -45,9 +45,9 @@ from options_helper.monitoring.heartbeat import Heartbeat, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import FREE_PLAN
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.captured import quotes
 from tests.heartbeats import capture_status, stocks_health
 from tests.waiting import wait_until

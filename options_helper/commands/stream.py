@@ -334,7 +334,7 @@ def replay(
     """
     from options_helper.commands import page_launcher
     from options_helper.commands.capture_options import read_day
-    from options_helper.simulator.replay import ReplayMarket
+    from options_helper.simulator.market.replay import ReplayMarket
     from options_helper.simulator.session import serve_market
 
     wanted = None if symbols is None else {one.strip() for one in symbols.split(",") if one.strip()}

@@ -12,12 +12,17 @@ from typing import Any, Final, Self
 from options_helper.clock import utc_now_ns
 from options_helper.model.events import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.counters import AccountFace, Books, Ledger
 from options_helper.simulator.faults import NO_FAULTS, Ending, Faults
-from options_helper.simulator.floor import LOOPBACK, ClientView, Floor
-from options_helper.simulator.ledger import AccountFace, Books, Ledger
-from options_helper.simulator.market import Market
-from options_helper.simulator.outgoing import PUSH_PATIENCE_SECONDS, EncodedFrame, MessageFrame, OutgoingFrame
-from options_helper.simulator.protocol import NO_LIMITS, Keys, Limits
+from options_helper.simulator.market.market import Market
+from options_helper.simulator.server_loop import LOOPBACK, ClientView, Floor
+from options_helper.simulator.wire.outgoing import (
+    PUSH_PATIENCE_SECONDS,
+    EncodedFrame,
+    MessageFrame,
+    OutgoingFrame,
+)
+from options_helper.simulator.wire.protocol import NO_LIMITS, Keys, Limits
 
 STOP_SECONDS: Final = 5.0
 

@@ -10,20 +10,20 @@ from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import DEFAULT_REST_PER_MINUTE, DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import NO_FAULTS, Faults
-from options_helper.simulator.market import Market
+from options_helper.simulator.market.market import Market
 from options_helper.simulator.server import SimulatorServer
 
 
 def simulated_market(portfolio: Path, seed: int | None = None) -> Market:
     """Make up a market for everything the portfolio holds; ConfigError when it cannot be read."""
-    from options_helper.simulator.seeded import DEFAULT_SEED, SeededMarket
+    from options_helper.simulator.market.seeded import DEFAULT_SEED, SeededMarket
 
     return SeededMarket(load_portfolio(portfolio), seed=DEFAULT_SEED if seed is None else seed)
 
 
 def replayed_market(directory: Path, speed: float) -> Market:
     """Play recorded files again at `speed` times their pace, 0 for as fast as they can be read."""
-    from options_helper.simulator.replay import ReplayMarket
+    from options_helper.simulator.market.replay import ReplayMarket
 
     return ReplayMarket(directory, speed=speed)
 

@@ -21,7 +21,7 @@ import pytest
 
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import ENV_PREFIXES
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.waiting import wait_until
 

@@ -19,7 +19,7 @@ from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.verify import audit
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
 from tests.pace import runs

@@ -18,7 +18,7 @@ from options_helper.data.recording.loss_log import ledger_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, STREAMS, SYMBOLS, addresses
 from tests.waiting import wait_until

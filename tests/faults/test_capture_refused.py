@@ -24,9 +24,9 @@ from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import FREE_PLAN, Limits
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
 from tests.captured import SECOND
 from tests.faults.capturer import OPTIONS, STOCKS, STREAMS, addresses
 from tests.rebuilt import partitions

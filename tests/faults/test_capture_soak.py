@@ -17,7 +17,7 @@ import pytest
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.loss_log import ledger_rows
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, Capturer, capturing
 from tests.pace import LONG

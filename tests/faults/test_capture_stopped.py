@@ -11,7 +11,7 @@ from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
 from tests.waiting import FOREVER, at_once, wait_until

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from options_helper.simulator.market import Market, SilentMarket
+from options_helper.simulator.market.market import Market, SilentMarket
 from options_helper.simulator.server import SimulatorServer
 
 

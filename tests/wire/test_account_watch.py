@@ -27,7 +27,7 @@ from options_helper.model.account import ExecutionKind, RestPhase, RestReport, R
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import RestQuote, RestTrade, StreamName
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
 from tests.simulated import settings_for

@@ -40,10 +40,10 @@ from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.snapshot import Phase
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import FREE_PLAN
-from options_helper.simulator.replay import ReplayMarket
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.recordings import (
     record_spxw_quotes,
     record_taq_quotes,

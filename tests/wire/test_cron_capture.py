@@ -20,7 +20,7 @@ from options_helper.data.intraday_store import IntradayStore
 from options_helper.model.events import StreamName
 from options_helper.monitoring.run_report import RunReport, RunStatus, look_at_run
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.waiting import wait_until
 from tests.wire.test_engine import NOON, quote

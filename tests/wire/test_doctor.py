@@ -28,10 +28,10 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import FREE_PLAN
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.heartbeats import heartbeat
 from tests.waiting import FOREVER, threads, until_no_thread, wait_until
 

@@ -30,9 +30,9 @@ from options_helper.model.instants import timestamp_extension
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.settings import DEMO_SECRET
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import FREE_PLAN, Limits
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
 from tests.fakes import trade_message
 from tests.simulated import settings_for
 from tests.waiting import FOREVER, until_no_thread, wait_until

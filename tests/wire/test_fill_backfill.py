@@ -20,7 +20,7 @@ from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind
 from options_helper.model.events import StreamName
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
+from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.builders import AAPL_CALL, nanoseconds
 from tests.fills import MORNING, TODAY, Told, at

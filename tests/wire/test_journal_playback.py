@@ -33,8 +33,8 @@ from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.replay import ReplayMarket
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.fakes import trade_message
 from tests.pace import LONG

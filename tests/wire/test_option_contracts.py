@@ -16,9 +16,9 @@ from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import Market, SilentMarket
-from options_helper.simulator.replay import ReplayMarket
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import Market, SilentMarket
+from options_helper.simulator.market.replay import ReplayMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import record_spxw_quotes
 from tests.wire.test_engine import NOON

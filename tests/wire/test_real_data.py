@@ -27,7 +27,7 @@ from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position, ShareHolding
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.simulator.replay import ReplayMarket
+from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.recordings import (
     record_spxw_quotes,

@@ -22,10 +22,10 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import NO_FAULTS, Faults
-from options_helper.simulator.market import SilentMarket
-from options_helper.simulator.protocol import Limits
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import Limits
 from tests.builders import AAPL_CALL, AS_OF, nanoseconds
 from tests.fakes import quote_message, trade_message
 from tests.waiting import AT_ONCE, FOREVER, wait_until

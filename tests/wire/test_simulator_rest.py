@@ -24,8 +24,8 @@ from options_helper.model.events import StreamName
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import Interest, SilentMarket, Step
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import Interest, SilentMarket, Step
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.builders import AAPL_CALL, AS_OF, nanoseconds
 from tests.fakes import quote_message, trade_message

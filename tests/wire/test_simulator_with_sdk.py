@@ -28,11 +28,11 @@ from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, timestamp_extension
 from options_helper.model.portfolio import load_portfolio
 from options_helper.simulator.faults import Faults
-from options_helper.simulator.market import Interest, SilentMarket, Step
-from options_helper.simulator.protocol import FREE_PLAN, Limits
-from options_helper.simulator.replay import ReplayMarket
-from options_helper.simulator.seeded import SeededMarket
+from options_helper.simulator.market.market import Interest, SilentMarket, Step
+from options_helper.simulator.market.replay import ReplayMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
 from tests.pace import LONG
 from tests.recordings import taq_rows, write_partition
 from tests.waiting import AT_ONCE, until_no_thread, wait_until

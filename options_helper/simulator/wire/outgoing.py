@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from options_helper.data.streaming.messages import count_messages
 from options_helper.model.events import StreamName
-from options_helper.simulator.protocol import Conversation, Encoding, Payload, websocket_frame
+from options_helper.simulator.wire.protocol import Conversation, Encoding, Payload, websocket_frame
 
 # Frames that leave in one write, so that a fast market costs one system call for many of them.
 BATCH: Final = 64

@@ -10,11 +10,11 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.simulator.account import SimulatedAccount
 from options_helper.simulator.faults import NO_FAULTS, Faults
-from options_helper.simulator.market import Market, QuotingMarket
-from options_helper.simulator.protocol import NO_LIMITS, Limits
-from options_helper.simulator.tape import PriceSheet, Tape
+from options_helper.simulator.market.account import SimulatedAccount
+from options_helper.simulator.market.last_values import PriceSheet, Tape
+from options_helper.simulator.market.market import Market, QuotingMarket
+from options_helper.simulator.wire.protocol import NO_LIMITS, Limits
 
 Answer = tuple[HTTPStatus, Any]
 Query = Mapping[str, str]

@@ -23,7 +23,7 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, timestamp_extension
 from options_helper.simulator.faults import Message
-from options_helper.simulator.market import Interest, Step
+from options_helper.simulator.market.market import Interest, Step
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol, runtime_checkable
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS
-from options_helper.simulator.account import Holding
-from options_helper.simulator.tape import PriceSheet
+from options_helper.simulator.market.account import Holding
+from options_helper.simulator.market.last_values import PriceSheet
 
 # A recording of several days has nights in it.
 LONGEST_SILENCE_NS: Final = 3_600 * NANOSECONDS

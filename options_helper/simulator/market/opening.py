@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final, assert_never
 
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
-from options_helper.simulator.account import CONTRACT_SHARES, Holding
+from options_helper.simulator.market.account import CONTRACT_SHARES, Holding
 
 PriceOf = Callable[[str], float | None]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from options_helper.model.instants import NANOSECONDS
-from options_helper.simulator.protocol import TRADE_UPDATES, rfc3339
+from options_helper.simulator.wire.protocol import TRADE_UPDATES, rfc3339
 
 FIRST_ORDER_SECONDS: Final = 5.0
 SECONDS_BETWEEN_ORDERS: Final = (12.0, 45.0)

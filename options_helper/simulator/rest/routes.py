@@ -21,9 +21,9 @@ from options_helper.model.contract_symbols import (
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK, market_open, next_change
-from options_helper.simulator import rest_account, rest_prices
-from options_helper.simulator.market import ListingMarket
-from options_helper.simulator.rest_desk import Answer, Desk, Query, RequestRefused, page_of, whole_number
+from options_helper.simulator.market.market import ListingMarket
+from options_helper.simulator.rest import account, prices
+from options_helper.simulator.rest.context import Answer, Desk, Query, RequestRefused, page_of, whole_number
 
 CONTRACTS_A_PAGE: Final = 100
 CONTRACTS_A_PAGE_AT_MOST: Final = 10_000
@@ -171,22 +171,22 @@ def _new_york_text(moment: datetime | None) -> str | None:
 
 _OF_THE_ACCOUNT: Final[Mapping[str, Answering]] = MappingProxyType(
     {
-        "/v2/account": rest_account.account,
-        "/v2/account/activities": rest_account.activities,
-        "/v2/orders": rest_account.orders,
-        "/v2/positions": rest_account.positions,
+        "/v2/account": account.account,
+        "/v2/account/activities": account.activities,
+        "/v2/orders": account.orders,
+        "/v2/positions": account.positions,
     }
 )
 _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
     {
         "/v2/clock": _clock,
         "/v2/options/contracts": _contracts,
-        "/v2/stocks/snapshots": rest_prices.stock_snapshots,
-        "/v2/stocks/quotes/latest": rest_prices.latest_stock_quotes,
-        "/v2/stocks/trades/latest": rest_prices.latest_stock_trades,
-        "/v1beta1/options/snapshots": rest_prices.option_snapshots,
-        "/v1beta1/options/quotes/latest": rest_prices.latest_option_quotes,
-        "/v1beta1/options/trades/latest": rest_prices.latest_option_trades,
+        "/v2/stocks/snapshots": prices.stock_snapshots,
+        "/v2/stocks/quotes/latest": prices.latest_stock_quotes,
+        "/v2/stocks/trades/latest": prices.latest_stock_trades,
+        "/v1beta1/options/snapshots": prices.option_snapshots,
+        "/v1beta1/options/quotes/latest": prices.latest_option_quotes,
+        "/v1beta1/options/trades/latest": prices.latest_option_trades,
     }
 )
 _OF_ONE: Final[Mapping[str, Callable[[str, Desk], Answer]]] = MappingProxyType(

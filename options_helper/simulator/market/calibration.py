@@ -11,7 +11,7 @@ from typing import Final
 
 from options_helper.model.contract_symbols import OptionType
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
-from options_helper.simulator.pricing import smile, value_option
+from options_helper.simulator.market.pricing import smile, value_option
 
 VOLATILITIES: Final = (0.13, 0.17, 0.22, 0.28, 0.36, 0.48, 0.65)
 SPOT_STEPS: Final = 60

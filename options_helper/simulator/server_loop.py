@@ -27,12 +27,12 @@ from websockets.protocol import State
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
 from options_helper.model.events import StreamName
+from options_helper.simulator.counters import Books, Ledger
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
-from options_helper.simulator.ledger import Books, Ledger
-from options_helper.simulator.market import Interest, Market, PlayingClock
-from options_helper.simulator.outgoing import BATCH, MessageFrame, OutgoingFrame, PushQueue, framed
-from options_helper.simulator.plain_http import REFUSED, PlainHttp, json_response, offered_keys
-from options_helper.simulator.protocol import (
+from options_helper.simulator.market.market import Interest, Market, PlayingClock
+from options_helper.simulator.rest.http import REFUSED, PlainHttp, json_response, offered_keys
+from options_helper.simulator.wire.outgoing import BATCH, MessageFrame, OutgoingFrame, PushQueue, framed
+from options_helper.simulator.wire.protocol import (
     ENDPOINTS,
     Conversation,
     Encoding,

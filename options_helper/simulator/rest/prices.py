@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Message
-from options_helper.simulator.market import ListingMarket
-from options_helper.simulator.protocol import OPTION_SYMBOL, STOCK_SYMBOL
-from options_helper.simulator.rest_desk import Answer, Desk, Query, RequestRefused, page_of, whole_number
-from options_helper.simulator.tape import PriceSheet
+from options_helper.simulator.market.last_values import PriceSheet
+from options_helper.simulator.market.market import ListingMarket
+from options_helper.simulator.rest.context import Answer, Desk, Query, RequestRefused, page_of, whole_number
+from options_helper.simulator.wire.protocol import OPTION_SYMBOL, STOCK_SYMBOL
 
 Rows = dict[str, dict[str, Any]]
 

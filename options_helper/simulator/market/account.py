@@ -16,7 +16,7 @@ from options_helper.model import tolerant
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.simulator.protocol import TRADE_UPDATES, rfc3339
+from options_helper.simulator.wire.protocol import TRADE_UPDATES, rfc3339
 
 Row = Mapping[str, Any]
 Number = Decimal | int | float | str

@@ -12,9 +12,9 @@ from typing import Any
 
 from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
-from options_helper.simulator.account import Holding, Number, SimulatedAccount
-from options_helper.simulator.market import HoldingMarket, Market
-from options_helper.simulator.tape import Tape
+from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
+from options_helper.simulator.market.last_values import Tape
+from options_helper.simulator.market.market import HoldingMarket, Market
 
 
 class Ledger:

@@ -13,12 +13,12 @@ from websockets.http11 import Request, Response
 
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date, session_before
+from options_helper.simulator.counters import Books
 from options_helper.simulator.faults import NO_FAULTS, Faults
-from options_helper.simulator.ledger import Books
-from options_helper.simulator.market import Market
-from options_helper.simulator.protocol import TO_JSON, Keys, Limits
-from options_helper.simulator.rest import answer_request
-from options_helper.simulator.rest_desk import Answer, Desk, refusal
+from options_helper.simulator.market.market import Market
+from options_helper.simulator.rest.context import Answer, Desk, refusal
+from options_helper.simulator.rest.routes import answer_request
+from options_helper.simulator.wire.protocol import TO_JSON, Keys, Limits
 
 REFUSED: Final = "refused by the simulator, as it was told to"
 

@@ -11,8 +11,9 @@ from uuid import NAMESPACE_OID, uuid5
 
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.tolerant import amount
-from options_helper.simulator.account import CLOSED_STATUSES, Holding, Placed, plain
-from options_helper.simulator.rest_desk import (
+from options_helper.simulator.market.account import CLOSED_STATUSES, Holding, Placed, plain
+from options_helper.simulator.market.last_values import PriceSheet
+from options_helper.simulator.rest.context import (
     Answer,
     Desk,
     Query,
@@ -21,7 +22,6 @@ from options_helper.simulator.rest_desk import (
     refuse_field,
     whole_number,
 )
-from options_helper.simulator.tape import PriceSheet
 
 ORDERS_A_PAGE: Final = 50
 ORDERS_A_PAGE_AT_MOST: Final = 500

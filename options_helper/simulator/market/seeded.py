@@ -18,13 +18,19 @@ from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
-from options_helper.simulator.account import Holding
-from options_helper.simulator.anchor import VOLATILITIES, Anchor, entries_by_underlying, find_anchor
 from options_helper.simulator.faults import Message
-from options_helper.simulator.market import Interest, Step
-from options_helper.simulator.opening import opening_holdings
-from options_helper.simulator.orders import OrderDesk, Tradable
-from options_helper.simulator.pricing import (
+from options_helper.simulator.market.account import Holding
+from options_helper.simulator.market.calibration import (
+    VOLATILITIES,
+    Anchor,
+    entries_by_underlying,
+    find_anchor,
+)
+from options_helper.simulator.market.last_values import PriceSheet, daily_bar
+from options_helper.simulator.market.market import Interest, Step
+from options_helper.simulator.market.opening import opening_holdings
+from options_helper.simulator.market.orders import OrderDesk, Tradable
+from options_helper.simulator.market.pricing import (
     SECONDS_PER_YEAR,
     Valuation,
     greeks_of,
@@ -33,7 +39,6 @@ from options_helper.simulator.pricing import (
     smile,
     value_option,
 )
-from options_helper.simulator.tape import PriceSheet, daily_bar
 
 DEFAULT_SEED: Final = 7
 # For a portfolio without options; any trading day would do.

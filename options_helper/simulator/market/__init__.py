@@ -1,0 +1,1 @@
+"""The markets it plays: made up or recorded, with an account."""
