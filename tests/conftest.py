@@ -15,9 +15,9 @@ import pytest
 
 from options_helper.clock import utc_now
 from options_helper.settings import ENV_PREFIXES
-from tests.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
-from tests.recordings import Recordings
-from tests.waiting import AT_ONCE
+from tests.kit.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
+from tests.kit.recordings import Recordings
+from tests.kit.waiting import AT_ONCE
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent

@@ -23,7 +23,7 @@ from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import ENV_PREFIXES
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "portfolio.json"

@@ -11,8 +11,8 @@ import pytest
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.simulator.faults import Faults
-from tests.order_updates import order_update
-from tests.waiting import wait_until
+from tests.kit.order_updates import order_update
+from tests.kit.waiting import wait_until
 
 # One Chromium at a time: without a graphics card it draws on the processors the others need.
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("browser")]

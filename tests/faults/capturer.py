@@ -28,8 +28,8 @@ from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import market_open
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
-from tests.simulated import settings_for
-from tests.waiting import AT_ONCE, wait_until
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import AT_ONCE, wait_until
 from tests.wire.test_engine import CALL, NOON, PATIENT, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS

@@ -21,7 +21,7 @@ from options_helper.data.recording.verify import audit
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, STREAMS, SYMBOLS, addresses
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import NOON, quote
 

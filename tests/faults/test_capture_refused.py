@@ -27,10 +27,10 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
-from tests.captured import SECOND
 from tests.faults.capturer import OPTIONS, STOCKS, STREAMS, addresses
-from tests.rebuilt import partitions
-from tests.waiting import wait_until
+from tests.kit.captured import SECOND
+from tests.kit.rebuilt import partitions
+from tests.kit.waiting import wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import CALL, NOON, STOCK_PATH, quote
 

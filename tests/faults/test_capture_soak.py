@@ -20,8 +20,8 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, Capturer, capturing
-from tests.pace import LONG
-from tests.waiting import wait_until
+from tests.kit.pace import LONG
+from tests.kit.waiting import wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import NOON, quote
 

@@ -14,7 +14,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
-from tests.waiting import FOREVER, at_once, wait_until
+from tests.kit.waiting import FOREVER, at_once, wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import NOON, STOCK_PATH
 

@@ -10,7 +10,7 @@ import pytest
 from options_helper.model.events import Quote
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
-from tests.captured import SECOND, bid_sizes, numbers, quotes, rows_in, store
+from tests.kit.captured import SECOND, bid_sizes, numbers, quotes, rows_in, store
 
 
 def midnight_ns(day: date) -> int:

@@ -15,8 +15,8 @@ import pytest
 
 from options_helper.data.intraday.writing import LINE_BYTES
 from options_helper.data.intraday_store import IntradayStore
-from tests.captured import AAPL_QUOTES, Clock, FullDisk, bid_sizes, numbers, quotes, rows_in, store
-from tests.pace import runs
+from tests.kit.captured import AAPL_QUOTES, Clock, FullDisk, bid_sizes, numbers, quotes, rows_in, store
+from tests.kit.pace import runs
 
 
 def assert_adds_up(kept: IntradayStore) -> None:

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from options_helper.errors import StoreError
-from tests.captured import AAPL_QUOTES, bid_sizes, numbers, rows_in, store
 from tests.faults.writer import recording
-from tests.pace import runs
+from tests.kit.captured import AAPL_QUOTES, bid_sizes, numbers, rows_in, store
+from tests.kit.pace import runs
 
 
 @pytest.mark.timeout(900)  # the long run reads an ever longer file after each kill

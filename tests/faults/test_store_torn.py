@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.captured import AAPL_QUOTES, DAY, bid_sizes, members_of, numbers, quotes, rows_in, store
-from tests.pace import runs
+from tests.kit.captured import AAPL_QUOTES, DAY, bid_sizes, members_of, numbers, quotes, rows_in, store
+from tests.kit.pace import runs
 
 ROWS_PER_MEMBER = 4
 

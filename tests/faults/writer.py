@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.data.intraday.files import Disk
-from tests.captured import quotes, store
-from tests.waiting import AT_ONCE, wait_until
+from tests.kit.captured import quotes, store
+from tests.kit.waiting import AT_ONCE, wait_until
 
 # Forks from a process that has everything imported, so that a start takes a moment.
 _CONTEXT = multiprocessing.get_context("forkserver")

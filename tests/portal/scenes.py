@@ -29,7 +29,7 @@ from options_helper.model.events import Quote, StreamName, Trade
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.settings import Settings
-from tests.builders import gap, health, is_contract, nanoseconds, quote, snapshot_with, trade
+from tests.kit.builders import gap, health, is_contract, nanoseconds, quote, snapshot_with, trade
 
 SAMPLE = Path(__file__).parents[2] / "portfolio.json"
 # A Friday on which a contract of the sample expires, 10:32 in New York: the market is open.

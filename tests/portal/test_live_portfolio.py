@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from options_helper.errors import ConfigError
 from options_helper.live.session import Choices, LiveSession, install_session, process_session
 from options_helper.model.snapshot import LiveSnapshot, Phase
-from tests.builders import health
+from tests.kit.builders import health
 from tests.portal import scenes
 from tests.portal.conftest import SECRET, everything, html, markup, press, state, table, tile
 

@@ -20,7 +20,7 @@ from options_helper.model.account import AccountTruth, RestPhase, RestTask
 from options_helper.model.events import RestQuote
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import Settings
-from tests.builders import nanoseconds
+from tests.kit.builders import nanoseconds
 from tests.portal import scenes
 from tests.portal.conftest import html, table, tile
 from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account

@@ -13,7 +13,7 @@ from alpaca.data.live import OptionDataStream, StockDataStream
 from alpaca.trading.stream import TradingStream
 
 from options_helper.simulator.server import SimulatorServer
-from tests.waiting import AT_ONCE, wait_until
+from tests.kit.waiting import AT_ONCE, wait_until
 
 KEYS = ("demo-key", "demo-secret")
 # The SDK's own defaults, with less patience for a peer that does not answer a close.

@@ -29,9 +29,9 @@ from options_helper.model.events import RestQuote, RestTrade, StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.fakes import trade_message
-from tests.simulated import settings_for
-from tests.waiting import AT_ONCE, FOREVER, at_once, until_no_thread, wait_until
+from tests.kit.fakes import trade_message
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import AT_ONCE, FOREVER, at_once, until_no_thread, wait_until
 from tests.wire.test_engine import CALL, CONFIG, NOON, PATIENT, quote
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS

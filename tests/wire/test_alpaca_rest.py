@@ -26,7 +26,7 @@ from options_helper.data.rest.client import PAGES_AT_MOST, AlpacaRest, batches
 from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
 from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.settings import Settings
-from tests.waiting import AT_ONCE, FOREVER, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 
 KEY, SECRET = "PKSENTINEL0000000001", "sentinelSecret/000000000000000000000001"
 QUICK = RestPolicy(backoff_base_seconds=0.01, backoff_cap_seconds=0.02, asked_pause_cap_seconds=5)

@@ -44,7 +44,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
-from tests.recordings import (
+from tests.kit.recordings import (
     record_spxw_quotes,
     record_taq_quotes,
     record_taq_trades,
@@ -52,8 +52,8 @@ from tests.recordings import (
     taq_rows,
     write_partition,
 )
-from tests.simulated import settings_for
-from tests.waiting import FOREVER, at_once, wait_until
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import FOREVER, at_once, wait_until
 from tests.wire.test_engine import CALL, NOON, PATIENT, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS

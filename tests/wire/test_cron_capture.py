@@ -22,7 +22,7 @@ from options_helper.monitoring.run_report import RunReport, RunStatus, look_at_r
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 from tests.wire.test_engine import NOON, quote
 
 # The `test` feed is open at all hours, so that --market-hours has nothing to wait for.

@@ -32,8 +32,8 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
-from tests.heartbeats import heartbeat
-from tests.waiting import FOREVER, threads, until_no_thread, wait_until
+from tests.kit.heartbeats import heartbeat
+from tests.kit.waiting import FOREVER, threads, until_no_thread, wait_until
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 NOON = 1_774_022_400_123_456_789  # Friday 2026-03-20 12:00 in New York

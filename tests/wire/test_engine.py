@@ -33,9 +33,9 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
-from tests.fakes import trade_message
-from tests.simulated import settings_for
-from tests.waiting import FOREVER, until_no_thread, wait_until
+from tests.kit.fakes import trade_message
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import FOREVER, until_no_thread, wait_until
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 CALL = "AAPL260320C00180000"

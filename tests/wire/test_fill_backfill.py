@@ -22,10 +22,10 @@ from options_helper.model.events import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.builders import AAPL_CALL, nanoseconds
-from tests.fills import MORNING, TODAY, Told, at
-from tests.simulated import settings_for
-from tests.waiting import wait_until
+from tests.kit.builders import AAPL_CALL, nanoseconds
+from tests.kit.fills import MORNING, TODAY, Told, at
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import wait_until
 from tests.wire.test_engine import PATIENT
 
 FILLS = StreamName.FILLS

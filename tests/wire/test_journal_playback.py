@@ -36,12 +36,12 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.fakes import trade_message
-from tests.pace import LONG
-from tests.rebuilt import partitions
-from tests.recordings import Recordings
-from tests.simulated import settings_for
-from tests.waiting import wait_until
+from tests.kit.fakes import trade_message
+from tests.kit.pace import LONG
+from tests.kit.rebuilt import partitions
+from tests.kit.recordings import Recordings
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import wait_until
 from tests.wire.test_capture import capture_all
 from tests.wire.test_engine import CALL, CONFIG, FILL, NOON, quote
 

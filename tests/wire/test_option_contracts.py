@@ -20,7 +20,7 @@ from options_helper.simulator.market.market import Market, SilentMarket
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.recordings import record_spxw_quotes
+from tests.kit.recordings import record_spxw_quotes
 from tests.wire.test_engine import NOON
 
 TODAY = date(2026, 3, 20)

@@ -29,15 +29,15 @@ from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Pos
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.recordings import (
+from tests.kit.recordings import (
     record_spxw_quotes,
     record_taq_quotes,
     record_taq_trades,
     spxw_rows,
     taq_rows,
 )
-from tests.simulated import settings_for
-from tests.waiting import wait_until
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import wait_until
 
 # Two hundred thousand events go through a socket; on a busy machine that takes its time.
 pytestmark = pytest.mark.timeout(200)

@@ -26,9 +26,9 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import Limits
-from tests.builders import AAPL_CALL, AS_OF, nanoseconds
-from tests.fakes import quote_message, trade_message
-from tests.waiting import AT_ONCE, FOREVER, wait_until
+from tests.kit.builders import AAPL_CALL, AS_OF, nanoseconds
+from tests.kit.fakes import quote_message, trade_message
+from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 STOCK_PATH, OPTION_PATH = "/v2/stocks/snapshots", "/v1beta1/options/snapshots"

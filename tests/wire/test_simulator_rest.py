@@ -27,10 +27,10 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import Interest, SilentMarket, Step
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.builders import AAPL_CALL, AS_OF, nanoseconds
-from tests.fakes import quote_message, trade_message
-from tests.order_updates import order_update
-from tests.waiting import AT_ONCE, FOREVER, wait_until
+from tests.kit.builders import AAPL_CALL, AS_OF, nanoseconds
+from tests.kit.fakes import quote_message, trade_message
+from tests.kit.order_updates import order_update
+from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 from tests.wire.bare_sdk import Heard, running, stock_stream
 
 NOW = nanoseconds(AS_OF)

@@ -33,9 +33,9 @@ from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
-from tests.pace import LONG
-from tests.recordings import taq_rows, write_partition
-from tests.waiting import AT_ONCE, until_no_thread, wait_until
+from tests.kit.pace import LONG
+from tests.kit.recordings import taq_rows, write_partition
+from tests.kit.waiting import AT_ONCE, until_no_thread, wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
     KEYS,

@@ -1,0 +1,709 @@
+"""Where the file and the account differ is said row by row, with the likely cause and what to put into the file."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from options_helper.analysis.reconcile.account_import import import_portfolio
+from options_helper.analysis.reconcile.grouping import group_entries
+from options_helper.analysis.reconcile.reconciliation import (
+    Behind,
+    Cause,
+    ReconciledRow,
+    file_behind,
+    proposed_edit,
+    reconcile,
+)
+from options_helper.model.account import (
+    AccountPosition,
+    AccountTruth,
+    AccountView,
+    Execution,
+    ExecutionKind,
+    Source,
+)
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, parse_portfolio
+from tests.kit.builders import (
+    AAPL_CALL,
+    AS_OF,
+    EXPIRY,
+    holding,
+    is_contract,
+    leg,
+    portfolio,
+    position,
+    structure,
+)
+
+TODAY = AS_OF.date()
+LONG_LEG, SHORT_LEG = "AAPL261218C00180000", "AAPL261218C00185000"
+
+
+def held(symbol: str, quantity: float | str, price: str | None = "1", **amounts: str) -> AccountPosition:
+    """A position of the account; its cost follows from its price unless given."""
+    is_option = is_contract(symbol)
+    number, multiplier = Decimal(str(quantity)), 100 if is_option else 1
+    given = {name: Decimal(text) for name, text in amounts.items()}
+    cost = None if price is None else Decimal(price) * number * multiplier
+    return AccountPosition(
+        symbol=symbol,
+        quantity=number,
+        is_option=is_option,
+        average_price=None if price is None else Decimal(price),
+        cost_basis=given.get("cost_basis", cost),
+        market_value=given.get("market_value"),
+        current_price=None,
+    )
+
+
+def account(
+    *positions: AccountPosition, left_out: str = "", unnamed: int = 0, cash: str | None = None
+) -> AccountView:
+    by_symbol = {one.symbol: one for one in positions}
+    known_cash = None if cash is None else Decimal(cash)
+    return AccountView(AS_OF, by_symbol, known_cash, frozenset(left_out.split()), unnamed)
+
+
+def executed(
+    symbol: str,
+    quantity: float,
+    price: str | None = "1",
+    kind: ExecutionKind = ExecutionKind.FILL,
+    *,
+    day: date = TODAY,
+    order: str | None = "order",
+) -> Execution:
+    """A change of a position by this quantity."""
+    amount = None if price is None else Decimal(price)
+    return Execution("one", kind, symbol, Decimal(str(quantity)), amount, day, None, order, Source.REST)
+
+
+def rows(file: Portfolio, view: AccountView, *executions: Execution, **options: Any) -> list[Any]:
+    return list(reconcile(file, view, executions, today=TODAY, **options).rows)
+
+
+def only_row(file: Portfolio, view: AccountView, *executions: Execution, **options: Any) -> Any:
+    (row,) = rows(file, view, *executions, **options)
+    return row
+
+
+def edited(row: ReconciledRow) -> dict[str, Any]:
+    """The proposed entry, which is one that a portfolio file can hold."""
+    assert row.edit is not None
+    parse_portfolio(f'{{"positions": [{row.edit}]}}', "edit.json")
+    entry: dict[str, Any] = json.loads(row.edit)
+    return entry
+
+
+def test_a_file_that_holds_what_the_account_holds_agrees():
+    file = portfolio(position(contracts=2), holding(), structure(leg("long", 190), leg("short", 195)))
+    view = account(
+        held(AAPL_CALL, 2),
+        held("AAPL", 100, "250"),
+        held("AAPL261218C00190000", 1, "3"),
+        held("AAPL261218C00195000", -1, "2"),
+    )
+
+    found = reconcile(file, view, [], today=TODAY)
+
+    assert found.agrees is True
+    assert [row.words for row in found.rows] == [
+        "AAPL 18 Dec 26 180 C",
+        "AAPL shares",
+        "AAPL 18 Dec 26 190 C",
+        "AAPL 18 Dec 26 195 C",
+        "AAPL 18 Dec 26 190C/195C (net debit)",
+    ]
+    assert {row.causes for row in found.rows} == {()}
+    assert all(row.advice is None and row.edit is None for row in found.rows)
+
+
+def test_two_empty_books_agree():
+    assert reconcile(portfolio(), account(), [], today=TODAY).agrees is True
+
+
+def test_a_row_has_quantity_cost_and_value_of_both_sides():
+    row = only_row(
+        portfolio(position(contracts=-2, cost_basis=4.6)),
+        account(held(AAPL_CALL, -2, "4.6", market_value="-620")),
+        marks={AAPL_CALL: 3.1},
+    )
+
+    assert (row.file_quantity, row.account_quantity) == (-2, -2)
+    assert (row.file_cost, row.account_cost) == (-920, -920)
+    assert (row.file_value, row.account_value) == (-620, -620)
+
+
+@pytest.mark.parametrize(("cost_basis", "market_value"), [("-920", "-620"), ("920", "620")])
+def test_amounts_of_a_short_are_negative_however_the_account_signs_them(cost_basis: str, market_value: str):
+    view = account(held(AAPL_CALL, -2, "4.6", cost_basis=cost_basis, market_value=market_value))
+
+    row = only_row(portfolio(position(contracts=-2, cost_basis=4.6)), view)
+
+    assert (row.account_cost, row.account_value, row.agrees) == (-920, -620, True)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_account", "kind", "price", "cause"),
+    [
+        (2, 3, ExecutionKind.FILL, "9.1", Cause.FILL_AFTER_FILE),
+        (2, 0, ExecutionKind.FILL, "9.1", Cause.FILL_AFTER_FILE),
+        (2, 0, ExecutionKind.EXPIRY, "0", Cause.EXPIRY),
+        (-2, 0, ExecutionKind.ASSIGNMENT, "0", Cause.ASSIGNMENT),
+        (2, 0, ExecutionKind.EXERCISE, "0", Cause.EXERCISE),
+        (2, 1, ExecutionKind.OPTION_TRADE, "180", Cause.OPTION_TRADE),
+    ],
+)
+def test_an_execution_that_makes_up_the_difference_is_its_cause(
+    in_file: int, in_account: int, kind: ExecutionKind, price: str, cause: Cause
+):
+    execution = executed(AAPL_CALL, in_account - in_file, price, kind)
+
+    row = only_row(
+        portfolio(position(contracts=in_file)),
+        account(*[held(AAPL_CALL, in_account)] if in_account else []),
+        execution,
+    )
+
+    assert (row.agrees, row.causes, row.unknown_to_file) == (False, (cause,), (execution,))
+
+
+def test_only_the_newest_executions_are_unknown_to_a_file_written_in_between():
+    morning, noon = executed(AAPL_CALL, 2, "1"), executed(AAPL_CALL, 1, "1.2")
+
+    row = only_row(portfolio(position(contracts=2)), account(held(AAPL_CALL, 3)), morning, noon)
+
+    assert row.unknown_to_file == (noon,)
+
+
+def test_a_bought_and_sold_contract_that_the_file_knows_is_no_difference():
+    row = only_row(
+        portfolio(position(contracts=2)),
+        account(held(AAPL_CALL, 2)),
+        executed(AAPL_CALL, 1),
+        executed(AAPL_CALL, -1),
+    )
+
+    assert (row.agrees, row.unknown_to_file) == (True, ())
+
+
+def test_executions_that_do_not_make_up_the_difference_explain_nothing():
+    row = only_row(portfolio(position(contracts=2)), account(held(AAPL_CALL, 5)), executed(AAPL_CALL, 1))
+
+    assert (row.causes, row.unknown_to_file) == ((Cause.UNEXPLAINED,), ())
+
+
+def test_an_execution_before_the_day_of_the_file_explains_nothing():
+    before = executed(AAPL_CALL, 1, day=TODAY - timedelta(days=2))
+    file, view = portfolio(position(contracts=2)), account(held(AAPL_CALL, 3))
+
+    assert only_row(file, view, before, file_date=TODAY).causes == (Cause.UNEXPLAINED,)
+    assert only_row(file, view, before).causes == (Cause.FILL_AFTER_FILE,)
+
+
+@pytest.mark.parametrize(
+    ("expiry", "cause"),
+    [
+        (TODAY - timedelta(days=1), Cause.EXPIRY),
+        (TODAY, Cause.NOT_IN_ACCOUNT),
+        (EXPIRY, Cause.NOT_IN_ACCOUNT),
+    ],
+)
+def test_what_the_account_does_not_have_expired_or_is_missing(expiry: date, cause: Cause):
+    row = only_row(portfolio(position(expiry=expiry, identity="call")), account())
+
+    assert (row.agrees, row.account_quantity, row.causes) == (False, 0, (cause,))
+    assert (row.advice, row.edit) == ("Remove the entry 'call'.", None)
+
+
+def test_what_the_file_does_not_have_is_proposed_under_an_id_of_its_own():
+    file = portfolio(position(identity="aapl-18dec26-185c", cost_basis=None))
+    view = account(held(AAPL_CALL, 1, None), held(SHORT_LEG, -2, "4.25"))
+
+    row = rows(file, view)[1]
+
+    assert (row.file_quantity, row.account_quantity, row.causes) == (0, -2, (Cause.NOT_IN_FILE,))
+    assert row.advice == "Add this entry:"
+    assert edited(row) == {
+        "id": "aapl-18dec26-185c-2",
+        "symbol": "AAPL",
+        "option_type": "call",
+        "expiry": "2026-12-18",
+        "strike": 185,
+        "contracts": -2,
+        "cost_basis": 4.25,
+    }
+
+
+def test_a_share_that_no_file_can_hold_is_said_and_not_proposed():
+    row = only_row(portfolio(), account(held("BAC.PRK", 5)))
+
+    assert (row.words, row.agrees, row.edit) == ("BAC.PRK", False, None)
+    assert row.advice == "BAC.PRK (5) cannot be written in a portfolio file; it was left out."
+
+
+def test_the_edit_of_a_changed_quantity_keeps_the_entry_and_takes_quantity_and_cost_of_the_account():
+    row = only_row(portfolio(position(contracts=2, identity="mine")), account(held(AAPL_CALL, 3, "1.066667")))
+
+    assert row.advice == "Replace the entry 'mine' by:"
+    assert edited(row) == json.loads(
+        '{"id": "mine", "symbol": "AAPL", "option_type": "call", "expiry": "2026-12-18", "strike": 180,'
+        ' "contracts": 3, "cost_basis": 1.066667}'
+    )
+
+
+def test_parts_of_a_share_are_kept_exactly():
+    row = only_row(portfolio(holding(shares=10)), account(held("AAPL", "10.123456789", "250")))
+
+    assert edited(row)["shares"] == 10.123456789
+
+
+def test_a_row_that_cannot_be_read_is_neither_right_nor_wrong():
+    found = reconcile(
+        portfolio(position(), holding()),
+        account(held("AAPL", 100, "250"), left_out=AAPL_CALL),
+        [],
+        today=TODAY,
+    )
+
+    assert found.agrees is None
+    assert (found.rows[0].agrees, found.rows[0].account_quantity, found.rows[0].causes) == (
+        None,
+        None,
+        (Cause.NOT_READ,),
+    )
+    assert found.rows[0].advice is None
+
+
+def test_a_position_that_cannot_be_read_and_that_the_file_lacks_is_a_row_of_its_own():
+    found = reconcile(
+        portfolio(holding()), account(held("AAPL", 100, "250"), left_out=SHORT_LEG), [], today=TODAY
+    )
+
+    assert found.agrees is None
+    row = found.rows[-1]
+    assert (row.words, row.agrees, row.causes) == ("AAPL 18 Dec 26 185 C", None, (Cause.NOT_READ,))
+    assert (row.file_quantity, row.account_quantity) == (Decimal(0), None)
+    assert row.advice is None
+
+
+def test_positions_without_a_name_may_be_anything_so_nothing_agrees_for_sure():
+    found = reconcile(portfolio(holding()), account(held("AAPL", 100, "250"), unnamed=2), [], today=TODAY)
+
+    assert [row.agrees for row in found.rows] == [True, None, None]
+    assert found.agrees is None
+
+
+@pytest.mark.parametrize(
+    ("price", "agrees"), [("1.005", True), ("0.995", True), ("1.0051", False), ("0.99", False)]
+)
+def test_costs_may_differ_by_what_rounding_to_cents_takes(price: str, *, agrees: bool):
+    row = only_row(portfolio(position(contracts=3, cost_basis=1.0)), account(held(AAPL_CALL, 3, price)))
+
+    assert row.agrees is agrees
+    assert row.causes == (() if agrees else (Cause.COST_METHOD,))
+    assert agrees or edited(row)["cost_basis"] == float(price)
+
+
+def test_a_cost_that_only_the_account_knows_is_proposed_and_no_difference():
+    row = only_row(portfolio(position(cost_basis=None)), account(held(AAPL_CALL, 1, "2.5")))
+
+    assert (row.agrees, row.file_cost, row.account_cost) == (True, None, 250)
+    assert row.causes == (Cause.COST_NOT_IN_FILE,)
+    assert edited(row)["cost_basis"] == 2.5
+
+
+def test_a_cost_that_the_account_does_not_know_is_not_compared():
+    row = only_row(portfolio(position()), account(held(AAPL_CALL, 1, None)))
+
+    assert (row.agrees, row.account_cost, row.causes) == (True, None, ())
+
+
+def test_another_valuation_is_explained_and_no_difference():
+    row = only_row(
+        portfolio(position()), account(held(AAPL_CALL, 1, market_value="90")), marks={AAPL_CALL: 1.05}
+    )
+
+    assert (row.agrees, row.file_value, row.account_value) == (True, 105, 90)
+    assert row.causes == (Cause.LAST_TRADE_VALUATION,)
+
+
+def test_what_several_entries_hold_is_compared_as_a_whole():
+    file = portfolio(
+        position(contracts=2, cost_basis=1, identity="a"), position(contracts=1, cost_basis=4, identity="b")
+    )
+
+    row = only_row(file, account(held(AAPL_CALL, 3, "2")))
+    changed = only_row(file, account(held(AAPL_CALL, 4, "2")))
+
+    assert (row.agrees, row.file_quantity, row.file_cost, row.account_cost) == (True, 3, 600, 600)
+    assert (changed.advice, changed.edit) == (
+        "Change 'a' and 'b' so that together they hold 4 AAPL 18 Dec 26 180 C at 2.00.",
+        None,
+    )
+
+
+def test_entries_that_share_what_the_account_no_longer_has_are_told_of_which_contract():
+    file = portfolio(position(identity="a"), position(identity="b"), position(identity="c"))
+
+    row = only_row(file, account())
+
+    assert row.advice == "Change 'a', 'b' and 'c' so that together they hold no AAPL 18 Dec 26 180 C."
+
+
+def test_a_wrong_multiplier_is_the_cause_and_the_one_that_follows_from_the_cost_is_proposed():
+    file = portfolio(position("AAPL1", contracts=2, cost_basis=5, multiplier=150, identity="a10"))
+
+    row = only_row(file, account(held("AAPL1261218C00180000", 2, "5", cost_basis="1000")))
+
+    assert (row.file_cost, row.account_cost, row.causes) == (1500, 1000, (Cause.MULTIPLIER,))
+    assert row.advice == "Replace the entry 'a10' by:"
+    assert edited(row)["multiplier"] == 100
+
+
+def test_an_entry_that_would_stay_the_same_is_never_proposed():
+    row = only_row(
+        portfolio(position(contracts=2, cost_basis=5, identity="mine")),
+        account(held(AAPL_CALL, 2, "5", cost_basis="1500")),
+    )
+
+    assert (row.agrees, row.edit) == (False, None)
+    assert row.advice == (
+        "Leave the entry 'mine' as it is: its price is the account's, "
+        "and the account's total does not follow from that price."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "left", "identity"),
+    [
+        (position(contracts=-2, identity="msft-covered-call"), held(AAPL_CALL, 4), "aapl-18dec26-180c"),
+        (position(contracts=-2, identity="msft-covered-call"), held(AAPL_CALL, -1), "msft-covered-call"),
+        (position(contracts=2, identity="long-call"), held(AAPL_CALL, -1), "aapl-18dec26-180c"),
+        (position(contracts=2, identity="my trade"), held(AAPL_CALL, -1), "my trade"),
+        (holding(shares=100).model_copy(update={"id": "long-aapl"}), held("AAPL", -5), "aapl-shares"),
+        (structure(identity="aapl-call-vertical"), held(SHORT_LEG, -1), "aapl-18dec26-185c"),
+        (structure(identity="my trade"), held(SHORT_LEG, -1), "my trade"),
+    ],
+)
+def test_an_id_that_no_longer_says_what_the_entry_holds_gives_way_to_one_that_does(
+    entry: Any, left: AccountPosition, identity: str
+):
+    row = next(row for row in rows(portfolio(entry), account(left)) if row.edit)
+
+    assert row.advice == f"Replace the entry '{entry.id}' by:"
+    assert edited(row)["id"] == identity
+
+
+def test_a_structure_that_became_another_kind_is_proposed_once_under_its_new_name():
+    condor = structure(
+        leg("long", 170, "put"),
+        leg("short", 175, "put"),
+        leg("short", 180),
+        leg("long", 185),
+        identity="condor",
+    )
+    view = account(held(AAPL_CALL, -1), held(SHORT_LEG, 1))
+
+    edits = {row.edit for row in rows(portfolio(condor), view) if row.edit}
+
+    assert [json.loads(edit)["id"] for edit in edits] == ["aapl-18dec26-vertical"]
+
+
+def test_an_adjusted_contract_without_a_multiplier_has_no_cost_to_compare():
+    file = portfolio(position("AAPL1", cost_basis=1))
+
+    row = only_row(file, account(held("AAPL1261218C00180000", 1, "5")))
+
+    assert (row.file_cost, row.agrees) == (None, True)
+
+
+def test_the_net_debit_of_a_structure_is_compared_with_the_cost_of_its_legs():
+    file = portfolio(structure(net_debit=100, identity="vertical"))
+    view = account(held(LONG_LEG, 1, "3"), held(SHORT_LEG, -1, "1.5"))
+
+    row = rows(file, view)[-1]
+
+    assert (row.symbol, row.file_cost, row.account_cost) == (None, 100, 150)
+    assert (row.agrees, row.causes, row.file_quantity) == (False, (Cause.COST_METHOD,), None)
+    assert (edited(row)["net_debit"], edited(row)["id"]) == (150, "vertical")
+
+
+def grouped_spy_account() -> tuple[Portfolio, AccountView]:
+    """An account of a condor and more puts, and its file as import groups it: two structures share both puts."""
+    view = account(
+        held("SPY261218P00650000", 5, "6"),
+        held("SPY261218P00660000", -8, "8.5"),
+        held("SPY261218C00700000", -3, "4"),
+        held("SPY261218C00710000", 3, "2.5"),
+    )
+    entries = group_entries(import_portfolio(view).portfolio.positions).entries
+    assert len(entries) > 1
+    assert isinstance(entries[0], MultiLegPosition)
+    return portfolio(*entries), view
+
+
+def test_structures_that_share_contracts_agree_when_the_sum_of_their_costs_does():
+    file, view = grouped_spy_account()
+
+    found = reconcile(file, view, [], today=TODAY)
+
+    assert found.agrees is True
+    (together,) = (row for row in found.rows if row.symbol is None)
+    assert together.words.endswith(", which share contracts (net debit)")
+    assert all(f"'{entry.id}'" in together.words for entry in file.positions)
+    assert together.file_cost == together.account_cost == Decimal(-4250)
+
+
+def test_a_wrong_net_debit_differs_though_another_entry_shares_its_contracts():
+    file, view = grouped_spy_account()
+    condor, *others = file.positions
+    assert isinstance(condor, MultiLegPosition)
+
+    found = reconcile(
+        portfolio(condor.model_copy(update={"net_debit": -condor.net_debit}), *others), view, [], today=TODAY
+    )
+
+    assert found.agrees is False
+    (together,) = (row for row in found.rows if row.agrees is False)
+    assert together.causes == (Cause.COST_METHOD,)
+    assert together.advice is not None
+    assert together.advice.endswith("so that together they come to -4,250.00.")
+
+
+def test_shared_contracts_of_which_a_cost_is_missing_are_said_not_to_be_compared():
+    file = portfolio(structure(identity="vertical"), position(cost_basis=None, identity="call"))
+    view = account(held(LONG_LEG, 2, "3"), held(SHORT_LEG, -1, "1.5"))
+
+    found = reconcile(file, view, [], today=TODAY)
+
+    assert found.agrees is None
+    (together,) = (row for row in found.rows if row.symbol is None)
+    assert together.words == "'vertical' and 'call', which share contracts (net debit)"
+    assert together.causes == (Cause.NOT_COMPARED,)
+
+
+def test_entries_hang_together_over_a_third_one():
+    file = portfolio(
+        position(cost_basis=3, identity="a"),
+        position(strike=185, contracts=-1, cost_basis=1.5, identity="b"),
+        structure(net_debit=150, identity="vertical"),
+    )
+    view = account(held(LONG_LEG, 2, "3"), held(SHORT_LEG, -2, "1.5"))
+
+    (together,) = (row for row in rows(file, view) if row.symbol is None)
+
+    assert together.words == "'a', 'b' and 'vertical', which share contracts (net debit)"
+    assert (together.agrees, together.file_cost) == (True, 300)
+
+
+def test_a_structure_with_a_changed_leg_is_rewritten_as_the_account_holds_it():
+    file = portfolio(structure(leg("long", 180, contracts=2), leg("short", 185, contracts=2)))
+    view = account(held(LONG_LEG, 2, "3"), held(SHORT_LEG, -1, "1.5"))
+
+    found = reconcile(file, view, [executed(SHORT_LEG, 1)], today=TODAY)
+
+    assert [row.agrees for row in found.rows] == [True, False]
+    assert edited(found.rows[1])["legs"] == [
+        {"side": "long", "option_type": "call", "expiry": "2026-12-18", "strike": 180, "contracts": 2},
+        {"side": "short", "option_type": "call", "expiry": "2026-12-18", "strike": 185, "contracts": 1},
+    ]
+    assert edited(found.rows[1])["net_debit"] == 450
+
+
+def test_a_structure_of_which_one_leg_is_left_becomes_a_single():
+    found = reconcile(
+        portfolio(structure(identity="vertical")), account(held(LONG_LEG, 1, "3")), [], today=TODAY
+    )
+
+    assert edited(found.rows[1]) == {
+        "id": "aapl-18dec26-180c",
+        "symbol": "AAPL",
+        "option_type": "call",
+        "expiry": "2026-12-18",
+        "strike": 180,
+        "contracts": 1,
+        "cost_basis": 3,
+    }
+
+
+def test_a_structure_that_is_gone_is_removed_once():
+    found = reconcile(portfolio(structure(identity="vertical")), account(), [], today=TODAY)
+
+    assert {(row.advice, row.edit) for row in found.rows} == {("Remove the entry 'vertical'.", None)}
+
+
+@pytest.mark.parametrize(
+    ("others", "price", "left_out", "words"),
+    [
+        (
+            [position(identity="single")],
+            "3",
+            "",
+            "Change 'structure' by hand: another entry holds AAPL 18 Dec 26 180 C too.",
+        ),
+        ([], None, "", "Change 'structure' by hand: the account does not say what its legs cost."),
+        (
+            [],
+            "3",
+            LONG_LEG,
+            "Change 'structure' by hand: the account's row of AAPL 18 Dec 26 180 C cannot be read.",
+        ),
+    ],
+)
+def test_a_structure_that_cannot_be_told_is_left_to_the_user(
+    others: list[Any], price: str | None, left_out: str, words: str
+):
+    readable = [
+        one for one in (held(LONG_LEG, 1, price), held(SHORT_LEG, -2, "1.5")) if one.symbol != left_out
+    ]
+    view = account(*readable, left_out=left_out)
+
+    found = reconcile(portfolio(structure(), *others), view, [], today=TODAY)
+
+    row = next(row for row in found.rows if row.symbol == SHORT_LEG)
+    assert (row.advice, row.edit) == (words, None)
+
+
+def truth(view: AccountView | None, *executions: Execution) -> AccountTruth:
+    """What REST told; whether these are all executions of the day does not matter."""
+    return AccountTruth(view=view, executions=executions, executions_day=None)
+
+
+def test_the_banner_names_what_the_file_does_not_know_and_proposes_the_edit():
+    file = portfolio(position(contracts=2, identity="mine"), structure(identity="vertical", symbol="SPY"))
+    view = account(
+        held(AAPL_CALL, 1, "1"), held("SPY261218C00180000", 1, "3"), held("SPY261218C00185000", -1, "2")
+    )
+
+    behind = file_behind(file, truth(view, executed(AAPL_CALL, -1, "9.10")))
+
+    assert behind is not None
+    assert behind.sentence == "Your file is behind the account: sold 1 AAPL 18 Dec 26 180 C at 9.10."
+    assert behind.edit.startswith("Replace the entry 'mine' by:\n{")
+    assert json.loads(behind.edit.partition("\n")[2])["contracts"] == 1
+
+
+def test_the_banner_tells_an_assignment_and_its_shares():
+    behind = file_behind(
+        portfolio(position(option_type="put", contracts=-1, identity="put")),
+        truth(
+            account(held("AAPL", 100, "180")),
+            executed("AAPL261218P00180000", 1, "0", ExecutionKind.ASSIGNMENT),
+            executed("AAPL", 100, "180", ExecutionKind.OPTION_TRADE),
+        ),
+    )
+
+    assert behind is not None
+    assert behind.sentence == (
+        "Your file is behind the account: 1 AAPL 18 Dec 26 180 P assigned; "
+        "bought 100 AAPL shares at 180.00 by assignment or exercise."
+    )
+    assert behind.edit.startswith("Remove the entry 'put'.\n\nAdd this entry:\n{")
+
+
+def test_the_banner_names_three_executions_and_counts_the_rest():
+    fills = [executed(AAPL_CALL, 1, "2", order=f"order {number}") for number in range(5)]
+
+    behind = file_behind(portfolio(), truth(account(held(AAPL_CALL, 5)), *fills))
+
+    assert behind is not None
+    assert behind.sentence.count("bought 1 AAPL 18 Dec 26 180 C at 2") == 3
+    assert behind.sentence.endswith("; and 2 more.")
+    assert behind.edit.count("Add this entry:") == 1
+
+
+@pytest.mark.parametrize(
+    ("fills", "said"),
+    [
+        (
+            [executed(AAPL_CALL, 1, "2.03"), executed(AAPL_CALL, 4, "2.03")],
+            "bought 5 AAPL 18 Dec 26 180 C at 2.03.",
+        ),
+        (
+            [
+                executed(AAPL_CALL, 2, "2"),
+                executed(AAPL_CALL, 1, "2.01"),
+                executed(AAPL_CALL, 2, "2", order="b"),
+            ],
+            "bought 3 AAPL 18 Dec 26 180 C at 2.0033; bought 2 AAPL 18 Dec 26 180 C at 2.00.",
+        ),
+        (
+            [executed(AAPL_CALL, 4, "2", order=None), executed(AAPL_CALL, 1, "2", order=None)],
+            "bought 4 AAPL 18 Dec 26 180 C at 2.00; bought 1 AAPL 18 Dec 26 180 C at 2.00.",
+        ),
+        ([executed(AAPL_CALL, 1, None), executed(AAPL_CALL, 4, "2")], "bought 5 AAPL 18 Dec 26 180 C."),
+    ],
+    ids=["one price", "two orders", "no order", "a price missing"],
+)
+def test_the_banner_adds_up_the_partial_fills_of_an_order(fills: list[Execution], said: str):
+    behind = file_behind(portfolio(), truth(account(held(AAPL_CALL, 5)), *fills))
+
+    assert behind is not None
+    assert behind.sentence == f"Your file is behind the account: {said}"
+
+
+def test_new_positions_come_with_the_cash_that_goes_with_them():
+    file = portfolio(position(contracts=2, identity="mine"), cash=18250)
+    view = account(held(AAPL_CALL, 3), cash="4686.00")
+    cash = (
+        "Replace the cash of 18,250.00, which does not go with these positions, by the account's:\n"
+        '"cash": 4686.00'
+    )
+
+    behind = file_behind(file, truth(view, executed(AAPL_CALL, 1)))
+
+    assert proposed_edit(rows(file, view)).endswith(f"}}\n\n{cash}")
+    assert behind is not None
+    assert behind.edit.endswith(f"}}\n\n{cash}")
+
+
+@pytest.mark.parametrize(
+    ("in_file", "view"),
+    [
+        (18250.0, account(held(AAPL_CALL, 3), cash="18250")),
+        (18250.0, account(held(AAPL_CALL, 3))),
+        (None, account(held(AAPL_CALL, 3), cash="4686")),
+        (18250.0, account(held(AAPL_CALL, 2, "7"), cash="4686")),
+        (18250.0, account(held(AAPL_CALL, 2, "1"), held("BAC.PRK", 5), cash="4686")),
+    ],
+    ids=["the same", "not known", "not in the file", "only a cost changes", "what no file can hold"],
+)
+def test_cash_is_left_alone_when_positions_stay_or_it_is_right_or_unknown(
+    in_file: float | None, view: AccountView
+):
+    edit = proposed_edit(rows(portfolio(position(contracts=2), cash=in_file), view))
+
+    assert edit
+    assert "cash" not in edit
+
+
+@pytest.mark.parametrize(
+    ("view", "executions"),
+    [
+        (None, [executed(AAPL_CALL, 1)]),
+        (account(held(AAPL_CALL, 1)), [executed(AAPL_CALL, 1)]),
+        (account(held(AAPL_CALL, 5)), [executed(AAPL_CALL, 1)]),
+        (account(held(AAPL_CALL, 5)), []),
+    ],
+    ids=["no view", "the file knows it", "it explains nothing", "no execution"],
+)
+def test_there_is_no_banner_without_an_execution_that_the_file_does_not_know(
+    view: AccountView | None, executions: list[Execution]
+):
+    behind: Behind | None = file_behind(portfolio(position()), truth(view, *executions))
+
+    assert behind is None
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_is_explained_in_the_docs(cause: Cause, repository: Path):
+    page = (repository / "docs" / "IMPORT_AND_RECONCILE.md").read_text(encoding="utf-8")
+
+    assert cause.words.partition(":")[0].partition(",")[0] in page.replace("\n", " ")

@@ -1,0 +1,810 @@
+"""Today's profit is what the account's own record says, to the cent, or it is not given and the reason is.
+
+Every figure is worked out by hand from the identity: what is held now at the price of now, less what was held at
+midnight at the previous close, plus what was sold today and less what was bought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from options_helper.analysis.day_pnl import Lot
+from options_helper.analysis.live_portfolio_metrics import (
+    LiveTotals,
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+    compute_live_totals,
+)
+from options_helper.model.account import (
+    AccountPosition,
+    AccountTruth,
+    AccountView,
+    Execution,
+    ExecutionKind,
+    PreviousClose,
+    RestPhase,
+    RestReport,
+    RestTask,
+    Source,
+)
+from options_helper.model.events import Quote, Trade
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.portfolio import Portfolio, PortfolioEntry
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import (
+    AAPL_CALL,
+    AS_OF,
+    holding,
+    is_contract,
+    leg,
+    nanoseconds,
+    portfolio,
+    position,
+    quote,
+    snapshot_with,
+    structure,
+)
+
+C180, C185, C190 = AAPL_CALL, "AAPL261218C00185000", "AAPL261218C00190000"
+TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
+MORNING = datetime(2026, 11, 20, 9, 31, tzinfo=NEW_YORK)
+
+
+def traded(
+    symbol: str,
+    quantity: int | str,
+    price: float | str | None,
+    *,
+    kind: ExecutionKind = ExecutionKind.FILL,
+    at: datetime | None = MORNING,
+) -> Execution:
+    """An execution of this morning; a sale is negative."""
+    return Execution(
+        identity=f"{symbol} {quantity} {price} {at}",
+        kind=kind,
+        symbol=symbol,
+        quantity=Decimal(str(quantity)),
+        price=None if price is None else Decimal(str(price)),
+        day=TODAY,
+        at_ns=None if at is None else nanoseconds(at),
+        order_id=None,
+        source=Source.STREAM,
+    )
+
+
+def held(symbol: str, quantity: float | str) -> AccountPosition:
+    amounts = dict.fromkeys(("average_price", "cost_basis", "market_value", "current_price"))
+    return AccountPosition(
+        symbol=symbol, quantity=Decimal(str(quantity)), is_option=is_contract(symbol), **amounts
+    )
+
+
+def account(
+    holds: Mapping[str, float | str],
+    *,
+    closes: Mapping[str, float] | None = None,
+    closed_on: date = YESTERDAY,
+    executions: Sequence[Execution] = (),
+    day: date | None = TODAY,
+    asked_at: datetime = AS_OF,
+    left_out: Collection[str] = (),
+    unnamed: int = 0,
+    moved: Collection[str] = (),
+) -> AccountTruth:
+    """An account that was asked just now, after everything that was traded."""
+    return AccountTruth(
+        reports=MappingProxyType({task: RestReport(task, RestPhase.DONE) for task in RestTask}),
+        view=AccountView(
+            as_of=asked_at,
+            positions={symbol: held(symbol, quantity) for symbol, quantity in holds.items()},
+            left_out=frozenset(left_out),
+            unnamed=unnamed,
+        ),
+        closes={
+            symbol: PreviousClose(symbol, Decimal(str(price)), closed_on)
+            for symbol, price in (closes or {}).items()
+        },
+        executions=tuple(executions),
+        executions_day=day,
+        moved=frozenset(moved),
+    )
+
+
+def live(truth: AccountTruth, *events: Quote | Trade, as_of: datetime = AS_OF) -> LiveSnapshot:
+    return replace(snapshot_with(*events, as_of=as_of), account=truth)
+
+
+def at(symbol: str, price: float, **facts: Any) -> Quote:
+    """A quote whose middle is this price."""
+    return quote(symbol, price - 0.05, price + 0.05, **facts)
+
+
+class Today:
+    """The tables and totals of one portfolio at one moment."""
+
+    def __init__(self, entries: Portfolio | PortfolioEntry, snapshot: LiveSnapshot) -> None:
+        book = entries if isinstance(entries, Portfolio) else portfolio(entries)
+        self.rows = compute_live_position_rows(book, snapshot, stale_after_seconds=30)
+        self.structures, self.legs = compute_live_multileg_rows(book, snapshot, stale_after_seconds=30)
+        self.totals: LiveTotals = compute_live_totals(book, snapshot, self.rows, self.structures, self.legs)
+
+    def row(self, place: int = 0) -> dict[str, Any]:
+        return _known(self.rows, place)
+
+    def structure(self) -> dict[str, Any]:
+        return _known(self.structures, 0)
+
+    def figures(self, place: int = 0) -> tuple[float | None, float | None, float | None]:
+        """Today's profit, realized and unrealized."""
+        return figures(self.row(place))
+
+
+def _known(table: pd.DataFrame, place: int) -> dict[str, Any]:
+    row = {str(name): value for name, value in table.iloc[place].items()}
+    return {
+        name: None if not isinstance(value, list) and pd.isna(value) else value for name, value in row.items()
+    }
+
+
+def figures(row: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    return row["day_pnl"], row["day_realized"], row["day_unrealized"]
+
+
+def dollars(*amounts: float) -> tuple[Any, ...]:
+    return tuple(pytest.approx(amount, abs=1e-9) for amount in amounts)
+
+
+NOTHING = (None, None, None)
+
+
+class TestOneContract:
+    """The identity, for one position."""
+
+    def test_a_long_held_overnight_counts_from_the_previous_close(self):
+        today = Today(
+            position(contracts=2, cost_basis=0.2), live(account({C180: 2}, closes={C180: 1.0}), at(C180, 1.1))
+        )
+
+        assert today.figures() == dollars(20, 0, 20)
+        assert today.row()["day_pct"] == pytest.approx(10)
+        assert (today.row()["previous_close"], today.row()["previous_close_day"]) == (1.0, YESTERDAY)
+        assert today.row()["warnings"] == []
+        assert today.totals.day.total == pytest.approx(20)
+        assert today.totals.day_reasons == ()
+
+    def test_a_short_loses_when_its_price_rises(self):
+        today = Today(position(contracts=-2), live(account({C180: -2}, closes={C180: 1.0}), at(C180, 1.1)))
+
+        assert today.figures() == dollars(-20, 0, -20)
+        assert today.row()["day_pct"] == pytest.approx(-10)
+
+    @pytest.mark.parametrize("closes", [{}, {C180: 9.0}], ids=["no close", "a close"])
+    def test_what_was_opened_today_counts_from_what_was_paid(self, closes: Mapping[str, float]):
+        truth = account({C180: 1}, closes=closes, executions=[traded(C180, 1, 1.05)])
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(5, 0, 5)
+        assert today.row()["day_pct"] == pytest.approx(100 * 5 / 105)
+        assert today.row()["warnings"] == []
+
+    def test_adding_to_an_older_lot_keeps_the_older_lots_close(self):
+        """One at the close of 1.00 and one bought at 1.20: 2 × 1.30 − 1.00 − 1.20, a hundredfold."""
+        truth = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.2)])
+        today = Today(position(contracts=2), live(truth, at(C180, 1.3)))
+
+        assert today.figures() == dollars(40, 0, 40)
+        assert today.row()["day_pct"] == pytest.approx(100 * 40 / 220)
+
+    def test_a_partial_close_realizes_its_part(self):
+        truth = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, -1, 1.5)])
+        today = Today(position(contracts=2), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(70, 50, 20)
+        assert today.row()["day_pct"] == pytest.approx(100 * 70 / 300)
+
+    def test_a_short_that_is_bought_back_in_part(self):
+        truth = account({C180: -1}, closes={C180: 1.0}, executions=[traded(C180, 2, 0.7)])
+        today = Today(position(contracts=-1), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(50, 60, -10)
+
+    def test_a_long_that_was_turned_into_a_short(self):
+        """Three sold at 1.50: one closes the long, two are short since: 150 − 100, and 2 × (150 − 110)."""
+        truth = account({C180: -2}, closes={C180: 1.0}, executions=[traded(C180, -3, 1.5)])
+        today = Today(position(contracts=-2), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(130, 50, 80)
+
+    def test_a_round_trip_of_today_beside_an_overnight_lot_averages_both(self):
+        """Bought at 2.00 beside one at 1.00, then one of the two sold at 1.80: 1.80 − 1.50 realized."""
+        trades = [traded(C180, 1, 2.0), traded(C180, -1, 1.8)]
+        today = Today(
+            position(), live(account({C180: 1}, closes={C180: 1.0}, executions=trades), at(C180, 1.1))
+        )
+
+        assert today.figures() == dollars(-10, 30, -40)
+
+    def test_shares_are_counted_one_by_one_and_in_fractions(self):
+        truth = account({"AAPL": "10.5"}, closes={"AAPL": 180.0}, executions=[traded("AAPL", "-0.25", 190.0)])
+        today = Today(holding("AAPL", 10.5), live(truth, at("AAPL", 182.0)))
+
+        assert today.figures() == dollars(2.5 + 21, 2.5, 21)
+
+    def test_an_adjusted_contract_counts_by_the_multiplier_of_the_file(self):
+        symbol = "AAPL1261218C00180000"
+        truth = account({symbol: 1}, closes={symbol: 1.0})
+        given_ten = Today(position("AAPL1", multiplier=10), live(truth, at(symbol, 1.1)))
+        not_given = Today(position("AAPL1"), live(truth, at(symbol, 1.1)))
+
+        assert given_ten.figures() == dollars(1, 0, 1)
+        assert not_given.row()["day_pnl"] is None
+        assert not_given.totals.day.total is None
+        assert not_given.totals.day_reasons == ("The multiplier is not given: AAPL1 18 Dec 26 180 C.",)
+
+    @pytest.mark.parametrize("cost_basis", [None, 0.0, 55.0])
+    def test_what_was_paid_long_ago_has_no_part_in_today(self, cost_basis: float | None):
+        truth = account({C180: 1}, closes={C180: 1.0})
+
+        assert Today(position(cost_basis=cost_basis), live(truth, at(C180, 1.1))).figures() == dollars(
+            10, 0, 10
+        )
+
+
+class TestDefectsOfOtherProducts:
+    """Each was found in a shipped product."""
+
+    def test_a_short_leg_sold_today_against_an_overnight_long_is_not_the_longs_whole_loss(self):
+        """The long, bought at 50.00 and worth 5.00 at the close, lost 20 dollars today; the short made 10."""
+        book = structure(leg("long", 180), leg("short", 185), net_debit=4_800)
+        truth = account(
+            {C180: 1, C185: -1}, closes={C180: 5.0, C185: 9.0}, executions=[traded(C185, -1, 2.0)]
+        )
+        today = Today(book, live(truth, at(C180, 4.8), at(C185, 1.9)))
+
+        assert today.structure()["net_pnl_abs"] == pytest.approx(290 - 4_800)
+        assert figures(today.structure()) == dollars(-10, 0, -10)
+        # Worth 500 at the close, less the 200 that the short fetched.
+        assert today.structure()["day_pct"] == pytest.approx(100 * -10 / 300)
+        assert today.legs["day_pnl"].tolist() == pytest.approx([-20, 10])
+
+    def test_shares_bought_today_do_not_count_from_yesterdays_close(self):
+        truth = account({"AAPL": 100}, closes={"AAPL": 180.0}, executions=[traded("AAPL", 100, 190.0)])
+        today = Today(holding("AAPL", 100), live(truth, at("AAPL", 191.0)))
+
+        assert today.figures() == dollars(100, 0, 100)
+
+    def test_a_position_added_to_today_is_not_judged_by_its_whole_profit(self):
+        truth = account({C180: 2}, closes={C180: 10.0}, executions=[traded(C180, 1, 10.2)])
+        today = Today(position(contracts=2, cost_basis=1.0), live(truth, at(C180, 10.1)))
+
+        assert today.row()["pnl_abs"] == pytest.approx(1_820)
+        assert today.figures() == dollars(0, 0, 0)
+
+
+class TestWhatTheFileHoldsNoMore:
+    """What was closed today is part of today."""
+
+    def test_a_contract_closed_today_counts_and_is_named(self):
+        truth = account({}, closes={C180: 1.0}, executions=[traded(C180, -2, 1.4)])
+        totals = Today(portfolio(), live(truth)).totals
+
+        assert (totals.day.total, totals.day_realized.total, totals.day_unrealized.total) == dollars(
+            80, 80, 0
+        )
+        assert totals.closed_today == ("AAPL 18 Dec 26 180 C",)
+
+    def test_a_round_trip_of_today_needs_no_close(self):
+        trades = [traded(C180, 1, 1.0), traded(C180, -1, 1.3)]
+        totals = Today(portfolio(), live(account({}, executions=trades))).totals
+
+        assert totals.day_realized.total == pytest.approx(30)
+        assert totals.day_reasons == ()
+
+    def test_a_roll_is_the_old_contracts_profit_and_the_new_ones(self):
+        """Short at 2.00 overnight, bought back at 1.50; the next one sold at 2.20 and now at 2.30."""
+        truth = account(
+            {C185: -1}, closes={C180: 2.0}, executions=[traded(C180, 1, 1.5), traded(C185, -1, 2.2)]
+        )
+        today = Today(position(strike=185, contracts=-1), live(truth, at(C185, 2.3)))
+
+        assert today.figures() == dollars(-10, 0, -10)
+        assert (today.totals.day.total, today.totals.day_realized.total) == dollars(40, 50)
+        assert (today.totals.day.counted, today.totals.day.of) == (2, 2)
+        assert today.totals.closed_today == ("AAPL 18 Dec 26 180 C",)
+
+    @pytest.mark.parametrize(("quantity", "profit"), [(3, -120.0), (-3, 120.0)])
+    def test_an_expiry_without_value_costs_the_long_its_last_close_and_leaves_it_to_the_short(
+        self, quantity: int, profit: float
+    ):
+        gone = traded(C180, -quantity, 0, kind=ExecutionKind.EXPIRY, at=None)
+        totals = Today(portfolio(), live(account({}, closes={C180: 0.4}, executions=[gone]))).totals
+
+        assert totals.day_realized.total == pytest.approx(profit)
+
+    def test_an_assignment_is_the_contract_at_nothing_and_the_shares_at_the_strike(self):
+        """The short call of 10.20 is gone; a hundred shares that closed at 190 went for 180: 20 dollars left."""
+        trades = [
+            traded(C180, 1, 0, kind=ExecutionKind.ASSIGNMENT, at=None),
+            traded("AAPL", -100, 180, kind=ExecutionKind.OPTION_TRADE, at=None),
+        ]
+        truth = account({}, closes={C180: 10.2, "AAPL": 190.0}, executions=trades)
+        totals = Today(portfolio(), live(truth)).totals
+
+        assert totals.day.total == pytest.approx(1_020 - 1_000)
+        assert totals.closed_today == ("AAPL 18 Dec 26 180 C", "AAPL shares")
+
+    def test_an_exercise_opens_the_shares_at_the_strike(self):
+        trades = [
+            traded(C180, -1, 0, kind=ExecutionKind.EXERCISE, at=None),
+            traded("AAPL", 100, 180, kind=ExecutionKind.OPTION_TRADE, at=None),
+        ]
+        truth = account({"AAPL": 100}, closes={C180: 10.2, "AAPL": 190.0}, executions=trades)
+        today = Today(holding("AAPL", 100), live(truth, at("AAPL", 191.0)))
+
+        assert today.figures() == dollars(1_100, 0, 1_100)
+        assert today.totals.day.total == pytest.approx(1_100 - 1_020)
+
+    def test_an_adjusted_contract_that_was_closed_is_not_multiplied_by_a_guess(self):
+        symbol = "AAPL1261218C00180000"
+        truth = account({}, closes={symbol: 1.0}, executions=[traded(symbol, -1, 2.0)])
+        totals = Today(portfolio(), live(truth)).totals
+
+        assert totals.day.total is None
+        assert totals.day_reasons == ("The multiplier is not given: AAPL1 18 Dec 26 180 C.",)
+
+    def test_a_contract_closed_without_a_previous_close_leaves_the_total_unknown(self):
+        truth = account({}, executions=[traded(C180, -1, 2.0)])
+        totals = Today(portfolio(), live(truth)).totals
+
+        assert (totals.day.total, totals.day_unrealized.total) == (None, 0.0)
+        assert totals.day_reasons == ("There is no close of 19 Nov 26: AAPL 18 Dec 26 180 C.",)
+
+    def test_what_was_opened_today_and_is_not_in_the_file_is_said_and_not_counted(self):
+        truth = account({C180: 1}, executions=[traded(C180, 1, 1.0)])
+        totals = Today(portfolio(), live(truth)).totals
+
+        assert (totals.day.total, totals.closed_today) == (0.0, ())
+        assert totals.day_reasons == (
+            "Traded today but not in the file, so not counted: AAPL 18 Dec 26 180 C.",
+        )
+
+
+class TestTheFileAndTheAccount:
+    """Only where both agree, now or at an earlier moment of today, is there a profit of today."""
+
+    def test_a_fill_that_the_file_does_not_know_is_not_in_its_profit(self):
+        truth = account({C180: 3}, closes={C180: 1.0}, executions=[traded(C180, 2, 1.5)])
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(10, 0, 10)
+        assert today.row()["warnings"] == ["file_behind"]
+        assert today.totals.day.total == pytest.approx(10)
+        assert today.totals.day_reasons == (
+            "The file is behind, so later trades are not counted: AAPL 18 Dec 26 180 C.",
+        )
+
+    def test_the_file_may_have_followed_some_of_todays_fills(self):
+        trades = [traded(C180, 1, 1.2), traded(C180, -2, 1.5)]
+        truth = account({}, closes={C180: 1.0}, executions=trades)
+        today = Today(position(contracts=2), live(truth, at(C180, 1.3)))
+
+        assert today.figures() == dollars(40, 0, 40)
+        assert today.row()["warnings"] == ["file_behind"]
+
+    def test_a_position_sold_and_bought_back_today_counts_both(self):
+        trades = [traded(C180, -1, 1.5), traded(C180, 1, 1.2)]
+        truth = account({C180: 1}, closes={C180: 1.0}, executions=trades)
+        today = Today(position(), live(truth, at(C180, 1.3)))
+
+        assert today.figures() == dollars(60, 50, 10)
+        assert today.row()["warnings"] == []
+
+    @pytest.mark.parametrize("trades", [(), (traded(C180, 1, 1.0),)], ids=["quiet day", "traded"])
+    def test_a_quantity_that_the_account_never_had_today_has_no_profit(self, trades: Sequence[Execution]):
+        truth = account({C180: 3}, closes={C180: 1.0}, executions=trades)
+        today = Today(position(contracts=5), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == ["account_differs"]
+        assert today.totals.day.total is None
+        assert today.totals.day_reasons == (
+            "The account holds another quantity than the file: AAPL 18 Dec 26 180 C.",
+        )
+
+    def test_a_contract_that_the_account_does_not_hold_differs_too(self):
+        today = Today(position(), live(account({}, closes={C180: 1.0}), at(C180, 1.1)))
+
+        assert today.row()["warnings"] == ["account_differs"]
+
+    @pytest.mark.parametrize("trades", [(), (traded(C180, 1, 1.0),)], ids=["quiet day", "traded"])
+    def test_a_position_that_could_not_be_read_is_not_taken_for_none(self, trades: Sequence[Execution]):
+        truth = account({}, closes={C180: 1.0}, executions=trades, left_out=[C180])
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == ["trades_unknown"]
+
+    def test_a_position_that_could_not_be_read_and_that_the_file_lacks_leaves_the_total_unknown(self):
+        truth = account({}, executions=[traded(C190, 1, 1.0)], left_out=[C190])
+        today = Today(portfolio(), live(truth))
+
+        assert (today.totals.day.total, today.totals.closed_today) == (None, ())
+        assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 190 C.",)
+
+    @pytest.mark.parametrize("trades", [(), (traded(C180, -1, 1.0),)], ids=["quiet day", "traded"])
+    def test_a_position_without_a_name_may_be_any_that_is_missing(self, trades: Sequence[Execution]):
+        truth = account({C190: 1}, closes={C180: 1.0, C190: 1.0}, executions=trades, unnamed=1)
+        book = portfolio(position(), position(strike=190))
+        today = Today(book, live(truth, at(C180, 1.1), at(C190, 1.1)))
+
+        assert today.figures(0) == NOTHING
+        assert today.row(0)["warnings"] == ["trades_unknown"]
+        assert today.figures(1) == dollars(10, 0, 10)
+
+    @pytest.mark.parametrize("trades", [(), (traded("AAPL", 1, 100),)], ids=["quiet day", "traded"])
+    def test_a_split_or_a_transfer_leaves_its_symbol_without_a_profit_and_says_why(
+        self, trades: Sequence[Execution]
+    ):
+        """A split of 4 to 1: 400 shares at 100 were 100 at a close of 400, and not 400 of them."""
+        holds = {"AAPL": 400 + len(trades), "MSFT": 10}
+        closes = {"AAPL": 400.0, "MSFT": 50.0}
+        truth = account(holds, closes=closes, executions=trades, moved=["AAPL"])
+        book = portfolio(holding(shares=400 + len(trades)), holding("MSFT", 10))
+        today = Today(book, live(truth, at("AAPL", 100.0), at("MSFT", 51.0)))
+
+        assert today.figures(0) == NOTHING
+        assert today.row(0)["warnings"] == ["position_moved"]
+        assert today.figures(1) == dollars(10, 0, 10)
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+        assert today.totals.day_reasons == ("Split, transfer or the like today: AAPL shares.",)
+
+    def test_what_was_transferred_away_leaves_the_total_unknown(self):
+        truth = account({C180: 1}, closes={C180: 1.0}, moved=[C190])
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == dollars(10, 0, 10)
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+        assert today.totals.day_reasons == ("Split, transfer or the like today: AAPL 18 Dec 26 190 C.",)
+
+    @pytest.mark.parametrize(("holds", "closes"), [(2, {C180: 1.0}), (1, {})], ids=["added", "opened"])
+    def test_a_fill_without_a_price_leaves_today_unknown(self, holds: int, closes: Mapping[str, float]):
+        truth = account({C180: holds}, closes=closes, executions=[traded(C180, 1, None)])
+        today = Today(position(contracts=holds), live(truth, at(C180, 1.1)))
+
+        assert today.row()["day_pnl"] is None
+        assert today.row()["warnings"] == ["trades_unknown"]
+
+
+class TestSeveralLinesOfOneContract:
+    """A contract may stand in the file more than once."""
+
+    BOOK = portfolio(
+        position(contracts=2, identity="first"),
+        structure(leg("long", 180), leg("short", 185)),
+        position(contracts=-1, strike=190),
+    )
+    EVENTS = (at(C180, 1.1), at(C185, 0.5), at(C190, 0.3))
+    CLOSES: Mapping[str, float] = {C180: 1.0, C185: 0.4, C190: 0.3}
+
+    def test_untraded_each_line_has_its_own_profit(self):
+        truth = account({C180: 3, C185: -1, C190: -1}, closes=self.CLOSES)
+        today = Today(self.BOOK, live(truth, *self.EVENTS))
+
+        assert today.rows["day_pnl"].tolist() == pytest.approx([20, 0])
+        assert today.structure()["day_pnl"] == pytest.approx(0)
+        assert today.totals.day.total == pytest.approx(20)
+
+    def test_traded_its_lines_cannot_be_told_apart_and_the_total_still_counts_it(self):
+        """Three now at 1.10, two overnight at 1.00, one bought at 1.05: 25 dollars; the short leg lost 10."""
+        truth = account({C180: 3, C185: -1, C190: -1}, closes=self.CLOSES, executions=[traded(C180, 1, 1.05)])
+        today = Today(self.BOOK, live(truth, *self.EVENTS))
+
+        assert today.figures(0) == NOTHING
+        assert today.figures(1) == dollars(0, 0, 0)
+        assert figures(today.structure()) == NOTHING
+        assert today.row()["warnings"] == today.structure()["warnings"] == ["shared_contract"]
+        assert (today.totals.day.total, today.totals.day_realized.total) == dollars(15, 0)
+        assert today.totals.day_reasons == (
+            "Held by several lines and traded today, so counted in the total only: AAPL 18 Dec 26 180 C.",
+        )
+
+    def test_traded_without_a_previous_close_the_total_is_unknown_and_says_both_reasons(self):
+        trades = [traded(C180, 1, 1.05)]
+        truth = account({C180: 3, C185: -1, C190: -1}, closes={C185: 0.4, C190: 0.3}, executions=trades)
+        today = Today(self.BOOK, live(truth, *self.EVENTS))
+
+        assert today.row()["warnings"] == ["shared_contract", "no_previous_close"]
+        assert today.totals.day.total is None
+        assert len(today.totals.day_reasons) == 2
+
+    def test_fractions_of_a_share_add_up_exactly(self):
+        first, second = holding("AAPL", 0.1), holding("AAPL", 0.2)
+        book = portfolio(first, second.model_copy(update={"id": "second"}))
+        today = Today(book, live(account({"AAPL": "0.3"}, closes={"AAPL": 180.0}), at("AAPL", 190.0)))
+
+        assert today.totals.day.total == pytest.approx(3)
+
+    def test_lines_that_disagree_on_the_multiplier_have_no_total(self):
+        symbol = "AAPL1261218C00180000"
+        book = portfolio(
+            position("AAPL1", multiplier=10, identity="ten"),
+            position("AAPL1", multiplier=100, identity="hundred"),
+        )
+        truth = account({symbol: 2}, closes={symbol: 1.0}, executions=[traded(symbol, 1, 1.0)])
+
+        assert Today(book, live(truth, at(symbol, 1.1))).totals.day.total is None
+
+    def test_lines_that_cancel_each_other_out_keep_what_was_realized(self):
+        book = portfolio(position(identity="long"), position(identity="short", contracts=-1))
+        trades = [traded(C180, 1, 1.0), traded(C180, -1, 1.2)]
+        today = Today(book, live(account({}, executions=trades)))
+
+        assert today.totals.day.total == pytest.approx(20)
+
+
+class TestThePreviousClose:
+    """Only the close of the last session before today is a base."""
+
+    @pytest.mark.parametrize("closed_on", [date(2026, 11, 18), TODAY])
+    def test_a_close_of_another_session_is_shown_and_not_used(self, closed_on: date):
+        truth = account({C180: 1}, closes={C180: 1.0}, closed_on=closed_on)
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert (today.row()["previous_close"], today.row()["previous_close_day"]) == (1.0, closed_on)
+        assert today.figures() == (None, 0.0, None)
+        assert today.row()["warnings"] == ["no_previous_close"]
+        assert today.totals.day_reasons == ("There is no close of 19 Nov 26: AAPL 18 Dec 26 180 C.",)
+
+    def test_without_any_close_nothing_is_put_in_its_place(self):
+        today = Today(position(), live(account({C180: 1}), at(C180, 1.1)))
+
+        assert today.row()["day_pnl"] is None
+        assert (today.row()["previous_close"], today.row()["previous_close_day"]) == (None, None)
+        assert (today.totals.day.total, today.totals.day_realized.total) == (None, 0.0)
+
+    def test_a_sale_of_what_has_no_close_realizes_nobody_knows_how_much(self):
+        truth = account({C180: 1}, executions=[traded(C180, -1, 1.5)])
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == ["no_previous_close"]
+
+    @pytest.mark.parametrize(
+        ("as_of", "session"),
+        [
+            (datetime(2026, 11, 23, 11, 0, tzinfo=NEW_YORK), date(2026, 11, 20)),  # Monday
+            (datetime(2026, 11, 27, 11, 0, tzinfo=NEW_YORK), date(2026, 11, 25)),  # after Thanksgiving
+            (datetime(2027, 1, 4, 11, 0, tzinfo=NEW_YORK), date(2026, 12, 31)),  # after New Year's Day
+        ],
+    )
+    def test_weekends_and_holidays_have_no_close(self, as_of: datetime, session: date):
+        expiry = date(2027, 3, 19)
+        symbol = "AAPL270319C00180000"
+        day = new_york_date(as_of)
+        truth = account({symbol: 1}, closes={symbol: 1.0}, closed_on=session, day=day, asked_at=as_of)
+        today = Today(position(expiry=expiry), live(truth, at(symbol, 1.1, as_of=as_of), as_of=as_of))
+
+        assert today.figures() == dollars(10, 0, 10)
+
+
+class TestTheDay:
+    """Days are New York's."""
+
+    def test_an_evening_that_is_tomorrow_elsewhere_is_still_today(self):
+        as_of = datetime(2026, 11, 20, 22, 0, tzinfo=NEW_YORK)
+        truth = account({C180: 1}, closes={C180: 1.0}, asked_at=as_of)
+        today = Today(position(), live(truth, at(C180, 1.1, age=6 * 3600, as_of=as_of), as_of=as_of))
+
+        assert today.row()["day_pnl"] == pytest.approx(10)
+
+    def test_yesterdays_price_says_nothing_of_today(self):
+        """Before the first quote of a day, and at weekends, a mark is the last session's."""
+        early = datetime(2026, 11, 20, 8, 0, tzinfo=NEW_YORK)
+        truth = account({C180: 1}, closes={C180: 1.0}, asked_at=early)
+        today = Today(position(), live(truth, at(C180, 1.1, age=16 * 3600, as_of=early), as_of=early))
+
+        assert today.row()["mark"] == pytest.approx(1.1)
+        assert today.figures() == (None, 0.0, None)
+        assert today.totals.day_reasons == ("There is no price of today: AAPL 18 Dec 26 180 C.",)
+
+    @pytest.mark.parametrize(("age", "profit"), [(3_600, 10.0), (16 * 3_600, None)])
+    def test_a_price_without_a_time_is_of_the_day_on_which_it_came(self, age: float, profit: float | None):
+        timeless = structs.replace(at(C180, 1.1, age=age), timestamp=None)
+        today = Today(position(), live(account({C180: 1}, closes={C180: 1.0}), timeless))
+
+        assert today.row()["day_pnl"] == (profit and pytest.approx(profit))
+
+    def test_a_contract_bought_on_its_last_day_keeps_its_last_price_until_the_file_follows(self):
+        """Bought at 0.30, at 0.50 when its market closed, and gone since."""
+        symbol, night = "AAPL261120C00180000", datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
+        trades = [traded(symbol, 1, 0.3), traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)]
+        truth = account({}, executions=trades, asked_at=night)
+        last = at(symbol, 0.5, age=2 * 3_600, as_of=night)
+        still_there = Today(position(expiry=TODAY), live(truth, last, as_of=night))
+        removed = Today(portfolio(), live(truth, last, as_of=night))
+
+        assert still_there.figures() == dollars(20, 0, 20)
+        assert still_there.row()["warnings"] == ["expires_today", "file_behind"]
+        assert removed.totals.day.total == pytest.approx(-30)
+
+    def test_an_expired_contract_has_no_price_of_today(self):
+        gone, symbol = date(2026, 11, 19), "AAPL261119C00180000"
+        expiry = traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)
+        truth = account({}, closes={symbol: 0.4}, executions=[expiry])
+        today = Today(position(expiry=gone), live(truth, at(symbol, 0.5)))
+
+        assert today.row()["day_pnl"] is None
+        assert today.row()["warnings"] == ["expired", "file_behind"]
+
+    @pytest.mark.parametrize("day", [None, YESTERDAY])
+    def test_without_todays_fills_nothing_is_known_of_today(self, day: date | None):
+        truth = account({C180: 1}, closes={C180: 1.0}, day=day)
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.row()["previous_close"] == 1.0
+        assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.totals.day_reasons == ("Today's fills have not been read yet.",)
+
+    def test_what_is_waited_for_is_what_has_not_come(self):
+        """The fills were read; told apart from positions they would be counted half."""
+        refused = RestReport(
+            RestTask.POSITIONS, RestPhase.ASKING, problem="Alpaca answered with HTTP 500. Wait a minute."
+        )
+        truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), view=None)
+        reports = {**truth.reports, RestTask.POSITIONS: refused}
+        today = Today(position(), live(replace(truth, reports=reports), at(C180, 1.1)))
+
+        (reason,) = today.totals.day_reasons
+        assert reason == f"The account's positions are asked for again, after this: {refused.problem}"
+
+    def test_a_trade_after_the_last_reading_counts_as_if_it_had_been_read(self):
+        sold = traded(C180, -1, 1.6)
+        read = account({C180: 1}, closes={C180: 1.0}, executions=[sold])
+        heard = replace(account({C180: 2}, closes={C180: 1.0}), later=read.executions)
+
+        for file in (position(contracts=1), position(contracts=2)):
+            figures = [Today(file, live(truth, at(C180, 1.1))).figures() for truth in (read, heard)]
+            assert figures[0] == figures[1] != NOTHING
+
+    def test_where_the_account_may_or_may_not_have_the_last_trade_nothing_is_told_of_that_line(self):
+        truth = account({C180: 2, C190: 1}, closes={C180: 1.0, C190: 0.5})
+        open_one = replace(truth, unsettled=frozenset({C180}))
+        file = portfolio(position(contracts=2), position(identity="other", strike=190))
+        today = Today(file, live(open_one, at(C180, 1.1), at(C190, 0.6)))
+
+        assert today.row(1)["day_pnl"] == pytest.approx(10.0)
+        assert today.totals.day.total is None
+        assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 180 C.",)
+
+    @pytest.mark.parametrize("asked_at", [None, AS_OF - timedelta(days=1)])
+    def test_without_the_positions_of_today_nothing_is_known_of_it(self, asked_at: datetime | None):
+        truth = account({C180: 1}, closes={C180: 1.0})
+        view = truth.view and asked_at and replace(truth.view, as_of=asked_at)
+        today = Today(position(), live(replace(truth, view=view or None), at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.totals.day_reasons == ("The account's positions have not been read yet.",)
+
+    def test_a_failure_is_the_reason(self):
+        problem = "Alpaca answered 500. It is asked again in a minute."
+        report = RestReport(RestTask.FILLS, RestPhase.FAILED, problem=problem)
+        truth = replace(AccountTruth(), reports={**AccountTruth().reports, RestTask.FILLS: report})
+        totals = Today(portfolio(), live(truth)).totals
+
+        assert totals.day_reasons == (f"Today's fills could not be read: {problem}",)
+        assert totals.day.total is None
+
+    def test_a_doubt_about_todays_fills_is_the_reason(self):
+        doubt = "A fill of AAPL 18 Dec 26 180 C was withdrawn, and which one is not known."
+        truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), doubts=(doubt,))
+        today = Today(position(), live(truth, at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.totals.day_reasons == (doubt,)
+
+    @pytest.mark.parametrize("phase", [RestPhase.DONE, RestPhase.ASKING, RestPhase.FAILED])
+    def test_a_fill_that_came_after_the_positions_were_read_is_the_reason(self, phase: RestPhase):
+        later = "A fill came after the positions were read; they are read again in a moment."
+        truth = account({C180: 1}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.0)], day=None)
+        reports = {task: RestReport(task, phase) for task in RestTask}
+        today = Today(
+            position(contracts=2), live(replace(truth, doubts=(later,), reports=reports), at(C180, 1.1))
+        )
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.totals.day_reasons == (later,)
+
+    def test_an_account_that_was_not_asked_is_no_fault_of_a_line(self):
+        today = Today(position(), live(AccountTruth(), at(C180, 1.1)))
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == []
+        assert (today.totals.day.total, today.totals.day.of) == (None, 1)
+        assert today.totals.day_reasons == ("Today's fills were not asked for.",)
+
+
+class TestStructures:
+    """A structure's day is the sum of its legs' days, or it is not known."""
+
+    BOOK = structure(leg("long", 180), leg("short", 185), net_debit=60)
+    TRUTH = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 0.4})
+
+    def test_it_is_the_sum_of_its_legs(self):
+        today = Today(self.BOOK, live(self.TRUTH, at(C180, 1.2), at(C185, 0.5)))
+
+        assert today.legs["day_pnl"].tolist() == pytest.approx([20, -10])
+        assert figures(today.structure()) == dollars(10, 0, 10)
+        assert today.structure()["day_pct"] == pytest.approx(100 * 10 / 60)
+
+    def test_with_a_missing_leg_it_is_not_known(self):
+        today = Today(self.BOOK, live(self.TRUTH, at(C180, 1.2)))
+
+        assert today.legs["day_pnl"].tolist() == [pytest.approx(20), pytest.approx(float("nan"), nan_ok=True)]
+        assert figures(today.structure()) == (None, 0.0, None)
+        assert today.totals.day.known == pytest.approx(20)
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+
+    def test_what_worth_nothing_at_the_close_has_no_percentage(self):
+        truth = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 1.0})
+        today = Today(self.BOOK, live(truth, at(C180, 1.2), at(C185, 0.5)))
+
+        assert (today.structure()["day_pnl"], today.structure()["day_pct"]) == (pytest.approx(70), None)
+
+
+def test_a_book_names_a_few_of_its_lines_and_counts_the_rest():
+    book = portfolio(*(position(strike=strike) for strike in (180, 185, 190, 195, 200)))
+    truth = account({item.live_symbol: 1 for item in book.instruments})
+    today = Today(book, live(truth, *(at(item.live_symbol, 1.0) for item in book.instruments)))
+
+    (reason,) = today.totals.day_reasons
+    assert reason.startswith("There is no close of 19 Nov 26: AAPL 18 Dec 26 180 C, AAPL 18 Dec 26 185 C, ")
+    assert reason.endswith(" and 2 more.")
+
+
+CENTS = st.integers(0, 2_000).map(lambda cents: Decimal(cents) / 100)
+TRADES = st.lists(st.tuples(st.integers(-5, 5).filter(bool), CENTS), max_size=8)
+
+
+@given(st.integers(-5, 5), CENTS, TRADES, CENTS)
+def test_realized_and_unrealized_add_up_to_the_identity(
+    overnight: int, close: Decimal, trades: list[tuple[int, Decimal]], price: Decimal
+):
+    """Whatever was traded in whichever order: held now − held at midnight + sold − bought."""
+    lot = Lot.at_midnight(Decimal(overnight), close)
+    for quantity, paid in trades:
+        lot = lot.after(traded(C180, quantity, str(paid)))
+
+    cash = -sum(quantity * paid for quantity, paid in trades)
+    now = overnight + sum(quantity for quantity, _ in trades)
+    assert lot.quantity == now
+    assert lot.realized + lot.quantity * (price - lot.average) == pytest.approx(
+        now * price - overnight * close + cash, abs=Decimal("1e-20")
+    )
+
+
+@given(st.integers(-5, 5).filter(bool), CENTS, TRADES)
+def test_a_book_without_what_it_closed_has_what_the_trades_made(
+    overnight: int, close: Decimal, trades: list[tuple[int, Decimal]]
+):
+    left = overnight + sum(quantity for quantity, _ in trades)
+    executions = [traded(C180, quantity, str(paid)) for quantity, paid in trades]
+    closing = traded(C180, -left, "1.00") if left else None
+    done = [*executions, *([closing] if closing else [])]
+    totals = Today(portfolio(), live(account({}, closes={C180: float(close)}, executions=done))).totals
+
+    made = -overnight * close - sum(each.quantity * (each.price or 0) for each in done)
+    assert totals.day.total == pytest.approx(float(100 * made), abs=1e-6)
+    assert totals.day_realized.total == totals.day.total

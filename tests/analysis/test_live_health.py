@@ -1,0 +1,206 @@
+"""One headline, the most serious first, that says what happened and what it means for the prices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from options_helper.analysis.live_health import Headline, Level, feed_labels, headline
+from options_helper.model.announcement import MarketKind
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from tests.kit.builders import AAPL_CALL, AS_OF, health, quote, snapshot_with
+
+EVENING = datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
+LIMIT = "connection limit exceeded."
+
+
+def with_streams(*streams: StreamHealth) -> LiveSnapshot:
+    return snapshot_with(quote("AAPL"), quote(AAPL_CALL), streams=streams)
+
+
+def test_everything_well_is_live():
+    assert headline(with_streams()) == Headline(Level.OK, "Live.")
+
+
+def test_before_the_first_start():
+    nothing = LiveSnapshot(as_of=AS_OF)
+
+    assert headline(nothing) == Headline(Level.INFO, "Not started: press Start to connect.")
+
+
+def test_after_a_stop_the_prices_are_the_last_ones():
+    stopped = snapshot_with(running=False, streams=[health("stocks", Phase.STOPPED)])
+
+    assert headline(stopped) == Headline(Level.INFO, "Stopped: these are the last prices received.")
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_failure_says_what_alpaca_said(*, running: bool):
+    reason = "Alpaca refused the opra feed: insufficient subscription."
+    failed = snapshot_with(running=running, streams=[health("options", Phase.FAILED, last_error=reason)])
+
+    assert headline(failed) == Headline(Level.ERROR, f"Failed: {reason}")
+
+
+def test_the_same_failure_of_every_stream_is_said_once():
+    reason = "Alpaca refused the key."
+    failed = with_streams(
+        *(health(name, Phase.FAILED, last_error=reason) for name in ("stocks", "options", "fills"))
+    )
+
+    assert headline(failed).sentence == "Failed: Alpaca refused the key."
+
+
+def test_a_reconnect_says_which_attempt_when_and_why():
+    lost = health(
+        "options",
+        Phase.RECONNECTING,
+        reconnect_attempts=3,
+        next_try_at=AS_OF + timedelta(seconds=3.2),
+        last_error=LIMIT,
+    )
+
+    assert headline(with_streams(lost)) == Headline(
+        Level.WARNING, f"Options reconnecting, attempt 3, next try in 4 s: {LIMIT}"
+    )
+
+
+def test_a_try_that_is_due_is_being_made():
+    lost = health("stocks", Phase.RECONNECTING, reconnect_attempts=1, next_try_at=AS_OF, last_error=LIMIT)
+
+    assert headline(with_streams(lost)).sentence == f"Stocks reconnecting, attempt 1, trying now: {LIMIT}"
+
+
+def test_two_lost_streams_are_both_named():
+    lost = [
+        health(name, Phase.RECONNECTING, reconnect_attempts=1, last_error=LIMIT)
+        for name in ("stocks", "options")
+    ]
+    sentence = headline(with_streams(*lost)).sentence
+
+    assert sentence.startswith("Stocks reconnecting")
+    assert "Options reconnecting" in sentence
+
+
+def test_a_failure_outranks_a_reconnect_and_a_reconnect_a_stall():
+    failed = health("stocks", Phase.FAILED, last_error="Refused.")
+    lost = health("options", Phase.RECONNECTING, last_error=LIMIT)
+    stalled = health("stocks", Phase.STALLED)
+
+    assert headline(with_streams(failed, lost)).level is Level.ERROR
+    assert headline(with_streams(stalled, lost)).sentence.startswith("Options reconnecting")
+
+
+def test_a_stall_is_a_warning():
+    assert headline(with_streams(health("stocks", Phase.STALLED))) == Headline(
+        Level.WARNING, "Stocks stalled: connected, but silent although the market is open."
+    )
+
+
+def test_connecting_names_the_streams():
+    connecting = [health("stocks", Phase.CONNECTING), health("fills", Phase.CONNECTING)]
+
+    assert headline(with_streams(*connecting)) == Headline(Level.INFO, "Connecting: stocks, fills.")
+
+
+@pytest.mark.parametrize("phase", [Phase.LIVE, Phase.QUIET])
+def test_a_closed_market_says_so_and_when_it_opens(phase: Phase):
+    closed = snapshot_with(as_of=EVENING, streams=[health("stocks", phase), health("options", phase)])
+
+    assert headline(closed) == Headline(
+        Level.INFO, "Market closed: last session's prices. Opens Mon 09:30 ET."
+    )
+
+
+def test_a_market_of_a_year_without_a_calendar_is_closed_and_nobody_knows_how_long():
+    closed = snapshot_with(as_of=datetime(2262, 1, 3, 12, tzinfo=NEW_YORK))
+
+    assert headline(closed).sentence == ("Market closed: last session's prices. When it opens is not known.")
+
+
+def test_options_on_an_etf_keep_the_market_open_until_a_quarter_past_four():
+    late = datetime(2026, 11, 20, 16, 10, tzinfo=NEW_YORK)
+
+    assert headline(snapshot_with(asked=["SPY261218C00680000"], as_of=late)).level is Level.OK
+    assert headline(snapshot_with(asked=[AAPL_CALL], as_of=late)).sentence.startswith("Market closed")
+
+
+def test_a_night_feed_is_closed_by_day():
+    streams = [health("stocks", feed="overnight"), health("options", Phase.OFF)]
+
+    assert headline(with_streams(*streams)).sentence == (
+        "Market closed: last session's prices. This feed opens 20:00 ET."
+    )
+
+
+def test_a_stream_that_is_off_does_not_keep_the_market_open():
+    streams = [health("stocks", Phase.OFF, feed="test"), health("options", feed="opra")]
+
+    assert headline(snapshot_with(as_of=EVENING, streams=streams)).sentence.startswith("Market closed")
+
+
+def test_old_quotes_are_named():
+    stale = ["AAPL 18 Dec 26 180 C", "SPY shares", "MSFT shares", "NVDA shares"]
+
+    assert headline(with_streams(), stale_symbols=stale) == Headline(
+        Level.WARNING, "Live, but 4 quotes too old: AAPL 18 Dec 26 180 C, SPY shares, MSFT shares and 1 more."
+    )
+
+
+def test_refused_symbols_are_named_in_words():
+    refusing = health("options", asked=(AAPL_CALL,), acknowledged=(), refused_symbols=(AAPL_CALL,))
+
+    assert headline(with_streams(refusing)) == Headline(
+        Level.WARNING, "Live, but Alpaca refused 1 symbol: AAPL 18 Dec 26 180 C."
+    )
+
+
+def test_a_recording_that_has_ended_says_so():
+    ended = replace(snapshot_with(market=MarketKind.REPLAY), played_out=True)
+
+    assert headline(ended) == Headline(Level.INFO, "The recording has ended: these are its last prices.")
+
+
+def test_what_was_lost_is_said():
+    losing = health("stocks", received=1010, applied=7, dropped=1000, rejected=3)
+
+    assert headline(with_streams(losing)) == Headline(
+        Level.WARNING,
+        "Live, but 1,000 events dropped because this computer did not keep up and 3 messages could not be read.",
+    )
+
+
+class TestFeedLabels:
+    """What must be known of the prices stays in sight."""
+
+    def test_alpacas_feeds_are_described(self):
+        assert feed_labels(snapshot_with()) == ("indicative = modelled quotes", "IEX = not the national best")
+        assert feed_labels(snapshot_with(stock_feed="delayed_sip", options_feed="opra")) == (
+            "delayed 15 min",
+        )
+        assert feed_labels(snapshot_with(stock_feed="sip", options_feed="opra")) == ()
+
+    def test_a_stream_that_is_off_has_no_label(self):
+        off = health("options", Phase.OFF, feed="indicative")
+
+        assert feed_labels(snapshot_with(streams=[off])) == ("IEX = not the national best",)
+
+    def test_a_simulated_market_is_nothing_else(self):
+        assert feed_labels(snapshot_with(market=MarketKind.SIMULATED)) == ("SIMULATED MARKET 2026-11-20",)
+
+    def test_a_replay_says_the_time_it_has_reached(self):
+        replayed = snapshot_with(
+            market=MarketKind.REPLAY, as_of=datetime(2018, 1, 5, 10, 32, 59, tzinfo=NEW_YORK)
+        )
+
+        assert feed_labels(replayed) == ("REPLAY 2018-01-05 10:32 ET",)
+
+
+def test_what_the_numbers_rest_on_is_in_the_headline():
+    """Everything crossed, missing or late, and a green "Live." above it, would be a lie."""
+    assert headline(
+        snapshot_with(), caveats=("3 lines without a price", "1 line with a crossed quote")
+    ) == Headline(Level.WARNING, "Live, but 3 lines without a price, 1 line with a crossed quote.")

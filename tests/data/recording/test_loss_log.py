@@ -1,0 +1,140 @@
+"""The gap ledger keeps every loss, once, whatever the disk and a kill do to it; the watch finds them all."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from options_helper.capture.gap_watch import GapWatch
+from options_helper.data.recording.loss_log import COLUMNS, GapLedger, ledger_rows, read_ledger
+from options_helper.data.recording.recorder import RecordedGap
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.snapshot import Gap, Phase, StreamHealth
+from tests.kit.captured import FullDisk
+from tests.kit.fakes import NOON
+
+STOCKS = StreamName.STOCKS
+MINUTE = 60 * NANOSECONDS
+LIVE = StreamHealth(STOCKS, phase=Phase.LIVE, connections=1, asked=("AAPL", "ZZZZ"), acknowledged=("AAPL",))
+
+
+def gap(number: int) -> RecordedGap:
+    return RecordedGap(STOCKS, NOON + number, NOON + number + 5, f"reason {number}")
+
+
+def file_of(root: Path) -> Path:
+    (path,) = (root / "gaps").iterdir()
+    return path
+
+
+def reasons(root: Path) -> list[str]:
+    return [row.reason for row in ledger_rows(root)]
+
+
+@pytest.mark.parametrize("room", [0, 1, 50, 100, 150, 200])
+def test_wherever_the_disk_gets_full_no_row_is_torn_and_the_next_one_is_whole(tmp_path: Path, room: int):
+    disk = FullDisk(room)
+    ledger = GapLedger(tmp_path, "one", disk.calls())
+    written = []
+    for number in range(3):
+        try:
+            ledger.write(gap(number))
+        except OSError:
+            disk.room = None
+        else:
+            written.append(f"reason {number}")
+
+    assert reasons(tmp_path) == written
+    assert len(written) >= 2
+    with file_of(tmp_path).open(newline="") as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+
+
+def test_a_row_that_a_kill_left_unfinished_is_not_glued_to_the_next(tmp_path: Path):
+    GapLedger(tmp_path, "one").write(gap(1))
+    with file_of(tmp_path).open("ab") as file:
+        file.write(b"one,stocks,17")
+    assert reasons(tmp_path) == ["reason 1"]
+
+    GapLedger(tmp_path, "two").write(gap(2))
+
+    assert reasons(tmp_path) == ["reason 1", "reason 2"]
+
+
+def test_a_reason_of_several_lines_is_one_row(tmp_path: Path):
+    GapLedger(tmp_path, "one").write(RecordedGap(STOCKS, NOON, NOON, 'a "server"\nsays, much'))
+
+    assert reasons(tmp_path) == ['a "server" says, much']
+
+
+def test_a_ledger_that_is_none_is_told(tmp_path: Path):
+    GapLedger(tmp_path, "one").write(gap(1))
+    file_of(tmp_path).write_text("a,b\n1,2\n")
+
+    (problem,) = read_ledger(tmp_path).problems
+    assert "2026-11-05.csv" in problem
+
+
+def looked(watch: GapWatch, health: StreamHealth, after_ns: int, **more: object) -> list[RecordedGap]:
+    return watch.look({STOCKS: health}, NOON + after_ns, **more)  # type: ignore[arg-type]
+
+
+def test_losses_that_go_on_are_a_row_a_minute_and_none_is_left_out():
+    watch = GapWatch(NOON)
+    found = [
+        one
+        for second in range(1, 200)
+        for one in looked(watch, replace(LIVE, dropped=second * 10), second * NANOSECONDS)
+    ]
+    found += looked(watch, replace(LIVE, dropped=1_990), 200 * NANOSECONDS, ending=True)
+
+    assert [one.lost for one in found] == [10, 600, 600, 600, 180]
+    assert all(before.until_ns <= after.since_ns for before, after in pairwise(found))
+
+
+def test_rows_that_the_disk_did_not_take_are_losses():
+    (found,) = looked(GapWatch(NOON), LIVE, NANOSECONDS, unwritten={STOCKS: 7})
+
+    assert (found.lost, "the disk took no more" in found.reason) == (7, True)
+
+
+def test_a_gap_that_lasts_is_counted_before_it_is_told():
+    watch = GapWatch(NOON)
+    broken = replace(
+        LIVE, phase=Phase.RECONNECTING, gaps=(Gap(STOCKS, utc_datetime(NOON), None, "cut"),), gap_count=1
+    )
+    assert looked(watch, broken, NANOSECONDS) == []
+    assert watch.unseen({STOCKS: broken}) == 1
+
+    stopped = replace(broken, phase=Phase.STOPPED)
+    assert looked(watch, stopped, 2 * NANOSECONDS, ending=True) == [
+        RecordedGap(STOCKS, NOON, NOON + 2 * NANOSECONDS, "cut")
+    ]
+    assert watch.unseen({STOCKS: stopped}) == 0
+
+
+def test_a_symbol_that_is_refused_for_a_while_has_a_gap_of_its_own():
+    watch = GapWatch(NOON)
+    refusing = replace(LIVE, feed="iex", refused_symbols=("ZZZZ",), last_error="No such symbol.")
+    assert looked(watch, refusing, NANOSECONDS) == []
+
+    (found,) = looked(watch, replace(LIVE, feed="iex"), MINUTE)
+
+    assert (found.since_ns, found.until_ns, found.symbols) == (NOON, NOON + MINUTE, ("ZZZZ",))
+    assert found.reason.startswith("not recorded: ZZZZ refused by the iex feed.")
+
+
+def test_silence_that_was_heard_through_is_no_gap():
+    watch = GapWatch(NOON)
+    heard = utc_datetime(NOON)
+    stalled = replace(LIVE, phase=Phase.STALLED, last_event_at=heard)
+    looked(watch, stalled, MINUTE)
+    looked(watch, replace(LIVE, last_event_at=heard + timedelta(minutes=1)), MINUTE)
+
+    assert looked(watch, replace(LIVE, phase=Phase.STOPPED), 2 * MINUTE, ending=True) == []

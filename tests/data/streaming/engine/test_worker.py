@@ -1,0 +1,204 @@
+"""How a stream's silence is judged: a mute connection is ended, a closed market and an illiquid contract are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
+from options_helper.model.events import StreamName
+from options_helper.model.instants import utc_datetime
+from options_helper.model.snapshot import Phase, StreamHealth
+from tests.kit.fakes import (
+    SETTINGS,
+    ScriptedStream,
+    ScriptedStreams,
+    Step,
+    SteppedClock,
+    acknowledge,
+    deliver,
+    fail,
+    frame,
+    quote_message,
+)
+from tests.kit.waiting import AT_ONCE, wait_until
+
+DATA = deliver(frame(quote_message("AAPL")))
+
+
+@dataclass
+class Watched:
+    """A worker whose clock and market the test moves."""
+
+    worker: StreamWorker
+    clock: SteppedClock
+    streams: ScriptedStreams
+    market_is_open: bool = True
+    began: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = utc_datetime(self.clock())
+
+    @property
+    def health(self) -> StreamHealth:
+        return self.worker.health("iex", self.clock())
+
+    def after(self, seconds: float) -> Phase:
+        """Let time pass, look once a second as the consumer does, and say how the stream looks then."""
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+            phase = self.health.phase
+            self.worker.watch()
+        return phase
+
+    def hear(self) -> None:
+        self.worker.frame(frame(quote_message("AAPL")), 1)
+
+    def wait_for_connections(self, count: int) -> None:
+        wait_until(lambda: self.health.connections >= count, saw=lambda: self.health)
+
+
+def _wanting(stream: ScriptedStream, *symbols: str) -> ScriptedStream:
+    stream.subscribe(symbols)
+    return stream
+
+
+@contextmanager
+def watched(
+    *script: Step,
+    before: Sequence[Step] = (),
+    stall_seconds: float = 60.0,
+    name: StreamName = StreamName.STOCKS,
+    **more: Any,
+) -> Iterator[Watched]:
+    clock = SteppedClock()
+    steps = script or (acknowledge(), DATA)
+    streams = ScriptedStreams(before, steps) if before else ScriptedStreams(steps)
+    worker = StreamWorker(
+        name,
+        lambda sink: _wanting(streams(SETTINGS, sink=sink), "AAPL", "ZZZZ"),
+        FrameQueue(1_000),
+        policy=RetryPolicy(stall_seconds=stall_seconds, base_seconds=0.01, cap_seconds=0.02),
+        announce=lambda _: None,
+        market_ns=lambda wall_ns: wall_ns,
+        expects_data=lambda _: subject.market_is_open,
+        now_ns=clock,
+        **more,
+    )
+    subject = Watched(worker, clock, streams)
+    worker.start()
+    try:
+        subject.wait_for_connections(1)
+        yield subject
+    finally:
+        worker.stop()
+        assert worker.join(AT_ONCE)
+
+
+def test_a_stream_that_hears_is_live():
+    with watched() as stream:
+        assert stream.after(10) is Phase.LIVE
+
+
+def test_a_silent_stream_is_called_stalled_before_it_is_ended():
+    with watched() as stream:
+        assert stream.after(45) is Phase.STALLED
+        assert len(stream.streams.made) == 1
+
+
+def test_a_mute_connection_is_ended_and_made_anew():
+    with watched() as stream:
+        stream.after(61)
+        stream.wait_for_connections(2)
+        (gap,) = stream.health.gaps
+        assert "No stocks data for 60 s" in gap.reason
+        assert gap.until is not None
+        assert gap.until - gap.since == timedelta(seconds=61), "from the last frame on, however long ago"
+
+
+def test_deafness_before_the_first_connection_is_a_gap():
+    """A server that still holds a dead session refuses for a minute and a half."""
+    with watched(before=[fail("connection limit exceeded")]) as stream:
+        (gap,) = stream.health.gaps
+        assert gap.until is not None
+        assert (gap.reason, gap.since) == ("connection limit exceeded", stream.began)
+
+
+def test_a_first_connection_that_simply_takes_its_time_is_no_gap():
+    with watched() as stream:
+        assert stream.health.gaps == ()
+
+
+def test_gaps_are_told_on_the_clock_that_is_asked_for():
+    hour_ns = 3_600 * 1_000_000_000
+    with watched(acknowledge(), fail("cut"), told_ns=lambda wall_ns: wall_ns + hour_ns) as stream:
+        wait_until(lambda: stream.health.gaps)
+        assert stream.health.gaps[0].since == stream.began + timedelta(hours=1)
+
+
+def test_patience_doubles_while_nothing_comes_at_all():
+    """An illiquid contract and a mute server look the same; the first must not be torn down every minute."""
+    with watched(acknowledge()) as stream:
+        stream.after(60)
+        stream.wait_for_connections(2)
+        stream.after(119)
+        assert len(stream.streams.made) == 2
+        stream.after(1)
+        stream.wait_for_connections(3)
+
+
+def test_a_closed_market_is_quiet_for_as_long_as_it_lasts():
+    with watched() as stream:
+        stream.market_is_open = False
+        assert stream.after(3_600) is Phase.QUIET
+        assert len(stream.streams.made) == 1
+
+
+def test_the_silence_of_a_closed_market_does_not_count_after_the_open():
+    with watched() as stream:
+        stream.market_is_open = False
+        stream.after(300)
+        stream.hear()
+        stream.market_is_open = True
+        assert stream.after(5) is Phase.LIVE
+
+
+def test_an_illiquid_contract_may_be_as_quiet_as_it_was_before():
+    with watched() as stream:
+        for _ in range(3):
+            stream.after(50)
+            stream.hear()
+        assert stream.after(70) is Phase.QUIET
+        assert len(stream.streams.made) == 1
+
+
+def test_a_quiet_account_is_never_stalled():
+    with watched(acknowledge(), name=StreamName.FILLS) as stream:
+        assert stream.after(600) is Phase.LIVE
+
+
+def test_only_a_connection_that_lived_makes_the_next_failure_the_first():
+    """A server that accepts and drops at once must not be hammered."""
+    with watched(acknowledge(), fail("cut")) as stream:
+        stream.wait_for_connections(4)
+        assert len(stream.health.gaps) >= 3
+        wait_until(lambda: stream.health.reconnect_attempts >= 3)
+
+
+def test_a_refusal_is_forgotten_when_the_symbol_is_dropped():
+    with watched(acknowledge("ZZZZ")) as stream:
+        assert "ZZZZ" in (stream.health.last_error or "")
+        stream.worker.subscribed(("AAPL",), ("AAPL",), {})
+        assert stream.health.last_error is None
+
+
+def test_a_stopped_worker_says_so():
+    with watched() as stream:
+        stream.worker.stop()
+        assert stream.worker.join(AT_ONCE)
+        assert stream.health.phase is Phase.STOPPED
+        assert not stream.health.alive

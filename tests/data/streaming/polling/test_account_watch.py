@@ -1,0 +1,388 @@
+"""The account's asker on a scripted server: what belongs together is told together."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.account_watch import AccountWatch
+from options_helper.data.streaming.polling.context import Asked, WatchPolicy
+from options_helper.data.streaming.state.live_state import LiveState
+from options_helper.errors import RestError
+from options_helper.model.account import AccountTruth, RestPhase, RestTask
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.snapshot import Phase, StreamHealth
+from tests.kit.fakes import NOON, SETTINGS, SteppedClock
+from tests.kit.waiting import FOREVER, wait_until
+
+CALL = "AAPL261218C00180000"
+FILL = {
+    "stream": "trade_updates",
+    "data": {
+        "event": "fill",
+        "timestamp": "2026-11-05T17:00:00Z",
+        "execution_id": "e1",
+        "price": "1.05",
+        "qty": "2",
+        "order": {
+            "id": "o1",
+            "symbol": CALL,
+            "side": "buy",
+            "qty": "2",
+            "filled_qty": "2",
+            "status": "filled",
+        },
+    },
+}
+
+
+def activity(moment: str) -> dict[str, Any]:
+    """A purchase as the account's activities tell it."""
+    return {
+        "id": "20261105163000000::e9",
+        "activity_type": "FILL",
+        "symbol": CALL,
+        "side": "buy",
+        "qty": "1",
+        "cum_qty": "1",
+        "leaves_qty": "0",
+        "price": "2",
+        "transaction_time": moment,
+        "order_id": "o9",
+        "order_status": "filled",
+        "type": "fill",
+    }
+
+
+class ScriptedRest:
+    """An account; each look at the positions is what the script says next, then the last one."""
+
+    def __init__(self, *looks: Callable[[], int], fills: Sequence[dict[str, Any]] = ()) -> None:
+        self._looks = list(looks)
+        self._fills = list(fills)
+        self.looks_taken = 0
+        self.fills_after: list[datetime] = []
+
+    def __call__(self, *_: Any, **__: Any) -> ScriptedRest:
+        return self
+
+    def positions(self) -> list[dict[str, Any]]:
+        """So many contracts."""
+        self.looks_taken += 1
+        look = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        return [{"symbol": CALL, "qty": str(look()), "side": "long", "asset_class": "us_option"}]
+
+    def account(self) -> dict[str, Any]:
+        """Without cash."""
+        return {}
+
+    def orders(self, *_: Any) -> Iterator[list[Any]]:
+        """None."""
+        return iter(())
+
+    def activities(self, types: Sequence[str], after: datetime) -> Iterator[list[Any]]:
+        """The fills, whenever they were."""
+        if "FILL" in types:
+            self.fills_after.append(after)
+            yield self._fills
+
+    def option_snapshots(self, symbols: Sequence[str], _: str) -> dict[str, Any]:
+        """Two daily bars, as on a morning and as after a session."""
+        bars = {"dailyBar": "2026-11-05T05:00:00Z", "prevDailyBar": "2026-11-04T05:00:00Z"}
+        return {symbol: {name: {"t": day, "c": 2} for name, day in bars.items()} for symbol in symbols}
+
+    stock_snapshots = option_snapshots
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+
+class Desk:
+    """The state that the asker and a stream share."""
+
+    def __init__(self, clock: Callable[[], int] = lambda: NOON + 10**9) -> None:
+        self.state = LiveState(fills_cache_size=10)
+        self.lock = threading.Lock()
+        self._clock = clock
+        self._watch: AccountWatch | None = None
+
+    def tell(self, *, fills_applied: int, listening: bool = False) -> None:
+        """As the consumer does when it keeps house."""
+        assert self._watch is not None
+        self._tell(self._watch, fills_applied, listening=listening)
+
+    @staticmethod
+    def _tell(watch: AccountWatch, fills_applied: int, *, listening: bool) -> None:
+        health = StreamHealth(StreamName.FILLS, phase=Phase.LIVE, connections=1)
+        watch.look({StreamName.FILLS: health} if listening else {}, fills_applied)
+
+    def hear_fill(self) -> None:
+        """As the consumer does when the socket tells one."""
+        with self.lock:
+            self.state.apply(Frame(StreamName.FILLS, json.dumps(FILL).encode(), 1, NOON))
+
+    @contextmanager
+    def watching(
+        self,
+        rest: ScriptedRest,
+        *,
+        poll: float = 0.05,
+        apart: float = 0.0,
+        in_flight: float = 0.0,
+        listening: bool = False,
+        config: LiveStreamConfig | None = None,
+    ) -> Iterator[Callable[[], AccountTruth]]:
+        """An asker that has begun, and what it knows; `listening` to order updates from its first look on."""
+        self._watch = watch = AccountWatch(
+            config or LiveStreamConfig(),
+            SETTINGS,
+            self.state,
+            lock=self.lock,
+            now_ns=self._clock,
+            rest_cls=rest,
+            policy=WatchPolicy(grace=0, poll=poll, again=0.05, settle=0, apart=apart, in_flight=in_flight),
+        )
+        if listening:
+            self._tell(watch, 0, listening=True)
+        watch.start()
+        try:
+            yield lambda: watch.truth
+        finally:
+            watch.stop()
+
+
+def test_a_fill_that_comes_while_positions_are_read_is_in_both_or_in_neither():
+    """Whoever subtracts it from the position would otherwise think that it was held overnight."""
+    desk = Desk()
+    seen: list[tuple[int, int]] = []
+
+    def heard_and_not_yet_booked() -> int:
+        desk.hear_fill()
+        return 0
+
+    rest = ScriptedRest(lambda: 0, heard_and_not_yet_booked, lambda: 2)
+    with desk.watching(rest) as truth:
+
+        def both_known() -> bool:
+            now = truth()
+            if now.view is not None and not now.unsettled:
+                held = sum(position.quantity for position in now.view.positions.values())
+                seen.append((int(held), len(now.executions)))
+            return bool(seen) and seen[-1] == (2, 1)
+
+        wait_until(both_known, every=0.001, saw=lambda: seen)
+
+    assert set(seen) <= {(0, 0), (2, 1)}
+
+
+def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is_asked_for_again():
+    seen = threading.Event()
+
+    def when_seen() -> int:
+        assert seen.wait(FOREVER)
+        return 2
+
+    rest = ScriptedRest(lambda: 1, lambda: 2, when_seen)
+    with Desk().watching(rest) as truth:
+        wait_until(lambda: rest.looks_taken == 3, saw=truth)
+        assert truth().unsettled == {CALL}
+        assert truth().reports[RestTask.POSITIONS].problem is None
+        seen.set()
+        wait_until(lambda: truth().unsettled == frozenset(), saw=truth)
+
+
+def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_not_the_day():
+    """However slow the server and however busy the account, there is something to tell after each answer."""
+    desk = Desk()
+    told = iter([None])
+
+    def heard_on_the_way() -> int:
+        for _ in told:
+            desk.hear_fill()
+        return 0
+
+    rest = ScriptedRest(heard_on_the_way)
+    with desk.watching(rest, poll=FOREVER, apart=FOREVER, listening=True) as truth:
+        wait_until(lambda: truth().view is not None, saw=truth)
+        seen = truth()
+
+    assert seen.executions_day == date(2026, 11, 5)
+    assert not seen.executions
+    assert seen.unsettled == frozenset({CALL})
+
+
+def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixture):
+    seen = threading.Event()
+
+    def broken() -> int:
+        raise ZeroDivisionError
+
+    def when_seen() -> int:
+        assert seen.wait(FOREVER)
+        return 3
+
+    rest = ScriptedRest(broken, broken, broken, when_seen)
+    with Desk().watching(rest) as truth:
+        wait_until(lambda: rest.looks_taken == 4, saw=truth)
+        assert "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or "")
+        seen.set()
+        wait_until(lambda: truth().view is not None, saw=truth)
+        assert truth().reports[RestTask.POSITIONS].problem is None
+
+    assert "live-account" in caplog.text
+
+
+@pytest.mark.parametrize("in_flight", [0.0, FOREVER])
+def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_cannot_be_asked(in_flight: float):
+    """Otherwise the last reading's positions would be told as those of now."""
+    desk = Desk()
+
+    def silent() -> int:
+        raise RestError("The account cannot be reached.")
+
+    # Asked again for the fill alone: a look of its own accord might come between the fill and its telling.
+    rest = ScriptedRest(lambda: 0, lambda: 0, silent)
+    with desk.watching(rest, poll=FOREVER, in_flight=in_flight) as truth:
+        wait_until(lambda: truth().executions_day is not None, saw=truth)
+        desk.hear_fill()
+        desk.tell(fills_applied=1)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
+
+        assert truth().executions == ()
+        assert [one.identity for one in truth().later] == ["e1"]
+        # Heard so soon after the answer, it may have been in it.
+        assert truth().unsettled == ({CALL} if in_flight else set())
+
+
+def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
+    desk, rest = Desk(), ScriptedRest(lambda: 0)
+    with desk.watching(rest, poll=FOREVER, listening=True) as truth:
+        wait_until(lambda: truth().view is not None, saw=truth)
+        before = rest.looks_taken
+        desk.hear_fill()
+        desk.tell(fills_applied=1, listening=True)
+        wait_until(lambda: len(truth().executions) == 1, saw=truth)
+
+    assert rest.looks_taken == before + 1
+    assert truth().later == ()
+
+
+def test_what_went_wrong_is_said_until_it_goes_well():
+    answers = iter([RestError("The account cannot be reached.")])
+    answering = threading.Event()
+
+    def silent_once() -> int:
+        for error in answers:
+            raise error
+        assert answering.wait(FOREVER)
+        return 1
+
+    with Desk().watching(ScriptedRest(silent_once)) as truth:
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.ASKING, saw=truth)
+        assert "cannot be reached" in (truth().reports[RestTask.POSITIONS].problem or "")
+        answering.set()
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.DONE, saw=truth)
+        assert truth().reports[RestTask.POSITIONS].problem is None
+
+
+@pytest.mark.parametrize(
+    ("announced", "until"),
+    [
+        (None, "17:00:45 UTC; "),
+        (
+            Announcement(MarketKind.REPLAY, NOON - 86_400 * 10**9, 1.0, None),
+            "17:00:45 UTC, by this computer's clock; ",
+        ),
+    ],
+    ids=["Alpaca", "a market with a time of its own"],
+)
+def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announcement | None, until: str):
+    state = LiveState(fills_cache_size=1)
+    nobody: Any = object()
+    asked = Asked(state, threading.Lock(), lambda: NOON, lambda _: nobody, held=lambda: 42.0)
+    asked.rest()
+    if announced:
+        state.clock.announce(announced)
+    asked.report(RestTask.PRICES, phase=RestPhase.ASKING)
+
+    asked.report_pause()
+
+    problem = asked.truth.reports[RestTask.PRICES].problem
+    assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
+
+
+def test_updates_that_are_no_executions_ask_nothing():
+    desk, rest = Desk(), ScriptedRest(lambda: 0)
+    with desk.watching(rest, poll=FOREVER) as truth:
+        wait_until(lambda: truth().view is not None, saw=truth)
+        asked = rest.looks_taken
+        for number in range(1, 6):
+            desk.tell(fills_applied=number)
+        assert truth().executions_day is not None
+    assert rest.looks_taken == asked
+
+
+def test_the_next_reading_begins_where_the_server_s_own_time_ended():
+    """Our clock may be ahead of the server's, and what happened in between must not be passed over."""
+    desk, rest = Desk(), ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
+    with desk.watching(rest):
+        wait_until(lambda: len(rest.fills_after) > 2, saw=lambda: rest.fills_after)
+
+    first, *later = rest.fills_after
+    assert first < datetime(2026, 11, 5, 5, 0, tzinfo=UTC), "midnight in New York"
+    assert all(after <= datetime(2026, 11, 5, 16, 30, tzinfo=UTC) for after in later)
+
+
+def test_after_a_night_s_sleep_yesterday_s_last_fills_are_asked_for_too():
+    clock = SteppedClock(NOON + 10**9)
+    desk = Desk(clock)
+    rest = ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
+    with desk.watching(rest):
+        wait_until(lambda: len(rest.fills_after) > 1, saw=lambda: rest.fills_after)
+        clock.advance(20 * 3_600)
+        seen = len(rest.fills_after)
+        wait_until(lambda: len(rest.fills_after) > seen + 1, saw=lambda: rest.fills_after)
+
+    assert rest.fills_after[-1] <= datetime(2026, 11, 5, 16, 30, tzinfo=UTC)
+
+
+def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
+    clock = SteppedClock(NOON)
+    desk = Desk(clock)
+    rest = ScriptedRest(lambda: 0)
+    with desk.watching(rest, config=LiveStreamConfig(option_contracts=(CALL,))) as truth:
+        wait_until(lambda: CALL in truth().closes, saw=truth)
+        assert truth().closes[CALL].day == date(2026, 11, 4)
+        clock.advance(24 * 3_600)
+        wait_until(
+            lambda: CALL in truth().closes and truth().closes[CALL].day == date(2026, 11, 5), saw=truth
+        )
+
+
+def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed():
+    desk = Desk()
+    desk.hear_fill()
+    with desk.watching(ScriptedRest(lambda: 2), poll=FOREVER) as truth:
+        wait_until(lambda: CALL in truth().closes, saw=truth)
+
+
+def test_positions_wait_for_fills_that_cannot_be_read():
+    class Fillless(ScriptedRest):
+        def orders(self, *_: Any) -> Iterator[list[Any]]:
+            raise RestError("The orders cannot be read.")
+
+    rest = Fillless(lambda: 2)
+    with Desk().watching(rest) as truth:
+        wait_until(lambda: rest.looks_taken > 2 and truth().reports[RestTask.FILLS].problem, saw=truth)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=truth)
+        assert truth().view is None

@@ -1,0 +1,656 @@
+"""Each fill is in the book once, however often and over whichever way it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data.streaming.state.blotter import KEPT_DAYS, FillBook
+from options_helper.data.streaming.trading_normalizers import normalize_activity, normalize_trade_update
+from options_helper.model.account import Execution, ExecutionKind, Source
+from tests.kit.builders import AAPL_CALL
+from tests.kit.fills import TODAY, Told, at, backfill, option_row
+
+FIRST = Told(event="partial_fill", quantity="1", running="1", ordered="3")
+SECOND = FIRST.with_(event="fill", quantity="2", running="3", price="2.07", moment=at(5))
+CANCELLED = FIRST.with_(event="canceled", moment=at(9))
+
+LONG, SHORT = "SPY261218C00500000", "SPY261218C00510000"
+
+
+def book_of(*told: Told, size: int = 100) -> FillBook:
+    book = FillBook(size)
+    for one in told:
+        book.add_update(one.row(), one.moment)
+    return book
+
+
+def shown(book: FillBook, *names: str) -> list[Any]:
+    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in book.rows()]
+
+
+def changes(executions: Iterable[Execution]) -> list[Any]:
+    return [(one.symbol, one.quantity, one.price) for one in executions]
+
+
+# ---- once
+
+
+@pytest.mark.parametrize("ways", [("rest", "socket"), ("socket", "rest"), ("rest", "socket", "rest")])
+def test_a_fill_over_socket_and_rest_is_one_row_and_the_sockets_stands(ways: tuple[str, ...]):
+    book = FillBook(10)
+    for way in ways:
+        if way == "rest":
+            book.add_backfill(backfill(FIRST.asked()))
+        else:
+            book.add_update(FIRST.row(), at(1))
+
+    (row,) = book.rows()
+    assert (row["source"], row["backfilled"], row["received_at"]) == (Source.STREAM, False, at(1))
+    assert len(book.executions(TODAY)) == 1
+
+
+def test_a_fill_that_only_rest_told_is_marked_as_such():
+    book = FillBook(10)
+
+    assert book.add_backfill(backfill(FIRST.asked()), at(60)) == 1
+    (row,) = book.rows()
+    assert (row["source"], row["backfilled"], row["received_at"]) == (Source.REST, True, at(60))
+    assert (row["order_type"], row["price"], row["side"]) == ("limit", Decimal("2.05"), "buy")
+
+
+def test_what_was_told_before_is_no_news():
+    book = book_of(FIRST)
+    everything = backfill(FIRST.asked(), SECOND.asked(), CANCELLED.asked())
+
+    assert book.add_backfill(everything) == 2
+    assert book.add_backfill(everything) == 0
+    assert len(book.rows()) == 3
+
+
+def test_a_socket_that_repeats_itself_is_heard_once():
+    book = FillBook(10)
+    book.add_update(FIRST.row(), at(3))
+    book.add_update(FIRST.row(), at(1))
+
+    (row,) = book.rows()
+    assert row["received_at"] == at(1)
+
+
+def test_the_orders_total_tells_a_fill_whose_execution_has_no_name():
+    book = FillBook(10)
+    book.add_update(FIRST.row(execution_id=None), at(1))
+
+    assert book.add_backfill(backfill(FIRST.asked())) == 0
+    assert book.add_backfill(backfill(SECOND.asked())) == 1
+    assert [one.identity for one in book.executions(TODAY)] == [FIRST.order_id + ":1", SECOND.execution]
+
+
+def test_rest_that_names_executions_otherwise_doubles_none():
+    """Alpaca does not promise that an activity is named by the socket's identifier of the execution."""
+    book = book_of(FIRST, SECOND)
+
+    assert (
+        book.add_backfill(backfill(*(one.asked(id=f"20261120::{one.running}") for one in (FIRST, SECOND))))
+        == 0
+    )
+    assert [one.identity for one in book.executions(TODAY)] == [FIRST.execution, SECOND.execution]
+
+
+def test_the_same_total_after_a_withdrawal_is_another_fill():
+    again = FIRST.with_(execution_id="again", moment=at(30), price="1.95")
+    book = book_of(FIRST)
+
+    assert book.add_backfill(backfill(again.asked())) == 1
+    assert shown(book, "price") == [Decimal("2.05"), Decimal("1.95")]
+
+
+def test_an_order_that_was_cancelled_while_away_is_told_once():
+    book = book_of(FIRST)
+
+    assert book.add_backfill(backfill(CANCELLED.asked())) == 1
+    assert book.add_backfill(backfill(CANCELLED.asked())) == 0
+    book.add_update(CANCELLED.row(), at(12))
+    assert shown(book, "event", "source") == [
+        ("partial_fill", Source.STREAM),
+        ("canceled", Source.STREAM),
+    ]
+
+
+def test_what_the_socket_left_out_is_completed_by_rest():
+    row = FIRST.row()
+    row["order_type"] = None
+    book = FillBook(10)
+    book.add_update(row, at(1))
+    book.add_backfill(backfill(FIRST.asked()))
+
+    assert shown(book, "order_type", "source") == [("limit", Source.STREAM)]
+
+
+def test_rest_that_tells_less_the_next_time_takes_nothing_away():
+    """The order is not among those of the last few days any more."""
+    book = FillBook(10)
+    book.add_backfill(backfill(FIRST.asked()), at(60))
+    alone = normalize_activity(FIRST.activity())
+    assert alone is not None
+    book.add_backfill(backfill(alone), at(120))
+
+    assert shown(book, "order_type", "received_at") == [("limit", at(60))]
+
+
+# ---- rows
+
+
+def test_partial_fills_stay_apart_with_a_running_total():
+    book = book_of(FIRST, SECOND)
+
+    assert shown(book, "fill_qty", "running_qty", "order_qty") == [(1, 1, 3), (2, 3, 3)]
+
+
+def test_rows_are_in_the_exchanges_order_and_the_newest_stay():
+    others = [Told(order_id=f"order-{number}", moment=at(number)) for number in range(9)]
+    book = book_of(*others[5:], *others[:5], size=3)
+
+    assert shown(book, "order_id") == ["order-6", "order-7", "order-8"]
+    assert len(book.executions(TODAY)) == 9
+
+
+def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_as_news():
+    news = [Told(order_id=f"order-{n}", event="canceled", moment=at(60 * n)) for n in range(500)]
+    book = book_of(*news, size=10)
+
+    assert book.add_backfill(backfill(*(one.asked() for one in news[:400]))) == 0
+    assert shown(book, "order_id") == [one.order_id for one in news[-10:]]
+
+
+def test_an_order_of_several_legs_is_filled_leg_by_leg():
+    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    book = FillBook(10)
+    book.add_update(spread_update(legs), at(1))
+
+    assert shown(book, "symbol", "side", "price") == [
+        (LONG, "buy", Decimal("3.40")),
+        (SHORT, "sell", Decimal("1.10")),
+    ]
+    assert book.add_backfill(backfill(*(leg.asked() for leg in legs))) == 0
+    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+
+
+@pytest.mark.parametrize("seconds", [0, 59])
+def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(seconds: float):
+    """Alpaca promises neither the orders of the legs nor the same identifier over both ways."""
+    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    book = FillBook(10)
+    book.add_update(spread_update(legs, ordered=False), at(1))
+    assert len(book.problems(TODAY)) == 2
+
+    told = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).asked() for leg in legs]
+    assert book.add_backfill(backfill(*told)) == 0
+    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert book.problems(TODAY) == ()
+
+
+@pytest.mark.parametrize("other", [{"price": "3.45"}, {"quantity": "2"}, {"moment": at(61)}], ids=str)
+def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
+    leg = Told("leg-buy", symbol=LONG, price="3.40")
+    book = FillBook(10)
+    book.add_update(spread_update([leg], ordered=False), at(1))
+
+    assert book.add_backfill(backfill(leg.with_(execution_id="other", **other).asked())) == 1
+
+
+def test_of_two_equal_fills_the_nearer_one_is_meant():
+    leg = Told("leg-buy", symbol=LONG, price="3.40", ordered="2")
+    told = [
+        leg.with_(execution_id="before", running="1", moment=at(-20)).asked(),
+        leg.with_(execution_id="same", running="2", moment=at(1)).asked(),
+    ]
+    book = FillBook(10)
+    book.add_update(spread_update([leg], ordered=False), at(1))
+
+    assert book.add_backfill(backfill(*told)) == 1
+    assert shown(book, "identity", "running_qty") == [("before", 1), (leg.execution, 2)]
+
+
+def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
+    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    book = FillBook(10)
+    book.add_update(spread_update(legs, told=False), at(1))
+    assert book.executions(TODAY) == ()
+    assert len(book.problems(TODAY)) == 2
+
+    assert book.add_backfill(backfill(*(leg.asked() for leg in legs))) == 0
+    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert book.problems(TODAY) == ()
+
+
+def spread() -> list[tuple[str, str, str]]:
+    return [(LONG, "buy", "3.40"), (SHORT, "sell", "1.10")]
+
+
+def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) -> dict[str, Any]:
+    whole = Told("whole", symbol="", side="", price="2.30")
+    executed = [
+        {
+            "execution_id": leg.execution,
+            "qty": "1",
+            "price": leg.price,
+            "symbol": leg.symbol,
+            "order_id": leg.order_id,
+        }
+        for leg in legs
+    ]
+    order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs] if ordered else None)
+    row = normalize_trade_update(whole.update(order=order, legs=executed if told else None))
+    assert row is not None
+    return row
+
+
+# ---- executions
+
+
+@pytest.mark.parametrize(
+    ("side", "quantity"),
+    [("buy", 1), ("sell", -1), ("sell_short", -1), ("buy_to_close", 1), ("sell_to_open", -1)],
+)
+def test_a_purchase_is_positive_and_a_sale_negative(side: str, quantity: int):
+    for book in (book_of(FIRST.with_(side=side)), FillBook(1)):
+        book.add_backfill(backfill(FIRST.with_(side=side).asked()))
+
+        assert changes(book.executions(TODAY)) == [(AAPL_CALL, quantity, Decimal("2.05"))]
+
+
+def test_a_day_is_new_yorks():
+    """20:30 in New York is the next day in London."""
+    evening = FIRST.with_(moment=at(10.5 * 3_600))
+
+    assert len(book_of(evening).executions(TODAY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "qty", "change"),
+    [
+        ("OPASN", "assignment", "2", 2),
+        ("OPASN", "assignment", "-2", 2),
+        ("OPEXC", "exercise", "-2", -2),
+        ("OPEXC", "exercise", "2", -2),
+        ("OPEXP", "expiry", "-2", -2),
+        ("OPEXP", "expiry", "1", 1),
+    ],
+)
+def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event: str, qty: str, change: int):
+    book = FillBook(10)
+
+    assert book.add_backfill(backfill(option_row(kind, qty=qty))) == 1
+    (execution,) = book.executions(TODAY)
+    assert execution.kind is ExecutionKind(event)
+    assert changes([execution]) == [(AAPL_CALL, change, 0)]
+    assert (execution.at_ns, execution.order_id, execution.source) == (None, None, Source.REST)
+    assert shown(book, "event", "fill_qty", "position_change") == [(event, abs(change), change)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "qty", "cash", "price"),
+    [
+        ("OPASN", "1", "-2500", 25),  # short: bought back by the settlement
+        ("OPASN", "2", "-2500", Decimal("12.5")),
+        ("OPEXC", "-1", "2500", 25),
+        ("OPEXP", "-1", "2500", 25),
+        ("OPASN", "1", "2500", None),  # who is assigned is not paid
+        ("OPEXC", "-1", "-2500", None),
+    ],
+)
+def test_a_contract_that_is_settled_in_cash_goes_at_what_was_paid(
+    kind: str, qty: str, cash: str, price: Decimal | int | None
+):
+    told = backfill(option_row(kind, "SPXW261120C06000000", qty, net_amount=cash))
+
+    assert [one.price for one in told.executions] == [price]
+
+
+@pytest.mark.parametrize("symbol", ["SPX1261120C06000000", "SPX"])
+def test_cash_for_a_contract_of_unknown_size_is_no_price(symbol: str):
+    told = backfill(option_row("OPASN", symbol, "1", net_amount="-2500"))
+
+    assert [one.price for one in told.executions] == [None]
+
+
+@pytest.mark.parametrize(
+    ("shares", "cash", "price", "expected"),
+    [
+        ("200", "-30000", "90", (200, 150)),
+        ("-200", "30000", "150", (-200, 150)),
+        ("200", "30000", "150", (-200, 150)),
+        ("200", "0", "150", (200, 150)),
+    ],
+)
+def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
+    shares: str, cash: str, price: str, expected: tuple[int, int]
+):
+    """Alpaca's own example of an exercise names one identifier for both halves, and a price that was not paid."""
+    book = FillBook(10)
+    told = backfill(
+        option_row("OPEXC", qty="-2"), option_row("OPTRD", "AAPL", shares, net_amount=cash, price=price)
+    )
+
+    assert book.add_backfill(told) == 2
+    (of_shares,) = [one for one in book.executions(TODAY) if one.kind is ExecutionKind.OPTION_TRADE]
+    assert changes([of_shares]) == [("AAPL", *expected)]
+
+
+@pytest.mark.parametrize("status", ["canceled", "pending"])
+def test_an_assignment_that_did_not_happen_moves_nothing(status: str):
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("OPASN")))
+    book.add_backfill(backfill(option_row("OPASN", status=status)))
+
+    assert book.executions(TODAY) == ()
+    assert shown(book, "status") == [status]
+
+
+def test_what_was_filled_of_an_order_that_was_then_cancelled_counts():
+    book = FillBook(10)
+    book.add_backfill(backfill(FIRST.asked(order_status="canceled"), CANCELLED.asked()))
+
+    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
+
+
+def test_an_expiry_comes_after_what_was_traded_that_day():
+    book = book_of(FIRST)
+    book.add_backfill(backfill(option_row("OPEXP", qty="-1")))
+
+    assert shown(book, "event") == ["partial_fill", "expiry"]
+    assert [one.kind for one in book.executions(TODAY)] == [ExecutionKind.FILL, ExecutionKind.EXPIRY]
+
+
+def test_a_fill_that_does_not_say_what_it_was_is_said_and_not_counted():
+    book = book_of(FIRST.with_(side=""))
+
+    assert book.executions(TODAY) == ()
+    (problem,) = book.problems(TODAY)
+    assert AAPL_CALL in problem
+    assert book.problems(TODAY - timedelta(days=1)) == ()
+
+
+# ---- withdrawn and restated
+
+
+@pytest.mark.parametrize("named", ["previous_execution_id", "execution_id", None])
+def test_a_withdrawn_execution_does_not_count(named: str | None):
+    book = book_of(FIRST, SECOND)
+    bust = FIRST.with_(event="trade_bust", moment=at(60))
+    told = {"execution_id": None, "qty": "1", "price": "2.05", **({named: FIRST.execution} if named else {})}
+    book.add_update(bust.row(**told), at(60))
+
+    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 2, Decimal("2.07"))]
+    assert shown(book, "event") == ["partial_fill", "fill", "trade_bust"]
+    assert book.problems(TODAY) == ()
+
+
+def test_a_withdrawal_told_before_its_execution_still_counts():
+    bust = FIRST.with_(event="trade_bust", moment=at(60))
+    book = FillBook(10)
+    book.add_update(bust.row(previous_execution_id=FIRST.execution), at(60))
+    assert len(book.problems(TODAY)) == 1
+    book.add_backfill(backfill(FIRST.asked()))
+
+    assert (book.executions(TODAY), book.problems(TODAY)) == ((), ())
+
+
+def test_a_restated_execution_counts_as_restated():
+    book = book_of(FIRST, SECOND)
+    restated = FIRST.with_(event="trade_correct", moment=at(60))
+    told = {"previous_execution_id": FIRST.execution, "execution_id": "new", "qty": "1", "price": "2.00"}
+    book.add_update(restated.row(**told), at(60))
+
+    assert changes(book.executions(TODAY)) == [
+        (AAPL_CALL, 2, Decimal("2.07")),
+        (AAPL_CALL, 1, Decimal("2.00")),
+    ]
+
+
+def test_a_withdrawal_of_an_earlier_day_is_todays_change():
+    """The position of last night had it, and today it is gone."""
+    yesterday = FIRST.with_(moment=at(-86_400))
+    book = book_of(yesterday)
+    bust = FIRST.with_(event="trade_bust")
+    book.add_update(bust.row(previous_execution_id=FIRST.execution), at(1))
+
+    assert changes(book.executions(TODAY)) == [(AAPL_CALL, -1, Decimal("2.05"))]
+    assert changes(book.executions(TODAY - timedelta(days=1))) == [(AAPL_CALL, 1, Decimal("2.05"))]
+
+
+@pytest.mark.parametrize("event", ["trade_bust", "trade_correct"])
+def test_a_withdrawal_that_names_nothing_known_is_said(event: str):
+    book = book_of(FIRST, SECOND)
+    book.add_update(FIRST.with_(event=event, moment=at(60)).row(previous_execution_id="unheard"), at(60))
+
+    assert len(book.executions(TODAY)) == 2
+    (problem,) = book.problems(TODAY)
+    assert "it is not known which one" in problem
+
+
+# ---- what is kept
+
+
+def test_executions_are_complete_for_the_newest_days_only():
+    days = [FIRST.with_(order_id=f"order-{n}", moment=at(-86_400 * n)) for n in range(KEPT_DAYS + 2)]
+    book = book_of(*days, size=1)
+
+    kept = [bool(book.executions(TODAY - timedelta(days=n))) for n in range(KEPT_DAYS + 2)]
+    assert kept == [True] * KEPT_DAYS + [False] * 2
+    assert book.add_backfill(backfill(days[-1].asked())) == 0
+
+
+def test_days_before_all_that_are_kept_cost_nothing():
+    kept = [FIRST.with_(order_id=f"order-{n}", moment=at(-86_400 * n)) for n in range(KEPT_DAYS)]
+    book = book_of(*kept)
+    rows = book.rows()
+    older = [option_row("OPEXP", id=f"20261001::{n}", date="2026-10-01") for n in range(50)]
+
+    assert book.add_backfill(backfill(*older)) == 0
+    # The same rows and not only equal ones: nothing was gone through to forget it.
+    assert book.rows() is rows
+
+
+@pytest.mark.parametrize("way", ["socket", "rest"])
+def test_what_is_dated_in_the_future_pushes_no_day_out_and_is_said(way: str):
+    book = book_of(FIRST)
+    for days in range(1, KEPT_DAYS + 1):
+        ahead = FIRST.with_(order_id=f"ahead-{days}", moment=at(86_400 * days))
+        if way == "socket":
+            book.add_update(ahead.row(), at(60))
+        else:
+            book.add_backfill(backfill(ahead.asked()), at(60))
+
+    assert [one.order_id for one in book.executions(TODAY)] == [FIRST.order_id]
+    assert book.executions(TODAY + timedelta(days=1)) == ()
+    assert len(book.rows()) == KEPT_DAYS + 1
+    (problem,) = book.problems(TODAY)
+    assert "is dated after the day on which it came" in problem
+
+
+@pytest.mark.parametrize("way", ["socket", "rest"])
+def test_what_was_dated_in_the_future_counts_once_rest_dates_it_otherwise(way: str):
+    ahead = FIRST.with_(moment=at(86_400))
+    book = FillBook(10)
+    if way == "socket":
+        book.add_update(ahead.row(), at(1))
+    else:
+        book.add_backfill(backfill(ahead.asked()), at(1))
+    book.add_backfill(backfill(FIRST.asked()), at(2))
+
+    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
+    assert (len(book.rows()), book.problems(TODAY)) == (1, ())
+
+
+def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
+    """Shares trade through the night."""
+    midnight = at(14 * 3_600)
+    book = FillBook(10)
+    book.add_update(
+        FIRST.with_(moment=midnight + timedelta(seconds=2)).row(), midnight - timedelta(seconds=2)
+    )
+
+    assert len(book.executions(TODAY + timedelta(days=1))) == 1
+    assert book.problems(TODAY) == ()
+
+
+# ---- splits, transfers and the like
+
+
+def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
+    book = FillBook(10)
+    told = backfill(
+        option_row("SPLIT", "AAPL", "300", id="20261120::split"),
+        option_row("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
+    )
+
+    assert (book.add_backfill(told), book.add_backfill(told)) == (2, 0)
+    assert shown(book, "event", "symbol", "position_change") == [
+        ("transfer", "MSFT", 100),
+        ("split", "AAPL", 300),
+    ]
+    assert book.executions(TODAY) == ()
+    assert book.moved(TODAY) == {"AAPL"}
+    assert book.moved(TODAY - timedelta(days=1)) == {"MSFT"}
+
+
+def test_a_merger_may_name_what_goes_and_what_comes_by_one_identifier():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("MA", "OLD", "-10"), option_row("MA", "NEW", "5")))
+
+    assert book.moved(TODAY) == {"OLD", "NEW"}
+
+
+def test_a_split_that_was_cancelled_moved_nothing():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("SPLIT", "AAPL", "300", status="canceled")))
+
+    assert (shown(book, "event"), book.moved(TODAY)) == (["split"], frozenset())
+
+
+def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("SPLIT", None, "300")))
+
+    assert book.moved(TODAY) == frozenset()
+    (problem,) = book.problems(TODAY)
+    assert "A split of an unnamed contract" in problem
+
+
+def test_a_split_without_a_quantity_still_moved_its_symbol():
+    book = FillBook(10)
+    book.add_backfill(backfill(option_row("SPLIT", "AAPL", None)))
+
+    assert book.moved(TODAY) == {"AAPL"}
+    assert book.problems(TODAY) == ()
+
+
+def test_a_new_session_begins_with_an_empty_book():
+    book = book_of(FIRST, SECOND)
+    book.clear()
+
+    assert (book.rows(), book.executions(TODAY)) == ((), ())
+    assert book.add_backfill(backfill(FIRST.asked())) == 1
+
+
+def test_a_row_without_any_time_is_of_the_day_it_came():
+    book = FillBook(10)
+    book.add_update(Told().row(timestamp=None, order=Told().order(updated_at=None)), at(7))
+
+    (execution,) = book.executions(TODAY)
+    assert (execution.day, execution.at_ns) == (TODAY, None)
+
+
+# ---- any order, any overlap
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Told]:
+    """Orders over two days, each filled in parts and then filled, cancelled or left."""
+    told: list[Told] = []
+    for number in range(draw(st.integers(1, 4))):
+        parts = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+        ordered = sum(parts) + draw(st.integers(0, 2))
+        side = draw(st.sampled_from(["buy", "sell"]))
+        begin = draw(st.integers(-86_400, 3_600))
+        base = Told(
+            f"order-{number}", side=side, ordered=str(ordered), symbol=draw(st.sampled_from([LONG, SHORT]))
+        )
+        told.append(base.with_(event="new", running="0", moment=at(begin)))
+        for index, part in enumerate(parts, 1):
+            running = sum(parts[:index])
+            told.append(
+                base.with_(
+                    event="fill" if running == ordered else "partial_fill",
+                    quantity=str(part),
+                    running=str(running),
+                    moment=at(begin + index),
+                )
+            )
+        if sum(parts) < ordered and draw(st.booleans()):
+            told.append(base.with_(event="canceled", running=str(sum(parts)), moment=at(begin + 9)))
+    return told
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[Told]]]]:
+    """Every event over the socket, over REST or over both, some of them again; REST in pages of any size."""
+    story = draw(stories())
+    by_socket = draw(st.lists(st.sampled_from(story), max_size=12))
+    told_by_rest = [one for one in story if one.event != "new"]
+    pages = draw(st.lists(st.lists(st.sampled_from(told_by_rest), max_size=6), max_size=4))
+    known = {*by_socket, *(one for page in pages for one in page)}
+    rest = [one for one in story if one not in known]
+    every = [("socket", [one]) for one in (*by_socket, *(one for one in rest if one.event == "new"))]
+    every += [("rest", page) for page in (*pages, [one for one in rest if one.event != "new"])]
+    return draw(st.integers(1, 8)), every
+
+
+@given(deliveries(), st.randoms(use_true_random=False), st.sampled_from([{}, {"execution_id": None}]))
+def test_any_interleaving_gives_the_same_rows_and_executions(
+    told: tuple[int, list[tuple[str, list[Told]]]], dice: Any, nameless: dict[str, None]
+):
+    """With and without names of executions, however small the table."""
+    size, every = told
+    shuffled = list(every)
+    dice.shuffle(shuffled)
+
+    books = [FillBook(size), FillBook(size)]
+    for book, order in zip(books, (every, [*shuffled, *shuffled]), strict=True):
+        for way, events in order:
+            if way == "rest":
+                book.add_backfill(backfill(*(one.asked() for one in events)))
+                continue
+            for one in events:
+                row = one.row(**(nameless if one.is_fill else {}))
+                book.add_update(row, one.moment + timedelta(milliseconds=20))
+
+    straight, mixed = books
+    assert mixed.rows() == straight.rows()
+    for day in (TODAY, TODAY - timedelta(days=1)):
+        assert mixed.executions(day) == straight.executions(day)
+    assert _per_order(straight) == _story_totals(every)
+
+
+def _per_order(book: FillBook) -> dict[str | None, Decimal]:
+    totals: dict[str | None, Decimal] = {}
+    for day in (TODAY, TODAY - timedelta(days=1), TODAY - timedelta(days=2)):
+        for one in book.executions(day):
+            totals[one.order_id] = totals.get(one.order_id, Decimal(0)) + abs(one.quantity)
+    return totals
+
+
+def _story_totals(every: list[tuple[str, list[Told]]]) -> dict[str, Decimal]:
+    fills = {one for _, events in every for one in events if one.is_fill}
+    totals: dict[str, Decimal] = {}
+    for one in fills:
+        totals[one.order_id] = totals.get(one.order_id, Decimal(0)) + Decimal(one.quantity)
+    return totals

@@ -1,0 +1,267 @@
+"""The fold: newest events by symbol, each counted once, nothing shown that was withdrawn."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data.streaming.messages import count_messages
+from options_helper.data.streaming.state.live_state import LiveState
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.instants import timestamp_extension
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.fakes import NOON, frame, quote_message, trade_message
+
+SECOND = 1_000_000_000
+ARRIVAL = NOON + 7
+
+
+def fold(
+    *payloads: bytes, stream: StreamName = StreamName.STOCKS, state: LiveState | None = None
+) -> LiveState:
+    state = state or LiveState(fills_cache_size=3)
+    for payload in payloads:
+        events = 1 if stream is StreamName.FILLS else count_messages(payload)
+        state.apply(Frame(stream, payload, events, ARRIVAL))
+    return state
+
+
+def look(state: LiveState) -> LiveSnapshot:
+    return state.snapshot(ARRIVAL, running=True, running_since=None, streams={})
+
+
+def test_the_newest_quote_of_a_symbol_stays():
+    snapshot = look(
+        fold(frame(quote_message("A", 1.0)), frame(quote_message("A", 2.0), quote_message("B", 5.0)))
+    )
+
+    assert {symbol: quote.bid_price for symbol, quote in snapshot.stock_quotes.items()} == {
+        "A": 2.0,
+        "B": 5.0,
+    }
+    assert snapshot.stock_quotes["A"].received_ns == ARRIVAL
+
+
+def test_stocks_and_options_are_kept_apart():
+    state = fold(frame(quote_message("A")))
+    fold(frame(trade_message("A261218C00180000")), stream=StreamName.OPTIONS, state=state)
+
+    assert list(look(state).stock_quotes) == ["A"]
+    assert list(look(state).option_trades) == ["A261218C00180000"]
+
+
+def test_a_quote_that_comes_late_does_not_replace_a_newer_one():
+    state = fold(
+        frame(quote_message("A", 2.0, at_ns=NOON)),
+        frame(quote_message("A", 1.0, at_ns=NOON - 3 * SECOND)),
+    )
+
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+    assert (state.tallies[StreamName.STOCKS].applied, state.tallies[StreamName.STOCKS].late) == (2, 1)
+
+
+def test_a_quote_from_the_next_century_freezes_nothing():
+    state = fold(frame(quote_message("A", 1.0, at_ns=NOON + 10**18)), frame(quote_message("A", 2.0)))
+
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+    fold(frame(quote_message("A", 3.0, at_ns=NOON - 5 * SECOND)), state=state)
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+
+
+def test_a_frame_that_nobody_thought_of_is_counted_and_the_next_one_folded(caplog):
+    state = LiveState(fills_cache_size=3)
+    state.apply(Frame(StreamName.STOCKS, None, 4, ARRIVAL))  # type: ignore[arg-type]
+    fold(frame(quote_message("A")), state=state)
+
+    tally = state.tallies[StreamName.STOCKS]
+    assert (tally.rejected, tally.applied) == (4, 1)
+    assert "could not be folded" in caplog.text
+
+
+def test_an_amount_beyond_all_digits_does_not_cost_the_fill():
+    update = msgspec.msgpack.encode(
+        {"stream": "trade_updates", "data": {"event": "fill", "price": 2**64 - 1, "order": {"id": "1"}}}
+    )
+
+    assert len(look(fold(update, stream=StreamName.FILLS)).fills) == 1
+
+
+def test_a_corrected_trade_shows_its_corrected_price():
+    correction = {"T": "c", "S": "A", "oi": 7, "ci": 8, "cp": 9.0, "cs": 2}
+    trade = look(fold(frame(trade_message("A", 99.0, i=7), correction))).stock_trades["A"]
+
+    assert (trade.price, trade.trade_id) == (9.0, 8)
+
+
+def test_a_cancelled_trade_is_not_shown_any_more():
+    assert "A" not in look(fold(frame(trade_message("A", i=7), {"T": "x", "S": "A", "i": 7}))).stock_trades
+
+
+def test_a_correction_of_an_earlier_trade_leaves_the_last_one_alone():
+    state = fold(
+        frame(
+            trade_message("A", 1.0, i=9),
+            {"T": "c", "S": "A", "oi": 7, "cp": 9.0},
+            {"T": "x", "S": "A", "i": 6},
+        )
+    )
+
+    assert look(state).stock_trades["A"].price == 1.0
+
+
+def test_minute_bars_are_kept_and_day_bars_are_not_taken_for_minutes():
+    bar = {"S": "A", "o": 1, "h": 1, "l": 1, "t": quote_message("A")["t"]}
+    state = fold(frame({"T": "b", **bar, "c": 1.0}, {"T": "u", **bar, "c": 2.0}, {"T": "d", **bar, "c": 3.0}))
+
+    assert look(state).stock_bars["A"].close == 2.0
+    assert state.tallies[StreamName.STOCKS].applied == 3
+
+
+def test_only_the_newest_fills_are_kept_in_order():
+    updates = [
+        b'{"stream":"trade_updates","data":{"event":"fill","order":{"id":"%d"}}}' % n for n in range(5)
+    ]
+
+    fills = look(fold(*updates, stream=StreamName.FILLS)).fills
+
+    assert [fill["order_id"] for fill in fills] == ["2", "3", "4"]
+    assert fills[0]["received_at"] is not None
+
+
+def test_symbols_no_longer_wanted_are_forgotten():
+    state = fold(frame(quote_message("A"), quote_message("B")))
+    state.keep_only(["B"], [])
+
+    assert list(look(state).stock_quotes) == ["B"]
+    fold(frame(quote_message("A")), state=state)  # it was on its way
+    assert list(look(state).stock_quotes) == ["B"]
+
+
+def test_in_a_replay_receipt_and_as_of_are_the_replayed_time():
+    state = LiveState(fills_cache_size=1)
+    state.announce(Announcement(MarketKind.REPLAY, NOON - 9 * SECOND, 0.0, None))
+    first = frame(quote_message("A", at_ns=NOON - 60 * SECOND))
+    fold(first, frame(quote_message("B", at_ns=NOON)), state=state)
+
+    snapshot = look(state)
+    ages = {
+        symbol: (snapshot.as_of - quote.received_at).total_seconds()
+        for symbol, quote in snapshot.stock_quotes.items()
+    }
+    assert ages == {"A": 9.0, "B": 0.0}
+
+
+def test_a_replay_begun_again_shows_nothing_of_the_one_before():
+    state = LiveState(fills_cache_size=1)
+    state.announce(Announcement(MarketKind.REPLAY, NOON - 3_600 * SECOND, 1.0, None))
+    fold(frame(quote_message("A", 2.0, at_ns=NOON)), state=state)
+    state.announce(Announcement(MarketKind.REPLAY, NOON - 3_600 * SECOND, 1.0, None))
+
+    assert not look(state).stock_quotes
+    fold(frame(quote_message("A", 1.0, at_ns=NOON - 3_599 * SECOND)), state=state)
+    assert look(state).stock_quotes["A"].bid_price == 1.0
+
+
+def test_a_replay_says_when_it_has_ended():
+    state = LiveState(fills_cache_size=1)
+    state.announce(Announcement(MarketKind.REPLAY, NOON, 0.0, NOON + SECOND))
+
+    assert not look(state).played_out
+    fold(frame(quote_message("A", at_ns=NOON + SECOND)), state=state)
+    assert look(state).played_out
+
+
+def asked_quote(symbol: str, bid: float, at_ns: int | None) -> RestQuote:
+    moment = None if at_ns is None else timestamp_extension(at_ns)
+    return RestQuote(
+        symbol=symbol, timestamp=moment, received_ns=at_ns or 0, bid_price=bid, ask_price=bid + 0.1
+    )
+
+
+def asked_trade(symbol: str, price: float, at_ns: int) -> RestTrade:
+    return RestTrade(symbol=symbol, timestamp=timestamp_extension(at_ns), received_ns=at_ns, price=price)
+
+
+def test_what_was_asked_for_fills_the_silence_with_its_own_age_and_is_no_event_of_the_stream():
+    state = LiveState(fills_cache_size=3)
+    made_ns = NOON - 3_600 * SECOND
+    events = [asked_quote("A", 2.0, made_ns), asked_trade("A", 2.05, made_ns + 1)]
+
+    assert state.seed(StreamName.STOCKS, events, ARRIVAL) == 2
+    snapshot = look(state)
+    assert (snapshot.stock_quotes["A"].bid_price, snapshot.stock_trades["A"].price) == (2.0, 2.05)
+    assert snapshot.as_of - snapshot.stock_quotes["A"].received_at > timedelta(minutes=59)
+    assert state.tallies[StreamName.STOCKS].applied == 0
+
+
+def test_what_was_asked_for_never_replaces_what_was_streamed_later_nor_a_time_that_nobody_knows():
+    state = fold(
+        frame(
+            quote_message("A", 3.0),
+            {**quote_message("B", 4.0), "t": None},
+            quote_message("OLD", 1.0, at_ns=NOON - SECOND),
+        )
+    )
+    asked = [asked_quote(symbol, 9.0, NOON - 1) for symbol in ("A", "B", "OLD")]
+
+    assert state.seed(StreamName.STOCKS, asked, ARRIVAL) == 1
+    bids = {symbol: quote.bid_price for symbol, quote in look(state).stock_quotes.items()}
+    assert bids == {"A": 3.0, "B": 4.0, "OLD": 9.0}
+
+
+def test_a_late_streamed_quote_does_not_replace_what_was_asked_for():
+    state = LiveState(fills_cache_size=3)
+    state.seed(StreamName.STOCKS, [asked_quote("A", 2.0, NOON)], ARRIVAL)
+    fold(frame(quote_message("A", 1.0, at_ns=NOON - 2 * SECOND)), state=state)
+    assert look(state).stock_quotes["A"].bid_price == 2.0
+
+    fold(frame(quote_message("A", 3.0, at_ns=NOON + 1)), state=state)
+    assert look(state).stock_quotes["A"].bid_price == 3.0
+
+
+@pytest.mark.parametrize("at_ns", [None, NOON + 61 * SECOND])
+def test_an_answer_without_a_time_that_can_be_is_not_shown(at_ns: int | None):
+    state = LiveState(fills_cache_size=3)
+
+    assert state.seed(StreamName.STOCKS, [asked_quote("A", 2.0, at_ns)], NOON) == 0
+    assert not look(state).stock_quotes
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from("AB"), st.integers(0, 5)), max_size=20),
+)
+def test_whatever_comes_first_the_newest_second_is_shown(steps: list[tuple[bool, str, int]]):
+    state = LiveState(fills_cache_size=3)
+    newest: dict[str, int] = {}
+    for streamed, symbol, second in steps:
+        at_ns = NOON - 10 * SECOND + second * SECOND
+        newest[symbol] = max(newest.get(symbol, 0), at_ns)
+        if streamed:
+            fold(frame(quote_message(symbol, 1.0, at_ns=at_ns)), state=state)
+        else:
+            state.seed(StreamName.STOCKS, [asked_quote(symbol, 2.0, at_ns)], ARRIVAL)
+
+    shown = {symbol: quote.timestamp_ns for symbol, quote in look(state).stock_quotes.items()}
+    assert shown == newest
+
+
+@given(st.lists(st.sampled_from(["good", "late", "bad", "unknown", "none"]), max_size=30))
+def test_every_announced_event_is_applied_or_rejected(kinds: list[str]):
+    messages: dict[str, Any] = {
+        "good": quote_message("A"),
+        "late": quote_message("A", at_ns=NOON - 9 * SECOND),
+        "bad": {"T": "q", "S": 1},
+        "unknown": {"T": "future", "S": "A"},
+        "none": None,
+    }
+    tally = fold(frame(*(messages[kind] for kind in kinds))).tallies[StreamName.STOCKS]
+
+    assert tally.applied + tally.rejected == len(kinds)
+    assert tally.applied == sum(kind in ("good", "late") for kind in kinds)

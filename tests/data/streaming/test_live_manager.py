@@ -1,0 +1,398 @@
+"""What the manager promises whoever watches a portfolio, on scripted streams."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.errors import ConfigError, StreamRefused
+from options_helper.model.announcement import MarketKind
+from options_helper.model.snapshot import Phase
+from options_helper.settings import Settings
+from tests.kit.fakes import (
+    CONFIG,
+    NOON,
+    SETTINGS,
+    ScriptedStreams,
+    SteppedClock,
+    acknowledge,
+    announce,
+    deliver,
+    fail,
+    frame,
+    quote_message,
+    running_manager,
+    trade_message,
+    wait_for,
+)
+from tests.kit.waiting import FOREVER, until_no_thread, wait_until
+
+FILL = b'{"stream":"trade_updates","data":{"event":"fill","order":{"id":"1","symbol":"AAPL","qty":"1"}}}'
+
+
+def live_threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("live-"))
+
+
+def test_a_quote_on_the_wire_becomes_a_quote_in_the_snapshot():
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL", 271.5, 271.6)))])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: "AAPL" in manager.snapshot().stock_quotes)
+        snapshot = manager.snapshot()
+
+    quote = snapshot.stock_quotes["AAPL"]
+    assert (quote.bid_price, quote.ask_price, quote.timestamp_ns) == (271.5, 271.6, NOON)
+    assert quote.received_at <= snapshot.as_of
+
+
+def test_every_event_is_applied_or_counted_as_dropped():
+    """Nothing disappears: a burst larger than the queue is accounted for."""
+    quotes = [frame(quote_message("AAPL", bid)) for bid in range(5_000)]
+    burst = ScriptedStreams([acknowledge(), deliver(*quotes)])
+
+    with running_manager(stocks=burst, config=replace(CONFIG, queue_maxsize=10)) as manager:
+        stocks = wait_until(lambda: _settled(manager, "stocks", received=5_000))
+
+    assert stocks.applied + stocks.dropped == 5_000
+    assert stocks.dropped > 0
+
+
+def test_the_events_of_a_dropped_frame_are_counted_one_by_one():
+    crowded = frame(*(quote_message("AAPL", bid) for bid in range(50)))
+    burst = ScriptedStreams([acknowledge(), deliver(crowded)])
+
+    with running_manager(stocks=burst, config=replace(CONFIG, queue_maxsize=20)) as manager:
+        stocks = wait_until(lambda: _settled(manager, "stocks", received=50))
+
+    assert (stocks.dropped, stocks.applied) == (50, 0)
+
+
+def test_a_snapshot_answers_for_each_stream_by_name():
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].applied)
+        snapshot = manager.snapshot()
+
+    assert snapshot.last_event_ts_by_stream["stocks"] == snapshot.stock_quotes["AAPL"].received_at
+    assert snapshot.last_event_ts_by_stream["options"] is None
+    assert snapshot.dropped_events == {"stocks": 0, "options": 0, "fills": 0}
+    assert snapshot.queue_depth == 0
+    assert snapshot.alive["stocks"]
+    assert snapshot.reconnect_attempts["stocks"] == 0
+
+
+def test_one_malformed_message_costs_itself_only():
+    bad = {"T": "q", "S": 17}
+    stocks = ScriptedStreams(
+        [acknowledge(), deliver(frame(quote_message("AAPL"), bad, trade_message("AAPL")))]
+    )
+
+    with running_manager(stocks=stocks) as manager:
+        health = wait_until(lambda: _settled(manager, "stocks", received=3))
+
+    assert (health.applied, health.rejected) == (2, 1)
+    assert "17" in health.last_rejections[0]
+
+
+def test_a_fill_finds_room_when_quotes_fill_the_queue():
+    release = threading.Event()
+    burst = ScriptedStreams(
+        [acknowledge(), deliver(*[frame(quote_message("AAPL"))] * 500), wait_for(release)]
+    )
+    fills = ScriptedStreams([acknowledge(), deliver(FILL)])
+
+    with running_manager(stocks=burst, fills=fills, config=replace(CONFIG, queue_maxsize=20)) as manager:
+        wait_until(lambda: manager.snapshot().fills)
+        assert manager.snapshot().streams["fills"].dropped == 0
+
+
+def test_a_message_that_is_no_update_is_counted_and_named():
+    fills = ScriptedStreams(
+        [acknowledge(), deliver(b'{"stream":"trade_updates","data":null}', b"\xff\xff", FILL)]
+    )
+
+    with running_manager(fills=fills) as manager:
+        health = wait_until(lambda: _settled(manager, "fills", received=3))
+        assert len(manager.snapshot().fills) == 1
+
+    assert (health.applied, health.rejected) == (1, 2)
+
+
+def test_starting_twice_with_the_same_config_keeps_the_connection():
+    stocks = ScriptedStreams()
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().phase["stocks"] in (Phase.LIVE, Phase.QUIET))
+        manager.start(CONFIG)
+        assert len(stocks.made) == 1
+
+
+def test_a_change_of_symbols_alone_is_sent_over_the_open_connection():
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: "AAPL" in manager.snapshot().stock_quotes)
+        manager.start(replace(CONFIG, stocks=("MSFT", "NVDA")))
+
+        assert len(stocks.made) == 1
+        assert stocks.made[0].sent[1:] == [("unsubscribe", ("AAPL",)), ("subscribe", ("MSFT", "NVDA"))]
+        assert manager.snapshot().stock_quotes == {}
+
+
+def test_a_reconnect_after_a_change_of_symbols_asks_for_the_new_ones():
+    cut = threading.Event()
+    stocks = ScriptedStreams([acknowledge(), wait_for(cut), fail("cut")], [acknowledge()])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: stocks.made)
+        manager.start(replace(CONFIG, stocks=("MSFT",)))
+        cut.set()
+        wait_until(lambda: len(stocks.made) == 2 and list(stocks.made[1].wanted) == ["MSFT"])
+
+
+def test_a_stream_that_had_no_symbols_starts_when_it_gets_some():
+    options = ScriptedStreams()
+
+    with running_manager(options=options, config=replace(CONFIG, option_contracts=())) as manager:
+        assert manager.snapshot().phase["options"] is Phase.OFF
+        manager.start(CONFIG)
+        wait_until(lambda: manager.snapshot().streams["options"].connections == 1)
+
+
+def test_a_stream_that_loses_its_last_symbol_is_off_and_comes_back_with_the_next():
+    options = ScriptedStreams()
+
+    with running_manager(options=options) as manager:
+        wait_until(lambda: options.made)
+        manager.start(replace(CONFIG, option_contracts=()))
+        assert manager.snapshot().phase["options"] is Phase.OFF
+        assert "live-options" not in live_threads()
+        manager.start(CONFIG)
+        wait_until(lambda: manager.snapshot().streams["options"].connections == 1)
+
+    assert len(options.made) == 2
+
+
+def test_another_feed_restarts_the_run():
+    stocks = ScriptedStreams()
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: stocks.made)
+        first = manager.snapshot().running_since
+        manager.start(replace(CONFIG, stock_feed="sip"))
+        wait_until(lambda: len(stocks.made) == 2)
+
+        assert stocks.made[0].stopped.is_set()
+        assert manager.snapshot().running_since != first
+        assert live_threads().count("live-consumer") == 1
+
+
+def test_a_late_frame_of_the_old_run_reaches_nobody():
+    stocks = ScriptedStreams()
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: stocks.made)
+        old_sink = stocks.made[0].sink
+        manager.start(replace(CONFIG, stock_feed="sip"))
+        old_sink.frame(frame(quote_message("AAPL")), 1)
+        assert manager.snapshot().streams["stocks"].received == 0
+
+
+def test_stop_ends_every_thread_at_once_and_can_be_repeated():
+    with running_manager() as manager:
+        wait_until(lambda: len(live_threads()) == 4)
+        manager.stop()
+        until_no_thread("live-")
+        manager.stop()
+        assert not manager.is_running()
+        assert set(manager.snapshot().phase.values()) == {Phase.STOPPED}
+
+
+def test_stop_is_quick_while_a_stream_waits_to_reconnect():
+    down = ScriptedStreams([fail("down")])
+    # Half of a pause is random.
+    config = replace(CONFIG, reconnect_base_seconds=2 * FOREVER, reconnect_cap_seconds=2 * FOREVER)
+
+    with running_manager(stocks=down, config=config) as manager:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.RECONNECTING)
+        manager.stop()
+        until_no_thread("live-")
+
+
+def test_what_was_received_before_stop_is_applied():
+    stocks = ScriptedStreams([acknowledge(), deliver(*[frame(quote_message("AAPL"))] * 2_000)])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].received == 2_000)
+        manager.stop()
+        health = manager.snapshot().streams["stocks"]
+
+    assert (health.applied, health.queued) == (2_000, 0)
+
+
+def test_threads_that_start_together_make_one_run():
+    """Two tabs press Start in the same moment: one run, one connection per stream."""
+    stocks = ScriptedStreams()
+    manager = LiveStreamManager(
+        SETTINGS,
+        stock_stream_cls=stocks,
+        option_stream_cls=ScriptedStreams(),
+        trading_stream_cls=ScriptedStreams(),
+        rest_cls=None,
+    )
+    together = threading.Barrier(8)
+
+    def press_start() -> None:
+        together.wait()
+        manager.start(CONFIG)
+
+    tabs = [threading.Thread(target=press_start) for _ in range(8)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    try:
+        wait_until(lambda: stocks.made)
+        assert live_threads() == ["live-consumer", "live-fills", "live-options", "live-stocks"]
+    finally:
+        manager.stop()
+    assert len(stocks.made) == 1
+
+
+def test_a_lost_connection_is_tried_again_and_leaves_a_gap():
+    stocks = ScriptedStreams([acknowledge(), fail("the line was cut")], [acknowledge()])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 2)
+        health = manager.snapshot().streams["stocks"]
+
+    (gap,) = health.gaps
+    assert gap.reason == "the line was cut"
+    assert gap.until is not None
+    assert gap.since <= gap.until
+    assert health.last_error is None
+
+
+def test_a_refusal_is_confirmed_once_and_then_final():
+    refused = ScriptedStreams([fail(StreamRefused("Alpaca answered auth failed (402)."))])
+
+    with running_manager(stocks=refused) as manager:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED)
+        health = manager.snapshot().streams["stocks"]
+        wait_until(lambda: not manager.snapshot().alive["stocks"])
+
+    assert len(refused.made) == 2
+    assert "402" in (health.last_error or "")
+
+
+def test_one_failed_stream_leaves_the_others_alone():
+    refused = ScriptedStreams([fail(StreamRefused("no"))])
+
+    with running_manager(options=refused) as manager:
+        wait_until(lambda: manager.snapshot().phase["options"] is Phase.FAILED)
+        assert manager.snapshot().alive["stocks"]
+
+
+def test_reconnects_end_where_the_config_says_so():
+    down = ScriptedStreams([fail("down")])
+
+    with running_manager(stocks=down, config=replace(CONFIG, max_reconnects=3)) as manager:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED)
+        assert "3 reconnects" in (manager.snapshot().last_error["stocks"] or "")
+
+    assert len(down.made) == 4
+
+
+def test_an_unexpected_exception_is_reported_and_tried_again(caplog: pytest.LogCaptureFixture):
+    broken = ScriptedStreams([fail(ZeroDivisionError("a bug"))], [acknowledge()])
+
+    with running_manager(stocks=broken) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+
+    assert "a bug" in caplog.text
+
+
+def test_refused_symbols_are_listed_and_the_rest_streams():
+    stocks = ScriptedStreams([acknowledge("ZZZZ")])
+
+    with running_manager(stocks=stocks, config=replace(CONFIG, stocks=("AAPL", "ZZZZ"))) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].refused_symbols)
+        health = manager.snapshot().streams["stocks"]
+
+    assert (health.acknowledged, health.refused_symbols) == (("AAPL",), ("ZZZZ",))
+    assert "ZZZZ" in (health.last_error or "")
+
+
+def test_the_time_of_a_replay_is_the_replayed_one():
+    year_2018 = 1_515_166_320_000_000_000
+    stocks = ScriptedStreams(
+        [
+            announce(f"kind=replay; now_ns={year_2018}; speed=0"),
+            acknowledge(),
+            deliver(frame(quote_message("AAPL", at_ns=year_2018 + 60_000_000_000))),
+        ]
+    )
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().stock_quotes)
+        snapshot = manager.snapshot()
+
+    assert snapshot.market is MarketKind.REPLAY
+    assert snapshot.as_of.isoformat() == "2018-01-05T15:33:00+00:00"
+    assert snapshot.stock_quotes["AAPL"].received_at == snapshot.as_of
+
+
+def test_a_mute_stream_is_ended_and_connected_anew_while_the_market_is_open():
+    clock = SteppedClock(NOON)
+    mute = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))], [acknowledge()])
+
+    with running_manager(stocks=mute, config=replace(CONFIG, stall_seconds=60.0), now_ns=clock) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+        clock.advance(61)
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 2)
+        (gap,) = manager.snapshot().streams["stocks"].gaps
+
+    assert "No stocks data for" in gap.reason
+
+
+def test_starting_without_keys_says_what_to_set():
+    manager = LiveStreamManager(Settings())
+
+    with pytest.raises(ConfigError, match="APCA_API_KEY_ID"):
+        manager.start(CONFIG)
+
+    assert not manager.is_running()
+
+
+def test_before_the_first_start_the_snapshot_is_empty_and_off():
+    snapshot = LiveStreamManager(SETTINGS).snapshot()
+
+    assert not snapshot.running
+    assert set(snapshot.phase.values()) == {Phase.OFF}
+    assert snapshot.queue_depth == 0
+
+
+def test_a_snapshot_cannot_be_changed_from_outside():
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().stock_quotes)
+        snapshot = manager.snapshot()
+        with pytest.raises(TypeError):
+            snapshot.stock_quotes["AAPL"] = None  # type: ignore[index]
+
+
+@pytest.mark.parametrize("wrong", [{"stock_feed": "nyse"}, {"options_feed": "cboe"}, {"queue_maxsize": 1}])
+def test_a_config_that_cannot_work_is_refused_in_words(wrong: dict[str, object]):
+    with pytest.raises(ConfigError):
+        LiveStreamConfig(**wrong)  # type: ignore[arg-type]
+
+
+def _settled(manager: LiveStreamManager, name: str, *, received: int):
+    health = manager.snapshot().streams[name]
+    return health if health.received == received and health.queued == 0 else None

@@ -1,0 +1,579 @@
+"""What `options-helper doctor` finds on this computer, and that each line says what to do; no network."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from options_helper.cli import app
+from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
+from options_helper.doctor.computer import (
+    look_at_disk,
+    look_at_packages,
+    look_at_page_packages,
+    look_at_python,
+)
+from options_helper.doctor.configuration import look_at_portfolio, masked
+from options_helper.doctor.findings import Check, Finding, Line, Verdict, explained, worst
+from options_helper.doctor.rest import judge_skew
+from options_helper.doctor.run import Checkup, Surroundings
+from options_helper.doctor.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
+from options_helper.errors import ConfigError, StreamError
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase
+from options_helper.monitoring.heartbeat import Role, RunState
+from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
+from options_helper.settings import VARIABLES, Settings
+from tests.kit.builders import AS_OF
+from tests.kit.heartbeats import heartbeat, stream_beat
+from tests.kit.waiting import FOREVER, until_no_thread
+
+OK, WARNING, FAILED, SKIPPED = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.SKIPPED
+KEY = "PKSENTINELKEY0000001"
+SECRET = "sentinelSecret/0000000000000000000000002"  # noqa: S105 - made up, to be searched for
+KEYS = {"APCA_API_KEY_ID": KEY, "APCA_API_SECRET_KEY": SECRET}
+REQUIREMENTS = (
+    "rich>=13.9",
+    "tzdata",
+    "alpaca-py<0.45,>=0.44; extra == 'alpaca'",
+    "streamlit<2; extra == 'ui'",
+)
+GIGABYTE = 1_000_000_000
+PORTFOLIO = {
+    "positions": [
+        {
+            "id": "call",
+            "symbol": "AAPL",
+            "option_type": "call",
+            "expiry": "2026-12-18",
+            "strike": 180,
+            "contracts": 2,
+        },
+        {"id": "shares", "symbol": "MSFT", "shares": 100},
+    ]
+}
+
+
+def portfolio_file(folder: Path, content: Any = PORTFOLIO) -> Path:
+    path = folder / "portfolio.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> Surroundings:
+    return Surroundings(
+        environ={"XDG_STATE_HOME": str(tmp_path / "state")},
+        env_file=tmp_path / "alpaca.env",
+        now=lambda: AS_OF,
+        free_bytes=lambda _: 50 * GIGABYTE,
+    )
+
+
+def look(around: Surroundings, **options: Any) -> dict[Check, Finding]:
+    """Everything that is found without a network."""
+    lines = Checkup(offline=True, surroundings=around, **options).lines()
+    return {line.check: line.finding for line in lines}
+
+
+def with_environment(around: Surroundings, **variables: str) -> Surroundings:
+    return replace(around, environ={**around.environ, **variables})
+
+
+# ---- this computer
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"), [((3, 10, 14), FAILED), ((3, 11, 0), OK), ((3, 14, 1), OK), ((4, 0, 0), OK)]
+)
+def test_an_old_python_is_said_to_be(version: tuple[int, ...], verdict: Verdict):
+    found = look_at_python(version)
+
+    assert found.verdict is verdict
+    assert ("Install Python 3.11 or newer" in (found.remedy or "")) is (verdict is FAILED)
+
+
+@pytest.mark.parametrize(
+    ("installed", "verdict", "says"),
+    [
+        ({"rich": "15.0.0", "tzdata": "2026.6", "alpaca-py": "0.44.0"}, OK, "alpaca-py 0.44.0"),
+        ({"rich": "13.9", "tzdata": "2026.6", "alpaca-py": "0.44.1rc1"}, OK, "rich 13.9"),
+        ({"rich": "15.0.0", "tzdata": "2026.6"}, FAILED, "alpaca-py not installed"),
+        (
+            {"rich": "15.0.0", "tzdata": "1", "alpaca-py": "0.45.0"},
+            FAILED,
+            r"alpaca-py 0.45.0 \(<0.45,>=0.44\)",
+        ),
+        ({"rich": "13.8.9", "tzdata": "1", "alpaca-py": "0.44.0"}, FAILED, r"rich 13.8.9 \(>=13.9\)"),
+    ],
+)
+def test_a_package_that_is_missing_or_does_not_fit_is_named(
+    installed: dict[str, str], verdict: Verdict, says: str
+):
+    found = look_at_packages(REQUIREMENTS, installed.get)
+
+    assert (found.verdict, found.details) == (verdict, installed)
+    assert re.search(says, found.words)
+    assert ("pip install 'options-helper[ui,alpaca]'" in (found.remedy or "")) is (verdict is FAILED)
+
+
+def test_without_the_packages_of_the_page_recording_still_works():
+    found = look_at_page_packages(REQUIREMENTS, {"rich": "15.0.0"}.get)
+
+    assert found.verdict is WARNING
+    assert "streamlit not installed: the page cannot be opened; recording works" in found.words
+
+
+def test_run_from_a_folder_nothing_is_known_of_packages():
+    assert look_at_packages(None, {}.get).verdict is WARNING
+
+
+def test_every_package_that_the_project_names_is_looked_at(repository: Path):
+    """Here: none is installed, and each is named."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: project["optional-dependencies"][name] for name in ("alpaca", "ui", "dev")}
+    requirements = [
+        *project["dependencies"],
+        *(f"{one}; extra == '{name}'" for name, named in extras.items() for one in named),
+    ]
+
+    needed = look_at_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
+    of_the_page = look_at_page_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
+
+    bare = [re.split(r"[<>=~!\[; ]", one)[0] for one in [*project["dependencies"], *extras["alpaca"]]]
+    assert needed == bare
+    assert of_the_page == [re.split(r"[<>=~!\[; ]", one)[0] for one in extras["ui"]]
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict", "says"),
+    [
+        (50 * GIGABYTE, OK, "50.0 GB free"),
+        (GIGABYTE // 2, WARNING, "Room is scarce: 0.5 GB free"),
+        (1_000_000, FAILED, "as good as full: 0.0 GB free"),
+    ],
+)
+def test_a_disk_is_judged_by_its_tightest_place(tmp_path: Path, free: int, verdict: Verdict, says: str):
+    tight = tmp_path / "tight"
+    tight.mkdir()
+    folders = (tmp_path, tight / "not-made-yet")
+
+    found = look_at_disk(folders, lambda folder: free if folder == tight else 90 * GIGABYTE)
+
+    assert found.verdict is verdict
+    assert says in found.words
+    assert str(tight) in found.words
+
+
+def test_a_folder_of_somebody_else_is_named(tmp_path: Path):
+    found = look_at_disk((tmp_path,), lambda _: 50 * GIGABYTE, may_write=lambda _: False)
+
+    assert found.verdict is WARNING
+    assert f"may not write to {tmp_path}" in found.words
+
+
+# ---- settings and keys
+
+
+def test_each_setting_is_told_with_where_it_is_from(surroundings: Surroundings):
+    surroundings.env_file.write_text(
+        f"APCA_API_KEY_ID={KEY}\nexport OH_ALPACA_STOCK_FEED='sip'\nOH_ALPACA_DATA_URL=\n", encoding="utf-8"
+    )
+    around = with_environment(surroundings, APCA_API_SECRET_KEY=SECRET, OH_ALPACA_STOCK_FEED="iex")
+
+    found = look(around)[Check.SETTINGS]
+
+    assert found.verdict is OK
+    assert found.details.keys() == VARIABLES
+    assert found.details["APCA_API_KEY_ID"] == f"PKSE… (from {surroundings.env_file})"
+    assert found.details["APCA_API_SECRET_KEY"] == "set (environment)"  # noqa: S105 - not what it is
+    assert found.details["OH_ALPACA_STOCK_FEED"] == "iex (environment)"
+    assert found.details["OH_ALPACA_DATA_URL"] == "https://data.alpaca.markets (default)"
+
+
+def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(surroundings: Surroundings):
+    surroundings.env_file.write_text("OH_ALPACA_STOCK_FED=sip\n", encoding="utf-8")
+
+    found = look(surroundings)[Check.SETTINGS]
+
+    assert found.verdict is WARNING
+    assert "OH_ALPACA_STOCK_FED is no setting" in found.words
+    assert found.remedy == "Write OH_ALPACA_STOCK_FEED if that is meant."
+
+
+def test_variables_of_other_programs_are_none_of_ours(surroundings: Surroundings):
+    assert look(with_environment(surroundings, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
+
+
+def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(surroundings: Surroundings):
+    around = with_environment(surroundings, **KEYS, OH_ALPACA_STOCK_FEED="ibx")
+
+    lines = {line.check: line.finding for line in Checkup(surroundings=around).lines()}
+
+    assert lines[Check.SETTINGS].verdict is FAILED
+    assert "OH_ALPACA_STOCK_FEED 'ibx' is not known" in lines[Check.SETTINGS].words
+    assert "Use one of: iex" in (lines[Check.SETTINGS].remedy or "")
+    assert lines[Check.STOCK_STREAM] == Finding(SKIPPED, "not looked at: the settings cannot be used")
+
+
+def test_missing_keys_are_said_to_be_and_where_they_belong(surroundings: Surroundings):
+    around = with_environment(surroundings, APCA_API_KEY_ID=KEY)
+
+    lines = {line.check: line.finding for line in Checkup(surroundings=around).lines()}
+
+    assert lines[Check.KEYS].verdict is FAILED
+    assert lines[Check.KEYS].words.startswith("APCA_API_SECRET_KEY not set")
+    assert "options-helper ui --demo" in (lines[Check.KEYS].remedy or "")
+    assert lines[Check.ACCOUNT] == Finding(SKIPPED, "not looked at: there are no keys")
+
+
+@pytest.mark.parametrize(
+    ("key", "base_url", "verdict"),
+    [
+        ("PKSENTINEL00001", "https://paper-api.alpaca.markets", OK),
+        ("AKSENTINEL00001", "https://api.alpaca.markets", OK),
+        ("PKSENTINEL00001", "https://api.alpaca.markets", WARNING),
+        ("AKSENTINEL00001", "https://paper-api.alpaca.markets", WARNING),
+        ("AKSENTINEL00001", "http://127.0.0.1:9", OK),
+    ],
+)
+def test_a_key_of_the_other_account_is_noticed(
+    surroundings: Surroundings, key: str, base_url: str, verdict: Verdict
+):
+    around = with_environment(
+        surroundings, APCA_API_KEY_ID=key, APCA_API_SECRET_KEY=SECRET, APCA_API_BASE_URL=base_url
+    )
+
+    assert look(around)[Check.KEYS].verdict is verdict
+
+
+@given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=40))
+def test_at_most_a_third_of_a_key_is_ever_shown(key: str):
+    shown = masked(SecretStr(key)).removesuffix("…")
+
+    assert shown == "set" or (key.startswith(shown) and len(shown) * 3 <= len(key))
+
+
+# ---- the portfolio
+
+
+def test_a_sound_portfolio_is_counted(tmp_path: Path):
+    found = look_at_portfolio(portfolio_file(tmp_path), {}, AS_OF)
+
+    assert found.verdict is OK
+    assert found.words.endswith("portfolio.json: 2 positions, 1 contract")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "portfolio.json"),
+        ({"positions": [{"id": "x", "symbol": "AAPL", "shares": 0}]}, "position 'x', shares: must not be 0"),
+    ],
+)
+def test_a_broken_portfolio_is_told_by_place(tmp_path: Path, content: Any, says: str):
+    found = look_at_portfolio(portfolio_file(tmp_path, content), {}, AS_OF)
+
+    assert found.verdict is FAILED
+    assert says in found.words
+    assert found.remedy
+
+
+def test_contracts_that_are_over_are_named(tmp_path: Path):
+    found = look_at_portfolio(portfolio_file(tmp_path), {}, AS_OF + timedelta(days=60))
+
+    assert found.verdict is WARNING
+    assert "expired: AAPL 18 Dec 26 180 C." in found.words
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict", "says"),
+    [
+        (0, OK, "2 positions, 1 contract"),
+        (1, WARNING, f"; it is a picture of {AS_OF:%d %b %y}."),
+        (60, WARNING, f"; it is a picture of {AS_OF:%d %b %y}, and by now expired: AAPL 18 Dec 26 180 C."),
+    ],
+)
+def test_a_picture_of_another_day_is_told_with_what_has_expired_since(
+    tmp_path: Path, days: int, verdict: Verdict, says: str
+):
+    content = {**PORTFOLIO, "as_of": f"{AS_OF:%Y-%m-%d}"}
+
+    found = look_at_portfolio(portfolio_file(tmp_path, content), {}, AS_OF + timedelta(days=days))
+
+    assert found.verdict is verdict
+    assert found.words.endswith(says)
+
+
+def test_the_file_that_the_page_would_open_is_looked_at(tmp_path: Path):
+    environ = {"OH_PORTFOLIO": str(portfolio_file(tmp_path))}
+
+    assert look_at_portfolio(None, environ, AS_OF).verdict is OK
+
+
+def test_no_portfolio_is_a_warning_and_a_wrong_name_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert look_at_portfolio(None, {}, AS_OF).verdict is WARNING
+    assert look_at_portfolio(Path("another.json"), {}, AS_OF).verdict is FAILED
+
+
+# ---- the clock
+
+
+@pytest.mark.parametrize(
+    ("ahead", "doubt", "verdict"),
+    [
+        (0.3, 0.1, OK),
+        (-1.9, 0.0, OK),
+        (4.0, 3.0, OK),  # a slow answer proves nothing
+        (4.0, 0.1, WARNING),
+        (-30.0, 0.1, WARNING),
+        (90.0, 0.1, FAILED),
+        (-7_200.0, 0.1, FAILED),
+    ],
+)
+def test_a_clock_that_is_certainly_off_is_noticed(ahead: float, doubt: float, verdict: Verdict):
+    found = judge_skew(ahead, doubt)
+
+    assert found.verdict is verdict
+    assert ("ahead of" if ahead > 0 else "behind") in found.words
+    assert ("timedatectl" in (found.remedy or "")) is (verdict is not OK)
+
+
+# ---- what streams say
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "remedy"),
+    [
+        (
+            server_error("sip", 409, "insufficient subscription"),
+            "Alpaca answered insufficient subscription (409) on the sip feed.",
+            "The plan does not include this feed",
+        ),
+        (
+            handshake_error("iex", 429),
+            "The server refused the iex connection with HTTP 429.",
+            "Too many connections were opened at once. Try again in a minute.",
+        ),
+        (
+            handshake_error("iex", 503),
+            "The server refused the iex connection with HTTP 503.",
+            "Look there. Try again in a minute.",
+        ),
+        (
+            StreamError("The iex server gave no welcome within 5 s; it is tried again."),
+            "The iex server gave no welcome within 5 s.",
+            "Look there. Try again in a minute.",
+        ),
+        (
+            ConfigError("portfolio.json cannot be read: no."),
+            "portfolio.json cannot be read: no.",
+            "Look there.",
+        ),
+    ],
+)
+def test_an_error_becomes_what_is_and_what_to_do(error: Exception, words: str, remedy: str):
+    found = explained(error, "Look there.")
+
+    assert (found.verdict, found.words) == (FAILED, words)
+    assert (found.remedy or "").startswith(remedy)
+
+
+@pytest.mark.parametrize("code", [400, 401, 402, 404, 405, 406, 407, 409, 410, 411, 412, 413, 500, None])
+def test_nothing_promises_another_try_that_is_not_made(code: int | None):
+    found = explained(server_error("iex", code, "something"), "Look there.")
+
+    assert "again" not in f"{found.words} {found.remedy}".replace("Try again in a minute.", "")
+
+
+@given(st.dates(date(2024, 1, 1), date(2090, 1, 1)))
+def test_the_contract_that_is_asked_for_expires_on_the_next_third_friday_of_a_december(today: date):
+    expiry = listed_expiry(today)
+
+    assert (expiry.month, expiry.weekday()) == (12, 4)
+    assert 15 <= expiry.day <= 21
+    assert timedelta(0) < expiry - today < timedelta(days=400)
+
+
+@pytest.mark.parametrize(
+    ("facts", "named"),
+    [
+        ({}, "the dashboard on this computer"),
+        ({"state": RunState.ENDED}, None),
+        ({"host": "another-computer", "state": RunState.ENDED}, None),
+        ({"streams": {StreamName.STOCKS: stream_beat(feed="sip")}}, None),
+        ({"streams": {StreamName.STOCKS: stream_beat(phase=Phase.FAILED)}}, None),
+        ({"streams": {StreamName.OPTIONS: stream_beat()}}, None),
+    ],
+)
+def test_who_holds_a_stream_is_known_from_its_heartbeat(
+    tmp_path: Path, facts: dict[str, Any], named: str | None
+):
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    beat = heartbeat(**{"role": Role.DASHBOARD, **facts})
+    write_heartbeat(tmp_path / "options-helper" / DASHBOARD_FILE, beat)
+    visit = stock_visit(Settings(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET)), STREAM_TIMING)
+
+    holder = stream_holder(visit, environ, AS_OF)
+
+    assert holder == (named and f"{named} (process {beat.pid})")
+
+
+# ---- the whole
+
+
+def test_everything_is_told_in_one_order(surroundings: Surroundings):
+    assert list(look(surroundings)) == list(Check)
+
+
+def test_what_does_not_come_to_an_end_is_left_behind(surroundings: Surroundings):
+    answering = threading.Event()
+    answered: list[bool] = []
+
+    def hanging(_folder: Path) -> int:
+        answered.append(answering.wait(FOREVER))
+        return 0
+
+    found = look(replace(surroundings, free_bytes=hanging, local_seconds=0.5))
+
+    assert answered == [], "nobody waited for it"
+    assert list(found) == list(Check)
+    assert found[Check.DISK].verdict is FAILED
+    assert found[Check.DISK].words == "No answer within 0.5 s."
+    answering.set()
+    until_no_thread("doctor-")
+
+
+def test_a_look_that_fails_costs_only_its_own_line(surroundings: Surroundings):
+    def broken(_folder: Path) -> int:
+        raise RuntimeError(SECRET)
+
+    found = look(replace(surroundings, free_bytes=broken))
+
+    assert found[Check.DISK].words == "The look itself failed (RuntimeError)."
+    assert found[Check.PYTHON].verdict is OK
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [((OK, SKIPPED), OK), ((OK, WARNING, SKIPPED), WARNING), ((WARNING, FAILED, OK), FAILED), ((), OK)],
+)
+def test_the_worst_line_decides(verdicts: tuple[Verdict, ...], whole: Verdict):
+    assert worst([Line(Check.DISK, Finding(verdict, ""), 0.0) for verdict in verdicts]) is whole
+
+
+# ---- the command
+
+
+def doctor(*arguments: object, environ: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, ["doctor", *map(str, arguments)], env=environ)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    portfolio_file(tmp_path, json.dumps(PORTFOLIO).replace("2026-12-18", "2098-12-19"))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("own_folder")
+def test_all_well_is_exit_code_0():
+    told = doctor("--offline", environ=KEYS)
+
+    assert told.exit_code == 0, told.output
+    assert re.search(r"^ok +Keys +PKSE… \(environment\)$", told.output, re.MULTILINE)
+    assert re.search(r"^skipped +Stock stream +not looked at: --offline$", told.output, re.MULTILINE)
+    assert told.output.endswith("What was looked at is well.\n")
+
+
+@pytest.mark.usefixtures("own_folder")
+def test_a_failure_is_exit_code_1_and_one_line_says_what_to_do():
+    told = doctor("--offline")
+
+    (line,) = [line for line in told.output.splitlines() if line.startswith("failed")]
+    assert told.exit_code == 1
+    assert "APCA_API_KEY_ID and APCA_API_SECRET_KEY not set" in line
+    assert "as NAME=value, or set them in the environment" in line
+
+
+def test_a_named_portfolio_that_is_broken_is_exit_code_1(own_folder: Path):
+    told = doctor("--offline", "--portfolio", portfolio_file(own_folder, "[]"), environ=KEYS)
+
+    assert told.exit_code == 1
+    assert re.search(r"^failed +Portfolio ", told.output, re.MULTILINE)
+
+
+def test_a_wrong_option_is_exit_code_2():
+    assert doctor("--onlin").exit_code == 2
+
+
+@pytest.mark.usefixtures("own_folder")
+def test_programs_are_told_everything():
+    told = doctor("--offline", "--json", environ=KEYS)
+    content = json.loads(told.output)
+
+    assert (told.exit_code, content["verdict"]) == (0, "ok")
+    assert [check["check"] for check in content["checks"]] == list(Check)
+    assert all(
+        check.keys() == {"check", "verdict", "words", "remedy", "seconds", "details"}
+        for check in content["checks"]
+    )
+
+
+@pytest.mark.usefixtures("own_folder")
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_no_key_is_told_beyond_its_first_four_letters(form: tuple[str, ...]):
+    told = doctor("--offline", *form, environ=KEYS)
+
+    assert "PKSE" in told.output
+    assert KEY[:5] not in told.output
+    assert SECRET[:5] not in told.output
+
+
+def test_on_a_narrow_terminal_the_words_stay_in_their_column(surroundings: Surroundings):
+    from options_helper.commands.doctor import run_checkup
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=60, color_system=None, highlight=False)
+
+    code = run_checkup(Checkup(offline=True, surroundings=surroundings), as_json=False, console=console)
+
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen.getvalue())
+    # The words go on below themselves, where their column begins.
+    assert re.search(r"failed +Keys +APCA_API_KEY_ID[^\n]+\n {24}\S", shown)
+    assert code == 1
+
+
+@pytest.mark.processes
+def test_an_installation_that_is_not_whole_is_a_sentence(tmp_path: Path):
+    program = (
+        "import sys; sys.modules['msgspec'] = None; sys.argv[1:] = ['doctor', '--offline'];"
+        "from options_helper.cli import main; main()"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert told.returncode == 2
+    assert told.stderr.startswith("The installation is not whole: msgspec is missing. Install it again: ")

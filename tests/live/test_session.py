@@ -1,0 +1,358 @@
+"""One run for the whole process: what tabs, reloads and idle hours may and may not do to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from options_helper.data.portfolio_file import Book, open_book
+from options_helper.data.streaming.live_manager import LiveStreamConfig
+from options_helper.errors import ConfigError
+from options_helper.live.pnl_history import Measure
+from options_helper.live.session import (
+    Choices,
+    LiveSession,
+    install_session,
+    process_session,
+)
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.settings import Settings
+from tests.kit.builders import AS_OF, snapshot_with
+from tests.kit.waiting import wait_until
+
+
+class ScriptedManager:
+    """Keeps account of what it is told; its snapshots move one second at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.config: LiveStreamConfig | None = None
+        self.runs: list[LiveStreamConfig] = []
+        self.symbol_changes: list[LiveStreamConfig] = []
+        self.seconds = 0.0
+
+    def start(self, config: LiveStreamConfig) -> None:
+        if self.config is not None and self.config.without_symbols() == config.without_symbols():
+            self.symbol_changes.append(config)
+        else:
+            self.runs.append(config)
+        self.config = config
+
+    def stop(self) -> None:
+        self.config = None
+
+    def is_running(self) -> bool:
+        return self.config is not None
+
+    def snapshot(self) -> LiveSnapshot:
+        self.seconds += 1
+        return snapshot_with(as_of=AS_OF + timedelta(seconds=self.seconds), running=self.is_running())
+
+
+class Clock:
+    """Moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stage:
+    """A session with everything scripted around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.managers: list[ScriptedManager] = []
+        self.pnl = 100.0
+        self.refuses: ConfigError | None = None
+        self.session = LiveSession(
+            build_manager=self._build,
+            measure=lambda portfolio, snapshot: Measure(self.pnl, self.pnl, 1, 1, {"shares": self.pnl}),
+            monotonic=self.clock,
+            # Rounds come when a test asks for them.
+            housekeeping_seconds=3_600,
+        )
+        self.book = self.write("AAPL")
+
+    def _build(self, settings: Settings) -> ScriptedManager:
+        if self.refuses is not None:
+            raise self.refuses
+        self.managers.append(ScriptedManager(settings))
+        return self.managers[-1]
+
+    def write(self, *symbols: str, changed_at: int = 1_000) -> Book:
+        path = self.folder / "portfolio.json"
+        entries = [{"id": symbol, "symbol": symbol, "shares": 100} for symbol in symbols]
+        path.write_text(json.dumps({"positions": entries}))
+        os.utime(path, (changed_at, changed_at))
+        return open_book("portfolio.json", [self.folder])
+
+    def start(self, choices: Choices | None = None, settings: Settings | None = None) -> None:
+        self.session.start(self.book, choices or Choices(), settings or Settings())
+
+    @property
+    def manager(self) -> ScriptedManager:
+        return self.managers[-1]
+
+
+@pytest.fixture
+def stage(tmp_path):
+    stage = Stage(tmp_path)
+    yield stage
+    stage.session.stop()
+
+
+def test_a_new_session_does_nothing_at_all(stage):
+    assert not stage.session.running
+    assert stage.session.run is None
+    assert stage.session.snapshot() is None
+    assert stage.managers == []
+
+
+def test_five_presses_of_start_are_one_run(stage):
+    for _ in range(5):
+        stage.start()
+
+    assert len(stage.managers) == 1
+    assert len(stage.manager.runs) == 1
+
+
+def test_two_tabs_that_press_start_at_once_are_one_run(stage):
+    """Two connections to one endpoint would be refused with 406."""
+    together = threading.Barrier(8)
+
+    def press() -> None:
+        together.wait()
+        stage.start()
+
+    with ThreadPoolExecutor(8) as tabs:
+        for tab in [tabs.submit(press) for _ in range(8)]:
+            tab.result()
+
+    assert len(stage.managers) == 1
+    assert len(stage.manager.runs) == 1
+
+
+def test_start_passes_on_what_was_chosen(stage):
+    stage.start(Choices(stream_options=False, stock_feed="sip", paper=True))
+
+    config = stage.manager.config
+    assert config.stocks == ("AAPL",)
+    assert (config.stream_options, config.stock_feed, config.paper) == (False, "sip", True)
+
+
+def test_a_portfolio_that_did_not_load_starts_nothing(stage):
+    stage.book = Book(stage.folder / "no.json", "no.json", problem="There is no no.json.")
+
+    with pytest.raises(ConfigError, match=r"There is no no\.json"):
+        stage.start()
+    assert not stage.session.running
+
+
+def test_new_keys_take_a_new_manager_and_the_old_one_is_stopped(stage):
+    stage.start()
+    stage.start(settings=Settings(base_url="https://api.alpaca.markets"))
+
+    first, second = stage.managers
+    assert not first.is_running()
+    assert second.is_running()
+
+
+def test_a_run_whose_new_keys_do_not_work_is_over_and_not_half_alive(stage):
+    stage.start()
+    stage.refuses = ConfigError("No keys.")
+
+    with pytest.raises(ConfigError, match="No keys"):
+        stage.start(settings=Settings(base_url="https://api.alpaca.markets"))
+    assert not stage.session.running
+    assert not any(manager.is_running() for manager in stage.managers)
+
+
+def test_stop_says_why_and_keeps_the_last_snapshot(stage):
+    stage.start()
+    stage.session.stop()
+    stage.session.stop()
+
+    assert not stage.session.running
+    assert stage.session.run.ended == "Stopped."
+    assert stage.session.snapshot() is not None
+
+
+def test_an_edited_portfolio_changes_the_symbols_of_the_same_run(stage):
+    stage.start()
+    stage.write("AAPL", "SPY", changed_at=2_000)
+    stage.session.keep()
+
+    assert len(stage.manager.runs) == 1
+    assert [config.stocks for config in stage.manager.symbol_changes] == [("AAPL", "SPY")]
+    assert len(stage.session.run.book.portfolio.positions) == 2
+
+
+def test_a_portfolio_broken_while_running_leaves_the_run_as_it_was_and_is_named(stage):
+    stage.start()
+    (stage.folder / "portfolio.json").write_text("{")
+    stage.session.keep()
+
+    assert stage.manager.symbol_changes == []
+    assert stage.session.run.book.portfolio == stage.book.portfolio
+    assert "not valid JSON" in stage.session.run.book.problem
+
+    stage.write("AAPL", "SPY", changed_at=3_000)
+    stage.session.keep()
+    assert stage.session.run.book.problem is None
+
+
+def test_streams_stop_some_minutes_after_the_last_viewer_left(stage):
+    stage.session.acquire("tab")
+    stage.start(Choices(idle_stop_minutes=10))
+    stage.clock.now += 60
+    stage.session.release("tab")
+
+    stage.clock.now += 599
+    stage.session.keep()
+    assert stage.session.running
+
+    stage.clock.now += 1
+    stage.session.keep()
+    assert not stage.session.running
+    assert stage.session.run.ended == "Stopped: nobody had looked at the page for 10 minutes."
+
+
+def test_a_viewer_who_comes_back_in_time_keeps_the_streams(stage):
+    """F5, a cut connection and a closed lid all look like leaving."""
+    stage.session.acquire("tab")
+    stage.start(Choices(idle_stop_minutes=10))
+    stage.session.release("tab")
+    stage.clock.now += 590
+    stage.session.acquire("the same tab after F5")
+    stage.clock.now += 250
+    stage.session.keep()
+
+    assert stage.session.running
+
+
+def test_zero_minutes_means_never(stage):
+    stage.start(Choices(idle_stop_minutes=0))
+    stage.clock.now += 1_000_000
+    stage.session.keep()
+
+    assert stage.session.running
+
+
+def test_a_viewer_who_left_without_a_word_is_not_counted_for_ever(stage):
+    """The last drawing of a closed tab can come after its release."""
+    stage.session.acquire("closed tab")
+    stage.start(Choices(idle_stop_minutes=10))
+    assert stage.session.viewers == 1
+
+    stage.clock.now += 301
+    assert stage.session.viewers == 0
+
+    stage.clock.now += 300
+    stage.session.keep()
+    assert not stage.session.running
+
+
+def test_the_history_is_kept_for_every_viewer_and_through_a_restart(stage):
+    stage.start()
+    stage.session.keep()
+    stage.session.stop()
+    stage.start()
+    stage.pnl = 120.0
+    stage.session.keep()
+
+    history = stage.session.history()
+    assert [point.pnl for point in history.points] == [100.0, 120.0]
+    assert [point.segment for point in history.points] == [0, 1]
+    assert history.trends == {"shares": (100.0, 120.0)}
+
+
+def test_another_portfolio_begins_another_history(stage):
+    stage.start()
+    stage.session.keep()
+    other = stage.folder / "other.json"
+    other.write_text((stage.folder / "portfolio.json").read_text())
+    stage.book = open_book("other.json", [stage.folder])
+    stage.start()
+
+    assert stage.session.history().points == ()
+    assert len(stage.manager.runs) == 1
+
+
+def test_a_replay_started_again_begins_another_history(stage):
+    stage.start()
+    stage.session.keep()
+    stage.manager.seconds = -3_600
+    stage.session.keep()
+
+    assert len(stage.session.history().points) == 1
+
+
+def test_housekeeping_goes_on_after_a_bad_round(tmp_path):
+    rounds: list[int] = []
+
+    def measure(portfolio, snapshot) -> Measure:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise ArithmeticError("one bad row")
+        return Measure(1.0, 1.0, 1, 1)
+
+    session = LiveSession(build_manager=ScriptedManager, measure=measure, housekeeping_seconds=0.01)
+    session.start(Stage(tmp_path).book, Choices(), Settings())
+    wait_until(lambda: session.history().points)
+    session.stop()
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "live-housekeeper"]
+
+
+@pytest.fixture
+def own_process_session():
+    before = process_session()
+    yield
+    install_session(before)
+
+
+def test_code_that_is_loaded_again_finds_the_same_session(own_process_session):
+    """A development server drops and re-imports every changed module."""
+    session = process_session()
+    name = "options_helper.live.session"
+    kept = sys.modules.pop(name)
+    try:
+        again = __import__(name, fromlist=["process_session"])
+        assert again is not kept
+        assert again.process_session() is session
+    finally:
+        sys.modules[name] = kept
+
+
+def test_tabs_that_arrive_together_get_one_session(own_process_session):
+    vars(sys.modules["_options_helper_process"]).pop("session")
+    together = threading.Barrier(8)
+
+    def arrive() -> LiveSession:
+        together.wait()
+        return process_session()
+
+    with ThreadPoolExecutor(8) as tabs:
+        sessions = {id(tab.result()) for tab in [tabs.submit(arrive) for _ in range(8)]}
+    assert len(sessions) == 1
+
+
+def test_a_session_put_in_place_of_another_stops_it(own_process_session, stage):
+    install_session(stage.session)
+    stage.start()
+    install_session(LiveSession())
+
+    assert not stage.session.running
+    assert replace(stage.session.run, ended=None).book == stage.book

@@ -1,0 +1,353 @@
+"""`stream health`: what cron, systemd and a person are told of a run, and by which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from options_helper.clock import utc_now
+from options_helper.commands.durations import parse_duration
+from options_helper.commands.stream import stream
+from options_helper.errors import ConfigError
+from options_helper.live.session import Choices, LiveSession
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase
+from options_helper.monitoring.heartbeat import RunState
+from options_helper.monitoring.heartbeat_file import (
+    read_heartbeat,
+    remember_capture,
+    state_folder,
+    write_heartbeat,
+)
+from options_helper.monitoring.run_report import (
+    RunReport,
+    RunStatus,
+    age_words,
+    look_at_run,
+    report_lines,
+)
+from options_helper.settings import Settings
+from tests.kit.builders import AS_OF
+from tests.kit.heartbeats import heartbeat, heartbeat_file, stream_beat
+from tests.kit.waiting import wait_until
+from tests.live.test_session import ScriptedManager, Stage
+
+STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
+
+
+def look(
+    folder: Path, *, seconds_later: float = 1.0, max_lag: float = 30.0, lives: bool = True, **facts: Any
+) -> RunReport:
+    """A look, some seconds later, at a run of these facts."""
+    path = heartbeat_file(folder, **facts)
+    return look_at_run(path, AS_OF + timedelta(seconds=seconds_later), max_lag, process_lives=lambda _: lives)
+
+
+def streams(**more: Any) -> dict[StreamName, Any]:
+    return {STOCKS: stream_beat(**more)}
+
+
+def asked(*arguments: str) -> Result:
+    """What the command says."""
+    return CliRunner().invoke(stream, ["health", *arguments])
+
+
+# ---- what a run is
+
+
+def test_a_run_that_keeps_up_is_running(tmp_path: Path):
+    report = look(tmp_path)
+
+    assert (report.status, report.healthy) == (RunStatus.RUNNING, True)
+    assert report.words == "The capture runs."
+
+
+def test_where_nothing_has_run_nothing_is_running(tmp_path: Path):
+    report = look_at_run(tmp_path / "health.json", AS_OF, 30)
+
+    assert report.status is RunStatus.NOT_RUNNING
+    assert "There is no heartbeat at" in report.words
+
+
+def test_an_old_heartbeat_is_stale_also_when_the_market_is_closed(tmp_path: Path):
+    closed = streams(expects_data=False, lag_seconds=None)
+
+    report = look(tmp_path, seconds_later=31, streams=closed)
+
+    assert report.status is RunStatus.STALE
+    assert "last wrote its heartbeat 31 s ago" in report.words
+
+
+def test_a_heartbeat_of_tomorrow_is_stale(tmp_path: Path):
+    report = look(tmp_path, seconds_later=-3_600)
+
+    assert (report.status, "clock was set back" in report.words) == (RunStatus.STALE, True)
+
+
+def test_a_process_that_is_gone_is_not_running_however_fresh_its_heartbeat(tmp_path: Path):
+    report = look(tmp_path, lives=False)
+
+    assert report.status is RunStatus.NOT_RUNNING
+    assert "gone without a word" in report.words
+
+
+def test_a_killed_process_is_noticed_at_once(tmp_path: Path):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    path = heartbeat_file(tmp_path, pid=process.pid)
+    at = AS_OF + timedelta(seconds=1)
+    assert look_at_run(path, at, 30).status is RunStatus.RUNNING
+
+    process.kill()
+    # Before its parent has collected it, as long as which its number is taken.
+    wait_until(lambda: look_at_run(path, at, 30).status is RunStatus.NOT_RUNNING)
+    process.wait()
+
+    assert look_at_run(path, at, 30).status is RunStatus.NOT_RUNNING
+
+
+def test_a_run_on_another_computer_is_judged_by_its_heartbeat_alone(tmp_path: Path):
+    """Process numbers mean nothing there."""
+    assert look(tmp_path, host="elsewhere", lives=False).status is RunStatus.RUNNING
+    assert look(tmp_path, host="elsewhere", lives=False, seconds_later=60).status is RunStatus.STALE
+
+
+def test_the_silence_of_an_open_market_is_stale(tmp_path: Path):
+    late = streams(lag_seconds=45.0, phase=Phase.RECONNECTING, last_error="The server closed the connection.")
+
+    report = look(tmp_path, streams=late)
+
+    assert report.status is RunStatus.STALE
+    assert report.words == (
+        "No stocks data for 46 s although the market is open (reconnecting). The server closed the connection."
+    )
+
+
+def test_the_silence_of_a_closed_market_is_healthy(tmp_path: Path):
+    closed = streams(expects_data=False, lag_seconds=None, silent_seconds=50_000.0, phase=Phase.QUIET)
+
+    report = look(tmp_path, streams=closed)
+
+    assert (report.status, report.lag_seconds) == (RunStatus.RUNNING, None)
+    assert "nothing is expected from its feeds now" in report.words
+
+
+def test_how_late_is_too_late_is_the_reader_s_to_say(tmp_path: Path):
+    assert look(tmp_path, max_lag=60, streams=streams(lag_seconds=45.0)).healthy
+    assert not look(tmp_path, max_lag=40, streams=streams(lag_seconds=45.0)).healthy
+
+
+def test_one_stream_that_has_failed_is_a_failure(tmp_path: Path):
+    refused = stream_beat(phase=Phase.FAILED, lag_seconds=None, last_error="Alpaca refused the opra feed.")
+
+    report = look(tmp_path, streams={STOCKS: stream_beat(), OPTIONS: refused})
+
+    assert report.status is RunStatus.FAILED
+    assert report.words == "The options stream has failed. Alpaca refused the opra feed."
+
+
+def test_a_problem_is_a_failure_while_it_lasts(tmp_path: Path):
+    report = look(tmp_path, problem="The disk takes no more.")
+
+    assert (report.status, report.words) == (
+        RunStatus.FAILED,
+        "The capture runs, but: The disk takes no more.",
+    )
+
+
+def test_an_orderly_end_is_no_failure_and_not_healthy(tmp_path: Path):
+    report = look(tmp_path, state=RunState.ENDED, lives=False)
+
+    assert (report.status, report.healthy) == (RunStatus.NOT_RUNNING, False)
+    assert report.words == "The capture ended in order at 2026-11-20 15:00:00 UTC."
+
+
+def test_an_end_by_an_error_is_a_failure(tmp_path: Path):
+    report = look(tmp_path, state=RunState.ENDED, problem="The folder is gone.")
+
+    assert (report.status, report.words) == (RunStatus.FAILED, "The capture has ended. The folder is gone.")
+
+
+def test_an_end_for_want_of_streams_is_a_failure(tmp_path: Path):
+    refused = streams(phase=Phase.FAILED, lag_seconds=None, last_error="Alpaca refused the sip feed.")
+
+    report = look(tmp_path, state=RunState.ENDED, streams=refused)
+
+    assert report.status is RunStatus.FAILED
+    assert report.words == "The capture has ended. The stocks stream has failed. Alpaca refused the sip feed."
+
+
+def test_waiting_for_the_open_is_healthy(tmp_path: Path):
+    report = look(tmp_path, state=RunState.WAITING, waits_until=AS_OF, streams={})
+
+    assert report.healthy
+    assert report.words == "The capture waits for the market to open at Fri 2026-11-20 15:00 UTC."
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"market": MarketKind.SIMULATED}, "The capture runs on a simulated market."),
+        ({"market": MarketKind.REPLAY}, "The capture runs on a replay."),
+        (
+            {"state": RunState.JOURNAL_ONLY},
+            "The capture runs; under pressure it writes the journal first, and the rows later.",
+        ),
+    ],
+)
+def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: str):
+    assert look(tmp_path, **facts).words == words
+
+
+# ---- the command
+
+
+def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
+    well = asked("--state", str(heartbeat_file(tmp_path, written_at=utc_now())))
+    stale = asked("--state", str(heartbeat_file(tmp_path)))
+    nothing = asked("--state", str(tmp_path / "nothing"))
+
+    assert (well.exit_code, stale.exit_code, nothing.exit_code) == (0, 1, 1)
+    assert [one.output.split(":")[0] for one in (well, stale, nothing)] == ["running", "stale", "not_running"]
+
+
+def test_a_folder_stands_for_the_recording_in_it(tmp_path: Path):
+    heartbeat_file(tmp_path, written_at=utc_now())
+
+    assert asked("--state", str(tmp_path)).exit_code == 0
+
+
+def test_without_a_name_it_is_the_last_run(tmp_path: Path):
+    capture = heartbeat_file(tmp_path, written_at=utc_now())
+    remember_capture(capture)
+
+    assert asked().output.startswith("running: The capture runs.")
+
+    write_heartbeat(state_folder() / "dashboard.json", heartbeat())
+    os.utime(capture, (1, 1))
+    assert asked().exit_code == 1
+
+
+def test_a_person_reads_lag_uptime_totals_symbols_and_gaps(tmp_path: Path):
+    output = asked("--state", str(heartbeat_file(tmp_path))).output
+
+    for fact in (
+        "up 10 min",
+        "lag: 0.5 s",
+        "stocks (iex): live",
+        "12.5 events/s",
+        "2 of 2 symbols",
+        "100 events received, 2 dropped, 1 rejected",
+        "97 rows written",
+        "1 gap, 3 events lost",
+    ):
+        assert fact in output, output
+
+
+def test_of_a_run_that_is_over_nothing_is_told_as_if_it_were_so_now(tmp_path: Path):
+    """A killed capture is not live, and nothing of it lags."""
+    killed = look(tmp_path, lives=False, seconds_later=100)
+
+    said = "\n".join(report_lines(killed))
+    assert "stocks (iex): was live, last event 100 s ago, 2 of 2 symbols" in said
+    assert "this is how it was 100 s ago" in said
+    assert "lag" not in said
+    assert (killed.lag_seconds, killed.facts()["lag_seconds"]) == (None, None)
+    assert look(tmp_path, state=RunState.ENDED).lag_seconds is None
+
+
+def test_symbols_that_are_refused_are_named(tmp_path: Path):
+    refused = streams(refused=7, refused_symbols=tuple("ABCDEFG"))
+
+    assert "7 refused (A, B, C, D, E and 2 more)" in "\n".join(report_lines(look(tmp_path, streams=refused)))
+
+
+@pytest.mark.parametrize(("size", "words"), [(12_600, "14 kB"), (2_345_678, "2.3 MB")])
+def test_sizes_are_said_as_people_read_them(tmp_path: Path, size: int, words: str):
+    assert words in "\n".join(report_lines(look(tmp_path, bytes=size)))
+
+
+def test_a_monitor_reads_json(tmp_path: Path):
+    now = utc_now()
+    path = heartbeat_file(tmp_path, written_at=now, started_at=now - timedelta(minutes=10))
+
+    said = json.loads(asked("--json", "--state", str(path)).output)
+
+    assert (said["status"], said["healthy"], said["gaps"], said["lag_seconds"]) == ("running", True, 1, 0.5)
+    assert said["totals"] == {"received": 100, "applied": 97, "dropped": 2, "rejected": 1, "queued": 0}
+    assert said["symbols"] == {"asked": 2, "acknowledged": 2, "refused": 0}
+    assert said["heartbeat"]["streams"]["stocks"]["phase"] == "live"
+    assert said["uptime_seconds"] == 600
+    assert 0 <= said["heartbeat_age_seconds"] < 30
+
+
+def test_a_monitor_reads_json_also_where_there_is_nothing(tmp_path: Path):
+    nothing = asked("--json", "--state", str(tmp_path / "nothing"))
+    spoilt = tmp_path / "spoilt"
+    spoilt.write_text("{")
+
+    assert json.loads(nothing.output)["status"] == "not_running"
+    assert json.loads(asked("--json", "--state", str(spoilt)).output)["status"] == "failed"
+
+
+def test_a_lag_that_is_no_time_is_a_sentence(tmp_path: Path):
+    result = asked("--max-lag", "soon", "--state", str(tmp_path))
+
+    assert isinstance(result.exception, ConfigError)
+    assert "'soon' is no stretch of time" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("30", 30),
+        ("1.5", 1.5),
+        ("5m", 300),
+        ("5min", 300),
+        ("1h30m", 5_400),
+        ("2 d", 172_800),
+        ("250ms", 0.25),
+    ],
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-5s", "5 parsecs", "1h 5", "five"])
+def test_what_is_no_time_is_refused(text: str):
+    with pytest.raises(ValueError, match="no stretch of time"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.42, "0.4 s"), (45, "45 s"), (600, "10 min"), (36_000, "10.0 h"), (864_000, "10.0 days")],
+)
+def test_ages_are_said_as_people_read_them(seconds: float, words: str):
+    assert age_words(seconds) == words
+
+
+# ---- the dashboard
+
+
+def test_the_dashboard_shows_that_it_runs_and_that_it_ended(tmp_path: Path):
+    path = tmp_path / "dashboard.json"
+    session = LiveSession(build_manager=ScriptedManager, heartbeat=path, housekeeping_seconds=3_600)
+    session.start(Stage(tmp_path).book, Choices(), Settings())
+    try:
+        wait_until(lambda: look_at_run(path, utc_now(), 30).status is RunStatus.RUNNING)
+    finally:
+        session.stop()
+
+    beat = read_heartbeat(path)
+    assert beat is not None
+    assert (beat.role, beat.state, beat.problem) == ("dashboard", RunState.ENDED, None)
