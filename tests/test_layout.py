@@ -1,7 +1,8 @@
-"""The promises of the tree itself: rings, scripts, pins, generated pages, the wheel, and nothing of this machine."""
+"""The promises of the tree itself: floors, scripts, pins, generated pages, the wheel, and nothing of this machine."""
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import parse_portfolio
+from tests.kit.first_paths import FIRST_FILES, FIRST_PATHS
 
 pytestmark = pytest.mark.processes
 
@@ -75,18 +77,15 @@ def test_the_wall_clock_is_read_in_one_place(repository: Path, module: str, line
     assert checked.returncode == int(refused)
 
 
-def test_every_module_has_its_ring(repository: Path, project: dict[str, Any]):
-    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
-    placed = re.findall(r"options_helper[\w.]+", " ".join(layers))
-    package = repository / "options_helper"
-    modules = {
-        ".".join(path.relative_to(repository).with_suffix("").parts)
-        for path in package.rglob("*.py")
-        if path.name != "__init__.py"
-    }
+@pytest.mark.parametrize("module", FIRST_PATHS)
+def test_what_others_were_told_to_import_is_still_there(module: str):
+    found = importlib.import_module(module)
 
-    assert len(placed) == len(set(placed))
-    assert modules - set(placed) == set()
+    assert [name for name in FIRST_PATHS[module] if not hasattr(found, name)] == []
+
+
+def test_files_are_where_others_were_told_to_find_them(repository: Path):
+    assert [path for path in FIRST_FILES if not (repository / path).exists()] == []
 
 
 def test_the_commands_are_there_before_anything_heavy_is(repository: Path):
