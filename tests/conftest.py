@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from options_helper.clock import utc_now
 from options_helper.settings import ENV_PREFIXES
@@ -69,6 +70,22 @@ def pytest_report_header() -> str:
 def pytest_xdist_auto_num_workers() -> int:
     """Two workers for each processor: tests wait for more than half of their time."""
     return min(2 * (os.cpu_count() or 1), 16)
+
+
+class BrowserTestsTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """One test at a time to whoever is free, but all that use Chromium to one worker, as the first it gets.
+
+    Without a graphics card Chromium draws on the processors that the others need, and its tests share a server.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if "/browser/" in nodeid else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTestsTogether:
+    """Share out the tests in this way."""
+    return BrowserTestsTogether(config, log)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

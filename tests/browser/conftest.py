@@ -118,8 +118,9 @@ class Tab:
 
     def stop(self) -> None:
         """End the run, if there is one."""
-        if self.state not in {"not started", "stopped"}:
-            self.press("Stop")
+        button = self.page.get_by_test_id("stMain").get_by_role("button", name="Stop", disabled=False)
+        if button.count():
+            button.first.click()
             wait_until(lambda: self.state == "stopped", timeout=20, saw=lambda: self.text(".oh-bar"))
 
 

@@ -14,8 +14,7 @@ from options_helper.simulator.faults import Faults
 from tests.kit.order_updates import order_update
 from tests.kit.waiting import wait_until
 
-# One Chromium at a time: without a graphics card it draws on the processors the others need.
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.timeout(120)
 
 BRK_CALL = "BRKB270319C00510000"
 EACH_STREAM_ONCE = {"/v2/iex": 1, "/v1beta1/indicative": 1, "/stream": 1}
