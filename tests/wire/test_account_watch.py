@@ -40,7 +40,7 @@ TODAY, YESTERDAY = date(2026, 3, 20), date(2026, 3, 19)
 SNAPSHOTS = "/v1beta1/options/snapshots"
 ACTIVITIES = "/v2/account/activities"
 ONE_TRY = partial(AlpacaRest, policy=RestPolicy(attempts=1, read_seconds=FOREVER))
-SOON = WatchPolicy(grace=0.1, poll=0.3, again=0.2, settle=0.05, apart=0.2)
+SOON = WatchPolicy(initial_delay=0.1, poll=0.3, again=0.2, debounce=0.05, minimum_interval=0.2)
 
 Simulators = Callable[..., SimulatorServer]
 
@@ -149,7 +149,7 @@ def test_a_contract_that_nobody_quotes_has_its_latest_quote_trade_and_close_with
     )
     server.flush()
     server.set_previous_close(CALL, 3.9, YESTERDAY)
-    with watching(server, watch=replace(SOON, grace=60)) as manager:
+    with watching(server, watch=replace(SOON, initial_delay=60)) as manager:
         # Each stream is asked for when it has connected, so in one round or in two.
         wait_until(
             lambda: {CALL} == set(manager.snapshot().option_quotes) == set(manager.snapshot().option_trades),
@@ -173,7 +173,7 @@ def test_what_is_streamed_later_replaces_what_was_asked_for(simulator: Simulator
     server = simulator()
     server.push(OPTIONS, [quote(CALL, 4.2)])
     server.flush()
-    with watching(server, watch=replace(SOON, grace=60)) as manager:
+    with watching(server, watch=replace(SOON, initial_delay=60)) as manager:
         # Asked for once, when the stream had connected.
         wait_until(lambda: CALL in manager.snapshot().option_quotes)
         server.push(OPTIONS, [quote(CALL, 4.3, after_seconds=0.5)])
@@ -361,7 +361,7 @@ def test_without_the_trading_stream_the_account_is_not_asked(simulator: Simulato
 
 def test_a_recorded_market_is_nobody_s_account(running_simulator: Simulators):
     server = running_simulator(SilentMarket(start_ns=NOON, kind=MarketKind.REPLAY))
-    with watching(server, watch=replace(SOON, grace=60)) as manager:
+    with watching(server, watch=replace(SOON, initial_delay=60)) as manager:
         until_live(manager, FILLS)
         until_reported(manager, lambda one: one.phase is RestPhase.OFF, RestTask.FILLS, RestTask.POSITIONS)
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.polling.context import Asked, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
-from options_helper.data.streaming.polling.periodic_task import Errand
+from options_helper.data.streaming.polling.periodic_task import PeriodicTask
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill
 from options_helper.model.account import AccountView, Execution, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
@@ -30,16 +30,16 @@ UNHEARD: Final = (
 )
 
 
-class AccountAsker:
+class AccountPoller:
     """Asks after a connection, after a fill, and once a minute for what no socket tells."""
 
     def __init__(
-        self, asked: Asked, policy: WatchPolicy, want_closes_of: Callable[[Iterable[str]], None]
+        self, asked: PollContext, policy: WatchPolicy, want_closes_of: Callable[[Iterable[str]], None]
     ) -> None:
-        self._asked = asked
+        self._context = asked
         self._policy = policy
         self._want_closes_of = want_closes_of
-        self._errand = Errand("live-account", self._ask, self._failed, asked.stopping)
+        self._task = PeriodicTask("live-account", self._ask, self._failed, asked.stopping)
         self._asked_at = float("-inf")  # on time.monotonic
         self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
@@ -50,12 +50,12 @@ class AccountAsker:
     def begin(self) -> None:
         """Ask for the first time after the streams had a moment to connect."""
         for task in ACCOUNT_TASKS:
-            self._asked.report(task, phase=RestPhase.WAITING)
-        self._errand.begin(self._policy.grace)
+            self._context.report(task, phase=RestPhase.WAITING)
+        self._task.begin(self._policy.initial_delay)
 
     def connected(self) -> None:
         """The order updates were away: ask for what they missed."""
-        self._errand.due_in(0)
+        self._task.due_in(0)
 
     def listening(self, connection: int | None) -> None:
         """The order updates come over this connection now; None: over none."""
@@ -63,13 +63,13 @@ class AccountAsker:
 
     def heard(self) -> None:
         """An order update came: after an execution the account holds something else than when it was asked."""
-        with self._asked.lock:
+        with self._context.lock:
             # Under the lock, as a reading that is published before this one is noted is the one it may be in.
-            soon = time.monotonic() - self._read_at < self._policy.in_flight
+            soon = time.monotonic() - self._read_at < self._policy.race_window
             has_news = self._note_later(is_certain=not soon)
         if has_news:
             since_asked = time.monotonic() - self._asked_at
-            self._errand.due_in(max(self._policy.settle, self._policy.apart - since_asked))
+            self._task.due_in(max(self._policy.debounce, self._policy.minimum_interval - since_asked))
 
     def forget(self) -> None:
         """Another session is played. Called under the lock."""
@@ -78,73 +78,73 @@ class AccountAsker:
 
     def end(self, deadline: float) -> None:
         """Let the thread end."""
-        self._errand.end(deadline)
+        self._task.end(deadline)
 
     # ---- the thread
 
     def _ask(self) -> float:
         """Read positions and fills that belong together; seconds until the next look."""
-        if self._asked.state.clock.kind is MarketKind.REPLAY:
+        if self._context.state.clock.kind is MarketKind.REPLAY:
             # A recorded market is nobody's account.
             for task in ACCOUNT_TASKS:
-                self._asked.report(task, phase=RestPhase.OFF, problem=None)
+                self._context.report(task, phase=RestPhase.OFF, problem=None)
             return self._policy.poll
         self._asked_at = time.monotonic()
-        rest = self._asked.rest()
+        rest = self._context.rest()
         # While order updates are heard, they tell what happens between two answers; else a look before tells.
         connection = self._connection
         before = None
         if connection is None:
-            before = self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, {}))
+            before = self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, {}))
         # No fill is to be missed because positions cannot be read.
-        backfill = self._asked.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
+        backfill = self._context.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
         if backfill is not None:
             self._take(backfill)
-        with self._asked.lock:
+        with self._context.lock:
             executed = self._executed()
-        view = self._asked.attempt(RestTask.POSITIONS, lambda: self._view(rest, rest.account()))
+        view = self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, rest.account()))
         if view is None:
             return self._policy.again
         if backfill is None:
             # They are here, and say nothing without the fills.
-            self._asked.report(RestTask.POSITIONS, phase=RestPhase.WAITING)
+            self._context.report(RestTask.POSITIONS, phase=RestPhase.WAITING)
             return self._policy.again
         is_heard = connection is not None and connection == self._connection
         if before is None and not is_heard:
-            self._asked.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
-            return self._policy.apart
+            self._context.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
+            return self._policy.minimum_interval
         self._publish(view, executed, _differing(before, view) if before else frozenset())
         # What is not clear now is when it is asked again.
-        return self._policy.apart if self._asked.truth.unsettled else self._policy.poll
+        return self._policy.minimum_interval if self._context.truth.unsettled else self._policy.poll
 
     def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView:
-        reading = read_account(rest.positions(), account, self._asked.now())
+        reading = read_account(rest.positions(), account, self._context.now())
         for problem in reading.problems:
             log.warning("%s", problem)
         return reading.view
 
     def _read_fills(self, rest: AlpacaRest) -> Backfill:
-        now = self._asked.now()
-        with self._asked.lock:
+        now = self._context.now()
+        with self._context.lock:
             since = self._read_until or _midnight(new_york_date(now))
         return read_backfill(rest, max(since, now - timedelta(days=KEPT_DAYS)))
 
     def _take(self, backfill: Backfill) -> None:
         """Note what happened, and from when on to ask the next time."""
-        now = self._asked.now()
-        with self._asked.lock:
-            new = self._asked.state.fills.add_backfill(backfill, now)
+        now = self._context.now()
+        with self._context.lock:
+            new = self._context.state.fills.add_backfill(backfill, now)
             self._doubts = backfill.problems
             # The server's time and not ours; while something is in doubt, the day is read from its beginning again.
             self._read_until = None if backfill.problems else _newest(backfill, now) or self._read_until
             # Nobody heard these, so whether they were before or after the last look at the positions is not known.
             self._note_later(is_certain=False)
-        self._asked.report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now, problem=None)
+        self._context.report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now, problem=None)
 
     def _executed(self) -> dict[str, Any]:
         """What is known of today's executions, as the truth tells it; under the lock."""
-        today: date = self._asked.today()
-        fills = self._asked.state.fills
+        today: date = self._context.today()
+        fills = self._context.state.fills
         doubts = tuple(dict.fromkeys((*self._doubts, *fills.problems(today))))
         return {
             "executions": fills.executions(today),
@@ -158,15 +158,15 @@ class AccountAsker:
 
         Those that may be in the positions already, and those that were taken back, leave their symbol open.
         """
-        truth = self._asked.truth
-        current = self._asked.state.fills.executions(self._asked.today())
+        truth = self._context.truth
+        current = self._context.state.fills.executions(self._context.today())
         known, counted = {*map(_told, (*truth.executions, *truth.later))}, {*map(_told, truth.executions)}
         changed = {*map(_told, current)} ^ known
         if not changed:
             return False
         told_before = {told for told in changed if told in known}
         open_ones = {symbol for symbol, *_ in (told_before if is_certain else changed)}
-        self._asked.truth = replace(
+        self._context.truth = replace(
             truth,
             later=tuple(execution for execution in current if _told(execution) not in counted),
             unsettled=truth.unsettled | open_ones,
@@ -175,24 +175,24 @@ class AccountAsker:
 
     def _publish(self, view: AccountView, executed: dict[str, Any], unsettled: frozenset[str]) -> None:
         """Tell positions and executions together; symbols that were traded between the two stay open."""
-        with self._asked.lock:
-            self._asked.truth = replace(
-                self._asked.truth, view=view, later=(), unsettled=unsettled, **executed
+        with self._context.lock:
+            self._context.truth = replace(
+                self._context.truth, view=view, later=(), unsettled=unsettled, **executed
             )
             self._note_later(is_certain=False)
             self._read_at = time.monotonic()
-        self._asked.report(
+        self._context.report(
             RestTask.POSITIONS,
             phase=RestPhase.DONE,
             done=len(view.positions),
-            finished_at=self._asked.now(),
+            finished_at=self._context.now(),
             problem=None,
         )
         self._want_closes_of(execution.symbol for execution in executed["executions"])
 
     def _failed(self, error: Exception) -> float:
         for task in ACCOUNT_TASKS:
-            self._asked.report_failure(task, error)
+            self._context.report_failure(task, error)
         return self._policy.again
 
 

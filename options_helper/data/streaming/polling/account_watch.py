@@ -14,9 +14,9 @@ from dataclasses import replace
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import pauses
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.account_poller import AccountAsker
-from options_helper.data.streaming.polling.context import Asked, WatchPolicy
-from options_helper.data.streaming.polling.price_poller import PriceAsker
+from options_helper.data.streaming.polling.account_poller import AccountPoller
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.price_poller import PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountTruth
 from options_helper.model.events import StreamName
@@ -54,9 +54,9 @@ class AccountWatch:
             # Not before somebody asked: it imports what a start need not wait for.
             return pauses(account)()
 
-        self._asked = Asked(state, lock, now_ns, connect, held)
-        self._prices = PriceAsker(self._asked, config, policy)
-        self._account = AccountAsker(self._asked, policy, self._prices.want_closes_of)
+        self._context = PollContext(state, lock, now_ns, connect, held)
+        self._prices = PricePoller(self._context, config, policy)
+        self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
         self._connections: dict[StreamName, int] = {}
         self._fills_applied = 0
@@ -64,7 +64,7 @@ class AccountWatch:
     @property
     def truth(self) -> AccountTruth:
         """What is known; read it under the lock that guards the state."""
-        return self._asked.truth
+        return self._context.truth
 
     def start(self) -> None:
         """Begin; asks nothing before the streams had a moment to connect."""
@@ -80,13 +80,13 @@ class AccountWatch:
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
-        self._asked.truth = replace(AccountTruth(), reports=self.truth.reports)
+        self._context.truth = replace(AccountTruth(), reports=self.truth.reports)
         self._account.forget()
 
     def stop(self) -> None:
         """Ask nothing more, and end what is being asked."""
-        deadline = time.monotonic() + self._policy.farewell
-        self._asked.stop()
+        deadline = time.monotonic() + self._policy.stop_timeout
+        self._context.stop()
         self._prices.end(deadline)
         self._account.end(deadline)
 
@@ -94,7 +94,7 @@ class AccountWatch:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
         if not self._asks:
             return
-        self._asked.report_pause()
+        self._context.report_pause()
         fills = streams.get(StreamName.FILLS)
         is_heard = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
         self._account.listening(fills.connections if fills is not None and is_heard else None)

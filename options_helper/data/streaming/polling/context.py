@@ -28,16 +28,16 @@ PAUSE_STEP_NS: Final = 5 * NANOSECONDS
 class WatchPolicy:
     """When to ask, in seconds."""
 
-    grace: float = 3.0  # for a stream to connect: a simulator's tells then which market it is
+    initial_delay: float = 3.0  # for a stream to connect: a simulator's tells then which market it is
     poll: float = 60.0
     again: float = 30.0  # after a failure
-    settle: float = 1.0  # after a fill, which seldom comes alone
-    apart: float = 10.0  # two readings of the account that fills asked for
-    in_flight: float = 2.0  # by so much an answer and an order update may overtake each other
-    farewell: float = 0.2
+    debounce: float = 1.0  # after a fill, which seldom comes alone
+    minimum_interval: float = 10.0  # two readings of the account that fills asked for
+    race_window: float = 2.0  # by so much an answer and an order update may overtake each other
+    stop_timeout: float = 0.2
 
 
-class Asked:
+class PollContext:
     """What was asked for in one run. `lock` is the run's: it guards `state` and `truth`."""
 
     def __init__(

@@ -12,7 +12,7 @@ from options_helper.errors import RestStopped
 log = logging.getLogger(__name__)
 
 
-class Errand:
+class PeriodicTask:
     """Does its work when it is due; the work says in how many seconds it is due again, or raises RestStopped.
 
     An error that nobody thought of is told to `failed`, which says the same.

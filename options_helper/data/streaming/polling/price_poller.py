@@ -10,8 +10,8 @@ from typing import Final
 
 from options_helper.data.rest.seeding import SeedBatch, seed
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import Asked, WatchPolicy, with_more
-from options_helper.data.streaming.polling.periodic_task import Errand
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.periodic_task import PeriodicTask
 from options_helper.errors import RestError
 from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol
@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
 
 
-class PriceAsker:
+class PricePoller:
     """Asks for a stream's symbols whenever somebody wants it, and for all when a new day begins."""
 
-    def __init__(self, asked: Asked, config: LiveStreamConfig, policy: WatchPolicy) -> None:
-        self._asked = asked
+    def __init__(self, asked: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
+        self._context = asked
         self._policy = policy
-        self._errand = Errand("live-prices", self._ask, self._failed, asked.stopping)
+        self._task = PeriodicTask("live-prices", self._ask, self._failed, asked.stopping)
         # Guarded by the lock of what was asked.
         self._config = config
         self._due: set[StreamName] = set()
@@ -39,15 +39,15 @@ class PriceAsker:
 
     def begin(self) -> None:
         """Ask for the first time after the streams had a moment to connect; for nothing when there are none."""
-        with self._asked.lock:
+        with self._context.lock:
             self._due = self._with_symbols()
         if self._due:
-            self._asked.report(RestTask.PRICES, phase=RestPhase.WAITING)
-            self._errand.begin(self._policy.grace)
+            self._context.report(RestTask.PRICES, phase=RestPhase.WAITING)
+            self._task.begin(self._policy.initial_delay)
 
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """From now on these symbols; a stream that got new ones is asked for at once."""
-        with self._asked.lock:
+        with self._context.lock:
             before, self._config = self._config, config
         for name in PRICE_STREAMS:
             if not set(config.symbols(name)) <= set(before.symbols(name)):
@@ -55,17 +55,17 @@ class PriceAsker:
 
     def want(self, name: StreamName) -> None:
         """Ask for the prices of this stream's symbols now."""
-        with self._asked.lock:
+        with self._context.lock:
             self._due.add(name)
-        self._errand.begin(0)
-        self._errand.due_in(0)
+        self._task.begin(0)
+        self._task.due_in(0)
 
     def want_closes_of(self, symbols: Iterable[str]) -> None:
         """Ask for these too: what was closed today takes part in its profit, and is streamed no longer."""
         every = frozenset(symbols)
         contracts = frozenset(symbol for symbol in every if is_contract_symbol(symbol))
         of_stream = {StreamName.STOCKS: every - contracts, StreamName.OPTIONS: contracts}
-        with self._asked.lock:
+        with self._context.lock:
             missing = {name: found - set(self._symbols(name)) for name, found in of_stream.items()}
             for name, found in missing.items():
                 self._traded[name] = self._traded.get(name, frozenset()) | found
@@ -75,30 +75,30 @@ class PriceAsker:
 
     def end(self, deadline: float) -> None:
         """Let the thread end."""
-        self._errand.end(deadline)
+        self._task.end(deadline)
 
     # ---- the thread
 
     def _ask(self) -> float:
         """Ask for all that is due; seconds until the next look."""
-        today = self._asked.today()
-        with self._asked.lock:
+        today = self._context.today()
+        with self._context.lock:
             if today != self._day:
                 self._begin_day(today)
             symbols = {name: self._symbols(name) for name in PRICE_STREAMS if name in self._due}
         if not symbols:
             return self._policy.poll
         count = sum(map(len, symbols.values()))
-        self._asked.report(RestTask.PRICES, phase=RestPhase.ASKING, done=0, of=count)
+        self._context.report(RestTask.PRICES, phase=RestPhase.ASKING, done=0, of=count)
         problems = [self._seed(name, of_stream, today) for name, of_stream in symbols.items()]
         if sentences := [problem for problem in dict.fromkeys(problems) if problem is not None]:
-            self._asked.report(RestTask.PRICES, phase=RestPhase.FAILED, problem=" ".join(sentences))
+            self._context.report(RestTask.PRICES, phase=RestPhase.FAILED, problem=" ".join(sentences))
             return self._policy.again
         unknown = sorted(self._refused)
-        self._asked.report(
+        self._context.report(
             RestTask.PRICES,
             phase=RestPhase.DONE,
-            finished_at=self._asked.now(),
+            finished_at=self._context.now(),
             problem=f"Alpaca knows no prices of {named(unknown)}." if unknown else None,
         )
         return self._policy.poll
@@ -109,11 +109,11 @@ class PriceAsker:
             self._traded = {}
         self._day = today
         self._due |= self._with_symbols()
-        self._asked.truth = replace(self._asked.truth, closes=EMPTY_CLOSES)
+        self._context.truth = replace(self._context.truth, closes=EMPTY_CLOSES)
 
     def _seed(self, name: StreamName, symbols: tuple[str, ...], today: date) -> str | None:
         """Ask for the prices of one stream's symbols; why that failed, as a sentence."""
-        with self._asked.lock:
+        with self._context.lock:
             # Somebody may want it again while it is being asked for.
             self._due.discard(name)
         is_answered = False
@@ -124,18 +124,18 @@ class PriceAsker:
             return str(error)
         finally:
             if not is_answered:
-                with self._asked.lock:
+                with self._context.lock:
                     self._due.add(name)
         return None
 
     def _take_all(self, name: StreamName, symbols: tuple[str, ...], today: date) -> None:
         stocks, contracts = (symbols, ()) if name is StreamName.STOCKS else ((), symbols)
         feeds = {"stock_feed": self._config.stock_feed, "options_feed": self._config.options_feed}
-        for batch in seed(self._asked.rest(), stocks, contracts, today=today, **feeds):
+        for batch in seed(self._context.rest(), stocks, contracts, today=today, **feeds):
             self._take(name, batch)
 
     def _take(self, name: StreamName, batch: SeedBatch) -> None:
-        asked = self._asked
+        asked = self._context
         for problem in batch.unreadable:
             log.warning("%s", problem)
         with asked.lock:
@@ -149,7 +149,7 @@ class PriceAsker:
         asked.report(RestTask.PRICES, done=done)
 
     def _failed(self, error: Exception) -> float:
-        self._asked.report_failure(RestTask.PRICES, error)
+        self._context.report_failure(RestTask.PRICES, error)
         return self._policy.again
 
     # ---- under the lock

@@ -13,7 +13,7 @@ import pytest
 
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
-from options_helper.data.streaming.polling.context import Asked, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.account import AccountTruth, RestPhase, RestTask
@@ -125,7 +125,7 @@ class Desk:
         health = StreamHealth(StreamName.FILLS, phase=Phase.LIVE, connections=1)
         watch.look({StreamName.FILLS: health} if listening else {}, fills_applied)
 
-    def hear_fill(self) -> None:
+    def on_order_update(self) -> None:
         """As the consumer does when the socket tells one."""
         with self.lock:
             self.state.apply(Frame(StreamName.FILLS, json.dumps(FILL).encode(), 1, NOON))
@@ -136,8 +136,8 @@ class Desk:
         rest: ScriptedRest,
         *,
         poll: float = 0.05,
-        apart: float = 0.0,
-        in_flight: float = 0.0,
+        minimum_interval: float = 0.0,
+        race_window: float = 0.0,
         listening: bool = False,
         config: LiveStreamConfig | None = None,
     ) -> Iterator[Callable[[], AccountTruth]]:
@@ -149,7 +149,14 @@ class Desk:
             lock=self.lock,
             now_ns=self._clock,
             rest_cls=rest,
-            policy=WatchPolicy(grace=0, poll=poll, again=0.05, settle=0, apart=apart, in_flight=in_flight),
+            policy=WatchPolicy(
+                initial_delay=0,
+                poll=poll,
+                again=0.05,
+                debounce=0,
+                minimum_interval=minimum_interval,
+                race_window=race_window,
+            ),
         )
         if listening:
             self._tell(watch, 0, listening=True)
@@ -166,7 +173,7 @@ def test_a_fill_that_comes_while_positions_are_read_is_in_both_or_in_neither():
     seen: list[tuple[int, int]] = []
 
     def heard_and_not_yet_booked() -> int:
-        desk.hear_fill()
+        desk.on_order_update()
         return 0
 
     rest = ScriptedRest(lambda: 0, heard_and_not_yet_booked, lambda: 2)
@@ -207,11 +214,11 @@ def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_
 
     def heard_on_the_way() -> int:
         for _ in told:
-            desk.hear_fill()
+            desk.on_order_update()
         return 0
 
     rest = ScriptedRest(heard_on_the_way)
-    with desk.watching(rest, poll=FOREVER, apart=FOREVER, listening=True) as truth:
+    with desk.watching(rest, poll=FOREVER, minimum_interval=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         seen = truth()
 
@@ -241,8 +248,10 @@ def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixt
     assert "live-account" in caplog.text
 
 
-@pytest.mark.parametrize("in_flight", [0.0, FOREVER])
-def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_cannot_be_asked(in_flight: float):
+@pytest.mark.parametrize("race_window", [0.0, FOREVER])
+def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_cannot_be_asked(
+    race_window: float,
+):
     """Otherwise the last reading's positions would be told as those of now."""
     desk = Desk()
 
@@ -251,16 +260,16 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
 
     # Asked again for the fill alone: a look of its own accord might come between the fill and its telling.
     rest = ScriptedRest(lambda: 0, lambda: 0, silent)
-    with desk.watching(rest, poll=FOREVER, in_flight=in_flight) as truth:
+    with desk.watching(rest, poll=FOREVER, race_window=race_window) as truth:
         wait_until(lambda: truth().executions_day is not None, saw=truth)
-        desk.hear_fill()
+        desk.on_order_update()
         desk.tell(fills_applied=1)
         wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
 
         assert truth().executions == ()
         assert [one.identity for one in truth().later] == ["e1"]
         # Heard so soon after the answer, it may have been in it.
-        assert truth().unsettled == ({CALL} if in_flight else set())
+        assert truth().unsettled == ({CALL} if race_window else set())
 
 
 def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
@@ -268,7 +277,7 @@ def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
     with desk.watching(rest, poll=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         before = rest.looks_taken
-        desk.hear_fill()
+        desk.on_order_update()
         desk.tell(fills_applied=1, listening=True)
         wait_until(lambda: len(truth().executions) == 1, saw=truth)
 
@@ -309,7 +318,7 @@ def test_what_went_wrong_is_said_until_it_goes_well():
 def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announcement | None, until: str):
     state = LiveState(fills_cache_size=1)
     nobody: Any = object()
-    asked = Asked(state, threading.Lock(), lambda: NOON, lambda _: nobody, held=lambda: 42.0)
+    asked = PollContext(state, threading.Lock(), lambda: NOON, lambda _: nobody, held=lambda: 42.0)
     asked.rest()
     if announced:
         state.clock.announce(announced)
@@ -371,7 +380,7 @@ def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
 
 def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed():
     desk = Desk()
-    desk.hear_fill()
+    desk.on_order_update()
     with desk.watching(ScriptedRest(lambda: 2), poll=FOREVER) as truth:
         wait_until(lambda: CALL in truth().closes, saw=truth)
 
