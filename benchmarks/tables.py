@@ -23,8 +23,8 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.model.account import (
     AccountPosition,
-    AccountTruth,
-    AccountView,
+    AccountPositions,
+    AccountState,
     Execution,
     ExecutionKind,
     PreviousClose,
@@ -124,7 +124,7 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
     )
 
 
-def account_of(book: Portfolio) -> AccountTruth:
+def account_of(book: Portfolio) -> AccountState:
     """An account that holds what the book does and closed yesterday; a contract in fifty was bought today."""
     held: Counter[str] = Counter()
     for single in book.singles:
@@ -132,8 +132,10 @@ def account_of(book: Portfolio) -> AccountTruth:
     for condor in book.structures:
         for leg, item in zip(condor.legs, condor.instruments, strict=True):
             held[item.live_symbol] += leg.signed_contracts
-    return AccountTruth(
-        view=AccountView(AS_OF, {symbol: at_account(symbol, quantity) for symbol, quantity in held.items()}),
+    return AccountState(
+        view=AccountPositions(
+            AS_OF, {symbol: at_account(symbol, quantity) for symbol, quantity in held.items()}
+        ),
         closes={symbol: PreviousClose(symbol, Decimal("1.05"), YESTERDAY) for symbol in held},
         executions=tuple(bought(symbol) for symbol in list(held)[::50]),
         executions_day=AS_OF.date(),

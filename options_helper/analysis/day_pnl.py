@@ -21,8 +21,8 @@ from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integer
 from options_helper.analysis.priced_lines import numbers
 from options_helper.errors import SymbolError
 from options_helper.model.account import (
-    AccountTruth,
-    AccountView,
+    AccountPositions,
+    AccountState,
     Execution,
     RestPhase,
     RestReport,
@@ -166,7 +166,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     )
 
 
-def _nothing_known(account: AccountTruth, today: date) -> AccountDay:
+def _nothing_known(account: AccountState, today: date) -> AccountDay:
     fills, positions = account.reports[RestTask.FILLS], account.reports[RestTask.POSITIONS]
     asked = {fills.phase, positions.phase} != {RestPhase.OFF}
     # Both are told together, so the fills may have been read while the positions are waited for.
@@ -217,12 +217,12 @@ def _by_symbol(executions: Sequence[Execution]) -> Mapping[str, list[Execution]]
     return grouped
 
 
-def _quantity(view: AccountView, symbol: str) -> Decimal:
+def _quantity(view: AccountPositions, symbol: str) -> Decimal:
     position = view.positions.get(symbol)
     return _ZERO if position is None else position.quantity
 
 
-def _is_unread(view: AccountView, symbol: str) -> bool:
+def _is_unread(view: AccountPositions, symbol: str) -> bool:
     """Whether how much the account holds of it is not known: a row that names nothing may be of anything."""
     return symbol in view.left_out or (view.unnamed > 0 and symbol not in view.positions)
 

@@ -27,7 +27,7 @@ from options_helper.data.rest.rate_limit import pauses
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.errors import ConfigError, RestError
-from options_helper.model.account import AccountView, Execution
+from options_helper.model.account import AccountPositions, Execution
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
@@ -203,7 +203,7 @@ def _executions_since(
 
 
 def _marks(
-    rest: AlpacaRest, settings: Settings, portfolio: Portfolio, view: AccountView
+    rest: AlpacaRest, settings: Settings, portfolio: Portfolio, view: AccountPositions
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Our own prices of everything that the file or the account holds, and why some are missing."""
     instruments = {one.live_symbol: one for one in portfolio.instruments}

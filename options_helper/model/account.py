@@ -99,7 +99,7 @@ class RestReport:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountView:
+class AccountPositions:
     """The account at one instant. `positions` by symbol."""
 
     as_of: datetime  # when it was asked, on the market's clock
@@ -113,13 +113,13 @@ EMPTY_CLOSES: Final[Mapping[str, PreviousClose]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class AccountTruth:
+class AccountState:
     """Everything that REST added to a snapshot."""
 
     reports: Mapping[RestTask, RestReport] = field(
         default_factory=lambda: MappingProxyType({task: RestReport(task) for task in RestTask})
     )
-    view: AccountView | None = None  # None: not known
+    view: AccountPositions | None = None  # None: not known
     closes: Mapping[str, PreviousClose] = field(default_factory=lambda: EMPTY_CLOSES)
     # All executions of `executions_day` that are in `view`, oldest first.
     executions: tuple[Execution, ...] = ()

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.model.account import AccountTruth
+from options_helper.model.account import AccountState
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import (
     Bar,
@@ -100,7 +100,7 @@ class LiveSnapshot:
     option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
     # Rows of `FillBook`, newest last.
     fills: tuple[Mapping[str, Any], ...] = ()
-    account: AccountTruth = field(default_factory=AccountTruth)
+    account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamName, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
     )

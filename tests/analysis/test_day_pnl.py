@@ -28,8 +28,8 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.model.account import (
     AccountPosition,
-    AccountTruth,
-    AccountView,
+    AccountPositions,
+    AccountState,
     Execution,
     ExecutionKind,
     PreviousClose,
@@ -101,11 +101,11 @@ def account(
     left_out: Collection[str] = (),
     unnamed: int = 0,
     moved: Collection[str] = (),
-) -> AccountTruth:
+) -> AccountState:
     """An account that was asked just now, after everything that was traded."""
-    return AccountTruth(
+    return AccountState(
         reports=MappingProxyType({task: RestReport(task, RestPhase.DONE) for task in RestTask}),
-        view=AccountView(
+        view=AccountPositions(
             as_of=asked_at,
             positions={symbol: held(symbol, quantity) for symbol, quantity in holds.items()},
             left_out=frozenset(left_out),
@@ -121,7 +121,7 @@ def account(
     )
 
 
-def live(truth: AccountTruth, *events: Quote | Trade, as_of: datetime = AS_OF) -> LiveSnapshot:
+def live(truth: AccountState, *events: Quote | Trade, as_of: datetime = AS_OF) -> LiveSnapshot:
     return replace(snapshot_with(*events, as_of=as_of), account=truth)
 
 
@@ -700,7 +700,7 @@ class TestTheDay:
     def test_a_failure_is_the_reason(self):
         problem = "Alpaca answered 500. It is asked again in a minute."
         report = RestReport(RestTask.FILLS, RestPhase.FAILED, problem=problem)
-        truth = replace(AccountTruth(), reports={**AccountTruth().reports, RestTask.FILLS: report})
+        truth = replace(AccountState(), reports={**AccountState().reports, RestTask.FILLS: report})
         totals = Today(portfolio(), live(truth)).totals
 
         assert totals.day_reasons == (f"Today's fills could not be read: {problem}",)
@@ -728,7 +728,7 @@ class TestTheDay:
         assert today.totals.day_reasons == (later,)
 
     def test_an_account_that_was_not_asked_is_no_fault_of_a_line(self):
-        today = Today(position(), live(AccountTruth(), at(C180, 1.1)))
+        today = Today(position(), live(AccountState(), at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.row()["warnings"] == []

@@ -14,8 +14,8 @@ from options_helper.analysis.reconcile.file_edits import lots_by_symbol
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.model.account import (
     AccountPosition,
-    AccountTruth,
-    AccountView,
+    AccountPositions,
+    AccountState,
     Execution,
     ExecutionKind,
     PreviousClose,
@@ -161,7 +161,7 @@ def known_account(
     closes_of: date = THURSDAY,
     without_close: Collection[str] = (),
     **facts: Any,
-) -> AccountTruth:
+) -> AccountState:
     """An account that holds what the file holds and, on top, what these executions changed; all of it was read."""
     held = quantities(book or load_portfolio(SAMPLE))
     for done in executions:
@@ -173,10 +173,10 @@ def known_account(
         for symbol in held
         if symbol not in without_close
     }
-    return AccountTruth(
+    return AccountState(
         **{
             "reports": MappingProxyType(reports),
-            "view": AccountView(
+            "view": AccountPositions(
                 OPEN, {symbol: account_position(symbol, count) for symbol, count in held.items() if count}
             ),
             "closes": MappingProxyType(closes),
@@ -203,11 +203,11 @@ def account_position(symbol: str, quantity: Decimal) -> AccountPosition:
     )
 
 
-def asking(task: RestTask, phase: RestPhase, **facts: Any) -> AccountTruth:
+def asking(task: RestTask, phase: RestPhase, **facts: Any) -> AccountState:
     """An account of which nothing is known, with one task under way or failed."""
     reports = {name: RestReport(name, RestPhase.WAITING) for name in RestTask}
     reports[task] = RestReport(task, phase, **facts)
-    return AccountTruth(reports=MappingProxyType(reports))
+    return AccountState(reports=MappingProxyType(reports))
 
 
 def live(
@@ -236,7 +236,7 @@ def live(
             streams[name], connected_since=since, last_event_at=as_of - timedelta(seconds=0.4)
         )
     streams |= {given.name: given for given in facts.pop("streams", ())}
-    account = facts.pop("account", AccountTruth())
+    account = facts.pop("account", AccountState())
     shown = snapshot_with(*facts.pop("events"), as_of=as_of, streams=streams.values(), **facts)
     return replace(shown, account=account)
 

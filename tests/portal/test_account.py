@@ -11,7 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from apps.streamlit.components.live_account import behind_account
-from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
@@ -40,7 +40,7 @@ def asked(tab) -> str:
             "✕ prices FAILED · fills not asked for yet · positions not asked for yet · Alpaca said no.",
         ),
         (known_account(), "prices asked for: 20, done 15:32:04 UTC · fills asked for, done 15:32:04 UTC"),
-        (AccountTruth(), "Beside the streams nothing is asked for."),
+        (AccountState(), "Beside the streams nothing is asked for."),
     ],
     ids=["waiting", "prices", "fills", "failed", "done", "off"],
 )
@@ -51,7 +51,7 @@ def test_one_line_says_how_the_asking_goes(portal, account, words):
 def three_times(phase, problem):
     """An account whose tasks all meet the same."""
     reports = {task: RestReport(task, phase, done=1, of=2, problem=problem) for task in RestTask}
-    return AccountTruth(reports=MappingProxyType(reports))
+    return AccountState(reports=MappingProxyType(reports))
 
 
 @pytest.mark.parametrize("phase", [RestPhase.ASKING, RestPhase.FAILED])
@@ -75,7 +75,7 @@ def test_what_one_server_says_of_several_questions_is_said_once(portal):
         RestTask.FILLS: refused(", /v2/orders"),
         RestTask.POSITIONS: refused(", /v2/positions"),
     }
-    account = AccountTruth(
+    account = AccountState(
         reports=MappingProxyType(
             {task: RestReport(task, RestPhase.FAILED, problem=problem) for task, problem in reports.items()}
         )
@@ -205,7 +205,7 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
 @pytest.mark.parametrize(
     ("account", "words"),
     [
-        (AccountTruth(), "without the fills stream it is not asked for"),
+        (AccountState(), "without the fills stream it is not asked for"),
         (
             asking(RestTask.POSITIONS, RestPhase.FAILED, problem="No route."),
             "The account is not known: No route.",

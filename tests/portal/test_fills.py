@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, asking, backfilled, fill, gone, known_account
@@ -183,7 +183,7 @@ def again(phase):
     [
         (NOT_YET, "has not been read yet; until then here is only what the stream told since Start"),
         (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read, so here is only"),
-        (AccountTruth(), "was not asked for, so here is only what the stream told since Start"),
+        (AccountState(), "was not asked for, so here is only what the stream told since Start"),
         (KNOWN, "Known since midnight in New York (20 Nov 26)"),
         (again(RestPhase.FAILED), "Reading it again failed: No route."),
         (again(RestPhase.ASKING), "Reading it again is held up: No route."),

@@ -16,7 +16,7 @@ from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK
 from options_helper.data.portfolio_file import open_book
 from options_helper.live.session import Choices, LiveSession
-from options_helper.model.account import AccountTruth, RestPhase, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.events import RestQuote
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import Settings
@@ -91,7 +91,7 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     [
         (asking(RestTask.FILLS, RestPhase.ASKING), "Today's fills have not been read yet."),
         (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read: No route."),
-        (AccountTruth(), "Today's fills were not asked for."),
+        (AccountState(), "Today's fills were not asked for."),
     ],
     ids=["asking", "failed", "off"],
 )

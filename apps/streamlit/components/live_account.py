@@ -18,7 +18,7 @@ from options_helper.analysis.reconcile.reconciliation import (
     proposed_edit,
     reconcile,
 )
-from options_helper.model.account import AccountTruth, AccountView, Execution, RestPhase, RestTask
+from options_helper.model.account import AccountPositions, AccountState, Execution, RestPhase, RestTask
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio
 
@@ -42,7 +42,7 @@ class _Answer:
     """What was found for these, which are compared by identity: comparing their contents costs as much as asking."""
 
     portfolio: Portfolio
-    view: AccountView | None
+    view: AccountPositions | None
     executions: tuple[Execution, ...]
     behind: Behind | None
 
@@ -51,7 +51,7 @@ class _Answer:
 _last_answer: _Answer | None = None
 
 
-def behind_account(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
+def behind_account(portfolio: Portfolio, account: AccountState) -> Behind | None:
     """What the file does not know of today; worked out again only when file or account has changed."""
     global _last_answer  # noqa: PLW0603 - one answer for all tabs, because they see one run
     known = _last_answer
@@ -91,7 +91,7 @@ def file_and_account(screen: Screen) -> None:
         _edit(text, screen)
 
 
-def reconciled_rows(screen: Screen, view: AccountView) -> list[ReconciledRow]:
+def reconciled_rows(screen: Screen, view: AccountPositions) -> list[ReconciledRow]:
     """File against account with this page's marks, what differs first."""
     today = new_york_date(screen.snapshot.as_of)
     account = screen.snapshot.account
@@ -156,7 +156,7 @@ def _not_known(screen: Screen) -> str:
             return f"{asked} {report.problem}" if report.problem else asked
 
 
-def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountView) -> str:
+def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountPositions) -> str:
     differing = sum(row.agrees is False for row in rows)
     unknown = sum(row.agrees is None for row in rows)
     verdict = "What can be compared agrees" if unknown else "File and account agree"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.alpaca_symbols import to_repo_symbol
 from options_helper.model.contract_symbols import (
     CLASS_SHARES,
@@ -43,7 +43,7 @@ class ImportedPortfolio:
     problems: tuple[str, ...]
 
 
-def import_portfolio(view: AccountView) -> ImportedPortfolio:
+def import_portfolio(view: AccountPositions) -> ImportedPortfolio:
     """Every position of the account as an entry of its own, by underlying, shares first, then by expiry."""
     entries: list[Position | ShareHolding] = []
     problems: list[str] = []

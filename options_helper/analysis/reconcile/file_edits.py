@@ -19,7 +19,7 @@ from options_helper.analysis.reconcile.account_import import (
 )
 from options_helper.analysis.reconcile.entry_names import fits
 from options_helper.analysis.reconcile.grouping import structure_kind
-from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.portfolio import (
     STANDARD_MULTIPLIER,
@@ -80,7 +80,9 @@ def lots_of(entry: PortfolioEntry) -> list[Lot]:
 class FileEdits:
     """What to change in this file so that it holds what this account holds."""
 
-    def __init__(self, portfolio: Portfolio, lots: Mapping[str, Sequence[Lot]], view: AccountView) -> None:
+    def __init__(
+        self, portfolio: Portfolio, lots: Mapping[str, Sequence[Lot]], view: AccountPositions
+    ) -> None:
         self._identities = {entry.id for entry in portfolio.positions}
         self._renamed: dict[str, str] = {}
         self._lots = lots

@@ -20,8 +20,8 @@ from options_helper.analysis.reconcile.file_edits import (
 )
 from options_helper.model.account import (
     AccountPosition,
-    AccountTruth,
-    AccountView,
+    AccountPositions,
+    AccountState,
     Execution,
     ExecutionKind,
 )
@@ -132,7 +132,7 @@ class Behind:
     edit: str  # what to change in the file, with the entries to copy
 
 
-def file_behind(portfolio: Portfolio, account: AccountTruth) -> Behind | None:
+def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
     """What the banner says when executions explain why file and account differ; None when they do not.
 
     It needs no complete list of them: those that make up the difference exactly are the ones.
@@ -198,7 +198,7 @@ def _execution_words(execution: Execution, words: str) -> str:
 
 def reconcile(
     portfolio: Portfolio,
-    view: AccountView,
+    view: AccountPositions,
     executions: Sequence[Execution],
     *,
     today: date,
@@ -375,7 +375,7 @@ class _Sides:
         return ()
 
 
-def _cash_edit(portfolio: Portfolio, view: AccountView) -> str | None:
+def _cash_edit(portfolio: Portfolio, view: AccountPositions) -> str | None:
     """The account's cash as a line of the file; None where one does not say it, or both say the same."""
     if portfolio.cash is None or view.cash is None:
         return None

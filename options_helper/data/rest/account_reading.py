@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from options_helper.errors import SymbolError
-from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.contract_symbols import (
     format_osi_compact,
     is_contract_symbol,
@@ -35,7 +35,7 @@ class CoinRow(ValueError):
 class AccountReading:
     """The account as far as it could be read, and a sentence for every position that could not."""
 
-    view: AccountView
+    view: AccountPositions
     problems: tuple[str, ...]
 
 
@@ -56,7 +56,7 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
             continue
         if position.quantity:
             found[position.symbol] = position
-    view = AccountView(
+    view = AccountPositions(
         as_of=as_of,
         positions=MappingProxyType(found),
         cash=amount(field(account, "cash")),

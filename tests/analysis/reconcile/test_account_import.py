@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from options_helper.analysis.reconcile.account_import import entry_text, import_portfolio, portfolio_text
 from options_helper.data.rest.account_reading import AccountReading, read_account
-from options_helper.model.account import AccountPosition, AccountView
+from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.portfolio import Portfolio, Position, ShareHolding, load_portfolio, parse_portfolio
 from tests.kit.builders import AAPL_CALL, AS_OF, holding, leg, portfolio, position, structure
 
@@ -148,7 +148,7 @@ def test_amounts_that_cannot_be_read_are_not_known():
 
 
 def test_a_position_of_nothing_is_no_position():
-    assert read(row(qty="0")) == AccountReading(AccountView(AS_OF, {}), ())
+    assert read(row(qty="0")) == AccountReading(AccountPositions(AS_OF, {}), ())
 
 
 def test_a_contract_becomes_a_single_with_its_cost_per_share():

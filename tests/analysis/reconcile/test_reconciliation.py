@@ -22,8 +22,8 @@ from options_helper.analysis.reconcile.reconciliation import (
 )
 from options_helper.model.account import (
     AccountPosition,
-    AccountTruth,
-    AccountView,
+    AccountPositions,
+    AccountState,
     Execution,
     ExecutionKind,
     Source,
@@ -64,10 +64,10 @@ def held(symbol: str, quantity: float | str, price: str | None = "1", **amounts:
 
 def account(
     *positions: AccountPosition, left_out: str = "", unnamed: int = 0, cash: str | None = None
-) -> AccountView:
+) -> AccountPositions:
     by_symbol = {one.symbol: one for one in positions}
     known_cash = None if cash is None else Decimal(cash)
-    return AccountView(AS_OF, by_symbol, known_cash, frozenset(left_out.split()), unnamed)
+    return AccountPositions(AS_OF, by_symbol, known_cash, frozenset(left_out.split()), unnamed)
 
 
 def executed(
@@ -84,11 +84,11 @@ def executed(
     return Execution("one", kind, symbol, Decimal(str(quantity)), amount, day, None, order, Source.REST)
 
 
-def rows(file: Portfolio, view: AccountView, *executions: Execution, **options: Any) -> list[Any]:
+def rows(file: Portfolio, view: AccountPositions, *executions: Execution, **options: Any) -> list[Any]:
     return list(reconcile(file, view, executions, today=TODAY, **options).rows)
 
 
-def only_row(file: Portfolio, view: AccountView, *executions: Execution, **options: Any) -> Any:
+def only_row(file: Portfolio, view: AccountPositions, *executions: Execution, **options: Any) -> Any:
     (row,) = rows(file, view, *executions, **options)
     return row
 
@@ -435,7 +435,7 @@ def test_the_net_debit_of_a_structure_is_compared_with_the_cost_of_its_legs():
     assert (edited(row)["net_debit"], edited(row)["id"]) == (150, "vertical")
 
 
-def grouped_spy_account() -> tuple[Portfolio, AccountView]:
+def grouped_spy_account() -> tuple[Portfolio, AccountPositions]:
     """An account of a condor and more puts, and its file as import groups it: two structures share both puts."""
     view = account(
         held("SPY261218P00650000", 5, "6"),
@@ -571,9 +571,9 @@ def test_a_structure_that_cannot_be_told_is_left_to_the_user(
     assert (row.advice, row.edit) == (words, None)
 
 
-def truth(view: AccountView | None, *executions: Execution) -> AccountTruth:
+def truth(view: AccountPositions | None, *executions: Execution) -> AccountState:
     """What REST told; whether these are all executions of the day does not matter."""
-    return AccountTruth(view=view, executions=executions, executions_day=None)
+    return AccountState(view=view, executions=executions, executions_day=None)
 
 
 def test_the_banner_names_what_the_file_does_not_know_and_proposes_the_edit():
@@ -676,7 +676,7 @@ def test_new_positions_come_with_the_cash_that_goes_with_them():
     ids=["the same", "not known", "not in the file", "only a cost changes", "what no file can hold"],
 )
 def test_cash_is_left_alone_when_positions_stay_or_it_is_right_or_unknown(
-    in_file: float | None, view: AccountView
+    in_file: float | None, view: AccountPositions
 ):
     edit = proposed_edit(rows(portfolio(position(contracts=2), cash=in_file), view))
 
@@ -695,7 +695,7 @@ def test_cash_is_left_alone_when_positions_stay_or_it_is_right_or_unknown(
     ids=["no view", "the file knows it", "it explains nothing", "no execution"],
 )
 def test_there_is_no_banner_without_an_execution_that_the_file_does_not_know(
-    view: AccountView | None, executions: list[Execution]
+    view: AccountPositions | None, executions: list[Execution]
 ):
     behind: Behind | None = file_behind(portfolio(position()), truth(view, *executions))
 

@@ -17,7 +17,7 @@ from options_helper.data.streaming.polling.context import PollContext, WatchPoli
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.polling.periodic_task import PeriodicTask
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill
-from options_helper.model.account import AccountView, Execution, RestPhase, RestTask
+from options_helper.model.account import AccountPositions, Execution, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
@@ -117,7 +117,7 @@ class AccountPoller:
         # What is not clear now is when it is asked again.
         return self._policy.minimum_interval if self._context.truth.unsettled else self._policy.poll
 
-    def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountView:
+    def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountPositions:
         reading = read_account(rest.positions(), account, self._context.now())
         for problem in reading.problems:
             log.warning("%s", problem)
@@ -173,7 +173,7 @@ class AccountPoller:
         )
         return True
 
-    def _publish(self, view: AccountView, executed: dict[str, Any], unsettled: frozenset[str]) -> None:
+    def _publish(self, view: AccountPositions, executed: dict[str, Any], unsettled: frozenset[str]) -> None:
         """Tell positions and executions together; symbols that were traded between the two stay open."""
         with self._context.lock:
             self._context.truth = replace(
@@ -201,7 +201,7 @@ def _told(execution: Execution) -> tuple[str, str, Decimal, Decimal | None]:
     return execution.symbol, execution.identity, execution.quantity, execution.price
 
 
-def _differing(before: AccountView, after: AccountView) -> frozenset[str]:
+def _differing(before: AccountPositions, after: AccountPositions) -> frozenset[str]:
     """The symbols of which the account holds something else than a moment ago."""
     quantities = [
         {symbol: position.quantity for symbol, position in view.positions.items()} for view in (before, after)

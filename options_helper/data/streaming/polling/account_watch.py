@@ -18,7 +18,7 @@ from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.model.account import AccountTruth
+from options_helper.model.account import AccountState
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.settings import Settings
@@ -62,7 +62,7 @@ class AccountWatch:
         self._fills_applied = 0
 
     @property
-    def truth(self) -> AccountTruth:
+    def truth(self) -> AccountState:
         """What is known; read it under the lock that guards the state."""
         return self._context.truth
 
@@ -80,7 +80,7 @@ class AccountWatch:
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
-        self._context.truth = replace(AccountTruth(), reports=self.truth.reports)
+        self._context.truth = replace(AccountState(), reports=self.truth.reports)
         self._account.forget()
 
     def stop(self) -> None:

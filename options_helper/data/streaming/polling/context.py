@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
-from options_helper.model.account import AccountTruth, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import new_york_date
 
@@ -51,7 +51,7 @@ class PollContext:
         self.state = state
         self._held = held
         self.lock = lock
-        self.truth = AccountTruth()
+        self.truth = AccountState()
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._connect = connect

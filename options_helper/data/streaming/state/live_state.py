@@ -17,7 +17,7 @@ from options_helper.data.streaming.messages import decode_frame, read_message
 from options_helper.data.streaming.state.blotter import FillBook
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
-from options_helper.model.account import AccountTruth
+from options_helper.model.account import AccountState
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import (
     AHEAD_AT_MOST_NS,
@@ -204,7 +204,7 @@ class LiveState:
         running: bool,
         running_since: datetime | None,
         streams: Mapping[StreamName, StreamHealth],
-        account: AccountTruth | None = None,
+        account: AccountState | None = None,
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
         self._forget_unwanted()
@@ -222,7 +222,7 @@ class LiveState:
             option_quotes=MappingProxyType(options.quotes.copy()),
             option_trades=MappingProxyType(options.trades.copy()),
             fills=self.fills.rows(),
-            account=account or AccountTruth(),
+            account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),
         )
 

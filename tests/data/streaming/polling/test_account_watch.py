@@ -16,7 +16,7 @@ from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
-from options_helper.model.account import AccountTruth, RestPhase, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
@@ -140,7 +140,7 @@ class Desk:
         race_window: float = 0.0,
         listening: bool = False,
         config: LiveStreamConfig | None = None,
-    ) -> Iterator[Callable[[], AccountTruth]]:
+    ) -> Iterator[Callable[[], AccountState]]:
         """An asker that has begun, and what it knows; `listening` to order updates from its first look on."""
         self._watch = watch = AccountWatch(
             config or LiveStreamConfig(),
