@@ -19,7 +19,7 @@ from tables import AS_OF, UNDERLYINGS, singles, snapshot_of
 
 from apps.streamlit.components.live_portfolio_page import render_live_portfolio_page
 from options_helper.clock import utc_now_ns
-from options_helper.data.portfolio_file import Book
+from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.live_manager import LiveStreamConfig
@@ -76,7 +76,7 @@ def begin(positions: int) -> None:
     """Start the run of this process."""
     session = LiveSession(build_manager=lambda _settings: Film(positions))
     install_session(session)
-    book = Book(Path("bench.json"), "bench.json", portfolio=singles(positions))
+    book = PortfolioFile(Path("bench.json"), "bench.json", portfolio=singles(positions))
     session.start(book, Choices(max_option_contracts=1_000, idle_stop_minutes=0), Settings())
 
 

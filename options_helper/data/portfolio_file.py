@@ -24,7 +24,7 @@ Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class PortfolioFile:
     """The last good reading of a portfolio file, and what is wrong with the file now, if anything."""
 
     path: Path
@@ -46,7 +46,7 @@ def default_text(roots: Sequence[Path], environ: Mapping[str, str] = os.environ)
     return _shown(Path(named).resolve(), roots) if named else DEFAULT_NAME
 
 
-def open_book(text: str, roots: Sequence[Path]) -> Book:
+def open_book(text: str, roots: Sequence[Path]) -> PortfolioFile:
     """Find and read the file `text` names under `roots`; what is wrong is in `problem`, never raised."""
     try:
         candidates = [(root / text).resolve() for root in roots]
@@ -54,14 +54,14 @@ def open_book(text: str, roots: Sequence[Path]) -> Book:
         path = next((path for path in allowed if path.exists()), allowed[0] if allowed else None)
     except (OSError, ValueError, RuntimeError):
         # A name that no file can have, or links that lead in a circle.
-        return Book(Path(), name="the portfolio", problem="That is no name of a file; type another.")
+        return PortfolioFile(Path(), name="the portfolio", problem="That is no name of a file; type another.")
     # The answer for a file outside is the same whether it exists or not.
     if path is None:
-        return Book(Path(), name=Path(text).name, problem=OUTSIDE)
-    return reread(Book(path, name=_shown(path, roots)))
+        return PortfolioFile(Path(), name=Path(text).name, problem=OUTSIDE)
+    return reread(PortfolioFile(path, name=_shown(path, roots)))
 
 
-def reread(book: Book) -> Book:
+def reread(book: PortfolioFile) -> PortfolioFile:
     """Read again when the file changed since the last reading; keeps the last good portfolio when it is broken."""
     if not book.path.name:
         return book
@@ -84,7 +84,7 @@ def stamp_of(path: Path) -> Stamp | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _content(book: Book) -> bytes:
+def _content(book: PortfolioFile) -> bytes:
     if book.path.suffix != ".json":
         raise ConfigError(f"{book.name} is no .json file.")
     try:

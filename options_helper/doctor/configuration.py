@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
-from options_helper.data.portfolio_file import DEFAULT_NAME, Book, reread
+from options_helper.data.portfolio_file import DEFAULT_NAME, PortfolioFile, reread
 from options_helper.data.rest.market_time import is_demo
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import ConfigError
@@ -173,7 +173,7 @@ def look_at_portfolio(named: Path | None, environ: Mapping[str, str], as_of: dat
     path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
     if not path.exists():
         return _no_portfolio(path, Verdict.WARNING if named is None else Verdict.FAILED)
-    book = reread(Book(path, name=str(path)))
+    book = reread(PortfolioFile(path, name=str(path)))
     if book.portfolio is None:
         error = ConfigError(book.problem or f"{path} names no file.")
         return explained(error, "Correct it there; `options-helper portfolio check` looks again.")

@@ -19,7 +19,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
-from options_helper.data.portfolio_file import Book, reread
+from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
@@ -71,7 +71,7 @@ class Run:
     """What is running, or was running last, and for which portfolio."""
 
     choices: Choices
-    book: Book
+    book: PortfolioFile
     settings: Settings
     plan: SubscriptionPlan
     ended: str | None = None  # why it is over, as a sentence
@@ -140,7 +140,7 @@ class LiveSession:
         with self._history_lock:
             return History(self._history.points(), self._history.trends())
 
-    def start(self, book: Book, choices: Choices, settings: Settings) -> None:
+    def start(self, book: PortfolioFile, choices: Choices, settings: Settings) -> None:
         """Run with these choices for this portfolio; does nothing when that is what runs.
 
         Choices that only change symbols or the idle time leave the connections up. ConfigError when the portfolio

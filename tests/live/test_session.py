@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.portfolio_file import Book, open_book
+from options_helper.data.portfolio_file import PortfolioFile, open_book
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.pnl_history import Measure
@@ -91,7 +91,7 @@ class Stage:
         self.managers.append(ScriptedManager(settings))
         return self.managers[-1]
 
-    def write(self, *symbols: str, changed_at: int = 1_000) -> Book:
+    def write(self, *symbols: str, changed_at: int = 1_000) -> PortfolioFile:
         path = self.folder / "portfolio.json"
         entries = [{"id": symbol, "symbol": symbol, "shares": 100} for symbol in symbols]
         path.write_text(json.dumps({"positions": entries}))
@@ -153,7 +153,7 @@ def test_start_passes_on_what_was_chosen(stage):
 
 
 def test_a_portfolio_that_did_not_load_starts_nothing(stage):
-    stage.book = Book(stage.folder / "no.json", "no.json", problem="There is no no.json.")
+    stage.book = PortfolioFile(stage.folder / "no.json", "no.json", problem="There is no no.json.")
 
     with pytest.raises(ConfigError, match=r"There is no no\.json"):
         stage.start()

@@ -173,7 +173,7 @@ def contract(option_type: str, strike: float) -> str:
     return f"SPXW180105{option_type[0].upper()}{round(strike * 1000):08d}"
 
 
-class Book:
+class PortfolioFile:
     """The recorded closing quotes, and the arithmetic in exact decimals."""
 
     def __init__(self, rows: dict[str, dict[str, str]]) -> None:
@@ -205,7 +205,7 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
         for row in spxw_rows(real_data, EXPIRY.isoformat())
         if row["quote_datetime"] <= until
     }
-    book = Book(rows)
+    book = PortfolioFile(rows)
 
     with replayed(running_simulator(ReplayMarket(tmp_path, speed=0)), SPXW_PORTFOLIO) as snapshot:
         positions = compute_live_position_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)

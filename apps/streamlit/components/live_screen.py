@@ -20,7 +20,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.reconcile.reconciliation import Behind
-from options_helper.data.portfolio_file import Book
+from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.live.pnl_history import PRICE_STREAMS
 from options_helper.live.session import LiveSession, Run
 from options_helper.model.announcement import MarketKind
@@ -118,7 +118,7 @@ class Screen:
 
 def take_screen(
     session: LiveSession,
-    own: Book,
+    own: PortfolioFile,
     look: Look,
     *,
     now: datetime,

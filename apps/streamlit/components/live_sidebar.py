@@ -10,7 +10,7 @@ import streamlit as st
 
 from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.words import plural
-from options_helper.data.portfolio_file import Book, default_text, known_roots, open_book, reread
+from options_helper.data.portfolio_file import PortfolioFile, default_text, known_roots, open_book, reread
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.session import Choices, LiveSession, install_session
 from options_helper.model.events import StreamName
@@ -35,7 +35,7 @@ PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks 
 class Controls:
     """Everything chosen, and why Start cannot be pressed, if it cannot."""
 
-    book: Book
+    book: PortfolioFile
     choices: Choices
     preferences: Preferences
     obstacle: str | None
@@ -142,7 +142,7 @@ def _restart(session: LiveSession, controls: Controls) -> None:
         _begin(session, run.book, run.choices)
 
 
-def _begin(session: LiveSession, book: Book, choices: Choices) -> None:
+def _begin(session: LiveSession, book: PortfolioFile, choices: Choices) -> None:
     """Start or apply, with the file and the settings as they are at this moment; a refusal is shown, not raised."""
     st.session_state.pop("start_problem", None)
     try:
@@ -220,13 +220,13 @@ def _account_word(paper: bool | None) -> str:  # noqa: FBT001 - one value is all
     return next(word for word, value in ACCOUNTS.items() if value is paper)
 
 
-def _portfolio_control(session: LiveSession) -> Book:
+def _portfolio_control(session: LiveSession) -> PortfolioFile:
     """The path box; the last good reading stays while the file is broken, as long as the path is the same."""
     text = st.text_input(
         "Portfolio", key="portfolio", help="A .json file in the working folder, or in one named at launch."
     )
     before: tuple[str, Any] | None = st.session_state.get("book")
-    if before and not isinstance(before[1], Book):
+    if before and not isinstance(before[1], PortfolioFile):
         before = None  # made by an older version of this code
     book = (
         reread(before[1])
