@@ -98,7 +98,7 @@ class LiveSnapshot:
     stock_bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
     option_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
     option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
-    # Rows of `FillBook`, newest last.
+    # Rows of `Blotter`, newest last.
     fills: tuple[Mapping[str, Any], ...] = ()
     account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamName, StreamHealth] = field(

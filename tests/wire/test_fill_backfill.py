@@ -14,7 +14,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
-from options_helper.data.streaming.state.blotter import Backfill, FillBook
+from options_helper.data.streaming.state.blotter import Backfill, Blotter
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind
@@ -43,7 +43,7 @@ def server(running_simulator: Callable[..., SimulatorServer]) -> SimulatorServer
 
 
 @contextmanager
-def listening(server: SimulatorServer, book: FillBook) -> Iterator[None]:
+def listening(server: SimulatorServer, book: Blotter) -> Iterator[None]:
     """Hold one connection for order updates and write them into the book."""
 
     def note(update: Any) -> None:
@@ -74,12 +74,12 @@ def read(server: SimulatorServer) -> Backfill:
         return read_backfill(rest, MORNING)
 
 
-def told(book: FillBook) -> list[tuple[Any, ...]]:
+def told(book: Blotter) -> list[tuple[Any, ...]]:
     return [(row["event"], row["running_qty"], row["source"], row["backfilled"]) for row in book.rows()]
 
 
 def test_what_happened_while_nobody_listened_appears_exactly_once(server: SimulatorServer):
-    book = FillBook(50)
+    book = Blotter(50)
     with listening(server, book):
         push(server, FIRST)
         wait_until(book.rows)
@@ -104,7 +104,7 @@ def test_what_happened_while_nobody_listened_appears_exactly_once(server: Simula
 
 
 def test_what_was_asked_for_first_and_comes_over_the_socket_later_is_one_row(server: SimulatorServer):
-    book = FillBook(50)
+    book = Blotter(50)
     push(server, FIRST)
     book.add_backfill(read(server))
     with listening(server, book):
@@ -116,7 +116,7 @@ def test_what_was_asked_for_first_and_comes_over_the_socket_later_is_one_row(ser
 
 
 def test_an_update_that_is_sent_twice_is_heard_once(server: SimulatorServer):
-    book = FillBook(50)
+    book = Blotter(50)
     with listening(server, book):
         push(server, FIRST, FIRST, THIRD)
         wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
@@ -129,7 +129,7 @@ def test_many_fills_come_in_pages_and_none_twice(server: SimulatorServer):
     server.set_faults(Faults(rest_page=3))
     fills = [Told(f"order-{number}", moment=at(number)) for number in range(10)]
     push(server, *fills)
-    book = FillBook(50)
+    book = Blotter(50)
 
     assert book.add_backfill(read(server)) == 10
     assert [one.identity for one in book.executions(TODAY)] == [one.execution for one in fills]
@@ -153,7 +153,7 @@ def test_the_legs_of_a_spread_over_both_ways_are_one_row_each(server: SimulatorS
         for leg in legs
     ]
     order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs])
-    book = FillBook(50)
+    book = Blotter(50)
     with listening(server, book):
         push(server, whole, order=order, legs=executed)
         wait_until(book.rows)
@@ -199,7 +199,7 @@ def test_a_split_and_a_cash_settlement_are_found(server: SimulatorServer):
     server.account.add_activity("SPLIT", "AAPL", 300, at=at(5))
     server.account.add_activity("OPASN", index_call, 1, net_amount="-2500", at=at(5))
     server.account.add_activity("OPCSH", "XSP261120C00600000", 1, net_amount="-250", at=at(5))
-    book = FillBook(50)
+    book = Blotter(50)
 
     assert book.add_backfill(read(server), at(60)) == 3
     assert book.moved(TODAY) == {"AAPL", "XSP261120C00600000"}
@@ -220,7 +220,7 @@ def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
     "faults", [Faults(rest_status=500), Faults(rest_status=401), Faults(rest_truncated=True)], ids=str
 )
 def test_a_server_that_does_not_answer_leaves_the_book_as_it_was(server: SimulatorServer, faults: Faults):
-    book = FillBook(50)
+    book = Blotter(50)
     push(server, FIRST)
     book.add_backfill(read(server))
     push(server, SECOND)

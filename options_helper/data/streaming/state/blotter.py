@@ -87,7 +87,7 @@ class _Order:
         return self._settled
 
 
-class FillBook:
+class Blotter:
     """Order updates of the socket and of REST, each event once, in whatever order and overlap they come.
 
     A row has the keys of `normalize_trade_update` and in addition `source`, `backfilled`, `received_at` (UTC, None: not

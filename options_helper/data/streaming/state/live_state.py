@@ -14,7 +14,7 @@ from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
 from options_helper.data.streaming.messages import decode_frame, read_message
-from options_helper.data.streaming.state.blotter import FillBook
+from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
 from options_helper.model.account import AccountState
@@ -80,7 +80,7 @@ class LiveState:
         self.clock = MarketClock()
         self.tallies = {name: StreamTally() for name in StreamName}
         self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
-        self.fills = FillBook(fills_cache_size)
+        self.fills = Blotter(fills_cache_size)
         self._wanted: dict[StreamName, frozenset[str]] = {}  # empty: everything
 
     def apply(self, frame: Frame) -> None:

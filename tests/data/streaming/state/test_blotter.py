@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.state.blotter import KEPT_DAYS, FillBook
+from options_helper.data.streaming.state.blotter import KEPT_DAYS, Blotter
 from options_helper.data.streaming.trading_normalizers import normalize_activity, normalize_trade_update
 from options_helper.model.account import Execution, ExecutionKind, Source
 from tests.kit.builders import AAPL_CALL
@@ -24,14 +24,14 @@ CANCELLED = FIRST.with_(event="canceled", moment=at(9))
 LONG, SHORT = "SPY261218C00500000", "SPY261218C00510000"
 
 
-def book_of(*told: Told, size: int = 100) -> FillBook:
-    book = FillBook(size)
+def book_of(*told: Told, size: int = 100) -> Blotter:
+    book = Blotter(size)
     for one in told:
         book.add_update(one.row(), one.moment)
     return book
 
 
-def shown(book: FillBook, *names: str) -> list[Any]:
+def shown(book: Blotter, *names: str) -> list[Any]:
     return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in book.rows()]
 
 
@@ -44,7 +44,7 @@ def changes(executions: Iterable[Execution]) -> list[Any]:
 
 @pytest.mark.parametrize("ways", [("rest", "socket"), ("socket", "rest"), ("rest", "socket", "rest")])
 def test_a_fill_over_socket_and_rest_is_one_row_and_the_sockets_stands(ways: tuple[str, ...]):
-    book = FillBook(10)
+    book = Blotter(10)
     for way in ways:
         if way == "rest":
             book.add_backfill(backfill(FIRST.asked()))
@@ -57,7 +57,7 @@ def test_a_fill_over_socket_and_rest_is_one_row_and_the_sockets_stands(ways: tup
 
 
 def test_a_fill_that_only_rest_told_is_marked_as_such():
-    book = FillBook(10)
+    book = Blotter(10)
 
     assert book.add_backfill(backfill(FIRST.asked()), at(60)) == 1
     (row,) = book.rows()
@@ -75,7 +75,7 @@ def test_what_was_told_before_is_no_news():
 
 
 def test_a_socket_that_repeats_itself_is_heard_once():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(FIRST.row(), at(3))
     book.add_update(FIRST.row(), at(1))
 
@@ -84,7 +84,7 @@ def test_a_socket_that_repeats_itself_is_heard_once():
 
 
 def test_the_orders_total_tells_a_fill_whose_execution_has_no_name():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(FIRST.row(execution_id=None), at(1))
 
     assert book.add_backfill(backfill(FIRST.asked())) == 0
@@ -126,7 +126,7 @@ def test_an_order_that_was_cancelled_while_away_is_told_once():
 def test_what_the_socket_left_out_is_completed_by_rest():
     row = FIRST.row()
     row["order_type"] = None
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(row, at(1))
     book.add_backfill(backfill(FIRST.asked()))
 
@@ -135,7 +135,7 @@ def test_what_the_socket_left_out_is_completed_by_rest():
 
 def test_rest_that_tells_less_the_next_time_takes_nothing_away():
     """The order is not among those of the last few days any more."""
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(FIRST.asked()), at(60))
     alone = normalize_activity(FIRST.activity())
     assert alone is not None
@@ -171,7 +171,7 @@ def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_a
 
 def test_an_order_of_several_legs_is_filled_leg_by_leg():
     legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(spread_update(legs), at(1))
 
     assert shown(book, "symbol", "side", "price") == [
@@ -186,7 +186,7 @@ def test_an_order_of_several_legs_is_filled_leg_by_leg():
 def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(seconds: float):
     """Alpaca promises neither the orders of the legs nor the same identifier over both ways."""
     legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(spread_update(legs, ordered=False), at(1))
     assert len(book.problems(TODAY)) == 2
 
@@ -199,7 +199,7 @@ def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(s
 @pytest.mark.parametrize("other", [{"price": "3.45"}, {"quantity": "2"}, {"moment": at(61)}], ids=str)
 def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
     leg = Told("leg-buy", symbol=LONG, price="3.40")
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(spread_update([leg], ordered=False), at(1))
 
     assert book.add_backfill(backfill(leg.with_(execution_id="other", **other).asked())) == 1
@@ -211,7 +211,7 @@ def test_of_two_equal_fills_the_nearer_one_is_meant():
         leg.with_(execution_id="before", running="1", moment=at(-20)).asked(),
         leg.with_(execution_id="same", running="2", moment=at(1)).asked(),
     ]
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(spread_update([leg], ordered=False), at(1))
 
     assert book.add_backfill(backfill(*told)) == 1
@@ -220,7 +220,7 @@ def test_of_two_equal_fills_the_nearer_one_is_meant():
 
 def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
     legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(spread_update(legs, told=False), at(1))
     assert book.executions(TODAY) == ()
     assert len(book.problems(TODAY)) == 2
@@ -260,7 +260,7 @@ def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) 
     [("buy", 1), ("sell", -1), ("sell_short", -1), ("buy_to_close", 1), ("sell_to_open", -1)],
 )
 def test_a_purchase_is_positive_and_a_sale_negative(side: str, quantity: int):
-    for book in (book_of(FIRST.with_(side=side)), FillBook(1)):
+    for book in (book_of(FIRST.with_(side=side)), Blotter(1)):
         book.add_backfill(backfill(FIRST.with_(side=side).asked()))
 
         assert changes(book.executions(TODAY)) == [(AAPL_CALL, quantity, Decimal("2.05"))]
@@ -285,7 +285,7 @@ def test_a_day_is_new_yorks():
     ],
 )
 def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event: str, qty: str, change: int):
-    book = FillBook(10)
+    book = Blotter(10)
 
     assert book.add_backfill(backfill(option_row(kind, qty=qty))) == 1
     (execution,) = book.executions(TODAY)
@@ -334,7 +334,7 @@ def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
     shares: str, cash: str, price: str, expected: tuple[int, int]
 ):
     """Alpaca's own example of an exercise names one identifier for both halves, and a price that was not paid."""
-    book = FillBook(10)
+    book = Blotter(10)
     told = backfill(
         option_row("OPEXC", qty="-2"), option_row("OPTRD", "AAPL", shares, net_amount=cash, price=price)
     )
@@ -346,7 +346,7 @@ def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
 
 @pytest.mark.parametrize("status", ["canceled", "pending"])
 def test_an_assignment_that_did_not_happen_moves_nothing(status: str):
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(option_row("OPASN")))
     book.add_backfill(backfill(option_row("OPASN", status=status)))
 
@@ -355,7 +355,7 @@ def test_an_assignment_that_did_not_happen_moves_nothing(status: str):
 
 
 def test_what_was_filled_of_an_order_that_was_then_cancelled_counts():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(FIRST.asked(order_status="canceled"), CANCELLED.asked()))
 
     assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
@@ -395,7 +395,7 @@ def test_a_withdrawn_execution_does_not_count(named: str | None):
 
 def test_a_withdrawal_told_before_its_execution_still_counts():
     bust = FIRST.with_(event="trade_bust", moment=at(60))
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(bust.row(previous_execution_id=FIRST.execution), at(60))
     assert len(book.problems(TODAY)) == 1
     book.add_backfill(backfill(FIRST.asked()))
@@ -479,7 +479,7 @@ def test_what_is_dated_in_the_future_pushes_no_day_out_and_is_said(way: str):
 @pytest.mark.parametrize("way", ["socket", "rest"])
 def test_what_was_dated_in_the_future_counts_once_rest_dates_it_otherwise(way: str):
     ahead = FIRST.with_(moment=at(86_400))
-    book = FillBook(10)
+    book = Blotter(10)
     if way == "socket":
         book.add_update(ahead.row(), at(1))
     else:
@@ -493,7 +493,7 @@ def test_what_was_dated_in_the_future_counts_once_rest_dates_it_otherwise(way: s
 def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
     """Shares trade through the night."""
     midnight = at(14 * 3_600)
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(
         FIRST.with_(moment=midnight + timedelta(seconds=2)).row(), midnight - timedelta(seconds=2)
     )
@@ -506,7 +506,7 @@ def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
 
 
 def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
-    book = FillBook(10)
+    book = Blotter(10)
     told = backfill(
         option_row("SPLIT", "AAPL", "300", id="20261120::split"),
         option_row("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
@@ -523,21 +523,21 @@ def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
 
 
 def test_a_merger_may_name_what_goes_and_what_comes_by_one_identifier():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(option_row("MA", "OLD", "-10"), option_row("MA", "NEW", "5")))
 
     assert book.moved(TODAY) == {"OLD", "NEW"}
 
 
 def test_a_split_that_was_cancelled_moved_nothing():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(option_row("SPLIT", "AAPL", "300", status="canceled")))
 
     assert (shown(book, "event"), book.moved(TODAY)) == (["split"], frozenset())
 
 
 def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(option_row("SPLIT", None, "300")))
 
     assert book.moved(TODAY) == frozenset()
@@ -546,7 +546,7 @@ def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
 
 
 def test_a_split_without_a_quantity_still_moved_its_symbol():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_backfill(backfill(option_row("SPLIT", "AAPL", None)))
 
     assert book.moved(TODAY) == {"AAPL"}
@@ -562,7 +562,7 @@ def test_a_new_session_begins_with_an_empty_book():
 
 
 def test_a_row_without_any_time_is_of_the_day_it_came():
-    book = FillBook(10)
+    book = Blotter(10)
     book.add_update(Told().row(timestamp=None, order=Told().order(updated_at=None)), at(7))
 
     (execution,) = book.executions(TODAY)
@@ -623,7 +623,7 @@ def test_any_interleaving_gives_the_same_rows_and_executions(
     shuffled = list(every)
     dice.shuffle(shuffled)
 
-    books = [FillBook(size), FillBook(size)]
+    books = [Blotter(size), Blotter(size)]
     for book, order in zip(books, (every, [*shuffled, *shuffled]), strict=True):
         for way, events in order:
             if way == "rest":
@@ -640,7 +640,7 @@ def test_any_interleaving_gives_the_same_rows_and_executions(
     assert _per_order(straight) == _story_totals(every)
 
 
-def _per_order(book: FillBook) -> dict[str | None, Decimal]:
+def _per_order(book: Blotter) -> dict[str | None, Decimal]:
     totals: dict[str | None, Decimal] = {}
     for day in (TODAY, TODAY - timedelta(days=1), TODAY - timedelta(days=2)):
         for one in book.executions(day):
