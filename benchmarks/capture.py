@@ -128,12 +128,12 @@ def report_tools(frames: Frames) -> None:
 
 def run_capture(url: str, total: int) -> None:
     """Be the capture process, and be measured."""
-    from options_helper.capture.runner import CaptureConfig, StreamRunner
+    from options_helper.capture.runner import CaptureConfig, CaptureEngine
     from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 
     streams = LiveStreamConfig(stocks=SYMBOLS, stream_options=False, stream_fills=False)
     out = Path(tempfile.mkdtemp())
-    capture = StreamRunner(CaptureConfig(streams, out), settings_for(url))
+    capture = CaptureEngine(CaptureConfig(streams, out), settings_for(url))
     capture.start()
     try:
         result = measured(lambda: capture.status().streams[StreamName.STOCKS].received, total, total // 3)

@@ -64,7 +64,7 @@ EVENTS_A_DAY_ELSEWHERE: Final[Mapping[str, int]] = {"quotes": 600_000, "trades":
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureWish:
+class Selection:
     """What the user asked for; symbols and underlyings in Alpaca's spelling."""
 
     stocks: tuple[str, ...] = ()
@@ -158,22 +158,22 @@ class CapturePlan:
         return replace(self, streams=replace(self.streams, option_contracts=alive))
 
 
-def plan_capture(wish: CaptureWish, chains: Sequence[Chain] | None) -> CapturePlan:
+def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> CapturePlan:
     """Decide what is recorded; `chains` are those of the wish's underlyings, or None when nobody has asked yet.
 
     Named contracts come first, then the portfolio's, then those of the underlyings. ConfigError when there is nothing.
     """
-    _require_channels(wish)
-    stocks, contracts, warnings = _named(wish)
-    kept = contracts[: wish.max_contracts]
-    if left_out := contracts[wish.max_contracts :]:
-        warnings.append(_left_out(left_out, len(contracts), wish.max_contracts))
-    room = wish.max_contracts - len(kept)
+    _require_channels(selection)
+    stocks, contracts, warnings = _named(selection)
+    kept = contracts[: selection.max_contracts]
+    if left_out := contracts[selection.max_contracts :]:
+        warnings.append(_left_out(left_out, len(contracts), selection.max_contracts))
+    room = selection.max_contracts - len(kept)
     if chains:
         found, warning = _expanded(chains, set(kept), room)
         kept += found
         warnings += [warning] if warning else []
-    not_expanded = wish.underlyings if chains is None else ()
+    not_expanded = selection.underlyings if chains is None else ()
     if not stocks and not kept and not not_expanded:
         raise ConfigError(
             "There is nothing to record. Name --stocks, --option-contracts, --options-underlyings or --portfolio."
@@ -183,10 +183,10 @@ def plan_capture(wish: CaptureWish, chains: Sequence[Chain] | None) -> CapturePl
             stocks=tuple(stocks),
             option_contracts=tuple(kept),
             stream_fills=False,
-            stock_feed=wish.stock_feed,
-            options_feed=wish.options_feed,
-            stock_channels=wish.stock_channels,
-            option_channels=wish.option_channels,
+            stock_feed=selection.stock_feed,
+            options_feed=selection.options_feed,
+            stock_channels=selection.stock_channels,
+            option_channels=selection.option_channels,
             queue_maxsize=QUEUE_EVENTS,
         ),
         tuple(warnings),
@@ -195,24 +195,24 @@ def plan_capture(wish: CaptureWish, chains: Sequence[Chain] | None) -> CapturePl
     )
 
 
-def _require_channels(wish: CaptureWish) -> None:
-    if not wish.stock_channels:
+def _require_channels(selection: Selection) -> None:
+    if not selection.stock_channels:
         raise ConfigError("With --no-quotes, --no-trades and --no-bars nothing is left to record.")
-    if (wish.option_contracts or wish.underlyings) and not wish.option_channels:
+    if (selection.option_contracts or selection.underlyings) and not selection.option_channels:
         raise ConfigError("Alpaca streams no bars of options: leave --no-quotes or --no-trades away.")
-    if wish.max_contracts < 1:
-        raise ConfigError(f"--max-contracts {wish.max_contracts}: it must be 1 or more.")
+    if selection.max_contracts < 1:
+        raise ConfigError(f"--max-contracts {selection.max_contracts}: it must be 1 or more.")
 
 
-def _named(wish: CaptureWish) -> tuple[list[str], list[str], list[str]]:
+def _named(selection: Selection) -> tuple[list[str], list[str], list[str]]:
     """Stocks, contracts and warnings, without what must be looked up."""
-    stocks, contracts = list(wish.stocks), list(wish.option_contracts)
+    stocks, contracts = list(selection.stocks), list(selection.option_contracts)
     warnings: list[str] = []
-    if wish.portfolio is not None:
+    if selection.portfolio is not None:
         plan = build_subscription_plan(
-            wish.portfolio,
+            selection.portfolio,
             stream_stocks=True,
-            stream_options=bool(wish.option_channels),
+            stream_options=bool(selection.option_channels),
             max_option_contracts=_NO_LIMIT,
         )
         stocks += plan.stocks

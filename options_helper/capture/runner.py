@@ -102,7 +102,7 @@ class CaptureConfig:
         }
 
 
-class StreamRunner:
+class CaptureEngine:
     """One capture, from `start` to `stop`; `status` may be asked from any thread.
 
     StoreError at `start` when another process records into the same folder, or the disk is nearly full; ConfigError

@@ -10,20 +10,20 @@ from options_helper.capture.plan import CapturePlan, plan_capture
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import market_time_words
 from options_helper.commands.capture_options import require_folder
-from options_helper.commands.capture_run import _KEYS_WORDS, CaptureOrder
+from options_helper.commands.capture_run import _KEYS_WORDS, CaptureRequest
 from options_helper.model.events import StreamName
 from options_helper.model.text import size_words
 from options_helper.settings import Settings
 
 
-def show_plan(order: CaptureOrder, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
+def show_plan(request: CaptureRequest, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
     """Print what would be recorded; connects to nothing and writes nothing."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    require_folder(order.out)
-    plan = plan_capture(order.wish, None if order.wish.underlyings else ())
-    for line in [*_stream_lines(plan), *_plan_lines(order, plan, settings, now())]:
+    require_folder(request.out)
+    plan = plan_capture(request.selection, None if request.selection.underlyings else ())
+    for line in [*_stream_lines(plan), *_plan_lines(request, plan, settings, now())]:
         console.print(_wrapped(line, console.width), markup=False, soft_wrap=True)
 
 
@@ -45,21 +45,23 @@ def _wrapped(line: str, width: int) -> str:
     )
 
 
-def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now: datetime) -> Iterator[str]:
+def _plan_lines(
+    request: CaptureRequest, plan: CapturePlan, settings: Settings, now: datetime
+) -> Iterator[str]:
     size = plan.estimate()
     most = "up to " if plan.not_expanded else ""
-    yield f"Folder:  {order.out}"
+    yield f"Folder:  {request.out}"
     yield f"Files:   {most}{plan.partitions:,} a day, <kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz"
-    if order.journal:
+    if request.journal:
         yield "Journal: journal/<day>/…, written first"
     sizes = [f"{size_words(size.file_bytes)} of CSV"]
-    sizes += [f"{size_words(size.journal_bytes)} of journal"] if order.journal else []
-    sizes += [f"{size_words(size.parquet_bytes)} of Parquet copies once finished"] if order.parquet else []
+    sizes += [f"{size_words(size.journal_bytes)} of journal"] if request.journal else []
+    sizes += [f"{size_words(size.parquet_bytes)} of Parquet copies once finished"] if request.parquet else []
     yield (
         f"Size:    {most}about {size.rows:,} rows a day, {', '.join(sizes)}. "
         "A rough guess for much traded symbols; the busiest bring ten times as much, quiet ones a hundredth."
     )
-    yield f"Hours:   {_hours_words(order, plan, now)}"
+    yield f"Hours:   {_hours_words(request, plan, now)}"
     if not settings.has_credentials:
         yield f"Keys:    missing. {_KEYS_WORDS}"
     if plan.not_expanded:
@@ -72,11 +74,11 @@ def _plan_lines(order: CaptureOrder, plan: CapturePlan, settings: Settings, now:
     yield "Dry run: nothing was connected and nothing was written."
 
 
-def _hours_words(order: CaptureOrder, plan: CapturePlan, now: datetime) -> str:
+def _hours_words(request: CaptureRequest, plan: CapturePlan, now: datetime) -> str:
     length = "until it is stopped"
-    if order.duration_seconds is not None:
-        length = f"for {order.duration_seconds:g} s"
-    if not order.market_hours:
+    if request.duration_seconds is not None:
+        length = f"for {request.duration_seconds:g} s"
+    if not request.market_hours:
         return f"at once, {length}"
     change = plan.hours.next_change(now)
     if plan.hours.connected(now):

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from options_helper.capture.plan import CapturePlan, CaptureWish, plan_capture
-from options_helper.capture.runner import CaptureConfig, StreamRunner
+from options_helper.capture.plan import CapturePlan, Selection, plan_capture
+from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.capture.sealer import Sealer
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import Display, market_time_words, open_display
@@ -45,10 +45,10 @@ _KEYS_WORDS: Final = "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureOrder:
+class CaptureRequest:
     """Everything the command line says."""
 
-    wish: CaptureWish
+    selection: Selection
     out: Path
     duration_seconds: float | None = None
     market_hours: bool = False
@@ -80,32 +80,32 @@ class Ending(StrEnum):
     BROKEN = "the recorder has ended by itself"
 
 
-def run_capture(order: CaptureOrder, settings: Settings) -> int:
+def run_capture(request: CaptureRequest, settings: Settings) -> int:
     """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
     with SignalEars() as ears, open_display(utc_now) as display:
         try:
             with ears.raising():
-                capture = Capture.prepare(order, settings, ears)
+                capture = Capture.prepare(request, settings, ears)
         except Interrupted:
             return 0
         return capture.run(display)
 
 
 class Capture:
-    """One run of the command: one session after another, each a `StreamRunner` of its own."""
+    """One run of the command: one session after another, each a `CaptureEngine` of its own."""
 
     def __init__(
         self,
-        order: CaptureOrder,
+        request: CaptureRequest,
         settings: Settings,
         plan: CapturePlan,
         ears: Ears,
         *,
         now: Callable[[], datetime] = utc_now,
         finder: Callable[[Settings], Any] = ContractFinder,
-        make_runner: Callable[[CaptureConfig, Settings], Any] = StreamRunner,
+        make_runner: Callable[[CaptureConfig, Settings], Any] = CaptureEngine,
     ) -> None:
-        self._order = order
+        self._request = request
         self._settings = settings
         self._plan = plan
         self._ears = ears
@@ -121,27 +121,27 @@ class Capture:
         self._waiting: Waiting | None = None
         self._held_up: CaptureStatus | None = None
         self._last: CaptureStatus | None = None  # how the session before ended
-        self._sealer = Sealer(order.out, wanted=order.parquet)
+        self._sealer = Sealer(request.out, wanted=request.parquet)
 
     @classmethod
-    def prepare(cls, order: CaptureOrder, settings: Settings, ears: Ears, **more: Any) -> Capture:
+    def prepare(cls, request: CaptureRequest, settings: Settings, ears: Ears, **more: Any) -> Capture:
         """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
         _require_keys(settings)
         _load_sdk()
-        if order.parquet:
+        if request.parquet:
             from options_helper.data.intraday.parquet import require_pyarrow
 
             require_pyarrow()
-        require_folder(order.out)
+        require_folder(request.out)
         finder = more.get("finder", ContractFinder)
-        return cls(order, settings, planned(order.wish, settings, finder), ears, **more)
+        return cls(request, settings, planned(request.selection, settings, finder), ears, **more)
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
-        state = self._order.state or self._order.out / CAPTURE_FILE
+        state = self._request.state or self._request.out / CAPTURE_FILE
         writer = HeartbeatWriter(state, self._now_status, now=self._now)
         with self._metrics(writer, display):
-            with IntradayStore(self._order.out) as store:
+            with IntradayStore(self._request.out) as store:
                 store.acquire()
             self._tell_plan(display)
             self._sealer.start(self._now())
@@ -159,7 +159,7 @@ class Capture:
 
     def _run_sessions(self, display: Display) -> Ending:
         while True:
-            if self._order.market_hours and not self._await_open(display):
+            if self._request.market_hours and not self._await_open(display):
                 display.say("Asked to end before the market opened.")
                 return Ending.SIGNAL
             try:
@@ -209,7 +209,7 @@ class Capture:
             return True
         try:
             with self._ears.raising():
-                self._plan = planned(self._order.wish, self._settings, self._finder)
+                self._plan = planned(self._request.selection, self._settings, self._finder)
             self._tell_plan(display)
         except Interrupted:
             return False
@@ -253,9 +253,9 @@ class Capture:
         return ending
 
     def _config(self) -> CaptureConfig:
-        order = self._order
+        request = self._request
         return CaptureConfig(
-            self._plan.streams, order.out, order.journal, order.flush_events, order.flush_seconds
+            self._plan.streams, request.out, request.journal, request.flush_events, request.flush_seconds
         )
 
     def _ending(self, runner: Any, began: datetime) -> Ending | None:
@@ -267,10 +267,10 @@ class Capture:
         if wanted and all(health.phase is Phase.FAILED for health in wanted):
             return Ending.FAILED
         now = self._now()
-        limit = self._order.duration_seconds
+        limit = self._request.duration_seconds
         if limit is not None and (self._recorded + (now - began)).total_seconds() >= limit:
             return Ending.DURATION
-        if self._order.market_hours and not self._plan.hours.connected(now):
+        if self._request.market_hours and not self._plan.hours.connected(now):
             return Ending.CLOSED
         return None
 
@@ -299,7 +299,7 @@ class Capture:
         streams = self._plan.streams
         stocks = count_words(len(streams.stocks), "stock")
         contracts = count_words(len(streams.option_contracts), "option contract")
-        display.say(f"Recording {stocks} and {contracts} into {self._order.out}.")
+        display.say(f"Recording {stocks} and {contracts} into {self._request.out}.")
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")
 
@@ -311,7 +311,7 @@ class Capture:
             display.say(trouble)
         if status.gaps:
             display.say(
-                f"{count_words(status.gaps, 'row')} in {self._order.out / 'gaps'}: each stretch in which a stream "
+                f"{count_words(status.gaps, 'row')} in {self._request.out / 'gaps'}: each stretch in which a stream "
                 "could not hear, and each loss of events."
             )
         if troubles:
@@ -332,10 +332,10 @@ class Capture:
 
     @contextmanager
     def _metrics(self, writer: HeartbeatWriter, display: Display) -> Iterator[None]:
-        if self._order.metrics_port is None:
+        if self._request.metrics_port is None:
             yield
             return
-        with serve_metrics(self._order.metrics_port, lambda: writer.last) as address:
+        with serve_metrics(self._request.metrics_port, lambda: writer.last) as address:
             display.say(f"Metrics are at {address}")
             yield
 
@@ -371,14 +371,14 @@ def _load_sdk() -> None:
 
 
 def planned(
-    wish: CaptureWish, settings: Settings, finder: Callable[[Settings], Any] = ContractFinder
+    selection: Selection, settings: Settings, finder: Callable[[Settings], Any] = ContractFinder
 ) -> CapturePlan:
     """The plan, with the contracts of the underlyings; blocks while Alpaca is asked. OptionsHelperError when not."""
     chains: Sequence[Chain] = ()
-    if wish.underlyings:
+    if selection.underlyings:
         asks = finder(settings)
-        chains = [asks.find(underlying, wish.wanted) for underlying in wish.underlyings]
-    return plan_capture(wish, chains)
+        chains = [asks.find(underlying, selection.wanted) for underlying in selection.underlyings]
+    return plan_capture(selection, chains)
 
 
 def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:

@@ -169,7 +169,7 @@ def capture(
     the summary says which; 2, nothing was recorded: an option, the settings, the folder, or an underlying whose
     contracts cannot be had. A lost connection that came back is a row in the folder's gaps, and no failure.
     """
-    from options_helper.capture.plan import CaptureWish
+    from options_helper.capture.plan import Selection
     from options_helper.commands.capture_options import (
         read_contracts,
         read_filter,
@@ -177,12 +177,12 @@ def capture(
         read_symbols,
     )
     from options_helper.commands.capture_plan_display import show_plan
-    from options_helper.commands.capture_run import CaptureOrder, run_capture
+    from options_helper.commands.capture_run import CaptureRequest, run_capture
     from options_helper.model.portfolio import load_portfolio
     from options_helper.settings import Settings
 
     settings = Settings.load()
-    wish = CaptureWish(
+    selection = Selection(
         stocks=read_symbols("--stocks", stocks),
         option_contracts=read_contracts("--option-contracts", option_contracts),
         underlyings=read_symbols("--options-underlyings", options_underlyings),
@@ -195,8 +195,8 @@ def capture(
         options_feed=options_feed or settings.options_feed,
         max_contracts=max_contracts,
     )
-    order = CaptureOrder(
-        wish,
+    request = CaptureRequest(
+        selection,
         out,
         duration_seconds=read_seconds("--duration", duration),
         market_hours=market_hours,
@@ -208,9 +208,9 @@ def capture(
         state=state,
     )
     if dry_run:
-        show_plan(order, settings)
+        show_plan(request, settings)
         return
-    raise typer.Exit(run_capture(order, settings))
+    raise typer.Exit(run_capture(request, settings))
 
 
 @stream.command(cls=NarrowHelp)

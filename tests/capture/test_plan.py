@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from options_helper.capture.hours import CaptureHours
-from options_helper.capture.plan import CaptureWish, plan_capture
+from options_helper.capture.plan import Selection, plan_capture
 from options_helper.commands.capture_options import (
     read_contracts,
     read_day,
@@ -46,16 +46,16 @@ def chain(
 
 
 def test_every_contract_is_recorded_while_there_is_room():
-    plan = plan_capture(CaptureWish(underlyings=("SPY",)), [chain("SPY", strikes=range(95, 106))])
+    plan = plan_capture(Selection(underlyings=("SPY",)), [chain("SPY", strikes=range(95, 106))])
 
     assert len(plan.streams.option_contracts) == 22
     assert plan.warnings == ()
 
 
 def test_beyond_the_limit_the_nearest_expiry_and_the_nearest_the_money_are_kept():
-    wish = CaptureWish(underlyings=("SPY",), max_contracts=14)
+    selection = Selection(underlyings=("SPY",), max_contracts=14)
 
-    plan = plan_capture(wish, [chain("SPY", strikes=range(95, 106))])
+    plan = plan_capture(selection, [chain("SPY", strikes=range(95, 106))])
 
     kept = plan.streams.option_contracts
     assert kept[:11] == tuple(one.symbol for one in chain("SPY", strikes=range(95, 106)).contracts[:11])
@@ -63,10 +63,10 @@ def test_beyond_the_limit_the_nearest_expiry_and_the_nearest_the_money_are_kept(
 
 
 def test_what_is_left_out_is_said_with_numbers_and_the_last_expiry_that_is_kept():
-    wish = CaptureWish(underlyings=("SPY", "QQQ"), max_contracts=4)
+    selection = Selection(underlyings=("SPY", "QQQ"), max_contracts=4)
 
     plan = plan_capture(
-        wish, [chain(name, strikes=range(95, 106), expiries=(NEAR,)) for name in wish.underlyings]
+        selection, [chain(name, strikes=range(95, 106), expiries=(NEAR,)) for name in selection.underlyings]
     )
 
     (warning,) = plan.warnings
@@ -76,9 +76,9 @@ def test_what_is_left_out_is_said_with_numbers_and_the_last_expiry_that_is_kept(
 
 def test_named_contracts_come_before_those_that_were_looked_up():
     named = contract_symbol("AAPL", FAR, "put", 180)
-    wish = CaptureWish(option_contracts=(named,), underlyings=("SPY",), max_contracts=2)
+    selection = Selection(option_contracts=(named,), underlyings=("SPY",), max_contracts=2)
 
-    plan = plan_capture(wish, [chain("SPY", strikes=range(95, 106))])
+    plan = plan_capture(selection, [chain("SPY", strikes=range(95, 106))])
 
     assert plan.streams.option_contracts == (named, contract_symbol("SPY", NEAR, "call", 100))
 
@@ -86,61 +86,61 @@ def test_named_contracts_come_before_those_that_were_looked_up():
 def test_named_contracts_beyond_the_limit_are_named():
     named = tuple(contract_symbol("AAPL", FAR, "put", strike) for strike in (180, 185))
 
-    plan = plan_capture(CaptureWish(option_contracts=named, max_contracts=1), ())
+    plan = plan_capture(Selection(option_contracts=named, max_contracts=1), ())
 
     assert plan.warnings == (f"1 of 2 named contracts are left out (--max-contracts 1): {named[1]}.",)
 
 
 def test_options_have_no_bars():
-    plan = plan_capture(CaptureWish(stocks=("SPY",), quotes=False), ())
+    plan = plan_capture(Selection(stocks=("SPY",), quotes=False), ())
 
     assert plan.streams.stock_channels == ("trades", "bars")
     assert plan.streams.option_channels == ("trades",)
 
 
 @pytest.mark.parametrize(
-    ("wish", "says"),
+    ("selection", "says"),
     [
-        (CaptureWish(), "nothing to record"),
-        (CaptureWish(stocks=("SPY",), quotes=False, trades=False, bars=False), "nothing is left to record"),
-        (CaptureWish(underlyings=("SPY",), quotes=False, trades=False), "no bars of options"),
-        (CaptureWish(stocks=("SPY",), stock_feed="imaginary"), "no stock feed 'imaginary'"),
+        (Selection(), "nothing to record"),
+        (Selection(stocks=("SPY",), quotes=False, trades=False, bars=False), "nothing is left to record"),
+        (Selection(underlyings=("SPY",), quotes=False, trades=False), "no bars of options"),
+        (Selection(stocks=("SPY",), stock_feed="imaginary"), "no stock feed 'imaginary'"),
     ],
 )
-def test_a_wish_that_records_nothing_is_refused(wish: CaptureWish, says: str):
+def test_a_wish_that_records_nothing_is_refused(selection: Selection, says: str):
     with pytest.raises(ConfigError, match=says):
-        plan_capture(wish, ())
+        plan_capture(selection, ())
 
 
 def test_a_plan_for_another_day_has_no_expired_contracts():
-    plan = plan_capture(CaptureWish(underlyings=("SPY",)), [chain("SPY", strikes=range(99, 102))])
+    plan = plan_capture(Selection(underlyings=("SPY",)), [chain("SPY", strikes=range(99, 102))])
 
     assert len(plan.without_expired(NEAR).streams.option_contracts) == 6
     assert len(plan.without_expired(NEAR + timedelta(days=1)).streams.option_contracts) == 3
 
 
 def test_the_estimate_grows_with_symbols_and_channels():
-    one = plan_capture(CaptureWish(stocks=("SPY",)), ()).estimate()
-    two = plan_capture(CaptureWish(stocks=("SPY", "AAPL")), ()).estimate()
-    bars = plan_capture(CaptureWish(stocks=("SPY",), quotes=False, trades=False), ()).estimate()
+    one = plan_capture(Selection(stocks=("SPY",)), ()).estimate()
+    two = plan_capture(Selection(stocks=("SPY", "AAPL")), ()).estimate()
+    bars = plan_capture(Selection(stocks=("SPY",), quotes=False, trades=False), ()).estimate()
 
     assert two.rows == 2 * one.rows
     assert bars.rows == 390
 
 
 @pytest.mark.parametrize(
-    ("wish", "journal", "files"),
+    ("selection", "journal", "files"),
     [
         # Measured: 191 bytes of journal for an event at 1.2 events/s, 120 at 7.9, 21 at 225. As for the files: 30 for a
         # quote of these, and 119 for a trade or bar that comes alone and is a member of its own.
-        (CaptureWish(stocks=("SPY",)), 180, 43),
-        (CaptureWish(stocks=tuple(f"S{number}" for number in range(5))), 126, 43),
-        (CaptureWish(stocks=tuple(f"S{number}" for number in range(150))), 22, 43),
-        (CaptureWish(stocks=("SPY",), quotes=False, trades=False), 5_500, 119),
+        (Selection(stocks=("SPY",)), 180, 43),
+        (Selection(stocks=tuple(f"S{number}" for number in range(5))), 126, 43),
+        (Selection(stocks=tuple(f"S{number}" for number in range(150))), 22, 43),
+        (Selection(stocks=("SPY",), quotes=False, trades=False), 5_500, 119),
     ],
 )
-def test_few_events_take_more_bytes_each(wish: CaptureWish, journal: int, files: int):
-    estimate = plan_capture(wish, ()).estimate()
+def test_few_events_take_more_bytes_each(selection: Selection, journal: int, files: int):
+    estimate = plan_capture(selection, ()).estimate()
 
     assert estimate.journal_bytes / estimate.rows == pytest.approx(journal, rel=0.1)
     assert estimate.file_bytes / estimate.rows == pytest.approx(files, rel=0.1)

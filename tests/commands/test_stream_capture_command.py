@@ -24,11 +24,11 @@ from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from options_helper.capture.plan import CaptureWish
+from options_helper.capture.plan import Selection
 from options_helper.capture.runner import CaptureConfig
 from options_helper.cli import app
 from options_helper.commands.capture_display import LineDisplay
-from options_helper.commands.capture_run import Capture, CaptureOrder
+from options_helper.commands.capture_run import Capture, CaptureRequest
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.rebuild import rebuild
@@ -222,9 +222,9 @@ class Scene:
         return Chain(underlying, (Contract(symbol, today, 100.0),), 100.0)
 
     def record(self, out: Path, *, settings: Settings = KEYS, **order: Any) -> int:
-        wish = order.pop("wish", CaptureWish(stocks=("AAPL",)))
+        selection = order.pop("selection", Selection(stocks=("AAPL",)))
         capture = Capture.prepare(
-            CaptureOrder(wish, out, **order),
+            CaptureRequest(selection, out, **order),
             settings,
             self,
             now=self.now,
@@ -353,7 +353,7 @@ def test_without_market_hours_nobody_asks_for_the_time_of_day(tmp_path: Path):
 def test_each_day_has_the_contracts_of_its_own_day(tmp_path: Path):
     scene = Scene("2026-11-19T15:00", signals_at=["2026-11-20T12:00"])
 
-    scene.record(tmp_path, market_hours=True, wish=CaptureWish(underlyings=("AAPL",)))
+    scene.record(tmp_path, market_hours=True, selection=Selection(underlyings=("AAPL",)))
 
     assert [one.config.streams.option_contracts for one in scene.sessions] == [
         ("AAPL261119C00100000",),
@@ -364,9 +364,9 @@ def test_each_day_has_the_contracts_of_its_own_day(tmp_path: Path):
 def test_contracts_that_cannot_be_looked_up_again_leave_those_of_the_day_before(tmp_path: Path):
     scene = Scene("2026-11-20T15:30", signals_at=["2026-11-23T12:00"])
     scene.on_session = lambda: setattr(scene, "lookups_fail", True)
-    wish = CaptureWish(option_contracts=("AAPL261218C00180000",), underlyings=("AAPL",))
+    selection = Selection(option_contracts=("AAPL261218C00180000",), underlyings=("AAPL",))
 
-    code = scene.record(tmp_path, market_hours=True, wish=wish)
+    code = scene.record(tmp_path, market_hours=True, selection=selection)
 
     assert code == 1
     assert [one.config.streams.option_contracts for one in scene.sessions] == [
@@ -380,7 +380,7 @@ def test_with_nothing_left_to_record_the_lookup_is_tried_until_a_signal(tmp_path
     scene = Scene("2026-11-20T15:30", signals_at=["2026-11-23T09:45"])
     scene.on_session = lambda: setattr(scene, "lookups_fail", True)
 
-    code = scene.record(tmp_path, market_hours=True, wish=CaptureWish(underlyings=("AAPL",)))
+    code = scene.record(tmp_path, market_hours=True, selection=Selection(underlyings=("AAPL",)))
 
     assert code == 1
     assert len(scene.sessions) == 1
@@ -677,14 +677,14 @@ HANGING_DISK = """
 import functools, os, time
 from options_helper.commands.capture_run import Capture
 from options_helper.data.intraday.files import Disk
-from options_helper.capture.runner import StreamRunner
+from options_helper.capture.runner import CaptureEngine
 
 def write(descriptor, data):
     while os.path.exists(os.environ["HANG"]):
         time.sleep(0.05)
     return os.write(descriptor, data)
 
-Capture.__init__.__kwdefaults__["make_runner"] = functools.partial(StreamRunner, disk=Disk(write=write))
+Capture.__init__.__kwdefaults__["make_runner"] = functools.partial(CaptureEngine, disk=Disk(write=write))
 """
 
 

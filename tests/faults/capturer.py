@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, StreamRunner
+from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
@@ -63,9 +63,9 @@ class Addresses:
         disk: Disk | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         **more: Any,
-    ) -> StreamRunner:
+    ) -> CaptureEngine:
         """A capture from there that is in a hurry."""
-        return StreamRunner(
+        return CaptureEngine(
             CaptureConfig(streams, out, **more),
             settings_for(self),
             classes=StreamClasses(

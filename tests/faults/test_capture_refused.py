@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.capture.runner import StreamRunner
+from options_helper.capture.runner import CaptureEngine
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday_store import IntradayStore
@@ -46,7 +46,7 @@ def simulator(running_simulator: Simulators) -> Simulators:
 class Watched:
     """A capture at work and the server it hears; the law is checked when it has ended."""
 
-    def __init__(self, server: SimulatorServer, runner: StreamRunner, out: Path) -> None:
+    def __init__(self, server: SimulatorServer, runner: CaptureEngine, out: Path) -> None:
         self.server = server
         self.runner = runner
         self.out = out

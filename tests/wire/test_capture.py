@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from options_helper.capture.runner import SYNC_SECONDS, CaptureConfig, StreamRunner
+from options_helper.capture.runner import SYNC_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
@@ -77,9 +77,9 @@ def simulator(running_simulator: Simulators) -> Simulators:
 
 def runner(
     server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
-) -> StreamRunner:
+) -> CaptureEngine:
     around = {name: more.pop(name) for name in ("disk", "drain_seconds") if name in more}
-    return StreamRunner(
+    return CaptureEngine(
         CaptureConfig(streams, out, **more),
         settings_for(server),
         classes=StreamClasses(
@@ -94,7 +94,7 @@ def runner(
 @contextmanager
 def capturing(
     server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
-) -> Iterator[StreamRunner]:
+) -> Iterator[CaptureEngine]:
     """A capture that is live; stopped, and its ledger checked, at the end."""
     capture = runner(server, out, streams, **more)
     capture.start()
@@ -111,7 +111,7 @@ def capturing(
         assert status.state is CaptureState.ENDED
 
 
-def until_received(capture: StreamRunner, server: SimulatorServer, *names: StreamName) -> None:
+def until_received(capture: CaptureEngine, server: SimulatorServer, *names: StreamName) -> None:
     server.flush()
     wait_until(
         lambda: all(
