@@ -24,7 +24,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.live.session import Choices, LiveSession, install_session, process_session
+from options_helper.live.session import LiveSession, RunSettings, install_session, process_session
 from options_helper.model.events import Quote
 from options_helper.model.instants import NANOSECONDS
 from options_helper.model.snapshot import LiveSnapshot
@@ -77,7 +77,7 @@ def begin(positions: int) -> None:
     session = LiveSession(build_manager=lambda _settings: Film(positions))
     install_session(session)
     book = PortfolioFile(Path("bench.json"), "bench.json", portfolio=singles(positions))
-    session.start(book, Choices(max_option_contracts=1_000, idle_stop_minutes=0), Settings())
+    session.start(book, RunSettings(max_option_contracts=1_000, idle_stop_minutes=0), Settings())
 
 
 def begin_seeding(positions: int, url: str, while_exists: Path) -> None:

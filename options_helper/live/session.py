@@ -33,7 +33,7 @@ from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ANCHOR: Final = "_options_helper_process"
+PROCESS_MODULE: Final = "_options_helper_process"
 HOUSEKEEPING_SECONDS: Final = 2.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
@@ -53,7 +53,7 @@ class Manager(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class RunSettings:
     """What a viewer can choose about the run; equal choices are the same run."""
 
     stream_stocks: bool = True
@@ -70,7 +70,7 @@ class Choices:
 class Run:
     """What is running, or was running last, and for which portfolio."""
 
-    choices: Choices
+    choices: RunSettings
     book: PortfolioFile
     settings: Settings
     plan: SubscriptionPlan
@@ -140,7 +140,7 @@ class LiveSession:
         with self._history_lock:
             return History(self._history.points(), self._history.trends())
 
-    def start(self, book: PortfolioFile, choices: Choices, settings: Settings) -> None:
+    def start(self, book: PortfolioFile, choices: RunSettings, settings: Settings) -> None:
         """Run with these choices for this portfolio; does nothing when that is what runs.
 
         Choices that only change symbols or the idle time leave the connections up. ConfigError when the portfolio
@@ -305,7 +305,7 @@ class _Housekeeper:
                 log.exception("housekeeping of the live session failed")
 
 
-def plan_for(portfolio: Portfolio, choices: Choices) -> SubscriptionPlan:
+def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:
     """What to subscribe to for this portfolio under these choices."""
     return build_subscription_plan(
         portfolio,
@@ -315,7 +315,7 @@ def plan_for(portfolio: Portfolio, choices: Choices) -> SubscriptionPlan:
     )
 
 
-def config_for(choices: Choices, plan: SubscriptionPlan) -> LiveStreamConfig:
+def config_for(choices: RunSettings, plan: SubscriptionPlan) -> LiveStreamConfig:
     """The manager's config for this plan."""
     return LiveStreamConfig(
         stocks=plan.stocks,
@@ -355,7 +355,7 @@ def process_session() -> LiveSession:
 
     It hangs on a module without a file, which a server that reloads changed code neither watches nor drops.
     """
-    anchor = vars(sys.modules.setdefault(ANCHOR, ModuleType(ANCHOR)))
+    anchor = vars(sys.modules.setdefault(PROCESS_MODULE, ModuleType(PROCESS_MODULE)))
     # `setdefault` is one step for all threads, and a session that loses the race has done nothing yet.
     session: LiveSession = anchor.get("session") or anchor.setdefault(
         "session", LiveSession(heartbeat=dashboard_file())
@@ -366,4 +366,4 @@ def process_session() -> LiveSession:
 def install_session(session: LiveSession) -> None:
     """Stop the process's session and put this one in its place."""
     process_session().stop("Stopped: the session was replaced.")
-    vars(sys.modules[ANCHOR])["session"] = session
+    vars(sys.modules[PROCESS_MODULE])["session"] = session

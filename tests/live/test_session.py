@@ -18,8 +18,8 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.pnl_history import Measure
 from options_helper.live.session import (
-    Choices,
     LiveSession,
+    RunSettings,
     install_session,
     process_session,
 )
@@ -98,8 +98,8 @@ class Stage:
         os.utime(path, (changed_at, changed_at))
         return open_book("portfolio.json", [self.folder])
 
-    def start(self, choices: Choices | None = None, settings: Settings | None = None) -> None:
-        self.session.start(self.book, choices or Choices(), settings or Settings())
+    def start(self, choices: RunSettings | None = None, settings: Settings | None = None) -> None:
+        self.session.start(self.book, choices or RunSettings(), settings or Settings())
 
     @property
     def manager(self) -> ScriptedManager:
@@ -145,7 +145,7 @@ def test_two_tabs_that_press_start_at_once_are_one_run(stage):
 
 
 def test_start_passes_on_what_was_chosen(stage):
-    stage.start(Choices(stream_options=False, stock_feed="sip", paper=True))
+    stage.start(RunSettings(stream_options=False, stock_feed="sip", paper=True))
 
     config = stage.manager.config
     assert config.stocks == ("AAPL",)
@@ -215,7 +215,7 @@ def test_a_portfolio_broken_while_running_leaves_the_run_as_it_was_and_is_named(
 
 def test_streams_stop_some_minutes_after_the_last_viewer_left(stage):
     stage.session.acquire("tab")
-    stage.start(Choices(idle_stop_minutes=10))
+    stage.start(RunSettings(idle_stop_minutes=10))
     stage.clock.now += 60
     stage.session.release("tab")
 
@@ -232,7 +232,7 @@ def test_streams_stop_some_minutes_after_the_last_viewer_left(stage):
 def test_a_viewer_who_comes_back_in_time_keeps_the_streams(stage):
     """F5, a cut connection and a closed lid all look like leaving."""
     stage.session.acquire("tab")
-    stage.start(Choices(idle_stop_minutes=10))
+    stage.start(RunSettings(idle_stop_minutes=10))
     stage.session.release("tab")
     stage.clock.now += 590
     stage.session.acquire("the same tab after F5")
@@ -243,7 +243,7 @@ def test_a_viewer_who_comes_back_in_time_keeps_the_streams(stage):
 
 
 def test_zero_minutes_means_never(stage):
-    stage.start(Choices(idle_stop_minutes=0))
+    stage.start(RunSettings(idle_stop_minutes=0))
     stage.clock.now += 1_000_000
     stage.session.keep()
 
@@ -253,7 +253,7 @@ def test_zero_minutes_means_never(stage):
 def test_a_viewer_who_left_without_a_word_is_not_counted_for_ever(stage):
     """The last drawing of a closed tab can come after its release."""
     stage.session.acquire("closed tab")
-    stage.start(Choices(idle_stop_minutes=10))
+    stage.start(RunSettings(idle_stop_minutes=10))
     assert stage.session.viewers == 1
 
     stage.clock.now += 301
@@ -309,7 +309,7 @@ def test_housekeeping_goes_on_after_a_bad_round(tmp_path):
         return Measure(1.0, 1.0, 1, 1)
 
     session = LiveSession(build_manager=ScriptedManager, measure=measure, housekeeping_seconds=0.01)
-    session.start(Stage(tmp_path).book, Choices(), Settings())
+    session.start(Stage(tmp_path).book, RunSettings(), Settings())
     wait_until(lambda: session.history().points)
     session.stop()
 

@@ -17,7 +17,7 @@ from options_helper.clock import utc_now
 from options_helper.commands.durations import parse_duration
 from options_helper.commands.stream import stream
 from options_helper.errors import ConfigError
-from options_helper.live.session import Choices, LiveSession
+from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
@@ -342,7 +342,7 @@ def test_ages_are_said_as_people_read_them(seconds: float, words: str):
 def test_the_dashboard_shows_that_it_runs_and_that_it_ended(tmp_path: Path):
     path = tmp_path / "dashboard.json"
     session = LiveSession(build_manager=ScriptedManager, heartbeat=path, housekeeping_seconds=3_600)
-    session.start(Stage(tmp_path).book, Choices(), Settings())
+    session.start(Stage(tmp_path).book, RunSettings(), Settings())
     try:
         wait_until(lambda: look_at_run(path, utc_now(), 30).status is RunStatus.RUNNING)
     finally:

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
-from apps.streamlit.components.live_screen import Look, take_screen
+from apps.streamlit.components.live_screen import ViewOptions, take_screen
 from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, csv_name, tables_as_csv
 from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK, LIGHT
 from options_helper.data.portfolio_file import open_book
 from options_helper.live.pnl_history import PnlPoint
-from options_helper.live.session import Choices, LiveSession
+from options_helper.live.session import LiveSession, RunSettings
 from options_helper.settings import Settings
 from tests.portal import scenes
 from tests.portal.scenes import OPEN, SAMPLE, manager_for
@@ -77,9 +77,9 @@ def test_hidden_amounts_are_neither_on_the_axis_nor_under_the_pointer():
 def screen_for():
     session = LiveSession(build_manager=manager_for(scenes.partial), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
-    session.start(book, Choices(), Settings())
+    session.start(book, RunSettings(), Settings())
     yield lambda **wishes: take_screen(
-        session, book, Look(Preferences(**wishes), NEW_YORK, DARK), now=scenes.OPEN
+        session, book, ViewOptions(Preferences(**wishes), NEW_YORK, DARK), now=scenes.OPEN
     )
     session.stop()
 

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from options_helper.errors import ConfigError
-from options_helper.live.session import Choices, LiveSession, install_session, process_session
+from options_helper.live.session import LiveSession, RunSettings, install_session, process_session
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from tests.kit.builders import health
 from tests.portal import scenes
@@ -358,7 +358,7 @@ def test_other_choices_in_one_tab_wait_for_apply(portal):
     second.selectbox(key="stock_feed").set_value("sip").run()
 
     assert portal.runs == 1
-    assert portal.session.run.choices == Choices()
+    assert portal.session.run.choices == RunSettings()
     words = " ".join(caption.value for caption in second.caption)
     assert "Running with portfolio.json · stocks iex" in words
     assert "This tab has chosen portfolio.json · stocks sip" in words

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.live_screen import Look, take_screen
+from apps.streamlit.components.live_screen import ViewOptions, take_screen
 from apps.streamlit.components.live_tables import legs_frame, structures_frame
 from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK
 from options_helper.data.portfolio_file import open_book
-from options_helper.live.session import Choices, LiveSession
+from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.events import RestQuote
 from options_helper.model.portfolio import load_portfolio
@@ -136,8 +136,10 @@ def test_what_was_opened_today_needs_no_close_and_names_none(portal):
 def test_a_structure_made_today_what_its_legs_did():
     session = LiveSession(build_manager=scenes.manager_for(with_account()), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
-    session.start(book, Choices(), Settings())
-    screen = take_screen(session, book, Look(Preferences(), ZoneInfo("America/New_York"), DARK), now=OPEN)
+    session.start(book, RunSettings(), Settings())
+    screen = take_screen(
+        session, book, ViewOptions(Preferences(), ZoneInfo("America/New_York"), DARK), now=OPEN
+    )
     session.stop()
 
     of_structure = structures_frame(screen)["Today $"].to_pylist()[0]

@@ -23,7 +23,7 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio
 
 if TYPE_CHECKING:
-    from apps.streamlit.components.live_screen import Screen
+    from apps.streamlit.components.live_screen import ScreenModel
 
 MAX_ROWS: Final = 12
 AMOUNTS: Final = (
@@ -66,7 +66,7 @@ def behind_account(portfolio: Portfolio, account: AccountState) -> Behind | None
     return known.behind
 
 
-def file_and_account(screen: Screen) -> None:
+def file_and_account(screen: ScreenModel) -> None:
     """Draw the comparison with the change of the file to copy, or say why there is none."""
     view = screen.snapshot.account.view
     if view is None:
@@ -91,7 +91,7 @@ def file_and_account(screen: Screen) -> None:
         _edit(text, screen)
 
 
-def reconciled_rows(screen: Screen, view: AccountPositions) -> list[ReconciledRow]:
+def reconciled_rows(screen: ScreenModel, view: AccountPositions) -> list[ReconciledRow]:
     """File against account with this page's marks, what differs first."""
     today = new_york_date(screen.snapshot.as_of)
     account = screen.snapshot.account
@@ -105,7 +105,7 @@ def reconciled_rows(screen: Screen, view: AccountPositions) -> list[ReconciledRo
     return sorted(found.rows, key=lambda row: row.agrees is not False)
 
 
-def account_frame(rows: Sequence[ReconciledRow], screen: Screen) -> ArrowTable:
+def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTable:
     """The comparison under the headings the page shows."""
     columns: dict[str, Any] = {
         "Contract": [row.words for row in rows],
@@ -142,7 +142,7 @@ def _column_config() -> dict[str, Any]:
     }
 
 
-def _not_known(screen: Screen) -> str:
+def _not_known(screen: ScreenModel) -> str:
     report = screen.snapshot.account.reports[RestTask.POSITIONS]
     if screen.run is None:
         return "The account is not known before Start: it is asked for its positions then."
@@ -156,7 +156,7 @@ def _not_known(screen: Screen) -> str:
             return f"{asked} {report.problem}" if report.problem else asked
 
 
-def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountPositions) -> str:
+def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions) -> str:
     differing = sum(row.agrees is False for row in rows)
     unknown = sum(row.agrees is None for row in rows)
     verdict = "What can be compared agrees" if unknown else "File and account agree"
@@ -167,7 +167,7 @@ def _summary(rows: Sequence[ReconciledRow], screen: Screen, view: AccountPositio
     return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."
 
 
-def _edit(text: str, screen: Screen) -> None:
+def _edit(text: str, screen: ScreenModel) -> None:
     if screen.look.preferences.hide_amounts:
         st.caption("The proposed edit holds amounts, which are hidden.")
         return
@@ -175,7 +175,7 @@ def _edit(text: str, screen: Screen) -> None:
     st.code(text, language=None, wrap_lines=True)
 
 
-def _marks(screen: Screen) -> dict[str, float]:
+def _marks(screen: ScreenModel) -> dict[str, float]:
     marks: dict[str, float] = {}
     for table in (screen.positions, screen.legs):
         known = table[table["mark"].notna()]

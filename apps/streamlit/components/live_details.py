@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_rest import rest_table
-from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.model.snapshot import Gap, Phase, StreamHealth
@@ -18,12 +18,12 @@ NAMED_AT_MOST: Final = 12
 SILENT: Final = "connected, but silent although the market is open"
 
 
-def stream_details(screen: Screen) -> None:
+def stream_details(screen: ScreenModel) -> None:
     """Draw the ledger of every stream: nothing that was received is unaccounted for, nothing lost is hidden."""
     draw(_ledger(screen) + _gaps(screen) + rest_table(screen), screen.look.colours)
 
 
-def _ledger(screen: Screen) -> str:
+def _ledger(screen: ScreenModel) -> str:
     streams = list(screen.snapshot.streams.values())
     head = "".join(f"<th>{escape(health.name.capitalize())}</th>" for health in streams)
     rows = "".join(
@@ -33,7 +33,7 @@ def _ledger(screen: Screen) -> str:
     return f'<div class="oh-scroll"><table class="oh-table"><tr><th></th>{head}</tr>{rows}</table></div>'
 
 
-def _facts(screen: Screen) -> dict[str, Callable[[StreamHealth], str]]:
+def _facts(screen: ScreenModel) -> dict[str, Callable[[StreamHealth], str]]:
     def when(moment: datetime | None) -> str:
         return clock(moment, screen.look.zone, today=screen.snapshot.as_of)
 
@@ -58,7 +58,7 @@ def _facts(screen: Screen) -> dict[str, Callable[[StreamHealth], str]]:
     }
 
 
-def _gaps(screen: Screen) -> str:
+def _gaps(screen: ScreenModel) -> str:
     streams = screen.snapshot.streams.values()
     gaps = [gap for health in streams for gap in (*health.gaps, *_silence(health))]
     if not gaps:
@@ -76,7 +76,7 @@ def _silence(health: StreamHealth) -> Iterator[Gap]:
         yield Gap(health.name, since, None, health.last_error or SILENT)
 
 
-def _gap_row(gap: Gap, screen: Screen) -> str:
+def _gap_row(gap: Gap, screen: ScreenModel) -> str:
     since = clock(gap.since, screen.look.zone, today=screen.snapshot.as_of)
     until = clock(gap.until, screen.look.zone, today=screen.snapshot.as_of) if gap.until else "still open"
     return f"<tr>{''.join(tag('td', text, '') for text in (gap.stream, since, until, gap.reason))}</tr>"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.data.streaming.trading_normalizers import FILL_EVENTS
@@ -37,7 +37,7 @@ TOASTS_AT_MOST: Final = 3
 MAX_ROWS: Final = 10
 
 
-def fills_table(screen: Screen) -> None:
+def fills_table(screen: ScreenModel) -> None:
     """Draw the order updates, newest first, and say since when all of them are known."""
     fills = screen.snapshot.fills
     st.caption(_known_since(screen))
@@ -69,7 +69,7 @@ def fills_table(screen: Screen) -> None:
     )
 
 
-def fills_frame(fills: tuple[Fill, ...], screen: Screen) -> ArrowTable:
+def fills_frame(fills: tuple[Fill, ...], screen: ScreenModel) -> ArrowTable:
     """The order updates as the page writes them, newest first."""
     newest_first = fills[::-1]
     hidden = screen.look.preferences.hide_amounts
@@ -98,7 +98,7 @@ def fill_key(fill: Fill) -> tuple[Any, ...]:
     return (fill["identity"],)
 
 
-def announce_fills(screen: Screen) -> None:
+def announce_fills(screen: ScreenModel) -> None:
     """Raise a toast for what is news in this tab: not what was there at its first look, nor what the day began with.
 
     What was backfilled is news once the fills of this run had been read at the look before.
@@ -121,13 +121,13 @@ def announce_fills(screen: Screen) -> None:
         st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")
 
 
-def _run_with_known_day(screen: Screen) -> datetime | None:
+def _run_with_known_day(screen: ScreenModel) -> datetime | None:
     """The beginning of the run, once the fills of its day were read; None before."""
     was_read = screen.snapshot.account.reports[RestTask.FILLS].finished_at is not None
     return screen.snapshot.running_since if was_read else None
 
 
-def _known_since(screen: Screen) -> str:
+def _known_since(screen: ScreenModel) -> str:
     """What is known of the day, and how; and that none of it changes the file."""
     report = screen.snapshot.account.reports[RestTask.FILLS]
     if screen.run is None:
@@ -158,7 +158,7 @@ def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
     return f"{not_yet} {problem}" if problem else not_yet
 
 
-def _fill_sentence(fill: Fill, screen: Screen) -> str:
+def _fill_sentence(fill: Fill, screen: ScreenModel) -> str:
     hidden = screen.look.preferences.hide_amounts
     contract = _contract(fill, _names(screen))
     quantity = "" if hidden or fill["fill_qty"] is None else f"{_plain(fill['fill_qty'])} "
@@ -168,7 +168,7 @@ def _fill_sentence(fill: Fill, screen: Screen) -> str:
     return f"{_event(fill).capitalize()}: {side}{quantity}{contract}{price}{late}"
 
 
-def _time(fill: Fill, screen: Screen) -> str:
+def _time(fill: Fill, screen: ScreenModel) -> str:
     if fill["timestamp"] is None and fill["source"] == Source.REST and fill["day"] is not None:
         return short_date(fill["day"])
     return clock(fill["timestamp"] or fill["received_at"], screen.look.zone, today=screen.snapshot.as_of)
@@ -185,7 +185,7 @@ def _contract(fill: Fill, names: Mapping[str, str]) -> str:
     return names.get(symbol) or in_words(symbol)
 
 
-def _names(screen: Screen) -> dict[str, str]:
+def _names(screen: ScreenModel) -> dict[str, str]:
     """What the file's lines are called, by Alpaca's symbol: BRK-B is BRKB there."""
     names: dict[str, str] = {}
     for table in (screen.positions, screen.legs):

@@ -19,9 +19,9 @@ from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_screen import (
     ACCOUNT_PANEL,
-    Look,
-    Screen,
+    ScreenModel,
     State,
+    ViewOptions,
     take_screen,
     take_snapshot,
 )
@@ -51,7 +51,7 @@ DISCLAIMER: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Slots:
     """Where the live content goes: drawn once, so that a refresh sends nothing but what has changed."""
 
     truth: DeltaGenerator
@@ -74,7 +74,7 @@ def render_live_portfolio_page() -> None:
     session = page_session()
     note_viewer(session)
     controls = sidebar_controls(session)
-    look = Look(controls.preferences, viewer_zone(), palette())
+    look = ViewOptions(controls.preferences, viewer_zone(), palette())
     _header(session, controls)
     places = _lay_out()
     seconds = look.preferences.refresh_seconds
@@ -95,12 +95,12 @@ def _header(session: LiveSession, controls: Controls) -> None:
         lifecycle_buttons(session, controls, place="page")
 
 
-def _lay_out() -> Places:
+def _lay_out() -> Slots:
     with st.container(key="page"):
         truth = st.container()
         totals, chart = st.columns([6, 5], gap="small")
         with st.container(key="tables"):
-            return Places(
+            return Slots(
                 truth=truth,
                 totals=totals.container(),
                 chart=chart.container(),
@@ -117,7 +117,7 @@ def _section(heading: str) -> DeltaGenerator:
     return st.container(key=heading.split(maxsplit=1)[0].lower())
 
 
-def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> None:
+def _live(places: Slots, controls: Controls, look: ViewOptions, seen: Run | None) -> None:
     """One refresh: snapshot → truth line → totals → tables."""
     session = page_session()
     note_viewer(session)
@@ -141,7 +141,7 @@ def _live(places: Places, controls: Controls, look: Look, seen: Run | None) -> N
         settle_streams()
 
 
-def render_live(places: Places, screen: Screen) -> None:
+def render_live(places: Slots, screen: ScreenModel) -> None:
     """Draw everything that lives, from one snapshot."""
     with places.truth:
         truth_line(screen)
@@ -161,7 +161,7 @@ def render_live(places: Places, screen: Screen) -> None:
         stream_details(screen)
 
 
-def _slow(places: Places, controls: Controls, look: Look) -> None:
+def _slow(places: Slots, controls: Controls, look: ViewOptions) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
     _chart(places, session, controls, look)
@@ -170,7 +170,7 @@ def _slow(places: Places, controls: Controls, look: Look) -> None:
         file_and_account(screen)
 
 
-def _chart(places: Places, session: LiveSession, controls: Controls, look: Look) -> None:
+def _chart(places: Slots, session: LiveSession, controls: Controls, look: ViewOptions) -> None:
     # What was drawn for another file's book is not the history of the one on the screen.
     own = session.run is None or session.running or session.run.book.path == controls.book.path
     with places.chart:
@@ -189,7 +189,7 @@ def _watch_file(controls: Controls) -> None:
         st.rerun()
 
 
-def _footer(session: LiveSession, controls: Controls, look: Look) -> None:
+def _footer(session: LiveSession, controls: Controls, look: ViewOptions) -> None:
     def tables() -> str:
         return tables_as_csv(
             take_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
-from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.model.account import RestPhase, RestReport, RestTask
@@ -16,7 +16,7 @@ PATH: Final = re.compile(r", /[^)\s]*\)")
 NEXT_ANSWER: Final = re.compile(r"(?<=\.) (?=Alpaca \()")
 
 
-def rest_line(screen: Screen) -> str:
+def rest_line(screen: ScreenModel) -> str:
     """One line of HTML, cut off where it does not fit; with a problem as many as that takes."""
     reports = [
         report for report in screen.snapshot.account.reports.values() if report.phase is not RestPhase.OFF
@@ -32,7 +32,7 @@ def rest_line(screen: Screen) -> str:
     return f'<div class="{css_class}">{" · ".join(parts)}</div>'
 
 
-def rest_table(screen: Screen) -> str:
+def rest_table(screen: ScreenModel) -> str:
     """Each task's report in full, and why what was traded today is in doubt, if it is."""
     account = screen.snapshot.account
     rows = "".join(
@@ -63,7 +63,7 @@ def _without_paths(problems: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(each))
 
 
-def _in_short(report: RestReport, screen: Screen) -> str:
+def _in_short(report: RestReport, screen: ScreenModel) -> str:
     asked_for = f"{report.task} asked for"
     # A last success does not tell how this attempt is getting on.
     last_success = None if report.problem else report.finished_at
@@ -84,7 +84,7 @@ def _in_short(report: RestReport, screen: Screen) -> str:
             assert_never(report.phase)
 
 
-def _in_full(report: RestReport, screen: Screen) -> tuple[str, ...]:
+def _in_full(report: RestReport, screen: ScreenModel) -> tuple[str, ...]:
     return (
         report.task,
         report.phase,
@@ -106,7 +106,7 @@ def _tone(report: RestReport) -> str:
     return "oh-caveat" if report.problem or report.phase is RestPhase.FAILED else ""
 
 
-def _doubts(screen: Screen) -> Iterator[str]:
+def _doubts(screen: ScreenModel) -> Iterator[str]:
     doubts = screen.snapshot.account.doubts
     if doubts and screen.look.preferences.hide_amounts:
         yield f"{len(doubts)} doubts about today's trades; what they say holds amounts, which are hidden."

@@ -79,7 +79,7 @@ class Banner:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ViewOptions:
     """How this viewer sees it."""
 
     preferences: Preferences
@@ -88,10 +88,10 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class ScreenModel:
     """One refresh."""
 
-    look: Look
+    look: ViewOptions
     now: datetime  # by this computer's clock; the snapshot's `as_of` is by the market's
     snapshot: LiveSnapshot
     plays: bool  # whether the market has a time of its own: a simulated or replayed session's
@@ -119,14 +119,14 @@ class Screen:
 def take_screen(
     session: LiveSession,
     own: PortfolioFile,
-    look: Look,
+    look: ViewOptions,
     *,
     now: datetime,
     obstacle: str | None = None,
     problem: str | None = None,
     local_market: bool = False,
     market_time: datetime | None = None,
-) -> Screen:
+) -> ScreenModel:
     """Take one snapshot and work out the whole screen at `now`, the time of this computer.
 
     `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
@@ -150,7 +150,7 @@ def take_screen(
     )
     totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
     behind = behind_account(portfolio, snapshot.account)
-    return Screen(
+    return ScreenModel(
         look=look,
         now=now,
         snapshot=snapshot,

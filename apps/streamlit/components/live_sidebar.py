@@ -12,7 +12,7 @@ from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.words import plural
 from options_helper.data.portfolio_file import PortfolioFile, default_text, known_roots, open_book, reread
 from options_helper.errors import ConfigError, OptionsHelperError
-from options_helper.live.session import Choices, LiveSession, install_session
+from options_helper.live.session import LiveSession, RunSettings, install_session
 from options_helper.model.events import StreamName
 from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS, Settings
 
@@ -36,7 +36,7 @@ class Controls:
     """Everything chosen, and why Start cannot be pressed, if it cannot."""
 
     book: PortfolioFile
-    choices: Choices
+    choices: RunSettings
     preferences: Preferences
     obstacle: str | None
     local_market: bool  # the settings lead to a market on this computer, not to Alpaca
@@ -115,7 +115,7 @@ def _ending_buttons(
     )
 
 
-def describe(choices: Choices, name: str) -> str:
+def describe(choices: RunSettings, name: str) -> str:
     """The choices of a run in a line."""
     parts = [name]
     parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
@@ -142,7 +142,7 @@ def _restart(session: LiveSession, controls: Controls) -> None:
         _begin(session, run.book, run.choices)
 
 
-def _begin(session: LiveSession, book: PortfolioFile, choices: Choices) -> None:
+def _begin(session: LiveSession, book: PortfolioFile, choices: RunSettings) -> None:
     """Start or apply, with the file and the settings as they are at this moment; a refusal is shown, not raised."""
     st.session_state.pop("start_problem", None)
     try:
@@ -181,7 +181,7 @@ def _load_settings() -> tuple[Settings | None, str | None]:
     return settings, None if settings.has_credentials else NO_KEYS
 
 
-def _missing(choices: Choices) -> str | None:
+def _missing(choices: RunSettings) -> str | None:
     if choices.stream_stocks or choices.stream_options or choices.stream_fills:
         return None
     return "No stream is chosen: pick stocks, options or fills."
@@ -195,11 +195,11 @@ def _remember_choices(session: LiveSession, settings: Settings) -> None:
     if run is not None:
         _show_choices(run.choices, run.book.name)
     else:
-        choices = Choices(stock_feed=settings.stock_feed, options_feed=settings.options_feed)
+        choices = RunSettings(stock_feed=settings.stock_feed, options_feed=settings.options_feed)
         _show_choices(choices, default_text(known_roots()))
 
 
-def _show_choices(choices: Choices, portfolio: str) -> None:
+def _show_choices(choices: RunSettings, portfolio: str) -> None:
     streams = {
         StreamName.STOCKS: choices.stream_stocks,
         StreamName.OPTIONS: choices.stream_options,
@@ -250,7 +250,7 @@ def _reload(session: LiveSession) -> None:
     session.reload()
 
 
-def _choices() -> Choices:
+def _choices() -> RunSettings:
     """What the run is made of; it applies to every tab."""
     streams = st.pills("Streams", list(StreamName), selection_mode="multi", key="streams") or []
     with st.expander("Feeds and limits"):
@@ -282,7 +282,7 @@ def _choices() -> Choices:
             key="idle_stop_minutes",
             help="0: never.",
         )
-    return Choices(
+    return RunSettings(
         stream_stocks=StreamName.STOCKS in streams,
         stream_options=StreamName.OPTIONS in streams,
         stream_fills=StreamName.FILLS in streams,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.marks import QuoteWarning
@@ -83,7 +83,7 @@ HIDDEN_IN_CSV: Final = (
 ColumnConfig = Mapping[str, Any]
 
 
-def positions_table(screen: Screen) -> None:
+def positions_table(screen: ScreenModel) -> None:
     """Draw single contracts and shares."""
     if screen.positions.empty:
         st.caption("No single contracts or shares in this portfolio.")
@@ -91,7 +91,7 @@ def positions_table(screen: Screen) -> None:
     _table(positions_frame(screen), screen, key="positions-table", alt="Single contracts and shares")
 
 
-def structures_table(screen: Screen) -> None:
+def structures_table(screen: ScreenModel) -> None:
     """Draw the structures, and the legs of the one selected."""
     if screen.structures.empty:
         st.caption("No multi-leg structures in this portfolio.")
@@ -109,7 +109,7 @@ def structures_table(screen: Screen) -> None:
         _table(legs_frame(legs, screen), screen, key="legs-table", alt="Legs of the selected structure")
 
 
-def positions_frame(screen: Screen) -> ArrowTable:
+def positions_frame(screen: ScreenModel) -> ArrowTable:
     """The positions under the headings the page shows."""
     rows = screen.positions
     return _shown(
@@ -144,7 +144,7 @@ def positions_frame(screen: Screen) -> ArrowTable:
     )
 
 
-def structures_frame(screen: Screen) -> ArrowTable:
+def structures_frame(screen: ScreenModel) -> ArrowTable:
     """The structures under the headings the page shows."""
     rows = screen.structures
     return _shown(
@@ -170,7 +170,7 @@ def structures_frame(screen: Screen) -> ArrowTable:
     )
 
 
-def legs_frame(legs: DataFrame, screen: Screen) -> ArrowTable:
+def legs_frame(legs: DataFrame, screen: ScreenModel) -> ArrowTable:
     """The legs of one structure under the headings the page shows."""
     return _shown(
         {
@@ -198,11 +198,11 @@ def legs_frame(legs: DataFrame, screen: Screen) -> ArrowTable:
     )
 
 
-def _table(frame: ArrowTable, screen: Screen, *, key: str, alt: str) -> None:
+def _table(frame: ArrowTable, screen: ScreenModel, *, key: str, alt: str) -> None:
     st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_look(frame, screen))
 
 
-def _selectable_table(frame: ArrowTable, screen: Screen, *, key: str, alt: str) -> int | None:
+def _selectable_table(frame: ArrowTable, screen: ScreenModel, *, key: str, alt: str) -> int | None:
     """Draw a table whose rows can be selected; the place of the selected row, if one is."""
     state = st.dataframe(
         frame,
@@ -217,7 +217,7 @@ def _selectable_table(frame: ArrowTable, screen: Screen, *, key: str, alt: str) 
     return rows[0] if rows and rows[0] < frame.num_rows else None
 
 
-def _table_look(frame: ArrowTable, screen: Screen) -> dict[str, Any]:
+def _table_look(frame: ArrowTable, screen: ScreenModel) -> dict[str, Any]:
     return {
         "hide_index": True,
         "width": "stretch",
@@ -318,7 +318,7 @@ def _warning_colour(warning: QuoteWarning, colours: Palette) -> str:
     return colours.error if warning in GRAVE_WARNINGS else colours.warning
 
 
-def _shown(columns: dict[str, Any], screen: Screen) -> ArrowTable:
+def _shown(columns: dict[str, Any], screen: ScreenModel) -> ArrowTable:
     hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
     return arrow_table({name: values for name, values in columns.items() if name not in hidden})
 
@@ -361,11 +361,11 @@ def _arrows(amounts: Series) -> list[list[str]]:
     return [[sign] if (sign := arrow(amount)) else [] for amount in amounts.tolist()]
 
 
-def _trends(identities: Series, screen: Screen) -> list[tuple[float, ...] | None]:
+def _trends(identities: Series, screen: ScreenModel) -> list[tuple[float, ...] | None]:
     return [screen.trends.get(identity) for identity in identities]
 
 
-def _warnings(lists: Series, screen: Screen) -> list[list[str]]:
+def _warnings(lists: Series, screen: ScreenModel) -> list[list[str]]:
     day_is_known_in_part = screen.totals.day.counted > 0
     return [
         [
@@ -383,7 +383,7 @@ def csv_name(as_of: datetime) -> str:
     return f"live-portfolio-{new_york_date(as_of):%Y%m%d}.csv"
 
 
-def tables_as_csv(screen: Screen) -> str:
+def tables_as_csv(screen: ScreenModel) -> str:
     """Every column of every table, positions first, then structures, then their legs."""
     import pandas as pd
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
-from apps.streamlit.components.live_screen import Screen
+from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent, plural
 from options_helper.model.account import Source
@@ -32,7 +32,7 @@ class Tile:
     caveat: str = ""  # why the figure is not the whole truth
 
 
-def totals_tiles(screen: Screen) -> None:
+def totals_tiles(screen: ScreenModel) -> None:
     """Draw the totals in one piece."""
     hero = "".join(_tile(tile, "oh-profit") for tile in profit_tiles(screen))
     # Always there, so that nothing moves when the account's answer comes.
@@ -41,7 +41,7 @@ def totals_tiles(screen: Screen) -> None:
     draw(f'<div class="oh-tiles"><div class="oh-tile oh-hero">{hero}</div>{small}</div>', screen.look.colours)
 
 
-def profit_tiles(screen: Screen) -> Iterator[Tile]:
+def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
     """Unrealized P&L: by the marks, and if everything were closed now; and what today made."""
     totals = screen.totals
     yield _profit("Unrealized P&L at mark", totals.pnl, _provenance(screen), screen)
@@ -62,7 +62,7 @@ def profit_tiles(screen: Screen) -> Iterator[Tile]:
     )
 
 
-def day_sentences(screen: Screen) -> Iterator[str]:
+def day_sentences(screen: ScreenModel) -> Iterator[str]:
     """What the profit of today rests on, what was closed, and why what is missing is missing."""
     totals = screen.totals
     if screen.run is None:
@@ -79,7 +79,7 @@ def day_sentences(screen: Screen) -> Iterator[str]:
     yield from totals.day_reasons
 
 
-def book_tiles(screen: Screen) -> Iterator[Tile]:
+def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
     """What the book is worth, risks and waits for."""
     totals, hidden = screen.totals, screen.look.preferences.hide_amounts
     opened_for = totals.opened_for
@@ -125,7 +125,7 @@ def _profit(
     name: str,
     tally: Tally,
     source: str,
-    screen: Screen,
+    screen: ScreenModel,
     *,
     of: str = "positions",
     missing: str = "nothing to count yet",
@@ -149,18 +149,18 @@ def _without_later_trades(contracts: Sequence[str]) -> str:
     return f"WITHOUT LATER TRADES in {plural(len(contracts), 'contract')}" if contracts else ""
 
 
-def _parts_of_today(screen: Screen) -> str:
+def _parts_of_today(screen: ScreenModel) -> str:
     totals = screen.totals
     parts = (("realized", totals.day_realized), ("unrealized", totals.day_unrealized))
     return "\n".join(f"{word} {_part(tally, screen)}" for word, tally in parts)
 
 
-def _part(tally: Tally, screen: Screen) -> str:
+def _part(tally: Tally, screen: ScreenModel) -> str:
     amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
     return amount if tally.complete else f"{amount} ({tally.counted} of {tally.of})"
 
 
-def _base_day(screen: Screen) -> date | None:
+def _base_day(screen: ScreenModel) -> date | None:
     """The session whose close today is measured from; None where only what was opened today is counted."""
     tables = (screen.positions, screen.legs)
     known = [day for table in tables for day in table["previous_close_day"][table["day_pnl"].notna()] if day]
@@ -173,7 +173,7 @@ def _base_day(screen: Screen) -> date | None:
     return None if any(regular_session(day) for day in later) else newest
 
 
-def _legs_note(screen: Screen) -> str:
+def _legs_note(screen: ScreenModel) -> str:
     """Why some legs have no price: those that expired never will have one."""
     totals = screen.totals
     if totals.complete:
@@ -182,7 +182,7 @@ def _legs_note(screen: Screen) -> str:
     return ", ".join(f"{count} {what}" for count, what in reasons if count)
 
 
-def _provenance(screen: Screen) -> str:
+def _provenance(screen: ScreenModel) -> str:
     """Where the marks came from, and how old the oldest is: "11 mid, 1 trade · 2 by REST · oldest 12 s"."""
     sources: Counter[str] = Counter()
     asked_for = 0

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_rest import rest_line
-from apps.streamlit.components.live_screen import Banner, Screen, State
+from apps.streamlit.components.live_screen import Banner, ScreenModel, State
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import age, clock, plural, rate
 from options_helper.analysis.live_health import Level
@@ -35,14 +35,14 @@ STATES: Final = {
 LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "error"}
 
 
-def truth_line(screen: Screen) -> None:
+def truth_line(screen: ScreenModel) -> None:
     """Draw the headline, the chips, what was asked for beside the streams, and the banners, in one piece."""
     banners = "".join(_banner(banner) for banner in screen.banners)
     asked = rest_line(screen) if screen.run else ""
     draw(_headline(screen) + _chips(screen) + asked + banners, screen.look.colours)
 
 
-def _headline(screen: Screen) -> str:
+def _headline(screen: ScreenModel) -> str:
     colour, sign = STATES[screen.state]
     if screen.state is State.RUNNING or screen.headline.level is Level.WARNING:
         colour = LEVELS[screen.headline.level]
@@ -60,7 +60,7 @@ def _headline(screen: Screen) -> str:
     )
 
 
-def _chips(screen: Screen) -> str:
+def _chips(screen: ScreenModel) -> str:
     labels = [tag("span", label, "oh-label") for label in screen.labels]
     if screen.run is None:
         return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
@@ -70,13 +70,13 @@ def _chips(screen: Screen) -> str:
     return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
 
 
-def _running_since(screen: Screen) -> str:
+def _running_since(screen: ScreenModel) -> str:
     """The one time on the page that is this computer's, which is said where the market has another."""
     since = clock(screen.snapshot.running_since, screen.look.zone, today=screen.now)
     return f" · running since {since}" + (" by this computer's clock" if screen.plays else "")
 
 
-def _chip(health: StreamHealth, screen: Screen) -> str:
+def _chip(health: StreamHealth, screen: ScreenModel) -> str:
     colour, sign = PHASES[health.phase]
     facts = [health.name.value]
     if health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
