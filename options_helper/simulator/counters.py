@@ -13,11 +13,11 @@ from typing import Any
 from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
-from options_helper.simulator.market.last_values import Tape
+from options_helper.simulator.market.last_values import LastValues
 from options_helper.simulator.market.market import HoldingMarket, Market
 
 
-class Ledger:
+class Counters:
     """What the server counts, for other threads to read; it outlives a restart of the server."""
 
     def __init__(self) -> None:
@@ -62,14 +62,14 @@ class Ledger:
             self._sent.update(events)
 
 
-class Books:
+class SimulatorState:
     """What REST tells: the account, and the last prices. They outlive a restart of the server."""
 
     def __init__(self, market: Market) -> None:
         # Guarded by self._lock: written by the server's loop and by everybody who pushes, read by requests.
         self._lock = threading.Lock()
         self._account = _opening_account(market)
-        self._tape = Tape()
+        self._tape = LastValues()
 
     def note(self, stream: StreamName, messages: Iterable[Any], now_ns: int) -> None:
         """Keep what is being said, whether or not somebody listens."""
@@ -86,7 +86,7 @@ class Books:
             self._tape.set_close(symbol, price, day)
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[SimulatedAccount, Tape]]:
+    def opened(self) -> Iterator[tuple[SimulatedAccount, LastValues]]:
         """The account and the tape, which nobody else touches meanwhile."""
         with self._lock:
             yield self._account, self._tape
@@ -101,7 +101,7 @@ def _opening_account(market: Market) -> SimulatedAccount:
 class AccountFace:
     """The simulated account for tests, from any thread; what is put in here, no stream tells."""
 
-    def __init__(self, books: Books, now_ns: Callable[[], int]) -> None:
+    def __init__(self, books: SimulatorState, now_ns: Callable[[], int]) -> None:
         self._books = books
         self._now_ns = now_ns
 

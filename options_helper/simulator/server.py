@@ -12,10 +12,10 @@ from typing import Any, Final, Self
 from options_helper.clock import utc_now_ns
 from options_helper.model.events import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
-from options_helper.simulator.counters import AccountFace, Books, Ledger
+from options_helper.simulator.counters import AccountFace, Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, Ending, Faults
 from options_helper.simulator.market.market import Market
-from options_helper.simulator.server_loop import LOOPBACK, ClientView, Floor
+from options_helper.simulator.server_loop import LOOPBACK, ClientView, ServerLoop
 from options_helper.simulator.wire.outgoing import (
     PUSH_PATIENCE_SECONDS,
     EncodedFrame,
@@ -50,17 +50,17 @@ class SimulatorServer:
         self._keys = Keys(key, secret)
         self._limits = limits
         self._computer_ns = computer_ns
-        self._ledger = Ledger()
-        self._books = Books(market)
+        self._ledger = Counters()
+        self._books = SimulatorState(market)
         self._thread: threading.Thread | None = None
-        self._running: Floor | None = None
+        self._running: ServerLoop | None = None
 
     def start(self) -> None:
         """Listen; returns when clients can connect, and raises ConfigError when the port is taken.
 
         A stopped server may be started again: it comes back on the same port, and its market begins anew.
         """
-        ready: Future[tuple[int, Floor]] = Future()
+        ready: Future[tuple[int, ServerLoop]] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="simulator", daemon=True)
         self._thread.start()
         try:
@@ -71,9 +71,9 @@ class SimulatorServer:
 
     def stop(self) -> None:
         """Close every connection and end the thread; harmless when it does not run."""
-        floor, self._running = self._running, None
-        if floor is not None:
-            floor.loop.call_soon_threadsafe(floor.stopping.set)
+        loop, self._running = self._running, None
+        if loop is not None:
+            loop.loop.call_soon_threadsafe(loop.stopping.set)
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
 
@@ -102,12 +102,12 @@ class SimulatorServer:
     @property
     def now_ns(self) -> int:
         """The market's time, epoch nanoseconds."""
-        return self._floor.clock.now_ns()
+        return self._loop.clock.now_ns()
 
     @property
     def finished(self) -> bool:
         """Whether the market has nothing more to say."""
-        return self._floor.finished.is_set()
+        return self._loop.finished.is_set()
 
     @property
     def connections(self) -> Mapping[str, int]:
@@ -128,7 +128,7 @@ class SimulatorServer:
     def clients(self) -> Mapping[str, tuple[ClientView, ...]]:
         """Who is connected now, per path; a path without clients is absent."""
         views: dict[str, tuple[ClientView, ...]] = {}
-        for client in self._floor.clients:
+        for client in self._loop.clients:
             view = client.view()
             views[view.path] = (*views.get(view.path, ()), view)
         return views
@@ -137,7 +137,7 @@ class SimulatorServer:
         """The symbols that clients of a stream have subscribed to, on one channel or on any."""
         return frozenset(
             symbol
-            for client in self._floor.clients
+            for client in self._loop.clients
             if client.endpoint.stream is stream
             for name, symbols in client.conversation.subscription.items()
             if channel in (None, name)
@@ -174,19 +174,19 @@ class SimulatorServer:
 
     def flush(self, timeout: float = PUSH_PATIENCE_SECONDS) -> None:
         """Wait until all that was pushed has been written to the sockets, or was for nobody."""
-        self._floor.pushed.wait_empty(timeout)
+        self._loop.pushed.wait_empty(timeout)
 
     def set_faults(self, faults: Faults) -> None:
         """Let these go wrong for connections to come, counted from now, and for every REST request."""
         self._faults = faults
-        self._do(lambda floor: floor.set_faults(faults))
+        self._do(lambda loop: loop.set_faults(faults))
 
     def mute(self, on: bool = True, *, stream: StreamName | None = None) -> None:  # noqa: FBT001, FBT002 - as said
         """Send no more data, or send again; pings and control messages are answered all the while."""
         streams = frozenset(StreamName) if stream is None else frozenset({stream})
 
-        def change(floor: Floor) -> None:
-            floor.muted = floor.muted | streams if on else floor.muted - streams
+        def change(loop: ServerLoop) -> None:
+            loop.muted = loop.muted | streams if on else loop.muted - streams
 
         self._do(change)
 
@@ -203,12 +203,12 @@ class SimulatorServer:
         self._end_all(Ending(half_open=True), stream)
 
     @property
-    def _floor(self) -> Floor:
+    def _loop(self) -> ServerLoop:
         if self._running is None:
             raise RuntimeError("the simulator is not running: call start() first")
         return self._running
 
-    def _run(self, ready: Future[tuple[int, Floor]]) -> None:
+    def _run(self, ready: Future[tuple[int, ServerLoop]]) -> None:
         try:
             asyncio.run(self._serve(ready))
         except BaseException as error:
@@ -216,8 +216,8 @@ class SimulatorServer:
                 raise
             ready.set_exception(error)
 
-    async def _serve(self, ready: Future[tuple[int, Floor]]) -> None:
-        floor = Floor(
+    async def _serve(self, ready: Future[tuple[int, ServerLoop]]) -> None:
+        loop = ServerLoop(
             self._market,
             keys=self._keys,
             limits=self._limits,
@@ -226,33 +226,33 @@ class SimulatorServer:
             books=self._books,
             computer_ns=self._computer_ns,
         )
-        await floor.run(self._port, ready)
+        await loop.run(self._port, ready)
 
     def _push(self, frame: OutgoingFrame) -> None:
-        floor = self._floor
-        if floor.pushed.put(frame):
-            floor.loop.call_soon_threadsafe(floor.push_arrived.set)
+        loop = self._loop
+        if loop.pushed.put(frame):
+            loop.loop.call_soon_threadsafe(loop.push_arrived.set)
 
     def _end_all(self, ending: Ending, stream: StreamName | None) -> None:
-        def end(floor: Floor) -> None:
-            for client in floor.clients:
+        def end(loop: ServerLoop) -> None:
+            for client in loop.clients:
                 if stream in (None, client.endpoint.stream) and client.open:
-                    floor.end(client, ending)
+                    loop.end(client, ending)
 
         self._do(end)
 
-    def _do(self, action: Callable[[Floor], None]) -> None:
+    def _do(self, action: Callable[[ServerLoop], None]) -> None:
         """Do it inside the loop, and return when it is done."""
-        floor = self._floor
+        loop = self._loop
         done: Future[None] = Future()
 
         def act() -> None:
             try:
-                action(floor)
+                action(loop)
             except BaseException as error:  # noqa: BLE001 - the calling thread gets it
                 done.set_exception(error)
             else:
                 done.set_result(None)
 
-        floor.loop.call_soon_threadsafe(act)
+        loop.loop.call_soon_threadsafe(act)
         done.result(STOP_SECONDS)

@@ -27,19 +27,19 @@ from websockets.protocol import State
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
 from options_helper.model.events import StreamName
-from options_helper.simulator.counters import Books, Ledger
+from options_helper.simulator.counters import Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
 from options_helper.simulator.market.market import Interest, Market, PlayingClock
 from options_helper.simulator.rest.http import REFUSED, PlainHttp, json_response, offered_keys
 from options_helper.simulator.wire.outgoing import BATCH, MessageFrame, OutgoingFrame, PushQueue, framed
 from options_helper.simulator.wire.protocol import (
     ENDPOINTS,
-    Conversation,
     Encoding,
     Endpoint,
     Keys,
     Limits,
     Reply,
+    ServerProtocol,
     converse,
 )
 
@@ -74,7 +74,7 @@ class ClientView:
 class Client:
     """One connection and the conversation on it; belongs to the server's loop."""
 
-    def __init__(self, connection: ServerConnection, number: int, conversation: Conversation) -> None:
+    def __init__(self, connection: ServerConnection, number: int, conversation: ServerProtocol) -> None:
         self.connection = connection
         self.conversation = conversation
         self._number = number
@@ -126,7 +126,7 @@ class Arrival:
     secret: str | None = field(repr=False)
 
 
-class Floor:
+class ServerLoop:
     """Everything that happens inside the server's loop: handshakes, conversations, the market's play."""
 
     def __init__(
@@ -136,8 +136,8 @@ class Floor:
         keys: Keys,
         limits: Limits,
         faults: Faults,
-        ledger: Ledger,
-        books: Books,
+        ledger: Counters,
+        books: SimulatorState,
         computer_ns: Callable[[], int],
     ) -> None:
         self.muted: frozenset[StreamName] = frozenset()
@@ -170,7 +170,7 @@ class Floor:
         self._abandoned: list[socket.socket] = []
         self._closings: set[asyncio.Task[None]] = set()
 
-    async def run(self, port: int, ready: Future[tuple[int, Floor]]) -> None:
+    async def run(self, port: int, ready: Future[tuple[int, ServerLoop]]) -> None:
         """Serve until `stopping` is set; `ready` gets the port, or the reason why there is none."""
         try:
             server = await self._listen(port)

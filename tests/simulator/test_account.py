@@ -11,7 +11,7 @@ import pytest
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.simulator.market.account import Holding, SimulatedAccount
 from options_helper.simulator.market.opening import opening_holdings
-from options_helper.simulator.market.orders import OrderDesk, Tradable
+from options_helper.simulator.market.orders import OrderScript, Tradable
 from tests.kit.builders import AAPL_CALL, AS_OF, holding, nanoseconds, portfolio, position, structure
 from tests.kit.order_updates import order_update
 
@@ -189,7 +189,7 @@ def test_the_orders_of_a_simulated_market_add_up_to_the_account_s_positions():
 
     tradable = Tradable(AAPL_CALL, held=5, is_option=True, quote=lambda _: (1.0, 1.1))
     account = SimulatedAccount([Holding(AAPL_CALL, Decimal(5), Decimal(1))])
-    updates = list(OrderDesk([tradable], random.Random(3), NOW).updates(NOW + 600 * 10**9))
+    updates = list(OrderScript([tradable], random.Random(3), NOW).updates(NOW + 600 * 10**9))
     for update in updates:
         account.note(update, NOW)
 

@@ -19,11 +19,11 @@ from options_helper.simulator.wire.protocol import (
     ERRORS,
     FREE_PLAN,
     STOCK_CHANNELS,
-    Conversation,
     Encoding,
     Limits,
     Payload,
     Reply,
+    ServerProtocol,
     converse,
     rfc3339,
     websocket_frame,
@@ -35,12 +35,12 @@ AUTHENTICATION = {"action": "auth", "key": "demo-key", "secret": "demo-secret"}
 NOON_NS = 1_767_373_200_123_456_789
 
 
-def talk_at(path: str, **options: Any) -> Conversation:
+def talk_at(path: str, **options: Any) -> ServerProtocol:
     options.setdefault("encoding", Encoding.JSON if path == "/stream" else Encoding.MSGPACK)
     return converse(ENDPOINTS[path], **options)
 
 
-def authenticated_talk(path: str = "/v2/iex", **options: Any) -> Conversation:
+def authenticated_talk(path: str = "/v2/iex", **options: Any) -> ServerProtocol:
     talk = talk_at(path, **options)
     talk.open()
     tell(talk, AUTHENTICATION)
@@ -48,7 +48,7 @@ def authenticated_talk(path: str = "/v2/iex", **options: Any) -> Conversation:
     return talk
 
 
-def tell(talk: Conversation, message: Any) -> Any:
+def tell(talk: ServerProtocol, message: Any) -> Any:
     """Say something in the client's encoding and read the one answer."""
     content = json.dumps(message) if talk.encoding is Encoding.JSON else msgpack.packb(message)
     return only_answer(talk.receive(content))

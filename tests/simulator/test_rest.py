@@ -16,10 +16,10 @@ from options_helper.errors import ConfigError
 from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.account import Holding, SimulatedAccount
-from options_helper.simulator.market.last_values import Tape
+from options_helper.simulator.market.last_values import LastValues
 from options_helper.simulator.market.market import Market, SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
-from options_helper.simulator.rest.context import Desk
+from options_helper.simulator.rest.context import RequestContext
 from options_helper.simulator.rest.routes import answer_request
 from options_helper.simulator.wire.protocol import FREE_PLAN, TO_JSON
 from tests.kit.builders import AAPL_CALL, AS_OF, holding, leg, nanoseconds, portfolio, position, structure
@@ -33,10 +33,10 @@ OTHER_CALL = "AAPL261218C00190000"
 
 def desk(
     market: Market | None = None, *, messages: list[dict[str, Any]] | None = None, **faults: Any
-) -> Desk:
-    tape = Tape()
+) -> RequestContext:
+    tape = LastValues()
     tape.note(messages or [])
-    return Desk(
+    return RequestContext(
         market or SilentMarket(),
         tape,
         SimulatedAccount(cash=Decimal("18250.5")),
@@ -46,12 +46,12 @@ def desk(
     )
 
 
-def refused(at: Desk, path: str, **query: Any) -> tuple[HTTPStatus, str]:
+def refused(at: RequestContext, path: str, **query: Any) -> tuple[HTTPStatus, str]:
     status, content = answer_request(path, urlencode(query), at)
     return status, content["message"]
 
 
-def answer(at: Desk, path: str, **query: Any) -> Any:
+def answer(at: RequestContext, path: str, **query: Any) -> Any:
     """The JSON of a good answer, as a client reads it."""
     status, content = answer_request(path, urlencode(query), at)
     assert status == HTTPStatus.OK, content
@@ -310,7 +310,7 @@ def order(number: int, status: str = "new", **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def ordered() -> Desk:
+def ordered() -> RequestContext:
     at = desk()
     for number, status in enumerate(["filled", "new", "partially_filled", "canceled"]):
         at.account.add_order(order(number, status), NOW - (9 - number) * HOUR)
@@ -330,7 +330,9 @@ def ordered() -> Desk:
         ({"status": "all", "after": "2026-11-21"}, []),
     ],
 )
-def test_orders_are_found_by_status_and_time(ordered: Desk, query: dict[str, Any], numbers: list[int]):
+def test_orders_are_found_by_status_and_time(
+    ordered: RequestContext, query: dict[str, Any], numbers: list[int]
+):
     found = answer(ordered, "/v2/orders", **query)
 
     assert [row["id"] for row in found] == [f"order-{number}" for number in numbers]
@@ -349,7 +351,7 @@ def test_legs_lie_in_their_order_or_beside_it(nested: str, ids: list[str]):
 
 
 @pytest.fixture
-def active() -> Desk:
+def active() -> RequestContext:
     """Ten fills, one an hour up to now, and an expiry yesterday."""
     at = desk()
     at.account.add_activity("OPEXP", NOW - 24 * HOUR, {"symbol": OTHER_CALL, "qty": "-1"})
@@ -360,7 +362,9 @@ def active() -> Desk:
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
-def test_pages_of_activities_follow_each_other_without_gap_or_repetition(active: Desk, direction: str):
+def test_pages_of_activities_follow_each_other_without_gap_or_repetition(
+    active: RequestContext, direction: str
+):
     whole = answer(active, "/v2/account/activities", direction=direction)
     pages: list[Any] = []
     while page := answer(
@@ -389,7 +393,7 @@ def test_pages_of_activities_follow_each_other_without_gap_or_repetition(active:
         ({"until": "2026-11-20T05:00:00Z"}, 1),
     ],
 )
-def test_activities_are_found_by_kind_day_and_time(active: Desk, query: dict[str, Any], count: int):
+def test_activities_are_found_by_kind_day_and_time(active: RequestContext, query: dict[str, Any], count: int):
     assert len(answer(active, "/v2/account/activities", **query)) == count
 
 
@@ -434,7 +438,7 @@ def test_one_exchange_may_be_unknown_to_everybody():
     assert at.tape.sheet(AAPL_CALL).quote == quote()
 
 
-def test_pages_may_be_shorter_than_asked_for(active: Desk):
+def test_pages_may_be_shorter_than_asked_for(active: RequestContext):
     short = replace(active, faults=Faults(rest_page=4))
     snapshots = desk(messages=[quote(), quote(OTHER_CALL)], rest_page=1)
 

@@ -20,7 +20,7 @@ FITTED_AT_MOST: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
+class Calibration:
     """Where an underlying starts, and its yearly volatility."""
 
     spot: float
@@ -48,7 +48,7 @@ class _Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Target:
     """What an entry should be worth today, and the dollars by which a miss is measured."""
 
     holdings: tuple[_Holding, ...]
@@ -60,23 +60,23 @@ class _Wish:
         return ((worth - self.value) / self.scale) ** 2
 
 
-def find_anchor(entries: Sequence[PortfolioEntry], day: date, dice: random.Random) -> Anchor:
+def calibrate(entries: Sequence[PortfolioEntry], day: date, dice: random.Random) -> Calibration:
     """The price and volatility at which the entries are worth about what was paid, some more and some less."""
     wishes = [_wish(entry, dice) for entry in entries[:FITTED_AT_MOST]]
     landmarks = [mark for entry in entries for mark in _landmarks(entry)]
     if not landmarks:
-        return Anchor(round(dice.uniform(20, 400), 2), dice.choice(VOLATILITIES))
+        return Calibration(round(dice.uniform(20, 400), 2), dice.choice(VOLATILITIES))
     spots = list(_spots(min(landmarks), max(landmarks)))
     known = [wish for wish in wishes if wish is not None]
     middle = math.sqrt(min(landmarks) * max(landmarks))
 
-    def miss(anchor: Anchor) -> float:
+    def miss(anchor: Calibration) -> float:
         # The last two terms decide where the book does not: near the strikes, and a usual volatility.
         apart = math.log(anchor.spot / middle) ** 2 + 0.1 * math.log(anchor.volatility / 0.22) ** 2
         return sum(wish.miss(anchor.spot, anchor.volatility, day) for wish in known) + apart
 
     volatilities = VOLATILITIES if known else (0.22,)
-    return min((Anchor(spot, volatility) for spot in spots for volatility in volatilities), key=miss)
+    return min((Calibration(spot, volatility) for spot in spots for volatility in volatilities), key=miss)
 
 
 def _spots(lowest: float, highest: float) -> Iterator[float]:
@@ -95,27 +95,27 @@ def _landmarks(entry: PortfolioEntry) -> list[float]:
             return [entry.cost_basis] if entry.cost_basis else []
 
 
-def _wish(entry: PortfolioEntry, dice: random.Random) -> _Wish | None:
+def _wish(entry: PortfolioEntry, dice: random.Random) -> _Target | None:
     match entry:
         case Position():
             if not entry.cost_basis:
                 return None
             holding = _Holding(entry.contracts * 100, entry.option_type, entry.strike, entry.expiry)
             paid = entry.cost_basis * holding.quantity
-            return _Wish((holding,), paid * dice.uniform(0.75, 1.35), abs(paid))
+            return _Target((holding,), paid * dice.uniform(0.75, 1.35), abs(paid))
         case MultiLegPosition():
             holdings = tuple(
                 _Holding(leg.signed_contracts * 100, leg.option_type, leg.strike, leg.expiry)
                 for leg in entry.legs
             )
             scale = max(abs(entry.net_debit), 100.0)
-            return _Wish(holdings, entry.net_debit * dice.uniform(0.75, 1.3), scale)
+            return _Target(holdings, entry.net_debit * dice.uniform(0.75, 1.3), scale)
         case ShareHolding():
             if not entry.cost_basis:
                 return None
             paid = entry.shares * entry.cost_basis
             # Shares pin the price down: a tenth of their value is a large miss.
-            return _Wish((_Holding(entry.shares),), paid * dice.uniform(0.96, 1.06), abs(paid) / 10)
+            return _Target((_Holding(entry.shares),), paid * dice.uniform(0.96, 1.06), abs(paid) / 10)
 
 
 def entries_by_underlying(portfolio: Portfolio) -> dict[str, list[PortfolioEntry]]:

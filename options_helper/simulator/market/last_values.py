@@ -13,7 +13,7 @@ from options_helper.simulator.faults import Message
 
 
 @dataclass(frozen=True, slots=True)
-class PriceSheet:
+class SymbolSnapshot:
     """What is known of one symbol at one instant, as the wire has it; None where nothing is."""
 
     quote: Message | None = None
@@ -23,9 +23,9 @@ class PriceSheet:
     greeks: Mapping[str, float | None] | None = None
     implied_volatility: float | None = None
 
-    def over(self, other: PriceSheet) -> PriceSheet:
+    def over(self, other: SymbolSnapshot) -> SymbolSnapshot:
         """The same, with the other's where nothing is known here."""
-        return PriceSheet(
+        return SymbolSnapshot(
             quote=self.quote or other.quote,
             trade=self.trade or other.trade,
             minute_bar=self.minute_bar or other.minute_bar,
@@ -35,7 +35,7 @@ class PriceSheet:
         )
 
 
-class Tape:
+class LastValues:
     """Last quote, trade and bars by symbol, and the closes of days before; its owner sees to the threads."""
 
     def __init__(self) -> None:
@@ -57,12 +57,12 @@ class Tape:
         """The price at which a session ended."""
         self._closes.setdefault(symbol, {})[day] = daily_bar(day, price)
 
-    def sheet(self, symbol: str) -> PriceSheet:
+    def sheet(self, symbol: str) -> SymbolSnapshot:
         """What was heard of a symbol."""
         trade = self._last["t"].get(symbol)
         bars = dict(self._closes.get(symbol, {}))
         bars |= _bar_of_trade(trade) | _by_day(self._last["d"].get(symbol))
-        return PriceSheet(
+        return SymbolSnapshot(
             quote=self._last["q"].get(symbol),
             trade=trade,
             minute_bar=self._last["b"].get(symbol),

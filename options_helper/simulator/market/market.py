@@ -11,7 +11,7 @@ from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS
 from options_helper.simulator.market.account import Holding
-from options_helper.simulator.market.last_values import PriceSheet
+from options_helper.simulator.market.last_values import SymbolSnapshot
 
 # A recording of several days has nights in it.
 LONGEST_SILENCE_NS: Final = 3_600 * NANOSECONDS
@@ -90,7 +90,7 @@ class ListingMarket(Protocol):
 class QuotingMarket(Protocol):
     """A market that knows a price without having said it."""
 
-    def sheet(self, symbol: str, now_ns: int, last_session: date) -> PriceSheet:
+    def sheet(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """What one symbol costs now and cost at the end of the last session; empty for one it does not know."""
 
 

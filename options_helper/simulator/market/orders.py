@@ -66,7 +66,7 @@ class _Planned:
     quantity: int = field(compare=False, default=0)
 
 
-class OrderDesk:
+class OrderScript:
     """Places orders and lets them happen, from dice alone; `updates` must be asked in time order."""
 
     def __init__(self, tradables: Sequence[Tradable], dice: random.Random, start_ns: int) -> None:

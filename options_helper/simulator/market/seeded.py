@@ -22,14 +22,14 @@ from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding
 from options_helper.simulator.market.calibration import (
     VOLATILITIES,
-    Anchor,
+    Calibration,
+    calibrate,
     entries_by_underlying,
-    find_anchor,
 )
-from options_helper.simulator.market.last_values import PriceSheet, daily_bar
+from options_helper.simulator.market.last_values import SymbolSnapshot, daily_bar
 from options_helper.simulator.market.market import Interest, Step
 from options_helper.simulator.market.opening import opening_holdings
-from options_helper.simulator.market.orders import OrderDesk, Tradable
+from options_helper.simulator.market.orders import OrderScript, Tradable
 from options_helper.simulator.market.pricing import (
     SECONDS_PER_YEAR,
     Valuation,
@@ -116,7 +116,7 @@ class SeededMarket:
         anchor = self._anchors.get(underlying)
         return None if anchor is None else anchor.spot
 
-    def sheet(self, symbol: str, now_ns: int, last_session: date) -> PriceSheet:
+    def sheet(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """The prices of anything that the portfolio holds or somebody subscribed to."""
         return (self._running or self._opening).sheet(symbol, now_ns, last_session)
 
@@ -126,7 +126,7 @@ class SeededMarket:
         return self._running.steps()
 
     @cached_property
-    def _anchors(self) -> Mapping[str, Anchor]:
+    def _anchors(self) -> Mapping[str, Calibration]:
         found = entries_by_underlying(self._portfolio)
         return {
             symbol: _anchor_of(symbol, entries, self._start, self._seed) for symbol, entries in found.items()
@@ -148,12 +148,12 @@ def _first_expiry(portfolio: Portfolio) -> date:
     return day - timedelta(days=max(0, day.weekday() - 4))
 
 
-def _anchor_of(symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int) -> Anchor:
+def _anchor_of(symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int) -> Calibration:
     day = start.astimezone(NEW_YORK).date()
-    return find_anchor(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
+    return calibrate(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
 
 
-def _previous_close(symbol: str, anchor: Anchor, seed: int) -> float:
+def _previous_close(symbol: str, anchor: Calibration, seed: int) -> float:
     """Where the underlying ended its last session: a usual day's move away from where it starts."""
     move = random.Random(f"{seed}:{symbol}:close").gauss(0, anchor.volatility / math.sqrt(252))
     return max(0.01, round(anchor.spot * math.exp(move), 2))
@@ -186,7 +186,7 @@ class _Turn:
 class _Stock:
     """One underlying: its path, its quotes, trades and minute bars."""
 
-    def __init__(self, symbol: str, anchor: Anchor, seed: int) -> None:
+    def __init__(self, symbol: str, anchor: Calibration, seed: int) -> None:
         self.symbol = symbol
         self.price = anchor.spot
         self.opening = anchor.spot
@@ -263,13 +263,13 @@ class _Stock:
         }
         return self._last_bar
 
-    def sheet(self, now_ns: int, last_session: date) -> PriceSheet:
+    def sheet(self, now_ns: int, last_session: date) -> SymbolSnapshot:
         """Its prices at this moment; asking rolls no dice."""
         bid, ask = self.bid_and_ask()
         at = timestamp_extension(now_ns)
         price = round(self.price, 2)
         today = new_york_date(utc_datetime(now_ns))
-        return PriceSheet(
+        return SymbolSnapshot(
             quote={
                 "t": at,
                 "bx": "V",
@@ -346,7 +346,7 @@ class _Contract:
         tick = self._liquidity.tick(value)
         return round(max(1, round(value / tick)) * tick, 2)
 
-    def sheet(self, now_ns: int, last_session: date) -> PriceSheet:
+    def sheet(self, now_ns: int, last_session: date) -> SymbolSnapshot:
         """Its prices at this moment; asking rolls no dice."""
         bid, ask = self.bid_and_ask(now_ns)
         at = timestamp_extension(now_ns)
@@ -358,7 +358,7 @@ class _Contract:
         quoted = bid > 0 and self._terms.expiry > today
         years = self._years(now_ns)
         volatility = self._volatility(self._stock.price, years)
-        return PriceSheet(
+        return SymbolSnapshot(
             quote={
                 "t": at,
                 "bx": "C",
@@ -418,7 +418,7 @@ class _Session:
     def __init__(
         self,
         portfolio: Portfolio,
-        anchors: Mapping[str, Anchor],
+        anchors: Mapping[str, Calibration],
         seed: int,
         start: datetime,
         interest: Interest,
@@ -434,7 +434,7 @@ class _Session:
         held = _held(portfolio)
         self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
         self._held_contracts = [symbol for symbol in held if self._contract(symbol)]
-        self._desk = OrderDesk(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
+        self._desk = OrderScript(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
         # What is subscribed, in a fixed order: the order of a set is another one in every process.
         self._quoted_stocks: list[_Stock] = []
         self._traded_stocks: list[_Stock] = []
@@ -442,10 +442,10 @@ class _Session:
         self._quoted_contracts: list[_Contract] = []
         self._traded_contracts: list[_Contract] = []
 
-    def sheet(self, symbol: str, now_ns: int, last_session: date) -> PriceSheet:
+    def sheet(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """The prices of a share or contract that is there; an index is no share."""
         priced = self._contracts.get(symbol) or (None if is_index(symbol) else self._stocks.get(symbol))
-        return PriceSheet() if priced is None else priced.sheet(now_ns, last_session)
+        return SymbolSnapshot() if priced is None else priced.sheet(now_ns, last_session)
 
     def price(self, symbol: str) -> float | None:
         """About what a share or contract costs."""
@@ -522,7 +522,7 @@ class _Session:
         if stock is None:
             dice = random.Random(f"{self._seed}:{symbol}:anchor")
             spot = near * dice.uniform(0.95, 1.05) if near else dice.uniform(20, 400)
-            anchor = Anchor(round(spot, 2), dice.choice(VOLATILITIES))
+            anchor = Calibration(round(spot, 2), dice.choice(VOLATILITIES))
             stock = self._stocks[symbol] = _Stock(symbol, anchor, self._seed)
         return stock
 

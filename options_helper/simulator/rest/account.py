@@ -12,11 +12,11 @@ from uuid import NAMESPACE_OID, uuid5
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.tolerant import amount
 from options_helper.simulator.market.account import CLOSED_STATUSES, Holding, Placed, plain
-from options_helper.simulator.market.last_values import PriceSheet
+from options_helper.simulator.market.last_values import SymbolSnapshot
 from options_helper.simulator.rest.context import (
     Answer,
-    Desk,
     Query,
+    RequestContext,
     instant,
     one_of,
     refuse_field,
@@ -46,12 +46,12 @@ ACCOUNT: Final = {
 }
 
 
-def account(_: Query, desk: Desk) -> Answer:
+def account(_: Query, context: RequestContext) -> Answer:
     """Cash, and what everything is worth by its last trade."""
-    values = [_valued(holding, desk).market_value for holding in desk.account.holdings]
+    values = [_valued(holding, context).market_value for holding in context.account.holdings]
     positions = sum((value for value in values if value is not None), Decimal())
-    equity = _text(desk.account.cash + positions, CENT)
-    cash = plain(desk.account.cash)
+    equity = _text(context.account.cash + positions, CENT)
+    cash = plain(context.account.cash)
     return HTTPStatus.OK, ACCOUNT | {
         "cash": cash,
         "buying_power": cash,
@@ -61,32 +61,32 @@ def account(_: Query, desk: Desk) -> Answer:
     }
 
 
-def positions(_: Query, desk: Desk) -> Answer:
+def positions(_: Query, context: RequestContext) -> Answer:
     """Everything held."""
-    rows = [_position(_valued(holding, desk)) for holding in desk.account.holdings]
-    if desk.faults.rest_unknown_exchange:
+    rows = [_position(_valued(holding, context)) for holding in context.account.holdings]
+    if context.faults.rest_unknown_exchange:
         rows[:1] = [row | NOBODY_KNOWS for row in rows[:1]]
     return HTTPStatus.OK, rows
 
 
-def orders(asked: Query, desk: Desk) -> Answer:
+def orders(asked: Query, context: RequestContext) -> Answer:
     """Orders by the time at which they were submitted; both ends of the time are left out."""
     status = one_of(asked, "status", "open", ("open", "closed", "all"))
     nested = one_of(asked, "nested", "false", ("true", "false", "True", "False")).lower() == "true"
     limit = whole_number(asked, "limit", ORDERS_A_PAGE, at_most=ORDERS_A_PAGE_AT_MOST)
-    found = _within(desk.account.orders(), asked)
+    found = _within(context.account.orders(), asked)
     rows = [row for order in found for row in _flat(order.row, nested=nested) if _is(row, status)]
-    return HTTPStatus.OK, rows[: desk.at_most(limit)]
+    return HTTPStatus.OK, rows[: context.at_most(limit)]
 
 
-def activities(asked: Query, desk: Desk) -> Answer:
+def activities(asked: Query, context: RequestContext) -> Answer:
     """A page of what happened; the next one begins after the id that the page token names."""
     limit = whole_number(asked, "page_size", ACTIVITIES_A_PAGE, at_most=ACTIVITIES_A_PAGE)
     kinds = [kind for kind in asked.get("activity_types", "").split(",") if kind]
-    found = [one for one in desk.account.activities() if not kinds or one.row["activity_type"] in kinds]
+    found = [one for one in context.account.activities() if not kinds or one.row["activity_type"] in kinds]
     found = [one for one in found if asked.get("date") in (None, _day_of(one.row))]
     following = _after_token(_within(found, asked), asked.get("page_token"))
-    return HTTPStatus.OK, [one.row for one in following[: desk.at_most(limit)]]
+    return HTTPStatus.OK, [one.row for one in following[: context.at_most(limit)]]
 
 
 def _within(placed: Iterable[Placed], asked: Query) -> list[Placed]:
@@ -156,18 +156,18 @@ class _Valued:
         return None if price is None else price * self.holding.quantity * self.holding.multiplier
 
 
-def _valued(holding: Holding, desk: Desk) -> _Valued:
-    sheet = desk.sheet(holding.symbol)
-    return _Valued(holding, _last_price(sheet), _last_close(sheet, desk))
+def _valued(holding: Holding, context: RequestContext) -> _Valued:
+    sheet = context.sheet(holding.symbol)
+    return _Valued(holding, _last_price(sheet), _last_close(sheet, context))
 
 
-def _last_price(sheet: PriceSheet) -> Decimal | None:
+def _last_price(sheet: SymbolSnapshot) -> Decimal | None:
     """Alpaca values by the last trade, however old."""
     return amount((sheet.trade or {}).get("p"))
 
 
-def _last_close(sheet: PriceSheet, desk: Desk) -> Decimal | None:
-    days = [day for day in sheet.daily_bars if day <= desk.last_session]
+def _last_close(sheet: SymbolSnapshot, context: RequestContext) -> Decimal | None:
+    days = [day for day in sheet.daily_bars if day <= context.last_session]
     return amount(sheet.daily_bars[max(days)].get("c")) if days else None
 
 

@@ -12,7 +12,7 @@ from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.account import SimulatedAccount
-from options_helper.simulator.market.last_values import PriceSheet, Tape
+from options_helper.simulator.market.last_values import LastValues, SymbolSnapshot
 from options_helper.simulator.market.market import Market, QuotingMarket
 from options_helper.simulator.wire.protocol import NO_LIMITS, Limits
 
@@ -24,18 +24,18 @@ FRESH_NS: Final = 60 * NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class RequestContext:
     """The market and the account at one instant, and what shall go wrong with what they say."""
 
     market: Market
-    tape: Tape
+    tape: LastValues
     account: SimulatedAccount
     now_ns: int
     last_session: date  # the trading day before the market's today
     limits: Limits = NO_LIMITS
     faults: Faults = NO_FAULTS
 
-    def sheet(self, symbol: str) -> PriceSheet:
+    def sheet(self, symbol: str) -> SymbolSnapshot:
         """What is known of a symbol: as it was just heard, else as the market makes it up."""
         heard = self.tape.sheet(symbol)
         if not isinstance(self.market, QuotingMarket):
@@ -43,7 +43,7 @@ class Desk:
         made = self.market.sheet(symbol, self.now_ns, self.last_session)
         return heard.over(made) if self._is_fresh(heard) else made.over(heard)
 
-    def _is_fresh(self, heard: PriceSheet) -> bool:
+    def _is_fresh(self, heard: SymbolSnapshot) -> bool:
         # What nobody is subscribed to any more was last heard when somebody was.
         at_ns = epoch_nanoseconds((heard.quote or {}).get("t"))
         return at_ns is not None and self.now_ns - at_ns < FRESH_NS

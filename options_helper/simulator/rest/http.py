@@ -13,10 +13,10 @@ from websockets.http11 import Request, Response
 
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date, session_before
-from options_helper.simulator.counters import Books
+from options_helper.simulator.counters import SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.market import Market
-from options_helper.simulator.rest.context import Answer, Desk, refusal
+from options_helper.simulator.rest.context import Answer, RequestContext, refusal
 from options_helper.simulator.rest.routes import answer_request
 from options_helper.simulator.wire.protocol import TO_JSON, Keys, Limits
 
@@ -29,7 +29,7 @@ class PlainHttp:
     def __init__(
         self,
         market: Market,
-        books: Books,
+        books: SimulatorState,
         *,
         keys: Keys,
         limits: Limits,
@@ -88,8 +88,8 @@ class PlainHttp:
         # A market that somebody plays in a year without a calendar was open the day before.
         last_session = session_before(today) or today - timedelta(days=1)
         with self._books.opened() as (account, tape):
-            desk = Desk(self._market, tape, account, now_ns, last_session, self._limits, faults)
-            return answer_request(path, query, desk)
+            context = RequestContext(self._market, tape, account, now_ns, last_session, self._limits, faults)
+            return answer_request(path, query, context)
 
 
 def offered_keys(request: Request) -> tuple[str | None, str | None]:

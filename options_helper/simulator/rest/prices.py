@@ -9,9 +9,16 @@ from typing import Any, Final
 
 from options_helper.model.instants import timestamp_extension
 from options_helper.simulator.faults import Message
-from options_helper.simulator.market.last_values import PriceSheet
+from options_helper.simulator.market.last_values import SymbolSnapshot
 from options_helper.simulator.market.market import ListingMarket
-from options_helper.simulator.rest.context import Answer, Desk, Query, RequestRefused, page_of, whole_number
+from options_helper.simulator.rest.context import (
+    Answer,
+    Query,
+    RequestContext,
+    RequestRefused,
+    page_of,
+    whole_number,
+)
 from options_helper.simulator.wire.protocol import OPTION_SYMBOL, STOCK_SYMBOL
 
 Rows = dict[str, dict[str, Any]]
@@ -25,51 +32,51 @@ UNKNOWN_EXCHANGE: Final = "?"
 NO_GREEKS: Final[Mapping[str, float | None]] = dict.fromkeys(("delta", "gamma", "rho", "theta", "vega"), 0.0)
 
 
-def stock_snapshots(asked: Query, desk: Desk) -> Answer:
+def stock_snapshots(asked: Query, context: RequestContext) -> Answer:
     """Everything about each stock, under its symbol."""
-    return HTTPStatus.OK, _rows(_stocks(asked, desk), desk, _snapshot)
+    return HTTPStatus.OK, _rows(_stocks(asked, context), context, _snapshot)
 
 
-def option_snapshots(asked: Query, desk: Desk) -> Answer:
+def option_snapshots(asked: Query, context: RequestContext) -> Answer:
     """A page of everything about each contract."""
     limit = whole_number(asked, "limit", SNAPSHOTS_A_PAGE, at_most=SNAPSHOTS_A_PAGE_AT_MOST)
-    rows = _rows(_contracts(asked, desk), desk, _option_snapshot)
-    if desk.faults.rest_null_greek:
+    rows = _rows(_contracts(asked, context), context, _option_snapshot)
+    if context.faults.rest_null_greek:
         _lose_greek(rows)
-    page, following = page_of(sorted(rows.items()), asked.get("page_token"), desk.at_most(limit))
+    page, following = page_of(sorted(rows.items()), asked.get("page_token"), context.at_most(limit))
     return HTTPStatus.OK, {"snapshots": dict(page), "next_page_token": following}
 
 
-def latest_stock_quotes(asked: Query, desk: Desk) -> Answer:
+def latest_stock_quotes(asked: Query, context: RequestContext) -> Answer:
     """The last quote of each stock."""
-    return HTTPStatus.OK, {"quotes": _rows(_stocks(asked, desk), desk, _quote)}
+    return HTTPStatus.OK, {"quotes": _rows(_stocks(asked, context), context, _quote)}
 
 
-def latest_stock_trades(asked: Query, desk: Desk) -> Answer:
+def latest_stock_trades(asked: Query, context: RequestContext) -> Answer:
     """The last trade of each stock; before a recording begins, one at its first price."""
-    symbols = _stocks(asked, desk)
-    first = {symbol: _first_trade(symbol, desk) for symbol in symbols}
+    symbols = _stocks(asked, context)
+    first = {symbol: _first_trade(symbol, context) for symbol in symbols}
     known = {symbol: trade for symbol, trade in first.items() if trade}
-    return HTTPStatus.OK, {"trades": known | _rows(symbols, desk, _trade)}
+    return HTTPStatus.OK, {"trades": known | _rows(symbols, context, _trade)}
 
 
-def latest_option_quotes(asked: Query, desk: Desk) -> Answer:
+def latest_option_quotes(asked: Query, context: RequestContext) -> Answer:
     """The last quote of each contract."""
-    return HTTPStatus.OK, {"quotes": _rows(_contracts(asked, desk), desk, _quote)}
+    return HTTPStatus.OK, {"quotes": _rows(_contracts(asked, context), context, _quote)}
 
 
-def latest_option_trades(asked: Query, desk: Desk) -> Answer:
+def latest_option_trades(asked: Query, context: RequestContext) -> Answer:
     """The last trade of each contract."""
-    return HTTPStatus.OK, {"trades": _rows(_contracts(asked, desk), desk, _trade)}
+    return HTTPStatus.OK, {"trades": _rows(_contracts(asked, context), context, _trade)}
 
 
-def _stocks(asked: Query, desk: Desk) -> list[str]:
-    _require_feed(asked, desk, STOCK_FEEDS)
+def _stocks(asked: Query, context: RequestContext) -> list[str]:
+    _require_feed(asked, context, STOCK_FEEDS)
     return _symbols(asked, STOCK_SYMBOL)
 
 
-def _contracts(asked: Query, desk: Desk) -> list[str]:
-    _require_feed(asked, desk, OPTION_FEEDS)
+def _contracts(asked: Query, context: RequestContext) -> list[str]:
+    _require_feed(asked, context, OPTION_FEEDS)
     symbols = _symbols(asked, OPTION_SYMBOL)
     if len(symbols) > OPTION_SYMBOLS_AT_MOST:
         raise RequestRefused(
@@ -79,11 +86,11 @@ def _contracts(asked: Query, desk: Desk) -> list[str]:
     return symbols
 
 
-def _require_feed(asked: Query, desk: Desk, feeds: tuple[str, ...]) -> None:
+def _require_feed(asked: Query, context: RequestContext, feeds: tuple[str, ...]) -> None:
     feed = asked.get("feed")
     if feed is not None and feed not in feeds:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, f"invalid feed: {feed}")
-    if feed in desk.limits.refused_feeds:
+    if feed in context.limits.refused_feeds:
         raise RequestRefused(HTTPStatus.FORBIDDEN, f"subscription does not permit querying {feed} data")
 
 
@@ -97,16 +104,18 @@ def _symbols(asked: Query, spelling: re.Pattern[str]) -> list[str]:
     return list(dict.fromkeys(symbols))
 
 
-def _rows(symbols: list[str], desk: Desk, told: Callable[[PriceSheet], dict[str, Any]]) -> Rows:
+def _rows(
+    symbols: list[str], context: RequestContext, told: Callable[[SymbolSnapshot], dict[str, Any]]
+) -> Rows:
     """What is told of each symbol of which anything is known."""
-    sheets = {symbol: desk.sheet(symbol) for symbol in symbols}
+    sheets = {symbol: context.sheet(symbol) for symbol in symbols}
     rows = {symbol: row for symbol, sheet in sheets.items() if (row := told(sheet))}
-    if desk.faults.rest_unknown_exchange:
+    if context.faults.rest_unknown_exchange:
         _lose_exchange(rows)
     return rows
 
 
-def _snapshot(sheet: PriceSheet) -> dict[str, Any]:
+def _snapshot(sheet: SymbolSnapshot) -> dict[str, Any]:
     newest_first = [sheet.daily_bars[day] for day in sorted(sheet.daily_bars, reverse=True)]
     daily, previous = (*newest_first, None, None)[:2]
     parts = {
@@ -119,18 +128,18 @@ def _snapshot(sheet: PriceSheet) -> dict[str, Any]:
     return {name: _plain(message) for name, message in parts.items() if message is not None}
 
 
-def _option_snapshot(sheet: PriceSheet) -> dict[str, Any]:
+def _option_snapshot(sheet: SymbolSnapshot) -> dict[str, Any]:
     row = _snapshot(sheet)
     if row and sheet.greeks is not None:
         row |= {"greeks": sheet.greeks, "impliedVolatility": sheet.implied_volatility}
     return row
 
 
-def _quote(sheet: PriceSheet) -> dict[str, Any]:
+def _quote(sheet: SymbolSnapshot) -> dict[str, Any]:
     return _plain(sheet.quote or {})
 
 
-def _trade(sheet: PriceSheet) -> dict[str, Any]:
+def _trade(sheet: SymbolSnapshot) -> dict[str, Any]:
     return _plain(sheet.trade or {})
 
 
@@ -139,11 +148,11 @@ def _plain(message: Message) -> dict[str, Any]:
     return {key: value for key, value in message.items() if key not in ("T", "S")}
 
 
-def _first_trade(symbol: str, desk: Desk) -> dict[str, Any]:
-    price = desk.market.price(symbol) if isinstance(desk.market, ListingMarket) else None
+def _first_trade(symbol: str, context: RequestContext) -> dict[str, Any]:
+    price = context.market.price(symbol) if isinstance(context.market, ListingMarket) else None
     if price is None:
         return {}
-    at = timestamp_extension(desk.now_ns)
+    at = timestamp_extension(context.now_ns)
     return {"t": at, "x": "V", "p": price, "s": 100, "c": ["@"], "i": 1, "z": "C"}
 
 

@@ -23,57 +23,64 @@ from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK, market_open, next_change
 from options_helper.simulator.market.market import ListingMarket
 from options_helper.simulator.rest import account, prices
-from options_helper.simulator.rest.context import Answer, Desk, Query, RequestRefused, page_of, whole_number
+from options_helper.simulator.rest.context import (
+    Answer,
+    Query,
+    RequestContext,
+    RequestRefused,
+    page_of,
+    whole_number,
+)
 
 CONTRACTS_A_PAGE: Final = 100
 CONTRACTS_A_PAGE_AT_MOST: Final = 10_000
 
-Answering = Callable[[Query, Desk], Answer]
+Answering = Callable[[Query, RequestContext], Answer]
 
 
-def answer_request(path: str, query: str, desk: Desk) -> Answer:
+def answer_request(path: str, query: str, context: RequestContext) -> Answer:
     """Status and JSON body for one GET of an authenticated client."""
     try:
-        return _answering(path, desk)(dict(parse_qsl(query)), desk)
+        return _answering(path, context)(dict(parse_qsl(query)), context)
     except RequestRefused as refused:
         return refused.answer
 
 
-def _answering(path: str, desk: Desk) -> Answering:
-    if path in _OF_THE_ACCOUNT and desk.market.kind is MarketKind.REPLAY:
+def _answering(path: str, context: RequestContext) -> Answering:
+    if path in _OF_THE_ACCOUNT and context.market.kind is MarketKind.REPLAY:
         raise RequestRefused(HTTPStatus.NOT_FOUND, "a replayed market has no account: it plays prices only")
     answering = _OF_THE_ACCOUNT.get(path) or _OF_THE_MARKET.get(path)
     if answering is not None:
         return answering
     collection, _, symbol = path.rpartition("/")
     if collection in _OF_ONE:
-        return lambda _, desk: _OF_ONE[collection](symbol, desk)
+        return lambda _, context: _OF_ONE[collection](symbol, context)
     raise RequestRefused(HTTPStatus.NOT_FOUND, f"the simulator has no {path}")
 
 
-def _contracts(asked: Query, desk: Desk) -> Answer:
+def _contracts(asked: Query, context: RequestContext) -> Answer:
     """One page of the contracts that fit, ordered by symbol."""
     limit = whole_number(asked, "limit", CONTRACTS_A_PAGE, at_most=CONTRACTS_A_PAGE_AT_MOST)
-    known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(desk))}
+    known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(context))}
     try:
         fitting = [symbol for symbol, terms in known.items() if _fits(terms, asked)]
     except ValueError as error:
         raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    page, following = page_of(fitting, asked.get("page_token"), desk.at_most(limit))
+    page, following = page_of(fitting, asked.get("page_token"), context.at_most(limit))
     return HTTPStatus.OK, {
         "option_contracts": [_contract(symbol, known[symbol]) for symbol in page],
         "next_page_token": following,
     }
 
 
-def _one_contract(symbol: str, desk: Desk) -> Answer:
-    if symbol not in _listed(desk) and not (is_contract_symbol(symbol) and desk.sheet(symbol).quote):
+def _one_contract(symbol: str, context: RequestContext) -> Answer:
+    if symbol not in _listed(context) and not (is_contract_symbol(symbol) and context.sheet(symbol).quote):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"option contract not found for {symbol}")
     return HTTPStatus.OK, _contract(symbol, parse_contract_symbol(symbol))
 
 
-def _one_asset(symbol: str, desk: Desk) -> Answer:
-    if not _is_share(symbol, desk):
+def _one_asset(symbol: str, context: RequestContext) -> Answer:
+    if not _is_share(symbol, context):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"asset not found for {symbol}")
     return HTTPStatus.OK, {
         "id": str(uuid5(NAMESPACE_OID, symbol)),
@@ -91,19 +98,19 @@ def _one_asset(symbol: str, desk: Desk) -> Answer:
     }
 
 
-def _is_share(symbol: str, desk: Desk) -> bool:
+def _is_share(symbol: str, context: RequestContext) -> bool:
     if is_contract_symbol(symbol):
         return False
-    sheet = desk.sheet(symbol)
-    market = desk.market
+    sheet = context.sheet(symbol)
+    market = context.market
     priced = market.price(symbol) is not None if isinstance(market, ListingMarket) else False
     return (priced and not is_index(symbol)) or bool(sheet.quote or sheet.trade)
 
 
-def _listed(desk: Desk) -> frozenset[str]:
+def _listed(context: RequestContext) -> frozenset[str]:
     """The market's contracts, and what the account holds."""
-    listed = desk.market.contracts if isinstance(desk.market, ListingMarket) else ()
-    held = (holding.symbol for holding in desk.account.holdings)
+    listed = context.market.contracts if isinstance(context.market, ListingMarket) else ()
+    held = (holding.symbol for holding in context.account.holdings)
     return frozenset(listed).union(symbol for symbol in held if is_contract_symbol(symbol))
 
 
@@ -151,8 +158,8 @@ def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
     }
 
 
-def _clock(_: Query, desk: Desk) -> Answer:
-    now = utc_datetime(desk.now_ns).astimezone(NEW_YORK)
+def _clock(_: Query, context: RequestContext) -> Answer:
+    now = utc_datetime(context.now_ns).astimezone(NEW_YORK)
     is_open = market_open(StreamName.STOCKS, "iex", now)
     first = next_change(now)
     second = None if first is None else next_change(first)
@@ -189,6 +196,6 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
         "/v1beta1/options/trades/latest": prices.latest_option_trades,
     }
 )
-_OF_ONE: Final[Mapping[str, Callable[[str, Desk], Answer]]] = MappingProxyType(
+_OF_ONE: Final[Mapping[str, Callable[[str, RequestContext], Answer]]] = MappingProxyType(
     {"/v2/options/contracts": _one_contract, "/v2/assets": _one_asset}
 )

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from options_helper.data.streaming.messages import count_messages
 from options_helper.model.events import StreamName
-from options_helper.simulator.wire.protocol import Conversation, Encoding, Payload, websocket_frame
+from options_helper.simulator.wire.protocol import Encoding, Payload, ServerProtocol, websocket_frame
 
 # Frames that leave in one write, so that a fast market costs one system call for many of them.
 BATCH: Final = 64
@@ -25,7 +25,7 @@ class OutgoingFrame(Protocol):
     def stream(self) -> StreamName:
         """Whose clients get it."""
 
-    def bytes_for(self, conversation: Conversation) -> bytes:
+    def bytes_for(self, conversation: ServerProtocol) -> bytes:
         """What this client gets of it, as whole websocket frames; counted in the conversation's wire."""
 
 
@@ -37,7 +37,7 @@ class MessageFrame:
         self._messages = messages
         self._whole: dict[Encoding, bytes] = {}
 
-    def bytes_for(self, conversation: Conversation) -> bytes:
+    def bytes_for(self, conversation: ServerProtocol) -> bytes:
         """Filtered by the client's subscription, spoiled by its faults."""
         wanted = [message for message in self._messages if conversation.wants(message)]
         if not wanted:
@@ -65,7 +65,7 @@ class EncodedFrame:
         self._events = 1 if stream is StreamName.FILLS else count_messages(payload)
         self._bytes = websocket_frame(Payload(payload, text=False))
 
-    def bytes_for(self, conversation: Conversation) -> bytes:
+    def bytes_for(self, conversation: ServerProtocol) -> bytes:
         """Whole or not at all: nothing inside it can be left out or spoiled."""
         if not conversation.listening or conversation.wire.silenced:
             return b""

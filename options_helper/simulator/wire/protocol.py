@@ -160,7 +160,7 @@ class Reply:
     close_code: int | None = None
 
 
-class Conversation(ABC):
+class ServerProtocol(ABC):
     """What the two kinds of endpoint have in common: faults, keys, who may speak, what was subscribed.
 
     `claim_place` says whether the account may open one more connection here, and takes the place when it may.
@@ -236,7 +236,7 @@ class Conversation(ABC):
         return None
 
 
-class MarketDataConversation(Conversation):
+class MarketDataConversation(ServerProtocol):
     """A stock or option endpoint: arrays of maps, in msgpack or JSON."""
 
     # The subscription again, for `wants`, which is asked for every message.
@@ -400,7 +400,7 @@ def _united(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-class TradingConversation(Conversation):
+class TradingConversation(ServerProtocol):
     """The account's endpoint: one JSON object a frame, in binary frames as the paper account sends them."""
 
     def open(self, key: str | None = None, secret: str | None = None) -> Reply:
@@ -481,7 +481,7 @@ class TradingConversation(Conversation):
         return Reply(self.payloads([error]), close_code=1000)
 
 
-def converse(endpoint: Endpoint, **arguments: Any) -> Conversation:
+def converse(endpoint: Endpoint, **arguments: Any) -> ServerProtocol:
     """The conversation that belongs to an endpoint."""
     kind = TradingConversation if endpoint.stream is StreamName.FILLS else MarketDataConversation
     return kind(endpoint, **arguments)
