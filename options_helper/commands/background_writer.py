@@ -17,7 +17,7 @@ LAST_WORDS_SECONDS: Final = 1.0
 _LOOK_EVERY_SECONDS: Final = 0.1
 
 
-class Outlet:
+class BackgroundWriter:
     """A file of text that hands on what is written to it on a thread of its own; for use in a `with`.
 
     Where the other side is closed or out of room, nothing more is written to it. Any thread may write.

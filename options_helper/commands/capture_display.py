@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
-from options_helper.commands.background_writer import Outlet
+from options_helper.commands.background_writer import BackgroundWriter
 from options_helper.data.intraday.recording import KindCounts
 from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.status import CaptureStatus
@@ -54,7 +54,7 @@ def open_display(now: Callable[[], datetime]) -> Iterator[Display]:
     """The display that fits what stdout is; whoever reads it, or does not, never holds up those who tell."""
     from rich.console import Console
 
-    with _outlet(sys.stdout) as out, _outlet(sys.stderr) as errors:
+    with _writer(sys.stdout) as out, _writer(sys.stderr) as errors:
         console = Console(file=out, highlight=False)
         if not console.is_terminal:
             with _log_written_to(errors):
@@ -79,17 +79,17 @@ def open_display(now: Callable[[], datetime]) -> Iterator[Display]:
 
 
 @contextmanager
-def _outlet(stream: TextIO | None) -> Iterator[TextIO]:
+def _writer(stream: TextIO | None) -> Iterator[TextIO]:
     if stream is None:  # closed before the program began
         yield io.StringIO()
         return
     try:
-        outlet = Outlet(stream)
+        writer = BackgroundWriter(stream)
     except io.UnsupportedOperation:  # a file in memory keeps nobody waiting
         yield stream
         return
-    with outlet:
-        yield cast("TextIO", outlet)
+    with writer:
+        yield cast("TextIO", writer)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from options_helper.capture.sealer import Sealer
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import Display, market_time_words, open_display
 from options_helper.commands.capture_options import require_folder
-from options_helper.commands.shutdown_signals import Interrupted, SignalEars
+from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.status import CaptureState, CaptureStatus
@@ -60,7 +60,7 @@ class CaptureRequest:
     state: Path | None = None  # where the heartbeat goes; None: into `out`
 
 
-class Ears(Protocol):
+class Shutdown(Protocol):
     """How a capture waits."""
 
     def wait(self, seconds: float) -> int:
@@ -82,10 +82,10 @@ class Ending(StrEnum):
 
 def run_capture(request: CaptureRequest, settings: Settings) -> int:
     """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
-    with SignalEars() as ears, open_display(utc_now) as display:
+    with ShutdownSignals() as shutdown, open_display(utc_now) as display:
         try:
-            with ears.raising():
-                capture = Capture.prepare(request, settings, ears)
+            with shutdown.raising():
+                capture = Capture.prepare(request, settings, shutdown)
         except Interrupted:
             return 0
         return capture.run(display)
@@ -99,7 +99,7 @@ class Capture:
         request: CaptureRequest,
         settings: Settings,
         plan: CapturePlan,
-        ears: Ears,
+        shutdown: Shutdown,
         *,
         now: Callable[[], datetime] = utc_now,
         finder: Callable[[Settings], Any] = ContractFinder,
@@ -108,7 +108,7 @@ class Capture:
         self._request = request
         self._settings = settings
         self._plan = plan
-        self._ears = ears
+        self._shutdown = shutdown
         self._now = now
         self._finder = finder
         self._make_runner = make_runner
@@ -124,7 +124,7 @@ class Capture:
         self._sealer = Sealer(request.out, wanted=request.parquet)
 
     @classmethod
-    def prepare(cls, request: CaptureRequest, settings: Settings, ears: Ears, **more: Any) -> Capture:
+    def prepare(cls, request: CaptureRequest, settings: Settings, shutdown: Shutdown, **more: Any) -> Capture:
         """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
         _require_keys(settings)
         _load_sdk()
@@ -134,7 +134,7 @@ class Capture:
             require_pyarrow()
         require_folder(request.out)
         finder = more.get("finder", ContractFinder)
-        return cls(request, settings, planned(request.selection, settings, finder), ears, **more)
+        return cls(request, settings, planned(request.selection, settings, finder), shutdown, **more)
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
@@ -208,7 +208,7 @@ class Capture:
         if today == self._planned_on:
             return True
         try:
-            with self._ears.raising():
+            with self._shutdown.raising():
                 self._plan = planned(self._request.selection, self._settings, self._finder)
             self._tell_plan(display)
         except Interrupted:
@@ -290,7 +290,7 @@ class Capture:
 
     def _heard(self, seconds: float) -> bool:
         """Wait; whether anybody has asked to end so far."""
-        self._signals = self._ears.wait(seconds)
+        self._signals = self._shutdown.wait(seconds)
         return self._signals > 0
 
     # ---- telling
@@ -324,7 +324,7 @@ class Capture:
         """Make the copies that are still to be made, unless a signal comes."""
         self._sealer.start_after_the_last(self._now())
         while self._sealer.busy:
-            if self._ears.wait(LOOK_EVERY_SECONDS) > self._signals:
+            if self._shutdown.wait(LOOK_EVERY_SECONDS) > self._signals:
                 display.say("Asked to end while finished days were sealed; the next capture goes on with it.")
                 return
         for problem in self._sealer.problems:

@@ -17,7 +17,7 @@ class Interrupted(BaseException):
     """A signal came while nothing had begun that would have to be ended in order."""
 
 
-class SignalEars:
+class ShutdownSignals:
     """Counts the signals that ask to end; to be used as a context, on the main thread."""
 
     def __init__(self) -> None:
