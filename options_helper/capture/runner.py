@@ -37,7 +37,7 @@ from options_helper.data.recording.journal import (
     session_name,
     sessions,
 )
-from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL, GapLedger
+from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL, LossLog
 from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.recording.session_notes import LastingGap, SessionNote, save_note, session_notes
@@ -137,7 +137,7 @@ class CaptureEngine:
             hurried=self._must_leave if config.journal else lambda: False,
         )
         self._journal = JournalWriter(config.out, self.session, disk) if config.journal else None
-        self._gap_ledger = GapLedger(config.out, self.session, disk)
+        self._gap_ledger = LossLog(config.out, self.session, disk)
         self._gap_watch = GapWatch(now_ns())
         # Filled by the stream threads, emptied by the writer.
         self._announcements: deque[Record] = deque()

@@ -40,7 +40,7 @@ from options_helper.data.intraday.layout import (
     symbols,
 )
 from options_helper.data.intraday.locking import RootLock, writer_of
-from options_helper.data.intraday.mending import take_stock
+from options_helper.data.intraday.mending import examine
 from options_helper.data.intraday.meta import Gap, Session, load_meta, save_meta
 from options_helper.data.intraday.recording import (
     KindCounts,
@@ -48,7 +48,7 @@ from options_helper.data.intraday.recording import (
     StoreCounts,
     StorePolicy,
 )
-from options_helper.data.intraday.sealing import SealReport, seal_part
+from options_helper.data.intraday.sealing import FinalizeReport, finalize_part
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.events import Event
 from options_helper.model.instants import epoch_nanoseconds
@@ -58,12 +58,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "FinalizeReport",
     "Gap",
     "IntradayStore",
     "KindCounts",
     "PartReport",
     "RepairReport",
-    "SealReport",
     "StoreCounts",
     "StorePolicy",
 ]
@@ -282,7 +282,7 @@ class IntradayStore:
         dataset: str | None = None,
         symbol: str | None = None,
         parquet: bool = False,
-    ) -> tuple[SealReport, ...]:
+    ) -> tuple[FinalizeReport, ...]:
         """Make the files of a day that is over small and final: one gzip member of level 6, and Parquet if wanted.
 
         Each new file is compared with the old one before it takes its place; the CSV stays beside the Parquet copy.
@@ -292,7 +292,9 @@ class IntradayStore:
         if self._recording is not None:
             self._recording.finish_day(day)
         found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
-        return tuple([seal_part(part, parquet=parquet, at=self._now(), disk=self._disk) for part in found])
+        return tuple(
+            [finalize_part(part, parquet=parquet, at=self._now(), disk=self._disk) for part in found]
+        )
 
     def _writer(self) -> Recording:
         if self._recording is not None:
@@ -335,7 +337,7 @@ class IntradayStore:
         file = MemberFile(part.path, self._disk)
         try:
             file.open()
-            stock = take_stock(file, part, self._now(), check_bytes=None)
+            stock = examine(file, part, self._now(), check_bytes=None)
             # A sealed file that had to be mended is no longer the one that was sealed.
             meta = replace(stock.meta, sealed=False, sha256={}) if stock.cut_bytes else stock.meta
             if meta != load_meta(part):

@@ -14,7 +14,7 @@ import pytest
 
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import RecordKind, read_records, sessions
-from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL, ledger_rows
+from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL, loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.verify import audit
@@ -100,7 +100,7 @@ def test_without_a_journal_a_kill_is_found_out_by_the_next_capture_and_before(
 
     assert "kept no journal" in problem
     killed, _ = (note.session for note in session_notes(tmp_path))
-    (gap,) = ledger_rows(tmp_path)
+    (gap,) = loss_rows(tmp_path)
     assert (gap.stream, gap.reason) == ("stocks", KILLED_WITHOUT_JOURNAL)
     assert killed < gap.session
     (problem,) = audit(tmp_path).problems
@@ -125,7 +125,7 @@ def test_an_old_journal_that_cannot_be_read_keeps_no_new_capture_from_recording_
             final = next_one.ended()
 
     assert final.store.total.written >= 20
-    assert any("cannot be read to its end" in row.reason for row in ledger_rows(tmp_path))
+    assert any("cannot be read to its end" in row.reason for row in loss_rows(tmp_path))
 
 
 def test_after_a_kill_verify_names_what_is_missing_and_the_remedy_and_nothing_else(
@@ -158,7 +158,7 @@ def test_a_gap_that_a_kill_left_open_lasts_until_the_next_capture(
             next_one.terminate()
             next_one.ended()
 
-    (gap,) = ledger_rows(tmp_path)
+    (gap,) = loss_rows(tmp_path)
     assert (gap.since_ns, gap.reason.endswith(KILLED)) == (last_heard_ns, True)
 
 
@@ -180,7 +180,7 @@ def test_the_gap_after_a_kill_is_written_down_by_the_next_capture(
         name: list(read_records(files))[-1].received_ns for name, files in sessions(tmp_path).items()
     }
     first, second, third, _ = last_heard
-    gaps = [row for row in ledger_rows(tmp_path) if row.reason == KILLED]
+    gaps = [row for row in loss_rows(tmp_path) if row.reason == KILLED]
     assert [(row.session, row.stream, row.since_ns) for row in gaps] == [
         (second, "stocks", last_heard[first]), (third, "stocks", last_heard[second]),
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from options_helper.capture.runner import CaptureEngine
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.loss_log import LedgerRow, ledger_rows
+from options_helper.data.recording.loss_log import LossRow, loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureStatus
@@ -80,8 +80,8 @@ class Watched:
         )
 
     @property
-    def gaps(self) -> list[LedgerRow]:
-        return list(ledger_rows(self.out))
+    def gaps(self) -> list[LossRow]:
+        return list(loss_rows(self.out))
 
 
 @contextmanager

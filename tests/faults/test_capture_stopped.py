@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.loss_log import ledger_rows
+from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
@@ -59,7 +59,7 @@ def test_a_signal_during_a_reconnect_is_heard_and_the_gap_is_written_down(
         final = capturer.ended()
 
     assert_all_is_kept(final, tmp_path)
-    (gap,) = ledger_rows(tmp_path)
+    (gap,) = loss_rows(tmp_path)
     assert gap.since_ns <= gap.until_ns
     assert audit(tmp_path).problems == ()
 
@@ -100,5 +100,5 @@ def test_without_a_journal_what_a_second_signal_leaves_is_written_down_as_lost(
 
     assert final.lost > 0
     assert rows(tmp_path) + final.lost == final.streams[STOCKS].received
-    assert sum(row.lost_events or 0 for row in ledger_rows(tmp_path)) == final.lost
+    assert sum(row.lost_events or 0 for row in loss_rows(tmp_path)) == final.lost
     assert not audit(tmp_path).ok

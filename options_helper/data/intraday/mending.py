@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class FileState:
     """What a file holds, now that it is mended."""
 
     meta: PartMeta  # as the file is now; what was written beside it last may say less
@@ -36,9 +36,9 @@ def header_member(part: PartFile, first: int) -> bytes:
     return encode_member(part.key.dataset.header.encode(), first, 0)
 
 
-def take_stock(
+def examine(
     file: MemberFile, part: PartFile, at: datetime, check_bytes: int | None = CHECKED_BYTES
-) -> Stock:
+) -> FileState:
     """Look through an open file and mend it; a file without anything readable is set aside, and is gone then.
 
     The members within the last `check_bytes` are decoded, or all of them when that is None.
@@ -61,14 +61,14 @@ def take_stock(
     return replace(stock, meta=replace(stock.meta, gaps=(*known.gaps, gap)), cut_bytes=cut, kept=kept)
 
 
-def _stock(file: MemberFile, part: PartFile, found: Scan, known: PartMeta) -> Stock:
+def _stock(file: MemberFile, part: PartFile, found: Scan, known: PartMeta) -> FileState:
     columns = tuple(header_of(file.read_at, found) or ())
     extent: Extent = known
     if known.rows != rows_in(found):
         extent = extent_of(file.read_at, found)
     foreign = any(member.foreign for member in found.members)
     last = found.members[-1]
-    return Stock(
+    return FileState(
         meta=replace(known.covering(extent), columns=columns),
         next_seq=(extent.last_seq or extent.rows) + 1 if foreign else last.first + last.rows,
         continues=not foreign and not known.sealed and columns == part.key.dataset.columns,
@@ -86,7 +86,7 @@ def _lost_header(file: MemberFile, part: PartFile, found: Scan) -> bytes | None:
     return header_member(part, first.first) if len(row) == len(part.key.dataset.columns) else None
 
 
-def _set_aside(file: MemberFile, part: PartFile, found: Scan, known: PartMeta, at: datetime) -> Stock:
+def _set_aside(file: MemberFile, part: PartFile, found: Scan, known: PartMeta, at: datetime) -> FileState:
     kept = file.set_aside(at)
     meta = replace(known.covering(Extent()), sealed=False, sha256={})
     if kept is not None:
@@ -96,7 +96,7 @@ def _set_aside(file: MemberFile, part: PartFile, found: Scan, known: PartMeta, a
     # The file that will be begun in its place finds this.
     with suppress(OSError):
         save_meta(part, meta)
-    return Stock(meta, (known.last_seq or 0) + 1, continues=False, cut_bytes=found.size, kept=kept)
+    return FileState(meta, (known.last_seq or 0) + 1, continues=False, cut_bytes=found.size, kept=kept)
 
 
 def _gap(extent: Extent, lost: int | None, at: datetime, reason: str) -> Gap:

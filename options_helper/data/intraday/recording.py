@@ -17,7 +17,7 @@ from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
 from options_helper.data.intraday.meta import Gap, Session, sync_folder
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
-from options_helper.data.intraday.writing import Ledger, Partition, Surroundings
+from options_helper.data.intraday.writing import Counters, Partition, WriteContext
 from options_helper.errors import StoreError
 from options_helper.model.events import Event
 from options_helper.model.instants import utc_datetime
@@ -88,7 +88,7 @@ class StoreCounts:
 
 
 # The partitions of one kind, type of event and day, by symbol.
-_Lane = dict[str, Partition]
+_DayWriter = dict[str, Partition]
 
 
 class Recording:
@@ -117,12 +117,12 @@ class Recording:
         self._now = now
         self._disk = disk
         self._hurried = hurried
-        self._around = Surroundings(
+        self._around = WriteContext(
             root, disk, session, now, self._folders_changed, self._many_are_new, resumes
         )
         self._rows = RowWriter()
-        self._ledgers: dict[Kind, Ledger] = {kind: Ledger() for kind in KINDS}
-        self._lanes: dict[tuple[Kind, type, date], _Lane] = {}
+        self._ledgers: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}
+        self._lanes: dict[tuple[Kind, type, date], _DayWriter] = {}
         self._newest_day = date.min
         self._gaps: list[tuple[Kind, frozenset[str] | None, Gap]] = []
         # Each in the order in which its partitions came to be in it, two of them with the time of that.
@@ -252,7 +252,7 @@ class Recording:
 
     def _append_run(self, kind: Kind, event_type: type, events: Iterable[Event], now: float) -> None:
         row, flush_rows = self._rows.of_type(event_type), self._policy.flush_rows
-        lane: _Lane = {}
+        lane: _DayWriter = {}
         lane_day: date | None = None
         for event in events:
             day, line = row(event)
@@ -270,11 +270,11 @@ class Recording:
     def _partitions(self) -> list[Partition]:
         return [partition for lane in self._lanes.values() for partition in lane.values()]
 
-    def _lane(self, kind: Kind, event_type: type, day: date) -> _Lane:
+    def _lane(self, kind: Kind, event_type: type, day: date) -> _DayWriter:
         self._newest_day = max(self._newest_day, day)
         return self._lanes.setdefault((kind, event_type, day), {})
 
-    def _begin(self, lane: _Lane, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
+    def _begin(self, lane: _DayWriter, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
         key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
         lane[symbol] = partition = Partition(key, self._around, self._ledgers[kind])
         return partition

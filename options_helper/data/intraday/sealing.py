@@ -24,7 +24,7 @@ from options_helper.data.intraday.members import (
     member_text,
     member_trailer,
 )
-from options_helper.data.intraday.mending import Stock, take_stock
+from options_helper.data.intraday.mending import FileState, examine
 from options_helper.data.intraday.meta import load_meta, save_meta, sync_folder
 from options_helper.data.intraday.parquet import require_pyarrow, write_parquet
 from options_helper.errors import StoreError
@@ -34,7 +34,7 @@ _LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class SealReport:
+class FinalizeReport:
     """What sealing did to one file; with a problem, the file is as it was."""
 
     part: PartFile
@@ -45,7 +45,7 @@ class SealReport:
     problem: str | None = None
 
 
-def seal_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> SealReport:
+def finalize_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> FinalizeReport:
     """Recompress a file to one gzip member of level 6, add a Parquet copy if wanted, and mark it as sealed.
 
     A sealed file is not written again. ConfigError when Parquet is wanted and pyarrow is not installed.
@@ -55,14 +55,14 @@ def seal_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> Sea
     try:
         return _sealed(part, parquet=parquet, at=at, disk=disk)
     except BlockingIOError:
-        return SealReport(part, problem="another process writes it; seal it when that has ended")
+        return FinalizeReport(part, problem="another process writes it; seal it when that has ended")
     except StoreError as error:
-        return SealReport(part, problem=str(error))
+        return FinalizeReport(part, problem=str(error))
     except OSError as error:
-        return SealReport(part, problem=f"{error.filename or part.path}: {error.strerror or error}")
+        return FinalizeReport(part, problem=f"{error.filename or part.path}: {error.strerror or error}")
 
 
-def _sealed(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> SealReport:
+def _sealed(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> FinalizeReport:
     file = MemberFile(part.path, disk)
     with ExitStack() as until_said:
         # The locks, also that on the new file, are kept until the meta file says that it is sealed.
@@ -71,8 +71,8 @@ def _sealed(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> SealR
         before = part.path.stat().st_size
         known = load_meta(part)
         if known is not None and known.sealed and (part.parquet_path.exists() or not parquet):
-            return SealReport(part, known.rows, before, before, known.sha256)
-        stock = take_stock(file, part, at, check_bytes=None)
+            return FinalizeReport(part, known.rows, before, before, known.sha256)
+        stock = examine(file, part, at, check_bytes=None)
         if not part.path.exists():
             raise StoreError(f"{part.path.name} held nothing readable and is set aside")
         if not stock.meta.sealed:
@@ -82,10 +82,10 @@ def _sealed(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> SealR
         names = [path for path in (part.path, part.parquet_path) if path.exists()]
         digests = {path.name: file_digest(path) or "" for path in names}
         save_meta(part, replace(stock.meta, sealed=True, sha256=digests), durable=True)
-    return SealReport(part, stock.meta.rows, before, part.path.stat().st_size, digests)
+    return FinalizeReport(part, stock.meta.rows, before, part.path.stat().st_size, digests)
 
 
-def _recompress(file: MemberFile, part: PartFile, stock: Stock, disk: Disk) -> int:
+def _recompress(file: MemberFile, part: PartFile, stock: FileState, disk: Disk) -> int:
     """Put a file of one member in place of the file; returns the locked descriptor of the new one."""
     new = part.path.with_name(f".{part.path.name}.new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -143,7 +143,7 @@ def _require_digest(path: Path, expected: bytes) -> None:
     raise StoreError(f"{path.name} reads differently when recompressed; the file stays as it is")
 
 
-def _add_parquet(part: PartFile, stock: Stock) -> None:
+def _add_parquet(part: PartFile, stock: FileState) -> None:
     new = part.parquet_path.with_name(f".{part.parquet_path.name}.new")
     try:
         write_parquet(part.path, new, stock.meta.columns)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
 from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member
-from options_helper.data.intraday.mending import header_member, take_stock
+from options_helper.data.intraday.mending import examine, header_member
 from options_helper.data.intraday.meta import Extent, Gap, PartMeta, Session, load_meta, save_meta
 
 # What a row that waits as text takes of the memory, about: its line, and what Python adds to any text.
@@ -22,7 +22,7 @@ LOST_REASON: Final = "the disk took no more, and neither did the buffer"
 
 
 @dataclass(slots=True)
-class Ledger:
+class Counters:
     """What became of the rows of one kind: appended = lines + packed + written + lost."""
 
     appended: int = 0
@@ -46,7 +46,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class WriteContext:
     """What all partitions of a recording share."""
 
     root: Path
@@ -75,7 +75,7 @@ class Partition:
     everything that happens to them afterwards.
     """
 
-    def __init__(self, key: PartitionKey, surroundings: Surroundings, ledger: Ledger) -> None:
+    def __init__(self, key: PartitionKey, surroundings: WriteContext, ledger: Counters) -> None:
         self.key = key
         self.lines: list[str] = []
         self.lines_since = 0.0  # when the oldest of them came, on the owner's clock
@@ -228,7 +228,7 @@ class Partition:
             file = MemberFile(part.path, around.disk)
             file.open()
             try:
-                stock = take_stock(file, part, around.now())
+                stock = examine(file, part, around.now())
             except BaseException:
                 file.close()
                 raise

@@ -43,7 +43,7 @@ KILLED_WITHOUT_JOURNAL: Final = (
 _LONGEST_ROW: Final = 1 << 16
 
 
-class GapLedger:
+class LossLog:
     """Appends rows, each on the disk before the next; for one thread, under the root's lock.
 
     After an OSError the ledger is as it was before.
@@ -109,7 +109,7 @@ def _end_of_last_line(descriptor: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LossRow:
     """One row of the ledger, as it was written."""
 
     session: str
@@ -123,16 +123,16 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerRows:
+class LossRows:
     """What is written in a root's ledger; `problems` are sentences about what cannot be read."""
 
-    rows: tuple[LedgerRow, ...] = ()
+    rows: tuple[LossRow, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-def read_ledger(root: Path) -> LedgerRows:
+def read_losses(root: Path) -> LossRows:
     """The ledger of a root, day by day; a row that a kill left unfinished is left out."""
-    ledger = LedgerRows()
+    ledger = LossRows()
     for path in sorted((root / FOLDER).glob("*.csv")):
         whole_lines = path.read_bytes().rpartition(b"\n")[0].decode(errors="replace")
         rows = tuple(csv.DictReader(io.StringIO(whole_lines, newline="")))
@@ -144,13 +144,13 @@ def read_ledger(root: Path) -> LedgerRows:
     return ledger
 
 
-def ledger_rows(root: Path) -> tuple[LedgerRow, ...]:
+def loss_rows(root: Path) -> tuple[LossRow, ...]:
     """The readable rows of a root's ledger."""
-    return read_ledger(root).rows
+    return read_losses(root).rows
 
 
-def _read(row: Mapping[str, str]) -> LedgerRow:
-    return LedgerRow(
+def _read(row: Mapping[str, str]) -> LossRow:
+    return LossRow(
         row["session"],
         row["stream"],
         int(row["since_ns"]),

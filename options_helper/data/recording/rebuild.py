@@ -11,7 +11,7 @@ from pathlib import Path
 
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
-from options_helper.data.recording.loss_log import GapLedger
+from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.errors import ConfigError, StoreError
 
@@ -41,7 +41,7 @@ def rebuild(root: Path, out: Path) -> tuple[RebuiltSession, ...]:
 
 
 def _rebuild_session(session: str, files: list[Path], out: Path) -> RebuiltSession:
-    ledger = GapLedger(out, session)
+    ledger = LossLog(out, session)
     recorder: Recorder | None = None
     frames = 0
     problem: str | None = None

@@ -26,8 +26,8 @@ from options_helper.data.recording.journal import Record, RecordKind, read_recor
 from options_helper.data.recording.loss_log import (
     KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
-    LedgerRow,
-    read_ledger,
+    LossRow,
+    read_losses,
 )
 from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.session_notes import SessionNote, session_notes
@@ -102,7 +102,7 @@ class Audit:
 
     partitions: tuple[SymbolDay, ...]
     sessions: tuple[SessionAudit, ...]
-    gaps: tuple[LedgerRow, ...]
+    gaps: tuple[LossRow, ...]
     minutes: tuple[MinuteAudit, ...]
     being_written: bool
     problems: tuple[str, ...]
@@ -121,7 +121,7 @@ def audit(root: Path) -> Audit:
     # The journal first: rows that are written meanwhile are more, never less.
     journal = _JournalRows()
     found_sessions = [journal.read(session, files) for session, files in sessions(root).items()]
-    ledger = read_ledger(root)
+    ledger = read_losses(root)
     notes = session_notes(root)
     cut_off = {note.session for note in notes if note.ended_ns is None and not being_written}
     journaled = {one.session for one in found_sessions}
@@ -159,7 +159,7 @@ def audit(root: Path) -> Audit:
     )
 
 
-def _faults(row: LedgerRow, journaled: Collection[str]) -> Iterator[str]:
+def _faults(row: LossRow, journaled: Collection[str]) -> Iterator[str]:
     """Why a row of the ledger keeps the recording from adding up; a lost connection that came back does not."""
     since = new_york_words(row.since_ns)
     where = f"The {row.stream} stream, from {since} on"
@@ -202,7 +202,7 @@ def _gone(root: Path) -> Iterator[str]:
 
 
 def _silent(
-    notes: Iterable[SessionNote], partitions: Iterable[SymbolDay], ledger: Iterable[LedgerRow]
+    notes: Iterable[SessionNote], partitions: Iterable[SymbolDay], ledger: Iterable[LossRow]
 ) -> Iterator[tuple[str, str]]:
     """What was asked for and never came, where the ledger does not say why."""
     notes = list(notes)
@@ -230,7 +230,7 @@ def _name(one: SymbolDay) -> str:
     return f"{one.kind} {one.dataset} {one.symbol} {one.day}"
 
 
-def _symbol_day(reports: list[PartReport], ledger: Iterable[LedgerRow], journaled: set[str]) -> SymbolDay:
+def _symbol_day(reports: list[PartReport], ledger: Iterable[LossRow], journaled: set[str]) -> SymbolDay:
     key = reports[0].part.key
     # A gap of a stream is noted beside each of its files: once in the ledger, it must not count a hundred times.
     of_the_stream = {(row.since_ns, row.until_ns, row.reason) for row in ledger}
@@ -360,7 +360,7 @@ class _Hearing:
     """When the recorder could hear, on the computer's clock."""
 
     def __init__(
-        self, journals: Iterable[SessionAudit], notes: Iterable[SessionNote], gaps: Iterable[LedgerRow]
+        self, journals: Iterable[SessionAudit], notes: Iterable[SessionNote], gaps: Iterable[LossRow]
     ) -> None:
         began = {one.session: one.began_ns for one in journals if one.began_ns is not None}
         began |= {note.session: note.began_ns for note in notes}

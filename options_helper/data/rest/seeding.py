@@ -92,7 +92,7 @@ def _seed(
     if feed in FEEDS_WITHOUT_REST:
         return
     size = STOCK_SYMBOLS_A_REQUEST if stream is StreamName.STOCKS else OPTION_SYMBOLS_A_REQUEST
-    sieve = _Sieve(lambda piece: ask(piece, feed))
+    sieve = _Bisector(lambda piece: ask(piece, feed))
     for batch in batches(symbols, size):
         for piece, snapshots in sieve.answers(batch):
             yield read_snapshots(stream, piece, snapshots, today)
@@ -102,7 +102,7 @@ def _seed(
     sieve.raise_unexplained()
 
 
-class _Sieve:
+class _Bisector:
     """Asks for the batches of a stream, and takes the symbols out that are refused, so that they cost no other.
 
     A symbol is at fault when the server names it, or when it is refused alone while others are answered.

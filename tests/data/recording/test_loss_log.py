@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from options_helper.capture.gap_watch import GapWatch
-from options_helper.data.recording.loss_log import COLUMNS, GapLedger, ledger_rows, read_ledger
+from options_helper.data.recording.loss_log import COLUMNS, LossLog, loss_rows, read_losses
 from options_helper.data.recording.recorder import RecordedGap
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, utc_datetime
@@ -34,13 +34,13 @@ def file_of(root: Path) -> Path:
 
 
 def reasons(root: Path) -> list[str]:
-    return [row.reason for row in ledger_rows(root)]
+    return [row.reason for row in loss_rows(root)]
 
 
 @pytest.mark.parametrize("room", [0, 1, 50, 100, 150, 200])
 def test_wherever_the_disk_gets_full_no_row_is_torn_and_the_next_one_is_whole(tmp_path: Path, room: int):
     disk = FullDisk(room)
-    ledger = GapLedger(tmp_path, "one", disk.calls())
+    ledger = LossLog(tmp_path, "one", disk.calls())
     written = []
     for number in range(3):
         try:
@@ -57,27 +57,27 @@ def test_wherever_the_disk_gets_full_no_row_is_torn_and_the_next_one_is_whole(tm
 
 
 def test_a_row_that_a_kill_left_unfinished_is_not_glued_to_the_next(tmp_path: Path):
-    GapLedger(tmp_path, "one").write(gap(1))
+    LossLog(tmp_path, "one").write(gap(1))
     with file_of(tmp_path).open("ab") as file:
         file.write(b"one,stocks,17")
     assert reasons(tmp_path) == ["reason 1"]
 
-    GapLedger(tmp_path, "two").write(gap(2))
+    LossLog(tmp_path, "two").write(gap(2))
 
     assert reasons(tmp_path) == ["reason 1", "reason 2"]
 
 
 def test_a_reason_of_several_lines_is_one_row(tmp_path: Path):
-    GapLedger(tmp_path, "one").write(RecordedGap(STOCKS, NOON, NOON, 'a "server"\nsays, much'))
+    LossLog(tmp_path, "one").write(RecordedGap(STOCKS, NOON, NOON, 'a "server"\nsays, much'))
 
     assert reasons(tmp_path) == ['a "server" says, much']
 
 
 def test_a_ledger_that_is_none_is_told(tmp_path: Path):
-    GapLedger(tmp_path, "one").write(gap(1))
+    LossLog(tmp_path, "one").write(gap(1))
     file_of(tmp_path).write_text("a,b\n1,2\n")
 
-    (problem,) = read_ledger(tmp_path).problems
+    (problem,) = read_losses(tmp_path).problems
     assert "2026-11-05.csv" in problem
 
 

@@ -19,7 +19,7 @@ from options_helper.data.recording.journal import (
     facts_record,
     journal_files,
 )
-from options_helper.data.recording.loss_log import GapLedger
+from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.errors import ConfigError
@@ -49,7 +49,7 @@ def record_session(root: Path, session: str, records: Sequence[Record]) -> None:
     policy = StorePolicy(
         flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"], min_free_bytes=0
     )
-    recorder, ledger = Recorder(root, session, policy), GapLedger(root, session)
+    recorder, ledger = Recorder(root, session, policy), LossLog(root, session)
     for record in records:
         journal.append(record)
         journal.flush()
