@@ -242,14 +242,14 @@ def health(
     from options_helper.clock import utc_now
     from options_helper.commands.durations import parse_duration
     from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, newest_heartbeat
-    from options_helper.monitoring.run_report import look_at_run, report_lines
+    from options_helper.monitoring.run_report import read_run, report_lines
 
     try:
         max_lag_seconds = parse_duration(max_lag)
     except ValueError as error:
         raise ConfigError(f"--max-lag: {error}") from error
     path = state or newest_heartbeat()
-    report = look_at_run(path / CAPTURE_FILE if path.is_dir() else path, utc_now(), max_lag_seconds)
+    report = read_run(path / CAPTURE_FILE if path.is_dir() else path, utc_now(), max_lag_seconds)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report.facts())).decode())
     else:

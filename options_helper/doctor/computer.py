@@ -24,7 +24,7 @@ _REQUIREMENT: Final = re.compile(
 )
 
 
-def look_at_python(version: tuple[int, ...]) -> Finding:
+def check_python(version: tuple[int, ...]) -> Finding:
     """Is this Python new enough?"""
     said = f"{'.'.join(map(str, version))} on {platform.system()} {platform.machine()}"
     if version[:2] < OLDEST_PYTHON:
@@ -33,14 +33,14 @@ def look_at_python(version: tuple[int, ...]) -> Finding:
     return Finding(Verdict.OK, said)
 
 
-def look_at_packages(requirements: Sequence[str] | None, installed: Installed) -> Finding:
+def check_packages(requirements: Sequence[str] | None, installed: Installed) -> Finding:
     """What the streams need, and whether each is there in a version that fits."""
     return _judge_packages(
         [None, "alpaca"], requirements, installed, Verdict.FAILED, "no stream can be opened without it"
     )
 
 
-def look_at_page_packages(requirements: Sequence[str] | None, installed: Installed) -> Finding:
+def check_page_packages(requirements: Sequence[str] | None, installed: Installed) -> Finding:
     """What only the page needs: recording works without."""
     return _judge_packages(
         ["ui"], requirements, installed, Verdict.WARNING, "the page cannot be opened; recording works"
@@ -101,7 +101,7 @@ def _may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-def look_at_disk(
+def check_disk(
     folders: Iterable[Path],
     free_bytes: Callable[[Path], int],
     may_write: Callable[[Path], bool] = _may_write,

@@ -114,7 +114,7 @@ def _about_stray(names: Sequence[str]) -> tuple[str, str]:
     return f"{', '.join(names)} is no setting and has no effect.", remedy
 
 
-def look_at_keys(settings: Settings | None, environ: Mapping[str, str], env_file: Path) -> Finding:
+def check_keys(settings: Settings | None, environ: Mapping[str, str], env_file: Path) -> Finding:
     """Are there keys, and do they look like those of the account that is named?"""
     if settings is None:
         return Finding(Verdict.SKIPPED, "not looked at: the settings cannot be used")
@@ -168,7 +168,7 @@ def _other_account(key: str, settings: Settings) -> str | None:
     return None
 
 
-def look_at_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datetime) -> Finding:
+def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datetime) -> Finding:
     """Can the file be read, and is what it holds still alive at that instant of the market's?"""
     path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
     if not path.exists():

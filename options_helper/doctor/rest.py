@@ -20,7 +20,7 @@ SKEW_FAILURE_SECONDS: Final = 60.0
 STOCK: Final = "SPY"
 
 
-def look_at_clock(rest: AlpacaRest, settings: Settings, now: Callable[[], datetime]) -> Finding:
+def check_clock(rest: AlpacaRest, settings: Settings, now: Callable[[], datetime]) -> Finding:
     """Does this computer agree with the server about the time? Half the round trip is the doubt."""
     asked = now()
     told = told_time(rest)
@@ -55,7 +55,7 @@ def judge_skew(ahead_seconds: float, doubt_seconds: float) -> Finding:
 _CHECK_ADDRESS: Final = "Check APCA_API_BASE_URL: does Alpaca, or a simulator, answer there?"
 
 
-def look_at_account(rest: AlpacaRest, settings: Settings) -> Finding:
+def check_account(rest: AlpacaRest, settings: Settings) -> Finding:
     """Do the keys open the account, and may it be used? No amount and no account number is told."""
     try:
         account = rest.account()
@@ -77,7 +77,7 @@ def look_at_account(rest: AlpacaRest, settings: Settings) -> Finding:
     return Finding(Verdict.OK, said)
 
 
-def look_at_market_data(rest: AlpacaRest, settings: Settings) -> Finding:
+def check_market_data(rest: AlpacaRest, settings: Settings) -> Finding:
     """Do the keys open plain market data?"""
     try:
         rest.latest_stock_trades((STOCK,))

@@ -26,12 +26,12 @@ from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.doctor.computer import (
     Installed,
-    look_at_disk,
-    look_at_packages,
-    look_at_page_packages,
-    look_at_python,
+    check_disk,
+    check_packages,
+    check_page_packages,
+    check_python,
 )
-from options_helper.doctor.configuration import look_at_keys, look_at_portfolio, read_settings
+from options_helper.doctor.configuration import check_keys, check_portfolio, read_settings
 from options_helper.doctor.findings import (
     INSTALL,
     NETWORK_CHECKS,
@@ -41,7 +41,7 @@ from options_helper.doctor.findings import (
     Verdict,
     explained,
 )
-from options_helper.doctor.rest import look_at_account, look_at_clock, look_at_market_data
+from options_helper.doctor.rest import check_account, check_clock, check_market_data
 from options_helper.doctor.streams import (
     STREAM_TIMING,
     Visit,
@@ -86,7 +86,7 @@ def _free_bytes(folder: Path) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Everything outside that is looked at, and how long it may take."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -119,11 +119,11 @@ class Checkup:
         *,
         portfolio: Path | None = None,
         offline: bool = False,
-        surroundings: Surroundings | None = None,
+        environment: Environment | None = None,
     ) -> None:
         self._portfolio = portfolio
         self._offline = offline
-        self._around = surroundings or Surroundings()
+        self._around = environment or Environment()
 
     def lines(self) -> Iterator[Line]:
         """Each line as soon as it and those before it are known; all of them within the longest deadline. Blocks."""
@@ -141,12 +141,12 @@ class Checkup:
         around = self._around
         settings, read = read_settings(around.environ, around.env_file)
         looks: dict[Check, Callable[[], Finding]] = {
-            Check.PYTHON: lambda: look_at_python(sys.version_info[:3]),
-            Check.PACKAGES: lambda: look_at_packages(around.requirements(), around.installed),
-            Check.PAGE_PACKAGES: lambda: look_at_page_packages(around.requirements(), around.installed),
+            Check.PYTHON: lambda: check_python(sys.version_info[:3]),
+            Check.PACKAGES: lambda: check_packages(around.requirements(), around.installed),
+            Check.PAGE_PACKAGES: lambda: check_page_packages(around.requirements(), around.installed),
             Check.SETTINGS: lambda: read,
-            Check.KEYS: lambda: look_at_keys(settings, around.environ, around.env_file),
-            Check.DISK: lambda: look_at_disk(_folders(around.environ), around.free_bytes),
+            Check.KEYS: lambda: check_keys(settings, around.environ, around.env_file),
+            Check.DISK: lambda: check_disk(_folders(around.environ), around.free_bytes),
         }
         local = {check: self._local(check, look) for check, look in looks.items()}
         local[Check.PORTFOLIO] = self._portfolio_probe(settings)
@@ -156,7 +156,7 @@ class Checkup:
         around = self._around
 
         def look(stopping: threading.Event) -> Finding:
-            return look_at_portfolio(self._portfolio, around.environ, self._market_time(settings, stopping))
+            return check_portfolio(self._portfolio, around.environ, self._market_time(settings, stopping))
 
         asks = settings is not None and is_demo(settings) and not self._offline
         return Probe(Check.PORTFOLIO, look, around.rest_seconds if asks else around.local_seconds)
@@ -201,9 +201,9 @@ class Checkup:
             return Probe(check, ask, around.rest_seconds)
 
         return [
-            probe(Check.CLOCK, lambda rest: look_at_clock(rest, settings, around.now)),
-            probe(Check.ACCOUNT, lambda rest: look_at_account(rest, settings)),
-            probe(Check.MARKET_DATA, lambda rest: look_at_market_data(rest, settings)),
+            probe(Check.CLOCK, lambda rest: check_clock(rest, settings, around.now)),
+            probe(Check.ACCOUNT, lambda rest: check_account(rest, settings)),
+            probe(Check.MARKET_DATA, lambda rest: check_market_data(rest, settings)),
         ]
 
     def _stream_probes(self, settings: Settings) -> list[Probe]:

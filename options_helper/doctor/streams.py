@@ -24,7 +24,7 @@ from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
 from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, LAST_CAPTURE_LINK, state_folder
-from options_helper.monitoring.run_report import RunStatus, look_at_run
+from options_helper.monitoring.run_report import RunStatus, read_run
 from options_helper.settings import Settings
 
 # Connecting, the answer to the key and the acknowledgement may each take so long.
@@ -216,7 +216,7 @@ def stream_holder(visit: Visit, environ: Mapping[str, str], now: datetime) -> st
     """The dashboard or capture of this computer whose heartbeat says that it uses this feed; None where none does."""
     with suppress(RuntimeError):
         for file in (DASHBOARD_FILE, LAST_CAPTURE_LINK):
-            report = look_at_run(state_folder(environ) / file, now, LIVING_SECONDS)
+            report = read_run(state_folder(environ) / file, now, LIVING_SECONDS)
             beat = report.heartbeat
             if beat is None or report.status is RunStatus.NOT_RUNNING:
                 continue

@@ -83,7 +83,7 @@ _NAMED_AT_MOST: Final = 5
 _SYMBOLS: Final = ("asked", "acknowledged", "refused")
 
 
-def look_at_run(
+def read_run(
     path: Path,
     at: datetime,
     max_lag_seconds: float,

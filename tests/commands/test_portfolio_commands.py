@@ -24,7 +24,7 @@ from options_helper.commands.portfolio_display import Screen, Waiting
 from options_helper.commands.portfolio_run import check_file, compare_with_account, import_account
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.doctor.findings import Check, Verdict
-from options_helper.doctor.run import Checkup, Surroundings
+from options_helper.doctor.run import Checkup, Environment
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
@@ -210,7 +210,7 @@ def test_a_demo_s_file_is_judged_by_the_day_of_its_market(
 
     assert check_file(sample, now=lambda: today) == 0
     assert compare_with_account(sample, None, now=lambda: today) == 0
-    doctor = Checkup(portfolio=sample, surroundings=Surroundings(now=lambda: today))
+    doctor = Checkup(portfolio=sample, environment=Environment(now=lambda: today))
     (portfolio_line,) = (line for line in doctor.lines() if line.check is Check.PORTFOLIO)
 
     assert portfolio_line.finding.verdict is Verdict.OK

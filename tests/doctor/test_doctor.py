@@ -24,15 +24,15 @@ from typer.testing import CliRunner, Result
 from options_helper.cli import app
 from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
 from options_helper.doctor.computer import (
-    look_at_disk,
-    look_at_packages,
-    look_at_page_packages,
-    look_at_python,
+    check_disk,
+    check_packages,
+    check_page_packages,
+    check_python,
 )
-from options_helper.doctor.configuration import look_at_portfolio, masked
+from options_helper.doctor.configuration import check_portfolio, masked
 from options_helper.doctor.findings import Check, Finding, Line, Verdict, explained, worst
 from options_helper.doctor.rest import judge_skew
-from options_helper.doctor.run import Checkup, Surroundings
+from options_helper.doctor.run import Checkup, Environment
 from options_helper.doctor.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.events import StreamName
@@ -77,8 +77,8 @@ def portfolio_file(folder: Path, content: Any = PORTFOLIO) -> Path:
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path) -> Surroundings:
-    return Surroundings(
+def environment(tmp_path: Path) -> Environment:
+    return Environment(
         environ={"XDG_STATE_HOME": str(tmp_path / "state")},
         env_file=tmp_path / "alpaca.env",
         now=lambda: AS_OF,
@@ -86,13 +86,13 @@ def surroundings(tmp_path: Path) -> Surroundings:
     )
 
 
-def look(around: Surroundings, **options: Any) -> dict[Check, Finding]:
+def look(around: Environment, **options: Any) -> dict[Check, Finding]:
     """Everything that is found without a network."""
-    lines = Checkup(offline=True, surroundings=around, **options).lines()
+    lines = Checkup(offline=True, environment=around, **options).lines()
     return {line.check: line.finding for line in lines}
 
 
-def with_environment(around: Surroundings, **variables: str) -> Surroundings:
+def with_environment(around: Environment, **variables: str) -> Environment:
     return replace(around, environ={**around.environ, **variables})
 
 
@@ -103,7 +103,7 @@ def with_environment(around: Surroundings, **variables: str) -> Surroundings:
     ("version", "verdict"), [((3, 10, 14), FAILED), ((3, 11, 0), OK), ((3, 14, 1), OK), ((4, 0, 0), OK)]
 )
 def test_an_old_python_is_said_to_be(version: tuple[int, ...], verdict: Verdict):
-    found = look_at_python(version)
+    found = check_python(version)
 
     assert found.verdict is verdict
     assert ("Install Python 3.11 or newer" in (found.remedy or "")) is (verdict is FAILED)
@@ -126,7 +126,7 @@ def test_an_old_python_is_said_to_be(version: tuple[int, ...], verdict: Verdict)
 def test_a_package_that_is_missing_or_does_not_fit_is_named(
     installed: dict[str, str], verdict: Verdict, says: str
 ):
-    found = look_at_packages(REQUIREMENTS, installed.get)
+    found = check_packages(REQUIREMENTS, installed.get)
 
     assert (found.verdict, found.details) == (verdict, installed)
     assert re.search(says, found.words)
@@ -134,14 +134,14 @@ def test_a_package_that_is_missing_or_does_not_fit_is_named(
 
 
 def test_without_the_packages_of_the_page_recording_still_works():
-    found = look_at_page_packages(REQUIREMENTS, {"rich": "15.0.0"}.get)
+    found = check_page_packages(REQUIREMENTS, {"rich": "15.0.0"}.get)
 
     assert found.verdict is WARNING
     assert "streamlit not installed: the page cannot be opened; recording works" in found.words
 
 
 def test_run_from_a_folder_nothing_is_known_of_packages():
-    assert look_at_packages(None, {}.get).verdict is WARNING
+    assert check_packages(None, {}.get).verdict is WARNING
 
 
 def test_every_package_that_the_project_names_is_looked_at(repository: Path):
@@ -153,8 +153,8 @@ def test_every_package_that_the_project_names_is_looked_at(repository: Path):
         *(f"{one}; extra == '{name}'" for name, named in extras.items() for one in named),
     ]
 
-    needed = look_at_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
-    of_the_page = look_at_page_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
+    needed = check_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
+    of_the_page = check_page_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
 
     bare = [re.split(r"[<>=~!\[; ]", one)[0] for one in [*project["dependencies"], *extras["alpaca"]]]
     assert needed == bare
@@ -174,7 +174,7 @@ def test_a_disk_is_judged_by_its_tightest_place(tmp_path: Path, free: int, verdi
     tight.mkdir()
     folders = (tmp_path, tight / "not-made-yet")
 
-    found = look_at_disk(folders, lambda folder: free if folder == tight else 90 * GIGABYTE)
+    found = check_disk(folders, lambda folder: free if folder == tight else 90 * GIGABYTE)
 
     assert found.verdict is verdict
     assert says in found.words
@@ -182,7 +182,7 @@ def test_a_disk_is_judged_by_its_tightest_place(tmp_path: Path, free: int, verdi
 
 
 def test_a_folder_of_somebody_else_is_named(tmp_path: Path):
-    found = look_at_disk((tmp_path,), lambda _: 50 * GIGABYTE, may_write=lambda _: False)
+    found = check_disk((tmp_path,), lambda _: 50 * GIGABYTE, may_write=lambda _: False)
 
     assert found.verdict is WARNING
     assert f"may not write to {tmp_path}" in found.words
@@ -191,40 +191,40 @@ def test_a_folder_of_somebody_else_is_named(tmp_path: Path):
 # ---- settings and keys
 
 
-def test_each_setting_is_told_with_where_it_is_from(surroundings: Surroundings):
-    surroundings.env_file.write_text(
+def test_each_setting_is_told_with_where_it_is_from(environment: Environment):
+    environment.env_file.write_text(
         f"APCA_API_KEY_ID={KEY}\nexport OH_ALPACA_STOCK_FEED='sip'\nOH_ALPACA_DATA_URL=\n", encoding="utf-8"
     )
-    around = with_environment(surroundings, APCA_API_SECRET_KEY=SECRET, OH_ALPACA_STOCK_FEED="iex")
+    around = with_environment(environment, APCA_API_SECRET_KEY=SECRET, OH_ALPACA_STOCK_FEED="iex")
 
     found = look(around)[Check.SETTINGS]
 
     assert found.verdict is OK
     assert found.details.keys() == VARIABLES
-    assert found.details["APCA_API_KEY_ID"] == f"PKSE… (from {surroundings.env_file})"
+    assert found.details["APCA_API_KEY_ID"] == f"PKSE… (from {environment.env_file})"
     assert found.details["APCA_API_SECRET_KEY"] == "set (environment)"  # noqa: S105 - not what it is
     assert found.details["OH_ALPACA_STOCK_FEED"] == "iex (environment)"
     assert found.details["OH_ALPACA_DATA_URL"] == "https://data.alpaca.markets (default)"
 
 
-def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(surroundings: Surroundings):
-    surroundings.env_file.write_text("OH_ALPACA_STOCK_FED=sip\n", encoding="utf-8")
+def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(environment: Environment):
+    environment.env_file.write_text("OH_ALPACA_STOCK_FED=sip\n", encoding="utf-8")
 
-    found = look(surroundings)[Check.SETTINGS]
+    found = look(environment)[Check.SETTINGS]
 
     assert found.verdict is WARNING
     assert "OH_ALPACA_STOCK_FED is no setting" in found.words
     assert found.remedy == "Write OH_ALPACA_STOCK_FEED if that is meant."
 
 
-def test_variables_of_other_programs_are_none_of_ours(surroundings: Surroundings):
-    assert look(with_environment(surroundings, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
+def test_variables_of_other_programs_are_none_of_ours(environment: Environment):
+    assert look(with_environment(environment, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
 
 
-def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(surroundings: Surroundings):
-    around = with_environment(surroundings, **KEYS, OH_ALPACA_STOCK_FEED="ibx")
+def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(environment: Environment):
+    around = with_environment(environment, **KEYS, OH_ALPACA_STOCK_FEED="ibx")
 
-    lines = {line.check: line.finding for line in Checkup(surroundings=around).lines()}
+    lines = {line.check: line.finding for line in Checkup(environment=around).lines()}
 
     assert lines[Check.SETTINGS].verdict is FAILED
     assert "OH_ALPACA_STOCK_FEED 'ibx' is not known" in lines[Check.SETTINGS].words
@@ -232,10 +232,10 @@ def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(surround
     assert lines[Check.STOCK_STREAM] == Finding(SKIPPED, "not looked at: the settings cannot be used")
 
 
-def test_missing_keys_are_said_to_be_and_where_they_belong(surroundings: Surroundings):
-    around = with_environment(surroundings, APCA_API_KEY_ID=KEY)
+def test_missing_keys_are_said_to_be_and_where_they_belong(environment: Environment):
+    around = with_environment(environment, APCA_API_KEY_ID=KEY)
 
-    lines = {line.check: line.finding for line in Checkup(surroundings=around).lines()}
+    lines = {line.check: line.finding for line in Checkup(environment=around).lines()}
 
     assert lines[Check.KEYS].verdict is FAILED
     assert lines[Check.KEYS].words.startswith("APCA_API_SECRET_KEY not set")
@@ -254,10 +254,10 @@ def test_missing_keys_are_said_to_be_and_where_they_belong(surroundings: Surroun
     ],
 )
 def test_a_key_of_the_other_account_is_noticed(
-    surroundings: Surroundings, key: str, base_url: str, verdict: Verdict
+    environment: Environment, key: str, base_url: str, verdict: Verdict
 ):
     around = with_environment(
-        surroundings, APCA_API_KEY_ID=key, APCA_API_SECRET_KEY=SECRET, APCA_API_BASE_URL=base_url
+        environment, APCA_API_KEY_ID=key, APCA_API_SECRET_KEY=SECRET, APCA_API_BASE_URL=base_url
     )
 
     assert look(around)[Check.KEYS].verdict is verdict
@@ -274,7 +274,7 @@ def test_at_most_a_third_of_a_key_is_ever_shown(key: str):
 
 
 def test_a_sound_portfolio_is_counted(tmp_path: Path):
-    found = look_at_portfolio(portfolio_file(tmp_path), {}, AS_OF)
+    found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF)
 
     assert found.verdict is OK
     assert found.words.endswith("portfolio.json: 2 positions, 1 contract")
@@ -288,7 +288,7 @@ def test_a_sound_portfolio_is_counted(tmp_path: Path):
     ],
 )
 def test_a_broken_portfolio_is_told_by_place(tmp_path: Path, content: Any, says: str):
-    found = look_at_portfolio(portfolio_file(tmp_path, content), {}, AS_OF)
+    found = check_portfolio(portfolio_file(tmp_path, content), {}, AS_OF)
 
     assert found.verdict is FAILED
     assert says in found.words
@@ -296,7 +296,7 @@ def test_a_broken_portfolio_is_told_by_place(tmp_path: Path, content: Any, says:
 
 
 def test_contracts_that_are_over_are_named(tmp_path: Path):
-    found = look_at_portfolio(portfolio_file(tmp_path), {}, AS_OF + timedelta(days=60))
+    found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF + timedelta(days=60))
 
     assert found.verdict is WARNING
     assert "expired: AAPL 18 Dec 26 180 C." in found.words
@@ -315,7 +315,7 @@ def test_a_picture_of_another_day_is_told_with_what_has_expired_since(
 ):
     content = {**PORTFOLIO, "as_of": f"{AS_OF:%Y-%m-%d}"}
 
-    found = look_at_portfolio(portfolio_file(tmp_path, content), {}, AS_OF + timedelta(days=days))
+    found = check_portfolio(portfolio_file(tmp_path, content), {}, AS_OF + timedelta(days=days))
 
     assert found.verdict is verdict
     assert found.words.endswith(says)
@@ -324,7 +324,7 @@ def test_a_picture_of_another_day_is_told_with_what_has_expired_since(
 def test_the_file_that_the_page_would_open_is_looked_at(tmp_path: Path):
     environ = {"OH_PORTFOLIO": str(portfolio_file(tmp_path))}
 
-    assert look_at_portfolio(None, environ, AS_OF).verdict is OK
+    assert check_portfolio(None, environ, AS_OF).verdict is OK
 
 
 def test_no_portfolio_is_a_warning_and_a_wrong_name_a_failure(
@@ -332,8 +332,8 @@ def test_no_portfolio_is_a_warning_and_a_wrong_name_a_failure(
 ):
     monkeypatch.chdir(tmp_path)
 
-    assert look_at_portfolio(None, {}, AS_OF).verdict is WARNING
-    assert look_at_portfolio(Path("another.json"), {}, AS_OF).verdict is FAILED
+    assert check_portfolio(None, {}, AS_OF).verdict is WARNING
+    assert check_portfolio(Path("another.json"), {}, AS_OF).verdict is FAILED
 
 
 # ---- the clock
@@ -442,11 +442,11 @@ def test_who_holds_a_stream_is_known_from_its_heartbeat(
 # ---- the whole
 
 
-def test_everything_is_told_in_one_order(surroundings: Surroundings):
-    assert list(look(surroundings)) == list(Check)
+def test_everything_is_told_in_one_order(environment: Environment):
+    assert list(look(environment)) == list(Check)
 
 
-def test_what_does_not_come_to_an_end_is_left_behind(surroundings: Surroundings):
+def test_what_does_not_come_to_an_end_is_left_behind(environment: Environment):
     answering = threading.Event()
     answered: list[bool] = []
 
@@ -454,7 +454,7 @@ def test_what_does_not_come_to_an_end_is_left_behind(surroundings: Surroundings)
         answered.append(answering.wait(FOREVER))
         return 0
 
-    found = look(replace(surroundings, free_bytes=hanging, local_seconds=0.5))
+    found = look(replace(environment, free_bytes=hanging, local_seconds=0.5))
 
     assert answered == [], "nobody waited for it"
     assert list(found) == list(Check)
@@ -464,11 +464,11 @@ def test_what_does_not_come_to_an_end_is_left_behind(surroundings: Surroundings)
     until_no_thread("doctor-")
 
 
-def test_a_look_that_fails_costs_only_its_own_line(surroundings: Surroundings):
+def test_a_look_that_fails_costs_only_its_own_line(environment: Environment):
     def broken(_folder: Path) -> int:
         raise RuntimeError(SECRET)
 
-    found = look(replace(surroundings, free_bytes=broken))
+    found = look(replace(environment, free_bytes=broken))
 
     assert found[Check.DISK].words == "The look itself failed (RuntimeError)."
     assert found[Check.PYTHON].verdict is OK
@@ -550,13 +550,13 @@ def test_no_key_is_told_beyond_its_first_four_letters(form: tuple[str, ...]):
     assert SECRET[:5] not in told.output
 
 
-def test_on_a_narrow_terminal_the_words_stay_in_their_column(surroundings: Surroundings):
+def test_on_a_narrow_terminal_the_words_stay_in_their_column(environment: Environment):
     from options_helper.commands.doctor import run_checkup
 
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60, color_system=None, highlight=False)
 
-    code = run_checkup(Checkup(offline=True, surroundings=surroundings), as_json=False, console=console)
+    code = run_checkup(Checkup(offline=True, environment=environment), as_json=False, console=console)
 
     shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen.getvalue())
     # The words go on below themselves, where their column begins.

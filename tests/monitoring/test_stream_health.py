@@ -32,7 +32,7 @@ from options_helper.monitoring.run_report import (
     RunReport,
     RunStatus,
     age_words,
-    look_at_run,
+    read_run,
     report_lines,
 )
 from options_helper.settings import Settings
@@ -49,7 +49,7 @@ def look(
 ) -> RunReport:
     """A look, some seconds later, at a run of these facts."""
     path = heartbeat_file(folder, **facts)
-    return look_at_run(path, AS_OF + timedelta(seconds=seconds_later), max_lag, process_lives=lambda _: lives)
+    return read_run(path, AS_OF + timedelta(seconds=seconds_later), max_lag, process_lives=lambda _: lives)
 
 
 def streams(**more: Any) -> dict[StreamName, Any]:
@@ -72,7 +72,7 @@ def test_a_run_that_keeps_up_is_running(tmp_path: Path):
 
 
 def test_where_nothing_has_run_nothing_is_running(tmp_path: Path):
-    report = look_at_run(tmp_path / "health.json", AS_OF, 30)
+    report = read_run(tmp_path / "health.json", AS_OF, 30)
 
     assert report.status is RunStatus.NOT_RUNNING
     assert "There is no heartbeat at" in report.words
@@ -104,14 +104,14 @@ def test_a_killed_process_is_noticed_at_once(tmp_path: Path):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     path = heartbeat_file(tmp_path, pid=process.pid)
     at = AS_OF + timedelta(seconds=1)
-    assert look_at_run(path, at, 30).status is RunStatus.RUNNING
+    assert read_run(path, at, 30).status is RunStatus.RUNNING
 
     process.kill()
     # Before its parent has collected it, as long as which its number is taken.
-    wait_until(lambda: look_at_run(path, at, 30).status is RunStatus.NOT_RUNNING)
+    wait_until(lambda: read_run(path, at, 30).status is RunStatus.NOT_RUNNING)
     process.wait()
 
-    assert look_at_run(path, at, 30).status is RunStatus.NOT_RUNNING
+    assert read_run(path, at, 30).status is RunStatus.NOT_RUNNING
 
 
 def test_a_run_on_another_computer_is_judged_by_its_heartbeat_alone(tmp_path: Path):
@@ -344,7 +344,7 @@ def test_the_dashboard_shows_that_it_runs_and_that_it_ended(tmp_path: Path):
     session = LiveSession(build_manager=ScriptedManager, heartbeat=path, housekeeping_seconds=3_600)
     session.start(Stage(tmp_path).book, RunSettings(), Settings())
     try:
-        wait_until(lambda: look_at_run(path, utc_now(), 30).status is RunStatus.RUNNING)
+        wait_until(lambda: read_run(path, utc_now(), 30).status is RunStatus.RUNNING)
     finally:
         session.stop()
 

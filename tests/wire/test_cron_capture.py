@@ -18,7 +18,7 @@ import pytest
 from options_helper.clock import utc_now
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.model.events import StreamName
-from options_helper.monitoring.run_report import RunReport, RunStatus, look_at_run
+from options_helper.monitoring.run_report import RunReport, RunStatus, read_run
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
@@ -82,7 +82,7 @@ class Cron:
             process.communicate(timeout=20)
 
     def look(self) -> RunReport:
-        return look_at_run(self.state, utc_now(), 30)
+        return read_run(self.state, utc_now(), 30)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_state_and_metrics_go_where_they_were_told(cron: Cron, tmp_path: Path):
     process = cron.start(*ALWAYS_OPEN, "--state", str(state), "--metrics-port", "0")
     try:
         wait_until(
-            lambda: look_at_run(state, utc_now(), 30).facts()["symbols"]["acknowledged"],
+            lambda: read_run(state, utc_now(), 30).facts()["symbols"]["acknowledged"],
             STARTING_SECONDS,
         )
         (log,) = (cron.folder / "log").iterdir()

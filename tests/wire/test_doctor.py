@@ -20,7 +20,7 @@ from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.doctor.findings import NETWORK_CHECKS, Check, Finding, Verdict
-from options_helper.doctor.run import Checkup, Surroundings
+from options_helper.doctor.run import Checkup, Environment
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
@@ -76,15 +76,15 @@ def doctor(tmp_path: Path) -> Doctor:
     """Look, at a server's market time, and answer what was found; nobody is left without a remedy or given a secret."""
 
     def look(
-        server: SimulatorServer, variables: dict[str, str] | None = None, **surroundings: Any
+        server: SimulatorServer, variables: dict[str, str] | None = None, **changed: Any
     ) -> dict[Check, Finding]:
-        around = Surroundings(
+        around = Environment(
             environ={"XDG_STATE_HOME": str(tmp_path / "state"), **environment(server), **(variables or {})},
             env_file=tmp_path / "no-alpaca.env",
             now=lambda: utc_datetime(server.now_ns),
         )
         found = {
-            line.check: line.finding for line in Checkup(surroundings=replace(around, **surroundings)).lines()
+            line.check: line.finding for line in Checkup(environment=replace(around, **changed)).lines()
         }
         for finding in found.values():
             assert finding.remedy or finding.verdict not in (WARNING, FAILED), finding
