@@ -24,7 +24,7 @@ from options_helper.data.streaming.connection.connection_runner import (
     StreamSink,
 )
 from options_helper.data.streaming.connection.server_errors import REQUEST_CODES, server_error
-from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionDialogue
+from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionProtocol
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.events import Bar, Quote, Trade, stamp
@@ -61,7 +61,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
         self._failure: StreamError | None = None
         # Guarded by self._dialogue_lock: changed by subscribe() on any thread and by the answers on the stream's.
         self._dialogue_lock = threading.Lock()
-        self._dialogue = SubscriptionDialogue()
+        self._dialogue = SubscriptionProtocol()
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols too, on these channels (default: quotes and trades); before or during `run`.

@@ -32,7 +32,7 @@ class Request:
         )
 
 
-class SubscriptionDialogue:
+class SubscriptionProtocol:
     """Knows what is wanted, what was acknowledged and what was refused; asks for one thing at a time.
 
     The owner sends `next_request()` whenever it returns one, and passes each answer to `acknowledged` or `refused`.

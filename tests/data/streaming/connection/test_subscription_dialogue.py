@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionDialogue
+from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionProtocol
 
 BOTH = ("quotes", "trades")
 
@@ -24,7 +24,7 @@ class Server:
         self._bad = set(bad)
         self._leaves_out = set(leaves_out)
 
-    def answer(self, dialogue: SubscriptionDialogue, request: Request) -> None:
+    def answer(self, dialogue: SubscriptionProtocol, request: Request) -> None:
         self.requests.append(request)
         if request.action == "unsubscribe":
             for channel in request.channels:
@@ -41,8 +41,8 @@ class Server:
         dialogue.acknowledged({"T": "subscription", **self.has})
 
 
-def converse(server: Server, *wishes: Callable[[SubscriptionDialogue], object]) -> SubscriptionDialogue:
-    dialogue = SubscriptionDialogue()
+def converse(server: Server, *wishes: Callable[[SubscriptionProtocol], object]) -> SubscriptionProtocol:
+    dialogue = SubscriptionProtocol()
     for wish in wishes:
         wish(dialogue)
         while (request := dialogue.next_request()) is not None:
@@ -51,7 +51,7 @@ def converse(server: Server, *wishes: Callable[[SubscriptionDialogue], object]) 
     return dialogue
 
 
-def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[SubscriptionDialogue], object]:
+def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[SubscriptionProtocol], object]:
     return lambda dialogue: dialogue.want(symbols, channels)
 
 
@@ -65,7 +65,7 @@ def test_all_symbols_are_asked_in_one_message():
 
 
 def test_one_thing_is_asked_at_a_time():
-    dialogue = SubscriptionDialogue()
+    dialogue = SubscriptionProtocol()
     dialogue.want(["A"], BOTH)
     dialogue.want(["B"], BOTH)
 
@@ -145,7 +145,7 @@ def test_an_error_that_answers_nothing_changes_nothing():
 
 
 def test_a_symbol_dropped_while_its_answer_is_awaited_is_not_refused():
-    dialogue = SubscriptionDialogue()
+    dialogue = SubscriptionProtocol()
     dialogue.want(["BAD"], BOTH)
     dialogue.next_request()
     dialogue.unwant(["BAD"], BOTH)
