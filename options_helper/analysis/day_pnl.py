@@ -27,6 +27,7 @@ from options_helper.model.account import (
     RestPhase,
     RestReport,
     RestTask,
+    executions_by_symbol,
 )
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.instants import epoch_nanoseconds
@@ -137,7 +138,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     view, held, base_day = account.view, _held(portfolio), session_before(today)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     followed: dict[str, Followed] = {}
-    counted, later = _by_symbol(account.executions), _by_symbol(account.later)
+    counted, later = executions_by_symbol(account.executions), executions_by_symbol(account.later)
     traded = dict.fromkeys((*counted, *later))
     unread = {symbol for symbol in (*held, *traded) if _is_unread(view, symbol)}
     unknown = dict.fromkeys(unread | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
@@ -145,8 +146,9 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     for symbol in traded:
         if symbol in unknown:
             continue
-        overnight = _quantity(view, symbol) - sum((done.quantity for done in counted[symbol]), _ZERO)
-        executions = (*counted[symbol], *later[symbol])
+        in_view = counted.get(symbol, ())
+        overnight = _quantity(view, symbol) - sum((done.quantity for done in in_view), _ZERO)
+        executions = (*in_view, *later.get(symbol, ()))
         outcome = _follow(overnight, executions, held.get(symbol, _ZERO), base_closes.get(symbol))
         if isinstance(outcome, Followed):
             followed[symbol] = outcome
@@ -208,13 +210,6 @@ def _held(portfolio: Portfolio) -> Mapping[str, Decimal]:
             case _:
                 assert_never(entry)
     return held
-
-
-def _by_symbol(executions: Sequence[Execution]) -> Mapping[str, list[Execution]]:
-    grouped: dict[str, list[Execution]] = defaultdict(list)
-    for execution in executions:
-        grouped[execution.symbol].append(execution)
-    return grouped
 
 
 def _quantity(view: AccountPositions, symbol: str) -> Decimal:

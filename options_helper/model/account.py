@@ -5,7 +5,7 @@ Symbols are in Alpaca's spelling, contracts compact: "AAPL260320C00180000". Quan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -44,6 +44,14 @@ class Execution:
     at_ns: int | None  # epoch nanoseconds; None: only its day is known
     order_id: str | None
     source: Source
+
+
+def executions_by_symbol(executions: Iterable[Execution]) -> dict[str, tuple[Execution, ...]]:
+    """The executions of each symbol that has any, in the order they come in."""
+    found: dict[str, list[Execution]] = {}
+    for execution in executions:
+        found.setdefault(execution.symbol, []).append(execution)
+    return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

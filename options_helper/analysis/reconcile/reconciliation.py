@@ -24,6 +24,7 @@ from options_helper.model.account import (
     AccountState,
     Execution,
     ExecutionKind,
+    executions_by_symbol,
 )
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
@@ -211,7 +212,7 @@ def reconcile(
     program's own, in dollars per share by Alpaca's symbol; without them the file has no values.
     """
     lots = lots_by_symbol(portfolio)
-    later = _by_symbol(one for one in executions if file_date is None or one.day >= file_date)
+    later = executions_by_symbol(one for one in executions if file_date is None or one.day >= file_date)
     sides = {
         symbol: _Sides(
             symbol=symbol,
@@ -228,13 +229,6 @@ def reconcile(
     rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
     unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
     return Reconciliation((*_in_order(portfolio, sides, rows, edits), *unnamed))
-
-
-def _by_symbol(executions: Iterable[Execution]) -> dict[str, tuple[Execution, ...]]:
-    found: dict[str, tuple[Execution, ...]] = {}
-    for execution in executions:
-        found[execution.symbol] = (*found.get(execution.symbol, ()), execution)
-    return found
 
 
 def _in_order(
