@@ -59,7 +59,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Lot:
+class RunningPosition:
     """What is held of one symbol at one moment of the day; dollars per share, NaN where a price is not known."""
 
     quantity: Decimal
@@ -74,15 +74,15 @@ class Lot:
         price = _UNKNOWN if close is None else close
         return cls(quantity, price, abs(quantity) * price if quantity else _ZERO)
 
-    def after(self, execution: Execution) -> Lot:
-        """The lot that an execution leaves: it opens more, closes some, or closes all and opens the other way."""
+    def after(self, execution: Execution) -> RunningPosition:
+        """The position that an execution leaves: it opens more, closes some, or closes all and opens the other way."""
         change = execution.quantity
         price = _UNKNOWN if execution.price is None else execution.price
         is_closing = change * self.quantity < 0
         closed = min(abs(change), abs(self.quantity)).copy_sign(self.quantity) if is_closing else _ZERO
         kept, opened = self.quantity - closed, change + closed
         # Nothing times an unknown price would be unknown, and it is nothing.
-        return Lot(
+        return RunningPosition(
             quantity=kept + opened,
             average=_average(kept, self.average, opened, price),
             base=self.base + (abs(opened) * price if opened else _ZERO),
@@ -103,14 +103,14 @@ def _average(kept: Decimal, average: Decimal, opened: Decimal, price: Decimal) -
     return (kept * average + opened * price) / (kept + opened)
 
 
-_NO_LOT: Final = Lot(_ZERO, _UNKNOWN, _UNKNOWN, _UNKNOWN)
+_UNKNOWN_POSITION: Final = RunningPosition(_ZERO, _UNKNOWN, _UNKNOWN, _UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
     """A symbol that was traded today, at the last moment at which the account held what the file does."""
 
-    lot: Lot
+    position: RunningPosition
     lacking: QuoteWarning | None  # what today cannot be known without
     moved: bool  # at least one execution led to it
     behind: bool  # more executions came after it
@@ -226,14 +226,18 @@ def _follow(
     overnight: Decimal, executions: Sequence[Execution], held: Decimal, close: Decimal | None
 ) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
-    lots = list(accumulate(executions, Lot.after, initial=Lot.at_midnight(overnight, close)))
-    moment = max((moment for moment, lot in enumerate(lots) if lot.quantity == held), default=None)
+    positions = list(
+        accumulate(executions, RunningPosition.after, initial=RunningPosition.at_midnight(overnight, close))
+    )
+    moment = max(
+        (moment for moment, position in enumerate(positions) if position.quantity == held), default=None
+    )
     if moment is None:
         return QuoteWarning.ACCOUNT_DIFFERS
     lacking = QuoteWarning.NO_PREVIOUS_CLOSE if overnight and close is None else QuoteWarning.TRADES_UNKNOWN
     return Followed(
-        lots[moment],
-        lacking=None if lots[moment].is_known else lacking,
+        positions[moment],
+        lacking=None if positions[moment].is_known else lacking,
         moved=moment > 0,
         behind=moment < len(executions),
     )
@@ -256,7 +260,7 @@ class LineDays:
 
     realized: Numbers
     unrealized: Numbers
-    base: Numbers  # what percentages are of, as in `Lot`
+    base: Numbers  # what percentages are of, as in `RunningPosition`
     findings: Findings
 
     @property
@@ -287,25 +291,25 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     for place, symbol in enumerate(held.symbols):
         if symbol not in day.unknown and symbol not in day.followed:
             continue
-        lot, reasons = _line_lot(day, symbol)
+        position, reasons = _line_position(day, symbol)
         factor = held.multiplier[place]
-        average[place] = float(lot.average)
-        realized[place], base[place] = float(lot.realized) * factor, float(lot.base) * factor
+        average[place] = float(position.average)
+        realized[place], base[place] = float(position.realized) * factor, float(position.base) * factor
         for warning in _REASONS:
             flags[warning][place] = warning in reasons
     unrealized = held.quantity * held.multiplier * (held.price - average)
     return LineDays(realized, unrealized, base, flags)
 
 
-def _line_lot(day: AccountDay, symbol: str) -> tuple[Lot, set[QuoteWarning | None]]:
+def _line_position(day: AccountDay, symbol: str) -> tuple[RunningPosition, set[QuoteWarning | None]]:
     """What one line has of a symbol that was traded or is not known, and what is to be said of it."""
     if symbol in day.unknown:
-        return _NO_LOT, {day.unknown[symbol]}
+        return _UNKNOWN_POSITION, {day.unknown[symbol]}
     followed = day.followed[symbol]
     reasons = {QuoteWarning.FILE_BEHIND if followed.behind else None, followed.lacking}
     if day.lines[symbol] > 1:
-        return _NO_LOT, {*reasons, QuoteWarning.SHARED_CONTRACT}
-    return followed.lot, reasons
+        return _UNKNOWN_POSITION, {*reasons, QuoteWarning.SHARED_CONTRACT}
+    return followed.position, reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,8 +342,8 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
     unclear = [symbol for symbol in gone if day.unknown.get(symbol) in _UNCLEAR]
     parts = [
-        *(_shared_profit(held, symbol, day.followed[symbol].lot) for symbol in shared),
-        *((float(day.followed[symbol].lot.realized) * _multiplier(symbol), 0.0) for symbol in closed),
+        *(_shared_profit(held, symbol, day.followed[symbol].position) for symbol in shared),
+        *((float(day.followed[symbol].position.realized) * _multiplier(symbol), 0.0) for symbol in closed),
         *((np.nan, np.nan) for _ in unclear),
     ]
     realized, unrealized = np.array(parts, dtype=np.float64).reshape(-1, 2).T
@@ -352,14 +356,14 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     )
 
 
-def _shared_profit(held: HeldLines, symbol: str, lot: Lot) -> tuple[float, float]:
+def _shared_profit(held: HeldLines, symbol: str, position: RunningPosition) -> tuple[float, float]:
     """Realized and unrealized today of a contract that several lines hold, all of them together."""
     places = [place for place, other in enumerate(held.symbols) if other == symbol]
     factors = set(held.multiplier[places].tolist())
     factor = factors.pop() if len(factors) == 1 else np.nan
     # Lines that cancel each other out are worth nothing, whatever the price.
-    rise = float(held.price[places[0]]) - float(lot.average) if lot.quantity else 0.0
-    return float(lot.realized) * factor, float(lot.quantity) * factor * rise
+    rise = float(held.price[places[0]]) - float(position.average) if position.quantity else 0.0
+    return float(position.realized) * factor, float(position.quantity) * factor * rise
 
 
 def _multiplier(symbol: str) -> float:

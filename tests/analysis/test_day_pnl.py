@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from options_helper.analysis.day_pnl import Lot
+from options_helper.analysis.day_pnl import RunningPosition
 from options_helper.analysis.live_portfolio_metrics import (
     LiveTotals,
     compute_live_multileg_rows,
@@ -783,14 +783,14 @@ def test_realized_and_unrealized_add_up_to_the_identity(
     overnight: int, close: Decimal, trades: list[tuple[int, Decimal]], price: Decimal
 ):
     """Whatever was traded in whichever order: held now − held at midnight + sold − bought."""
-    lot = Lot.at_midnight(Decimal(overnight), close)
+    position = RunningPosition.at_midnight(Decimal(overnight), close)
     for quantity, paid in trades:
-        lot = lot.after(traded(C180, quantity, str(paid)))
+        position = position.after(traded(C180, quantity, str(paid)))
 
     cash = -sum(quantity * paid for quantity, paid in trades)
     now = overnight + sum(quantity for quantity, _ in trades)
-    assert lot.quantity == now
-    assert lot.realized + lot.quantity * (price - lot.average) == pytest.approx(
+    assert position.quantity == now
+    assert position.realized + position.quantity * (price - position.average) == pytest.approx(
         now * price - overnight * close + cash, abs=Decimal("1e-20")
     )
 

@@ -81,8 +81,8 @@ class _Divisible(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Lot:
-    """A single contract of the file."""
+class _SingleLeg:
+    """A position of the file in a single contract, with what no rule has taken of it yet."""
 
     place: int
     entry: Position
@@ -99,8 +99,8 @@ class _Lot:
 class _Vertical:
     """Two contracts of one type and expiry; negative when the lower strike is the one sold."""
 
-    low: _Lot
-    high: _Lot
+    low: _SingleLeg
+    high: _SingleLeg
     left: int
 
     def contracts(self, units: int) -> tuple[_Part, _Part]:
@@ -108,8 +108,8 @@ class _Vertical:
         return (self.low, units), (self.high, -units)
 
 
-_Part = tuple[_Lot, int]  # so many, with their sign, of one contract
-_Pair = tuple[_Lot, _Lot]
+_Part = tuple[_SingleLeg, int]  # so many, with their sign, of one contract
+_Pair = tuple[_SingleLeg, _SingleLeg]
 _T = TypeVar("_T", bound=_Divisible)
 
 
@@ -126,7 +126,7 @@ class _PairRule:
     """What makes two contracts a structure. The first of two has the nearer expiry, then the lower strike."""
 
     alike: Callable[[Position], Any]
-    fits: Callable[[_Lot, _Lot], bool]
+    fits: Callable[[_SingleLeg, _SingleLeg], bool]
 
 
 _VERTICALS: Final = _PairRule(
@@ -167,14 +167,14 @@ def group_entries(entries: Sequence[PortfolioEntry]) -> Grouping:
     and expiries before far ones. A contract without a cost stays single, because a structure has to name its net
     debit; so does an adjusted one. Shares and the calls that they cover stay entries of their own.
     """
-    lots = [_Lot(place, one, one.contracts) for place, one in enumerate(entries) if _is_plain(one)]
-    priced = [lot for lot in lots if lot.entry.cost_basis is not None]
+    singles = [_SingleLeg(place, one, one.contracts) for place, one in enumerate(entries) if _is_plain(one)]
+    priced = [leg for leg in singles if leg.entry.cost_basis is not None]
     found = [*_of_verticals(priced), *_of_pairs(StructureKind.CALENDAR, _CALENDARS, priced)]
-    covers = list(_covers(entries, lots))
+    covers = list(_covers(entries, singles))
     found += _of_pairs(StructureKind.STRADDLE, _STRADDLES, priced)
     found += _of_pairs(StructureKind.STRANGLE, _STRANGLES, priced)
     found += _of_pairs(StructureKind.DIAGONAL, _DIAGONALS, priced)
-    return _Writer(entries).write(lots, found, covers)
+    return _Writer(entries).write(singles, found, covers)
 
 
 def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
@@ -216,11 +216,11 @@ def _take(one: _Divisible, units: int) -> int:
     return taken
 
 
-def _candidates(rule: _PairRule, lots: Iterable[_Lot]) -> list[_Pair]:
+def _candidates(rule: _PairRule, singles: Iterable[_SingleLeg]) -> list[_Pair]:
     """All pairs that fit, the nearest first."""
-    alike: dict[Any, list[_Lot]] = defaultdict(list)
-    for lot in sorted((lot for lot in lots if lot.left), key=lambda lot: lot.order):
-        alike[rule.alike(lot.entry)].append(lot)
+    alike: dict[Any, list[_SingleLeg]] = defaultdict(list)
+    for leg in sorted((leg for leg in singles if leg.left), key=lambda leg: leg.order):
+        alike[rule.alike(leg.entry)].append(leg)
     pairs = chain.from_iterable(combinations(group, 2) for group in alike.values())
     return sorted((pair for pair in pairs if rule.fits(*pair)), key=_distance)
 
@@ -231,14 +231,14 @@ def _distance(pair: _Pair) -> tuple[Any, ...]:
     return (second.expiry - first.expiry).days, apart, pair[0].order, pair[1].order
 
 
-def _of_pairs(kind: StructureKind, rule: _PairRule, lots: Sequence[_Lot]) -> list[_Found]:
-    paired = _pair_up(_candidates(rule, lots))
+def _of_pairs(kind: StructureKind, rule: _PairRule, singles: Sequence[_SingleLeg]) -> list[_Found]:
+    paired = _pair_up(_candidates(rule, singles))
     return [_Found(kind, ((one, units), (other, of_other))) for one, units, other, of_other in paired]
 
 
-def _of_verticals(lots: Sequence[_Lot]) -> Iterator[_Found]:
+def _of_verticals(singles: Sequence[_SingleLeg]) -> Iterator[_Found]:
     """Verticals, after two that belong together have been made one structure."""
-    paired = _pair_up(_candidates(_VERTICALS, lots))
+    paired = _pair_up(_candidates(_VERTICALS, singles))
     verticals = [_Vertical(low, high, units) for low, units, high, _ in paired]
     doubles = [
         (kind, low, high)
@@ -282,12 +282,12 @@ def _gap(pair: tuple[_Vertical, _Vertical]) -> tuple[Any, ...]:
 class _Cover:
     """Shares beside the short calls that they could be delivered to."""
 
-    lot: _Lot
+    leg: _SingleLeg
     calls: int
     holdings: tuple[ShareHolding, ...]
 
 
-def _covers(entries: Sequence[PortfolioEntry], lots: Sequence[_Lot]) -> Iterator[_Cover]:
+def _covers(entries: Sequence[PortfolioEntry], singles: Sequence[_SingleLeg]) -> Iterator[_Cover]:
     """The short calls that shares cover, the nearest expiry first."""
     holdings: dict[str, list[ShareHolding]] = defaultdict(list)
     for entry in entries:
@@ -297,14 +297,14 @@ def _covers(entries: Sequence[PortfolioEntry], lots: Sequence[_Lot]) -> Iterator
         name: int(sum(_exact(one.shares) for one in held)) // STANDARD_MULTIPLIER
         for name, held in holdings.items()
     }
-    for lot in sorted(lots, key=lambda lot: lot.order):
-        underlying = lot.entry.instrument.underlying
-        if lot.entry.option_type != "call" or lot.left >= 0 or free.get(underlying, 0) <= 0:
+    for leg in sorted(singles, key=lambda leg: leg.order):
+        underlying = leg.entry.instrument.underlying
+        if leg.entry.option_type != "call" or leg.left >= 0 or free.get(underlying, 0) <= 0:
             continue
-        calls = min(-lot.left, free[underlying])
+        calls = min(-leg.left, free[underlying])
         free[underlying] -= calls
-        lot.covered = _take(lot, calls)
-        yield _Cover(lot, calls, tuple(holdings[underlying]))
+        leg.covered = _take(leg, calls)
+        yield _Cover(leg, calls, tuple(holdings[underlying]))
 
 
 class _Writer:
@@ -314,44 +314,46 @@ class _Writer:
         self._entries = entries
         self._identities = {entry.id for entry in entries}
 
-    def write(self, lots: Sequence[_Lot], found: Sequence[_Found], covers: Sequence[_Cover]) -> Grouping:
+    def write(
+        self, singles: Sequence[_SingleLeg], found: Sequence[_Found], covers: Sequence[_Cover]
+    ) -> Grouping:
         """Everything in the order of the entries, a structure at the place of its first contract."""
-        singles = {lot.place: self._single(lot) for lot in lots}
+        kept = {leg.place: self._single(leg) for leg in singles}
         written: dict[int, list[tuple[MultiLegPosition, Proposal]]] = defaultdict(list)
         for one in found:
-            written[min(lot.place for lot, _ in one.parts)].append(self._structure(one))
-        covering = {cover.lot.place: cover for cover in covers}
+            written[min(leg.place for leg, _ in one.parts)].append(self._structure(one))
+        covering = {cover.leg.place: cover for cover in covers}
         entries: list[PortfolioEntry] = []
         proposals: list[Proposal] = []
         for place, entry in enumerate(self._entries):
             for structure, proposal in written[place]:
                 entries.append(structure)
                 proposals.append(proposal)
-            single = singles.get(place, entry)
+            single = kept.get(place, entry)
             if single is not None:
                 entries.append(single)
             if place in covering and single is not None:
                 proposals.append(_covered_call(covering[place], single))
         return Grouping(tuple(entries), tuple(proposals))
 
-    def _single(self, lot: _Lot) -> Position | None:
+    def _single(self, leg: _SingleLeg) -> Position | None:
         """What no structure took of a contract."""
-        contracts = lot.left + lot.covered
+        contracts = leg.left + leg.covered
         if contracts == 0:
             return None
-        named = f"{lot.entry.id}-covered-call" if lot.covered == contracts else lot.entry.id
-        identity = named if named == lot.entry.id else self._new_identity(named)
-        return lot.entry.model_copy(update={"id": identity, "contracts": contracts})
+        named = f"{leg.entry.id}-covered-call" if leg.covered == contracts else leg.entry.id
+        identity = named if named == leg.entry.id else self._new_identity(named)
+        return leg.entry.model_copy(update={"id": identity, "contracts": contracts})
 
     def _structure(self, found: _Found) -> tuple[MultiLegPosition, Proposal]:
         parts = sorted(found.parts, key=lambda part: part[0].order)
         first = parts[0][0].entry
         day = short_date(first.expiry).replace(" ", "")
-        opened = {lot.entry.opened_at for lot, _ in parts}
+        opened = {leg.entry.opened_at for leg, _ in parts}
         structure = MultiLegPosition(
             id=self._new_identity(f"{first.symbol}-{day}-{found.kind.replace(' ', '-')}".lower()),
             symbol=first.symbol,
-            net_debit=float(sum((_cost(lot, units) for lot, units in parts), Decimal(0))),
+            net_debit=float(sum((_cost(leg, units) for leg, units in parts), Decimal(0))),
             opened_at=opened.pop() if len(opened) == 1 else None,
             legs=tuple(_legs(parts)),
         )
@@ -367,16 +369,16 @@ class _Writer:
         return identity
 
 
-def _cost(lot: _Lot, units: int) -> Decimal:
-    return units * _exact(lot.entry.cost_basis or 0) * STANDARD_MULTIPLIER
+def _cost(leg: _SingleLeg, units: int) -> Decimal:
+    return units * _exact(leg.entry.cost_basis or 0) * STANDARD_MULTIPLIER
 
 
 def _legs(parts: Iterable[_Part]) -> Iterator[Leg]:
     """One leg for each contract; two verticals may share one."""
     together: dict[str, tuple[Position, int]] = {}
-    for lot, units in parts:
-        symbol = lot.entry.instrument.live_symbol
-        together[symbol] = lot.entry, together.get(symbol, (lot.entry, 0))[1] + units
+    for leg, units in parts:
+        symbol = leg.entry.instrument.live_symbol
+        together[symbol] = leg.entry, together.get(symbol, (leg.entry, 0))[1] + units
     for entry, units in together.values():
         yield Leg(
             side="long" if units > 0 else "short",
@@ -389,9 +391,9 @@ def _legs(parts: Iterable[_Part]) -> Iterator[Leg]:
 
 def _covered_call(cover: _Cover, call: PortfolioEntry) -> Proposal:
     kind = StructureKind.COVERED_CALL
-    shares = f"{cover.calls * STANDARD_MULTIPLIER} {cover.lot.entry.symbol} shares"
+    shares = f"{cover.calls * STANDARD_MULTIPLIER} {cover.leg.entry.symbol} shares"
     reason = (
-        f"{cover.calls} × {cover.lot.entry.instrument.words} is {kind.words}: {shares} could be delivered."
+        f"{cover.calls} × {cover.leg.entry.instrument.words} is {kind.words}: {shares} could be delivered."
     )
     return Proposal(kind, (*(holding.id for holding in cover.holdings), call.id), reason)
 
