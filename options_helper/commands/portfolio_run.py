@@ -26,6 +26,7 @@ from options_helper.data.rest.market_time import known_time, market_time, told_t
 from options_helper.data.rest.rate_limit import pauses
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.state.blotter import settled_executions
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.account import AccountPositions, Execution
 from options_helper.model.alpaca_symbols import is_index
@@ -199,7 +200,8 @@ def _executions_since(
         backfill = read_backfill(rest, max(begin, earliest))
     except RestError as error:
         return (), (f"Without the account's executions the causes are guesses: {error}",)
-    return backfill.executions, (*too_old, *backfill.problems, *backfill.doubts)
+    executions, doubts = settled_executions(backfill.updates)
+    return executions, (*too_old, *backfill.problems, *doubts)
 
 
 def _marks(

@@ -17,6 +17,7 @@ from options_helper.model.events import (
     StreamName,
     Trade,
 )
+from options_helper.model.order_updates import BlotterEntry
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -98,8 +99,7 @@ class LiveSnapshot:
     stock_bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
     option_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
     option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
-    # Rows of `Blotter`, newest last.
-    fills: tuple[Mapping[str, Any], ...] = ()
+    fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamName, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})

@@ -9,11 +9,15 @@ from typing import Any
 
 def field(holder: Any, name: str) -> Any:
     """The named field of a map or of an SDK object; None where there is none."""
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+    # Nearly all are what JSON becomes, and an exact type is quicker to ask for than any map.
+    is_map = type(holder) is dict or isinstance(holder, Mapping)
+    return holder.get(name) if is_map else getattr(holder, name, None)
 
 
 def word(value: Any) -> str | None:
     """The text of a word, an enum or an identifier; Alpaca leaves a field empty where it does not apply."""
+    if type(value) is str:  # nearly all of them
+        return value or None
     plain = getattr(value, "value", value)
     if plain is None or isinstance(plain, Mapping | bool) or _is_list(plain):
         return None

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from options_helper.data.streaming.state.blotter import Backfill, settled_executions
 from options_helper.data.streaming.trading_normalizers import (
-    Row,
-    normalize_activity,
-    normalize_order,
-    normalize_trade_update,
+    read_activity,
+    read_order,
+    read_trade_update,
 )
+from options_helper.model.account import Execution
+from options_helper.model.order_updates import OrderUpdate
 from tests.kit.builders import AAPL_CALL
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -116,19 +117,19 @@ class Told:
             **changes,
         }
 
-    def row(self, **changes: Any) -> Row:
-        """The row of what the socket sends."""
-        row = normalize_trade_update(self.update(**changes))
-        assert row is not None
-        return row
+    def streamed(self, **changes: Any) -> OrderUpdate:
+        """What the socket sends, read."""
+        update = read_trade_update(self.update(**changes))
+        assert update is not None
+        return update
 
-    def asked(self, **changes: Any) -> Row:
-        """The row of what REST tells: an activity for an execution, the order for anything else."""
+    def requested(self, **changes: Any) -> OrderUpdate:
+        """What REST reports, read: an activity for an execution, the order for anything else."""
         if not self.is_fill:
-            return normalize_order(self.order(**changes))
-        row = normalize_activity(self.activity(**changes), self.order())
-        assert row is not None
-        return row
+            return read_order(self.order(**changes))
+        update = read_activity(self.activity(**changes), self.order())
+        assert update is not None
+        return update
 
 
 def option_activity(kind: str, symbol: str = AAPL_CALL, qty: str = "1", **changes: Any) -> dict[str, Any]:
@@ -145,13 +146,23 @@ def option_activity(kind: str, symbol: str = AAPL_CALL, qty: str = "1", **change
     }
 
 
-def option_row(kind: str, *arguments: Any, **changes: Any) -> Row:
-    """Its row."""
-    row = normalize_activity(option_activity(kind, *arguments, **changes))
-    assert row is not None
-    return row
+def option_update(kind: str, *arguments: Any, **changes: Any) -> OrderUpdate:
+    """The same, read."""
+    update = read_activity(option_activity(kind, *arguments, **changes))
+    assert update is not None
+    return update
 
 
-def backfill(*rows: Row) -> Backfill:
-    """What REST tells, without problems."""
-    return Backfill(rows, settled_executions(rows)[0])
+def backfill(*updates: OrderUpdate) -> Backfill:
+    """What REST reports, without problems."""
+    return Backfill(updates)
+
+
+def executions_of(reported: Backfill) -> tuple[Execution, ...]:
+    """What stands of all that REST reports."""
+    return settled_executions(reported.updates)[0]
+
+
+def doubts_of(reported: Backfill) -> tuple[str, ...]:
+    """What REST reports and nobody can place."""
+    return settled_executions(reported.updates)[1]

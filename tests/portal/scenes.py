@@ -26,6 +26,7 @@ from options_helper.model.account import (
 )
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Quote, StreamName, Trade
+from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.settings import Settings
@@ -95,49 +96,43 @@ def prices(portfolio: Portfolio, *, as_of: datetime, age: float = 0.4, step: int
     return events
 
 
-def fill(number: int = 1, *, at: datetime | None = OPEN, **facts: Any) -> dict[str, Any]:
-    """One execution, as the fill book tells it."""
-    row = {
-        "timestamp": at,
-        "timestamp_ns": None if at is None else int(at.timestamp()) * 1_000_000_000 + number,
-        "received_at": at,
-        "day": OPEN.date(),
-        "event": "fill",
-        "order_id": f"order-{number}",
-        "execution_id": f"execution-{number}",
-        "identity": f"execution-{number}",
-        "symbol": "AAPL270115C00275000",
-        "side": "buy",
-        "qty": Decimal(1),
-        "filled_qty": Decimal(1),
-        "filled_avg_price": Decimal("9.15"),
-        "status": "filled",
-        "price": Decimal("9.15"),
-        "fill_qty": Decimal(1),
-        "order_type": "limit",
-        "tif": "day",
-        "limit_price": Decimal("9.20"),
-        "stop_price": None,
-        "position_qty": Decimal(4),
-        "position_change": Decimal(1),
-        "legs": None,
-        "source": Source.STREAM,
-        "backfilled": False,
-    }
-    row |= facts
-    return {"running_qty": row["filled_qty"], "order_qty": row["qty"], **row}
+def fill(number: int = 1, *, at: datetime | None = OPEN, **facts: Any) -> BlotterEntry:
+    """One execution, as the blotter has it."""
+    entry = BlotterEntry(
+        timestamp_ns=None if at is None else nanoseconds(at) + number,
+        received_at=at,
+        day=OPEN.date(),
+        event="fill",
+        order_id=f"order-{number}",
+        execution_id=f"execution-{number}",
+        identity=f"execution-{number}",
+        symbol="AAPL270115C00275000",
+        side="buy",
+        qty=Decimal(1),
+        filled_qty=Decimal(1),
+        filled_avg_price=Decimal("9.15"),
+        status="filled",
+        price=Decimal("9.15"),
+        fill_qty=Decimal(1),
+        order_type="limit",
+        tif="day",
+        limit_price=Decimal("9.20"),
+        position_qty=Decimal(4),
+        source=Source.STREAM,
+    )
+    return replace(entry, **facts)
 
 
-def backfilled(number: int = 1, **facts: Any) -> dict[str, Any]:
-    """One execution that only REST told."""
-    return fill(number, **{"source": Source.REST, "backfilled": True, **facts})
+def backfilled(number: int = 1, **facts: Any) -> BlotterEntry:
+    """One execution that only REST reported."""
+    return fill(number, **{"source": Source.REST, **facts})
 
 
-def gone(event: str = "expiry", number: int = 1, **facts: Any) -> dict[str, Any]:
+def gone(event: str = "expiry", number: int = 1, **facts: Any) -> BlotterEntry:
     """What ends a contract without an order: it has a day and no time."""
     without_order = dict.fromkeys(("order_id", "side", "qty", "filled_qty", "filled_avg_price", "order_type"))
-    told = {"event": event, "at": None, "price": Decimal(0), "status": "executed", "fill_qty": Decimal(2)}
-    return backfilled(number, **{**without_order, **told, **facts})
+    reported = {"event": event, "at": None, "price": Decimal(0), "status": "executed", "fill_qty": Decimal(2)}
+    return backfilled(number, **{**without_order, **reported, **facts})
 
 
 def execution(symbol: str, quantity: int, price: str, *, at: datetime) -> Execution:

@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 import pytest
 
-from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask, Source
+from options_helper.model.order_updates import BlotterEntry
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, asking, backfilled, fill, gone, known_account
@@ -152,7 +153,7 @@ def test_a_contract_of_the_file_has_the_name_it_has_there(portal):
 
 
 def test_an_update_with_nothing_in_it_is_still_a_row(portal):
-    bare = dict.fromkeys(fill(), None)
+    bare = BlotterEntry(identity="bare", source=Source.STREAM)
     tab = portal.show(showing(bare))
 
     assert list(table(tab, "Event")["Status"]) == ["—"]

@@ -268,12 +268,12 @@ def test_fills_from_while_nobody_listened_appear_once_each_with_a_running_total(
         wait_until(lambda: manager.snapshot().streams[FILLS].applied == 2)
         seen = server.requests[ACTIVITIES]
         wait_until(lambda: server.requests[ACTIVITIES] >= seen + 4)
-        rows = manager.snapshot().fills
+        fills = manager.snapshot().fills
 
-    assert [row["execution_id"] for row in rows] == ["e1", "e2", "e3"]
-    assert [str(row["running_qty"]) for row in rows] == ["2", "3", "5"]
-    assert [row["source"] for row in rows[:2]] == [Source.STREAM, Source.REST]
-    assert [row["backfilled"] for row in rows[:2]] == [False, True]
+    assert [one.execution_id for one in fills] == ["e1", "e2", "e3"]
+    assert [str(one.filled_qty) for one in fills] == ["2", "3", "5"]
+    assert [one.source for one in fills[:2]] == [Source.STREAM, Source.REST]
+    assert [one.backfilled for one in fills[:2]] == [False, True]
 
 
 def test_an_assignment_that_no_socket_tells_is_found_by_polling(simulator: Simulators):
@@ -302,9 +302,7 @@ def test_a_split_that_no_socket_tells_is_a_row_and_named_beside_the_executions(s
         found = manager.snapshot()
 
     assert (found.account.moved, found.account.executions) == (frozenset({"AAPL"}), ())
-    assert [(row["event"], row["symbol"], row["source"]) for row in found.fills] == [
-        ("split", "AAPL", Source.REST)
-    ]
+    assert [(one.event, one.symbol, one.source) for one in found.fills] == [("split", "AAPL", Source.REST)]
 
 
 def test_positions_and_the_day_s_executions_are_told_together(simulator: Simulators):

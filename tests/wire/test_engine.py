@@ -186,7 +186,7 @@ def test_all_three_streams_come_alive_over_one_connection_each(simulator: Simula
     assert snapshot.stock_quotes["AAPL"].timestamp_ns == NOON
     assert snapshot.stock_trades["MSFT"].price == 510.0
     assert snapshot.option_quotes[CALL].bid_price == 4.2
-    assert (snapshot.fills[0]["symbol"], str(snapshot.fills[0]["price"])) == (CALL, "1.05")
+    assert (snapshot.fills[0].symbol, str(snapshot.fills[0].price)) == (CALL, "1.05")
     assert snapshot.market is MarketKind.SIMULATED
     assert wait_until(lambda: not server.clients) is True
 
@@ -528,7 +528,7 @@ def test_an_odd_fill_is_a_fill(simulator: Simulators, fault: str):
         watch.until_live(FILLS)
         server.push(FILLS, [FILL])
         wait_until(lambda: watch.snapshot.fills)
-        assert watch.snapshot.fills[0]["order_id"] == "o1"
+        assert watch.snapshot.fills[0].order_id == "o1"
 
 
 def test_an_update_without_data_is_counted_and_the_next_fill_arrives(simulator: Simulators):

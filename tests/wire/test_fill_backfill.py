@@ -15,7 +15,7 @@ from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import Backfill, Blotter
-from options_helper.data.streaming.trading_normalizers import normalize_trade_update
+from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind
 from options_helper.model.events import StreamName
@@ -23,7 +23,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import AAPL_CALL, nanoseconds
-from tests.kit.fills import MORNING, TODAY, Told, at
+from tests.kit.fills import MORNING, TODAY, Told, at, doubts_of, executions_of
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import wait_until
 from tests.wire.test_engine import PATIENT
@@ -47,9 +47,9 @@ def listening(server: SimulatorServer, book: Blotter) -> Iterator[None]:
     """Hold one connection for order updates and write them into the book."""
 
     def note(update: Any) -> None:
-        row = normalize_trade_update(update)
-        assert row is not None
-        book.add_update(row, at(60))
+        read = read_trade_update(update)
+        assert read is not None
+        book.add_update(read, at(60))
 
     streamer = AlpacaTradingStreamer(settings_for(server), on_trade_updates=note, timing=PATIENT)
     streamer.subscribe_trade_updates()
@@ -75,19 +75,19 @@ def read(server: SimulatorServer) -> Backfill:
 
 
 def told(book: Blotter) -> list[tuple[Any, ...]]:
-    return [(row["event"], row["running_qty"], row["source"], row["backfilled"]) for row in book.rows()]
+    return [(one.event, one.filled_qty, one.source, one.backfilled) for one in book.entries()]
 
 
 def test_what_happened_while_nobody_listened_appears_exactly_once(server: SimulatorServer):
     book = Blotter(50)
     with listening(server, book):
         push(server, FIRST)
-        wait_until(book.rows)
+        wait_until(book.entries)
     push(server, SECOND, CANCELLED)
     server.account.add_activity("OPASN", AAPL_CALL, 1, at=at(5))
     with listening(server, book):
         push(server, THIRD)
-        wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
+        wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
 
     assert book.add_backfill(read(server)) == 3
     assert book.add_backfill(read(server)) == 0
@@ -109,7 +109,7 @@ def test_what_was_asked_for_first_and_comes_over_the_socket_later_is_one_row(ser
     book.add_backfill(read(server))
     with listening(server, book):
         push(server, FIRST, THIRD)
-        wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
+        wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
 
     assert told(book) == [("partial_fill", 1, "stream", False), ("fill", 6, "stream", False)]
     assert book.add_backfill(read(server)) == 0
@@ -119,7 +119,7 @@ def test_an_update_that_is_sent_twice_is_heard_once(server: SimulatorServer):
     book = Blotter(50)
     with listening(server, book):
         push(server, FIRST, FIRST, THIRD)
-        wait_until(lambda: len(book.rows()) == 2, saw=book.rows)
+        wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
 
     assert server.sent[FILLS] == 3
     assert [one.identity for one in book.executions(TODAY)] == [FIRST.execution, THIRD.execution]
@@ -156,14 +156,14 @@ def test_the_legs_of_a_spread_over_both_ways_are_one_row_each(server: SimulatorS
     book = Blotter(50)
     with listening(server, book):
         push(server, whole, order=order, legs=executed)
-        wait_until(book.rows)
+        wait_until(book.entries)
 
     told_by_rest = read(server)
-    assert (len(told_by_rest.rows), told_by_rest.problems) == (2, ())
+    assert (len(told_by_rest.updates), told_by_rest.problems) == (2, ())
     assert book.add_backfill(told_by_rest) == 0
-    assert [(row["symbol"], row["position_change"]) for row in book.rows()] == [
-        (legs[0].symbol, 1),
-        (legs[1].symbol, -1),
+    assert [(one.symbol, one.position_change) for one in book.entries()] == [
+        (legs[0].symbol, Decimal(1)),
+        (legs[1].symbol, Decimal(-1)),
     ]
 
 
@@ -171,7 +171,7 @@ def test_shares_that_an_assignment_moved_come_with_it(server: SimulatorServer):
     server.account.add_activity("OPASN", AAPL_CALL, 1, at=at(5))
     server.account.add_activity("OPTRD", "AAPL", -100, 180, at=at(5))
 
-    executions = read(server).executions
+    executions = executions_of(read(server))
     assert {one.symbol: one.quantity for one in executions} == {AAPL_CALL: 1, "AAPL": -100}
     assert {one.symbol: one.price for one in executions} == {AAPL_CALL: 0, "AAPL": 180}
     assert {one.day for one in executions} == {TODAY}
@@ -186,7 +186,7 @@ def test_an_exercise_and_its_shares_have_one_identifier_and_both_are_found_on_an
     server.account.add_activity("OPTRD", "AAPL", 100, 180, date=TODAY.isoformat(), id=identity)
 
     with AlpacaRest(settings_for(server)) as rest:
-        executions = read_backfill(rest, MORNING).executions
+        executions = executions_of(read_backfill(rest, MORNING))
 
     assert [(one.kind, one.quantity) for one in executions] == [
         (ExecutionKind.EXERCISE, Decimal(-1)),
@@ -211,8 +211,8 @@ def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
     server.account.add_activity("OPEXP", AAPL_CALL, None, at=at(5))
 
     told_by_rest = read(server)
-    assert [one.identity for one in told_by_rest.executions] == [FIRST.execution]
-    (doubt,) = told_by_rest.doubts
+    assert [one.identity for one in executions_of(told_by_rest)] == [FIRST.execution]
+    (doubt,) = doubts_of(told_by_rest)
     assert AAPL_CALL in doubt
 
 

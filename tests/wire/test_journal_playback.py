@@ -65,7 +65,7 @@ class SnapshotChain:
             shown.stock_quotes, shown.stock_trades, shown.stock_bars, shown.option_quotes, shown.option_trades,
         )  # fmt: skip
         seen = (
-            shown.as_of, shown.market, [sorted(fill.items()) for fill in shown.fills], sorted(state.tallies.items()),
+            shown.as_of, shown.market, shown.fills, sorted(state.tallies.items()),
         )  # fmt: skip
         self._digest.update(repr(seen).encode())
         # A time from the wire has no readable form of its own, so events are written as the wire has them.

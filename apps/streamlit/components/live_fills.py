@@ -12,13 +12,11 @@ import streamlit as st
 from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
-from options_helper.data.streaming.trading_normalizers import FILL_EVENTS
-from options_helper.model.account import RestPhase, RestTask, Source
+from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.text import in_words, price_words
-
-Fill = Mapping[str, Any]
 
 EVENT_WORDS: Final[Mapping[str, str]] = {
     "partial_fill": "partial fill",
@@ -30,9 +28,9 @@ EVENT_WORDS: Final[Mapping[str, str]] = {
     "trade_correct": "trade corrected",
 }
 # Nothing is paid for a contract that goes this way.
-WITHOUT_PRICE: Final = ("assignment", "exercise", "expiry")
-NEWS_EVENTS: Final = (*FILL_EVENTS, *WITHOUT_PRICE)
-SOURCE_WORDS: Final[Mapping[str | None, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
+WITHOUT_PRICE: Final = (ExecutionKind.ASSIGNMENT, ExecutionKind.EXERCISE, ExecutionKind.EXPIRY)
+NEWS: Final = (ExecutionKind.FILL, *WITHOUT_PRICE)
+SOURCE_WORDS: Final[Mapping[Source, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
 TOASTS_AT_MOST: Final = 3
 MAX_ROWS: Final = 10
 
@@ -69,7 +67,7 @@ def fills_table(screen: ScreenModel) -> None:
     )
 
 
-def fills_frame(fills: tuple[Fill, ...], screen: ScreenModel) -> ArrowTable:
+def fills_frame(fills: tuple[BlotterEntry, ...], screen: ScreenModel) -> ArrowTable:
     """The order updates as the page writes them, newest first."""
     newest_first = fills[::-1]
     hidden = screen.look.preferences.hide_amounts
@@ -83,19 +81,19 @@ def fills_frame(fills: tuple[Fill, ...], screen: ScreenModel) -> ArrowTable:
             "Price $": [_paid(fill) for fill in newest_first],
             "Event": [_event(fill) for fill in newest_first],
             "Order so far": [UNKNOWN if hidden else _order_so_far(fill) for fill in newest_first],
-            "Average $": [_price(fill["filled_avg_price"]) for fill in newest_first],
-            "Status": [_plain(fill["status"]) for fill in newest_first],
-            "Order type": [_plain(fill["order_type"]) for fill in newest_first],
-            "Source": [SOURCE_WORDS.get(fill["source"], UNKNOWN) for fill in newest_first],
+            "Average $": [_price(fill.filled_avg_price) for fill in newest_first],
+            "Status": [_plain(fill.status) for fill in newest_first],
+            "Order type": [_plain(fill.order_type) for fill in newest_first],
+            "Source": [SOURCE_WORDS[fill.source] for fill in newest_first],
         }
     )
 
 
-def fill_key(fill: Fill) -> tuple[Any, ...]:
+def fill_key(fill: BlotterEntry) -> tuple[Any, ...]:
     """What makes one event this event, whichever way it was told first."""
-    if fill["order_id"] and fill["running_qty"] is not None:
-        return (fill["order_id"], fill["symbol"], fill["running_qty"])
-    return (fill["identity"],)
+    if fill.order_id and fill.filled_qty is not None:
+        return (fill.order_id, fill.symbol, fill.filled_qty)
+    return (fill.identity,)
 
 
 def announce_fills(screen: ScreenModel) -> None:
@@ -103,7 +101,7 @@ def announce_fills(screen: ScreenModel) -> None:
 
     What was backfilled is news once the fills of this run had been read at the look before.
     """
-    fills = {fill_key(fill): fill for fill in screen.snapshot.fills if fill["event"] in NEWS_EVENTS}
+    fills = {fill_key(fill): fill for fill in screen.snapshot.fills if fill.execution_kind in NEWS}
     seen: set[tuple[Any, ...]] | None = st.session_state.get("seen_fills")
     st.session_state["seen_fills"] = set(fills) | (seen or set())
     run_with_known_day = _run_with_known_day(screen)
@@ -111,9 +109,7 @@ def announce_fills(screen: ScreenModel) -> None:
     st.session_state["known_day"] = run_with_known_day
     if seen is None:
         return
-    news = [
-        fill for key, fill in fills.items() if key not in seen and (knew_the_day or not fill["backfilled"])
-    ]
+    news = [fill for key, fill in fills.items() if key not in seen and (knew_the_day or not fill.backfilled)]
     for fill in news[-TOASTS_AT_MOST:]:
         st.toast(_fill_sentence(fill, screen), icon=":material/receipt_long:")
     # A tab that was hidden for an hour wakes up to all of them at once.
@@ -158,30 +154,31 @@ def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
     return f"{not_yet} {problem}" if problem else not_yet
 
 
-def _fill_sentence(fill: Fill, screen: ScreenModel) -> str:
+def _fill_sentence(fill: BlotterEntry, screen: ScreenModel) -> str:
     hidden = screen.look.preferences.hide_amounts
     contract = _contract(fill, _names(screen))
-    quantity = "" if hidden or fill["fill_qty"] is None else f"{_plain(fill['fill_qty'])} "
-    price = "" if fill["price"] is None or fill["event"] in WITHOUT_PRICE else f" at ${_price(fill['price'])}"
-    side = f"{_plain(fill['side'])} " if fill["side"] else ""
-    late = " (backfilled)" if fill["backfilled"] else ""
+    quantity = "" if hidden or fill.fill_qty is None else f"{_plain(fill.fill_qty)} "
+    price = "" if fill.price is None or fill.execution_kind in WITHOUT_PRICE else f" at ${_price(fill.price)}"
+    side = f"{_plain(fill.side)} " if fill.side else ""
+    late = " (backfilled)" if fill.backfilled else ""
     return f"{_event(fill).capitalize()}: {side}{quantity}{contract}{price}{late}"
 
 
-def _time(fill: Fill, screen: ScreenModel) -> str:
-    if fill["timestamp"] is None and fill["source"] == Source.REST and fill["day"] is not None:
-        return short_date(fill["day"])
-    return clock(fill["timestamp"] or fill["received_at"], screen.look.zone, today=screen.snapshot.as_of)
+def _time(fill: BlotterEntry, screen: ScreenModel) -> str:
+    happened_at = fill.timestamp
+    if happened_at is None and fill.backfilled and fill.day is not None:
+        return short_date(fill.day)
+    return clock(happened_at or fill.received_at, screen.look.zone, today=screen.snapshot.as_of)
 
 
-def _event(fill: Fill) -> str:
-    return EVENT_WORDS.get(fill["event"]) or _plain(fill["event"])
+def _event(fill: BlotterEntry) -> str:
+    return EVENT_WORDS.get(fill.event or "") or _plain(fill.event)
 
 
-def _contract(fill: Fill, names: Mapping[str, str]) -> str:
-    symbol = fill["symbol"]
+def _contract(fill: BlotterEntry, names: Mapping[str, str]) -> str:
+    symbol = fill.symbol
     if symbol is None:
-        return f"{len(fill['legs'] or ())} legs"
+        return f"{len(fill.legs or ())} legs"
     return names.get(symbol) or in_words(symbol)
 
 
@@ -193,19 +190,19 @@ def _names(screen: ScreenModel) -> dict[str, str]:
     return names
 
 
-def _side_and_quantity(fill: Fill, *, hidden: bool) -> str:
+def _side_and_quantity(fill: BlotterEntry, *, hidden: bool) -> str:
     """`sell 3`; what happens without an order has no side, and what moves nothing no quantity."""
-    quantity = None if hidden else fill["fill_qty"]
-    return " ".join(_plain(part) for part in (fill["side"], quantity) if part is not None) or UNKNOWN
+    quantity = None if hidden else fill.fill_qty
+    return " ".join(_plain(part) for part in (fill.side, quantity) if part is not None) or UNKNOWN
 
 
-def _order_so_far(fill: Fill) -> str:
-    done, asked = fill["running_qty"], fill["order_qty"]
+def _order_so_far(fill: BlotterEntry) -> str:
+    done, asked = fill.filled_qty, fill.qty
     return UNKNOWN if done is None and asked is None else f"{_plain(done)} of {_plain(asked)}"
 
 
-def _paid(fill: Fill) -> str:
-    return UNKNOWN if fill["event"] in WITHOUT_PRICE else _price(fill["price"])
+def _paid(fill: BlotterEntry) -> str:
+    return UNKNOWN if fill.execution_kind in WITHOUT_PRICE else _price(fill.price)
 
 
 def _plain(value: Any) -> str:

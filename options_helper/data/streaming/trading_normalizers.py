@@ -1,4 +1,4 @@
-"""Turn what tells of an order or a fill, whatever its shape, into one row: an odd field must never cost a fill.
+"""Read what reports an order or a fill, whatever its shape, into one value: an odd field must never cost a fill.
 
 Alpaca writes amounts as text and adds events, states and sides without notice. Amounts become `Decimal`, exactly as
 written; words stay the words they are; what is missing or unreadable is None.
@@ -7,49 +7,78 @@ written; words stay the words they are; what is missing or unreadable is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from dataclasses import asdict, replace
+from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from options_helper.errors import SymbolError
+from options_helper.model.account import ExecutionKind
 from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.order_updates import (
+    FILL_EVENTS,
+    CorrectionKind,
+    LegUpdate,
+    OrderUpdate,
+    PositionMove,
+)
 from options_helper.model.portfolio import STANDARD_MULTIPLIER
 from options_helper.model.tolerant import amount, field, items, word
 
 Row = dict[str, Any]
 
-# The events that are executions, and those that take one back or restate it.
-FILL_EVENTS: Final = ("fill", "partial_fill")
-CORRECTIONS: Final = ("trade_bust", "trade_correct")
-
 FILL_ACTIVITY: Final = "FILL"
-# What Alpaca calls the activities that only its plain HTTP side tells, and what a row does.
+# What Alpaca calls the activities that only its plain HTTP side reports, and what each does.
 SHARES_MOVED: Final = "OPTRD"
 ENDS_OF_CONTRACTS: Final = ("OPASN", "OPEXC", "OPEXP")
-OPTION_ACTIVITIES: Final[Mapping[str, str]] = {
-    **dict(zip(ENDS_OF_CONTRACTS, ("assignment", "exercise", "expiry"), strict=True)),
-    SHARES_MOVED: "option_trade",
+OPTION_ACTIVITIES: Final[Mapping[str, ExecutionKind]] = {
+    "OPASN": ExecutionKind.ASSIGNMENT,
+    "OPEXC": ExecutionKind.EXERCISE,
+    "OPEXP": ExecutionKind.EXPIRY,
+    SHARES_MOVED: ExecutionKind.OPTION_TRADE,
 }
 # What else changes a position, by what it is called there. A pass-through charge (PTC) moves money only.
 STOCK_DIVIDEND: Final = "DIV"
-POSITION_MOVES: Final[Mapping[str, str]] = {
-    "ACATS": "transfer",
-    STOCK_DIVIDEND: "stock_dividend",
-    "EXTRD": "external_trade",
-    "FOPT": "transfer",
-    "JNLS": "journal_of_shares",
-    "MA": "merger",
-    "NC": "name_change",
-    "OPCA": "option_corporate_action",
-    "OPCSH": "option_cash_settlement",
-    "REORG": "reorganization",
-    "SC": "symbol_change",
-    "SPIN": "spin-off",
-    "SPLIT": "split",
-    "VOF": "voluntary_offering",
+POSITION_MOVES: Final[Mapping[str, PositionMove]] = {
+    "ACATS": PositionMove.TRANSFER,
+    STOCK_DIVIDEND: PositionMove.STOCK_DIVIDEND,
+    "EXTRD": PositionMove.EXTERNAL_TRADE,
+    "FOPT": PositionMove.TRANSFER,
+    "JNLS": PositionMove.JOURNAL_OF_SHARES,
+    "MA": PositionMove.MERGER,
+    "NC": PositionMove.NAME_CHANGE,
+    "OPCA": PositionMove.OPTION_CORPORATE_ACTION,
+    "OPCSH": PositionMove.OPTION_CASH_SETTLEMENT,
+    "REORG": PositionMove.REORGANIZATION,
+    "SC": PositionMove.SYMBOL_CHANGE,
+    "SPIN": PositionMove.SPIN_OFF,
+    "SPLIT": PositionMove.SPLIT,
+    "VOF": PositionMove.VOLUNTARY_OFFERING,
 }
-MOVE_EVENTS: Final = frozenset(POSITION_MOVES.values())
+
+# The keys of a row that are the update's own fields; its legs come last.
+_ROW_KEYS: Final = (
+    "timestamp",
+    "timestamp_ns",
+    "event",
+    "order_id",
+    "symbol",
+    "side",
+    "qty",
+    "filled_qty",
+    "filled_avg_price",
+    "status",
+    "execution_id",
+    "previous_execution_id",
+    "price",
+    "fill_qty",
+    "order_type",
+    "tif",
+    "limit_price",
+    "stop_price",
+    "position_qty",
+)
 
 # When an order came to its end, by its status.
 _END_TIMES: Final[Mapping[str | None, str]] = {
@@ -63,63 +92,43 @@ _END_TIMES: Final[Mapping[str | None, str]] = {
 def normalize_trade_update(update: Any) -> Row | None:
     """Make the row of an order update; None for anything that is none, such as the answer to a login.
 
-    Takes the wire's envelope, its `data` map, or the SDK's TradeUpdate. `qty`, `filled_qty` and `filled_avg_price` are
-    the order's so far; `price` and `fill_qty` are those of this one execution. `timestamp` is a UTC datetime cut to
-    the microsecond, `timestamp_ns` the same instant exactly.
+    The keys are the fields of `OrderUpdate`, `timestamp` among them; `legs` are None or a tuple of such maps.
+    """
+    found = read_trade_update(update)
+    return None if found is None else _as_row(found)
+
+
+def read_trade_update(update: Any) -> OrderUpdate | None:
+    """Read an order update of the socket; None for anything that is none, such as the answer to a login.
+
+    Takes the wire's envelope, its `data` map, or the SDK's TradeUpdate.
     """
     data = _data(update)
     order = field(data, "order")
     if word(field(data, "event")) is None and order is None:
         return None
-    return _row(data, order)
+    return _read(data, order)
 
 
-def _row(data: Any, order: Any) -> Row:
-    timestamp_ns = _update_time(data, order)
-    return {
-        "timestamp": _datetime(timestamp_ns),
-        "timestamp_ns": timestamp_ns,
-        "event": word(field(data, "event")),
-        "order_id": word(field(order, "id")),
-        "symbol": word(field(order, "symbol")),
-        "side": word(field(order, "side")),
-        "qty": amount(field(order, "qty")),
-        "filled_qty": amount(field(order, "filled_qty")),
-        "filled_avg_price": amount(field(order, "filled_avg_price")),
-        "status": word(field(order, "status")),
-        "execution_id": word(field(data, "execution_id")),
-        "previous_execution_id": word(field(data, "previous_execution_id")),
-        "price": amount(field(data, "price")),
-        "fill_qty": amount(field(data, "qty")),
-        "order_type": word(field(order, "order_type")) or word(field(order, "type")),
-        "tif": word(field(order, "time_in_force")),
-        "limit_price": amount(field(order, "limit_price")),
-        "stop_price": amount(field(order, "stop_price")),
-        "position_qty": amount(field(data, "position_qty")),
-        "legs": _legs(data, order),
-    }
-
-
-def normalize_order(order: Any) -> Row:
-    """Make the row of an order that was asked for: its status is the event, at the time it came to it."""
+def read_order(order: Any) -> OrderUpdate:
+    """Read an order of REST: its status is the event, at the time it came to it."""
     status = word(field(order, "status"))
     since = field(order, _END_TIMES.get(status, "updated_at"))
-    return _row({"event": status, "timestamp": since}, order)
+    return _read({"event": status, "timestamp": since}, order)
 
 
-def normalize_activity(activity: Any, order: Any = None) -> Row | None:
-    """Make the row of an account activity; None for a kind that changes no position.
+def read_activity(activity: Any, order: Any = None) -> OrderUpdate | None:
+    """Read an account activity of REST; None for a kind that changes no position.
 
-    Its `order`, where it is known, adds what the activity leaves out. A row has two keys more: `day`, in New York,
-    where there is no time, and `position_change`, signed, where there is no order.
+    Its `order`, where it is known, adds what the activity leaves out.
     """
     kind = word(field(activity, "activity_type")) or ""
     if kind == FILL_ACTIVITY:
-        return _fill(activity, order)
+        return _read_fill(activity, order)
     if kind in OPTION_ACTIVITIES:
-        return _option_event(activity, OPTION_ACTIVITIES[kind])
+        return _read_option_event(activity, OPTION_ACTIVITIES[kind])
     if kind in POSITION_MOVES and not is_cash_dividend(activity):
-        return _move(activity, POSITION_MOVES[kind])
+        return _read_move(activity, POSITION_MOVES[kind])
     return None
 
 
@@ -129,62 +138,88 @@ def is_cash_dividend(activity: Any) -> bool:
     return is_dividend and word(field(activity, "activity_sub_type")) != "SDIV"
 
 
-def _fill(activity: Any, order: Any) -> Row:
-    event = (word(field(activity, "type")) or "").lower()
-    row = _activity(activity, event if event in (*FILL_EVENTS, *CORRECTIONS) else "fill")
-    running, left = amount(field(activity, "cum_qty")), amount(field(activity, "leaves_qty"))
-    known = {} if order is None else normalize_order(order)
-    return {
-        **row,
-        "order_id": word(field(activity, "order_id")),
-        "side": word(field(activity, "side")),
-        "qty": known.get("qty") if running is None or left is None else running + left,
-        "filled_qty": running,
-        "status": word(field(activity, "order_status")),
-        **{name: known.get(name) for name in ("order_type", "tif", "limit_price", "stop_price")},
-    }
+def _as_row(update: OrderUpdate) -> Row:
+    legs = None if update.legs is None else tuple(asdict(leg) for leg in update.legs)
+    return {**{name: getattr(update, name) for name in _ROW_KEYS}, "legs": legs}
 
 
-def _option_event(activity: Any, event: str) -> Row:
-    change = _position_change(activity, event)
-    row = _activity(activity, event)
-    return {
-        **row,
-        "side": None if change is None or event != "option_trade" else "buy" if change > 0 else "sell",
-        "status": word(field(activity, "status")),
-        "price": _price_per_share(activity) if event == "option_trade" else _settlement(activity, change),
-        "position_change": change,
-    }
-
-
-def _move(activity: Any, event: str) -> Row:
-    return {
-        **_activity(activity, event),
-        "status": word(field(activity, "status")),
-        "position_change": _position_change(activity, event),
-    }
-
-
-def _activity(activity: Any, event: str) -> Row:
-    """What all activities have in common, and None for the rest of a row."""
-    row = _row(
-        {
-            "event": event,
-            "timestamp": field(activity, "transaction_time"),
-            "execution_id": _execution_id(activity),
-            "previous_execution_id": field(activity, "previous_execution_id"),
-            "price": field(activity, "price"),
-            "qty": field(activity, "qty"),
-        },
-        {"symbol": field(activity, "symbol")},
+def _read(data: Any, order: Any) -> OrderUpdate:
+    return OrderUpdate(
+        timestamp_ns=_update_time(data, order),
+        event=word(field(data, "event")),
+        order_id=word(field(order, "id")),
+        symbol=word(field(order, "symbol")),
+        side=word(field(order, "side")),
+        qty=amount(field(order, "qty")),
+        filled_qty=amount(field(order, "filled_qty")),
+        filled_avg_price=amount(field(order, "filled_avg_price")),
+        status=word(field(order, "status")),
+        execution_id=word(field(data, "execution_id")),
+        previous_execution_id=word(field(data, "previous_execution_id")),
+        price=amount(field(data, "price")),
+        fill_qty=amount(field(data, "qty")),
+        order_type=word(field(order, "order_type")) or word(field(order, "type")),
+        tif=word(field(order, "time_in_force")),
+        limit_price=amount(field(order, "limit_price")),
+        stop_price=amount(field(order, "stop_price")),
+        position_qty=amount(field(data, "position_qty")),
+        legs=_legs(data, order),
     )
-    quantity = row["fill_qty"]
-    return {
-        **row,
-        "fill_qty": None if quantity is None else abs(quantity),
-        "day": None if row["timestamp"] is not None else _day(activity),
-        "position_change": None,
-    }
+
+
+def _read_fill(activity: Any, order: Any) -> OrderUpdate:
+    event = (word(field(activity, "type")) or "").lower()
+    running, left = amount(field(activity, "cum_qty")), amount(field(activity, "leaves_qty"))
+    known = OrderUpdate() if order is None else read_order(order)
+    return replace(
+        _read_common(activity, event if event in (*FILL_EVENTS, *CorrectionKind) else "fill"),
+        order_id=word(field(activity, "order_id")),
+        side=word(field(activity, "side")),
+        qty=known.qty if running is None or left is None else running + left,
+        filled_qty=running,
+        status=word(field(activity, "order_status")),
+        order_type=known.order_type,
+        tif=known.tif,
+        limit_price=known.limit_price,
+        stop_price=known.stop_price,
+    )
+
+
+def _read_option_event(activity: Any, kind: ExecutionKind) -> OrderUpdate:
+    change = _position_change(activity, kind)
+    moves_shares = kind is ExecutionKind.OPTION_TRADE
+    return replace(
+        _read_common(activity, kind.value),
+        side=None if change is None or not moves_shares else "buy" if change > 0 else "sell",
+        status=word(field(activity, "status")),
+        price=_price_per_share(activity) if moves_shares else _settlement(activity, change),
+        reported_change=change,
+    )
+
+
+def _read_move(activity: Any, move: PositionMove) -> OrderUpdate:
+    return replace(
+        _read_common(activity, move.value),
+        status=word(field(activity, "status")),
+        # Alpaca signs it as the change.
+        reported_change=amount(field(activity, "qty")),
+    )
+
+
+def _read_common(activity: Any, event: str) -> OrderUpdate:
+    """What all activities have in common."""
+    timestamp_ns = _first_instant(field(activity, "transaction_time"))
+    quantity = amount(field(activity, "qty"))
+    return OrderUpdate(
+        timestamp_ns=timestamp_ns,
+        event=event,
+        symbol=word(field(activity, "symbol")),
+        execution_id=_execution_id(activity),
+        previous_execution_id=word(field(activity, "previous_execution_id")),
+        price=amount(field(activity, "price")),
+        fill_qty=None if quantity is None else abs(quantity),
+        day=None if timestamp_ns is not None else _day(activity),
+    )
 
 
 def _execution_id(activity: Any) -> str | None:
@@ -204,20 +239,22 @@ def _day(activity: Any) -> date | None:
     return None
 
 
-def _position_change(activity: Any, event: str) -> Decimal | None:
+def _position_change(activity: Any, kind: ExecutionKind) -> Decimal | None:
     quantity = amount(field(activity, "qty"))
     if quantity is None:
         return None
-    match event:
-        case "assignment":
+    match kind:
+        case ExecutionKind.ASSIGNMENT:
             return abs(quantity)  # only who is short is assigned
-        case "exercise":
+        case ExecutionKind.EXERCISE:
             return -abs(quantity)  # only who is long exercises
-        case "option_trade":
+        case ExecutionKind.OPTION_TRADE:
             cash = amount(field(activity, "net_amount"))
             return quantity if not cash else -abs(quantity).copy_sign(cash)
-        case _:
+        case ExecutionKind.EXPIRY | ExecutionKind.FILL:
             return quantity  # Alpaca signs it as the change: -2 for two contracts held, 1 for one written
+        case _:
+            assert_never(kind)
 
 
 def _price_per_share(activity: Any) -> Decimal | None:
@@ -252,21 +289,24 @@ def _data(update: Any) -> Any:
 
 def _update_time(data: Any, order: Any) -> int | None:
     # Alpaca documents `timestamp` for some events only; `at` and the order's last change are this same update's.
-    candidates = (field(data, "timestamp"), field(data, "at"), field(order, "updated_at"))
+    return _first_instant(field(data, "timestamp"), field(data, "at"), field(order, "updated_at"))
+
+
+def _first_instant(*candidates: Any) -> int | None:
+    """The first that is a time a datetime can have, in epoch nanoseconds."""
     instants = (epoch_nanoseconds(candidate) for candidate in candidates)
-    return next((instant for instant in instants if _datetime(instant) is not None), None)
+    return next((instant for instant in instants if instant is not None and _is_in_range(instant)), None)
 
 
-def _datetime(nanoseconds: int | None) -> datetime | None:
-    if nanoseconds is None:
-        return None
+def _is_in_range(nanoseconds: int) -> bool:
     try:
-        return utc_datetime(nanoseconds)
+        utc_datetime(nanoseconds)
     except (ValueError, OverflowError, OSError):
-        return None
+        return False
+    return True
 
 
-def _legs(data: Any, order: Any) -> tuple[Row, ...] | None:
+def _legs(data: Any, order: Any) -> tuple[LegUpdate, ...] | None:
     """What the update says of each leg of a multi-leg order: the order's legs, completed by this execution's."""
     ordered, executed = items(field(order, "legs")), items(field(data, "legs"))
     if not ordered and not executed:
@@ -280,18 +320,18 @@ def _legs(data: Any, order: Any) -> tuple[Row, ...] | None:
     ) + tuple(_leg(None, execution, positions) for execution in unordered)
 
 
-def _leg(order_leg: Any, execution: Any, positions: Any) -> Row:
+def _leg(order_leg: Any, execution: Any, positions: Any) -> LegUpdate:
     symbol = word(field(order_leg, "symbol")) or word(field(execution, "symbol"))
-    return {
-        "order_id": word(field(order_leg, "id")) or word(field(execution, "order_id")),
-        "symbol": symbol,
-        "side": word(field(order_leg, "side")),
-        "qty": amount(field(order_leg, "qty")),
-        "filled_qty": amount(field(order_leg, "filled_qty")),
-        "filled_avg_price": amount(field(order_leg, "filled_avg_price")),
-        "status": word(field(order_leg, "status")),
-        "execution_id": word(field(execution, "execution_id")),
-        "price": amount(field(execution, "price")),
-        "fill_qty": amount(field(execution, "qty")),
-        "position_qty": amount(field(positions, symbol)) if symbol else None,
-    }
+    return LegUpdate(
+        order_id=word(field(order_leg, "id")) or word(field(execution, "order_id")),
+        symbol=symbol,
+        side=word(field(order_leg, "side")),
+        qty=amount(field(order_leg, "qty")),
+        filled_qty=amount(field(order_leg, "filled_qty")),
+        filled_avg_price=amount(field(order_leg, "filled_avg_price")),
+        status=word(field(order_leg, "status")),
+        execution_id=word(field(execution, "execution_id")),
+        price=amount(field(execution, "price")),
+        fill_qty=amount(field(execution, "qty")),
+        position_qty=amount(field(positions, symbol)) if symbol else None,
+    )

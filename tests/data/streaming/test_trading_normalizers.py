@@ -12,13 +12,22 @@ from alpaca.trading.models import TradeUpdate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.trading_normalizers import normalize_trade_update
+from options_helper.data.streaming.trading_normalizers import (
+    OPTION_ACTIVITIES,
+    POSITION_MOVES,
+    normalize_trade_update,
+    read_activity,
+    read_trade_update,
+)
+from options_helper.model.order_updates import UpdateKind
 
 ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
 EXECUTION_ID = "2f63ea93-423d-4169-b3f6-3fdafc10c418"
 
-STABLE_KEYS = (
+# In this order.
+KEYS = (
     "timestamp",
+    "timestamp_ns",
     "event",
     "order_id",
     "symbol",
@@ -27,16 +36,29 @@ STABLE_KEYS = (
     "filled_qty",
     "filled_avg_price",
     "status",
-)
-BEST_EFFORT_KEYS = (
     "execution_id",
+    "previous_execution_id",
     "price",
+    "fill_qty",
     "order_type",
     "tif",
     "limit_price",
     "stop_price",
     "position_qty",
     "legs",
+)
+LEG_KEYS = (
+    "order_id",
+    "symbol",
+    "side",
+    "qty",
+    "filled_qty",
+    "filled_avg_price",
+    "status",
+    "execution_id",
+    "price",
+    "fill_qty",
+    "position_qty",
 )
 
 
@@ -192,11 +214,21 @@ def test_the_legs_of_a_spread_carry_their_execution_and_position():
         )
     )
 
+    of_both = {
+        "qty": Decimal(2),
+        "filled_qty": Decimal(1),
+        "filled_avg_price": Decimal("2.05"),
+        "status": "partially_filled",
+        "fill_qty": Decimal(1),
+    }
+    bought = {"order_id": "a", "symbol": long, "side": "buy", "execution_id": "x", "price": Decimal("3.40")}
+    sold = {"order_id": "b", "symbol": short, "side": "sell", "execution_id": "y", "price": Decimal("1.10")}
     assert (row["symbol"], row["side"]) == (None, None)
-    assert [(leg["symbol"], leg["side"], leg["price"], leg["position_qty"]) for leg in row["legs"]] == [
-        (long, "buy", Decimal("3.40"), 1),
-        (short, "sell", Decimal("1.10"), -1),
-    ]
+    assert row["legs"] == (
+        {**of_both, **bought, "position_qty": Decimal(1)},
+        {**of_both, **sold, "position_qty": Decimal(-1)},
+    )
+    assert [tuple(leg) for leg in row["legs"]] == [LEG_KEYS, LEG_KEYS]
 
 
 def test_executions_alone_still_tell_the_legs():
@@ -204,20 +236,50 @@ def test_executions_alone_still_tell_the_legs():
         update(legs=[{"symbol": "SPY240315C00500000", "order_id": "a", "price": "3.4", "qty": "1"}])
     )
 
-    assert [(leg["symbol"], leg["order_id"], leg["price"]) for leg in row["legs"]] == [
-        ("SPY240315C00500000", "a", Decimal("3.4"))
-    ]
+    told = {"symbol": "SPY240315C00500000", "order_id": "a", "price": Decimal("3.4"), "fill_qty": Decimal(1)}
+    assert row["legs"] == ({**dict.fromkeys(LEG_KEYS), **told},)
 
 
 def test_a_fill_without_its_order_is_still_a_fill():
     row = normalized({"event": "fill", "price": "2.05", "qty": "1"})
 
-    assert (row["event"], row["price"], row["fill_qty"], row["order_id"]) == (
-        "fill",
-        Decimal("2.05"),
-        1,
-        None,
-    )
+    assert row == {**dict.fromkeys(KEYS), "event": "fill", "price": Decimal("2.05"), "fill_qty": Decimal(1)}
+
+
+def test_an_order_that_was_cancelled_says_nothing_of_an_execution():
+    told = {
+        "timestamp": datetime(2024, 3, 12, 18, 38, 50, 817928, tzinfo=UTC),
+        "timestamp_ns": 1_710_268_730_817_928_713,
+        "event": "canceled",
+        "order_id": ORDER_ID,
+        "symbol": "AAPL240315C00172500",
+        "side": "buy",
+        "qty": Decimal(2),
+        "filled_qty": Decimal(0),
+        "status": "canceled",
+        "order_type": "stop_limit",
+        "tif": "gtc",
+        "limit_price": Decimal("2.1"),
+        "stop_price": Decimal("2.2"),
+    }
+    changes = {"filled_qty": "0", "filled_avg_price": None, "status": "canceled", "order_type": "stop_limit"}
+    changes |= {"time_in_force": "gtc", "stop_price": "2.2"}
+
+    assert normalized({"event": "canceled", "order": order(**changes)}) == {**dict.fromkeys(KEYS), **told}
+
+
+def test_a_correction_names_what_it_corrects():
+    row = normalized(update(event="trade_correct", previous_execution_id="before"))
+
+    assert row == {**normalized(update()), "event": "trade_correct", "previous_execution_id": "before"}
+
+
+def test_the_map_is_the_updates_fields():
+    """One value inside the program, a map for who reads the wire by himself."""
+    value = read_trade_update(update())
+
+    assert value is not None
+    assert normalized(update()) == {name: getattr(value, name) for name in KEYS}
 
 
 @pytest.mark.parametrize(
@@ -255,10 +317,24 @@ def test_no_json_whatever_can_lose_an_event_or_a_key(data: dict[str, Any], odd_o
     row = normalized({"order": odd_order, **data, "event": "fill"})
 
     assert row["event"] == "fill"
-    assert set(row) >= {*STABLE_KEYS, *BEST_EFFORT_KEYS}
+    assert tuple(row) == KEYS
+    assert all(tuple(leg) == LEG_KEYS for leg in row["legs"] or ())
 
 
 def test_updates_from_json_text_are_exact_too():
     row = normalized(json.loads(json.dumps(update(price=0.1))))
 
     assert row["price"] == Decimal("0.1")
+
+
+@pytest.mark.parametrize("activity_type", ["FILL", *OPTION_ACTIVITIES, *POSITION_MOVES])
+def test_every_activity_that_changes_a_position_is_known_as_such(activity_type: str):
+    activity = {"activity_type": activity_type, "activity_sub_type": "SDIV", "symbol": "AAPL", "qty": "2"}
+    update = read_activity({**activity, "side": "buy", "date": "2026-11-20", "id": "1::2"})
+
+    assert update is not None
+    assert update.kind is (
+        UpdateKind.POSITION_MOVE if activity_type in POSITION_MOVES else UpdateKind.EXECUTION
+    )
+    assert (update.symbol, update.fill_qty, update.execution_id) == ("AAPL", Decimal(2), "2")
+    assert update.position_change in (Decimal(2), Decimal(-2))

@@ -19,7 +19,6 @@ from options_helper.data.streaming.polling.periodic_task import PeriodicTask
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill
 from options_helper.model.account import AccountPositions, Execution, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
-from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 
 log = logging.getLogger(__name__)
@@ -34,12 +33,12 @@ class AccountPoller:
     """Asks after a connection, after a fill, and once a minute for what no socket tells."""
 
     def __init__(
-        self, asked: PollContext, policy: WatchPolicy, want_closes_of: Callable[[Iterable[str]], None]
+        self, context: PollContext, policy: WatchPolicy, want_closes_of: Callable[[Iterable[str]], None]
     ) -> None:
-        self._context = asked
+        self._context = context
         self._policy = policy
         self._want_closes_of = want_closes_of
-        self._task = PeriodicTask("live-account", self._ask, self._failed, asked.stopping)
+        self._task = PeriodicTask("live-account", self._ask, self._failed, context.stopping)
         self._asked_at = float("-inf")  # on time.monotonic
         self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
@@ -61,7 +60,7 @@ class AccountPoller:
         """The order updates come over this connection now; None: over none."""
         self._connection = connection
 
-    def heard(self) -> None:
+    def on_order_update(self) -> None:
         """An order update came: after an execution the account holds something else than when it was asked."""
         with self._context.lock:
             # Under the lock, as a reading that is published before this one is noted is the one it may be in.
@@ -160,15 +159,18 @@ class AccountPoller:
         """
         truth = self._context.truth
         current = self._context.state.fills.executions(self._context.today())
-        known, counted = {*map(_told, (*truth.executions, *truth.later))}, {*map(_told, truth.executions)}
-        changed = {*map(_told, current)} ^ known
+        known, counted = (
+            {*map(_identity_of, (*truth.executions, *truth.later))},
+            {*map(_identity_of, truth.executions)},
+        )
+        changed = {*map(_identity_of, current)} ^ known
         if not changed:
             return False
-        told_before = {told for told in changed if told in known}
-        open_ones = {symbol for symbol, *_ in (told_before if is_certain else changed)}
+        reported_before = changed & known
+        open_ones = {symbol for symbol, *_ in (reported_before if is_certain else changed)}
         self._context.truth = replace(
             truth,
-            later=tuple(execution for execution in current if _told(execution) not in counted),
+            later=tuple(execution for execution in current if _identity_of(execution) not in counted),
             unsettled=truth.unsettled | open_ones,
         )
         return True
@@ -196,8 +198,8 @@ class AccountPoller:
         return self._policy.again
 
 
-def _told(execution: Execution) -> tuple[str, str, Decimal, Decimal | None]:
-    """What makes an execution the one that was told before, whichever way it came since."""
+def _identity_of(execution: Execution) -> tuple[str, str, Decimal, Decimal | None]:
+    """What makes an execution the one that was reported before, whichever way it came since."""
     return execution.symbol, execution.identity, execution.quantity, execution.price
 
 
@@ -215,5 +217,5 @@ def _midnight(day: date) -> datetime:
 
 def _newest(backfill: Backfill, now: datetime) -> datetime | None:
     """The time of the newest event, as far as it can be believed."""
-    times = [utc_datetime(row["timestamp_ns"]) for row in backfill.rows if row["timestamp_ns"] is not None]
+    times = [moment for update in backfill.updates if (moment := update.timestamp) is not None]
     return min(max(times), now) if times else None

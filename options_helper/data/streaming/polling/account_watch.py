@@ -107,4 +107,4 @@ class AccountWatch:
                     self._prices.want(name)
         if self._asks_account and fills_applied != self._fills_applied:
             self._fills_applied = fills_applied
-            self._account.heard()
+            self._account.on_order_update()

@@ -9,20 +9,20 @@ from decimal import Decimal
 from typing import Any, Final
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.state.blotter import Backfill, settled_executions
+from options_helper.data.streaming.state.blotter import Backfill
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,
     FILL_ACTIVITY,
     POSITION_MOVES,
     SHARES_MOVED,
-    Row,
     is_cash_dividend,
-    normalize_activity,
-    normalize_order,
+    read_activity,
+    read_order,
 )
 from options_helper.errors import RestError
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.order_updates import OrderUpdate
 from options_helper.model.tolerant import amount, field, items, word
 
 # An execution may be entered a little after its own time, and clocks differ. What comes twice counts once.
@@ -54,31 +54,28 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     # An exercise and the shares it moved have one identifier, and a page begins behind the one before.
     for kinds in (ENDS_OF_CONTRACTS, (SHARES_MOVED,)):
         activities += [row for page in rest.activities(kinds, first_day) for row in page]
-    moves, refusals = _ask_for_moves(rest, first_day)
+    moves, refusals = _request_moves(rest, first_day)
     activities += moves
     by_id = {name: order for order in _with_legs(orders) if (name := word(field(order, "id")))}
-    fills, problems = _activity_rows(activities, by_id)
-    executions, doubts = settled_executions(fills)
+    fills, problems = _read_activities(activities, by_id)
     return Backfill(
-        rows=(*fills, *_endings(orders, begin)),
-        executions=executions,
+        updates=(*fills, *_endings(orders, begin)),
         problems=(*refusals, *problems, *_lacking(by_id.values(), fills, begin)),
-        doubts=doubts,
     )
 
 
-def _ask_for_moves(rest: AlpacaRest, first_day: datetime) -> tuple[list[Any], tuple[str, ...]]:
+def _request_moves(rest: AlpacaRest, first_day: datetime) -> tuple[list[Any], tuple[str, ...]]:
     """The splits, transfers and the like, and a sentence where Alpaca would not say."""
     refusal: RestError | None = None
     for kinds in (POSITION_MOVES, [kind for kind in POSITION_MOVES if kind not in RARE_MOVES]):
         try:
-            told = [row for page in rest.activities(kinds, first_day) for row in page]
+            moves = [row for page in rest.activities(kinds, first_day) for row in page]
         except RestError as error:
             if error.status not in REFUSED:
                 raise
             refusal = error
         else:
-            return [row for row in told if not is_cash_dividend(row)], ()
+            return [row for row in moves if not is_cash_dividend(row)], ()
     sentence = (
         "Alpaca would not say whether a split, a transfer or the like changed a position, so the quantities at "
         f"midnight are not known: {refusal}"
@@ -92,40 +89,42 @@ def _with_legs(orders: Iterable[Any]) -> Iterator[Any]:
         yield from _with_legs(items(field(order, "legs")))
 
 
-def _activity_rows(activities: Iterable[Any], orders: Mapping[str, Any]) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
+def _read_activities(
+    activities: Iterable[Any], orders: Mapping[str, Any]
+) -> tuple[list[OrderUpdate], list[str]]:
+    updates: list[OrderUpdate] = []
     problems: list[str] = []
     for activity in activities:
-        row = normalize_activity(activity, orders.get(word(field(activity, "order_id")) or ""))
-        if row is None:
+        update = read_activity(activity, orders.get(word(field(activity, "order_id")) or ""))
+        if update is None:
             problems.append(_unreadable(activity))
         else:
-            rows.append(row)
-    return rows, problems
+            updates.append(update)
+    return updates, problems
 
 
-def _endings(orders: Iterable[Any], begin: datetime) -> Iterator[Row]:
+def _endings(orders: Iterable[Any], begin: datetime) -> Iterator[OrderUpdate]:
     """The orders that ended otherwise than filled; a multi-leg order ends as one, the legs of others each by itself."""
     for order in orders:
-        row = normalize_order(order)
-        if row["event"] in ENDINGS and (row["timestamp"] is None or row["timestamp"] >= begin):
-            yield row
+        update = read_order(order)
+        if update.event in ENDINGS and (update.timestamp is None or update.timestamp >= begin):
+            yield update
         if word(field(order, "order_class")) != "mleg":
             yield from _endings(items(field(order, "legs")), begin)
 
 
-def _lacking(orders: Iterable[Any], fills: Iterable[Row], begin: datetime) -> Iterator[str]:
+def _lacking(orders: Iterable[Any], fills: Iterable[OrderUpdate], begin: datetime) -> Iterator[str]:
     """A sentence for each order whose own total is beyond that of its fills."""
-    told: defaultdict[str | None, Decimal] = defaultdict(Decimal)
+    reported: defaultdict[str | None, Decimal] = defaultdict(Decimal)
     for fill in fills:
-        told[fill["order_id"]] = max(told[fill["order_id"]], fill["filled_qty"] or Decimal(0))
+        reported[fill.order_id] = max(reported[fill.order_id], fill.filled_qty or Decimal(0))
     begin_ns = epoch_nanoseconds(begin) or 0
     for order in orders:
         symbol, filled = word(field(order, "symbol")), amount(field(order, "filled_qty"))
         submitted_ns = epoch_nanoseconds(field(order, "submitted_at"))
         # Of an earlier order only the later fills were asked for, and a multi-leg order is filled leg by leg.
         is_whole = symbol is not None and submitted_ns is not None and submitted_ns >= begin_ns
-        known = told[word(field(order, "id"))]
+        known = reported[word(field(order, "id"))]
         if is_whole and filled is not None and filled > known:
             yield (
                 f"An order for {symbol} is filled to {filled}, and Alpaca tells of fills up to {known} only. Where "

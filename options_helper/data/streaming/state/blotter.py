@@ -3,52 +3,54 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from heapq import nlargest
-from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.data.streaming.trading_normalizers import CORRECTIONS, FILL_EVENTS, MOVE_EVENTS, Row
-from options_helper.model.account import Execution, ExecutionKind, Source
+from options_helper.model.account import Execution, Source
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.order_updates import (
+    BlotterEntry,
+    CorrectionKind,
+    LegUpdate,
+    OrderUpdate,
+    UpdateKind,
+)
 
 # Days on which something happened; weekends and holidays rarely count.
 KEPT_DAYS: Final = 5
 # How far apart the socket and REST may date the same event.
-TELLINGS_APART_NS: Final = 60 * NANOSECONDS
+REPORTS_APART_NS: Final = 60 * NANOSECONDS
 # How far the broker's clock may be ahead of this one.
 CLOCKS_APART: Final = timedelta(minutes=10)
 
-_KINDS: Final[Mapping[str | None, ExecutionKind]] = {
-    **{kind.value: kind for kind in ExecutionKind},
-    **dict.fromkeys(FILL_EVENTS, ExecutionKind.FILL),
-}
 # What `status` says of an assignment, exercise or expiry that did not happen, or not yet.
 _NOT_EXECUTED: Final = ("canceled", "pending")
+
+_UPDATE_FIELDS: Final = tuple(one.name for one in fields(OrderUpdate))
+_LEG_FIELDS: Final = tuple(one.name for one in fields(LegUpdate))
+_ENTRY_FIELDS: Final = tuple(one.name for one in fields(BlotterEntry))
 
 _SortKey = tuple[int, str, Decimal, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What REST tells of a stretch of time; `rows` have the keys of `normalize_trade_update`."""
+    """What REST reports of a stretch of time."""
 
-    rows: tuple[Mapping[str, Any], ...] = ()
-    executions: tuple[Execution, ...] = ()  # oldest first
-    problems: tuple[str, ...] = ()  # what was not told, or could not be read, as sentences
-    # Why these executions may be incomplete or wrong; a book tells that by day, of all it knows.
-    doubts: tuple[str, ...] = ()
+    updates: tuple[OrderUpdate, ...] = ()
+    problems: tuple[str, ...] = ()  # what was not reported, or could not be read, as sentences
 
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
     """What follows from all that is known of one order."""
 
-    rows: tuple[Row, ...]
+    entries: tuple[BlotterEntry, ...]
     executions: tuple[tuple[_SortKey, Execution], ...]
     problems: tuple[tuple[date | None, str], ...]  # None: of a day that is not known
     moved: tuple[tuple[date, str], ...]  # the symbols of splits, transfers and the like
@@ -58,45 +60,43 @@ class _Settled:
 class _Order:
     """All that is known of one order, by the way it came and by identity."""
 
-    streamed: dict[str, Row] = field(default_factory=dict)
-    asked: dict[str, Row] = field(default_factory=dict)
+    streamed: dict[str, BlotterEntry] = field(default_factory=dict)
+    requested: dict[str, BlotterEntry] = field(default_factory=dict)  # of REST
     _settled: _Settled | None = None
 
-    def add(self, row: Row) -> None:
-        """Note a row; of one that is known, a socket's first account stands and REST's last one."""
-        is_streamed = row["source"] is Source.STREAM
-        rows = self.streamed if is_streamed else self.asked
-        known = rows.get(row["identity"])
+    def add(self, entry: BlotterEntry) -> bool:
+        """Note an entry, and say whether it is news; a socket's first account of an event stands, and REST's last."""
+        is_streamed = entry.source is Source.STREAM
+        entries = self.streamed if is_streamed else self.requested
+        known = entries.get(entry.identity)
         if known is not None:
-            first_seen = _earlier(known["received_at"], row["received_at"])
-            row = _completed(known, row) if is_streamed else _completed(row, known)
-            row["received_at"] = first_seen
-        rows[row["identity"]] = row
+            first_seen = _earlier(known.received_at, entry.received_at)
+            entry = _completed(known, entry) if is_streamed else _completed(entry, known)
+            entry = replace(entry, received_at=first_seen)
+            if entry == known:
+                return False
+        entries[entry.identity] = entry
         self._settled = None
+        return True
 
-    def forget(self, unwanted: Callable[[Row], bool]) -> None:
-        """Drop rows, whichever way they came."""
-        self.streamed = {name: row for name, row in self.streamed.items() if not unwanted(row)}
-        self.asked = {name: row for name, row in self.asked.items() if not unwanted(row)}
+    def forget(self, unwanted: Callable[[BlotterEntry], bool]) -> None:
+        """Drop entries, whichever way they came."""
+        self.streamed = {name: entry for name, entry in self.streamed.items() if not unwanted(entry)}
+        self.requested = {name: entry for name, entry in self.requested.items() if not unwanted(entry)}
         self._settled = None
 
     def settled(self) -> _Settled:
         """Each event once, and the executions that stand."""
         if self._settled is None:
-            self._settled = _settle(_merged(self.streamed, self.asked))
+            self._settled = _settle(_merged(self.streamed, self.requested))
         return self._settled
 
 
 class Blotter:
     """Order updates of the socket and of REST, each event once, in whatever order and overlap they come.
 
-    A row has the keys of `normalize_trade_update` and in addition `source`, `backfilled`, `received_at` (UTC, None: not
-    known), `day` (in New York), `running_qty` and `order_qty` (the order's total so far, and what it asked for),
-    `position_change` (signed; None: none, or not known), `identity`, and `dated_ahead` (it claims a day after the one
-    on which it came; it then has that day and no time, and is not counted).
-
-    One writer; whoever shares it with readers guards it. `size` bounds what `rows` shows; executions are kept for the
-    newest few days, however many they are.
+    One writer; whoever shares it with readers guards it. `size` bounds what `entries` shows; executions are kept for
+    the newest few days, however many they are.
     """
 
     def __init__(self, size: int) -> None:
@@ -109,32 +109,31 @@ class Blotter:
         self._days: set[date] = set()
         self._states_added = 0  # since they were last pruned, and what was left then
         self._oldest_state_ns: int | None = None
-        self._rows: tuple[Mapping[str, Any], ...] | None = None
+        self._entries: tuple[BlotterEntry, ...] | None = None
 
-    def add_update(self, row: Mapping[str, Any], received_at: datetime) -> None:
-        """Note a row of `normalize_trade_update` that came over the socket; a fill of several legs is one a leg."""
-        for part in _by_leg(row):
-            self._add(_finished(part, Source.STREAM, received_at))
+    def add_update(self, update: OrderUpdate, received_at: datetime) -> None:
+        """Note an update that came over the socket; a fill of several legs is one a leg."""
+        for part in _by_leg(update):
+            self._add(_entered(part, Source.STREAM, received_at))
         self._prune()
 
     def add_backfill(self, backfill: Backfill, received_at: datetime | None = None) -> int:
-        """Note what REST tells, asked for at `received_at`, and say how many of its events were news."""
-        rows = [_finished(row, Source.REST, received_at) for row in backfill.rows]
-        names = {_order_name(row) for row in rows}
+        """Note what REST reports, asked for at `received_at`, and say how many of its events were news."""
+        entries = [_entered(update, Source.REST, received_at) for update in backfill.updates]
+        names = {_order_name(entry) for entry in entries}
         before = self._count(names)
-        for row in rows:
-            self._add(row)
+        for entry in entries:
+            self._add(entry)
         added = self._count(names) - before
         self._prune()
         return max(0, added)
 
-    def rows(self) -> tuple[Mapping[str, Any], ...]:
+    def entries(self) -> tuple[BlotterEntry, ...]:
         """The newest events by exchange time, newest last."""
-        if self._rows is None:
-            every = (row for order in self._orders.values() for row in order.settled().rows)
-            newest = nlargest(self._size, every, key=_sort_key)
-            self._rows = tuple(MappingProxyType(row) for row in reversed(newest))
-        return self._rows
+        if self._entries is None:
+            every = (entry for order in self._orders.values() for entry in order.settled().entries)
+            self._entries = tuple(reversed(nlargest(self._size, every, key=_sort_key)))
+        return self._entries
 
     def executions(self, day: date) -> tuple[Execution, ...]:
         """All executions known of that day in New York, oldest first."""
@@ -147,30 +146,30 @@ class Blotter:
         return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 
     def moved(self, day: date) -> frozenset[str]:
-        """The symbols of which a split, a transfer or the like changed the position on that day, by how much ever."""
-        told = (moved for order in self._orders.values() for moved in order.settled().moved)
-        return frozenset(symbol for of_day, symbol in told if of_day == day)
+        """The symbols of which a split, a transfer or the like changed the position on that day, by any amount."""
+        found = (moved for order in self._orders.values() for moved in order.settled().moved)
+        return frozenset(symbol for of_day, symbol in found if of_day == day)
 
     def problems(self, day: date) -> tuple[str, ...]:
         """Why the executions of that day may be incomplete or wrong, as sentences."""
-        told = (problem for order in self._orders.values() for problem in order.settled().problems)
-        return tuple(sorted({sentence for of_day, sentence in told if of_day in (day, None)}))
+        found = (problem for order in self._orders.values() for problem in order.settled().problems)
+        return tuple(sorted({sentence for of_day, sentence in found if of_day in (day, None)}))
 
     def _count(self, names: Iterable[str]) -> int:
-        return sum(len(self._orders[name].settled().rows) for name in names if name in self._orders)
+        return sum(len(self._orders[name].settled().entries) for name in names if name in self._orders)
 
-    def _add(self, row: Row) -> None:
-        if not self._is_new_enough(row):
+    def _add(self, entry: BlotterEntry) -> None:
+        if not self._is_new_enough(entry):
             return
-        self._orders.setdefault(_order_name(row), _Order()).add(row)
-        self._states_added += _is_state(row)
-        self._rows = None
+        if self._orders.setdefault(_order_name(entry), _Order()).add(entry):
+            self._states_added += _is_state(entry)
+            self._entries = None
 
-    def _is_new_enough(self, row: Row) -> bool:
-        """Whether a row is to be kept: what was forgotten must not come back as news."""
-        if _is_state(row) and self._oldest_state_ns is not None and _time_ns(row) < self._oldest_state_ns:
+    def _is_new_enough(self, entry: BlotterEntry) -> bool:
+        """Whether an entry is to be kept: what was forgotten must not come back as news."""
+        if _is_state(entry) and self._oldest_state_ns is not None and _time_ns(entry) < self._oldest_state_ns:
             return False
-        day = row["day"]
+        day = entry.day
         if day is None or day in self._days:
             return True
         if len(self._days) == KEPT_DAYS:
@@ -178,154 +177,159 @@ class Blotter:
             if day < oldest:
                 return False
             self._days.remove(oldest)
-            self._forget(lambda known: known["day"] == oldest)
+            self._forget(lambda known: known.day == oldest)
         self._days.add(day)
         return True
 
     def _prune(self) -> None:
-        """Keep no more order states than `rows` can show."""
+        """Keep no more order states than `entries` can show."""
         if self._states_added <= 2 * self._size:
             return
-        rows = (row for order in self._orders.values() for row in order.settled().rows)
-        newest = nlargest(self._size, (_time_ns(row) for row in rows if _is_state(row)))
+        entries = (entry for order in self._orders.values() for entry in order.settled().entries)
+        newest = nlargest(self._size, (_time_ns(entry) for entry in entries if _is_state(entry)))
         self._states_added = len(newest)
         if len(newest) == self._size:
-            self._oldest_state_ns = oldest_ns = newest[-1] - TELLINGS_APART_NS
-            self._forget(lambda row: _is_state(row) and _time_ns(row) < oldest_ns)
+            self._oldest_state_ns = oldest_ns = newest[-1] - REPORTS_APART_NS
+            self._forget(lambda entry: _is_state(entry) and _time_ns(entry) < oldest_ns)
 
-    def _forget(self, unwanted: Callable[[Row], bool]) -> None:
+    def _forget(self, unwanted: Callable[[BlotterEntry], bool]) -> None:
         for order in self._orders.values():
             order.forget(unwanted)
-        self._orders = {name: order for name, order in self._orders.items() if order.streamed or order.asked}
-        self._rows = None
+        self._orders = {
+            name: order for name, order in self._orders.items() if order.streamed or order.requested
+        }
+        self._entries = None
 
 
-def settled_executions(
-    rows: Iterable[Mapping[str, Any]],
-) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
-    """The executions that stand after all these rows of REST, oldest first, and a sentence for each that is in doubt.
+def settled_executions(updates: Iterable[OrderUpdate]) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
+    """The executions that stand after all these updates of REST, oldest first, and a sentence for each in doubt.
 
-    Unlike the book it forgets no day.
+    Unlike a `Blotter` it forgets no day.
     """
     orders: defaultdict[str, _Order] = defaultdict(_Order)
-    for row in rows:
-        finished = _finished(row, Source.REST, None)
-        orders[_order_name(finished)].add(finished)
+    for update in updates:
+        entry = _entered(update, Source.REST, None)
+        orders[_order_name(entry)].add(entry)
     found = [pair for order in orders.values() for pair in order.settled().executions]
     problems = [sentence for order in orders.values() for _, sentence in order.settled().problems]
     return tuple(one for _, one in sorted(found, key=lambda pair: pair[0])), tuple(problems)
 
 
-def _by_leg(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The executions of a fill's legs: REST tells them leg by leg, each with its own order."""
-    legs = row["legs"] if row["event"] in FILL_EVENTS else None
-    executed = [leg for leg in legs or () if leg["execution_id"] or leg["fill_qty"] is not None]
-    # Where the update does not say what was executed, the totals of the legs' orders tell that something was.
-    parts = executed or [leg for leg in legs or () if leg["order_id"] and leg["filled_qty"]]
+def _by_leg(update: OrderUpdate) -> Iterator[OrderUpdate]:
+    """The executions of a fill's legs: REST reports them leg by leg, each with its own order."""
+    legs = (update.legs or ()) if update.is_fill else ()
+    executed = [leg for leg in legs if leg.execution_id or leg.fill_qty is not None]
+    # Where the update does not say what was executed, the totals of the legs' orders say that something was.
+    parts = executed or [leg for leg in legs if leg.order_id and leg.filled_qty]
     if not parts:
-        yield row
+        yield update
     for leg in parts:
-        status = leg["status"] or row["status"]
+        of_leg = {name: getattr(leg, name) for name in _LEG_FIELDS}
+        of_leg["status"] = leg.status or update.status
         # The limit is that of the whole.
-        yield {**row, **leg, "status": status, "legs": None, "limit_price": None, "stop_price": None}
+        yield replace(update, **of_leg, legs=None, limit_price=None, stop_price=None)
 
 
-def _finished(row: Mapping[str, Any], source: Source, received_at: datetime | None) -> Row:
-    finished = {
-        **row,
-        **_dated(row, received_at),
-        "source": source,
-        "backfilled": source is Source.REST,
-        "received_at": received_at,
-        "running_qty": row["filled_qty"],
-        "order_qty": row["qty"],
-        "position_change": row.get("position_change"),
-    }
-    return {**finished, "identity": _identity(finished)}
+def _entered(update: OrderUpdate, source: Source, received_at: datetime | None) -> BlotterEntry:
+    """The update with its day, its identity and the way it came."""
+    day = update.day or _day_of(update.timestamp or received_at)
+    dated_ahead = (
+        received_at is not None and day is not None and day > new_york_date(received_at + CLOCKS_APART)
+    )
+    if dated_ahead:
+        # A day that is still to come is not believed, as it would push out the days that there were.
+        update, day = replace(update, timestamp_ns=None), _day_of(received_at)
+    reported: dict[str, Any] = {name: getattr(update, name) for name in _UPDATE_FIELDS}
+    reported["day"] = day
+    return BlotterEntry(
+        **reported,
+        identity=_identity(update, source, received_at),
+        source=source,
+        received_at=received_at,
+        dated_ahead=dated_ahead,
+    )
 
 
-def _dated(row: Mapping[str, Any], received_at: datetime | None) -> Row:
-    """The day of a row; one that is still to come is not believed, as it would push out the days that there were."""
-    moment = row["timestamp"] or received_at
-    day = row.get("day") or (None if moment is None else new_york_date(moment))
-    if received_at is None or day is None or day <= new_york_date(received_at + CLOCKS_APART):
-        return {"day": day, "dated_ahead": False}
-    return {"day": new_york_date(received_at), "dated_ahead": True, "timestamp": None, "timestamp_ns": None}
+def _day_of(moment: datetime | None) -> date | None:
+    return None if moment is None else new_york_date(moment)
 
 
-def _identity(row: Row) -> str:
-    """What makes one event this event, as far as one way tells it."""
-    event, order_id, execution_id = row["event"], row["order_id"], row["execution_id"]
-    if execution_id and event in FILL_EVENTS:
-        return str(execution_id)
-    if event in MOVE_EVENTS:
+def _identity(update: OrderUpdate, source: Source, received_at: datetime | None) -> str:
+    """What makes one event this event, as far as one way reports it."""
+    event, order_id, execution_id = update.event, update.order_id, update.execution_id
+    if execution_id and update.is_fill:
+        return execution_id
+    if update.kind is UpdateKind.POSITION_MOVE:
         # What one symbol loses another may gain under the same identifier.
-        return f"{event}:{execution_id}:{row['symbol']}:{row['position_change']}"
-    if execution_id and not _is_state(row):
+        return f"{event}:{execution_id}:{update.symbol}:{update.position_change}"
+    if execution_id and not _is_state(update):
         # An exercise and the shares it moves may share one identifier.
         return f"{event}:{execution_id}"
-    if order_id and event in FILL_EVENTS and row["filled_qty"] is not None:
-        return f"{order_id}:{row['filled_qty']}"
-    if order_id and row["source"] is Source.REST:
+    if order_id and update.is_fill and update.filled_qty is not None:
+        return f"{order_id}:{update.filled_qty}"
+    if order_id and source is Source.REST:
         return f"{order_id}:{event}"
-    told = (order_id, event, row["timestamp_ns"] or row["received_at"], row["symbol"], row["fill_qty"])
-    return ":".join(map(str, told))
+    reported = (order_id, event, update.timestamp_ns or received_at, update.symbol, update.fill_qty)
+    return ":".join(map(str, reported))
 
 
-def _order_name(row: Row) -> str:
-    return str(row["order_id"] or row["identity"])
+def _order_name(entry: BlotterEntry) -> str:
+    return str(entry.order_id or entry.identity)
 
 
-def _is_state(row: Row) -> bool:
-    """Whether a row tells of an order and not of an execution."""
-    return row["event"] not in _KINDS and row["event"] not in CORRECTIONS and row["event"] not in MOVE_EVENTS
+def _is_state(update: OrderUpdate) -> bool:
+    """Whether it is about an order, and nothing was executed or moved."""
+    return update.kind is UpdateKind.ORDER_STATE
 
 
-def _sort_key(row: Row) -> _SortKey:
-    return (_time_ns(row), str(row["order_id"]), row["running_qty"] or Decimal(0), row["identity"])
+def _sort_key(entry: BlotterEntry) -> _SortKey:
+    return (_time_ns(entry), str(entry.order_id), entry.filled_qty or Decimal(0), entry.identity)
 
 
-def _time_ns(row: Row) -> int:
-    if row["timestamp_ns"] is not None:
-        return int(row["timestamp_ns"])
-    if row["source"] is Source.REST and row["day"] is not None:
+def _time_ns(entry: BlotterEntry) -> int:
+    if entry.timestamp_ns is not None:
+        return entry.timestamp_ns
+    if entry.source is Source.REST and entry.day is not None:
         # Expiries and assignments have a day and no time: they are what its trading led to.
-        midnight = datetime.combine(row["day"] + timedelta(days=1), time(), NEW_YORK)
+        midnight = datetime.combine(entry.day + timedelta(days=1), time(), NEW_YORK)
         return (epoch_nanoseconds(midnight) or 0) - 1
-    return epoch_nanoseconds(row["received_at"]) or 0
+    return epoch_nanoseconds(entry.received_at) or 0
 
 
-def _merged(streamed: Mapping[str, Row], asked: Mapping[str, Row]) -> list[Row]:
+def _merged(
+    streamed: Mapping[str, BlotterEntry], requested: Mapping[str, BlotterEntry]
+) -> list[BlotterEntry]:
     """Each event once; what the socket said of it stands, completed by REST."""
-    partners = _partners(streamed, asked)
-    told = [
-        _told_twice(row, asked[partners[name]]) if name in partners else row for name, row in streamed.items()
+    partners = _partners(streamed, requested)
+    reported = [
+        _combined(entry, requested[partners[name]]) if name in partners else entry
+        for name, entry in streamed.items()
     ]
-    only_asked = asked.keys() - partners.values()
-    return sorted((*told, *(asked[name] for name in only_asked)), key=_sort_key)
+    only_requested = requested.keys() - partners.values()
+    return sorted((*reported, *(requested[name] for name in only_requested)), key=_sort_key)
 
 
-def _partners(streamed: Mapping[str, Row], asked: Mapping[str, Row]) -> dict[str, str]:
-    """Which row of REST tells the same event as a row of the socket: socket's identity to REST's.
+def _partners(streamed: Mapping[str, BlotterEntry], requested: Mapping[str, BlotterEntry]) -> dict[str, str]:
+    """Which entry of REST reports the same event as one of the socket: socket's identity to REST's.
 
     The same execution identifier is certain and goes first; the order's total may recur after an execution was
     withdrawn.
     """
-    partners = {name: name for name in streamed.keys() & asked.keys()}
-    open_rows: defaultdict[Any, list[str]] = defaultdict(list)
+    partners = {name: name for name in streamed.keys() & requested.keys()}
+    unmatched: defaultdict[Hashable, list[str]] = defaultdict(list)
     for name in sorted(streamed.keys() - partners.keys()):
-        open_rows[_occasion(streamed[name])].append(name)
-    for name in sorted(asked.keys() - partners.keys()):
-        candidates = open_rows[_occasion(asked[name])]
-        match = next((one for one in candidates if _agree(streamed[one], asked[name])), None)
+        unmatched[_occasion(streamed[name])].append(name)
+    for name in sorted(requested.keys() - partners.keys()):
+        candidates = unmatched[_occasion(requested[name])]
+        match = next((one for one in candidates if _agree(streamed[one], requested[name])), None)
         if match is not None:
             candidates.remove(match)
             partners[match] = name
     alike = [
-        (_apart_ns(streamed[one], asked[other]), one, other)
+        (_apart_ns(streamed[one], requested[other]), one, other)
         for one in streamed.keys() - partners.keys()
-        for other in asked.keys() - partners.values()
-        if _is_same_fill(streamed[one], asked[other])
+        for other in requested.keys() - partners.values()
+        if _is_same_fill(streamed[one], requested[other])
     ]
     for _, one, other in sorted(alike):
         if one not in partners and other not in partners.values():
@@ -333,155 +337,156 @@ def _partners(streamed: Mapping[str, Row], asked: Mapping[str, Row]) -> dict[str
     return partners
 
 
-def _is_same_fill(streamed: Row, asked: Row) -> bool:
-    """Whether two tellings are of one fill, where one of them lacks the order's total: so the legs of some updates."""
-    told_by_total = streamed["running_qty"] is not None and asked["running_qty"] is not None
-    if told_by_total or not {streamed["event"], asked["event"]} <= set(FILL_EVENTS):
+def _is_same_fill(streamed: BlotterEntry, requested: BlotterEntry) -> bool:
+    """Whether two reports are of one fill, where one of them lacks the order's total: so the legs of some updates."""
+    by_total = streamed.filled_qty is not None and requested.filled_qty is not None
+    if by_total or not (streamed.is_fill and requested.is_fill):
         return False
-    pairs = [(streamed[name], asked[name]) for name in ("symbol", "fill_qty", "price")]
-    is_alike = all(one is not None and one == other for one, other in pairs)
-    return is_alike and _apart_ns(streamed, asked) <= TELLINGS_APART_NS
+    is_alike = all(one is not None and one == other for one, other in _facts(streamed, requested))
+    return is_alike and _apart_ns(streamed, requested) <= REPORTS_APART_NS
 
 
-def _apart_ns(streamed: Row, asked: Row) -> int:
-    return abs(_time_ns(streamed) - _time_ns(asked))
+def _apart_ns(streamed: BlotterEntry, requested: BlotterEntry) -> int:
+    return abs(_time_ns(streamed) - _time_ns(requested))
 
 
-def _occasion(row: Row) -> Any:
+def _occasion(entry: BlotterEntry) -> Hashable:
     """What the two ways have in common where the identifier of the execution is not it."""
-    if row["event"] in FILL_EVENTS:
-        return ("fill", row["running_qty"] if row["running_qty"] is not None else row["identity"])
-    return row["event"]
+    if entry.is_fill:
+        return ("fill", entry.filled_qty if entry.filled_qty is not None else entry.identity)
+    return entry.event
 
 
-def _agree(streamed: Row, asked: Row) -> bool:
-    """Whether nothing that both rows know tells them apart."""
-    pairs = [(streamed[name], asked[name]) for name in ("symbol", "fill_qty", "price")]
-    return all(one == other for one, other in pairs if one is not None and other is not None)
+def _agree(streamed: BlotterEntry, requested: BlotterEntry) -> bool:
+    """Whether nothing that both entries know tells them apart."""
+    return all(
+        one == other for one, other in _facts(streamed, requested) if one is not None and other is not None
+    )
 
 
-def _told_twice(streamed: Row, asked: Row) -> Row:
+def _facts(streamed: BlotterEntry, requested: BlotterEntry) -> Iterator[tuple[object, object]]:
+    """What was executed, as the one and as the other reports it."""
+    yield streamed.symbol, requested.symbol
+    yield streamed.fill_qty, requested.fill_qty
+    yield streamed.price, requested.price
+
+
+def _combined(streamed: BlotterEntry, requested: BlotterEntry) -> BlotterEntry:
     """What the socket said stands, unless it dated the event into the future."""
-    return _completed(asked, streamed) if streamed["dated_ahead"] else _completed(streamed, asked)
+    return _completed(requested, streamed) if streamed.dated_ahead else _completed(streamed, requested)
 
 
-def _completed(row: Row, other: Row) -> Row:
-    return {**other, **{name: value for name, value in row.items() if value is not None}}
+def _completed(entry: BlotterEntry, other: BlotterEntry) -> BlotterEntry:
+    """The entry, and what only the other one knows."""
+    lacking = [name for name in _ENTRY_FIELDS if getattr(entry, name) is None]
+    known: dict[str, Any] = {name: value for name in lacking if (value := getattr(other, name)) is not None}
+    return replace(entry, **known) if known else entry
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
-def _settle(rows: list[Row]) -> _Settled:
+def _settle(entries: list[BlotterEntry]) -> _Settled:
     executions: dict[str, tuple[_SortKey, Execution]] = {}
-    problems: list[tuple[date | None, str]] = []
-    told = [{**row, "position_change": _position_change(row)} for row in rows]
-    problems += [(row["day"], _ahead(row)) for row in told if row["dated_ahead"] and not _is_state(row)]
-    dated = [row for row in told if not row["dated_ahead"]]
-    for row in dated:
-        if not _changes_a_position(row):
+    problems: list[tuple[date | None, str]] = [
+        (entry.day, _ahead(entry)) for entry in entries if entry.dated_ahead and not _is_state(entry)
+    ]
+    dated = [entry for entry in entries if not entry.dated_ahead]
+    for entry in dated:
+        if not _changes_a_position(entry):
             continue
-        execution = _execution(row)
+        execution = _execution(entry)
         if execution is None:
-            problems.append((row["day"], _unclear(row)))
+            problems.append((entry.day, _unclear(entry)))
         else:
-            executions[execution.identity] = (_sort_key(row), execution)
-    corrections = [row for row in dated if row["event"] in CORRECTIONS]
-    problems += [(row["day"], _unplaced(row)) for row in corrections if not _correct(executions, row)]
-    moves = [row for row in dated if row["event"] in MOVE_EVENTS and not _is_void(row)]
-    problems += [(row["day"], _unclear(row)) for row in moves if row["symbol"] is None or row["day"] is None]
-    moved = [(row["day"], row["symbol"]) for row in moves if row["symbol"] and row["day"]]
-    return _Settled(tuple(told), tuple(executions.values()), tuple(problems), tuple(moved))
+            executions[execution.identity] = (_sort_key(entry), execution)
+    corrections = [entry for entry in dated if entry.kind is UpdateKind.CORRECTION]
+    problems += [(entry.day, _unplaced(entry)) for entry in corrections if not _correct(executions, entry)]
+    moves = [entry for entry in dated if entry.kind is UpdateKind.POSITION_MOVE and not _is_void(entry)]
+    problems += [(entry.day, _unclear(entry)) for entry in moves if entry.symbol is None or entry.day is None]
+    moved = [(entry.day, entry.symbol) for entry in moves if entry.symbol and entry.day]
+    return _Settled(tuple(entries), tuple(executions.values()), tuple(problems), tuple(moved))
 
 
-def _changes_a_position(row: Row) -> bool:
-    return row["event"] in _KINDS and not _is_void(row)
+def _changes_a_position(entry: BlotterEntry) -> bool:
+    return entry.kind is UpdateKind.EXECUTION and not _is_void(entry)
 
 
-def _is_void(row: Row) -> bool:
+def _is_void(entry: BlotterEntry) -> bool:
     # An order's status is not its execution's: an order may be cancelled after it was partly filled.
-    return row["order_id"] is None and row["status"] in _NOT_EXECUTED
+    return entry.order_id is None and entry.status in _NOT_EXECUTED
 
 
-def _position_change(row: Row) -> Decimal | None:
-    if row["position_change"] is not None or row["fill_qty"] is None or _is_state(row):
-        return row["position_change"]  # type: ignore[no-any-return]
-    side = row["side"] or ""
-    quantity = abs(row["fill_qty"])
-    if side.startswith("buy"):
-        return quantity  # type: ignore[no-any-return]
-    return -quantity if side.startswith("sell") else None
-
-
-def _execution(row: Row) -> Execution | None:
-    if row["symbol"] is None or row["position_change"] is None or row["day"] is None:
+def _execution(entry: BlotterEntry) -> Execution | None:
+    kind, quantity = entry.execution_kind, entry.position_change
+    if kind is None or entry.symbol is None or quantity is None or entry.day is None:
         return None
     return Execution(
-        identity=row["identity"],
-        kind=_KINDS[row["event"]],
-        symbol=row["symbol"],
-        quantity=row["position_change"],
-        price=row["price"],
-        day=row["day"],
-        at_ns=row["timestamp_ns"],
-        order_id=row["order_id"],
-        source=row["source"],
+        identity=entry.identity,
+        kind=kind,
+        symbol=entry.symbol,
+        quantity=quantity,
+        price=entry.price,
+        day=entry.day,
+        at_ns=entry.timestamp_ns,
+        order_id=entry.order_id,
+        source=entry.source,
     )
 
 
-def _correct(executions: dict[str, tuple[_SortKey, Execution]], row: Row) -> bool:
-    """Take back or restate the execution a correction means; False when it cannot be told which that is."""
-    meant = _meant(executions, row)
-    if meant is None or row["day"] is None:
+def _correct(executions: dict[str, tuple[_SortKey, Execution]], entry: BlotterEntry) -> bool:
+    """Take back or restate the execution a correction means; False when it cannot be quantity which that is."""
+    meant = _meant(executions, entry)
+    if meant is None or entry.day is None:
         return False
     key, wrong = executions.pop(meant)
-    of_today = replace(wrong, day=row["day"], at_ns=row["timestamp_ns"], source=row["source"])
-    if wrong.day != row["day"]:
+    of_today = replace(wrong, day=entry.day, at_ns=entry.timestamp_ns, source=entry.source)
+    if wrong.day != entry.day:
         # Its own day went by with it; the position changes back on the day of the correction.
         executions[meant] = key, wrong
-        reversal = replace(of_today, identity=f"{row['identity']}:reversal", quantity=-wrong.quantity)
-        executions[reversal.identity] = _sort_key(row), reversal
-    if row["event"] == "trade_correct":
+        reversal = replace(of_today, identity=f"{entry.identity}:reversal", quantity=-wrong.quantity)
+        executions[reversal.identity] = _sort_key(entry), reversal
+    if entry.event == CorrectionKind.RESTATEMENT:
         restated = replace(
             of_today,
-            identity=row["identity"],
-            quantity=wrong.quantity if row["position_change"] is None else row["position_change"],
-            price=wrong.price if row["price"] is None else row["price"],
+            identity=entry.identity,
+            quantity=wrong.quantity if entry.position_change is None else entry.position_change,
+            price=wrong.price if entry.price is None else entry.price,
         )
-        executions[restated.identity] = _sort_key(row), restated
+        executions[restated.identity] = _sort_key(entry), restated
     return True
 
 
-def _meant(executions: Mapping[str, tuple[_SortKey, Execution]], row: Row) -> str | None:
-    previous = row["previous_execution_id"]
+def _meant(executions: Mapping[str, tuple[_SortKey, Execution]], entry: BlotterEntry) -> str | None:
+    previous = entry.previous_execution_id
     if previous is not None:
         return previous if previous in executions else None
-    if row["execution_id"] in executions:
-        return str(row["execution_id"])
+    if entry.execution_id in executions:
+        return entry.execution_id
     # A restated quantity is the new one, so only a bust's can tell which execution it means.
-    told = row["position_change"] if row["event"] == "trade_bust" else None
-    fitting = [name for name, (_, one) in executions.items() if told is None or one.quantity == told]
+    quantity = entry.position_change if entry.event == CorrectionKind.BUST else None
+    fitting = [name for name, (_, one) in executions.items() if quantity is None or one.quantity == quantity]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _ahead(row: Row) -> str:
+def _ahead(entry: BlotterEntry) -> str:
     return (
-        f"A {row['event']} of {row['symbol'] or 'an unnamed contract'} is dated after the day on which it came, so it "
+        f"A {entry.event} of {entry.symbol or 'an unnamed contract'} is dated after the day on which it came, so it "
         "is not counted. Compare the day's trades with the account's activities at Alpaca."
     )
 
 
-def _unclear(row: Row) -> str:
+def _unclear(entry: BlotterEntry) -> str:
     return (
-        f"A {row['event']} of {row['symbol'] or 'an unnamed contract'} came without its symbol, side, quantity or day, "
+        f"A {entry.event} of {entry.symbol or 'an unnamed contract'} came without its symbol, side, quantity or day, "
         "so it is not counted. Compare the day's trades with the account's activities at Alpaca."
     )
 
 
-def _unplaced(row: Row) -> str:
-    what = "withdrew" if row["event"] == "trade_bust" else "restated"
+def _unplaced(entry: BlotterEntry) -> str:
+    what = "withdrew" if entry.event == CorrectionKind.BUST else "restated"
     return (
-        f"Alpaca {what} an execution of {row['symbol'] or 'an unnamed contract'}, and it is not known which one, so it "
+        f"Alpaca {what} an execution of {entry.symbol or 'an unnamed contract'}, and it is not known which one, so it "
         "still counts. Compare the day's trades with the account's activities at Alpaca."
     )

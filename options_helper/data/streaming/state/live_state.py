@@ -16,7 +16,7 @@ from msgspec.structs import force_setattr
 from options_helper.data.streaming.messages import decode_frame, read_message
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.market_clock import MarketClock
-from options_helper.data.streaming.trading_normalizers import normalize_trade_update
+from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import (
@@ -150,13 +150,13 @@ class LiveState:
 
     def _apply_fill(self, frame: Frame) -> None:
         tally = self.tallies[StreamName.FILLS]
-        row = normalize_trade_update(read_message(frame.payload))
-        if row is None:
+        update = read_trade_update(read_message(frame.payload))
+        if update is None:
             tally.rejected += frame.events
             tally.last_rejections.append("a trading message without an order update")
             return
-        received_ns = self.clock.arrival(row["timestamp_ns"], frame.received_ns)
-        self.fills.add_update(row, utc_datetime(received_ns))
+        received_ns = self.clock.arrival(update.timestamp_ns, frame.received_ns)
+        self.fills.add_update(update, utc_datetime(received_ns))
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
@@ -221,7 +221,7 @@ class LiveState:
             stock_bars=MappingProxyType(stocks.bars.copy()),
             option_quotes=MappingProxyType(options.quotes.copy()),
             option_trades=MappingProxyType(options.trades.copy()),
-            fills=self.fills.rows(),
+            fills=self.fills.entries(),
             account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,11 +12,20 @@ import pytest
 
 from options_helper.data.streaming.polling.fill_backfill import LOOKBACK, OVERLAP, read_backfill
 from options_helper.data.streaming.state.blotter import Backfill
-from options_helper.data.streaming.trading_normalizers import FILL_ACTIVITY, normalize_activity
+from options_helper.data.streaming.trading_normalizers import FILL_ACTIVITY, read_activity
 from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind
 from tests.kit.builders import AAPL_CALL
-from tests.kit.fills import MORNING, NEW_YORK, TODAY, Told, at, option_activity
+from tests.kit.fills import (
+    MORNING,
+    NEW_YORK,
+    TODAY,
+    Told,
+    at,
+    doubts_of,
+    executions_of,
+    option_activity,
+)
 
 FIRST = Told(event="partial_fill", ordered="3", moment=at(1))
 SECOND = FIRST.with_(event="fill", quantity="2", running="3", moment=at(5))
@@ -73,14 +83,14 @@ def test_fills_and_what_ends_contracts_are_read_over_all_pages():
     )
 
     assert told.problems == ()
-    assert [row["event"] for row in told.rows] == [
+    assert [update.event for update in told.updates] == [
         "partial_fill",
         "fill",
         "assignment",
         "expiry",
         "option_trade",
     ]
-    assert {one.kind for one in told.executions} == {
+    assert {one.kind for one in executions_of(told)} == {
         ExecutionKind.FILL,
         ExecutionKind.ASSIGNMENT,
         ExecutionKind.OPTION_TRADE,
@@ -91,24 +101,27 @@ def test_fills_and_what_ends_contracts_are_read_over_all_pages():
 def test_executions_are_oldest_first_whatever_the_order_of_the_pages():
     told = read(SECOND.activity(), FIRST.activity())
 
-    assert [one.identity for one in told.executions] == [FIRST.execution, SECOND.execution]
+    assert [one.identity for one in executions_of(told)] == [FIRST.execution, SECOND.execution]
 
 
 def test_an_execution_is_the_same_as_over_the_socket():
-    (row,) = read(FIRST.activity(), orders=[FIRST.order()]).rows
+    (update,) = read(FIRST.activity(), orders=[FIRST.order()]).updates
 
     # Orders have no execution, and only the socket tells the position after it.
-    streamed = FIRST.row()
-    differing = {name for name in streamed if row[name] != streamed[name]}
-    assert differing <= {"filled_avg_price", "position_qty", "timestamp", "timestamp_ns"}
+    streamed = FIRST.streamed()
+    differing = {
+        one.name for one in fields(streamed) if getattr(update, one.name) != getattr(streamed, one.name)
+    }
+    assert differing <= {"filled_avg_price", "position_qty", "timestamp_ns"}
 
 
 def test_the_order_adds_what_an_activity_leaves_out():
-    alone, completed = read(FIRST.activity()).rows[0], read(FIRST.activity(), orders=[FIRST.order()]).rows[0]
+    (alone,) = read(FIRST.activity()).updates
+    (completed,) = read(FIRST.activity(), orders=[FIRST.order()]).updates
 
-    assert (alone["order_type"], alone["limit_price"]) == (None, None)
-    assert (completed["order_type"], completed["limit_price"]) == ("limit", Decimal("2.10"))
-    assert alone["qty"] == completed["qty"] == 3
+    assert (alone.order_type, alone.limit_price) == (None, None)
+    assert (completed.order_type, completed.limit_price) == ("limit", Decimal("2.10"))
+    assert alone.qty == completed.qty == 3
 
 
 def test_more_is_asked_for_than_since():
@@ -141,25 +154,25 @@ def test_kinds_that_share_an_identifier_are_asked_for_apart_and_all_in_four_ques
 def test_an_order_that_ended_while_away_is_told(status: str):
     ended = Told(event=status, running="0", moment=at(8))
 
-    (row,) = read(orders=[ended.order()]).rows
-    assert (row["event"], row["status"], row["order_id"], row["symbol"]) == (
+    (update,) = read(orders=[ended.order()]).updates
+    assert (update.event, update.status, update.order_id, update.symbol) == (
         status,
         status,
         "order-1",
         AAPL_CALL,
     )
-    assert row["timestamp"] == at(8)
+    assert update.timestamp == at(8)
 
 
 @pytest.mark.parametrize("status", ["new", "filled", "partially_filled", "accepted", "held", None])
 def test_an_order_that_is_open_or_filled_is_no_row_of_its_own(status: str | None):
-    assert read(orders=[Told(running="0").order(status=status)]).rows == ()
+    assert read(orders=[Told(running="0").order(status=status)]).updates == ()
 
 
 def test_an_order_that_ended_before_is_not_told_again():
     before = Told(event="canceled", running="0", moment=at(-3_600))
 
-    assert read(orders=[before.order()]).rows == ()
+    assert read(orders=[before.order()]).updates == ()
 
 
 def test_a_multi_leg_order_ends_as_one_and_the_legs_of_a_bracket_by_themselves():
@@ -168,7 +181,7 @@ def test_a_multi_leg_order_ends_as_one_and_the_legs_of_a_bracket_by_themselves()
         return Told(name, event="canceled", running="0").order(order_class=order_class, legs=[leg.order()])
 
     told = read(orders=[with_leg("spread", "mleg"), with_leg("bracket", "bracket")])
-    assert [row["order_id"] for row in told.rows] == ["spread", "bracket", "bracket-leg"]
+    assert [update.order_id for update in told.updates] == ["spread", "bracket", "bracket-leg"]
 
 
 def test_a_leg_is_completed_by_its_own_order():
@@ -176,7 +189,7 @@ def test_a_leg_is_completed_by_its_own_order():
 
     told = read(LEG.activity(), orders=[whole])
     assert told.problems == ()
-    assert told.rows[0]["limit_price"] == Decimal("2.10")
+    assert told.updates[0].limit_price == Decimal("2.10")
 
 
 # ---- one odd row
@@ -199,7 +212,7 @@ def test_an_activity_that_cannot_be_read_costs_itself_and_is_said(odd: Any):
     )
 
     told = read_backfill(account, MORNING)
-    assert [one.identity for one in told.executions] == [FIRST.execution]
+    assert [one.identity for one in executions_of(told)] == [FIRST.execution]
     (problem,) = told.problems
     assert "left out" in problem
 
@@ -208,7 +221,7 @@ def test_an_activity_that_cannot_be_read_costs_itself_and_is_said(odd: Any):
 def test_an_odd_field_costs_no_other(odd: Any):
     fill = FIRST.activity(cum_qty=odd, leaves_qty=odd, price=odd, order_status=odd, type=odd)
 
-    (execution,) = read(fill).executions
+    (execution,) = executions_of(read(fill))
     assert (execution.symbol, execution.quantity, execution.price) == (AAPL_CALL, Decimal(1), None)
 
 
@@ -216,33 +229,33 @@ def test_an_odd_field_costs_no_other(odd: Any):
 def test_a_fill_that_does_not_say_what_it_was_is_a_row_and_a_doubt(name: str):
     told = read(FIRST.activity(**{name: None}))
 
-    assert (len(told.rows), told.executions, len(told.doubts)) == (1, (), 1)
+    assert (len(told.updates), executions_of(told), len(doubts_of(told))) == (1, (), 1)
     assert told.problems == ()
 
 
 def test_an_activity_without_an_identifier_still_counts_once():
     nameless = FIRST.activity(id=None)
 
-    assert len(read(nameless, nameless).executions) == 1
+    assert len(executions_of(read(nameless, nameless))) == 1
 
 
 def test_a_day_is_told_by_the_date_and_else_by_the_identifier():
-    (execution,) = read(option_activity("OPEXP", date=None)).executions
+    (execution,) = executions_of(read(option_activity("OPEXP", date=None)))
     assert execution.day == TODAY
-    (execution,) = read(option_activity("OPEXP", date="2026-11-19")).executions
+    (execution,) = executions_of(read(option_activity("OPEXP", date="2026-11-19")))
     assert execution.day == TODAY - timedelta(days=1)
-    (execution,) = read(FIRST.activity(transaction_time="soon")).executions
+    (execution,) = executions_of(read(FIRST.activity(transaction_time="soon")))
     assert (execution.day, execution.at_ns) == (TODAY, None)
 
 
 def test_an_assignment_without_any_day_is_said():
     told = read(option_activity("OPASN", date=None, id="nameless"))
 
-    assert (told.executions, len(told.doubts)) == ((), 1)
+    assert (executions_of(told), len(doubts_of(told))) == ((), 1)
 
 
 def test_dividends_are_none_of_this():
-    assert normalize_activity({"activity_type": "DIV", "id": "1::2", "symbol": "T", "qty": "2"}) is None
+    assert read_activity({"activity_type": "DIV", "id": "1::2", "symbol": "T", "qty": "2"}) is None
 
 
 # ---- splits, transfers and the like
@@ -255,14 +268,14 @@ def test_dividends_are_none_of_this():
 def test_what_moves_a_position_otherwise_is_a_row_and_no_execution(kind: str, event: str | None):
     told = read(option_activity(kind, "AAPL", "300"))
 
-    (row,) = told.rows
-    assert (row["event"], row["symbol"], row["position_change"], row["day"]) == (
+    (update,) = told.updates
+    assert (update.event, update.symbol, update.position_change, update.day) == (
         event or "option_corporate_action",
         "AAPL",
-        300,
+        Decimal(300),
         TODAY,
     )
-    assert (told.executions, told.problems, told.doubts) == ((), (), ())
+    assert (executions_of(told), told.problems, doubts_of(told)) == ((), (), ())
 
 
 def test_a_dividend_in_shares_moves_a_position_and_one_in_money_is_none_of_this():
@@ -270,7 +283,7 @@ def test_a_dividend_in_shares_moves_a_position_and_one_in_money_is_none_of_this(
     in_shares = option_activity("DIV", "AAPL", "5", activity_sub_type="SDIV", id="20261120::shares")
 
     told = read(in_money, in_shares)
-    assert [(row["event"], row["fill_qty"]) for row in told.rows] == [("stock_dividend", 5)]
+    assert [(update.event, update.fill_qty) for update in told.updates] == [("stock_dividend", Decimal(5))]
     assert told.problems == ()
 
 
@@ -278,13 +291,13 @@ def test_a_kind_that_the_server_has_not_heard_of_costs_no_other():
     split = option_activity("SPLIT", "AAPL", "300")
 
     told = read_backfill(StoredAccount(activities=[FIRST.activity(), split], unheard="FOPT"), MORNING)
-    assert ([row["event"] for row in told.rows], told.problems) == (["partial_fill", "split"], ())
+    assert ([update.event for update in told.updates], told.problems) == (["partial_fill", "split"], ())
 
 
 def test_a_server_that_tells_no_splits_leaves_the_fills_and_is_said():
     told = read_backfill(StoredAccount(activities=[FIRST.activity()], unheard="SPLIT"), MORNING)
 
-    assert len(told.executions) == 1
+    assert len(executions_of(told)) == 1
     (problem,) = told.problems
     assert "whether a split, a transfer or the like changed a position" in problem
     assert "invalid activity type" in problem
@@ -313,8 +326,8 @@ def test_a_withdrawn_execution_does_not_count():
     )
 
     told = read(FIRST.activity(), SECOND.activity(), bust)
-    assert [one.identity for one in told.executions] == [SECOND.execution]
-    assert (told.problems, told.doubts) == ((), ())
+    assert [one.identity for one in executions_of(told)] == [SECOND.execution]
+    assert (told.problems, doubts_of(told)) == ((), ())
 
 
 def test_the_executions_of_many_days_are_all_there():
@@ -322,4 +335,4 @@ def test_the_executions_of_many_days_are_all_there():
     days = [Told(f"order-{n}", moment=MORNING - timedelta(days=n)).activity() for n in range(30)]
 
     told = read(*days, since=datetime(2026, 10, 1, tzinfo=UTC))
-    assert len({one.day for one in told.executions}) == 30
+    assert len({one.day for one in executions_of(told)}) == 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Blotter
-from options_helper.data.streaming.trading_normalizers import normalize_activity, normalize_trade_update
+from options_helper.data.streaming.trading_normalizers import read_activity, read_trade_update
 from options_helper.model.account import Execution, ExecutionKind, Source
+from options_helper.model.order_updates import OrderUpdate
 from tests.kit.builders import AAPL_CALL
-from tests.kit.fills import TODAY, Told, at, backfill, option_row
+from tests.kit.fills import TODAY, Told, at, backfill, executions_of, option_update
 
 FIRST = Told(event="partial_fill", quantity="1", running="1", ordered="3")
 SECOND = FIRST.with_(event="fill", quantity="2", running="3", price="2.07", moment=at(5))
@@ -27,12 +29,13 @@ LONG, SHORT = "SPY261218C00500000", "SPY261218C00510000"
 def book_of(*told: Told, size: int = 100) -> Blotter:
     book = Blotter(size)
     for one in told:
-        book.add_update(one.row(), one.moment)
+        book.add_update(one.streamed(), one.moment)
     return book
 
 
 def shown(book: Blotter, *names: str) -> list[Any]:
-    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in book.rows()]
+    found = [tuple(getattr(entry, name) for name in names) for entry in book.entries()]
+    return found if len(names) > 1 else [value for (value,) in found]
 
 
 def changes(executions: Iterable[Execution]) -> list[Any]:
@@ -47,48 +50,48 @@ def test_a_fill_over_socket_and_rest_is_one_row_and_the_sockets_stands(ways: tup
     book = Blotter(10)
     for way in ways:
         if way == "rest":
-            book.add_backfill(backfill(FIRST.asked()))
+            book.add_backfill(backfill(FIRST.requested()))
         else:
-            book.add_update(FIRST.row(), at(1))
+            book.add_update(FIRST.streamed(), at(1))
 
-    (row,) = book.rows()
-    assert (row["source"], row["backfilled"], row["received_at"]) == (Source.STREAM, False, at(1))
+    (entry,) = book.entries()
+    assert (entry.source, entry.backfilled, entry.received_at) == (Source.STREAM, False, at(1))
     assert len(book.executions(TODAY)) == 1
 
 
 def test_a_fill_that_only_rest_told_is_marked_as_such():
     book = Blotter(10)
 
-    assert book.add_backfill(backfill(FIRST.asked()), at(60)) == 1
-    (row,) = book.rows()
-    assert (row["source"], row["backfilled"], row["received_at"]) == (Source.REST, True, at(60))
-    assert (row["order_type"], row["price"], row["side"]) == ("limit", Decimal("2.05"), "buy")
+    assert book.add_backfill(backfill(FIRST.requested()), at(60)) == 1
+    (entry,) = book.entries()
+    assert (entry.source, entry.backfilled, entry.received_at) == (Source.REST, True, at(60))
+    assert (entry.order_type, entry.price, entry.side) == ("limit", Decimal("2.05"), "buy")
 
 
 def test_what_was_told_before_is_no_news():
     book = book_of(FIRST)
-    everything = backfill(FIRST.asked(), SECOND.asked(), CANCELLED.asked())
+    everything = backfill(FIRST.requested(), SECOND.requested(), CANCELLED.requested())
 
     assert book.add_backfill(everything) == 2
     assert book.add_backfill(everything) == 0
-    assert len(book.rows()) == 3
+    assert len(book.entries()) == 3
 
 
 def test_a_socket_that_repeats_itself_is_heard_once():
     book = Blotter(10)
-    book.add_update(FIRST.row(), at(3))
-    book.add_update(FIRST.row(), at(1))
+    book.add_update(FIRST.streamed(), at(3))
+    book.add_update(FIRST.streamed(), at(1))
 
-    (row,) = book.rows()
-    assert row["received_at"] == at(1)
+    (entry,) = book.entries()
+    assert entry.received_at == at(1)
 
 
 def test_the_orders_total_tells_a_fill_whose_execution_has_no_name():
     book = Blotter(10)
-    book.add_update(FIRST.row(execution_id=None), at(1))
+    book.add_update(FIRST.streamed(execution_id=None), at(1))
 
-    assert book.add_backfill(backfill(FIRST.asked())) == 0
-    assert book.add_backfill(backfill(SECOND.asked())) == 1
+    assert book.add_backfill(backfill(FIRST.requested())) == 0
+    assert book.add_backfill(backfill(SECOND.requested())) == 1
     assert [one.identity for one in book.executions(TODAY)] == [FIRST.order_id + ":1", SECOND.execution]
 
 
@@ -97,7 +100,9 @@ def test_rest_that_names_executions_otherwise_doubles_none():
     book = book_of(FIRST, SECOND)
 
     assert (
-        book.add_backfill(backfill(*(one.asked(id=f"20261120::{one.running}") for one in (FIRST, SECOND))))
+        book.add_backfill(
+            backfill(*(one.requested(id=f"20261120::{one.running}") for one in (FIRST, SECOND)))
+        )
         == 0
     )
     assert [one.identity for one in book.executions(TODAY)] == [FIRST.execution, SECOND.execution]
@@ -107,28 +112,40 @@ def test_the_same_total_after_a_withdrawal_is_another_fill():
     again = FIRST.with_(execution_id="again", moment=at(30), price="1.95")
     book = book_of(FIRST)
 
-    assert book.add_backfill(backfill(again.asked())) == 1
+    assert book.add_backfill(backfill(again.requested())) == 1
     assert shown(book, "price") == [Decimal("2.05"), Decimal("1.95")]
 
 
 def test_an_order_that_was_cancelled_while_away_is_told_once():
     book = book_of(FIRST)
 
-    assert book.add_backfill(backfill(CANCELLED.asked())) == 1
-    assert book.add_backfill(backfill(CANCELLED.asked())) == 0
-    book.add_update(CANCELLED.row(), at(12))
+    assert book.add_backfill(backfill(CANCELLED.requested())) == 1
+    assert book.add_backfill(backfill(CANCELLED.requested())) == 0
+    book.add_update(CANCELLED.streamed(), at(12))
     assert shown(book, "event", "source") == [
         ("partial_fill", Source.STREAM),
         ("canceled", Source.STREAM),
     ]
 
 
+def test_what_is_reported_again_unchanged_is_not_settled_again():
+    """The account is asked once a minute, and mostly says what it said before."""
+    book = book_of(FIRST, CANCELLED)
+    reported = backfill(FIRST.requested(), SECOND.requested(), CANCELLED.requested(), option_update("OPEXP"))
+    book.add_backfill(reported, at(60))
+    entries, executions = book.entries(), book.executions(TODAY)
+    book.add_backfill(reported, at(120))
+    book.add_update(FIRST.streamed(), at(121))
+
+    assert book.entries() is entries
+    again = book.executions(TODAY)
+    assert [one is other for one, other in zip(again, executions, strict=True)] == [True] * 3
+
+
 def test_what_the_socket_left_out_is_completed_by_rest():
-    row = FIRST.row()
-    row["order_type"] = None
     book = Blotter(10)
-    book.add_update(row, at(1))
-    book.add_backfill(backfill(FIRST.asked()))
+    book.add_update(replace(FIRST.streamed(), order_type=None), at(1))
+    book.add_backfill(backfill(FIRST.requested()))
 
     assert shown(book, "order_type", "source") == [("limit", Source.STREAM)]
 
@@ -136,8 +153,8 @@ def test_what_the_socket_left_out_is_completed_by_rest():
 def test_rest_that_tells_less_the_next_time_takes_nothing_away():
     """The order is not among those of the last few days any more."""
     book = Blotter(10)
-    book.add_backfill(backfill(FIRST.asked()), at(60))
-    alone = normalize_activity(FIRST.activity())
+    book.add_backfill(backfill(FIRST.requested()), at(60))
+    alone = read_activity(FIRST.activity())
     assert alone is not None
     book.add_backfill(backfill(alone), at(120))
 
@@ -150,7 +167,7 @@ def test_rest_that_tells_less_the_next_time_takes_nothing_away():
 def test_partial_fills_stay_apart_with_a_running_total():
     book = book_of(FIRST, SECOND)
 
-    assert shown(book, "fill_qty", "running_qty", "order_qty") == [(1, 1, 3), (2, 3, 3)]
+    assert shown(book, "fill_qty", "filled_qty", "qty") == [(1, 1, 3), (2, 3, 3)]
 
 
 def test_rows_are_in_the_exchanges_order_and_the_newest_stay():
@@ -165,7 +182,7 @@ def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_a
     news = [Told(order_id=f"order-{n}", event="canceled", moment=at(60 * n)) for n in range(500)]
     book = book_of(*news, size=10)
 
-    assert book.add_backfill(backfill(*(one.asked() for one in news[:400]))) == 0
+    assert book.add_backfill(backfill(*(one.requested() for one in news[:400]))) == 0
     assert shown(book, "order_id") == [one.order_id for one in news[-10:]]
 
 
@@ -178,7 +195,7 @@ def test_an_order_of_several_legs_is_filled_leg_by_leg():
         (LONG, "buy", Decimal("3.40")),
         (SHORT, "sell", Decimal("1.10")),
     ]
-    assert book.add_backfill(backfill(*(leg.asked() for leg in legs))) == 0
+    assert book.add_backfill(backfill(*(leg.requested() for leg in legs))) == 0
     assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
 
 
@@ -190,7 +207,7 @@ def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(s
     book.add_update(spread_update(legs, ordered=False), at(1))
     assert len(book.problems(TODAY)) == 2
 
-    told = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).asked() for leg in legs]
+    told = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).requested() for leg in legs]
     assert book.add_backfill(backfill(*told)) == 0
     assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
     assert book.problems(TODAY) == ()
@@ -202,20 +219,20 @@ def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
     book = Blotter(10)
     book.add_update(spread_update([leg], ordered=False), at(1))
 
-    assert book.add_backfill(backfill(leg.with_(execution_id="other", **other).asked())) == 1
+    assert book.add_backfill(backfill(leg.with_(execution_id="other", **other).requested())) == 1
 
 
 def test_of_two_equal_fills_the_nearer_one_is_meant():
     leg = Told("leg-buy", symbol=LONG, price="3.40", ordered="2")
     told = [
-        leg.with_(execution_id="before", running="1", moment=at(-20)).asked(),
-        leg.with_(execution_id="same", running="2", moment=at(1)).asked(),
+        leg.with_(execution_id="before", running="1", moment=at(-20)).requested(),
+        leg.with_(execution_id="same", running="2", moment=at(1)).requested(),
     ]
     book = Blotter(10)
     book.add_update(spread_update([leg], ordered=False), at(1))
 
     assert book.add_backfill(backfill(*told)) == 1
-    assert shown(book, "identity", "running_qty") == [("before", 1), (leg.execution, 2)]
+    assert shown(book, "identity", "filled_qty") == [("before", 1), (leg.execution, 2)]
 
 
 def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
@@ -225,7 +242,7 @@ def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
     assert book.executions(TODAY) == ()
     assert len(book.problems(TODAY)) == 2
 
-    assert book.add_backfill(backfill(*(leg.asked() for leg in legs))) == 0
+    assert book.add_backfill(backfill(*(leg.requested() for leg in legs))) == 0
     assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
     assert book.problems(TODAY) == ()
 
@@ -234,7 +251,7 @@ def spread() -> list[tuple[str, str, str]]:
     return [(LONG, "buy", "3.40"), (SHORT, "sell", "1.10")]
 
 
-def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) -> dict[str, Any]:
+def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) -> OrderUpdate:
     whole = Told("whole", symbol="", side="", price="2.30")
     executed = [
         {
@@ -247,9 +264,9 @@ def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) 
         for leg in legs
     ]
     order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs] if ordered else None)
-    row = normalize_trade_update(whole.update(order=order, legs=executed if told else None))
-    assert row is not None
-    return row
+    update = read_trade_update(whole.update(order=order, legs=executed if told else None))
+    assert update is not None
+    return update
 
 
 # ---- executions
@@ -261,7 +278,7 @@ def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) 
 )
 def test_a_purchase_is_positive_and_a_sale_negative(side: str, quantity: int):
     for book in (book_of(FIRST.with_(side=side)), Blotter(1)):
-        book.add_backfill(backfill(FIRST.with_(side=side).asked()))
+        book.add_backfill(backfill(FIRST.with_(side=side).requested()))
 
         assert changes(book.executions(TODAY)) == [(AAPL_CALL, quantity, Decimal("2.05"))]
 
@@ -287,7 +304,7 @@ def test_a_day_is_new_yorks():
 def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event: str, qty: str, change: int):
     book = Blotter(10)
 
-    assert book.add_backfill(backfill(option_row(kind, qty=qty))) == 1
+    assert book.add_backfill(backfill(option_update(kind, qty=qty))) == 1
     (execution,) = book.executions(TODAY)
     assert execution.kind is ExecutionKind(event)
     assert changes([execution]) == [(AAPL_CALL, change, 0)]
@@ -309,16 +326,16 @@ def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event:
 def test_a_contract_that_is_settled_in_cash_goes_at_what_was_paid(
     kind: str, qty: str, cash: str, price: Decimal | int | None
 ):
-    told = backfill(option_row(kind, "SPXW261120C06000000", qty, net_amount=cash))
+    told = backfill(option_update(kind, "SPXW261120C06000000", qty, net_amount=cash))
 
-    assert [one.price for one in told.executions] == [price]
+    assert [one.price for one in executions_of(told)] == [price]
 
 
 @pytest.mark.parametrize("symbol", ["SPX1261120C06000000", "SPX"])
 def test_cash_for_a_contract_of_unknown_size_is_no_price(symbol: str):
-    told = backfill(option_row("OPASN", symbol, "1", net_amount="-2500"))
+    told = backfill(option_update("OPASN", symbol, "1", net_amount="-2500"))
 
-    assert [one.price for one in told.executions] == [None]
+    assert [one.price for one in executions_of(told)] == [None]
 
 
 @pytest.mark.parametrize(
@@ -336,7 +353,7 @@ def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
     """Alpaca's own example of an exercise names one identifier for both halves, and a price that was not paid."""
     book = Blotter(10)
     told = backfill(
-        option_row("OPEXC", qty="-2"), option_row("OPTRD", "AAPL", shares, net_amount=cash, price=price)
+        option_update("OPEXC", qty="-2"), option_update("OPTRD", "AAPL", shares, net_amount=cash, price=price)
     )
 
     assert book.add_backfill(told) == 2
@@ -347,8 +364,8 @@ def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
 @pytest.mark.parametrize("status", ["canceled", "pending"])
 def test_an_assignment_that_did_not_happen_moves_nothing(status: str):
     book = Blotter(10)
-    book.add_backfill(backfill(option_row("OPASN")))
-    book.add_backfill(backfill(option_row("OPASN", status=status)))
+    book.add_backfill(backfill(option_update("OPASN")))
+    book.add_backfill(backfill(option_update("OPASN", status=status)))
 
     assert book.executions(TODAY) == ()
     assert shown(book, "status") == [status]
@@ -356,14 +373,14 @@ def test_an_assignment_that_did_not_happen_moves_nothing(status: str):
 
 def test_what_was_filled_of_an_order_that_was_then_cancelled_counts():
     book = Blotter(10)
-    book.add_backfill(backfill(FIRST.asked(order_status="canceled"), CANCELLED.asked()))
+    book.add_backfill(backfill(FIRST.requested(order_status="canceled"), CANCELLED.requested()))
 
     assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
 
 
 def test_an_expiry_comes_after_what_was_traded_that_day():
     book = book_of(FIRST)
-    book.add_backfill(backfill(option_row("OPEXP", qty="-1")))
+    book.add_backfill(backfill(option_update("OPEXP", qty="-1")))
 
     assert shown(book, "event") == ["partial_fill", "expiry"]
     assert [one.kind for one in book.executions(TODAY)] == [ExecutionKind.FILL, ExecutionKind.EXPIRY]
@@ -386,7 +403,7 @@ def test_a_withdrawn_execution_does_not_count(named: str | None):
     book = book_of(FIRST, SECOND)
     bust = FIRST.with_(event="trade_bust", moment=at(60))
     told = {"execution_id": None, "qty": "1", "price": "2.05", **({named: FIRST.execution} if named else {})}
-    book.add_update(bust.row(**told), at(60))
+    book.add_update(bust.streamed(**told), at(60))
 
     assert changes(book.executions(TODAY)) == [(AAPL_CALL, 2, Decimal("2.07"))]
     assert shown(book, "event") == ["partial_fill", "fill", "trade_bust"]
@@ -396,9 +413,9 @@ def test_a_withdrawn_execution_does_not_count(named: str | None):
 def test_a_withdrawal_told_before_its_execution_still_counts():
     bust = FIRST.with_(event="trade_bust", moment=at(60))
     book = Blotter(10)
-    book.add_update(bust.row(previous_execution_id=FIRST.execution), at(60))
+    book.add_update(bust.streamed(previous_execution_id=FIRST.execution), at(60))
     assert len(book.problems(TODAY)) == 1
-    book.add_backfill(backfill(FIRST.asked()))
+    book.add_backfill(backfill(FIRST.requested()))
 
     assert (book.executions(TODAY), book.problems(TODAY)) == ((), ())
 
@@ -407,7 +424,7 @@ def test_a_restated_execution_counts_as_restated():
     book = book_of(FIRST, SECOND)
     restated = FIRST.with_(event="trade_correct", moment=at(60))
     told = {"previous_execution_id": FIRST.execution, "execution_id": "new", "qty": "1", "price": "2.00"}
-    book.add_update(restated.row(**told), at(60))
+    book.add_update(restated.streamed(**told), at(60))
 
     assert changes(book.executions(TODAY)) == [
         (AAPL_CALL, 2, Decimal("2.07")),
@@ -420,7 +437,7 @@ def test_a_withdrawal_of_an_earlier_day_is_todays_change():
     yesterday = FIRST.with_(moment=at(-86_400))
     book = book_of(yesterday)
     bust = FIRST.with_(event="trade_bust")
-    book.add_update(bust.row(previous_execution_id=FIRST.execution), at(1))
+    book.add_update(bust.streamed(previous_execution_id=FIRST.execution), at(1))
 
     assert changes(book.executions(TODAY)) == [(AAPL_CALL, -1, Decimal("2.05"))]
     assert changes(book.executions(TODAY - timedelta(days=1))) == [(AAPL_CALL, 1, Decimal("2.05"))]
@@ -429,7 +446,7 @@ def test_a_withdrawal_of_an_earlier_day_is_todays_change():
 @pytest.mark.parametrize("event", ["trade_bust", "trade_correct"])
 def test_a_withdrawal_that_names_nothing_known_is_said(event: str):
     book = book_of(FIRST, SECOND)
-    book.add_update(FIRST.with_(event=event, moment=at(60)).row(previous_execution_id="unheard"), at(60))
+    book.add_update(FIRST.with_(event=event, moment=at(60)).streamed(previous_execution_id="unheard"), at(60))
 
     assert len(book.executions(TODAY)) == 2
     (problem,) = book.problems(TODAY)
@@ -445,18 +462,18 @@ def test_executions_are_complete_for_the_newest_days_only():
 
     kept = [bool(book.executions(TODAY - timedelta(days=n))) for n in range(KEPT_DAYS + 2)]
     assert kept == [True] * KEPT_DAYS + [False] * 2
-    assert book.add_backfill(backfill(days[-1].asked())) == 0
+    assert book.add_backfill(backfill(days[-1].requested())) == 0
 
 
 def test_days_before_all_that_are_kept_cost_nothing():
     kept = [FIRST.with_(order_id=f"order-{n}", moment=at(-86_400 * n)) for n in range(KEPT_DAYS)]
     book = book_of(*kept)
-    rows = book.rows()
-    older = [option_row("OPEXP", id=f"20261001::{n}", date="2026-10-01") for n in range(50)]
+    before = book.entries()
+    older = [option_update("OPEXP", id=f"20261001::{n}", date="2026-10-01") for n in range(50)]
 
     assert book.add_backfill(backfill(*older)) == 0
     # The same rows and not only equal ones: nothing was gone through to forget it.
-    assert book.rows() is rows
+    assert book.entries() is before
 
 
 @pytest.mark.parametrize("way", ["socket", "rest"])
@@ -465,13 +482,13 @@ def test_what_is_dated_in_the_future_pushes_no_day_out_and_is_said(way: str):
     for days in range(1, KEPT_DAYS + 1):
         ahead = FIRST.with_(order_id=f"ahead-{days}", moment=at(86_400 * days))
         if way == "socket":
-            book.add_update(ahead.row(), at(60))
+            book.add_update(ahead.streamed(), at(60))
         else:
-            book.add_backfill(backfill(ahead.asked()), at(60))
+            book.add_backfill(backfill(ahead.requested()), at(60))
 
     assert [one.order_id for one in book.executions(TODAY)] == [FIRST.order_id]
     assert book.executions(TODAY + timedelta(days=1)) == ()
-    assert len(book.rows()) == KEPT_DAYS + 1
+    assert len(book.entries()) == KEPT_DAYS + 1
     (problem,) = book.problems(TODAY)
     assert "is dated after the day on which it came" in problem
 
@@ -481,13 +498,13 @@ def test_what_was_dated_in_the_future_counts_once_rest_dates_it_otherwise(way: s
     ahead = FIRST.with_(moment=at(86_400))
     book = Blotter(10)
     if way == "socket":
-        book.add_update(ahead.row(), at(1))
+        book.add_update(ahead.streamed(), at(1))
     else:
-        book.add_backfill(backfill(ahead.asked()), at(1))
-    book.add_backfill(backfill(FIRST.asked()), at(2))
+        book.add_backfill(backfill(ahead.requested()), at(1))
+    book.add_backfill(backfill(FIRST.requested()), at(2))
 
     assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
-    assert (len(book.rows()), book.problems(TODAY)) == (1, ())
+    assert (len(book.entries()), book.problems(TODAY)) == (1, ())
 
 
 def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
@@ -495,7 +512,7 @@ def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
     midnight = at(14 * 3_600)
     book = Blotter(10)
     book.add_update(
-        FIRST.with_(moment=midnight + timedelta(seconds=2)).row(), midnight - timedelta(seconds=2)
+        FIRST.with_(moment=midnight + timedelta(seconds=2)).streamed(), midnight - timedelta(seconds=2)
     )
 
     assert len(book.executions(TODAY + timedelta(days=1))) == 1
@@ -508,8 +525,8 @@ def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
 def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
     book = Blotter(10)
     told = backfill(
-        option_row("SPLIT", "AAPL", "300", id="20261120::split"),
-        option_row("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
+        option_update("SPLIT", "AAPL", "300", id="20261120::split"),
+        option_update("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
     )
 
     assert (book.add_backfill(told), book.add_backfill(told)) == (2, 0)
@@ -524,21 +541,21 @@ def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
 
 def test_a_merger_may_name_what_goes_and_what_comes_by_one_identifier():
     book = Blotter(10)
-    book.add_backfill(backfill(option_row("MA", "OLD", "-10"), option_row("MA", "NEW", "5")))
+    book.add_backfill(backfill(option_update("MA", "OLD", "-10"), option_update("MA", "NEW", "5")))
 
     assert book.moved(TODAY) == {"OLD", "NEW"}
 
 
 def test_a_split_that_was_cancelled_moved_nothing():
     book = Blotter(10)
-    book.add_backfill(backfill(option_row("SPLIT", "AAPL", "300", status="canceled")))
+    book.add_backfill(backfill(option_update("SPLIT", "AAPL", "300", status="canceled")))
 
     assert (shown(book, "event"), book.moved(TODAY)) == (["split"], frozenset())
 
 
 def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
     book = Blotter(10)
-    book.add_backfill(backfill(option_row("SPLIT", None, "300")))
+    book.add_backfill(backfill(option_update("SPLIT", None, "300")))
 
     assert book.moved(TODAY) == frozenset()
     (problem,) = book.problems(TODAY)
@@ -547,7 +564,7 @@ def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
 
 def test_a_split_without_a_quantity_still_moved_its_symbol():
     book = Blotter(10)
-    book.add_backfill(backfill(option_row("SPLIT", "AAPL", None)))
+    book.add_backfill(backfill(option_update("SPLIT", "AAPL", None)))
 
     assert book.moved(TODAY) == {"AAPL"}
     assert book.problems(TODAY) == ()
@@ -557,13 +574,13 @@ def test_a_new_session_begins_with_an_empty_book():
     book = book_of(FIRST, SECOND)
     book.clear()
 
-    assert (book.rows(), book.executions(TODAY)) == ((), ())
-    assert book.add_backfill(backfill(FIRST.asked())) == 1
+    assert (book.entries(), book.executions(TODAY)) == ((), ())
+    assert book.add_backfill(backfill(FIRST.requested())) == 1
 
 
 def test_a_row_without_any_time_is_of_the_day_it_came():
     book = Blotter(10)
-    book.add_update(Told().row(timestamp=None, order=Told().order(updated_at=None)), at(7))
+    book.add_update(Told().streamed(timestamp=None, order=Told().order(updated_at=None)), at(7))
 
     (execution,) = book.executions(TODAY)
     assert (execution.day, execution.at_ns) == (TODAY, None)
@@ -627,14 +644,14 @@ def test_any_interleaving_gives_the_same_rows_and_executions(
     for book, order in zip(books, (every, [*shuffled, *shuffled]), strict=True):
         for way, events in order:
             if way == "rest":
-                book.add_backfill(backfill(*(one.asked() for one in events)))
+                book.add_backfill(backfill(*(one.requested() for one in events)))
                 continue
             for one in events:
-                row = one.row(**(nameless if one.is_fill else {}))
-                book.add_update(row, one.moment + timedelta(milliseconds=20))
+                update = one.streamed(**(nameless if one.is_fill else {}))
+                book.add_update(update, one.moment + timedelta(milliseconds=20))
 
     straight, mixed = books
-    assert mixed.rows() == straight.rows()
+    assert mixed.entries() == straight.entries()
     for day in (TODAY, TODAY - timedelta(days=1)):
         assert mixed.executions(day) == straight.executions(day)
     assert _per_order(straight) == _story_totals(every)

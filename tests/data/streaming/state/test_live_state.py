@@ -131,8 +131,8 @@ def test_only_the_newest_fills_are_kept_in_order():
 
     fills = look(fold(*updates, stream=StreamName.FILLS)).fills
 
-    assert [fill["order_id"] for fill in fills] == ["2", "3", "4"]
-    assert fills[0]["received_at"] is not None
+    assert [fill.order_id for fill in fills] == ["2", "3", "4"]
+    assert fills[0].received_at is not None
 
 
 def test_symbols_no_longer_wanted_are_forgotten():
