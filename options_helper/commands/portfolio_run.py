@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import tempfile
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from options_helper.analysis.reconcile.portfolio_check import findings, picture
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import Screen, Waiting, cash_line
+from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import known_time, market_time, told_time
@@ -274,7 +273,8 @@ def _write(path: Path, text: str, *, force: bool) -> None:
             # From here on the name is ours, even if somebody else looks at it at the same moment.
             path.touch(exist_ok=False)
             reserved = True
-        _replace(path, text)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+        replace_file(path, text.encode(), mode=mode, durable=True)
     except FileExistsError:
         _require_free(path)
     except OSError as error:
@@ -282,17 +282,3 @@ def _write(path: Path, text: str, *, force: bool) -> None:
             path.unlink(missing_ok=True)
         reason = (error.strerror or type(error).__name__).lower()
         raise ConfigError(f"{path.name} cannot be written: {reason}. Name another place.") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        if path.exists():
-            shutil.copymode(path, name)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -7,12 +7,12 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from options_helper.data.atomic_file import replace_file
 from options_helper.errors import StoreError
 from options_helper.monitoring.heartbeat import Heartbeat
 
@@ -36,27 +36,12 @@ def write_heartbeat(path: Path, beat: Heartbeat) -> None:
     """
     data = msgspec.json.format(msgspec.json.encode(beat), indent=1)
     data = data.ljust(-(-(len(data) + 1) // _BLOCK) * _BLOCK - 1) + b"\n"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        _replace(path, data)
+        replace_file(path, data, mode=0o600)
     except OSError as error:
         if error.errno != errno.ENOSPC or not _overwrite(path, data):
             raise
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name.lstrip('.')}.new")
-    # Made afresh, so that mode and owner are ours and no link is followed.
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        new.replace(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
-        raise
 
 
 def _overwrite(path: Path, data: bytes) -> bool:

@@ -134,11 +134,12 @@ def test_nobody_else_may_read_it(tmp_path: Path):
 def test_a_link_laid_in_its_way_is_not_followed(tmp_path: Path):
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    (tmp_path / ".health.json.new").symlink_to(precious)
+    (tmp_path / "health.json").symlink_to(precious)
 
     write_heartbeat(tmp_path / "health.json", heartbeat())
 
     assert precious.read_text() == "mine"
+    assert not (tmp_path / "health.json").is_symlink()
 
 
 def test_no_key_and_no_folder_is_in_it(tmp_path: Path):

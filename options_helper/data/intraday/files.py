@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import Damage, Scan, scan
-from options_helper.data.intraday.meta import sync_folder
 
 # Power loss can spoil several members; what was written since the last sync is well below this.
 CHECKED_BYTES: Final = 1 << 20

@@ -16,16 +16,14 @@ sha256          of the sealed files, by name
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
+from options_helper.data.atomic_file import replace_file
 from options_helper.data.intraday.layout import PartFile
 
 SCHEMA_VERSION: Final = 1
@@ -132,30 +130,3 @@ def save_meta(part: PartFile, meta: PartMeta, *, durable: bool = False) -> None:
     """Replace the file in one step; `durable` waits until the disk has it."""
     data = msgspec.json.format(msgspec.json.encode(meta), indent=1) + b"\n"
     replace_file(part.meta_path, data, durable=durable)
-
-
-def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
-    """Put a file in place as a whole: a reader sees the old one or the new one."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
-        raise
-    if durable:
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,9 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
-from options_helper.data.intraday.meta import Gap, Session, sync_folder
+from options_helper.data.intraday.meta import Gap, Session
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.writing import Counters, Partition, WriteContext

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.checking import file_digest
 from options_helper.data.intraday.contents import rows_in
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
@@ -25,7 +26,7 @@ from options_helper.data.intraday.members import (
     member_trailer,
 )
 from options_helper.data.intraday.mending import FileState, examine
-from options_helper.data.intraday.meta import load_meta, save_meta, sync_folder
+from options_helper.data.intraday.meta import load_meta, save_meta
 from options_helper.data.intraday.parquet import require_pyarrow, write_parquet
 from options_helper.errors import StoreError
 

@@ -19,10 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.members import encode_member, member_text, scan
-from options_helper.data.intraday.meta import sync_folder
 from options_helper.errors import StoreError
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.files import Disk, write_all
-from options_helper.data.intraday.meta import sync_folder
 from options_helper.data.recording.recorder import RecordedGap
 from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.model.instants import utc_datetime

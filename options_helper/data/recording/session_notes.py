@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from options_helper.data.intraday.meta import replace_file
+from options_helper.data.atomic_file import replace_file
 
 log = logging.getLogger(__name__)
 
