@@ -83,9 +83,7 @@ def doctor(tmp_path: Path) -> Doctor:
             env_file=tmp_path / "no-alpaca.env",
             now=lambda: utc_datetime(server.now_ns),
         )
-        found = {
-            line.check: line.finding for line in Checkup(environment=replace(around, **changed)).lines()
-        }
+        found = {line.check: line.finding for line in Checkup(environment=replace(around, **changed)).lines()}
         for finding in found.values():
             assert finding.remedy or finding.verdict not in (WARNING, FAILED), finding
         assert KEY[:5] not in str(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent, plural
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import new_york_date, regular_session
+from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.model.text import named
 
 if TYPE_CHECKING:
@@ -163,14 +163,15 @@ def _part(tally: Tally, screen: ScreenModel) -> str:
 def _base_day(screen: ScreenModel) -> date | None:
     """The session whose close today is measured from; None where only what was opened today is counted."""
     tables = (screen.positions, screen.legs)
-    known = [day for table in tables for day in table["previous_close_day"][table["day_pnl"].notna()] if day]
+    known: list[date] = [
+        day for table in tables for day in table["previous_close_day"][table["day_pnl"].notna()] if day
+    ]
     newest = max(known, default=None)
-    if newest is None:
-        return None
+    last_session = session_before(new_york_date(screen.snapshot.as_of))
     # An older close is no base: what has only that one was opened today.
-    since = (new_york_date(screen.snapshot.as_of) - newest).days
-    later = (newest + timedelta(days=days) for days in range(1, since))
-    return None if any(regular_session(day) for day in later) else newest
+    if newest is None or last_session is None or newest < last_session:
+        return None
+    return newest
 
 
 def _legs_note(screen: ScreenModel) -> str:
