@@ -26,6 +26,11 @@ DEFAULT_REST_PER_MINUTE: Final = 200
 MOST_REST_PER_MINUTE: Final = 10_000
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
 
+NO_KEYS: Final = (
+    "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
+    "Without an account, options-helper ui --demo shows a simulated market, and options-helper simulate serves one."
+)
+
 ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_")
 VARIABLES: Final = frozenset(
     {
@@ -113,6 +118,12 @@ class Settings:
     def has_credentials(self) -> bool:
         """Whether there is a key and a secret; nothing is said about their being right."""
         return self.api_key is not None and self.api_secret is not None
+
+    def require_credentials(self) -> tuple[str, str]:
+        """Key and secret in the clear, for the SDK; ConfigError with the remedy where one is missing."""
+        if self.api_key is None or self.api_secret is None:
+            raise ConfigError(NO_KEYS)
+        return self.api_key.get_secret_value(), self.api_secret.get_secret_value()
 
     @property
     def paper(self) -> bool:
@@ -285,16 +296,6 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def require_credentials(settings: Settings) -> tuple[str, str]:
-    """Key and secret in the clear, for the SDK; ConfigError where one is missing."""
-    if settings.api_key is None or settings.api_secret is None:
-        raise ConfigError(
-            "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in "
-            "config/alpaca.env, or start with --demo, which needs none."
-        )
-    return settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
-
-
-# They open nothing but this server.
+# They open nothing but a simulator of ours.
 DEMO_KEY: Final = "demo-key"
 DEMO_SECRET: Final = "demo-secret"  # noqa: S105 - a made-up secret for a made-up market

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from options_helper.errors import ConfigError
 from options_helper.settings import (
+    NO_KEYS,
     OPTION_FEEDS,
     STOCK_FEEDS,
     Settings,
@@ -47,6 +48,18 @@ def test_nothing_set_means_paper_free_feeds_and_no_credentials():
     assert (settings.stock_feed, settings.options_feed) == ("iex", "indicative")
     assert settings.trading_stream_url == "wss://paper-api.alpaca.markets/stream"
     assert settings.stream_url == "wss://stream.data.alpaca.markets"
+
+
+@pytest.mark.parametrize("missing", [set(KEYS), *({name} for name in KEYS)])
+def test_who_needs_keys_gets_both_or_is_told_what_to_do(missing: set[str]):
+    settings = load({name: text for name, text in KEYS.items() if name not in missing})
+
+    with pytest.raises(ConfigError) as refused:
+        settings.require_credentials()
+
+    assert str(refused.value) == NO_KEYS
+    assert all(name in NO_KEYS for name in (*KEYS, "config/alpaca.env", "--demo"))
+    assert load(KEYS).require_credentials() == (KEY, SECRET)
 
 
 def test_the_file_fills_in_what_the_environment_leaves_open(tmp_path: Path):

@@ -54,7 +54,7 @@ from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.snapshot import Phase
 from options_helper.model.text import count_words
-from options_helper.settings import Settings, require_credentials
+from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class CaptureEngine:
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         settings = settings or Settings.load()
-        require_credentials(settings)
+        settings.require_credentials()
         disk = disk or Disk()
         self._config = config
         self._now_ns = now_ns

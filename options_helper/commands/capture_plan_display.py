@@ -10,10 +10,10 @@ from options_helper.capture.plan import CapturePlan, plan_capture
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import market_time_words
 from options_helper.commands.capture_options import require_folder
-from options_helper.commands.capture_run import _KEYS_WORDS, CaptureRequest
+from options_helper.commands.capture_run import CaptureRequest
 from options_helper.model.events import StreamName
 from options_helper.model.text import size_words
-from options_helper.settings import Settings
+from options_helper.settings import NO_KEYS, Settings
 
 
 def show_plan(request: CaptureRequest, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
@@ -63,7 +63,7 @@ def _plan_lines(
     )
     yield f"Hours:   {_hours_words(request, plan, now)}"
     if not settings.has_credentials:
-        yield f"Keys:    missing. {_KEYS_WORDS}"
+        yield f"Keys:    {NO_KEYS}"
     if plan.not_expanded:
         yield (
             f"Note:    the contracts of {', '.join(plan.not_expanded)} are not looked up, because that needs the "

@@ -41,7 +41,6 @@ LOOK_EVERY_SECONDS: Final = 0.5
 LOOK_AT_CLOCK_SECONDS: Final = 30.0
 # After the second signal the disk has so long for what is at hand.
 LEAVING_SECONDS: Final = 2.0
-_KEYS_WORDS: Final = "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or write them into config/alpaca.env."
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Capture:
     @classmethod
     def prepare(cls, request: CaptureRequest, settings: Settings, shutdown: Shutdown, **more: Any) -> Capture:
         """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
-        _require_keys(settings)
+        settings.require_credentials()
         _load_sdk()
         if request.parquet:
             from options_helper.data.intraday.parquet import require_pyarrow
@@ -343,13 +342,6 @@ class Capture:
         if self._waiting is not None or self._held_up is not None:
             return self._waiting or self._held_up
         return None if self._runner is None else self._runner.status()
-
-
-def _require_keys(settings: Settings) -> None:
-    if not settings.has_credentials:
-        raise ConfigError(
-            f"There are no Alpaca keys. {_KEYS_WORDS} Without an account: options-helper simulate makes up a market."
-        )
 
 
 def _was_written(path: Path, last: Heartbeat) -> bool:

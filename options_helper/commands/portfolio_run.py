@@ -33,7 +33,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
-from options_helper.settings import Settings
+from options_helper.settings import NO_KEYS, Settings
 
 FINE: Final = 0
 DIFFERENT: Final = 1
@@ -69,7 +69,7 @@ def check_file(
         except RestError as error:
             problem = f"The symbols were not compared with Alpaca's: {error}"
     else:
-        screen.remark("There are no Alpaca keys, so the symbols were not compared with Alpaca's.")
+        screen.remark(f"The symbols were not compared with Alpaca's. {NO_KEYS}")
     today = new_york_date(as_of)
     if portfolio.as_of is None and today != new_york_date(instant):
         screen.remark(

@@ -29,7 +29,7 @@ from options_helper.errors import ConfigError, RestError
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import PortfolioEntry, load_portfolio
-from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, NO_KEYS
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
@@ -117,7 +117,7 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
         "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), a structure without a name, received 1,250.00",
         "portfolio.json: 4 entries; nothing to look at.",
     ]
-    assert told.stderr == "There are no Alpaca keys, so the symbols were not compared with Alpaca's.\n"
+    assert told.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
 
 
 @pytest.mark.parametrize(

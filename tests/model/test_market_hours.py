@@ -134,6 +134,8 @@ def test_the_open_follows_daylight_saving():
     [
         (date(2026, 11, 23), date(2026, 11, 20)),  # a Monday
         (date(2026, 11, 27), date(2026, 11, 25)),  # after Thanksgiving
+        (date(2026, 11, 30), date(2026, 11, 27)),  # after a half day
+        (date(2028, 3, 1), date(2028, 2, 29)),
         (date(2026, 1, 2), date(2025, 12, 31)),
         (date(2262, 1, 1), None),
         (date(1678, 1, 1), None),

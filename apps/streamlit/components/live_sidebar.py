@@ -14,7 +14,7 @@ from options_helper.data.portfolio_file import PortfolioFile, default_text, know
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.session import LiveSession, RunSettings, install_session
 from options_helper.model.events import StreamName
-from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS, Settings
+from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
 ACCOUNTS: Final = {"auto": None, "paper": True, "live": False}
@@ -23,10 +23,6 @@ STOCK_FEED_HELP: Final = (
     "overnight: derived from it. test: one made-up symbol."
 )
 OPTION_FEED_HELP: Final = "indicative: modelled quotes, free. opra: the real ones, with a paid plan."
-NO_KEYS: Final = (
-    "No Alpaca keys: set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
-    "Without an account, start with options-helper ui --demo to see a simulated market."
-)
 START_HELP: Final = "Connects and shows live prices. No order is ever placed."
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 

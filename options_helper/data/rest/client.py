@@ -21,7 +21,7 @@ from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimiter, 
 from options_helper.data.sdk_import import load_sdk
 from options_helper.errors import RestError
 from options_helper.model.tolerant import word
-from options_helper.settings import Settings, require_credentials
+from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class AlpacaRest:
         limiter: RequestLimiter | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        key, secret = require_credentials(settings)
+        key, secret = settings.require_credentials()
         load_sdk()
         from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
         from alpaca.trading.client import TradingClient

@@ -28,7 +28,7 @@ from options_helper.data.streaming.connection.subscription_dialogue import Reque
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.events import Bar, Quote, Trade, stamp
-from options_helper.settings import Settings, option_stream_path, require_credentials, stock_stream_path
+from options_helper.settings import Settings, option_stream_path, stock_stream_path
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
         timing: ConnectionTiming = DEFAULT_TIMING,
     ) -> None:
         super().__init__(feed, timing)
-        require_credentials(settings)
+        settings.require_credentials()
         self._settings = settings
         self._feed = feed
         self._sink = sink or LoggingSink()
@@ -94,7 +94,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
         """The SDK's stream object for this feed."""
 
     def _new_connection(self) -> SdkConnection:
-        key, secret = require_credentials(self._settings)
+        key, secret = self._settings.require_credentials()
         return SdkConnection(
             lambda parameters: self._make_sdk_stream(key, secret, parameters), self._feed, self._timing
         )

@@ -22,7 +22,7 @@ from options_helper.data.streaming.connection.connection_runner import (
 )
 from options_helper.data.streaming.messages import Message, read_message
 from options_helper.errors import StreamError
-from options_helper.settings import Settings, require_credentials
+from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
         timing: ConnectionTiming = DEFAULT_TIMING,
     ) -> None:
         super().__init__("trading", timing)
-        require_credentials(settings)
+        settings.require_credentials()
         self._settings = settings
         self._paper = settings.paper if paper is None else paper
         self._sink = sink or LoggingSink()
@@ -72,7 +72,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
     def _make_sdk_stream(self, websocket_params: dict[str, Any]) -> Any:
         if self._stream is not None:
             return with_parameters(self._stream, websocket_params)
-        key, secret = require_credentials(self._settings)
+        key, secret = self._settings.require_credentials()
         stream_cls = self._stream_cls or trading_stream_class()
         return stream_cls(
             key,

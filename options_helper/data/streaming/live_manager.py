@@ -26,7 +26,7 @@ from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.settings import Settings, require_credentials
+from options_helper.settings import Settings
 
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
 
@@ -89,7 +89,7 @@ class LiveStreamManager:
                 running.change_symbols(config)
                 return
             settings = self._settings or Settings.load()
-            require_credentials(settings)
+            settings.require_credentials()
             if running is not None:
                 running.stop()
             self._run = self._last = _Run(
