@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+import math
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.periodic_task import PeriodicTask
 from options_helper.errors import OptionsHelperError
 from options_helper.model.market_hours import new_york_date
 
@@ -19,19 +21,22 @@ SEAL_AFTER_MIDNIGHT: Final = timedelta(minutes=30)
 class Sealer:
     """Makes Parquet copies of the days that are over, on a thread of its own; called from one thread."""
 
-    def __init__(self, out: Path, *, wanted: bool) -> None:
+    def __init__(
+        self, out: Path, *, wanted: bool, open_store: Callable[[Path], IntradayStore] = IntradayStore
+    ) -> None:
         self._out = out
+        self._open_store = open_store
         self._wanted = wanted
-        self._thread: threading.Thread | None = None
-        self._sealed_before: date | None = None
-        self.problems: list[str] = []  # of the last round
+        self._task = PeriodicTask("live-sealer", self._seal, math.inf, self._failed)
+        self._sealed_before: date | None = None  # read by the thread, replaced by the caller
+        self.problems: tuple[str, ...] = ()  # of the last round
 
     @property
     def busy(self) -> bool:
         """Whether it is at work."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._task.is_busy
 
-    def look(self, now: datetime) -> None:
+    def seal_when_day_is_over(self, now: datetime) -> None:
         """Seal the last day some time after midnight."""
         day = new_york_date(now - SEAL_AFTER_MIDNIGHT)
         if self._sealed_before is not None and day > self._sealed_before:
@@ -45,18 +50,21 @@ class Sealer:
     def start_after_the_last(self, now: datetime) -> None:
         """Seal what there is when the round at work is over; returns at once."""
         if self._wanted:
-            self._sealed_before = before = new_york_date(now)
-            round_before = self._thread
-            self._thread = threading.Thread(
-                target=self._seal, args=(before, round_before), name="live-sealer", daemon=True
-            )
-            self._thread.start()
+            self._sealed_before = new_york_date(now)
+            self._task.run_within(0)
+            self._task.start()
 
-    def _seal(self, before: date, round_before: threading.Thread | None) -> None:
-        if round_before is not None:
-            round_before.join()
-        problems: list[str] = []
-        store = IntradayStore(self._out)
+    def close(self) -> None:
+        """Begin no more rounds; the one at work goes on, and the next capture does what it leaves."""
+        self._task.request_stop()
+
+    def _seal(self) -> None:
+        before = self._sealed_before
+        self.problems = () if before is None else tuple(self._seal_before(before))
+
+    def _seal_before(self, before: date) -> Iterator[str]:
+        """Seal the days before this one; what could not be, as sentences."""
+        store = self._open_store(self._out)
         days = {
             part.key.day
             for part in find_parts(self._out)
@@ -66,7 +74,9 @@ class Sealer:
             try:
                 reports = store.seal(day, parquet=True)
             except OptionsHelperError as error:
-                problems.append(str(error))
+                yield str(error)
                 continue
-            problems += [f"{one.part.path}: {one.problem}" for one in reports if one.problem]
-        self.problems = problems
+            yield from (f"{one.part.path}: {one.problem}" for one in reports if one.problem)
+
+    def _failed(self, error: Exception) -> None:
+        self.problems = (f"the finished days, because of {type(error).__name__}: {error}",)

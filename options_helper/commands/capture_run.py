@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -137,6 +137,10 @@ class Capture:
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
+        with closing(self._sealer):
+            return self._run(display)
+
+    def _run(self, display: Display) -> int:
         state = self._request.state or self._request.out / CAPTURE_FILE
         writer = HeartbeatWriter(state, self._now_status, now=self._now)
         with self._metrics(writer, display):
@@ -246,7 +250,7 @@ class Capture:
         began = self._now()
         while (ending := self._ending(runner, began)) is None:
             display.show(runner.status(), "recording")
-            self._sealer.look(self._now())
+            self._sealer.seal_when_day_is_over(self._now())
             self._heard(LOOK_EVERY_SECONDS)
         self._recorded += self._now() - began
         return ending

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import math
 import sys
 import threading
@@ -19,6 +18,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
+from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
@@ -30,8 +30,6 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import dashboard_file
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.settings import Settings
-
-log = logging.getLogger(__name__)
 
 PROCESS_MODULE: Final = "_options_helper_process"
 HOUSEKEEPING_SECONDS: Final = 2.0
@@ -110,7 +108,7 @@ class LiveSession:
         self._changing = threading.Lock()
         self._manager: Manager | None = None
         self._run: Run | None = None
-        self._housekeeper: _Housekeeper | None = None
+        self._housekeeper: PeriodicTask | None = None
         self._heartbeat: HeartbeatWriter | None = None
         # Guards the history: written by the housekeeper, copied by the pages.
         self._history_lock = threading.Lock()
@@ -163,7 +161,7 @@ class LiveSession:
             housekeeper, self._housekeeper = self._housekeeper, None
             heartbeat, self._heartbeat = self._heartbeat, None
             if housekeeper is not None:
-                housekeeper.stopping.set()
+                housekeeper.request_stop()
             if self._manager is not None:
                 self._manager.stop()
             if heartbeat is not None:
@@ -171,7 +169,8 @@ class LiveSession:
             if self._run is not None and self._run.ended is None:
                 self._run = replace(self._run, ended=because)
         if housekeeper is not None:
-            housekeeper.join()
+            # Not under the lock, which a round may be waiting for.
+            housekeeper.stop()
 
     def reload(self) -> None:
         """Read the run's portfolio file again, whether it looks changed or not; harmless when nothing runs."""
@@ -229,7 +228,7 @@ class LiveSession:
             # At the process's end daemon threads just vanish; the streams say goodbye first.
             atexit.unregister(self.stop)
             atexit.register(self.stop)
-            self._housekeeper = _Housekeeper(self.keep, self._housekeeping_seconds)
+            self._housekeeper = PeriodicTask("live-housekeeper", self.keep, self._housekeeping_seconds)
             self._housekeeper.start()
         if self._heartbeat is None and self._heartbeat_path is not None:
             self._heartbeat = HeartbeatWriter(self._heartbeat_path, self.snapshot, role=Role.DASHBOARD)
@@ -277,32 +276,6 @@ class LiveSession:
             self.stop(
                 f"Stopped: nobody had looked at the page for {run.choices.idle_stop_minutes:g} minutes."
             )
-
-
-class _Housekeeper:
-    """A thread that calls `keep` in turn until it is told to stop."""
-
-    def __init__(self, keep: Callable[[], None], seconds: float) -> None:
-        self._keep = keep
-        self._seconds = seconds
-        self.stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="live-housekeeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self) -> None:
-        # It may be the housekeeper itself that found the page idle.
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout=5)
-
-    def _work(self) -> None:
-        while not self.stopping.wait(self._seconds):
-            try:
-                self._keep()
-            except Exception:
-                # A thread's last line: one bad round must not end the rounds that stop an idle run.
-                log.exception("housekeeping of the live session failed")
 
 
 def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from options_helper.clock import utc_now
+from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.errors import OptionsHelperError
 from options_helper.model.announcement import MarketKind
@@ -56,7 +56,6 @@ class HeartbeatWriter:
     ) -> None:
         self._path = path
         self._read = read
-        self._every_seconds = every_seconds
         self._now = now
         self._tell_service = tell_service or tell_systemd
         self._expectations = _Expectations()
@@ -68,8 +67,8 @@ class HeartbeatWriter:
             written_at=now(),
             state=RunState.RUNNING,
         )
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="live-heartbeat", daemon=True)
+        self._task = PeriodicTask("live-heartbeat", self._beat, every_seconds)
+        self._is_closed = False
         self._refused = False
         # Replaced whole, so any thread may read it.
         self.last = self._blank
@@ -87,25 +86,18 @@ class HeartbeatWriter:
         """Write the first one and go on by itself."""
         self._beat()
         self._tell_service("READY=1")
-        self._thread.start()
+        self._task.start()
 
     def close(self, problem: str | None = None) -> None:
         """Write that the run has ended, and why if that was not wanted; harmless twice."""
-        if self._stopping.is_set():
+        if self._is_closed:
             return
-        self._stopping.set()
-        self._thread.join(_JOIN_SECONDS)
+        self._is_closed = True
+        # A disk that wakes up takes its time, and what is written last must be what is said here.
+        self._task.stop(_JOIN_SECONDS)
         self._tell_service("STOPPING=1")
         last = self._described()
         self._write(replace(last, state=RunState.ENDED, waits_until=None, problem=problem or last.problem))
-
-    def _work(self) -> None:
-        while not self._stopping.wait(self._every_seconds):
-            try:
-                self._beat()
-            except Exception:
-                # A thread's last line: a round that fails makes the file old, and must not end the next ones.
-                log.exception("the heartbeat could not be made")
 
     def _beat(self) -> None:
         beat = self._described()

@@ -242,7 +242,7 @@ def test_a_look_that_fails_does_not_end_the_looks(tmp_path: Path, caplog: pytest
 
     with HeartbeatWriter(path, status, every_seconds=QUICK) as writer:
         failing.set()
-        wait_until(lambda: "could not be made" in caplog.text)
+        wait_until(lambda: "a round of live-heartbeat failed" in caplog.text)
         path.unlink()
         failing.clear()
         wait_until(path.exists)

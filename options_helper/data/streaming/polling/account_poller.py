@@ -11,11 +11,11 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Final
 
+from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
-from options_helper.data.streaming.polling.periodic_task import PeriodicTask
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill
 from options_helper.model.account import AccountPositions, Execution, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
@@ -38,7 +38,9 @@ class AccountPoller:
         self._context = context
         self._policy = policy
         self._want_closes_of = want_closes_of
-        self._task = PeriodicTask("live-account", self._ask, self._failed, context.stopping)
+        self._task = PeriodicTask(
+            "live-account", self._ask, policy.poll, self._failed, stopping=context.stopping
+        )
         self._asked_at = float("-inf")  # on time.monotonic
         self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
@@ -50,11 +52,11 @@ class AccountPoller:
         """Ask for the first time after the streams had a moment to connect."""
         for task in ACCOUNT_TASKS:
             self._context.report(task, phase=RestPhase.WAITING)
-        self._task.begin(self._policy.initial_delay)
+        self._task.start(self._policy.initial_delay)
 
     def connected(self) -> None:
         """The order updates were away: ask for what they missed."""
-        self._task.due_in(0)
+        self._task.run_within(0)
 
     def listening(self, connection: int | None) -> None:
         """The order updates come over this connection now; None: over none."""
@@ -68,16 +70,16 @@ class AccountPoller:
             has_news = self._note_later(is_certain=not soon)
         if has_news:
             since_asked = time.monotonic() - self._asked_at
-            self._task.due_in(max(self._policy.debounce, self._policy.minimum_interval - since_asked))
+            self._task.run_within(max(self._policy.debounce, self._policy.minimum_interval - since_asked))
 
     def forget(self) -> None:
         """Another session is played. Called under the lock."""
         self._read_until = None
         self._doubts = ()
 
-    def end(self, deadline: float) -> None:
-        """Let the thread end."""
-        self._task.end(deadline)
+    def stop(self, timeout: float) -> None:
+        """End the thread; waits for it at most `timeout` seconds."""
+        self._task.stop(timeout)
 
     # ---- the thread
 

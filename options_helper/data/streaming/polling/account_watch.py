@@ -87,8 +87,8 @@ class AccountWatch:
         """Ask nothing more, and end what is being asked."""
         deadline = time.monotonic() + self._policy.stop_timeout
         self._context.stop()
-        self._prices.end(deadline)
-        self._account.end(deadline)
+        self._prices.stop(deadline - time.monotonic())
+        self._account.stop(deadline - time.monotonic())
 
     def look(self, streams: Mapping[StreamName, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
+from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.seeding import SeedBatch, seed
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
-from options_helper.data.streaming.polling.periodic_task import PeriodicTask
 from options_helper.errors import RestError
 from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol
@@ -29,7 +29,9 @@ class PricePoller:
     def __init__(self, asked: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
         self._context = asked
         self._policy = policy
-        self._task = PeriodicTask("live-prices", self._ask, self._failed, asked.stopping)
+        self._task = PeriodicTask(
+            "live-prices", self._ask, policy.poll, self._failed, stopping=asked.stopping
+        )
         # Guarded by the lock of what was asked.
         self._config = config
         self._due: set[StreamName] = set()
@@ -43,7 +45,7 @@ class PricePoller:
             self._due = self._with_symbols()
         if self._due:
             self._context.report(RestTask.PRICES, phase=RestPhase.WAITING)
-            self._task.begin(self._policy.initial_delay)
+            self._task.start(self._policy.initial_delay)
 
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """From now on these symbols; a stream that got new ones is asked for at once."""
@@ -57,8 +59,8 @@ class PricePoller:
         """Ask for the prices of this stream's symbols now."""
         with self._context.lock:
             self._due.add(name)
-        self._task.begin(0)
-        self._task.due_in(0)
+        self._task.run_within(0)
+        self._task.start()
 
     def want_closes_of(self, symbols: Iterable[str]) -> None:
         """Ask for these too: what was closed today takes part in its profit, and is streamed no longer."""
@@ -73,9 +75,9 @@ class PricePoller:
             if found - self._refused:
                 self.want(name)
 
-    def end(self, deadline: float) -> None:
-        """Let the thread end."""
-        self._task.end(deadline)
+    def stop(self, timeout: float) -> None:
+        """End the thread; waits for it at most `timeout` seconds."""
+        self._task.stop(timeout)
 
     # ---- the thread
 
