@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,6 +24,7 @@ from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
+from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
@@ -132,7 +134,8 @@ class Capture:
 
             require_pyarrow()
         require_folder(request.out)
-        finder = more.get("finder", ContractFinder)
+        # A pause that Alpaca asked for is kept by tomorrow's finder, too.
+        finder = more.setdefault("finder", partial(ContractFinder, limits=RequestLimits()))
         return cls(request, settings, planned(request.selection, settings, finder), shutdown, **more)
 
     def run(self, display: Display) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,7 @@ from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import known_time, market_time, told_time
-from options_helper.data.rest.rate_limit import pauses
+from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import settled_executions
@@ -48,7 +50,7 @@ def check_file(
     screen: Screen | None = None,
     *,
     now: Callable[[], datetime] = utc_now,
-    rest_cls: Callable[[Settings], AlpacaRest] = AlpacaRest,
+    rest_cls: Callable[..., AlpacaRest] = AlpacaRest,
 ) -> int:
     """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
     screen = screen or Screen()
@@ -63,7 +65,7 @@ def check_file(
     problem = None
     if settings.has_credentials:
         try:
-            with screen.waiting("the symbols", pauses(settings)) as waiting, rest_cls(settings) as rest:
+            with _asking("the symbols", screen, settings, rest_cls) as (waiting, rest):
                 as_of = market_time(rest, settings, instant)
                 unknown.extend(_unknown_symbols(portfolio, rest, new_york_date(as_of), waiting))
         except RestError as error:
@@ -102,7 +104,7 @@ def import_account(
     if out != STDOUT and not force:
         _require_free(out)
     settings = Settings.load()
-    with screen.waiting("the positions", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+    with _asking("the positions", screen, settings) as (waiting, rest):
         reading = _read_account(rest, now(), waiting)
     imported = import_portfolio(reading.view)
     portfolio = imported.portfolio
@@ -133,7 +135,7 @@ def compare_with_account(
     screen = screen or Screen()
     portfolio = load_portfolio(path)
     settings = Settings.load()
-    with screen.waiting("the market's time", pauses(settings)) as waiting, AlpacaRest(settings) as rest:
+    with _asking("the market's time", screen, settings) as (waiting, rest):
         as_of = told_time(rest) or now()
         if since is not None:
             _require_past(since, new_york_date(as_of))
@@ -160,6 +162,19 @@ def _day_of(path: Path, as_of: datetime) -> date:
     """When the file was last written; today at the latest, since a played market's day may be long past."""
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return new_york_date(min(written, as_of))
+
+
+@contextmanager
+def _asking(
+    what: str, screen: Screen, settings: Settings, rest_cls: Callable[..., AlpacaRest] = AlpacaRest
+) -> Iterator[tuple[Waiting, AlpacaRest]]:
+    """A client, and beside it what the screen shows while it is waited for."""
+    limits = RequestLimits()
+    with (
+        screen.waiting(what, partial(limits.held, settings)) as waiting,
+        rest_cls(settings, limits=limits) as rest,
+    ):
+        yield waiting, rest
 
 
 def _verdict(found: Reconciliation, name: str) -> str:

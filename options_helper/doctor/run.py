@@ -21,7 +21,7 @@ from options_helper import settings as settings_module
 from options_helper.clock import utc_now
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import is_demo, known_time, market_time
-from options_helper.data.rest.rate_limit import RestPolicy
+from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.doctor.computer import (
@@ -191,11 +191,12 @@ class Checkup:
         return [self._local(check, lambda: finding) for check in NETWORK_CHECKS]
 
     def _rest_probes(self, settings: Settings) -> list[Probe]:
-        around = self._around
+        around, limits = self._around, RequestLimits()
 
         def probe(check: Check, look: Callable[[AlpacaRest], Finding]) -> Probe:
             def ask(stopping: threading.Event) -> Finding:
-                with AlpacaRest(settings, stopping=stopping, policy=around.rest_policy) as rest:
+                client = AlpacaRest(settings, stopping=stopping, policy=around.rest_policy, limits=limits)
+                with client as rest:
                     return look(rest)
 
             return Probe(check, ask, around.rest_seconds)

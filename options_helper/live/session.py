@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
@@ -20,6 +21,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
+from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
@@ -93,13 +95,14 @@ class LiveSession:
     def __init__(
         self,
         *,
-        build_manager: Callable[[Settings], Manager] = LiveStreamManager,
+        build_manager: Callable[[Settings], Manager] | None = None,
         measure: Callable[[Portfolio, LiveSnapshot], Measure] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
         heartbeat: Path | None = None,
     ) -> None:
-        self._build_manager = build_manager
+        # One pace for all managers: new settings do not give an account another minute.
+        self._build_manager = build_manager or partial(LiveStreamManager, limits=RequestLimits())
         self._measure = measure or measure_book
         self._monotonic = monotonic
         self._housekeeping_seconds = housekeeping_seconds

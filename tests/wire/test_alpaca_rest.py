@@ -21,9 +21,8 @@ from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from pydantic import SecretStr
 
 from options_helper.clock import utc_now
-from options_helper.data.rest import rate_limit
 from options_helper.data.rest.client import PAGES_AT_MOST, AlpacaRest, batches
-from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
+from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.settings import Settings
 from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
@@ -157,12 +156,6 @@ class ScriptedServer:
         return Handler
 
 
-@pytest.fixture(autouse=True)
-def own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port is given out again: what was asked for at it by another test is not this one's pace."""
-    monkeypatch.setattr(rate_limit, "_shared_limiters", {})
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     scripted = ScriptedServer()
@@ -191,8 +184,9 @@ Client = Callable[..., AlpacaRest]
 
 @pytest.fixture
 def client(server: ScriptedServer) -> Iterator[Client]:
-    """Ask the server; `client(policy=…, rest_per_minute=…)`."""
+    """Ask the server; `client(policy=…, rest_per_minute=…)`. All clients keep one pace."""
     made: list[AlpacaRest] = []
+    limits = RequestLimits()
 
     def make(
         *, policy: RestPolicy = QUICK, rest_per_minute: int = 10_000, base_url: str | None = None, **more: Any
@@ -204,7 +198,7 @@ def client(server: ScriptedServer) -> Iterator[Client]:
             data_url=server.url,
             rest_per_minute=rest_per_minute,
         )
-        made.append(AlpacaRest(settings, policy=policy, **more))
+        made.append(AlpacaRest(settings, policy=policy, **{"limits": limits, **more}))
         return made[-1]
 
     yield make
@@ -617,25 +611,23 @@ def test_paper_and_live_clients_share_the_pace_of_the_data_host_alone(server: Sc
         elsewhere.close()
 
 
-def test_a_limiter_of_one_s_own_may_be_given(server: ScriptedServer, client: Client):
-    used_up = RequestLimiter(1)
-    assert used_up.take() == 0
-
-    client(rest_per_minute=1).clock()
-    client(rest_per_minute=2, limiter=RequestLimiter(1)).clock()
+def test_a_client_keeps_its_own_pace_when_it_shares_none(server: ScriptedServer, client: Client):
+    client(rest_per_minute=1, limits=None).clock()
+    client(rest_per_minute=1, limits=None).clock()
 
     assert len(server.asked) == 2
-    assert used_up.take() > 0
 
 
 def test_every_try_counts(server: ScriptedServer, client: Client):
     server.replies(Reply(status=500))
-    limiter = RequestLimiter(QUICK.attempts)
+    stopping = Stopping()
+    asks = client(rest_per_minute=QUICK.attempts, stopping=stopping)
 
     with pytest.raises(RestError):
-        client(limiter=limiter).clock()
+        asks.clock()
 
-    assert limiter.take() > 0
+    assert_ends_it(asks.stop, asks, once=lambda: stopping.pausing)
+    assert len(server.asked) == QUICK.attempts
 
 
 # ---- pages

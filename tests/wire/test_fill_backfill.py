@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.rate_limit import RequestLimiter, RestPolicy
+from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import Backfill, Blotter
@@ -29,7 +29,7 @@ from tests.kit.waiting import wait_until
 from tests.wire.test_engine import PATIENT
 
 FILLS = StreamName.FILLS
-IMPATIENT = RestPolicy(read_seconds=1.0, attempts=1)
+ONCE = RestPolicy(attempts=1)
 
 FIRST = Told("order-1", event="partial_fill", running="1", ordered="6", moment=at(1))
 SECOND = FIRST.with_(running="3", quantity="2", price="2.06", moment=at(2))
@@ -69,8 +69,7 @@ def push(server: SimulatorServer, *told: Told, **changes: Any) -> None:
 
 
 def read(server: SimulatorServer) -> Backfill:
-    # A pace of its own, so that no test waits for another.
-    with AlpacaRest(settings_for(server), policy=IMPATIENT, limiter=RequestLimiter(1_000)) as rest:
+    with AlpacaRest(settings_for(server), policy=ONCE) as rest:
         return read_backfill(rest, MORNING)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 from options_helper.clock import utc_now
-from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimiter, RestPolicy, shared_limiter
+from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, RestPolicy
 from options_helper.data.sdk_import import load_sdk
 from options_helper.errors import RestError
 from options_helper.model.tolerant import word
@@ -57,7 +57,7 @@ class AlpacaRest:
 
     Callable from several threads. Whatever keeps an answer away raises RestError, a sentence with the remedy. `stop`
     ends the calls under way and all later ones with RestStopped, and so does `stopping` for those that pause. All
-    that is asked of a host in this process keeps one pace, unless a limiter is given, and the pauses it asks for.
+    clients with the same `limits` keep one pace and the pauses that a host asks for; without, one keeps its own.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class AlpacaRest:
         *,
         stopping: threading.Event | None = None,
         policy: RestPolicy = DEFAULT_POLICY,
-        limiter: RequestLimiter | None = None,
+        limits: RequestLimits | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         key, secret = settings.require_credentials()
@@ -78,9 +78,7 @@ class AlpacaRest:
 
         self._adapter = ReadOnlyAdapter(
             policy,
-            partial(shared_limiter, per_minute=settings.rest_per_minute)
-            if limiter is None
-            else lambda _: limiter,
+            partial((limits or RequestLimits()).limiter, settings),
             stopping or threading.Event(),
             now=now,
             random=random.random,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from options_helper.data.rest.client import CONTRACTS_A_PAGE, AlpacaRest
 from options_helper.data.rest.market_time import told_time
-from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RestPolicy
+from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, RestPolicy
 from options_helper.errors import ConfigError, RestError, SymbolError
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.contract_symbols import parse_contract_symbol
@@ -78,9 +78,14 @@ class ContractFinder:
     """
 
     def __init__(
-        self, settings: Settings, *, policy: RestPolicy = DEFAULT_POLICY, page_size: int = CONTRACTS_A_PAGE
+        self,
+        settings: Settings,
+        *,
+        policy: RestPolicy = DEFAULT_POLICY,
+        page_size: int = CONTRACTS_A_PAGE,
+        limits: RequestLimits | None = None,
     ) -> None:
-        self._rest = AlpacaRest(settings, policy=policy)
+        self._rest = AlpacaRest(settings, policy=policy, limits=limits)
         self._page_size = page_size
 
     def find(self, underlying: str, wanted: ContractFilter) -> Chain:

@@ -1,4 +1,4 @@
-"""When a request may leave: one pace for the whole process, and a server that is busy may say how long to wait."""
+"""When a request may leave: an account keeps one pace, and a server that is busy may say how long to wait."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Final, cast
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from options_helper.settings import Settings
 
@@ -88,29 +90,33 @@ class RequestLimiter:
         return max(0.0, self._held_until - self._now())
 
 
-_shared_limiters: dict[str, RequestLimiter] = {}
-_shared_limiters_lock = threading.Lock()
+class RequestLimits:
+    """The limiters of a program, one for an account at a host: made where it begins, and passed to all who ask.
 
-
-def shared_limiter(host: str, per_minute: int) -> RequestLimiter:
-    """The one limiter of this process for this host, whoever asks; it allows what was named last.
-
-    Alpaca counts by account, and apart for trading and for data: paper and live accounts have hosts of their own,
-    and what they share is the host of the data.
+    Alpaca counts by account, and apart for trading and for data. Callable from several threads.
     """
-    with _shared_limiters_lock:
-        limiter = _shared_limiters.get(host)
-        if limiter is None:
-            limiter = _shared_limiters[host] = RequestLimiter(per_minute)
-    limiter.allow(per_minute)
-    return limiter
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # Guarded by self._lock; by the key and the host.
+        self._limiters: dict[tuple[SecretStr | None, str], RequestLimiter] = {}
 
-def pauses(settings: Settings) -> Callable[[], float]:
-    """Tells the seconds until Alpaca's hosts, both of them, may be asked again."""
-    hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
-    limiters = [shared_limiter(host, settings.rest_per_minute) for host in hosts]
-    return lambda: max(limiter.held() for limiter in limiters)
+    def limiter(self, settings: Settings, host: str) -> RequestLimiter:
+        """The one of the settings' account at this host, whoever asks; it allows what the settings say."""
+        with self._lock:
+            limiter = self._limiters.get((settings.api_key, host))
+            if limiter is None:
+                limiter = RequestLimiter(settings.rest_per_minute)
+                self._limiters[settings.api_key, host] = limiter
+        limiter.allow(settings.rest_per_minute)
+        return limiter
+
+    def held(self, settings: Settings) -> float:
+        """The seconds until the account may ask both of its hosts again; 0 when neither wants a pause."""
+        hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
+        with self._lock:
+            limiters = [self._limiters.get((settings.api_key, host)) for host in hosts]
+        return max((limiter.held() for limiter in limiters if limiter is not None), default=0.0)
 
 
 def asked_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from options_helper.clock import utc_now_ns
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
@@ -44,7 +45,8 @@ class LiveStreamManager:
 
     `settings` default to the environment and `config/alpaca.env`, read at each start. `retry` sets what a config
     does not: the pause after a full connection slot, and the jitter. `watch` says when prices and account are asked
-    for beside the streams, `rest_cls` by what; None asks for nothing.
+    for beside the streams, `rest_cls` by what; None asks for nothing. `limits` holds all runs, and whoever else has
+    it, to one pace.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LiveStreamManager:
         option_stream_cls: Callable[..., Any] = AlpacaOptionStreamer,
         trading_stream_cls: Callable[..., Any] = AlpacaTradingStreamer,
         rest_cls: Callable[..., AlpacaRest] | None = AlpacaRest,
+        limits: RequestLimits | None = None,
         watch: WatchPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         retry: RetryPolicy | None = None,
@@ -64,6 +67,7 @@ class LiveStreamManager:
         self._now_ns = now_ns
         self._retry = retry or RetryPolicy()
         self._rest_cls = rest_cls
+        self._limits = limits or RequestLimits()
         self._watch = watch or WatchPolicy()
         # Guarded by self._lock, which start() and stop() hold throughout: two tabs cannot start two runs.
         self._lock = threading.Lock()
@@ -100,6 +104,7 @@ class LiveStreamManager:
                 self._now_ns,
                 rest_cls=self._rest_cls,
                 policy=self._watch,
+                limits=self._limits,
             )
             self._run.start()
 
@@ -135,6 +140,7 @@ class _Run:
         *,
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
+        limits: RequestLimits,
     ) -> None:
         self._now_ns = now_ns
         self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
@@ -152,6 +158,7 @@ class _Run:
             now_ns=now_ns,
             rest_cls=rest_cls,
             policy=policy,
+            limits=limits,
         )
         self.streams = StreamGroup(
             config,

@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from options_helper.data.rest.rate_limit import (
     LONGEST_PAUSE_SECONDS,
     RequestLimiter,
+    RequestLimits,
     asked_pause_seconds,
-    shared_limiter,
 )
+from options_helper.settings import Settings
 
 NOW = datetime(2026, 3, 20, 16, 0, tzinfo=UTC)
 
@@ -73,16 +75,42 @@ def test_threads_share_the_minute():
     assert taken.count(0) == 50
 
 
-def test_the_process_has_one_pace_for_a_host_whatever_it_is_set_to():
-    first = shared_limiter("one.example", 1)
+def account(key: str = "one", per_minute: int = 1) -> Settings:
+    return Settings(api_key=SecretStr(key), rest_per_minute=per_minute)
+
+
+def test_whoever_asks_for_an_account_keeps_one_pace_at_a_host_whatever_it_is_set_to():
+    limits = RequestLimits()
+    first = limits.limiter(account(), "one.example")
     assert first.take() == 0
     assert first.take() > 0
 
-    assert shared_limiter("one.example", 2) is first
+    assert limits.limiter(account(per_minute=2), "one.example") is first
     assert first.take() == 0
     assert first.take() > 0
-    assert shared_limiter("one.example", 1).take() > 0
-    assert shared_limiter("another.example", 1).take() == 0
+    assert limits.limiter(account(), "one.example").take() > 0
+    assert limits.limiter(account(), "another.example").take() == 0
+
+
+def test_each_account_has_a_minute_of_its_own():
+    limits = RequestLimits()
+
+    taken = [limits.limiter(account(key), "one.example").take() for key in ("one", "another", "one")]
+
+    assert taken[:2] == [0, 0]
+    assert taken[2] > 0
+
+
+def test_a_pause_at_either_host_holds_the_account_and_no_other():
+    limits = RequestLimits()
+    assert limits.held(account()) == 0
+
+    limits.limiter(account(), "paper-api.alpaca.markets").hold(30)
+    limits.limiter(account(), "data.alpaca.markets").hold(60)
+    limits.limiter(account(), "one.example").hold(90)
+
+    assert 30 < limits.held(account()) <= 60
+    assert limits.held(account("another")) == 0
 
 
 def test_a_pause_is_kept_by_everybody_and_the_longest_counts():

@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.errors import ConfigError, StreamRefused
+from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.errors import ConfigError, RestError, StreamRefused
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
 from options_helper.settings import Settings
@@ -233,6 +236,23 @@ def test_what_was_received_before_stop_is_applied():
         health = manager.snapshot().streams["stocks"]
 
     assert (health.applied, health.queued) == (2_000, 0)
+
+
+def test_a_restart_gives_the_account_no_minute_of_its_own():
+    runs: dict[threading.Event, RequestLimits] = {}
+
+    def unreachable(_: Settings, *, limits: RequestLimits, stopping: threading.Event) -> AlpacaRest:
+        runs[stopping] = limits
+        raise RestError("The account cannot be reached.")
+
+    with running_manager(rest_cls=unreachable, watch=WatchPolicy(initial_delay=0)) as manager:
+        wait_until(lambda: len(runs) == 1)
+        manager.stop()
+        manager.start(CONFIG)
+        wait_until(lambda: len(runs) == 2)
+
+    first, second = runs.values()
+    assert first is second
 
 
 def test_threads_that_start_together_make_one_run():

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.rate_limit import pauses
+from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
@@ -41,20 +42,18 @@ class AccountWatch:
         now_ns: Callable[[], int],
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
+        limits: RequestLimits | None = None,
     ) -> None:
         self._policy = policy
         self._asks = rest_cls is not None
         self._asks_account = self._asks and config.stream_fills
         account = settings.for_account(paper=config.paper)
+        limits = limits or RequestLimits()
 
         def connect(stopping: threading.Event) -> AlpacaRest:
-            return (rest_cls or AlpacaRest)(account, stopping=stopping)
+            return (rest_cls or AlpacaRest)(account, stopping=stopping, limits=limits)
 
-        def held() -> float:
-            # Not before somebody asked: it imports what a start need not wait for.
-            return pauses(account)()
-
-        self._context = PollContext(state, lock, now_ns, connect, held)
+        self._context = PollContext(state, lock, now_ns, connect, partial(limits.held, account))
         self._prices = PricePoller(self._context, config, policy)
         self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
