@@ -103,14 +103,21 @@ def test_the_commands_are_there_before_anything_heavy_is(repository: Path):
     assert "heavy: []" in listed.stdout
 
 
-def test_the_page_of_commands_is_fresh(repository: Path, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [("cli_page.py", "CLI.md"), ("columns_page.py", "COLUMNS.md")],
+    ids=["commands", "columns"],
+)
+def test_a_page_that_is_written_from_the_code_is_fresh(
+    repository: Path, tmp_path: Path, script: str, page: str
+):
     """`sh scripts/docs` writes it."""
-    written = tmp_path / "CLI.md"
+    written = tmp_path / page
 
-    made = run(sys.executable, "scripts/cli_page.py", str(written), cwd=repository)
+    made = run(sys.executable, f"scripts/{script}", str(written), cwd=repository)
 
     assert made.returncode == 0, made.stderr
-    assert (repository / "docs" / "CLI.md").read_text(encoding="utf-8") == written.read_text(encoding="utf-8")
+    assert (repository / "docs" / page).read_text(encoding="utf-8") == written.read_text(encoding="utf-8")
 
 
 def test_the_portfolio_in_the_docs_is_one(repository: Path):

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, column_names, stored_columns
 from options_helper.analysis.day_pnl import (
     HeldLines,
     LineDays,
@@ -33,114 +34,9 @@ from options_helper.model.snapshot import LiveSnapshot
 
 DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
 
-POSITION_COLUMNS: Final = (
-    "id",
-    "kind",
-    "symbol",
-    "words",
-    "contract_symbol",
-    "live_symbol",
-    "option_type",
-    "expiry",
-    "dte",
-    "strike",
-    "contracts",
-    "quantity",
-    "multiplier",
-    "cost_basis",
-    "bid",
-    "ask",
-    "last",
-    "mark",
-    "mark_source",
-    "mark_via",
-    "mark_age_seconds",
-    "mark_at",
-    "quote_age_seconds",
-    "spread_pct",
-    "natural",
-    "market_value",
-    "natural_value",
-    "pnl_abs",
-    "pnl_pct",
-    "pnl_natural_abs",
-    "day_pnl",
-    "day_pct",
-    "day_realized",
-    "day_unrealized",
-    "previous_close",
-    "previous_close_day",
-    "underlying_price",
-    "underlying_age_seconds",
-    "underlying_via",
-    "moneyness_pct",
-    "warnings",
-)
-STRUCTURE_COLUMNS: Final = (
-    "id",
-    "symbol",
-    "words",
-    "expiry",
-    "dte",
-    "legs",
-    "priced_legs",
-    "priced",
-    "net_debit",
-    "net_mark",
-    "net_natural",
-    "net_pnl_abs",
-    "net_pnl_pct",
-    "net_pnl_natural_abs",
-    "day_pnl",
-    "day_pct",
-    "day_realized",
-    "day_unrealized",
-    "marks_from",
-    "mark_age_seconds",
-    "quote_age_seconds",
-    "underlying_price",
-    "warnings",
-)
-LEG_COLUMNS: Final = (
-    "position_id",
-    "leg_index",
-    "symbol",
-    "words",
-    "contract_symbol",
-    "live_symbol",
-    "side",
-    "option_type",
-    "expiry",
-    "dte",
-    "strike",
-    "contracts",
-    "signed_contracts",
-    "multiplier",
-    "bid",
-    "ask",
-    "last",
-    "mark",
-    "mark_source",
-    "mark_via",
-    "mark_age_seconds",
-    "mark_at",
-    "quote_age_seconds",
-    "spread_pct",
-    "natural",
-    "leg_value",
-    "leg_natural",
-    "day_pnl",
-    "day_pct",
-    "day_realized",
-    "day_unrealized",
-    "previous_close",
-    "previous_close_day",
-    "underlying_price",
-    "underlying_age_seconds",
-    "underlying_via",
-    "moneyness_pct",
-    "warnings",
-)
+POSITION_COLUMNS: Final = column_names(Table.POSITION)
+STRUCTURE_COLUMNS: Final = column_names(Table.STRUCTURE)
+LEG_COLUMNS: Final = column_names(Table.LEG)
 
 
 def compute_live_position_rows(
@@ -176,7 +72,7 @@ def compute_live_position_rows(
         "pnl_natural_abs": lines.worth * (lines.natural - basis),
         "warnings": warning_lists(findings, len(entries)),
     }
-    return _frame(columns, POSITION_COLUMNS, columns["id"])
+    return table_frame(columns, Table.POSITION, columns["id"])
 
 
 def compute_live_multileg_rows(
@@ -215,7 +111,8 @@ def compute_live_multileg_rows(
         "leg_natural": leg_natural,
         "warnings": warning_lists(lines.findings, len(owned_legs)),
     }
-    legs = _frame(leg_columns, LEG_COLUMNS, [f"{entry.id}/{place}" for entry, place, _ in owned_legs])
+    identities = [f"{entry.id}/{place}" for entry, place, _ in owned_legs]
+    legs = table_frame(leg_columns, Table.LEG, identities)
     return _structure_rows(structures, lines, leg_value, leg_natural, day), legs
 
 
@@ -268,7 +165,7 @@ def _structure_rows(
         "underlying_price": lines.columns["underlying_price"][first_legs],
         "warnings": warning_lists(findings, len(structures)),
     }
-    return _frame(columns, STRUCTURE_COLUMNS, columns["id"])
+    return table_frame(columns, Table.STRUCTURE, columns["id"])
 
 
 def _held_lines(lines: PricedLines, quantity: Numbers, as_of: datetime) -> HeldLines:
@@ -341,8 +238,17 @@ def _percent(part: Numbers, base: Numbers) -> Numbers:
     return 100 * np.divide(part, size, out=np.full_like(part, np.nan), where=size != 0)
 
 
-def _frame(columns: Mapping[str, Any], names: Sequence[str], identities: Sequence[str]) -> pd.DataFrame:
-    typed = {name: _TYPES.get(name, _as_it_is)(columns[name]) for name in names}
+def table_frame(
+    values: Mapping[str, Any],
+    table: Table,
+    identities: Sequence[str],
+    declared: tuple[Column, ...] = COLUMNS,
+) -> pd.DataFrame:
+    """The table of these values by column name, n of each, with its columns in order and of their declared types."""
+    typed = {
+        column.name: _TYPES.get(column.kind, _as_it_is)(values[column.name])
+        for column in stored_columns(table, declared)
+    }
     return pd.DataFrame(typed, index=pd.Index(list(identities), dtype=str))
 
 
@@ -367,18 +273,11 @@ def _times(nanoseconds: Integers) -> Any:
     return pd.DatetimeIndex(nanoseconds.view("datetime64[ns]")).tz_localize("UTC")
 
 
-# Columns that pandas would not guess the type of, or not the same for every portfolio.
-_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "contracts": _whole,
-    "dte": _whole,
-    "expiry": _dates,
-    "leg_index": _whole,
-    "legs": _whole,
-    "mark_at": _times,
-    "multiplier": _whole,
-    "previous_close_day": _dates,
-    "priced_legs": _whole,
-    "signed_contracts": _whole,
+# What pandas would not guess the type of, or not the same for every portfolio.
+_TYPES: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+    Kind.WHOLE: _whole,
+    Kind.DATE: _dates,
+    Kind.TIME: _times,
 }
 
 

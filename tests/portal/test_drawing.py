@@ -11,9 +11,10 @@ import pytest
 
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_screen import ViewOptions, take_screen
-from apps.streamlit.components.live_tables import HIDDEN_IN_CSV, csv_name, tables_as_csv
+from apps.streamlit.components.live_tables import csv_name, tables_as_csv
 from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK, LIGHT
+from options_helper.analysis.columns import amount_names
 from options_helper.data.portfolio_file import open_book
 from options_helper.live.pnl_history import PnlPoint
 from options_helper.live.session import LiveSession, RunSettings
@@ -98,7 +99,7 @@ def test_the_csv_has_every_row_of_every_table_and_no_zero_for_what_is_missing(sc
 def test_the_csv_hides_what_the_page_hides(screen_for):
     table = pd.read_csv(io.StringIO(tables_as_csv(screen_for(hide_amounts=True))))
 
-    assert not set(HIDDEN_IN_CSV) & set(table.columns)
+    assert not amount_names() & set(table.columns)
     assert "pnl_pct" in table
 
 

@@ -5,17 +5,18 @@ Row order never changes between refreshes, because the browser keeps a selection
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
 from math import isnan
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import streamlit as st
 
 from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
+from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, amount_names, page_columns
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
@@ -49,38 +50,8 @@ WARNINGS_ABOUT_TODAY: Final = {
     QuoteWarning.NO_PREVIOUS_CLOSE,
     QuoteWarning.FILE_BEHIND,
 }
-AMOUNTS: Final = (
-    "Qty",
-    "P&L $",
-    "At natural $",
-    "Today $",
-    "Cost $",
-    "Net debit $",
-    "Net mark $",
-    "Value $",
-)
-HIDDEN_IN_CSV: Final = (
-    "contracts",
-    "quantity",
-    "signed_contracts",
-    "cost_basis",
-    "market_value",
-    "natural_value",
-    "pnl_abs",
-    "pnl_natural_abs",
-    "day_pnl",
-    "day_realized",
-    "day_unrealized",
-    "net_debit",
-    "net_mark",
-    "net_natural",
-    "net_pnl_abs",
-    "net_pnl_natural_abs",
-    "leg_value",
-    "leg_natural",
-)
-
 ColumnConfig = Mapping[str, Any]
+Draw: TypeAlias = Callable[["DataFrame", Column, ScreenModel], Any]
 
 
 def positions_table(screen: ScreenModel) -> None:
@@ -88,7 +59,13 @@ def positions_table(screen: ScreenModel) -> None:
     if screen.positions.empty:
         st.caption("No single contracts or shares in this portfolio.")
         return
-    _table(positions_frame(screen), screen, key="positions-table", alt="Single contracts and shares")
+    _draw_table(
+        positions_frame(screen),
+        Table.POSITION,
+        screen,
+        key="positions-table",
+        alt="Single contracts and shares",
+    )
 
 
 def structures_table(screen: ScreenModel) -> None:
@@ -98,7 +75,9 @@ def structures_table(screen: ScreenModel) -> None:
         return
     # A new key lets go of a selection that pointed into another portfolio.
     key = f"structures-{hash(tuple(screen.structures['id']))}"
-    chosen = _selectable_table(structures_frame(screen), screen, key=key, alt="Structures")
+    chosen = _draw_selectable_table(
+        structures_frame(screen), Table.STRUCTURE, screen, key=key, alt="Structures"
+    )
     if chosen is None:
         st.caption("Select a structure to see its legs.")
         return
@@ -106,226 +85,159 @@ def structures_table(screen: ScreenModel) -> None:
     legs = screen.legs[screen.legs["position_id"] == identity]
     st.caption(f"Legs of {screen.structures['words'].iloc[chosen]}")
     with st.container(key="legs"):
-        _table(legs_frame(legs, screen), screen, key="legs-table", alt="Legs of the selected structure")
+        _draw_table(
+            legs_frame(legs, screen),
+            Table.LEG,
+            screen,
+            key="legs-table",
+            alt="Legs of the selected structure",
+        )
 
 
 def positions_frame(screen: ScreenModel) -> ArrowTable:
     """The positions under the headings the page shows."""
-    rows = screen.positions
-    return _shown(
-        {
-            "Contract": rows["words"],
-            # What a trader looks for first comes first, because a phone shows no more than that.
-            "Qty": rows["quantity"],
-            "±": _arrows(rows["pnl_abs"]),
-            "P&L $": rows["pnl_abs"],
-            "P&L %": rows["pnl_pct"],
-            "At natural $": rows["pnl_natural_abs"],
-            "Today $": rows["day_pnl"],
-            "DTE": rows["dte"],
-            "Bid $": rows["bid"],
-            "Ask $": rows["ask"],
-            "Mark $": rows["mark"],
-            "Mark from": _mark_provenance(rows),
-            "Spot $": rows["underlying_price"],
-            "Warnings": _warnings(rows["warnings"], screen),
-            "Today %": rows["day_pct"],
-            "Trend": _trends(rows["id"], screen),
-            "Spread %": rows["spread_pct"],
-            "Quote age s": rows["quote_age_seconds"],
-            "Moneyness %": rows["moneyness_pct"],
-            "Spot from": _underlying_provenance(rows),
-            "Last $": rows["last"],
-            "Cost $": rows["cost_basis"],
-            "Close before $": rows["previous_close"],
-            "Close of": _days(rows["previous_close_day"]),
-        },
-        screen,
-    )
+    return page_frame(screen.positions, Table.POSITION, screen)
 
 
 def structures_frame(screen: ScreenModel) -> ArrowTable:
     """The structures under the headings the page shows."""
-    rows = screen.structures
-    return _shown(
-        {
-            "Structure": rows["words"],
-            "±": _arrows(rows["net_pnl_abs"]),
-            "P&L $": rows["net_pnl_abs"],
-            "P&L %": rows["net_pnl_pct"],
-            "At natural $": rows["net_pnl_natural_abs"],
-            "Today $": rows["day_pnl"],
-            "DTE": rows["dte"],
-            "Net debit $": rows["net_debit"],
-            "Net mark $": rows["net_mark"],
-            "Marks from": _marks_provenance(rows),
-            "Warnings": _warnings(rows["warnings"], screen),
-            "Priced": rows["priced"],
-            "Spot $": rows["underlying_price"],
-            "Today %": rows["day_pct"],
-            "Trend": _trends(rows["id"], screen),
-            "Quote age s": rows["quote_age_seconds"],
-        },
-        screen,
-    )
+    return page_frame(screen.structures, Table.STRUCTURE, screen)
 
 
 def legs_frame(legs: DataFrame, screen: ScreenModel) -> ArrowTable:
     """The legs of one structure under the headings the page shows."""
-    return _shown(
-        {
-            "Contract": legs["words"],
-            "Qty": legs["signed_contracts"],
-            "DTE": legs["dte"],
-            "Bid $": legs["bid"],
-            "Ask $": legs["ask"],
-            "Mark $": legs["mark"],
-            "Mark from": _mark_provenance(legs),
-            "Value $": legs["leg_value"],
-            "Today $": legs["day_pnl"],
-            "Today %": legs["day_pct"],
-            "Spot $": legs["underlying_price"],
-            "Warnings": _warnings(legs["warnings"], screen),
-            "Spread %": legs["spread_pct"],
-            "Quote age s": legs["quote_age_seconds"],
-            "Moneyness %": legs["moneyness_pct"],
-            "Spot from": _underlying_provenance(legs),
-            "Last $": legs["last"],
-            "Close before $": legs["previous_close"],
-            "Close of": _days(legs["previous_close_day"]),
-        },
-        screen,
-    )
+    return page_frame(legs, Table.LEG, screen)
 
 
-def _table(frame: ArrowTable, screen: ScreenModel, *, key: str, alt: str) -> None:
-    st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_look(frame, screen))
+def page_frame(
+    rows: DataFrame, table: Table, screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS
+) -> ArrowTable:
+    """These rows of one table under the headings the page shows, without the amounts that are hidden."""
+    shown: dict[str, Any] = {}
+    for column in page_columns(table, declared):
+        if not (column.is_amount and screen.look.preferences.hide_amounts):
+            draw: Draw = _DRAWN.get(column.kind, _as_it_is)
+            shown[column.heading or column.name] = draw(rows, column, screen)
+    return arrow_table(shown)
 
 
-def _selectable_table(frame: ArrowTable, screen: ScreenModel, *, key: str, alt: str) -> int | None:
-    """Draw a table whose rows can be selected; the place of the selected row, if one is."""
+def _draw_table(frame: ArrowTable, table: Table, screen: ScreenModel, *, key: str, alt: str) -> None:
+    st.dataframe(frame, key=key, on_select="ignore", alt=alt, **_table_options(frame, table, screen))
+
+
+def _draw_selectable_table(
+    frame: ArrowTable, table: Table, screen: ScreenModel, *, key: str, alt: str
+) -> int | None:
+    """Draw a table whose rows can be selected; the index of the selected row, if one is."""
     state = st.dataframe(
         frame,
         key=key,
         on_select="rerun",
         selection_mode="single-row",
         alt=alt,
-        **_table_look(frame, screen),
+        **_table_options(frame, table, screen),
     )
     rows = state["selection"]["rows"]
     # A row that is gone can still be selected for the moment it takes the browser to notice.
     return rows[0] if rows and rows[0] < frame.num_rows else None
 
 
-def _table_look(frame: ArrowTable, screen: ScreenModel) -> dict[str, Any]:
+def _table_options(frame: ArrowTable, table: Table, screen: ScreenModel) -> dict[str, Any]:
     return {
         "hide_index": True,
         "width": "stretch",
         "height": table_height(min(frame.num_rows, MAX_ROWS)),
         "row_height": ROW_PIXELS,
         "placeholder": UNKNOWN,
-        "column_config": _column_config(
-            tuple(frame.column_names), screen.look.colours, screen.look.preferences.stale_after_seconds
+        "column_config": page_config(
+            table,
+            screen.look.colours,
+            screen.look.preferences.stale_after_seconds,
+            hide_amounts=screen.look.preferences.hide_amounts,
         ),
     }
 
 
 @cache
-def _column_config(names: tuple[str, ...], colours: Palette, stale_after_seconds: float) -> ColumnConfig:
-    every = _every_column(colours, stale_after_seconds)
-    return {name: every[name] for name in names}
-
-
-def _every_column(colours: Palette, stale_after_seconds: float) -> ColumnConfig:
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    price: dict[str, Any] = {"format": "%,.2f", "width": 54}
-    words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
+def page_config(
+    table: Table,
+    colours: Palette,
+    stale_after_seconds: float,
+    *,
+    hide_amounts: bool,
+    declared: tuple[Column, ...] = COLUMNS,
+) -> ColumnConfig:
+    """How Streamlit is to draw each column of `page_frame`, by its heading."""
     return {
-        "Contract": text(pinned=True, width=150),
-        "Structure": text(pinned=True, width=232),
-        "Qty": number(format="%+g", width=44, help="Contracts or shares; short is negative."),
-        "DTE": number(format="%d", width=42, help="Days to expiry, counted in New York. 0: expires today."),
-        "Priced": text(width=80, help="How many legs have a mark. A sum with a missing leg is not shown."),
-        "Bid $": number(**price),
-        "Ask $": number(**price),
-        "Mark $": number(
-            format="%,.3f", width=60, help="Per share. Mid of an uncrossed quote, else the last trade."
-        ),
-        "Mark from": text(
-            width=122,
-            help="Which event the mark came from, and how old that event is. REST: asked for, not streamed.",
-        ),
-        "Marks from": text(
-            width=150,
-            help="Which events the legs' marks came from, how many of them were asked for (REST), not streamed, "
-            "and how old the oldest is.",
-        ),
-        "Trend": st.column_config.LineChartColumn(
-            width=84, help="The mark over this session.", color=colours.accent
-        ),
-        "±": st.column_config.MultiselectColumn(
-            width=36, options=["▲", "▼"], color=[colours.gain, colours.loss], help="▲ gain, ▼ loss."
-        ),
-        "P&L $": number(format="%+,.2f", width=78, help="Unrealized, at the mark."),
-        "P&L %": number(format="%+.2f", width=58, help="Of what was paid, or received."),
-        "Today $": number(
-            format="%+,.2f",
-            width=74,
-            help="Since the close of the session before, with what was traded today. Days begin in New York.",
-        ),
-        "Today %": number(
-            format="%+.2f",
-            width=64,
-            help="Of what was held at that close, and of what was opened today.",
-        ),
-        "At natural $": number(
-            format="%+,.2f",
-            width=80,
-            help="Unrealized, if closed now: longs sold at the bid, shorts bought at the ask.",
-        ),
-        "Spread %": number(format="%.2f", width=66, help="Ask less bid, of their middle."),
-        "Quote age s": st.column_config.ProgressColumn(
-            format="%.0f",
-            width=84,
-            min_value=0,
-            max_value=2 * stale_after_seconds,
-            color="auto-inverse",
-            help="Since the last quote was received.",
-        ),
-        "Warnings": st.column_config.MultiselectColumn(
-            width=220, options=list(words), color=list(words.values())
-        ),
-        "Spot $": number(format="%,.2f", width=64, help="The price of what the contract is written on."),
-        "Spot from": text(width=122, help="How that price came, and how old it is."),
-        "Moneyness %": number(format="%+.2f", width=100, help="In the money is positive."),
-        "Last $": number(help="The last trade, which can be old.", **price),
-        "Cost $": number(format="%,.2f", width=72, help="Average opening price per share."),
-        "Close before $": number(
-            format="%,.2f", width=100, help="The newest close before today that is known, per share."
-        ),
-        "Close of": text(width=80, help="The session of that close."),
-        "Net debit $": number(
-            format="%+,.2f", width=88, help="Paid for the whole structure; a credit is negative."
-        ),
-        "Net mark $": number(
-            format="%+,.2f", width=88, help="All legs at their marks; short legs count negative."
-        ),
-        "Value $": number(format="%+,.2f", width=100, help="The leg at its mark; short is negative."),
+        column.heading or column.name: _column_config(column, colours, stale_after_seconds)
+        for column in page_columns(table, declared)
+        if not (hide_amounts and column.is_amount)
     }
+
+
+def _column_config(column: Column, colours: Palette, stale_after_seconds: float) -> Any:
+    config = st.column_config
+    make: Any  # its class, and what it takes beyond width and help
+    how: dict[str, Any] = {}
+    match column.kind:
+        case Kind.NAME:
+            make, how = config.TextColumn, {"pinned": True}
+        case Kind.TEXT | Kind.DATE | Kind.MARK_ORIGIN | Kind.MARKS_ORIGIN | Kind.PRICE_ORIGIN:
+            make = config.TextColumn
+        case Kind.NUMBER | Kind.WHOLE:
+            make, how = config.NumberColumn, {"format": _number_format(column)}
+        case Kind.AGE:
+            make, how = config.ProgressColumn, _age_bar(column, stale_after_seconds)
+        case Kind.TIME:
+            make = config.DatetimeColumn
+        case Kind.WARNINGS:
+            words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
+            make = config.MultiselectColumn
+            how = {"options": list(words), "color": list(words.values())}
+        case Kind.DIRECTION:
+            make = config.MultiselectColumn
+            how = {"options": ["▲", "▼"], "color": [colours.gain, colours.loss]}
+        case Kind.TREND:
+            make, how = config.LineChartColumn, {"color": colours.accent}
+        case _:
+            assert_never(column.kind)
+    return make(width=column.width, help=_tooltip(column), **how)
+
+
+def _tooltip(column: Column) -> str | None:
+    # What a row is called and what is wrong with it explains itself.
+    return None if column.kind in (Kind.NAME, Kind.WARNINGS) else column.help or None
+
+
+def _age_bar(column: Column, stale_after_seconds: float) -> dict[str, Any]:
+    """Half full when it becomes stale."""
+    return {
+        "format": f"%.{column.digits or 0}f",
+        "min_value": 0,
+        "max_value": 2 * stale_after_seconds,
+        "color": "auto-inverse",
+    }
+
+
+def _number_format(column: Column) -> str:
+    """The number as printf would write it, dollars with a comma at the thousands."""
+    sign = "%+" if column.signed else "%"
+    if column.digits is not None:
+        return f"{sign}{',' if column.unit.startswith('$') else ''}.{column.digits}f"
+    return f"{sign}d" if column.kind is Kind.WHOLE and not column.signed else f"{sign}g"
 
 
 def _warning_colour(warning: QuoteWarning, colours: Palette) -> str:
     return colours.error if warning in GRAVE_WARNINGS else colours.warning
 
 
-def _shown(columns: dict[str, Any], screen: ScreenModel) -> ArrowTable:
-    hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
-    return arrow_table({name: values for name, values in columns.items() if name not in hidden})
+def _as_it_is(rows: DataFrame, column: Column, _screen: ScreenModel) -> Series:
+    return rows[column.name]
 
 
-def _mark_provenance(rows: DataFrame) -> list[str | None]:
+def _mark_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[str | None]:
     """Which event each mark came from: "mid · 0.4 s", or "mid · REST · 12 min" where it was asked for."""
-    columns = (rows["mark_source"], rows["mark_via"], rows["mark_age_seconds"])
+    columns = (rows[name] for name in column.drawn_from)
     # A missing word is NaN in a column of words.
     return [
         f"{source} · {_asked_for(via)}{age(seconds)}" if isinstance(source, str) else None
@@ -333,19 +245,18 @@ def _mark_provenance(rows: DataFrame) -> list[str | None]:
     ]
 
 
-def _marks_provenance(rows: DataFrame) -> list[str | None]:
+def _marks_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[str | None]:
     """The legs' marks and the age of the oldest: "4 mid · 2 REST · 47 s"; without an age where a leg has no mark."""
     return [
         None if not isinstance(words, str) else words if isnan(seconds) else f"{words} · {age(seconds)}"
-        for words, seconds in zip(rows["marks_from"].tolist(), rows["mark_age_seconds"].tolist(), strict=True)
+        for words, seconds in zip(*(rows[name].tolist() for name in column.drawn_from), strict=True)
     ]
 
 
-def _underlying_provenance(rows: DataFrame) -> list[str | None]:
-    vias, ages = rows["underlying_via"].tolist(), rows["underlying_age_seconds"].tolist()
+def _price_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[str | None]:
     return [
         f"{_asked_for(via) or 'stream · '}{age(seconds)}" if isinstance(via, str) else None
-        for via, seconds in zip(vias, ages, strict=True)
+        for via, seconds in zip(*(rows[name].tolist() for name in column.drawn_from), strict=True)
     ]
 
 
@@ -353,19 +264,21 @@ def _asked_for(via: str | None) -> str:
     return "REST · " if via == Source.REST else ""
 
 
-def _days(days: Series) -> list[str | None]:
-    return [short_date(day) if isinstance(day, date) else None for day in days.tolist()]
+def _days(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[str | None]:
+    return [short_date(day) if isinstance(day, date) else None for day in rows[column.name].tolist()]
 
 
-def _arrows(amounts: Series) -> list[list[str]]:
-    return [[sign] if (sign := arrow(amount)) else [] for amount in amounts.tolist()]
+def _arrows(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[list[str]]:
+    (amount_name,) = column.drawn_from
+    return [[sign] if (sign := arrow(amount)) else [] for amount in rows[amount_name].tolist()]
 
 
-def _trends(identities: Series, screen: ScreenModel) -> list[tuple[float, ...] | None]:
-    return [screen.trends.get(identity) for identity in identities]
+def _trends(rows: DataFrame, column: Column, screen: ScreenModel) -> list[tuple[float, ...] | None]:
+    (id_name,) = column.drawn_from
+    return [screen.trends.get(identity) for identity in rows[id_name]]
 
 
-def _warnings(lists: Series, screen: ScreenModel) -> list[list[str]]:
+def _warnings(rows: DataFrame, column: Column, screen: ScreenModel) -> list[list[str]]:
     day_is_known_in_part = screen.totals.day.counted > 0
     return [
         [
@@ -374,8 +287,20 @@ def _warnings(lists: Series, screen: ScreenModel) -> list[list[str]]:
             if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
             and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
         ]
-        for warnings in lists
+        for warnings in rows[column.name]
     ]
+
+
+# What is not drawn as it is in the table.
+_DRAWN: Final[Mapping[Kind, Draw]] = {
+    Kind.DATE: _days,
+    Kind.WARNINGS: _warnings,
+    Kind.DIRECTION: _arrows,
+    Kind.TREND: _trends,
+    Kind.MARK_ORIGIN: _mark_origins,
+    Kind.MARKS_ORIGIN: _marks_origins,
+    Kind.PRICE_ORIGIN: _price_origins,
+}
 
 
 def csv_name(as_of: datetime) -> str:
@@ -383,15 +308,15 @@ def csv_name(as_of: datetime) -> str:
     return f"live-portfolio-{new_york_date(as_of):%Y%m%d}.csv"
 
 
-def tables_as_csv(screen: ScreenModel) -> str:
-    """Every column of every table, positions first, then structures, then their legs."""
+def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -> str:
+    """Every column of every table, positions first, then structures, then their legs; hidden amounts are left out."""
     import pandas as pd
 
-    sections = {"position": screen.positions, "structure": screen.structures, "leg": screen.legs}
+    sections = {Table.POSITION: screen.positions, Table.STRUCTURE: screen.structures, Table.LEG: screen.legs}
     table = pd.concat(
         [
             rows.drop(columns="warnings").assign(
-                section=name,
+                section=name.value,
                 as_of=screen.snapshot.as_of.isoformat(),
                 market=screen.snapshot.market.value,
                 state=screen.state.value,
@@ -406,5 +331,5 @@ def tables_as_csv(screen: ScreenModel) -> str:
     first = ["section", "as_of", "market", "state", "stock_feed", "options_feed"]
     table = table[[*first, *(name for name in table if name not in first)]]
     if screen.look.preferences.hide_amounts:
-        table = table.drop(columns=[name for name in HIDDEN_IN_CSV if name in table])
+        table = table.drop(columns=[name for name in table if name in amount_names(declared)])
     return table.to_csv(index=False)

@@ -1,0 +1,333 @@
+"""Declare each column of the tables once; types, page, CSV, hidden amounts and docs follow from it.
+
+A new figure is one `Column` here and its computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from enum import StrEnum
+from functools import cache, partial
+from typing import Final
+
+
+class Table(StrEnum):
+    """One row for each of these."""
+
+    POSITION = "position"
+    STRUCTURE = "structure"
+    LEG = "leg"
+
+
+class Kind(StrEnum):
+    """What a column holds, which decides its type in the table and how it is drawn."""
+
+    NAME = "name"  # text that says which row this is; stays in sight
+    TEXT = "text"
+    NUMBER = "number"  # float64, NaN where it is not known
+    WHOLE = "whole number"  # Int64, NA where it is not known
+    AGE = "age"  # seconds as a number, drawn against the threshold of what is stale
+    DATE = "date"  # of New York, or None
+    TIME = "time"  # UTC, or NaT
+    WARNINGS = "warnings"  # lists of `QuoteWarning`
+    # Made from other columns of the row, where it is drawn.
+    DIRECTION = "direction"  # whether an amount is a gain or a loss
+    TREND = "trend"  # this session's marks of the row's id
+    MARK_ORIGIN = "mark origin"
+    MARKS_ORIGIN = "marks origin"
+    PRICE_ORIGIN = "price origin"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column of one table or of several; each declaration equals itself alone, so it is a cheap key.
+
+    `tables` gives its place on the page of each, from the left, in steps that leave room; None: in the CSV alone.
+    What is `drawn_from` others has no values of its own, so it is on the page alone.
+    """
+
+    name: str
+    tables: Mapping[Table, int | None]
+    help: str
+    heading: str | None = None
+    width: int | None = None  # pixels
+    _: KW_ONLY
+    kind: Kind = Kind.TEXT
+    unit: str = ""
+    digits: int | None = None  # behind the decimal point; None: as many as there are
+    signed: bool = False  # whether what is above zero is written with its plus
+    is_amount: bool = False  # says how much the viewer owns, so it can be hidden
+    drawn_from: tuple[str, ...] = ()
+
+
+POSITION, STRUCTURE, LEG = Table
+EVERYWHERE: Final = dict.fromkeys(Table)
+LINES: Final = dict.fromkeys((POSITION, LEG))
+ENTRIES: Final = dict.fromkeys((POSITION, STRUCTURE))
+
+money = partial(Column, kind=Kind.NUMBER, unit="$", digits=2, signed=True, is_amount=True)
+price = partial(Column, kind=Kind.NUMBER, unit="$ per share", digits=2)
+percent = partial(Column, kind=Kind.NUMBER, unit="%", digits=2, signed=True)
+age = partial(Column, kind=Kind.AGE, unit="s", digits=0)
+
+# In the order of the tables and of the CSV. On the page what a trader looks for first comes first, because a phone
+# shows no more than that.
+COLUMNS: Final = (
+    Column("id", ENTRIES, "The position's id in the file."),
+    Column("position_id", {LEG: None}, "The id of the leg's structure."),
+    Column("leg_index", {LEG: None}, "Which leg of its structure, from 0.", kind=Kind.WHOLE),
+    Column("kind", {POSITION: None}, "`option` or `shares`."),
+    Column("symbol", EVERYWHERE, "The underlying, as the file writes it."),
+    Column(
+        "words",
+        {POSITION: 10, LEG: 10},
+        "The contract, or the shares, in words.",
+        "Contract",
+        150,
+        kind=Kind.NAME,
+    ),
+    Column("words", {STRUCTURE: 10}, "The structure in words.", "Structure", 232, kind=Kind.NAME),
+    Column("contract_symbol", LINES, "The contract's OCC symbol; shares have none."),
+    Column("live_symbol", LINES, "The symbol that Alpaca streams."),
+    Column("side", {LEG: None}, "`long` or `short`."),
+    Column("option_type", LINES, "`call` or `put`."),
+    Column("expiry", EVERYWHERE, "The expiry; of a structure, the nearest to come.", kind=Kind.DATE),
+    Column(
+        "dte",
+        {POSITION: 80, STRUCTURE: 80, LEG: 30},
+        "Days to expiry, counted in New York. 0: expires today.",
+        "DTE",
+        42,
+        kind=Kind.WHOLE,
+        unit="days",
+    ),
+    price("strike", LINES, "The strike."),
+    Column("contracts", LINES, "How many contracts, without a sign.", kind=Kind.WHOLE, is_amount=True),
+    Column(
+        "quantity",
+        {POSITION: 20},
+        "Contracts or shares; short is negative.",
+        "Qty",
+        44,
+        kind=Kind.NUMBER,
+        signed=True,
+        is_amount=True,
+    ),
+    Column(
+        "signed_contracts",
+        {LEG: 20},
+        "Contracts or shares; short is negative.",
+        "Qty",
+        44,
+        kind=Kind.WHOLE,
+        signed=True,
+        is_amount=True,
+    ),
+    Column("multiplier", LINES, "Shares that one contract stands for; 1 for a share.", kind=Kind.WHOLE),
+    price("cost_basis", {POSITION: 220}, "Average opening price per share.", "Cost $", 72, is_amount=True),
+    Column("legs", {STRUCTURE: None}, "How many legs it has.", kind=Kind.WHOLE),
+    Column("priced_legs", {STRUCTURE: None}, "How many of them have a mark.", kind=Kind.WHOLE),
+    Column(
+        "priced",
+        {STRUCTURE: 130},
+        "How many legs have a mark. A sum with a missing leg is not shown.",
+        "Priced",
+        80,
+    ),
+    money(
+        "net_debit", {STRUCTURE: 90}, "Paid for the whole structure; a credit is negative.", "Net debit $", 88
+    ),
+    money(
+        "net_mark", {STRUCTURE: 100}, "All legs at their marks; short legs count negative.", "Net mark $", 88
+    ),
+    money(
+        "net_natural",
+        {STRUCTURE: None},
+        "All legs, if closed now: longs sold at the bid, shorts bought at the ask.",
+    ),
+    money("net_pnl_abs", {STRUCTURE: 40}, "Unrealized, at the mark.", "P&L $", 78),
+    percent("net_pnl_pct", {STRUCTURE: 50}, "Of what was paid, or received.", "P&L %", 58),
+    money(
+        "net_pnl_natural_abs",
+        {STRUCTURE: 60},
+        "Unrealized, if closed now: longs sold at the bid, shorts bought at the ask.",
+        "At natural $",
+        80,
+    ),
+    # The heading says all there is to say of a bid and an ask.
+    price("bid", {POSITION: 90, LEG: 40}, "", "Bid $", 54),
+    price("ask", {POSITION: 100, LEG: 50}, "", "Ask $", 54),
+    price("last", {POSITION: 210, LEG: 170}, "The last trade, which can be old.", "Last $", 54),
+    price(
+        "mark",
+        {POSITION: 110, LEG: 60},
+        "Per share. Mid of an uncrossed quote, else the last trade.",
+        "Mark $",
+        60,
+        digits=3,
+    ),
+    Column("mark_source", LINES, "Which price the mark is: `mid`, `trade`, `bid` or `ask`."),
+    Column("mark_via", LINES, "How it came: `stream`, or `rest` where it was asked for."),
+    Column(
+        "marks_from",
+        {STRUCTURE: None},
+        "How many legs are marked by which event, and how many of those were asked for.",
+    ),
+    age(
+        "mark_age_seconds",
+        EVERYWHERE,
+        "Since the event of the mark was received; of a structure, of its oldest leg.",
+    ),
+    Column("mark_at", LINES, "When the exchange made the event of the mark.", kind=Kind.TIME),
+    Column(
+        "mark_origin",
+        {POSITION: 120, LEG: 70},
+        "Which event the mark came from, and how old that event is. REST: asked for, not streamed.",
+        "Mark from",
+        122,
+        kind=Kind.MARK_ORIGIN,
+        drawn_from=("mark_source", "mark_via", "mark_age_seconds"),
+    ),
+    Column(
+        "marks_origin",
+        {STRUCTURE: 110},
+        "Which events the legs' marks came from, how many of them were asked for (REST), not streamed, "
+        "and how old the oldest is.",
+        "Marks from",
+        150,
+        kind=Kind.MARKS_ORIGIN,
+        drawn_from=("marks_from", "mark_age_seconds"),
+    ),
+    age(
+        "quote_age_seconds",
+        {POSITION: 180, STRUCTURE: 170, LEG: 140},
+        "Since the last quote was received.",
+        "Quote age s",
+        84,
+    ),
+    percent(
+        "spread_pct",
+        {POSITION: 170, LEG: 130},
+        "Ask less bid, of their middle.",
+        "Spread %",
+        66,
+        signed=False,
+    ),
+    price("natural", LINES, "What closing now would fetch or cost."),
+    money("market_value", {POSITION: None}, "The position at its mark; short is negative."),
+    money("natural_value", {POSITION: None}, "The position, if closed now; short is negative."),
+    money("leg_value", {LEG: 80}, "The leg at its mark; short is negative.", "Value $", 100),
+    money("leg_natural", {LEG: None}, "The leg, if closed now; short is negative."),
+    Column(
+        "direction", {POSITION: 30}, "▲ gain, ▼ loss.", "±", 36, kind=Kind.DIRECTION, drawn_from=("pnl_abs",)
+    ),
+    Column(
+        "direction",
+        {STRUCTURE: 30},
+        "▲ gain, ▼ loss.",
+        "±",
+        36,
+        kind=Kind.DIRECTION,
+        drawn_from=("net_pnl_abs",),
+    ),
+    money("pnl_abs", {POSITION: 40}, "Unrealized, at the mark.", "P&L $", 78),
+    percent("pnl_pct", {POSITION: 50}, "Of what was paid, or received.", "P&L %", 58),
+    money(
+        "pnl_natural_abs",
+        {POSITION: 60},
+        "Unrealized, if closed now: longs sold at the bid, shorts bought at the ask.",
+        "At natural $",
+        80,
+    ),
+    money(
+        "day_pnl",
+        {POSITION: 70, STRUCTURE: 70, LEG: 90},
+        "Since the close of the session before, with what was traded today. Days begin in New York.",
+        "Today $",
+        74,
+    ),
+    percent(
+        "day_pct",
+        {POSITION: 150, STRUCTURE: 150, LEG: 100},
+        "Of what was held at that close, and of what was opened today.",
+        "Today %",
+        64,
+    ),
+    money("day_realized", EVERYWHERE, "Of today's profit, what today's trades closed."),
+    money("day_unrealized", EVERYWHERE, "Of today's profit, what is still held."),
+    Column(
+        "trend",
+        {POSITION: 160, STRUCTURE: 160},
+        "The mark over this session.",
+        "Trend",
+        84,
+        kind=Kind.TREND,
+        drawn_from=("id",),
+    ),
+    price(
+        "previous_close",
+        {POSITION: 230, LEG: 180},
+        "The newest close before today that is known, per share.",
+        "Close before $",
+        100,
+    ),
+    Column(
+        "previous_close_day",
+        {POSITION: 240, LEG: 190},
+        "The session of that close.",
+        "Close of",
+        80,
+        kind=Kind.DATE,
+    ),
+    price(
+        "underlying_price",
+        {POSITION: 130, STRUCTURE: 140, LEG: 110},
+        "The price of what the contract is written on.",
+        "Spot $",
+        64,
+    ),
+    age("underlying_age_seconds", LINES, "Since the event of that price was received."),
+    Column("underlying_via", LINES, "How it came: `stream` or `rest`."),
+    Column(
+        "underlying_origin",
+        {POSITION: 200, LEG: 160},
+        "How that price came, and how old it is.",
+        "Spot from",
+        122,
+        kind=Kind.PRICE_ORIGIN,
+        drawn_from=("underlying_via", "underlying_age_seconds"),
+    ),
+    percent("moneyness_pct", {POSITION: 190, LEG: 150}, "In the money is positive.", "Moneyness %", 100),
+    Column(
+        "warnings",
+        {POSITION: 140, STRUCTURE: 120, LEG: 120},
+        "What speaks against the row's numbers.",
+        "Warnings",
+        220,
+        kind=Kind.WARNINGS,
+    ),
+)
+
+
+@cache
+def stored_columns(table: Table, declared: tuple[Column, ...] = COLUMNS) -> tuple[Column, ...]:
+    """The columns that have values in this table, in its order."""
+    return tuple(column for column in declared if table in column.tables and not column.drawn_from)
+
+
+def column_names(table: Table) -> tuple[str, ...]:
+    """The names of the columns that have values in this table, in its order."""
+    return tuple(column.name for column in stored_columns(table))
+
+
+@cache
+def page_columns(table: Table, declared: tuple[Column, ...] = COLUMNS) -> tuple[Column, ...]:
+    """The columns that the page shows of this table, from left to right."""
+    placed = [column for column in declared if column.tables.get(table) is not None]
+    return tuple(sorted(placed, key=lambda column: column.tables[table] or 0))
+
+
+def amount_names(declared: tuple[Column, ...] = COLUMNS) -> frozenset[str]:
+    """The names of all columns that say how much the viewer owns."""
+    return frozenset(column.name for column in declared if column.is_amount)

@@ -1,0 +1,97 @@
+"""A new figure is one declaration and its values: types, page, CSV, hidden amounts and docs follow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+
+from apps.streamlit.components.live_screen import ScreenModel, ViewOptions, take_screen
+from apps.streamlit.components.live_tables import page_config, page_frame, tables_as_csv
+from apps.streamlit.components.live_viewer import Preferences
+from apps.streamlit.components.look import DARK
+from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
+from options_helper.analysis.live_portfolio_metrics import table_frame
+from options_helper.data.portfolio_file import open_book
+from options_helper.live.session import LiveSession, RunSettings
+from options_helper.settings import Settings
+from scripts.columns_page import page
+from tests.portal import scenes
+from tests.portal.scenes import SAMPLE, manager_for
+
+THETA = money("theta", {Table.POSITION: 85}, "What a day costs.", "Theta $", 60)
+LEVELS = Column("levels", {Table.POSITION: 86}, "How many.", "Levels", 40, kind=Kind.WHOLE)
+DECLARED = (*COLUMNS, THETA, LEVELS)
+NEW_YORK = ZoneInfo("America/New_York")
+
+MakeScreen = Callable[..., ScreenModel]
+
+
+@pytest.fixture
+def screen_for() -> Iterator[MakeScreen]:
+    """The live scene with two figures more."""
+    session = LiveSession(build_manager=manager_for(scenes.live), housekeeping_seconds=3_600)
+    book = open_book(SAMPLE.name, [SAMPLE.parent])
+    session.start(book, RunSettings(), Settings())
+
+    def make(**preferences: object) -> ScreenModel:
+        screen = take_screen(session, book, ViewOptions(Preferences(**preferences), NEW_YORK, DARK))
+        count = len(screen.positions)
+        values = {"theta": [-12.5] * count, "levels": [3] + [None] * (count - 1)}
+        both = table_frame(values, Table.POSITION, list(screen.positions["id"]), (THETA, LEVELS))
+        return replace(screen, positions=screen.positions.join(both))
+
+    yield make
+    session.stop()
+
+
+def test_the_table_has_it_with_its_type(screen_for: MakeScreen):
+    rows = screen_for().positions
+
+    assert list(rows.columns[-2:]) == ["theta", "levels"]
+    assert [str(kind) for kind in rows.dtypes[-2:]] == ["float64", "Int64"]
+    assert rows["levels"].isna().sum() == len(rows) - 1
+
+
+def test_the_page_shows_it_in_its_place_as_declared(screen_for: MakeScreen):
+    screen = screen_for()
+    shown = page_frame(screen.positions, Table.POSITION, screen, DECLARED)
+    config = page_config(Table.POSITION, DARK, 30, hide_amounts=False, declared=DECLARED)
+
+    after_dte = shown.column_names.index("DTE") + 1
+    assert shown.column_names[after_dte : after_dte + 3] == ["Theta $", "Levels", "Bid $"]
+    assert set(shown["Theta $"].to_pylist()) == {-12.5}
+    assert shown.column_names == list(config)
+    assert (config["Theta $"]["width"], config["Theta $"]["help"]) == (60, "What a day costs.")
+    assert config["Theta $"]["type_config"]["format"] == "%+,.2f"
+
+
+def test_the_csv_has_it(screen_for: MakeScreen):
+    table = pd.read_csv(io.StringIO(tables_as_csv(screen_for(), DECLARED)))
+
+    assert set(table["theta"][table["section"] == "position"]) == {-12.5}
+    assert table["theta"][table["section"] != "position"].isna().all()
+
+
+def test_an_amount_hides_with_the_amounts_on_the_page_and_in_the_csv(screen_for: MakeScreen):
+    screen = screen_for(hide_amounts=True)
+    shown = page_frame(screen.positions, Table.POSITION, screen, DECLARED)
+    config = page_config(Table.POSITION, DARK, 30, hide_amounts=True, declared=DECLARED)
+    table = pd.read_csv(io.StringIO(tables_as_csv(screen, DECLARED)))
+
+    for names in (shown.column_names, config):
+        assert "Theta $" not in names
+        assert "Levels" in names
+    assert "theta" not in table
+    assert "levels" in table
+
+
+def test_the_docs_have_its_row():
+    rows = page(DECLARED).splitlines()
+
+    assert "| `theta` | Theta $ | $ | What a day costs. | amount |" in rows
+    assert rows.index("| `levels` | Levels |  | How many. |  |") < rows.index("## Structures")
