@@ -25,6 +25,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
+from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -107,6 +108,7 @@ class LiveSession:
         self._monotonic = monotonic
         self._housekeeping_seconds = housekeeping_seconds
         self._heartbeat_path = heartbeat
+        self.comparison = FileComparison()
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -337,6 +339,11 @@ def process_session() -> LiveSession:
         "session", LiveSession(heartbeat=dashboard_file())
     )
     return session
+
+
+def changed_code(session: LiveSession) -> bool:
+    """Whether the session was made by an older version of this code, which runs on until it is stopped."""
+    return type(session) is not LiveSession
 
 
 def install_session(session: LiveSession) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
-from apps.streamlit.components.live_account import behind_account
+from options_helper.live.comparison import FileComparison
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
@@ -230,13 +230,13 @@ def test_before_start_the_account_is_not_known(portal):
 
 
 def test_the_file_is_compared_again_when_the_account_or_the_file_changes():
-    book = load_portfolio(SAMPLE)
+    book, comparison = load_portfolio(SAMPLE), FileComparison()
     behind = known_account(book, BOUGHT)
-    assert behind_account(book, behind) is behind_account(book, behind)
+    assert comparison.behind(book, behind) is comparison.behind(book, behind)
 
     unknown = replace(behind, view=None)
-    assert behind_account(book, unknown) is None
-    assert behind_account(book, behind) is not None
+    assert comparison.behind(book, unknown) is None
+    assert comparison.behind(book, behind) is not None
     mended = book.model_copy(
         update={
             "positions": tuple(
@@ -246,4 +246,4 @@ def test_the_file_is_compared_again_when_the_account_or_the_file_changes():
         }
     )
     assert sum(scenes.quantities(mended).values()) == sum(scenes.quantities(book).values()) + Decimal(1)
-    assert behind_account(mended, behind) is None
+    assert comparison.behind(mended, behind) is None

@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from apps.streamlit.components.live_screen import ScreenModel, ViewOptions, take_screen
 from apps.streamlit.components.live_tables import page_config, page_frame, tables_as_csv
-from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
 from options_helper.analysis.live_portfolio_metrics import table_frame
 from options_helper.data.portfolio_file import open_book
+from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.settings import Settings
 from scripts.columns_page import page
@@ -39,7 +38,9 @@ def screen_for() -> Iterator[MakeScreen]:
     session.start(book, RunSettings(), Settings())
 
     def make(**preferences: object) -> ScreenModel:
-        screen = take_screen(session, book, ViewOptions(Preferences(**preferences), NEW_YORK, DARK))
+        screen = build_screen(
+            session, book, ViewOptions(Preferences(**preferences), NEW_YORK), now=scenes.OPEN
+        )
         count = len(screen.positions)
         values = {"theta": [-12.5] * count, "levels": [3] + [None] * (count - 1)}
         both = table_frame(values, Table.POSITION, list(screen.positions["id"]), (THETA, LEVELS))

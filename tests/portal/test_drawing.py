@@ -10,13 +10,12 @@ import pandas as pd
 import pytest
 
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
-from apps.streamlit.components.live_screen import ViewOptions, take_screen
 from apps.streamlit.components.live_tables import csv_name, tables_as_csv
-from apps.streamlit.components.live_viewer import Preferences
 from apps.streamlit.components.look import DARK, LIGHT
 from options_helper.analysis.columns import amount_names
 from options_helper.data.portfolio_file import open_book
 from options_helper.live.pnl_history import PnlPoint
+from options_helper.live.screen import Preferences, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.settings import Settings
 from tests.portal import scenes
@@ -79,8 +78,8 @@ def screen_for():
     session = LiveSession(build_manager=manager_for(scenes.partial), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
-    yield lambda **wishes: take_screen(
-        session, book, ViewOptions(Preferences(**wishes), NEW_YORK, DARK), now=scenes.OPEN
+    yield lambda **wishes: build_screen(
+        session, book, ViewOptions(Preferences(**wishes), NEW_YORK), now=scenes.OPEN
     )
     session.stop()
 

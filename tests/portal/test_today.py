@@ -10,11 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.live_screen import ViewOptions, take_screen
 from apps.streamlit.components.live_tables import legs_frame, structures_frame
-from apps.streamlit.components.live_viewer import Preferences
-from apps.streamlit.components.look import DARK
 from options_helper.data.portfolio_file import open_book
+from options_helper.live.screen import Preferences, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.events import RestQuote
@@ -137,9 +135,7 @@ def test_a_structure_made_today_what_its_legs_did():
     session = LiveSession(build_manager=scenes.manager_for(with_account()), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
-    screen = take_screen(
-        session, book, ViewOptions(Preferences(), ZoneInfo("America/New_York"), DARK), now=OPEN
-    )
+    screen = build_screen(session, book, ViewOptions(Preferences(), ZoneInfo("America/New_York")), now=OPEN)
     session.stop()
 
     of_structure = structures_frame(screen)["Today $"].to_pylist()[0]

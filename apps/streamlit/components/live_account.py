@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import streamlit as st
 
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock, plural
-from options_helper.analysis.reconcile.reconciliation import (
-    Behind,
-    ReconciledRow,
-    file_behind,
-    proposed_edit,
-    reconcile,
-)
-from options_helper.model.account import AccountPositions, AccountState, Execution, RestPhase, RestTask
+from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
+from options_helper.live.screen import ScreenModel
+from options_helper.model.account import AccountPositions, RestPhase, RestTask
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.portfolio import Portfolio
-
-if TYPE_CHECKING:
-    from apps.streamlit.components.live_screen import ScreenModel
 
 MAX_ROWS: Final = 12
 AMOUNTS: Final = (
@@ -35,35 +25,6 @@ AMOUNTS: Final = (
     "Account value $",
 )
 AGREEMENT: Final[Mapping[bool | None, str]] = {True: "yes", False: "NO", None: UNKNOWN}
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What was found for these, which are compared by identity: comparing their contents costs as much as asking."""
-
-    portfolio: Portfolio
-    view: AccountPositions | None
-    executions: tuple[Execution, ...]
-    behind: Behind | None
-
-
-# Replaced in one step; threads that meet here work it out twice at worst.
-_last_answer: _Answer | None = None
-
-
-def behind_account(portfolio: Portfolio, account: AccountState) -> Behind | None:
-    """What the file does not know of today; worked out again only when file or account has changed."""
-    global _last_answer  # noqa: PLW0603 - one answer for all tabs, because they see one run
-    known = _last_answer
-    if (
-        known is None
-        or known.portfolio is not portfolio
-        or known.view is not account.view
-        or known.executions is not account.executions
-    ):
-        known = _Answer(portfolio, account.view, account.executions, file_behind(portfolio, account))
-        _last_answer = known
-    return known.behind
 
 
 def file_and_account(screen: ScreenModel) -> None:

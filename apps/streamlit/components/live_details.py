@@ -8,9 +8,9 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_rest import rest_table
-from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, clock
+from options_helper.live.screen import ScreenModel
 from options_helper.model.snapshot import Gap, Phase, StreamHealth
 from options_helper.model.text import named
 
@@ -20,7 +20,7 @@ SILENT: Final = "connected, but silent although the market is open"
 
 def stream_details(screen: ScreenModel) -> None:
     """Draw the ledger of every stream: nothing that was received is unaccounted for, nothing lost is hidden."""
-    draw(_ledger(screen) + _gaps(screen) + rest_table(screen), screen.look.colours)
+    draw(_ledger(screen) + _gaps(screen) + rest_table(screen))
 
 
 def _ledger(screen: ScreenModel) -> str:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
+from options_helper.live.screen import ScreenModel
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date

@@ -17,14 +17,6 @@ from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
-from apps.streamlit.components.live_screen import (
-    ACCOUNT_PANEL,
-    ScreenModel,
-    State,
-    ViewOptions,
-    take_screen,
-    take_snapshot,
-)
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
 from apps.streamlit.components.live_tables import csv_name, positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
@@ -39,6 +31,14 @@ from apps.streamlit.components.live_viewer import (
 from apps.streamlit.components.look import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
+from options_helper.live.screen import (
+    ACCOUNT_PANEL,
+    ScreenModel,
+    State,
+    ViewOptions,
+    build_screen,
+    take_snapshot,
+)
 from options_helper.live.session import LiveSession, Run
 
 SLOW_SECONDS: Final = 5
@@ -74,7 +74,7 @@ def render_live_portfolio_page() -> None:
     session = page_session()
     note_viewer(session)
     controls = sidebar_controls(session)
-    look = ViewOptions(controls.preferences, viewer_zone(), palette())
+    look = ViewOptions(controls.preferences, viewer_zone())
     _header(session, controls)
     places = _lay_out()
     seconds = look.preferences.refresh_seconds
@@ -125,7 +125,7 @@ def _live(places: Slots, controls: Controls, look: ViewOptions, seen: Run | None
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
     problem = st.session_state.get("start_problem")
-    screen = take_screen(
+    screen = build_screen(
         session,
         controls.book,
         look,
@@ -165,7 +165,7 @@ def _slow(places: Slots, controls: Controls, look: ViewOptions) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
     _chart(places, session, controls, look)
-    screen = take_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
+    screen = build_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
     with places.account:
         file_and_account(screen)
 
@@ -177,7 +177,7 @@ def _chart(places: Slots, session: LiveSession, controls: Controls, look: ViewOp
         pnl_chart(
             session.history().points if own else (),
             zone=look.zone,
-            colours=look.colours,
+            colours=palette(),
             hide_amounts=look.preferences.hide_amounts,
         )
 
@@ -192,7 +192,7 @@ def _watch_file(controls: Controls) -> None:
 def _footer(session: LiveSession, controls: Controls, look: ViewOptions) -> None:
     def tables() -> str:
         return tables_as_csv(
-            take_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
+            build_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
         )
 
     as_of = take_snapshot(session, utc_now(), controls.market_time).as_of

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
-from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import tag
 from apps.streamlit.components.words import UNKNOWN, clock
+from options_helper.live.screen import ScreenModel
 from options_helper.model.account import RestPhase, RestReport, RestTask
 
 # "Alpaca (api.alpaca.markets, /v2/orders) answered …"; a task's problem may hold several of these.

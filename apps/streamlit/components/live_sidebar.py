@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from apps.streamlit.components.live_viewer import Preferences, changed_code
 from apps.streamlit.components.words import plural
 from options_helper.data.portfolio_file import PortfolioFile, default_text, known_roots, open_book, reread
 from options_helper.errors import ConfigError, OptionsHelperError
-from options_helper.live.session import LiveSession, RunSettings, install_session
+from options_helper.live.screen import Preferences
+from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
 from options_helper.model.events import StreamName
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import streamlit as st
 
-from apps.streamlit.components.live_screen import ScreenModel
-from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, table_height
+from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, palette, table_height
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, amount_names, page_columns
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import StreamName
@@ -151,7 +151,7 @@ def _table_options(frame: ArrowTable, table: Table, screen: ScreenModel) -> dict
         "placeholder": UNKNOWN,
         "column_config": page_config(
             table,
-            screen.look.colours,
+            palette(),
             screen.look.preferences.stale_after_seconds,
             hide_amounts=screen.look.preferences.hide_amounts,
         ),

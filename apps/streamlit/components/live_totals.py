@@ -9,9 +9,9 @@ from datetime import date
 from html import escape
 from typing import TYPE_CHECKING
 
-from apps.streamlit.components.live_screen import ScreenModel
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent, plural
+from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
@@ -38,7 +38,7 @@ def totals_tiles(screen: ScreenModel) -> None:
     # Always there, so that nothing moves when the account's answer comes.
     hero += tag("div", " ".join(day_sentences(screen)), "oh-note oh-today", role="note")
     small = "".join(_tile(tile, "oh-tile") for tile in book_tiles(screen))
-    draw(f'<div class="oh-tiles"><div class="oh-tile oh-hero">{hero}</div>{small}</div>', screen.look.colours)
+    draw(f'<div class="oh-tiles"><div class="oh-tile oh-hero">{hero}</div>{small}</div>')
 
 
 def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:

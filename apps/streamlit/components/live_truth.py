@@ -6,10 +6,10 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_rest import rest_line
-from apps.streamlit.components.live_screen import Banner, ScreenModel, State
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import age, clock, plural, rate
 from options_helper.analysis.live_health import Level
+from options_helper.live.screen import Banner, ScreenModel, State
 from options_helper.model.snapshot import Phase, StreamHealth
 
 # A sign and a word beside every colour: a chip must be readable without its colour.
@@ -39,7 +39,7 @@ def truth_line(screen: ScreenModel) -> None:
     """Draw the headline, the chips, what was asked for beside the streams, and the banners, in one piece."""
     banners = "".join(_banner(banner) for banner in screen.banners)
     asked = rest_line(screen) if screen.run else ""
-    draw(_headline(screen) + _chips(screen) + asked + banners, screen.look.colours)
+    draw(_headline(screen) + _chips(screen) + asked + banners)
 
 
 def _headline(screen: ScreenModel) -> str:

@@ -1,9 +1,8 @@
-"""Tie one browser tab to the process's session: its lease, its zone, and what it prefers to see."""
+"""Tie one browser tab to the process's session: its lease and its zone."""
 
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
 from functools import cache
 from typing import cast
 from uuid import uuid4
@@ -12,18 +11,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit import runtime
 
-from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.live.session import LiveSession, process_session
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """What this tab alone decides."""
-
-    refresh_seconds: int = 2
-    stale_after_seconds: int = 30
-    wide_spread_percent: int = int(DEFAULT_WIDE_SPREAD_PCT)
-    hide_amounts: bool = False
 
 
 @cache
@@ -72,8 +60,3 @@ def viewer_zone() -> ZoneInfo:
         return ZoneInfo(st.context.timezone or "UTC")
     except (ValueError, OSError):
         return ZoneInfo("UTC")
-
-
-def changed_code(session: LiveSession) -> bool:
-    """Whether the session was made by an older version of this code, which runs on until it is stopped."""
-    return type(session) is not LiveSession

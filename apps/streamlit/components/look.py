@@ -94,8 +94,9 @@ def palette() -> Palette:
     return LIGHT if st.context.theme.type == "light" else DARK
 
 
-def draw(html: str, colours: Palette) -> None:
+def draw(html: str) -> None:
     """Put a piece of our own HTML on the page, with this viewer's colours; every text in it is already escaped."""
+    colours = palette()
     names = ("gain", "loss", "warning", "error", "quiet", "accent")
     variables = ";".join(f"--{name}:{getattr(colours, name)}" for name in names)
     st.html(f'<div class="oh" style="{variables}">{html}</div>')

@@ -9,11 +9,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from apps.streamlit.components.live_account import behind_account
-from apps.streamlit.components.live_viewer import Preferences, changed_code
-from apps.streamlit.components.look import Palette
 from options_helper.analysis.live_health import Headline, Level, book_caveats, feed_labels, headline
 from options_helper.analysis.live_portfolio_metrics import (
+    DEFAULT_WIDE_SPREAD_PCT,
     compute_live_multileg_rows,
     compute_live_position_rows,
     compute_live_totals,
@@ -22,7 +20,7 @@ from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.live.pnl_history import PRICE_STREAMS
-from options_helper.live.session import LiveSession, Run
+from options_helper.live.session import LiveSession, Run, changed_code
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
@@ -79,12 +77,21 @@ class Banner:
 
 
 @dataclass(frozen=True, slots=True)
+class Preferences:
+    """What this viewer alone decides."""
+
+    refresh_seconds: int = 2
+    stale_after_seconds: int = 30
+    wide_spread_percent: int = int(DEFAULT_WIDE_SPREAD_PCT)
+    hide_amounts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ViewOptions:
     """How this viewer sees it."""
 
     preferences: Preferences
     zone: ZoneInfo
-    colours: Palette
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ class ScreenModel:
         return self.run is not None and any(phase not in SPEECHLESS for phase in phases)
 
 
-def take_screen(
+def build_screen(
     session: LiveSession,
     own: PortfolioFile,
     look: ViewOptions,
@@ -149,7 +156,7 @@ def take_screen(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
     )
     totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
-    behind = behind_account(portfolio, snapshot.account)
+    behind = session.comparison.behind(portfolio, snapshot.account)
     return ScreenModel(
         look=look,
         now=now,

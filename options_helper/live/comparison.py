@@ -1,0 +1,42 @@
+"""Compare the portfolio file with the account once for all who look, because they see one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from options_helper.analysis.reconcile.reconciliation import Behind, file_behind
+from options_helper.model.account import AccountPositions, AccountState, Execution
+from options_helper.model.portfolio import Portfolio
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was found for these, which are compared by identity: comparing their contents costs as much as asking."""
+
+    portfolio: Portfolio
+    view: AccountPositions | None
+    executions: tuple[Execution, ...]
+    behind: Behind | None
+
+    def holds_for(self, portfolio: Portfolio, account: AccountState) -> bool:
+        return (
+            self.portfolio is portfolio
+            and self.view is account.view
+            and self.executions is account.executions
+        )
+
+
+class FileComparison:
+    """Remembers the last answer; callable from any thread."""
+
+    def __init__(self) -> None:
+        # Replaced in one step; threads that meet here work it out twice at worst.
+        self._last: _Answer | None = None
+
+    def behind(self, portfolio: Portfolio, account: AccountState) -> Behind | None:
+        """What the file does not know of today; worked out again only when file or account has changed."""
+        last = self._last
+        if last is None or not last.holds_for(portfolio, account):
+            last = _Answer(portfolio, account.view, account.executions, file_behind(portfolio, account))
+            self._last = last
+        return last.behind

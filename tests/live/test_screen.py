@@ -1,0 +1,87 @@
+"""The screen as values, without a page: what a watch in a terminal would have to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from options_helper.analysis.live_health import Level
+from options_helper.data.portfolio_file import open_book
+from options_helper.live.screen import Preferences, ScreenModel, State, ViewOptions, build_screen
+from options_helper.live.session import LiveSession, RunSettings
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.settings import Settings
+from tests.portal import scenes
+from tests.portal.scenes import OPEN, SAMPLE, execution, manager_for
+
+BOOK = open_book(SAMPLE.name, [SAMPLE.parent])
+BOUGHT = execution("AAPL270115C00275000", 1, "9.15", at=OPEN - timedelta(minutes=10))
+Show = Callable[..., ScreenModel]
+
+
+@pytest.fixture
+def show() -> Iterator[Show]:
+    """The screen of a scene, with these preferences, once something runs."""
+    sessions: list[LiveSession] = []
+
+    def shown(scene: Callable[[], LiveSnapshot], **preferences: object) -> ScreenModel:
+        session = LiveSession(build_manager=manager_for(scene), housekeeping_seconds=3_600)
+        sessions.append(session)
+        session.start(BOOK, RunSettings(), Settings())
+        return build_screen(session, BOOK, ViewOptions(Preferences(**preferences), ZoneInfo("UTC")), now=OPEN)
+
+    yield shown
+    for session in sessions:
+        session.stop()
+
+
+def test_before_start_it_says_how_to_begin():
+    screen = build_screen(LiveSession(), BOOK, ViewOptions(Preferences(), ZoneInfo("UTC")), now=OPEN)
+
+    assert (screen.state, screen.headline.level) == (State.NOT_STARTED, Level.INFO)
+    assert (len(screen.positions), len(screen.structures), len(screen.legs)) == (7, 3, 8)
+    assert not screen.priced
+
+
+@pytest.mark.parametrize(
+    ("scene", "state", "level"),
+    [
+        (scenes.live, State.RUNNING, Level.OK),
+        (scenes.stale, State.RUNNING, Level.WARNING),
+        (scenes.connecting, State.CONNECTING, Level.INFO),
+        (scenes.stalled, State.STALLED, Level.WARNING),
+        (scenes.reconnecting, State.RECONNECTING, Level.WARNING),
+        (scenes.failed, State.ERROR, Level.ERROR),
+    ],
+)
+def test_the_worst_stream_speaks_for_all(
+    show: Show, scene: Callable[[], LiveSnapshot], state: State, level: Level
+):
+    screen = show(scene)
+
+    assert (screen.state, screen.headline.level) == (state, level)
+
+
+def test_tables_and_totals_are_of_one_snapshot(show: Show):
+    screen = show(scenes.live)
+
+    lines = screen.positions["pnl_abs"].sum() + screen.structures["net_pnl_abs"].sum()
+    assert screen.totals.pnl_abs == pytest.approx(lines)
+    assert screen.snapshot.as_of == OPEN
+
+
+def test_thresholds_are_the_viewers(show: Show):
+    assert not show(scenes.stale, stale_after_seconds=100).totals.stale
+    assert show(scenes.stale, stale_after_seconds=30).totals.stale
+
+
+def test_a_file_behind_the_account_is_said_without_hidden_amounts(show: Show):
+    (banner,) = show(scenes.with_account(BOUGHT)).banners
+    (hidden,) = show(scenes.with_account(BOUGHT), hide_amounts=True).banners
+
+    assert "9.15" in banner.text
+    assert "9.15" not in hidden.text
+    assert (banner.level, hidden.level) == (Level.WARNING, Level.WARNING)
