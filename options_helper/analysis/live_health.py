@@ -17,7 +17,7 @@ from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import NEW_YORK, market_open, next_change
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.text import in_words, named
+from options_helper.model.text import count_words, in_words, named
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -59,7 +59,7 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
         (totals.unpriced, "without a price"),
         (totals.crossed, "with a crossed quote"),
     )
-    return tuple(f"{_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
+    return tuple(f"{count_words(len(lines), 'line')} {what}" for lines, what in facts if lines)
 
 
 def _not_running(snapshot: LiveSnapshot) -> Headline:
@@ -94,14 +94,15 @@ def _price_findings(
     if stale_symbols:
         yield Headline(
             Level.WARNING,
-            f"Live, but {_count(len(stale_symbols), 'quote')} too old: {named(stale_symbols, 3)}.",
+            f"Live, but {count_words(len(stale_symbols), 'quote')} too old: {named(stale_symbols, 3)}.",
         )
     if caveats:
         yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
         words = [in_words(symbol) for symbol in refused]
         yield Headline(
-            Level.WARNING, f"Live, but Alpaca refused {_count(len(refused), 'symbol')}: {named(words, 3)}."
+            Level.WARNING,
+            f"Live, but Alpaca refused {count_words(len(refused), 'symbol')}: {named(words, 3)}.",
         )
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")
@@ -158,9 +159,9 @@ def _losses(snapshot: LiveSnapshot) -> str:
     rejected = sum(health.rejected for health in snapshot.streams.values())
     facts = []
     if dropped:
-        facts.append(f"{_count(dropped, 'event')} dropped because this computer did not keep up")
+        facts.append(f"{count_words(dropped, 'event')} dropped because this computer did not keep up")
     if rejected:
-        facts.append(f"{_count(rejected, 'message')} could not be read")
+        facts.append(f"{count_words(rejected, 'message')} could not be read")
     return " and ".join(facts)
 
 
@@ -169,10 +170,6 @@ def _underlying(symbol: str) -> str:
         return parse_contract_symbol(symbol).underlying_norm
     except SymbolError:
         return symbol
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 _STOCK_FEED_LABELS: Final = {

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
+from rich import filesize
+
 from options_helper.commands.background_writer import BackgroundWriter
 from options_helper.data.intraday.recording import KindCounts
 from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import count_words, size_words
+from options_helper.model.text import count_words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -189,7 +191,7 @@ def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
             "phase": lambda one: f"[{_COLORS.get(one.phase, 'default')}]{one.phase}",
             "events/s": lambda one: f"{one.events_per_second:,.1f}",
             "rows": lambda one: f"{_counts(one, status).written:,}",
-            "bytes": lambda one: size_words(_counts(one, status).bytes_written),
+            "bytes": lambda one: filesize.decimal(_counts(one, status).bytes_written),
             "queue": lambda one: f"{one.queued:,}",
             "dropped": lambda one: f"{one.dropped:,}",
             "rejected": lambda one: f"{one.rejected:,}",
@@ -214,7 +216,7 @@ def _summary_table(status: CaptureStatus) -> RenderableType:
             "feed": lambda one: one.feed or "",
             "received": lambda one: f"{one.received:,}",
             "rows": lambda one: f"{_counts(one, status).written:,}",
-            "bytes of rows": lambda one: size_words(_counts(one, status).bytes_written),
+            "bytes of rows": lambda one: filesize.decimal(_counts(one, status).bytes_written),
             "dropped": lambda one: f"{one.dropped:,}",
             "rejected": lambda one: f"{one.rejected:,}",
             "left": lambda one: f"{one.queued:,}",
@@ -263,9 +265,9 @@ def _stream_line(health: StreamHealth, status: CaptureStatus) -> str:
 def _run_words(status: CaptureStatus) -> list[str]:
     """What concerns all streams."""
     flushed = status.store.last_flush_at
-    words = [f"files {size_words(status.store.total.bytes_written)}"]
+    words = [f"files {filesize.decimal(status.store.total.bytes_written)}"]
     if status.journal_bytes:
-        words.append(f"journal {size_words(status.journal_bytes)}")
+        words.append(f"journal {filesize.decimal(status.journal_bytes)}")
     if status.put_off:
         words.append(f"{count_words(status.put_off, 'event')} put off")
     words.append("nothing flushed yet" if flushed is None else f"last flush {flushed:%H:%M:%S}Z")

@@ -6,13 +6,14 @@ import textwrap
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from rich import filesize
+
 from options_helper.capture.plan import CapturePlan, plan_capture
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import market_time_words
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.capture_run import CaptureRequest
 from options_helper.model.events import StreamName
-from options_helper.model.text import size_words
 from options_helper.settings import NO_KEYS, Settings
 
 
@@ -54,9 +55,10 @@ def _plan_lines(
     yield f"Files:   {most}{plan.partitions:,} a day, <kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz"
     if request.journal:
         yield "Journal: journal/<day>/…, written first"
-    sizes = [f"{size_words(size.file_bytes)} of CSV"]
-    sizes += [f"{size_words(size.journal_bytes)} of journal"] if request.journal else []
-    sizes += [f"{size_words(size.parquet_bytes)} of Parquet copies once finished"] if request.parquet else []
+    parts = [(size.file_bytes, "CSV")]
+    parts += [(size.journal_bytes, "journal")] if request.journal else []
+    parts += [(size.parquet_bytes, "Parquet copies once finished")] if request.parquet else []
+    sizes = [f"{filesize.decimal(count)} of {what}" for count, what in parts]
     yield (
         f"Size:    {most}about {size.rows:,} rows a day, {', '.join(sizes)}. "
         "A rough guess for much traded symbols; the busiest bring ten times as much, quiet ones a hundredth."

@@ -18,7 +18,7 @@ from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.text import named
+from options_helper.model.text import count_words, named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
 
 _ENVIRONMENT: Final = "environment"
@@ -178,9 +178,8 @@ def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datet
         error = ConfigError(book.problem or f"{path} names no file.")
         return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
     contracts = {item.words: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
-    count = (
-        f"{path}: {_count(len(book.portfolio.positions), 'position')}, {_count(len(contracts), 'contract')}"
-    )
+    positions = count_words(len(book.portfolio.positions), "position")
+    count = f"{path}: {positions}, {count_words(len(contracts), 'contract')}"
     today = new_york_date(as_of)
     expired = [words for words, expiry in contracts.items() if expiry < today]
     if book.portfolio.as_of is not None and book.portfolio.as_of != today:
@@ -201,7 +200,3 @@ def _about_picture(count: str, day: date, expired: Sequence[str]) -> Finding:
 def _about_expired(count: str, expired: Sequence[str]) -> Finding:
     remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
     return Finding(Verdict.WARNING, f"{count}; expired: {named(expired, 3)}.", remedy)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

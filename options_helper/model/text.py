@@ -1,4 +1,4 @@
-"""Counts, sizes, symbols, prices and long lists as people say them."""
+"""Counts, symbols, prices and long lists as people say them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ from options_helper.model.contract_symbols import contract_words, parse_contract
 def count_words(count: int, noun: str) -> str:
     """How many of them: "1 gap", "1,204 gaps"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size_words(size: float) -> str:
-    """Bytes as people say them: 12 kB, 3.4 MB."""
-    if size < 1_000:
-        return f"{size:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        size /= 1_000
-        if size < 999.5:
-            return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
-    return f"{size / 1_000:,.1f} TB"
 
 
 def named(words: Sequence[str], at_most: int = 5) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from platformdirs import user_state_path
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.errors import StoreError
@@ -19,6 +19,7 @@ from options_helper.monitoring.heartbeat import Heartbeat
 log = logging.getLogger(__name__)
 
 
+APPLICATION: Final = "options-helper"
 CAPTURE_FILE: Final = ".health.json"
 DASHBOARD_FILE: Final = "dashboard.json"
 # In the state folder: a link to the file of the capture that began last, so that a person need not name it.
@@ -72,15 +73,14 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where programs keep what is theirs for this user; it may not exist yet."""
+    """Where programs keep what is theirs for this user; it may not exist yet.
+
+    RuntimeError for a user without a home.
+    """
     environ = os.environ if environ is None else environ
     if base := environ.get("XDG_STATE_HOME"):
-        return Path(base) / "options-helper"
-    if sys.platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "options-helper"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "options-helper"
-    return Path.home() / ".local" / "state" / "options-helper"
+        return Path(base) / APPLICATION
+    return user_state_path(APPLICATION, appauthor=False)
 
 
 def dashboard_file() -> Path | None:

@@ -12,10 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from rich import filesize
+
 from options_helper.errors import StoreError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
-from options_helper.model.text import count_words, size_words
+from options_helper.model.text import count_words
 from options_helper.monitoring.heartbeat import Heartbeat, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 
@@ -234,7 +236,7 @@ def report_lines(report: RunReport) -> list[str]:
         lines.append(f"up {up}, heartbeat {age_words(age)} old, lag: {lag}")
     lines += [_stream_line(name, one, age, ended=report.ended) for name, one in beat.streams.items()]
     if beat.rows is not None:
-        size = size_words((beat.bytes or 0) + (beat.journal_bytes or 0))
+        size = filesize.decimal((beat.bytes or 0) + (beat.journal_bytes or 0))
         lines.append(f"{count_words(beat.rows, 'row')} written, {beat.rows_waiting or 0:,} waiting, {size}")
     lines.append(f"{count_words(beat.gaps, 'gap')}, {count_words(beat.lost, 'event')} lost")
     return lines

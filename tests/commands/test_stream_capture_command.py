@@ -942,7 +942,7 @@ def test_a_narrow_terminal_shows_each_number_of_the_summary_whole(tmp_path: Path
         r"stream +stocks +options",
         r"received +1,234,567,890 +1,234,567,890",
         r"rows +1,234,567 +0",
-        r"bytes of rows +3\.4 MB +0 B",
+        r"bytes of rows +3\.4 MB +0 bytes",
         r"dropped +0 +0",
         r"rejected +33 +0",
     ):

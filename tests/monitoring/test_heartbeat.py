@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
 from options_helper.monitoring.heartbeat_file import (
+    dashboard_file,
     newest_heartbeat,
     read_heartbeat,
     remember_capture,
@@ -347,16 +349,30 @@ def test_the_dashboard_writes_the_same_file(tmp_path: Path):
 # ---- where it is
 
 
-def test_the_state_folder_is_the_user_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-
+def test_the_state_folder_is_the_one_that_is_named(tmp_path: Path):
     assert state_folder({"XDG_STATE_HOME": str(tmp_path / "state")}) == tmp_path / "state" / "options-helper"
-    monkeypatch.setattr("sys.platform", "linux")
-    assert state_folder({}) == tmp_path / ".local" / "state" / "options-helper"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert state_folder({}) == tmp_path / "Library" / "Application Support" / "options-helper"
-    monkeypatch.setattr("sys.platform", "win32")
-    assert state_folder({"LOCALAPPDATA": str(tmp_path / "local")}) == tmp_path / "local" / "options-helper"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have other folders, which platformdirs knows"
+)
+def test_the_state_folder_is_the_user_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert state_folder() == tmp_path / ".local" / "state" / "options-helper"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep their users elsewhere")
+def test_a_user_without_a_home_has_no_state_folder(monkeypatch: pytest.MonkeyPatch):
+    """A container's user may be a number alone."""
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_001)
+
+    with pytest.raises(RuntimeError):
+        state_folder()
+    assert dashboard_file() is None
 
 
 def test_the_file_written_last_is_found_without_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.words import age, arrow, clock, money, percent, plural, rate
+from apps.streamlit.components.words import age, arrow, clock, money, percent, rate
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,3 @@ def test_a_time_names_its_zone_and_its_day_unless_it_is_today():
     assert clock(moment, new_york, today=datetime(2026, 11, 20, tzinfo=UTC)) == "Fri 5 Jan 2018 10:32:04 EST"
     assert clock(moment, ZoneInfo("America/Sao_Paulo")) == "13:32:04 America/Sao_Paulo"
     assert clock(None, new_york) == "—"
-
-
-def test_one_viewer_is_not_viewers():
-    assert (plural(1, "viewer"), plural(2, "viewer"), plural(0, "viewer")) == (
-        "1 viewer",
-        "2 viewers",
-        "0 viewers",
-    )

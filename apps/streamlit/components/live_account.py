@@ -9,11 +9,12 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
-from apps.streamlit.components.words import UNKNOWN, clock, plural
+from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestTask
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.text import count_words
 
 MAX_ROWS: Final = 12
 AMOUNTS: Final = (
@@ -122,7 +123,7 @@ def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPo
     unknown = sum(row.agrees is None for row in rows)
     verdict = "What can be compared agrees" if unknown else "File and account agree"
     if differing:
-        verdict = f"{differing} of {plural(len(rows), 'line')} differ"
+        verdict = f"{differing} of {count_words(len(rows), 'line')} differ"
     doubt = f", {unknown} cannot be compared" if unknown else ""
     read_at = clock(view.as_of, screen.look.zone, today=screen.snapshot.as_of)
     return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from apps.streamlit.components.words import plural
 from options_helper.data.portfolio_file import PortfolioFile, default_text, known_roots, open_book, reread
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
 from options_helper.model.events import StreamName
+from options_helper.model.text import count_words
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
@@ -234,7 +234,9 @@ def _portfolio_control(session: LiveSession) -> PortfolioFile:
         st.error(book.problem, icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         count = 0 if book.portfolio is None else len(book.portfolio.positions)
-        st.caption(plural(count, "position"), width="content", help="The file is followed as it changes.")
+        st.caption(
+            count_words(count, "position"), width="content", help="The file is followed as it changes."
+        )
         st.button(
             "Reload", key="reload", type="tertiary", icon=":material/sync:", on_click=_reload, args=(session,)
         )

@@ -10,12 +10,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from apps.streamlit.components.look import draw, tag
-from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent, plural
+from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
-from options_helper.model.text import named
+from options_helper.model.text import count_words, named
 
 if TYPE_CHECKING:
     from options_helper.analysis.live_portfolio_metrics import Tally
@@ -146,7 +146,7 @@ def _profit(
 
 def _without_later_trades(contracts: Sequence[str]) -> str:
     """What the file is behind of is not in its profit."""
-    return f"WITHOUT LATER TRADES in {plural(len(contracts), 'contract')}" if contracts else ""
+    return f"WITHOUT LATER TRADES in {count_words(len(contracts), 'contract')}" if contracts else ""
 
 
 def _parts_of_today(screen: ScreenModel) -> str:

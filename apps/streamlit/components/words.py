@@ -69,11 +69,6 @@ def clock(moment: datetime | None, zone: ZoneInfo, *, today: datetime | None = N
     return f"{local:%a} {local.day} {local:%b %Y} {time}"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 viewer`, `2 viewers`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _sign(amount: float, *, signed: bool) -> str:
     if amount < 0:
         return "−"
