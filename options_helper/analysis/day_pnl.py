@@ -40,7 +40,7 @@ from options_helper.model.portfolio import (
     ShareHolding,
 )
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.text import in_words, named
+from options_helper.model.text import held_in_words, named
 
 # Of what the file holds no more, these leave the total unknown: the file may have held it this morning.
 _UNCLEAR: Final = frozenset({QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED})
@@ -322,10 +322,10 @@ class BookDay:
 
     realized: Numbers
     unrealized: Numbers
-    closed: tuple[str, ...]  # in words
+    closed: tuple[str, ...]  # symbols
     behind: tuple[
         str, ...
-    ]  # in words: what was traded after the file was as the account, and that is not counted
+    ]  # symbols that were traded after the file was as the account, which is not counted
     reasons: tuple[str, ...]  # sentences: why what is missing is missing
 
 
@@ -350,8 +350,8 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
     return BookDay(
         realized=np.concatenate([lines.realized[alone], realized]),
         unrealized=np.concatenate([lines.unrealized[alone], unrealized]),
-        closed=tuple(_words(symbol) for symbol in closed),
-        behind=tuple(_words(symbol) for symbol, followed in day.followed.items() if followed.behind),
+        closed=tuple(closed),
+        behind=tuple(symbol for symbol, followed in day.followed.items() if followed.behind),
         reasons=tuple(_reasons(day, held, lines, gone)),
     )
 
@@ -374,22 +374,17 @@ def _multiplier(symbol: str) -> float:
         return 1.0
 
 
-def _words(symbol: str) -> str:
-    words = in_words(symbol)
-    return f"{words} shares" if words == symbol else words
-
-
 def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[str]) -> Iterator[str]:
     """Why what is missing is missing, in sentences that name a few of the lines each."""
     base_day = short_date(day.base_day) if day.base_day else "the last session"
     for warning, sentence in _REASONS.items():
-        of_gone = [_words(symbol) for symbol in gone if _said_of(day, symbol) is warning]
+        of_gone = [held_in_words(symbol) for symbol in gone if _said_of(day, symbol) is warning]
         yield from _sentence(sentence.format(day=base_day), _chosen(held, lines.findings[warning]) + of_gone)
     yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price)))
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
-    not_given = [_words(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
+    not_given = [held_in_words(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
     yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)
-    opened = [_words(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
+    opened = [held_in_words(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
     yield from _sentence("Traded today but not in the file, so not counted", opened)
 
 

@@ -10,7 +10,8 @@ from itertools import chain
 from math import ceil
 from typing import Final, assert_never
 
-from options_helper.analysis.live_portfolio_metrics import LiveTotals
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.totals import LiveTotals
 from options_helper.errors import SymbolError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import parse_contract_symbol
@@ -55,9 +56,9 @@ def headline(
 def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
     """What the totals rest on that is not a good price of now, each in a few words."""
     facts = (
-        (totals.delayed, "more than a minute behind the exchange"),
+        (totals.with_warning(QuoteWarning.DELAYED_PRICE), "more than a minute behind the exchange"),
         (totals.unpriced, "without a price"),
-        (totals.crossed, "with a crossed quote"),
+        (totals.with_warning(QuoteWarning.CROSSED_MARKET), "with a crossed quote"),
     )
     return tuple(f"{count_words(len(lines), 'line')} {what}" for lines, what in facts if lines)
 

@@ -1,4 +1,4 @@
-"""A portfolio and a snapshot → the tables and totals of the page; pure, so that every number can be checked.
+"""A portfolio and a snapshot → the tables of the page; pure, so that every number can be checked.
 
 Rows come in portfolio order, indexed by position id. Money is dollars, prices are dollars per share, percentages are
 percent. A number that is not known is NaN (NA in whole-number columns) and is never counted as 0; a sum with a
@@ -8,11 +8,10 @@ missing part is not known either, and says how much of it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
-from functools import cache, partial
-from math import fsum
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,13 +23,26 @@ from options_helper.analysis.day_pnl import (
     line_days,
     made_today,
     read_account_day,
-    sum_up_day,
 )
 from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
 from options_helper.model.account import Source
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, Position, ShareHolding
 from options_helper.model.snapshot import LiveSnapshot
+
+__all__ = [
+    "DEFAULT_WIDE_SPREAD_PCT",
+    "LEG_COLUMNS",
+    "POSITION_COLUMNS",
+    "STRUCTURE_COLUMNS",
+    "LiveTotals",
+    "Tally",
+    "compute_live_multileg_rows",
+    "compute_live_position_rows",
+    "compute_live_totals",
+    "table_frame",
+]
 
 DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
 
@@ -279,227 +291,3 @@ _TYPES: Final[Mapping[Kind, Callable[[Any], Any]]] = {
     Kind.DATE: _dates,
     Kind.TIME: _times,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """A sum that knows how much of it is known; what is known of an incomplete one is not its total."""
-
-    known: float
-    counted: int
-    of: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every part is known."""
-        return self.counted == self.of
-
-    @property
-    def total(self) -> float | None:
-        """The sum, or None while a part is missing."""
-        return self.known if self.complete else None
-
-
-@dataclass(frozen=True, slots=True)
-class NearestExpiry:
-    """The first expiry still to come."""
-
-    dte: int
-    words: str  # the first contract that expires then, and how many more
-
-
-@dataclass(frozen=True, slots=True)
-class WidestSpread:
-    """The line that costs most to close, for its price."""
-
-    pct: float
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class LiveTotals:
-    """The book in one line. Sums are counted by position, prices by leg: each single, holding or leg."""
-
-    pnl: Tally
-    pnl_natural: Tally
-    at_mark: Tally
-    at_natural: Tally
-    opened_for: Tally
-    at_risk: Tally
-    # Of today, counted by line; and what the file holds no more, because it was closed today.
-    day: Tally
-    day_realized: Tally
-    day_unrealized: Tally
-    closed_today: tuple[str, ...]  # in words
-    day_behind: tuple[str, ...]  # contracts whose later trades are not in today's profit, in words
-    day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
-    priced_legs: int
-    legs: int
-    cash: float | None
-    nearest_expiry: NearestExpiry | None
-    widest_spread: WidestSpread | None
-    stale: tuple[str, ...]  # lines whose quote is older than the threshold while the market is open, in words
-    expired: tuple[str, ...]  # lines that have expired, in words
-    unpriced: tuple[str, ...]  # lines without a price that have not expired
-    not_subscribed: tuple[str, ...]
-    delayed: tuple[str, ...]  # lines whose price was long made when it came
-    crossed: tuple[str, ...]
-    zero_bid: tuple[str, ...]  # lines marked at half of an ask, beside a bid of zero
-
-    @property
-    def complete(self) -> bool:
-        """Whether the value of every leg is known."""
-        return self.priced_legs == self.legs
-
-    @property
-    def pnl_abs(self) -> float | None:
-        """Unrealized profit at the mark."""
-        return self.pnl.total
-
-    @property
-    def pnl_natural_abs(self) -> float | None:
-        """Unrealized profit if everything were closed now, longs at the bid and shorts at the ask."""
-        return self.pnl_natural.total
-
-    @property
-    def pnl_pct(self) -> float | None:
-        """Profit at the mark in percent of what the positions were opened for."""
-        if self.pnl.total is None or not self.opened_for.total:
-            return None
-        return 100 * self.pnl.total / self.opened_for.total
-
-    @property
-    def market_value(self) -> float | None:
-        """All positions at the mark, shorts negative; without cash."""
-        return self.at_mark.total
-
-    @property
-    def liquidation_value(self) -> float | None:
-        """All positions at natural, plus the cash of the portfolio file where it names some."""
-        return None if self.at_natural.total is None else self.at_natural.total + (self.cash or 0.0)
-
-    @property
-    def liquidation_covers(self) -> str:
-        """What the liquidation value counts, in words."""
-        return "positions only" if self.cash is None else "positions and cash"
-
-    @property
-    def premium_at_risk(self) -> float | None:
-        """What was paid for long options and debit structures that have not wholly expired."""
-        return self.at_risk.total
-
-
-def compute_live_totals(
-    portfolio: Portfolio,
-    live: LiveSnapshot,
-    position_rows: pd.DataFrame,
-    structure_df: pd.DataFrame,
-    legs_df: pd.DataFrame,
-) -> LiveTotals:
-    """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller."""
-    single, structure = partial(_column, position_rows), partial(_column, structure_df)
-    paid = np.abs(single("cost_basis") * single("quantity") * single("multiplier"))
-    debit = structure("net_debit")
-    may_lose = (single("quantity") > 0) & (single("dte") >= 0)
-    still_running = legs_df["position_id"][_column(legs_df, "dte") >= 0]
-    may_lose_debit = (debit > 0) & structure_df["id"].isin(still_running).to_numpy()
-    lines = _book_lines(position_rows, legs_df)
-    today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
-    return LiveTotals(
-        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),
-        pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs")),
-        at_mark=_tally(single("market_value"), structure("net_mark")),
-        at_natural=_tally(single("natural_value"), structure("net_natural")),
-        opened_for=_tally(paid, np.abs(debit)),
-        at_risk=_tally(paid[may_lose], debit[may_lose_debit]),
-        day=_tally(today.realized + today.unrealized),
-        day_realized=_tally(today.realized),
-        day_unrealized=_tally(today.unrealized),
-        closed_today=today.closed,
-        day_behind=today.behind,
-        day_reasons=today.reasons,
-        priced_legs=sum(line.is_priced for line in lines),
-        legs=len(lines),
-        cash=portfolio.cash,
-        nearest_expiry=_nearest_expiry(lines),
-        widest_spread=_widest_spread(lines),
-        stale=_named(lines, QuoteWarning.STALE_QUOTE),
-        expired=_named(lines, QuoteWarning.EXPIRED),
-        unpriced=tuple(
-            dict.fromkeys(
-                line.words
-                for line in lines
-                if not line.is_priced and QuoteWarning.EXPIRED not in line.warnings
-            )
-        ),
-        not_subscribed=_named(lines, QuoteWarning.NOT_SUBSCRIBED),
-        delayed=_named(lines, QuoteWarning.DELAYED_PRICE),
-        crossed=_named(lines, QuoteWarning.CROSSED_MARKET),
-        zero_bid=_named(lines, QuoteWarning.ZERO_BID),
-    )
-
-
-def _all_held_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame, as_of: datetime) -> HeldLines:
-    tables = (position_rows, legs_df)
-
-    def both(name: str) -> Numbers:
-        return np.concatenate([_column(table, name) for table in tables])
-
-    times = [table["mark_at"].to_numpy(dtype="datetime64[ns]").view(np.int64) for table in tables]
-    is_of_today = made_today(np.concatenate(times), both("mark_age_seconds"), as_of)
-    return HeldLines(
-        words=[*position_rows["words"], *legs_df["words"]],
-        symbols=[*position_rows["live_symbol"], *legs_df["live_symbol"]],
-        quantity=np.concatenate([_column(position_rows, "quantity"), _column(legs_df, "signed_contracts")]),
-        multiplier=both("multiplier"),
-        price=np.where(is_of_today, both("mark"), np.nan),
-    )
-
-
-def _column(table: pd.DataFrame, name: str) -> Numbers:
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _tally(*columns: Numbers) -> Tally:
-    values = np.concatenate(columns)
-    known = values[~np.isnan(values)]
-    return Tally(fsum(known), counted=len(known), of=len(values))
-
-
-class _BookLine(NamedTuple):
-    words: str
-    dte: float
-    is_priced: bool
-    spread_pct: float
-    warnings: list[QuoteWarning]
-
-
-def _book_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame) -> list[_BookLine]:
-    lines: list[_BookLine] = []
-    for table, value in ((position_rows, "market_value"), (legs_df, "leg_value")):
-        is_priced = table[value].notna()
-        parts = (table["words"], _column(table, "dte"), is_priced, table["spread_pct"], table["warnings"])
-        lines.extend(map(_BookLine._make, zip(*parts, strict=True)))
-    return lines
-
-
-def _nearest_expiry(lines: Sequence[_BookLine]) -> NearestExpiry | None:
-    coming = [line for line in lines if line.dte >= 0]
-    if not coming:
-        return None
-    first = min(coming, key=lambda line: line.dte)
-    others = len({line.words for line in coming if line.dte == first.dte}) - 1
-    words = f"{first.words} and {others} more" if others else first.words
-    return NearestExpiry(int(first.dte), words)
-
-
-def _widest_spread(lines: Sequence[_BookLine]) -> WidestSpread | None:
-    spreads = [line for line in lines if line.is_priced and line.spread_pct >= 0]
-    if not spreads:
-        return None
-    widest = max(spreads, key=lambda line: line.spread_pct)
-    return WidestSpread(float(widest.spread_pct), widest.words)
-
-
-def _named(lines: Sequence[_BookLine], warning: QuoteWarning) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(line.words for line in lines if warning in line.warnings))

@@ -14,10 +14,11 @@ from options_helper.analysis.live_portfolio_metrics import (
     DEFAULT_WIDE_SPREAD_PCT,
     compute_live_multileg_rows,
     compute_live_position_rows,
-    compute_live_totals,
 )
+from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.reconcile.reconciliation import Behind
+from options_helper.analysis.totals import LiveTotals, compute_live_totals, labels
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.live.pnl_history import PRICE_STREAMS
 from options_helper.live.session import LiveSession, Run, changed_code
@@ -31,8 +32,6 @@ from options_helper.model.text import named
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from options_helper.analysis.live_portfolio_metrics import LiveTotals
-
 EMPTY_PORTFOLIO: Final = Portfolio(positions=())
 NAMED_AT_MOST: Final = 6
 DOCTOR: Final = (
@@ -41,6 +40,12 @@ DOCTOR: Final = (
 )
 ACCOUNT_PANEL: Final = "File and account"
 BEHIND_HIDDEN: Final = "Your file is behind the account; what happened there holds amounts, which are hidden."
+# What is wrong with single lines and worth a banner, in this order.
+WARNED_OF: Final = {
+    QuoteWarning.NOT_SUBSCRIBED: "NOT SUBSCRIBED, so without live prices",
+    QuoteWarning.EXPIRED: "EXPIRED, what became of them is not known here; take them out of the portfolio file",
+    QuoteWarning.STALE_QUOTE: "STALE: the market is open, but these had no quote for longer than the threshold",
+}
 CHANGED: Final = Headline(
     Level.WARNING, "The program's code has changed since Start. The streams run on; press Restart to use it."
 )
@@ -212,7 +217,8 @@ def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
 
 def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None) -> Headline:
     if run is not None and run.ended is None:
-        return headline(snapshot, stale_symbols=totals.stale, caveats=book_caveats(totals))
+        stale = labels(totals.with_warning(QuoteWarning.STALE_QUOTE))
+        return headline(snapshot, stale_symbols=stale, caveats=book_caveats(totals))
     if obstacle is not None:
         return Headline(Level.WARNING, f"Start is not possible yet. {obstacle}")
     if run is None:
@@ -249,15 +255,9 @@ def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) ->
         yield Banner(Level.WARNING, f"{run.book.problem} The last good reading of it stays in use.")
     for warning in run.plan.warnings:
         yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, warning)
-    refused = tuple(symbol for health in snapshot.streams.values() for symbol in health.refused_symbols)
-    for lines, what in (
-        (refused, "REFUSED by the server, so nothing of these is streamed"),
-        (totals.not_subscribed, "NOT SUBSCRIBED, so without live prices"),
-        (
-            totals.expired,
-            "EXPIRED, what became of them is not known here; take them out of the portfolio file",
-        ),
-        (totals.stale, "STALE: the market is open, but these had no quote for longer than the threshold"),
-    ):
-        if lines:
-            yield Banner(Level.WARNING, f"{what}: {named(lines, NAMED_AT_MOST)}.")
+    if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
+        sentence = "REFUSED by the server, so nothing of these is streamed"
+        yield Banner(Level.WARNING, f"{sentence}: {named(refused, NAMED_AT_MOST)}.")
+    for warning, sentence in WARNED_OF.items():
+        if lines := totals.with_warning(warning):
+            yield Banner(Level.WARNING, f"{sentence}: {named(labels(lines), NAMED_AT_MOST)}.")

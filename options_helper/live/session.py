@@ -17,8 +17,8 @@ from typing import Final, Protocol
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
     compute_live_position_rows,
-    compute_live_totals,
 )
+from options_helper.analysis.totals import compute_live_totals
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.rate_limit import RequestLimits

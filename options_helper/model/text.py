@@ -29,6 +29,12 @@ def in_words(symbol: str) -> str:
     return contract_words(contract.underlying, contract.expiry, contract.option_type, contract.strike)
 
 
+def held_in_words(symbol: str) -> str:
+    """What is held of a symbol, as a trader says it: a contract, or "AAPL shares"."""
+    words = in_words(symbol)
+    return f"{words} shares" if words == symbol else words
+
+
 def price_words(price: Decimal) -> str:
     """An amount with its cents, and whatever digits it has beyond them."""
     exponent = price.as_tuple().exponent

@@ -302,7 +302,7 @@ class TestWhatTheFileHoldsNoMore:
         assert (totals.day.total, totals.day_realized.total, totals.day_unrealized.total) == dollars(
             80, 80, 0
         )
-        assert totals.closed_today == ("AAPL 18 Dec 26 180 C",)
+        assert totals.closed_today == (C180,)
 
     def test_a_round_trip_of_today_needs_no_close(self):
         trades = [traded(C180, 1, 1.0), traded(C180, -1, 1.3)]
@@ -321,7 +321,7 @@ class TestWhatTheFileHoldsNoMore:
         assert today.figures() == dollars(-10, 0, -10)
         assert (today.totals.day.total, today.totals.day_realized.total) == dollars(40, 50)
         assert (today.totals.day.counted, today.totals.day.of) == (2, 2)
-        assert today.totals.closed_today == ("AAPL 18 Dec 26 180 C",)
+        assert today.totals.closed_today == (C180,)
 
     @pytest.mark.parametrize(("quantity", "profit"), [(3, -120.0), (-3, 120.0)])
     def test_an_expiry_without_value_costs_the_long_its_last_close_and_leaves_it_to_the_short(
@@ -342,7 +342,7 @@ class TestWhatTheFileHoldsNoMore:
         totals = Today(portfolio(), live(truth)).totals
 
         assert totals.day.total == pytest.approx(1_020 - 1_000)
-        assert totals.closed_today == ("AAPL 18 Dec 26 180 C", "AAPL shares")
+        assert totals.closed_today == (C180, "AAPL")
 
     def test_an_exercise_opens_the_shares_at_the_strike(self):
         trades = [

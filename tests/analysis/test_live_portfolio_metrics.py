@@ -24,6 +24,8 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.totals import labels
 from options_helper.model.events import RestQuote
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
@@ -302,7 +304,7 @@ class TestDefectsOfOtherProducts:
             assert row[column] is None, column
         totals = totals_of(book, live)
         assert (totals.pnl_abs, totals.market_value) == (None, None)
-        assert totals.expired == ("AAPL 19 Nov 26 180 C",)
+        assert labels(totals.with_warning(QuoteWarning.EXPIRED)) == ["AAPL 19 Nov 26 180 C"]
 
     def test_an_expired_leg_makes_its_structure_partial(self):
         calendar = structure(leg("short", 180, expiry=date(2026, 11, 19)), leg("long", 180))
@@ -483,14 +485,13 @@ class TestTotals:
         assert totals.market_value == pytest.approx(100 - 132.5 + 1780)
         assert (totals.priced_legs, totals.legs, totals.complete) == (6, 6, True)
 
-    def test_liquidation_is_at_natural_and_says_what_it_covers(self):
+    def test_liquidation_is_at_natural_and_counts_the_cash_that_the_file_names(self):
         without_cash = totals_of(portfolio(CONDOR), self.LIVE)
         with_cash = totals_of(portfolio(CONDOR, cash=1000), self.LIVE)
 
+        assert without_cash.cash is None
         assert without_cash.liquidation_value == pytest.approx(-160)
-        assert without_cash.liquidation_covers == "positions only"
         assert with_cash.liquidation_value == pytest.approx(840)
-        assert with_cash.liquidation_covers == "positions and cash"
 
     def test_premium_at_risk_is_what_was_paid_for_what_still_runs(self):
         book = portfolio(
@@ -518,19 +519,22 @@ class TestTotals:
         totals = totals_of(book, self.LIVE)
 
         assert totals.nearest_expiry is not None
-        assert (totals.nearest_expiry.dte, totals.nearest_expiry.words) == (
-            28,
-            "AAPL 18 Dec 26 180 C and 3 more",
-        )
+        assert totals.nearest_expiry.dte == 28
+        assert labels(totals.nearest_expiry.lines) == [
+            "AAPL 18 Dec 26 180 C",
+            "AAPL 18 Dec 26 170 P",
+            "AAPL 18 Dec 26 175 P",
+            "AAPL 18 Dec 26 185 C",
+        ]
         assert totals.widest_spread is not None
-        assert totals.widest_spread.pct == pytest.approx(100 * 0.1 / 0.45)
-        assert totals.widest_spread.words == "AAPL 18 Dec 26 170 P"
+        assert totals.widest_spread.spread_pct == pytest.approx(100 * 0.1 / 0.45)
+        assert totals.widest_spread.label == "AAPL 18 Dec 26 170 P"
 
     def test_stale_lines_are_named_once(self):
         live = snapshot_with(quote(C180, age=100), quote(C185))
         totals = totals_of(portfolio(position(strike=180), structure()), live)
 
-        assert totals.stale == ("AAPL 18 Dec 26 180 C",)
+        assert labels(totals.with_warning(QuoteWarning.STALE_QUOTE)) == ["AAPL 18 Dec 26 180 C"]
 
     def test_an_empty_book_is_worth_nothing_and_complete(self):
         totals = totals_of(portfolio(), snapshot_with())
@@ -577,7 +581,7 @@ def test_the_sample_is_priced_completely_when_everything_is_quoted(repository: P
     assert totals.complete
     assert totals.legs == 15
     assert totals.nearest_expiry is not None
-    assert (totals.nearest_expiry.dte, totals.nearest_expiry.words) == (0, "SPY 20 Nov 26 681 C")
+    assert (totals.nearest_expiry.dte, labels(totals.nearest_expiry.lines)) == (0, ["SPY 20 Nov 26 681 C"])
 
 
 def test_a_recorded_minute_of_spxw_agrees_with_a_calculation_from_the_file(real_data: Path):

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from options_helper.model.text import count_words, in_words, named, price_words
+from options_helper.model.text import count_words, held_in_words, in_words, named, price_words
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ def test_a_long_list_says_how_many_more_there_are():
 def test_a_contract_is_said_as_a_trader_says_it_and_any_other_symbol_as_it_is():
     assert in_words("AAPL261218C00180000") == "AAPL 18 Dec 26 180 C"
     assert in_words("BRK.B") == "BRK.B"
+    assert (held_in_words("AAPL261218C00180000"), held_in_words("BRK.B")) == (
+        "AAPL 18 Dec 26 180 C",
+        "BRK.B shares",
+    )
 
 
 @pytest.mark.parametrize(

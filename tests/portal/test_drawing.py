@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ import pytest
 
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_tables import csv_name, tables_as_csv
+from apps.streamlit.components.live_totals import book_tiles
 from apps.streamlit.components.look import DARK, LIGHT
 from options_helper.analysis.columns import amount_names
 from options_helper.data.portfolio_file import open_book
@@ -104,6 +106,16 @@ def test_the_csv_hides_what_the_page_hides(screen_for):
 
 def test_the_csv_is_named_after_the_market_s_day_in_new_york():
     assert csv_name(datetime(2026, 11, 21, 2, 30, tzinfo=UTC)) == "live-portfolio-20261120.csv"
+
+
+def test_the_liquidation_value_says_whether_it_counts_cash(screen_for):
+    screen = screen_for()
+    without = replace(screen, totals=replace(screen.totals, cash=None))
+
+    (tile,) = [tile for tile in book_tiles(screen) if tile.name == "Liquidation value"]
+    (bare,) = [tile for tile in book_tiles(without) if tile.name == "Liquidation value"]
+    assert tile.note.startswith("positions and cash, at natural")
+    assert bare.note.startswith("positions only, at natural")
 
 
 def luminance(colour: str) -> float:

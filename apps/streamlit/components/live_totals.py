@@ -7,18 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from html import escape
-from typing import TYPE_CHECKING
 
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.totals import LiveTotals, NearestExpiry, Tally, labels
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
-from options_helper.model.text import count_words, named
-
-if TYPE_CHECKING:
-    from options_helper.analysis.live_portfolio_metrics import Tally
+from options_helper.model.text import count_words, held_in_words, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
     else:
         yield "Today: nothing of it was held overnight."
     if totals.closed_today:
-        yield f"Closed today: {named(totals.closed_today, 3)}."
+        yield f"Closed today: {named([held_in_words(symbol) for symbol in totals.closed_today], 3)}."
     yield from totals.day_reasons
 
 
@@ -94,7 +92,8 @@ def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
     yield Tile(
         "Liquidation value",
         money(totals.liquidation_value, hidden=hidden),
-        f"{totals.liquidation_covers}, at natural{_missing(totals.at_natural)}",
+        f"{'positions only' if totals.cash is None else 'positions and cash'}, "
+        f"at natural{_missing(totals.at_natural)}",
     )
     yield Tile(
         "Premium at risk",
@@ -112,12 +111,16 @@ def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
     yield Tile(
         "Nearest expiry",
         UNKNOWN if expiry is None else "today" if expiry.dte == 0 else f"{expiry.dte} d",
-        expiry.words if expiry else "all expired" if totals.expired else "no options",
+        _first_to_expire(expiry)
+        if expiry
+        else "all expired"
+        if totals.with_warning(QuoteWarning.EXPIRED)
+        else "no options",
     )
     yield Tile(
         "Widest spread",
-        percent(spread.pct) if spread else UNKNOWN,
-        spread.words if spread else "no quote with two sides in order",
+        percent(spread.spread_pct) if spread else UNKNOWN,
+        spread.label if spread else "no quote with two sides in order",
     )
 
 
@@ -174,13 +177,23 @@ def _base_day(screen: ScreenModel) -> date | None:
     return newest
 
 
+def _why_none_expires(totals: LiveTotals) -> str:
+    return "all expired" if totals.with_warning(QuoteWarning.EXPIRED) else "no options"
+
+
+def _first_to_expire(expiry: NearestExpiry) -> str:
+    """The first contract that expires then, and how many more."""
+    first, *others = labels(expiry.lines)
+    return f"{first} and {len(others)} more" if others else first
+
+
 def _legs_note(screen: ScreenModel) -> str:
     """Why some legs have no price: those that expired never will have one."""
     totals = screen.totals
     if totals.complete:
         return "all, shares included"
-    reasons = ((len(totals.unpriced), "without a price"), (len(totals.expired), "expired"))
-    return ", ".join(f"{count} {what}" for count, what in reasons if count)
+    reasons = ((totals.unpriced, "without a price"), (totals.with_warning(QuoteWarning.EXPIRED), "expired"))
+    return ", ".join(f"{len(lines)} {what}" for lines, what in reasons if lines)
 
 
 def _provenance(screen: ScreenModel) -> str:
@@ -198,7 +211,7 @@ def _provenance(screen: ScreenModel) -> str:
                 oldest = max(oldest, seconds)
     counts = ", ".join(f"{count} {source}" for source, count in sources.most_common())
     by_rest = f" · {asked_for} by REST" if asked_for else ""
-    no_bid = len(screen.totals.zero_bid)
+    no_bid = len(screen.totals.with_warning(QuoteWarning.ZERO_BID))
     beside_nothing = f" · {no_bid} with no bid, at half the ask" if no_bid else ""
     return f"{counts}{by_rest} · oldest {age(oldest)}{beside_nothing}"
 

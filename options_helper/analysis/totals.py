@@ -1,0 +1,229 @@
+"""The tables of one snapshot → the book in one line, which knows how much of each sum is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from math import fsum
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
+from options_helper.analysis.marks import Numbers, QuoteWarning
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A sum that knows how much of it is known; what is known of an incomplete one is not its total."""
+
+    known: float
+    counted: int
+    of: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is known."""
+        return self.counted == self.of
+
+    @property
+    def total(self) -> float | None:
+        """The sum, or None while a part is missing."""
+        return self.known if self.complete else None
+
+
+class BookLine(NamedTuple):
+    """One single contract, holding or leg, as far as the totals speak of it."""
+
+    symbol: str  # in Alpaca's spelling
+    label: str  # what a person calls it: AAPL 18 Dec 26 180 C
+    dte: float  # days, negative after expiry; NaN for shares
+    is_priced: bool
+    spread_pct: float  # NaN where it is not known
+    warnings: Sequence[QuoteWarning]
+
+
+class NearestExpiry(NamedTuple):
+    """The first expiry still to come."""
+
+    dte: int
+    lines: tuple[BookLine, ...]  # what expires then, each contract once
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTotals:
+    """The book in one line. Sums are counted by position, prices by line: each single, holding or leg."""
+
+    pnl: Tally
+    pnl_natural: Tally
+    at_mark: Tally
+    at_natural: Tally
+    opened_for: Tally
+    at_risk: Tally
+    # Of today, counted by line; and what the file holds no more, because it was closed today.
+    day: Tally
+    day_realized: Tally
+    day_unrealized: Tally
+    closed_today: tuple[str, ...]  # symbols
+    day_behind: tuple[str, ...]  # symbols whose later trades are not in today's profit
+    day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
+    cash: float | None
+    lines: tuple[BookLine, ...]
+
+    @property
+    def legs(self) -> int:
+        """How many lines there are."""
+        return len(self.lines)
+
+    @property
+    def priced_legs(self) -> int:
+        """How many of them have a value."""
+        return sum(line.is_priced for line in self.lines)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the value of every leg is known."""
+        return all(line.is_priced for line in self.lines)
+
+    @property
+    def pnl_abs(self) -> float | None:
+        """Unrealized profit at the mark."""
+        return self.pnl.total
+
+    @property
+    def pnl_natural_abs(self) -> float | None:
+        """Unrealized profit if everything were closed now, longs at the bid and shorts at the ask."""
+        return self.pnl_natural.total
+
+    @property
+    def pnl_pct(self) -> float | None:
+        """Profit at the mark in percent of what the positions were opened for."""
+        if self.pnl.total is None or not self.opened_for.total:
+            return None
+        return 100 * self.pnl.total / self.opened_for.total
+
+    @property
+    def market_value(self) -> float | None:
+        """All positions at the mark, shorts negative; without cash."""
+        return self.at_mark.total
+
+    @property
+    def liquidation_value(self) -> float | None:
+        """All positions at natural, plus the cash of the portfolio file where it names some."""
+        return None if self.at_natural.total is None else self.at_natural.total + (self.cash or 0.0)
+
+    @property
+    def premium_at_risk(self) -> float | None:
+        """What was paid for long options and debit structures that have not wholly expired."""
+        return self.at_risk.total
+
+    @property
+    def unpriced(self) -> tuple[BookLine, ...]:
+        """The lines without a price that have not expired, each contract once."""
+        return _once(
+            line for line in self.lines if not line.is_priced and QuoteWarning.EXPIRED not in line.warnings
+        )
+
+    @property
+    def nearest_expiry(self) -> NearestExpiry | None:
+        """The first expiry still to come; None where there is none."""
+        first = min((line.dte for line in self.lines if line.dte >= 0), default=None)
+        if first is None:
+            return None
+        return NearestExpiry(int(first), _once(line for line in self.lines if line.dte == first))
+
+    @property
+    def widest_spread(self) -> BookLine | None:
+        """The line that costs most to close, for its price; None where no quote has two sides in order."""
+        quoted = (line for line in self.lines if line.is_priced and line.spread_pct >= 0)
+        return max(quoted, key=lambda line: line.spread_pct, default=None)
+
+    def with_warning(self, warning: QuoteWarning) -> tuple[BookLine, ...]:
+        """The lines of which this is said, each contract once."""
+        return _once(line for line in self.lines if warning in line.warnings)
+
+
+def labels(lines: Iterable[BookLine]) -> list[str]:
+    """What a person calls these lines."""
+    return [line.label for line in lines]
+
+
+def _once(lines: Iterable[BookLine]) -> tuple[BookLine, ...]:
+    return tuple({line.label: line for line in lines}.values())
+
+
+def compute_live_totals(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    position_rows: pd.DataFrame,
+    structure_df: pd.DataFrame,
+    legs_df: pd.DataFrame,
+) -> LiveTotals:
+    """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller."""
+    single, structure = partial(_column, position_rows), partial(_column, structure_df)
+    paid = np.abs(single("cost_basis") * single("quantity") * single("multiplier"))
+    debit = structure("net_debit")
+    may_lose = (single("quantity") > 0) & (single("dte") >= 0)
+    still_running = legs_df["position_id"][_column(legs_df, "dte") >= 0]
+    may_lose_debit = (debit > 0) & structure_df["id"].isin(still_running).to_numpy()
+    today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
+    return LiveTotals(
+        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),
+        pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs")),
+        at_mark=_tally(single("market_value"), structure("net_mark")),
+        at_natural=_tally(single("natural_value"), structure("net_natural")),
+        opened_for=_tally(paid, np.abs(debit)),
+        at_risk=_tally(paid[may_lose], debit[may_lose_debit]),
+        day=_tally(today.realized + today.unrealized),
+        day_realized=_tally(today.realized),
+        day_unrealized=_tally(today.unrealized),
+        closed_today=today.closed,
+        day_behind=today.behind,
+        day_reasons=today.reasons,
+        cash=portfolio.cash,
+        lines=(*_book_lines(position_rows, "market_value"), *_book_lines(legs_df, "leg_value")),
+    )
+
+
+def _all_held_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame, as_of: datetime) -> HeldLines:
+    tables = (position_rows, legs_df)
+
+    def both(name: str) -> Numbers:
+        return np.concatenate([_column(table, name) for table in tables])
+
+    times = [table["mark_at"].to_numpy(dtype="datetime64[ns]").view(np.int64) for table in tables]
+    is_of_today = made_today(np.concatenate(times), both("mark_age_seconds"), as_of)
+    return HeldLines(
+        words=[*position_rows["words"], *legs_df["words"]],
+        symbols=[*position_rows["live_symbol"], *legs_df["live_symbol"]],
+        quantity=np.concatenate([_column(position_rows, "quantity"), _column(legs_df, "signed_contracts")]),
+        multiplier=both("multiplier"),
+        price=np.where(is_of_today, both("mark"), np.nan),
+    )
+
+
+def _book_lines(table: pd.DataFrame, value: str) -> Iterable[BookLine]:
+    return map(
+        BookLine,
+        table["live_symbol"],
+        table["words"],
+        _column(table, "dte"),
+        table[value].notna(),
+        table["spread_pct"],
+        table["warnings"],
+    )
+
+
+def _column(table: pd.DataFrame, name: str) -> Numbers:
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _tally(*columns: Numbers) -> Tally:
+    values = np.concatenate(columns)
+    known = values[~np.isnan(values)]
+    return Tally(fsum(known), counted=len(known), of=len(values))
