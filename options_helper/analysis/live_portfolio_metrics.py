@@ -24,7 +24,7 @@ from options_helper.analysis.day_pnl import (
     made_today,
     read_account_day,
 )
-from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, warning_lists
+from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
 from options_helper.model.account import Source
@@ -128,6 +128,37 @@ def compute_live_multileg_rows(
     return _structure_rows(structures, lines, leg_value, leg_natural, day), legs
 
 
+class _LegGroups:
+    """Which legs belong to which of n structures: folds a column of legs into one of structures."""
+
+    def __init__(self, structures: Sequence[MultiLegPosition]) -> None:
+        self.sizes = np.array([len(entry.legs) for entry in structures], dtype=np.int64)
+        self.first_legs = np.cumsum(self.sizes) - self.sizes
+
+    def sums(self, values: Any) -> Any:
+        """NaN plus anything is NaN: a sum with a missing leg does not come out as a sum."""
+        return self._fold(np.add, values)
+
+    def counts(self, flags: Flags) -> Integers:
+        counted: Integers = self._fold(np.add, flags.astype(np.int64))
+        return counted
+
+    def any(self, flags: Flags) -> Flags:
+        found: Flags = self._fold(np.logical_or, flags)
+        return found
+
+    def oldest(self, ages: Numbers) -> Numbers:
+        """A structure is as old as its oldest part."""
+        oldest: Numbers = self._fold(np.maximum, ages)
+        return oldest
+
+    def firsts(self, values: Any) -> Any:
+        return values[self.first_legs]
+
+    def _fold(self, how: np.ufunc, values: Any) -> Any:
+        return how.reduceat(values, self.first_legs) if len(self.first_legs) else values[:0]
+
+
 def _structure_rows(
     structures: Sequence[MultiLegPosition],
     lines: PricedLines,
@@ -135,49 +166,51 @@ def _structure_rows(
     leg_natural: Numbers,
     day: LineDays,
 ) -> pd.DataFrame:
-    counts = np.array([len(entry.legs) for entry in structures], dtype=np.int64)
-    first_legs = np.cumsum(counts) - counts
-    priced = _per_structure(np.add, (~np.isnan(leg_value)).astype(np.int64), first_legs)
-    debit = numbers(entry.net_debit for entry in structures)
-    # NaN plus anything is NaN: a sum with a missing leg does not come out as a sum.
-    net_mark = _per_structure(np.add, leg_value, first_legs)
-    net_natural = _per_structure(np.add, leg_natural, first_legs)
+    groups = _LegGroups(structures)
+    priced = groups.counts(~np.isnan(leg_value))
     nearest = [_nearest(entry, lines.today) for entry in structures]
-    findings = {
-        warning: _per_structure(np.logical_or, flags, first_legs) for warning, flags in lines.findings.items()
-    }
-    findings[QuoteWarning.MISSING_LEGS] = priced < counts
-    structure_day = LineDays(
-        realized=_per_structure(np.add, day.realized, first_legs),
-        unrealized=_per_structure(np.add, day.unrealized, first_legs),
-        # As with a net debit, what was sold takes from what was paid.
-        base=np.abs(_per_structure(np.add, np.sign(lines.worth) * day.base, first_legs)),
-        findings={},
-    )
+    findings = {warning: groups.any(flags) for warning, flags in lines.findings.items()}
+    findings[QuoteWarning.MISSING_LEGS] = priced < groups.sizes
+    debit = numbers(entry.net_debit for entry in structures)
     columns = {
         "id": [entry.id for entry in structures],
         "symbol": [entry.symbol for entry in structures],
         "words": [entry.words for entry in structures],
         "expiry": nearest,
         "dte": [(expiry - lines.today).days for expiry in nearest],
-        "legs": counts,
+        "legs": groups.sizes,
         "priced_legs": priced,
-        "priced": [f"{known} of {count} legs" for known, count in zip(priced, counts, strict=True)],
-        "net_debit": debit,
-        "net_mark": net_mark,
-        "net_natural": net_natural,
-        "net_pnl_abs": net_mark - debit,
-        "net_pnl_pct": _percent(net_mark - debit, debit),
-        "net_pnl_natural_abs": net_natural - debit,
-        **_day_columns(structure_day),
-        "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], first_legs),
-        # Of the oldest leg: a structure is as old as its oldest part.
-        "mark_age_seconds": _per_structure(np.maximum, lines.columns["mark_age_seconds"], first_legs),
-        "quote_age_seconds": _per_structure(np.maximum, lines.columns["quote_age_seconds"], first_legs),
-        "underlying_price": lines.columns["underlying_price"][first_legs],
+        "priced": [f"{known} of {count} legs" for known, count in zip(priced, groups.sizes, strict=True)],
+        **_net_columns(debit, groups.sums(leg_value), groups.sums(leg_natural)),
+        **_day_columns(_structure_days(day, lines, groups)),
+        "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], groups),
+        "mark_age_seconds": groups.oldest(lines.columns["mark_age_seconds"]),
+        "quote_age_seconds": groups.oldest(lines.columns["quote_age_seconds"]),
+        "underlying_price": groups.firsts(lines.columns["underlying_price"]),
         "warnings": warning_lists(findings, len(structures)),
     }
     return table_frame(columns, Table.STRUCTURE, columns["id"])
+
+
+def _net_columns(debit: Numbers, mark: Numbers, natural: Numbers) -> dict[str, Numbers]:
+    return {
+        "net_debit": debit,
+        "net_mark": mark,
+        "net_natural": natural,
+        "net_pnl_abs": mark - debit,
+        "net_pnl_pct": _percent(mark - debit, debit),
+        "net_pnl_natural_abs": natural - debit,
+    }
+
+
+def _structure_days(day: LineDays, lines: PricedLines, groups: _LegGroups) -> LineDays:
+    return LineDays(
+        realized=groups.sums(day.realized),
+        unrealized=groups.sums(day.unrealized),
+        # As with a net debit, what was sold takes from what was paid.
+        base=np.abs(groups.sums(np.sign(lines.worth) * day.base)),
+        findings={},
+    )
 
 
 def _held_lines(lines: PricedLines, quantity: Numbers, as_of: datetime) -> HeldLines:
@@ -210,18 +243,11 @@ def _closes(lines: PricedLines, live: LiveSnapshot) -> dict[str, Any]:
     }
 
 
-def _marks_from(sources: Any, vias: Any, first_legs: Integers) -> list[str | None]:
+def _marks_from(sources: Any, vias: Any, groups: _LegGroups) -> list[str | None]:
     """How many legs are marked by which event, and how many of those were asked for: "3 mid, 1 trade · 2 REST"."""
-
-    def count(flags: Any) -> list[int]:
-        counts: list[int] = _per_structure(np.add, flags.astype(np.int64), first_legs).tolist()
-        return counts
-
-    of_source = zip(*(count(sources == source) for source in MarkSource), strict=True)
-    return [
-        _mark_counts(counts, asked_for)
-        for counts, asked_for in zip(of_source, count(vias == Source.REST), strict=True)
-    ]
+    of_source = zip(*(groups.counts(sources == source).tolist() for source in MarkSource), strict=True)
+    asked_for = groups.counts(vias == Source.REST).tolist()
+    return [_mark_counts(counts, asked) for counts, asked in zip(of_source, asked_for, strict=True)]
 
 
 @cache
@@ -234,10 +260,6 @@ def _nearest(structure: MultiLegPosition, today: date) -> date:
     """The first expiry still to come; the last one where all are past."""
     expiries = [leg.expiry for leg in structure.legs]
     return min((expiry for expiry in expiries if expiry >= today), default=max(expiries))
-
-
-def _per_structure(fold: np.ufunc, values: Any, first_legs: Integers) -> Any:
-    return fold.reduceat(values, first_legs) if len(first_legs) else values[:0]
 
 
 def _quantity(entry: Position | ShareHolding) -> float:

@@ -67,6 +67,7 @@ class QuoteWarning(StrEnum):
         return self.value.replace("_", " ")
 
 
+# Which of n lines each warning speaks against, as n flags. A warning that is not in it speaks against none.
 Findings: TypeAlias = Mapping[QuoteWarning, Flags]
 
 # An event that is this old when it comes is not of now, however fresh its arrival.

@@ -32,7 +32,10 @@ _NO_SOURCE: Final = np.array(None, dtype=object)
 
 @dataclass(frozen=True, slots=True)
 class PricedLines:
-    """What tables of positions and of legs have in common, one element for each line."""
+    """What tables of positions and of legs have in common: n lines, and n elements in each array and column.
+
+    Prices are dollars per share; `columns` has the names and units of `analysis.columns`.
+    """
 
     today: date  # in New York
     mark: Numbers
@@ -50,25 +53,20 @@ def price_lines(
     wide_spread_pct: float,
 ) -> PricedLines:
     """Price each line, held in this quantity (short is negative), by the snapshot."""
-    is_option = np.array([item.is_option for item in instruments], dtype=bool)
-    adjusted = np.array([item.adjusted for item in instruments], dtype=bool)
+    is_option = _flags(item.is_option for item in instruments)
     marks = read_marks(
         _pick(instruments, live.option_quotes, live.stock_quotes),
         _pick(instruments, live.option_trades, live.stock_trades),
         is_option=is_option,
         as_of=live.as_of,
     )
-    underlying, underlying_age, underlying_via = _underlyings(instruments, live)
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
-    strike = numbers(item.strike for item in instruments)
-    multiplier = numbers(item.multiplier for item in instruments)
     # After expiry the last quote is no price any more: what it settled at is not known here.
     expired = dte < 0
     price = np.where(expired, np.nan, marks.price)
     natural = np.where(expired, np.nan, marks.natural(long=quantity > 0))
-    is_call = np.array([item.option_type == "call" for item in instruments], dtype=bool)
-    in_the_money = np.where(is_call, underlying - strike, strike - underlying)
+    multiplier = numbers(item.multiplier for item in instruments)
     return PricedLines(
         today=today,
         mark=price,
@@ -77,39 +75,62 @@ def price_lines(
         findings={
             QuoteWarning.EXPIRED: expired,
             QuoteWarning.EXPIRES_TODAY: dte == 0,
-            QuoteWarning.ADJUSTED_CONTRACT: adjusted,
+            QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
             **_only(
                 ~expired, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)
             ),
         },
         columns={
-            "symbol": [item.symbol for item in instruments],
-            "words": [item.words for item in instruments],
-            "contract_symbol": [item.live_symbol if item.is_option else None for item in instruments],
-            "live_symbol": [item.live_symbol for item in instruments],
-            "option_type": [item.option_type for item in instruments],
-            "expiry": [item.expiry for item in instruments],
+            **_contract_columns(instruments),
+            **_mark_columns(marks, expired),
+            **_underlying_columns(instruments, live),
             "dte": dte,
-            "strike": strike,
             "multiplier": multiplier,
-            "bid": marks.bid,
-            "ask": marks.ask,
-            "last": marks.last,
             "mark": price,
-            "mark_source": np.where(expired, _NO_SOURCE, marks.source),
-            "mark_via": np.where(expired, _NO_SOURCE, marks.via),
-            "mark_age_seconds": np.where(expired, np.nan, marks.age),
-            "mark_at": np.where(expired, UNKNOWN_TIME, marks.time_ns),
-            "quote_age_seconds": marks.quote_age,
-            "spread_pct": marks.spread_pct,
             "natural": natural,
-            "underlying_price": underlying,
-            "underlying_age_seconds": underlying_age,
-            "underlying_via": underlying_via,
-            # What an adjusted contract delivers is not known, so neither is how its strike compares.
-            "moneyness_pct": np.where(adjusted, np.nan, 100 * in_the_money / underlying),
         },
     )
+
+
+def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
+    return {
+        "symbol": [item.symbol for item in instruments],
+        "words": [item.words for item in instruments],
+        "contract_symbol": [item.live_symbol if item.is_option else None for item in instruments],
+        "live_symbol": [item.live_symbol for item in instruments],
+        "option_type": [item.option_type for item in instruments],
+        "expiry": [item.expiry for item in instruments],
+        "strike": numbers(item.strike for item in instruments),
+    }
+
+
+def _mark_columns(marks: Marks, expired: Flags) -> dict[str, Any]:
+    return {
+        "bid": marks.bid,
+        "ask": marks.ask,
+        "last": marks.last,
+        "mark_source": np.where(expired, _NO_SOURCE, marks.source),
+        "mark_via": np.where(expired, _NO_SOURCE, marks.via),
+        "mark_age_seconds": np.where(expired, np.nan, marks.age),
+        "mark_at": np.where(expired, UNKNOWN_TIME, marks.time_ns),
+        "quote_age_seconds": marks.quote_age,
+        "spread_pct": marks.spread_pct,
+    }
+
+
+def _underlying_columns(instruments: Sequence[Instrument], live: LiveSnapshot) -> dict[str, Any]:
+    price, age, via = _underlyings(instruments, live)
+    strike = numbers(item.strike for item in instruments)
+    is_call = _flags(item.option_type == "call" for item in instruments)
+    in_the_money = np.where(is_call, price - strike, strike - price)
+    # What an adjusted contract delivers is not known, so neither is how its strike compares.
+    adjusted = _flags(item.adjusted for item in instruments)
+    return {
+        "underlying_price": price,
+        "underlying_age_seconds": age,
+        "underlying_via": via,
+        "moneyness_pct": np.where(adjusted, np.nan, 100 * in_the_money / price),
+    }
 
 
 def _pick(
