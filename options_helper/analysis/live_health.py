@@ -12,11 +12,9 @@ from typing import Final, assert_never
 
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals
-from options_helper.errors import SymbolError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.events import StreamName
-from options_helper.model.market_hours import NEW_YORK, market_open, next_change
+from options_helper.model.market_hours import NEW_YORK, expects_data, in_regular_hours, next_change
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import count_words, in_words, named
 
@@ -136,19 +134,15 @@ def _market_is_open(snapshot: LiveSnapshot) -> bool:
     """Whether at least one of the streams asked for is expected to move."""
     streams = [health for health in snapshot.streams.values() if health.phase is not Phase.OFF]
     prices = [health for health in streams if health.name is not StreamName.FILLS]
-    return any(_is_expected_to_move(health, snapshot.as_of) for health in prices or streams)
-
-
-def _is_expected_to_move(health: StreamHealth, as_of: datetime) -> bool:
-    feed = health.feed or ""
-    if health.name is not StreamName.OPTIONS or market_open(health.name, feed, as_of):
-        return market_open(health.name, feed, as_of)
-    return market_open(health.name, feed, as_of, {_underlying(symbol) for symbol in health.asked})
+    return any(
+        expects_data(health.name, health.feed or "", snapshot.as_of, health.asked)
+        for health in prices or streams
+    )
 
 
 def _next_open(as_of: datetime) -> str:
     change = next_change(as_of)
-    if market_open(StreamName.STOCKS, "", as_of):
+    if in_regular_hours(as_of):
         return "This feed opens 20:00 ET"
     if change is None:
         return "When it opens is not known"
@@ -164,13 +158,6 @@ def _losses(snapshot: LiveSnapshot) -> str:
     if rejected:
         facts.append(f"{count_words(rejected, 'message')} could not be read")
     return " and ".join(facts)
-
-
-def _underlying(symbol: str) -> str:
-    try:
-        return parse_contract_symbol(symbol).underlying_norm
-    except SymbolError:
-        return symbol
 
 
 _STOCK_FEED_LABELS: Final = {

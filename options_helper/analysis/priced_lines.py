@@ -21,7 +21,7 @@ from options_helper.analysis.marks import (
     read_marks,
 )
 from options_helper.model.events import StreamName
-from options_helper.model.market_hours import market_open, new_york_date
+from options_helper.model.market_hours import expects_data, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.snapshot import LiveSnapshot, Phase
 
@@ -194,9 +194,9 @@ def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot
 def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> Flags:
     """Where silence makes a quote stale: while the market is closed, it is the session's last."""
     options_feed = live.streams[StreamName.OPTIONS].feed or ""
-    stocks_move = market_open(StreamName.STOCKS, live.streams[StreamName.STOCKS].feed or "", live.as_of)
+    stocks_move = expects_data(StreamName.STOCKS, live.streams[StreamName.STOCKS].feed or "", live.as_of)
     options_move = {
-        name: market_open(StreamName.OPTIONS, options_feed, live.as_of, (name,))
+        name: expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,))
         for name in {item.underlying for item in instruments}
     }
     return _flags(options_move[item.underlying] if item.is_option else stocks_move for item in instruments)

@@ -8,23 +8,27 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from options_helper.model.events import StreamName
-from options_helper.model.market_hours import NEW_YORK, market_open, new_york_date, regular_session
+from options_helper.model.market_hours import (
+    EXTRA_OPTION_TIME,
+    NEW_YORK,
+    expects_data,
+    new_york_date,
+    regular_session,
+)
 
 # The first quote of the day is wanted too, and connecting takes a moment.
 LEAD: Final = timedelta(seconds=30)
 # The last minute's bar comes after the minute, and its correction half a minute later.
 TAIL: Final = timedelta(seconds=60)
-# Options on funds and indices are traded so much longer.
-_LATE: Final = timedelta(minutes=15)
 _LOOK_AHEAD_DAYS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureHours:
-    """The hours of some feeds together; `roots` are those of the recorded contracts, which decide their close."""
+    """The hours of some feeds together; `symbols` are what is recorded, or what its contracts will be written on."""
 
     feeds: tuple[tuple[StreamName, str], ...]
-    roots: frozenset[str] = frozenset()
+    symbols: frozenset[str] = frozenset()
 
     def connected(self, at: datetime) -> bool:
         """Whether a capture should be connected at that moment."""
@@ -36,7 +40,7 @@ class CaptureHours:
         return next((moment for moment in _turns(at) if self.connected(moment) is not now), None)
 
     def _open(self, at: datetime) -> bool:
-        return any(market_open(name, feed, at, self.roots) for name, feed in self.feeds)
+        return any(expects_data(name, feed, at, self.symbols) for name, feed in self.feeds)
 
 
 def _turns(at: datetime) -> Iterator[datetime]:
@@ -47,7 +51,11 @@ def _turns(at: datetime) -> Iterator[datetime]:
         night_begins = datetime.combine(day, time(20), NEW_YORK)
         session = regular_session(day)
         opens = [night_begins] if session is None else [session.opens, night_begins]
-        closes = [night_ends] if session is None else [night_ends, session.closes, session.closes + _LATE]
+        closes = (
+            [night_ends]
+            if session is None
+            else [night_ends, session.closes, session.closes + EXTRA_OPTION_TIME]
+        )
         # Added in UTC: a sum in local time would be wrong where the clock is put forward or back.
         moments = [moment.astimezone(UTC) - LEAD for moment in opens]
         moments += [moment.astimezone(UTC) + TAIL for moment in closes]

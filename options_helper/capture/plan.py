@@ -114,11 +114,13 @@ class CapturePlan:
     def hours(self) -> CaptureHours:
         """When its feeds move."""
         streams = self.streams
-        roots = {contract[:-15] for contract in streams.option_contracts} | set(self.not_expanded)
         wanted = [name for name in StreamName if streams.wants(name)]
         if self.not_expanded and StreamName.OPTIONS not in wanted:
             wanted.append(StreamName.OPTIONS)
-        return CaptureHours(tuple((name, streams.feed(name)) for name in wanted), frozenset(roots))
+        return CaptureHours(
+            tuple((name, streams.feed(name)) for name in wanted),
+            frozenset((*streams.option_contracts, *self.not_expanded)),
+        )
 
     @property
     def partitions(self) -> int:

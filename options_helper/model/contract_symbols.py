@@ -16,6 +16,7 @@ OptionType = Literal["call", "put"]
 _CONTRACT: Final = re.compile(
     r"(?P<root>[A-Z0-9]{1,6}|[A-Z]{1,4}[.\-/][A-Z]) *(?P<expiry>[0-9]{6})(?P<side>[CP])(?P<mills>[0-9]{8})"
 )
+_AFTER_ROOT: Final = 15
 _SIDES: Final[dict[str, OptionType]] = {"C": "call", "P": "put"}
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LARGEST_MILLS: Final = 99_999_999
@@ -80,6 +81,12 @@ def parse_contract_symbol(text: str) -> ParsedContract:
         option_type=_SIDES[match["side"]],
         strike=mills / 1000,
     )
+
+
+def root_of(symbol: str) -> str:
+    """The root of a contract's symbol, or of what its contracts are written on: never read further, so it is quick."""
+    name = symbol[:-_AFTER_ROOT] if len(symbol) > _AFTER_ROOT else symbol
+    return re.sub(r"[.\-/ ]", "", name).upper()
 
 
 def is_contract_symbol(text: str) -> bool:

@@ -10,13 +10,12 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from options_helper.model.alpaca_symbols import option_root
-from options_helper.model.contract_symbols import INDEX_ROOTS
+from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlying_of_root
 from options_helper.model.events import StreamName
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
-_EXTRA_OPTION_TIME: Final = timedelta(minutes=15)
+EXTRA_OPTION_TIME: Final = timedelta(minutes=15)
 _NIGHT_BEGINS: Final = time(20)
 _NIGHT_ENDS: Final = time(4)
 _NIGHT_FEEDS: Final = {"overnight", "boats"}
@@ -46,10 +45,12 @@ class Session:
     closes: datetime
 
 
-def market_open(stream: StreamName, feed: str, at: datetime, underlyings: Collection[str] = ()) -> bool:
-    """Whether this feed is expected to move at `at`; for options it depends on what they are written on.
+def expects_data(stream: StreamName, feed: str, at: datetime, symbols: Collection[str] = ()) -> bool:
+    """Whether this stream of that feed should be moving at `at`: the one answer for page, engine and recorder.
 
-    Nothing is expected in a year that the calendar does not know (before 1678 and after 2261).
+    For options it depends on `symbols`: contracts, or what contracts are written on, in any spelling. An adjusted
+    contract (`SPY1…`) is traded as long as those of its class are. Nothing is expected in a year that the calendar
+    does not know (before 1678 and after 2261).
     """
     if feed in _ALWAYS_OPEN_FEEDS:
         return True
@@ -60,10 +61,19 @@ def market_open(stream: StreamName, feed: str, at: datetime, underlyings: Collec
     session = regular_session(new_york_date(at))
     if session is None:
         return False
-    late = stream is StreamName.OPTIONS and any(
-        option_root(name) in LATE_OPTION_ROOTS for name in underlyings
-    )
-    return session.opens <= at < session.closes + (_EXTRA_OPTION_TIME if late else timedelta())
+    if stream is not StreamName.OPTIONS or at < session.closes:
+        return session.opens <= at < session.closes
+    return at < session.closes + EXTRA_OPTION_TIME and any(map(_is_traded_late, symbols))
+
+
+def _is_traded_late(symbol: str) -> bool:
+    return underlying_of_root(root_of(symbol)) in LATE_OPTION_ROOTS
+
+
+def in_regular_hours(at: datetime) -> bool:
+    """Whether the exchange's regular session runs."""
+    session = regular_session(new_york_date(at))
+    return session is not None and session.opens <= at < session.closes
 
 
 def _is_night(at: datetime) -> bool:

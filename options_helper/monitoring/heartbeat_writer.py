@@ -18,7 +18,7 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.errors import OptionsHelperError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import StreamName
-from options_helper.model.market_hours import market_open
+from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
 from options_helper.monitoring.heartbeat_file import write_heartbeat
@@ -192,7 +192,7 @@ def _stream_beats(
     expectations: _Expectations,
 ) -> dict[StreamName, StreamBeat]:
     return {
-        name: _stream_beat(health, _expects_data(health, market, as_of), as_of, expectations)
+        name: _stream_beat(health, _is_expected_to_move(health, market, as_of), as_of, expectations)
         for name, health in streams.items()
         if health.phase is not Phase.OFF
     }
@@ -226,7 +226,7 @@ def _stream_beat(
     )
 
 
-def _expects_data(health: StreamHealth, market: MarketKind, as_of: datetime) -> bool:
+def _is_expected_to_move(health: StreamHealth, market: MarketKind, as_of: datetime) -> bool:
     """Whether this stream should be heard from now: the market is open, and it is not known to be an idle one."""
     if health.phase in _EXPECTING_NOTHING:
         return False
@@ -234,8 +234,7 @@ def _expects_data(health: StreamHealth, market: MarketKind, as_of: datetime) -> 
         return False  # orders come when they come
     if market is not MarketKind.ALPACA:
         return True  # a played session is open until its stream is quiet
-    roots = {contract[:-15] for contract in health.asked} if health.name is StreamName.OPTIONS else set()
-    return market_open(health.name, health.feed or "", as_of, roots)
+    return expects_data(health.name, health.feed or "", as_of, health.asked)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

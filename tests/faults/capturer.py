@@ -25,7 +25,7 @@ from options_helper.data.streaming.engine.stream_group import StreamClasses
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
-from options_helper.model.market_hours import market_open
+from options_helper.model.market_hours import expects_data
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
 from tests.kit.simulated import settings_for
@@ -46,7 +46,7 @@ STREAMS = LiveStreamConfig(
 # Forks from a process that has everything imported and the calendar at hand, so that a start takes a moment.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.capturer"])
-market_open(STOCKS, "iex", utc_datetime(NOON), ())
+expects_data(STOCKS, "iex", utc_datetime(NOON), ())
 
 
 @dataclass(frozen=True, slots=True)

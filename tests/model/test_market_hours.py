@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
+from options_helper.analysis.live_health import headline
+from options_helper.analysis.live_portfolio_metrics import compute_live_position_rows
+from options_helper.capture.plan import CapturePlan
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup
+from options_helper.data.streaming.engine.worker import RetryPolicy
+from options_helper.data.streaming.state.market_clock import MarketClock
+from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import (
     NEW_YORK,
-    market_open,
+    expects_data,
     new_york_date,
     next_change,
     regular_session,
     session_before,
 )
+from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
+from tests.kit.builders import health, nanoseconds, portfolio, position, quote, snapshot_with
+from tests.kit.fakes import SETTINGS
 
 
 def new_york(text: str) -> datetime:
@@ -41,7 +54,7 @@ def new_york(text: str) -> datetime:
 )
 @pytest.mark.parametrize("feed", ["iex", "sip", "delayed_sip"])
 def test_stocks_move_in_regular_hours(at: str, feed: str, *, is_open: bool):
-    assert market_open(StreamName.STOCKS, feed, new_york(at)) is is_open
+    assert expects_data(StreamName.STOCKS, feed, new_york(at)) is is_open
 
 
 @pytest.mark.parametrize(
@@ -59,10 +72,72 @@ def test_options_on_some_etfs_and_indices_move_a_quarter_of_an_hour_longer(
 ):
     moment = new_york(at)
 
-    assert market_open(StreamName.OPTIONS, "opra", moment, ["AAPL", "BRK-B"]) is equity_open
-    assert market_open(StreamName.OPTIONS, "opra", moment, ["AAPL", "SPY"]) is etf_open
-    assert market_open(StreamName.OPTIONS, "indicative", moment, ["SPXW"]) is etf_open
-    assert market_open(StreamName.STOCKS, "sip", moment, ["SPY"]) is equity_open
+    assert expects_data(StreamName.OPTIONS, "opra", moment, ["AAPL", "BRK-B"]) is equity_open
+    assert expects_data(StreamName.OPTIONS, "opra", moment, ["AAPL", "SPY"]) is etf_open
+    assert expects_data(StreamName.OPTIONS, "indicative", moment, ["SPXW"]) is etf_open
+    assert expects_data(StreamName.STOCKS, "sip", moment, ["SPY"]) is equity_open
+
+
+def page_headline(contract: str, at: datetime, _: Path) -> bool:
+    asked = health("options", feed="opra", asked=(contract,))
+    return "Market closed" not in headline(snapshot_with(as_of=at, streams=[asked])).sentence
+
+
+def page_line(contract: str, at: datetime, _: Path) -> bool:
+    parts = parse_contract_symbol(contract)
+    held = position(parts.underlying, parts.strike, expiry=parts.expiry, multiplier=100)
+    live = snapshot_with(quote(contract, age=600, as_of=at), as_of=at, options_feed="opra")
+    rows = compute_live_position_rows(portfolio(held), live, stale_after_seconds=60)
+    return "stale_quote" in rows["warnings"].iloc[0]
+
+
+def engine(contract: str, at: datetime, _: Path) -> bool:
+    group = StreamGroup(
+        LiveStreamConfig(option_contracts=(contract,), options_feed="opra"),
+        SETTINGS,
+        StreamClasses(),
+        RetryPolicy(),
+        clock=MarketClock(),
+        lock=threading.Lock(),
+        announced=lambda _: None,
+        now_ns=lambda: nanoseconds(at),
+    )
+    return group.expects_data(StreamName.OPTIONS, nanoseconds(at))
+
+
+def heartbeat(contract: str, at: datetime, folder: Path) -> bool:
+    asked = health("options", feed="opra", asked=(contract,))
+    writer = HeartbeatWriter(folder / "beat.json", lambda: snapshot_with(as_of=at, streams=[asked]))
+    with writer:
+        return writer.last.streams[StreamName.OPTIONS].expects_data
+
+
+def recorder(contract: str, at: datetime, _: Path) -> bool:
+    streams = LiveStreamConfig(option_contracts=(contract,), options_feed="opra", stream_fills=False)
+    return CapturePlan(streams).hours.connected(at)
+
+
+@pytest.mark.parametrize("ask", [page_headline, page_line, engine, heartbeat, recorder])
+@pytest.mark.parametrize(
+    ("contract", "is_late"),
+    [
+        ("SPY261218C00600000", True),
+        ("SPY1261218C00600000", True),  # adjusted: traded as long as its class
+        ("2SPY261218C00600000", True),  # FLEX
+        ("SPXW261218C06000000", True),
+        ("AAPL1261218C00180000", False),
+        ("BRKB261218C00480000", False),
+    ],
+)
+def test_whoever_asks_gets_the_same_answer(ask, contract: str, tmp_path: Path, *, is_late: bool):
+    assert ask(contract, new_york("2026-11-20 15:55"), tmp_path) is True
+    assert ask(contract, new_york("2026-11-20 16:05"), tmp_path) is is_late
+    assert ask(contract, new_york("2026-11-20 16:20"), tmp_path) is False
+
+
+@pytest.mark.parametrize("spelling", ["SPY", "spy", "SPY1", "SPY   261218C00600000", "SPX", "XSP"])
+def test_an_underlying_stands_for_its_contracts(spelling: str):
+    assert expects_data(StreamName.OPTIONS, "opra", new_york("2026-11-20 16:05"), [spelling])
 
 
 @pytest.mark.parametrize(
@@ -81,16 +156,16 @@ def test_options_on_some_etfs_and_indices_move_a_quarter_of_an_hour_longer(
 )
 @pytest.mark.parametrize("feed", ["overnight", "boats"])
 def test_night_feeds_move_in_the_night_before_a_trading_day(at: str, feed: str, *, is_open: bool):
-    assert market_open(StreamName.STOCKS, feed, new_york(at)) is is_open
+    assert expects_data(StreamName.STOCKS, feed, new_york(at)) is is_open
 
 
 def test_the_test_feed_never_sleeps():
-    assert market_open(StreamName.STOCKS, "test", new_york("2026-11-22 12:00"))
+    assert expects_data(StreamName.STOCKS, "test", new_york("2026-11-22 12:00"))
 
 
 def test_fills_are_expected_in_regular_hours():
-    assert market_open(StreamName.FILLS, "paper", new_york("2026-11-20 12:00"))
-    assert not market_open(StreamName.FILLS, "paper", new_york("2026-11-20 18:00"))
+    assert expects_data(StreamName.FILLS, "paper", new_york("2026-11-20 12:00"))
+    assert not expects_data(StreamName.FILLS, "paper", new_york("2026-11-20 18:00"))
 
 
 @pytest.mark.parametrize(
@@ -156,13 +231,13 @@ def test_in_a_year_that_no_calendar_knows_nothing_is_expected_and_nobody_ends(da
     assert next_change(noon) is None
     for stream in StreamName:
         for feed in ("sip", "opra", "overnight"):
-            assert not market_open(stream, feed, noon, ["SPY"])
+            assert not expects_data(stream, feed, noon, ["SPY"])
 
 
 def test_the_last_evening_that_the_calendar_knows_leads_into_no_change():
     evening = new_york("2261-12-31 20:30")
 
-    assert not market_open(StreamName.STOCKS, "overnight", evening)
+    assert not expects_data(StreamName.STOCKS, "overnight", evening)
     assert next_change(evening) is None
 
 

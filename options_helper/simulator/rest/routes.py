@@ -18,9 +18,8 @@ from options_helper.model.contract_symbols import (
     parse_contract_symbol,
     plain_number,
 )
-from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
-from options_helper.model.market_hours import NEW_YORK, market_open, next_change
+from options_helper.model.market_hours import NEW_YORK, in_regular_hours, next_change
 from options_helper.simulator.market.market import ListingMarket
 from options_helper.simulator.rest import account, prices
 from options_helper.simulator.rest.context import (
@@ -160,7 +159,7 @@ def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
 
 def _clock(_: Query, context: RequestContext) -> Answer:
     now = utc_datetime(context.now_ns).astimezone(NEW_YORK)
-    is_open = market_open(StreamName.STOCKS, "iex", now)
+    is_open = in_regular_hours(now)
     first = next_change(now)
     second = None if first is None else next_change(first)
     opening, closing = (second, first) if is_open else (first, second)

@@ -22,7 +22,7 @@ from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, utc_datetime
-from options_helper.model.market_hours import market_open
+from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.settings import Settings
 
@@ -186,9 +186,7 @@ class StreamGroup:
         """Whether this stream should be moving at that market time."""
         if self._clock.ended(market_ns):
             return False
-        # A contract's symbol is its root and 15 characters; some roots trade longer than others.
-        roots = {contract[:-15] for contract in self.config.symbols(StreamName.OPTIONS)}
-        return market_open(name, self.config.feed(name), utc_datetime(market_ns), roots)
+        return expects_data(name, self.config.feed(name), utc_datetime(market_ns), self.config.symbols(name))
 
     def load_calendar(self) -> None:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
