@@ -69,7 +69,11 @@ def _moved(snapshot: LiveSnapshot, second: int) -> LiveSnapshot:
         )
         for place, (symbol, quote) in enumerate(snapshot.option_quotes.items())
     }
-    return replace(snapshot, as_of=AS_OF + timedelta(seconds=second), option_quotes=MappingProxyType(quotes))
+    return replace(
+        snapshot,
+        as_of=AS_OF + timedelta(seconds=second),
+        quotes=MappingProxyType({**snapshot.quotes, **quotes}),
+    )
 
 
 def begin(positions: int) -> None:

@@ -108,9 +108,8 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
     return LiveSnapshot(
         as_of=AS_OF,
         running=True,
-        stock_quotes=MappingProxyType(shares),
-        option_quotes=MappingProxyType(quotes),
-        option_trades=MappingProxyType(trades),
+        quotes=MappingProxyType({**shares, **quotes}),
+        trades=MappingProxyType(trades),
         account=account_of(book),
         streams=MappingProxyType(
             {

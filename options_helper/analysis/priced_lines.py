@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,6 @@ from options_helper.model.events import StreamName
 from options_helper.model.market_hours import expects_data, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.snapshot import LiveSnapshot, Phase
-
-T = TypeVar("T")
 
 _NO_SOURCE: Final = np.array(None, dtype=object)
 
@@ -55,8 +53,8 @@ def price_lines(
     """Price each line, held in this quantity (short is negative), by the snapshot."""
     is_option = _flags(item.is_option for item in instruments)
     marks = read_marks(
-        _pick(instruments, live.option_quotes, live.stock_quotes),
-        _pick(instruments, live.option_trades, live.stock_trades),
+        [live.quotes.get(item.live_symbol) for item in instruments],
+        [live.trades.get(item.live_symbol) for item in instruments],
         is_option=is_option,
         as_of=live.as_of,
     )
@@ -133,12 +131,6 @@ def _underlying_columns(instruments: Sequence[Instrument], live: LiveSnapshot) -
     }
 
 
-def _pick(
-    instruments: Sequence[Instrument], of_contracts: Mapping[str, T], of_shares: Mapping[str, T]
-) -> list[T | None]:
-    return [(of_contracts if item.is_option else of_shares).get(item.live_symbol) for item in instruments]
-
-
 def _underlyings(
     instruments: Sequence[Instrument], live: LiveSnapshot
 ) -> tuple[Numbers, Numbers, NDArray[np.object_]]:
@@ -147,8 +139,8 @@ def _underlyings(
         name: place for place, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
     }
     marks = read_marks(
-        [live.stock_quotes.get(name) for name in places],
-        [live.stock_trades.get(name) for name in places],
+        [live.quotes.get(name) for name in places],
+        [live.trades.get(name) for name in places],
         is_option=np.zeros(len(places), dtype=bool),
         as_of=live.as_of,
     )

@@ -85,8 +85,13 @@ def parse_contract_symbol(text: str) -> ParsedContract:
 
 def root_of(symbol: str) -> str:
     """The root of a contract's symbol, or of what its contracts are written on: never read further, so it is quick."""
-    name = symbol[:-_AFTER_ROOT] if len(symbol) > _AFTER_ROOT else symbol
+    name = symbol[:-_AFTER_ROOT] if has_contract_length(symbol) else symbol
     return re.sub(r"[.\-/ ]", "", name).upper()
+
+
+def has_contract_length(symbol: str) -> bool:
+    """Whether a symbol of a feed is a contract's, told by its length: no share, pair or index is spelled that long."""
+    return len(symbol) > _AFTER_ROOT
 
 
 def is_contract_symbol(text: str) -> bool:

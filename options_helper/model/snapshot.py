@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import MarketKind
+from options_helper.model.contract_symbols import has_contract_length
 from options_helper.model.events import (
     Bar,
     Quote,
@@ -18,6 +19,8 @@ from options_helper.model.events import (
     Trade,
 )
 from options_helper.model.order_updates import BlotterEntry
+
+E = TypeVar("E")
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -94,16 +97,40 @@ class LiveSnapshot:
     running_since: datetime | None = None  # the computer's clock
     market: MarketKind = MarketKind.ALPACA
     played_out: bool = False  # a replay has reached its end: nothing more will come
-    stock_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
-    stock_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
-    stock_bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
-    option_quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
-    option_trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
+    # The newest of each symbol, whichever stream it came over; symbols of shares and contracts cannot be the same.
+    quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
+    trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
+    bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamName, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
     )
+
+    @property
+    def stock_quotes(self) -> Mapping[str, Quote]:
+        """Those of `quotes` that are no contract's; made at each call."""
+        return _of_contracts(self.quotes, wanted=False)
+
+    @property
+    def stock_trades(self) -> Mapping[str, Trade]:
+        """Those of `trades` that are no contract's; made at each call."""
+        return _of_contracts(self.trades, wanted=False)
+
+    @property
+    def stock_bars(self) -> Mapping[str, Bar]:
+        """Those of `bars` that are no contract's; made at each call."""
+        return _of_contracts(self.bars, wanted=False)
+
+    @property
+    def option_quotes(self) -> Mapping[str, Quote]:
+        """Those of `quotes` that are a contract's; made at each call."""
+        return _of_contracts(self.quotes, wanted=True)
+
+    @property
+    def option_trades(self) -> Mapping[str, Trade]:
+        """Those of `trades` that are a contract's; made at each call."""
+        return _of_contracts(self.trades, wanted=True)
 
     @property
     def alive(self) -> dict[str, bool]:
@@ -139,3 +166,9 @@ class LiveSnapshot:
     def queue_depth(self) -> int:
         """Events waiting in the queue, all streams together."""
         return sum(health.queued for health in self.streams.values())
+
+
+def _of_contracts(events: Mapping[str, E], *, wanted: bool) -> Mapping[str, E]:
+    return MappingProxyType(
+        {symbol: event for symbol, event in events.items() if has_contract_length(symbol) is wanted}
+    )

@@ -130,24 +130,16 @@ def snapshot_with(
         running=running,
         running_since=as_of - timedelta(minutes=5) if running else None,
         market=market,
-        stock_quotes=_by_symbol(events, Quote, contracts=False),
-        stock_trades=_by_symbol(events, Trade, contracts=False),
-        stock_bars=_by_symbol(events, Bar, contracts=False),
-        option_quotes=_by_symbol(events, Quote, contracts=True),
-        option_trades=_by_symbol(events, Trade, contracts=True),
+        quotes=_by_symbol(events, Quote),
+        trades=_by_symbol(events, Trade),
+        bars=_by_symbol(events, Bar),
         fills=tuple(fills),
         streams=MappingProxyType(healths),
     )
 
 
-def _by_symbol(events: Iterable[Any], kind: type[Any], *, contracts: bool) -> Mapping[str, Any]:
-    return MappingProxyType(
-        {
-            event.symbol: event
-            for event in events
-            if isinstance(event, kind) and is_contract(event.symbol) == contracts
-        }
-    )
+def _by_symbol(events: Iterable[Any], kind: type[Any]) -> Mapping[str, Any]:
+    return MappingProxyType({event.symbol: event for event in events if isinstance(event, kind)})
 
 
 def position(

@@ -183,7 +183,7 @@ class _Run:
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """Send the difference on the open connections, and forget what is wanted no longer."""
         with self._lock:
-            self._state.keep_only(config.stocks, config.option_contracts)
+            self._state.keep_only((*config.stocks, *config.option_contracts))
         self.streams.change_symbols(config)
         self._account.change_symbols(config)
 

@@ -57,15 +57,16 @@ class StreamTally:
 
 @dataclass(slots=True)
 class _Caches:
-    """The newest event of each symbol on one market-data stream."""
+    """The newest event of each symbol."""
 
     quotes: dict[str, Quote] = field(default_factory=dict)
     trades: dict[str, Trade] = field(default_factory=dict)
     bars: dict[str, Bar] = field(default_factory=dict)
-    newest_seconds: bytes = b""  # of all quotes so far, as the wire has them
 
     def keep(self, symbols: frozenset[str]) -> None:
         for cache in (self.quotes, self.trades, self.bars):
+            if cache.keys() <= symbols:  # nearly always, and quicker than to subtract
+                continue
             for symbol in cache.keys() - symbols:
                 del cache[symbol]
 
@@ -79,9 +80,11 @@ class LiveState:
     def __init__(self, *, fills_cache_size: int) -> None:
         self.clock = MarketClock()
         self.tallies = {name: StreamTally() for name in StreamName}
-        self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
+        self._caches = _Caches()
+        # Of all quotes of a stream so far, in seconds as the wire has them.
+        self._newest: dict[StreamName, bytes] = {}
         self.fills = Blotter(fills_cache_size)
-        self._wanted: dict[StreamName, frozenset[str]] = {}  # empty: everything
+        self._wanted: frozenset[str] | None = None  # None: everything
 
     def apply(self, frame: Frame) -> None:
         """Fold one frame in; each event it announces is counted as applied or as rejected, whatever it holds."""
@@ -104,22 +107,22 @@ class LiveState:
             received_ns = frame.received_ns
             if self.clock.plays:
                 received_ns = self.clock.arrival(events[-1].timestamp_ns, received_ns)
-            self._apply_events(events, received_ns, self._caches[frame.stream], tally)
+            self._apply_events(frame.stream, events, received_ns, tally)
         if rejected:
             tally.last_rejections.extend(rejected)
             tally.rejected += len(rejected)
 
     def _apply_events(
-        self, events: Sequence[Event], received_ns: int, caches: _Caches, tally: StreamTally
+        self, stream: StreamName, events: Sequence[Event], received_ns: int, tally: StreamTally
     ) -> None:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
-        quotes = caches.quotes
-        newest = caches.newest_seconds
+        quotes = self._caches.quotes
+        newest = self._newest.get(stream, b"")
         latest = ((received_ns + AHEAD_AT_MOST_NS) // NANOSECONDS & 0xFFFF_FFFF).to_bytes(4, "big")
         for event in events:
             force_setattr(event, "received_ns", received_ns)  # as `stamp` does
             if type(event) is not Quote:
-                self._apply_other(event, caches, tally)
+                self._apply_other(event, tally)
                 continue
             moment = event.timestamp
             # The last four bytes of every form of the extension are its seconds. No believable quote of the stream
@@ -129,11 +132,12 @@ class LiveState:
             elif _is_superseded(event, quotes, tally):
                 continue
             quotes[event.symbol] = event
-        caches.newest_seconds = newest
+        self._newest[stream] = newest
         tally.applied += len(events)
         tally.last_event_ns = received_ns
 
-    def _apply_other(self, event: Event, caches: _Caches, tally: StreamTally) -> None:
+    def _apply_other(self, event: Event, tally: StreamTally) -> None:
+        caches = self._caches
         match event:
             case Trade():
                 _keep_newest(caches.trades, event, tally)
@@ -165,7 +169,7 @@ class LiveState:
 
         These are no events of the stream, so its ledger does not count them.
         """
-        caches = self._caches[name]
+        caches = self._caches
         taken = 0
         for event in events:
             cache: dict[str, Any] = caches.quotes if isinstance(event, Quote) else caches.trades
@@ -174,28 +178,26 @@ class LiveState:
                 taken += 1
                 if isinstance(event, Quote):
                     # What is streamed after it may be older: from now on it has to be compared.
-                    caches.newest_seconds = max(caches.newest_seconds, _seconds(event))
+                    self._newest[name] = max(self._newest.get(name, b""), _seconds(event))
         return taken
 
     def announce(self, announcement: Announcement) -> bool:
         """Take over a simulator's time; whether it plays another session: what was seen of the last is forgotten."""
         is_another = self.clock.announce(announcement)
         if is_another:
-            self._caches = {StreamName.STOCKS: _Caches(), StreamName.OPTIONS: _Caches()}
+            self._caches = _Caches()
+            self._newest = {}
             self.fills.clear()
         return is_another
 
-    def keep_only(self, stocks: Sequence[str], option_contracts: Sequence[str]) -> None:
+    def keep_only(self, symbols: Iterable[str]) -> None:
         """From now on show these symbols and no others."""
-        self._wanted = {
-            StreamName.STOCKS: frozenset(stocks),
-            StreamName.OPTIONS: frozenset(option_contracts),
-        }
+        self._wanted = frozenset(symbols)
 
     def _forget_unwanted(self) -> None:
         # Frames on their way bring a symbol back after it was dropped, so this is done at every look.
-        for name, symbols in self._wanted.items():
-            self._caches[name].keep(symbols)
+        if self._wanted is not None:
+            self._caches.keep(self._wanted)
 
     def snapshot(
         self,
@@ -208,7 +210,6 @@ class LiveState:
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
         self._forget_unwanted()
-        stocks, options = self._caches[StreamName.STOCKS], self._caches[StreamName.OPTIONS]
         market_ns = self.clock.at(wall_ns)
         return LiveSnapshot(
             as_of=utc_datetime(market_ns),
@@ -216,11 +217,9 @@ class LiveState:
             running_since=running_since,
             market=self.clock.kind,
             played_out=self.clock.ended(market_ns),
-            stock_quotes=MappingProxyType(stocks.quotes.copy()),
-            stock_trades=MappingProxyType(stocks.trades.copy()),
-            stock_bars=MappingProxyType(stocks.bars.copy()),
-            option_quotes=MappingProxyType(options.quotes.copy()),
-            option_trades=MappingProxyType(options.trades.copy()),
+            quotes=MappingProxyType(self._caches.quotes.copy()),
+            trades=MappingProxyType(self._caches.trades.copy()),
+            bars=MappingProxyType(self._caches.bars.copy()),
             fills=self.fills.entries(),
             account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),

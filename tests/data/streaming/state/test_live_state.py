@@ -57,6 +57,22 @@ def test_stocks_and_options_are_kept_apart():
     assert list(look(state).option_trades) == ["A261218C00180000"]
 
 
+def test_a_symbol_is_found_whichever_stream_it_came_over():
+    """One mapping by symbol; the views by kind hold the same events."""
+    contract = "A261218C00180000"
+    bar = {"T": "b", "S": "A", "o": 1.0, "h": 1.0, "l": 1.0, "c": 1.0}
+    state = fold(frame(quote_message("A"), trade_message("A"), bar))
+    fold(frame(quote_message(contract), trade_message(contract)), stream=StreamName.OPTIONS, state=state)
+
+    snapshot = look(state)
+
+    assert list(snapshot.quotes) == list(snapshot.trades) == ["A", contract]
+    assert snapshot.quotes == {**snapshot.stock_quotes, **snapshot.option_quotes}
+    assert snapshot.trades == {**snapshot.stock_trades, **snapshot.option_trades}
+    assert snapshot.bars == snapshot.stock_bars
+    assert list(snapshot.bars) == ["A"]
+
+
 def test_a_quote_that_comes_late_does_not_replace_a_newer_one():
     state = fold(
         frame(quote_message("A", 2.0, at_ns=NOON)),
@@ -137,7 +153,7 @@ def test_only_the_newest_fills_are_kept_in_order():
 
 def test_symbols_no_longer_wanted_are_forgotten():
     state = fold(frame(quote_message("A"), quote_message("B")))
-    state.keep_only(["B"], [])
+    state.keep_only(["B"])
 
     assert list(look(state).stock_quotes) == ["B"]
     fold(frame(quote_message("A")), state=state)  # it was on its way
