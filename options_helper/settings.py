@@ -14,9 +14,10 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 
 from options_helper.errors import ConfigError
+from options_helper.model import streams
 
-STOCK_FEEDS: Final = ("iex", "sip", "delayed_sip", "boats", "overnight", "test")
-OPTION_FEEDS: Final = ("indicative", "opra")
+STOCK_FEEDS: Final = streams.STOCKS.feed_names
+OPTION_FEEDS: Final = streams.OPTIONS.feed_names
 
 DEFAULT_BASE_URL: Final = "https://paper-api.alpaca.markets"
 LIVE_BASE_URL: Final = "https://api.alpaca.markets"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,6 @@ from typing import Final, assert_never
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import NEW_YORK, expects_data, in_regular_hours, next_change
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import count_words, in_words, named
@@ -122,18 +121,18 @@ def _reconnecting(health: StreamHealth, as_of: datetime) -> str:
     seconds = ceil((health.next_try_at - as_of).total_seconds()) if health.next_try_at else 0
     when = f"next try in {seconds} s" if seconds > 0 else "trying now"
     reason = health.last_error or "the connection was lost."
-    return f"{health.name.capitalize()} reconnecting, attempt {health.reconnect_attempts}, {when}: {reason}"
+    return f"{health.name.label} reconnecting, attempt {health.reconnect_attempts}, {when}: {reason}"
 
 
 def _stalled(health: StreamHealth) -> str:
     reason = health.last_error or "connected, but silent although the market is open."
-    return f"{health.name.capitalize()} stalled: {reason}"
+    return f"{health.name.label} stalled: {reason}"
 
 
 def _market_is_open(snapshot: LiveSnapshot) -> bool:
     """Whether at least one of the streams asked for is expected to move."""
     streams = [health for health in snapshot.streams.values() if health.phase is not Phase.OFF]
-    prices = [health for health in streams if health.name is not StreamName.FILLS]
+    prices = [health for health in streams if not health.name.kind.carries_orders]
     return any(
         expects_data(health.name, health.feed or "", snapshot.as_of, health.asked)
         for health in prices or streams
@@ -160,16 +159,6 @@ def _losses(snapshot: LiveSnapshot) -> str:
     return " and ".join(facts)
 
 
-_STOCK_FEED_LABELS: Final = {
-    "iex": "IEX = not the national best",
-    "delayed_sip": "delayed 15 min",
-    "overnight": "overnight = indicative quotes, trades 15 min late",
-    "boats": "BOATS = one venue, at night",
-    "test": "test feed = invented prices",
-}
-_OPTION_FEED_LABELS: Final = {"indicative": "indicative = modelled quotes"}
-
-
 def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     """What must be known of these prices for as long as they are shown."""
     match snapshot.market:
@@ -178,14 +167,12 @@ def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
         case MarketKind.REPLAY:
             return (f"REPLAY {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
         case MarketKind.ALPACA:
-            labels = (
-                _label(snapshot.streams[StreamName.OPTIONS], _OPTION_FEED_LABELS),
-                _label(snapshot.streams[StreamName.STOCKS], _STOCK_FEED_LABELS),
-            )
+            # Options first: a modelled price says less than a part of the market's.
+            labels = map(_caveat, reversed(list(snapshot.streams.values())))
             return tuple(label for label in labels if label)
         case _:
             assert_never(snapshot.market)
 
 
-def _label(health: StreamHealth, labels: Mapping[str, str]) -> str | None:
-    return None if health.phase is Phase.OFF else labels.get(health.feed or "")
+def _caveat(health: StreamHealth) -> str | None:
+    return None if health.phase is Phase.OFF else health.name.kind.caveat_of(health.feed or "")

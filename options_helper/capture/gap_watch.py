@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,9 +10,9 @@ from typing import Final
 
 from options_helper.data.recording.loss_log import NOT_RECORDED
 from options_helper.data.recording.recorder import RecordedGap
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId
 from options_helper.model.text import named
 
 # Losses that go on are a row for each so many seconds, not one for each look.
@@ -35,18 +36,18 @@ class GapWatch:
     def __init__(self, began_ns: int) -> None:
         self._began_ns = began_ns
         self._looked_ns = began_ns
-        self._seen_gaps = dict.fromkeys(StreamName, 0)
-        self._losses: dict[tuple[StreamName, str], _Losses] = {}
+        self._seen_gaps: dict[StreamId, int] = defaultdict(int)
+        self._losses: dict[tuple[StreamId, str], _Losses] = {}
         # Since when: connected and silent, though data was expected; and the symbols that the server left out.
-        self._silent_since_ns: dict[StreamName, int] = {}
-        self._refused_since_ns: dict[StreamName, dict[str, int]] = {name: {} for name in StreamName}
+        self._silent_since_ns: dict[StreamId, int] = {}
+        self._refused_since_ns: dict[StreamId, dict[str, int]] = defaultdict(dict)
 
     def look(
         self,
-        healths: Mapping[StreamName, StreamHealth],
+        healths: Mapping[StreamId, StreamHealth],
         now_ns: int,
         *,
-        unwritten: Mapping[StreamName, int] | None = None,
+        unwritten: Mapping[StreamId, int] | None = None,
         ending: bool = False,
     ) -> list[RecordedGap]:
         """New gaps that are over, and events lost since the last look; at the end, also the gaps that still last.
@@ -63,15 +64,15 @@ class GapWatch:
         if ending:
             found += self.lasting(healths, now_ns)
             found += self._never_connected(healths, now_ns)
-            self._seen_gaps = {name: health.gap_count for name, health in healths.items()}
+            self._seen_gaps.update({name: health.gap_count for name, health in healths.items()})
         self._looked_ns = now_ns
         return found
 
-    def unseen(self, healths: Mapping[StreamName, StreamHealth]) -> int:
+    def unseen(self, healths: Mapping[StreamId, StreamHealth]) -> int:
         """Gaps that no look has found yet, mostly because they last."""
         return sum(health.gap_count - self._seen_gaps.get(name, 0) for name, health in healths.items())
 
-    def lasting(self, healths: Mapping[StreamName, StreamHealth], now_ns: int) -> list[RecordedGap]:
+    def lasting(self, healths: Mapping[StreamId, StreamHealth], now_ns: int) -> list[RecordedGap]:
         """What is not heard now, as a row would tell it if the capture ended."""
         found = []
         for name, health in healths.items():
@@ -87,7 +88,7 @@ class GapWatch:
         return found
 
     def _never_connected(
-        self, healths: Mapping[StreamName, StreamHealth], now_ns: int
+        self, healths: Mapping[StreamId, StreamHealth], now_ns: int
     ) -> Iterator[RecordedGap]:
         for name, health in healths.items():
             if health.phase is not Phase.OFF and not health.connections and not health.gaps:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import (
     EXTRA_OPTION_TIME,
     NEW_YORK,
@@ -15,6 +14,7 @@ from options_helper.model.market_hours import (
     new_york_date,
     regular_session,
 )
+from options_helper.model.streams import StreamId
 
 # The first quote of the day is wanted too, and connecting takes a moment.
 LEAD: Final = timedelta(seconds=30)
@@ -27,7 +27,7 @@ _LOOK_AHEAD_DAYS: Final = 15
 class CaptureHours:
     """The hours of some feeds together; `symbols` are what is recorded, or what its contracts will be written on."""
 
-    feeds: tuple[tuple[StreamName, str], ...]
+    feeds: tuple[tuple[StreamId, str], ...]
     symbols: frozenset[str] = frozenset()
 
     def connected(self, at: datetime) -> bool:

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -44,15 +44,17 @@ from options_helper.data.recording.session_notes import LastingGap, SessionNote,
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.engine.frame_queue import QueueCounts
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup, with_ledger
+from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
+from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
+from options_helper.errors import ConfigError
 from options_helper.model.announcement import Announcement
-from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import count_words
 from options_helper.settings import Settings
 
@@ -85,6 +87,9 @@ class CaptureConfig:
     flush_seconds: float = FLUSH_SECONDS
 
     def __post_init__(self) -> None:
+        if self.streams.further:
+            names = ", ".join(request.stream for request in self.streams.further)
+            raise ConfigError(f"Stocks and options can be recorded; there are no files yet for {names}.")
         object.__setattr__(self, "streams", replace(self.streams, stream_fills=False))
 
     @property
@@ -94,9 +99,11 @@ class CaptureConfig:
 
     def facts(self) -> dict[str, object]:
         """What a journal says of its session."""
+        streams = asdict(self.streams)
+        del streams["further"]  # never any here
         return {
             "version": __version__,
-            "streams": asdict(self.streams),
+            "streams": streams,
             "flush_events": self.flush_events,
             "flush_seconds": self.flush_seconds,
         }
@@ -114,14 +121,16 @@ class CaptureEngine:
         config: CaptureConfig,
         settings: Settings | None = None,
         *,
-        classes: StreamClasses | None = None,
+        source: StreamSource | None = None,
         retry: RetryPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         disk: Disk | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         settings = settings or Settings.load()
-        settings.require_credentials()
+        source = source or AlpacaSource()
+        source.check(settings)
+        require_offered(config.streams, source)
         disk = disk or Disk()
         self._config = config
         self._now_ns = now_ns
@@ -144,12 +153,12 @@ class CaptureEngine:
         self._clock = MarketClock()
         # Guards what must agree with the queue's counters: written by the writer, read by status().
         self._lock = threading.Lock()
-        self._tallies = {name: StreamTally() for name in StreamName}
-        self._put_off = dict.fromkeys(StreamName, 0)
+        self._tallies: dict[StreamId, StreamTally] = {}
+        self._put_off: dict[StreamId, int] = defaultdict(int)
         self._streams = StreamGroup(
             config.streams,
             settings,
-            classes or StreamClasses(),
+            source,
             retry or RetryPolicy(),
             clock=self._clock,
             lock=self._lock,
@@ -502,7 +511,7 @@ class CaptureEngine:
 
     def _note_gaps(self, *, ending: bool) -> None:
         status, now_ns = self.status(), self._now_ns()
-        unwritten = (
+        unwritten: dict[StreamId, int] = (
             {}
             if self._journal is not None
             else {StreamName(kind): counts.lost for kind, counts in status.store.kinds.items()}
@@ -623,7 +632,9 @@ class CaptureEngine:
         with self._lock:
             counts = self._streams.queue.counts()
             streams = {
-                name: with_ledger(health, self._counted(name, counts[name]), self._tallies[name])
+                name: with_ledger(
+                    health, self._counted(name, counts[name]), self._tallies.get(name) or StreamTally()
+                )
                 for name, health in healths.items()
             }
             put_off = sum(self._put_off.values())
@@ -646,9 +657,9 @@ class CaptureEngine:
             completed=self._completed,
         )
 
-    def _counted(self, name: StreamName, counts: QueueCounts) -> QueueCounts:
+    def _counted(self, name: StreamId, counts: QueueCounts) -> QueueCounts:
         # Rows that were put off are on their way still.
-        return replace(counts, queued=counts.queued + self._put_off[name])
+        return replace(counts, queued=counts.queued + self._put_off.get(name, 0))
 
 
 def _frame_record(frame: Frame) -> Record:

@@ -118,7 +118,7 @@ class _Visitor(StreamSink):
         self.refusals = refusals
         self.leave()
 
-    def frame(self, payload: bytes, events: int) -> None:
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         """Data are not what was come for."""
 
     def notice(self, sentence: str) -> None:

@@ -1,9 +1,8 @@
-"""Typed market-data events, named as the wire names them, and the streams they come over."""
+"""Typed market-data events, named as the wire names them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -11,17 +10,10 @@ from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
+from options_helper.model.streams import StreamName as StreamName  # noqa: PLC0414 - here it was found before
 
 # How far an exchange's clock may be ahead of ours and still be believed.
 AHEAD_AT_MOST_NS: Final = 60 * NANOSECONDS
-
-
-class StreamName(StrEnum):
-    """The three streams, one connection each."""
-
-    STOCKS = "stocks"
-    OPTIONS = "options"
-    FILLS = "fills"
 
 
 # The wire's letters for our words (docs: real-time stock and option data).

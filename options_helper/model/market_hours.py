@@ -7,19 +7,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlying_of_root
-from options_helper.model.events import StreamName
+from options_helper.model.streams import Hours, StreamId
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
 EXTRA_OPTION_TIME: Final = timedelta(minutes=15)
 _NIGHT_BEGINS: Final = time(20)
 _NIGHT_ENDS: Final = time(4)
-_NIGHT_FEEDS: Final = {"overnight", "boats"}
-_ALWAYS_OPEN_FEEDS: Final = {"test"}
 # The calendar counts nanoseconds in 64 bits, and these are the years that lie in them as a whole.
 _KNOWN_YEARS: Final = range(1678, 2262)
 
@@ -45,25 +43,32 @@ class Session:
     closes: datetime
 
 
-def expects_data(stream: StreamName, feed: str, at: datetime, symbols: Collection[str] = ()) -> bool:
+def expects_data(stream: StreamId, feed: str, at: datetime, symbols: Collection[str] = ()) -> bool:
     """Whether this stream of that feed should be moving at `at`: the one answer for page, engine and recorder.
 
-    For options it depends on `symbols`: contracts, or what contracts are written on, in any spelling. An adjusted
-    contract (`SPY1…`) is traded as long as those of its class are. Nothing is expected in a year that the calendar
-    does not know (before 1678 and after 2261).
+    The hours are the kind's, or the feed's where it has its own. For options they depend on `symbols`: contracts, or
+    what contracts are written on, in any spelling. An adjusted contract (`SPY1…`) is traded as long as those of its
+    class are. Nothing is expected in a year that the calendar does not know (before 1678 and after 2261).
     """
-    if feed in _ALWAYS_OPEN_FEEDS:
+    hours = stream.kind.hours_of(feed)
+    if hours is Hours.ALWAYS:
         return True
     if at.year not in _KNOWN_YEARS:
         return False
-    if feed in _NIGHT_FEEDS:
-        return _is_night(at)
+    match hours:
+        case Hours.NIGHT:
+            return _is_night(at)
+        case Hours.REGULAR:
+            return in_regular_hours(at)
+        case Hours.OPTIONS:
+            return in_regular_hours(at) or (_in_extra_option_time(at) and any(map(_is_traded_late, symbols)))
+        case _:
+            assert_never(hours)
+
+
+def _in_extra_option_time(at: datetime) -> bool:
     session = regular_session(new_york_date(at))
-    if session is None:
-        return False
-    if stream is not StreamName.OPTIONS or at < session.closes:
-        return session.opens <= at < session.closes
-    return at < session.closes + EXTRA_OPTION_TIME and any(map(_is_traded_late, symbols))
+    return session is not None and session.closes <= at < session.closes + EXTRA_OPTION_TIME
 
 
 def _is_traded_late(symbol: str) -> bool:
@@ -72,6 +77,8 @@ def _is_traded_late(symbol: str) -> bool:
 
 def in_regular_hours(at: datetime) -> bool:
     """Whether the exchange's regular session runs."""
+    if at.year not in _KNOWN_YEARS:
+        return False
     session = regular_session(new_york_date(at))
     return session is not None and session.opens <= at < session.closes
 

@@ -15,10 +15,10 @@ from options_helper.model.contract_symbols import has_contract_length
 from options_helper.model.events import (
     Bar,
     Quote,
-    StreamName,
     Trade,
 )
 from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.streams import StreamId, StreamName
 
 E = TypeVar("E")
 
@@ -42,7 +42,7 @@ class Phase(StrEnum):
 class Gap:
     """A stretch of time in which a stream could not hear; `until` is None while it lasts."""
 
-    stream: StreamName
+    stream: StreamId
     since: datetime
     until: datetime | None
     reason: str
@@ -55,7 +55,7 @@ class StreamHealth:
     The ledger holds at every snapshot: received = applied + dropped + rejected + queued.
     """
 
-    name: StreamName
+    name: StreamId
     phase: Phase = Phase.OFF
     feed: str | None = None
     alive: bool = False  # its thread runs
@@ -103,7 +103,7 @@ class LiveSnapshot:
     bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
-    streams: Mapping[StreamName, StreamHealth] = field(
+    streams: Mapping[StreamId, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
     )
 

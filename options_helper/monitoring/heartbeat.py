@@ -19,7 +19,6 @@ from typing import Final
 from options_helper import __version__
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import LiveSnapshot, Phase
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class Heartbeat:
     problem: str | None = None
     market: MarketKind = MarketKind.ALPACA
     session: str | None = None  # of a capture: its name in journal, gap ledger and meta files
-    streams: Mapping[StreamName, StreamBeat] = field(default_factory=dict)  # those that were asked for
+    streams: Mapping[str, StreamBeat] = field(default_factory=dict)  # those that were asked for
     gaps: int = 0
     lost: int = 0  # events that are in no file, or were never shown
     # Of a capture.

@@ -17,9 +17,9 @@ from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.errors import OptionsHelperError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamId
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
 from options_helper.monitoring.heartbeat_file import write_heartbeat
 from options_helper.monitoring.systemd import tell_systemd
@@ -130,7 +130,7 @@ class _Expectations:
     """Since when each stream has been expected to move without a pause."""
 
     def __init__(self) -> None:
-        self._since: dict[StreamName, datetime] = {}
+        self._since: dict[StreamId, datetime] = {}
 
     def lag(self, health: StreamHealth, expects: bool, as_of: datetime) -> float | None:  # noqa: FBT001 - a fact
         if not expects:
@@ -186,11 +186,11 @@ _STATES: Final[dict[CaptureState, RunState]] = {
 
 
 def _stream_beats(
-    streams: Mapping[StreamName, StreamHealth],
+    streams: Mapping[StreamId, StreamHealth],
     market: MarketKind,
     as_of: datetime,
     expectations: _Expectations,
-) -> dict[StreamName, StreamBeat]:
+) -> dict[str, StreamBeat]:
     return {
         name: _stream_beat(health, _is_expected_to_move(health, market, as_of), as_of, expectations)
         for name, health in streams.items()
@@ -230,8 +230,8 @@ def _is_expected_to_move(health: StreamHealth, market: MarketKind, as_of: dateti
     """Whether this stream should be heard from now: the market is open, and it is not known to be an idle one."""
     if health.phase in _EXPECTING_NOTHING:
         return False
-    if health.name is StreamName.FILLS and health.phase in _CONNECTED:
-        return False  # orders come when they come
+    if health.name.kind.silence_is_normal and health.phase in _CONNECTED:
+        return False  # orders, for one, come when they come
     if market is not MarketKind.ALPACA:
         return True  # a played session is open until its stream is quiet
     return expects_data(health.name, health.feed or "", as_of, health.asked)

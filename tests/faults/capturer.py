@@ -21,7 +21,7 @@ from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.engine.stream_group import StreamClasses
+from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
@@ -68,7 +68,7 @@ class Addresses:
         return CaptureEngine(
             CaptureConfig(streams, out, **more),
             settings_for(self),
-            classes=StreamClasses(
+            source=AlpacaSource(
                 stocks=partial(AlpacaStockStreamer, timing=PATIENT),
                 options=partial(AlpacaOptionStreamer, timing=PATIENT),
             ),

@@ -22,6 +22,7 @@ from options_helper.model.portfolio import (
     Side,
 )
 from options_helper.model.snapshot import Gap, LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamId
 
 # A Friday with options expiring, 10:00 in New York: the market is open.
 AS_OF = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -119,7 +120,7 @@ def snapshot_with(
     symbols = dict.fromkeys([*asked, *(event.symbol for event in events)])
     stocks = tuple(symbol for symbol in symbols if not is_contract(symbol))
     contracts = tuple(symbol for symbol in symbols if is_contract(symbol))
-    healths = {
+    healths: dict[StreamId, StreamHealth] = {
         StreamName.STOCKS: health("stocks", feed=stock_feed, asked=stocks),
         StreamName.OPTIONS: health("options", feed=options_feed, asked=contracts),
         StreamName.FILLS: health("fills"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from options_helper.data.streaming.connection.connection_runner import StreamSink
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.messages import count_messages
+from options_helper.data.streaming.messages import Decode, count_messages, decode_frame
 from options_helper.errors import StreamError
 from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamId
 from options_helper.settings import Settings
 
 SETTINGS = Settings(api_key=SecretStr("demo-key"), api_secret=SecretStr("demo-secret"))
@@ -116,6 +117,32 @@ class ScriptedStreams:
         stream = ScriptedStream(sink, script)
         self.made.append(stream)
         return stream
+
+
+class ScriptedSource:
+    """A source of any streams, each with its scripts; it asks for no keys."""
+
+    def __init__(self, scripted: Mapping[StreamId, ScriptedStreams], decode: Decode = decode_frame) -> None:
+        self._scripted = dict(scripted)
+        self._decode = decode
+
+    @property
+    def streams(self) -> tuple[StreamId, ...]:
+        """Those that have scripts."""
+        return tuple(self._scripted)
+
+    def check(self, settings: Settings) -> None:
+        """It needs nothing."""
+
+    def streamer(
+        self, stream: StreamId, settings: Settings, config: LiveStreamConfig, sink: StreamSink
+    ) -> ScriptedStream:
+        """The next connection of that stream."""
+        return self._scripted[stream](settings, sink=sink)
+
+    def decoder(self, stream: StreamId) -> Decode:
+        """The same for each."""
+        return self._decode
 
 
 def acknowledge(*refused: str) -> Step:

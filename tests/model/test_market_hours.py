@@ -14,7 +14,8 @@ from options_helper.analysis.live_health import headline
 from options_helper.analysis.live_portfolio_metrics import compute_live_position_rows
 from options_helper.capture.plan import CapturePlan
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup
+from options_helper.data.streaming.engine.stream_group import StreamGroup
+from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.contract_symbols import parse_contract_symbol
@@ -95,7 +96,7 @@ def engine(contract: str, at: datetime, _: Path) -> bool:
     group = StreamGroup(
         LiveStreamConfig(option_contracts=(contract,), options_feed="opra"),
         SETTINGS,
-        StreamClasses(),
+        AlpacaSource(),
         RetryPolicy(),
         clock=MarketClock(),
         lock=threading.Lock(),

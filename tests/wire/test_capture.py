@@ -32,7 +32,7 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.engine.stream_group import StreamClasses
+from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.errors import StoreError
 from options_helper.model.events import StreamName
@@ -82,7 +82,7 @@ def runner(
     return CaptureEngine(
         CaptureConfig(streams, out, **more),
         settings_for(server),
-        classes=StreamClasses(
+        source=AlpacaSource(
             stocks=partial(AlpacaStockStreamer, timing=PATIENT),
             options=partial(AlpacaOptionStreamer, timing=PATIENT),
         ),

@@ -25,7 +25,8 @@ from options_helper.data.recording.journal import (
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup
+from options_helper.data.streaming.engine.stream_group import StreamGroup
+from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement
@@ -88,7 +89,7 @@ class JournaledRun:
         self.streams = StreamGroup(
             config,
             settings_for(server),
-            StreamClasses(),
+            AlpacaSource(),
             RetryPolicy(),
             clock=self._state.clock,
             lock=threading.Lock(),

@@ -79,7 +79,7 @@ def _running_since(screen: ScreenModel) -> str:
 
 def _chip(health: StreamHealth, screen: ScreenModel) -> str:
     colour, sign = PHASES[health.phase]
-    facts = [health.name.value]
+    facts = [str(health.name)]
     if health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
         last = health.last_event_at
         seconds = None if last is None else (screen.snapshot.as_of - last).total_seconds()

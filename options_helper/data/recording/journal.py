@@ -24,9 +24,9 @@ from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.members import encode_member, member_text, scan
 from options_helper.errors import StoreError
-from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.streams import StreamId, StreamName
 
 FOLDER: Final = "journal"
 SUFFIX: Final = ".jnl.gz"
@@ -35,7 +35,7 @@ MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 
 _HEAD: Final = struct.Struct("<BBQII")
 _STREAMS: Final = tuple(StreamName)
-_STREAM_NUMBERS: Final = {name: number for number, name in enumerate(_STREAMS)}
+_STREAM_NUMBERS: Final[dict[StreamId, int]] = {name: number for number, name in enumerate(_STREAMS)}
 
 
 class RecordKind(IntEnum):
@@ -55,7 +55,7 @@ class Record(NamedTuple):
     kind: RecordKind
     received_ns: int
     payload: bytes = b""
-    stream: StreamName = StreamName.STOCKS
+    stream: StreamId = StreamName.STOCKS
     events: int = 0
 
     @property

@@ -17,10 +17,11 @@ from options_helper.data.intraday_store import Gap, IntradayStore, StoreCounts, 
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.streaming.messages import decode_frame
 from options_helper.data.streaming.state.live_state import StreamTally
-from options_helper.model.events import Event, StreamName, stamp
+from options_helper.model.events import Event, stamp
 from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.streams import StreamId, StreamName
 
-KINDS: Final[dict[StreamName, Literal["stocks", "options"]]] = {
+KINDS: Final[dict[StreamId, Literal["stocks", "options"]]] = {
     StreamName.STOCKS: "stocks",
     StreamName.OPTIONS: "options",
 }
@@ -30,7 +31,7 @@ KINDS: Final[dict[StreamName, Literal["stocks", "options"]]] = {
 class RecordedGap:
     """A stretch in which a stream could not hear, or events that found no room. Epoch nanoseconds."""
 
-    stream: StreamName
+    stream: StreamId
     since_ns: int
     until_ns: int
     reason: str
@@ -102,7 +103,7 @@ class Recorder:
     ) -> None:
         self._clock = RecordClock()
         self.last_event: Event | None = None
-        self.tallies = {name: StreamTally() for name in StreamName}
+        self.tallies: dict[StreamId, StreamTally] = {name: StreamTally() for name in StreamName}
         self.store = IntradayStore(
             root,
             policy,

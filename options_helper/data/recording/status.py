@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from options_helper.data.intraday_store import StoreCounts
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId
 
 
 class CaptureState(StrEnum):
@@ -30,7 +30,7 @@ class CaptureStatus:
     session: str
     started_at: datetime
     market: MarketKind
-    streams: dict[StreamName, StreamHealth]
+    streams: dict[StreamId, StreamHealth]
     store: StoreCounts
     put_off: int  # events that are in the journal and not in the files yet
     journal_bytes: int

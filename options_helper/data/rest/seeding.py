@@ -21,9 +21,10 @@ from options_helper.data.rest.client import (
 )
 from options_helper.errors import RestError
 from options_helper.model.account import PreviousClose
-from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.tolerant import amount, field, items, word
 
 # Feeds that are streamed and cannot be asked.
@@ -45,7 +46,7 @@ E = TypeVar("E", RestQuote, RestTrade)
 class SeedBatch:
     """What one answer brought; the events have the exchange's time as their receipt, so that their age is their own."""
 
-    stream: StreamName
+    stream: StreamId
     asked: int  # symbols
     quotes: tuple[RestQuote, ...] = ()
     trades: tuple[RestTrade, ...] = ()
@@ -83,7 +84,7 @@ def seed(
 
 
 def _seed(
-    stream: StreamName,
+    stream: StreamId,
     ask: Callable[[Sequence[str], str], Snapshots],
     feed: str,
     symbols: Sequence[str],
@@ -187,9 +188,7 @@ def _halves(symbols: Sequence[str]) -> list[Sequence[str]]:
     return [symbols[middle:], symbols[:middle]] if middle else []
 
 
-def read_snapshots(
-    stream: StreamName, symbols: Sequence[str], snapshots: Snapshots, today: date
-) -> SeedBatch:
+def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshots, today: date) -> SeedBatch:
     """What is said of these symbols; an odd value costs itself, and a symbol of which nothing is said is no fault."""
     quotes: list[RestQuote] = []
     trades: list[RestTrade] = []

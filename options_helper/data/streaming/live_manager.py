@@ -17,13 +17,13 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.engine.stream_group import StreamClasses, StreamGroup, with_ledger
+from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
+from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement
-from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import LiveSnapshot
@@ -44,9 +44,10 @@ class LiveStreamManager:
     """At most one run of the streams. Every method may be called from any thread.
 
     `settings` default to the environment and `config/alpaca.env`, read at each start. `retry` sets what a config
-    does not: the pause after a full connection slot, and the jitter. `watch` says when prices and account are asked
-    for beside the streams, `rest_cls` by what; None asks for nothing. `limits` holds all runs, and whoever else has
-    it, to one pace.
+    does not: the pause after a full connection slot, and the jitter. `source` stands in place of Alpaca's streams
+    and of the three classes that make them. `watch` says when prices and account are asked for beside the streams,
+    `rest_cls` by what; None asks for nothing, and without keys nothing is asked either. `limits` holds all runs, and
+    whoever else has it, to one pace.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class LiveStreamManager:
         stock_stream_cls: Callable[..., Any] = AlpacaStockStreamer,
         option_stream_cls: Callable[..., Any] = AlpacaOptionStreamer,
         trading_stream_cls: Callable[..., Any] = AlpacaTradingStreamer,
+        source: StreamSource | None = None,
         rest_cls: Callable[..., AlpacaRest] | None = AlpacaRest,
         limits: RequestLimits | None = None,
         watch: WatchPolicy | None = None,
@@ -63,7 +65,9 @@ class LiveStreamManager:
         retry: RetryPolicy | None = None,
     ) -> None:
         self._settings = settings
-        self._classes = StreamClasses(stock_stream_cls, option_stream_cls, trading_stream_cls)
+        self._source: StreamSource = source or AlpacaSource(
+            stock_stream_cls, option_stream_cls, trading_stream_cls
+        )
         self._now_ns = now_ns
         self._retry = retry or RetryPolicy()
         self._rest_cls = rest_cls
@@ -85,7 +89,8 @@ class LiveStreamManager:
         """Stream what the config says; never waits for the network.
 
         Nothing happens when that runs already. When only the symbols differ, the open connections change their
-        subscriptions; otherwise the old run is stopped first. ConfigError when keys are missing or settings wrong.
+        subscriptions; otherwise the old run is stopped first. ConfigError when keys are missing, settings
+        wrong, or a stream is wanted that the source has not.
         """
         with self._lock:
             running = self._run
@@ -93,16 +98,17 @@ class LiveStreamManager:
                 running.change_symbols(config)
                 return
             settings = self._settings or Settings.load()
-            settings.require_credentials()
+            self._source.check(settings)
+            require_offered(config, self._source)
             if running is not None:
                 running.stop()
             self._run = self._last = _Run(
                 config,
                 settings,
-                self._classes,
+                self._source,
                 self._retry,
                 self._now_ns,
-                rest_cls=self._rest_cls,
+                rest_cls=self._rest_cls if settings.has_credentials else None,
                 policy=self._watch,
                 limits=self._limits,
             )
@@ -134,7 +140,7 @@ class _Run:
         self,
         config: LiveStreamConfig,
         settings: Settings,
-        classes: StreamClasses,
+        source: StreamSource,
         retry: RetryPolicy,
         now_ns: Callable[[], int],
         *,
@@ -149,7 +155,10 @@ class _Run:
         self._stopped = False
         # Guarded by self._lock: written by the consumer and, at an announcement or a change of symbols, by others.
         self._lock = threading.Lock()
-        self._state = LiveState(fills_cache_size=config.fills_cache_size)
+        self._state = LiveState(
+            fills_cache_size=config.fills_cache_size,
+            decoders={name: source.decoder(name) for name in source.streams},
+        )
         self._account = AccountWatch(
             config,
             settings,
@@ -163,7 +172,7 @@ class _Run:
         self.streams = StreamGroup(
             config,
             settings,
-            classes,
+            source,
             retry,
             clock=self._state.clock,
             lock=self._lock,
@@ -183,7 +192,7 @@ class _Run:
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """Send the difference on the open connections, and forget what is wanted no longer."""
         with self._lock:
-            self._state.keep_only((*config.stocks, *config.option_contracts))
+            self._state.keep_only(config.every_symbol)
         self.streams.change_symbols(config)
         self._account.change_symbols(config)
 
@@ -207,7 +216,9 @@ class _Run:
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + HOUSEKEEPING_SECONDS
                 self.streams.keep_house()
-                applied = self._state.tallies[StreamName.FILLS].applied
+                applied = sum(
+                    tally.applied for name, tally in self._state.tallies.items() if name.kind.carries_orders
+                )
                 self._account.look(self.streams.healths(self._now_ns()), applied)
 
     def _fold(self, frames: Sequence[Frame]) -> bool:

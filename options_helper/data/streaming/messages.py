@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -26,6 +26,9 @@ class DecodedFrame(NamedTuple):
     events: Sequence[Event]
     rejected: tuple[str, ...] = ()
 
+
+# What makes a frame's bytes into events; it never raises, and what it cannot read it rejects.
+Decode = Callable[[bytes], DecodedFrame]
 
 _DECODE_FRAME: Final = msgspec.msgpack.Decoder(list[Event]).decode
 _DECODE_ONE: Final = msgspec.msgpack.Decoder(Event).decode

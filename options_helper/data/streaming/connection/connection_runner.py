@@ -30,8 +30,8 @@ class StreamSink(Protocol):
     ) -> None:
         """The server answered all requests: it has the acknowledged symbols, and refused those for these reasons."""
 
-    def frame(self, payload: bytes, events: int) -> None:
-        """A message arrived that announces so many events."""
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
+        """A message arrived that announces so many events: now, or then on the computer's clock (epoch nanoseconds)."""
 
     def notice(self, sentence: str) -> None:
         """The server complained, and the connection goes on."""
@@ -53,7 +53,7 @@ class LoggingSink:
         for symbol, reason in refusals.items():
             log.warning("%s is not streamed: %s", symbol, reason)
 
-    def frame(self, payload: bytes, events: int) -> None:
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         """Nothing: the handlers get the events."""
 
     def notice(self, sentence: str) -> None:

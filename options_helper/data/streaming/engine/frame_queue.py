@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
+from options_helper.model.streams import StreamId, StreamName
 
 
 @dataclass(slots=True)
@@ -24,15 +24,16 @@ class FrameQueue:
     """Hands frames from several threads to one consumer.
 
     Its size is counted in events. A frame that does not fit is dropped whole and counted. The last tenth is kept for
-    fills, so that a burst of quotes cannot cost a fill its place. A frame counts as queued until `settle` says that
-    its events are in the state: whoever holds the frame, the ledger adds up.
+    streams that carry orders, so that a burst of quotes cannot cost a fill its place. A frame counts as queued until
+    `settle` says that its events are in the state: whoever holds the frame, the ledger adds up.
     """
 
-    def __init__(self, max_events: int) -> None:
+    def __init__(self, max_events: int, streams: Iterable[StreamId] = StreamName) -> None:
         if max_events < 2:
             raise ValueError(f"a frame queue needs room for 2 events or more, not {max_events}")
         self._limit = max_events
-        self._market_limit = max_events - max(1, max_events // 10)
+        market_limit = max_events - max(1, max_events // 10)
+        self._limits = {name: max_events if name.kind.carries_orders else market_limit for name in streams}
         # Everything below is guarded by self._lock: written by the stream threads and the consumer.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -40,11 +41,11 @@ class FrameQueue:
         self._depth = 0
         self._closed = False
         self._consumer_waits = False
-        self._counts = {name: QueueCounts() for name in StreamName}
+        self._counts = {name: QueueCounts() for name in self._limits}
 
-    def put(self, stream: StreamName, payload: bytes, events: int, received_ns: int) -> bool:
+    def put(self, stream: StreamId, payload: bytes, events: int, received_ns: int) -> bool:
         """Queue one frame, or drop it when it does not fit; never waits. Returns whether it was queued."""
-        limit = self._limit if stream is StreamName.FILLS else self._market_limit
+        limit = self._limits[stream]
         with self._lock:
             counts = self._counts[stream]
             counts.received += events
@@ -104,7 +105,7 @@ class FrameQueue:
         with self._lock:
             return self._closed and not self._frames
 
-    def counts(self) -> dict[StreamName, QueueCounts]:
+    def counts(self) -> dict[StreamId, QueueCounts]:
         """A copy of the counters, all read at one instant."""
         with self._lock:
             return {name: QueueCounts(c.received, c.dropped, c.queued) for name, c in self._counts.items()}

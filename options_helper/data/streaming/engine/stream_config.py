@@ -5,15 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """What is wanted of one stream; symbols in its provider's spelling, the feed's name also for people."""
+
+    stream: StreamId
+    symbols: tuple[str, ...] = ()
+    feed: str = ""
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LiveStreamConfig:
     """What to stream; equal configs are the same run. Symbols in Alpaca's spelling. Holds no secret.
 
-    `paper` None: the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events.
+    `further` are streams beside the default account's three, for a source that has them; those with channels are wanted
+    while they have symbols. `paper` None: the base URL decides. `max_reconnects` None: without end. `queue_maxsize`
+    counts events.
     """
 
     stocks: tuple[str, ...] = ()
@@ -32,6 +44,7 @@ class LiveStreamConfig:
     fills_cache_size: int = 200
     stock_channels: tuple[str, ...] = ("quotes", "trades")
     option_channels: tuple[str, ...] = ("quotes", "trades")
+    further: tuple[StreamRequest, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stock_feed not in STOCK_FEEDS:
@@ -50,32 +63,46 @@ class LiveStreamConfig:
 
     def without_symbols(self) -> LiveStreamConfig:
         """The same config for any symbols: two that agree in this need no reconnect."""
-        return replace(self, stocks=(), option_contracts=())
+        further = tuple(replace(request, symbols=()) for request in self.further)
+        return replace(self, stocks=(), option_contracts=(), further=further)
 
-    def symbols(self, name: StreamName) -> tuple[str, ...]:
-        """The symbols of a market-data stream; none while it is switched off."""
-        match name:
+    def request(self, stream: StreamId) -> StreamRequest:
+        """What is wanted of a stream; without symbols while it is switched off, or where nothing is said of it."""
+        match stream:
             case StreamName.STOCKS:
-                return self.stocks if self.stream_stocks else ()
+                symbols = self.stocks if self.stream_stocks else ()
+                return StreamRequest(stream, symbols, self.stock_feed, self.stock_channels)
             case StreamName.OPTIONS:
-                return self.option_contracts if self.stream_options else ()
+                symbols = self.option_contracts if self.stream_options else ()
+                return StreamRequest(stream, symbols, self.options_feed, self.option_channels)
             case StreamName.FILLS:
-                return ()
+                return StreamRequest(stream, feed="trading")
+            case _:
+                return self._further(stream) or StreamRequest(stream)
 
-    def channels(self, name: StreamName) -> tuple[str, ...]:
-        """The channels of a market-data stream."""
-        return self.option_channels if name is StreamName.OPTIONS else self.stock_channels
+    def _further(self, stream: StreamId) -> StreamRequest | None:
+        return next((request for request in self.further if request.stream == stream), None)
 
-    def wants(self, name: StreamName) -> bool:
-        """Whether there is anything to stream."""
-        return self.stream_fills if name is StreamName.FILLS else bool(self.symbols(name))
+    def symbols(self, stream: StreamId) -> tuple[str, ...]:
+        """The symbols of a stream; none while it is switched off."""
+        return self.request(stream).symbols
 
-    def feed(self, name: StreamName) -> str:
+    def channels(self, stream: StreamId) -> tuple[str, ...]:
+        """The channels of a stream."""
+        return self.request(stream).channels
+
+    def feed(self, stream: StreamId) -> str:
         """The feed's name, for people."""
-        match name:
-            case StreamName.STOCKS:
-                return self.stock_feed
-            case StreamName.OPTIONS:
-                return self.options_feed
-            case StreamName.FILLS:
-                return "trading"
+        return self.request(stream).feed
+
+    def wants(self, stream: StreamId) -> bool:
+        """Whether there is anything to stream."""
+        if stream.kind.channels:
+            return bool(self.symbols(stream))
+        return self.stream_fills if stream == StreamName.FILLS else self._further(stream) is not None
+
+    @property
+    def every_symbol(self) -> tuple[str, ...]:
+        """Of all streams together, whether they are switched on or not."""
+        further = (symbol for request in self.further for symbol in request.symbols)
+        return (*self.stocks, *self.option_contracts, *further)

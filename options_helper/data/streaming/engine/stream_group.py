@@ -7,23 +7,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final, cast
 
-from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
-from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_source import StreamSource, SymbolStreamer
 from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,15 +32,6 @@ RATE_WINDOW: Final = 11  # samples, taken at each housekeeping
 RETIRE_SECONDS: Final = 0.9
 # Several connections in one moment can earn an HTTP 429, so each stream starts this much after the one before.
 STAGGER_SECONDS: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class StreamClasses:
-    """What makes the three streams; tests put scripted ones here."""
-
-    stocks: Callable[..., Any] = AlpacaStockStreamer
-    options: Callable[..., Any] = AlpacaOptionStreamer
-    fills: Callable[..., Any] = AlpacaTradingStreamer
 
 
 class StreamGroup:
@@ -57,7 +47,7 @@ class StreamGroup:
         self,
         config: LiveStreamConfig,
         settings: Settings,
-        classes: StreamClasses,
+        source: StreamSource,
         retry: RetryPolicy,
         *,
         clock: MarketClock,
@@ -67,9 +57,11 @@ class StreamGroup:
         told_ns: Callable[[int], int] | None = None,
     ) -> None:
         self.config = config
-        self.queue = FrameQueue(config.queue_maxsize)
+        # The default streams are in every snapshot, whether this source has them or not.
+        self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*StreamName, *source.streams)))
+        self.queue = FrameQueue(config.queue_maxsize, self.names)
         self._settings = settings
-        self._classes = classes
+        self._source = source
         self._policy = replace(
             retry,
             max_reconnects=config.max_reconnects,
@@ -83,16 +75,16 @@ class StreamGroup:
         self._now_ns = now_ns
         self._told_ns = told_ns
         # Guarded by self._lock: replaced or changed by start() and change_symbols(), and by the stream threads.
-        self._workers: dict[StreamName, StreamWorker] = {}
-        self._streamers: dict[StreamName, Any] = {}
-        self._rates = {name: _Rate() for name in StreamName}
+        self._workers: dict[StreamId, StreamWorker] = {}
+        self._streamers: dict[StreamId, SymbolStreamer] = {}
+        self._rates = {name: _Rate() for name in self.names}
         self._stopped = False
 
     # ---- lifecycle
 
     def start(self) -> None:
         """Start a worker for each stream that has something to do and none yet."""
-        for name in StreamName:
+        for name in self._source.streams:
             if self.config.wants(name) and name not in self._workers:
                 worker = StreamWorker(
                     name,
@@ -150,26 +142,17 @@ class StreamGroup:
 
     # ---- on the stream threads
 
-    def _connect(self, name: StreamName, sink: StreamSink) -> Streamer:
+    def _connect(self, name: StreamId, sink: StreamSink) -> Streamer:
         """A fresh streamer with the symbols wanted now."""
-        streamer = self._make_streamer(name, sink)
-        if name is StreamName.FILLS:
-            streamer.subscribe_trade_updates()
-            return streamer  # type: ignore[no-any-return]
+        made = self._source.streamer(name, self._settings, self.config, sink)
+        if not name.kind.channels:
+            return made
+        streamer = cast("SymbolStreamer", made)  # as the source promises
         with self._lock:
             # Both at once, so that a change of symbols is either in the config or finds this streamer.
             streamer.subscribe(self.config.symbols(name), channels=self.config.channels(name))
             self._streamers[name] = streamer
-        return streamer  # type: ignore[no-any-return]
-
-    def _make_streamer(self, name: StreamName, sink: StreamSink) -> Any:
-        match name:
-            case StreamName.STOCKS:
-                return self._classes.stocks(self._settings, feed=self.config.stock_feed, sink=sink)
-            case StreamName.OPTIONS:
-                return self._classes.options(self._settings, feed=self.config.options_feed, sink=sink)
-            case StreamName.FILLS:
-                return self._classes.fills(self._settings, paper=self.config.paper, sink=sink)
+        return streamer
 
     def _announce(self, announcement: Announcement) -> None:
         with self._lock:
@@ -182,7 +165,7 @@ class StreamGroup:
         """The market's time at that moment of the computer's."""
         return self._clock.at(wall_ns)
 
-    def expects_data(self, name: StreamName, market_ns: int) -> bool:
+    def expects_data(self, name: StreamId, market_ns: int) -> bool:
         """Whether this stream should be moving at that market time."""
         if self._clock.ended(market_ns):
             return False
@@ -204,11 +187,11 @@ class StreamGroup:
 
     # ---- reading
 
-    def healths(self, wall_ns: int) -> dict[StreamName, StreamHealth]:
+    def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add."""
-        return {name: self._health(name, wall_ns) for name in StreamName}
+        return {name: self._health(name, wall_ns) for name in self.names}
 
-    def _health(self, name: StreamName, wall_ns: int) -> StreamHealth:
+    def _health(self, name: StreamId, wall_ns: int) -> StreamHealth:
         worker = self._workers.get(name)
         feed = self.config.feed(name)
         if worker is None:

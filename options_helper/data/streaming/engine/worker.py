@@ -16,9 +16,9 @@ from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.snapshot import Gap, Phase, StreamHealth
+from options_helper.model.streams import StreamId
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class StreamWorker(StreamSink):
 
     def __init__(
         self,
-        name: StreamName,
+        name: StreamId,
         connect: Callable[[StreamSink], Streamer],
         queue: FrameQueue,
         *,
@@ -242,11 +242,12 @@ class StreamWorker(StreamSink):
         elif had_refusals:
             self._update(last_error=None)
 
-    def frame(self, payload: bytes, events: int) -> None:
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         """Queue it with the moment of its arrival; a full queue drops and counts it."""
-        now_ns = self._now_ns()
-        self._last_frame_ns = now_ns
-        self._queue.put(self.name, payload, events, now_ns)
+        if received_ns is None:
+            received_ns = self._now_ns()
+        self._last_frame_ns = received_ns
+        self._queue.put(self.name, payload, events, received_ns)
 
     def notice(self, sentence: str) -> None:
         """Remember the server's complaint."""
@@ -269,7 +270,9 @@ class StreamWorker(StreamSink):
 
     def _silence_seconds(self, report: _Report, now_ns: int) -> float:
         """How long a live stream has been silent while its feed should move; 0 where that cannot be said."""
-        if self.name is StreamName.FILLS or report.phase is not Phase.LIVE or report.live_since_ns is None:
+        if self.name.kind.silence_is_normal or report.phase is not Phase.LIVE:
+            return 0.0
+        if report.live_since_ns is None:
             return 0.0
         since_ns = max(self._last_frame_ns, report.live_since_ns)
         if not (

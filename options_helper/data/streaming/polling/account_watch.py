@@ -17,11 +17,11 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
-from options_helper.data.streaming.polling.price_poller import PricePoller
+from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 
 
@@ -57,7 +57,7 @@ class AccountWatch:
         self._prices = PricePoller(self._context, config, policy)
         self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
-        self._connections: dict[StreamName, int] = {}
+        self._connections: dict[StreamId, int] = {}
         self._fills_applied = 0
 
     @property
@@ -89,7 +89,7 @@ class AccountWatch:
         self._prices.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 
-    def look(self, streams: Mapping[StreamName, StreamHealth], fills_applied: int) -> None:
+    def look(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
         if not self._asks:
             return
@@ -100,9 +100,9 @@ class AccountWatch:
         for name, health in streams.items():
             if health.connections != self._connections.get(name, 0):
                 self._connections[name] = health.connections
-                if name is StreamName.FILLS:
+                if name == StreamName.FILLS:
                     self._account.connected()
-                else:
+                elif name in PRICE_STREAMS:
                     self._prices.want(name)
         if self._asks_account and fills_applied != self._fills_applied:
             self._fills_applied = fills_applied

@@ -15,12 +15,13 @@ from options_helper.data.streaming.polling.context import PollContext, WatchPoli
 from options_helper.errors import RestError
 from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol
-from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.events import RestQuote, RestTrade
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import named
 
 log = logging.getLogger(__name__)
 
-PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
+PRICE_STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.OPTIONS)
 
 
 class PricePoller:
@@ -34,8 +35,8 @@ class PricePoller:
         )
         # Guarded by the lock of what was asked.
         self._config = config
-        self._due: set[StreamName] = set()
-        self._traded: dict[StreamName, frozenset[str]] = {}  # today, and not streamed
+        self._due: set[StreamId] = set()
+        self._traded: dict[StreamId, frozenset[str]] = {}  # today, and not streamed
         self._refused: frozenset[str] = frozenset()  # symbols that nobody there knows
         self._day: date | None = None
 
@@ -55,7 +56,7 @@ class PricePoller:
             if not set(config.symbols(name)) <= set(before.symbols(name)):
                 self.want(name)
 
-    def want(self, name: StreamName) -> None:
+    def want(self, name: StreamId) -> None:
         """Ask for the prices of this stream's symbols now."""
         with self._context.lock:
             self._due.add(name)
@@ -66,7 +67,10 @@ class PricePoller:
         """Ask for these too: what was closed today takes part in its profit, and is streamed no longer."""
         every = frozenset(symbols)
         contracts = frozenset(symbol for symbol in every if is_contract_symbol(symbol))
-        of_stream = {StreamName.STOCKS: every - contracts, StreamName.OPTIONS: contracts}
+        of_stream: dict[StreamId, frozenset[str]] = {
+            StreamName.STOCKS: every - contracts,
+            StreamName.OPTIONS: contracts,
+        }
         with self._context.lock:
             missing = {name: found - set(self._symbols(name)) for name, found in of_stream.items()}
             for name, found in missing.items():
@@ -113,7 +117,7 @@ class PricePoller:
         self._due |= self._with_symbols()
         self._context.truth = replace(self._context.truth, closes=EMPTY_CLOSES)
 
-    def _seed(self, name: StreamName, symbols: tuple[str, ...], today: date) -> str | None:
+    def _seed(self, name: StreamId, symbols: tuple[str, ...], today: date) -> str | None:
         """Ask for the prices of one stream's symbols; why that failed, as a sentence."""
         with self._context.lock:
             # Somebody may want it again while it is being asked for.
@@ -130,13 +134,13 @@ class PricePoller:
                     self._due.add(name)
         return None
 
-    def _take_all(self, name: StreamName, symbols: tuple[str, ...], today: date) -> None:
-        stocks, contracts = (symbols, ()) if name is StreamName.STOCKS else ((), symbols)
+    def _take_all(self, name: StreamId, symbols: tuple[str, ...], today: date) -> None:
+        stocks, contracts = (symbols, ()) if name == StreamName.STOCKS else ((), symbols)
         feeds = {"stock_feed": self._config.stock_feed, "options_feed": self._config.options_feed}
         for batch in seed(self._context.rest(), stocks, contracts, today=today, **feeds):
             self._take(name, batch)
 
-    def _take(self, name: StreamName, batch: SeedBatch) -> None:
+    def _take(self, name: StreamId, batch: SeedBatch) -> None:
         asked = self._context
         for problem in batch.unreadable:
             log.warning("%s", problem)
@@ -156,10 +160,10 @@ class PricePoller:
 
     # ---- under the lock
 
-    def _with_symbols(self) -> set[StreamName]:
+    def _with_symbols(self) -> set[StreamId]:
         return {name for name in PRICE_STREAMS if self._symbols(name)}
 
-    def _symbols(self, name: StreamName) -> tuple[str, ...]:
+    def _symbols(self, name: StreamId) -> tuple[str, ...]:
         """What is streamed, and what was traded today beside it, without what Alpaca does not know."""
         every = dict.fromkeys((*self._config.symbols(name), *sorted(self._traded.get(name, ()))))
         return tuple(symbol for symbol in every if symbol not in self._refused)

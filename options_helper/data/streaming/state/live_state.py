@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
-from options_helper.data.streaming.messages import decode_frame, read_message
+from options_helper.data.streaming.messages import Decode, decode_frame, read_message
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.data.streaming.trading_normalizers import read_trade_update
@@ -27,7 +27,6 @@ from options_helper.model.events import (
     Quote,
     RestQuote,
     RestTrade,
-    StreamName,
     Trade,
     TradeCancel,
     TradeCorrection,
@@ -37,6 +36,7 @@ from options_helper.model.events import (
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
+from options_helper.model.streams import StreamId, StreamName
 
 log = logging.getLogger(__name__)
 
@@ -74,22 +74,25 @@ class _Caches:
 class LiveState:
     """The fold of all frames so far: newest quote, trade and bar of each symbol, newest fills, and the tally.
 
-    One writer; whoever shares it with readers guards it.
+    `decoders` are those of streams beside the default three, or in place of theirs. One writer; whoever shares it with
+    readers guards it.
     """
 
-    def __init__(self, *, fills_cache_size: int) -> None:
+    def __init__(self, *, fills_cache_size: int, decoders: Mapping[StreamId, Decode] | None = None) -> None:
+        self._decoders: dict[StreamId, Decode] = dict.fromkeys(StreamName, decode_frame)
+        self._decoders.update(decoders or {})
         self.clock = MarketClock()
-        self.tallies = {name: StreamTally() for name in StreamName}
+        self.tallies = {name: StreamTally() for name in self._decoders}
         self._caches = _Caches()
         # Of all quotes of a stream so far, in seconds as the wire has them.
-        self._newest: dict[StreamName, bytes] = {}
+        self._newest: dict[StreamId, bytes] = {}
         self.fills = Blotter(fills_cache_size)
         self._wanted: frozenset[str] | None = None  # None: everything
 
     def apply(self, frame: Frame) -> None:
         """Fold one frame in; each event it announces is counted as applied or as rejected, whatever it holds."""
         try:
-            if frame.stream is StreamName.FILLS:
+            if frame.stream.kind.carries_orders:
                 self._apply_fill(frame)
             else:
                 self._apply_frame(frame)
@@ -101,7 +104,7 @@ class LiveState:
             tally.last_rejections.append(f"{type(error).__name__}: {error}")
 
     def _apply_frame(self, frame: Frame) -> None:
-        events, rejected = decode_frame(frame.payload)
+        events, rejected = self._decoders[frame.stream](frame.payload)
         tally = self.tallies[frame.stream]
         if events:
             received_ns = frame.received_ns
@@ -113,7 +116,7 @@ class LiveState:
             tally.rejected += len(rejected)
 
     def _apply_events(
-        self, stream: StreamName, events: Sequence[Event], received_ns: int, tally: StreamTally
+        self, stream: StreamId, events: Sequence[Event], received_ns: int, tally: StreamTally
     ) -> None:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
         quotes = self._caches.quotes
@@ -153,7 +156,7 @@ class LiveState:
                 pass  # handled by the caller
 
     def _apply_fill(self, frame: Frame) -> None:
-        tally = self.tallies[StreamName.FILLS]
+        tally = self.tallies[frame.stream]
         update = read_trade_update(read_message(frame.payload))
         if update is None:
             tally.rejected += frame.events
@@ -164,7 +167,7 @@ class LiveState:
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
-    def seed(self, name: StreamName, events: Iterable[RestQuote | RestTrade], now_ns: int) -> int:
+    def seed(self, name: StreamId, events: Iterable[RestQuote | RestTrade], now_ns: int) -> int:
         """Take over what was asked for where nothing newer is known; how many were. `now_ns` is the market's time.
 
         These are no events of the stream, so its ledger does not count them.
@@ -205,7 +208,7 @@ class LiveState:
         *,
         running: bool,
         running_since: datetime | None,
-        streams: Mapping[StreamName, StreamHealth],
+        streams: Mapping[StreamId, StreamHealth],
         account: AccountState | None = None,
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""

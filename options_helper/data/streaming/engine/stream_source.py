@@ -1,0 +1,92 @@
+"""Where streams come from: what a source offers and how a connection of each is made; Alpaca's is the default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.messages import Decode, decode_frame
+from options_helper.errors import ConfigError
+from options_helper.model.streams import StreamId, StreamName
+from options_helper.settings import Settings
+
+
+class SymbolStreamer(Streamer, Protocol):
+    """A connection whose symbols can be changed, before and during its life, from any thread; it never waits."""
+
+    def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Stream these symbols too."""
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Stream these symbols no longer."""
+
+
+class StreamSource(Protocol):
+    """Offers streams. What it needs for them (keys, an address, nothing) is its own business."""
+
+    @property
+    def streams(self) -> Sequence[StreamId]:
+        """Those it has, in the order in which they are started."""
+
+    def check(self, settings: Settings) -> None:
+        """Raise ConfigError when it cannot run with these settings; asks nobody, so it is quick."""
+
+    def streamer(
+        self, stream: StreamId, settings: Settings, config: LiveStreamConfig, sink: StreamSink
+    ) -> Streamer:
+        """One connection's life, not begun; a `SymbolStreamer`, without symbols yet, where the kind has channels."""
+
+    def decoder(self, stream: StreamId) -> Decode:
+        """What reads its frames; it never raises. Not asked of streams that carry orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlpacaSource:
+    """Alpaca's three streams of one account; tests put other classes in their place."""
+
+    stocks: Callable[..., Any] = AlpacaStockStreamer
+    options: Callable[..., Any] = AlpacaOptionStreamer
+    fills: Callable[..., Any] = AlpacaTradingStreamer
+
+    @property
+    def streams(self) -> tuple[StreamId, ...]:
+        """Stocks, options and fills."""
+        return tuple(StreamName)
+
+    def check(self, settings: Settings) -> None:
+        """It needs keys."""
+        settings.require_credentials()
+
+    def streamer(
+        self, stream: StreamId, settings: Settings, config: LiveStreamConfig, sink: StreamSink
+    ) -> Streamer:
+        """A fresh streamer of that class."""
+        match StreamName(stream):
+            case StreamName.STOCKS:
+                return self.stocks(settings, feed=config.stock_feed, sink=sink)  # type: ignore[no-any-return]
+            case StreamName.OPTIONS:
+                return self.options(settings, feed=config.options_feed, sink=sink)  # type: ignore[no-any-return]
+            case StreamName.FILLS:
+                streamer = self.fills(settings, paper=config.paper, sink=sink)
+                streamer.subscribe_trade_updates()
+                return streamer  # type: ignore[no-any-return]
+
+    def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each
+        """All of Alpaca's market data come as MessagePack."""
+        return decode_frame
+
+
+def require_offered(config: LiveStreamConfig, source: StreamSource) -> None:
+    """Raise ConfigError where the config wants a stream that the source does not have."""
+    offered = set(source.streams)
+    wanted = (*StreamName, *(request.stream for request in config.further))
+    if missing := [stream for stream in wanted if config.wants(stream) and stream not in offered]:
+        raise ConfigError(
+            f"This source has no stream {', '.join(missing)}; it has {', '.join(source.streams)}. "
+            "Switch the others off."
+        )

@@ -1,0 +1,129 @@
+"""Which streams there are: a connection of an account with a provider, and what kind of thing comes over it.
+
+A kind is a row: its hours, channels, feeds and labels stand here and nowhere else. How a connection is made and how its
+frames are read belongs to the source that offers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import ReprEnum, StrEnum, auto
+from typing import Any, Final, Self
+
+DEFAULT_PROVIDER: Final = "alpaca"
+DEFAULT_ACCOUNT: Final = "default"
+
+
+class Hours(StrEnum):
+    """When something is traded."""
+
+    REGULAR = auto()  # the exchange's session
+    OPTIONS = auto()  # the same, and a quarter of an hour more for contracts on some funds and indices
+    NIGHT = auto()  # 20:00 to 4:00 before a trading day
+    ALWAYS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One choice of where a stream's data come from."""
+
+    name: str
+    caveat: str | None = None  # what must be known of its prices for as long as they are shown
+    hours: Hours | None = None  # where they are not the kind's own
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKind:
+    """What comes over a stream."""
+
+    name: str
+    label: str  # for people
+    hours: Hours
+    feeds: tuple[Feed, ...] = ()  # none: there is nothing to choose
+    channels: tuple[str, ...] = ()  # none: it has no symbols, and is wanted or not
+    carries_orders: bool = False  # the account's own: none may be lost, and they have no price
+    silence_is_normal: bool = False  # things come when they come
+
+    def hours_of(self, feed: str) -> Hours:
+        """When this feed moves; the kind's own hours for a feed that is not in the row."""
+        return next((one.hours for one in self.feeds if one.name == feed and one.hours), self.hours)
+
+    def caveat_of(self, feed: str) -> str | None:
+        """What must be known of this feed's prices."""
+        return next((one.caveat for one in self.feeds if one.name == feed), None)
+
+    @property
+    def feed_names(self) -> tuple[str, ...]:
+        """The choices, in the order in which they are shown."""
+        return tuple(feed.name for feed in self.feeds)
+
+
+STOCKS: Final = StreamKind(
+    "stocks",
+    "Stocks",
+    Hours.REGULAR,
+    feeds=(
+        Feed("iex", "IEX = not the national best"),
+        Feed("sip"),
+        Feed("delayed_sip", "delayed 15 min"),
+        Feed("boats", "BOATS = one venue, at night", Hours.NIGHT),
+        Feed("overnight", "overnight = indicative quotes, trades 15 min late", Hours.NIGHT),
+        Feed("test", "test feed = invented prices", Hours.ALWAYS),
+    ),
+    channels=("quotes", "trades", "bars", "updatedBars", "dailyBars"),
+)
+OPTIONS: Final = StreamKind(
+    "options",
+    "Options",
+    Hours.OPTIONS,
+    feeds=(Feed("indicative", "indicative = modelled quotes"), Feed("opra")),
+    channels=("quotes", "trades"),
+)
+FILLS: Final = StreamKind("fills", "Fills", Hours.REGULAR, carries_orders=True, silence_is_normal=True)
+
+
+class StreamId(str):
+    """One stream; as a text it is the key in journals, notes, heartbeats and metrics.
+
+    Streams of the default provider and account are called by their kind alone ("stocks"), others in full
+    ("breeze/main/books"). Ids with the same text are equal.
+    """
+
+    __slots__ = ("account", "kind", "provider")
+
+    provider: str
+    account: str
+    kind: StreamKind
+
+    def __new__(
+        cls, kind: StreamKind, provider: str = DEFAULT_PROVIDER, account: str = DEFAULT_ACCOUNT
+    ) -> Self:
+        """The stream of that kind; of the default account unless said otherwise."""
+        is_default = (provider, account) == (DEFAULT_PROVIDER, DEFAULT_ACCOUNT)
+        made = str.__new__(cls, kind.name if is_default else f"{provider}/{account}/{kind.name}")
+        made.provider, made.account, made.kind = provider, account, kind
+        return made
+
+    def __getnewargs__(self) -> tuple[StreamKind, str, str]:  # type: ignore[override]
+        # A copy, also one in another process, is made of the parts and not of the text.
+        return self.kind, self.provider, self.account
+
+    @property
+    def label(self) -> str:
+        """Its name for people: "Stocks", "Books (breeze, main)"."""
+        label = self.kind.label
+        return label if self == self.kind.name else f"{label} ({self.provider}, {self.account})"
+
+
+class StreamName(StreamId, ReprEnum):
+    """The three streams of the default account: `StreamName("stocks")` finds one by its text."""
+
+    STOCKS = STOCKS
+    OPTIONS = OPTIONS
+    FILLS = FILLS
+
+    def __new__(cls, kind: Any) -> Self:  # of a member; what calls the class gives the text of one
+        """A member's value is its text, as with any enumeration of texts."""
+        member = StreamId.__new__(cls, kind)
+        member._value_ = str(member)
+        return member
