@@ -165,7 +165,7 @@ class CaptureEngine:
             announced=self._announced,
             now_ns=now_ns,
             # Rows have the computer's time of receipt, and gaps are looked for beside them.
-            told_ns=lambda wall_ns: wall_ns,
+            report_clock=lambda wall_ns: wall_ns,
         )
         self._began = facts_record(RecordKind.SESSION, now_ns(), config.facts())
         self._note = self._new_note()

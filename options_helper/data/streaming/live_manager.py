@@ -32,7 +32,7 @@ from options_helper.settings import Settings
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
 
 STOP_SECONDS: Final = 0.9
-# The consumer looks up this often even when nothing comes, to judge silence and to notice the end.
+# The consumer wakes up this often even when nothing comes, to judge silence and to notice the end.
 HOUSEKEEPING_SECONDS: Final = 0.5
 # A fold holds the lock that snapshots take, so a long backlog is folded in parts.
 FOLD_EVENTS: Final = 10_000
@@ -208,18 +208,18 @@ class _Run:
     def _consume(self) -> None:
         self.streams.load_calendar()
         queue = self.streams.queue
-        next_look = time.monotonic() + HOUSEKEEPING_SECONDS
+        next_check = time.monotonic() + HOUSEKEEPING_SECONDS
         while not queue.drained:
             frames = queue.take(HOUSEKEEPING_SECONDS, FOLD_EVENTS)
             if frames and not self._fold(frames):
                 self._ending.wait(LINGER_SECONDS)
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + HOUSEKEEPING_SECONDS
+            if time.monotonic() >= next_check:
+                next_check = time.monotonic() + HOUSEKEEPING_SECONDS
                 self.streams.keep_house()
                 applied = sum(
                     tally.applied for name, tally in self._state.tallies.items() if name.kind.carries_orders
                 )
-                self._account.look(self.streams.healths(self._now_ns()), applied)
+                self._account.observe(self.streams.healths(self._now_ns()), applied)
 
     def _fold(self, frames: Sequence[Frame]) -> bool:
         """Apply and settle the frames; whether more are waiting."""

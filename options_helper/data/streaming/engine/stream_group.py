@@ -38,9 +38,9 @@ class StreamGroup:
     """Starts, changes, watches and stops the workers; whoever owns it consumes the queue.
 
     `clock` is the market's, guarded by `lock`, both the owner's; `announced` is called, under the lock, with each
-    simulator's announcement; `told_ns` turns the computer's time into that of the clock on which health is told, the
-    market's where it is None. `start`, `change_symbols` and `stop` are called one at a time; `keep_house` on the
-    consumer's thread; `healths` on any.
+    simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
+    reported, the market's where it is None. `start`, `change_symbols` and `stop` are called one at a time;
+    `keep_house` on the consumer's thread; `healths` on any.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class StreamGroup:
         lock: threading.Lock,
         announced: Callable[[Announcement], object],
         now_ns: Callable[[], int],
-        told_ns: Callable[[int], int] | None = None,
+        report_clock: Callable[[int], int] | None = None,
     ) -> None:
         self.config = config
         # The default streams are in every snapshot, whether this source has them or not.
@@ -73,7 +73,7 @@ class StreamGroup:
         self._lock = lock
         self._announced = announced
         self._now_ns = now_ns
-        self._told_ns = told_ns
+        self._report_clock = report_clock
         # Guarded by self._lock: replaced or changed by start() and change_symbols(), and by the stream threads.
         self._workers: dict[StreamId, StreamWorker] = {}
         self._streamers: dict[StreamId, SymbolStreamer] = {}
@@ -94,7 +94,7 @@ class StreamGroup:
                     announce=self._announce,
                     market_ns=self.market_ns,
                     expects_data=partial(self.expects_data, name),
-                    told_ns=self._told_ns,
+                    report_clock=self._report_clock,
                     now_ns=self._now_ns,
                     start_delay_seconds=STAGGER_SECONDS * len(self._workers),
                 )

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 CONFIRMATIONS: Final = 1
 # Only a connection that lived this long makes the next failure the first one again.
 STABLE_SECONDS: Final = 10.0
-# A half-open socket hears nothing for up to this long before its pings fail, so the gap may have begun then.
-UNHEARD_SECONDS: Final = 17.0
+# A half-open socket receives nothing for up to this long before its pings fail, so the gap may have begun then.
+UNDETECTED_SECONDS: Final = 17.0
 KEPT_GAPS: Final = 200
 # An illiquid feed is given this many times its longest silence so far, but never more than the cap.
 PATIENCE_FACTOR: Final = 3.0
@@ -69,7 +69,8 @@ class StreamWorker(StreamSink):
 
     `connect` makes a fresh streamer, already subscribed, that reports to this worker; `market_ns` turns the
     computer's time into the market's; `expects_data` says whether this feed should be moving at a market time.
-    Gaps and other times are told on the market's clock, or on the one that `told_ns` turns the computer's time into.
+    Gaps and other times are reported on the market's clock, or on the one that `report_clock` turns the computer's
+    time into.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class StreamWorker(StreamSink):
         announce: Callable[[Announcement], None],
         market_ns: Callable[[int], int],
         expects_data: Callable[[int], bool],
-        told_ns: Callable[[int], int] | None = None,
+        report_clock: Callable[[int], int] | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         start_delay_seconds: float = 0.0,
     ) -> None:
@@ -93,7 +94,7 @@ class StreamWorker(StreamSink):
         self._announce = announce
         self._market_ns = market_ns
         self._expects_data = expects_data
-        self._told_ns = told_ns or market_ns
+        self._report_clock = report_clock or market_ns
         self._now_ns = now_ns
         self._start_delay_seconds = start_delay_seconds
         self._stopping = threading.Event()
@@ -262,7 +263,7 @@ class StreamWorker(StreamSink):
         report = self._report
         silence = self._silence_seconds(report, self._now_ns())
         if silence < self._last_silence:
-            # Something was heard since the last look, so this feed can be that quiet and be well.
+            # Something was received since the last check, so this feed can be that quiet and be well.
             self._longest_silence = max(self._longest_silence, self._last_silence)
         self._last_silence = silence
         if silence >= self._patience_seconds():
@@ -287,8 +288,8 @@ class StreamWorker(StreamSink):
         return min(patience * 2.0 ** min(self._silent_connections, 10), MAX_PATIENCE_SECONDS)
 
     def _end_stalled_connection(self, report: _Report, silence: float) -> None:
-        heard = self._last_frame_ns > (report.live_since_ns or 0)
-        self._silent_connections = 0 if heard else self._silent_connections + 1
+        received = self._last_frame_ns > (report.live_since_ns or 0)
+        self._silent_connections = 0 if received else self._silent_connections + 1
         self._last_silence = 0.0
         with self._lock:
             # The connection that was judged may be gone by now, and another one in its place.
@@ -309,19 +310,19 @@ class StreamWorker(StreamSink):
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
-        gap = Gap(self.name, self._at(self._last_heard_ns(report)), None, reason)
+        gap = Gap(self.name, self._at(self._last_received_ns(report)), None, reason)
         self._update(gaps=(*report.gaps, gap)[-KEPT_GAPS:], gap_count=report.gap_count + 1)
 
-    def _last_heard_ns(self, report: _Report) -> int:
-        """Since when nothing may have been heard, on the computer's clock."""
+    def _last_received_ns(self, report: _Report) -> int:
+        """Since when nothing may have been received, on the computer's clock."""
         if report.live_since_ns is None:
             return self._began_ns
-        heard_ns = max(report.live_since_ns, self._last_frame_ns)
+        received_ns = max(report.live_since_ns, self._last_frame_ns)
         with self._lock:
             if self._stall is not None:
                 # The connection answered its pings all the while, so they bound nothing.
-                return heard_ns
-        return max(heard_ns, self._now_ns() - int(UNHEARD_SECONDS * NANOSECONDS))
+                return received_ns
+        return max(received_ns, self._now_ns() - int(UNDETECTED_SECONDS * NANOSECONDS))
 
     def _close_gap(self) -> None:
         gaps = self._report.gaps
@@ -334,7 +335,7 @@ class StreamWorker(StreamSink):
         self._update(gaps=(*gaps[:-1], gap))
 
     def _at(self, wall_ns: int) -> datetime:
-        return utc_datetime(self._told_ns(wall_ns))
+        return utc_datetime(self._report_clock(wall_ns))
 
     # ---- reading
 

@@ -28,7 +28,7 @@ from options_helper.settings import Settings
 class AccountWatch:
     """Asks at the start of a run, after each reconnect, and each minute; `truth` is what it knows.
 
-    `lock` is the run's: it guards `state` and `truth`. `look` is called on the consumer's thread about twice a
+    `lock` is the run's: it guards `state` and `truth`. `observe` is called on the consumer's thread about twice a
     second; `start`, `change_symbols` and `stop` one at a time. Without a `rest_cls` nothing is asked.
     """
 
@@ -89,7 +89,7 @@ class AccountWatch:
         self._prices.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 
-    def look(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
+    def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
         if not self._asks:
             return

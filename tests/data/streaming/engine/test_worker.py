@@ -135,7 +135,7 @@ def test_a_first_connection_that_simply_takes_its_time_is_no_gap():
 
 def test_gaps_are_told_on_the_clock_that_is_asked_for():
     hour_ns = 3_600 * 1_000_000_000
-    with watched(acknowledge(), fail("cut"), told_ns=lambda wall_ns: wall_ns + hour_ns) as stream:
+    with watched(acknowledge(), fail("cut"), report_clock=lambda wall_ns: wall_ns + hour_ns) as stream:
         wait_until(lambda: stream.health.gaps)
         assert stream.health.gaps[0].since == stream.began + timedelta(hours=1)
 

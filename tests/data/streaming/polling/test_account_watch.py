@@ -123,7 +123,7 @@ class RequestContext:
     @staticmethod
     def _tell(watch: AccountWatch, fills_applied: int, *, listening: bool) -> None:
         health = StreamHealth(StreamName.FILLS, phase=Phase.LIVE, connections=1)
-        watch.look({StreamName.FILLS: health} if listening else {}, fills_applied)
+        watch.observe({StreamName.FILLS: health} if listening else {}, fills_applied)
 
     def on_order_update(self) -> None:
         """As the consumer does when the socket tells one."""
