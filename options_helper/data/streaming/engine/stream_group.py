@@ -59,6 +59,8 @@ class StreamGroup:
         self.config = config
         # The default streams are in every snapshot, whether this source has them or not.
         self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*StreamName, *source.streams)))
+        # What is wanted of each; replaced whole with the config.
+        self._requests = {name: config.request(name) for name in self.names}
         self.queue = FrameQueue(config.queue_maxsize, self.names)
         self._settings = settings
         self._source = source
@@ -106,12 +108,13 @@ class StreamGroup:
         """Send the difference on the open connections; a stream without symbols ends, one that gets some starts."""
         with self._lock:
             before, self.config = self.config, config
+            self._requests = {name: config.request(name) for name in self.names}
             streamers = dict(self._streamers)
         for name, streamer in streamers.items():
-            old, new = before.symbols(name), config.symbols(name)
-            if gone := [symbol for symbol in old if symbol not in set(new)]:
+            old, new = dict.fromkeys(before.symbols(name)), dict.fromkeys(config.symbols(name))
+            if gone := [symbol for symbol in old if symbol not in new]:
                 streamer.unsubscribe(gone)
-            if added := [symbol for symbol in new if symbol not in set(old)]:
+            if added := [symbol for symbol in new if symbol not in old]:
                 streamer.subscribe(added, channels=config.channels(name))
         self._retire_idle_workers()
         self.start()
@@ -169,7 +172,8 @@ class StreamGroup:
         """Whether this stream should be moving at that market time."""
         if self._clock.ended(market_ns):
             return False
-        return expects_data(name, self.config.feed(name), utc_datetime(market_ns), self.config.symbols(name))
+        request = self._requests[name]
+        return expects_data(name, request.feed, utc_datetime(market_ns), request.symbols)
 
     def load_calendar(self) -> None:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
@@ -193,7 +197,7 @@ class StreamGroup:
 
     def _health(self, name: StreamId, wall_ns: int) -> StreamHealth:
         worker = self._workers.get(name)
-        feed = self.config.feed(name)
+        feed = self._requests[name].feed
         if worker is None:
             return StreamHealth(name, phase=Phase.OFF, feed=feed)
         health = worker.health(feed, wall_ns)
