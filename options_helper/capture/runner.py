@@ -143,7 +143,7 @@ class CaptureEngine:
             config.policy,
             disk=disk,
             # What is in the journal need not hold up the end.
-            hurried=self._must_leave if config.journal else lambda: False,
+            past_deadline=self._must_leave if config.journal else lambda: False,
         )
         self._journal = JournalWriter(config.out, self.session, disk) if config.journal else None
         self._gap_ledger = LossLog(config.out, self.session, disk)

@@ -88,7 +88,7 @@ class IntradayStore:
     once. `append`, `tick`, `flush`, `note_gap`, `seal` and `close` belong to one thread; `counts` may be read by any.
 
     `clock` counts seconds and only ever goes on; `now` tells the time for lock, sessions and names of torn files. Once
-    `hurried` says so, no further file is written: what waits then is given up at the end.
+    it is `past_deadline`, no further file is written: what waits then is lost at the end, and counted.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class IntradayStore:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
         disk: Disk | None = None,
-        hurried: Callable[[], bool] = lambda: False,
+        past_deadline: Callable[[], bool] = lambda: False,
     ) -> None:
         self.root = Path(root)
         self._policy = policy or StorePolicy()
@@ -108,7 +108,7 @@ class IntradayStore:
         self._clock = clock
         self._now = now
         self._disk = disk or Disk()
-        self._hurried = hurried
+        self._past_deadline = past_deadline
         self._lock = RootLock(self.root)
         self._recording: Recording | None = None
         self._final_counts: StoreCounts | None = None
@@ -174,7 +174,7 @@ class IntradayStore:
         policy: StorePolicy,
         *,
         clock: Callable[[], float],
-        hurried: Callable[[], bool],
+        past_deadline: Callable[[], bool],
     ) -> Iterator[Recording]:
         """A recording for a session that was cut off; it is to be given all its events again.
 
@@ -190,7 +190,7 @@ class IntradayStore:
             clock=clock,
             now=self._now,
             disk=self._disk,
-            hurried=hurried,
+            past_deadline=past_deadline,
             resumes=True,
         )
         try:
@@ -321,7 +321,7 @@ class IntradayStore:
             clock=self._clock,
             now=self._now,
             disk=self._disk,
-            hurried=self._hurried,
+            past_deadline=self._past_deadline,
         )
         return self._recording
 

@@ -727,7 +727,7 @@ def test_a_sealed_part_without_rows_does_not_begin_the_numbers_again(tmp_path: P
     for _ in range(2):
         with (
             store(tmp_path) as again,
-            again.resuming(told, StorePolicy(), clock=Clock(), hurried=lambda: False) as recording,
+            again.resuming(told, StorePolicy(), clock=Clock(), past_deadline=lambda: False) as recording,
         ):
             recording.append("stocks", quotes(5))
         again.seal(TODAY)

@@ -88,16 +88,17 @@ class StoreCounts:
         )
 
 
-# The partitions of one kind, type of event and day, by symbol.
-_DayWriter = dict[str, Partition]
+# The partitions of one kind, type of event and day.
+_BySymbol = dict[str, Partition]
 
 
 class Recording:
     """The partitions that one process writes; for one thread, but `counts` may be read by any.
 
     The holder of the root's lock makes it. `clock` counts seconds and only ever goes on; `now` tells the time. Once
-    `hurried` says so, no further file is begun: what waits then is given up at the end. With `resumes`, `session` was
-    here before and was cut off: it is given all its events again, and only those that are in no file are written.
+    it is `past_deadline`, no further file is begun: what waits then is lost at the end, and counted. With `resumes`,
+    `session` was here before and was cut off: it is given all its events again, and only those that are in no file are
+    written.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Recording:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         disk: Disk,
-        hurried: Callable[[], bool] = lambda: False,
+        past_deadline: Callable[[], bool] = lambda: False,
         resumes: bool = False,
     ) -> None:
         self._root = root
@@ -117,13 +118,13 @@ class Recording:
         self._clock = clock
         self._now = now
         self._disk = disk
-        self._hurried = hurried
+        self._past_deadline = past_deadline
         self._around = WriteContext(
             root, disk, session, now, self._folders_changed, self._many_are_new, resumes
         )
         self._rows = RowWriter()
         self._ledgers: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}
-        self._lanes: dict[tuple[Kind, type, date], _DayWriter] = {}
+        self._days: dict[tuple[Kind, type, date], _BySymbol] = {}
         self._newest_day = date.min
         self._gaps: list[tuple[Kind, frozenset[str] | None, Gap]] = []
         # Each in the order in which its partitions came to be in it, two of them with the time of that.
@@ -158,7 +159,7 @@ class Recording:
         now = self._clock()
         while self._with_lines:
             oldest = next(iter(self._with_lines))
-            if oldest.lines_since + self._policy.flush_seconds > now or self._hurried():
+            if oldest.lines_since + self._policy.flush_seconds > now or self._past_deadline():
                 break
             self._flush(oldest, now)
         for partition in [one for one in self._refused if one.retry_at <= now]:
@@ -176,7 +177,7 @@ class Recording:
         """Write every row that waits, also where the next attempt is not due yet."""
         now = self._clock()
         for partition in [one for one in self._partitions() if one.waiting]:
-            if self._hurried():
+            if self._past_deadline():
                 return
             partition.retry_at = now
             self._flush(partition, now)
@@ -203,20 +204,18 @@ class Recording:
             self._retire(partition)
 
     def settle(self) -> int:
-        """Write every row that waits for the last time; how many were given up, for want of room or of time."""
+        """Write every row that waits for the last time; how many were lost, for want of room or of time."""
         # What was kept free is for this.
         self._closing = True
         self.flush()
-        given_up = sum(partition.give_up() for partition in self._partitions())
-        if given_up:
-            log.error(
-                "%d rows are not in their files: %s", given_up, self._problem or "there was no time left"
-            )
-        return given_up
+        lost = sum(partition.count_lost() for partition in self._partitions())
+        if lost:
+            log.error("%d rows are not in their files: %s", lost, self._problem or "there was no time left")
+        return lost
 
     def close(self) -> int:
-        """Write, sync and close everything; returns how many rows had to be given up now."""
-        given_up = self.settle()
+        """Write, sync and close everything; returns how many rows were lost now, for want of room or of time."""
+        lost = self.settle()
         self._sync(list(self._unsynced))
         partitions = self._partitions()
         for partition in partitions:
@@ -225,7 +224,7 @@ class Recording:
         if len(partitions) > _MANY_FILES:
             self._sync_all()
         for memory in (
-            self._lanes,
+            self._days,
             self._with_lines,
             self._refused,
             self._open,
@@ -233,7 +232,7 @@ class Recording:
             self._meta_since,
         ):
             memory.clear()
-        return given_up
+        return lost
 
     def counts(self) -> StoreCounts:
         """What became of the events so far. Read by another thread, they may be amid one call of `append`."""
@@ -248,18 +247,20 @@ class Recording:
             )
             for kind, ledger in self._ledgers.items()
         }
-        partitions = sum(len(lane) for lane in list(self._lanes.values()))
+        partitions = sum(len(by_symbol) for by_symbol in list(self._days.values()))
         return StoreCounts(kinds, partitions, self._last_flush_at, self._sync_failures, self._problem)
 
     def _append_run(self, kind: Kind, event_type: type, events: Iterable[Event], now: float) -> None:
         row, flush_rows = self._rows.of_type(event_type), self._policy.flush_rows
-        lane: _DayWriter = {}
-        lane_day: date | None = None
+        by_symbol: _BySymbol = {}
+        run_day: date | None = None
         for event in events:
             day, line = row(event)
-            if day is not lane_day:
-                lane, lane_day = self._lane(kind, event_type, day), day
-            partition = lane.get(event.symbol) or self._begin(lane, kind, event_type, event.symbol, day)
+            if day is not run_day:
+                by_symbol, run_day = self._of_day(kind, event_type, day), day
+            partition = by_symbol.get(event.symbol) or self._begin(
+                by_symbol, kind, event_type, event.symbol, day
+            )
             lines = partition.lines
             lines.append(line)
             if len(lines) == 1:
@@ -269,15 +270,15 @@ class Recording:
                 self._flush(partition, now)
 
     def _partitions(self) -> list[Partition]:
-        return [partition for lane in self._lanes.values() for partition in lane.values()]
+        return [partition for by_symbol in self._days.values() for partition in by_symbol.values()]
 
-    def _lane(self, kind: Kind, event_type: type, day: date) -> _DayWriter:
+    def _of_day(self, kind: Kind, event_type: type, day: date) -> _BySymbol:
         self._newest_day = max(self._newest_day, day)
-        return self._lanes.setdefault((kind, event_type, day), {})
+        return self._days.setdefault((kind, event_type, day), {})
 
-    def _begin(self, lane: _DayWriter, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
+    def _begin(self, by_symbol: _BySymbol, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
         key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
-        lane[symbol] = partition = Partition(key, self._around, self._ledgers[kind])
+        by_symbol[symbol] = partition = Partition(key, self._around, self._ledgers[kind])
         return partition
 
     def _flush(self, partition: Partition, now: float) -> None:
@@ -351,8 +352,10 @@ class Recording:
         self._ledgers[kind].lost += len(events)
         for event in events:
             day, _ = self._rows.of_type(type(event))(event)
-            lane = self._lane(kind, type(event), day)
-            partition = lane.get(event.symbol) or self._begin(lane, kind, type(event), event.symbol, day)
+            by_symbol = self._of_day(kind, type(event), day)
+            partition = by_symbol.get(event.symbol) or self._begin(
+                by_symbol, kind, type(event), event.symbol, day
+            )
             partition.lose(event.received_ns)
             self._meta_since.setdefault(partition, self._clock())
 
@@ -430,9 +433,9 @@ class Recording:
         partition.close_file()
         for memory in (self._open, self._unsynced, self._meta_since):
             memory.pop(partition, None)
-        for lane in self._lanes.values():
-            if lane.get(partition.key.symbol) is partition:
-                del lane[partition.key.symbol]
+        for by_symbol in self._days.values():
+            if by_symbol.get(partition.key.symbol) is partition:
+                del by_symbol[partition.key.symbol]
 
 
 def _touches(gap: Gap, day: date) -> bool:

@@ -131,7 +131,7 @@ class Partition:
             self._losses.append(Gap(received_ns, received_ns, LOST_REASON, lost=1))
             self._losing = True
 
-    def give_up(self) -> int:
+    def count_lost(self) -> int:
         """Lose everything that is not written, and return how many rows that is."""
         rows = self.waiting
         extents = [packed.extent for packed in self._packed]

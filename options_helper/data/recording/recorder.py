@@ -88,7 +88,7 @@ def keep_events(record: Record, store: Appends, tally: StreamTally) -> Event | N
 class Recorder:
     """Applies records to an `IntradayStore`, in order; for one thread.
 
-    Once `hurried` says so, no further file is written: what waits then is given up at the end.
+    Once it is `past_deadline`, no further file is written: what waits then is lost at the end, and counted.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Recorder:
         *,
         now: Callable[[], datetime] | None = None,
         disk: Disk | None = None,
-        hurried: Callable[[], bool] = lambda: False,
+        past_deadline: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = RecordClock()
         self.last_event: Event | None = None
@@ -111,7 +111,7 @@ class Recorder:
             clock=self._clock.seconds,
             now=now or self._clock.now,
             disk=disk,
-            hurried=hurried,
+            past_deadline=past_deadline,
         )
 
     def apply(self, record: Record) -> None:

@@ -36,7 +36,7 @@ class Completion:
 
 
 def complete(
-    store: IntradayStore, note: SessionNote, files: list[Path], hurried: Callable[[], bool]
+    store: IntradayStore, note: SessionNote, files: list[Path], past_deadline: Callable[[], bool]
 ) -> Generator[Completion]:
     """Make the missing rows of a session from its journal, in steps; the last one tells what could not be made.
 
@@ -47,7 +47,7 @@ def complete(
     policy = StorePolicy(flush_rows=note.flush_events, flush_seconds=note.flush_seconds)
     session = Session(note.session, os.getpid(), socket.gethostname(), note.began_ns)
     problem: str | None = None
-    with store.resuming(session, policy, clock=clock.seconds, hurried=hurried) as recording:
+    with store.resuming(session, policy, clock=clock.seconds, past_deadline=past_deadline) as recording:
         records = read_records(files)
         step_ends = time.monotonic() + STEP_SECONDS
         while True:
