@@ -16,17 +16,14 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
-from options_helper import __version__
+from options_helper.capture.capture_config import CaptureConfig
 from options_helper.capture.gap_watch import GapWatch
 from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.files import Disk
-from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
-from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import (
     JournalWriter,
     Record,
@@ -43,13 +40,11 @@ from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion
 from options_helper.data.recording.session_notes import LastingGap, SessionNote, save_note, session_notes
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.engine.frame_queue import QueueCounts
-from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
-from options_helper.errors import ConfigError
 from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
@@ -57,6 +52,8 @@ from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import count_words
 from options_helper.settings import Settings
+
+__all__ = ["CaptureConfig", "CaptureEngine"]
 
 log = logging.getLogger(__name__)
 
@@ -74,39 +71,6 @@ GATHER_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0
 # How often the making of rows asks whether something else is more urgent.
 ASK_SECONDS: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureConfig:
-    """What to record and where. `streams` never has fills: those are the account's, not the market's."""
-
-    streams: LiveStreamConfig
-    out: Path
-    journal: bool = True
-    flush_events: int = FLUSH_ROWS
-    flush_seconds: float = FLUSH_SECONDS
-
-    def __post_init__(self) -> None:
-        if self.streams.further:
-            names = ", ".join(request.stream for request in self.streams.further)
-            raise ConfigError(f"Stocks and options can be recorded; there are no files yet for {names}.")
-        object.__setattr__(self, "streams", replace(self.streams, stream_fills=False))
-
-    @property
-    def policy(self) -> StorePolicy:
-        """When the partitions are written."""
-        return StorePolicy(flush_rows=self.flush_events, flush_seconds=self.flush_seconds)
-
-    def facts(self) -> dict[str, object]:
-        """What a journal says of its session."""
-        streams = asdict(self.streams)
-        del streams["further"]  # never any here
-        return {
-            "version": __version__,
-            "streams": streams,
-            "flush_events": self.flush_events,
-            "flush_seconds": self.flush_seconds,
-        }
 
 
 class CaptureEngine:
@@ -486,8 +450,8 @@ class CaptureEngine:
             began_ns=self._began.received_ns,
             seen_ns=self._began.received_ns,
             journal=config.journal,
-            flush_events=config.flush_events,
-            flush_seconds=config.flush_seconds,
+            flush_events=config.policy.flush_rows,
+            flush_seconds=config.policy.flush_seconds,
             asked={
                 name: tuple(config.streams.symbols(name)) for name in StreamName if config.streams.wants(name)
             },

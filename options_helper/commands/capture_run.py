@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -20,8 +20,7 @@ from options_helper.clock import utc_now
 from options_helper.commands.capture_display import Display, market_time_words, open_display
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
-from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
-from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
@@ -53,8 +52,7 @@ class CaptureRequest:
     out: Path
     duration_seconds: float | None = None
     market_hours: bool = False
-    flush_events: int = FLUSH_ROWS
-    flush_seconds: float = FLUSH_SECONDS
+    policy: StorePolicy = field(default_factory=StorePolicy)
     journal: bool = True
     parquet: bool = False
     metrics_port: int | None = None
@@ -260,9 +258,7 @@ class Capture:
 
     def _config(self) -> CaptureConfig:
         request = self._request
-        return CaptureConfig(
-            self._plan.streams, request.out, request.journal, request.flush_events, request.flush_seconds
-        )
+        return CaptureConfig(self._plan.streams, request.out, request.journal, request.policy)
 
     def _ending(self, runner: Any, began: datetime) -> Ending | None:
         if self._signals:

@@ -178,6 +178,7 @@ def capture(
     )
     from options_helper.commands.capture_plan_display import show_plan
     from options_helper.commands.capture_run import CaptureRequest, run_capture
+    from options_helper.data.intraday_store import StorePolicy
     from options_helper.model.portfolio import load_portfolio
     from options_helper.settings import Settings
 
@@ -200,8 +201,7 @@ def capture(
         out,
         duration_seconds=read_seconds("--duration", duration),
         market_hours=market_hours,
-        flush_events=flush_events,
-        flush_seconds=flush_seconds,
+        policy=StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds),
         journal=journal,
         parquet=form is not CaptureFormat.CSV,
         metrics_port=metrics_port,

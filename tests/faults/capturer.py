@@ -18,6 +18,8 @@ from typing import Any
 
 from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
@@ -61,12 +63,16 @@ class Addresses:
         out: Path,
         streams: LiveStreamConfig = STREAMS,
         disk: Disk | None = None,
+        *,
         drain_seconds: float = DRAIN_SECONDS,
+        flush_events: int = FLUSH_ROWS,
+        flush_seconds: float = FLUSH_SECONDS,
         **more: Any,
     ) -> CaptureEngine:
         """A capture from there that is in a hurry."""
+        policy = StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds)
         return CaptureEngine(
-            CaptureConfig(streams, out, **more),
+            CaptureConfig(streams, out, policy=policy, **more),
             settings_for(self),
             source=AlpacaSource(
                 stocks=partial(AlpacaStockStreamer, timing=PATIENT),

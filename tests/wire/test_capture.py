@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from options_helper.capture.runner import SYNC_SECONDS, CaptureConfig, CaptureEngine
+from options_helper.capture.runner import DRAIN_SECONDS, SYNC_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.files import Disk
-from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import (
     JournalWriter,
     RecordKind,
@@ -76,18 +77,27 @@ def simulator(running_simulator: Simulators) -> Simulators:
 
 
 def runner(
-    server: SimulatorServer, out: Path, streams: LiveStreamConfig = STREAMS, **more: Any
+    server: SimulatorServer,
+    out: Path,
+    streams: LiveStreamConfig = STREAMS,
+    *,
+    disk: Disk | None = None,
+    flush_events: int = FLUSH_ROWS,
+    flush_seconds: float = FLUSH_SECONDS,
+    journal: bool = True,
+    drain_seconds: float = DRAIN_SECONDS,
 ) -> CaptureEngine:
-    around = {name: more.pop(name) for name in ("disk", "drain_seconds") if name in more}
+    policy = StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds)
     return CaptureEngine(
-        CaptureConfig(streams, out, **more),
+        CaptureConfig(streams, out, journal, policy),
         settings_for(server),
         source=AlpacaSource(
             stocks=partial(AlpacaStockStreamer, timing=PATIENT),
             options=partial(AlpacaOptionStreamer, timing=PATIENT),
         ),
         retry=RetryPolicy(slow_base_seconds=0.1),
-        **around,
+        disk=disk,
+        drain_seconds=drain_seconds,
     )
 
 
