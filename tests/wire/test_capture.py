@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from options_helper.capture.runner import DRAIN_SECONDS, SYNC_SECONDS, CaptureConfig, CaptureEngine
+from options_helper.capture.pressure import SYNC_SECONDS
+from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS

@@ -125,6 +125,11 @@ class JournalWriter:
         """Records that are not written."""
         return self._buffered_records + sum(member.records for member in self._members)
 
+    def read_back(self, skip: int) -> Iterator[Record]:
+        """The records that were flushed until now, but for the first `skip`; as `read_records` gives them."""
+        files = sorted(self._folder.glob(f"*/{self._session}-*{SUFFIX}"), key=lambda path: path.name)
+        return read_records(files, skip)
+
     def discard(self) -> None:
         """Forget what is buffered."""
         self._members.clear()

@@ -1,0 +1,156 @@
+"""The captures into a folder before this one: what those that were killed have not heard, and the rows they left."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording.journal import last_record, sessions
+from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL
+from options_helper.data.recording.recorder import RecordedGap
+from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
+from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
+from options_helper.model.events import StreamName
+from options_helper.model.instants import NANOSECONDS
+
+log = logging.getLogger(__name__)
+
+
+class EarlierSessions:
+    """Looks back once, as a capture begins at `began_ns`; for one thread at a time, but `rows` may be asked by any.
+
+    What is found is said to be done (`confirm_missed`, `confirm_completed`) only when the caller has written it down:
+    after a kill in between, the next capture finds all of it again.
+    """
+
+    def __init__(
+        self, root: Path, store: IntradayStore, began_ns: int, past_deadline: Callable[[], bool]
+    ) -> None:
+        self._root = root
+        self._store = store
+        self._began_ns = began_ns
+        self._past_deadline = past_deadline
+        self._missed: list[SessionNote] = []
+        self._incomplete: deque[SessionNote] = deque()
+        self._completing: Generator[Completion] | None = None
+        self._completed: list[str] = []
+        self.rows = 0  # that were made from earlier journals
+
+    def look_back(self) -> None:
+        """Find them; for whoever holds the folder, before it notes a session of its own."""
+        notes = session_notes(self._root)
+        self._missed = [note for note in notes if note.ended_ns is None and not note.missed]
+        files = sessions(self._root)
+        self._incomplete.extend(note for note in notes if note.behind and note.session in files)
+
+    @property
+    def are_incomplete(self) -> bool:
+        """Whether rows of one are still to be made."""
+        return bool(self._incomplete)
+
+    def gaps_since_kills(self) -> list[RecordedGap]:
+        """What those that were killed, and nobody has missed yet, have not heard since."""
+        return [gap for note in self._missed for gap in self._unheard_since(note)]
+
+    def confirm_missed(self) -> None:
+        """Note that these gaps are in the loss log."""
+        for note in self._missed:
+            log.warning("The capture %s was ended without warning.", note.session)
+            self._change_note(note.session, missed=True)
+        self._missed = []
+
+    def make_rows(self) -> list[RecordedGap]:
+        """Make some of the rows that the oldest left in its journal; returns what is found never to become rows.
+
+        The store must have been acquired, and given no events yet. A step takes a twentieth of a second.
+        """
+        note = self._incomplete[0]
+        if self._completing is None:
+            log.warning("Making the rows of %s that are in its journal only.", note.session)
+            files = sessions(self._root)[note.session]
+            self._completing = complete(self._store, note, files, self._past_deadline)
+        step = self._step(self._completing)
+        if step.unplaced is None:
+            return []
+        self._completing = None
+        self._incomplete.popleft()
+        if self._past_deadline():
+            return []  # some may be counted as lost for want of time; the next capture makes them
+        self.rows += step.rows
+        log.warning("%d rows of %s were made from its journal.", step.rows, note.session)
+        if step.refused:
+            log.error("The rest has to wait for the next capture: %s", step.refused)
+            return []
+        self._completed.append(note.session)
+        return self._never_rows(note, step)
+
+    def confirm_completed(self) -> None:
+        """Note that what `make_rows` returned so far is written down."""
+        for session in self._completed:
+            self._change_note(session, completed=True)
+        self._completed = []
+
+    def close(self) -> None:
+        """Leave what is not made yet to the next capture."""
+        if self._completing is not None:
+            self._completing.close()
+            self._completing = None
+
+    @staticmethod
+    def _step(completing: Generator[Completion]) -> Completion:
+        try:
+            return next(completing)
+        except Exception as error:
+            # Whatever is in an old journal, it must not keep this capture, and each one after it, from recording.
+            log.exception("the rows of an earlier capture cannot be made")
+            return Completion(unplaced={}, problem=f"{type(error).__name__}: {error}")
+
+    def _unheard_since(self, note: SessionNote) -> Iterator[RecordedGap]:
+        reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
+        if note.journal:
+            since_ns = self._journaled_until(note)
+        else:
+            since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))
+        for name in [name for name in StreamName if name in note.asked]:
+            # A gap that nobody could close lasts until now.
+            lasting = [gap for gap in note.gaps if gap.stream == name]
+            for gap in lasting:
+                reasons = f"{gap.reason.removesuffix('.')}. Then {reason}"
+                yield RecordedGap(name, gap.since_ns, self._began_ns, reasons, None, gap.symbols)
+            if all(gap.symbols for gap in lasting):
+                yield RecordedGap(name, since_ns, self._began_ns, reason)
+
+    def _journaled_until(self, note: SessionNote) -> int:
+        """When the journal of an earlier capture ends; when that one began, if nothing of it can be read."""
+        try:
+            last = last_record(sessions(self._root).get(note.session, []))
+        except UNREADABLE_JOURNAL as error:
+            log.warning("The journal of %s cannot be read: %s", note.session, error)
+            last = None
+        return note.began_ns if last is None else last.received_ns
+
+    def _never_rows(self, note: SessionNote, step: Completion) -> list[RecordedGap]:
+        reasons = {
+            StreamName(
+                kind
+            ): f"{rows} rows of {note.session} are in its journal only, because later ones are in "
+            "the files already; `options-helper stream rebuild` makes them"
+            for kind, rows in (step.unplaced or {}).items()
+        }
+        if step.problem:
+            log.error("The journal of %s: %s", note.session, step.problem)
+            damaged = f"the journal of {note.session} cannot be read to its end: {step.problem}"
+            reasons |= {name: damaged for name in StreamName if name in note.asked}
+        return [RecordedGap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
+
+    def _change_note(self, session: str, **changes: Any) -> None:
+        for note in session_notes(self._root):
+            if note.session == session:
+                with suppress(OSError):  # the next capture finds it as it was, and does all of this again
+                    save_note(self._root, replace(note, **changes), durable=True)

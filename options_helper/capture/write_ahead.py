@@ -1,0 +1,209 @@
+"""Bring records to the journal first and to the partitions after, and count where each event is meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from options_helper.capture.pressure import Flushed
+from options_helper.data.recording.journal import JournalWriter, Record, RecordKind
+from options_helper.data.recording.recorder import Recorder
+from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
+from options_helper.data.streaming.state.live_state import StreamTally
+from options_helper.model.frames import Frame
+from options_helper.model.streams import StreamId
+
+CATCH_UP_RECORDS: Final = 2_000
+# How often the making of rows asks whether something else is more urgent.
+ASK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where the events of each stream are, all read at one instant."""
+
+    streams: dict[StreamId, tuple[QueueCounts, StreamTally]]  # what was put off counts as queued still
+    put_off: int  # events that are in the journal, and no rows yet
+
+
+class WriteAhead:
+    """The records in the writer's hands; for the writer's thread, but `ledger` may be read by any.
+
+    `journal` is None for a capture that keeps none: its records are pending as soon as they are added. Frames count as
+    queued in the queue until they are in the journal, and after that here, as put off, until they are rows.
+    """
+
+    def __init__(self, queue: FrameQueue, journal: JournalWriter | None, recorder: Recorder) -> None:
+        self._queue = queue
+        self._journal = journal
+        self._recorder = recorder
+        # Frames of records in either are not settled.
+        self._unwritten: list[Record] = []
+        self._pending: list[Record] = []
+        self._frames: list[Frame] = []
+        self._journaled = 0
+        self._made = 0
+        self._read_back: Iterator[Record] | None = None
+        # Guards what must agree with the queue's counters: written by the writer, read by ledger().
+        self._lock = threading.Lock()
+        self._tallies: dict[StreamId, StreamTally] = {}
+        self._put_off: dict[StreamId, int] = defaultdict(int)
+
+    @property
+    def unwritten(self) -> int:
+        """Records that are not in the journal."""
+        return len(self._unwritten)
+
+    @property
+    def put_off(self) -> int:
+        """Records that are in the journal, and no rows."""
+        return 0 if self._journal is None else self._journaled - self._made
+
+    @property
+    def journal_bytes(self) -> int:
+        """What the journal's files have grown by."""
+        return 0 if self._journal is None else self._journal.written_bytes
+
+    def add(self, before: Sequence[Record], frames: Sequence[Frame] = (), *after: Record) -> int:
+        """Take these, in this order; how many records that is."""
+        records = [*before, *map(_frame_record, frames), *after]
+        self._frames += frames
+        if self._journal is None:
+            self._pending += records
+            return len(records)
+        for record in records:
+            self._journal.append(record)
+        self._unwritten += records
+        return len(records)
+
+    def flush(self) -> Flushed:
+        """Write the unwritten ones to the journal; those that it has now are pending."""
+        if self._journal is None:
+            return Flushed()
+        refusal: str | None = None
+        try:
+            self._journal.flush()
+        except OSError as error:
+            refusal = error.strerror or str(error)
+        written = len(self._unwritten) - self._journal.waiting
+        self._pending += self._unwritten[:written]
+        del self._unwritten[:written]
+        self._journaled += written
+        return Flushed(len(self._unwritten), refusal)
+
+    def make_rows(self, must_stop: Callable[[], bool]) -> int:
+        """Make rows of the pending records, now and then asking whether to stop: a slow disk may take long.
+
+        How many were made, the oldest. The others are put off; without a journal they are lost: their frames stay in
+        the queue's count. So it is also with those behind a record that ends in an error.
+        """
+        made = 0
+        try:
+            for _ in self._applied(self._pending, must_stop):
+                made += 1
+        finally:
+            self._settle(made)
+        return made
+
+    def put_off_rows(self) -> None:
+        """Make no rows of the pending records."""
+        self._settle(0)
+
+    def catch_up(self, must_stop: Callable[[], bool]) -> int:
+        """Make rows of some records that were put off; how many. StoreError or OSError where they cannot be read."""
+        if self._journal is None:
+            return 0
+        if self._read_back is None:
+            self._read_back = self._journal.read_back(self._made)
+        records = list(islice(self._read_back, CATCH_UP_RECORDS))
+        made = 0
+        try:
+            for _ in self._applied(records, must_stop):
+                made += 1
+        finally:
+            self._made += made
+            if made < len(records) or not records or not self.put_off:
+                # It has read too far, or all that there was when it was opened.
+                self._read_back = None
+            with self._lock:
+                self._count_put_off(records[:made], -1)
+                self._publish_tallies()
+        return made
+
+    def give_up(self) -> None:
+        """Forget the unwritten records: their frames stay in the queue's count, and no later flush writes them."""
+        if self._journal is not None:
+            self._journal.discard()
+        settled = _frames_in(self._pending)
+        del self._frames[settled:]
+        self._unwritten.clear()
+
+    def sync(self) -> None:
+        """Wait until the disk has what the journal has; OSError when it fails."""
+        if self._journal is not None:
+            self._journal.sync()
+
+    def close(self) -> None:
+        """Write what is unwritten, if the disk takes it now, and give back the journal's file; OSError when not."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def ledger(self) -> Ledger:
+        """What queue, journal and rows have of each stream."""
+        with self._lock:
+            counts = self._queue.counts()
+            streams = {
+                name: (
+                    replace(counted, queued=counted.queued + self._put_off.get(name, 0)),
+                    self._tallies.get(name) or StreamTally(),
+                )
+                for name, counted in counts.items()
+            }
+            return Ledger(streams, sum(self._put_off.values()))
+
+    def _applied(self, records: Sequence[Record], must_stop: Callable[[], bool]) -> Iterator[Record]:
+        """Each record of which rows were made."""
+        ask_at = time.monotonic() + ASK_SECONDS
+        for record in records:
+            if time.monotonic() >= ask_at:
+                if must_stop():
+                    return
+                ask_at = time.monotonic() + ASK_SECONDS
+            self._recorder.apply(record)
+            yield record
+
+    def _settle(self, made: int) -> None:
+        """Of the pending records so many are rows; the others are in the journal only, or nowhere."""
+        pending, self._pending = self._pending, []
+        count = _frames_in(pending)
+        frames, self._frames = self._frames[:count], self._frames[count:]
+        self._made += made
+        with self._lock:
+            self._publish_tallies()
+            if self._journal is None:
+                # What is no row now is nowhere: it stays in the queue's count, and at the end among what was lost.
+                frames = frames[: _frames_in(pending[:made])]
+            else:
+                self._count_put_off(pending[made:], +1)
+            self._queue.settle(frames)
+
+    def _count_put_off(self, records: Sequence[Record], sign: int) -> None:
+        for record in records:
+            if record.kind is RecordKind.FRAME:
+                self._put_off[record.stream] += sign * record.events
+
+    def _publish_tallies(self) -> None:
+        self._tallies = {name: replace(tally) for name, tally in self._recorder.tallies.items()}
+
+
+def _frame_record(frame: Frame) -> Record:
+    return Record(RecordKind.FRAME, frame.received_ns, frame.payload, frame.stream, frame.events)
+
+
+def _frames_in(records: Sequence[Record]) -> int:
+    return sum(record.kind is RecordKind.FRAME for record in records)
