@@ -160,12 +160,15 @@ class IntradayStore:
 
     def close(self) -> None:
         """Settle, sync and close everything and release the lock."""
-        if self._recording is not None:
-            self._recording.close()
-            # In this order, because another thread may ask for the counts meanwhile.
-            self._final_counts = self._recording.counts()
-            self._recording = None
-        self._lock.release()
+        try:
+            if self._recording is not None:
+                self._recording.close()
+        finally:
+            if self._recording is not None:
+                # In this order, because another thread may ask for the counts meanwhile.
+                self._final_counts = self._recording.counts()
+                self._recording = None
+            self._lock.release()
 
     @contextmanager
     def resuming(

@@ -10,6 +10,7 @@ FIRST_PATHS = {
         "compute_live_totals",
     ),
     "options_helper.analysis.osi": ("format_osi", "parse_contract_symbol"),
+    "options_helper.capture.runner": ("StreamRunner",),
     "options_helper.cli": ("app", "main"),
     "options_helper.data.alpaca_symbols": ("contract_symbol", "to_alpaca_symbol", "to_repo_symbol"),
     "options_helper.data.intraday_store": ("IntradayStore",),

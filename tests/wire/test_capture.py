@@ -343,6 +343,34 @@ def test_what_is_told_lost_on_a_full_disk_is_lost_and_the_rest_is_in_the_journal
     assert journaled + final.lost == server.sent[STOCKS] == 50
 
 
+def test_a_last_attempt_is_made_before_what_a_full_disk_refused_is_given_up(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    full = threading.Event()
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os.write(descriptor, data)
+
+    capture = runner(server, tmp_path, ONLY_STOCKS, disk=Disk(write=write))
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    full.set()
+    server.push(STOCKS, [quote(bid=number) for number in range(50)])
+    until_received(capture, server)
+    wait_until(lambda: capture.status().state is CaptureState.DISK_REFUSES, saw=capture.status)
+    full.clear()
+    capture.leave()
+    final = capture.stop()
+
+    assert (final.lost, final.put_off, final.problem) == (0, 50, None)
+    with capturing(server, tmp_path, ONLY_STOCKS) as following:
+        wait_until(lambda: following.status().completed == 50, saw=following.status)
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(50))
+
+
 def test_a_disk_that_refuses_to_the_last_does_not_hold_up_the_end(simulator: Simulators, tmp_path: Path):
     """However much waits in memory: it is lost, and counted."""
     server = simulator()
@@ -449,15 +477,41 @@ def test_rows_that_wait_do_not_hold_up_the_end_when_the_journal_has_them(
     assert gap_rows(tmp_path) == []
 
 
-def refusing_partitions(refuses: threading.Event) -> Disk:
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
+
+
+def refusing_partitions(refuses: threading.Event, error: Exception = NO_ROOM) -> Disk:
     """A disk without room for rows; journal and ledger find some."""
 
     def write(descriptor: int, data: memoryview) -> int:
         if refuses.is_set() and "/stocks/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
         return os.write(descriptor, data)
 
     return Disk(write=write)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files apart by /proc")
+def test_a_capture_that_an_error_ends_counts_nothing_as_lost_that_its_journal_holds(
+    simulator: Simulators, tmp_path: Path
+):
+    server = simulator()
+    breaks = threading.Event()
+    disk = refusing_partitions(breaks, RuntimeError("nobody thought of this"))
+    capture = runner(server, tmp_path, ONLY_STOCKS, disk=disk, flush_events=10)
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    breaks.set()
+    server.push(STOCKS, [quote(bid=number) for number in range(10)])
+    wait_until(lambda: not capture.is_writing, saw=capture.status)
+    final = capture.stop()
+
+    assert (final.lost, final.put_off, final.accounted) == (0, 10, True)
+    assert "nobody thought of this" in (final.problem or "")
+    assert gap_rows(tmp_path) == []
+    with capturing(server, tmp_path, ONLY_STOCKS) as following:
+        wait_until(lambda: following.status().completed == 10, saw=following.status)
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(10))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files apart by /proc")
