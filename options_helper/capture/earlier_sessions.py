@@ -1,4 +1,4 @@
-"""The captures into a folder before this one: what those that were killed have not heard, and the rows they left."""
+"""The captures into a folder before this one: what the killed ones have missed, and the rows they left."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class EarlierSessions:
         return bool(self._incomplete)
 
     def gaps_since_kills(self) -> list[RecordedGap]:
-        """What those that were killed, and nobody has missed yet, have not heard since."""
-        return [gap for note in self._missed for gap in self._unheard_since(note)]
+        """The stretches since the ends of those that were killed, where nobody has written them down yet."""
+        return [gap for note in self._missed for gap in self._gaps_after(note)]
 
     def confirm_missed(self) -> None:
         """Note that these gaps are in the loss log."""
@@ -111,7 +111,7 @@ class EarlierSessions:
             log.exception("the rows of an earlier capture cannot be made")
             return Completion(unplaced={}, problem=f"{type(error).__name__}: {error}")
 
-    def _unheard_since(self, note: SessionNote) -> Iterator[RecordedGap]:
+    def _gaps_after(self, note: SessionNote) -> Iterator[RecordedGap]:
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
         if note.journal:
             since_ns = self._journaled_until(note)

@@ -15,7 +15,7 @@ from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 from options_helper.model.text import named
 
-# Losses that go on are a row for each so many seconds, not one for each look.
+# Losses that go on are a row for each so many seconds, not one for each observation.
 LOSSES_EVERY_SECONDS: Final = 60.0
 
 
@@ -24,25 +24,25 @@ class _Losses:
     """Events of one stream that were lost for one reason, as far as they are in the ledger and beyond."""
 
     seen: int = 0
-    told: int = 0
-    told_at_ns: int = 0
+    reported: int = 0
+    reported_at_ns: int = 0
     since_ns: int = 0
     until_ns: int = 0
 
 
 class GapWatch:
-    """Notices, look by look, what the streams lost since the last one; for one thread."""
+    """Notices, each time it observes them, what the streams lost since the last time; for one thread."""
 
     def __init__(self, began_ns: int) -> None:
         self._began_ns = began_ns
-        self._looked_ns = began_ns
+        self._observed_ns = began_ns
         self._seen_gaps: dict[StreamId, int] = defaultdict(int)
         self._losses: dict[tuple[StreamId, str], _Losses] = {}
         # Since when: connected and silent, though data was expected; and the symbols that the server left out.
         self._silent_since_ns: dict[StreamId, int] = {}
         self._refused_since_ns: dict[StreamId, dict[str, int]] = defaultdict(dict)
 
-    def look(
+    def observe(
         self,
         healths: Mapping[StreamId, StreamHealth],
         now_ns: int,
@@ -50,7 +50,7 @@ class GapWatch:
         unwritten: Mapping[StreamId, int] | None = None,
         ending: bool = False,
     ) -> list[RecordedGap]:
-        """New gaps that are over, and events lost since the last look; at the end, also the gaps that still last.
+        """New gaps that are over, and events lost since the last time; at the end, also the gaps that still last.
 
         `unwritten` counts the rows that were lost for want of room on the disk.
         """
@@ -65,15 +65,15 @@ class GapWatch:
             found += self.lasting(healths, now_ns)
             found += self._never_connected(healths, now_ns)
             self._seen_gaps.update({name: health.gap_count for name, health in healths.items()})
-        self._looked_ns = now_ns
+        self._observed_ns = now_ns
         return found
 
     def unseen(self, healths: Mapping[StreamId, StreamHealth]) -> int:
-        """Gaps that no look has found yet, mostly because they last."""
+        """Gaps that were not returned yet, mostly because they last."""
         return sum(health.gap_count - self._seen_gaps.get(name, 0) for name, health in healths.items())
 
     def lasting(self, healths: Mapping[StreamId, StreamHealth], now_ns: int) -> list[RecordedGap]:
-        """What is not heard now, as a row would tell it if the capture ended."""
+        """What is not received now, as rows would say it if the capture ended."""
         found = []
         for name, health in healths.items():
             if health.gaps and health.gaps[-1].until is None:
@@ -107,7 +107,7 @@ class GapWatch:
     def _note_silence(self, health: StreamHealth) -> None:
         if health.phase is Phase.STALLED:
             since = max(filter(None, (health.connected_since, health.last_event_at)), default=None)
-            self._silent_since_ns[health.name] = epoch_nanoseconds(since) or self._looked_ns
+            self._silent_since_ns[health.name] = epoch_nanoseconds(since) or self._observed_ns
         elif health.phase is not Phase.STOPPED:
             self._silent_since_ns.pop(health.name, None)
 
@@ -117,7 +117,7 @@ class GapWatch:
         refused = health.refused_symbols if health.acknowledged else ()
         over = {symbol: since_ns.pop(symbol) for symbol in list(since_ns) if symbol not in refused}
         for symbol in refused:
-            since_ns.setdefault(symbol, self._looked_ns)
+            since_ns.setdefault(symbol, self._observed_ns)
         return self._refusals(health, over, now_ns)
 
     def _refusals(self, health: StreamHealth, since_ns: Mapping[str, int], now_ns: int) -> list[RecordedGap]:
@@ -137,12 +137,12 @@ class GapWatch:
         ):
             losses = self._losses.setdefault((health.name, kind), _Losses())
             if total > losses.seen:
-                losses.since_ns = self._looked_ns if losses.seen == losses.told else losses.since_ns
+                losses.since_ns = self._observed_ns if losses.seen == losses.reported else losses.since_ns
                 losses.seen, losses.until_ns = total, now_ns
-            due = ending or now_ns - losses.told_at_ns >= LOSSES_EVERY_SECONDS * NANOSECONDS
-            if due and losses.seen > losses.told:
-                count = losses.seen - losses.told
-                losses.told, losses.told_at_ns = losses.seen, now_ns
+            due = ending or now_ns - losses.reported_at_ns >= LOSSES_EVERY_SECONDS * NANOSECONDS
+            if due and losses.seen > losses.reported:
+                count = losses.seen - losses.reported
+                losses.reported, losses.reported_at_ns = losses.seen, now_ns
                 yield RecordedGap(health.name, losses.since_ns, losses.until_ns, reason, count)
 
 

@@ -263,7 +263,7 @@ class CaptureEngine:
 
     def _begin(self) -> Happened:
         self._streams.load_calendar()
-        # Another kill may come at any moment: the end of the capture before is told before this one begins.
+        # Another kill may come at any moment: the end of the capture before is written down first.
         gaps = self._log.write_gaps(self._earlier.gaps_since_kills(), self._now_ns())
         self._earlier.confirm_missed()
         return Noted(self._records.add([self._log.began, *gaps]))
@@ -362,7 +362,7 @@ class CaptureEngine:
             log.warning("the journal could not be synced: %s", error)
 
     def _conclude(self) -> Noted:
-        """Write the last rows and the last gaps; whatever is still in memory is told to be lost."""
+        """Write the last rows and the last gaps; whatever is still in memory is written down as lost."""
         self._streams.queue.close()
         self._earlier.close()
         self._recorder.settle()

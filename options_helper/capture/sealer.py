@@ -36,8 +36,8 @@ class Sealer:
         """Whether it is at work."""
         return self._task.is_busy
 
-    def seal_when_day_is_over(self, now: datetime) -> None:
-        """Seal the last day some time after midnight."""
+    def seal_after_midnight(self, now: datetime) -> None:
+        """Seal the last day when it has been over for some time; to be called now and then."""
         day = new_york_date(now - SEAL_AFTER_MIDNIGHT)
         if self._sealed_before is not None and day > self._sealed_before:
             self.start(now)

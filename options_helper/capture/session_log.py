@@ -106,7 +106,7 @@ class SessionLog:
             if self._note.journal
             else {StreamName(kind): counts.lost for kind, counts in status.store.kinds.items()}
         )
-        return self._gap_watch.look(status.streams, now_ns, unwritten=unwritten, ending=ending)
+        return self._gap_watch.observe(status.streams, now_ns, unwritten=unwritten, ending=ending)
 
     def _lasting(self, status: CaptureStatus, now_ns: int) -> tuple[LastingGap, ...]:
         return tuple(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from options_helper.capture.plan import CapturePlan, Selection, plan_capture
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
@@ -19,6 +17,14 @@ from options_helper.capture.sealer import Sealer
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import Display, market_time_words, open_display
 from options_helper.commands.capture_options import require_folder
+from options_helper.commands.capture_session import (
+    OBSERVE_EVERY_SECONDS,
+    CaptureSession,
+    Ending,
+    Shutdown,
+    Signals,
+)
+from options_helper.commands.capture_troubles import troubles_of
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.status import CaptureState, CaptureStatus
@@ -27,8 +33,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import count_words, named
+from options_helper.model.text import count_words
 from options_helper.monitoring.heartbeat import Heartbeat, Waiting
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat, remember_capture
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -37,11 +42,8 @@ from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_SECONDS: Final = 0.5
 # A computer that slept, or whose clock was set, finds out so much later.
-LOOK_AT_CLOCK_SECONDS: Final = 30.0
-# After the second signal the disk has so long for what is at hand.
-LEAVING_SECONDS: Final = 2.0
+CHECK_CLOCK_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +59,6 @@ class CaptureRequest:
     parquet: bool = False
     metrics_port: int | None = None
     state: Path | None = None  # where the heartbeat goes; None: into `out`
-
-
-class Shutdown(Protocol):
-    """How a capture waits."""
-
-    def wait(self, seconds: float) -> int:
-        """Wait so long, or until the next signal; how many there were so far."""
-
-    def raising(self) -> AbstractContextManager[None]:
-        """Where a signal raises `Interrupted`."""
-
-
-class Ending(StrEnum):
-    """Why a session ended."""
-
-    SIGNAL = "it was asked to end"
-    DURATION = "its time is over"
-    CLOSED = "the market has closed"
-    FAILED = "no stream is left"
-    BROKEN = "the recorder has ended by itself"
 
 
 def run_capture(request: CaptureRequest, settings: Settings) -> int:
@@ -107,16 +89,15 @@ class Capture:
         self._request = request
         self._settings = settings
         self._plan = plan
-        self._shutdown = shutdown
+        self._signals = Signals(shutdown)
         self._now = now
         self._finder = finder
         self._make_runner = make_runner
         self._planned_on = new_york_date(now())
         self._recorded = timedelta()
-        self._signals = 0
         self._sound = True
         # Read by the heartbeat's thread, replaced by the main one.
-        self._runner: Any = None
+        self._engine: Any = None
         self._waiting: Waiting | None = None
         self._held_up: CaptureStatus | None = None
         self._last: CaptureStatus | None = None  # how the session before ended
@@ -184,26 +165,24 @@ class Capture:
         # For the heartbeat: the run goes on, and has a problem.
         self._held_up = replace(last, state=CaptureState.DISK_REFUSES, problem=str(error))
         display.waiting(f"{error} It is tried again.")
-        if self._heard(LOOK_AT_CLOCK_SECONDS):
+        if self._signals.wait(CHECK_CLOCK_SECONDS):
             display.say("Asked to end before recording could go on.")
             return False
         return True
-
-    # ---- waiting for the market
 
     def _await_open(self, display: Display) -> bool:
         """Wait until it is time to connect and known to what; False when a signal came first."""
         while not (self._plan.hours.connected(now := self._now()) and self._has_plan_of_today(display)):
             opens = self._plan.hours.next_change(now)
-            pause = LOOK_AT_CLOCK_SECONDS
+            pause = CHECK_CLOCK_SECONDS
             if opens is not None and not self._plan.hours.connected(now):
                 self._waiting = Waiting(opens)
                 display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
                 pause = min(pause, (opens - now).total_seconds())
-            if self._heard(pause):
+            if self._signals.wait(pause):
                 return False
         # What was recorded yesterday has ended; the run has not.
-        self._runner = self._waiting = None
+        self._engine = self._waiting = None
         return True
 
     def _has_plan_of_today(self, display: Display) -> bool:
@@ -212,7 +191,7 @@ class Capture:
         if today == self._planned_on:
             return True
         try:
-            with self._shutdown.raising():
+            with self._signals.raising():
                 self._plan = planned(self._request.selection, self._settings, self._finder)
             self._tell_plan(display)
         except Interrupted:
@@ -228,74 +207,32 @@ class Capture:
         self._planned_on = today
         return True
 
-    # ---- one session
-
     def _record(self, display: Display) -> Ending:
-        runner = self._make_runner(self._config(), self._settings)
-        runner.start()
-        self._runner, self._held_up = runner, None
+        request = self._request
+        config = CaptureConfig(self._plan.streams, request.out, request.journal, request.policy)
+        engine = self._make_runner(config, self._settings)
+        engine.start()
+        self._engine, self._held_up = engine, None
+        limit = request.duration_seconds
+        session = CaptureSession(
+            engine,
+            self._signals,
+            now=self._now,
+            limit=None if limit is None else timedelta(seconds=limit) - self._recorded,
+            hours=self._plan.hours if request.market_hours else None,
+        )
         try:
-            ending = self._watch(runner, display)
-            complete = self._drain(runner, display)
+            ending = session.watch(display, self._sealer.seal_after_midnight)
+            self._recorded += session.duration
+            complete = session.drain(display)
         except BaseException:
             # The threads at work would die with the process, and what they hold with them.
-            runner.stop()
+            engine.stop()
             raise
-        self._last = status = runner.status()
+        self._last = status = engine.status()
         display.summary(status)
         self._tell_troubles(status, display, complete=complete, ending=ending)
         return ending
-
-    def _watch(self, runner: Any, display: Display) -> Ending:
-        """Tell how it goes until it has to end."""
-        began = self._now()
-        while (ending := self._ending(runner, began)) is None:
-            display.show(runner.status(), "recording")
-            self._sealer.seal_when_day_is_over(self._now())
-            self._heard(LOOK_EVERY_SECONDS)
-        self._recorded += self._now() - began
-        return ending
-
-    def _config(self) -> CaptureConfig:
-        request = self._request
-        return CaptureConfig(self._plan.streams, request.out, request.journal, request.policy)
-
-    def _ending(self, runner: Any, began: datetime) -> Ending | None:
-        if self._signals:
-            return Ending.SIGNAL
-        if not runner.is_writing:
-            return Ending.BROKEN
-        wanted = _wanted(runner.status())
-        if wanted and all(health.phase is Phase.FAILED for health in wanted):
-            return Ending.FAILED
-        now = self._now()
-        limit = self._request.duration_seconds
-        if limit is not None and (self._recorded + (now - began)).total_seconds() >= limit:
-            return Ending.DURATION
-        if self._request.market_hours and not self._plan.hours.connected(now):
-            return Ending.CLOSED
-        return None
-
-    def _drain(self, runner: Any, display: Display) -> bool:
-        """Let it write everything; at a further signal only what is at hand. Whether it came to its end."""
-        # On a thread of its own, so that this one goes on listening.
-        stopper = threading.Thread(target=runner.stop, name="live-stopper", daemon=True)
-        stopper.start()
-        while stopper.is_alive():
-            if self._signals > 1:
-                runner.leave()
-                stopper.join(LEAVING_SECONDS)
-                return not stopper.is_alive()
-            display.show(runner.status(), "writing what is left")
-            self._heard(LOOK_EVERY_SECONDS / 5)
-        return True
-
-    def _heard(self, seconds: float) -> bool:
-        """Wait; whether anybody has asked to end so far."""
-        self._signals = self._shutdown.wait(seconds)
-        return self._signals > 0
-
-    # ---- telling
 
     def _tell_plan(self, display: Display) -> None:
         streams = self._plan.streams
@@ -326,7 +263,9 @@ class Capture:
         """Make the copies that are still to be made, unless a signal comes."""
         self._sealer.start_after_the_last(self._now())
         while self._sealer.busy:
-            if self._shutdown.wait(LOOK_EVERY_SECONDS) > self._signals:
+            before = self._signals.count
+            self._signals.wait(OBSERVE_EVERY_SECONDS)
+            if self._signals.count > before:
                 display.say("Asked to end while finished days were sealed; the next capture goes on with it.")
                 return
         for problem in self._sealer.problems:
@@ -344,7 +283,7 @@ class Capture:
     def _now_status(self) -> CaptureStatus | Waiting | None:
         if self._waiting is not None or self._held_up is not None:
             return self._waiting or self._held_up
-        return None if self._runner is None else self._runner.status()
+        return None if self._engine is None else self._engine.status()
 
 
 def _was_written(path: Path, last: Heartbeat) -> bool:
@@ -374,55 +313,3 @@ def planned(
         asks = finder(settings)
         chains = [asks.find(underlying, selection.wanted) for underlying in selection.underlyings]
     return plan_capture(selection, chains)
-
-
-def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:
-    """A sentence for everything that keeps the files from being complete, as far as the capture can know."""
-    return [*_stream_troubles(status), *_run_troubles(status, complete=complete)]
-
-
-def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
-    for health in _wanted(status):
-        if health.phase is Phase.FAILED:
-            yield f"The {health.name} stream ({health.feed}) was not recorded: {health.last_error}"
-        elif not health.connections:
-            reason = f" {health.last_error}" if health.last_error else ""
-            yield f"The {health.name} stream ({health.feed}) never came to life.{reason}"
-        elif refused := health.refused_symbols:
-            yield _refusal(health, refused)
-        if health.dropped:
-            yield f"The {health.name} stream dropped {count_words(health.dropped, 'event')}: the queue was full."
-        if health.rejected:
-            example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
-            messages = count_words(health.rejected, "message")
-            yield f"The {health.name} stream rejected {messages} that could not be read{example}."
-
-
-def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
-    reason = health.last_error or ""
-    if refused[0] in reason:  # the stream's own sentence names them
-        return f"Alpaca's {health.feed} feed: {reason}"
-    return f"Alpaca's {health.feed} feed refused {named(refused)}. {reason}".rstrip()
-
-
-def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
-    if status.put_off:
-        yield (
-            f"In the journal and not in the files yet: {count_words(status.put_off, 'event')}. "
-            "The next capture into this folder makes them, or: options-helper stream rebuild"
-        )
-    dropped = sum(health.dropped + health.rejected for health in status.streams.values())
-    if (unwritten := status.lost - dropped) > 0:
-        yield f"Received and in no file: {count_words(unwritten, 'event')}."
-    if status.problem:
-        yield status.problem
-    if not complete or status.state is not CaptureState.ENDED:
-        yield "The disk did not take everything in time; the next capture repairs what was left half written."
-
-
-def _wanted(status: CaptureStatus) -> list[StreamHealth]:
-    return [
-        health
-        for name, health in status.streams.items()
-        if health.phase is not Phase.OFF and name is not StreamName.FILLS
-    ]

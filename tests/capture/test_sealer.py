@@ -58,9 +58,9 @@ def test_a_day_is_sealed_some_time_after_its_midnight(sealer: Sealer, folder: Pa
     sealer.start(new_york("2026-11-20T12:00"))
     wait_until(lambda: not sealer.busy)
 
-    sealer.seal_when_day_is_over(new_york("2026-11-21T00:29"))
+    sealer.seal_after_midnight(new_york("2026-11-21T00:29"))
     assert not sealer.busy
-    sealer.seal_when_day_is_over(new_york("2026-11-21T00:30"))
+    sealer.seal_after_midnight(new_york("2026-11-21T00:30"))
 
     wait_until(lambda: not sealer.busy)
     assert copies(folder) == [f"{DAY}.parquet", "2026-11-20.parquet"]

@@ -81,8 +81,8 @@ def test_a_ledger_that_is_none_is_told(tmp_path: Path):
     assert "2026-11-05.csv" in problem
 
 
-def looked(watch: GapWatch, health: StreamHealth, after_ns: int, **more: object) -> list[RecordedGap]:
-    return watch.look({STOCKS: health}, NOON + after_ns, **more)  # type: ignore[arg-type]
+def observed(watch: GapWatch, health: StreamHealth, after_ns: int, **more: object) -> list[RecordedGap]:
+    return watch.observe({STOCKS: health}, NOON + after_ns, **more)  # type: ignore[arg-type]
 
 
 def test_losses_that_go_on_are_a_row_a_minute_and_none_is_left_out():
@@ -90,16 +90,16 @@ def test_losses_that_go_on_are_a_row_a_minute_and_none_is_left_out():
     found = [
         one
         for second in range(1, 200)
-        for one in looked(watch, replace(LIVE, dropped=second * 10), second * NANOSECONDS)
+        for one in observed(watch, replace(LIVE, dropped=second * 10), second * NANOSECONDS)
     ]
-    found += looked(watch, replace(LIVE, dropped=1_990), 200 * NANOSECONDS, ending=True)
+    found += observed(watch, replace(LIVE, dropped=1_990), 200 * NANOSECONDS, ending=True)
 
     assert [one.lost for one in found] == [10, 600, 600, 600, 180]
     assert all(before.until_ns <= after.since_ns for before, after in pairwise(found))
 
 
 def test_rows_that_the_disk_did_not_take_are_losses():
-    (found,) = looked(GapWatch(NOON), LIVE, NANOSECONDS, unwritten={STOCKS: 7})
+    (found,) = observed(GapWatch(NOON), LIVE, NANOSECONDS, unwritten={STOCKS: 7})
 
     assert (found.lost, "the disk took no more" in found.reason) == (7, True)
 
@@ -109,11 +109,11 @@ def test_a_gap_that_lasts_is_counted_before_it_is_told():
     broken = replace(
         LIVE, phase=Phase.RECONNECTING, gaps=(Gap(STOCKS, utc_datetime(NOON), None, "cut"),), gap_count=1
     )
-    assert looked(watch, broken, NANOSECONDS) == []
+    assert observed(watch, broken, NANOSECONDS) == []
     assert watch.unseen({STOCKS: broken}) == 1
 
     stopped = replace(broken, phase=Phase.STOPPED)
-    assert looked(watch, stopped, 2 * NANOSECONDS, ending=True) == [
+    assert observed(watch, stopped, 2 * NANOSECONDS, ending=True) == [
         RecordedGap(STOCKS, NOON, NOON + 2 * NANOSECONDS, "cut")
     ]
     assert watch.unseen({STOCKS: stopped}) == 0
@@ -122,9 +122,9 @@ def test_a_gap_that_lasts_is_counted_before_it_is_told():
 def test_a_symbol_that_is_refused_for_a_while_has_a_gap_of_its_own():
     watch = GapWatch(NOON)
     refusing = replace(LIVE, feed="iex", refused_symbols=("ZZZZ",), last_error="No such symbol.")
-    assert looked(watch, refusing, NANOSECONDS) == []
+    assert observed(watch, refusing, NANOSECONDS) == []
 
-    (found,) = looked(watch, replace(LIVE, feed="iex"), MINUTE)
+    (found,) = observed(watch, replace(LIVE, feed="iex"), MINUTE)
 
     assert (found.since_ns, found.until_ns, found.symbols) == (NOON, NOON + MINUTE, ("ZZZZ",))
     assert found.reason.startswith("not recorded: ZZZZ refused by the iex feed.")
@@ -134,7 +134,7 @@ def test_silence_that_was_heard_through_is_no_gap():
     watch = GapWatch(NOON)
     heard = utc_datetime(NOON)
     stalled = replace(LIVE, phase=Phase.STALLED, last_event_at=heard)
-    looked(watch, stalled, MINUTE)
-    looked(watch, replace(LIVE, last_event_at=heard + timedelta(minutes=1)), MINUTE)
+    observed(watch, stalled, MINUTE)
+    observed(watch, replace(LIVE, last_event_at=heard + timedelta(minutes=1)), MINUTE)
 
-    assert looked(watch, replace(LIVE, phase=Phase.STOPPED), 2 * MINUTE, ending=True) == []
+    assert observed(watch, replace(LIVE, phase=Phase.STOPPED), 2 * MINUTE, ending=True) == []

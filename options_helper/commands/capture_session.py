@@ -1,0 +1,138 @@
+"""One session of a capture, seen from the terminal: watch the engine and let it end, listening to signals meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Protocol
+
+from options_helper.capture.hours import CaptureHours
+from options_helper.commands.capture_display import Display
+from options_helper.commands.capture_troubles import wanted_streams
+from options_helper.data.recording.status import CaptureStatus
+from options_helper.model.snapshot import Phase
+
+OBSERVE_EVERY_SECONDS: Final = 0.5
+# After the second signal the disk has so long for what is at hand.
+LEAVING_SECONDS: Final = 2.0
+
+
+class Shutdown(Protocol):
+    """How a capture waits."""
+
+    def wait(self, seconds: float) -> int:
+        """Wait so long, or until the next signal; how many there were so far."""
+
+    def raising(self) -> AbstractContextManager[None]:
+        """Where a signal raises `Interrupted`."""
+
+
+class Ending(StrEnum):
+    """Why a session ended."""
+
+    SIGNAL = "it was asked to end"
+    DURATION = "its time is over"
+    CLOSED = "the market has closed"
+    FAILED = "no stream is left"
+    BROKEN = "the recorder has ended by itself"
+
+
+class Engine(Protocol):
+    """What records, once it has started."""
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether its writer lives."""
+
+    def status(self) -> CaptureStatus:
+        """Everything at this instant."""
+
+    def stop(self) -> object:
+        """Stop receiving and write everything; blocks until then."""
+
+    def leave(self) -> None:
+        """Let it write what is at hand and end at once."""
+
+
+class Signals:
+    """The signals of one run, which any wait may bring; for the main thread."""
+
+    def __init__(self, shutdown: Shutdown) -> None:
+        self._shutdown = shutdown
+        self.count = 0
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until the next one; whether anybody has asked to end so far."""
+        self.count = self._shutdown.wait(seconds)
+        return self.count > 0
+
+    def raising(self) -> AbstractContextManager[None]:
+        """Where a signal raises `Interrupted`."""
+        return self._shutdown.raising()
+
+
+class CaptureSession:
+    """One engine that has started, on the main thread, until everything is written.
+
+    It ends by itself when nothing is left to record, after `limit`, and outside of `hours`, where these are given.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        signals: Signals,
+        *,
+        now: Callable[[], datetime],
+        limit: timedelta | None,
+        hours: CaptureHours | None,
+    ) -> None:
+        self._engine = engine
+        self._signals = signals
+        self._now = now
+        self._limit = limit
+        self._hours = hours
+        self._began = now()
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it has been recording."""
+        return self._now() - self._began
+
+    def watch(self, display: Display, meanwhile: Callable[[datetime], object]) -> Ending:
+        """Tell how it goes until it has to end, and call `meanwhile` with the time now and then."""
+        while (ending := self._ending()) is None:
+            display.show(self._engine.status(), "recording")
+            meanwhile(self._now())
+            self._signals.wait(OBSERVE_EVERY_SECONDS)
+        return ending
+
+    def drain(self, display: Display) -> bool:
+        """Let it write everything; at a further signal only what is at hand. Whether it came to its end."""
+        # On a thread of its own, so that this one goes on listening.
+        stopper = threading.Thread(target=self._engine.stop, name="live-stopper", daemon=True)
+        stopper.start()
+        while stopper.is_alive():
+            if self._signals.count > 1:
+                self._engine.leave()
+                stopper.join(LEAVING_SECONDS)
+                return not stopper.is_alive()
+            display.show(self._engine.status(), "writing what is left")
+            self._signals.wait(OBSERVE_EVERY_SECONDS / 5)
+        return True
+
+    def _ending(self) -> Ending | None:
+        if self._signals.count:
+            return Ending.SIGNAL
+        if not self._engine.is_writing:
+            return Ending.BROKEN
+        wanted = wanted_streams(self._engine.status())
+        if wanted and all(health.phase is Phase.FAILED for health in wanted):
+            return Ending.FAILED
+        if self._limit is not None and self.duration >= self._limit:
+            return Ending.DURATION
+        if self._hours is not None and not self._hours.connected(self._now()):
+            return Ending.CLOSED
+        return None

@@ -1,0 +1,63 @@
+"""Say what keeps the files of a capture from being complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.model.events import StreamName
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import count_words, named
+
+
+def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:
+    """A sentence for everything that keeps the files from being complete, as far as the capture can know."""
+    return [*_stream_troubles(status), *_run_troubles(status, complete=complete)]
+
+
+def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
+    for health in wanted_streams(status):
+        if health.phase is Phase.FAILED:
+            yield f"The {health.name} stream ({health.feed}) was not recorded: {health.last_error}"
+        elif not health.connections:
+            reason = f" {health.last_error}" if health.last_error else ""
+            yield f"The {health.name} stream ({health.feed}) never came to life.{reason}"
+        elif refused := health.refused_symbols:
+            yield _refusal(health, refused)
+        if health.dropped:
+            yield f"The {health.name} stream dropped {count_words(health.dropped, 'event')}: the queue was full."
+        if health.rejected:
+            example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
+            messages = count_words(health.rejected, "message")
+            yield f"The {health.name} stream rejected {messages} that could not be read{example}."
+
+
+def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
+    reason = health.last_error or ""
+    if refused[0] in reason:  # the stream's own sentence names them
+        return f"Alpaca's {health.feed} feed: {reason}"
+    return f"Alpaca's {health.feed} feed refused {named(refused)}. {reason}".rstrip()
+
+
+def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
+    if status.put_off:
+        yield (
+            f"In the journal and not in the files yet: {count_words(status.put_off, 'event')}. "
+            "The next capture into this folder makes them, or: options-helper stream rebuild"
+        )
+    dropped = sum(health.dropped + health.rejected for health in status.streams.values())
+    if (unwritten := status.lost - dropped) > 0:
+        yield f"Received and in no file: {count_words(unwritten, 'event')}."
+    if status.problem:
+        yield status.problem
+    if not complete or status.state is not CaptureState.ENDED:
+        yield "The disk did not take everything in time; the next capture repairs what was left half written."
+
+
+def wanted_streams(status: CaptureStatus) -> list[StreamHealth]:
+    """Those that the capture has symbols for."""
+    return [
+        health
+        for name, health in status.streams.items()
+        if health.phase is not Phase.OFF and name is not StreamName.FILLS
+    ]
