@@ -168,7 +168,7 @@ Happened = Done | Taken | Noted | Flushed | RowsMade | CaughtUp | EarlierRowsMad
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class WriterState:
     """Where the records of one capture are, counted, and what its writer has to remember."""
 
     journals: bool  # whether the capture keeps a journal
@@ -196,12 +196,12 @@ class Writer:
         return self.unwritten + self.pending + self.put_off + self.made + self.given_up
 
 
-def decide(writer: Writer, happened: Happened, seen: Seen) -> tuple[Writer, Command]:
+def decide(writer: WriterState, happened: Happened, seen: Seen) -> tuple[WriterState, Command]:
     """What is next, now that this has come of the last command."""
     return _next(_after(writer, happened), seen)
 
 
-def _after(writer: Writer, happened: Happened) -> Writer:  # noqa: C901, PLR0911 - a case for each
+def _after(writer: WriterState, happened: Happened) -> WriterState:  # noqa: C901, PLR0911 - a case for each
     """Move the records to where they are now."""
     match happened:
         case Done():
@@ -257,13 +257,13 @@ def _after(writer: Writer, happened: Happened) -> Writer:  # noqa: C901, PLR0911
     assert_never(happened)
 
 
-def _with_new(writer: Writer, records: int) -> Writer:
+def _with_new(writer: WriterState, records: int) -> WriterState:
     if writer.journals:
         return replace(writer, unwritten=writer.unwritten + records)
     return replace(writer, pending=writer.pending + records)
 
 
-def _next(writer: Writer, seen: Seen) -> tuple[Writer, Command]:
+def _next(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
     if writer.unwritten and writer.stage is not Stage.OVER and not _are_last_words_refused(writer, seen):
         return _write(writer, seen)
     if writer.pending:
@@ -279,12 +279,12 @@ def _next(writer: Writer, seen: Seen) -> tuple[Writer, Command]:
             return replace(writer, stage=Stage.OVER), Step.END
 
 
-def _are_last_words_refused(writer: Writer, seen: Seen) -> bool:
+def _are_last_words_refused(writer: WriterState, seen: Seen) -> bool:
     """They are not given up: the journal tries once more as it is closed."""
     return writer.stage is Stage.ENDING and writer.refused and seen.past_deadline
 
 
-def _write(writer: Writer, seen: Seen) -> tuple[Writer, Command]:
+def _write(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
     """Try, and wait while the disk refuses, and let the queue fill; after the deadline try once more."""
     if not writer.refused:
         return writer, Step.FLUSH
@@ -293,13 +293,13 @@ def _write(writer: Writer, seen: Seen) -> tuple[Writer, Command]:
     return writer, Step.GIVE_UP
 
 
-def _may_make_rows(writer: Writer, seen: Seen) -> bool:
+def _may_make_rows(writer: WriterState, seen: Seen) -> bool:
     if not writer.journals:
         return not seen.past_deadline
     return not writer.behind and not seen.pressed and writer.stage is not Stage.SAVING
 
 
-def _record(writer: Writer, seen: Seen) -> tuple[Writer, Command]:
+def _record(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
     if seen.past_deadline or (seen.drained and not writer.behind):
         return _next(replace(writer, stage=Stage.SAVING), seen)
     if seen.now >= writer.observe_at:

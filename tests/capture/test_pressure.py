@@ -33,7 +33,7 @@ from options_helper.capture.pressure import (
     Step,
     Take,
     Taken,
-    Writer,
+    WriterState,
     decide,
 )
 
@@ -41,10 +41,10 @@ CALM = Seen(now=100.0)
 PRESSED = Seen(now=100.0, fill=PRESSURE)
 LATE = Seen(now=100.0, drained=True, deadline=100.0)
 # A writer that has just observed and synced, so that these are not what is next.
-BUSY = Writer(journals=True, observe_at=inf, sync_at=inf)
+BUSY = WriterState(journals=True, observe_at=inf, sync_at=inf)
 
 
-def commands(writer: Writer, *steps: tuple[Happened, Seen]) -> tuple[Writer, list[Command]]:
+def commands(writer: WriterState, *steps: tuple[Happened, Seen]) -> tuple[WriterState, list[Command]]:
     """What is commanded after each of these."""
     said: list[Command] = []
     for happened, seen in steps:
@@ -212,7 +212,7 @@ def test_the_last_words_are_the_journal_s_to_try_once_more_as_it_is_closed():
 
 
 def test_the_streams_are_observed_and_the_journal_synced_when_that_is_due():
-    writer = Writer(journals=True)
+    writer = WriterState(journals=True)
     writer, said = commands(writer, (Noted(0), CALM), (Noted(0), CALM), (Done(), CALM))
     assert said == [Step.OBSERVE, Step.SYNC, Take(COMMIT_SECONDS)]
 
@@ -226,6 +226,12 @@ def test_an_error_brings_every_stage_nearer_to_the_end(stage: Stage):
 
     assert writer.stage >= min(stage + 1, Stage.OVER)
     assert (writer.pending, writer.put_off) == (0, 4)
+
+
+def test_whatever_ends_in_an_error_again_and_again_comes_to_its_end():
+    _, said = commands(BUSY, *[(Broke(unwritten=1, put_off=0), CALM)] * 4)
+
+    assert said[-1] is Step.END
 
 
 MOMENTS = st.sampled_from([
@@ -285,7 +291,7 @@ class World:
             self.arrived += 1
 
     def carry_out(  # noqa: C901, PLR0911, PLR0912 - a case for each
-        self, command: Command, writer: Writer
+        self, command: Command, writer: WriterState
     ) -> Happened:
         past_deadline = self.seen().past_deadline
         match command:
@@ -399,7 +405,7 @@ def test_whatever_happens_every_frame_is_in_one_place_and_the_end_comes(
     kind_in_the_end: bool,  # noqa: FBT001 - drawn
 ):
     world = World(draw, journals, earlier_steps if journals else 0)
-    writer = Writer(journals=journals, earlier=world.earlier_steps > 0)
+    writer = WriterState(journals=journals, earlier=world.earlier_steps > 0)
     happened: Happened = Noted(0)
     errors_at = draw.draw(st.sets(st.integers(0, 90), max_size=4))
     for step in range(2_000):
@@ -436,7 +442,7 @@ def test_when_the_disk_takes_everything_in_time_all_that_was_not_dropped_is_a_ro
     world = World(draw, journals, earlier_steps if journals else 0, room=1_000, kind=True)
     world.queue.extend(range(frames_sent))
     world.arrived = frames_sent
-    writer = Writer(journals=journals, earlier=world.earlier_steps > 0)
+    writer = WriterState(journals=journals, earlier=world.earlier_steps > 0)
     happened: Happened = Noted(0)
     while True:
         world.live()

@@ -1,0 +1,269 @@
+"""The writer's thread of a capture: carries out, one after the other, the commands that `pressure` decides on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, assert_never
+
+from options_helper.capture.deadline import Deadline
+from options_helper.capture.earlier_sessions import EarlierSessions
+from options_helper.capture.pressure import (
+    AwaitDisk,
+    Broke,
+    CaughtUp,
+    Command,
+    Done,
+    EarlierRowsMade,
+    Flushed,
+    GivenUp,
+    Happened,
+    Noted,
+    RowsMade,
+    Seen,
+    Step,
+    Take,
+    Taken,
+    WriterState,
+    decide,
+)
+from options_helper.capture.session_log import SessionLog
+from options_helper.capture.write_ahead import WriteAhead
+from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.data.recording.recorder import RecordedGap, Recorder
+from options_helper.data.recording.status import CaptureStatus
+from options_helper.data.streaming.engine.stream_group import StreamGroup
+from options_helper.model.events import Event
+from options_helper.model.text import count_words
+
+log = logging.getLogger(__name__)
+
+COMMIT_EVENTS: Final = 20_000
+GATHER_SECONDS: Final = 0.1
+
+
+class CaptureWriter:
+    """Owns the thread `live-writer`, and with it all that a capture writes; `state` and `problem` are read by any.
+
+    `status` gives the whole capture's; `on_event` is called with the newest event when rows were made; `announcements`
+    is filled by the stream threads.
+    """
+
+    def __init__(
+        self,
+        state: WriterState,
+        streams: StreamGroup,
+        *,
+        records: WriteAhead,
+        recorder: Recorder,
+        session_log: SessionLog,
+        earlier: EarlierSessions,
+        announcements: deque[Record],
+        deadline: Deadline,
+        status: Callable[[], CaptureStatus],
+        on_event: Callable[[Event], object],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._streams = streams
+        self._records = records
+        self._recorder = recorder
+        self._log = session_log
+        self._earlier = earlier
+        self._announcements = announcements
+        self._deadline = deadline
+        self._status = status
+        self._on_event = on_event
+        self._now_ns = now_ns
+        self._thread = threading.Thread(target=self._run, name="live-writer", daemon=True)
+        # Only the thread changes these; others may see them a moment old.
+        self.state = state
+        self.problem: str | None = None
+        self.has_ended = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until everything is written."""
+        self._thread.join()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it writes."""
+        return self._thread.is_alive()
+
+    @property
+    def refusal(self) -> str | None:
+        """What the disk says to that, in a sentence; None while it takes everything."""
+        reason = self.state.refusal
+        return None if reason is None else f"The disk takes no more ({reason}); events wait in memory."
+
+    def _seen(self) -> Seen:
+        queue = self._streams.queue
+        return Seen(time.monotonic(), queue.fill, queue.drained, self._deadline.at)
+
+    def _run(self) -> None:
+        happened = self._attempt(self._begin)
+        while (command := self._decide(happened)) is not Step.END:
+            happened = self._attempt(partial(self._carry_out, command))
+        self._close()
+
+    def _decide(self, happened: Happened) -> Command:
+        before, seen = self.state, self._seen()
+        self.state, command = decide(before, happened, seen)
+        self._log_turn(before, seen)
+        return command
+
+    def _log_turn(self, before: WriterState, seen: Seen) -> None:
+        writer = self.state
+        if writer.refusal is not None and writer.refused:
+            log.warning("%s", self.refusal)
+        if writer.behind and not before.behind:
+            why = "the end is due" if seen.past_deadline else f"the queue is {seen.fill:.0%} full"
+            log.warning("%s: rows are put off, the journal goes on", why)
+        elif before.behind and not writer.behind:
+            log.info("the rows have caught up with the journal")
+
+    def _attempt(self, work: Callable[[], Happened]) -> Happened:
+        try:
+            return work()
+        except Exception as error:
+            # The thread's last line: whatever this was, the capture must not look alive much longer.
+            log.exception("the capture ends unexpectedly")
+            self.problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"
+            return Broke(self._records.unwritten, self._records.put_off)
+
+    def _begin(self) -> Happened:
+        self._streams.load_calendar()
+        # Another kill may come at any moment: the end of the capture before is written down first.
+        gaps = self._log.write_gaps(self._earlier.gaps_since_kills(), self._now_ns())
+        self._earlier.confirm_missed()
+        return Noted(self._records.add([self._log.began, *gaps]))
+
+    def _carry_out(self, command: Command) -> Happened:  # noqa: C901, PLR0911, PLR0912 - a line for each
+        match command:
+            case Take(seconds):
+                return self._take(seconds)
+            case AwaitDisk(seconds):
+                self._streams.keep_house()
+                self._deadline.wait_to_leave(seconds)
+            case Step.FLUSH:
+                return self._flush()
+            case Step.MAKE_ROWS:
+                return self._make_rows()
+            case Step.PUT_OFF:
+                self._records.put_off_rows()
+                return RowsMade(0)
+            case Step.CATCH_UP:
+                return self._catch_up()
+            case Step.MAKE_EARLIER_ROWS:
+                return self._make_earlier_rows()
+            case Step.GATHER:
+                self._deadline.wait_for_drain(GATHER_SECONDS)
+            case Step.OBSERVE:
+                return self._observe()
+            case Step.SYNC:
+                self._sync()
+            case Step.TAKE_REST:
+                return self._take_rest()
+            case Step.GIVE_UP:
+                self._records.give_up()
+                return GivenUp()
+            case Step.CONCLUDE:
+                return self._conclude()
+            case Step.END:
+                pass
+            case _:
+                assert_never(command)
+        return Done()
+
+    def _take(self, seconds: float) -> Happened:
+        frames = self._streams.queue.take(seconds, COMMIT_EVENTS)
+        # A connection announces its market before its first frame.
+        announced = self._taken_announcements()
+        return Taken(self._records.add(announced, frames, Record(RecordKind.TICK, self._now_ns())))
+
+    def _take_rest(self) -> Taken:
+        self._streams.queue.close()
+        frames = self._streams.queue.take(0.0, COMMIT_EVENTS)
+        return Taken(self._records.add(self._taken_announcements(), frames) if frames else 0)
+
+    def _taken_announcements(self) -> list[Record]:
+        return [self._announcements.popleft() for _ in range(len(self._announcements))]
+
+    def _flush(self) -> Flushed:
+        flushed = self._records.flush()
+        if not flushed.waiting:
+            self._earlier.confirm_completed()
+        return flushed
+
+    def _make_rows(self) -> RowsMade:
+        must_stop = self._rows_press if self.state.journals else self._deadline.is_past
+        made = self._records.make_rows(must_stop)
+        self._report_event()
+        return RowsMade(made)
+
+    def _catch_up(self) -> CaughtUp:
+        made = self._records.catch_up(self._rows_press)
+        self._report_event()
+        return CaughtUp(made)
+
+    def _report_event(self) -> None:
+        if (event := self._recorder.last_event) is not None:
+            self._on_event(event)
+
+    def _rows_press(self) -> bool:
+        return self._seen().pressed
+
+    def _make_earlier_rows(self) -> EarlierRowsMade:
+        gaps = self._log.write_gaps(self._earlier.make_rows(), self._now_ns())
+        return EarlierRowsMade(self._earlier.are_incomplete, self._records.add(gaps))
+
+    def _observe(self) -> Noted:
+        self._streams.keep_house()
+        return Noted(self._records.add(self._log.observe(self._status(), self._now_ns())))
+
+    def _sync(self) -> None:
+        self._log.stay_alive(self._now_ns())
+        try:
+            self._records.sync()
+        except OSError as error:
+            log.warning("the journal could not be synced: %s", error)
+
+    def _conclude(self) -> Noted:
+        """Write the last rows and the last gaps; whatever is still in memory is written down as lost."""
+        self._streams.queue.close()
+        self._earlier.close()
+        self._recorder.settle()
+        now_ns = self._now_ns()
+        gaps = self._log.observe_the_end(self._status(), now_ns)
+        gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
+        if unwritten := self._log.unwritten_gaps:
+            self.problem = f"The disk took no more; not in the ledger: {count_words(unwritten, 'gap')}."
+        return Noted(self._records.add([*gaps, self._log.end_record(self._status(), now_ns)]))
+
+    def _left_in_memory(self, now_ns: int) -> list[RecordedGap]:
+        """Events that nothing more can be done for."""
+        return [
+            RecordedGap(name, now_ns, now_ns, "in memory at the end", counts.queued)
+            for name, counts in self._streams.queue.counts().items()
+            if counts.queued
+        ]
+
+    def _close(self) -> None:
+        for close in (self._records.close, self._recorder.close):
+            try:
+                close()
+            except OSError as error:
+                self.problem = f"The disk took no more at the end ({error.strerror or error})."
+            except Exception as error:
+                # The thread's last line: the note of how it ended is to be written in any case.
+                log.exception("the capture could not be closed")
+                self.problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"
+        self._log.end(self._status(), self._now_ns())
+        self.has_ended = True
