@@ -40,7 +40,7 @@ from options_helper.model.portfolio import (
     ShareHolding,
 )
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.text import held_in_words, named
+from options_helper.model.text import format_holding, named
 
 # Of what the file holds no more, these leave the total unknown: the file may have held it this morning.
 _UNCLEAR: Final = frozenset({QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED})
@@ -378,13 +378,13 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
     """Why what is missing is missing, in sentences that name a few of the lines each."""
     base_day = short_date(day.base_day) if day.base_day else "the last session"
     for warning, sentence in _REASONS.items():
-        of_gone = [held_in_words(symbol) for symbol in gone if _said_of(day, symbol) is warning]
+        of_gone = [format_holding(symbol) for symbol in gone if _said_of(day, symbol) is warning]
         yield from _sentence(sentence.format(day=base_day), _chosen(held, lines.findings[warning]) + of_gone)
     yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price)))
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
-    not_given = [held_in_words(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
+    not_given = [format_holding(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
     yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)
-    opened = [held_in_words(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
+    opened = [format_holding(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
     yield from _sentence("Traded today but not in the file, so not counted", opened)
 
 

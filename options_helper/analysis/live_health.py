@@ -15,7 +15,7 @@ from options_helper.analysis.totals import LiveTotals
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import NEW_YORK, expects_data, in_regular_hours, next_change
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.text import count_words, in_words, named
+from options_helper.model.text import format_count, format_symbol, named
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -57,7 +57,7 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
         (totals.unpriced, "without a price"),
         (totals.with_warning(QuoteWarning.CROSSED_MARKET), "with a crossed quote"),
     )
-    return tuple(f"{count_words(len(lines), 'line')} {what}" for lines, what in facts if lines)
+    return tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
 
 
 def _not_running(snapshot: LiveSnapshot) -> Headline:
@@ -92,15 +92,15 @@ def _price_findings(
     if stale_symbols:
         yield Headline(
             Level.WARNING,
-            f"Live, but {count_words(len(stale_symbols), 'quote')} too old: {named(stale_symbols, 3)}.",
+            f"Live, but {format_count(len(stale_symbols), 'quote')} too old: {named(stale_symbols, 3)}.",
         )
     if caveats:
         yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
-        words = [in_words(symbol) for symbol in refused]
+        words = [format_symbol(symbol) for symbol in refused]
         yield Headline(
             Level.WARNING,
-            f"Live, but Alpaca refused {count_words(len(refused), 'symbol')}: {named(words, 3)}.",
+            f"Live, but Alpaca refused {format_count(len(refused), 'symbol')}: {named(words, 3)}.",
         )
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")
@@ -153,9 +153,9 @@ def _losses(snapshot: LiveSnapshot) -> str:
     rejected = sum(health.rejected for health in snapshot.streams.values())
     facts = []
     if dropped:
-        facts.append(f"{count_words(dropped, 'event')} dropped because this computer did not keep up")
+        facts.append(f"{format_count(dropped, 'event')} dropped because this computer did not keep up")
     if rejected:
-        facts.append(f"{count_words(rejected, 'message')} could not be read")
+        facts.append(f"{format_count(rejected, 'message')} could not be read")
     return " and ".join(facts)
 
 

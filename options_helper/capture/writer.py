@@ -38,7 +38,7 @@ from options_helper.data.recording.recorder import RecordedGap, Recorder
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.model.events import Event
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +244,7 @@ class CaptureWriter:
         gaps = self._log.observe_the_end(self._status(), now_ns)
         gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
         if unwritten := self._log.unwritten_gaps:
-            self.problem = f"The disk took no more; not in the ledger: {count_words(unwritten, 'gap')}."
+            self.problem = f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}."
         return Noted(self._records.add([*gaps, self._log.end_record(self._status(), now_ns)]))
 
     def _left_in_memory(self, now_ns: int) -> list[RecordedGap]:

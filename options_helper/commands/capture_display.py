@@ -18,7 +18,7 @@ from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -138,7 +138,7 @@ class LineDisplay:
         if facts == self._said and not due:
             return
         self._said, self._said_at = facts, self._now()
-        self.say("; ".join([activity, *(_stream_line(one, status) for one in wanted), *_run_words(status)]))
+        self.say("; ".join([activity, *(_stream_line(one, status) for one in wanted), *_format_run(status)]))
 
     def summary(self, status: CaptureStatus) -> None:
         """The same table that a terminal gets."""
@@ -199,7 +199,7 @@ def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
         },
     )
     errors = [f"{one.name}: {one.last_error}" for one in wanted if one.last_error and one.phase != Phase.LIVE]
-    words = " · ".join([activity, *_run_words(status)])
+    words = " · ".join([activity, *_format_run(status)])
     return Group(table, Text("\n".join([words, *errors]), style="dim"))
 
 
@@ -262,21 +262,21 @@ def _stream_line(health: StreamHealth, status: CaptureStatus) -> str:
     )
 
 
-def _run_words(status: CaptureStatus) -> list[str]:
+def _format_run(status: CaptureStatus) -> list[str]:
     """What concerns all streams."""
     flushed = status.store.last_flush_at
     words = [f"files {filesize.decimal(status.store.total.bytes_written)}"]
     if status.journal_bytes:
         words.append(f"journal {filesize.decimal(status.journal_bytes)}")
     if status.put_off:
-        words.append(f"{count_words(status.put_off, 'event')} put off")
+        words.append(f"{format_count(status.put_off, 'event')} put off")
     words.append("nothing flushed yet" if flushed is None else f"last flush {flushed:%H:%M:%S}Z")
     if status.problem:
         words.append(status.problem)
     return words
 
 
-def market_time_words(moment: datetime) -> str:
+def format_market_time(moment: datetime) -> str:
     """When, as New York says it: "Mon 23 Nov 09:30 in New York"."""
     local = moment.astimezone(NEW_YORK)
     return f"{local:%a} {local.day} {local:%b %H:%M} in New York"

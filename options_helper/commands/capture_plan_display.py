@@ -10,7 +10,7 @@ from rich import filesize
 
 from options_helper.capture.plan import CapturePlan, plan_capture
 from options_helper.clock import utc_now
-from options_helper.commands.capture_display import market_time_words
+from options_helper.commands.capture_display import format_market_time
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.capture_run import CaptureRequest
 from options_helper.model.events import StreamName
@@ -63,7 +63,7 @@ def _plan_lines(
         f"Size:    {most}about {size.rows:,} rows a day, {', '.join(sizes)}. "
         "A rough guess for much traded symbols; the busiest bring ten times as much, quiet ones a hundredth."
     )
-    yield f"Hours:   {_hours_words(request, plan, now)}"
+    yield f"Hours:   {_format_hours(request, plan, now)}"
     if not settings.has_credentials:
         yield f"Keys:    {NO_KEYS}"
     if plan.not_expanded:
@@ -76,7 +76,7 @@ def _plan_lines(
     yield "Dry run: nothing was connected and nothing was written."
 
 
-def _hours_words(request: CaptureRequest, plan: CapturePlan, now: datetime) -> str:
+def _format_hours(request: CaptureRequest, plan: CapturePlan, now: datetime) -> str:
     length = "until it is stopped"
     if request.duration_seconds is not None:
         length = f"for {request.duration_seconds:g} s"
@@ -84,7 +84,7 @@ def _hours_words(request: CaptureRequest, plan: CapturePlan, now: datetime) -> s
         return f"at once, {length}"
     change = plan.hours.next_change(now)
     if plan.hours.connected(now):
-        until = f", now until {market_time_words(change)}" if change else ""
+        until = f", now until {format_market_time(change)}" if change else ""
     else:
-        until = f", next from {market_time_words(change)}" if change else ""
+        until = f", next from {format_market_time(change)}" if change else ""
     return f"while the market is open, {length}{until}"

@@ -15,7 +15,7 @@ from options_helper.capture.plan import CapturePlan, Selection, plan_capture
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.capture.sealer import Sealer
 from options_helper.clock import utc_now
-from options_helper.commands.capture_display import Display, market_time_words, open_display
+from options_helper.commands.capture_display import Display, format_market_time, open_display
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.capture_session import (
     OBSERVE_EVERY_SECONDS,
@@ -33,7 +33,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Heartbeat, Waiting
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat, remember_capture
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -177,7 +177,7 @@ class Capture:
             pause = CHECK_CLOCK_SECONDS
             if opens is not None and not self._plan.hours.connected(now):
                 self._waiting = Waiting(opens)
-                display.waiting(f"The market is closed; recording begins {market_time_words(opens)}.")
+                display.waiting(f"The market is closed; recording begins {format_market_time(opens)}.")
                 pause = min(pause, (opens - now).total_seconds())
             if self._signals.wait(pause):
                 return False
@@ -236,8 +236,8 @@ class Capture:
 
     def _tell_plan(self, display: Display) -> None:
         streams = self._plan.streams
-        stocks = count_words(len(streams.stocks), "stock")
-        contracts = count_words(len(streams.option_contracts), "option contract")
+        stocks = format_count(len(streams.stocks), "stock")
+        contracts = format_count(len(streams.option_contracts), "option contract")
         display.say(f"Recording {stocks} and {contracts} into {self._request.out}.")
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")
@@ -250,7 +250,7 @@ class Capture:
             display.say(trouble)
         if status.gaps:
             display.say(
-                f"{count_words(status.gaps, 'row')} in {self._request.out / 'gaps'}: each stretch in which a stream "
+                f"{format_count(status.gaps, 'row')} in {self._request.out / 'gaps'}: each stretch in which a stream "
                 "could not hear, and each loss of events."
             )
         if troubles:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import count_words, named
+from options_helper.model.text import format_count, named
 
 
 def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:
@@ -25,10 +25,10 @@ def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
         elif refused := health.refused_symbols:
             yield _refusal(health, refused)
         if health.dropped:
-            yield f"The {health.name} stream dropped {count_words(health.dropped, 'event')}: the queue was full."
+            yield f"The {health.name} stream dropped {format_count(health.dropped, 'event')}: the queue was full."
         if health.rejected:
             example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
-            messages = count_words(health.rejected, "message")
+            messages = format_count(health.rejected, "message")
             yield f"The {health.name} stream rejected {messages} that could not be read{example}."
 
 
@@ -42,12 +42,12 @@ def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
 def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
     if status.put_off:
         yield (
-            f"In the journal and not in the files yet: {count_words(status.put_off, 'event')}. "
+            f"In the journal and not in the files yet: {format_count(status.put_off, 'event')}. "
             "The next capture into this folder makes them, or: options-helper stream rebuild"
         )
     dropped = sum(health.dropped + health.rejected for health in status.streams.values())
     if (unwritten := status.lost - dropped) > 0:
-        yield f"Received and in no file: {count_words(unwritten, 'event')}."
+        yield f"Received and in no file: {format_count(unwritten, 'event')}."
     if status.problem:
         yield status.problem
     if not complete or status.state is not CaptureState.ENDED:

@@ -97,7 +97,7 @@ class Screen:
 
     def portfolio(self, portfolio: Portfolio) -> None:
         """Print what a file holds."""
-        rows = [(entry.id, *_entry_words(entry)) for entry in portfolio.positions]
+        rows = [(entry.id, *_format_entry(entry)) for entry in portfolio.positions]
         if not self._console.is_terminal:
             for identity, held, cost in rows:
                 self.say(f"{identity}: {held}, {cost}")
@@ -120,21 +120,21 @@ class Screen:
         self._console.print(table)
 
 
-def _entry_words(entry: PortfolioEntry) -> tuple[str, str]:
+def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
     """What an entry holds, and what it cost."""
     match entry:
         case Position():
-            return f"{entry.contracts} × {entry.instrument.words}", _price_words(entry.cost_basis)
+            return f"{entry.contracts} × {entry.instrument.words}", _format_price(entry.cost_basis)
         case ShareHolding():
-            return f"{plain_number(entry.shares)} {entry.instrument.words}", _price_words(entry.cost_basis)
+            return f"{plain_number(entry.shares)} {entry.instrument.words}", _format_price(entry.cost_basis)
         case MultiLegPosition():
             kind = structure_kind(entry)
-            return f"{_structure_words(entry)}, {kind or 'a structure without a name'}", _debit_words(entry)
+            return f"{_format_structure(entry)}, {kind or 'a structure without a name'}", _format_debit(entry)
         case _:
             assert_never(entry)
 
 
-def _structure_words(entry: MultiLegPosition) -> str:
+def _format_structure(entry: MultiLegPosition) -> str:
     """The structure in one line, and how many of it; legs of unequal quantity are said one by one."""
     many = gcd(*(leg.contracts for leg in entry.legs))
     if len({leg.contracts for leg in entry.legs}) == 1:
@@ -143,13 +143,13 @@ def _structure_words(entry: MultiLegPosition) -> str:
     return f"{many} × {entry.words} ({ratio})"
 
 
-def _price_words(price: float | None) -> str:
+def _format_price(price: float | None) -> str:
     if price is None:
         return "cost not named"
     return f"at {price:.2f}" if round(price, 2) == price else f"at {plain_number(price)}"
 
 
-def _debit_words(entry: MultiLegPosition) -> str:
+def _format_debit(entry: MultiLegPosition) -> str:
     verb = "paid" if entry.net_debit >= 0 else "received"
     return f"{verb} {abs(entry.net_debit):,.2f}"
 

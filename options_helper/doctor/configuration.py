@@ -18,7 +18,7 @@ from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.text import count_words, named
+from options_helper.model.text import format_count, named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
 
 _ENVIRONMENT: Final = "environment"
@@ -69,7 +69,7 @@ def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings 
         return None, explained(error, f"Correct it in the environment or in {env_file}.")
     origins = setting_origins(environ, env_file)
     details = {
-        name: f"{_shown(settings, name)} ({_origin_words(origins[name])})" for name in sorted(VARIABLES)
+        name: f"{_shown(settings, name)} ({_format_origin(origins[name])})" for name in sorted(VARIABLES)
     }
     if stray := _stray_names(environ, env_file):
         return settings, Finding(Verdict.WARNING, *_about_stray(stray), details)
@@ -96,7 +96,7 @@ def masked(key: SecretStr | None) -> str:
     return f"{text[:4]}…" if len(text) >= 12 else "set"
 
 
-def _origin_words(origin: str) -> str:
+def _format_origin(origin: str) -> str:
     return origin if origin in (_ENVIRONMENT, _DEFAULT) else f"from {origin}"
 
 
@@ -121,9 +121,9 @@ def check_keys(settings: Settings | None, environ: Mapping[str, str], env_file: 
     if settings.api_key is None or settings.api_secret is None:
         return _keys_missing(settings, env_file)
     origins = setting_origins(environ, env_file)
-    origin = _origin_words(origins["APCA_API_KEY_ID"])
+    origin = _format_origin(origins["APCA_API_KEY_ID"])
     if origins["APCA_API_SECRET_KEY"] != origins["APCA_API_KEY_ID"]:
-        origin += f", the secret: {_origin_words(origins['APCA_API_SECRET_KEY'])}"
+        origin += f", the secret: {_format_origin(origins['APCA_API_SECRET_KEY'])}"
     if is_demo(settings):
         return Finding(Verdict.OK, f"the simulator's own ({origin}); they open nothing else")
     said = f"{masked(settings.api_key)} ({origin})"
@@ -178,8 +178,8 @@ def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datet
         error = ConfigError(book.problem or f"{path} names no file.")
         return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
     contracts = {item.words: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
-    positions = count_words(len(book.portfolio.positions), "position")
-    count = f"{path}: {positions}, {count_words(len(contracts), 'contract')}"
+    positions = format_count(len(book.portfolio.positions), "position")
+    count = f"{path}: {positions}, {format_count(len(contracts), 'contract')}"
     today = new_york_date(as_of)
     expired = [words for words, expiry in contracts.items() if expiry < today]
     if book.portfolio.as_of is not None and book.portfolio.as_of != today:

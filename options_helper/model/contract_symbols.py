@@ -152,7 +152,7 @@ def strike_mills(strike: float | Decimal) -> int:
     return whole
 
 
-def contract_words(symbol: str, expiry: date, option_type: OptionType, strike: float) -> str:
+def format_contract(symbol: str, expiry: date, option_type: OptionType, strike: float) -> str:
     """A contract as a trader says it: "AAPL 20 Mar 26 180 C"."""
     side = "C" if option_type == "call" else "P"
     return f"{symbol} {short_date(expiry)} {plain_number(strike)} {side}"

@@ -26,7 +26,7 @@ from options_helper.errors import ConfigError, SymbolError
 from options_helper.model.alpaca_symbols import contract_symbol, to_alpaca_symbol, underlying_symbol
 from options_helper.model.contract_symbols import (
     OptionType,
-    contract_words,
+    format_contract,
     is_adjusted_root,
     plain_number,
     short_date,
@@ -110,7 +110,7 @@ def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Inst
     return Instrument(
         symbol=entry.symbol,
         live_symbol=contract_symbol(*parts),
-        words=contract_words(*parts),
+        words=format_contract(*parts),
         underlying=underlying_symbol(entry.symbol),
         multiplier=entry.multiplier or standard,
         adjusted=adjusted,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from options_helper.errors import SymbolError
-from options_helper.model.contract_symbols import contract_words, parse_contract_symbol
+from options_helper.model.contract_symbols import format_contract, parse_contract_symbol
 
 
-def count_words(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """How many of them: "1 gap", "1,204 gaps"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
@@ -20,22 +20,22 @@ def named(words: Sequence[str], at_most: int = 5) -> str:
     return ", ".join(words[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
-def in_words(symbol: str) -> str:
+def format_symbol(symbol: str) -> str:
     """A contract as a trader says it; any other symbol as it is."""
     try:
         contract = parse_contract_symbol(symbol)
     except SymbolError:
         return symbol
-    return contract_words(contract.underlying, contract.expiry, contract.option_type, contract.strike)
+    return format_contract(contract.underlying, contract.expiry, contract.option_type, contract.strike)
 
 
-def held_in_words(symbol: str) -> str:
+def format_holding(symbol: str) -> str:
     """What is held of a symbol, as a trader says it: a contract, or "AAPL shares"."""
-    words = in_words(symbol)
+    words = format_symbol(symbol)
     return f"{words} shares" if words == symbol else words
 
 
-def price_words(price: Decimal) -> str:
+def format_price(price: Decimal) -> str:
     """An amount with its cents, and whatever digits it has beyond them."""
     exponent = price.as_tuple().exponent
     return f"{price:,f}" if isinstance(exponent, int) and exponent < -2 else f"{price:,.2f}"

@@ -17,7 +17,7 @@ from rich import filesize
 from options_helper.errors import StoreError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Heartbeat, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 
@@ -113,17 +113,17 @@ def _judge(beat: Heartbeat, age: float, max_lag: float, *, lives: bool | None) -
         return _judge_ended(beat)
     if lives is False:
         return RunStatus.NOT_RUNNING, (
-            f"The {beat.role} (process {beat.pid}) is gone without a word; its last sign is {age_words(age)} old. "
+            f"The {beat.role} (process {beat.pid}) is gone without a word; its last sign is {format_age(age)} old. "
             "It was killed, or it crashed."
         )
     if age > max_lag:
         return RunStatus.STALE, (
-            f"The {beat.role} (process {beat.pid}) last wrote its heartbeat {age_words(age)} ago: it is stopped, or "
+            f"The {beat.role} (process {beat.pid}) last wrote its heartbeat {format_age(age)} ago: it is stopped, or "
             "its disk is full or hangs."
         )
     if age < -max_lag:
         return RunStatus.STALE, (
-            f"The {beat.role} wrote its heartbeat {age_words(-age)} in the future: the computer's clock was set back."
+            f"The {beat.role} wrote its heartbeat {format_age(-age)} in the future: the computer's clock was set back."
         )
     if beat.problem:
         return RunStatus.FAILED, f"The {beat.role} runs, but: {beat.problem}"
@@ -149,7 +149,7 @@ def _judge_streams(beat: Heartbeat, age: float, max_lag: float) -> tuple[RunStat
     }
     if late:
         said = " ".join(
-            f"No {name} data for {age_words(lag)} although the market is open ({beat.streams[name].phase}). "
+            f"No {name} data for {format_age(lag)} although the market is open ({beat.streams[name].phase}). "
             f"{_reason(beat.streams[name])}"
             for name, lag in late.items()
         )
@@ -209,7 +209,7 @@ def _is_zombie(pid: int) -> bool:
     return said.rpartition(b")")[2].split()[:1] == [b"Z"]
 
 
-def age_words(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """A stretch of time as one reads it."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -228,23 +228,23 @@ def report_lines(report: RunReport) -> list[str]:
     lines = [f"{report.status}: {report.words}"]
     if beat is None:
         return lines
-    up, age = age_words(report.uptime_seconds or 0.0), max(0.0, report.heartbeat_age_seconds or 0.0)
+    up, age = format_age(report.uptime_seconds or 0.0), max(0.0, report.heartbeat_age_seconds or 0.0)
     if report.ended:
-        lines.append(f"It was up {up}; this is how it was {age_words(age)} ago:")
+        lines.append(f"It was up {up}; this is how it was {format_age(age)} ago:")
     else:
-        lag = "nothing expected" if report.lag_seconds is None else age_words(report.lag_seconds)
-        lines.append(f"up {up}, heartbeat {age_words(age)} old, lag: {lag}")
+        lag = "nothing expected" if report.lag_seconds is None else format_age(report.lag_seconds)
+        lines.append(f"up {up}, heartbeat {format_age(age)} old, lag: {lag}")
     lines += [_stream_line(name, one, age, ended=report.ended) for name, one in beat.streams.items()]
     if beat.rows is not None:
         size = filesize.decimal((beat.bytes or 0) + (beat.journal_bytes or 0))
-        lines.append(f"{count_words(beat.rows, 'row')} written, {beat.rows_waiting or 0:,} waiting, {size}")
-    lines.append(f"{count_words(beat.gaps, 'gap')}, {count_words(beat.lost, 'event')} lost")
+        lines.append(f"{format_count(beat.rows, 'row')} written, {beat.rows_waiting or 0:,} waiting, {size}")
+    lines.append(f"{format_count(beat.gaps, 'gap')}, {format_count(beat.lost, 'event')} lost")
     return lines
 
 
 def _stream_line(name: str, one: StreamBeat, age: float, *, ended: bool) -> str:
     silent = one.silent_seconds
-    last = "no event yet" if silent is None else f"last event {age_words(silent + age)} ago"
+    last = "no event yet" if silent is None else f"last event {format_age(silent + age)} ago"
     refused = f", {one.refused} refused ({_some(one)})" if one.refused else ""
     rate = "" if ended else f"{one.events_per_second:,.1f} events/s, "
     return (

@@ -15,7 +15,7 @@ from options_helper.errors import SymbolError
 from options_helper.model.contract_symbols import (
     OptionType,
     ParsedContract,
-    contract_words,
+    format_contract,
     format_osi,
     format_osi_compact,
     parse_contract_symbol,
@@ -140,4 +140,4 @@ def test_a_year_that_the_symbol_cannot_hold_is_refused():
     [(180.0, "AAPL 20 Mar 26 180 C"), (172.5, "AAPL 20 Mar 26 172.5 C"), (0.125, "AAPL 20 Mar 26 0.125 C")],
 )
 def test_a_contract_is_said_in_words(strike: float, words: str):
-    assert contract_words("AAPL", date(2026, 3, 20), "call", strike) == words
+    assert format_contract("AAPL", date(2026, 3, 20), "call", strike) == words

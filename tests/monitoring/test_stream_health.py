@@ -31,7 +31,7 @@ from options_helper.monitoring.heartbeat_file import (
 from options_helper.monitoring.run_report import (
     RunReport,
     RunStatus,
-    age_words,
+    format_age,
     read_run,
     report_lines,
 )
@@ -333,7 +333,7 @@ def test_what_is_no_time_is_refused(text: str):
     [(0.42, "0.4 s"), (45, "45 s"), (600, "10 min"), (36_000, "10.0 h"), (864_000, "10.0 days")],
 )
 def test_ages_are_said_as_people_read_them(seconds: float, words: str):
-    assert age_words(seconds) == words
+    assert format_age(seconds) == words
 
 
 # ---- the dashboard

@@ -14,7 +14,7 @@ from options_helper.analysis.reconcile.reconciliation import ReconciledRow, prop
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestTask
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 
 MAX_ROWS: Final = 12
 AMOUNTS: Final = (
@@ -123,7 +123,7 @@ def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPo
     unknown = sum(row.agrees is None for row in rows)
     verdict = "What can be compared agrees" if unknown else "File and account agree"
     if differing:
-        verdict = f"{differing} of {count_words(len(rows), 'line')} differ"
+        verdict = f"{differing} of {format_count(len(rows), 'line')} differ"
     doubt = f", {unknown} cannot be compared" if unknown else ""
     read_at = clock(view.as_of, screen.look.zone, today=screen.snapshot.as_of)
     return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."

@@ -16,7 +16,7 @@ from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Sou
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.order_updates import BlotterEntry
-from options_helper.model.text import in_words, price_words
+from options_helper.model.text import format_price, format_symbol
 
 EVENT_WORDS: Final[Mapping[str, str]] = {
     "partial_fill": "partial fill",
@@ -179,7 +179,7 @@ def _contract(fill: BlotterEntry, names: Mapping[str, str]) -> str:
     symbol = fill.symbol
     if symbol is None:
         return f"{len(fill.legs or ())} legs"
-    return names.get(symbol) or in_words(symbol)
+    return names.get(symbol) or format_symbol(symbol)
 
 
 def _names(screen: ScreenModel) -> dict[str, str]:
@@ -213,4 +213,4 @@ def _plain(value: Any) -> str:
 
 
 def _price(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else price_words(value)
+    return UNKNOWN if value is None else format_price(value)

@@ -13,7 +13,7 @@ from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
 from options_helper.model.events import StreamName
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
@@ -235,7 +235,7 @@ def _portfolio_control(session: LiveSession) -> PortfolioFile:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         count = 0 if book.portfolio is None else len(book.portfolio.positions)
         st.caption(
-            count_words(count, "position"), width="content", help="The file is followed as it changes."
+            format_count(count, "position"), width="content", help="The file is followed as it changes."
         )
         st.button(
             "Reload", key="reload", type="tertiary", icon=":material/sync:", on_click=_reload, args=(session,)

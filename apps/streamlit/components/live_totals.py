@@ -16,7 +16,7 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
-from options_helper.model.text import count_words, held_in_words, named
+from options_helper.model.text import format_count, format_holding, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
     else:
         yield "Today: nothing of it was held overnight."
     if totals.closed_today:
-        yield f"Closed today: {named([held_in_words(symbol) for symbol in totals.closed_today], 3)}."
+        yield f"Closed today: {named([format_holding(symbol) for symbol in totals.closed_today], 3)}."
     yield from totals.day_reasons
 
 
@@ -149,7 +149,7 @@ def _profit(
 
 def _without_later_trades(contracts: Sequence[str]) -> str:
     """What the file is behind of is not in its profit."""
-    return f"WITHOUT LATER TRADES in {count_words(len(contracts), 'contract')}" if contracts else ""
+    return f"WITHOUT LATER TRADES in {format_count(len(contracts), 'contract')}" if contracts else ""
 
 
 def _parts_of_today(screen: ScreenModel) -> str:

@@ -11,7 +11,7 @@ from apps.streamlit.components.words import age, clock, rate
 from options_helper.analysis.live_health import Level
 from options_helper.live.screen import Banner, ScreenModel, State
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 
 # A sign and a word beside every colour: a chip must be readable without its colour.
 PHASES: Final = {
@@ -51,7 +51,7 @@ def _headline(screen: ScreenModel) -> str:
     # A simulated or replayed market keeps its own time, which every age is counted in; a label has its date.
     as_of = f"market time {time}" if screen.plays else f"as of {time}"
     if screen.run is None:
-        as_of = f"{as_of if screen.plays else time} · {count_words(screen.viewers, 'viewer')}"
+        as_of = f"{as_of if screen.plays else time} · {format_count(screen.viewers, 'viewer')}"
     return (
         f'<div class="oh-bar" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
@@ -67,7 +67,9 @@ def _chips(screen: ScreenModel) -> str:
         return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
     snapshot = screen.snapshot
     chips = [_chip(health, screen) for health in snapshot.streams.values()]
-    aside = count_words(screen.viewers, "viewer") + (_running_since(screen) if snapshot.running_since else "")
+    aside = format_count(screen.viewers, "viewer") + (
+        _running_since(screen) if snapshot.running_since else ""
+    )
     return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
 
 

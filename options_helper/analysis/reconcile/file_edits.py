@@ -31,7 +31,7 @@ from options_helper.model.portfolio import (
     Position,
     ShareHolding,
 )
-from options_helper.model.text import price_words
+from options_helper.model.text import format_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class FileEdits:
         if not holders:
             return self._addition(self._positions[symbol])
         if len(holders) > 1:
-            return Advice(f"Change {id_words(holders)} so that together they hold {self._held(symbol)}.")
+            return Advice(f"Change {format_ids(holders)} so that together they hold {self._held(symbol)}.")
         return self.for_entry(holders[0])
 
     def _held(self, symbol: str) -> str:
@@ -104,7 +104,7 @@ class FileEdits:
         words = next(lot.instrument.words for lot in self._lots[symbol])
         if position is None:
             return f"no {words}"
-        price = "" if position.average_price is None else f" at {price_words(position.average_price)}"
+        price = "" if position.average_price is None else f" at {format_price(position.average_price)}"
         return f"{position.quantity.normalize():f} {words}{price}"
 
     def holders(self, symbol: str) -> list[PortfolioEntry]:
@@ -177,7 +177,7 @@ class FileEdits:
         return Advice(f"Replace the entry '{entry.id}' by:", entry_text(changed))
 
 
-def id_words(entries: Iterable[PortfolioEntry]) -> str:
+def format_ids(entries: Iterable[PortfolioEntry]) -> str:
     """Entries as a sentence names them: "'a', 'b' and 'c'"."""
     *others, last = (f"'{entry.id}'" for entry in entries)
     return f"{', '.join(others)} and {last}" if others else last

@@ -8,7 +8,7 @@ from typing import Final
 
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
-from options_helper.model.text import count_words
+from options_helper.model.text import format_count
 
 REMOVE_AS_OF: Final = 'When it is yours, remove "as_of" from it.'
 
@@ -24,7 +24,7 @@ def picture(portfolio: Portfolio, name: str, today: date) -> str | None:
     expired = sum(expiry < today for expiry in expiries.values())
     return (
         f"{name} is a picture of {short_date(portfolio.as_of)}, so its expiries are judged as of that day. "
-        f"Expired by today, {short_date(today)}: {expired or 'none'} of {count_words(len(expiries), 'contract')}. "
+        f"Expired by today, {short_date(today)}: {expired or 'none'} of {format_count(len(expiries), 'contract')}. "
         f"{REMOVE_AS_OF}"
     )
 

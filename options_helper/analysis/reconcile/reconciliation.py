@@ -13,7 +13,7 @@ from options_helper.analysis.reconcile.account_import import NotImportableError,
 from options_helper.analysis.reconcile.file_edits import (
     FileEdits,
     Lot,
-    id_words,
+    format_ids,
     lots_by_symbol,
     lots_of,
     other_multiplier,
@@ -28,7 +28,7 @@ from options_helper.model.account import (
 )
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
-from options_helper.model.text import in_words, price_words
+from options_helper.model.text import format_price, format_symbol
 
 # Half a cent per share: what a file rounds to whole cents is the same cost.
 COST_TOLERANCE: Final = Decimal("0.005")
@@ -145,7 +145,7 @@ def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
     rows = [row for row in found.rows if row.unknown_to_file]
     if not rows:
         return None
-    said = [_execution_words(one, row.words) for row in rows for one in _by_order(row.unknown_to_file)]
+    said = [_format_execution(one, row.words) for row in rows for one in _by_order(row.unknown_to_file)]
     more = f"; and {len(said) - _SAID_AT_MOST} more" if len(said) > _SAID_AT_MOST else ""
     return Behind(
         f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.", proposed_edit(rows)
@@ -178,9 +178,9 @@ def _by_order(executions: Iterable[Execution]) -> Iterator[Execution]:
         yield parts[0] if len(parts) == 1 else replace(parts[0], quantity=quantity, price=price)
 
 
-def _execution_words(execution: Execution, words: str) -> str:
+def _format_execution(execution: Execution, words: str) -> str:
     many = f"{abs(execution.quantity).normalize():f} {words}"
-    price = "" if execution.price is None else f" at {price_words(execution.price)}"
+    price = "" if execution.price is None else f" at {format_price(execution.price)}"
     verb = "bought" if execution.quantity > 0 else "sold"
     match execution.kind:
         case ExecutionKind.FILL:
@@ -390,7 +390,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
     moved = not sides.same_quantity and sides.instrument is not None
     return ReconciledRow(
         symbol=sides.symbol,
-        words=sides.instrument.words if sides.instrument else in_words(sides.symbol),
+        words=sides.instrument.words if sides.instrument else format_symbol(sides.symbol),
         agrees=not differences if sides.readable else None,
         file_quantity=sides.file_quantity,
         account_quantity=sides.account_quantity,
@@ -466,7 +466,7 @@ def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> 
     account_cost = _sum_of_known([side.account_cost for side in sides])
     compared = file_cost is not None and account_cost is not None
     differs = _differ(file_cost, account_cost, sides)
-    names = id_words(together)
+    names = format_ids(together)
     return ReconciledRow(
         symbol=None,
         words=f"{names}, which share contracts (net debit)",

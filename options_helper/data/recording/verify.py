@@ -161,10 +161,10 @@ def audit(root: Path) -> Audit:
 
 def _faults(row: LossRow, journaled: Collection[str]) -> Iterator[str]:
     """Why a row of the ledger keeps the recording from adding up; a lost connection that came back does not."""
-    since = new_york_words(row.since_ns)
+    since = format_new_york(row.since_ns)
     where = f"The {row.stream} stream, from {since} on"
     if row.until_ns < row.since_ns:
-        yield f"{where}: a gap that ends before it begins, at {new_york_words(row.until_ns)}"
+        yield f"{where}: a gap that ends before it begins, at {format_new_york(row.until_ns)}"
     # What a journal has and nobody can read is counted there.
     if row.lost_events and not (row.session in journaled and row.reason.startswith("rejected")):
         yield f"{row.lost_events} events of the {row.stream} stream were lost from {since} on: {row.reason}"
@@ -172,7 +172,7 @@ def _faults(row: LossRow, journaled: Collection[str]) -> Iterator[str]:
         yield f"{where}: {row.reason}"
 
 
-def new_york_words(nanoseconds: int) -> str:
+def format_new_york(nanoseconds: int) -> str:
     """A moment, by the clock on the wall in New York."""
     return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from options_helper.data.recording.verify import Audit, MinuteAudit, SessionAudit, SymbolDay, new_york_words
+from options_helper.data.recording.verify import Audit, MinuteAudit, SessionAudit, SymbolDay, format_new_york
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import named
@@ -35,8 +35,8 @@ def audit_lines(audit: Audit) -> Iterator[str]:
         rows = (
             (
                 gap.stream,
-                new_york_words(gap.since_ns),
-                new_york_words(gap.until_ns),
+                format_new_york(gap.since_ns),
+                format_new_york(gap.until_ns),
                 _number(gap.lost_events),
                 gap.reason,
             )
