@@ -106,7 +106,7 @@ class ScriptedRest:
         """Nothing is under way."""
 
 
-class RequestContext:
+class Harness:
     """The state that the asker and a stream share."""
 
     def __init__(self, clock: Callable[[], int] = lambda: NOON + 10**9) -> None:
@@ -169,15 +169,15 @@ class RequestContext:
 
 def test_a_fill_that_comes_while_positions_are_read_is_in_both_or_in_neither():
     """Whoever subtracts it from the position would otherwise think that it was held overnight."""
-    desk = RequestContext()
+    harness = Harness()
     seen: list[tuple[int, int]] = []
 
     def heard_and_not_yet_booked() -> int:
-        desk.on_order_update()
+        harness.on_order_update()
         return 0
 
     rest = ScriptedRest(lambda: 0, heard_and_not_yet_booked, lambda: 2)
-    with desk.watching(rest) as truth:
+    with harness.watching(rest) as truth:
 
         def both_known() -> bool:
             now = truth()
@@ -199,7 +199,7 @@ def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is
         return 2
 
     rest = ScriptedRest(lambda: 1, lambda: 2, when_seen)
-    with RequestContext().watching(rest) as truth:
+    with Harness().watching(rest) as truth:
         wait_until(lambda: rest.looks_taken == 3, saw=truth)
         assert truth().unsettled == {CALL}
         assert truth().reports[RestTask.POSITIONS].problem is None
@@ -209,16 +209,16 @@ def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is
 
 def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_not_the_day():
     """However slow the server and however busy the account, there is something to tell after each answer."""
-    desk = RequestContext()
+    harness = Harness()
     told = iter([None])
 
     def heard_on_the_way() -> int:
         for _ in told:
-            desk.on_order_update()
+            harness.on_order_update()
         return 0
 
     rest = ScriptedRest(heard_on_the_way)
-    with desk.watching(rest, poll=FOREVER, minimum_interval=FOREVER, listening=True) as truth:
+    with harness.watching(rest, poll=FOREVER, minimum_interval=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         seen = truth()
 
@@ -238,7 +238,7 @@ def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixt
         return 3
 
     rest = ScriptedRest(broken, broken, broken, when_seen)
-    with RequestContext().watching(rest) as truth:
+    with Harness().watching(rest) as truth:
         wait_until(lambda: rest.looks_taken == 4, saw=truth)
         assert "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or "")
         seen.set()
@@ -253,17 +253,17 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
     race_window: float,
 ):
     """Otherwise the last reading's positions would be told as those of now."""
-    desk = RequestContext()
+    harness = Harness()
 
     def silent() -> int:
         raise RestError("The account cannot be reached.")
 
     # Asked again for the fill alone: a look of its own accord might come between the fill and its telling.
     rest = ScriptedRest(lambda: 0, lambda: 0, silent)
-    with desk.watching(rest, poll=FOREVER, race_window=race_window) as truth:
+    with harness.watching(rest, poll=FOREVER, race_window=race_window) as truth:
         wait_until(lambda: truth().executions_day is not None, saw=truth)
-        desk.on_order_update()
-        desk.tell(fills_applied=1)
+        harness.on_order_update()
+        harness.tell(fills_applied=1)
         wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
 
         assert truth().executions == ()
@@ -273,12 +273,12 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
 
 
 def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
-    desk, rest = RequestContext(), ScriptedRest(lambda: 0)
-    with desk.watching(rest, poll=FOREVER, listening=True) as truth:
+    harness, rest = Harness(), ScriptedRest(lambda: 0)
+    with harness.watching(rest, poll=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         before = rest.looks_taken
-        desk.on_order_update()
-        desk.tell(fills_applied=1, listening=True)
+        harness.on_order_update()
+        harness.tell(fills_applied=1, listening=True)
         wait_until(lambda: len(truth().executions) == 1, saw=truth)
 
     assert rest.looks_taken == before + 1
@@ -295,7 +295,7 @@ def test_what_went_wrong_is_said_until_it_goes_well():
         assert answering.wait(FOREVER)
         return 1
 
-    with RequestContext().watching(ScriptedRest(silent_once)) as truth:
+    with Harness().watching(ScriptedRest(silent_once)) as truth:
         wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
         wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.ASKING, saw=truth)
         assert "cannot be reached" in (truth().reports[RestTask.POSITIONS].problem or "")
@@ -331,20 +331,20 @@ def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announce
 
 
 def test_updates_that_are_no_executions_ask_nothing():
-    desk, rest = RequestContext(), ScriptedRest(lambda: 0)
-    with desk.watching(rest, poll=FOREVER) as truth:
+    harness, rest = Harness(), ScriptedRest(lambda: 0)
+    with harness.watching(rest, poll=FOREVER) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
         asked = rest.looks_taken
         for number in range(1, 6):
-            desk.tell(fills_applied=number)
+            harness.tell(fills_applied=number)
         assert truth().executions_day is not None
     assert rest.looks_taken == asked
 
 
 def test_the_next_reading_begins_where_the_server_s_own_time_ended():
     """Our clock may be ahead of the server's, and what happened in between must not be passed over."""
-    desk, rest = RequestContext(), ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
-    with desk.watching(rest):
+    harness, rest = Harness(), ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
+    with harness.watching(rest):
         wait_until(lambda: len(rest.fills_after) > 2, saw=lambda: rest.fills_after)
 
     first, *later = rest.fills_after
@@ -354,9 +354,9 @@ def test_the_next_reading_begins_where_the_server_s_own_time_ended():
 
 def test_after_a_night_s_sleep_yesterday_s_last_fills_are_asked_for_too():
     clock = SteppedClock(NOON + 10**9)
-    desk = RequestContext(clock)
+    harness = Harness(clock)
     rest = ScriptedRest(lambda: 0, fills=[activity("2026-11-05T16:30:00Z")])
-    with desk.watching(rest):
+    with harness.watching(rest):
         wait_until(lambda: len(rest.fills_after) > 1, saw=lambda: rest.fills_after)
         clock.advance(20 * 3_600)
         seen = len(rest.fills_after)
@@ -367,9 +367,9 @@ def test_after_a_night_s_sleep_yesterday_s_last_fills_are_asked_for_too():
 
 def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
     clock = SteppedClock(NOON)
-    desk = RequestContext(clock)
+    harness = Harness(clock)
     rest = ScriptedRest(lambda: 0)
-    with desk.watching(rest, config=LiveStreamConfig(option_contracts=(CALL,))) as truth:
+    with harness.watching(rest, config=LiveStreamConfig(option_contracts=(CALL,))) as truth:
         wait_until(lambda: CALL in truth().closes, saw=truth)
         assert truth().closes[CALL].day == date(2026, 11, 4)
         clock.advance(24 * 3_600)
@@ -379,9 +379,9 @@ def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
 
 
 def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed():
-    desk = RequestContext()
-    desk.on_order_update()
-    with desk.watching(ScriptedRest(lambda: 2), poll=FOREVER) as truth:
+    harness = Harness()
+    harness.on_order_update()
+    with harness.watching(ScriptedRest(lambda: 2), poll=FOREVER) as truth:
         wait_until(lambda: CALL in truth().closes, saw=truth)
 
 
@@ -391,7 +391,7 @@ def test_positions_wait_for_fills_that_cannot_be_read():
             raise RestError("The orders cannot be read.")
 
     rest = Fillless(lambda: 2)
-    with RequestContext().watching(rest) as truth:
+    with Harness().watching(rest) as truth:
         wait_until(lambda: rest.looks_taken > 2 and truth().reports[RestTask.FILLS].problem, saw=truth)
         wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=truth)
         assert truth().view is None
