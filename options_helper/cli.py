@@ -175,8 +175,9 @@ def doctor(
         from options_helper.commands.doctor import run_checkup
         from options_helper.doctor.run import Checkup
     except ModuleNotFoundError as error:
+        package = (error.name or "a package").partition(".")[0]
         raise ConfigError(
-            f"The installation is not whole: {error.name} is missing. Install it again: "
+            f"The installation is not whole: {package} is missing. Install it again: "
             "pip install 'options-helper[ui,alpaca]', or in a checkout: sh scripts/setup"
         ) from error
 
