@@ -45,7 +45,7 @@ def tool(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def test_imports_point_inwards(repository: Path):
+def test_imports_point_downwards(repository: Path):
     linted = run(tool("lint-imports"), cwd=repository)
 
     assert linted.returncode == 0, linted.stdout
@@ -75,6 +75,14 @@ def test_the_wall_clock_is_read_in_one_place(repository: Path, module: str, line
 
     assert ("options_helper.clock" in checked.stdout) is refused, checked.stdout
     assert checked.returncode == int(refused)
+
+
+def test_the_drawing_of_the_house_has_every_folder(repository: Path):
+    page = (repository / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    drawing = page.partition("## The house")[2].partition("```text\n")[2].partition("```")[0]
+    folders = {path.parent.name for path in (repository / "options_helper").glob("*/**/__init__.py")}
+
+    assert {folder for folder in folders if f"{folder}/" not in drawing} == set()
 
 
 @pytest.mark.parametrize("module", FIRST_PATHS)
