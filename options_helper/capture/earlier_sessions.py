@@ -13,10 +13,10 @@ from typing import Any
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import last_record, sessions
 from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL
-from options_helper.data.recording.recorder import RecordedGap
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.model.events import StreamName
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class EarlierSessions:
         """Whether rows of one are still to be made."""
         return bool(self._incomplete)
 
-    def gaps_since_kills(self) -> list[RecordedGap]:
+    def gaps_since_kills(self) -> list[Gap]:
         """The stretches since the ends of those that were killed, where nobody has written them down yet."""
         return [gap for note in self._missed for gap in self._gaps_after(note)]
 
@@ -65,7 +65,7 @@ class EarlierSessions:
             self._change_note(note.session, missed=True)
         self._missed = []
 
-    def make_rows(self) -> list[RecordedGap]:
+    def make_rows(self) -> list[Gap]:
         """Make some of the rows that the oldest left in its journal; returns what is found never to become rows.
 
         The store must have been acquired, and given no events yet. A step takes a twentieth of a second.
@@ -111,7 +111,7 @@ class EarlierSessions:
             log.exception("the rows of an earlier capture cannot be made")
             return Completion(unplaced={}, problem=f"{type(error).__name__}: {error}")
 
-    def _gaps_after(self, note: SessionNote) -> Iterator[RecordedGap]:
+    def _gaps_after(self, note: SessionNote) -> Iterator[Gap]:
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
         if note.journal:
             since_ns = self._journaled_until(note)
@@ -122,9 +122,9 @@ class EarlierSessions:
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
                 reasons = f"{gap.reason.removesuffix('.')}. Then {reason}"
-                yield RecordedGap(name, gap.since_ns, self._began_ns, reasons, None, gap.symbols)
+                yield replace(gap, until_ns=self._began_ns, reason=reasons)
             if all(gap.symbols for gap in lasting):
-                yield RecordedGap(name, since_ns, self._began_ns, reason)
+                yield Gap(name, since_ns, self._began_ns, reason)
 
     def _journaled_until(self, note: SessionNote) -> int:
         """When the journal of an earlier capture ends; when that one began, if nothing of it can be read."""
@@ -135,7 +135,7 @@ class EarlierSessions:
             last = None
         return note.began_ns if last is None else last.received_ns
 
-    def _never_rows(self, note: SessionNote, step: Completion) -> list[RecordedGap]:
+    def _never_rows(self, note: SessionNote, step: Completion) -> list[Gap]:
         reasons = {
             StreamName(
                 kind
@@ -147,7 +147,7 @@ class EarlierSessions:
             log.error("The journal of %s: %s", note.session, step.problem)
             damaged = f"the journal of {note.session} cannot be read to its end: {step.problem}"
             reasons |= {name: damaged for name in StreamName if name in note.asked}
-        return [RecordedGap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
+        return [Gap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
 
     def _change_note(self, session: str, **changes: Any) -> None:
         for note in session_notes(self._root):

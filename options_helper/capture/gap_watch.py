@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
 from options_helper.data.recording.loss_log import NOT_RECORDED
-from options_helper.data.recording.recorder import RecordedGap
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
@@ -49,12 +49,12 @@ class GapWatch:
         *,
         unwritten: Mapping[StreamId, int] | None = None,
         ending: bool = False,
-    ) -> list[RecordedGap]:
+    ) -> list[Gap]:
         """New gaps that are over, and events lost since the last time; at the end, also the gaps that still last.
 
         `unwritten` counts the rows that were lost for want of room on the disk.
         """
-        found: list[RecordedGap] = []
+        found: list[Gap] = []
         for health in healths.values():
             self._note_silence(health)
             found += self._closed_gaps(health)
@@ -62,7 +62,7 @@ class GapWatch:
             lost = (unwritten or {}).get(health.name, 0)
             found += self._losses_of(health, lost, now_ns, ending=ending)
         if ending:
-            found += self.lasting(healths, now_ns)
+            found += [replace(gap, until_ns=now_ns) for gap in self.lasting(healths)]
             found += self._never_connected(healths, now_ns)
             self._seen_gaps.update({name: health.gap_count for name, health in healths.items()})
         self._observed_ns = now_ns
@@ -72,36 +72,33 @@ class GapWatch:
         """Gaps that were not returned yet, mostly because they last."""
         return sum(health.gap_count - self._seen_gaps.get(name, 0) for name, health in healths.items())
 
-    def lasting(self, healths: Mapping[StreamId, StreamHealth], now_ns: int) -> list[RecordedGap]:
-        """What is not received now, as rows would say it if the capture ended."""
+    def lasting(self, healths: Mapping[StreamId, StreamHealth]) -> list[Gap]:
+        """What is not received now, for the reasons that rows would give if the capture ended."""
         found = []
         for name, health in healths.items():
-            if health.gaps and health.gaps[-1].until is None:
+            if health.gaps and health.gaps[-1].until_ns is None:
                 gap = health.gaps[-1]
                 hopeless = health.phase is Phase.FAILED or not health.connections
                 reason = f"{NOT_RECORDED}{health.last_error or gap.reason}" if hopeless else gap.reason
-                found.append(RecordedGap(name, epoch_nanoseconds(gap.since) or 0, now_ns, reason))
+                found.append(replace(gap, reason=reason))
             elif name in self._silent_since_ns:
                 reason = f"No {name} data although the market is open, to the end of the capture."
-                found.append(RecordedGap(name, self._silent_since_ns[name], now_ns, reason))
-            found += self._refusals(health, self._refused_since_ns[name], now_ns)
+                found.append(Gap(name, self._silent_since_ns[name], None, reason))
+            found += self._refusals(health, self._refused_since_ns[name], None)
         return found
 
-    def _never_connected(
-        self, healths: Mapping[StreamId, StreamHealth], now_ns: int
-    ) -> Iterator[RecordedGap]:
+    def _never_connected(self, healths: Mapping[StreamId, StreamHealth], now_ns: int) -> Iterator[Gap]:
         for name, health in healths.items():
             if health.phase is not Phase.OFF and not health.connections and not health.gaps:
                 reason = f"{NOT_RECORDED}the capture ended before there was a connection."
-                yield RecordedGap(name, self._began_ns, now_ns, reason)
+                yield Gap(name, self._began_ns, now_ns, reason)
 
-    def _closed_gaps(self, health: StreamHealth) -> Iterator[RecordedGap]:
+    def _closed_gaps(self, health: StreamHealth) -> Iterator[Gap]:
         unseen = health.gap_count - self._seen_gaps[health.name]
         for gap in health.gaps[-unseen:] if unseen else ():
-            if gap.until is None:
+            if gap.until_ns is None:
                 return
-            since_ns, until_ns = epoch_nanoseconds(gap.since) or 0, epoch_nanoseconds(gap.until) or 0
-            yield RecordedGap(health.name, since_ns, until_ns, gap.reason)
+            yield gap
             self._seen_gaps[health.name] += 1
 
     def _note_silence(self, health: StreamHealth) -> None:
@@ -111,7 +108,7 @@ class GapWatch:
         elif health.phase is not Phase.STOPPED:
             self._silent_since_ns.pop(health.name, None)
 
-    def _ended_refusals(self, health: StreamHealth, now_ns: int) -> list[RecordedGap]:
+    def _ended_refusals(self, health: StreamHealth, now_ns: int) -> list[Gap]:
         """Symbols that the server leaves out no longer; where it leaves out all, the stream itself has a gap."""
         since_ns = self._refused_since_ns[health.name]
         refused = health.refused_symbols if health.acknowledged else ()
@@ -120,15 +117,13 @@ class GapWatch:
             since_ns.setdefault(symbol, self._observed_ns)
         return self._refusals(health, over, now_ns)
 
-    def _refusals(self, health: StreamHealth, since_ns: Mapping[str, int], now_ns: int) -> list[RecordedGap]:
+    def _refusals(self, health: StreamHealth, since_ns: Mapping[str, int], until_ns: int | None) -> list[Gap]:
         return [
-            RecordedGap(health.name, since, now_ns, _refusal(health, symbols), symbols=symbols)
+            Gap(health.name, since, until_ns, _refusal(health, symbols), symbols=symbols)
             for since, symbols in _grouped(since_ns)
         ]
 
-    def _losses_of(
-        self, health: StreamHealth, unwritten: int, now_ns: int, *, ending: bool
-    ) -> Iterator[RecordedGap]:
+    def _losses_of(self, health: StreamHealth, unwritten: int, now_ns: int, *, ending: bool) -> Iterator[Gap]:
         example = health.last_rejections[-1] if health.last_rejections else "unreadable"
         for kind, total, reason in (
             ("dropped", health.dropped, "dropped: the queue was full"),
@@ -143,7 +138,7 @@ class GapWatch:
             if due and losses.seen > losses.reported:
                 count = losses.seen - losses.reported
                 losses.reported, losses.reported_at_ns = losses.seen, now_ns
-                yield RecordedGap(health.name, losses.since_ns, losses.until_ns, reason, count)
+                yield Gap(health.name, losses.since_ns, losses.until_ns, reason, count)
 
 
 def _grouped(since_ns: Mapping[str, int]) -> Iterator[tuple[int, tuple[str, ...]]]:

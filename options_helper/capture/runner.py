@@ -26,7 +26,7 @@ from options_helper.capture.writer import CaptureWriter
 from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, session_name
-from options_helper.data.recording.recorder import RecordedGap, Recorder
+from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
@@ -34,6 +34,7 @@ from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import Event
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
@@ -142,7 +143,7 @@ class CaptureEngine:
             now_ns = self._now_ns()
             reason = "the rows of an earlier capture were made first"
             wanted = [name for name in StreamName if self._config.streams.wants(name)]
-            gaps = [RecordedGap(name, self._log.began.received_ns, now_ns, reason) for name in wanted]
+            gaps = [Gap(name, self._log.began.received_ns, now_ns, reason) for name in wanted]
             self._log.write_gaps(gaps, now_ns)
 
     def stop(self) -> CaptureStatus:

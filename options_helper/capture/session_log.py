@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from options_helper.capture.capture_config import CaptureConfig
 from options_helper.capture.gap_watch import GapWatch
 from options_helper.data.intraday.files import Disk
-from options_helper.data.recording.journal import Record, RecordKind, facts_record
+from options_helper.data.recording.journal import Record, RecordKind, facts_record, gap_record
 from options_helper.data.recording.loss_log import LossLog
-from options_helper.data.recording.recorder import RecordedGap
-from options_helper.data.recording.session_notes import LastingGap, SessionNote, save_note
+from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
+from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 
@@ -34,7 +34,7 @@ class SessionLog:
         self._losses = LossLog(config.out, session, disk)
         self._gap_watch = GapWatch(began_ns)
         self._gaps = 0
-        self._unwritten: deque[RecordedGap] = deque()
+        self._unwritten: deque[Gap] = deque()
 
     @property
     def began(self) -> Record:
@@ -57,7 +57,7 @@ class SessionLog:
         except OSError as error:
             log.info("the note of this session cannot be written: %s", error)
 
-    def write_gaps(self, gaps: Sequence[RecordedGap], now_ns: int) -> list[Record]:
+    def write_gaps(self, gaps: Sequence[Gap], now_ns: int) -> list[Record]:
         """Add them to the loss log; returns what the journal is to say of them."""
         self._gaps += len(gaps)
         self._unwritten.extend(gaps)
@@ -67,12 +67,12 @@ class SessionLog:
                 self._unwritten.popleft()
         except OSError as error:
             log.warning("a gap could not be written down yet: %s", error)
-        return [facts_record(RecordKind.GAP, now_ns, asdict(gap)) for gap in gaps]
+        return [gap_record(now_ns, gap) for gap in gaps]
 
     def observe(self, status: CaptureStatus, now_ns: int) -> list[Record]:
         """Write down the gaps that are over and note those that last; returns what the journal is to say of it."""
         records = self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
-        lasting = self._lasting(status, now_ns)
+        lasting = tuple(self._gap_watch.lasting(status.streams))
         if lasting != self._note.gaps:
             self._note = replace(self._note, gaps=lasting)
             self.stay_alive(now_ns)
@@ -99,7 +99,7 @@ class SessionLog:
         )
         self.save(durable=True)
 
-    def _found(self, status: CaptureStatus, now_ns: int, *, ending: bool) -> list[RecordedGap]:
+    def _found(self, status: CaptureStatus, now_ns: int, *, ending: bool) -> list[Gap]:
         # With a journal, rows that found no room are in it.
         unwritten: dict[StreamId, int] = (
             {}
@@ -107,12 +107,6 @@ class SessionLog:
             else {StreamName(kind): counts.lost for kind, counts in status.store.kinds.items()}
         )
         return self._gap_watch.observe(status.streams, now_ns, unwritten=unwritten, ending=ending)
-
-    def _lasting(self, status: CaptureStatus, now_ns: int) -> tuple[LastingGap, ...]:
-        return tuple(
-            LastingGap(gap.stream, gap.since_ns, gap.reason, gap.symbols)
-            for gap in self._gap_watch.lasting(status.streams, now_ns)
-        )
 
 
 def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNote:

@@ -34,10 +34,11 @@ from options_helper.capture.pressure import (
 from options_helper.capture.session_log import SessionLog
 from options_helper.capture.write_ahead import WriteAhead
 from options_helper.data.recording.journal import Record, RecordKind
-from options_helper.data.recording.recorder import RecordedGap, Recorder
+from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.model.events import Event
+from options_helper.model.gaps import Gap
 from options_helper.model.text import format_count
 
 log = logging.getLogger(__name__)
@@ -247,10 +248,10 @@ class CaptureWriter:
             self.problem = f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}."
         return Noted(self._records.add([*gaps, self._log.end_record(self._status(), now_ns)]))
 
-    def _left_in_memory(self, now_ns: int) -> list[RecordedGap]:
+    def _left_in_memory(self, now_ns: int) -> list[Gap]:
         """Events that nothing more can be done for."""
         return [
-            RecordedGap(name, now_ns, now_ns, "in memory at the end", counts.queued)
+            Gap(name, now_ns, now_ns, "in memory at the end", counts.queued)
             for name, counts in self._streams.queue.counts().items()
             if counts.queued
         ]

@@ -276,13 +276,11 @@ def verify(
     import msgspec
 
     from options_helper.data.recording.verify import audit
-    from options_helper.data.recording.verify_report import audit_lines
+    from options_helper.data.recording.verify_report import audit_facts, audit_lines
 
     found = audit(_recording(directory))
     if as_json:
-        typer.echo(
-            msgspec.json.format(msgspec.json.encode({"ok": found.ok, **msgspec.to_builtins(found)})).decode()
-        )
+        typer.echo(msgspec.json.format(msgspec.json.encode(audit_facts(found))).decode())
     else:
         for line in audit_lines(found):
             typer.echo(line)

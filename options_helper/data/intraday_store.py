@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ from options_helper.data.intraday.layout import (
 )
 from options_helper.data.intraday.locking import RootLock, writer_of
 from options_helper.data.intraday.mending import examine
-from options_helper.data.intraday.meta import Gap, Session, load_meta, save_meta
+from options_helper.data.intraday.meta import Session, load_meta, save_meta
 from options_helper.data.intraday.recording import (
     KindCounts,
     Recording,
@@ -51,6 +51,7 @@ from options_helper.data.intraday.recording import (
 from options_helper.data.intraday.sealing import FinalizeReport, finalize_part
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.events import Event
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import new_york_date
 
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FinalizeReport",
-    "Gap",
     "IntradayStore",
     "KindCounts",
     "PartReport",
@@ -143,9 +143,9 @@ class IntradayStore:
         if self._recording is not None:
             self._recording.flush()
 
-    def note_gap(self, kind: Kind, gap: Gap, symbols: Collection[str] | None = None) -> None:
-        """Note a stretch without events, once it is over, beside a kind's files of its days: all, or some symbols'."""
-        self._writer().note_gap(kind, gap, symbols)
+    def note_gap(self, gap: Gap) -> None:
+        """Note a stretch without events, once it is over, beside the files of its stream, days and symbols."""
+        self._writer().note_gap(gap)
 
     def counts(self) -> StoreCounts:
         """What became of the events that this object was given; after `close` they are final."""

@@ -29,7 +29,7 @@ def epoch_nanoseconds(timestamp: object) -> int | None:
         case str():
             return _text_nanoseconds(timestamp)
         case datetime():
-            return _datetime_nanoseconds(timestamp)
+            return datetime_nanoseconds(timestamp)
         case _:
             to_unix_nano = getattr(timestamp, "to_unix_nano", None)
             return int(to_unix_nano()) if callable(to_unix_nano) else None
@@ -58,10 +58,11 @@ def _text_nanoseconds(text: str) -> int | None:
         moment = datetime.fromisoformat(body)
     except ValueError:
         return None
-    return _datetime_nanoseconds(moment) + int(digits.ljust(9, "0")[:9] or 0)
+    return datetime_nanoseconds(moment) + int(digits.ljust(9, "0")[:9] or 0)
 
 
-def _datetime_nanoseconds(moment: datetime) -> int:
+def datetime_nanoseconds(moment: datetime) -> int:
+    """A datetime as epoch nanoseconds; one without a zone is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     since = aware - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * NANOSECONDS + since.microseconds * 1_000

@@ -17,6 +17,7 @@ from options_helper.model.events import (
     Quote,
     Trade,
 )
+from options_helper.model.gaps import Gap
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.streams import StreamId, StreamName
 
@@ -36,16 +37,6 @@ class Phase(StrEnum):
     RECONNECTING = "reconnecting"
     FAILED = "failed"  # retrying would repeat the answer
     STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A stretch of time in which a stream could not hear; `until` is None while it lasts."""
-
-    stream: StreamId
-    since: datetime
-    until: datetime | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.recording.recorder import RecordedGap
 from options_helper.data.recording.session_notes import save_note, session_notes
 from options_helper.model.events import StreamName
+from options_helper.model.gaps import Gap
 from tests.data.recording.test_recover import killed
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
 from tests.kit.fakes import NOON
@@ -34,7 +34,7 @@ def leave_a_killed_session(root: Path) -> None:
     save_note(root, replace(killed(root), asked={"stocks": ("AAPL",)}))
 
 
-def made(earlier: EarlierSessions) -> list[RecordedGap]:
+def made(earlier: EarlierSessions) -> list[Gap]:
     """Everything that is never to become rows."""
     gaps = []
     while earlier.are_incomplete:

@@ -17,9 +17,19 @@ import pytest
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.members import encode_member
 from options_helper.data.intraday.meta import Session
-from options_helper.data.intraday_store import Gap, StorePolicy
+from options_helper.data.intraday_store import StorePolicy
 from options_helper.errors import ConfigError, StoreError
-from options_helper.model.events import Bar, DailyBar, Quote, Trade, TradeCancel, TradeCorrection, UpdatedBar
+from options_helper.model.events import (
+    Bar,
+    DailyBar,
+    Quote,
+    StreamName,
+    Trade,
+    TradeCancel,
+    TradeCorrection,
+    UpdatedBar,
+)
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.market.market import Interest
@@ -242,13 +252,13 @@ def test_it_is_not_written_with_each_flush_but_now_and_then(tmp_path: Path):
 
 
 def test_a_gap_is_noted_beside_the_files_it_concerns(tmp_path: Path):
-    gap = Gap(NOON, NOON + SECOND, "connection lost")
+    gap = Gap("stocks", NOON, NOON + SECOND, "connection lost")
     with store(tmp_path) as kept:
         kept.append("stocks", [*quotes(1), *quotes(1, "MSFT")])
         kept.append("options", quotes(1, "AAPL261218C00180000"))
-        kept.note_gap("stocks", gap)
-        kept.note_gap("stocks", Gap(NOON, NOON, "refused"), symbols=["MSFT"])
-        kept.note_gap("stocks", Gap(NOON - 86_400 * SECOND, NOON - 86_400 * SECOND, "another day"))
+        kept.note_gap(gap)
+        kept.note_gap(Gap("stocks", NOON, NOON, "refused", symbols=("MSFT",)))
+        kept.note_gap(Gap("stocks", NOON - 86_400 * SECOND, NOON - 86_400 * SECOND, "another day"))
 
     reasons = {
         report.part.key.symbol: [one.reason for one in report.gaps] for report in store(tmp_path).verify()
@@ -259,6 +269,22 @@ def test_a_gap_is_noted_beside_the_files_it_concerns(tmp_path: Path):
     }  # fmt: skip
     assert meta_of(tmp_path)["gaps"] == [
         {"since_ns": NOON, "until_ns": NOON + SECOND, "reason": "connection lost", "lost": None}
+    ]
+
+
+def test_a_gap_of_one_symbol_is_noted_once_however_often_its_file_is_opened(tmp_path: Path):
+    """What was written of it is read again then, and without the names of the symbols."""
+    clock = Clock()
+    with store(tmp_path, clock=clock, flush_rows=1, idle_seconds=900.0) as kept:
+        kept.append("stocks", quotes(1))
+        kept.note_gap(Gap(StreamName.STOCKS, NOON, NOON + SECOND, "refused", symbols=("AAPL", "MSFT")))
+        kept.append("stocks", quotes(1, start_ns=NOON + 86_400 * SECOND))
+        clock.advance(901)
+        kept.tick()
+        kept.append("stocks", quotes(1, first=1))
+
+    assert meta_of(tmp_path)["gaps"] == [
+        {"since_ns": NOON, "until_ns": NOON + SECOND, "reason": "refused", "lost": None}
     ]
 
 

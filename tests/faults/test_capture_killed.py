@@ -184,4 +184,4 @@ def test_the_gap_after_a_kill_is_written_down_by_the_next_capture(
     assert [(row.session, row.stream, row.since_ns) for row in gaps] == [
         (second, "stocks", last_heard[first]), (third, "stocks", last_heard[second]),
     ]  # fmt: skip
-    assert all(row.since_ns < row.until_ns for row in gaps)
+    assert all(row.until_ns is not None and row.since_ns < row.until_ns for row in gaps)

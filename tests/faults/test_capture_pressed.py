@@ -127,7 +127,7 @@ def test_the_steps_of_pressure_come_in_order_and_all_events_are_accounted_for(
     kept = bid_sizes(out)
     assert len(kept) == len(set(kept)) == final.store.total.written
     assert kept[:100] == [*range(100)]
-    assert sum(row.lost_events or 0 for row in loss_rows(out)) == health.dropped
+    assert sum(row.lost or 0 for row in loss_rows(out)) == health.dropped
     assert all("were lost" in problem for problem in audit(out).problems)
     rebuild(out, tmp_path / "again")
     assert bid_sizes(tmp_path / "again") == kept

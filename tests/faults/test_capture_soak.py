@@ -55,7 +55,7 @@ def test_half_an_hour_of_traffic_and_faults(
     rows = sum(report.rows for report in IntradayStore(tmp_path).verify())
     assert all(report.ok for report in IntradayStore(tmp_path).verify())
     assert server.sent[STOCKS] == health.received == rows + health.dropped + health.rejected + final.put_off
-    assert final.lost == sum(row.lost_events or 0 for row in loss_rows(tmp_path))
+    assert final.lost == sum(row.lost or 0 for row in loss_rows(tmp_path))
     sys.stdout.write(
         f"\n{rows:,} rows, {health.dropped:,} dropped, {health.rejected:,} rejected, {final.gaps} gaps, "
         f"{health.connections} connections; memory {memory[0] >> 20} to {memory[-1] >> 20} MB\n"

@@ -11,7 +11,8 @@ from options_helper.errors import SymbolError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import OptionType, parse_contract_symbol
 from options_helper.model.events import Bar, Quote, StreamName, Trade
-from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.gaps import Gap
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.portfolio import (
     Leg,
     MultiLegPosition,
@@ -21,7 +22,7 @@ from options_helper.model.portfolio import (
     ShareHolding,
     Side,
 )
-from options_helper.model.snapshot import Gap, LiveSnapshot, Phase, StreamHealth
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
 # A Friday with options expiring, 10:00 in New York: the market is open.
@@ -32,9 +33,7 @@ AAPL_CALL = "AAPL261218C00180000"
 
 def nanoseconds(moment: datetime) -> int:
     """A datetime in epoch nanoseconds."""
-    exact = epoch_nanoseconds(moment)
-    assert exact is not None
-    return exact
+    return datetime_nanoseconds(moment)
 
 
 def quote(
@@ -102,7 +101,7 @@ def gap(
     stream: StreamName | str, since: datetime, until: datetime | None = None, reason: str = "lost"
 ) -> Gap:
     """A stretch in which a stream could not hear."""
-    return Gap(StreamName(stream), since, until, reason)
+    return Gap(StreamName(stream), nanoseconds(since), None if until is None else nanoseconds(until), reason)
 
 
 def snapshot_with(

@@ -11,7 +11,9 @@ from apps.streamlit.components.live_rest import rest_table
 from apps.streamlit.components.look import draw, tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
-from options_helper.model.snapshot import Gap, Phase, StreamHealth
+from options_helper.model.gaps import Gap
+from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.text import named
 
 NAMED_AT_MOST: Final = 12
@@ -63,7 +65,7 @@ def _gaps(screen: ScreenModel) -> str:
     gaps = [gap for health in streams for gap in (*health.gaps, *_silence(health))]
     if not gaps:
         return tag("p", "No gaps: no connection was lost.", "oh-quiet")
-    newest = sorted(gaps, key=lambda gap: gap.since, reverse=True)[:NAMED_AT_MOST]
+    newest = sorted(gaps, key=lambda gap: gap.since_ns, reverse=True)[:NAMED_AT_MOST]
     rows = "".join(_gap_row(gap, screen) for gap in newest)
     return f'<table class="oh-table"><tr><th>Gap in</th><th>from</th><th>to</th><th>because</th></tr>{rows}</table>'
 
@@ -71,9 +73,9 @@ def _gaps(screen: ScreenModel) -> str:
 def _silence(health: StreamHealth) -> Iterator[Gap]:
     """The gap that a silent connection is, though nothing was disconnected."""
     since = health.last_event_at or health.connected_since
-    is_noted = any(gap.until is None for gap in health.gaps)
+    is_noted = any(gap.until_ns is None for gap in health.gaps)
     if health.phase is Phase.STALLED and since is not None and not is_noted:
-        yield Gap(health.name, since, None, health.last_error or SILENT)
+        yield Gap(health.name, datetime_nanoseconds(since), None, health.last_error or SILENT)
 
 
 def _gap_row(gap: Gap, screen: ScreenModel) -> str:

@@ -12,7 +12,8 @@ from typing import Final
 from options_helper.data.intraday.contents import reading, row_extent, rows_of
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.members import Damage, Member, member_text, scan
-from options_helper.data.intraday.meta import Extent, Gap, PartMeta, load_meta
+from options_helper.data.intraday.meta import Extent, PartMeta, load_meta
+from options_helper.model.gaps import Gap
 
 _SAID_OF_A_KIND: Final = 3
 

@@ -12,8 +12,9 @@ from options_helper.data.intraday.contents import extent_of, header_of, rows_in,
 from options_helper.data.intraday.files import CHECKED_BYTES, MemberFile
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.members import Scan, encode_member, member_text
-from options_helper.data.intraday.meta import Extent, Gap, PartMeta, load_meta, new_meta, save_meta
-from options_helper.model.instants import epoch_nanoseconds
+from options_helper.data.intraday.meta import Extent, PartMeta, load_meta, new_meta, save_meta
+from options_helper.model.gaps import Gap
+from options_helper.model.instants import datetime_nanoseconds
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,9 @@ def examine(
         "%s was damaged: %d bytes are now in %s, %d rows stand", part.path, cut, kept.name, rows_in(mended)
     )
     stock = _stock(file, part, mended, known)
-    gap = _gap(stock.meta, _missing_rows(found), at, f"damaged: {cut} bytes cut and kept in {kept.name}")
+    gap = _gap(
+        part, stock.meta, _missing_rows(found), at, f"damaged: {cut} bytes cut and kept in {kept.name}"
+    )
     return replace(stock, meta=replace(stock.meta, gaps=(*known.gaps, gap)), cut_bytes=cut, kept=kept)
 
 
@@ -92,16 +95,16 @@ def _set_aside(file: MemberFile, part: PartFile, found: Scan, known: PartMeta, a
     if kept is not None:
         log.warning("%s held nothing readable; its %d bytes are now in %s", part.path, found.size, kept.name)
         reason = f"damaged: {found.size} bytes set aside in {kept.name}"
-        meta = replace(meta, gaps=(*known.gaps, _gap(known, known.rows or None, at, reason)))
+        meta = replace(meta, gaps=(*known.gaps, _gap(part, known, known.rows or None, at, reason)))
     # The file that will be begun in its place finds this.
     with suppress(OSError):
         save_meta(part, meta)
     return FileState(meta, (known.last_seq or 0) + 1, continues=False, cut_bytes=found.size, kept=kept)
 
 
-def _gap(extent: Extent, lost: int | None, at: datetime, reason: str) -> Gap:
-    until_ns = epoch_nanoseconds(at)
-    return Gap(extent.last_recv_ns or until_ns or 0, until_ns, reason, lost)
+def _gap(part: PartFile, extent: Extent, lost: int | None, at: datetime, reason: str) -> Gap:
+    until_ns = datetime_nanoseconds(at)
+    return Gap(part.key.kind, extent.last_recv_ns or until_ns, until_ns, reason, lost)
 
 
 def _missing_rows(found: Scan) -> int | None:

@@ -19,12 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.intraday.layout import PartFile
+from options_helper.model.gaps import Gap
 
 SCHEMA_VERSION: Final = 1
 
@@ -38,16 +39,6 @@ class Session:
     host: str
     started_ns: int
     first_seq: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A stretch in which rows are missing; `until_ns` is None while it lasts, `lost` None when nobody can count."""
-
-    since_ns: int
-    until_ns: int | None
-    reason: str
-    lost: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +112,29 @@ def new_meta(part: PartFile) -> PartMeta:
 def load_meta(part: PartFile) -> PartMeta | None:
     """What was written last; None where nothing is, or nothing readable."""
     try:
-        return msgspec.json.decode(part.meta_path.read_bytes(), type=PartMeta)
+        return _decode(part.meta_path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 def save_meta(part: PartFile, meta: PartMeta, *, durable: bool = False) -> None:
     """Replace the file in one step; `durable` waits until the disk has it."""
-    data = msgspec.json.format(msgspec.json.encode(meta), indent=1) + b"\n"
+    data = msgspec.json.format(msgspec.json.encode(_written(meta)), indent=1) + b"\n"
     replace_file(part.meta_path, data, durable=durable)
+
+
+def _written(meta: PartMeta) -> dict[str, Any]:
+    # Their stream and symbol are not written: they are the file's.
+    gaps = [
+        {"since_ns": gap.since_ns, "until_ns": gap.until_ns, "reason": gap.reason, "lost": gap.lost}
+        for gap in meta.gaps
+    ]
+    return {**msgspec.to_builtins(replace(meta, gaps=())), "gaps": gaps}
+
+
+def _decode(data: bytes) -> PartMeta:
+    found = msgspec.json.decode(data, type=dict[str, Any])
+    gaps = msgspec.convert(found.get("gaps", []), list[dict[str, Any]])
+    return msgspec.convert(
+        {**found, "gaps": [{**gap, "stream": found.get("kind"), "symbols": ()} for gap in gaps]}, PartMeta
+    )

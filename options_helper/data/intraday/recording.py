@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import groupby
@@ -15,13 +15,13 @@ from typing import Final
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
-from options_helper.data.intraday.meta import Gap, Session
+from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.writing import Counters, Partition, WriteContext
 from options_helper.errors import StoreError
 from options_helper.model.events import Event
-from options_helper.model.instants import utc_datetime
+from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import new_york_date
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class Recording:
         self._ledgers: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}
         self._days: dict[tuple[Kind, type, date], _BySymbol] = {}
         self._newest_day = date.min
-        self._gaps: list[tuple[Kind, frozenset[str] | None, Gap]] = []
+        self._gaps: list[Gap] = []
         # Each in the order in which its partitions came to be in it, two of them with the time of that.
         self._with_lines: dict[Partition, None] = {}
         self._refused: dict[Partition, None] = {}
@@ -182,12 +182,12 @@ class Recording:
             partition.retry_at = now
             self._flush(partition, now)
 
-    def note_gap(self, kind: Kind, gap: Gap, symbols: Collection[str] | None = None) -> None:
-        """Note a stretch without events beside the files of its days, of these symbols or of all, when it is over."""
-        self._gaps.append((kind, None if symbols is None else frozenset(symbols), gap))
+    def note_gap(self, gap: Gap) -> None:
+        """Note a stretch without events, once it is over, beside the files of its stream, days and symbols."""
+        self._gaps.append(gap)
         now = self._clock()
         for partition in self._partitions():
-            if partition.key.kind == kind:
+            if partition.key.kind == gap.stream:
                 self._meta_since.setdefault(partition, now)
 
     def finish_day(self, day: date) -> None:
@@ -404,10 +404,13 @@ class Recording:
             self._meta_since[partition] = now
 
     def _gaps_of(self, key: PartitionKey) -> list[Gap]:
+        # As it will be read again: for which other symbols it was is not written beside each file.
         return [
-            gap
-            for kind, symbols, gap in self._gaps
-            if kind == key.kind and (symbols is None or key.symbol in symbols) and _touches(gap, key.day)
+            replace(gap, symbols=())
+            for gap in self._gaps
+            if gap.stream == key.kind
+            and (not gap.symbols or key.symbol in gap.symbols)
+            and _touches(gap, key.day)
         ]
 
     def _close_files(self) -> None:
@@ -439,6 +442,4 @@ class Recording:
 
 
 def _touches(gap: Gap, day: date) -> bool:
-    since = new_york_date(utc_datetime(gap.since_ns))
-    until = date.max if gap.until_ns is None else new_york_date(utc_datetime(gap.until_ns))
-    return since <= day <= until
+    return new_york_date(gap.since) <= day and (gap.until is None or day <= new_york_date(gap.until))

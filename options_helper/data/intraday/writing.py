@@ -14,7 +14,8 @@ from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
 from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member
 from options_helper.data.intraday.mending import examine, header_member
-from options_helper.data.intraday.meta import Extent, Gap, PartMeta, Session, load_meta, save_meta
+from options_helper.data.intraday.meta import Extent, PartMeta, Session, load_meta, save_meta
+from options_helper.model.gaps import Gap
 
 # What a row that waits as text takes of the memory, about: its line, and what Python adds to any text.
 LINE_BYTES: Final = 200
@@ -128,7 +129,7 @@ class Partition:
             last = self._losses[-1]
             self._losses[-1] = replace(last, until_ns=received_ns, lost=(last.lost or 0) + 1)
         else:
-            self._losses.append(Gap(received_ns, received_ns, LOST_REASON, lost=1))
+            self._losses.append(Gap(self.key.kind, received_ns, received_ns, LOST_REASON, lost=1))
             self._losing = True
 
     def count_lost(self) -> int:
@@ -139,7 +140,7 @@ class Partition:
             extents.append(_extent(self.lines, first=1))
         if extents:
             since_ns, until_ns = extents[0].first_recv_ns or 0, extents[-1].last_recv_ns
-            self._losses.append(Gap(since_ns, until_ns, LOST_REASON, lost=rows))
+            self._losses.append(Gap(self.key.kind, since_ns, until_ns, LOST_REASON, lost=rows))
         self._ledger.lines -= len(self.lines)
         self._ledger.packed -= rows - len(self.lines)
         self._ledger.packed_bytes -= sum(len(packed.data) for packed in self._packed)

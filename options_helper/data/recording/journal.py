@@ -13,17 +13,21 @@ import json
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.members import encode_member, member_text, scan
 from options_helper.errors import StoreError
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamId, StreamName
@@ -60,8 +64,13 @@ class Record(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The JSON of a session or a gap."""
+        """The JSON of a session, a gap or an end."""
         return dict(json.loads(self.payload))
+
+    @property
+    def gap(self) -> Gap:
+        """What a record of a gap tells."""
+        return msgspec.convert(self.facts, Gap)
 
 
 class _Member(NamedTuple):
@@ -75,6 +84,11 @@ class _Member(NamedTuple):
 def facts_record(kind: RecordKind, received_ns: int, facts: Mapping[str, Any]) -> Record:
     """A record of facts."""
     return Record(kind, received_ns, json.dumps(facts, separators=(",", ":")).encode())
+
+
+def gap_record(received_ns: int, gap: Gap) -> Record:
+    """A record of a gap."""
+    return facts_record(RecordKind.GAP, received_ns, asdict(gap))
 
 
 class JournalWriter:

@@ -16,9 +16,8 @@ from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.files import Disk, write_all
-from options_helper.data.recording.recorder import RecordedGap
 from options_helper.data.streaming.normalizers import nanosecond_text
-from options_helper.model.instants import utc_datetime
+from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import new_york_date
 
 FOLDER: Final = "gaps"
@@ -54,10 +53,10 @@ class LossLog:
         self._session = session
         self._disk = disk or Disk()
 
-    def write(self, gap: RecordedGap) -> None:
+    def write(self, gap: Gap) -> None:
         """Add a row to the day on which the gap began; OSError when the disk refuses."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{new_york_date(utc_datetime(gap.since_ns)).isoformat()}.csv"
+        path = self._folder / f"{new_york_date(gap.since).isoformat()}.csv"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             size = _end_of_last_line(descriptor)
@@ -80,16 +79,17 @@ class LossLog:
                 self._disk.truncate(descriptor, size)
             raise
 
-    def _row(self, gap: RecordedGap) -> tuple[object, ...]:
+    def _row(self, gap: Gap) -> tuple[object, ...]:
+        # What is None becomes an empty field.
         return (
             self._session,
             gap.stream,
             gap.since_ns,
             gap.until_ns,
             nanosecond_text(gap.since_ns),
-            nanosecond_text(gap.until_ns),
-            f"{(gap.until_ns - gap.since_ns) / 1e9:.3f}",
-            "" if gap.lost is None else gap.lost,
+            None if gap.until_ns is None else nanosecond_text(gap.until_ns),
+            None if gap.seconds is None else f"{gap.seconds:.3f}",
+            gap.lost,
             # One row is one line, whatever a server says.
             " ".join(gap.reason.split()),
         )
@@ -108,18 +108,11 @@ def _end_of_last_line(descriptor: int) -> int:
     return start + os.pread(descriptor, size - start, start).rfind(b"\n") + 1
 
 
-@dataclass(frozen=True, slots=True)
-class LossRow:
-    """One row of the ledger, as it was written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossRow(Gap):
+    """One row of the ledger; of which symbols it was is in its reason alone."""
 
     session: str
-    stream: str
-    since_ns: int
-    until_ns: int
-    since: str
-    until: str
-    lost_events: int | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +144,10 @@ def loss_rows(root: Path) -> tuple[LossRow, ...]:
 
 def _read(row: Mapping[str, str]) -> LossRow:
     return LossRow(
-        row["session"],
         row["stream"],
         int(row["since_ns"]),
-        int(row["until_ns"]),
-        row["since"],
-        row["until"],
-        int(row["lost_events"]) if row["lost_events"] else None,
+        int(row["until_ns"]) if row["until_ns"] else None,
         row["reason"],
+        int(row["lost_events"]) if row["lost_events"] else None,
+        session=row["session"],
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
 from options_helper.data.recording.loss_log import LossLog
-from options_helper.data.recording.recorder import RecordedGap, Recorder
+from options_helper.data.recording.recorder import Recorder
 from options_helper.errors import ConfigError, StoreError
 
 
@@ -49,7 +49,7 @@ def _rebuild_session(session: str, files: list[Path], out: Path) -> RebuiltSessi
         for record in read_records(files):
             recorder = recorder or Recorder(out, session, _policy_of(record))
             if record.kind is RecordKind.GAP:
-                ledger.write(RecordedGap(**record.facts))
+                ledger.write(record.gap)
             frames += record.kind is RecordKind.FRAME
             recorder.apply(record)
     except StoreError as error:

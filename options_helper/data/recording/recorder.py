@@ -7,13 +7,12 @@ made of those.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from options_helper.data.intraday.files import Disk
-from options_helper.data.intraday_store import Gap, IntradayStore, StoreCounts, StorePolicy
+from options_helper.data.intraday_store import IntradayStore, StoreCounts, StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.streaming.messages import decode_frame
 from options_helper.data.streaming.state.live_state import StreamTally
@@ -25,18 +24,6 @@ KINDS: Final[dict[StreamId, Literal["stocks", "options"]]] = {
     StreamName.STOCKS: "stocks",
     StreamName.OPTIONS: "options",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedGap:
-    """A stretch in which a stream could not hear, or events that found no room. Epoch nanoseconds."""
-
-    stream: StreamId
-    since_ns: int
-    until_ns: int
-    reason: str
-    lost: int | None = None  # None: nobody can count what was not heard
-    symbols: tuple[str, ...] = ()  # only of these, where they are not all
 
 
 class RecordClock:
@@ -124,18 +111,14 @@ class Recorder:
             case RecordKind.TICK:
                 self.store.tick()
             case RecordKind.GAP:
-                self._note(record)
+                gap = record.gap
+                # What is counted is in the loss log for the whole stream; each file would tell it as its own.
+                if gap.lost is None:
+                    self.store.note_gap(gap)
             case RecordKind.SESSION:
                 self.store.acquire()
             case RecordKind.MARKET | RecordKind.END:
                 pass  # rows keep the computer's time of receipt, and files know when they end
-
-    def _note(self, record: Record) -> None:
-        gap = RecordedGap(**record.facts)
-        if gap.lost is not None:
-            return  # counted by the ledger for the whole stream; beside each of its files it would be told as theirs
-        kind = KINDS[StreamName(gap.stream)]
-        self.store.note_gap(kind, Gap(gap.since_ns, gap.until_ns, gap.reason), gap.symbols or None)
 
     def counts(self) -> StoreCounts:
         """What became of the rows."""

@@ -7,28 +7,19 @@ down nobody can miss.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from options_helper.data.atomic_file import replace_file
+from options_helper.model.gaps import Gap
 
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "sessions"
-
-
-@dataclass(frozen=True, slots=True)
-class LastingGap:
-    """What a stream does not hear at the moment; `since_ns` on the computer's clock."""
-
-    stream: str
-    since_ns: int
-    reason: str
-    symbols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +33,11 @@ class SessionNote:
     flush_events: int
     flush_seconds: float
     asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # stream → symbols
-    gaps: tuple[LastingGap, ...] = ()
+    gaps: tuple[Gap, ...] = ()  # those that last
     ended_ns: int | None = None  # None: it records still, or it was ended without warning
     put_off: int = 0  # events that its journal has and its files had not when it ended
     missed: bool = False  # a later capture has written down that this one ended without warning
-    refused: tuple[LastingGap, ...] = ()  # of those gaps, at its end, what the server would not send
+    refused: tuple[Gap, ...] = ()  # of those gaps, at its end, what the server would not send
     completed: bool = False  # a later capture has made the rows that only the journal had
 
     @property
@@ -59,7 +50,9 @@ def save_note(root: Path, note: SessionNote, *, durable: bool = False) -> None:
     """Write it in place of the one before; OSError when the disk refuses."""
     path = root / FOLDER / f"{note.session}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, msgspec.json.format(msgspec.json.encode(note), indent=1) + b"\n", durable=durable)
+    replace_file(
+        path, msgspec.json.format(msgspec.json.encode(_written(note)), indent=1) + b"\n", durable=durable
+    )
 
 
 def session_notes(root: Path) -> list[SessionNote]:
@@ -67,7 +60,28 @@ def session_notes(root: Path) -> list[SessionNote]:
     found = []
     for path in sorted((root / FOLDER).glob("*.json")):
         try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=SessionNote))
+            found.append(_decode(path.read_bytes()))
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("%s cannot be read: %s", path, error)
     return found
+
+
+def _written(note: SessionNote) -> dict[str, Any]:
+    # Their ends and counts are not written: they last, and nobody can count what is not heard.
+    gaps = {"gaps": _written_gaps(note.gaps), "refused": _written_gaps(note.refused)}
+    return {**msgspec.to_builtins(replace(note, gaps=(), refused=())), **gaps}
+
+
+def _written_gaps(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
+    return [
+        {"stream": str(gap.stream), "since_ns": gap.since_ns, "reason": gap.reason, "symbols": gap.symbols}
+        for gap in gaps
+    ]
+
+
+def _decode(data: bytes) -> SessionNote:
+    found = msgspec.json.decode(data, type=dict[str, Any])
+    for told in ("gaps", "refused"):
+        gaps = msgspec.convert(found.get(told, []), list[dict[str, Any]])
+        found[told] = [{**gap, "until_ns": None} for gap in gaps]
+    return msgspec.convert(found, SessionNote)

@@ -163,11 +163,11 @@ def _faults(row: LossRow, journaled: Collection[str]) -> Iterator[str]:
     """Why a row of the ledger keeps the recording from adding up; a lost connection that came back does not."""
     since = format_new_york(row.since_ns)
     where = f"The {row.stream} stream, from {since} on"
-    if row.until_ns < row.since_ns:
+    if row.until_ns is not None and row.until_ns < row.since_ns:
         yield f"{where}: a gap that ends before it begins, at {format_new_york(row.until_ns)}"
     # What a journal has and nobody can read is counted there.
-    if row.lost_events and not (row.session in journaled and row.reason.startswith("rejected")):
-        yield f"{row.lost_events} events of the {row.stream} stream were lost from {since} on: {row.reason}"
+    if row.lost and not (row.session in journaled and row.reason.startswith("rejected")):
+        yield f"{row.lost} events of the {row.stream} stream were lost from {since} on: {row.reason}"
     elif KILLED_WITHOUT_JOURNAL in row.reason or row.reason.startswith(NOT_RECORDED):
         yield f"{where}: {row.reason}"
 
@@ -375,7 +375,9 @@ class _Hearing:
         return not (
             any(since_ns < began <= bar_received_ns for began in self._beginnings)
             or any(
-                gap.stream == kind and gap.since_ns < bar_received_ns and since_ns < gap.until_ns
+                gap.stream == kind
+                and gap.since_ns < bar_received_ns
+                and (gap.until_ns is None or since_ns < gap.until_ns)
                 for gap in self._gaps
             )
         )

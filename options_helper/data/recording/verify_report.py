@@ -1,12 +1,16 @@
-"""The audit of a recording as a person reads it."""
+"""The audit of a recording, as a person and as a program reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
+import msgspec
+
 from options_helper.data.recording.verify import Audit, MinuteAudit, SessionAudit, SymbolDay, format_new_york
+from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import named
@@ -36,8 +40,8 @@ def audit_lines(audit: Audit) -> Iterator[str]:
             (
                 gap.stream,
                 format_new_york(gap.since_ns),
-                format_new_york(gap.until_ns),
-                _number(gap.lost_events),
+                "" if gap.until_ns is None else format_new_york(gap.until_ns),
+                _number(gap.lost),
                 gap.reason,
             )
             for gap in audit.gaps
@@ -63,6 +67,24 @@ def audit_lines(audit: Audit) -> Iterator[str]:
     if audit.being_written:
         yield "A recorder is at work here; what it has not written yet was not looked for."
     yield "It all adds up." if audit.ok else _count(len(audit.problems))
+
+
+def audit_facts(audit: Audit) -> dict[str, object]:
+    """The audit as a program reads it."""
+    gaps = [
+        {
+            "session": gap.session,
+            "stream": gap.stream,
+            "since_ns": gap.since_ns,
+            "until_ns": gap.until_ns,
+            "since": nanosecond_text(gap.since_ns),
+            "until": None if gap.until_ns is None else nanosecond_text(gap.until_ns),
+            "lost_events": gap.lost,
+            "reason": gap.reason,
+        }
+        for gap in audit.gaps
+    ]
+    return {"ok": audit.ok, **msgspec.to_builtins(replace(audit, gaps=())), "gaps": gaps}
 
 
 def _count(problems: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,15 @@ from options_helper.data.recording.journal import (
     Record,
     RecordKind,
     facts_record,
+    gap_record,
     journal_files,
 )
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.rebuild import rebuild
-from options_helper.data.recording.recorder import RecordedGap, Recorder
+from options_helper.data.recording.recorder import Recorder
 from options_helper.errors import ConfigError
 from options_helper.model.events import StreamName
+from options_helper.model.gaps import Gap
 from tests.kit.captured import members_of
 from tests.kit.fakes import NOON, frame, quote_message, trade_message
 from tests.kit.rebuilt import partitions
@@ -55,7 +56,7 @@ def record_session(root: Path, session: str, records: Sequence[Record]) -> None:
         journal.flush()
         recorder.apply(record)
         if record.kind is RecordKind.GAP:
-            ledger.write(RecordedGap(**record.facts))
+            ledger.write(record.gap)
     journal.close()
     recorder.close()
 
@@ -100,10 +101,8 @@ def _record(draw: st.DrawFn, now_ns: int) -> Record:
     if kind == "tick":
         return Record(RecordKind.TICK, now_ns)
     if kind == "gap":
-        gap = RecordedGap(
-            STOCKS, now_ns - SECOND, now_ns, "the socket was closed", draw(st.none() | st.just(3))
-        )
-        return facts_record(RecordKind.GAP, now_ns, asdict(gap))
+        gap = Gap(STOCKS, now_ns - SECOND, now_ns, "the socket was closed", draw(st.none() | st.just(3)))
+        return gap_record(now_ns, gap)
     if kind == "market":
         return Record(RecordKind.MARKET, now_ns, b"kind=replay; now_ns=1; speed=1")
     if kind == "end":

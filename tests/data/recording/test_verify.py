@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,13 @@ from options_helper.data.recording.journal import (
     Record,
     RecordKind,
     facts_record,
+    gap_record,
     journal_files,
 )
-from options_helper.data.recording.recorder import RecordedGap
 from options_helper.data.recording.verify import Audit, audit
 from options_helper.data.recording.verify_report import audit_lines
 from options_helper.errors import ConfigError
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import timestamp_extension
 from tests.data.recording.test_rebuild import SECOND, STOCKS, began, heard, record_session
 from tests.kit.captured import AAPL_QUOTES, members_of, quotes
@@ -145,10 +145,10 @@ def test_a_session_without_a_journal_is_nobodys_fault(tmp_path: Path):
 
 
 def test_a_disconnect_is_told_and_is_no_fault_but_lost_events_are(tmp_path: Path):
-    closed = RecordedGap(STOCKS, NOON, NOON + SECOND, "the socket was closed")
-    full = RecordedGap(STOCKS, NOON, NOON + SECOND, "dropped: the queue was full", 7)
-    record_session(tmp_path / "closed", "one", session(facts_record(RecordKind.GAP, NOON, asdict(closed))))
-    record_session(tmp_path / "full", "one", session(facts_record(RecordKind.GAP, NOON, asdict(full))))
+    closed = Gap(STOCKS, NOON, NOON + SECOND, "the socket was closed")
+    full = Gap(STOCKS, NOON, NOON + SECOND, "dropped: the queue was full", 7)
+    record_session(tmp_path / "closed", "one", session(gap_record(NOON, closed)))
+    record_session(tmp_path / "full", "one", session(gap_record(NOON, full)))
 
     assert problems(tmp_path / "closed") == ""
     assert [gap.reason for gap in audit(tmp_path / "closed").gaps] == ["the socket was closed"]
@@ -158,9 +158,9 @@ def test_a_disconnect_is_told_and_is_no_fault_but_lost_events_are(tmp_path: Path
 
 
 def test_unreadable_events_are_counted_once(tmp_path: Path):
-    gap = RecordedGap(STOCKS, NOON, NOON, "rejected: no map", 1)
+    gap = Gap(STOCKS, NOON, NOON, "rejected: no map", 1)
     bad = heard(NOON + 30, "no map")
-    record_session(tmp_path, "one", session(bad, facts_record(RecordKind.GAP, NOON + 31, asdict(gap))))
+    record_session(tmp_path, "one", session(bad, gap_record(NOON + 31, gap)))
 
     assert problems(tmp_path) == "Journal one: 1 events could not be read"
 
@@ -217,8 +217,8 @@ def test_a_minute_that_was_heard_in_part_is_told_apart(tmp_path: Path):
 
 
 def test_a_gap_that_ends_before_it_begins_is_a_fault(tmp_path: Path):
-    backwards = RecordedGap(STOCKS, NOON + SECOND, NOON, "two clocks")
-    record_session(tmp_path, "one", session(facts_record(RecordKind.GAP, NOON, asdict(backwards))))
+    backwards = Gap(STOCKS, NOON + SECOND, NOON, "two clocks")
+    record_session(tmp_path, "one", session(gap_record(NOON, backwards)))
 
     assert "ends before it begins" in problems(tmp_path)
 
@@ -258,8 +258,8 @@ def test_what_is_written_while_the_audit_reads_is_no_fault(tmp_path: Path):
 
 
 def test_times_are_told_with_their_clock_and_zone(tmp_path: Path):
-    gap = RecordedGap(STOCKS, NOON, NOON + SECOND, "the socket was closed")
-    record_session(tmp_path, "one", session(facts_record(RecordKind.GAP, NOON, asdict(gap))))
+    gap = Gap(STOCKS, NOON, NOON + SECOND, "the socket was closed")
+    record_session(tmp_path, "one", session(gap_record(NOON, gap)))
 
     lines = list(audit_lines(audit(tmp_path)))
     assert lines[0] == "Times are those of receipt, by the recorder's clock, in New York."

@@ -16,8 +16,9 @@ from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, utc_datetime
-from options_helper.model.snapshot import Gap, Phase, StreamHealth
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
 log = logging.getLogger(__name__)
@@ -305,12 +306,12 @@ class StreamWorker(StreamSink):
 
     def _open_gap(self, reason: str) -> None:
         report = self._report
-        if report.gaps and report.gaps[-1].until is None:
+        if report.gaps and report.gaps[-1].until_ns is None:
             return
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
-        gap = Gap(self.name, self._at(self._last_received_ns(report)), None, reason)
+        gap = Gap(self.name, self._report_clock(self._last_received_ns(report)), None, reason)
         self._update(gaps=(*report.gaps, gap)[-KEPT_GAPS:], gap_count=report.gap_count + 1)
 
     def _last_received_ns(self, report: _Report) -> int:
@@ -326,12 +327,12 @@ class StreamWorker(StreamSink):
 
     def _close_gap(self) -> None:
         gaps = self._report.gaps
-        if not gaps or gaps[-1].until is not None:
+        if not gaps or gaps[-1].until_ns is not None:
             return
-        gap = replace(gaps[-1], until=self._at(self._now_ns()))
+        gap = replace(gaps[-1], until_ns=self._report_clock(self._now_ns()))
         if self._report.connections == 1:
             # What the time was on a simulator's clock is only known since it announced it.
-            gap = replace(gap, since=self._at(self._began_ns))
+            gap = replace(gap, since_ns=self._report_clock(self._began_ns))
         self._update(gaps=(*gaps[:-1], gap))
 
     def _at(self, wall_ns: int) -> datetime:
