@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, busy_market, capturing
 from tests.kit.pace import runs
 from tests.kit.rebuilt import partitions
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import FOREVER, wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
-from tests.wire.test_engine import NOON
+from tests.wire.test_capture import NOON_DAY
+from tests.wire.test_engine import NOON, quote
 
 
 def rows(root: Path, symbol: str) -> tuple[list[int], list[int]]:
@@ -132,12 +133,22 @@ def test_after_a_kill_verify_names_what_is_missing_and_the_remedy_and_nothing_el
     tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
 ):
     server = running_simulator(SilentMarket(start_ns=NOON))
-    with busy_market(server), capturing(server, tmp_path, flush_seconds=60.0, flush_events=7) as capturer:
-        capturer.wait_until_it_hears(50)
+    with capturing(server, tmp_path, flush_seconds=FOREVER, flush_events=7) as capturer:
+        wait_until(lambda: server.subscribed(STOCKS))
+        push_quotes(server, range(7))
+        wait_until(lambda: partitions(tmp_path))
+        push_quotes(server, range(7, 10))
+        wait_until(lambda: len(journaled(tmp_path)["AAPL"]) == 10, saw=lambda: journaled(tmp_path))
+        capturer.kill()
 
     (problem,) = audit(tmp_path).problems
-    assert "rows are in the journal only (stocks quotes AAPL" in problem
+    assert problem.startswith(f"3 rows are in the journal only (stocks quotes AAPL {NOON_DAY}: 3)")
     assert "the next capture into this folder" in problem
+
+
+def push_quotes(server: SimulatorServer, sizes: Iterable[int]) -> None:
+    """Quotes of one symbol, told apart by their sizes."""
+    server.push(STOCKS, [{**quote(), "bs": size} for size in sizes])
 
 
 def test_a_gap_that_a_kill_left_open_lasts_until_the_next_capture(
