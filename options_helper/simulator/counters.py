@@ -56,10 +56,10 @@ class Counters:
         with self._lock:
             self._requests[path] += 1
 
-    def count_sent(self, events: Counter[StreamName]) -> None:
-        """Count what was just written."""
+    def count_sent(self, stream: StreamName, events: int) -> None:
+        """Count what is about to be written."""
         with self._lock:
-            self._sent.update(events)
+            self._sent[stream] += events
 
 
 class SimulatorState:

@@ -15,7 +15,7 @@ from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.counters import AccountFace, Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, Ending, Faults
 from options_helper.simulator.market.market import Market
-from options_helper.simulator.server_loop import LOOPBACK, ClientView, ServerLoop
+from options_helper.simulator.server_loop import GATHERING_SECONDS, LOOPBACK, ClientView, ServerLoop
 from options_helper.simulator.wire.outgoing import (
     PUSH_PATIENCE_SECONDS,
     EncodedFrame,
@@ -30,7 +30,8 @@ STOP_SECONDS: Final = 5.0
 class SimulatorServer:
     """Plays a market on one loopback port; `start` and `stop`, or a `with` block.
 
-    All work is done in the thread named `simulator`; every method here may be called from any other thread.
+    All work is done in the thread named `simulator`; every method here may be called from any other thread. A replay
+    begins once each stream that it has events of has a subscriber, or `gathering_seconds` after the first one.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class SimulatorServer:
         secret: str = DEMO_SECRET,
         limits: Limits = NO_LIMITS,
         computer_ns: Callable[[], int] = utc_now_ns,
+        gathering_seconds: float = GATHERING_SECONDS,
     ) -> None:
         self._market = market
         self._port = port
@@ -50,6 +52,7 @@ class SimulatorServer:
         self._keys = Keys(key, secret)
         self._limits = limits
         self._computer_ns = computer_ns
+        self._gathering_seconds = gathering_seconds
         self._ledger = Counters()
         self._books = SimulatorState(market)
         self._thread: threading.Thread | None = None
@@ -225,6 +228,7 @@ class SimulatorServer:
             ledger=self._ledger,
             books=self._books,
             computer_ns=self._computer_ns,
+            gathering_seconds=self._gathering_seconds,
         )
         await loop.run(self._port, ready)
 

@@ -139,6 +139,7 @@ class ServerLoop:
         ledger: Counters,
         books: SimulatorState,
         computer_ns: Callable[[], int],
+        gathering_seconds: float,
     ) -> None:
         self.muted: frozenset[StreamName] = frozenset()
         self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
@@ -153,6 +154,7 @@ class ServerLoop:
         self._limits = limits
         self._ledger = ledger
         self._books = books
+        self._gathering_seconds = gathering_seconds
         self._faults = faults
         self._connections_before_faults: Counter[str] = Counter()
         self._plain_http = PlainHttp(
@@ -379,7 +381,7 @@ class ServerLoop:
         if self._market.awaited <= listening:
             self._let_run()
         else:
-            self.loop.call_later(GATHERING_SECONDS, self._let_run)
+            self.loop.call_later(self._gathering_seconds, self._let_run)
 
     def _let_run(self) -> None:
         self.clock.start()
@@ -422,26 +424,25 @@ class ServerLoop:
 
     async def _deliver(self, frames: Sequence[OutgoingFrame]) -> None:
         """Write frames to everybody who wants them; in a lossless market, wait for the slowest."""
-        events: Counter[StreamName] = Counter()
         for client in self.clients:
             if client.endpoint.stream not in self.muted:
-                events[client.endpoint.stream] += self._send(client, frames)
-        self._ledger.count_sent(events)
+                self._send(client, frames)
         # Let the others speak: a market at full speed would never wait by itself.
         await asyncio.sleep(0)
         for client in self.clients:
             await self._keep_pace(client)
 
-    def _send(self, client: Client, frames: Sequence[OutgoingFrame]) -> int:
-        """Events that were sent to this client."""
+    def _send(self, client: Client, frames: Sequence[OutgoingFrame]) -> None:
         if not client.open:
-            return 0
+            return
         talk = client.conversation
         before = talk.wire.sent
         stream = client.endpoint.stream
-        client.write(b"".join([frame.bytes_for(talk) for frame in frames if frame.stream is stream]))
+        outgoing = b"".join([frame.bytes_for(talk) for frame in frames if frame.stream is stream])
+        # Counted before it leaves: who asks after a client has heard of an event finds it counted.
+        self._ledger.count_sent(stream, talk.wire.sent - before)
+        client.write(outgoing)
         self._end_if_due(client)
-        return talk.wire.sent - before
 
     async def _keep_pace(self, client: Client) -> None:
         if self._market.lossless:

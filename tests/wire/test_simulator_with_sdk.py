@@ -35,7 +35,7 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
 from tests.kit.pace import LONG
 from tests.kit.recordings import taq_rows, write_partition
-from tests.kit.waiting import AT_ONCE, until_no_thread, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, until_no_thread, wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
     KEYS,
@@ -255,6 +255,17 @@ def test_a_frame_encoded_elsewhere_arrives_as_it_is_and_is_counted_by_its_messag
         got = heard.wait(3_000)
         assert [message["bs"] for message in got] == list(range(100)) * 30
         assert server.sent == {STOCKS: 3_000}
+
+
+def test_what_a_client_has_heard_of_is_counted_as_sent(running_simulator):
+    server = running_simulator()
+    with raw_client(server, "/v2/iex") as websocket:
+        websocket.send(msgpack.packb({"action": "subscribe", "quotes": ["AAPL"]}))
+        websocket.recv(timeout=AT_ONCE)
+        for number in range(1, 1_001):
+            server.push(STOCKS, [quote()])
+            websocket.recv(timeout=AT_ONCE)
+            assert server.sent[STOCKS] == number
 
 
 def test_the_rest_clock_tells_the_market_s_time(running_simulator):
@@ -898,7 +909,7 @@ def test_at_full_speed_every_recorded_event_reaches_a_slow_client_in_order(runni
         wait_until(lambda: len(prices) == 50_000, timeout=30, saw=lambda: len(prices))
         assert prices == list(range(50_000))
         assert server.sent[STOCKS] == 50_000
-        assert server.finished
+        wait_until(lambda: server.finished)
         assert server.now_ns == FRIDAY_NOON_NS + 49_999_000
 
 
@@ -924,7 +935,8 @@ def test_the_recorded_pace_is_kept_and_the_clock_ends_with_the_data(running_simu
 
 def test_the_clock_waits_for_a_client_of_every_recorded_stream(running_simulator, tmp_path):
     recorded(tmp_path, 10)
-    server = running_simulator(ReplayMarket(recorded(tmp_path, 10, symbol=CALL), speed=0))
+    market = ReplayMarket(recorded(tmp_path, 10, symbol=CALL), speed=0)
+    server = running_simulator(market, gathering_seconds=FOREVER)
     stocks, options = Heard(), Heard()
     early, late = stock_stream(server), option_stream(server)
     early.subscribe_trades(stocks.hear, "AAPL")
