@@ -91,7 +91,7 @@ def prices(portfolio: Portfolio, *, as_of: datetime, age: float = 0.4, step: int
             events.append(trade(item.live_symbol, round(middle, 2), age=age + 20, as_of=as_of))
     events.extend(
         quote(symbol, 680.1, 680.12, age=age, as_of=as_of)
-        for symbol in {item.underlying for item in portfolio.instruments if item.is_option}
+        for symbol in dict.fromkeys(item.underlying for item in portfolio.instruments if item.is_option)
     )
     return events
 
@@ -220,7 +220,10 @@ def live(
     asked = tuple(dict.fromkeys(item.live_symbol for item in book.instruments if item.is_option))
     streams = {
         StreamName.STOCKS: health(
-            "stocks", feed="iex", asked=tuple({i.underlying for i in book.instruments}), **counted
+            "stocks",
+            feed="iex",
+            asked=tuple(dict.fromkeys(i.underlying for i in book.instruments)),
+            **counted,
         ),
         StreamName.OPTIONS: health("options", feed="indicative", asked=asked, **counted),
         StreamName.FILLS: health("fills", feed="paper"),
