@@ -83,7 +83,7 @@ def open_page(*arguments: str, cwd: Path) -> Iterator[OpenPage]:
 
 def get(url: str) -> int:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=AT_ONCE)
     with contextlib.closing(connection):
         connection.request("GET", parts.path)
         return connection.getresponse().status

@@ -6,7 +6,12 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
+from tests.kit.waiting import FOREVER
+
+# One try for a server that answers, however busy the machine is.
+PATIENT_REST = RestPolicy(connect_seconds=FOREVER, read_seconds=FOREVER, answer_seconds=FOREVER, attempts=1)
 
 
 class Addresses(Protocol):

@@ -33,7 +33,8 @@ from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.kit.heartbeats import heartbeat
-from tests.kit.waiting import FOREVER, threads, until_no_thread, wait_until
+from tests.kit.simulated import PATIENT_REST
+from tests.kit.waiting import AT_ONCE, FOREVER, threads, until_no_thread, wait_until
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 NOON = 1_774_022_400_123_456_789  # Friday 2026-03-20 12:00 in New York
@@ -42,9 +43,17 @@ SECRET = "sentinelSecret0000000000000000000000002"  # noqa: S105 - made up, to b
 STREAMS = (Check.STOCK_STREAM, Check.OPTION_STREAM, Check.ORDER_STREAM)
 REQUESTS = (Check.CLOCK, Check.ACCOUNT, Check.MARKET_DATA)
 
-# For servers that do not answer.
-IMPATIENT_REST = RestPolicy(connect_seconds=0.4, read_seconds=0.4, attempts=1)
-IMPATIENT_STREAMS = ConnectionTiming(opening=0.4, acknowledgement=0.4, closing=0.2)
+# For servers that answer, however busy the machine is …
+PATIENT = {
+    "local_seconds": FOREVER,
+    "rest_policy": PATIENT_REST,
+    "rest_seconds": FOREVER,
+    "stream_timing": ConnectionTiming(opening=FOREVER, acknowledgement=FOREVER),
+    "stream_seconds": FOREVER,
+}
+# … and for those that owe an answer; the answers before it have until then, too.
+IMPATIENT_REST = {"rest_policy": RestPolicy(connect_seconds=2.0, read_seconds=2.0, attempts=1)}
+IMPATIENT_STREAMS = {"stream_timing": ConnectionTiming(opening=2.0, acknowledgement=2.0, closing=0.2)}
 
 Simulators = Callable[..., SimulatorServer]
 Doctor = Callable[..., dict[Check, Finding]]
@@ -83,7 +92,10 @@ def doctor(tmp_path: Path) -> Doctor:
             env_file=tmp_path / "no-alpaca.env",
             now=lambda: utc_datetime(server.now_ns),
         )
-        found = {line.check: line.finding for line in Checkup(environment=replace(around, **changed)).lines()}
+        found = {
+            line.check: line.finding
+            for line in Checkup(environment=replace(around, **{**PATIENT, **changed})).lines()
+        }
         for finding in found.values():
             assert finding.remedy or finding.verdict not in (WARNING, FAILED), finding
         assert KEY[:5] not in str(found)
@@ -166,12 +178,14 @@ STREAM_FAULTS: dict[str, tuple[Faults, tuple[Check, ...], Verdict, str, str]] = 
     "left out": (Faults(partial_ack=1), STREAMS[:2], WARNING, "leaves it out", "Other symbols may work"),
 }
 
+SILENT = ("hangs", "no welcome", "no answer to the key", "no acknowledgement")
+
 
 @pytest.mark.parametrize("case", STREAM_FAULTS)
 def test_a_stream_that_fails_is_one_line_with_the_remedy(simulator: Simulators, doctor: Doctor, case: str):
     faults, checks, verdict, words, remedy = STREAM_FAULTS[case]
 
-    found = doctor(simulator(faults=faults), stream_timing=IMPATIENT_STREAMS)
+    found = doctor(simulator(faults=faults), **(IMPATIENT_STREAMS if case in SILENT else {}))
 
     assert {check: found[check].verdict for check in checks} == dict.fromkeys(checks, verdict)
     for check in checks:
@@ -197,7 +211,9 @@ def test_a_stream_that_fails_is_one_line_with_the_remedy(simulator: Simulators, 
 def test_a_request_that_fails_is_one_line_with_the_remedy(
     simulator: Simulators, doctor: Doctor, faults: Faults, words: str, remedy: str
 ):
-    found = doctor(simulator(faults=faults), rest_policy=IMPATIENT_REST)
+    owes_an_answer = faults.rest_hang or faults.rest_slow
+
+    found = doctor(simulator(faults=faults), **(IMPATIENT_REST if owes_an_answer else {}))
 
     for check in REQUESTS:
         assert found[check].verdict is FAILED
@@ -251,8 +267,8 @@ def test_a_port_that_speaks_no_websocket_does_not_hold_anything_up(simulator: Si
         found = doctor(
             simulator(),
             {"OH_ALPACA_STREAM_URL": f"ws://{address}", "OH_ALPACA_DATA_URL": f"http://{address}"},
-            stream_timing=IMPATIENT_STREAMS,
-            rest_policy=IMPATIENT_REST,
+            **IMPATIENT_STREAMS,
+            **IMPATIENT_REST,
         )
 
     # Each gave up by itself, before nobody waited for it any more.
@@ -272,14 +288,8 @@ def mute_listener() -> Iterator[str]:
 def test_when_everything_hangs_each_line_still_comes_in_time(simulator: Simulators, doctor: Doctor):
     """The last resort, for what no timeout of its own ends."""
     server = simulator(faults=Faults(rest_hang=True, never_upgrade=True))
-    patient = {
-        "rest_policy": RestPolicy(read_seconds=FOREVER, attempts=1),
-        "stream_timing": ConnectionTiming(opening=FOREVER),
-        "rest_seconds": 0.5,
-        "stream_seconds": 0.7,
-    }
 
-    found = doctor(server, **patient)
+    found = doctor(server, rest_seconds=0.5, stream_seconds=0.7)
 
     assert all(found[check].words.startswith("No answer within 0.") for check in NETWORK_CHECKS)
     assert threads("doctor-"), "they go on although nobody waits for them"
@@ -365,7 +375,7 @@ def held_stock_stream(server: SimulatorServer) -> Iterator[None]:
         yield
     finally:
         streamer.stop()
-        thread.join(5)
+        thread.join(AT_ONCE)
 
 
 def test_a_stream_in_use_is_told_and_stays_with_its_owner(simulator: Simulators, doctor: Doctor):

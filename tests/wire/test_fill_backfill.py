@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import Backfill, Blotter
@@ -24,12 +23,11 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import AAPL_CALL, nanoseconds
 from tests.kit.fills import MORNING, TODAY, Told, at, doubts_of, executions_of
-from tests.kit.simulated import settings_for
-from tests.kit.waiting import wait_until
+from tests.kit.simulated import PATIENT_REST, settings_for
+from tests.kit.waiting import AT_ONCE, wait_until
 from tests.wire.test_engine import PATIENT
 
 FILLS = StreamName.FILLS
-ONCE = RestPolicy(attempts=1)
 
 FIRST = Told("order-1", event="partial_fill", running="1", ordered="6", moment=at(1))
 SECOND = FIRST.with_(running="3", quantity="2", price="2.06", moment=at(2))
@@ -60,7 +58,7 @@ def listening(server: SimulatorServer, book: Blotter) -> Iterator[None]:
         yield
     finally:
         streamer.stop()
-        thread.join(timeout=5)
+        thread.join(AT_ONCE)
     wait_until(lambda: not server.subscribed(FILLS))
 
 
@@ -69,7 +67,7 @@ def push(server: SimulatorServer, *told: Told, **changes: Any) -> None:
 
 
 def read(server: SimulatorServer) -> Backfill:
-    with AlpacaRest(settings_for(server), policy=ONCE) as rest:
+    with AlpacaRest(settings_for(server), policy=PATIENT_REST) as rest:
         return read_backfill(rest, MORNING)
 
 
@@ -184,7 +182,7 @@ def test_an_exercise_and_its_shares_have_one_identifier_and_both_are_found_on_an
     server.account.add_activity("OPEXC", AAPL_CALL, -1, date=TODAY.isoformat(), id=identity)
     server.account.add_activity("OPTRD", "AAPL", 100, 180, date=TODAY.isoformat(), id=identity)
 
-    with AlpacaRest(settings_for(server)) as rest:
+    with AlpacaRest(settings_for(server), policy=PATIENT_REST) as rest:
         executions = executions_of(read_backfill(rest, MORNING))
 
     assert [(one.kind, one.quantity) for one in executions] == [
