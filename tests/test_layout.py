@@ -17,6 +17,7 @@ import pytest
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import parse_portfolio
 from tests.kit.first_paths import FIRST_FILES, FIRST_PATHS
+from tests.kit.waiting import A_PROCESS
 
 pytestmark = pytest.mark.processes
 
@@ -38,7 +39,7 @@ def committed(repository: Path) -> list[Path]:
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=50)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=A_PROCESS)
 
 
 def tool(name: str) -> str:

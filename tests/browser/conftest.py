@@ -23,7 +23,7 @@ from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import ENV_PREFIXES
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "portfolio.json"
@@ -72,7 +72,7 @@ class Server:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(timeout=10)
+            return self._process.wait(timeout=A_PROCESS)
         finally:
             self._process.kill()
             self._process.wait()
@@ -203,7 +203,7 @@ def server(market_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     }
     server = Server(folder, environment)
     try:
-        wait_until(server.answers, timeout=30, every=0.1, saw=lambda: server.log)
+        wait_until(server.answers, timeout=A_PROCESS, every=0.1, saw=lambda: server.log)
         yield server
     finally:
         code = server.end()

@@ -22,7 +22,7 @@ from options_helper.cli import main
 from options_helper.commands import page_launcher
 from options_helper.errors import ConfigError
 from options_helper.settings import Settings
-from tests.kit.waiting import AT_ONCE, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -35,7 +35,7 @@ def command(*arguments: str, cwd: Path, python: str = "") -> subprocess.Complete
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=A_PROCESS,
         check=False,
     )
 

@@ -50,14 +50,12 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.kit.captured import quotes
 from tests.kit.heartbeats import capture_status, stocks_health
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 from tests.wire.test_engine import CALL, NOON, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 KEYS = Settings(api_key=SecretStr(DEMO_KEY), api_secret=SecretStr(DEMO_SECRET))
 FRIDAY_NOON = datetime(2026, 11, 20, 12, tzinfo=NEW_YORK).astimezone(UTC)
-# A shared machine starts a process in seconds.
-STARTING_SECONDS = 40.0
 
 
 @pytest.fixture(autouse=True)
@@ -540,9 +538,9 @@ class RunningCapture:
             beat = read_heartbeat(self.out / CAPTURE_FILE)
             return beat is not None and name in beat.streams and condition(beat.streams[name])
 
-        wait_until(holds, STARTING_SECONDS, saw=lambda: read_heartbeat(self.out / CAPTURE_FILE))
+        wait_until(holds, A_PROCESS, saw=lambda: read_heartbeat(self.out / CAPTURE_FILE))
 
-    def ends(self, timeout: float = STARTING_SECONDS) -> tuple[int, str, str]:
+    def ends(self, timeout: float = A_PROCESS) -> tuple[int, str, str]:
         said, complained = (text or "" for text in self.process.communicate(timeout=timeout))
         assert "Traceback" not in complained, complained
         for text in (said, complained):
@@ -593,7 +591,7 @@ def simulator() -> Iterator[Callable[..., SimulatorServer]]:
 
 
 def until_subscribed(server: SimulatorServer, stream: StreamName, *symbols: str) -> None:
-    wait_until(lambda: set(symbols) <= server.subscribed(stream), STARTING_SECONDS)
+    wait_until(lambda: set(symbols) <= server.subscribed(stream), A_PROCESS)
 
 
 def recorded(out: Path, kind: str = "stocks", symbol: str = "AAPL") -> list[float]:
@@ -701,7 +699,7 @@ def test_a_disk_that_hangs_is_left_at_the_second_signal_and_the_exit_code_is_1(s
         server.flush()
         capture.until(STOCKS, lambda beat: beat.received == 1)
         capture.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not server.subscribed(STOCKS), STARTING_SECONDS)
+        wait_until(lambda: not server.subscribed(STOCKS), A_PROCESS)
         code, said, complained = capture.signalled(signal.SIGTERM)
 
     assert code == 1, said + complained
@@ -818,7 +816,7 @@ def test_a_feed_that_is_not_in_the_plan_leaves_the_other_recording(simulator, tm
     arguments = ["--stocks", "AAPL", "--option-contracts", CALL, "--options-feed", "opra"]
     with capturing(server, tmp_path, *arguments) as capture:
         until_subscribed(server, STOCKS, "AAPL")
-        wait_until(lambda: server.connections["/v1beta1/opra"] >= 2, STARTING_SECONDS)
+        wait_until(lambda: server.connections["/v1beta1/opra"] >= 2, A_PROCESS)
         server.push(STOCKS, [quote(bid=1)])
         server.flush()
         capture.until(OPTIONS, lambda beat: beat.phase is Phase.FAILED)
@@ -883,7 +881,7 @@ def test_at_a_terminal_a_table_shows_how_it_goes(simulator, tmp_path: Path):
             said += block
             if "live" in said:
                 later.touch()
-        code = capture.process.wait(STARTING_SECONDS)
+        code = capture.process.wait(A_PROCESS)
 
     assert code == 0
     for words in ("events/s", "live", "nothing flushed yet", "Nothing was lost."):

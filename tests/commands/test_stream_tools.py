@@ -23,7 +23,7 @@ from tests.data.recording.test_rebuild import record_session
 from tests.data.recording.test_verify import session, without_rows
 from tests.kit.fakes import NOON
 from tests.kit.rebuilt import partitions
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 
 
 def stream(*arguments: object) -> Result:
@@ -129,7 +129,7 @@ def replayed(*arguments: object) -> Iterator[dict[str, str]]:
         yield dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), flags=re.MULTILINE))
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(A_PROCESS) == 0
         process.stdout.close()
 
 
@@ -143,7 +143,7 @@ def test_replay_serves_the_recording_to_the_page_s_manager(recording: Path, monk
         manager.start(LiveStreamConfig(stocks=("AAPL",), stream_options=False, stream_fills=False))
         try:
             wait_until(
-                lambda: manager.snapshot().streams[StreamName.STOCKS].applied == 20, 10, saw=manager.snapshot
+                lambda: manager.snapshot().streams[StreamName.STOCKS].applied == 20, saw=manager.snapshot
             )
             shown = manager.snapshot()
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from options_helper.data.periodic_task import PeriodicTask
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import AT_ONCE, wait_until
 
 NAME = "live-test"
 FOR_EVER = 3_600.0
@@ -31,7 +31,7 @@ class Work:
 
     def __call__(self) -> float | None:
         self.rounds += 1
-        assert self.going_on.wait(10)
+        assert self.going_on.wait(AT_ONCE)
         if self.error is not None:
             raise self.error
         return self.then

@@ -42,7 +42,7 @@ from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heart
 from options_helper.settings import VARIABLES, Settings
 from tests.kit.builders import AS_OF
 from tests.kit.heartbeats import heartbeat, stream_beat
-from tests.kit.waiting import FOREVER, until_no_thread
+from tests.kit.waiting import A_PROCESS, FOREVER, until_no_thread
 
 OK, WARNING, FAILED, SKIPPED = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.SKIPPED
 KEY = "PKSENTINELKEY0000001"
@@ -572,7 +572,12 @@ def test_an_installation_that_is_not_whole_is_a_sentence(tmp_path: Path):
     )
 
     told = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=A_PROCESS,
+        check=False,
     )
 
     assert told.returncode == 2

@@ -31,7 +31,7 @@ from options_helper.model.market_hours import expects_data
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
 from tests.kit.simulated import settings_for
-from tests.kit.waiting import AT_ONCE, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 from tests.wire.test_engine import CALL, NOON, PATIENT, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
@@ -138,7 +138,7 @@ class Capturer:
 
     def wait_until_it_hears(self, events: int = 1) -> None:
         """Wait for its first events."""
-        wait_until(lambda: self.received >= events, timeout=20)
+        wait_until(lambda: self.received >= events, A_PROCESS)
 
     def terminate(self) -> None:
         """Send SIGTERM."""

@@ -21,7 +21,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.capturer import STOCKS, SYMBOLS, Capturer, capturing
 from tests.kit.pace import LONG
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import NOON, quote
 
@@ -41,7 +41,7 @@ def test_half_an_hour_of_traffic_and_faults(
     server = running_simulator(SilentMarket(start_ns=NOON))
     chance = random.Random(30)
     with capturing(server, tmp_path) as capturer:
-        wait_until(lambda: server.subscribed(STOCKS), 20)
+        wait_until(lambda: server.subscribed(STOCKS), A_PROCESS)
         memory = _trouble(server, capturer, chance)
         server.set_faults(Faults())
         server.flush()

@@ -13,7 +13,7 @@ from typing import Any
 
 from options_helper.data.intraday.files import Disk
 from tests.kit.captured import quotes, store
-from tests.kit.waiting import AT_ONCE, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 # Forks from a process that has everything imported, so that a start takes a moment.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -58,7 +58,7 @@ class Writer:
 
     def wait_until_it_writes(self) -> None:
         """Wait for its first acknowledged rows."""
-        wait_until(lambda: self.acknowledged > 0, timeout=20)
+        wait_until(lambda: self.acknowledged > 0, A_PROCESS)
 
     def kill(self) -> None:
         """End it as a power switch would, as far as a process can tell."""

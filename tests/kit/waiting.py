@@ -2,6 +2,7 @@
 
 No test measures how fast the machine is. What must not be waited for lasts `FOREVER` in a test, and what is due at once
 has until `AT_ONCE`: a machine too busy to do it by then is broken, and one that waits in vain is told from it.
+`A_PROCESS` of its own has more to load and to do until it begins, or until it ends by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import pytest
 T = TypeVar("T")
 
 AT_ONCE: Final = 20.0  # seconds
-FOREVER: Final = 120.0  # seconds; twice what pytest gives a whole test
+A_PROCESS: Final = 60.0  # seconds
+FOREVER: Final = 360.0  # seconds; twice what pytest gives a whole test
 
 
 def wait_until(

@@ -19,13 +19,14 @@ from options_helper.monitoring.heartbeat import Heartbeat
 from options_helper.monitoring.prometheus import serve_metrics
 from tests.kit.builders import AS_OF
 from tests.kit.heartbeats import heartbeat, stream_beat
+from tests.kit.waiting import AT_ONCE
 
 Samples = dict[tuple[str, str], float]
 
 
 def scrape(address: str) -> Samples:
     """(name, stream) → value; of the phases, (name, stream/phase) → value."""
-    with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
+    with urllib.request.urlopen(address, timeout=AT_ONCE) as answer:  # noqa: S310 - our own server
         text = answer.read().decode()
     return {
         (

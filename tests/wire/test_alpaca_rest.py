@@ -355,7 +355,7 @@ def test_a_fault_that_stays_is_said_after_the_last_try(
         rest.account()
 
     assert failed.value.status == status
-    assert len(server.asked) == QUICK.attempts
+    wait_until(lambda: len(server.asked) == QUICK.attempts, saw=lambda: server.asked)
 
 
 @pytest.mark.parametrize("dripping", Dripping)

@@ -22,12 +22,11 @@ from options_helper.monitoring.run_report import RunReport, RunStatus, read_run
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 from tests.wire.test_engine import NOON, quote
 
 # The `test` feed is open at all hours, so that --market-hours has nothing to wait for.
 ALWAYS_OPEN = ("--stocks", "AAPL", "--stock-feed", "test")
-STARTING_SECONDS = 30.0
 
 pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="there is no flock (util-linux) here")
 
@@ -73,13 +72,13 @@ class Cron:
         try:
             wait_until(
                 lambda: self.look().healthy and self.look().facts()["symbols"]["acknowledged"],
-                STARTING_SECONDS,
+                A_PROCESS,
                 saw=self.look,
             )
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.communicate(timeout=A_PROCESS)
 
     def look(self) -> RunReport:
         return read_run(self.state, utc_now(), 30)
@@ -106,7 +105,7 @@ def test_it_records_until_it_is_asked_to_end(cron: Cron, simulator: SimulatorSer
 def test_the_next_start_leaves_the_running_one_alone_and_says_nothing(cron: Cron):
     with cron.running(*ALWAYS_OPEN):
         second = cron.start(*ALWAYS_OPEN)
-        said = second.communicate(timeout=10)
+        said = second.communicate(timeout=A_PROCESS)
 
         assert (second.returncode, said) == (0, ("", ""))
         assert len(list((cron.folder / "log").iterdir())) == 1
@@ -115,7 +114,7 @@ def test_the_next_start_leaves_the_running_one_alone_and_says_nothing(cron: Cron
 def test_an_error_is_said_so_that_cron_mails_it(cron: Cron):
     process = cron.start("--stocks", "AAPL", "--stock-feed", "nasdaq")
 
-    out, error = process.communicate(timeout=STARTING_SECONDS)
+    out, error = process.communicate(timeout=A_PROCESS)
 
     assert (process.returncode, out) == (2, "")
     assert "ended with exit code 2" in error
@@ -149,15 +148,15 @@ def test_state_and_metrics_go_where_they_were_told(cron: Cron, tmp_path: Path):
     try:
         wait_until(
             lambda: read_run(state, utc_now(), 30).facts()["symbols"]["acknowledged"],
-            STARTING_SECONDS,
+            A_PROCESS,
         )
         (log,) = (cron.folder / "log").iterdir()
         (line,) = [one for one in log.read_text(encoding="utf-8").splitlines() if "/metrics" in one]
-        with urllib.request.urlopen(line.split()[-1], timeout=5) as answer:  # noqa: S310 - our own server
+        with urllib.request.urlopen(line.split()[-1], timeout=AT_ONCE) as answer:  # noqa: S310 - our own server
             metrics = answer.read().decode()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=A_PROCESS)
 
     assert 'options_helper_symbols_acknowledged{feed="test",stream="stocks"} 1.0' in metrics
     assert not (cron.folder / ".health.json").exists()

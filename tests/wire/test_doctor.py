@@ -34,7 +34,7 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.kit.heartbeats import heartbeat
 from tests.kit.simulated import PATIENT_REST
-from tests.kit.waiting import AT_ONCE, FOREVER, threads, until_no_thread, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, FOREVER, threads, until_no_thread, wait_until
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 NOON = 1_774_022_400_123_456_789  # Friday 2026-03-20 12:00 in New York
@@ -418,7 +418,7 @@ def command(
         env=environment(server, XDG_STATE_HOME=str(folder)),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=A_PROCESS,
         check=False,
     )
 

@@ -35,7 +35,7 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
 from tests.kit.fakes import trade_message
 from tests.kit.simulated import settings_for
-from tests.kit.waiting import FOREVER, until_no_thread, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, until_no_thread, wait_until
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 CALL = "AAPL260320C00180000"
@@ -618,7 +618,7 @@ def test_handlers_of_a_library_user_get_typed_events_and_may_change_the_subscrip
     wait_until(lambda: "MSFT" in server.subscribed(STOCKS, "quotes"))
     assert server.subscribed(STOCKS, "trades") == {"AAPL"}
     server.push(STOCKS, [quote("MSFT")])
-    thread.join(5.0)
+    thread.join(AT_ONCE)
 
     assert not thread.is_alive()
     assert [event.symbol for event in heard] == ["AAPL", "MSFT"]
@@ -639,7 +639,7 @@ def test_a_handler_may_return_what_is_to_be_awaited(simulator: Simulators):
     server.push(STOCKS, [quote(bid=number) for number in range(20)])
     wait_until(lambda: len(heard) == 20)
     streamer.stop()
-    thread.join(5.0)
+    thread.join(AT_ONCE)
 
     assert [event.bid_price for event in heard] == list(range(20))
 
@@ -663,7 +663,7 @@ def test_a_ready_made_sdk_stream_can_be_connected_with(simulator: Simulators):
     thread.start()
     wait_until(lambda: server.clients.get(TRADING_PATH))
     streamer.stop()
-    thread.join(5.0)
+    thread.join(AT_ONCE)
 
     assert not thread.is_alive()
 
@@ -680,7 +680,7 @@ def test_order_updates_reach_a_library_user_s_handler(simulator: Simulators):
     wait_until(lambda: server.clients.get(TRADING_PATH) and server.clients[TRADING_PATH][0])
     wait_until(lambda: _push_until_heard(server, heard))
     streamer.stop()
-    thread.join(5.0)
+    thread.join(AT_ONCE)
 
     assert not thread.is_alive()
     assert heard[0]["order"]["id"] == "o1"

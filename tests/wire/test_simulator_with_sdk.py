@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -334,7 +334,8 @@ def test_it_stops_though_a_client_never_speaks(running_simulator):
     with socket.create_connection(("127.0.0.1", server.port)) as mute:
         server.stop()
         until_no_thread("simulator")
-        assert mute.recv(1) == b""
+        with suppress(ConnectionResetError):  # where it was not even let in
+            assert mute.recv(1) == b""
 
 
 def test_a_taken_port_is_a_sentence(running_simulator):
