@@ -259,4 +259,4 @@ class SimulatorServer:
                 done.set_result(None)
 
         loop.loop.call_soon_threadsafe(act)
-        done.result(STOP_SECONDS)
+        done.result(PUSH_PATIENCE_SECONDS)

@@ -55,7 +55,7 @@ from tests.kit.recordings import (
     write_partition,
 )
 from tests.kit.simulated import settings_for
-from tests.kit.waiting import FOREVER, at_once, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, at_once, wait_until
 from tests.wire.test_engine import CALL, NOON, PATIENT, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
@@ -565,7 +565,7 @@ def test_the_journal_is_synced_while_it_is_written(simulator: Simulators, tmp_pa
     with capturing(server, tmp_path, ONLY_STOCKS, disk=Disk(sync=sync, sync_all=lambda _: True)):
         wait_until(lambda: journal_files(tmp_path))
         (path,) = journal_files(tmp_path)
-        wait_until(lambda: path.stat().st_ino in synced, timeout=SYNC_SECONDS + 5)
+        wait_until(lambda: path.stat().st_ino in synced, timeout=SYNC_SECONDS + AT_ONCE)
 
 
 def capture_all(server: SimulatorServer, out: Path, streams: LiveStreamConfig) -> CaptureStatus:
