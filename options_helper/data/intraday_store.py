@@ -28,8 +28,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from options_helper.clock import utc_now
-from options_helper.data.intraday.checking import PartReport, check_parts
 from options_helper.data.intraday.files import Disk, MemberFile
+from options_helper.data.intraday.finalize import FinalizeReport, finalize_part
 from options_helper.data.intraday.frames import exchange_or_receipt_ns, read_frame
 from options_helper.data.intraday.layout import (
     Kind,
@@ -40,7 +40,6 @@ from options_helper.data.intraday.layout import (
     symbols,
 )
 from options_helper.data.intraday.locking import RootLock, writer_of
-from options_helper.data.intraday.mending import examine
 from options_helper.data.intraday.meta import Session, load_meta, save_meta
 from options_helper.data.intraday.recording import (
     KindCounts,
@@ -48,7 +47,8 @@ from options_helper.data.intraday.recording import (
     StoreCounts,
     StorePolicy,
 )
-from options_helper.data.intraday.sealing import FinalizeReport, finalize_part
+from options_helper.data.intraday.repair import examine
+from options_helper.data.intraday.verify_parts import PartReport, verify_parts
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
@@ -259,7 +259,7 @@ class IntradayStore:
         `cut_off`, because it was killed, wrote last: the next writer mends that.
         """
         found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
-        return check_parts(found, being_written=writer_of(self.root) is not None, cut_off=cut_off)
+        return verify_parts(found, being_written=writer_of(self.root) is not None, cut_off=cut_off)
 
     def repair(
         self,
@@ -340,16 +340,16 @@ class IntradayStore:
         file = MemberFile(part.path, self._disk)
         try:
             file.open()
-            stock = examine(file, part, self._now(), check_bytes=None)
+            state = examine(file, part, self._now(), check_bytes=None)
             # A sealed file that had to be mended is no longer the one that was sealed.
-            meta = replace(stock.meta, sealed=False, sha256={}) if stock.cut_bytes else stock.meta
+            meta = replace(state.meta, sealed=False, sha256={}) if state.cut_bytes else state.meta
             if meta != load_meta(part):
                 save_meta(part, meta, durable=True)
         except OSError as error:
             return RepairReport(part, 0, problem=f"{part.path}: {error.strerror or error}")
         finally:
             file.close()
-        return RepairReport(part, meta.rows, stock.cut_bytes, stock.kept)
+        return RepairReport(part, meta.rows, state.cut_bytes, state.kept)
 
 
 def _nanoseconds(name: str, moment: datetime | None) -> int | None:

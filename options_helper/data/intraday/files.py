@@ -119,7 +119,7 @@ class MemberFile:
         finally:
             os.close(descriptor)
 
-    def mend(self, found: Scan, at: datetime, header: bytes = b"") -> Path:
+    def repair(self, found: Scan, at: datetime, header: bytes = b"") -> Path:
         """Take the damage out of the open file and return where its bytes are kept now.
 
         A tail is cut off; damage further in makes it a new file, put in place in one step. `header` is a member to

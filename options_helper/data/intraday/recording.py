@@ -119,11 +119,11 @@ class Recording:
         self._now = now
         self._disk = disk
         self._past_deadline = past_deadline
-        self._around = WriteContext(
+        self._context = WriteContext(
             root, disk, session, now, self._folders_changed, self._many_are_new, resumes
         )
         self._rows = RowWriter()
-        self._ledgers: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}
+        self._counters: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}
         self._days: dict[tuple[Kind, type, date], _BySymbol] = {}
         self._newest_day = date.min
         self._gaps: list[Gap] = []
@@ -143,13 +143,13 @@ class Recording:
 
     def append(self, kind: Kind, events: Sequence[Event]) -> None:
         """Take decoded and stamped events; writes the partitions that have enough rows now."""
-        ledger = self._ledgers[kind]
-        ledger.appended += len(events)
+        counters = self._counters[kind]
+        counters.appended += len(events)
         now = self._clock()
         if self._is_full() and not self._made_room(now):
             self._drop(kind, events)
             return
-        ledger.lines += len(events)
+        counters.lines += len(events)
         # Neighbours mostly are of one type.
         for event_type, run in groupby(events, type):
             self._append_run(kind, event_type, run, now)
@@ -238,14 +238,14 @@ class Recording:
         """What became of the events so far. Read by another thread, they may be amid one call of `append`."""
         kinds: dict[str, KindCounts] = {
             kind: KindCounts(
-                ledger.appended,
-                ledger.written,
-                ledger.buffered,
-                ledger.lost,
-                ledger.written_bytes,
-                ledger.flushes,
+                counters.appended,
+                counters.written,
+                counters.buffered,
+                counters.lost,
+                counters.written_bytes,
+                counters.flushes,
             )
-            for kind, ledger in self._ledgers.items()
+            for kind, counters in self._counters.items()
         }
         partitions = sum(len(by_symbol) for by_symbol in list(self._days.values()))
         return StoreCounts(kinds, partitions, self._last_flush_at, self._sync_failures, self._problem)
@@ -278,7 +278,7 @@ class Recording:
 
     def _begin(self, by_symbol: _BySymbol, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
         key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
-        by_symbol[symbol] = partition = Partition(key, self._around, self._ledgers[kind])
+        by_symbol[symbol] = partition = Partition(key, self._context, self._counters[kind])
         return partition
 
     def _flush(self, partition: Partition, now: float) -> None:
@@ -286,7 +286,7 @@ class Recording:
         if partition.retry_at > now:
             partition.pack()
             return
-        written = self._ledgers[partition.key.kind].written
+        written = self._counters[partition.key.kind].written
         try:
             self._require_free_space()
             partition.write()
@@ -294,7 +294,7 @@ class Recording:
             self._was_refused(partition, error, now)
         else:
             self._was_taken(partition)
-        if self._ledgers[partition.key.kind].written > written:
+        if self._counters[partition.key.kind].written > written:
             self._last_flush_at = self._now()
             self._unsynced.setdefault(partition, now)
             self._meta_since.setdefault(partition, now)
@@ -335,7 +335,7 @@ class Recording:
         partition.pack()
 
     def _is_full(self) -> bool:
-        held = sum(ledger.buffered_bytes for ledger in self._ledgers.values())
+        held = sum(counters.buffered_bytes for counters in self._counters.values())
         return held >= self._policy.buffer_bytes
 
     def _made_room(self, now: float) -> bool:
@@ -349,7 +349,7 @@ class Recording:
         if not self._dropping:
             self._dropping = True
             log.error("The buffer is full, so new rows are lost from now on: %s", self._problem)
-        self._ledgers[kind].lost += len(events)
+        self._counters[kind].lost += len(events)
         for event in events:
             day, _ = self._rows.of_type(type(event))(event)
             by_symbol = self._of_day(kind, type(event), day)

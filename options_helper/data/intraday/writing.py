@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from options_helper.data.intraday.files import Disk, MemberFile, create_file
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
 from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member
-from options_helper.data.intraday.mending import examine, header_member
 from options_helper.data.intraday.meta import Extent, PartMeta, Session, load_meta, save_meta
+from options_helper.data.intraday.repair import examine, header_member
 from options_helper.model.gaps import Gap
 
 # What a row that waits as text takes of the memory, about: its line, and what Python adds to any text.
@@ -72,18 +72,18 @@ class _Packed(NamedTuple):
 class Partition:
     """One dataset of one symbol on one day, being recorded; for one thread.
 
-    Rows are appended to `lines` directly, because that happens for every event of the day. `ledger` is told of
-    everything that happens to them afterwards.
+    Rows are appended to `lines` directly, because that happens for every event of the day. `counters` counts
+    what happens to them afterwards.
     """
 
-    def __init__(self, key: PartitionKey, surroundings: WriteContext, ledger: Counters) -> None:
+    def __init__(self, key: PartitionKey, context: WriteContext, counters: Counters) -> None:
         self.key = key
         self.lines: list[str] = []
         self.lines_since = 0.0  # when the oldest of them came, on the owner's clock
         self.retry_at = 0.0  # not before that, on the same clock, after the disk refused
         self.retry_delay = 0.0
-        self._around = surroundings
-        self._ledger = ledger
+        self._context = context
+        self._counters = counters
         self._packed: deque[_Packed] = deque()
         self._part: PartFile | None = None
         self._file: MemberFile | None = None
@@ -120,8 +120,8 @@ class Partition:
         if lines and self._follows:
             self._pack(lines)
         else:
-            self._ledger.lines -= len(lines)
-            self._ledger.lost += len(lines)
+            self._counters.lines -= len(lines)
+            self._counters.lost += len(lines)
 
     def lose(self, received_ns: int) -> None:
         """Note a row that there was no room for."""
@@ -141,10 +141,10 @@ class Partition:
         if extents:
             since_ns, until_ns = extents[0].first_recv_ns or 0, extents[-1].last_recv_ns
             self._losses.append(Gap(self.key.kind, since_ns, until_ns, LOST_REASON, lost=rows))
-        self._ledger.lines -= len(self.lines)
-        self._ledger.packed -= rows - len(self.lines)
-        self._ledger.packed_bytes -= sum(len(packed.data) for packed in self._packed)
-        self._ledger.lost += rows
+        self._counters.lines -= len(self.lines)
+        self._counters.packed -= rows - len(self.lines)
+        self._counters.packed_bytes -= sum(len(packed.data) for packed in self._packed)
+        self._counters.lost += rows
         self.lines = []
         self._packed.clear()
         return rows
@@ -169,8 +169,8 @@ class Partition:
         """Those of the lines that are not in the file; `first` is the number of the first one."""
         there = lines[: self._there_until - first]
         self._next_seq = first + len(there)
-        self._ledger.lines -= len(there)
-        self._ledger.appended -= len(there)
+        self._counters.lines -= len(there)
+        self._counters.appended -= len(there)
         if self._next_seq == self._there_until and self._last_there not in (None, _times(there[-1])):
             self._follows = False
         return lines[len(there) :]
@@ -187,19 +187,19 @@ class Partition:
         self._next_seq = first + rows
         packed = _Packed(encode_member(text, first, rows), _extent(lines, first))
         self._packed.append(packed)
-        self._ledger.lines -= rows
-        self._ledger.packed += rows
-        self._ledger.packed_bytes += len(packed.data)
+        self._counters.lines -= rows
+        self._counters.packed += rows
+        self._counters.packed_bytes += len(packed.data)
 
     def _was_written(self, packed: _Packed) -> None:
         rows, size = packed.extent.rows, len(packed.data)
         if self._meta is not None:
             self._meta = self._meta.extended(packed.extent)
-        self._ledger.packed -= rows
-        self._ledger.packed_bytes -= size
-        self._ledger.written += rows
-        self._ledger.written_bytes += size
-        self._ledger.flushes += 1
+        self._counters.packed -= rows
+        self._counters.packed_bytes -= size
+        self._counters.written += rows
+        self._counters.written_bytes += size
+        self._counters.flushes += 1
 
     def _ready_file(self) -> MemberFile:
         """The file to append to, open and mended."""
@@ -211,9 +211,9 @@ class Partition:
         return self._attach()
 
     def _attach(self) -> MemberFile:
-        around = self._around
-        found = parts(around.root, self.key)
-        part = found[-1] if found else first_part(around.root, self.key)
+        context = self._context
+        found = parts(context.root, self.key)
+        part = found[-1] if found else first_part(context.root, self.key)
         waiting = self._packed[0].extent.first_seq if self._packed else self._next_seq
         # The newest part may be empty and say nothing of the numbers before it.
         before = [meta.last_seq or 0 for meta in map(load_meta, found[:-1]) if meta is not None]
@@ -226,29 +226,29 @@ class Partition:
                 continue
             if not part.path.exists():
                 self._create(part, number)
-            file = MemberFile(part.path, around.disk)
+            file = MemberFile(part.path, context.disk)
             file.open()
             try:
-                stock = examine(file, part, around.now())
+                state = examine(file, part, context.now())
             except BaseException:
                 file.close()
                 raise
-            number = max(number, stock.next_seq)
-            if stock.continues:
+            number = max(number, state.next_seq)
+            if state.continues:
                 break
             file.close()
             part = part.next() if part.path.exists() else part
-        resumed = around.resumes and self._next_seq is None
+        resumed = context.resumes and self._next_seq is None
         self._part, self._file, self._next_seq = part, file, max(number, self._next_seq or 1)
         if resumed:
-            self._next_seq = self._resume(stock.meta, self._next_seq)
-        self._begin(stock.meta)
+            self._next_seq = self._resume(state.meta, self._next_seq)
+        self._begin(state.meta)
         return file
 
     def _resume(self, newest: PartMeta, number: int) -> int:
         """With which number the session began here. Its rows may only follow where no other session wrote since."""
-        own = self._around.session
-        metas = [*filter(None, map(load_meta, parts(self._around.root, self.key)[:-1])), newest]
+        own = self._context.session
+        metas = [*filter(None, map(load_meta, parts(self._context.root, self.key)[:-1])), newest]
         last = next((meta for meta in reversed(metas) if meta.rows), None)
         began: dict[str, int] = {}
         for session in [session for meta in metas for session in meta.sessions]:
@@ -264,12 +264,12 @@ class Partition:
         return began[own.id]
 
     def _create(self, part: PartFile, number: int) -> None:
-        around = self._around
-        header, durable = header_member(part, number), not around.many_are_new()
-        around.folders_changed(create_file(part.path, header, around.disk, durable=durable))
+        context = self._context
+        header, durable = header_member(part, number), not context.many_are_new()
+        context.folders_changed(create_file(part.path, header, context.disk, durable=durable))
 
     def _begin(self, meta: PartMeta) -> None:
-        session = replace(self._around.session, first_seq=self._next_seq or 1)
+        session = replace(self._context.session, first_seq=self._next_seq or 1)
         if session.id not in [one.id for one in meta.sessions]:
             meta = replace(meta, sessions=(*meta.sessions, session))
         self._meta = meta

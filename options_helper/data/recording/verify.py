@@ -14,13 +14,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from options_helper.data.intraday.checking import PartReport
 from options_helper.data.intraday.contents import reading, sound_texts
 from options_helper.data.intraday.layout import PartitionKey, find_parts, missing_parts, parts
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
+from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
 from options_helper.data.recording.loss_log import (

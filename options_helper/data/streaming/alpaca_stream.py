@@ -24,7 +24,7 @@ from options_helper.data.streaming.connection.connection_runner import (
     StreamSink,
 )
 from options_helper.data.streaming.connection.server_errors import REQUEST_CODES, server_error
-from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionProtocol
+from options_helper.data.streaming.connection.subscription_protocol import Request, SubscriptionProtocol
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.events import Bar, Quote, Trade, stamp
@@ -59,9 +59,9 @@ class _AlpacaDataStreamer(ConnectionRunner):
         self._stream_cls = stream_cls
         self._handlers: dict[type[Any], Handler | None] = {Bar: on_bars, Trade: on_trades, Quote: on_quotes}
         self._failure: StreamError | None = None
-        # Guarded by self._dialogue_lock: changed by subscribe() on any thread and by the answers on the stream's.
-        self._dialogue_lock = threading.Lock()
-        self._dialogue = SubscriptionProtocol()
+        # Guarded by self._protocol_lock: changed by subscribe() on any thread and by the answers on the stream's.
+        self._protocol_lock = threading.Lock()
+        self._protocol = SubscriptionProtocol()
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols too, on these channels (default: quotes and trades); before or during `run`.
@@ -69,15 +69,15 @@ class _AlpacaDataStreamer(ConnectionRunner):
         Never waits: the server's answer reaches the sink. ValueError for a channel that the feed does not have.
         """
         chosen = self._checked(channels)
-        with self._dialogue_lock:
-            self._dialogue.want(symbols, chosen)
+        with self._protocol_lock:
+            self._protocol.want(symbols, chosen)
         self.wake()
 
     def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols no longer on these channels (default: all); what was not streamed is passed over."""
         chosen = self._channels if channels is None else self._checked(channels)
-        with self._dialogue_lock:
-            self._dialogue.unwant(symbols, chosen)
+        with self._protocol_lock:
+            self._protocol.unwant(symbols, chosen)
         self.wake()
 
     def _checked(self, channels: Sequence[str] | None) -> tuple[str, ...]:
@@ -107,10 +107,10 @@ class _AlpacaDataStreamer(ConnectionRunner):
         connection.listen(lambda message: self._receive(message, news, deliver))
         reported: tuple[Any, ...] | None = None
         while True:
-            with self._dialogue_lock:
-                request = self._dialogue.next_request()
-                busy = self._dialogue.busy
-                answer = (self._dialogue.asked, self._dialogue.acknowledged_symbols, self._dialogue.refusals)
+            with self._protocol_lock:
+                request = self._protocol.next_request()
+                busy = self._protocol.busy
+                answer = (self._protocol.asked, self._protocol.acknowledged_symbols, self._protocol.refusals)
             if request is not None:
                 await self._ask(connection, request)
             elif not busy and answer != reported:
@@ -151,16 +151,16 @@ class _AlpacaDataStreamer(ConnectionRunner):
     def _hear(self, answer: dict[str, Any]) -> None:
         match answer:
             case {"T": "subscription"}:
-                with self._dialogue_lock:
-                    self._dialogue.acknowledged(answer)
+                with self._protocol_lock:
+                    self._protocol.acknowledged(answer)
             case {"T": "error"}:
                 self._hear_error(answer.get("code"), str(answer.get("msg", "")))
 
     def _hear_error(self, code: int | None, message: str) -> None:
         error = server_error(self._feed, code, message)
         if code in REQUEST_CODES:
-            with self._dialogue_lock:
-                self._dialogue.refused(code, str(error))
+            with self._protocol_lock:
+                self._protocol.refused(code, str(error))
         elif isinstance(error, StreamRefused) or code == 406:
             self._failure = error
         else:

@@ -47,24 +47,24 @@ def examine(
     found = file.scan(check_bytes)
     known = load_meta(part) or new_meta(part)
     if found.members and not found.damage:
-        return _stock(file, part, found, known)
+        return _file_state(file, part, found, known)
     header = _lost_header(file, part, found)
     if header is None:
         return _set_aside(file, part, found, known, at)
-    kept = file.mend(found, at, header)
-    mended = file.scan(0)
+    kept = file.repair(found, at, header)
+    repaired = file.scan(0)
     cut = sum(damage.length for damage in found.damage)
     log.warning(
-        "%s was damaged: %d bytes are now in %s, %d rows stand", part.path, cut, kept.name, rows_in(mended)
+        "%s was damaged: %d bytes are now in %s, %d rows stand", part.path, cut, kept.name, rows_in(repaired)
     )
-    stock = _stock(file, part, mended, known)
+    state = _file_state(file, part, repaired, known)
     gap = _gap(
-        part, stock.meta, _missing_rows(found), at, f"damaged: {cut} bytes cut and kept in {kept.name}"
+        part, state.meta, _missing_rows(found), at, f"damaged: {cut} bytes cut and kept in {kept.name}"
     )
-    return replace(stock, meta=replace(stock.meta, gaps=(*known.gaps, gap)), cut_bytes=cut, kept=kept)
+    return replace(state, meta=replace(state.meta, gaps=(*known.gaps, gap)), cut_bytes=cut, kept=kept)
 
 
-def _stock(file: MemberFile, part: PartFile, found: Scan, known: PartMeta) -> FileState:
+def _file_state(file: MemberFile, part: PartFile, found: Scan, known: PartMeta) -> FileState:
     columns = tuple(header_of(file.read_at, found) or ())
     extent: Extent = known
     if known.rows != rows_in(found):

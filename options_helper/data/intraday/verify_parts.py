@@ -46,7 +46,7 @@ class PartReport:
         return not self.problems
 
 
-def check_parts(
+def verify_parts(
     parts: Iterable[PartFile], *, being_written: bool, cut_off: AbstractSet[str] = frozenset()
 ) -> Iterator[PartReport]:
     """Check files, those of one partition in order; `being_written` allows for a writer at work.
@@ -56,14 +56,14 @@ def check_parts(
     """
     before: PartReport | None = None
     for part in parts:
-        report = check_part(part, being_written=being_written, cut_off=cut_off)
+        report = verify_part(part, being_written=being_written, cut_off=cut_off)
         if before is not None and before.part.key == part.key:
             report = _continued(before, report)
         before = report
         yield report
 
 
-def check_part(
+def verify_part(
     part: PartFile, *, being_written: bool = False, cut_off: AbstractSet[str] = frozenset()
 ) -> PartReport:
     """Check one file."""
@@ -124,9 +124,9 @@ class _RowCheck:
         self._first = self._first or rows[0]
         self._last = rows[-1]
         self._rows += len(rows)
-        self._look_at(rows)
+        self._check_rows(rows)
 
-    def _look_at(self, rows: list[list[str]]) -> None:
+    def _check_rows(self, rows: list[list[str]]) -> None:
         if not self._columns:
             # The beginning of the file is damaged, which is said already.
             return

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.checking import file_digest
 from options_helper.data.intraday.contents import rows_in
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.layout import PartFile
@@ -25,9 +24,10 @@ from options_helper.data.intraday.members import (
     member_text,
     member_trailer,
 )
-from options_helper.data.intraday.mending import FileState, examine
 from options_helper.data.intraday.meta import load_meta, save_meta
 from options_helper.data.intraday.parquet import require_pyarrow, write_parquet
+from options_helper.data.intraday.repair import FileState, examine
+from options_helper.data.intraday.verify_parts import file_digest
 from options_helper.errors import StoreError
 
 _BLOCK: Final = 1 << 20
@@ -54,7 +54,7 @@ def finalize_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) ->
     if parquet:
         require_pyarrow()
     try:
-        return _sealed(part, parquet=parquet, at=at, disk=disk)
+        return _finalize(part, parquet=parquet, at=at, disk=disk)
     except BlockingIOError:
         return FinalizeReport(part, problem="another process writes it; seal it when that has ended")
     except StoreError as error:
@@ -63,7 +63,7 @@ def finalize_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) ->
         return FinalizeReport(part, problem=f"{error.filename or part.path}: {error.strerror or error}")
 
 
-def _sealed(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> FinalizeReport:
+def _finalize(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> FinalizeReport:
     file = MemberFile(part.path, disk)
     with ExitStack() as until_said:
         # The locks, also that on the new file, are kept until the meta file says that it is sealed.
@@ -73,26 +73,26 @@ def _sealed(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> Final
         known = load_meta(part)
         if known is not None and known.sealed and (part.parquet_path.exists() or not parquet):
             return FinalizeReport(part, known.rows, before, before, known.sha256)
-        stock = examine(file, part, at, check_bytes=None)
+        state = examine(file, part, at, check_bytes=None)
         if not part.path.exists():
             raise StoreError(f"{part.path.name} held nothing readable and is set aside")
-        if not stock.meta.sealed:
-            until_said.callback(os.close, _recompress(file, part, stock, disk))
+        if not state.meta.sealed:
+            until_said.callback(os.close, _recompress(file, part, state, disk))
         if parquet:
-            _add_parquet(part, stock)
+            _add_parquet(part, state)
         names = [path for path in (part.path, part.parquet_path) if path.exists()]
         digests = {path.name: file_digest(path) or "" for path in names}
-        save_meta(part, replace(stock.meta, sealed=True, sha256=digests), durable=True)
-    return FinalizeReport(part, stock.meta.rows, before, part.path.stat().st_size, digests)
+        save_meta(part, replace(state.meta, sealed=True, sha256=digests), durable=True)
+    return FinalizeReport(part, state.meta.rows, before, part.path.stat().st_size, digests)
 
 
-def _recompress(file: MemberFile, part: PartFile, stock: FileState, disk: Disk) -> int:
+def _recompress(file: MemberFile, part: PartFile, state: FileState, disk: Disk) -> int:
     """Put a file of one member in place of the file; returns the locked descriptor of the new one."""
     new = part.path.with_name(f".{part.path.name}.new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         lock_file(descriptor)
-        first = stock.meta.first_seq or stock.next_seq
+        first = state.meta.first_seq or state.next_seq
         digest = _write_one_member(file, file.scan(0), first, descriptor, disk)
         _require_digest(new, digest)
         disk.sync(descriptor)
@@ -144,10 +144,10 @@ def _require_digest(path: Path, expected: bytes) -> None:
     raise StoreError(f"{path.name} reads differently when recompressed; the file stays as it is")
 
 
-def _add_parquet(part: PartFile, stock: FileState) -> None:
+def _add_parquet(part: PartFile, state: FileState) -> None:
     new = part.parquet_path.with_name(f".{part.parquet_path.name}.new")
     try:
-        write_parquet(part.path, new, stock.meta.columns)
+        write_parquet(part.path, new, state.meta.columns)
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.rename(part.parquet_path)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.connection.subscription_dialogue import Request, SubscriptionProtocol
+from options_helper.data.streaming.connection.subscription_protocol import Request, SubscriptionProtocol
 
 BOTH = ("quotes", "trades")
 
@@ -24,54 +24,54 @@ class Server:
         self._bad = set(bad)
         self._leaves_out = set(leaves_out)
 
-    def answer(self, dialogue: SubscriptionProtocol, request: Request) -> None:
+    def answer(self, protocol: SubscriptionProtocol, request: Request) -> None:
         self.requests.append(request)
         if request.action == "unsubscribe":
             for channel in request.channels:
                 self.has[channel] = [s for s in self.has[channel] if s not in request.symbols]
         elif self._bad & set(request.symbols):
-            dialogue.refused(400, "invalid syntax")
+            protocol.refused(400, "invalid syntax")
             return
         elif len({*self.has["quotes"], *request.symbols}) > self._limit:
-            dialogue.refused(405, "symbol limit exceeded")
+            protocol.refused(405, "symbol limit exceeded")
             return
         else:
             for channel in request.channels:
                 self.has[channel] += [s for s in request.symbols if s not in self._leaves_out]
-        dialogue.acknowledged({"T": "subscription", **self.has})
+        protocol.acknowledged({"T": "subscription", **self.has})
 
 
-def converse(server: Server, *wishes: Callable[[SubscriptionProtocol], object]) -> SubscriptionProtocol:
-    dialogue = SubscriptionProtocol()
-    for wish in wishes:
-        wish(dialogue)
-        while (request := dialogue.next_request()) is not None:
-            server.answer(dialogue, request)
-    assert not dialogue.busy
-    return dialogue
+def converse(server: Server, *steps: Callable[[SubscriptionProtocol], object]) -> SubscriptionProtocol:
+    protocol = SubscriptionProtocol()
+    for step in steps:
+        step(protocol)
+        while (request := protocol.next_request()) is not None:
+            server.answer(protocol, request)
+    assert not protocol.busy
+    return protocol
 
 
 def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[SubscriptionProtocol], object]:
-    return lambda dialogue: dialogue.want(symbols, channels)
+    return lambda protocol: protocol.want(symbols, channels)
 
 
 def test_all_symbols_are_asked_in_one_message():
     server = Server()
-    dialogue = converse(server, want("A", "B"))
+    protocol = converse(server, want("A", "B"))
 
     assert server.requests == [Request("subscribe", BOTH, ("A", "B"))]
-    assert dialogue.acknowledged_symbols == ("A", "B")
-    assert dialogue.refusals == {}
+    assert protocol.acknowledged_symbols == ("A", "B")
+    assert protocol.refusals == {}
 
 
 def test_one_thing_is_asked_at_a_time():
-    dialogue = SubscriptionProtocol()
-    dialogue.want(["A"], BOTH)
-    dialogue.want(["B"], BOTH)
+    protocol = SubscriptionProtocol()
+    protocol.want(["A"], BOTH)
+    protocol.want(["B"], BOTH)
 
-    assert dialogue.next_request() is not None
-    assert dialogue.next_request() is None
-    assert dialogue.busy
+    assert protocol.next_request() is not None
+    assert protocol.next_request() is None
+    assert protocol.busy
 
 
 def test_what_is_wanted_already_is_not_asked_again():
@@ -89,35 +89,35 @@ def test_channels_are_asked_selectively():
 
 
 def test_a_symbol_that_the_acknowledgement_leaves_out_is_refused():
-    dialogue = converse(Server(leaves_out=["B"]), want("A", "B"))
+    protocol = converse(Server(leaves_out=["B"]), want("A", "B"))
 
-    assert dialogue.acknowledged_symbols == ("A",)
-    assert dialogue.refusals == {"B": "The server's acknowledgement leaves it out."}
+    assert protocol.acknowledged_symbols == ("A",)
+    assert protocol.refusals == {"B": "The server's acknowledgement leaves it out."}
 
 
 def test_a_malformed_symbol_costs_itself_only():
     symbols = [f"S{number}" for number in range(40)]
-    dialogue = converse(Server(bad=["S3", "S29"]), want(*symbols))
+    protocol = converse(Server(bad=["S3", "S29"]), want(*symbols))
 
-    assert set(dialogue.refusals) == {"S3", "S29"}
-    assert len(dialogue.acknowledged_symbols) == 38
+    assert set(protocol.refusals) == {"S3", "S29"}
+    assert len(protocol.acknowledged_symbols) == 38
 
 
 def test_over_the_plan_s_limit_the_first_symbols_stream():
     symbols = [f"S{number}" for number in range(40)]
     server = Server(limit=30)
-    dialogue = converse(server, want(*symbols))
+    protocol = converse(server, want(*symbols))
 
-    assert dialogue.acknowledged_symbols == tuple(symbols[:30])
-    assert set(dialogue.refusals) == set(symbols[30:])
+    assert protocol.acknowledged_symbols == tuple(symbols[:30])
+    assert set(protocol.refusals) == set(symbols[30:])
     assert len(server.requests) <= 12
 
 
 def test_a_refused_symbol_can_be_dropped_and_is_forgotten():
-    dialogue = converse(Server(limit=1), want("A", "B"), lambda d: d.unwant(["B"], BOTH))
+    protocol = converse(Server(limit=1), want("A", "B"), lambda d: d.unwant(["B"], BOTH))
 
-    assert dialogue.refusals == {}
-    assert dialogue.asked == ("A",)
+    assert protocol.refusals == {}
+    assert protocol.asked == ("A",)
 
 
 def test_dropping_symbols_sends_only_those_that_were_wanted():
@@ -130,35 +130,35 @@ def test_dropping_symbols_sends_only_those_that_were_wanted():
 
 def test_a_change_of_symbols_is_understood_answer_by_answer():
     server = Server()
-    dialogue = converse(server, want("A"), lambda d: (d.unwant(["A"], BOTH), d.want(["B"], BOTH)))
+    protocol = converse(server, want("A"), lambda d: (d.unwant(["A"], BOTH), d.want(["B"], BOTH)))
 
-    assert dialogue.acknowledged_symbols == ("B",)
-    assert dialogue.refusals == {}
+    assert protocol.acknowledged_symbols == ("B",)
+    assert protocol.refusals == {}
 
 
 def test_an_error_that_answers_nothing_changes_nothing():
-    dialogue = converse(Server(), want("A"))
-    dialogue.refused(400, "invalid syntax")
+    protocol = converse(Server(), want("A"))
+    protocol.refused(400, "invalid syntax")
 
-    assert dialogue.acknowledged_symbols == ("A",)
-    assert dialogue.refusals == {}
+    assert protocol.acknowledged_symbols == ("A",)
+    assert protocol.refusals == {}
 
 
 def test_a_symbol_dropped_while_its_answer_is_awaited_is_not_refused():
-    dialogue = SubscriptionProtocol()
-    dialogue.want(["BAD"], BOTH)
-    dialogue.next_request()
-    dialogue.unwant(["BAD"], BOTH)
-    dialogue.refused(400, "invalid syntax")
+    protocol = SubscriptionProtocol()
+    protocol.want(["BAD"], BOTH)
+    protocol.next_request()
+    protocol.unwant(["BAD"], BOTH)
+    protocol.refused(400, "invalid syntax")
 
-    assert dialogue.refusals == {}
+    assert protocol.refusals == {}
 
 
 def test_when_something_is_dropped_what_had_no_room_is_asked_for_again():
-    dialogue = converse(Server(limit=2), want("A", "B", "C"), lambda d: d.unwant(["A"], BOTH))
+    protocol = converse(Server(limit=2), want("A", "B", "C"), lambda d: d.unwant(["A"], BOTH))
 
-    assert dialogue.acknowledged_symbols == ("B", "C")
-    assert dialogue.refusals == {}
+    assert protocol.acknowledged_symbols == ("B", "C")
+    assert protocol.refusals == {}
 
 
 def test_a_refused_symbol_that_is_wanted_again_is_asked_for_again():
@@ -171,7 +171,7 @@ def test_a_refused_symbol_that_is_wanted_again_is_asked_for_again():
 @given(st.integers(1, 60), st.integers(0, 60), st.sets(st.integers(0, 59)))
 def test_each_wanted_symbol_is_acknowledged_or_refused(count: int, limit: int, bad: set[int]):
     symbols = [f"S{number}" for number in range(count)]
-    dialogue = converse(Server(limit=limit, bad=[f"S{number}" for number in bad]), want(*symbols))
+    protocol = converse(Server(limit=limit, bad=[f"S{number}" for number in bad]), want(*symbols))
 
-    assert {*dialogue.acknowledged_symbols, *dialogue.refusals} == set(symbols)
-    assert not {*dialogue.acknowledged_symbols} & set(dialogue.refusals)
+    assert {*protocol.acknowledged_symbols, *protocol.refusals} == set(symbols)
+    assert not {*protocol.acknowledged_symbols} & set(protocol.refusals)
