@@ -70,29 +70,29 @@ class Viewer:
     def _follow(self, connection: ClientConnection) -> None:
         intervals: dict[str, float] = {}
         due: dict[str, float] = {}
-        asked: tuple[str, float] | None = None
+        running: tuple[str, float] | None = None
         while not self.stopping.is_set():
             now = time.monotonic()
-            if asked is None and due and min(due.values()) <= now:
+            if running is None and due and min(due.values()) <= now:
                 fragment = min(due, key=lambda name: due[name])
                 due[fragment] = now + intervals[fragment]
                 self._ask(connection, fragment)
-                asked = fragment, now
+                running = fragment, now
             message = self._receive(connection)
             if message is None:
                 continue
             kind = message.WhichOneof("type")
-            if kind == "new_session" and asked is None:  # a full run: it arms its timers anew
+            if kind == "new_session" and running is None:  # a full run: it arms its timers anew
                 intervals.clear()
                 due.clear()
             elif kind == "auto_rerun":
                 timer = message.auto_rerun
                 intervals[timer.fragment_id] = timer.interval
                 due[timer.fragment_id] = time.monotonic() + timer.interval
-            elif kind == "script_finished" and asked is not None:
-                if intervals.get(asked[0]) == REFRESH_SECONDS:
-                    self.durations.append(time.monotonic() - asked[1])
-                asked = None
+            elif kind == "script_finished" and running is not None:
+                if intervals.get(running[0]) == REFRESH_SECONDS:
+                    self.durations.append(time.monotonic() - running[1])
+                running = None
 
     def _receive(self, connection: ClientConnection) -> ForwardMsg | None:
         try:

@@ -61,7 +61,7 @@ def main() -> None:
         server.push(StreamName.STOCKS, [quote(symbol) for symbol in STOCKS])
         server.push(StreamName.OPTIONS, [quote(symbol) for symbol in CONTRACTS])
         settings = replace(settings_for(server.stream_url), rest_per_minute=10_000)
-        asked: dict[str, int] = {}
+        requests: dict[str, int] = {}
         seconds: dict[str, float] = {}
         with AlpacaRest(settings) as rest:
             rest.clock()
@@ -71,15 +71,15 @@ def main() -> None:
                     assert way(rest) == len(STOCKS) + len(CONTRACTS)
                     took = time.perf_counter() - began
                     seconds[way.__name__] = min(took, seconds.get(way.__name__, took))
-                    asked[way.__name__] = sum(server.requests.values()) - before
+                    requests[way.__name__] = sum(server.requests.values()) - before
 
-    for name, requests in asked.items():
-        print(f"{name:<12} {requests:>4} requests  {seconds[name] * 1000:7.1f} ms")
+    for name, count in requests.items():
+        print(f"{name:<12} {count:>4} requests  {seconds[name] * 1000:7.1f} ms")
     ratio = seconds["one_by_one"] / seconds["in_batches"]
     print(
-        f"requests: {asked['one_by_one'] / asked['in_batches']:.0f} times fewer; time: {ratio:.0f} times less"
+        f"requests: {requests['one_by_one'] / requests['in_batches']:.0f} times fewer; time: {ratio:.0f} times less"
     )
-    assert asked["in_batches"] == FEWEST, f"{asked['in_batches']} requests where {FEWEST} do"
+    assert requests["in_batches"] == FEWEST, f"{requests['in_batches']} requests where {FEWEST} do"
     assert ratio > 10, f"only {ratio:.1f} times faster than one request for each symbol"
 
 

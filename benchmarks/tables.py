@@ -113,9 +113,11 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
         account=account_of(book),
         streams=MappingProxyType(
             {
-                StreamName.STOCKS: StreamHealth(StreamName.STOCKS, Phase.LIVE, asked=UNDERLYINGS),
+                StreamName.STOCKS: StreamHealth(StreamName.STOCKS, Phase.LIVE, requested=UNDERLYINGS),
                 StreamName.OPTIONS: StreamHealth(
-                    StreamName.OPTIONS, Phase.LIVE, asked=tuple(item.live_symbol for item in book.instruments)
+                    StreamName.OPTIONS,
+                    Phase.LIVE,
+                    requested=tuple(item.live_symbol for item in book.instruments),
                 ),
                 StreamName.FILLS: StreamHealth(StreamName.FILLS, Phase.LIVE),
             }

@@ -120,7 +120,7 @@ class Followed:
 class AccountDay:
     """What the account says of today, set against the quantities of the file; symbols in Alpaca's spelling."""
 
-    asked: bool  # for positions or fills
+    requested: bool  # for positions or fills
     obstacles: tuple[str, ...] = ()  # why nothing is known of today, in sentences
     base_day: date | None = None  # the last session before today
     base_closes: Mapping[str, Decimal] = field(default_factory=dict)  # of that session and no other
@@ -159,7 +159,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
             unknown.setdefault(symbol, QuoteWarning.ACCOUNT_DIFFERS)
     lines = Counter([instrument.live_symbol for instrument in portfolio.instruments])
     return AccountDay(
-        asked=True,
+        requested=True,
         base_day=base_day,
         base_closes=base_closes,
         lines=lines,
@@ -170,14 +170,14 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
 
 def _nothing_known(account: AccountState, today: date) -> AccountDay:
     fills, positions = account.reports[RestTask.FILLS], account.reports[RestTask.POSITIONS]
-    asked = {fills.phase, positions.phase} != {RestPhase.OFF}
+    requested = {fills.phase, positions.phase} != {RestPhase.OFF}
     # Both are told together, so the fills may have been read while the positions are waited for.
     fills_are_read = fills.phase is RestPhase.DONE and positions.phase is not RestPhase.DONE
     if fills_are_read or account.executions_day == today:
         obstacle = _obstacle(positions, "The account's positions")
     else:
         obstacle = _obstacle(fills, "Today's fills")
-    return AccountDay(asked, obstacles=account.doubts or (obstacle,))
+    return AccountDay(requested, obstacles=account.doubts or (obstacle,))
 
 
 def _obstacle(report: RestReport, what: str) -> str:
@@ -186,9 +186,9 @@ def _obstacle(report: RestReport, what: str) -> str:
             return f"{what} were not asked for."
         case RestPhase.FAILED:
             return f"{what} could not be read: {report.problem or 'the reason is not known.'}"
-        case RestPhase.ASKING if report.problem is not None:
+        case RestPhase.REQUESTING if report.problem is not None:
             return f"{what} are asked for again, after this: {report.problem}"
-        case RestPhase.WAITING | RestPhase.ASKING | RestPhase.DONE:
+        case RestPhase.WAITING | RestPhase.REQUESTING | RestPhase.DONE:
             return f"{what} have not been read yet."
         case _:
             assert_never(report.phase)
@@ -281,7 +281,7 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     count = len(held.symbols)
     flags = {warning: np.zeros(count, dtype=bool) for warning in _REASONS}
     if day.obstacles:
-        flags[QuoteWarning.TRADES_UNKNOWN] |= day.asked
+        flags[QuoteWarning.TRADES_UNKNOWN] |= day.requested
         nothing = np.full(count, np.nan)
         return LineDays(nothing, nothing, nothing, flags)
     average = numbers(day.base_closes.get(symbol) for symbol in held.symbols)

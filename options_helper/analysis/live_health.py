@@ -134,7 +134,7 @@ def _market_is_open(snapshot: LiveSnapshot) -> bool:
     streams = [health for health in snapshot.streams.values() if health.phase is not Phase.OFF]
     prices = [health for health in streams if not health.name.kind.carries_orders]
     return any(
-        expects_data(health.name, health.feed or "", snapshot.as_of, health.asked)
+        expects_data(health.name, health.feed or "", snapshot.as_of, health.requested)
         for health in prices or streams
     )
 

@@ -246,14 +246,14 @@ def _closes(lines: PricedLines, live: LiveSnapshot) -> dict[str, Any]:
 def _marks_from(sources: Any, vias: Any, groups: _LegGroups) -> list[str | None]:
     """How many legs are marked by which event, and how many of those were asked for: "3 mid, 1 trade · 2 REST"."""
     of_source = zip(*(groups.counts(sources == source).tolist() for source in MarkSource), strict=True)
-    asked_for = groups.counts(vias == Source.REST).tolist()
-    return [_mark_counts(counts, asked) for counts, asked in zip(of_source, asked_for, strict=True)]
+    from_rest = groups.counts(vias == Source.REST).tolist()
+    return [_mark_counts(counts, by_rest) for counts, by_rest in zip(of_source, from_rest, strict=True)]
 
 
 @cache
-def _mark_counts(counts: Sequence[int], asked_for: int) -> str | None:
+def _mark_counts(counts: Sequence[int], by_rest: int) -> str | None:
     words = ", ".join(f"{count} {source}" for source, count in zip(MarkSource, counts, strict=True) if count)
-    return (f"{words} · {asked_for} REST" if asked_for else words) or None
+    return (f"{words} · {by_rest} REST" if by_rest else words) or None
 
 
 def _nearest(structure: MultiLegPosition, today: date) -> date:

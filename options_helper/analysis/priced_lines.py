@@ -168,15 +168,15 @@ def _quote_findings(
 
 def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot) -> Findings:
     streams = [live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS]]
-    asked = {symbol for stream in streams for symbol in stream.asked}
+    requested = {symbol for stream in streams for symbol in stream.requested}
     refused = {symbol for stream in streams for symbol in stream.refused_symbols}
     # A stream that has not got round to asking yet has left nothing out.
     stocks_settled, options_settled = (
-        live.running and (stream.phase is Phase.OFF or bool(stream.asked)) for stream in streams
+        live.running and (stream.phase is Phase.OFF or bool(stream.requested)) for stream in streams
     )
     return {
         QuoteWarning.NOT_SUBSCRIBED: _flags(
-            (options_settled if item.is_option else stocks_settled) and item.live_symbol not in asked
+            (options_settled if item.is_option else stocks_settled) and item.live_symbol not in requested
             for item in instruments
         ),
         QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in instruments),

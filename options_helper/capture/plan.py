@@ -267,9 +267,9 @@ def _share(underlying: str, kept: Sequence[_Ranked], left_out: Sequence[_Ranked]
     )
 
 
-def _left_out(symbols: Sequence[str], asked: int, limit: int) -> str:
+def _left_out(symbols: Sequence[str], total: int, limit: int) -> str:
     return (
-        f"{len(symbols)} of {asked} named contracts are left out (--max-contracts {limit}): {named(symbols)}."
+        f"{len(symbols)} of {total} named contracts are left out (--max-contracts {limit}): {named(symbols)}."
     )
 
 

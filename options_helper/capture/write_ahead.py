@@ -20,7 +20,7 @@ from options_helper.model.streams import StreamId
 
 CATCH_UP_RECORDS: Final = 2_000
 # How often the making of rows asks whether something else is more urgent.
-ASK_SECONDS: Final = 0.05
+CHECK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +168,12 @@ class WriteAhead:
 
     def _applied(self, records: Sequence[Record], must_stop: Callable[[], bool]) -> Iterator[Record]:
         """Each record of which rows were made."""
-        ask_at = time.monotonic() + ASK_SECONDS
+        check_at = time.monotonic() + CHECK_SECONDS
         for record in records:
-            if time.monotonic() >= ask_at:
+            if time.monotonic() >= check_at:
                 if must_stop():
                     return
-                ask_at = time.monotonic() + ASK_SECONDS
+                check_at = time.monotonic() + CHECK_SECONDS
             self._recorder.apply(record)
             yield record
 

@@ -23,7 +23,7 @@ from options_helper.commands.portfolio_display import Screen, Waiting, cash_line
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_time import known_time, market_time, told_time
+from options_helper.data.rest.market_time import known_time, market_time, server_time
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
@@ -65,7 +65,7 @@ def check_file(
     problem = None
     if settings.has_credentials:
         try:
-            with _asking("the symbols", screen, settings, rest_cls) as (waiting, rest):
+            with _connected("the symbols", screen, settings, rest_cls) as (waiting, rest):
                 as_of = market_time(rest, settings, instant)
                 unknown.extend(_unknown_symbols(portfolio, rest, new_york_date(as_of), waiting))
         except RestError as error:
@@ -104,7 +104,7 @@ def import_account(
     if out != STDOUT and not force:
         _require_free(out)
     settings = Settings.load()
-    with _asking("the positions", screen, settings) as (waiting, rest):
+    with _connected("the positions", screen, settings) as (waiting, rest):
         reading = _read_account(rest, now(), waiting)
     imported = import_portfolio(reading.view)
     portfolio = imported.portfolio
@@ -135,8 +135,8 @@ def compare_with_account(
     screen = screen or Screen()
     portfolio = load_portfolio(path)
     settings = Settings.load()
-    with _asking("the market's time", screen, settings) as (waiting, rest):
-        as_of = told_time(rest) or now()
+    with _connected("the market's time", screen, settings) as (waiting, rest):
+        as_of = server_time(rest) or now()
         if since is not None:
             _require_past(since, new_york_date(as_of))
         day = since or _day_of(path, as_of)
@@ -165,7 +165,7 @@ def _day_of(path: Path, as_of: datetime) -> date:
 
 
 @contextmanager
-def _asking(
+def _connected(
     what: str, screen: Screen, settings: Settings, rest_cls: Callable[..., AlpacaRest] = AlpacaRest
 ) -> Iterator[tuple[Waiting, AlpacaRest]]:
     """A client, and beside it what the screen shows while it is waited for."""

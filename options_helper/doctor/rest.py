@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_time import is_demo, told_time
+from options_helper.data.rest.market_time import is_demo, server_time
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import OptionsHelperError
 from options_helper.model.tolerant import field, word
@@ -22,18 +22,18 @@ STOCK: Final = "SPY"
 
 def check_clock(rest: AlpacaRest, settings: Settings, now: Callable[[], datetime]) -> Finding:
     """Does this computer agree with the server about the time? Half the round trip is the doubt."""
-    asked = now()
-    told = told_time(rest)
-    heard = now()
-    if told is None:
+    sent_at = now()
+    server_now = server_time(rest)
+    received_at = now()
+    if server_now is None:
         return Finding(Verdict.FAILED, "The server's clock cannot be read from its answer.", _CHECK_ADDRESS)
     if is_demo(settings):
-        said = f"{told:%Y-%m-%d %H:%M:%S} UTC"
+        said = f"{server_now:%Y-%m-%d %H:%M:%S} UTC"
         return Finding(
             Verdict.OK, f"a simulated market plays its own time ({said}); there is nothing to compare"
         )
-    doubt = (heard - asked) / 2
-    ahead = (asked + doubt - told).total_seconds()
+    doubt = (received_at - sent_at) / 2
+    ahead = (sent_at + doubt - server_now).total_seconds()
     return judge_skew(ahead, doubt.total_seconds())
 
 

@@ -42,7 +42,7 @@ class Visit:
 
     name: StreamName
     feed: str
-    asked: str
+    requested: str
     address: str
     variable: str  # what to check when the address does not answer
     connect: Callable[[StreamSink], Streamer]
@@ -110,7 +110,7 @@ class _Visitor(StreamSink):
 
     def subscribed(
         self,
-        asked: Sequence[str],  # noqa: ARG002 - the sink's signature
+        requested: Sequence[str],  # noqa: ARG002 - the sink's signature
         acknowledged: Sequence[str],  # noqa: ARG002
         refusals: Mapping[str, str],
     ) -> None:
@@ -180,7 +180,7 @@ def _welcomed(visit: Visit, visitor: _Visitor, began: float, left: float) -> Fin
     return Finding(
         Verdict.OK,
         f"{visit.feed} at {urlsplit(visit.address).netloc}: connected and authenticated in "
-        f"{seconds['connected and authenticated']:.2f} s, {visit.asked} acknowledged in "
+        f"{seconds['connected and authenticated']:.2f} s, {visit.requested} acknowledged in "
         f"{seconds['acknowledged']:.2f} s, left in {seconds['left']:.2f} s{simulated}",
         None,
         {step: f"{taken:.3f} s" for step, taken in seconds.items()},
@@ -191,7 +191,7 @@ def _symbol_refused(visit: Visit, visitor: _Visitor) -> Finding:
     reason = next(iter(visitor.refusals.values())).rstrip(".")
     return Finding(
         Verdict.WARNING,
-        f"The {visit.feed} feed let us in and refused {visit.asked}: {reason}.",
+        f"The {visit.feed} feed let us in and refused {visit.requested}: {reason}.",
         "Other symbols may work; press Start and look under Stream details.",
     )
 

@@ -89,7 +89,7 @@ class RestPhase(StrEnum):
 
     OFF = "off"  # not asked for
     WAITING = "waiting"  # has not begun
-    ASKING = "asking"
+    REQUESTING = "asking"  # as the page says it
     DONE = "done"
     FAILED = "failed"  # it will be tried again; the streams go on
 

@@ -57,7 +57,7 @@ class StreamHealth:
     connected_since: datetime | None = None
     last_event_at: datetime | None = None  # receipt
     events_per_second: float = 0.0
-    asked: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     refused_symbols: tuple[str, ...] = ()
     received: int = 0

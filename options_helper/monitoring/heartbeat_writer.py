@@ -211,7 +211,7 @@ def _stream_beat(
         silent_seconds=None if health.last_event_at is None else _seconds(health.last_event_at, as_of),
         lag_seconds=expectations.lag(health, expects, as_of),
         events_per_second=round(health.events_per_second, 1),
-        asked=len(health.asked),
+        asked=len(health.requested),
         acknowledged=len(health.acknowledged),
         refused=len(health.refused_symbols),
         refused_symbols=health.refused_symbols[:_NAMED_AT_MOST],
@@ -234,7 +234,7 @@ def _is_expected_to_move(health: StreamHealth, market: MarketKind, as_of: dateti
         return False  # orders, for one, come when they come
     if market is not MarketKind.ALPACA:
         return True  # a played session is open until its stream is quiet
-    return expects_data(health.name, health.feed or "", as_of, health.asked)
+    return expects_data(health.name, health.feed or "", as_of, health.requested)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -97,7 +97,7 @@ def account(
     closed_on: date = YESTERDAY,
     executions: Sequence[Execution] = (),
     day: date | None = TODAY,
-    asked_at: datetime = AS_OF,
+    as_of: datetime = AS_OF,
     left_out: Collection[str] = (),
     unnamed: int = 0,
     moved: Collection[str] = (),
@@ -106,7 +106,7 @@ def account(
     return AccountState(
         reports=MappingProxyType({task: RestReport(task, RestPhase.DONE) for task in RestTask}),
         view=AccountPositions(
-            as_of=asked_at,
+            as_of=as_of,
             positions={symbol: held(symbol, quantity) for symbol, quantity in holds.items()},
             left_out=frozenset(left_out),
             unnamed=unnamed,
@@ -592,7 +592,7 @@ class TestThePreviousClose:
         expiry = date(2027, 3, 19)
         symbol = "AAPL270319C00180000"
         day = new_york_date(as_of)
-        truth = account({symbol: 1}, closes={symbol: 1.0}, closed_on=session, day=day, asked_at=as_of)
+        truth = account({symbol: 1}, closes={symbol: 1.0}, closed_on=session, day=day, as_of=as_of)
         today = Today(position(expiry=expiry), live(truth, at(symbol, 1.1, as_of=as_of), as_of=as_of))
 
         assert today.figures() == dollars(10, 0, 10)
@@ -603,7 +603,7 @@ class TestTheDay:
 
     def test_an_evening_that_is_tomorrow_elsewhere_is_still_today(self):
         as_of = datetime(2026, 11, 20, 22, 0, tzinfo=NEW_YORK)
-        truth = account({C180: 1}, closes={C180: 1.0}, asked_at=as_of)
+        truth = account({C180: 1}, closes={C180: 1.0}, as_of=as_of)
         today = Today(position(), live(truth, at(C180, 1.1, age=6 * 3600, as_of=as_of), as_of=as_of))
 
         assert today.row()["day_pnl"] == pytest.approx(10)
@@ -611,7 +611,7 @@ class TestTheDay:
     def test_yesterdays_price_says_nothing_of_today(self):
         """Before the first quote of a day, and at weekends, a mark is the last session's."""
         early = datetime(2026, 11, 20, 8, 0, tzinfo=NEW_YORK)
-        truth = account({C180: 1}, closes={C180: 1.0}, asked_at=early)
+        truth = account({C180: 1}, closes={C180: 1.0}, as_of=early)
         today = Today(position(), live(truth, at(C180, 1.1, age=16 * 3600, as_of=early), as_of=early))
 
         assert today.row()["mark"] == pytest.approx(1.1)
@@ -629,7 +629,7 @@ class TestTheDay:
         """Bought at 0.30, at 0.50 when its market closed, and gone since."""
         symbol, night = "AAPL261120C00180000", datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
         trades = [traded(symbol, 1, 0.3), traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)]
-        truth = account({}, executions=trades, asked_at=night)
+        truth = account({}, executions=trades, as_of=night)
         last = at(symbol, 0.5, age=2 * 3_600, as_of=night)
         still_there = Today(position(expiry=TODAY), live(truth, last, as_of=night))
         removed = Today(portfolio(), live(truth, last, as_of=night))
@@ -660,7 +660,7 @@ class TestTheDay:
     def test_what_is_waited_for_is_what_has_not_come(self):
         """The fills were read; told apart from positions they would be counted half."""
         refused = RestReport(
-            RestTask.POSITIONS, RestPhase.ASKING, problem="Alpaca answered with HTTP 500. Wait a minute."
+            RestTask.POSITIONS, RestPhase.REQUESTING, problem="Alpaca answered with HTTP 500. Wait a minute."
         )
         truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), view=None)
         reports = {**truth.reports, RestTask.POSITIONS: refused}
@@ -688,10 +688,10 @@ class TestTheDay:
         assert today.totals.day.total is None
         assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 180 C.",)
 
-    @pytest.mark.parametrize("asked_at", [None, AS_OF - timedelta(days=1)])
-    def test_without_the_positions_of_today_nothing_is_known_of_it(self, asked_at: datetime | None):
+    @pytest.mark.parametrize("as_of", [None, AS_OF - timedelta(days=1)])
+    def test_without_the_positions_of_today_nothing_is_known_of_it(self, as_of: datetime | None):
         truth = account({C180: 1}, closes={C180: 1.0})
-        view = truth.view and asked_at and replace(truth.view, as_of=asked_at)
+        view = truth.view and as_of and replace(truth.view, as_of=as_of)
         today = Today(position(), live(replace(truth, view=view or None), at(C180, 1.1)))
 
         assert today.figures() == NOTHING
@@ -714,7 +714,7 @@ class TestTheDay:
         assert today.figures() == NOTHING
         assert today.totals.day_reasons == (doubt,)
 
-    @pytest.mark.parametrize("phase", [RestPhase.DONE, RestPhase.ASKING, RestPhase.FAILED])
+    @pytest.mark.parametrize("phase", [RestPhase.DONE, RestPhase.REQUESTING, RestPhase.FAILED])
     def test_a_fill_that_came_after_the_positions_were_read_is_the_reason(self, phase: RestPhase):
         later = "A fill came after the positions were read; they are read again in a moment."
         truth = account({C180: 1}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.0)], day=None)

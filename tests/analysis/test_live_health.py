@@ -124,8 +124,8 @@ def test_a_market_of_a_year_without_a_calendar_is_closed_and_nobody_knows_how_lo
 def test_options_on_an_etf_keep_the_market_open_until_a_quarter_past_four():
     late = datetime(2026, 11, 20, 16, 10, tzinfo=NEW_YORK)
 
-    assert headline(snapshot_with(asked=["SPY261218C00680000"], as_of=late)).level is Level.OK
-    assert headline(snapshot_with(asked=[AAPL_CALL], as_of=late)).sentence.startswith("Market closed")
+    assert headline(snapshot_with(requested=["SPY261218C00680000"], as_of=late)).level is Level.OK
+    assert headline(snapshot_with(requested=[AAPL_CALL], as_of=late)).sentence.startswith("Market closed")
 
 
 def test_a_night_feed_is_closed_by_day():
@@ -151,7 +151,7 @@ def test_old_quotes_are_named():
 
 
 def test_refused_symbols_are_named_in_words():
-    refusing = health("options", asked=(AAPL_CALL,), acknowledged=(), refused_symbols=(AAPL_CALL,))
+    refusing = health("options", requested=(AAPL_CALL,), acknowledged=(), refused_symbols=(AAPL_CALL,))
 
     assert headline(with_streams(refusing)) == Headline(
         Level.WARNING, "Live, but Alpaca refused 1 symbol: AAPL 18 Dec 26 180 C."

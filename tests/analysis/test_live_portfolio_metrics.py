@@ -127,8 +127,8 @@ class TestPositionRows:
         assert (row["pnl_abs"], row["underlying_price"]) == (200.0, 500.0)
 
     def test_what_was_asked_for_is_told_from_what_was_streamed(self):
-        asked = RestQuote(**structs.asdict(quote(AAPL_CALL, age=90)))
-        streamed, both = quote(AAPL_CALL), snapshot_with(asked, quote("AAPL"))
+        by_rest = RestQuote(**structs.asdict(quote(AAPL_CALL, age=90)))
+        streamed, both = quote(AAPL_CALL), snapshot_with(by_rest, quote("AAPL"))
         rows = rows_of(portfolio(position(), position(strike=185, identity="unpriced")), both)
 
         assert [known(rows[:1])[name] for name in ("mark_via", "underlying_via")] == ["rest", "stream"]
@@ -212,8 +212,8 @@ class TestWarnings:
         assert self.warnings(live, wide_spread_pct=30) == ["wide_spread"]
 
     def test_a_contract_that_was_not_asked_for_says_so(self):
-        assert self.warnings(snapshot_with(asked=[C185])) == ["not_subscribed", "missing_quote"]
-        assert self.warnings(snapshot_with(asked=[AAPL_CALL])) == ["missing_quote"]
+        assert self.warnings(snapshot_with(requested=[C185])) == ["not_subscribed", "missing_quote"]
+        assert self.warnings(snapshot_with(requested=[AAPL_CALL])) == ["missing_quote"]
         assert self.warnings(snapshot_with(running=False)) == ["missing_quote"]
 
     def test_a_stream_that_is_off_is_not_subscribed_and_one_that_still_connects_is(self):
@@ -225,13 +225,13 @@ class TestWarnings:
 
     def test_a_contract_that_alpaca_refused_says_so(self):
         options = health(
-            "options", Phase.LIVE, asked=(AAPL_CALL,), acknowledged=(), refused_symbols=(AAPL_CALL,)
+            "options", Phase.LIVE, requested=(AAPL_CALL,), acknowledged=(), refused_symbols=(AAPL_CALL,)
         )
 
         assert self.warnings(snapshot_with(streams=[options])) == ["refused_symbol", "missing_quote"]
 
     def test_an_old_trade_is_as_suspect_as_an_old_quote(self):
-        live = snapshot_with(trade(AAPL_CALL, age=600), asked=[AAPL_CALL])
+        live = snapshot_with(trade(AAPL_CALL, age=600), requested=[AAPL_CALL])
 
         assert self.warnings(live) == ["missing_quote", "mark_from_trade", "stale_trade"]
 
@@ -314,7 +314,7 @@ class TestDefectsOfOtherProducts:
         assert row["warnings"] == ["expired", "missing_legs"]
 
     def test_structure_sum_with_a_missing_leg(self):
-        row, legs = structure_of(CONDOR, snapshot_with(*CONDOR_QUOTES[:3], asked=[C185]))
+        row, legs = structure_of(CONDOR, snapshot_with(*CONDOR_QUOTES[:3], requested=[C185]))
 
         assert (row["legs"], row["priced_legs"], row["priced"]) == (4, 3, "3 of 4 legs")
         for column in ("net_mark", "net_natural", "net_pnl_abs", "net_pnl_pct", "net_pnl_natural_abs"):
@@ -323,7 +323,7 @@ class TestDefectsOfOtherProducts:
         assert legs["leg_value"].notna().tolist() == [True, True, True, False]
 
     def test_a_missing_part_makes_a_total_unknown(self):
-        live = snapshot_with(quote(C180, 1.0, 1.2), asked=[C185])
+        live = snapshot_with(quote(C180, 1.0, 1.2), requested=[C185])
         totals = totals_of(portfolio(position(strike=180), position(strike=185)), live)
 
         assert (totals.pnl_abs, totals.pnl_pct, totals.market_value, totals.liquidation_value) == (None,) * 4
@@ -443,8 +443,8 @@ class TestStructures:
 
     def test_a_structure_counts_its_legs_by_the_event_of_their_marks_and_those_that_were_asked_for(self):
         moment = nanoseconds(AS_OF)
-        asked = RestQuote(symbol=C180, timestamp=moment, received_ns=moment, bid_price=0.9, ask_price=1.1)
-        live = snapshot_with(quote(P170, 0.4, 0.5), trade(P175, 1.1), asked, quote(C185, 0.3, 0.35))
+        by_rest = RestQuote(symbol=C180, timestamp=moment, received_ns=moment, bid_price=0.9, ask_price=1.1)
+        live = snapshot_with(quote(P170, 0.4, 0.5), trade(P175, 1.1), by_rest, quote(C185, 0.3, 0.35))
         missing = snapshot_with(quote(P170, 0.4, 0.5))
 
         assert structure_of(CONDOR, live)[0]["marks_from"] == "3 mid, 1 trade · 1 REST"

@@ -102,10 +102,10 @@ def test_age_of_one_thing_price_of_another():
 def test_the_way_of_a_mark_is_that_of_the_event_it_came_from():
     """A streamed quote beside a trade that was asked for, the other way round, and nothing."""
     crossed, printed = quote(AAPL_CALL, 1.1, 1.0), trade(AAPL_CALL, 1.05)
-    asked_quote, asked_trade = RestQuote(**structs.asdict(crossed)), RestTrade(**structs.asdict(printed))
+    rest_quote, rest_trade = RestQuote(**structs.asdict(crossed)), RestTrade(**structs.asdict(printed))
     marks = read_marks(
-        [crossed, asked_quote, structs.replace(asked_quote, bid_price=0.9), quote(AAPL_CALL), None],
-        [asked_trade, printed, printed, asked_trade, None],
+        [crossed, rest_quote, structs.replace(rest_quote, bid_price=0.9), quote(AAPL_CALL), None],
+        [rest_trade, printed, printed, rest_trade, None],
         is_option=np.array([True] * 5),
         as_of=AS_OF,
     )

@@ -106,7 +106,7 @@ def gap(
 
 def snapshot_with(
     *events: Quote | Trade | Bar,
-    asked: Collection[str] = (),
+    requested: Collection[str] = (),
     as_of: datetime = AS_OF,
     running: bool = True,
     market: MarketKind = MarketKind.ALPACA,
@@ -115,13 +115,13 @@ def snapshot_with(
     streams: Iterable[StreamHealth] = (),
     fills: Iterable[Mapping[str, Any]] = (),
 ) -> LiveSnapshot:
-    """A snapshot that holds these events, of streams that asked for their symbols and for `asked`."""
-    symbols = dict.fromkeys([*asked, *(event.symbol for event in events)])
+    """A snapshot that holds these events, of streams that asked for their symbols and for `requested`."""
+    symbols = dict.fromkeys([*requested, *(event.symbol for event in events)])
     stocks = tuple(symbol for symbol in symbols if not is_contract(symbol))
     contracts = tuple(symbol for symbol in symbols if is_contract(symbol))
     healths: dict[StreamId, StreamHealth] = {
-        StreamName.STOCKS: health("stocks", feed=stock_feed, asked=stocks),
-        StreamName.OPTIONS: health("options", feed=options_feed, asked=contracts),
+        StreamName.STOCKS: health("stocks", feed=stock_feed, requested=stocks),
+        StreamName.OPTIONS: health("options", feed=options_feed, requested=contracts),
         StreamName.FILLS: health("fills"),
     }
     healths.update({given.name: given for given in streams})

@@ -80,8 +80,8 @@ def test_options_on_some_etfs_and_indices_move_a_quarter_of_an_hour_longer(
 
 
 def page_headline(contract: str, at: datetime, _: Path) -> bool:
-    asked = health("options", feed="opra", asked=(contract,))
-    return "Market closed" not in headline(snapshot_with(as_of=at, streams=[asked])).sentence
+    options = health("options", feed="opra", requested=(contract,))
+    return "Market closed" not in headline(snapshot_with(as_of=at, streams=[options])).sentence
 
 
 def page_line(contract: str, at: datetime, _: Path) -> bool:
@@ -107,8 +107,8 @@ def engine(contract: str, at: datetime, _: Path) -> bool:
 
 
 def heartbeat(contract: str, at: datetime, folder: Path) -> bool:
-    asked = health("options", feed="opra", asked=(contract,))
-    writer = HeartbeatWriter(folder / "beat.json", lambda: snapshot_with(as_of=at, streams=[asked]))
+    options = health("options", feed="opra", requested=(contract,))
+    writer = HeartbeatWriter(folder / "beat.json", lambda: snapshot_with(as_of=at, streams=[options]))
     with writer:
         return writer.last.streams[StreamName.OPTIONS].expects_data
 

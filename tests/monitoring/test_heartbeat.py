@@ -304,8 +304,8 @@ def test_orders_come_when_they_come(tmp_path: Path):
 
 def test_options_on_some_funds_are_expected_a_quarter_of_an_hour_longer(tmp_path: Path):
     after_close = datetime(2026, 11, 20, 21, 10, tzinfo=UTC)
-    spy = StreamHealth(OPTIONS, Phase.LIVE, "indicative", asked=("SPY261120C00600000",))
-    aapl = StreamHealth(OPTIONS, Phase.LIVE, "indicative", asked=("AAPL261120C00200000",))
+    spy = StreamHealth(OPTIONS, Phase.LIVE, "indicative", requested=("SPY261120C00600000",))
+    aapl = StreamHealth(OPTIONS, Phase.LIVE, "indicative", requested=("AAPL261120C00200000",))
 
     assert beat_of(spy, path=tmp_path, as_of=after_close).expects_data is True
     assert beat_of(aapl, path=tmp_path, as_of=after_close).expects_data is False

@@ -56,7 +56,7 @@ def streams(**more: Any) -> dict[StreamName, Any]:
     return {STOCKS: stream_beat(**more)}
 
 
-def asked(*arguments: str) -> Result:
+def stream_health(*arguments: str) -> Result:
     """What the command says."""
     return CliRunner().invoke(stream, ["health", *arguments])
 
@@ -211,9 +211,9 @@ def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: s
 
 
 def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
-    well = asked("--state", str(heartbeat_file(tmp_path, written_at=utc_now())))
-    stale = asked("--state", str(heartbeat_file(tmp_path)))
-    nothing = asked("--state", str(tmp_path / "nothing"))
+    well = stream_health("--state", str(heartbeat_file(tmp_path, written_at=utc_now())))
+    stale = stream_health("--state", str(heartbeat_file(tmp_path)))
+    nothing = stream_health("--state", str(tmp_path / "nothing"))
 
     assert (well.exit_code, stale.exit_code, nothing.exit_code) == (0, 1, 1)
     assert [one.output.split(":")[0] for one in (well, stale, nothing)] == ["running", "stale", "not_running"]
@@ -222,22 +222,22 @@ def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
 def test_a_folder_stands_for_the_recording_in_it(tmp_path: Path):
     heartbeat_file(tmp_path, written_at=utc_now())
 
-    assert asked("--state", str(tmp_path)).exit_code == 0
+    assert stream_health("--state", str(tmp_path)).exit_code == 0
 
 
 def test_without_a_name_it_is_the_last_run(tmp_path: Path):
     capture = heartbeat_file(tmp_path, written_at=utc_now())
     remember_capture(capture)
 
-    assert asked().output.startswith("running: The capture runs.")
+    assert stream_health().output.startswith("running: The capture runs.")
 
     write_heartbeat(state_folder() / "dashboard.json", heartbeat())
     os.utime(capture, (1, 1))
-    assert asked().exit_code == 1
+    assert stream_health().exit_code == 1
 
 
 def test_a_person_reads_lag_uptime_totals_symbols_and_gaps(tmp_path: Path):
-    output = asked("--state", str(heartbeat_file(tmp_path))).output
+    output = stream_health("--state", str(heartbeat_file(tmp_path))).output
 
     for fact in (
         "up 10 min",
@@ -279,7 +279,7 @@ def test_a_monitor_reads_json(tmp_path: Path):
     now = utc_now()
     path = heartbeat_file(tmp_path, written_at=now, started_at=now - timedelta(minutes=10))
 
-    said = json.loads(asked("--json", "--state", str(path)).output)
+    said = json.loads(stream_health("--json", "--state", str(path)).output)
 
     assert (said["status"], said["healthy"], said["gaps"], said["lag_seconds"]) == ("running", True, 1, 0.5)
     assert said["totals"] == {"received": 100, "applied": 97, "dropped": 2, "rejected": 1, "queued": 0}
@@ -290,16 +290,16 @@ def test_a_monitor_reads_json(tmp_path: Path):
 
 
 def test_a_monitor_reads_json_also_where_there_is_nothing(tmp_path: Path):
-    nothing = asked("--json", "--state", str(tmp_path / "nothing"))
+    nothing = stream_health("--json", "--state", str(tmp_path / "nothing"))
     spoilt = tmp_path / "spoilt"
     spoilt.write_text("{")
 
     assert json.loads(nothing.output)["status"] == "not_running"
-    assert json.loads(asked("--json", "--state", str(spoilt)).output)["status"] == "failed"
+    assert json.loads(stream_health("--json", "--state", str(spoilt)).output)["status"] == "failed"
 
 
 def test_a_lag_that_is_no_time_is_a_sentence(tmp_path: Path):
-    result = asked("--max-lag", "soon", "--state", str(tmp_path))
+    result = stream_health("--max-lag", "soon", "--state", str(tmp_path))
 
     assert isinstance(result.exception, ConfigError)
     assert "'soon' is no stretch of time" in str(result.exception)

@@ -217,15 +217,15 @@ def live(
         "connections": 1,
         "events_per_second": 41.6,
     }
-    asked = tuple(dict.fromkeys(item.live_symbol for item in book.instruments if item.is_option))
+    requested = tuple(dict.fromkeys(item.live_symbol for item in book.instruments if item.is_option))
     streams = {
         StreamName.STOCKS: health(
             "stocks",
             feed="iex",
-            asked=tuple(dict.fromkeys(i.underlying for i in book.instruments)),
+            requested=tuple(dict.fromkeys(i.underlying for i in book.instruments)),
             **counted,
         ),
-        StreamName.OPTIONS: health("options", feed="indicative", asked=asked, **counted),
+        StreamName.OPTIONS: health("options", feed="indicative", requested=requested, **counted),
         StreamName.FILLS: health("fills", feed="paper"),
     }
     for name in (StreamName.STOCKS, StreamName.OPTIONS):

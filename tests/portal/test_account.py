@@ -33,8 +33,8 @@ def asked(tab) -> str:
     ("account", "words"),
     [
         (asking(RestTask.PRICES, RestPhase.WAITING), "prices not asked for yet"),
-        (asking(RestTask.PRICES, RestPhase.ASKING, done=120, of=280), "prices asked for: 120 of 280"),
-        (asking(RestTask.FILLS, RestPhase.ASKING), "fills asked for"),
+        (asking(RestTask.PRICES, RestPhase.REQUESTING, done=120, of=280), "prices asked for: 120 of 280"),
+        (asking(RestTask.FILLS, RestPhase.REQUESTING), "fills asked for"),
         (
             asking(RestTask.PRICES, RestPhase.FAILED, problem="Alpaca said no."),
             "✕ prices FAILED · fills not asked for yet · positions not asked for yet · Alpaca said no.",
@@ -54,7 +54,7 @@ def three_times(phase, problem):
     return AccountState(reports=MappingProxyType(reports))
 
 
-@pytest.mark.parametrize("phase", [RestPhase.ASKING, RestPhase.FAILED])
+@pytest.mark.parametrize("phase", [RestPhase.REQUESTING, RestPhase.FAILED])
 def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_waits(portal, phase):
     account = three_times(phase, "Alpaca asked to wait 20 s (429).")
     tab = portal.show(lambda: scenes.live(account=account))
@@ -88,7 +88,7 @@ def test_what_one_server_says_of_several_questions_is_said_once(portal):
 
 
 def test_a_last_success_does_not_hide_that_the_next_try_waits(portal):
-    waiting = asking(RestTask.POSITIONS, RestPhase.ASKING, finished_at=OPEN, problem="Wait 20 s.")
+    waiting = asking(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN, problem="Wait 20 s.")
     words = asked(portal.show(lambda: scenes.live(account=waiting)))
 
     assert "done" not in words
@@ -104,7 +104,7 @@ def test_the_details_say_that_fills_are_counted_by_what_was_new(portal):
 
 
 def test_what_is_asked_for_each_minute_does_not_flicker(portal):
-    again = asking(RestTask.POSITIONS, RestPhase.ASKING, finished_at=OPEN)
+    again = asking(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN)
 
     assert "positions asked for, done 15:32:04 UTC" in asked(portal.show(lambda: scenes.live(account=again)))
 
@@ -210,9 +210,9 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
             asking(RestTask.POSITIONS, RestPhase.FAILED, problem="No route."),
             "The account is not known: No route.",
         ),
-        (asking(RestTask.POSITIONS, RestPhase.ASKING), "it was asked and has not answered"),
+        (asking(RestTask.POSITIONS, RestPhase.REQUESTING), "it was asked and has not answered"),
         (
-            asking(RestTask.POSITIONS, RestPhase.ASKING, problem="Wait 20 s."),
+            asking(RestTask.POSITIONS, RestPhase.REQUESTING, problem="Wait 20 s."),
             "it was asked and has not answered. Wait 20 s.",
         ),
     ],

@@ -15,7 +15,7 @@ from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, asking, backfilled, fill, gone, known_account
 
 KNOWN = known_account()
-NOT_YET = asking(RestTask.FILLS, RestPhase.ASKING)
+NOT_YET = asking(RestTask.FILLS, RestPhase.REQUESTING)
 
 
 def showing(*fills, account=KNOWN):
@@ -187,8 +187,8 @@ def again(phase):
         (AccountState(), "was not asked for, so here is only what the stream told since Start"),
         (KNOWN, "Known since midnight in New York (20 Nov 26)"),
         (again(RestPhase.FAILED), "Reading it again failed: No route."),
-        (again(RestPhase.ASKING), "Reading it again is held up: No route."),
-        (asking(RestTask.FILLS, RestPhase.ASKING, problem="No route."), "since Start. No route."),
+        (again(RestPhase.REQUESTING), "Reading it again is held up: No route."),
+        (asking(RestTask.FILLS, RestPhase.REQUESTING, problem="No route."), "since Start. No route."),
         (replace(KNOWN, doubts=("An order is odd.",)), "Some of it is in doubt"),
     ],
     ids=["asking", "failed", "off", "known", "failed again", "asking again", "held up", "in doubt"],

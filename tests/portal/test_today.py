@@ -87,7 +87,7 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
 @pytest.mark.parametrize(
     ("account", "reason"),
     [
-        (asking(RestTask.FILLS, RestPhase.ASKING), "Today's fills have not been read yet."),
+        (asking(RestTask.FILLS, RestPhase.REQUESTING), "Today's fills have not been read yet."),
         (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read: No route."),
         (AccountState(), "Today's fills were not asked for."),
     ],

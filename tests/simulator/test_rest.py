@@ -233,13 +233,13 @@ def test_asking_changes_nothing_of_what_is_streamed():
 
     from options_helper.simulator.market.market import Interest
 
-    asked, unasked = seeded(), seeded()
-    steps, expected = asked.steps(Interest()), unasked.steps(Interest())
+    queried, unqueried = seeded(), seeded()
+    steps, expected = queried.steps(Interest()), unqueried.steps(Interest())
     played = []
     for step in islice(steps, 200):
         played.append(step)
-        asked.sheet(AAPL_CALL, step.market_ns, YESTERDAY)
-        asked.sheet("AAPL", step.market_ns, YESTERDAY)
+        queried.sheet(AAPL_CALL, step.market_ns, YESTERDAY)
+        queried.sheet("AAPL", step.market_ns, YESTERDAY)
 
     assert played == list(islice(expected, 200))
 

@@ -164,8 +164,8 @@ def test_a_contract_that_nobody_quotes_has_its_latest_quote_trade_and_close_with
     assert type(snapshot.option_trades[CALL]) is RestTrade
     close = snapshot.account.closes[CALL]
     assert (close.price, close.day) == (Decimal("3.9"), YESTERDAY)
-    asked = snapshot.account.reports[RestTask.PRICES]
-    assert (asked.done, asked.problem) == (asked.of, None)
+    report = snapshot.account.reports[RestTask.PRICES]
+    assert (report.done, report.problem) == (report.of, None)
     assert all(health.received == 0 for health in snapshot.streams.values()), "these are no streamed events"
 
 
@@ -235,7 +235,7 @@ def test_a_failure_is_a_sentence_the_streams_go_on_and_it_is_tried_again(
 
 def test_a_pause_that_the_server_wants_is_said_while_it_lasts(simulator: Simulators):
     server = simulator(faults=Faults(rest_status=429, rest_retry_after=FOREVER, rest_first_requests=1))
-    patient = partial(AlpacaRest, policy=RestPolicy(attempts=2, asked_pause_cap_seconds=2 * FOREVER))
+    patient = partial(AlpacaRest, policy=RestPolicy(attempts=2, requested_pause_cap_seconds=2 * FOREVER))
     manager = manager_for(server, rest_cls=patient)
     manager.start(CONFIG)
     try:
@@ -381,7 +381,7 @@ def test_a_server_that_never_answers_delays_neither_start_nor_look_nor_stop(simu
         wait_until(lambda: CALL in manager.snapshot().option_quotes)
         with at_once():
             snapshot = manager.snapshot()
-        assert snapshot.account.reports[RestTask.PRICES].phase is RestPhase.ASKING
+        assert snapshot.account.reports[RestTask.PRICES].phase is RestPhase.REQUESTING
     finally:
         manager.stop()
     until_no_thread("live-")

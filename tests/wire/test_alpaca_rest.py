@@ -28,7 +28,7 @@ from options_helper.settings import Settings
 from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 
 KEY, SECRET = "PKSENTINEL0000000001", "sentinelSecret/000000000000000000000001"
-QUICK = RestPolicy(backoff_base_seconds=0.01, backoff_cap_seconds=0.02, asked_pause_cap_seconds=5)
+QUICK = RestPolicy(backoff_base_seconds=0.01, backoff_cap_seconds=0.02, requested_pause_cap_seconds=5)
 # Whoever waits for an answer or a pause of these does so for longer than any test.
 PATIENT = RestPolicy(
     read_seconds=FOREVER,

@@ -32,7 +32,9 @@ from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 STOCK_PATH, OPTION_PATH = "/v2/stocks/snapshots", "/v1beta1/options/snapshots"
-QUICK = RestPolicy(attempts=2, backoff_base_seconds=0.01, backoff_cap_seconds=0.02, asked_pause_cap_seconds=1)
+QUICK = RestPolicy(
+    attempts=2, backoff_base_seconds=0.01, backoff_cap_seconds=0.02, requested_pause_cap_seconds=1
+)
 CONTRACTS = tuple(
     contract_symbol("AAPL", date(2026, 6, 19) + timedelta(weeks=week), "call", strike)
     for week in range(5)

@@ -285,11 +285,11 @@ def test_a_request_that_hangs_ends_at_once_when_the_server_stops(
 ):
     server = running_simulator(silent(), faults=fault)
     with ThreadPoolExecutor(max_workers=3) as clients:
-        asking = [clients.submit(get, server, "/v2/clock", timeout=FOREVER) for _ in range(3)]
+        pending = [clients.submit(get, server, "/v2/clock", timeout=FOREVER) for _ in range(3)]
         wait_until(lambda: server.requests["/v2/clock"] == 3)
 
         server.stop()
-        errors = [asked.exception(timeout=AT_ONCE) for asked in asking]
+        errors = [future.exception(timeout=AT_ONCE) for future in pending]
 
     assert all(isinstance(error, requests.ConnectionError) for error in errors)
 
@@ -310,10 +310,10 @@ def test_asking_from_many_threads_while_fills_come_loses_none(running_simulator:
         return len(account.get("/account/activities", {"direction": "asc"}))
 
     with ThreadPoolExecutor(max_workers=4) as clients:
-        asking = clients.map(ask, range(12))
+        pending = clients.map(ask, range(12))
         for number in range(50):
             server.push(FILLS, [order_update(order_id=f"order-{number}", execution_id=str(number))])
-        seen = list(asking)
+        seen = list(pending)
 
     assert max(seen) <= 50
     assert all(row["qty"] == "2" for row in account.get("/account/activities"))

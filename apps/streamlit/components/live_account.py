@@ -114,8 +114,8 @@ def _not_known(screen: ScreenModel) -> str:
         case RestPhase.FAILED:
             return f"The account is not known: {report.problem}"
         case _:
-            asked = "The account is not known yet: it was asked and has not answered."
-            return f"{asked} {report.problem}" if report.problem else asked
+            unanswered = "The account is not known yet: it was asked and has not answered."
+            return f"{unanswered} {report.problem}" if report.problem else unanswered
 
 
 def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions) -> str:

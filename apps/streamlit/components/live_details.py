@@ -53,7 +53,9 @@ def _facts(screen: ScreenModel) -> dict[str, Callable[[StreamHealth], str]]:
         "reconnect attempts": lambda health: f"{health.reconnect_attempts:,}",
         "next try": lambda health: when(health.next_try_at),
         "last event": lambda health: when(health.last_event_at),
-        "subscriptions": lambda health: f"{len(health.acknowledged):,} of {len(health.asked):,} acknowledged",
+        "subscriptions": lambda health: (
+            f"{len(health.acknowledged):,} of {len(health.requested):,} acknowledged"
+        ),
         "refused": lambda health: named(health.refused_symbols, NAMED_AT_MOST) or "none",
         "last error": lambda health: health.last_error or "none",
         "last rejected": lambda health: named(health.last_rejections, NAMED_AT_MOST) or "none",

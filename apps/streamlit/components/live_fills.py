@@ -197,8 +197,8 @@ def _side_and_quantity(fill: BlotterEntry, *, hidden: bool) -> str:
 
 
 def _order_so_far(fill: BlotterEntry) -> str:
-    done, asked = fill.filled_qty, fill.qty
-    return UNKNOWN if done is None and asked is None else f"{_plain(done)} of {_plain(asked)}"
+    done, requested = fill.filled_qty, fill.qty
+    return UNKNOWN if done is None and requested is None else f"{_plain(done)} of {_plain(requested)}"
 
 
 def _paid(fill: BlotterEntry) -> str:

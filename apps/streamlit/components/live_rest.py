@@ -64,7 +64,7 @@ def _without_paths(problems: Iterable[str]) -> list[str]:
 
 
 def _in_short(report: RestReport, screen: ScreenModel) -> str:
-    asked_for = f"{report.task} asked for"
+    what = f"{report.task} asked for"
     # A last success does not tell how this attempt is getting on.
     last_success = None if report.problem else report.finished_at
     match report.phase:
@@ -72,14 +72,16 @@ def _in_short(report: RestReport, screen: ScreenModel) -> str:
             return f"{report.task} not asked for yet"
         case RestPhase.FAILED:
             return f"✕ {report.task} FAILED"
-        case RestPhase.ASKING if report.of is not None:
-            return f"{asked_for}: {report.done:,} of {report.of:,}"
-        case RestPhase.ASKING | RestPhase.DONE if last_success is not None:
+        case RestPhase.REQUESTING if report.of is not None:
+            return f"{what}: {report.done:,} of {report.of:,}"
+        case RestPhase.REQUESTING | RestPhase.DONE if last_success is not None:
             # What is asked for each minute would flicker between asking and done.
             how_many = "" if report.of is None else f": {report.of:,}"
-            return f"{asked_for}{how_many}, done {clock(last_success, screen.look.zone, today=screen.snapshot.as_of)}"
-        case RestPhase.ASKING | RestPhase.DONE:
-            return asked_for
+            return (
+                f"{what}{how_many}, done {clock(last_success, screen.look.zone, today=screen.snapshot.as_of)}"
+            )
+        case RestPhase.REQUESTING | RestPhase.DONE:
+            return what
         case _:
             assert_never(report.phase)
 

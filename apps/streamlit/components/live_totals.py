@@ -199,7 +199,7 @@ def _legs_note(screen: ScreenModel) -> str:
 def _provenance(screen: ScreenModel) -> str:
     """Where the marks came from, and how old the oldest is: "11 mid, 1 trade · 2 by REST · oldest 12 s"."""
     sources: Counter[str] = Counter()
-    asked_for = 0
+    from_rest = 0
     oldest = 0.0
     for table in (screen.positions, screen.legs):
         columns = (table["mark_source"], table["mark_via"], table["mark_age_seconds"])
@@ -207,10 +207,10 @@ def _provenance(screen: ScreenModel) -> str:
             # A missing word is NaN in a column of words.
             if isinstance(source, str):
                 sources[source] += 1
-                asked_for += via == Source.REST
+                from_rest += via == Source.REST
                 oldest = max(oldest, seconds)
     counts = ", ".join(f"{count} {source}" for source, count in sources.most_common())
-    by_rest = f" · {asked_for} by REST" if asked_for else ""
+    by_rest = f" · {from_rest} by REST" if from_rest else ""
     no_bid = len(screen.totals.with_warning(QuoteWarning.ZERO_BID))
     beside_nothing = f" · {no_bid} with no bid, at half the ask" if no_bid else ""
     return f"{counts}{by_rest} · oldest {age(oldest)}{beside_nothing}"

@@ -39,8 +39,8 @@ LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning
 def truth_line(screen: ScreenModel) -> None:
     """Draw the headline, the chips, what was asked for beside the streams, and the banners, in one piece."""
     banners = "".join(_banner(banner) for banner in screen.banners)
-    asked = rest_line(screen) if screen.run else ""
-    draw(_headline(screen) + _chips(screen) + asked + banners)
+    rest = rest_line(screen) if screen.run else ""
+    draw(_headline(screen) + _chips(screen) + rest + banners)
 
 
 def _headline(screen: ScreenModel) -> str:

@@ -134,8 +134,8 @@ class AlpacaRest:
 
     def option_contracts(self, query: Mapping[str, Any]) -> Iterator[list[Row]]:
         """The listed contracts that fit Alpaca's own parameters, page by page."""
-        asked = {"limit": CONTRACTS_A_PAGE, **query}
-        for page in self._pages_by_token(self._account, "/options/contracts", asked):
+        parameters = {"limit": CONTRACTS_A_PAGE, **query}
+        for page in self._pages_by_token(self._account, "/options/contracts", parameters):
             yield _maps(page.get("option_contracts"), "/options/contracts")
 
     def option_contract(self, symbol: str) -> Row | None:

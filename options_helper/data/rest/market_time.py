@@ -15,10 +15,10 @@ def is_demo(settings: Settings) -> bool:
     return settings.local_market and key is not None and key.get_secret_value() == DEMO_KEY
 
 
-def told_time(rest: AlpacaRest) -> datetime | None:
+def server_time(rest: AlpacaRest) -> datetime | None:
     """The time that the server's clock tells, in UTC; None when its answer holds none. Blocks; RestError."""
-    told_ns = epoch_nanoseconds(rest.clock().get("timestamp"))
-    return None if told_ns is None else utc_datetime(told_ns)
+    server_ns = epoch_nanoseconds(rest.clock().get("timestamp"))
+    return None if server_ns is None else utc_datetime(server_ns)
 
 
 def known_time(settings: Settings, now: datetime) -> datetime:
@@ -28,4 +28,4 @@ def known_time(settings: Settings, now: datetime) -> datetime:
 
 def market_time(rest: AlpacaRest, settings: Settings, now: datetime) -> datetime:
     """The market's time: a demo is asked for it, for any other market it is `now`. Blocks; RestError."""
-    return (told_time(rest) if is_demo(settings) else None) or known_time(settings, now)
+    return (server_time(rest) if is_demo(settings) else None) or known_time(settings, now)

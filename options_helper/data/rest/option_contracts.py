@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from options_helper.data.rest.client import CONTRACTS_A_PAGE, AlpacaRest
-from options_helper.data.rest.market_time import told_time
+from options_helper.data.rest.market_time import server_time
 from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, RestPolicy
 from options_helper.errors import ConfigError, RestError, SymbolError
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
@@ -114,10 +114,10 @@ class ContractFinder:
         return Chain(underlying, tuple(_nearest_first(contracts, price)), price)
 
     def _today(self) -> date:
-        told = told_time(self._rest)
-        if told is None:
+        server_now = server_time(self._rest)
+        if server_now is None:
             raise RestError("Alpaca's clock tells no time that can be read. Try again.")
-        return new_york_date(told)
+        return new_york_date(server_now)
 
     def _price(self, underlying: str) -> float | None:
         trade = self._rest.latest_stock_trades([underlying]).get(underlying)

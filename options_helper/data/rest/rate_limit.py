@@ -34,7 +34,7 @@ class RestPolicy:
     backoff_base_seconds: float = 1.0
     backoff_cap_seconds: float = 8.0
     # The longest pause that is waited for when a server asks for it; a longer one is an error that says so.
-    asked_pause_cap_seconds: float = 60.0
+    requested_pause_cap_seconds: float = 60.0
 
 
 DEFAULT_POLICY: Final = RestPolicy()
@@ -119,17 +119,17 @@ class RequestLimits:
         return max((limiter.held() for limiter in limiters if limiter is not None), default=0.0)
 
 
-def asked_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
+def requested_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
     """The pause that a server asks for by its refusal; None when it asks for none that can be read.
 
     `Retry-After` is seconds or a date. Alpaca's account side tells in `X-RateLimit-Reset` when its minute ends, and
     does so in every answer: only for one request too many is that the time to come again. `now` serves where the
     server does not tell its own.
     """
-    if (asked := headers.get("Retry-After")) is not None:
-        seconds = _seconds(asked)
+    if (retry_after := headers.get("Retry-After")) is not None:
+        seconds = _seconds(retry_after)
         return (
-            _until(_http_date(asked), headers, now)
+            _until(_http_date(retry_after), headers, now)
             if seconds is None
             else min(seconds, LONGEST_PAUSE_SECONDS)
         )

@@ -47,7 +47,7 @@ class SeedBatch:
     """What one answer brought; the events have the exchange's time as their receipt, so that their age is their own."""
 
     stream: StreamId
-    asked: int  # symbols
+    requested: int  # symbols
     quotes: tuple[RestQuote, ...] = ()
     trades: tuple[RestTrade, ...] = ()
     closes: tuple[PreviousClose, ...] = ()
@@ -85,7 +85,7 @@ def seed(
 
 def _seed(
     stream: StreamId,
-    ask: Callable[[Sequence[str], str], Snapshots],
+    request: Callable[[Sequence[str], str], Snapshots],
     feed: str,
     symbols: Sequence[str],
     today: date,
@@ -93,14 +93,14 @@ def _seed(
     if feed in FEEDS_WITHOUT_REST:
         return
     size = STOCK_SYMBOLS_A_REQUEST if stream is StreamName.STOCKS else OPTION_SYMBOLS_A_REQUEST
-    sieve = _Bisector(lambda piece: ask(piece, feed))
+    bisector = _Bisector(lambda piece: request(piece, feed))
     for batch in batches(symbols, size):
-        for piece, snapshots in sieve.answers(batch):
+        for piece, snapshots in bisector.answers(batch):
             yield read_snapshots(stream, piece, snapshots, today)
-        if refused := sieve.take_refused():
+        if refused := bisector.take_refused():
             said = tuple(f"{symbol}: {error}" for symbol, error in refused.items())
             yield SeedBatch(stream, len(refused), unreadable=said, refused=tuple(refused))
-    sieve.raise_unexplained()
+    bisector.raise_unexplained()
 
 
 class _Bisector:
@@ -109,8 +109,8 @@ class _Bisector:
     A symbol is at fault when the server names it, or when it is refused alone while others are answered.
     """
 
-    def __init__(self, ask: Callable[[Sequence[str]], Snapshots]) -> None:
-        self._ask = ask
+    def __init__(self, request: Callable[[Sequence[str]], Snapshots]) -> None:
+        self._request = request
         self._answered = False
         self._refused: dict[str, RestError] = {}
         self._refused_alone: dict[str, RestError] = {}
@@ -161,7 +161,7 @@ class _Bisector:
 
     def _answer(self, piece: Sequence[str]) -> Snapshots | RestError:
         try:
-            return self._ask(piece)
+            return self._request(piece)
         except RestError as error:
             if error.status not in SYMBOL_REFUSALS:
                 raise

@@ -39,7 +39,7 @@ from options_helper.data.rest.rate_limit import (
     PASSING_STATUSES,
     RequestLimiter,
     RestPolicy,
-    asked_pause_seconds,
+    requested_pause_seconds,
 )
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.backoff import compute_backoff_seconds
@@ -130,7 +130,7 @@ class ReadOnlyAdapter(HTTPAdapter):
         self._wait(0)
         while pause := limiter.take():
             held = limiter.held()
-            if held > self._policy.asked_pause_cap_seconds:
+            if held > self._policy.requested_pause_cap_seconds:
                 raise RestError(
                     f"{_where(request)} was not asked, because it wants a pause. {_again(self._now(), held)}",
                     retry_after=held,
@@ -142,7 +142,7 @@ class ReadOnlyAdapter(HTTPAdapter):
             raise RestStopped
 
     def _may_pass(self, failure: _Failure) -> bool:
-        return failure.passing and (failure.pause or 0) <= self._policy.asked_pause_cap_seconds
+        return failure.passing and (failure.pause or 0) <= self._policy.requested_pause_cap_seconds
 
     def _backoff_seconds(self, attempt: int) -> float:
         return compute_backoff_seconds(
@@ -222,7 +222,7 @@ class ReadOnlyAdapter(HTTPAdapter):
     def _refused(self, where: str, request: PreparedRequest, response: Response) -> _Failure:
         status, now = response.status_code, self._now()
         passing = status in PASSING_STATUSES
-        pause = asked_pause_seconds(status, response.headers, now) if passing else None
+        pause = requested_pause_seconds(status, response.headers, now) if passing else None
         remedy = _again(now, pause) if pause else _remedy(status)
         message = _message_in(response, request)
         said = f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"

@@ -110,9 +110,13 @@ class _AlpacaDataStreamer(ConnectionRunner):
             with self._protocol_lock:
                 request = self._protocol.next_request()
                 busy = self._protocol.busy
-                answer = (self._protocol.asked, self._protocol.acknowledged_symbols, self._protocol.refusals)
+                answer = (
+                    self._protocol.requested,
+                    self._protocol.acknowledged_symbols,
+                    self._protocol.refusals,
+                )
             if request is not None:
-                await self._ask(connection, request)
+                await self._send_request(connection, request)
             elif not busy and answer != reported:
                 self._sink.subscribed(*answer)
                 self._require_a_symbol(*answer)
@@ -124,13 +128,13 @@ class _AlpacaDataStreamer(ConnectionRunner):
                 raise connection.loss()
 
     def _require_a_symbol(
-        self, asked: Sequence[str], acknowledged: Sequence[str], refusals: dict[str, str]
+        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: dict[str, str]
     ) -> None:
-        if asked and not acknowledged and refusals:
+        if requested and not acknowledged and refusals:
             reason = next(iter(refusals.values()))
             raise StreamRefused(f"Alpaca refused every symbol asked of the {self._feed} feed: {reason}")
 
-    async def _ask(self, connection: SdkConnection, request: Request) -> None:
+    async def _send_request(self, connection: SdkConnection, request: Request) -> None:
         if request.action == "subscribe":
             await connection.subscribe(dict.fromkeys(request.channels, request.symbols))
             return
@@ -143,20 +147,20 @@ class _AlpacaDataStreamer(ConnectionRunner):
         payload = message.encode() if isinstance(message, str) else message
         control, data = split_control(payload)
         for answer in control:
-            self._hear(answer)
+            self._on_control_message(answer)
             news.set()
         if data is not None:
             deliver(data)
 
-    def _hear(self, answer: dict[str, Any]) -> None:
+    def _on_control_message(self, answer: dict[str, Any]) -> None:
         match answer:
             case {"T": "subscription"}:
                 with self._protocol_lock:
                     self._protocol.acknowledged(answer)
             case {"T": "error"}:
-                self._hear_error(answer.get("code"), str(answer.get("msg", "")))
+                self._on_error(answer.get("code"), str(answer.get("msg", "")))
 
-    def _hear_error(self, code: int | None, message: str) -> None:
+    def _on_error(self, code: int | None, message: str) -> None:
         error = server_error(self._feed, code, message)
         if code in REQUEST_CODES:
             with self._protocol_lock:

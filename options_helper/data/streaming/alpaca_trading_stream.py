@@ -88,15 +88,15 @@ class AlpacaTradingStreamer(ConnectionRunner):
     ) -> None:
         self._sink.connected(connection.announcement)
         connection.listen(lambda message: self._receive(message, news))
-        asked = reported = False
+        requested = reported = False
         while True:
-            if self._wanted and not asked:
+            if self._wanted and not requested:
                 await connection.subscribe_trade_updates()
-                asked = True
+                requested = True
             elif self._acknowledged and not reported:
                 self._sink.subscribed((TRADE_UPDATES,), (TRADE_UPDATES,), {})
                 reported = True
-            await self._next_news(news, awaiting_answer=asked and not self._acknowledged)
+            await self._next_news(news, awaiting_answer=requested and not self._acknowledged)
             if self._complaint is not None:
                 raise self._complaint
             if ended.done():

@@ -58,5 +58,5 @@ def _contracts(portfolio: Portfolio) -> dict[str, str]:
     return {item.live_symbol: item.words for item in portfolio.instruments if item.is_option}
 
 
-def _left_out(words: list[str], asked: int, limit: int) -> str:
-    return f"{len(words)} of {asked} option contracts are not subscribed (limit {limit}): {named(words)}."
+def _left_out(words: list[str], total: int, limit: int) -> str:
+    return f"{len(words)} of {total} option contracts are not subscribed (limit {limit}): {named(words)}."

@@ -251,9 +251,9 @@ def _order_of(leg: Row, ordered: Sequence[Row]) -> Row:
     """The order of an executed leg, as far as the update tells it."""
     same_id = [order for order in ordered if order.get("id") == leg.get("order_id") is not None]
     same_symbol = [order for order in ordered if order.get("symbol") == leg.get("symbol")]
-    told = (same_id or same_symbol or [NO_FIELDS])[0]
+    known_fields = (same_id or same_symbol or [NO_FIELDS])[0]
     known = {"id": leg.get("order_id"), "symbol": leg.get("symbol")}
-    return {**known, **{key: value for key, value in told.items() if value is not None}}
+    return {**known, **{key: value for key, value in known_fields.items() if value is not None}}
 
 
 def _execution(data: Row, order: Row, kind: str, at_ns: int) -> Iterator[_Execution]:

@@ -69,35 +69,35 @@ def positions(_: Query, context: RequestContext) -> Answer:
     return HTTPStatus.OK, rows
 
 
-def orders(asked: Query, context: RequestContext) -> Answer:
+def orders(query: Query, context: RequestContext) -> Answer:
     """Orders by the time at which they were submitted; both ends of the time are left out."""
-    status = one_of(asked, "status", "open", ("open", "closed", "all"))
-    nested = one_of(asked, "nested", "false", ("true", "false", "True", "False")).lower() == "true"
-    limit = whole_number(asked, "limit", ORDERS_A_PAGE, at_most=ORDERS_A_PAGE_AT_MOST)
-    found = _within(context.account.orders(), asked)
+    status = one_of(query, "status", "open", ("open", "closed", "all"))
+    nested = one_of(query, "nested", "false", ("true", "false", "True", "False")).lower() == "true"
+    limit = whole_number(query, "limit", ORDERS_A_PAGE, at_most=ORDERS_A_PAGE_AT_MOST)
+    found = _within(context.account.orders(), query)
     rows = [row for order in found for row in _flat(order.row, nested=nested) if _is(row, status)]
     return HTTPStatus.OK, rows[: context.at_most(limit)]
 
 
-def activities(asked: Query, context: RequestContext) -> Answer:
+def activities(query: Query, context: RequestContext) -> Answer:
     """A page of what happened; the next one begins after the id that the page token names."""
-    limit = whole_number(asked, "page_size", ACTIVITIES_A_PAGE, at_most=ACTIVITIES_A_PAGE)
-    kinds = [kind for kind in asked.get("activity_types", "").split(",") if kind]
+    limit = whole_number(query, "page_size", ACTIVITIES_A_PAGE, at_most=ACTIVITIES_A_PAGE)
+    kinds = [kind for kind in query.get("activity_types", "").split(",") if kind]
     found = [one for one in context.account.activities() if not kinds or one.row["activity_type"] in kinds]
-    found = [one for one in found if asked.get("date") in (None, _day_of(one.row))]
-    following = _after_token(_within(found, asked), asked.get("page_token"))
+    found = [one for one in found if query.get("date") in (None, _day_of(one.row))]
+    following = _after_token(_within(found, query), query.get("page_token"))
     return HTTPStatus.OK, [one.row for one in following[: context.at_most(limit)]]
 
 
-def _within(placed: Iterable[Placed], asked: Query) -> list[Placed]:
+def _within(placed: Iterable[Placed], query: Query) -> list[Placed]:
     """Those between `after` and `until`, in the direction asked for."""
-    after_ns, until_ns = instant(asked, "after"), instant(asked, "until")
+    after_ns, until_ns = instant(query, "after"), instant(query, "until")
     found = [
         one
         for one in placed
         if (after_ns is None or one.at_ns > after_ns) and (until_ns is None or one.at_ns < until_ns)
     ]
-    return found if one_of(asked, "direction", "desc", DIRECTIONS) == "asc" else found[::-1]
+    return found if one_of(query, "direction", "desc", DIRECTIONS) == "asc" else found[::-1]
 
 
 def _after_token(found: Sequence[Placed], token: str | None) -> Sequence[Placed]:

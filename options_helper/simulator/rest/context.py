@@ -37,20 +37,20 @@ class RequestContext:
 
     def sheet(self, symbol: str) -> SymbolSnapshot:
         """What is known of a symbol: as it was just heard, else as the market makes it up."""
-        heard = self.tape.sheet(symbol)
+        last = self.tape.sheet(symbol)
         if not isinstance(self.market, QuotingMarket):
-            return heard
+            return last
         made = self.market.sheet(symbol, self.now_ns, self.last_session)
-        return heard.over(made) if self._is_fresh(heard) else made.over(heard)
+        return last.over(made) if self._is_fresh(last) else made.over(last)
 
-    def _is_fresh(self, heard: SymbolSnapshot) -> bool:
+    def _is_fresh(self, last: SymbolSnapshot) -> bool:
         # What nobody is subscribed to any more was last heard when somebody was.
-        at_ns = epoch_nanoseconds((heard.quote or {}).get("t"))
+        at_ns = epoch_nanoseconds((last.quote or {}).get("t"))
         return at_ns is not None and self.now_ns - at_ns < FRESH_NS
 
-    def at_most(self, asked: int) -> int:
+    def at_most(self, limit: int) -> int:
         """Rows of one page, when so many are asked for."""
-        return asked if self.faults.rest_page is None else min(asked, self.faults.rest_page)
+        return limit if self.faults.rest_page is None else min(limit, self.faults.rest_page)
 
 
 class RequestRefused(Exception):
@@ -66,25 +66,25 @@ def refusal(status: int, message: str) -> dict[str, Any]:
     return {"code": status * 100_000 + 10_000, "message": message}
 
 
-def whole_number(asked: Query, name: str, default: int, *, at_most: int) -> int:
+def whole_number(query: Query, name: str, default: int, *, at_most: int) -> int:
     """A positive number of the query; beyond the limit the request is refused, as Alpaca does."""
-    text = asked.get(name) or str(default)
+    text = query.get(name) or str(default)
     if not text.isdigit() or not 1 <= int(text) <= at_most:
         refuse_field(f"{name} must be a number from 1 to {at_most}, and is {text}")
     return int(text)
 
 
-def one_of(asked: Query, name: str, default: str, allowed: Sequence[str]) -> str:
+def one_of(query: Query, name: str, default: str, allowed: Sequence[str]) -> str:
     """A word of the query that is one of a few."""
-    word = asked.get(name) or default
+    word = query.get(name) or default
     if word not in allowed:
         refuse_field(f"{name} must be one of {', '.join(allowed)}, and is {word}")
     return word
 
 
-def instant(asked: Query, name: str) -> int | None:
+def instant(query: Query, name: str) -> int | None:
     """A time of the query; a day is its midnight in New York."""
-    text = asked.get(name)
+    text = query.get(name)
     if not text:
         return None
     try:

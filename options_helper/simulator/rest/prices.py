@@ -32,52 +32,52 @@ UNKNOWN_EXCHANGE: Final = "?"
 NO_GREEKS: Final[Mapping[str, float | None]] = dict.fromkeys(("delta", "gamma", "rho", "theta", "vega"), 0.0)
 
 
-def stock_snapshots(asked: Query, context: RequestContext) -> Answer:
+def stock_snapshots(query: Query, context: RequestContext) -> Answer:
     """Everything about each stock, under its symbol."""
-    return HTTPStatus.OK, _rows(_stocks(asked, context), context, _snapshot)
+    return HTTPStatus.OK, _rows(_stocks(query, context), context, _snapshot)
 
 
-def option_snapshots(asked: Query, context: RequestContext) -> Answer:
+def option_snapshots(query: Query, context: RequestContext) -> Answer:
     """A page of everything about each contract."""
-    limit = whole_number(asked, "limit", SNAPSHOTS_A_PAGE, at_most=SNAPSHOTS_A_PAGE_AT_MOST)
-    rows = _rows(_contracts(asked, context), context, _option_snapshot)
+    limit = whole_number(query, "limit", SNAPSHOTS_A_PAGE, at_most=SNAPSHOTS_A_PAGE_AT_MOST)
+    rows = _rows(_contracts(query, context), context, _option_snapshot)
     if context.faults.rest_null_greek:
         _lose_greek(rows)
-    page, following = page_of(sorted(rows.items()), asked.get("page_token"), context.at_most(limit))
+    page, following = page_of(sorted(rows.items()), query.get("page_token"), context.at_most(limit))
     return HTTPStatus.OK, {"snapshots": dict(page), "next_page_token": following}
 
 
-def latest_stock_quotes(asked: Query, context: RequestContext) -> Answer:
+def latest_stock_quotes(query: Query, context: RequestContext) -> Answer:
     """The last quote of each stock."""
-    return HTTPStatus.OK, {"quotes": _rows(_stocks(asked, context), context, _quote)}
+    return HTTPStatus.OK, {"quotes": _rows(_stocks(query, context), context, _quote)}
 
 
-def latest_stock_trades(asked: Query, context: RequestContext) -> Answer:
+def latest_stock_trades(query: Query, context: RequestContext) -> Answer:
     """The last trade of each stock; before a recording begins, one at its first price."""
-    symbols = _stocks(asked, context)
+    symbols = _stocks(query, context)
     first = {symbol: _first_trade(symbol, context) for symbol in symbols}
     known = {symbol: trade for symbol, trade in first.items() if trade}
     return HTTPStatus.OK, {"trades": known | _rows(symbols, context, _trade)}
 
 
-def latest_option_quotes(asked: Query, context: RequestContext) -> Answer:
+def latest_option_quotes(query: Query, context: RequestContext) -> Answer:
     """The last quote of each contract."""
-    return HTTPStatus.OK, {"quotes": _rows(_contracts(asked, context), context, _quote)}
+    return HTTPStatus.OK, {"quotes": _rows(_contracts(query, context), context, _quote)}
 
 
-def latest_option_trades(asked: Query, context: RequestContext) -> Answer:
+def latest_option_trades(query: Query, context: RequestContext) -> Answer:
     """The last trade of each contract."""
-    return HTTPStatus.OK, {"trades": _rows(_contracts(asked, context), context, _trade)}
+    return HTTPStatus.OK, {"trades": _rows(_contracts(query, context), context, _trade)}
 
 
-def _stocks(asked: Query, context: RequestContext) -> list[str]:
-    _require_feed(asked, context, STOCK_FEEDS)
-    return _symbols(asked, STOCK_SYMBOL)
+def _stocks(query: Query, context: RequestContext) -> list[str]:
+    _require_feed(query, context, STOCK_FEEDS)
+    return _symbols(query, STOCK_SYMBOL)
 
 
-def _contracts(asked: Query, context: RequestContext) -> list[str]:
-    _require_feed(asked, context, OPTION_FEEDS)
-    symbols = _symbols(asked, OPTION_SYMBOL)
+def _contracts(query: Query, context: RequestContext) -> list[str]:
+    _require_feed(query, context, OPTION_FEEDS)
+    symbols = _symbols(query, OPTION_SYMBOL)
     if len(symbols) > OPTION_SYMBOLS_AT_MOST:
         raise RequestRefused(
             HTTPStatus.BAD_REQUEST,
@@ -86,16 +86,16 @@ def _contracts(asked: Query, context: RequestContext) -> list[str]:
     return symbols
 
 
-def _require_feed(asked: Query, context: RequestContext, feeds: tuple[str, ...]) -> None:
-    feed = asked.get("feed")
+def _require_feed(query: Query, context: RequestContext, feeds: tuple[str, ...]) -> None:
+    feed = query.get("feed")
     if feed is not None and feed not in feeds:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, f"invalid feed: {feed}")
     if feed in context.limits.refused_feeds:
         raise RequestRefused(HTTPStatus.FORBIDDEN, f"subscription does not permit querying {feed} data")
 
 
-def _symbols(asked: Query, spelling: re.Pattern[str]) -> list[str]:
-    symbols = [symbol for symbol in asked.get("symbols", "").split(",") if symbol]
+def _symbols(query: Query, spelling: re.Pattern[str]) -> list[str]:
+    symbols = [symbol for symbol in query.get("symbols", "").split(",") if symbol]
     if not symbols:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "symbols is required")
     for symbol in symbols:
@@ -105,11 +105,11 @@ def _symbols(asked: Query, spelling: re.Pattern[str]) -> list[str]:
 
 
 def _rows(
-    symbols: list[str], context: RequestContext, told: Callable[[SymbolSnapshot], dict[str, Any]]
+    symbols: list[str], context: RequestContext, fields_of: Callable[[SymbolSnapshot], dict[str, Any]]
 ) -> Rows:
     """What is told of each symbol of which anything is known."""
     sheets = {symbol: context.sheet(symbol) for symbol in symbols}
-    rows = {symbol: row for symbol, sheet in sheets.items() if (row := told(sheet))}
+    rows = {symbol: row for symbol, sheet in sheets.items() if (row := fields_of(sheet))}
     if context.faults.rest_unknown_exchange:
         _lose_exchange(rows)
     return rows

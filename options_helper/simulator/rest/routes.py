@@ -57,15 +57,15 @@ def _answering(path: str, context: RequestContext) -> Answering:
     raise RequestRefused(HTTPStatus.NOT_FOUND, f"the simulator has no {path}")
 
 
-def _contracts(asked: Query, context: RequestContext) -> Answer:
+def _contracts(query: Query, context: RequestContext) -> Answer:
     """One page of the contracts that fit, ordered by symbol."""
-    limit = whole_number(asked, "limit", CONTRACTS_A_PAGE, at_most=CONTRACTS_A_PAGE_AT_MOST)
+    limit = whole_number(query, "limit", CONTRACTS_A_PAGE, at_most=CONTRACTS_A_PAGE_AT_MOST)
     known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(context))}
     try:
-        fitting = [symbol for symbol, terms in known.items() if _fits(terms, asked)]
+        fitting = [symbol for symbol, terms in known.items() if _fits(terms, query)]
     except ValueError as error:
         raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    page, following = page_of(fitting, asked.get("page_token"), context.at_most(limit))
+    page, following = page_of(fitting, query.get("page_token"), context.at_most(limit))
     return HTTPStatus.OK, {
         "option_contracts": [_contract(symbol, known[symbol]) for symbol in page],
         "next_page_token": following,
@@ -113,17 +113,17 @@ def _listed(context: RequestContext) -> frozenset[str]:
     return frozenset(listed).union(symbol for symbol in held if is_contract_symbol(symbol))
 
 
-def _fits(terms: ParsedContract, asked: Query) -> bool:
-    wanted = asked.get("underlying_symbols")
+def _fits(terms: ParsedContract, query: Query) -> bool:
+    wanted = query.get("underlying_symbols")
     underlying = underlying_symbol(terms.underlying)
-    least_day, last_day = asked.get("expiration_date_gte"), asked.get("expiration_date_lte")
-    least_strike, last_strike = asked.get("strike_price_gte"), asked.get("strike_price_lte")
+    least_day, last_day = query.get("expiration_date_gte"), query.get("expiration_date_lte")
+    least_strike, last_strike = query.get("strike_price_gte"), query.get("strike_price_lte")
     return all(
         (
             wanted is None or underlying in wanted.split(","),
-            asked.get("root_symbol") in (None, terms.underlying),
-            asked.get("type") in (None, terms.option_type),
-            asked.get("expiration_date") in (None, terms.expiry.isoformat()),
+            query.get("root_symbol") in (None, terms.underlying),
+            query.get("type") in (None, terms.option_type),
+            query.get("expiration_date") in (None, terms.expiry.isoformat()),
             least_day is None or terms.expiry >= date.fromisoformat(least_day),
             last_day is None or terms.expiry <= date.fromisoformat(last_day),
             least_strike is None or terms.strike >= float(least_strike),

@@ -21,7 +21,9 @@ from tests.kit.fakes import NOON
 
 STOCKS = StreamName.STOCKS
 MINUTE = 60 * NANOSECONDS
-LIVE = StreamHealth(STOCKS, phase=Phase.LIVE, connections=1, asked=("AAPL", "ZZZZ"), acknowledged=("AAPL",))
+LIVE = StreamHealth(
+    STOCKS, phase=Phase.LIVE, connections=1, requested=("AAPL", "ZZZZ"), acknowledged=("AAPL",)
+)
 
 
 def gap(number: int) -> Gap:

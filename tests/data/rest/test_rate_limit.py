@@ -14,7 +14,7 @@ from options_helper.data.rest.rate_limit import (
     LONGEST_PAUSE_SECONDS,
     RequestLimiter,
     RequestLimits,
-    asked_pause_seconds,
+    requested_pause_seconds,
 )
 from options_helper.settings import Settings
 
@@ -158,7 +158,7 @@ RESET = str(int(NOW.timestamp()) + 7)
 def test_the_pause_a_server_asks_for_is_read_in_every_way_it_is_written(
     headers: dict[str, str], seconds: float | None
 ):
-    assert asked_pause_seconds(429, headers, NOW) == seconds
+    assert requested_pause_seconds(429, headers, NOW) == seconds
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -166,15 +166,15 @@ def test_the_end_of_the_minute_is_no_pause_for_a_fault(status: int):
     """Alpaca's account side tells it in every answer, whatever is left of the minute."""
     remaining = {"X-RateLimit-Remaining": "180", "X-RateLimit-Reset": RESET}
 
-    assert asked_pause_seconds(status, remaining, NOW) is None
-    assert asked_pause_seconds(status, {**remaining, "Retry-After": "3"}, NOW) == 3
+    assert requested_pause_seconds(status, remaining, NOW) is None
+    assert requested_pause_seconds(status, {**remaining, "Retry-After": "3"}, NOW) == 3
 
 
 @pytest.mark.parametrize(
-    "asked", [{"Retry-After": "Fri, 20 Mar 2026 16:00:07 GMT"}, {"X-RateLimit-Reset": RESET}]
+    "pause", [{"Retry-After": "Fri, 20 Mar 2026 16:00:07 GMT"}, {"X-RateLimit-Reset": RESET}]
 )
-def test_a_date_is_counted_from_the_server_s_own_time(asked: dict[str, str]):
+def test_a_date_is_counted_from_the_server_s_own_time(pause: dict[str, str]):
     """A computer whose clock is an hour behind would otherwise be silent for an hour."""
-    headers = {**asked, "Date": "Fri, 20 Mar 2026 16:00:00 GMT"}
+    headers = {**pause, "Date": "Fri, 20 Mar 2026 16:00:00 GMT"}
 
-    assert asked_pause_seconds(429, headers, NOW - timedelta(hours=1)) == 7
+    assert requested_pause_seconds(429, headers, NOW - timedelta(hours=1)) == 7

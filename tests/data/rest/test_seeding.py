@@ -45,7 +45,7 @@ class Answers:
         self.refuses = frozenset(refuses)
         self.names = names
         self.error = error
-        self.asked: list[tuple[str, list[str], str]] = []
+        self.requested: list[tuple[str, list[str], str]] = []
 
     def stock_snapshots(self, symbols: Sequence[str], feed: str) -> dict[str, Any]:
         if self.error is not None:
@@ -56,7 +56,7 @@ class Answers:
         return self._answer("options", symbols, feed)
 
     def _answer(self, kind: str, symbols: Sequence[str], feed: str) -> dict[str, Any]:
-        self.asked.append((kind, list(symbols), feed))
+        self.requested.append((kind, list(symbols), feed))
         if at_fault := [symbol for symbol in symbols if symbol in self.refuses]:
             raise RestError(REFUSAL.format(f": {at_fault[0]}" if self.names else ""), status=400)
         return {symbol: {"latestQuote": QUOTE} for symbol in symbols}
@@ -245,13 +245,13 @@ def test_as_few_requests_are_made_as_the_limits_allow():
 
     found = list(seeded(rest, stocks, contracts))
 
-    assert [(kind, len(symbols), feed) for kind, symbols, feed in rest.asked] == [
+    assert [(kind, len(symbols), feed) for kind, symbols, feed in rest.requested] == [
         ("stocks", STOCK_SYMBOLS_A_REQUEST, "iex"),
         ("stocks", 1, "iex"),
         ("options", OPTION_SYMBOLS_A_REQUEST, "opra"),
         ("options", OPTION_SYMBOLS_A_REQUEST, "opra"),
     ]
-    assert sum(batch.asked for batch in found) == len(stocks) + len(contracts)
+    assert sum(batch.requested for batch in found) == len(stocks) + len(contracts)
     assert {quote.symbol for batch in found for quote in batch.quotes} == {*stocks, *contracts}
 
 
@@ -260,7 +260,7 @@ def test_an_answer_is_handed_over_before_the_next_is_asked_for():
     batches = seeded(rest, ["AAPL"], [CALL])
 
     assert next(batches).stream is STOCKS
-    assert len(rest.asked) == 1
+    assert len(rest.requested) == 1
     assert next(batches).stream is OPTIONS
 
 
@@ -270,14 +270,14 @@ def test_a_feed_that_cannot_be_asked_is_not():
     found = list(seeded(rest, ["FAKEPACA"], [CALL], stock_feed="test"))
 
     assert [batch.stream for batch in found] == [OPTIONS]
-    assert [kind for kind, _, _ in rest.asked] == ["options"]
+    assert [kind for kind, _, _ in rest.requested] == ["options"]
 
 
 def test_with_nothing_to_ask_nothing_is_asked():
     rest = Answers()
 
     assert list(seeded(rest)) == []
-    assert rest.asked == []
+    assert rest.requested == []
 
 
 CONTRACTS = [f"C{number}" for number in range(OPTION_SYMBOLS_A_REQUEST)]
@@ -304,8 +304,8 @@ def test_a_symbol_that_the_server_names_costs_one_request(at_fault: list[str]):
 
     assert quoted(found) == {*CONTRACTS} - {*at_fault}
     assert refused(found) == {*at_fault}
-    assert len(rest.asked) == len(at_fault) + (at_fault != CONTRACTS)
-    assert sum(batch.asked for batch in found) == len(CONTRACTS)
+    assert len(rest.requested) == len(at_fault) + (at_fault != CONTRACTS)
+    assert sum(batch.requested for batch in found) == len(CONTRACTS)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_the_symbol_that_is_named_and_no_other_is_taken_out(symbols: list[str], 
     assert [line for batch in found for line in batch.unreadable] == [
         f"{at_fault}: {REFUSAL.format(f': {at_fault}')}"
     ]
-    assert len(rest.asked) == 2
+    assert len(rest.requested) == 2
 
 
 def test_a_symbol_that_is_refused_and_not_named_costs_only_itself():
@@ -337,8 +337,8 @@ def test_a_symbol_that_is_refused_and_not_named_costs_only_itself():
 
     assert quoted(found) == {*CONTRACTS} - {"C41"}
     assert refused(found) == {"C41"}
-    assert sum(batch.asked for batch in found) == len(CONTRACTS)
-    assert len(rest.asked) <= 2 * 7 + 1  # a hundred is halved seven times
+    assert sum(batch.requested for batch in found) == len(CONTRACTS)
+    assert len(rest.requested) <= 2 * 7 + 1  # a hundred is halved seven times
 
 
 @given(
@@ -382,7 +382,7 @@ def test_a_server_that_refuses_everything_is_not_asked_symbol_by_symbol():
     with pytest.raises(RestError, match="invalid symbol"):
         collect(seeded(rest, contracts=contracts), found)
 
-    assert len(rest.asked) == REFUSALS_AT_MOST + 1 + 2
+    assert len(rest.requested) == REFUSALS_AT_MOST + 1 + 2
     assert found == []
 
 
@@ -423,4 +423,4 @@ def test_where_nobody_answers_the_other_is_not_waited_for_as_well():
     with pytest.raises(RestError, match="cannot be reached"):
         list(seeded(rest, ["AAPL"], [CALL]))
 
-    assert rest.asked == []
+    assert rest.requested == []

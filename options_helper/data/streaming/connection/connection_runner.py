@@ -26,7 +26,7 @@ class StreamSink(Protocol):
         """The server welcomed and authenticated us; a simulator also announced its market."""
 
     def subscribed(
-        self, asked: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
+        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
     ) -> None:
         """The server answered all requests: it has the acknowledged symbols, and refused those for these reasons."""
 
@@ -46,10 +46,10 @@ class LoggingSink:
             log.warning("this market is simulated: %s", announcement)
 
     def subscribed(
-        self, asked: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
+        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
     ) -> None:
         """Say what is streamed and what was refused."""
-        log.info("%d of %d symbols are streamed", len(acknowledged), len(asked))
+        log.info("%d of %d symbols are streamed", len(acknowledged), len(requested))
         for symbol, reason in refusals.items():
             log.warning("%s is not streamed: %s", symbol, reason)
 

@@ -42,7 +42,7 @@ class SubscriptionProtocol:
         self._wanted: dict[str, dict[str, None]] = {}  # channel → symbols, in order of asking
         self._server_has: dict[str, frozenset[str]] = {}
         self._refused: dict[str, tuple[int | None, str]] = {}  # symbol → the server's code, and the reason
-        self._to_ask: deque[Request] = deque()
+        self._unsent: deque[Request] = deque()
         self._pending: Request | None = None
 
     def want(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class SubscriptionProtocol:
                 self._wanted.setdefault(channel, {}).update(dict.fromkeys(missing))
             for symbol in missing:
                 self._refused.pop(symbol, None)
-            self._to_ask.append(Request("subscribe", chosen, missing))
+            self._unsent.append(Request("subscribe", chosen, missing))
 
     def unwant(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
         """Leave these symbols on these channels; what was not wanted is passed over."""
@@ -63,16 +63,16 @@ class SubscriptionProtocol:
             for symbol in present:
                 self._refused.pop(symbol, None)
             # One message a channel, as the SDK sends it, so that each has its own answer.
-            self._to_ask.extend(Request("unsubscribe", (channel,), present) for channel in chosen)
-        self._ask_again_for_room()
+            self._unsent.extend(Request("unsubscribe", (channel,), present) for channel in chosen)
+        self._retry_for_room()
 
-    def _ask_again_for_room(self) -> None:
+    def _retry_for_room(self) -> None:
         """Something was dropped, so what had found no room may find some now."""
         waiting = [symbol for symbol, (code, _) in self._refused.items() if code == SYMBOL_LIMIT_EXCEEDED]
         for symbol in waiting:
             del self._refused[symbol]
             channels = tuple(channel for channel, symbols in self._wanted.items() if symbol in symbols)
-            self._to_ask.append(Request("subscribe", channels, (symbol,)))
+            self._unsent.append(Request("subscribe", channels, (symbol,)))
 
     def _group_by_symbols(
         self, symbols: Iterable[str], channels: Sequence[str], *, wanted: bool
@@ -94,8 +94,8 @@ class SubscriptionProtocol:
 
     def next_request(self) -> Request | None:
         """What to send now, or None while an answer is awaited or nothing is left to ask."""
-        if self._pending is None and self._to_ask:
-            self._pending = self._to_ask.popleft()
+        if self._pending is None and self._unsent:
+            self._pending = self._unsent.popleft()
             return self._pending
         return None
 
@@ -117,7 +117,7 @@ class SubscriptionProtocol:
         if request is None or request.action != "subscribe":
             return
         if len(request.symbols) > 1:
-            self._to_ask.extendleft(reversed(request.halves()))
+            self._unsent.extendleft(reversed(request.halves()))
             return
         self._note_refusal(request.symbols[0], code, reason)
         if code == SYMBOL_LIMIT_EXCEEDED:
@@ -125,9 +125,9 @@ class SubscriptionProtocol:
 
     def _refuse_the_rest(self, reason: str) -> None:
         # The limit is reached: asking for the other symbols one by one would repeat the answer.
-        waiting = [request for request in self._to_ask if request.action == "subscribe"]
+        waiting = [request for request in self._unsent if request.action == "subscribe"]
         for request in waiting:
-            self._to_ask.remove(request)
+            self._unsent.remove(request)
             for symbol in request.symbols:
                 self._note_refusal(symbol, SYMBOL_LIMIT_EXCEEDED, reason)
 
@@ -139,17 +139,17 @@ class SubscriptionProtocol:
     @property
     def busy(self) -> bool:
         """Whether an answer is awaited or something is left to ask."""
-        return self._pending is not None or bool(self._to_ask)
+        return self._pending is not None or bool(self._unsent)
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def requested(self) -> tuple[str, ...]:
         """Every wanted symbol, in order of asking."""
         return tuple(dict.fromkeys(symbol for symbols in self._wanted.values() for symbol in symbols))
 
     @property
     def acknowledged_symbols(self) -> tuple[str, ...]:
         """The wanted symbols that the server has on at least one of their channels."""
-        return tuple(symbol for symbol in self.asked if self._has_any(symbol))
+        return tuple(symbol for symbol in self.requested if self._has_any(symbol))
 
     def _has_any(self, symbol: str) -> bool:
         return any(

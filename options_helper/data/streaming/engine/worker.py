@@ -58,7 +58,7 @@ class _Report:
     next_try_ns: int | None = None
     connections: int = 0
     live_since_ns: int | None = None
-    asked: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -223,12 +223,12 @@ class StreamWorker(StreamSink):
             self._announce(Announcement.parse(announcement))
 
     def subscribed(
-        self, asked: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
+        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
     ) -> None:
         """The stream is live from the first answer on, unless the server refused everything."""
         had_refusals = bool(self._report.refused)
-        self._update(asked=tuple(asked), acknowledged=tuple(acknowledged), refused=tuple(refusals))
-        if asked and not acknowledged:
+        self._update(requested=tuple(requested), acknowledged=tuple(acknowledged), refused=tuple(refusals))
+        if requested and not acknowledged:
             return
         if self._report.live_since_ns is None:
             self._update(
@@ -360,7 +360,7 @@ class StreamWorker(StreamSink):
             next_try_at=None if next_try_ns is None else self._at(wall_ns) + _seconds(next_try_ns - wall_ns),
             connections=report.connections,
             connected_since=None if report.live_since_ns is None else self._at(report.live_since_ns),
-            asked=report.asked,
+            requested=report.requested,
             acknowledged=report.acknowledged,
             refused_symbols=report.refused,
             gaps=report.gaps,

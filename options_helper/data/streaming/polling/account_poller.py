@@ -39,9 +39,9 @@ class AccountPoller:
         self._policy = policy
         self._want_closes_of = want_closes_of
         self._task = PeriodicTask(
-            "live-account", self._ask, policy.poll, self._failed, stopping=context.stopping
+            "live-account", self._poll, policy.poll, self._failed, stopping=context.stopping
         )
-        self._asked_at = float("-inf")  # on time.monotonic
+        self._polled_at = float("-inf")  # on time.monotonic
         self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
         self._read_at = float("-inf")  # on time.monotonic
@@ -69,8 +69,8 @@ class AccountPoller:
             soon = time.monotonic() - self._read_at < self._policy.race_window
             has_news = self._note_later(is_certain=not soon)
         if has_news:
-            since_asked = time.monotonic() - self._asked_at
-            self._task.run_within(max(self._policy.debounce, self._policy.minimum_interval - since_asked))
+            since_poll = time.monotonic() - self._polled_at
+            self._task.run_within(max(self._policy.debounce, self._policy.minimum_interval - since_poll))
 
     def forget(self) -> None:
         """Another session is played. Called under the lock."""
@@ -83,14 +83,14 @@ class AccountPoller:
 
     # ---- the thread
 
-    def _ask(self) -> float:
+    def _poll(self) -> float:
         """Read positions and fills that belong together; seconds until the next look."""
         if self._context.state.clock.kind is MarketKind.REPLAY:
             # A recorded market is nobody's account.
             for task in ACCOUNT_TASKS:
                 self._context.report(task, phase=RestPhase.OFF, problem=None)
             return self._policy.poll
-        self._asked_at = time.monotonic()
+        self._polled_at = time.monotonic()
         rest = self._context.rest()
         # While order updates are heard, they tell what happens between two answers; else a look before tells.
         connection = self._connection
@@ -110,8 +110,8 @@ class AccountPoller:
             # They are here, and say nothing without the fills.
             self._context.report(RestTask.POSITIONS, phase=RestPhase.WAITING)
             return self._policy.again
-        is_heard = connection is not None and connection == self._connection
-        if before is None and not is_heard:
+        is_listening = connection is not None and connection == self._connection
+        if before is None and not is_listening:
             self._context.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
             return self._policy.minimum_interval
         self._publish(view, executed, _differing(before, view) if before else frozenset())

@@ -45,8 +45,8 @@ class AccountWatch:
         limits: RequestLimits | None = None,
     ) -> None:
         self._policy = policy
-        self._asks = rest_cls is not None
-        self._asks_account = self._asks and config.stream_fills
+        self._polls = rest_cls is not None
+        self._polls_account = self._polls and config.stream_fills
         account = settings.for_account(paper=config.paper)
         limits = limits or RequestLimits()
 
@@ -67,14 +67,14 @@ class AccountWatch:
 
     def start(self) -> None:
         """Begin; asks nothing before the streams had a moment to connect."""
-        if self._asks:
+        if self._polls:
             self._prices.begin()
-        if self._asks_account:
+        if self._polls_account:
             self._account.begin()
 
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """From now on these symbols; the prices of a stream that got new ones are asked for at once."""
-        if self._asks:
+        if self._polls:
             self._prices.change_symbols(config)
 
     def forget(self) -> None:
@@ -91,12 +91,12 @@ class AccountWatch:
 
     def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
-        if not self._asks:
+        if not self._polls:
             return
         self._context.report_pause()
         fills = streams.get(StreamName.FILLS)
-        is_heard = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
-        self._account.listening(fills.connections if fills is not None and is_heard else None)
+        is_listening = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
+        self._account.listening(fills.connections if fills is not None and is_listening else None)
         for name, health in streams.items():
             if health.connections != self._connections.get(name, 0):
                 self._connections[name] = health.connections
@@ -104,6 +104,6 @@ class AccountWatch:
                     self._account.connected()
                 elif name in PRICE_STREAMS:
                     self._prices.want(name)
-        if self._asks_account and fills_applied != self._fills_applied:
+        if self._polls_account and fills_applied != self._fills_applied:
             self._fills_applied = fills_applied
             self._account.on_order_update()

@@ -104,14 +104,14 @@ class PollContext:
         whose = ", by this computer's clock" if self.state.clock.plays else ""
         problem = f"Alpaca allows no more requests until {until:%H:%M:%S} UTC{whose}; then it is asked again."
         with self.lock:
-            waiting = [one for one in self.truth.reports.values() if one.phase is RestPhase.ASKING]
+            waiting = [one for one in self.truth.reports.values() if one.phase is RestPhase.REQUESTING]
         for one in waiting:
             if one.problem != problem:
                 self.report(one.task, problem=problem)
 
     def attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
         """What was read; None when it could not be, and the reason is in the task's report until it is done."""
-        self.report(task, phase=RestPhase.ASKING)
+        self.report(task, phase=RestPhase.REQUESTING)
         try:
             return read()
         except RestError as error:

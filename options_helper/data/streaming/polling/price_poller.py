@@ -27,11 +27,11 @@ PRICE_STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.OPTI
 class PricePoller:
     """Asks for a stream's symbols whenever somebody wants it, and for all when a new day begins."""
 
-    def __init__(self, asked: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
-        self._context = asked
+    def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
+        self._context = context
         self._policy = policy
         self._task = PeriodicTask(
-            "live-prices", self._ask, policy.poll, self._failed, stopping=asked.stopping
+            "live-prices", self._poll, policy.poll, self._failed, stopping=context.stopping
         )
         # Guarded by the lock of what was asked.
         self._config = config
@@ -85,7 +85,7 @@ class PricePoller:
 
     # ---- the thread
 
-    def _ask(self) -> float:
+    def _poll(self) -> float:
         """Ask for all that is due; seconds until the next look."""
         today = self._context.today()
         with self._context.lock:
@@ -95,7 +95,7 @@ class PricePoller:
         if not symbols:
             return self._policy.poll
         count = sum(map(len, symbols.values()))
-        self._context.report(RestTask.PRICES, phase=RestPhase.ASKING, done=0, of=count)
+        self._context.report(RestTask.PRICES, phase=RestPhase.REQUESTING, done=0, of=count)
         problems = [self._seed(name, of_stream, today) for name, of_stream in symbols.items()]
         if sentences := [problem for problem in dict.fromkeys(problems) if problem is not None]:
             self._context.report(RestTask.PRICES, phase=RestPhase.FAILED, problem=" ".join(sentences))
@@ -141,18 +141,20 @@ class PricePoller:
             self._take(name, batch)
 
     def _take(self, name: StreamId, batch: SeedBatch) -> None:
-        asked = self._context
+        context = self._context
         for problem in batch.unreadable:
             log.warning("%s", problem)
-        with asked.lock:
+        with context.lock:
             streamed = set(self._config.symbols(name))
-            told: tuple[RestQuote | RestTrade, ...] = (*batch.quotes, *batch.trades)
-            asked.state.seed(name, [event for event in told if event.symbol in streamed], asked.market_ns())
+            answered: tuple[RestQuote | RestTrade, ...] = (*batch.quotes, *batch.trades)
+            context.state.seed(
+                name, [event for event in answered if event.symbol in streamed], context.market_ns()
+            )
             closes = {close.symbol: close for close in batch.closes}
-            asked.truth = replace(asked.truth, closes=with_more(asked.truth.closes, closes))
+            context.truth = replace(context.truth, closes=with_more(context.truth.closes, closes))
             self._refused |= set(batch.refused)
-            done = asked.truth.reports[RestTask.PRICES].done + batch.asked
-        asked.report(RestTask.PRICES, done=done)
+            done = context.truth.reports[RestTask.PRICES].done + batch.requested
+        context.report(RestTask.PRICES, done=done)
 
     def _failed(self, error: Exception) -> float:
         self._context.report_failure(RestTask.PRICES, error)

@@ -117,7 +117,7 @@ def test_a_refused_symbol_can_be_dropped_and_is_forgotten():
     protocol = converse(Server(limit=1), want("A", "B"), lambda d: d.unwant(["B"], BOTH))
 
     assert protocol.refusals == {}
-    assert protocol.asked == ("A",)
+    assert protocol.requested == ("A",)
 
 
 def test_dropping_symbols_sends_only_those_that_were_wanted():

@@ -297,7 +297,7 @@ def test_what_went_wrong_is_said_until_it_goes_well():
 
     with Harness().watching(ScriptedRest(silent_once)) as truth:
         wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
-        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.ASKING, saw=truth)
+        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.REQUESTING, saw=truth)
         assert "cannot be reached" in (truth().reports[RestTask.POSITIONS].problem or "")
         answering.set()
         wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.DONE, saw=truth)
@@ -318,15 +318,15 @@ def test_what_went_wrong_is_said_until_it_goes_well():
 def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announcement | None, until: str):
     state = LiveState(fills_cache_size=1)
     nobody: Any = object()
-    asked = PollContext(state, threading.Lock(), lambda: NOON, lambda _: nobody, held=lambda: 42.0)
-    asked.rest()
+    context = PollContext(state, threading.Lock(), lambda: NOON, lambda _: nobody, held=lambda: 42.0)
+    context.rest()
     if announced:
         state.clock.announce(announced)
-    asked.report(RestTask.PRICES, phase=RestPhase.ASKING)
+    context.report(RestTask.PRICES, phase=RestPhase.REQUESTING)
 
-    asked.report_pause()
+    context.report_pause()
 
-    problem = asked.truth.reports[RestTask.PRICES].problem
+    problem = context.truth.reports[RestTask.PRICES].problem
     assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
 
 
@@ -334,11 +334,11 @@ def test_updates_that_are_no_executions_ask_nothing():
     harness, rest = Harness(), ScriptedRest(lambda: 0)
     with harness.watching(rest, poll=FOREVER) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
-        asked = rest.looks_taken
+        before = rest.looks_taken
         for number in range(1, 6):
             harness.tell(fills_applied=number)
         assert truth().executions_day is not None
-    assert rest.looks_taken == asked
+    assert rest.looks_taken == before
 
 
 def test_the_next_reading_begins_where_the_server_s_own_time_ended():

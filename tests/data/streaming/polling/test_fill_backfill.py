@@ -131,8 +131,8 @@ def test_more_is_asked_for_than_since():
 
     assert account.activities_after[FILL_ACTIVITY] == MORNING - OVERLAP
     assert account.orders_after == MORNING - OVERLAP - LOOKBACK
-    asked_from = account.activities_after["OPEXP"].astimezone(NEW_YORK)
-    assert (asked_from.date(), asked_from.hour) == (date(2026, 11, 16), 0)
+    since = account.activities_after["OPEXP"].astimezone(NEW_YORK)
+    assert (since.date(), since.hour) == (date(2026, 11, 16), 0)
     assert account.activities_after["SPLIT"] == account.activities_after["OPEXP"]
 
 

@@ -194,21 +194,21 @@ def test_a_replay_says_when_it_has_ended():
     assert look(state).played_out
 
 
-def asked_quote(symbol: str, bid: float, at_ns: int | None) -> RestQuote:
+def rest_quote(symbol: str, bid: float, at_ns: int | None) -> RestQuote:
     moment = None if at_ns is None else timestamp_extension(at_ns)
     return RestQuote(
         symbol=symbol, timestamp=moment, received_ns=at_ns or 0, bid_price=bid, ask_price=bid + 0.1
     )
 
 
-def asked_trade(symbol: str, price: float, at_ns: int) -> RestTrade:
+def rest_trade(symbol: str, price: float, at_ns: int) -> RestTrade:
     return RestTrade(symbol=symbol, timestamp=timestamp_extension(at_ns), received_ns=at_ns, price=price)
 
 
 def test_what_was_asked_for_fills_the_silence_with_its_own_age_and_is_no_event_of_the_stream():
     state = LiveState(fills_cache_size=3)
     made_ns = NOON - 3_600 * SECOND
-    events = [asked_quote("A", 2.0, made_ns), asked_trade("A", 2.05, made_ns + 1)]
+    events = [rest_quote("A", 2.0, made_ns), rest_trade("A", 2.05, made_ns + 1)]
 
     assert state.seed(StreamName.STOCKS, events, ARRIVAL) == 2
     snapshot = look(state)
@@ -225,16 +225,16 @@ def test_what_was_asked_for_never_replaces_what_was_streamed_later_nor_a_time_th
             quote_message("OLD", 1.0, at_ns=NOON - SECOND),
         )
     )
-    asked = [asked_quote(symbol, 9.0, NOON - 1) for symbol in ("A", "B", "OLD")]
+    answered = [rest_quote(symbol, 9.0, NOON - 1) for symbol in ("A", "B", "OLD")]
 
-    assert state.seed(StreamName.STOCKS, asked, ARRIVAL) == 1
+    assert state.seed(StreamName.STOCKS, answered, ARRIVAL) == 1
     bids = {symbol: quote.bid_price for symbol, quote in look(state).stock_quotes.items()}
     assert bids == {"A": 3.0, "B": 4.0, "OLD": 9.0}
 
 
 def test_a_late_streamed_quote_does_not_replace_what_was_asked_for():
     state = LiveState(fills_cache_size=3)
-    state.seed(StreamName.STOCKS, [asked_quote("A", 2.0, NOON)], ARRIVAL)
+    state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, NOON)], ARRIVAL)
     fold(frame(quote_message("A", 1.0, at_ns=NOON - 2 * SECOND)), state=state)
     assert look(state).stock_quotes["A"].bid_price == 2.0
 
@@ -246,7 +246,7 @@ def test_a_late_streamed_quote_does_not_replace_what_was_asked_for():
 def test_an_answer_without_a_time_that_can_be_is_not_shown(at_ns: int | None):
     state = LiveState(fills_cache_size=3)
 
-    assert state.seed(StreamName.STOCKS, [asked_quote("A", 2.0, at_ns)], NOON) == 0
+    assert state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, at_ns)], NOON) == 0
     assert not look(state).stock_quotes
 
 
@@ -262,7 +262,7 @@ def test_whatever_comes_first_the_newest_second_is_shown(steps: list[tuple[bool,
         if streamed:
             fold(frame(quote_message(symbol, 1.0, at_ns=at_ns)), state=state)
         else:
-            state.seed(StreamName.STOCKS, [asked_quote(symbol, 2.0, at_ns)], ARRIVAL)
+            state.seed(StreamName.STOCKS, [rest_quote(symbol, 2.0, at_ns)], ARRIVAL)
 
     shown = {symbol: quote.timestamp_ns for symbol, quote in look(state).stock_quotes.items()}
     assert shown == newest
