@@ -89,7 +89,7 @@ class Child:
             text=True,
         )
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """Its next line."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -97,7 +97,7 @@ class Child:
             raise SystemExit("a benchmark process ended early")
         return dict(json.loads(line))
 
-    def tell(self, word: object) -> None:
+    def send(self, word: object) -> None:
         """A line for it."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{word}\n")

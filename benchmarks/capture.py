@@ -147,9 +147,9 @@ def report_socket() -> None:
     """The whole way, at the rate of the soak."""
     total = RATE * SECONDS
     server = Child(__file__, "serve", PER_FRAME, RATE)
-    client = Child(__file__, "client", server.hear()["url"], total)
-    server.tell(total)
-    result: dict[str, Any] = client.hear()
+    client = Child(__file__, "client", server.receive()["url"], total)
+    server.send(total)
+    result: dict[str, Any] = client.receive()
     server.end()
     client.end()
     share = result["microseconds"] * RATE / 1e6

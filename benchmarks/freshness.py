@@ -162,10 +162,10 @@ def main() -> None:
     copies = four_copies()
     for rate in (1_000, 10_000):
         server = Child(__file__, "serve", rate)
-        bare = bare_delays(server.hear()["url"])
+        bare = bare_delays(server.receive()["url"])
         server.end()
         server = Child(__file__, "serve", rate)
-        delays, cost = manager_delays(server.hear()["url"])
+        delays, cost = manager_delays(server.receive()["url"])
         server.end()
         print(
             f"{rate:>6} quotes/s   wire to snapshot {_percentiles(delays)}   bare loop {_percentiles(bare)}"
@@ -176,8 +176,8 @@ def main() -> None:
             flush=True,
         )
     server = Child(__file__, "many", MEMORY_EVENTS)
-    client = Child(__file__, "memory", server.hear()["url"], MEMORY_EVENTS)
-    sizes = client.hear()
+    client = Child(__file__, "memory", server.receive()["url"], MEMORY_EVENTS)
+    sizes = client.receive()
     server.end()
     client.end()
     print(

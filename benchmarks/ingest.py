@@ -111,9 +111,9 @@ def measure(kind: str, per_frame: int) -> dict[str, Any]:
     rate = LOADS[per_frame]
     total = rate * SECONDS // per_frame * per_frame
     server = Child(__file__, "serve", per_frame, rate)
-    client = Child(__file__, "client", kind, server.hear()["url"], total)
-    server.tell(total)
-    result = client.hear()
+    client = Child(__file__, "client", kind, server.receive()["url"], total)
+    server.send(total)
+    result = client.receive()
     server.end()
     client.end()
     return result

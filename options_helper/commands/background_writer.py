@@ -13,7 +13,7 @@ from typing import Final, Self, TextIO
 # Of a reader that is paused, the oldest texts beyond these are lost.
 UNREAD_TEXTS: Final = 1_000
 # At the end, what a reader does not take within so long is lost.
-LAST_WORDS_SECONDS: Final = 1.0
+FINAL_WRITE_SECONDS: Final = 1.0
 _LOOK_EVERY_SECONDS: Final = 0.1
 
 
@@ -61,12 +61,12 @@ class BackgroundWriter:
 
     def close(self) -> None:
         """Give the other side a moment to take what is left."""
-        self._ends_at = time.monotonic() + LAST_WORDS_SECONDS
+        self._ends_at = time.monotonic() + FINAL_WRITE_SECONDS
         with self._changed:
             self._open = False
             self._changed.notify()
         # A terminal may hold a write although it said that there is room: the thread is then left to itself.
-        self._thread.join(2 * LAST_WORDS_SECONDS)
+        self._thread.join(2 * FINAL_WRITE_SECONDS)
 
     def _work(self) -> None:
         try:

@@ -128,7 +128,7 @@ class Capture:
         with self._metrics(writer, display):
             with IntradayStore(self._request.out) as store:
                 store.acquire()
-            self._tell_plan(display)
+            self._show_plan(display)
             self._sealer.start(self._now())
             with writer:
                 with suppress(RuntimeError):  # a user without a home
@@ -193,7 +193,7 @@ class Capture:
         try:
             with self._signals.raising():
                 self._plan = planned(self._request.selection, self._settings, self._finder)
-            self._tell_plan(display)
+            self._show_plan(display)
         except Interrupted:
             return False
         except OptionsHelperError as error:
@@ -231,10 +231,10 @@ class Capture:
             raise
         self._last = status = engine.status()
         display.summary(status)
-        self._tell_troubles(status, display, complete=complete, ending=ending)
+        self._show_troubles(status, display, complete=complete, ending=ending)
         return ending
 
-    def _tell_plan(self, display: Display) -> None:
+    def _show_plan(self, display: Display) -> None:
         streams = self._plan.streams
         stocks = format_count(len(streams.stocks), "stock")
         contracts = format_count(len(streams.option_contracts), "option contract")
@@ -242,7 +242,7 @@ class Capture:
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")
 
-    def _tell_troubles(
+    def _show_troubles(
         self, status: CaptureStatus, display: Display, *, complete: bool, ending: Ending
     ) -> None:
         troubles = troubles_of(status, complete=complete)
@@ -310,6 +310,6 @@ def planned(
     """The plan, with the contracts of the underlyings; blocks while Alpaca is asked. OptionsHelperError when not."""
     chains: Sequence[Chain] = ()
     if selection.underlyings:
-        asks = finder(settings)
-        chains = [asks.find(underlying, selection.wanted) for underlying in selection.underlyings]
+        contracts = finder(settings)
+        chains = [contracts.find(underlying, selection.wanted) for underlying in selection.underlyings]
     return plan_capture(selection, chains)

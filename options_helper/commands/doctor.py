@@ -27,7 +27,7 @@ _SUMMARIES: Final = {
     Verdict.FAILED: "Something does not work; begin with the first line that says failed.",
 }
 # Their details are worth a line each; those of the others are for programs.
-_TOLD_IN_FULL: Final = frozenset({Check.SETTINGS})
+_SHOWN_IN_FULL: Final = frozenset({Check.SETTINGS})
 _VERDICT_WIDTH: Final = 9
 _CHECK_WIDTH: Final = 15
 
@@ -44,7 +44,7 @@ def run_checkup(
         lines = list(checkup.lines())
         _print_json(lines, now())
     else:
-        lines = _tell(checkup, console or _console())
+        lines = _print_lines(checkup, console or _console())
     return 1 if worst(lines) is Verdict.FAILED else 0
 
 
@@ -62,7 +62,7 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _tell(checkup: Checkup, console: Console) -> list[Line]:
+def _print_lines(checkup: Checkup, console: Console) -> list[Line]:
     """Print each line when it is known; while one is waited for, a terminal shows that something goes on."""
     told: list[Line] = []
     with console.status("looking …"):
@@ -88,7 +88,7 @@ def _print_line(console: Console, line: Line) -> None:
         # A log or a pipe has no width: each line is one line.
         told = f"{verdict.plain:{_VERDICT_WIDTH}}{check:{_CHECK_WIDTH}}{words.plain}"
         console.print(told, markup=False, soft_wrap=True)
-    if line.check in _TOLD_IN_FULL:
+    if line.check in _SHOWN_IN_FULL:
         width = max(map(len, line.finding.details), default=0)
         for name, value in line.finding.details.items():
             indent = " " * (_VERDICT_WIDTH + _CHECK_WIDTH)

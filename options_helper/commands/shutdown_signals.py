@@ -30,7 +30,7 @@ class ShutdownSignals:
 
     def __enter__(self) -> Self:
         numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        self._before = {number: signal.signal(number, self._hear) for number in numbers}
+        self._before = {number: signal.signal(number, self._on_signal) for number in numbers}
         return self
 
     def __exit__(
@@ -43,8 +43,8 @@ class ShutdownSignals:
 
     def wait(self, seconds: float) -> int:
         """Wait so long, or until the next signal; how many there were so far."""
-        heard, _, _ = select.select([self._read], [], [], max(0.0, seconds))
-        if heard:
+        readable, _, _ = select.select([self._read], [], [], max(0.0, seconds))
+        if readable:
             os.read(self._read, 4_096)
         return self.count
 
@@ -57,7 +57,7 @@ class ShutdownSignals:
         finally:
             self._raising = False
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
         with contextlib.suppress(BlockingIOError):  # full of signals: whoever waits wakes anyway
             os.write(self._write, b"!")

@@ -103,7 +103,7 @@ class PnlHistory:
         """Note what this snapshot says, or a break in the line where it cannot say."""
         broken = self._broken or self._gap_since_last(snapshot)
         self._seen_until = snapshot.as_of
-        self._broken = measure.pnl is None or not _hears(snapshot)
+        self._broken = measure.pnl is None or not _is_live(snapshot)
         if measure.pnl is None or self._broken:
             return
         self._last = PnlPoint(
@@ -144,7 +144,7 @@ class PnlHistory:
             self._trends[key].append(mark)
 
 
-def _hears(snapshot: LiveSnapshot) -> bool:
+def _is_live(snapshot: LiveSnapshot) -> bool:
     return all(health.phase not in DEAF_PHASES for health in _price_streams(snapshot))
 
 

@@ -22,7 +22,7 @@ from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamId
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
 from options_helper.monitoring.heartbeat_file import write_heartbeat
-from options_helper.monitoring.systemd import tell_systemd
+from options_helper.monitoring.systemd import notify_systemd
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,12 @@ class HeartbeatWriter:
         role: Role = Role.CAPTURE,
         every_seconds: float = EVERY_SECONDS,
         now: Callable[[], datetime] = utc_now,
-        tell_service: Callable[[str], None] | None = None,
+        notify_service: Callable[[str], None] | None = None,
     ) -> None:
         self._path = path
         self._read = read
         self._now = now
-        self._tell_service = tell_service or tell_systemd
+        self._notify_service = notify_service or notify_systemd
         self._expectations = _Expectations()
         self._blank = Heartbeat(
             role=role,
@@ -85,7 +85,7 @@ class HeartbeatWriter:
     def start(self) -> None:
         """Write the first one and go on by itself."""
         self._beat()
-        self._tell_service("READY=1")
+        self._notify_service("READY=1")
         self._task.start()
 
     def close(self, problem: str | None = None) -> None:
@@ -95,7 +95,7 @@ class HeartbeatWriter:
         self._is_closed = True
         # A disk that wakes up takes its time, and what is written last must be what is said here.
         self._task.stop(_JOIN_SECONDS)
-        self._tell_service("STOPPING=1")
+        self._notify_service("STOPPING=1")
         last = self._described()
         self._write(replace(last, state=RunState.ENDED, waits_until=None, problem=problem or last.problem))
 
@@ -103,7 +103,7 @@ class HeartbeatWriter:
         beat = self._described()
         self._write(beat)
         if beat.state is not RunState.ENDED:
-            self._tell_service("WATCHDOG=1")
+            self._notify_service("WATCHDOG=1")
 
     def _described(self) -> Heartbeat:
         return describe(self._read(), replace(self._blank, written_at=self._now()), self._expectations)

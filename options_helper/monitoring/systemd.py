@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 
 
-def tell_systemd(message: str) -> None:
+def notify_systemd(message: str) -> None:
     """Say `READY=1`, `WATCHDOG=1` or `STOPPING=1` to the service manager that started this process, if one did."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address or not hasattr(socket, "AF_UNIX"):

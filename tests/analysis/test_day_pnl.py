@@ -672,10 +672,10 @@ class TestTheDay:
     def test_a_trade_after_the_last_reading_counts_as_if_it_had_been_read(self):
         sold = traded(C180, -1, 1.6)
         read = account({C180: 1}, closes={C180: 1.0}, executions=[sold])
-        heard = replace(account({C180: 2}, closes={C180: 1.0}), later=read.executions)
+        received = replace(account({C180: 2}, closes={C180: 1.0}), later=read.executions)
 
         for file in (position(contracts=1), position(contracts=2)):
-            figures = [Today(file, live(truth, at(C180, 1.1))).figures() for truth in (read, heard)]
+            figures = [Today(file, live(truth, at(C180, 1.1))).figures() for truth in (read, received)]
             assert figures[0] == figures[1] != NOTHING
 
     def test_where_the_account_may_or_may_not_have_the_last_trade_nothing_is_told_of_that_line(self):

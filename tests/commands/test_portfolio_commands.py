@@ -107,17 +107,17 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
         ),
     )
 
-    told = command("check", file)
+    result = command("check", file)
 
-    assert told.exit_code == 0
-    assert told.stdout.splitlines() == [
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
         "put: -2 × BRK-B 17 Dec 49 510 P, at 4.60",
         "MSFT-shares: 12.5 MSFT shares, at 487.215",
         "vertical: 1 × AAPL 17 Dec 49 180C/185C, vertical, paid 100.00",
         "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), a structure without a name, received 1,250.00",
         "portfolio.json: 4 entries; nothing to look at.",
     ]
-    assert told.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
+    assert result.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
 def test_check_names_what_is_to_be_looked_at(
     entry: PortfolioEntry, sentence: str, file_of: Callable[..., Path]
 ):
-    told = command("check", file_of(A_CALL, entry))
+    result = command("check", file_of(A_CALL, entry))
 
-    assert told.exit_code == 1
-    assert told.stdout.splitlines()[-2:] == [
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-2:] == [
         f"look: {sentence}",
         "portfolio.json: 2 entries; 1 to look at.",
     ]
@@ -168,10 +168,10 @@ def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
         holding("NOSUCH"),
     )
 
-    told = command("check", file)
+    result = command("check", file)
 
-    assert told.exit_code == 1
-    unknown = [line for line in told.stdout.splitlines() if "does not know" in line]
+    assert result.exit_code == 1
+    unknown = [line for line in result.stdout.splitlines() if "does not know" in line]
     assert unknown == [
         f"look: Alpaca does not know {what}. Check symbol, expiry and strike."
         for what in (
@@ -214,10 +214,10 @@ def test_a_demo_s_file_is_judged_by_the_day_of_its_market(
     (portfolio_line,) = (line for line in doctor.lines() if line.check is Check.PORTFOLIO)
 
     assert portfolio_line.finding.verdict is Verdict.OK
-    told = capsys.readouterr()
-    assert "expired" not in told.out
+    result = capsys.readouterr()
+    assert "expired" not in result.out
     said = "The market that is asked plays 20 Nov 26; what has expired is judged by that day.\n"
-    assert told.err == ("" if new_york_date(today) == played else said)
+    assert result.err == ("" if new_york_date(today) == played else said)
 
 
 def test_a_file_is_judged_by_new_york_s_date(
@@ -257,11 +257,11 @@ def test_check_says_when_the_symbols_could_not_be_compared(
 ):
     server.set_faults(Faults(rest_status=401))
 
-    told = command("check", file_of(A_CALL, *entries))
+    result = command("check", file_of(A_CALL, *entries))
 
-    assert told.exit_code == code
-    assert "The symbols were not compared with Alpaca's: " in told.stderr
-    assert told.stdout.endswith(f"; {found}, but whether Alpaca knows all symbols cannot be said.\n")
+    assert result.exit_code == code
+    assert "The symbols were not compared with Alpaca's: " in result.stderr
+    assert result.stdout.endswith(f"; {found}, but whether Alpaca knows all symbols cannot be said.\n")
 
 
 def test_check_says_what_alpaca_lists_no_longer(
@@ -277,10 +277,10 @@ def test_check_says_what_alpaca_lists_no_longer(
 
 
 def test_check_of_the_sample_says_first_that_it_is_a_picture(repository: Path):
-    told = command("check", repository / "portfolio.json")
+    result = command("check", repository / "portfolio.json")
 
-    first, *_, last = told.stdout.splitlines()
-    assert told.exit_code == 0
+    first, *_, last = result.stdout.splitlines()
+    assert result.exit_code == 0
     assert first.startswith("portfolio.json is a picture of 20 Nov 26")
     assert last == "portfolio.json: 10 entries; nothing to look at."
 
@@ -293,10 +293,10 @@ def test_import_prints_a_file_that_reads_back_as_the_account(server: SimulatorSe
     server.account.set_position("BRK.B", "0.5", "480")
     server.account.set_cash("18250.07")
 
-    told = command("import")
-    (tmp_path / "portfolio.json").write_text(told.stdout, encoding="utf-8")
+    result = command("import")
+    (tmp_path / "portfolio.json").write_text(result.stdout, encoding="utf-8")
 
-    assert (told.exit_code, told.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "")
     made = load_portfolio(tmp_path / "portfolio.json")
     assert made.cash == 18250.07
     assert [one.instrument.live_symbol for one in made.shares] == ["BRK.B"]
@@ -307,10 +307,10 @@ def test_import_proposes_structures_and_says_why(server: SimulatorServer, tmp_pa
     server.account.set_position(CALL, 1, "4.25")
     server.account.set_position(HIGHER_CALL, -1, "1.25")
 
-    told = command("import", "--group", "--out", tmp_path / "made.json")
+    result = command("import", "--group", "--out", tmp_path / "made.json")
 
-    assert (told.exit_code, told.stdout) == (0, "made.json: 1 entries written.\n")
-    assert told.stderr == (
+    assert (result.exit_code, result.stdout) == (0, "made.json: 1 entries written.\n")
+    assert result.stderr == (
         "1 × AAPL 17 Dec 49 180C/185C is a vertical: one bought and one sold, of the same type and expiry.\n"
     )
     (made,) = load_portfolio(tmp_path / "made.json").structures
@@ -322,11 +322,11 @@ def test_import_says_what_it_leaves_out(server: SimulatorServer):
     server.account.set_position("ETHUSD", "1.5", "3000", asset_class="crypto")
     server.account.set_position("BAC.PRK", 5, "20")
 
-    told = command("import")
+    result = command("import")
 
-    assert told.exit_code == 1
-    assert [entry["id"] for entry in json.loads(told.stdout)["positions"]] == ["aapl-17dec49-180c"]
-    assert told.stderr.splitlines() == [
+    assert result.exit_code == 1
+    assert [entry["id"] for entry in json.loads(result.stdout)["positions"]] == ["aapl-17dec49-180c"]
+    assert result.stderr.splitlines() == [
         "ETHUSD is neither a US share nor an option (its class is crypto); it was left out.",
         "BAC.PRK (5) cannot be written in a portfolio file; it was left out.",
     ]
@@ -342,9 +342,9 @@ def test_import_never_writes_over_a_file_unless_told_to(server: SimulatorServer,
 
     assert (file.read_text(encoding="utf-8"), server.requests) == ("mine", {})
 
-    told = command("import", "--out", file, "--force")
+    result = command("import", "--out", file, "--force")
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     assert load_portfolio(file).positions == ()
     assert file.stat().st_mode & 0o777 == 0o640
     assert list(tmp_path.iterdir()) == [file]
@@ -376,10 +376,10 @@ def test_reconcile_agrees_with_what_it_imported(server: SimulatorServer, tmp_pat
     server.account.set_position("AAPL", "10.5", "250")
     command("import", "--group", "--out", file)
 
-    told = command("reconcile", file)
+    result = command("reconcile", file)
 
-    assert told.exit_code == 0
-    assert told.stdout.splitlines()[-1] == "portfolio.json and the account agree."
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "portfolio.json and the account agree."
 
 
 def test_the_sample_agrees_with_the_account_of_its_demo(
@@ -388,11 +388,11 @@ def test_the_sample_agrees_with_the_account_of_its_demo(
     sample = repository / "portfolio.json"
     serve(SeededMarket(load_portfolio(sample)))
 
-    told = command("reconcile", sample)
+    result = command("reconcile", sample)
 
-    assert told.exit_code == 0
-    assert "agrees: AAPL 15 Jan 27 275 C: quantity 3, cost 2,520.00" in told.stdout
-    assert "cash: 18,250.00" in told.stdout
+    assert result.exit_code == 0
+    assert "agrees: AAPL 15 Jan 27 275 C: quantity 3, cost 2,520.00" in result.stdout
+    assert "cash: 18,250.00" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -424,17 +424,17 @@ def test_reconcile_names_the_fill_and_the_edit_that_makes_them_agree(
     server.account.set_cash(750)
     server.account.add_activity("FILL", CALL, 1, "2.5", side="buy", order_id="order")
 
-    told = command("reconcile", file)
+    result = command("reconcile", file)
 
-    assert told.exit_code == 1
-    assert told.stdout.splitlines()[:2] == [
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[:2] == [
         "differs: AAPL 17 Dec 49 180 C: quantity 2 → 3, cost 200.00 → 450.00; filled after the file was written",
         "cash: 1,000.00 → 750.00",
     ]
-    assert told.stdout.endswith("portfolio.json and the account differ in 1 of 1 rows.\n")
+    assert result.stdout.endswith("portfolio.json and the account differ in 1 of 1 rows.\n")
     assert file.read_bytes() == before
 
-    edit = told.stdout.partition("Replace the entry 'call' by:\n")[2].partition("\n\n")[0]
+    edit = result.stdout.partition("Replace the entry 'call' by:\n")[2].partition("\n\n")[0]
     file.write_text(f'{{"positions": [{edit}]}}', encoding="utf-8")
     assert command("reconcile", file).exit_code == 0
 
@@ -461,23 +461,23 @@ def test_reconcile_says_how_far_back_it_looks_for_causes(
 ):
     """In New York's days: at this hour UTC has the next one already."""
     serve(SilentMarket(start_ns=nanoseconds(datetime(2026, 11, 21, 2, 30, tzinfo=UTC))))
-    told = command("reconcile", file_of(), "--since", "2020-01-17")
+    result = command("reconcile", file_of(), "--since", "2020-01-17")
 
-    assert told.exit_code == 0
-    assert told.stderr == "What was traded before 2026-08-22 was not asked for.\n"
+    assert result.exit_code == 0
+    assert result.stderr == "What was traded before 2026-08-22 was not asked for.\n"
 
 
 def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], server: SimulatorServer):
     server.account.set_position(CALL, 2, "1", side="sideways")
 
-    told = command("reconcile", file_of(A_CALL))
+    result = command("reconcile", file_of(A_CALL))
 
-    assert told.exit_code == 2
-    assert told.stdout.splitlines()[0] == (
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[0] == (
         "not known: AAPL 17 Dec 49 180 C: quantity 2 → –, cost 200.00 → –; the account's row cannot be read"
     )
-    assert told.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 1 rows.\n")
-    assert "is held long or short is not known" in told.stderr
+    assert result.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 1 rows.\n")
+    assert "is held long or short is not known" in result.stderr
 
 
 def test_reconcile_cannot_say_what_a_row_without_a_name_is(
@@ -486,22 +486,22 @@ def test_reconcile_cannot_say_what_a_row_without_a_name_is(
     server.account.set_position(CALL, 2, "1")
     server.account.set_position("", -100, "250")
 
-    told = command("reconcile", file_of(A_CALL))
+    result = command("reconcile", file_of(A_CALL))
 
-    assert told.exit_code == 2
-    assert "not known: a position without a symbol: the account's row cannot be read\n" in told.stdout
-    assert told.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 2 rows.\n")
-    assert "A position of the account has no symbol" in told.stderr
+    assert result.exit_code == 2
+    assert "not known: a position without a symbol: the account's row cannot be read\n" in result.stdout
+    assert result.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 2 rows.\n")
+    assert "A position of the account has no symbol" in result.stderr
 
 
 def test_reconcile_says_which_executions_are_in_doubt(file_of: Callable[..., Path], server: SimulatorServer):
     server.account.set_position(CALL, 2, "1")
     server.account.add_activity("OPEXP", CALL, None)
 
-    told = command("reconcile", file_of(A_CALL))
+    result = command("reconcile", file_of(A_CALL))
 
-    assert told.exit_code == 0
-    assert f"A expiry of {CALL} came without its symbol, side, quantity or day" in told.stderr
+    assert result.exit_code == 0
+    assert f"A expiry of {CALL} came without its symbol, side, quantity or day" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -517,10 +517,10 @@ def test_reconcile_does_without_what_only_explains(
     server.account.set_position(CALL, 2, "1")
     server.set_faults(Faults(rest_path=path, rest_status=403))
 
-    told = command("reconcile", file_of(A_CALL))
+    result = command("reconcile", file_of(A_CALL))
 
-    assert told.exit_code == 0
-    assert remark in told.stderr
+    assert result.exit_code == 0
+    assert remark in result.stderr
 
 
 @pytest.mark.parametrize("name", ["import", "reconcile"])

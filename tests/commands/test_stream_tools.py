@@ -38,45 +38,45 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_a_sound_recording_passes_and_is_shown_by_symbol_and_day(recording: Path):
-    told = stream("verify", recording)
+    result = stream("verify", recording)
 
-    assert told.exit_code == 0
-    assert re.search(r"stocks +quotes +AAPL +2026-11-05 +20 +12:00:00 +12:00:00 +0 +0", told.output)
-    assert told.output.endswith("It all adds up.\n")
+    assert result.exit_code == 0
+    assert re.search(r"stocks +quotes +AAPL +2026-11-05 +20 +12:00:00 +12:00:00 +0 +0", result.output)
+    assert result.output.endswith("It all adds up.\n")
 
 
 def test_a_recording_with_rows_missing_fails_and_says_what_helps(recording: Path):
     without_rows(recording)
 
-    told = stream("verify", recording)
+    result = stream("verify", recording)
 
-    assert told.exit_code == 1
+    assert result.exit_code == 1
     assert (
         "5 rows are in the journal only (stocks quotes AAPL 2026-11-05: 5); `stream rebuild` makes them"
-        in told.output
+        in result.output
     )
-    assert told.output.endswith("1 thing does not add up.\n")
+    assert result.output.endswith("1 thing does not add up.\n")
 
 
 def test_verify_tells_programs_everything(recording: Path):
-    told = json.loads(stream("verify", recording, "--json").output)
+    result = json.loads(stream("verify", recording, "--json").output)
 
-    assert (told["ok"], told["problems"]) == (True, [])
-    assert told["partitions"][0] | {"files": 1} == {
+    assert (result["ok"], result["problems"]) == (True, [])
+    assert result["partitions"][0] | {"files": 1} == {
         "kind": "stocks", "dataset": "quotes", "symbol": "AAPL", "day": "2026-11-05", "files": 1, "rows": 20,
         "first_ns": NOON, "last_ns": NOON + 19, "gaps": 0, "lost": 0, "problems": [],
     }  # fmt: skip
-    assert told["sessions"][0]["events"] == 20
+    assert result["sessions"][0]["events"] == 20
 
 
 def test_rebuild_makes_the_files_again_and_says_how_many_rows(recording: Path, tmp_path: Path):
     before = partitions(recording)
     shutil.rmtree(recording / "stocks")
 
-    told = stream("rebuild", recording, "--out", tmp_path / "again")
+    result = stream("rebuild", recording, "--out", tmp_path / "again")
 
-    assert told.exit_code == 0
-    assert told.output == "20261105T170000.000000Z-7: 20 rows of 20 frames\n"
+    assert result.exit_code == 0
+    assert result.output == "20261105T170000.000000Z-7: 20 rows of 20 frames\n"
     assert partitions(tmp_path / "again") == before
 
 

@@ -746,14 +746,14 @@ def test_a_recording_plays_in_the_simulator(tmp_path: Path):
 
 def test_a_sealed_part_without_rows_does_not_begin_the_numbers_again(tmp_path: Path):
     """Completing a killed session over sealed files can leave one; the next session must not take old numbers."""
-    told = Session("killed", os.getpid(), "host", NOON)
-    with store(tmp_path, session_id=told.id) as first:
+    session = Session("killed", os.getpid(), "host", NOON)
+    with store(tmp_path, session_id=session.id) as first:
         first.append("stocks", quotes(5))
     first.seal(TODAY)
     for _ in range(2):
         with (
             store(tmp_path) as again,
-            again.resuming(told, StorePolicy(), clock=Clock(), past_deadline=lambda: False) as recording,
+            again.resuming(session, StorePolicy(), clock=Clock(), past_deadline=lambda: False) as recording,
         ):
             recording.append("stocks", quotes(5))
         again.seal(TODAY)

@@ -498,29 +498,29 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("own_folder")
 def test_all_well_is_exit_code_0():
-    told = doctor("--offline", environ=KEYS)
+    result = doctor("--offline", environ=KEYS)
 
-    assert told.exit_code == 0, told.output
-    assert re.search(r"^ok +Keys +PKSE… \(environment\)$", told.output, re.MULTILINE)
-    assert re.search(r"^skipped +Stock stream +not looked at: --offline$", told.output, re.MULTILINE)
-    assert told.output.endswith("What was looked at is well.\n")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^ok +Keys +PKSE… \(environment\)$", result.output, re.MULTILINE)
+    assert re.search(r"^skipped +Stock stream +not looked at: --offline$", result.output, re.MULTILINE)
+    assert result.output.endswith("What was looked at is well.\n")
 
 
 @pytest.mark.usefixtures("own_folder")
 def test_a_failure_is_exit_code_1_and_one_line_says_what_to_do():
-    told = doctor("--offline")
+    result = doctor("--offline")
 
-    (line,) = [line for line in told.output.splitlines() if line.startswith("failed")]
-    assert told.exit_code == 1
+    (line,) = [line for line in result.output.splitlines() if line.startswith("failed")]
+    assert result.exit_code == 1
     assert "APCA_API_KEY_ID and APCA_API_SECRET_KEY not set" in line
     assert "as NAME=value, or set them in the environment" in line
 
 
 def test_a_named_portfolio_that_is_broken_is_exit_code_1(own_folder: Path):
-    told = doctor("--offline", "--portfolio", portfolio_file(own_folder, "[]"), environ=KEYS)
+    result = doctor("--offline", "--portfolio", portfolio_file(own_folder, "[]"), environ=KEYS)
 
-    assert told.exit_code == 1
-    assert re.search(r"^failed +Portfolio ", told.output, re.MULTILINE)
+    assert result.exit_code == 1
+    assert re.search(r"^failed +Portfolio ", result.output, re.MULTILINE)
 
 
 def test_a_wrong_option_is_exit_code_2():
@@ -529,10 +529,10 @@ def test_a_wrong_option_is_exit_code_2():
 
 @pytest.mark.usefixtures("own_folder")
 def test_programs_are_told_everything():
-    told = doctor("--offline", "--json", environ=KEYS)
-    content = json.loads(told.output)
+    result = doctor("--offline", "--json", environ=KEYS)
+    content = json.loads(result.output)
 
-    assert (told.exit_code, content["verdict"]) == (0, "ok")
+    assert (result.exit_code, content["verdict"]) == (0, "ok")
     assert [check["check"] for check in content["checks"]] == list(Check)
     assert all(
         check.keys() == {"check", "verdict", "words", "remedy", "seconds", "details"}
@@ -543,11 +543,11 @@ def test_programs_are_told_everything():
 @pytest.mark.usefixtures("own_folder")
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_no_key_is_told_beyond_its_first_four_letters(form: tuple[str, ...]):
-    told = doctor("--offline", *form, environ=KEYS)
+    result = doctor("--offline", *form, environ=KEYS)
 
-    assert "PKSE" in told.output
-    assert KEY[:5] not in told.output
-    assert SECRET[:5] not in told.output
+    assert "PKSE" in result.output
+    assert KEY[:5] not in result.output
+    assert SECRET[:5] not in result.output
 
 
 def test_on_a_narrow_terminal_the_words_stay_in_their_column(environment: Environment):
@@ -571,7 +571,7 @@ def test_an_installation_that_is_not_whole_is_a_sentence(tmp_path: Path):
         "from options_helper.cli import main; main()"
     )
 
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
         capture_output=True,
@@ -580,5 +580,5 @@ def test_an_installation_that_is_not_whole_is_a_sentence(tmp_path: Path):
         check=False,
     )
 
-    assert told.returncode == 2
-    assert told.stderr.startswith("The installation is not whole: msgspec is missing. Install it again: ")
+    assert result.returncode == 2
+    assert result.stderr.startswith("The installation is not whole: msgspec is missing. Install it again: ")

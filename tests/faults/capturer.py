@@ -136,7 +136,7 @@ class Capturer:
         """Events it has heard, about."""
         return int(self._received.value)
 
-    def wait_until_it_hears(self, events: int = 1) -> None:
+    def wait_until_it_receives(self, events: int = 1) -> None:
         """Wait for its first events."""
         wait_until(lambda: self.received >= events, A_PROCESS)
 

@@ -58,26 +58,26 @@ def test_killed_at_random_times_it_goes_on_and_makes_what_the_one_before_left(
             disk = chance.choice(["quick", "in pieces"])
             with capturing(server, out, disk=disk, flush_events=10, flush_seconds=0.1) as capturer:
                 if chance.random() < 0.9:
-                    capturer.wait_until_it_hears()
+                    capturer.wait_until_it_receives()
                 # Not waiting for a fact: the moment of the kill is what is drawn.
                 time.sleep(chance.uniform(0, 0.4))
         before = server.sent[STOCKS]
         with capturing(server, out, flush_events=10) as last:
-            last.wait_until_it_hears(200)
+            last.wait_until_it_receives(200)
             last.terminate()
             final = last.ended()
 
     health = final.streams[STOCKS]
-    heard_by_last = final.store.total.written + health.dropped + health.rejected
-    assert health.received == heard_by_last
-    assert 0 <= server.sent[STOCKS] - before - heard_by_last < 10_000, "only what was on the wire at the stop"
+    by_last = final.store.total.written + health.dropped + health.rejected
+    assert health.received == by_last
+    assert 0 <= server.sent[STOCKS] - before - by_last < 10_000, "only what was on the wire at the stop"
     rebuild(out, again)
-    heard = journaled(out)
+    journaled_events = journaled(out)
     for symbol in SYMBOLS:
         numbers, kept = rows(out, symbol)
         assert numbers == [*range(1, len(numbers) + 1)]
         assert all(before < after for before, after in pairwise(kept)), "each once, in order"
-        assert kept == heard[symbol], (
+        assert kept == journaled_events[symbol], (
             "what a kill left in the journal is in the files, before what came later"
         )
     assert partitions(out) == partitions(again)
@@ -91,11 +91,11 @@ def test_without_a_journal_a_kill_is_found_out_by_the_next_capture_and_before(
     server = running_simulator(SilentMarket(start_ns=NOON))
     with busy_market(server):
         with capturing(server, tmp_path, journal=False, flush_seconds=60.0) as capturer:
-            capturer.wait_until_it_hears(20)
+            capturer.wait_until_it_receives(20)
             capturer.kill()
         (problem,) = audit(tmp_path).problems
         with capturing(server, tmp_path, journal=False) as next_one:
-            next_one.wait_until_it_hears(20)
+            next_one.wait_until_it_receives(20)
             next_one.terminate()
             next_one.ended()
 
@@ -115,13 +115,13 @@ def test_an_old_journal_that_cannot_be_read_keeps_no_new_capture_from_recording_
     server = running_simulator(SilentMarket(start_ns=NOON))
     with busy_market(server):
         with capturing(server, tmp_path) as killed:
-            killed.wait_until_it_hears(20)
+            killed.wait_until_it_receives(20)
             killed.kill()
         ((_, (file,)),) = sessions(tmp_path).items()
         file.unlink()
         file.mkdir()
         with capturing(server, tmp_path, journal=journal) as next_one:
-            next_one.wait_until_it_hears(20)
+            next_one.wait_until_it_receives(20)
             next_one.terminate()
             final = next_one.ended()
 
@@ -157,20 +157,20 @@ def test_a_gap_that_a_kill_left_open_lasts_until_the_next_capture(
     server = running_simulator(SilentMarket(start_ns=NOON))
     with busy_market(server):
         with capturing(server, tmp_path) as capturer:
-            capturer.wait_until_it_hears(20)
+            capturer.wait_until_it_receives(20)
             server.set_faults(Faults(never_upgrade=True))
             server.disconnect_all()
             wait_until(lambda: any(note.gaps for note in session_notes(tmp_path)))
-            last_heard_ns = session_notes(tmp_path)[0].gaps[0].since_ns
+            last_received_ns = session_notes(tmp_path)[0].gaps[0].since_ns
             capturer.kill()
         server.set_faults(Faults())
         with capturing(server, tmp_path) as next_one:
-            next_one.wait_until_it_hears(20)
+            next_one.wait_until_it_receives(20)
             next_one.terminate()
             next_one.ended()
 
     (gap,) = loss_rows(tmp_path)
-    assert (gap.since_ns, gap.reason.endswith(KILLED)) == (last_heard_ns, True)
+    assert (gap.since_ns, gap.reason.endswith(KILLED)) == (last_received_ns, True)
 
 
 def test_the_gap_after_a_kill_is_written_down_by_the_next_capture(
@@ -180,19 +180,19 @@ def test_the_gap_after_a_kill_is_written_down_by_the_next_capture(
     with busy_market(server):
         for _ in range(2):
             with capturing(server, tmp_path) as capturer:
-                capturer.wait_until_it_hears(20)
+                capturer.wait_until_it_receives(20)
         for _ in range(2):
             with capturing(server, tmp_path) as capturer:
-                capturer.wait_until_it_hears(20)
+                capturer.wait_until_it_receives(20)
                 capturer.terminate()
                 capturer.ended()
 
-    last_heard = {
+    last_received = {
         name: list(read_records(files))[-1].received_ns for name, files in sessions(tmp_path).items()
     }
-    first, second, third, _ = last_heard
+    first, second, third, _ = last_received
     gaps = [row for row in loss_rows(tmp_path) if row.reason == KILLED]
     assert [(row.session, row.stream, row.since_ns) for row in gaps] == [
-        (second, "stocks", last_heard[first]), (third, "stocks", last_heard[second]),
+        (second, "stocks", last_received[first]), (third, "stocks", last_received[second]),
     ]  # fmt: skip
     assert all(row.until_ns is not None and row.since_ns < row.until_ns for row in gaps)

@@ -62,9 +62,9 @@ class Watched:
         for number in range(count):
             self.server.push(STOCKS, [quote("AAPL", number), quote("MSFT", number)])
             self.server.push(OPTIONS, [quote(CALL, number)])
-        self.until_heard()
+        self.until_received()
 
-    def until_heard(self) -> None:
+    def until_received(self) -> None:
         self.server.flush()
         for name in (STOCKS, OPTIONS):
             sent = self.server.sent[name]
@@ -183,7 +183,7 @@ def test_a_symbol_of_which_nothing_came_is_told_and_is_no_fault(simulator: Simul
     server = simulator()
     with watched(server, tmp_path, STOCKS, OPTIONS) as watch:
         server.push(STOCKS, [quote("AAPL", 1)])
-        watch.until_heard()
+        watch.until_received()
 
     found = audit(tmp_path)
     assert (found.ok, found.silent) == (True, (("options", CALL), ("stocks", "MSFT")))
@@ -196,10 +196,10 @@ def test_a_feed_that_is_stalled_when_the_capture_ends_is_a_gap(simulator: Simula
         watch.send(10)
         watch.until(lambda health: health.phase is Phase.STALLED)
         wait_until(lambda: session_notes(tmp_path)[0].gaps)
-        last_heard = watch.health().last_event_at
+        last_received = watch.health().last_event_at
 
     (gap,) = [gap for gap in watch.gaps if gap.stream == STOCKS]
-    assert gap.since_ns == epoch_nanoseconds(last_heard)
+    assert gap.since_ns == epoch_nanoseconds(last_received)
     assert gap.seconds is not None
     assert gap.seconds > 2
 

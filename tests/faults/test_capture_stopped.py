@@ -38,7 +38,7 @@ def test_a_signal_during_a_flush_loses_nothing(running_simulator: Simulators, tm
     """Writes take so long that the signal finds one under way."""
     server = running_simulator(SilentMarket(start_ns=NOON))
     with busy_market(server), capturing(server, tmp_path, disk="slow", flush_events=10) as capturer:
-        capturer.wait_until_it_hears(100)
+        capturer.wait_until_it_receives(100)
         capturer.terminate()
         final = capturer.ended()
 
@@ -50,7 +50,7 @@ def test_a_signal_during_a_reconnect_is_heard_and_the_gap_is_written_down(
 ):
     server = running_simulator(SilentMarket(start_ns=NOON))
     with busy_market(server), capturing(server, tmp_path) as capturer:
-        capturer.wait_until_it_hears(100)
+        capturer.wait_until_it_receives(100)
         before = server.connections[STOCK_PATH]
         server.set_faults(Faults(never_upgrade=True))
         server.disconnect_all()
@@ -74,7 +74,7 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_it_all(
         busy_market(server),
         capturing(server, tmp_path, disk="slow", flush_events=1, drain_seconds=FOREVER) as capturer,
     ):
-        capturer.wait_until_it_hears(2_000)
+        capturer.wait_until_it_receives(2_000)
         capturer.terminate()
         # Two signals at once are one to a process.
         wait_until(lambda: not server.clients)
@@ -93,7 +93,7 @@ def test_without_a_journal_what_a_second_signal_leaves_is_written_down_as_lost(
         busy_market(server),
         capturing(server, tmp_path, disk="slow", flush_events=1, journal=False) as capturer,
     ):
-        capturer.wait_until_it_hears(400)
+        capturer.wait_until_it_receives(400)
         capturer.terminate()
         wait_until(lambda: not server.clients)
         capturer.terminate()

@@ -30,7 +30,7 @@ def at(seconds: float = 0) -> datetime:
 
 
 @dataclass(frozen=True)
-class Told:
+class OrderEvent:
     """One thing that happens to one order, with the order's total after it."""
 
     order_id: str = "order-1"

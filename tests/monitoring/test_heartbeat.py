@@ -402,22 +402,22 @@ def test_a_service_manager_hears_of_the_run_s_life(tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("NOTIFY_SOCKET", str(address))
 
         with watched(Run(capture_status()), tmp_path / "health.json"):
-            heard = [manager.recv(100) for _ in range(3)]
-        while heard[-1] != b"STOPPING=1":
-            heard.append(manager.recv(100))
+            messages = [manager.recv(100) for _ in range(3)]
+        while messages[-1] != b"STOPPING=1":
+            messages.append(manager.recv(100))
 
-    assert heard[:3] == [b"WATCHDOG=1", b"READY=1", b"WATCHDOG=1"]
+    assert messages[:3] == [b"WATCHDOG=1", b"READY=1", b"WATCHDOG=1"]
 
 
 def test_the_watchdog_is_not_fed_when_the_recorder_has_ended(tmp_path: Path):
     """A process whose writer died must be started again."""
-    told: list[str] = []
+    notified: list[str] = []
     run, clock = Run(capture_status(state=CaptureState.ENDED, problem="It broke.")), Clock()
 
     with HeartbeatWriter(
-        tmp_path / "h.json", run, every_seconds=QUICK, now=clock, tell_service=told.append
+        tmp_path / "h.json", run, every_seconds=QUICK, now=clock, notify_service=notified.append
     ) as writer:
         clock.now += timedelta(seconds=1)
         wait_until(lambda: writer.last.written_at == clock.now)
 
-    assert "WATCHDOG=1" not in told
+    assert "WATCHDOG=1" not in notified

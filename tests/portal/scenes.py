@@ -198,7 +198,7 @@ def account_position(symbol: str, quantity: Decimal) -> AccountPosition:
     )
 
 
-def asking(task: RestTask, phase: RestPhase, **facts: Any) -> AccountState:
+def account_with(task: RestTask, phase: RestPhase, **facts: Any) -> AccountState:
     """An account of which nothing is known, with one task under way or failed."""
     reports = {name: RestReport(name, RestPhase.WAITING) for name in RestTask}
     reports[task] = RestReport(task, phase, **facts)

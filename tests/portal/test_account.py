@@ -15,14 +15,14 @@ from options_helper.model.account import AccountState, RestPhase, RestReport, Re
 from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
-from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account
+from tests.portal.scenes import OPEN, SAMPLE, account_with, execution, known_account, with_account
 
 AAPL_CALL = "AAPL270115C00275000"
 LATER = OPEN - timedelta(minutes=10)
 BOUGHT = execution(AAPL_CALL, 1, "9.15", at=LATER)
 
 
-def asked(tab) -> str:
+def rest_text(tab) -> str:
     """The line that says how the asking goes."""
     return re.sub(
         "<[^>]+>", "", html(tab).split('<div class="oh-rest')[1].split(">", 1)[1].split("</div>")[0]
@@ -32,11 +32,14 @@ def asked(tab) -> str:
 @pytest.mark.parametrize(
     ("account", "words"),
     [
-        (asking(RestTask.PRICES, RestPhase.WAITING), "prices not asked for yet"),
-        (asking(RestTask.PRICES, RestPhase.REQUESTING, done=120, of=280), "prices asked for: 120 of 280"),
-        (asking(RestTask.FILLS, RestPhase.REQUESTING), "fills asked for"),
+        (account_with(RestTask.PRICES, RestPhase.WAITING), "prices not asked for yet"),
         (
-            asking(RestTask.PRICES, RestPhase.FAILED, problem="Alpaca said no."),
+            account_with(RestTask.PRICES, RestPhase.REQUESTING, done=120, of=280),
+            "prices asked for: 120 of 280",
+        ),
+        (account_with(RestTask.FILLS, RestPhase.REQUESTING), "fills asked for"),
+        (
+            account_with(RestTask.PRICES, RestPhase.FAILED, problem="Alpaca said no."),
             "✕ prices FAILED · fills not asked for yet · positions not asked for yet · Alpaca said no.",
         ),
         (known_account(), "prices asked for: 20, done 15:32:04 UTC · fills asked for, done 15:32:04 UTC"),
@@ -45,7 +48,7 @@ def asked(tab) -> str:
     ids=["waiting", "prices", "fills", "failed", "done", "off"],
 )
 def test_one_line_says_how_the_asking_goes(portal, account, words):
-    assert words in asked(portal.show(lambda: scenes.live(account=account)))
+    assert words in rest_text(portal.show(lambda: scenes.live(account=account)))
 
 
 def three_times(phase, problem):
@@ -60,7 +63,7 @@ def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_wai
     tab = portal.show(lambda: scenes.live(account=account))
     line, details = html(tab).split("Asked by REST")
 
-    assert asked(tab).count("Alpaca asked to wait 20 s (429).") == 1
+    assert rest_text(tab).count("Alpaca asked to wait 20 s (429).") == 1
     assert details.count("prices, fills, positions: Alpaca asked to wait 20 s (429).") == 1
     # Cut off it would lack its end, where the remedy is.
     assert 'class="oh-rest oh-troubled"' in line
@@ -82,14 +85,14 @@ def test_what_one_server_says_of_several_questions_is_said_once(portal):
     )
     tab = portal.show(lambda: scenes.live(account=account))
 
-    assert asked(tab).endswith(f"positions FAILED · {refused('')}")
+    assert rest_text(tab).endswith(f"positions FAILED · {refused('')}")
     # Which question it was is in the details.
     assert refused(", /v2/positions") in html(tab).split("Asked by REST")[1]
 
 
 def test_a_last_success_does_not_hide_that_the_next_try_waits(portal):
-    waiting = asking(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN, problem="Wait 20 s.")
-    words = asked(portal.show(lambda: scenes.live(account=waiting)))
+    waiting = account_with(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN, problem="Wait 20 s.")
+    words = rest_text(portal.show(lambda: scenes.live(account=waiting)))
 
     assert "done" not in words
     assert "positions asked for · Wait 20 s." in words
@@ -104,13 +107,15 @@ def test_the_details_say_that_fills_are_counted_by_what_was_new(portal):
 
 
 def test_what_is_asked_for_each_minute_does_not_flicker(portal):
-    again = asking(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN)
+    again = account_with(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN)
 
-    assert "positions asked for, done 15:32:04 UTC" in asked(portal.show(lambda: scenes.live(account=again)))
+    assert "positions asked for, done 15:32:04 UTC" in rest_text(
+        portal.show(lambda: scenes.live(account=again))
+    )
 
 
 def test_a_problem_is_told_in_full_under_stream_details(portal):
-    failed = asking(
+    failed = account_with(
         RestTask.PRICES, RestPhase.FAILED, done=100, of=280, problem="Alpaca said no. Wait a minute."
     )
     details = html(portal.show(lambda: scenes.live(account=failed))).split("Asked by REST")[1]
@@ -120,7 +125,7 @@ def test_a_problem_is_told_in_full_under_stream_details(portal):
 
 
 def test_what_a_server_said_over_rest_is_text_and_never_markup(portal):
-    hostile = asking(RestTask.PRICES, RestPhase.FAILED, problem='"><img src=x onerror=alert(1)>')
+    hostile = account_with(RestTask.PRICES, RestPhase.FAILED, problem='"><img src=x onerror=alert(1)>')
     tab = portal.show(lambda: scenes.live(account=hostile))
 
     assert "<img" not in "".join(element.proto.body for element in tab.get("html"))
@@ -207,12 +212,12 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
     [
         (AccountState(), "without the fills stream it is not asked for"),
         (
-            asking(RestTask.POSITIONS, RestPhase.FAILED, problem="No route."),
+            account_with(RestTask.POSITIONS, RestPhase.FAILED, problem="No route."),
             "The account is not known: No route.",
         ),
-        (asking(RestTask.POSITIONS, RestPhase.REQUESTING), "it was asked and has not answered"),
+        (account_with(RestTask.POSITIONS, RestPhase.REQUESTING), "it was asked and has not answered"),
         (
-            asking(RestTask.POSITIONS, RestPhase.REQUESTING, problem="Wait 20 s."),
+            account_with(RestTask.POSITIONS, RestPhase.REQUESTING, problem="Wait 20 s."),
             "it was asked and has not answered. Wait 20 s.",
         ),
     ],

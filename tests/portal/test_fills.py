@@ -12,10 +12,10 @@ from options_helper.model.account import AccountState, RestPhase, RestReport, Re
 from options_helper.model.order_updates import BlotterEntry
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
-from tests.portal.scenes import OPEN, asking, backfilled, fill, gone, known_account
+from tests.portal.scenes import OPEN, account_with, backfilled, fill, gone, known_account
 
 KNOWN = known_account()
-NOT_YET = asking(RestTask.FILLS, RestPhase.REQUESTING)
+NOT_YET = account_with(RestTask.FILLS, RestPhase.REQUESTING)
 
 
 def showing(*fills, account=KNOWN):
@@ -183,12 +183,15 @@ def again(phase):
     ("account", "sentence"),
     [
         (NOT_YET, "has not been read yet; until then here is only what the stream told since Start"),
-        (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read, so here is only"),
+        (
+            account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
+            "could not be read, so here is only",
+        ),
         (AccountState(), "was not asked for, so here is only what the stream told since Start"),
         (KNOWN, "Known since midnight in New York (20 Nov 26)"),
         (again(RestPhase.FAILED), "Reading it again failed: No route."),
         (again(RestPhase.REQUESTING), "Reading it again is held up: No route."),
-        (asking(RestTask.FILLS, RestPhase.REQUESTING, problem="No route."), "since Start. No route."),
+        (account_with(RestTask.FILLS, RestPhase.REQUESTING, problem="No route."), "since Start. No route."),
         (replace(KNOWN, doubts=("An order is odd.",)), "Some of it is in doubt"),
     ],
     ids=["asking", "failed", "off", "known", "failed again", "asking again", "held up", "in doubt"],

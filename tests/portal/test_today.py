@@ -21,7 +21,7 @@ from options_helper.settings import Settings
 from tests.kit.builders import nanoseconds
 from tests.portal import scenes
 from tests.portal.conftest import html, table, tile
-from tests.portal.scenes import OPEN, SAMPLE, asking, execution, known_account, with_account
+from tests.portal.scenes import OPEN, SAMPLE, account_with, execution, known_account, with_account
 
 AAPL_CALL = "AAPL270115C00275000"
 SOLD_OUT = "AAPL261218C00300000"
@@ -87,8 +87,8 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
 @pytest.mark.parametrize(
     ("account", "reason"),
     [
-        (asking(RestTask.FILLS, RestPhase.REQUESTING), "Today's fills have not been read yet."),
-        (asking(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read: No route."),
+        (account_with(RestTask.FILLS, RestPhase.REQUESTING), "Today's fills have not been read yet."),
+        (account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read: No route."),
         (AccountState(), "Today's fills were not asked for."),
     ],
     ids=["asking", "failed", "off"],

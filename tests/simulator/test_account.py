@@ -57,8 +57,8 @@ def test_partial_fills_of_one_order_are_two_activities_with_a_running_total():
     account.note(partly, NOW)
     account.note(order_update(execution_id="b", qty="1"), NOW)
 
-    told = [(one.row["type"], one.row["cum_qty"], one.row["leaves_qty"]) for one in account.activities()]
-    assert told == [("partial_fill", "1", "1"), ("fill", "2", "0")]
+    rows = [(one.row["type"], one.row["cum_qty"], one.row["leaves_qty"]) for one in account.activities()]
+    assert rows == [("partial_fill", "1", "1"), ("fill", "2", "0")]
     assert len(account.orders()) == 1
     assert holdings(account)[AAPL_CALL][0] == 2
 
@@ -93,8 +93,8 @@ def test_each_leg_of_a_multi_leg_order_is_an_activity_of_its_own_order():
 
     account.note(order_update(order_symbol="", order_side="", order_legs=legs, legs=executed), NOW)
 
-    told = [(one.row["order_id"], one.row["side"], one.row["price"]) for one in account.activities()]
-    assert told == [("leg-1", "buy", "3.1"), ("leg-2", "sell", "2")]
+    rows = [(one.row["order_id"], one.row["side"], one.row["price"]) for one in account.activities()]
+    assert rows == [("leg-1", "buy", "3.1"), ("leg-2", "sell", "2")]
     assert holdings(account) == {AAPL_CALL: (Decimal(1), Decimal("3.1")), PUT: (Decimal(-1), Decimal(2))}
 
 

@@ -43,12 +43,12 @@ def talk_at(path: str, **options: Any) -> ServerProtocol:
 def authenticated_talk(path: str = "/v2/iex", **options: Any) -> ServerProtocol:
     talk = talk_at(path, **options)
     talk.open()
-    tell(talk, AUTHENTICATION)
+    send(talk, AUTHENTICATION)
     assert talk.authenticated
     return talk
 
 
-def tell(talk: ServerProtocol, message: Any) -> Any:
+def send(talk: ServerProtocol, message: Any) -> Any:
     """Say something in the client's encoding and read the one answer."""
     content = json.dumps(message) if talk.encoding is Encoding.JSON else msgpack.packb(message)
     return only_answer(talk.receive(content))
@@ -82,7 +82,7 @@ def test_a_client_is_welcomed_before_it_speaks():
 
 def test_the_right_key_authenticates():
     talk = talk_at("/v2/iex")
-    assert tell(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
+    assert send(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
 
 
 def test_keys_in_the_handshake_authenticate_at_once():
@@ -93,32 +93,32 @@ def test_keys_in_the_handshake_authenticate_at_once():
 @pytest.mark.parametrize("wrong", [{"key": "other"}, {"secret": "other"}, {"secret": None}])
 def test_a_wrong_key_or_secret_is_error_402(wrong):
     talk = talk_at("/v2/iex")
-    assert tell(talk, AUTHENTICATION | wrong) == error(402)
+    assert send(talk, AUTHENTICATION | wrong) == error(402)
     assert not talk.authenticated
 
 
 def test_authenticating_twice_is_error_403():
-    assert tell(authenticated_talk(), AUTHENTICATION) == error(403)
+    assert send(authenticated_talk(), AUTHENTICATION) == error(403)
 
 
 def test_a_feed_outside_the_plan_is_error_409():
-    assert tell(talk_at("/v2/sip", limits=FREE_PLAN), AUTHENTICATION) == error(409)
+    assert send(talk_at("/v2/sip", limits=FREE_PLAN), AUTHENTICATION) == error(409)
 
 
 def test_a_second_connection_is_error_406_and_may_try_again_on_the_same_socket():
     free = iter([False, True])
     talk = talk_at("/v2/iex", claim_place=lambda: next(free))
-    assert tell(talk, AUTHENTICATION) == error(406)
-    assert tell(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
+    assert send(talk, AUTHENTICATION) == error(406)
+    assert send(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
 
 
 def test_a_wrong_key_takes_no_place():
     talk = talk_at("/v2/iex", claim_place=lambda: pytest.fail("a place was taken"))
-    assert tell(talk, AUTHENTICATION | {"key": "other"}) == error(402)
+    assert send(talk, AUTHENTICATION | {"key": "other"}) == error(402)
 
 
 def test_an_option_client_in_json_is_error_412():
-    assert tell(talk_at("/v1beta1/opra", encoding=Encoding.JSON), AUTHENTICATION) == error(412)
+    assert send(talk_at("/v1beta1/opra", encoding=Encoding.JSON), AUTHENTICATION) == error(412)
 
 
 def test_a_client_that_does_not_authenticate_in_time_gets_error_404_and_is_closed():
@@ -132,8 +132,8 @@ def test_a_client_that_does_not_authenticate_in_time_gets_error_404_and_is_close
 
 def test_the_acknowledgement_lists_the_complete_subscription_with_every_channel():
     talk = authenticated_talk()
-    tell(talk, {"quotes": ["AAPL"], "action": "subscribe"})
-    answer = tell(talk, {"quotes": ["SPY"], "bars": ["SPY"], "action": "subscribe"})
+    send(talk, {"quotes": ["AAPL"], "action": "subscribe"})
+    answer = send(talk, {"quotes": ["SPY"], "bars": ["SPY"], "action": "subscribe"})
     assert answer == {
         "T": "subscription",
         **{channel: [] for channel in STOCK_CHANNELS},
@@ -144,19 +144,19 @@ def test_the_acknowledgement_lists_the_complete_subscription_with_every_channel(
 
 
 def test_a_trades_subscription_brings_corrections_and_cancellations():
-    answer = tell(authenticated_talk(), {"trades": ["AAPL"], "action": "subscribe"})
+    answer = send(authenticated_talk(), {"trades": ["AAPL"], "action": "subscribe"})
     assert answer["corrections"] == answer["cancelErrors"] == ["AAPL"]
 
 
 def test_the_option_acknowledgement_knows_trades_and_quotes_only():
-    answer = tell(authenticated_talk("/v1beta1/indicative"), {"quotes": [CALL], "action": "subscribe"})
+    answer = send(authenticated_talk("/v1beta1/indicative"), {"quotes": [CALL], "action": "subscribe"})
     assert answer == {"T": "subscription", "trades": [], "quotes": [CALL]}
 
 
 def test_unsubscribing_leaves_the_rest():
     talk = authenticated_talk()
-    tell(talk, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL"], "action": "subscribe"})
-    answer = tell(talk, {"quotes": ["AAPL"], "action": "unsubscribe"})
+    send(talk, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL"], "action": "subscribe"})
+    answer = send(talk, {"quotes": ["AAPL"], "action": "unsubscribe"})
     assert (answer["quotes"], answer["trades"]) == (["SPY"], ["AAPL"])
 
 
@@ -174,33 +174,33 @@ def test_unsubscribing_leaves_the_rest():
 )
 def test_a_request_the_feed_cannot_serve_is_refused_and_changes_nothing(path, request_, code):
     talk = authenticated_talk(path)
-    assert tell(talk, {**request_, "action": "subscribe"}) == error(code)
+    assert send(talk, {**request_, "action": "subscribe"}) == error(code)
     assert not talk.listening
 
 
 def test_every_option_trade_may_be_subscribed_with_a_star():
     talk = authenticated_talk("/v1beta1/indicative")
-    tell(talk, {"trades": ["*"], "action": "subscribe"})
+    send(talk, {"trades": ["*"], "action": "subscribe"})
     assert talk.wants({"T": "t", "S": CALL})
     assert not talk.wants({"T": "q", "S": CALL})
 
 
 def test_the_symbol_above_the_limit_is_error_405_and_the_earlier_subscription_stays():
     talk = authenticated_talk(limits=Limits(stock_symbols=2))
-    tell(talk, {"quotes": ["AAPL", "SPY"], "trades": ["SPY"], "action": "subscribe"})
-    assert tell(talk, {"trades": ["MSFT"], "action": "subscribe"}) == error(405)
+    send(talk, {"quotes": ["AAPL", "SPY"], "trades": ["SPY"], "action": "subscribe"})
+    assert send(talk, {"trades": ["MSFT"], "action": "subscribe"}) == error(405)
     assert talk.subscription["quotes"] == ("AAPL", "SPY")
     assert talk.subscription["trades"] == ("SPY",)
 
 
 def test_the_option_limit_counts_quotes_only():
     talk = authenticated_talk("/v1beta1/indicative", limits=Limits(option_quotes=1))
-    assert tell(talk, {"quotes": [CALL], "trades": [CALL, PUT], "action": "subscribe"})["T"] == "subscription"
-    assert tell(talk, {"quotes": [PUT], "action": "subscribe"}) == error(405)
+    assert send(talk, {"quotes": [CALL], "trades": [CALL, PUT], "action": "subscribe"})["T"] == "subscription"
+    assert send(talk, {"quotes": [PUT], "action": "subscribe"}) == error(405)
 
 
 def test_subscribing_before_authenticating_is_error_401():
-    assert tell(talk_at("/v2/iex"), {"quotes": ["AAPL"], "action": "subscribe"}) == error(401)
+    assert send(talk_at("/v2/iex"), {"quotes": ["AAPL"], "action": "subscribe"}) == error(401)
 
 
 @pytest.mark.parametrize("nonsense", [b"\xc1", b"", "no json", b"\x01", '{"action": "dance"}'])
@@ -213,7 +213,7 @@ def test_what_is_no_request_is_error_400(nonsense):
 
 def test_a_client_gets_the_channels_and_symbols_it_subscribed_to():
     talk = authenticated_talk()
-    tell(talk, {"quotes": ["AAPL"], "trades": ["SPY"], "action": "subscribe"})
+    send(talk, {"quotes": ["AAPL"], "trades": ["SPY"], "action": "subscribe"})
     wanted = [("q", "AAPL"), ("t", "SPY"), ("c", "SPY"), ("x", "SPY")]
     unwanted = [("q", "SPY"), ("t", "AAPL"), ("b", "AAPL")]
     assert all(talk.wants({"T": kind, "S": symbol}) for kind, symbol in wanted)
@@ -223,7 +223,7 @@ def test_a_client_gets_the_channels_and_symbols_it_subscribed_to():
 def test_what_belongs_to_no_channel_reaches_whoever_listens():
     talk = authenticated_talk()
     assert not talk.wants({"T": "z9"})
-    tell(talk, {"quotes": ["AAPL"], "action": "subscribe"})
+    send(talk, {"quotes": ["AAPL"], "action": "subscribe"})
     assert talk.wants({"T": "z9"})
     assert talk.wants("no map")
 
@@ -257,12 +257,12 @@ def test_a_frame_is_what_a_websocket_library_writes(size):
     ],
 )
 def test_the_account_accepts_the_old_and_the_new_authentication(message):
-    answer = tell(talk_at("/stream"), message)
+    answer = send(talk_at("/stream"), message)
     assert answer == {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
 
 
 def test_the_account_refuses_a_wrong_key_and_says_why():
-    answer = tell(talk_at("/stream"), AUTHENTICATION | {"secret": "other"})
+    answer = send(talk_at("/stream"), AUTHENTICATION | {"secret": "other"})
     assert answer["data"]["status"] == "unauthorized"
     assert "verification failed" in answer["data"]["message"]
 
@@ -270,14 +270,14 @@ def test_the_account_refuses_a_wrong_key_and_says_why():
 def test_listening_is_acknowledged_and_absolute():
     talk = authenticated_talk("/stream")
     listen = {"action": "listen", "data": {"streams": ["trade_updates", "weather"]}}
-    assert tell(talk, listen) == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+    assert send(talk, listen) == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
     assert talk.listening
-    tell(talk, {"action": "listen", "data": {"streams": []}})
+    send(talk, {"action": "listen", "data": {"streams": []}})
     assert not talk.listening
 
 
 def test_listening_before_authenticating_is_unauthorized():
-    answer = tell(talk_at("/stream"), {"action": "listen", "data": {"streams": ["trade_updates"]}})
+    answer = send(talk_at("/stream"), {"action": "listen", "data": {"streams": ["trade_updates"]}})
     assert answer == {"stream": "authorization", "data": {"status": "unauthorized", "action": "listen"}}
 
 
@@ -307,27 +307,27 @@ def test_a_silent_server_says_nothing_even_when_the_time_is_up():
         assert only_answer(talk.open()) == (
             {"T": "success", "msg": "connected"} if faults.silent_auth else None
         )
-        assert tell(talk, AUTHENTICATION) is None or not faults.silent_auth
+        assert send(talk, AUTHENTICATION) is None or not faults.silent_auth
         assert only_answer(talk.time_out()) is None
 
 
 @pytest.mark.parametrize("code", sorted(ERRORS))
 def test_any_error_can_answer_the_authentication_or_the_subscription(code):
-    assert tell(talk_at("/v2/iex", faults=Faults(auth_error=code)), AUTHENTICATION) == error(code)
+    assert send(talk_at("/v2/iex", faults=Faults(auth_error=code)), AUTHENTICATION) == error(code)
     talk = authenticated_talk(faults=Faults(subscribe_error=code))
-    assert tell(talk, {"quotes": ["AAPL"], "action": "subscribe"}) == error(code)
+    assert send(talk, {"quotes": ["AAPL"], "action": "subscribe"}) == error(code)
     assert not talk.listening
 
 
 def test_an_absent_acknowledgement_means_no_data_either():
     talk = authenticated_talk(faults=Faults(no_ack=True))
-    assert tell(talk, {"quotes": ["AAPL"], "action": "subscribe"}) is None
+    assert send(talk, {"quotes": ["AAPL"], "action": "subscribe"}) is None
     assert not talk.wants({"T": "q", "S": "AAPL"})
 
 
 def test_a_partial_acknowledgement_leaves_the_last_symbols_out():
     talk = authenticated_talk(faults=Faults(partial_ack=1))
-    answer = tell(talk, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL", "SPY"], "action": "subscribe"})
+    answer = send(talk, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL", "SPY"], "action": "subscribe"})
     assert (answer["quotes"], answer["trades"]) == (["AAPL"], ["AAPL"])
 
 

@@ -59,8 +59,8 @@ def answer(at: RequestContext, path: str, **query: Any) -> Any:
 
 
 def quote(symbol: str = AAPL_CALL, *, at_ns: int = NOW, **more: Any) -> dict[str, Any]:
-    told = {"T": "q", "S": symbol, "bp": 1.0, "bs": 3, "bx": "C", "ap": 1.2, "as": 4, "ax": "C", "c": "A"}
-    return told | {"t": timestamp_extension(at_ns)} | more
+    answered = {"T": "q", "S": symbol, "bp": 1.0, "bs": 3, "bx": "C", "ap": 1.2, "as": 4, "ax": "C", "c": "A"}
+    return answered | {"t": timestamp_extension(at_ns)} | more
 
 
 def trade(symbol: str = AAPL_CALL, price: float = 1.1, *, at_ns: int = NOW) -> dict[str, Any]:
@@ -151,9 +151,9 @@ def test_a_close_that_was_set_is_the_newest_bar_until_something_trades_today():
 def test_what_cannot_be_answered_is_refused_with_a_reason(
     path: str, query: dict[str, Any], status: int, says: str
 ):
-    told, message = refused(replace(desk(), limits=FREE_PLAN), path, **query)
+    answered, message = refused(replace(desk(), limits=FREE_PLAN), path, **query)
 
-    assert told == status
+    assert answered == status
     assert says in message
 
 
@@ -299,9 +299,9 @@ def test_the_account_tells_its_cash_and_what_it_is_worth():
     at = desk(messages=[trade(price=1.5)])
     at.account.set_holding(Holding(AAPL_CALL, Decimal(1), Decimal(1)))
 
-    told = answer(at, "/v2/account")
+    answered = answer(at, "/v2/account")
 
-    assert (told["cash"], told["equity"], told["status"]) == ("18250.5", "18400.5", "ACTIVE")
+    assert (answered["cash"], answered["equity"], answered["status"]) == ("18250.5", "18400.5", "ACTIVE")
 
 
 def order(number: int, status: str = "new", **more: Any) -> dict[str, Any]:

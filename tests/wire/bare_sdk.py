@@ -25,13 +25,13 @@ FRAGMENT_BYTES = 32_768
 Stream = StockDataStream | OptionDataStream | TradingStream
 
 
-class Heard:
+class Received:
     """A handler that keeps what it was called with."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
 
-    async def hear(self, message: Any) -> None:
+    async def on_message(self, message: Any) -> None:
         self.messages.append(message)
 
     def wait(self, count: int = 1) -> list[Any]:

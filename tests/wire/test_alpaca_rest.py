@@ -66,7 +66,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A request that arrived."""
 
     method: str
@@ -76,7 +76,7 @@ class Asked:
     at: float = field(default_factory=time.monotonic)
 
 
-Answering = Callable[[Asked], Reply]
+Answering = Callable[[Request], Reply]
 
 
 class ScriptedServer:
@@ -84,7 +84,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.answer: Answering = lambda _: Reply()
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -95,7 +95,7 @@ class ScriptedServer:
 
     def replies(self, *script: Reply) -> None:
         """Answer with these in turn, and with the last of them from then on."""
-        self.answer = lambda _: script[min(len(self.asked), len(script)) - 1]
+        self.answer = lambda _: script[min(len(self.requests), len(script)) - 1]
 
     @property
     def url(self) -> str:
@@ -103,7 +103,7 @@ class ScriptedServer:
 
     @property
     def paths(self) -> list[str]:
-        return [each.path for each in self.asked]
+        return [each.path for each in self.requests]
 
     def close(self) -> None:
         self._closing.set()
@@ -120,9 +120,9 @@ class ScriptedServer:
 
             def _handle(self) -> None:
                 parts = urlsplit(self.path)
-                asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
-                server.asked.append(asked)
-                reply = server.answer(asked)
+                request = Request(self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+                server.requests.append(request)
+                reply = server.answer(request)
                 if reply.silent:
                     server._closing.wait(FOREVER)
                     self.close_connection = True
@@ -241,9 +241,9 @@ def test_a_question_is_one_request_with_the_keys(
 
     ask(client())
 
-    (asked,) = server.asked
-    assert (asked.method, asked.path, asked.query) == ("GET", path, query)
-    assert (asked.headers["APCA-API-KEY-ID"], asked.headers["APCA-API-SECRET-KEY"]) == (KEY, SECRET)
+    (request,) = server.requests
+    assert (request.method, request.path, request.query) == ("GET", path, query)
+    assert (request.headers["APCA-API-KEY-ID"], request.headers["APCA-API-SECRET-KEY"]) == (KEY, SECRET)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_no_order_can_be_sent(server: ScriptedServer, client: Client, attempt: C
     with pytest.raises(RestError, match="only reads"):
         attempt(sdk)
 
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_without_keys_nothing_is_asked():
@@ -307,7 +307,7 @@ def test_what_may_pass_is_asked_again(server: ScriptedServer, client: Client, st
     server.replies(Reply(status=status), Reply(status=status), Reply({"cash": "12.30"}))
 
     assert client().account() == {"cash": "12.30"}
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_what_would_be_answered_the_same_is_asked_once_and_says_what_to_do(
         client().account()
 
     assert failed.value.status == status
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_a_fault_that_stays_is_said_after_the_last_try(
         rest.account()
 
     assert failed.value.status == status
-    wait_until(lambda: len(server.asked) == QUICK.attempts, saw=lambda: server.asked)
+    wait_until(lambda: len(server.requests) == QUICK.attempts, saw=lambda: server.requests)
 
 
 @pytest.mark.parametrize("dripping", Dripping)
@@ -372,7 +372,7 @@ def test_an_answer_that_drips_without_end_is_given_up(
 
     assert time.monotonic() - began >= 0.8
     assert failed.value.status is None
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_an_answer_that_stops_halfway_is_late_too(server: ScriptedServer, client: Client):
@@ -403,7 +403,7 @@ def test_the_server_says_how_long_to_wait(server: ScriptedServer, client: Client
 
     client().clock()
 
-    first, second = server.asked
+    first, second = server.requests
     assert second.at - first.at >= 0.4
 
 
@@ -415,7 +415,7 @@ def test_a_fault_is_not_waited_out_to_the_end_of_the_minute(server: ScriptedServ
 
     client(stopping=stopping).clock()
 
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
     assert not stopping.pausing
 
 
@@ -427,7 +427,7 @@ def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: 
 
     client(policy=PATIENT, stopping=stopping).clock()
 
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
     assert not stopping.pausing
 
 
@@ -443,7 +443,7 @@ def test_everybody_keeps_the_pause_that_one_was_asked_for(server: ScriptedServer
     for other in others:
         other.join(AT_ONCE)
 
-    refused, *later = server.asked
+    refused, *later = server.requests
     assert failed.value.retry_after == 0.6
     assert len(later) == 2
     assert all(each.at - refused.at >= 0.6 for each in later)
@@ -461,7 +461,7 @@ def test_a_pause_too_long_to_wait_for_is_said_and_nothing_is_asked_before_its_en
     with pytest.raises(RestError, match=rf"not asked.*{says}") as held_back:
         client(policy=PATIENT).account()
 
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert (refused.value.status, held_back.value.status) == (429, None)
     assert refused.value.retry_after == 3600
     assert held_back.value.retry_after == pytest.approx(3600, abs=10)
@@ -483,7 +483,7 @@ def test_the_sdk_s_own_pauses_are_off(server: ScriptedServer, client: Client):
     with pytest.raises(RestError):
         client(policy=RestPolicy(attempts=1)).clock()
 
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -502,9 +502,9 @@ def test_no_secret_is_in_what_is_told(server: ScriptedServer, client: Client):
     with pytest.raises(RestError, match=r"key … with secret … is wrong") as failed:
         client().clock()
 
-    told = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
-    assert KEY not in told
-    assert SECRET not in told
+    text = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
+    assert KEY not in text
+    assert SECRET not in text
 
 
 # ---- stopping
@@ -514,7 +514,7 @@ def test_stop_ends_a_request_that_waits_for_its_answer(server: ScriptedServer, c
     server.replies(Reply(silent=True))
     rest = client(policy=PATIENT)
 
-    assert_ends_it(rest.stop, rest, once=lambda: server.asked)
+    assert_ends_it(rest.stop, rest, once=lambda: server.requests)
 
 
 @pytest.mark.parametrize("dripping", Dripping)
@@ -522,7 +522,7 @@ def test_stop_ends_an_answer_that_drips(server: ScriptedServer, client: Client, 
     server.replies(Reply(dripping=dripping))
     rest = client(policy=PATIENT)
 
-    assert_ends_it(rest.stop, rest, once=lambda: server.asked)
+    assert_ends_it(rest.stop, rest, once=lambda: server.requests)
 
 
 def test_stop_ends_the_pause_before_another_try(server: ScriptedServer, client: Client):
@@ -531,7 +531,7 @@ def test_stop_ends_the_pause_before_another_try(server: ScriptedServer, client: 
     rest = client(policy=PATIENT, stopping=stopping)
 
     assert_ends_it(rest.stop, rest, once=lambda: stopping.pausing)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_stop_ends_the_wait_for_the_pace(server: ScriptedServer, client: Client):
@@ -540,7 +540,7 @@ def test_stop_ends_the_wait_for_the_pace(server: ScriptedServer, client: Client)
     rest.clock()
 
     assert_ends_it(rest.stop, rest, once=lambda: stopping.pausing)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_what_stops_its_owner_stops_the_pauses_too(server: ScriptedServer, client: Client):
@@ -559,7 +559,7 @@ def test_after_stop_nothing_is_asked(server: ScriptedServer, client: Client):
     with pytest.raises(RestStopped):
         rest.clock()
 
-    assert server.asked == []
+    assert server.requests == []
 
 
 def assert_ends_it(stop: Callable[[], None], rest: AlpacaRest, *, once: Callable[[], Any]) -> None:
@@ -592,7 +592,7 @@ def test_all_clients_of_an_account_keep_one_pace(server: ScriptedServer, client:
     first.account()
 
     assert_ends_it(second.stop, second, once=lambda: stopping.pausing)
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_paper_and_live_clients_share_the_pace_of_the_data_host_alone(server: ScriptedServer, client: Client):
@@ -606,7 +606,7 @@ def test_paper_and_live_clients_share_the_pace_of_the_data_host_alone(server: Sc
         paper.clock()
 
         assert_ends_it(live.stop, live, once=lambda: stopping.pausing)
-        assert (len(server.asked), elsewhere.paths) == (2, ["/v2/clock"])
+        assert (len(server.requests), elsewhere.paths) == (2, ["/v2/clock"])
     finally:
         elsewhere.close()
 
@@ -615,7 +615,7 @@ def test_a_client_keeps_its_own_pace_when_it_shares_none(server: ScriptedServer,
     client(rest_per_minute=1, limits=None).clock()
     client(rest_per_minute=1, limits=None).clock()
 
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_every_try_counts(server: ScriptedServer, client: Client):
@@ -627,7 +627,7 @@ def test_every_try_counts(server: ScriptedServer, client: Client):
         asks.clock()
 
     assert_ends_it(asks.stop, asks, once=lambda: stopping.pausing)
-    assert len(server.asked) == QUICK.attempts
+    assert len(server.requests) == QUICK.attempts
 
 
 # ---- pages
@@ -638,14 +638,14 @@ def test_orders_are_followed_to_the_last_page_and_each_comes_once(server: Script
     at = [SINCE + timedelta(seconds=second) for second in (1, 2, 2, 2, 3, 3.0005, 4)]
     orders = [order(number, moment) for number, moment in enumerate(at)]
 
-    def answer(asked: Asked) -> Reply:
-        after = datetime.fromisoformat(asked.query["after"])
+    def answer(request: Request) -> Reply:
+        after = datetime.fromisoformat(request.query["after"])
         return Reply([each for each in orders if datetime.fromisoformat(each["submitted_at"]) > after][:3])
 
     server.answer = answer
 
     assert ids(client().orders(SINCE, SINCE + timedelta(hours=1))) == [each["id"] for each in orders]
-    assert server.asked[0].query == {
+    assert server.requests[0].query == {
         "status": "all",
         "nested": "true",
         "direction": "asc",
@@ -661,14 +661,14 @@ def test_activities_are_followed_from_the_last_one_known(
 ):
     rows = [{"id": f"20260320{number:09d}::{ORDER_ID}"} for number in range(5)]
 
-    def answer(asked: Asked) -> Reply:
-        token = asked.query.get("page_token", "")
+    def answer(request: Request) -> Reply:
+        token = request.query.get("page_token", "")
         return Reply([each for each in rows if each["id"] > token][:rows_a_page])
 
     server.answer = answer
 
     assert ids(client().activities(["FILL", "OPASN"], SINCE)) == [each["id"] for each in rows]
-    assert server.asked[0].query == {
+    assert server.requests[0].query == {
         "activity_types": "FILL,OPASN",
         "after": "2026-03-20T14:30:00+00:00",
         "direction": "asc",
@@ -677,8 +677,8 @@ def test_activities_are_followed_from_the_last_one_known(
 
 
 def test_snapshots_and_contracts_are_followed_by_the_token(server: ScriptedServer, client: Client):
-    def answer(asked: Asked) -> Reply:
-        second = "page_token" in asked.query
+    def answer(request: Request) -> Reply:
+        second = "page_token" in request.query
         return Reply(
             {
                 "snapshots": {"B" if second else "A": {}},
@@ -708,7 +708,7 @@ def test_a_server_that_repeats_its_page_ends_the_list(
     server.replies(Reply([order(1, SINCE)]))
 
     assert ids(ask(client())) == ["order-1"]
-    assert len(server.asked) <= 3
+    assert len(server.requests) <= 3
 
 
 def test_a_list_without_end_is_said_to_be_one(server: ScriptedServer, client: Client):
@@ -717,7 +717,7 @@ def test_a_list_without_end_is_said_to_be_one(server: ScriptedServer, client: Cl
     with pytest.raises(RestError, match="more than 100 pages"):
         list(client().option_contracts({}))
 
-    assert len(server.asked) == PAGES_AT_MOST
+    assert len(server.requests) == PAGES_AT_MOST
 
 
 # ---- answers

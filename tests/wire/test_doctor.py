@@ -424,10 +424,10 @@ def command(
 
 
 def test_without_the_sdk_each_line_that_needs_it_says_how_to_get_it(simulator: Simulators, tmp_path: Path):
-    told = command(simulator(), tmp_path, "--json", python="import sys; sys.modules['alpaca'] = None")
+    result = command(simulator(), tmp_path, "--json", python="import sys; sys.modules['alpaca'] = None")
 
-    found = {one["check"]: one for one in json.loads(told.stdout)["checks"]}
-    assert told.returncode == 1
+    found = {one["check"]: one for one in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 1
     for check in NETWORK_CHECKS:
         assert found[check]["words"] == "This needs alpaca, which is not installed."
         assert "pip install 'options-helper[ui,alpaca]'" in found[check]["remedy"]
@@ -436,10 +436,10 @@ def test_without_the_sdk_each_line_that_needs_it_says_how_to_get_it(simulator: S
 def test_the_command_looks_at_a_real_server_and_is_quiet_otherwise(simulator: Simulators, tmp_path: Path):
     server = simulator(faults=Faults(auth_error=409))
 
-    told = command(server, tmp_path)
+    result = command(server, tmp_path)
 
-    assert told.returncode == 1
-    assert told.stderr == ""
-    failed = [line for line in told.stdout.splitlines() if line.startswith("failed")]
+    assert result.returncode == 1
+    assert result.stderr == ""
+    failed = [line for line in result.stdout.splitlines() if line.startswith("failed")]
     assert any("Stock stream" in line and "upgrade the subscription" in line for line in failed)
-    assert SECRET not in told.stdout
+    assert SECRET not in result.stdout

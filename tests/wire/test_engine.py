@@ -595,10 +595,10 @@ def test_the_secret_is_in_no_log_error_or_repr_whatever_goes_wrong(simulator: Si
 def test_handlers_of_a_library_user_get_typed_events_and_may_change_the_subscription(simulator: Simulators):
     """From inside a handler, subscribing and stopping do not deadlock."""
     server = simulator()
-    heard: list[Quote] = []
+    received: list[Quote] = []
 
     async def on_quote(event: Quote) -> None:
-        heard.append(event)
+        received.append(event)
         if event.symbol == "AAPL":
             streamer.subscribe(["MSFT"], channels=["quotes"])
         else:
@@ -621,15 +621,15 @@ def test_handlers_of_a_library_user_get_typed_events_and_may_change_the_subscrip
     thread.join(AT_ONCE)
 
     assert not thread.is_alive()
-    assert [event.symbol for event in heard] == ["AAPL", "MSFT"]
+    assert [event.symbol for event in received] == ["AAPL", "MSFT"]
 
 
 def test_a_handler_may_return_what_is_to_be_awaited(simulator: Simulators):
     server = simulator()
-    heard: list[Quote] = []
+    received: list[Quote] = []
 
     async def keep(event: Quote) -> None:
-        heard.append(event)
+        received.append(event)
 
     streamer = AlpacaStockStreamer(settings_for(server), feed="iex", on_quotes=partial(keep), timing=PATIENT)
     streamer.subscribe(["AAPL"])
@@ -637,11 +637,11 @@ def test_a_handler_may_return_what_is_to_be_awaited(simulator: Simulators):
     thread.start()
     wait_until(lambda: server.subscribed(STOCKS))
     server.push(STOCKS, [quote(bid=number) for number in range(20)])
-    wait_until(lambda: len(heard) == 20)
+    wait_until(lambda: len(received) == 20)
     streamer.stop()
     thread.join(AT_ONCE)
 
-    assert [event.bid_price for event in heard] == list(range(20))
+    assert [event.bid_price for event in received] == list(range(20))
 
 
 def test_keys_are_not_given_to_an_address_that_is_neither_safe_nor_local(simulator: Simulators):
@@ -670,25 +670,25 @@ def test_a_ready_made_sdk_stream_can_be_connected_with(simulator: Simulators):
 
 def test_order_updates_reach_a_library_user_s_handler(simulator: Simulators):
     server = simulator()
-    heard: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     streamer = AlpacaTradingStreamer(
-        settings_for(server), paper=True, on_trade_updates=heard.append, timing=PATIENT
+        settings_for(server), paper=True, on_trade_updates=received.append, timing=PATIENT
     )
     streamer.subscribe_trade_updates()
     thread = threading.Thread(target=streamer.run, name="live-library-user")
     thread.start()
     wait_until(lambda: server.clients.get(TRADING_PATH) and server.clients[TRADING_PATH][0])
-    wait_until(lambda: _push_until_heard(server, heard))
+    wait_until(lambda: _push_until_received(server, received))
     streamer.stop()
     thread.join(AT_ONCE)
 
     assert not thread.is_alive()
-    assert heard[0]["order"]["id"] == "o1"
+    assert received[0]["order"]["id"] == "o1"
 
 
-def _push_until_heard(server: SimulatorServer, heard: list[dict[str, Any]]) -> bool:
+def _push_until_received(server: SimulatorServer, received: list[dict[str, Any]]) -> bool:
     server.push(FILLS, [FILL])
-    return bool(heard)
+    return bool(received)
 
 
 def test_a_streamer_stopped_before_it_runs_never_connects(simulator: Simulators):

@@ -22,17 +22,17 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import AAPL_CALL, nanoseconds
-from tests.kit.fills import MORNING, TODAY, Told, at, doubts_of, executions_of
+from tests.kit.fills import MORNING, TODAY, OrderEvent, at, doubts_of, executions_of
 from tests.kit.simulated import PATIENT_REST, settings_for
 from tests.kit.waiting import AT_ONCE, wait_until
 from tests.wire.test_engine import PATIENT
 
 FILLS = StreamName.FILLS
 
-FIRST = Told("order-1", event="partial_fill", running="1", ordered="6", moment=at(1))
+FIRST = OrderEvent("order-1", event="partial_fill", running="1", ordered="6", moment=at(1))
 SECOND = FIRST.with_(running="3", quantity="2", price="2.06", moment=at(2))
 THIRD = FIRST.with_(event="fill", running="6", quantity="3", price="2.07", moment=at(3))
-CANCELLED = Told("order-2", event="canceled", running="0", moment=at(4))
+CANCELLED = OrderEvent("order-2", event="canceled", running="0", moment=at(4))
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def listening(server: SimulatorServer, book: Blotter) -> Iterator[None]:
     wait_until(lambda: not server.subscribed(FILLS))
 
 
-def push(server: SimulatorServer, *told: Told, **changes: Any) -> None:
-    server.push(FILLS, [{"stream": "trade_updates", "data": one.update(**changes)} for one in told])
+def push(server: SimulatorServer, *reports: OrderEvent, **changes: Any) -> None:
+    server.push(FILLS, [{"stream": "trade_updates", "data": one.update(**changes)} for one in reports])
 
 
 def read(server: SimulatorServer) -> Backfill:
@@ -71,7 +71,7 @@ def read(server: SimulatorServer) -> Backfill:
         return read_backfill(rest, MORNING)
 
 
-def told(book: Blotter) -> list[tuple[Any, ...]]:
+def reports(book: Blotter) -> list[tuple[Any, ...]]:
     return [(one.event, one.filled_qty, one.source, one.backfilled) for one in book.entries()]
 
 
@@ -89,7 +89,7 @@ def test_what_happened_while_nobody_listened_appears_exactly_once(server: Simula
     assert book.add_backfill(read(server)) == 3
     assert book.add_backfill(read(server)) == 0
     assert server.sent[FILLS] == 2
-    assert told(book) == [
+    assert reports(book) == [
         ("partial_fill", 1, "stream", False),
         ("partial_fill", 3, "rest", True),
         ("fill", 6, "stream", False),
@@ -108,7 +108,7 @@ def test_what_was_asked_for_first_and_comes_over_the_socket_later_is_one_row(ser
         push(server, FIRST, THIRD)
         wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
 
-    assert told(book) == [("partial_fill", 1, "stream", False), ("fill", 6, "stream", False)]
+    assert reports(book) == [("partial_fill", 1, "stream", False), ("fill", 6, "stream", False)]
     assert book.add_backfill(read(server)) == 0
 
 
@@ -124,7 +124,7 @@ def test_an_update_that_is_sent_twice_is_heard_once(server: SimulatorServer):
 
 def test_many_fills_come_in_pages_and_none_twice(server: SimulatorServer):
     server.set_faults(Faults(rest_page=3))
-    fills = [Told(f"order-{number}", moment=at(number)) for number in range(10)]
+    fills = [OrderEvent(f"order-{number}", moment=at(number)) for number in range(10)]
     push(server, *fills)
     book = Blotter(50)
 
@@ -135,10 +135,10 @@ def test_many_fills_come_in_pages_and_none_twice(server: SimulatorServer):
 
 def test_the_legs_of_a_spread_over_both_ways_are_one_row_each(server: SimulatorServer):
     legs = [
-        Told("leg-1", symbol="SPY261218C00500000", price="3.40"),
-        Told("leg-2", symbol="SPY261218C00510000", price="1.10", side="sell"),
+        OrderEvent("leg-1", symbol="SPY261218C00500000", price="3.40"),
+        OrderEvent("leg-2", symbol="SPY261218C00510000", price="1.10", side="sell"),
     ]
-    whole = Told("whole", symbol="", side="")
+    whole = OrderEvent("whole", symbol="", side="")
     executed = [
         {
             "execution_id": leg.execution,
@@ -155,9 +155,9 @@ def test_the_legs_of_a_spread_over_both_ways_are_one_row_each(server: SimulatorS
         push(server, whole, order=order, legs=executed)
         wait_until(book.entries)
 
-    told_by_rest = read(server)
-    assert (len(told_by_rest.updates), told_by_rest.problems) == (2, ())
-    assert book.add_backfill(told_by_rest) == 0
+    rest_report = read(server)
+    assert (len(rest_report.updates), rest_report.problems) == (2, ())
+    assert book.add_backfill(rest_report) == 0
     assert [(one.symbol, one.position_change) for one in book.entries()] == [
         (legs[0].symbol, Decimal(1)),
         (legs[1].symbol, Decimal(-1)),
@@ -207,9 +207,9 @@ def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
     push(server, FIRST)
     server.account.add_activity("OPEXP", AAPL_CALL, None, at=at(5))
 
-    told_by_rest = read(server)
-    assert [one.identity for one in executions_of(told_by_rest)] == [FIRST.execution]
-    (doubt,) = doubts_of(told_by_rest)
+    rest_report = read(server)
+    assert [one.identity for one in executions_of(rest_report)] == [FIRST.execution]
+    (doubt,) = doubts_of(rest_report)
     assert AAPL_CALL in doubt
 
 

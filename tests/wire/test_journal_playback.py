@@ -148,7 +148,7 @@ def journaled_run(server: SimulatorServer, root: Path, config: LiveStreamConfig)
         run.stop()
 
 
-def until_heard(run: JournaledRun, server: SimulatorServer) -> None:
+def until_received(run: JournaledRun, server: SimulatorServer) -> None:
     server.flush()
     wait_until(
         lambda: all(
@@ -209,7 +209,7 @@ def test_the_journal_of_a_run_gives_the_same_snapshots(running_simulator: Simula
                 server.push(OPTIONS, [{**quote(CALL, number / 10), "t": timestamp_extension(NOON + number)}])
                 if number % 10 == 0:
                     server.push(FILLS, [FILL])
-            until_heard(run, server)
+            until_received(run, server)
             if not part:
                 server.disconnect_all()
                 wait_until(lambda: not server.clients)
@@ -226,7 +226,7 @@ def test_another_order_of_frames_would_have_been_noticed(running_simulator: Simu
         wait_until(lambda: server.subscribed(STOCKS))
         for number in range(20):
             server.push(STOCKS, [{**quote("AAPL", number), "t": timestamp_extension(NOON + number)}])
-        until_heard(run, server)
+        until_received(run, server)
 
     records = list(read_records(journal_files(tmp_path / "live")))
     swapped = JournalWriter(tmp_path / "swapped", "live")
@@ -248,7 +248,7 @@ def test_the_journal_of_two_real_days_gives_the_same_snapshots(
     server = running_simulator(ReplayMarket(recorded, speed=0))
     with journaled_run(server, tmp_path / "live", config) as run:
         wait_until(lambda: server.finished, FOREVER)
-        until_heard(run, server)
+        until_received(run, server)
 
     assert played_back(tmp_path / "live").hexdigest == run.chain.hexdigest
 

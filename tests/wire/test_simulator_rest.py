@@ -31,7 +31,7 @@ from tests.kit.builders import AAPL_CALL, AS_OF, nanoseconds
 from tests.kit.fakes import quote_message, trade_message
 from tests.kit.order_updates import order_update
 from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
-from tests.wire.bare_sdk import Heard, running, stock_stream
+from tests.wire.bare_sdk import Received, running, stock_stream
 
 NOW = nanoseconds(AS_OF)
 OPTIONS, FILLS = StreamName.OPTIONS, StreamName.FILLS
@@ -160,7 +160,7 @@ def test_what_the_market_plays_is_known_to_rest(running_simulator: Simulators):
 
     # Any subscriber starts the market's clock; this one does not hear of orders.
     listener = stock_stream(server)
-    listener.subscribe_quotes(Heard().hear, "AAPL")
+    listener.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, listener):
         wait_until(lambda: server.finished)
 
@@ -182,8 +182,8 @@ def test_a_test_may_let_happen_in_the_account_what_no_stream_tells(running_simul
     assert [row["exchange"] for row in account.get_all_positions()] == ["NASDAQ", "ELSEWHERE"]
     assert account.get_account()["cash"] == "12.34"
     assert [row["id"] for row in account.get_orders(GetOrdersRequest(status="closed"))] == [order]
-    told = account.get("/account/activities", {"direction": "asc"})
-    assert [(row["activity_type"], row["qty"]) for row in told] == [("OPASN", "1"), ("OPTRD", "-100")]
+    rows = account.get("/account/activities", {"direction": "asc"})
+    assert [(row["activity_type"], row["qty"]) for row in rows] == [("OPASN", "1"), ("OPTRD", "-100")]
 
 
 def test_the_account_outlives_a_restart_of_the_server(running_simulator: Simulators):

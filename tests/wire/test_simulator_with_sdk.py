@@ -39,7 +39,7 @@ from tests.kit.waiting import AT_ONCE, FOREVER, until_no_thread, wait_until
 from tests.wire.bare_sdk import (
     FRAGMENT_BYTES,
     KEYS,
-    Heard,
+    Received,
     got_a_pong,
     has_subscribed,
     option_stream,
@@ -135,11 +135,11 @@ def said(caplog: pytest.LogCaptureFixture, words: str, times: int = 1) -> None:
 
 def test_stock_quotes_trades_and_bars_arrive_as_models(running_simulator):
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
-    stream.subscribe_trades(heard.hear, "AAPL")
-    stream.subscribe_bars(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
+    stream.subscribe_trades(received.on_message, "AAPL")
+    stream.subscribe_bars(received.on_message, "AAPL")
     moment = timestamp_extension(FRIDAY_NOON_NS)
     trade = {"T": "t", "S": "AAPL", "i": 7, "x": "V", "p": 180.11, "s": 5, "c": ["@"], "t": moment, "z": "C"}
     bar = {
@@ -158,7 +158,7 @@ def test_stock_quotes_trades_and_bars_arrive_as_models(running_simulator):
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote(), trade, bar])
-        got = heard.wait(3)
+        got = received.wait(3)
 
         assert [type(model) for model in got] == [Quote, Trade, Bar]
         assert [model.symbol for model in got] == ["AAPL"] * 3
@@ -172,37 +172,37 @@ def test_stock_quotes_trades_and_bars_arrive_as_models(running_simulator):
 
 def test_raw_messages_keep_the_nanoseconds_and_put_the_type_first(running_simulator):
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = option_stream(server, raw_data=True)
-    stream.subscribe_quotes(heard.hear, CALL)
+    stream.subscribe_quotes(received.on_message, CALL)
     with running(server, stream):
         subscribed(server, OPTIONS)
         server.push(OPTIONS, [quote(CALL, c=" ")])
-        (message,) = heard.wait()
+        (message,) = received.wait()
         assert next(iter(message)) == "T"
         assert message["t"].to_unix_nano() == FRIDAY_NOON_NS
 
 
 def test_a_client_gets_only_what_it_subscribed_to(running_simulator):
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL", "SPY")
+    stream.subscribe_quotes(received.on_message, "AAPL", "SPY")
     with running(server, stream):
         subscribed(server, STOCKS, 2)
         server.push(STOCKS, [quote("MSFT"), quote("SPY"), {"T": "t", "S": "AAPL"}])
-        assert [model.symbol for model in heard.wait()] == ["SPY"]
+        assert [model.symbol for model in received.wait()] == ["SPY"]
         assert server.sent[STOCKS] == 1
 
 
 def test_symbols_may_be_added_and_removed_while_it_runs(running_simulator):
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         wait_until(lambda: has_subscribed(stream))
-        stream.subscribe_quotes(heard.hear, "SPY")
+        stream.subscribe_quotes(received.on_message, "SPY")
         wait_until(lambda: server.subscribed(STOCKS, "quotes") == {"AAPL", "SPY"})
         stream.unsubscribe_quotes("AAPL")
         wait_until(lambda: server.subscribed(STOCKS, "quotes") == {"SPY"})
@@ -214,7 +214,7 @@ def test_a_subscribe_message_in_many_fragments_is_put_together(running_simulator
     server = running_simulator()
     contracts = [f"SPY260320C{strike:05d}000" for strike in range(1, 2_001)]
     stream = option_stream(server)
-    stream.subscribe_quotes(Heard().hear, *contracts)
+    stream.subscribe_quotes(Received().on_message, *contracts)
     assert sum(map(len, contracts)) > FRAGMENT_BYTES
     with running(server, stream):
         subscribed(server, OPTIONS, 2_000)
@@ -223,13 +223,13 @@ def test_a_subscribe_message_in_many_fragments_is_put_together(running_simulator
 
 def test_trade_updates_arrive_as_models(running_simulator):
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = trading_stream(server)
-    stream.subscribe_trade_updates(heard.hear)
+    stream.subscribe_trade_updates(received.on_message)
     with running(server, stream):
         subscribed(server, FILLS)
         server.push(FILLS, [trade_update("partial_fill"), trade_update()])
-        first, second = heard.wait(2)
+        first, second = received.wait(2)
         assert isinstance(first, TradeUpdate)
         assert (first.event, second.event, second.price, second.order.symbol) == (
             "partial_fill",
@@ -244,15 +244,15 @@ def test_a_frame_encoded_elsewhere_arrives_as_it_is_and_is_counted_by_its_messag
     import msgspec
 
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server, raw_data=True)
-    stream.subscribe_quotes(heard.hear, "*")
+    stream.subscribe_quotes(received.on_message, "*")
     with running(server, stream):
         subscribed(server, STOCKS)
         payload = msgspec.msgpack.encode([quote(bs=size) for size in range(100)])
         for _ in range(30):
             server.push_frame(STOCKS, payload)
-        got = heard.wait(3_000)
+        got = received.wait(3_000)
         assert [message["bs"] for message in got] == list(range(100)) * 30
         assert server.sent == {STOCKS: 3_000}
 
@@ -318,7 +318,7 @@ def test_the_handshake_announces_the_simulated_market(running_simulator):
 def test_it_listens_on_loopback_only_and_stops_with_clients_connected(running_simulator):
     server = running_simulator()
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         assert server.stream_url.startswith("ws://127.0.0.1:")
@@ -347,15 +347,15 @@ def test_a_taken_port_is_a_sentence(running_simulator):
 def test_a_stopped_server_comes_back_on_the_same_port_and_the_client_finds_it(running_simulator):
     server = running_simulator()
     stream = stock_stream(server)
-    heard = Heard()
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    received = Received()
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.stop()
         server.start()
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
-        heard.wait()
+        received.wait()
     assert server.connections["/v2/iex"] >= 2
 
 
@@ -365,7 +365,7 @@ def test_a_stopped_server_comes_back_on_the_same_port_and_the_client_finds_it(ru
 def test_a_wrong_key_is_refused_with_402_and_tried_again(running_simulator, caplog):
     server = running_simulator()
     stream = stock_stream(server, keys=("other", "keys"))
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         said(caplog, "error during websocket communication: auth failed", 2)
         assert not server.subscribed(STOCKS)
@@ -375,7 +375,7 @@ def test_a_wrong_key_is_refused_with_402_and_tried_again(running_simulator, capl
 def test_a_wrong_key_is_refused_by_the_account_too(running_simulator, caplog):
     server = running_simulator()
     stream = trading_stream(server, keys=("other", "keys"))
-    stream.subscribe_trade_updates(Heard().hear)
+    stream.subscribe_trade_updates(Received().on_message)
     with running(server, stream):
         said(caplog, "failed to authenticate")
         assert not server.subscribed(FILLS)
@@ -384,7 +384,7 @@ def test_a_wrong_key_is_refused_by_the_account_too(running_simulator, caplog):
 def test_a_feed_outside_the_plan_ends_the_client_for_good(running_simulator, caplog):
     server = running_simulator(limits=FREE_PLAN)
     stream = stock_stream(server, "sip")
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream) as (thread,):
         thread.join(AT_ONCE)
         assert not thread.is_alive()
@@ -398,7 +398,7 @@ def test_a_feed_outside_the_plan_ends_the_client_for_good(running_simulator, cap
 def test_any_error_at_authentication(running_simulator, caplog, code, words):
     server = running_simulator(faults=Faults(auth_error=code, first_connections=1))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         said(caplog, f"error during websocket communication: {words}")
         subscribed(server, STOCKS)
@@ -411,7 +411,7 @@ def test_a_second_client_on_the_same_endpoint_is_refused_with_406_until_the_firs
     server = running_simulator()
     first, second = stock_stream(server), stock_stream(server)
     for stream in (first, second):
-        stream.subscribe_quotes(Heard().hear, "AAPL")
+        stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, first):
         subscribed(server, STOCKS)
         with running(server, second):
@@ -423,8 +423,8 @@ def test_a_second_client_on_the_same_endpoint_is_refused_with_406_until_the_firs
 def test_other_endpoints_are_counted_apart(running_simulator):
     server = running_simulator()
     stocks, options = stock_stream(server), option_stream(server)
-    stocks.subscribe_quotes(Heard().hear, "AAPL")
-    options.subscribe_quotes(Heard().hear, CALL)
+    stocks.subscribe_quotes(Received().on_message, "AAPL")
+    options.subscribe_quotes(Received().on_message, CALL)
     with running(server, stocks, options):
         subscribed(server, STOCKS)
         subscribed(server, OPTIONS)
@@ -433,7 +433,7 @@ def test_other_endpoints_are_counted_apart(running_simulator):
 def test_a_departed_client_s_place_is_held(running_simulator, caplog):
     server = running_simulator(faults=Faults(hold_session_seconds=1.0))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.disconnect_all()
@@ -443,16 +443,16 @@ def test_a_departed_client_s_place_is_held(running_simulator, caplog):
 
 def test_the_symbol_above_the_limit_is_refused_with_405_and_the_others_go_on(running_simulator, caplog):
     server = running_simulator(limits=Limits(option_quotes=1))
-    heard = Heard()
+    received = Received()
     stream = option_stream(server)
-    stream.subscribe_quotes(heard.hear, CALL)
+    stream.subscribe_quotes(received.on_message, CALL)
     with running(server, stream):
         wait_until(lambda: has_subscribed(stream))
-        stream.subscribe_quotes(heard.hear, "AAPL260320P00180000")
+        stream.subscribe_quotes(received.on_message, "AAPL260320P00180000")
         said(caplog, "error: symbol limit exceeded (405)")
         assert server.subscribed(OPTIONS, "quotes") == {CALL}
         server.push(OPTIONS, [quote(CALL)])
-        heard.wait()
+        received.wait()
 
 
 @pytest.mark.parametrize(
@@ -462,7 +462,7 @@ def test_the_symbol_above_the_limit_is_refused_with_405_and_the_others_go_on(run
 def test_a_request_that_the_option_feed_cannot_serve(running_simulator, caplog, symbol, words):
     server = running_simulator()
     stream = option_stream(server)
-    stream.subscribe_quotes(Heard().hear, symbol)
+    stream.subscribe_quotes(Received().on_message, symbol)
     with running(server, stream):
         said(caplog, words)
         assert not server.subscribed(OPTIONS)
@@ -472,7 +472,7 @@ def test_a_request_that_the_option_feed_cannot_serve(running_simulator, caplog, 
 def test_the_handshake_is_answered_with_an_http_status(running_simulator, caplog, status):
     server = running_simulator(faults=Faults(http_status=status, first_connections=1))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         said(caplog, f"HTTP {status}")
         subscribed(server, STOCKS)
@@ -482,7 +482,7 @@ def test_the_handshake_is_answered_with_an_http_status(running_simulator, caplog
 def test_an_unknown_path_is_not_found(running_simulator, caplog):
     server = running_simulator()
     stream = stock_stream(server, "weather")
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         said(caplog, "HTTP 404")
 
@@ -493,7 +493,7 @@ def test_an_unknown_path_is_not_found(running_simulator, caplog):
 def test_a_server_that_never_upgrades_leaves_the_client_waiting(running_simulator):
     server = running_simulator(faults=Faults(never_upgrade=True))
     stream = stock_stream(server, websocket={"open_timeout": 0.3})
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         wait_until(lambda: server.connections["/v2/iex"] == 2)
         assert not server.clients
@@ -504,7 +504,7 @@ def test_a_silent_server_keeps_the_connection_and_the_client_waits_for_ever(runn
     server = running_simulator(faults=faults, limits=Limits(auth_timeout_seconds=0.1))
     # The first ping goes out when the time for authentication is long over.
     stream = stock_stream(server, websocket={"ping_interval": 0.3})
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         wait_until(lambda: got_a_pong(stream))
         (client,) = server.clients["/v2/iex"]
@@ -515,50 +515,50 @@ def test_a_silent_server_keeps_the_connection_and_the_client_waits_for_ever(runn
 
 def test_without_an_acknowledgement_the_client_believes_it_runs(running_simulator):
     server = running_simulator(faults=Faults(no_ack=True))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         wait_until(lambda: has_subscribed(stream))
         wait_until(lambda: server.clients["/v2/iex"][0].authenticated)
         server.push(STOCKS, [quote()])
         assert not server.subscribed(STOCKS)
-    assert heard.messages == []
+    assert received.messages == []
     assert server.sent[STOCKS] == 0
 
 
 def test_a_partial_acknowledgement_serves_only_what_it_names(running_simulator, caplog):
     caplog.set_level("INFO", logger="alpaca")
     server = running_simulator(faults=Faults(partial_ack=1))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL", "SPY")
+    stream.subscribe_quotes(received.on_message, "AAPL", "SPY")
     with running(server, stream):
         said(caplog, "subscribed to quotes: ['AAPL']")
         server.push(STOCKS, [quote("SPY"), quote("AAPL")])
-        assert [model.symbol for model in heard.wait()] == ["AAPL"]
+        assert [model.symbol for model in received.wait()] == ["AAPL"]
 
 
 def test_a_muted_server_still_answers_pings(running_simulator):
     server = running_simulator(faults=Faults(mute=True, after_events=2))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server, websocket={"ping_interval": 0.1, "ping_timeout": 0.5})
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()] * 5)
-        heard.wait(2)
+        received.wait(2)
         wait_until(lambda: got_a_pong(stream))
         server.flush()
-        assert len(heard.messages) == server.sent[STOCKS] == 2
+        assert len(received.messages) == server.sent[STOCKS] == 2
         assert server.connections["/v2/iex"] == 1
 
 
 def test_muting_and_unmuting_at_run_time(running_simulator):
     server = running_simulator()
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.mute(on=True)
@@ -566,15 +566,15 @@ def test_muting_and_unmuting_at_run_time(running_simulator):
         server.flush()
         server.mute(on=False)
         server.push(STOCKS, [quote(bs=2)])
-        assert [model.bid_size for model in heard.wait()] == [2]
+        assert [model.bid_size for model in received.wait()] == [2]
 
 
 def test_one_stream_may_be_muted_while_the_others_go_on(running_simulator):
     server = running_simulator()
-    heard, updates = Heard(), Heard()
+    received, updates = Received(), Received()
     stocks, account = stock_stream(server), trading_stream(server)
-    stocks.subscribe_quotes(heard.hear, "AAPL")
-    account.subscribe_trade_updates(updates.hear)
+    stocks.subscribe_quotes(received.on_message, "AAPL")
+    account.subscribe_trade_updates(updates.on_message)
     with running(server, stocks, account):
         subscribed(server, STOCKS)
         subscribed(server, FILLS)
@@ -582,13 +582,13 @@ def test_one_stream_may_be_muted_while_the_others_go_on(running_simulator):
         server.push(STOCKS, [quote()])
         server.push(FILLS, [trade_update()])
         updates.wait()
-        assert heard.messages == []
+        assert received.messages == []
 
 
 def test_faults_set_at_run_time_count_connections_anew(running_simulator, caplog):
     server = running_simulator()
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.set_faults(Faults(auth_error=500, first_connections=1))
@@ -600,24 +600,24 @@ def test_faults_set_at_run_time_count_connections_anew(running_simulator, caplog
 
 def test_a_half_open_connection_answers_no_ping_and_is_noticed_by_that(running_simulator, caplog):
     server = running_simulator(faults=Faults(half_open=True, after_events=1, first_connections=1))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server, websocket={"ping_interval": 0.2, "ping_timeout": 0.3})
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote(bs=1)])
-        heard.wait(1)
+        received.wait(1)
         wait_until(lambda: server.connections["/v2/iex"] == 2)
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote(bs=2)])
-        heard.wait(2)
+        received.wait(2)
     assert "keepalive ping timeout" in caplog.text
 
 
 def test_freezing_every_connection_at_run_time(running_simulator):
     server = running_simulator()
     stream = stock_stream(server, websocket={"ping_interval": 0.2, "ping_timeout": 0.3})
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.freeze_all(STOCKS)
@@ -630,24 +630,24 @@ def test_freezing_every_connection_at_run_time(running_simulator):
 @pytest.mark.parametrize("code", [1000, 1001, 1009, 1011])
 def test_a_close_after_some_events_and_a_recovery(running_simulator, caplog, code):
     server = running_simulator(faults=Faults(close_code=code, after_events=2, first_connections=1))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()] * 5)
-        heard.wait(2)
+        received.wait(2)
         said(caplog, f"received {code}")
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
-        heard.wait(3)
+        received.wait(3)
         assert server.sent[STOCKS] == 3
 
 
 def test_an_aborted_connection(running_simulator, caplog):
     server = running_simulator(faults=Faults(reset=True, after_events=1, first_connections=1))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
@@ -658,7 +658,7 @@ def test_an_aborted_connection(running_simulator, caplog):
 def test_aborting_every_connection_at_run_time(running_simulator, caplog):
     server = running_simulator()
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.reset_all()
@@ -669,7 +669,7 @@ def test_aborting_every_connection_at_run_time(running_simulator, caplog):
 def test_a_slow_client_is_told_and_closed(running_simulator, caplog):
     server = running_simulator(faults=Faults(stream_error=407, after_events=1, first_connections=1))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
@@ -712,40 +712,40 @@ class Broken(Flood):
 
 def test_a_market_that_fails_says_so_and_leaves_its_clients_connected(running_simulator, caplog):
     server = running_simulator(Broken())
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         said(caplog, "the dice are lost")
         wait_until(lambda: server.finished)
         server.push(STOCKS, [quote()])
-        heard.wait()
+        received.wait()
         assert server.connections["/v2/iex"] == 1
 
 
 def test_an_error_in_passing_does_not_end_the_stream(running_simulator, caplog):
     server = running_simulator(faults=Faults(stream_error=500, after_events=1))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
         server.push(STOCKS, [quote()])
-        heard.wait(2)
+        received.wait(2)
         said(caplog, "error: internal error (500)")
     assert server.connections["/v2/iex"] == 1
 
 
 def test_the_account_ends_a_stream_with_an_error(running_simulator, caplog):
     server = running_simulator(faults=Faults(stream_error=500, after_events=1, first_connections=1))
-    heard = Heard()
+    received = Received()
     stream = trading_stream(server)
-    stream.subscribe_trade_updates(heard.hear)
+    stream.subscribe_trade_updates(received.on_message)
     with running(server, stream):
         subscribed(server, FILLS)
         server.push(FILLS, [trade_update()])
-        heard.wait()
+        received.wait()
         said(caplog, "received 1000")
         subscribed(server, FILLS)
 
@@ -763,25 +763,25 @@ def test_the_account_ends_a_stream_with_an_error(running_simulator, caplog):
 )
 def test_odd_quotes_arrive_as_quotes(running_simulator, faults, expected):
     server = running_simulator(faults=faults)
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
-        (got,) = heard.wait()
+        (got,) = received.wait()
         assert (got.bid_price, got.ask_price) == expected
 
 
 def test_late_duplicate_and_silent_symbols_together(running_simulator):
     server = running_simulator(faults=Faults(late_seconds=900, duplicate=True, silent_symbol="SPY"))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL", "SPY")
+    stream.subscribe_quotes(received.on_message, "AAPL", "SPY")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote("SPY"), quote("AAPL")])
-        first, second = heard.wait(2)
+        first, second = received.wait(2)
         assert first == second
         assert (first.symbol, first.timestamp.minute) == ("AAPL", 45)
 
@@ -789,20 +789,20 @@ def test_late_duplicate_and_silent_symbols_together(running_simulator):
 @pytest.mark.parametrize(("faults", "events"), [(Faults(malformed=True), 3), (Faults(unknown_type=True), 3)])
 def test_a_stranger_follows_the_good_messages_in_the_frame(running_simulator, faults, events):
     server = running_simulator(faults=faults)
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_quotes(heard.hear, "AAPL")
+    stream.subscribe_quotes(received.on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote(), quote()])
-        heard.wait(2)
+        received.wait(2)
         assert server.sent[STOCKS] == events
 
 
 def test_json_text_to_a_msgpack_client_is_an_error_in_the_client(running_simulator, caplog):
     server = running_simulator(faults=Faults(json_text=True))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
@@ -812,7 +812,7 @@ def test_json_text_to_a_msgpack_client_is_an_error_in_the_client(running_simulat
 def test_a_frame_above_a_mebibyte_is_too_much_for_the_client_s_default(running_simulator, caplog):
     server = running_simulator(faults=Faults(oversized=True, first_connections=1))
     stream = stock_stream(server)
-    stream.subscribe_quotes(Heard().hear, "AAPL")
+    stream.subscribe_quotes(Received().on_message, "AAPL")
     with running(server, stream):
         subscribed(server, STOCKS)
         server.push(STOCKS, [quote()])
@@ -830,26 +830,26 @@ def test_a_frame_above_a_mebibyte_is_too_much_for_the_client_s_default(running_s
 )
 def test_odd_trade_updates_are_lost_by_the_bare_client(running_simulator, caplog, faults, words):
     server = running_simulator(faults=faults)
-    heard = Heard()
+    received = Received()
     stream = trading_stream(server)
-    stream.subscribe_trade_updates(heard.hear)
+    stream.subscribe_trade_updates(received.on_message)
     with running(server, stream):
         subscribed(server, FILLS)
         server.push(FILLS, [trade_update()])
         said(caplog, words)
-    assert heard.messages == []
+    assert received.messages == []
     assert server.sent[FILLS] == 1
 
 
 def test_trade_updates_in_text_frames(running_simulator):
     server = running_simulator(faults=Faults(text_fills=True))
-    heard = Heard()
+    received = Received()
     stream = trading_stream(server)
-    stream.subscribe_trade_updates(heard.hear)
+    stream.subscribe_trade_updates(received.on_message)
     with running(server, stream):
         subscribed(server, FILLS)
         server.push(FILLS, [trade_update()])
-        heard.wait()
+        received.wait()
 
 
 # A market that plays by itself.
@@ -859,11 +859,11 @@ def test_the_sample_portfolio_s_market_reaches_all_three_clients_as_models(runni
     sample = load_portfolio(repository / "portfolio.json")
     plan = build_subscription_plan(sample, stream_stocks=True, stream_options=True, max_option_contracts=250)
     server = running_simulator(SeededMarket(sample))
-    quotes, options, updates = Heard(), Heard(), Heard()
+    quotes, options, updates = Received(), Received(), Received()
     stock_client, option_client, account = stock_stream(server), option_stream(server), trading_stream(server)
-    stock_client.subscribe_quotes(quotes.hear, *plan.stocks)
-    option_client.subscribe_quotes(options.hear, *plan.option_contracts)
-    account.subscribe_trade_updates(updates.hear)
+    stock_client.subscribe_quotes(quotes.on_message, *plan.stocks)
+    option_client.subscribe_quotes(options.on_message, *plan.option_contracts)
+    account.subscribe_trade_updates(updates.on_message)
 
     with running(server, stock_client, option_client, account):
         wait_until(
@@ -938,10 +938,10 @@ def test_the_clock_waits_for_a_client_of_every_recorded_stream(running_simulator
     recorded(tmp_path, 10)
     market = ReplayMarket(recorded(tmp_path, 10, symbol=CALL), speed=0)
     server = running_simulator(market, gathering_seconds=FOREVER)
-    stocks, options = Heard(), Heard()
+    stocks, options = Received(), Received()
     early, late = stock_stream(server), option_stream(server)
-    early.subscribe_trades(stocks.hear, "AAPL")
-    late.subscribe_trades(options.hear, CALL)
+    early.subscribe_trades(stocks.on_message, "AAPL")
+    late.subscribe_trades(options.on_message, CALL)
     with running(server, early):
         subscribed(server, STOCKS)
         with running(server, late):
@@ -952,20 +952,20 @@ def test_the_clock_waits_for_a_client_of_every_recorded_stream(running_simulator
 def test_the_clock_does_not_wait_for_ever(running_simulator, tmp_path):
     recorded(tmp_path, 10)
     server = running_simulator(ReplayMarket(recorded(tmp_path, 10, symbol=CALL), speed=0))
-    stocks = Heard()
+    stocks = Received()
     stream = stock_stream(server)
-    stream.subscribe_trades(stocks.hear, "AAPL")
+    stream.subscribe_trades(stocks.on_message, "AAPL")
     with running(server, stream):
         stocks.wait(10)
 
 
 def test_nobody_waits_for_a_night(running_simulator, tmp_path):
     server = running_simulator(ReplayMarket(recorded(tmp_path, 2, apart_ns=60_000_000_000_000), speed=10))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server)
-    stream.subscribe_trades(heard.hear, "AAPL")
+    stream.subscribe_trades(received.on_message, "AAPL")
     with running(server, stream):
-        heard.wait(2)
+        received.wait(2)
 
 
 def test_a_replay_announces_itself_with_its_time_speed_and_end(running_simulator, tmp_path):
@@ -979,12 +979,14 @@ def test_a_replay_announces_itself_with_its_time_speed_and_end(running_simulator
 def test_a_real_stock_s_two_days_pass_through_the_socket_unchanged(running_simulator, recordings, real_data):
     source = list(taq_rows(real_data, "trades", opening=not LONG))
     server = running_simulator(ReplayMarket(recordings.folder("trades", opening=not LONG), speed=0))
-    heard = Heard()
+    received = Received()
     stream = stock_stream(server, raw_data=True)
-    stream.subscribe_trades(heard.hear, source[0]["symbol"])
+    stream.subscribe_trades(received.on_message, source[0]["symbol"])
     with running(server, stream):
-        wait_until(lambda: len(heard.messages) == len(source), timeout=60, saw=lambda: len(heard.messages))
-    for message, row in zip(heard.messages, source, strict=True):
+        wait_until(
+            lambda: len(received.messages) == len(source), timeout=60, saw=lambda: len(received.messages)
+        )
+    for message, row in zip(received.messages, source, strict=True):
         assert message["t"].to_unix_nano() == epoch_nanoseconds(row["timestamp"])
         assert (message["p"], message["s"], message["x"]) == (
             float(row["price"]),

@@ -32,7 +32,7 @@ HOUR = 3_600_000_000_000
 QUOTE = frame(quote_message("AAPL"))
 
 
-def heard(number: int = 0, payload: bytes = QUOTE, stream: StreamName = StreamName.OPTIONS) -> Record:
+def received(number: int = 0, payload: bytes = QUOTE, stream: StreamName = StreamName.OPTIONS) -> Record:
     return Record(RecordKind.FRAME, NOON + number, payload, stream, 1)
 
 
@@ -50,7 +50,7 @@ def test_what_a_full_disk_refused_for_a_while_is_written_once_and_in_order(tmp_p
     disk = FullDisk(room)
     journal = JournalWriter(tmp_path, "one", disk.calls())
     for number in range(5):
-        journal.append(heard(number))
+        journal.append(received(number))
         with suppress(OSError):
             journal.flush()
     waiting = journal.waiting
@@ -98,7 +98,7 @@ def test_facts_survive_as_they_are(tmp_path: Path):
 
 def test_a_new_york_day_has_its_own_folder(tmp_path: Path):
     # Noon in New York, and twelve and a half hours later.
-    write(tmp_path, [heard(0), heard(25 * HOUR // 2)], flush_each=True)
+    write(tmp_path, [received(0), received(25 * HOUR // 2)], flush_each=True)
 
     assert [path.parent.name for path in journal_files(tmp_path)] == ["2026-11-05", "2026-11-06"]
 
@@ -106,25 +106,25 @@ def test_a_new_york_day_has_its_own_folder(tmp_path: Path):
 def test_sessions_are_kept_apart_and_in_time(tmp_path: Path):
     early = session_name(datetime(2026, 11, 5, 9, tzinfo=UTC), 7)
     late = session_name(datetime(2026, 11, 5, 10, tzinfo=UTC), 6)
-    write(tmp_path, [heard(2)], late)
-    write(tmp_path, [heard(1)], early)
+    write(tmp_path, [received(2)], late)
+    write(tmp_path, [received(1)], early)
 
     assert list(sessions(tmp_path)) == [early, late]
 
 
 def test_what_was_flushed_survives_a_kill(tmp_path: Path):
     journal = JournalWriter(tmp_path, "killed")
-    journal.append(heard(1))
+    journal.append(received(1))
     journal.flush()
-    journal.append(heard(2))
+    journal.append(received(2))
 
-    assert list(read_records(journal_files(tmp_path))) == [heard(1)]
+    assert list(read_records(journal_files(tmp_path))) == [received(1)]
     journal.close()
 
 
 @pytest.mark.parametrize("skip", range(7))
 def test_reading_goes_on_where_it_was_left(tmp_path: Path, skip: int):
-    records = [heard(number) for number in range(6)]
+    records = [received(number) for number in range(6)]
     journal = JournalWriter(tmp_path, "one")
     for record in records:
         journal.append(record)
@@ -136,15 +136,15 @@ def test_reading_goes_on_where_it_was_left(tmp_path: Path, skip: int):
 
 
 def test_a_torn_tail_costs_its_member_only(tmp_path: Path):
-    write(tmp_path, [heard(1), heard(2)], flush_each=True)
+    write(tmp_path, [received(1), received(2)], flush_each=True)
     (path,) = journal_files(tmp_path)
     path.write_bytes(path.read_bytes()[:-5])
 
-    assert list(read_records([path])) == [heard(1)]
+    assert list(read_records([path])) == [received(1)]
 
 
 def test_damage_inside_a_file_is_an_error_that_names_it(tmp_path: Path):
-    write(tmp_path, [heard(1), heard(2)], flush_each=True)
+    write(tmp_path, [received(1), received(2)], flush_each=True)
     (path,) = journal_files(tmp_path)
     data = bytearray(path.read_bytes())
     data[70:80] = bytes(10)
@@ -165,11 +165,11 @@ def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path: Path):
         return taken
 
     journal = JournalWriter(tmp_path, "full", Disk(write=write_some))
-    journal.append(heard(1))
+    journal.append(received(1))
     with pytest.raises(OSError, match="No space"):
         journal.flush()
-    journal.append(heard(2))
+    journal.append(received(2))
     room["bytes"] = 1 << 20
     journal.close()
 
-    assert list(read_records(journal_files(tmp_path))) == [heard(1), heard(2)]
+    assert list(read_records(journal_files(tmp_path))) == [received(1), received(2)]

@@ -34,7 +34,7 @@ STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 CALL = "AAPL260320C00180000"
 
 
-def heard(at_ns: int, *messages: object, stream: StreamName = STOCKS) -> Record:
+def received(at_ns: int, *messages: object, stream: StreamName = STOCKS) -> Record:
     return Record(RecordKind.FRAME, at_ns, frame(*messages), stream, len(messages))
 
 
@@ -66,7 +66,7 @@ def test_a_clock_that_was_set_back_holds_up_no_flush(tmp_path: Path):
     hour_ago = NOON - 3_600 * SECOND
     for record in (
         began(NOON),
-        heard(NOON, quote_message("AAPL")),
+        received(NOON, quote_message("AAPL")),
         *(Record(RecordKind.TICK, NOON + second * SECOND) for second in range(3)),
         *(Record(RecordKind.TICK, hour_ago + second * SECOND) for second in range(8)),
     ):
@@ -118,7 +118,7 @@ def _record(draw: st.DrawFn, now_ns: int) -> Record:
         )
     if draw(st.integers(0, 9)) == 0:
         messages.append({"T": "q", "S": 7})
-    return heard(now_ns, *messages, stream=stream)
+    return received(now_ns, *messages, stream=stream)
 
 
 @pytest.mark.exhaustive
@@ -141,7 +141,11 @@ def test_what_is_rebuilt_is_what_was_recorded_member_for_member(
 def test_a_capture_that_died_is_rebuilt_as_far_as_its_journal_goes(tmp_path: Path):
     """The journal is ahead of the partitions, because it is written first."""
     journal = JournalWriter(tmp_path, "killed")
-    for record in (began(NOON), heard(NOON, quote_message("AAPL")), heard(NOON + 1, quote_message("AAPL"))):
+    for record in (
+        began(NOON),
+        received(NOON, quote_message("AAPL")),
+        received(NOON + 1, quote_message("AAPL")),
+    ):
         journal.append(record)
     journal.close()
 
@@ -155,7 +159,7 @@ def test_damage_in_the_journal_costs_what_follows_in_its_session_and_is_said(tmp
     for session in ("one", "two"):
         journal = JournalWriter(tmp_path, session)
         for number in range(3):
-            journal.append(heard(NOON + number, quote_message(f"S{number}")) if number else began(NOON))
+            journal.append(received(NOON + number, quote_message(f"S{number}")) if number else began(NOON))
             journal.flush()
         journal.close()
     path = journal_files(tmp_path)[0]

@@ -16,7 +16,7 @@ from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import Record, journal_files, sessions
 from options_helper.data.recording.recover import Completion, complete
 from options_helper.data.recording.session_notes import SessionNote
-from tests.data.recording.test_rebuild import began, heard, record_session, traffic
+from tests.data.recording.test_rebuild import began, received, record_session, traffic
 from tests.kit.captured import AAPL_QUOTES, FullDisk, bid_sizes, members_of, quotes, rows_in
 from tests.kit.fakes import NOON, quote_message
 from tests.kit.rebuilt import partitions
@@ -78,7 +78,7 @@ def killed(root: Path, members: int = 3) -> SessionNote:
     """A session of twenty quotes, five to a member, of which only the first members reached the file."""
     records = [
         began(NOON, 5),
-        *(heard(NOON + number, quote_message("AAPL", bs=number)) for number in range(20)),
+        *(received(NOON + number, quote_message("AAPL", bs=number)) for number in range(20)),
     ]
     record_session(root, "one", records)
     cut(root / AAPL_QUOTES, members, 0)

@@ -23,7 +23,7 @@ from options_helper.data.recording.verify_report import audit_lines
 from options_helper.errors import ConfigError
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import timestamp_extension
-from tests.data.recording.test_rebuild import SECOND, STOCKS, began, heard, record_session
+from tests.data.recording.test_rebuild import SECOND, STOCKS, began, received, record_session
 from tests.kit.captured import AAPL_QUOTES, members_of, quotes
 from tests.kit.fakes import NOON, quote_message, trade_message
 
@@ -48,7 +48,7 @@ def bar(minute: int, trades: int, volume: int, kind: str = "b") -> dict[str, obj
 
 
 def session(*more: Record) -> list[Record]:
-    quotes = [heard(NOON + number, quote_message("AAPL", bid=number)) for number in range(20)]
+    quotes = [received(NOON + number, quote_message("AAPL", bid=number)) for number in range(20)]
     return [began(NOON, flush_events=5), *quotes, *more, facts_record(RecordKind.END, NOON + SECOND, ENDED)]
 
 
@@ -120,7 +120,7 @@ def test_damage_to_the_journal_is_found(tmp_path: Path):
 
 
 def test_a_missing_journal_file_is_found(tmp_path: Path):
-    day_later = heard(NOON + 24 * 3600 * SECOND, quote_message("AAPL"))
+    day_later = received(NOON + 24 * 3600 * SECOND, quote_message("AAPL"))
     record_session(tmp_path, "one", session(day_later))
     first, *_ = journal_files(tmp_path)
     first.unlink()
@@ -159,7 +159,7 @@ def test_a_disconnect_is_told_and_is_no_fault_but_lost_events_are(tmp_path: Path
 
 def test_unreadable_events_are_counted_once(tmp_path: Path):
     gap = Gap(STOCKS, NOON, NOON, "rejected: no map", 1)
-    bad = heard(NOON + 30, "no map")
+    bad = received(NOON + 30, "no map")
     record_session(tmp_path, "one", session(bad, gap_record(NOON + 31, gap)))
 
     assert problems(tmp_path) == "Journal one: 1 events could not be read"
@@ -192,7 +192,7 @@ def test_while_a_recorder_is_at_work_what_it_has_not_written_is_no_fault(tmp_pat
 def trades_and_bars(root: Path, began_before: int = MINUTE) -> Audit:
     trades = [trade_message("AAPL", at_ns=NOON + number * 20 * SECOND, s=100) for number in range(6)]
     bars = [bar(0, 3, 300), bar(1, 5, 500), bar(0, 4, 400, kind="u")]
-    record_session(root, "one", [began(NOON - began_before), heard(NOON + 2 * MINUTE, *trades, *bars)])
+    record_session(root, "one", [began(NOON - began_before), received(NOON + 2 * MINUTE, *trades, *bars)])
     return audit(root)
 
 

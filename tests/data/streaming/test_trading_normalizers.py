@@ -236,8 +236,13 @@ def test_executions_alone_still_tell_the_legs():
         update(legs=[{"symbol": "SPY240315C00500000", "order_id": "a", "price": "3.4", "qty": "1"}])
     )
 
-    told = {"symbol": "SPY240315C00500000", "order_id": "a", "price": Decimal("3.4"), "fill_qty": Decimal(1)}
-    assert row["legs"] == ({**dict.fromkeys(LEG_KEYS), **told},)
+    expected = {
+        "symbol": "SPY240315C00500000",
+        "order_id": "a",
+        "price": Decimal("3.4"),
+        "fill_qty": Decimal(1),
+    }
+    assert row["legs"] == ({**dict.fromkeys(LEG_KEYS), **expected},)
 
 
 def test_a_fill_without_its_order_is_still_a_fill():
@@ -247,7 +252,7 @@ def test_a_fill_without_its_order_is_still_a_fill():
 
 
 def test_an_order_that_was_cancelled_says_nothing_of_an_execution():
-    told = {
+    expected = {
         "timestamp": datetime(2024, 3, 12, 18, 38, 50, 817928, tzinfo=UTC),
         "timestamp_ns": 1_710_268_730_817_928_713,
         "event": "canceled",
@@ -265,7 +270,7 @@ def test_an_order_that_was_cancelled_says_nothing_of_an_execution():
     changes = {"filled_qty": "0", "filled_avg_price": None, "status": "canceled", "order_type": "stop_limit"}
     changes |= {"time_in_force": "gtc", "stop_price": "2.2"}
 
-    assert normalized({"event": "canceled", "order": order(**changes)}) == {**dict.fromkeys(KEYS), **told}
+    assert normalized({"event": "canceled", "order": order(**changes)}) == {**dict.fromkeys(KEYS), **expected}
 
 
 def test_a_correction_names_what_it_corrects():

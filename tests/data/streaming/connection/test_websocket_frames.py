@@ -16,7 +16,7 @@ def from_server(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
     return Frame(opcode, data, fin=fin).serialize(mask=False)
 
 
-class Heard:
+class ReadFrames:
     """A reader, what it handed over and what it passed on."""
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Heard:
         self.passed_on += data
 
 
-def read(stream: bytes, *, piece: int = 0) -> Heard:
-    heard = Heard()
+def read(stream: bytes, *, piece: int = 0) -> ReadFrames:
+    frames = ReadFrames()
     for start in range(0, len(stream), piece or len(stream) or 1):
-        heard.reader.feed(stream[start : start + (piece or len(stream))])
-    return heard
+        frames.reader.feed(stream[start : start + (piece or len(stream))])
+    return frames
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, LIMIT])
@@ -72,16 +72,16 @@ def test_however_the_bytes_are_cut_the_messages_are_the_same(parts: list[tuple[s
                 stream += from_server(Opcode.TEXT if kind == "text" else Opcode.BINARY, data)
         messages.append(data)
 
-    for heard in (read(stream), read(stream, piece=piece)):
-        assert heard.messages == messages
-        assert heard.passed_on == pings
+    for frames in (read(stream), read(stream, piece=piece)):
+        assert frames.messages == messages
+        assert frames.passed_on == pings
 
 
 def test_a_close_reaches_the_library():
     close = from_server(Opcode.CLOSE, b"\x03\xe8")
-    heard = read(from_server(Opcode.BINARY, b"last") + close)
+    frames = read(from_server(Opcode.BINARY, b"last") + close)
 
-    assert (heard.messages, heard.passed_on) == ([b"last"], close)
+    assert (frames.messages, frames.passed_on) == ([b"last"], close)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_a_close_reaches_the_library():
 )
 def test_what_no_server_may_send_is_the_library_s_with_all_that_follows(broken: bytes):
     after = from_server(Opcode.BINARY, b"after")
-    heard = read(from_server(Opcode.BINARY, b"before") + broken + after)
+    frames = read(from_server(Opcode.BINARY, b"before") + broken + after)
 
-    assert heard.messages == [b"before"]
-    assert heard.passed_on.endswith(after)
+    assert frames.messages == [b"before"]
+    assert frames.passed_on.endswith(after)
 
 
 def test_the_library_is_told_that_a_message_was_interrupted():
@@ -113,12 +113,12 @@ def test_the_library_is_told_that_a_message_was_interrupted():
 
 
 def test_fragments_without_end_are_given_up():
-    heard = read(
+    frames = read(
         from_server(Opcode.BINARY, b"", fin=False) + from_server(Opcode.CONT, b"", fin=False) * 5_000
     )
 
-    assert heard.messages == []
-    assert heard.passed_on
+    assert frames.messages == []
+    assert frames.passed_on
 
 
 def test_a_long_message_in_small_pieces_is_joined_once():

@@ -55,7 +55,7 @@ class Watched:
             self.worker.watch()
         return phase
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         self.worker.frame(frame(quote_message("AAPL")), 1)
 
     def wait_for_connections(self, count: int) -> None:
@@ -162,7 +162,7 @@ def test_the_silence_of_a_closed_market_does_not_count_after_the_open():
     with watched() as stream:
         stream.market_is_open = False
         stream.after(300)
-        stream.hear()
+        stream.receive()
         stream.market_is_open = True
         assert stream.after(5) is Phase.LIVE
 
@@ -171,7 +171,7 @@ def test_an_illiquid_contract_may_be_as_quiet_as_it_was_before():
     with watched() as stream:
         for _ in range(3):
             stream.after(50)
-            stream.hear()
+            stream.receive()
         assert stream.after(70) is Phase.QUIET
         assert len(stream.streams.made) == 1
 

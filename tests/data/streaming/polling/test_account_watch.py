@@ -115,13 +115,13 @@ class Harness:
         self._clock = clock
         self._watch: AccountWatch | None = None
 
-    def tell(self, *, fills_applied: int, listening: bool = False) -> None:
+    def observe(self, *, fills_applied: int, listening: bool = False) -> None:
         """As the consumer does when it keeps house."""
         assert self._watch is not None
-        self._tell(self._watch, fills_applied, listening=listening)
+        self._observe(self._watch, fills_applied, listening=listening)
 
     @staticmethod
-    def _tell(watch: AccountWatch, fills_applied: int, *, listening: bool) -> None:
+    def _observe(watch: AccountWatch, fills_applied: int, *, listening: bool) -> None:
         health = StreamHealth(StreamName.FILLS, phase=Phase.LIVE, connections=1)
         watch.observe({StreamName.FILLS: health} if listening else {}, fills_applied)
 
@@ -159,7 +159,7 @@ class Harness:
             ),
         )
         if listening:
-            self._tell(watch, 0, listening=True)
+            self._observe(watch, 0, listening=True)
         watch.start()
         try:
             yield lambda: watch.truth
@@ -263,7 +263,7 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
     with harness.watching(rest, poll=FOREVER, race_window=race_window) as truth:
         wait_until(lambda: truth().executions_day is not None, saw=truth)
         harness.on_order_update()
-        harness.tell(fills_applied=1)
+        harness.observe(fills_applied=1)
         wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
 
         assert truth().executions == ()
@@ -278,7 +278,7 @@ def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
         wait_until(lambda: truth().view is not None, saw=truth)
         before = rest.looks_taken
         harness.on_order_update()
-        harness.tell(fills_applied=1, listening=True)
+        harness.observe(fills_applied=1, listening=True)
         wait_until(lambda: len(truth().executions) == 1, saw=truth)
 
     assert rest.looks_taken == before + 1
@@ -336,7 +336,7 @@ def test_updates_that_are_no_executions_ask_nothing():
         wait_until(lambda: truth().view is not None, saw=truth)
         before = rest.looks_taken
         for number in range(1, 6):
-            harness.tell(fills_applied=number)
+            harness.observe(fills_applied=number)
         assert truth().executions_day is not None
     assert rest.looks_taken == before
 

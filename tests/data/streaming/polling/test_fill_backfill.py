@@ -20,16 +20,16 @@ from tests.kit.fills import (
     MORNING,
     NEW_YORK,
     TODAY,
-    Told,
+    OrderEvent,
     at,
     doubts_of,
     executions_of,
     option_activity,
 )
 
-FIRST = Told(event="partial_fill", ordered="3", moment=at(1))
+FIRST = OrderEvent(event="partial_fill", ordered="3", moment=at(1))
 SECOND = FIRST.with_(event="fill", quantity="2", running="3", moment=at(5))
-LEG = Told("leg", moment=at(2))
+LEG = OrderEvent("leg", moment=at(2))
 
 
 class StoredAccount:
@@ -73,7 +73,7 @@ def read(*activities: Any, orders: list[Any] | None = None, since: datetime = MO
 
 
 def test_fills_and_what_ends_contracts_are_read_over_all_pages():
-    told = read(
+    found = read(
         FIRST.activity(),
         SECOND.activity(),
         option_activity("OPASN"),
@@ -82,15 +82,15 @@ def test_fills_and_what_ends_contracts_are_read_over_all_pages():
         orders=[SECOND.order()],
     )
 
-    assert told.problems == ()
-    assert [update.event for update in told.updates] == [
+    assert found.problems == ()
+    assert [update.event for update in found.updates] == [
         "partial_fill",
         "fill",
         "assignment",
         "expiry",
         "option_trade",
     ]
-    assert {one.kind for one in executions_of(told)} == {
+    assert {one.kind for one in executions_of(found)} == {
         ExecutionKind.FILL,
         ExecutionKind.ASSIGNMENT,
         ExecutionKind.OPTION_TRADE,
@@ -99,9 +99,9 @@ def test_fills_and_what_ends_contracts_are_read_over_all_pages():
 
 
 def test_executions_are_oldest_first_whatever_the_order_of_the_pages():
-    told = read(SECOND.activity(), FIRST.activity())
+    found = read(SECOND.activity(), FIRST.activity())
 
-    assert [one.identity for one in executions_of(told)] == [FIRST.execution, SECOND.execution]
+    assert [one.identity for one in executions_of(found)] == [FIRST.execution, SECOND.execution]
 
 
 def test_an_execution_is_the_same_as_over_the_socket():
@@ -152,7 +152,7 @@ def test_kinds_that_share_an_identifier_are_asked_for_apart_and_all_in_four_ques
 
 @pytest.mark.parametrize("status", ["canceled", "expired", "rejected", "replaced", "done_for_day"])
 def test_an_order_that_ended_while_away_is_told(status: str):
-    ended = Told(event=status, running="0", moment=at(8))
+    ended = OrderEvent(event=status, running="0", moment=at(8))
 
     (update,) = read(orders=[ended.order()]).updates
     assert (update.event, update.status, update.order_id, update.symbol) == (
@@ -166,30 +166,32 @@ def test_an_order_that_ended_while_away_is_told(status: str):
 
 @pytest.mark.parametrize("status", ["new", "filled", "partially_filled", "accepted", "held", None])
 def test_an_order_that_is_open_or_filled_is_no_row_of_its_own(status: str | None):
-    assert read(orders=[Told(running="0").order(status=status)]).updates == ()
+    assert read(orders=[OrderEvent(running="0").order(status=status)]).updates == ()
 
 
 def test_an_order_that_ended_before_is_not_told_again():
-    before = Told(event="canceled", running="0", moment=at(-3_600))
+    before = OrderEvent(event="canceled", running="0", moment=at(-3_600))
 
     assert read(orders=[before.order()]).updates == ()
 
 
 def test_a_multi_leg_order_ends_as_one_and_the_legs_of_a_bracket_by_themselves():
     def with_leg(name: str, order_class: str) -> dict[str, Any]:
-        leg = Told(f"{name}-leg", event="canceled", running="0")
-        return Told(name, event="canceled", running="0").order(order_class=order_class, legs=[leg.order()])
+        leg = OrderEvent(f"{name}-leg", event="canceled", running="0")
+        return OrderEvent(name, event="canceled", running="0").order(
+            order_class=order_class, legs=[leg.order()]
+        )
 
-    told = read(orders=[with_leg("spread", "mleg"), with_leg("bracket", "bracket")])
-    assert [update.order_id for update in told.updates] == ["spread", "bracket", "bracket-leg"]
+    found = read(orders=[with_leg("spread", "mleg"), with_leg("bracket", "bracket")])
+    assert [update.order_id for update in found.updates] == ["spread", "bracket", "bracket-leg"]
 
 
 def test_a_leg_is_completed_by_its_own_order():
-    whole = Told("whole", symbol="").order(order_class="mleg", legs=[LEG.order()])
+    whole = OrderEvent("whole", symbol="").order(order_class="mleg", legs=[LEG.order()])
 
-    told = read(LEG.activity(), orders=[whole])
-    assert told.problems == ()
-    assert told.updates[0].limit_price == Decimal("2.10")
+    found = read(LEG.activity(), orders=[whole])
+    assert found.problems == ()
+    assert found.updates[0].limit_price == Decimal("2.10")
 
 
 # ---- one odd row
@@ -211,9 +213,9 @@ def test_an_activity_that_cannot_be_read_costs_itself_and_is_said(odd: Any):
         [odd, FIRST.activity()] if FILL_ACTIVITY in types else []
     )
 
-    told = read_backfill(account, MORNING)
-    assert [one.identity for one in executions_of(told)] == [FIRST.execution]
-    (problem,) = told.problems
+    found = read_backfill(account, MORNING)
+    assert [one.identity for one in executions_of(found)] == [FIRST.execution]
+    (problem,) = found.problems
     assert "left out" in problem
 
 
@@ -227,10 +229,10 @@ def test_an_odd_field_costs_no_other(odd: Any):
 
 @pytest.mark.parametrize("name", ["symbol", "qty", "side"])
 def test_a_fill_that_does_not_say_what_it_was_is_a_row_and_a_doubt(name: str):
-    told = read(FIRST.activity(**{name: None}))
+    found = read(FIRST.activity(**{name: None}))
 
-    assert (len(told.updates), executions_of(told), len(doubts_of(told))) == (1, (), 1)
-    assert told.problems == ()
+    assert (len(found.updates), executions_of(found), len(doubts_of(found))) == (1, (), 1)
+    assert found.problems == ()
 
 
 def test_an_activity_without_an_identifier_still_counts_once():
@@ -249,9 +251,9 @@ def test_a_day_is_told_by_the_date_and_else_by_the_identifier():
 
 
 def test_an_assignment_without_any_day_is_said():
-    told = read(option_activity("OPASN", date=None, id="nameless"))
+    found = read(option_activity("OPASN", date=None, id="nameless"))
 
-    assert (executions_of(told), len(doubts_of(told))) == ((), 1)
+    assert (executions_of(found), len(doubts_of(found))) == ((), 1)
 
 
 def test_dividends_are_none_of_this():
@@ -266,39 +268,39 @@ def test_dividends_are_none_of_this():
     [("SPLIT", "split"), ("ACATS", "transfer"), ("SPIN", "spin-off"), ("NC", "name_change"), ("OPCA", None)],
 )
 def test_what_moves_a_position_otherwise_is_a_row_and_no_execution(kind: str, event: str | None):
-    told = read(option_activity(kind, "AAPL", "300"))
+    found = read(option_activity(kind, "AAPL", "300"))
 
-    (update,) = told.updates
+    (update,) = found.updates
     assert (update.event, update.symbol, update.position_change, update.day) == (
         event or "option_corporate_action",
         "AAPL",
         Decimal(300),
         TODAY,
     )
-    assert (executions_of(told), told.problems, doubts_of(told)) == ((), (), ())
+    assert (executions_of(found), found.problems, doubts_of(found)) == ((), (), ())
 
 
 def test_a_dividend_in_shares_moves_a_position_and_one_in_money_is_none_of_this():
     in_money = option_activity("DIV", "AAPL", "100", activity_sub_type="CDIV", id="20261120::cash")
     in_shares = option_activity("DIV", "AAPL", "5", activity_sub_type="SDIV", id="20261120::shares")
 
-    told = read(in_money, in_shares)
-    assert [(update.event, update.fill_qty) for update in told.updates] == [("stock_dividend", Decimal(5))]
-    assert told.problems == ()
+    found = read(in_money, in_shares)
+    assert [(update.event, update.fill_qty) for update in found.updates] == [("stock_dividend", Decimal(5))]
+    assert found.problems == ()
 
 
 def test_a_kind_that_the_server_has_not_heard_of_costs_no_other():
     split = option_activity("SPLIT", "AAPL", "300")
 
-    told = read_backfill(StoredAccount(activities=[FIRST.activity(), split], unheard="FOPT"), MORNING)
-    assert ([update.event for update in told.updates], told.problems) == (["partial_fill", "split"], ())
+    found = read_backfill(StoredAccount(activities=[FIRST.activity(), split], unheard="FOPT"), MORNING)
+    assert ([update.event for update in found.updates], found.problems) == (["partial_fill", "split"], ())
 
 
 def test_a_server_that_tells_no_splits_leaves_the_fills_and_is_said():
-    told = read_backfill(StoredAccount(activities=[FIRST.activity()], unheard="SPLIT"), MORNING)
+    found = read_backfill(StoredAccount(activities=[FIRST.activity()], unheard="SPLIT"), MORNING)
 
-    assert len(executions_of(told)) == 1
-    (problem,) = told.problems
+    assert len(executions_of(found)) == 1
+    (problem,) = found.problems
     assert "whether a split, a transfer or the like changed a position" in problem
     assert "invalid activity type" in problem
 
@@ -325,14 +327,14 @@ def test_a_withdrawn_execution_does_not_count():
         type="trade_bust", id="20261120101000000::bust", previous_execution_id=FIRST.execution
     )
 
-    told = read(FIRST.activity(), SECOND.activity(), bust)
-    assert [one.identity for one in executions_of(told)] == [SECOND.execution]
-    assert (told.problems, doubts_of(told)) == ((), ())
+    found = read(FIRST.activity(), SECOND.activity(), bust)
+    assert [one.identity for one in executions_of(found)] == [SECOND.execution]
+    assert (found.problems, doubts_of(found)) == ((), ())
 
 
 def test_the_executions_of_many_days_are_all_there():
     """The file may be older than what a page keeps."""
-    days = [Told(f"order-{n}", moment=MORNING - timedelta(days=n)).activity() for n in range(30)]
+    days = [OrderEvent(f"order-{n}", moment=MORNING - timedelta(days=n)).activity() for n in range(30)]
 
-    told = read(*days, since=datetime(2026, 10, 1, tzinfo=UTC))
-    assert len({one.day for one in executions_of(told)}) == 30
+    found = read(*days, since=datetime(2026, 10, 1, tzinfo=UTC))
+    assert len({one.day for one in executions_of(found)}) == 30

@@ -17,18 +17,18 @@ from options_helper.data.streaming.trading_normalizers import read_activity, rea
 from options_helper.model.account import Execution, ExecutionKind, Source
 from options_helper.model.order_updates import OrderUpdate
 from tests.kit.builders import AAPL_CALL
-from tests.kit.fills import TODAY, Told, at, backfill, executions_of, option_update
+from tests.kit.fills import TODAY, OrderEvent, at, backfill, executions_of, option_update
 
-FIRST = Told(event="partial_fill", quantity="1", running="1", ordered="3")
+FIRST = OrderEvent(event="partial_fill", quantity="1", running="1", ordered="3")
 SECOND = FIRST.with_(event="fill", quantity="2", running="3", price="2.07", moment=at(5))
 CANCELLED = FIRST.with_(event="canceled", moment=at(9))
 
 LONG, SHORT = "SPY261218C00500000", "SPY261218C00510000"
 
 
-def book_of(*told: Told, size: int = 100) -> Blotter:
+def book_of(*events: OrderEvent, size: int = 100) -> Blotter:
     book = Blotter(size)
-    for one in told:
+    for one in events:
         book.add_update(one.streamed(), one.moment)
     return book
 
@@ -171,7 +171,7 @@ def test_partial_fills_stay_apart_with_a_running_total():
 
 
 def test_rows_are_in_the_exchanges_order_and_the_newest_stay():
-    others = [Told(order_id=f"order-{number}", moment=at(number)) for number in range(9)]
+    others = [OrderEvent(order_id=f"order-{number}", moment=at(number)) for number in range(9)]
     book = book_of(*others[5:], *others[:5], size=3)
 
     assert shown(book, "order_id") == ["order-6", "order-7", "order-8"]
@@ -179,7 +179,7 @@ def test_rows_are_in_the_exchanges_order_and_the_newest_stay():
 
 
 def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_as_news():
-    news = [Told(order_id=f"order-{n}", event="canceled", moment=at(60 * n)) for n in range(500)]
+    news = [OrderEvent(order_id=f"order-{n}", event="canceled", moment=at(60 * n)) for n in range(500)]
     book = book_of(*news, size=10)
 
     assert book.add_backfill(backfill(*(one.requested() for one in news[:400]))) == 0
@@ -187,7 +187,7 @@ def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_a
 
 
 def test_an_order_of_several_legs_is_filled_leg_by_leg():
-    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
     book = Blotter(10)
     book.add_update(spread_update(legs), at(1))
 
@@ -202,20 +202,20 @@ def test_an_order_of_several_legs_is_filled_leg_by_leg():
 @pytest.mark.parametrize("seconds", [0, 59])
 def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(seconds: float):
     """Alpaca promises neither the orders of the legs nor the same identifier over both ways."""
-    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
     book = Blotter(10)
     book.add_update(spread_update(legs, ordered=False), at(1))
     assert len(book.problems(TODAY)) == 2
 
-    told = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).requested() for leg in legs]
-    assert book.add_backfill(backfill(*told)) == 0
+    events = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).requested() for leg in legs]
+    assert book.add_backfill(backfill(*events)) == 0
     assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
     assert book.problems(TODAY) == ()
 
 
 @pytest.mark.parametrize("other", [{"price": "3.45"}, {"quantity": "2"}, {"moment": at(61)}], ids=str)
 def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
-    leg = Told("leg-buy", symbol=LONG, price="3.40")
+    leg = OrderEvent("leg-buy", symbol=LONG, price="3.40")
     book = Blotter(10)
     book.add_update(spread_update([leg], ordered=False), at(1))
 
@@ -223,22 +223,22 @@ def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
 
 
 def test_of_two_equal_fills_the_nearer_one_is_meant():
-    leg = Told("leg-buy", symbol=LONG, price="3.40", ordered="2")
-    told = [
+    leg = OrderEvent("leg-buy", symbol=LONG, price="3.40", ordered="2")
+    events = [
         leg.with_(execution_id="before", running="1", moment=at(-20)).requested(),
         leg.with_(execution_id="same", running="2", moment=at(1)).requested(),
     ]
     book = Blotter(10)
     book.add_update(spread_update([leg], ordered=False), at(1))
 
-    assert book.add_backfill(backfill(*told)) == 1
+    assert book.add_backfill(backfill(*events)) == 1
     assert shown(book, "identity", "filled_qty") == [("before", 1), (leg.execution, 2)]
 
 
 def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
-    legs = [Told(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+    legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
     book = Blotter(10)
-    book.add_update(spread_update(legs, told=False), at(1))
+    book.add_update(spread_update(legs, with_legs=False), at(1))
     assert book.executions(TODAY) == ()
     assert len(book.problems(TODAY)) == 2
 
@@ -251,8 +251,8 @@ def spread() -> list[tuple[str, str, str]]:
     return [(LONG, "buy", "3.40"), (SHORT, "sell", "1.10")]
 
 
-def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) -> OrderUpdate:
-    whole = Told("whole", symbol="", side="", price="2.30")
+def spread_update(legs: list[OrderEvent], *, with_legs: bool = True, ordered: bool = True) -> OrderUpdate:
+    whole = OrderEvent("whole", symbol="", side="", price="2.30")
     executed = [
         {
             "execution_id": leg.execution,
@@ -264,7 +264,7 @@ def spread_update(legs: list[Told], *, told: bool = True, ordered: bool = True) 
         for leg in legs
     ]
     order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs] if ordered else None)
-    update = read_trade_update(whole.update(order=order, legs=executed if told else None))
+    update = read_trade_update(whole.update(order=order, legs=executed if with_legs else None))
     assert update is not None
     return update
 
@@ -326,16 +326,16 @@ def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event:
 def test_a_contract_that_is_settled_in_cash_goes_at_what_was_paid(
     kind: str, qty: str, cash: str, price: Decimal | int | None
 ):
-    told = backfill(option_update(kind, "SPXW261120C06000000", qty, net_amount=cash))
+    reported = backfill(option_update(kind, "SPXW261120C06000000", qty, net_amount=cash))
 
-    assert [one.price for one in executions_of(told)] == [price]
+    assert [one.price for one in executions_of(reported)] == [price]
 
 
 @pytest.mark.parametrize("symbol", ["SPX1261120C06000000", "SPX"])
 def test_cash_for_a_contract_of_unknown_size_is_no_price(symbol: str):
-    told = backfill(option_update("OPASN", symbol, "1", net_amount="-2500"))
+    reported = backfill(option_update("OPASN", symbol, "1", net_amount="-2500"))
 
-    assert [one.price for one in executions_of(told)] == [None]
+    assert [one.price for one in executions_of(reported)] == [None]
 
 
 @pytest.mark.parametrize(
@@ -352,11 +352,11 @@ def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
 ):
     """Alpaca's own example of an exercise names one identifier for both halves, and a price that was not paid."""
     book = Blotter(10)
-    told = backfill(
+    reported = backfill(
         option_update("OPEXC", qty="-2"), option_update("OPTRD", "AAPL", shares, net_amount=cash, price=price)
     )
 
-    assert book.add_backfill(told) == 2
+    assert book.add_backfill(reported) == 2
     (of_shares,) = [one for one in book.executions(TODAY) if one.kind is ExecutionKind.OPTION_TRADE]
     assert changes([of_shares]) == [("AAPL", *expected)]
 
@@ -402,8 +402,13 @@ def test_a_fill_that_does_not_say_what_it_was_is_said_and_not_counted():
 def test_a_withdrawn_execution_does_not_count(named: str | None):
     book = book_of(FIRST, SECOND)
     bust = FIRST.with_(event="trade_bust", moment=at(60))
-    told = {"execution_id": None, "qty": "1", "price": "2.05", **({named: FIRST.execution} if named else {})}
-    book.add_update(bust.streamed(**told), at(60))
+    fields = {
+        "execution_id": None,
+        "qty": "1",
+        "price": "2.05",
+        **({named: FIRST.execution} if named else {}),
+    }
+    book.add_update(bust.streamed(**fields), at(60))
 
     assert changes(book.executions(TODAY)) == [(AAPL_CALL, 2, Decimal("2.07"))]
     assert shown(book, "event") == ["partial_fill", "fill", "trade_bust"]
@@ -423,8 +428,8 @@ def test_a_withdrawal_told_before_its_execution_still_counts():
 def test_a_restated_execution_counts_as_restated():
     book = book_of(FIRST, SECOND)
     restated = FIRST.with_(event="trade_correct", moment=at(60))
-    told = {"previous_execution_id": FIRST.execution, "execution_id": "new", "qty": "1", "price": "2.00"}
-    book.add_update(restated.streamed(**told), at(60))
+    fields = {"previous_execution_id": FIRST.execution, "execution_id": "new", "qty": "1", "price": "2.00"}
+    book.add_update(restated.streamed(**fields), at(60))
 
     assert changes(book.executions(TODAY)) == [
         (AAPL_CALL, 2, Decimal("2.07")),
@@ -524,12 +529,12 @@ def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
 
 def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
     book = Blotter(10)
-    told = backfill(
+    reported = backfill(
         option_update("SPLIT", "AAPL", "300", id="20261120::split"),
         option_update("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
     )
 
-    assert (book.add_backfill(told), book.add_backfill(told)) == (2, 0)
+    assert (book.add_backfill(reported), book.add_backfill(reported)) == (2, 0)
     assert shown(book, "event", "symbol", "position_change") == [
         ("transfer", "MSFT", 100),
         ("split", "AAPL", 300),
@@ -580,7 +585,7 @@ def test_a_new_session_begins_with_an_empty_book():
 
 def test_a_row_without_any_time_is_of_the_day_it_came():
     book = Blotter(10)
-    book.add_update(Told().streamed(timestamp=None, order=Told().order(updated_at=None)), at(7))
+    book.add_update(OrderEvent().streamed(timestamp=None, order=OrderEvent().order(updated_at=None)), at(7))
 
     (execution,) = book.executions(TODAY)
     assert (execution.day, execution.at_ns) == (TODAY, None)
@@ -590,21 +595,21 @@ def test_a_row_without_any_time_is_of_the_day_it_came():
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> list[Told]:
+def stories(draw: st.DrawFn) -> list[OrderEvent]:
     """Orders over two days, each filled in parts and then filled, cancelled or left."""
-    told: list[Told] = []
+    events: list[OrderEvent] = []
     for number in range(draw(st.integers(1, 4))):
         parts = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
         ordered = sum(parts) + draw(st.integers(0, 2))
         side = draw(st.sampled_from(["buy", "sell"]))
         begin = draw(st.integers(-86_400, 3_600))
-        base = Told(
+        base = OrderEvent(
             f"order-{number}", side=side, ordered=str(ordered), symbol=draw(st.sampled_from([LONG, SHORT]))
         )
-        told.append(base.with_(event="new", running="0", moment=at(begin)))
+        events.append(base.with_(event="new", running="0", moment=at(begin)))
         for index, part in enumerate(parts, 1):
             running = sum(parts[:index])
-            told.append(
+            events.append(
                 base.with_(
                     event="fill" if running == ordered else "partial_fill",
                     quantity=str(part),
@@ -613,17 +618,17 @@ def stories(draw: st.DrawFn) -> list[Told]:
                 )
             )
         if sum(parts) < ordered and draw(st.booleans()):
-            told.append(base.with_(event="canceled", running=str(sum(parts)), moment=at(begin + 9)))
-    return told
+            events.append(base.with_(event="canceled", running=str(sum(parts)), moment=at(begin + 9)))
+    return events
 
 
 @st.composite
-def deliveries(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[Told]]]]:
+def deliveries(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[OrderEvent]]]]:
     """Every event over the socket, over REST or over both, some of them again; REST in pages of any size."""
     story = draw(stories())
     by_socket = draw(st.lists(st.sampled_from(story), max_size=12))
-    told_by_rest = [one for one in story if one.event != "new"]
-    pages = draw(st.lists(st.lists(st.sampled_from(told_by_rest), max_size=6), max_size=4))
+    rest_events = [one for one in story if one.event != "new"]
+    pages = draw(st.lists(st.lists(st.sampled_from(rest_events), max_size=6), max_size=4))
     known = {*by_socket, *(one for page in pages for one in page)}
     rest = [one for one in story if one not in known]
     every = [("socket", [one]) for one in (*by_socket, *(one for one in rest if one.event == "new"))]
@@ -633,10 +638,10 @@ def deliveries(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[Told]]]]:
 
 @given(deliveries(), st.randoms(use_true_random=False), st.sampled_from([{}, {"execution_id": None}]))
 def test_any_interleaving_gives_the_same_rows_and_executions(
-    told: tuple[int, list[tuple[str, list[Told]]]], dice: Any, nameless: dict[str, None]
+    delivered: tuple[int, list[tuple[str, list[OrderEvent]]]], dice: Any, nameless: dict[str, None]
 ):
     """With and without names of executions, however small the table."""
-    size, every = told
+    size, every = delivered
     shuffled = list(every)
     dice.shuffle(shuffled)
 
@@ -665,7 +670,7 @@ def _per_order(book: Blotter) -> dict[str | None, Decimal]:
     return totals
 
 
-def _story_totals(every: list[tuple[str, list[Told]]]) -> dict[str, Decimal]:
+def _story_totals(every: list[tuple[str, list[OrderEvent]]]) -> dict[str, Decimal]:
     fills = {one for _, events in every for one in events if one.is_fill}
     totals: dict[str, Decimal] = {}
     for one in fills:
