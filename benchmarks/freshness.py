@@ -25,7 +25,7 @@ from options_helper.simulator.server import SimulatorServer
 
 SYMBOLS = tuple(f"S{number:04d}" for number in range(1_000))
 DELAY_SECONDS = 5
-LOOK_SECONDS = 0.002
+POLL_SECONDS = 0.002
 MEMORY_EVENTS = 10_000_000
 
 
@@ -93,7 +93,7 @@ def manager_delays(url: str) -> tuple[list[float], float]:
             if seen.get(symbol) is not quote
         ]
         seen = dict(quotes)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     manager.stop()
     return delays[len(delays) // 4 :], statistics.median(costs[len(costs) // 4 :])
 

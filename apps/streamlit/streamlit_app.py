@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.streamlit.components.look import STYLE
+from apps.streamlit.components.style import STYLE
 
 st.set_page_config(page_title="options-helper", page_icon="📈", layout="centered")
 st.html(STYLE)

@@ -20,7 +20,7 @@ from options_helper.model.streams import StreamId
 LEAD: Final = timedelta(seconds=30)
 # The last minute's bar comes after the minute, and its correction half a minute later.
 TAIL: Final = timedelta(seconds=60)
-_LOOK_AHEAD_DAYS: Final = 15
+_DAYS_AHEAD: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class CaptureHours:
 def _turns(at: datetime) -> Iterator[datetime]:
     """The moments after `at` at which a capture may begin or end, in time."""
     day = new_york_date(at) - timedelta(days=1)
-    for _ in range(_LOOK_AHEAD_DAYS):
+    for _ in range(_DAYS_AHEAD):
         night_ends = datetime.combine(day, time(4), NEW_YORK)
         night_begins = datetime.combine(day, time(20), NEW_YORK)
         session = regular_session(day)

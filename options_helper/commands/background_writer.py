@@ -14,7 +14,7 @@ from typing import Final, Self, TextIO
 UNREAD_TEXTS: Final = 1_000
 # At the end, what a reader does not take within so long is lost.
 FINAL_WRITE_SECONDS: Final = 1.0
-_LOOK_EVERY_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 
 
 class BackgroundWriter:
@@ -91,6 +91,6 @@ class BackgroundWriter:
 
     def _await_room(self) -> None:
         """Wait until something can be written; TimeoutError when the end came first."""
-        while not select.select([], [self._descriptor], [], _LOOK_EVERY_SECONDS)[1]:
+        while not select.select([], [self._descriptor], [], _POLL_SECONDS)[1]:
             if self._ends_at is not None and time.monotonic() >= self._ends_at:
                 raise TimeoutError

@@ -36,7 +36,7 @@ PAGE_PATH: Final = "Live_Portfolio"
 STARTING_SECONDS: Final = 60.0
 # Streamlit needs 0.3 to 0.6 s to end its streams and itself; Ctrl-C has to end everything within two.
 ENDING_SECONDS: Final = 1.4
-_LOOK_EVERY_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 
 # What a market offers: the variables with which the page finds it.
 Environment = Mapping[str, str]
@@ -263,7 +263,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 def _answers(address: Address, server: subprocess.Popen[bytes], ending: threading.Event) -> bool:
     """Wait until the page's server is up; False when it ended or was ended first."""
     deadline = time.monotonic() + STARTING_SECONDS
-    while server.poll() is None and not ending.wait(_LOOK_EVERY_SECONDS):
+    while server.poll() is None and not ending.wait(_POLL_SECONDS):
         if _is_healthy(address):
             return True
         if time.monotonic() > deadline:
@@ -283,7 +283,7 @@ def _is_healthy(address: Address) -> bool:
 
 
 def _wait(server: subprocess.Popen[bytes], ending: threading.Event) -> None:
-    while not ending.wait(_LOOK_EVERY_SECONDS):
+    while not ending.wait(_POLL_SECONDS):
         if server.poll() is not None:
             code = server.returncode
             raise OptionsHelperError(

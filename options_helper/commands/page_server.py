@@ -14,7 +14,7 @@ import threading
 from options_helper.commands.logs import set_up_logging
 
 PARENT_VARIABLE = "OH_PARENT_PID"
-_LOOK_EVERY_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
 def _watch(parent: int) -> None:
     pause = threading.Event()
     while os.getppid() == parent:
-        pause.wait(_LOOK_EVERY_SECONDS)
+        pause.wait(_POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

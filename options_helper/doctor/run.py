@@ -104,10 +104,10 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A look that must come to an end: `look` gets an event that is set when nobody waits for it any more."""
+    """A look that must come to an end: `run` gets an event that is set when nobody waits for it any more."""
 
     check: Check
-    look: Callable[[threading.Event], Finding]
+    run: Callable[[threading.Event], Finding]
     deadline_seconds: float
 
 
@@ -123,7 +123,7 @@ class Checkup:
     ) -> None:
         self._portfolio = portfolio
         self._offline = offline
-        self._around = environment or Environment()
+        self._environment = environment or Environment()
 
     def lines(self) -> Iterator[Line]:
         """Each line as soon as it and those before it are known; all of them within the longest deadline. Blocks."""
@@ -138,32 +138,38 @@ class Checkup:
                 one.give_up()
 
     def _probes(self) -> list[Probe]:
-        around = self._around
-        settings, read = read_settings(around.environ, around.env_file)
-        looks: dict[Check, Callable[[], Finding]] = {
+        environment = self._environment
+        settings, read = read_settings(environment.environ, environment.env_file)
+        runs: dict[Check, Callable[[], Finding]] = {
             Check.PYTHON: lambda: check_python(sys.version_info[:3]),
-            Check.PACKAGES: lambda: check_packages(around.requirements(), around.installed),
-            Check.PAGE_PACKAGES: lambda: check_page_packages(around.requirements(), around.installed),
+            Check.PACKAGES: lambda: check_packages(environment.requirements(), environment.installed),
+            Check.PAGE_PACKAGES: lambda: check_page_packages(
+                environment.requirements(), environment.installed
+            ),
             Check.SETTINGS: lambda: read,
-            Check.KEYS: lambda: check_keys(settings, around.environ, around.env_file),
-            Check.DISK: lambda: check_disk(_folders(around.environ), around.free_bytes),
+            Check.KEYS: lambda: check_keys(settings, environment.environ, environment.env_file),
+            Check.DISK: lambda: check_disk(_folders(environment.environ), environment.free_bytes),
         }
-        local = {check: self._local(check, look) for check, look in looks.items()}
+        local = {check: self._local(check, run) for check, run in runs.items()}
         local[Check.PORTFOLIO] = self._portfolio_probe(settings)
         return [*(local[check] for check in Check if check in local), *self._network_probes(settings)]
 
     def _portfolio_probe(self, settings: Settings | None) -> Probe:
-        around = self._around
+        environment = self._environment
 
-        def look(stopping: threading.Event) -> Finding:
-            return check_portfolio(self._portfolio, around.environ, self._market_time(settings, stopping))
+        def run(stopping: threading.Event) -> Finding:
+            return check_portfolio(
+                self._portfolio, environment.environ, self._market_time(settings, stopping)
+            )
 
-        asks = settings is not None and is_demo(settings) and not self._offline
-        return Probe(Check.PORTFOLIO, look, around.rest_seconds if asks else around.local_seconds)
+        needs_rest = settings is not None and is_demo(settings) and not self._offline
+        return Probe(
+            Check.PORTFOLIO, run, environment.rest_seconds if needs_rest else environment.local_seconds
+        )
 
     def _market_time(self, settings: Settings | None, stopping: threading.Event) -> datetime:
         """By which expiries are judged; what cannot be asked has a line of its own that says so."""
-        now, policy = self._around.now(), self._around.rest_policy
+        now, policy = self._environment.now(), self._environment.rest_policy
         if settings is None or not is_demo(settings):
             return now
         if not self._offline:
@@ -183,33 +189,35 @@ class Checkup:
             load_sdk()
         return [*self._rest_probes(settings), *self._stream_probes(settings)]
 
-    def _local(self, check: Check, look: Callable[[], Finding]) -> Probe:
-        return Probe(check, lambda _: look(), self._around.local_seconds)
+    def _local(self, check: Check, run: Callable[[], Finding]) -> Probe:
+        return Probe(check, lambda _: run(), self._environment.local_seconds)
 
     def _skipped(self, reason: str) -> list[Probe]:
         finding = Finding(Verdict.SKIPPED, f"not looked at: {reason}")
         return [self._local(check, lambda: finding) for check in NETWORK_CHECKS]
 
     def _rest_probes(self, settings: Settings) -> list[Probe]:
-        around, limits = self._around, RequestLimits()
+        environment, limits = self._environment, RequestLimits()
 
-        def probe(check: Check, look: Callable[[AlpacaRest], Finding]) -> Probe:
-            def ask(stopping: threading.Event) -> Finding:
-                client = AlpacaRest(settings, stopping=stopping, policy=around.rest_policy, limits=limits)
+        def probe(check: Check, judge: Callable[[AlpacaRest], Finding]) -> Probe:
+            def run(stopping: threading.Event) -> Finding:
+                client = AlpacaRest(
+                    settings, stopping=stopping, policy=environment.rest_policy, limits=limits
+                )
                 with client as rest:
-                    return look(rest)
+                    return judge(rest)
 
-            return Probe(check, ask, around.rest_seconds)
+            return Probe(check, run, environment.rest_seconds)
 
         return [
-            probe(Check.CLOCK, lambda rest: check_clock(rest, settings, around.now)),
+            probe(Check.CLOCK, lambda rest: check_clock(rest, settings, environment.now)),
             probe(Check.ACCOUNT, lambda rest: check_account(rest, settings)),
             probe(Check.MARKET_DATA, lambda rest: check_market_data(rest, settings)),
         ]
 
     def _stream_probes(self, settings: Settings) -> list[Probe]:
-        timing = self._around.stream_timing
-        today = new_york_date(known_time(settings, self._around.now()))
+        timing = self._environment.stream_timing
+        today = new_york_date(known_time(settings, self._environment.now()))
         visits = {
             Check.STOCK_STREAM: stock_visit(settings, timing),
             Check.OPTION_STREAM: option_visit(settings, timing, today),
@@ -221,13 +229,13 @@ class Checkup:
         ]
 
     def _stream_probe(self, check: Check, visit: Visit, delay_seconds: float) -> Probe:
-        around = self._around
+        environment = self._environment
 
-        def look(stopping: threading.Event) -> Finding:
+        def run(stopping: threading.Event) -> Finding:
             stopping.wait(delay_seconds)
-            return visit_stream(visit, lambda: stream_holder(visit, around.environ, around.now()))
+            return visit_stream(visit, lambda: stream_holder(visit, environment.environ, environment.now()))
 
-        return Probe(check, look, around.stream_seconds)
+        return Probe(check, run, environment.stream_seconds)
 
 
 def _folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -268,13 +276,13 @@ class _Running:
         self._stopping.set()
 
     def _work(self) -> None:
-        finding = self._look()
+        finding = self._result()
         self._line = Line(self._probe.check, finding, time.monotonic() - self._began)
         self._done.set()
 
-    def _look(self) -> Finding:
+    def _result(self) -> Finding:
         try:
-            return self._probe.look(self._stopping)
+            return self._probe.run(self._stopping)
         except OptionsHelperError as error:
             return explained(error, "Correct it and look again.")
         except ModuleNotFoundError as error:

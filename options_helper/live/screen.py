@@ -103,7 +103,7 @@ class ViewOptions:
 class ScreenModel:
     """One refresh."""
 
-    look: ViewOptions
+    options: ViewOptions
     now: datetime  # by this computer's clock; the snapshot's `as_of` is by the market's
     snapshot: LiveSnapshot
     plays: bool  # whether the market has a time of its own: a simulated or replayed session's
@@ -131,7 +131,7 @@ class ScreenModel:
 def build_screen(
     session: LiveSession,
     own: PortfolioFile,
-    look: ViewOptions,
+    options: ViewOptions,
     *,
     now: datetime,
     obstacle: str | None = None,
@@ -153,7 +153,7 @@ def build_screen(
     changed = changed_code(session)
     book = run.book if run is not None and running and not changed else own
     portfolio = book.portfolio or EMPTY_PORTFOLIO
-    stale_after, wide_from = look.preferences.stale_after_seconds, look.preferences.wide_spread_percent
+    stale_after, wide_from = options.preferences.stale_after_seconds, options.preferences.wide_spread_percent
     positions = compute_live_position_rows(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
     )
@@ -163,7 +163,7 @@ def build_screen(
     totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
     behind = session.comparison.behind(portfolio, snapshot.account)
     return ScreenModel(
-        look=look,
+        options=options,
         now=now,
         snapshot=snapshot,
         plays=plays,
@@ -176,7 +176,7 @@ def build_screen(
         banners=(
             *_start_banners(problem),
             *_picture_banners(portfolio, snapshot, local_market=local_market),
-            *_account_banners(behind, hidden=look.preferences.hide_amounts),
+            *_account_banners(behind, hidden=options.preferences.hide_amounts),
             *_run_banners(run, snapshot, totals),
         ),
         viewers=session.viewers,

@@ -36,14 +36,14 @@ def test_dollars_that_are_not_per_share_are_amounts():
 
 
 def test_the_same_heading_looks_and_hides_the_same_in_every_table():
-    looks: dict[str | None, set[object]] = {}
+    declared: dict[str | None, set[object]] = {}
     for column in COLUMNS:
         if column.heading:
-            looks.setdefault(column.heading, set()).add(
+            declared.setdefault(column.heading, set()).add(
                 (column.help if column.kind is not Kind.NAME else "", column.width, column.is_amount)
             )
 
-    assert {heading: each for heading, each in looks.items() if len(each) > 1} == {}
+    assert {heading: each for heading, each in declared.items() if len(each) > 1} == {}
 
 
 def test_the_tables_have_the_names_they_always_had():

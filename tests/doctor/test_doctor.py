@@ -86,14 +86,14 @@ def environment(tmp_path: Path) -> Environment:
     )
 
 
-def look(around: Environment, **options: Any) -> dict[Check, Finding]:
+def findings_of(environment: Environment, **options: Any) -> dict[Check, Finding]:
     """Everything that is found without a network."""
-    lines = Checkup(offline=True, environment=around, **options).lines()
+    lines = Checkup(offline=True, environment=environment, **options).lines()
     return {line.check: line.finding for line in lines}
 
 
-def with_environment(around: Environment, **variables: str) -> Environment:
-    return replace(around, environ={**around.environ, **variables})
+def with_environment(environment: Environment, **variables: str) -> Environment:
+    return replace(environment, environ={**environment.environ, **variables})
 
 
 # ---- this computer
@@ -195,9 +195,9 @@ def test_each_setting_is_told_with_where_it_is_from(environment: Environment):
     environment.env_file.write_text(
         f"APCA_API_KEY_ID={KEY}\nexport OH_ALPACA_STOCK_FEED='sip'\nOH_ALPACA_DATA_URL=\n", encoding="utf-8"
     )
-    around = with_environment(environment, APCA_API_SECRET_KEY=SECRET, OH_ALPACA_STOCK_FEED="iex")
+    changed = with_environment(environment, APCA_API_SECRET_KEY=SECRET, OH_ALPACA_STOCK_FEED="iex")
 
-    found = look(around)[Check.SETTINGS]
+    found = findings_of(changed)[Check.SETTINGS]
 
     assert found.verdict is OK
     assert found.details.keys() == VARIABLES
@@ -210,7 +210,7 @@ def test_each_setting_is_told_with_where_it_is_from(environment: Environment):
 def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(environment: Environment):
     environment.env_file.write_text("OH_ALPACA_STOCK_FED=sip\n", encoding="utf-8")
 
-    found = look(environment)[Check.SETTINGS]
+    found = findings_of(environment)[Check.SETTINGS]
 
     assert found.verdict is WARNING
     assert "OH_ALPACA_STOCK_FED is no setting" in found.words
@@ -218,13 +218,13 @@ def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(environme
 
 
 def test_variables_of_other_programs_are_none_of_ours(environment: Environment):
-    assert look(with_environment(environment, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
+    assert findings_of(with_environment(environment, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
 
 
 def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(environment: Environment):
-    around = with_environment(environment, **KEYS, OH_ALPACA_STOCK_FEED="ibx")
+    changed = with_environment(environment, **KEYS, OH_ALPACA_STOCK_FEED="ibx")
 
-    lines = {line.check: line.finding for line in Checkup(environment=around).lines()}
+    lines = {line.check: line.finding for line in Checkup(environment=changed).lines()}
 
     assert lines[Check.SETTINGS].verdict is FAILED
     assert "OH_ALPACA_STOCK_FEED 'ibx' is not known" in lines[Check.SETTINGS].words
@@ -233,9 +233,9 @@ def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(environm
 
 
 def test_missing_keys_are_said_to_be_and_where_they_belong(environment: Environment):
-    around = with_environment(environment, APCA_API_KEY_ID=KEY)
+    changed = with_environment(environment, APCA_API_KEY_ID=KEY)
 
-    lines = {line.check: line.finding for line in Checkup(environment=around).lines()}
+    lines = {line.check: line.finding for line in Checkup(environment=changed).lines()}
 
     assert lines[Check.KEYS].verdict is FAILED
     assert lines[Check.KEYS].words.startswith("APCA_API_SECRET_KEY not set")
@@ -256,11 +256,11 @@ def test_missing_keys_are_said_to_be_and_where_they_belong(environment: Environm
 def test_a_key_of_the_other_account_is_noticed(
     environment: Environment, key: str, base_url: str, verdict: Verdict
 ):
-    around = with_environment(
+    changed = with_environment(
         environment, APCA_API_KEY_ID=key, APCA_API_SECRET_KEY=SECRET, APCA_API_BASE_URL=base_url
     )
 
-    assert look(around)[Check.KEYS].verdict is verdict
+    assert findings_of(changed)[Check.KEYS].verdict is verdict
 
 
 @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=40))
@@ -443,7 +443,7 @@ def test_who_holds_a_stream_is_known_from_its_heartbeat(
 
 
 def test_everything_is_told_in_one_order(environment: Environment):
-    assert list(look(environment)) == list(Check)
+    assert list(findings_of(environment)) == list(Check)
 
 
 def test_what_does_not_come_to_an_end_is_left_behind(environment: Environment):
@@ -454,7 +454,7 @@ def test_what_does_not_come_to_an_end_is_left_behind(environment: Environment):
         answered.append(answering.wait(FOREVER))
         return 0
 
-    found = look(replace(environment, free_bytes=hanging, local_seconds=0.5))
+    found = findings_of(replace(environment, free_bytes=hanging, local_seconds=0.5))
 
     assert answered == [], "nobody waited for it"
     assert list(found) == list(Check)
@@ -468,7 +468,7 @@ def test_a_look_that_fails_costs_only_its_own_line(environment: Environment):
     def broken(_folder: Path) -> int:
         raise RuntimeError(SECRET)
 
-    found = look(replace(environment, free_bytes=broken))
+    found = findings_of(replace(environment, free_bytes=broken))
 
     assert found[Check.DISK].words == "The look itself failed (RuntimeError)."
     assert found[Check.PYTHON].verdict is OK

@@ -44,7 +44,7 @@ from tests.live.test_session import ScriptedManager, Stage
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 
 
-def look(
+def report_of(
     folder: Path, *, seconds_later: float = 1.0, max_lag: float = 30.0, lives: bool = True, **facts: Any
 ) -> RunReport:
     """A look, some seconds later, at a run of these facts."""
@@ -65,7 +65,7 @@ def stream_health(*arguments: str) -> Result:
 
 
 def test_a_run_that_keeps_up_is_running(tmp_path: Path):
-    report = look(tmp_path)
+    report = report_of(tmp_path)
 
     assert (report.status, report.healthy) == (RunStatus.RUNNING, True)
     assert report.words == "The capture runs."
@@ -81,20 +81,20 @@ def test_where_nothing_has_run_nothing_is_running(tmp_path: Path):
 def test_an_old_heartbeat_is_stale_also_when_the_market_is_closed(tmp_path: Path):
     closed = streams(expects_data=False, lag_seconds=None)
 
-    report = look(tmp_path, seconds_later=31, streams=closed)
+    report = report_of(tmp_path, seconds_later=31, streams=closed)
 
     assert report.status is RunStatus.STALE
     assert "last wrote its heartbeat 31 s ago" in report.words
 
 
 def test_a_heartbeat_of_tomorrow_is_stale(tmp_path: Path):
-    report = look(tmp_path, seconds_later=-3_600)
+    report = report_of(tmp_path, seconds_later=-3_600)
 
     assert (report.status, "clock was set back" in report.words) == (RunStatus.STALE, True)
 
 
 def test_a_process_that_is_gone_is_not_running_however_fresh_its_heartbeat(tmp_path: Path):
-    report = look(tmp_path, lives=False)
+    report = report_of(tmp_path, lives=False)
 
     assert report.status is RunStatus.NOT_RUNNING
     assert "gone without a word" in report.words
@@ -116,14 +116,14 @@ def test_a_killed_process_is_noticed_at_once(tmp_path: Path):
 
 def test_a_run_on_another_computer_is_judged_by_its_heartbeat_alone(tmp_path: Path):
     """Process numbers mean nothing there."""
-    assert look(tmp_path, host="elsewhere", lives=False).status is RunStatus.RUNNING
-    assert look(tmp_path, host="elsewhere", lives=False, seconds_later=60).status is RunStatus.STALE
+    assert report_of(tmp_path, host="elsewhere", lives=False).status is RunStatus.RUNNING
+    assert report_of(tmp_path, host="elsewhere", lives=False, seconds_later=60).status is RunStatus.STALE
 
 
 def test_the_silence_of_an_open_market_is_stale(tmp_path: Path):
     late = streams(lag_seconds=45.0, phase=Phase.RECONNECTING, last_error="The server closed the connection.")
 
-    report = look(tmp_path, streams=late)
+    report = report_of(tmp_path, streams=late)
 
     assert report.status is RunStatus.STALE
     assert report.words == (
@@ -134,28 +134,28 @@ def test_the_silence_of_an_open_market_is_stale(tmp_path: Path):
 def test_the_silence_of_a_closed_market_is_healthy(tmp_path: Path):
     closed = streams(expects_data=False, lag_seconds=None, silent_seconds=50_000.0, phase=Phase.QUIET)
 
-    report = look(tmp_path, streams=closed)
+    report = report_of(tmp_path, streams=closed)
 
     assert (report.status, report.lag_seconds) == (RunStatus.RUNNING, None)
     assert "nothing is expected from its feeds now" in report.words
 
 
 def test_how_late_is_too_late_is_the_reader_s_to_say(tmp_path: Path):
-    assert look(tmp_path, max_lag=60, streams=streams(lag_seconds=45.0)).healthy
-    assert not look(tmp_path, max_lag=40, streams=streams(lag_seconds=45.0)).healthy
+    assert report_of(tmp_path, max_lag=60, streams=streams(lag_seconds=45.0)).healthy
+    assert not report_of(tmp_path, max_lag=40, streams=streams(lag_seconds=45.0)).healthy
 
 
 def test_one_stream_that_has_failed_is_a_failure(tmp_path: Path):
     refused = stream_beat(phase=Phase.FAILED, lag_seconds=None, last_error="Alpaca refused the opra feed.")
 
-    report = look(tmp_path, streams={STOCKS: stream_beat(), OPTIONS: refused})
+    report = report_of(tmp_path, streams={STOCKS: stream_beat(), OPTIONS: refused})
 
     assert report.status is RunStatus.FAILED
     assert report.words == "The options stream has failed. Alpaca refused the opra feed."
 
 
 def test_a_problem_is_a_failure_while_it_lasts(tmp_path: Path):
-    report = look(tmp_path, problem="The disk takes no more.")
+    report = report_of(tmp_path, problem="The disk takes no more.")
 
     assert (report.status, report.words) == (
         RunStatus.FAILED,
@@ -164,14 +164,14 @@ def test_a_problem_is_a_failure_while_it_lasts(tmp_path: Path):
 
 
 def test_an_orderly_end_is_no_failure_and_not_healthy(tmp_path: Path):
-    report = look(tmp_path, state=RunState.ENDED, lives=False)
+    report = report_of(tmp_path, state=RunState.ENDED, lives=False)
 
     assert (report.status, report.healthy) == (RunStatus.NOT_RUNNING, False)
     assert report.words == "The capture ended in order at 2026-11-20 15:00:00 UTC."
 
 
 def test_an_end_by_an_error_is_a_failure(tmp_path: Path):
-    report = look(tmp_path, state=RunState.ENDED, problem="The folder is gone.")
+    report = report_of(tmp_path, state=RunState.ENDED, problem="The folder is gone.")
 
     assert (report.status, report.words) == (RunStatus.FAILED, "The capture has ended. The folder is gone.")
 
@@ -179,14 +179,14 @@ def test_an_end_by_an_error_is_a_failure(tmp_path: Path):
 def test_an_end_for_want_of_streams_is_a_failure(tmp_path: Path):
     refused = streams(phase=Phase.FAILED, lag_seconds=None, last_error="Alpaca refused the sip feed.")
 
-    report = look(tmp_path, state=RunState.ENDED, streams=refused)
+    report = report_of(tmp_path, state=RunState.ENDED, streams=refused)
 
     assert report.status is RunStatus.FAILED
     assert report.words == "The capture has ended. The stocks stream has failed. Alpaca refused the sip feed."
 
 
 def test_waiting_for_the_open_is_healthy(tmp_path: Path):
-    report = look(tmp_path, state=RunState.WAITING, waits_until=AS_OF, streams={})
+    report = report_of(tmp_path, state=RunState.WAITING, waits_until=AS_OF, streams={})
 
     assert report.healthy
     assert report.words == "The capture waits for the market to open at Fri 2026-11-20 15:00 UTC."
@@ -204,7 +204,7 @@ def test_waiting_for_the_open_is_healthy(tmp_path: Path):
     ],
 )
 def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: str):
-    assert look(tmp_path, **facts).words == words
+    assert report_of(tmp_path, **facts).words == words
 
 
 # ---- the command
@@ -254,25 +254,27 @@ def test_a_person_reads_lag_uptime_totals_symbols_and_gaps(tmp_path: Path):
 
 def test_of_a_run_that_is_over_nothing_is_told_as_if_it_were_so_now(tmp_path: Path):
     """A killed capture is not live, and nothing of it lags."""
-    killed = look(tmp_path, lives=False, seconds_later=100)
+    killed = report_of(tmp_path, lives=False, seconds_later=100)
 
     said = "\n".join(report_lines(killed))
     assert "stocks (iex): was live, last event 100 s ago, 2 of 2 symbols" in said
     assert "this is how it was 100 s ago" in said
     assert "lag" not in said
     assert (killed.lag_seconds, killed.facts()["lag_seconds"]) == (None, None)
-    assert look(tmp_path, state=RunState.ENDED).lag_seconds is None
+    assert report_of(tmp_path, state=RunState.ENDED).lag_seconds is None
 
 
 def test_symbols_that_are_refused_are_named(tmp_path: Path):
     refused = streams(refused=7, refused_symbols=tuple("ABCDEFG"))
 
-    assert "7 refused (A, B, C, D, E and 2 more)" in "\n".join(report_lines(look(tmp_path, streams=refused)))
+    assert "7 refused (A, B, C, D, E and 2 more)" in "\n".join(
+        report_lines(report_of(tmp_path, streams=refused))
+    )
 
 
 @pytest.mark.parametrize(("size", "words"), [(12_600, "13.6 kB"), (2_345_678, "2.3 MB")])
 def test_sizes_are_said_as_people_read_them(tmp_path: Path, size: int, words: str):
-    assert words in "\n".join(report_lines(look(tmp_path, bytes=size)))
+    assert words in "\n".join(report_lines(report_of(tmp_path, bytes=size)))
 
 
 def test_a_monitor_reads_json(tmp_path: Path):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from apps.streamlit.components.live_tables import page_config, page_frame, tables_as_csv
-from apps.streamlit.components.look import DARK
+from apps.streamlit.components.style import DARK
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
 from options_helper.analysis.live_portfolio_metrics import table_frame
 from options_helper.data.portfolio_file import open_book

@@ -13,7 +13,7 @@ import pytest
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_tables import csv_name, tables_as_csv
 from apps.streamlit.components.live_totals import book_tiles
-from apps.streamlit.components.look import DARK, LIGHT
+from apps.streamlit.components.style import DARK, LIGHT
 from options_helper.analysis.columns import amount_names
 from options_helper.data.portfolio_file import open_book
 from options_helper.live.pnl_history import PnlPoint

@@ -71,16 +71,16 @@ class Cron:
         process = self.start(*options)
         try:
             wait_until(
-                lambda: self.look().healthy and self.look().facts()["symbols"]["acknowledged"],
+                lambda: self.report().healthy and self.report().facts()["symbols"]["acknowledged"],
                 A_PROCESS,
-                saw=self.look,
+                saw=self.report,
             )
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=A_PROCESS)
 
-    def look(self) -> RunReport:
+    def report(self) -> RunReport:
         return read_run(self.state, utc_now(), 30)
 
 
@@ -92,11 +92,11 @@ def cron(repository: Path, simulator: SimulatorServer, tmp_path: Path) -> Cron:
 def test_it_records_until_it_is_asked_to_end(cron: Cron, simulator: SimulatorServer):
     with cron.running(*ALWAYS_OPEN) as process:
         simulator.push(StreamName.STOCKS, [quote("AAPL", 100.0)])
-        wait_until(lambda: cron.look().facts()["totals"]["applied"] == 1, saw=cron.look)
+        wait_until(lambda: cron.report().facts()["totals"]["applied"] == 1, saw=cron.report)
 
     assert process.returncode == 0
-    assert cron.look().status is RunStatus.NOT_RUNNING
-    assert "ended in order" in cron.look().words
+    assert cron.report().status is RunStatus.NOT_RUNNING
+    assert "ended in order" in cron.report().words
     assert len(IntradayStore(cron.folder).read("stocks", "quotes", "AAPL")) == 1
     (log,) = (cron.folder / "log").iterdir()
     assert "Nothing was lost." in log.read_text(encoding="utf-8")
@@ -138,7 +138,7 @@ def test_a_path_is_the_callers_and_not_the_checkouts(spelling: list[str], cron: 
     cron.state = tmp_path / "here.json"
 
     with cron.running(*spelling, "--stock-feed", "test", "--state", "here.json"):
-        assert cron.look().facts()["symbols"]["asked"] == 1
+        assert cron.report().facts()["symbols"]["asked"] == 1
 
 
 def test_state_and_metrics_go_where_they_were_told(cron: Cron, tmp_path: Path):

@@ -84,17 +84,17 @@ def environment(server: SimulatorServer, **variables: str) -> dict[str, str]:
 def doctor(tmp_path: Path) -> Doctor:
     """Look, at a server's market time, and answer what was found; nobody is left without a remedy or given a secret."""
 
-    def look(
+    def check(
         server: SimulatorServer, variables: dict[str, str] | None = None, **changed: Any
     ) -> dict[Check, Finding]:
-        around = Environment(
+        injected = Environment(
             environ={"XDG_STATE_HOME": str(tmp_path / "state"), **environment(server), **(variables or {})},
             env_file=tmp_path / "no-alpaca.env",
             now=lambda: utc_datetime(server.now_ns),
         )
         found = {
             line.check: line.finding
-            for line in Checkup(environment=replace(around, **{**PATIENT, **changed})).lines()
+            for line in Checkup(environment=replace(injected, **{**PATIENT, **changed})).lines()
         }
         for finding in found.values():
             assert finding.remedy or finding.verdict not in (WARNING, FAILED), finding
@@ -102,7 +102,7 @@ def doctor(tmp_path: Path) -> Doctor:
         assert SECRET[:5] not in str(found)
         return found
 
-    return look
+    return check
 
 
 def test_a_server_that_is_well_is_said_to_be(simulator: Simulators, doctor: Doctor):

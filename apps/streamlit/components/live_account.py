@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
+from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ScreenModel
@@ -81,7 +81,7 @@ def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTa
         "Account value $": _numbers(row.account_value for row in rows),
         "Likely cause": ["; ".join(cause.words for cause in row.causes) or None for row in rows],
     }
-    hidden = AMOUNTS if screen.look.preferences.hide_amounts else ()
+    hidden = AMOUNTS if screen.options.preferences.hide_amounts else ()
     return arrow_table({name: values for name, values in columns.items() if name not in hidden})
 
 
@@ -125,12 +125,12 @@ def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPo
     if differing:
         verdict = f"{differing} of {format_count(len(rows), 'line')} differ"
     doubt = f", {unknown} cannot be compared" if unknown else ""
-    read_at = clock(view.as_of, screen.look.zone, today=screen.snapshot.as_of)
+    read_at = clock(view.as_of, screen.options.zone, today=screen.snapshot.as_of)
     return f"{verdict}{doubt}. The account was read {read_at}; values of the file are at this page's marks."
 
 
 def _edit(text: str, screen: ScreenModel) -> None:
-    if screen.look.preferences.hide_amounts:
+    if screen.options.preferences.hide_amounts:
         st.caption("The proposed edit holds amounts, which are hidden.")
         return
     st.caption("Copy what you want of it; the page never writes the file.")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from apps.streamlit.components.look import ArrowTable, Palette, arrow_table
+from apps.streamlit.components.style import ArrowTable, Palette, arrow_table
 from options_helper.live.pnl_history import PnlPoint
 
 HEIGHT: Final = 272

@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_rest import rest_table
-from apps.streamlit.components.look import draw, tag
+from apps.streamlit.components.style import draw, tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
 from options_helper.model.gaps import Gap
@@ -37,7 +37,7 @@ def _ledger(screen: ScreenModel) -> str:
 
 def _facts(screen: ScreenModel) -> dict[str, Callable[[StreamHealth], str]]:
     def when(moment: datetime | None) -> str:
-        return clock(moment, screen.look.zone, today=screen.snapshot.as_of)
+        return clock(moment, screen.options.zone, today=screen.snapshot.as_of)
 
     return {
         "phase": lambda health: health.phase,
@@ -81,6 +81,6 @@ def _silence(health: StreamHealth) -> Iterator[Gap]:
 
 
 def _gap_row(gap: Gap, screen: ScreenModel) -> str:
-    since = clock(gap.since, screen.look.zone, today=screen.snapshot.as_of)
-    until = clock(gap.until, screen.look.zone, today=screen.snapshot.as_of) if gap.until else "still open"
+    since = clock(gap.since, screen.options.zone, today=screen.snapshot.as_of)
+    until = clock(gap.until, screen.options.zone, today=screen.snapshot.as_of) if gap.until else "still open"
     return f"<tr>{''.join(tag('td', text, '') for text in (gap.stream, since, until, gap.reason))}</tr>"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, arrow_table, table_height
+from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
@@ -70,7 +70,7 @@ def fills_table(screen: ScreenModel) -> None:
 def fills_frame(fills: tuple[BlotterEntry, ...], screen: ScreenModel) -> ArrowTable:
     """The order updates as the page writes them, newest first."""
     newest_first = fills[::-1]
-    hidden = screen.look.preferences.hide_amounts
+    hidden = screen.options.preferences.hide_amounts
     names = _names(screen)
     return arrow_table(
         {
@@ -130,7 +130,7 @@ def _known_since(screen: ScreenModel) -> str:
         return "Known after Start: today's fills are asked for then, and the stream tells the rest."
     if report.finished_at is None:
         return _not_read_yet(report.phase, report.problem)
-    read_at = clock(report.finished_at, screen.look.zone, today=screen.snapshot.as_of)
+    read_at = clock(report.finished_at, screen.options.zone, today=screen.snapshot.as_of)
     day = short_date(new_york_date(report.finished_at))
     parts = [
         f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
@@ -155,7 +155,7 @@ def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
 
 
 def _fill_sentence(fill: BlotterEntry, screen: ScreenModel) -> str:
-    hidden = screen.look.preferences.hide_amounts
+    hidden = screen.options.preferences.hide_amounts
     contract = _contract(fill, _names(screen))
     quantity = "" if hidden or fill.fill_qty is None else f"{_plain(fill.fill_qty)} "
     price = "" if fill.price is None or fill.execution_kind in WITHOUT_PRICE else f" at ${_price(fill.price)}"
@@ -168,7 +168,7 @@ def _time(fill: BlotterEntry, screen: ScreenModel) -> str:
     happened_at = fill.timestamp
     if happened_at is None and fill.backfilled and fill.day is not None:
         return short_date(fill.day)
-    return clock(happened_at or fill.received_at, screen.look.zone, today=screen.snapshot.as_of)
+    return clock(happened_at or fill.received_at, screen.options.zone, today=screen.snapshot.as_of)
 
 
 def _event(fill: BlotterEntry) -> str:

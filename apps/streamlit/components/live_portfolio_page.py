@@ -28,7 +28,7 @@ from apps.streamlit.components.live_viewer import (
     settle_streams,
     viewer_zone,
 )
-from apps.streamlit.components.look import STYLE, palette
+from apps.streamlit.components.style import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.live.screen import (
@@ -74,17 +74,17 @@ def render_live_portfolio_page() -> None:
     session = page_session()
     note_viewer(session)
     controls = sidebar_controls(session)
-    look = ViewOptions(controls.preferences, viewer_zone())
+    options = ViewOptions(controls.preferences, viewer_zone())
     _header(session, controls)
-    places = _lay_out()
-    seconds = look.preferences.refresh_seconds
-    st.fragment(_live, run_every=seconds)(places, controls, look, session.run)
+    slots = _lay_out()
+    seconds = options.preferences.refresh_seconds
+    st.fragment(_live, run_every=seconds)(slots, controls, options, session.run)
     if session.running:
-        st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(places, controls, look)
+        st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(slots, controls, options)
     else:
-        _slow(places, controls, look)
+        _slow(slots, controls, options)
         st.fragment(_watch_file, run_every=FILE_SECONDS)(controls)
-    _footer(session, controls, look)
+    _footer(session, controls, options)
 
 
 def _header(session: LiveSession, controls: Controls) -> None:
@@ -117,7 +117,7 @@ def _section(heading: str) -> DeltaGenerator:
     return st.container(key=heading.split(maxsplit=1)[0].lower())
 
 
-def _live(places: Slots, controls: Controls, look: ViewOptions, seen: Run | None) -> None:
+def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | None) -> None:
     """One refresh: snapshot → truth line → totals → tables."""
     session = page_session()
     note_viewer(session)
@@ -128,7 +128,7 @@ def _live(places: Slots, controls: Controls, look: ViewOptions, seen: Run | None
     screen = build_screen(
         session,
         controls.book,
-        look,
+        options,
         now=utc_now(),
         obstacle=controls.obstacle,
         problem=problem,
@@ -136,49 +136,49 @@ def _live(places: Slots, controls: Controls, look: ViewOptions, seen: Run | None
         market_time=controls.market_time,
     )
     announce_fills(screen)
-    render_live(places, screen)
+    render_live(slots, screen)
     if screen.state is State.RUNNING:
         settle_streams()
 
 
-def render_live(places: Slots, screen: ScreenModel) -> None:
+def render_live(slots: Slots, screen: ScreenModel) -> None:
     """Draw everything that lives, from one snapshot."""
-    with places.truth:
+    with slots.truth:
         truth_line(screen)
     if not screen.loaded:
         # Zeros would be figures too.
-        places.positions.caption("No portfolio is loaded.")
+        slots.positions.caption("No portfolio is loaded.")
         return
-    with places.totals:
+    with slots.totals:
         totals_tiles(screen)
-    with places.positions:
+    with slots.positions:
         positions_table(screen)
-    with places.structures:
+    with slots.structures:
         structures_table(screen)
-    with places.fills:
+    with slots.fills:
         fills_table(screen)
-    with places.details:
+    with slots.details:
         stream_details(screen)
 
 
-def _slow(places: Slots, controls: Controls, look: ViewOptions) -> None:
+def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
-    _chart(places, session, controls, look)
-    screen = build_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
-    with places.account:
+    _chart(slots, session, controls, options)
+    screen = build_screen(session, controls.book, options, now=utc_now(), market_time=controls.market_time)
+    with slots.account:
         file_and_account(screen)
 
 
-def _chart(places: Slots, session: LiveSession, controls: Controls, look: ViewOptions) -> None:
+def _chart(slots: Slots, session: LiveSession, controls: Controls, options: ViewOptions) -> None:
     # What was drawn for another file's book is not the history of the one on the screen.
     own = session.run is None or session.running or session.run.book.path == controls.book.path
-    with places.chart:
+    with slots.chart:
         pnl_chart(
             session.history().points if own else (),
-            zone=look.zone,
+            zone=options.zone,
             colours=palette(),
-            hide_amounts=look.preferences.hide_amounts,
+            hide_amounts=options.preferences.hide_amounts,
         )
 
 
@@ -189,10 +189,10 @@ def _watch_file(controls: Controls) -> None:
         st.rerun()
 
 
-def _footer(session: LiveSession, controls: Controls, look: ViewOptions) -> None:
+def _footer(session: LiveSession, controls: Controls, options: ViewOptions) -> None:
     def tables() -> str:
         return tables_as_csv(
-            build_screen(session, controls.book, look, now=utc_now(), market_time=controls.market_time)
+            build_screen(session, controls.book, options, now=utc_now(), market_time=controls.market_time)
         )
 
     as_of = take_snapshot(session, utc_now(), controls.market_time).as_of

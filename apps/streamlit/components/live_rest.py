@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
-from apps.streamlit.components.look import tag
+from apps.streamlit.components.style import tag
 from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import RestPhase, RestReport, RestTask
@@ -77,9 +77,7 @@ def _in_short(report: RestReport, screen: ScreenModel) -> str:
         case RestPhase.REQUESTING | RestPhase.DONE if last_success is not None:
             # What is asked for each minute would flicker between asking and done.
             how_many = "" if report.of is None else f": {report.of:,}"
-            return (
-                f"{what}{how_many}, done {clock(last_success, screen.look.zone, today=screen.snapshot.as_of)}"
-            )
+            return f"{what}{how_many}, done {clock(last_success, screen.options.zone, today=screen.snapshot.as_of)}"
         case RestPhase.REQUESTING | RestPhase.DONE:
             return what
         case _:
@@ -91,7 +89,7 @@ def _in_full(report: RestReport, screen: ScreenModel) -> tuple[str, ...]:
         report.task,
         report.phase,
         UNKNOWN if report.phase is RestPhase.OFF else _done(report),
-        clock(report.finished_at, screen.look.zone, today=screen.snapshot.as_of),
+        clock(report.finished_at, screen.options.zone, today=screen.snapshot.as_of),
     )
 
 
@@ -110,7 +108,7 @@ def _tone(report: RestReport) -> str:
 
 def _doubts(screen: ScreenModel) -> Iterator[str]:
     doubts = screen.snapshot.account.doubts
-    if doubts and screen.look.preferences.hide_amounts:
+    if doubts and screen.options.preferences.hide_amounts:
         yield f"{len(doubts)} doubts about today's trades; what they say holds amounts, which are hidden."
     else:
         yield from doubts

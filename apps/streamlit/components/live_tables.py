@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import streamlit as st
 
-from apps.streamlit.components.look import ROW_PIXELS, ArrowTable, Palette, arrow_table, palette, table_height
+from apps.streamlit.components.style import (
+    ROW_PIXELS,
+    ArrowTable,
+    Palette,
+    arrow_table,
+    palette,
+    table_height,
+)
 from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, amount_names, page_columns
 from options_helper.analysis.marks import QuoteWarning
@@ -115,7 +122,7 @@ def page_frame(
     """These rows of one table under the headings the page shows, without the amounts that are hidden."""
     shown: dict[str, Any] = {}
     for column in page_columns(table, declared):
-        if not (column.is_amount and screen.look.preferences.hide_amounts):
+        if not (column.is_amount and screen.options.preferences.hide_amounts):
             draw: Draw = _DRAWN.get(column.kind, _as_it_is)
             shown[column.heading or column.name] = draw(rows, column, screen)
     return arrow_table(shown)
@@ -152,8 +159,8 @@ def _table_options(frame: ArrowTable, table: Table, screen: ScreenModel) -> dict
         "column_config": page_config(
             table,
             palette(),
-            screen.look.preferences.stale_after_seconds,
-            hide_amounts=screen.look.preferences.hide_amounts,
+            screen.options.preferences.stale_after_seconds,
+            hide_amounts=screen.options.preferences.hide_amounts,
         ),
     }
 
@@ -330,6 +337,6 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
     )
     first = ["section", "as_of", "market", "state", "stock_feed", "options_feed"]
     table = table[[*first, *(name for name in table if name not in first)]]
-    if screen.look.preferences.hide_amounts:
+    if screen.options.preferences.hide_amounts:
         table = table.drop(columns=[name for name in table if name in amount_names(declared)])
     return table.to_csv(index=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from html import escape
 
-from apps.streamlit.components.look import draw, tag
+from apps.streamlit.components.style import draw, tag
 from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, NearestExpiry, Tally, labels
@@ -79,7 +79,7 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
 
 def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
     """What the book is worth, risks and waits for."""
-    totals, hidden = screen.totals, screen.look.preferences.hide_amounts
+    totals, hidden = screen.totals, screen.options.preferences.hide_amounts
     opened_for = totals.opened_for
     yield Tile(
         "P&L %",
@@ -136,7 +136,7 @@ def _profit(
 ) -> Tile:
     if not tally.counted:
         return Tile(name, UNKNOWN, missing if tally.of else "no positions")
-    amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
+    amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} {of}"
     return Tile(
         name,
@@ -159,7 +159,7 @@ def _parts_of_today(screen: ScreenModel) -> str:
 
 
 def _part(tally: Tally, screen: ScreenModel) -> str:
-    amount = money(tally.known, signed=True, hidden=screen.look.preferences.hide_amounts)
+    amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     return amount if tally.complete else f"{amount} ({tally.counted} of {tally.of})"
 
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_rest import rest_line
-from apps.streamlit.components.look import draw, tag
+from apps.streamlit.components.style import draw, tag
 from apps.streamlit.components.words import age, clock, rate
 from options_helper.analysis.live_health import Level
 from options_helper.live.screen import Banner, ScreenModel, State
@@ -47,7 +47,7 @@ def _headline(screen: ScreenModel) -> str:
     colour, sign = STATES[screen.state]
     if screen.state is State.RUNNING or screen.headline.level is Level.WARNING:
         colour = LEVELS[screen.headline.level]
-    time = clock(screen.snapshot.as_of, screen.look.zone, today=screen.snapshot.as_of)
+    time = clock(screen.snapshot.as_of, screen.options.zone, today=screen.snapshot.as_of)
     # A simulated or replayed market keeps its own time, which every age is counted in; a label has its date.
     as_of = f"market time {time}" if screen.plays else f"as of {time}"
     if screen.run is None:
@@ -56,7 +56,7 @@ def _headline(screen: ScreenModel) -> str:
         f'<div class="oh-bar" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
         + tag("span", screen.headline.sentence, "oh-sentence")
-        + tag("span", as_of, "oh-time", title=screen.look.zone.key)
+        + tag("span", as_of, "oh-time", title=screen.options.zone.key)
         + "</div>"
     )
 
@@ -75,7 +75,7 @@ def _chips(screen: ScreenModel) -> str:
 
 def _running_since(screen: ScreenModel) -> str:
     """The one time on the page that is this computer's, which is said where the market has another."""
-    since = clock(screen.snapshot.running_since, screen.look.zone, today=screen.now)
+    since = clock(screen.snapshot.running_since, screen.options.zone, today=screen.now)
     return f" · running since {since}" + (" by this computer's clock" if screen.plays else "")
 
 

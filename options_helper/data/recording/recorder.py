@@ -31,7 +31,7 @@ class RecordClock:
 
     def __init__(self) -> None:
         self.wall_ns = 0  # what the computer's clock said last
-        self._looked_ns = 0
+        self._observed_ns = 0
         self._elapsed_ns = 0
 
     def seconds(self) -> float:
@@ -42,12 +42,12 @@ class RecordClock:
         """The computer's time at the last record."""
         return utc_datetime(self.wall_ns)
 
-    def look(self, record: Record) -> None:
+    def observe(self, record: Record) -> None:
         """Go on to this record. Only the writer's own looks move the clock: frames were received before them."""
         self.wall_ns = record.received_ns
         if record.kind is RecordKind.TICK:
-            self._elapsed_ns += max(0, record.received_ns - (self._looked_ns or record.received_ns))
-            self._looked_ns = record.received_ns
+            self._elapsed_ns += max(0, record.received_ns - (self._observed_ns or record.received_ns))
+            self._observed_ns = record.received_ns
 
 
 class Appends(Protocol):
@@ -103,7 +103,7 @@ class Recorder:
 
     def apply(self, record: Record) -> None:
         """Do what this record says; a frame's events are counted as applied or rejected."""
-        self._clock.look(record)
+        self._clock.observe(record)
         match record.kind:
             case RecordKind.FRAME:
                 last_event = keep_events(record, self.store, self.tallies[record.stream])

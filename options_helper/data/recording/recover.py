@@ -58,7 +58,7 @@ def complete(
                 break
             if record is None:
                 break
-            clock.look(record)
+            clock.observe(record)
             if record.kind is RecordKind.FRAME:
                 keep_events(record, recording, tally)
             elif record.kind is RecordKind.TICK:

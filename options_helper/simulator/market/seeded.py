@@ -459,7 +459,7 @@ class _Session:
         for tick in count():
             now_ns = self._start_ns + tick * TICK_NS
             self._move()
-            self._look_at_interest()
+            self._observe_interest()
             yield Step(now_ns, StreamName.STOCKS, _timed(self._stock_messages(tick, now_ns), now_ns))
             yield Step(now_ns, StreamName.OPTIONS, _timed(self._option_messages(tick, now_ns), now_ns))
             for update in self._desk.updates(now_ns):
@@ -470,7 +470,7 @@ class _Session:
         for stock in self._stocks.values():
             stock.move(shock)
 
-    def _look_at_interest(self) -> None:
+    def _observe_interest(self) -> None:
         """After a client came or changed its mind, everything subscribed is quoted at once."""
         if self._seen_version == self._interest.version:
             return

@@ -66,10 +66,10 @@ def activity(moment: str) -> dict[str, Any]:
 class ScriptedRest:
     """An account; each look at the positions is what the script says next, then the last one."""
 
-    def __init__(self, *looks: Callable[[], int], fills: Sequence[dict[str, Any]] = ()) -> None:
-        self._looks = list(looks)
+    def __init__(self, *answers: Callable[[], int], fills: Sequence[dict[str, Any]] = ()) -> None:
+        self._answers = list(answers)
         self._fills = list(fills)
-        self.looks_taken = 0
+        self.requests = 0
         self.fills_after: list[datetime] = []
 
     def __call__(self, *_: Any, **__: Any) -> ScriptedRest:
@@ -77,9 +77,9 @@ class ScriptedRest:
 
     def positions(self) -> list[dict[str, Any]]:
         """So many contracts."""
-        self.looks_taken += 1
-        look = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
-        return [{"symbol": CALL, "qty": str(look()), "side": "long", "asset_class": "us_option"}]
+        self.requests += 1
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [{"symbol": CALL, "qty": str(answer()), "side": "long", "asset_class": "us_option"}]
 
     def account(self) -> dict[str, Any]:
         """Without cash."""
@@ -200,7 +200,7 @@ def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is
 
     rest = ScriptedRest(lambda: 1, lambda: 2, when_seen)
     with Harness().watching(rest) as truth:
-        wait_until(lambda: rest.looks_taken == 3, saw=truth)
+        wait_until(lambda: rest.requests == 3, saw=truth)
         assert truth().unsettled == {CALL}
         assert truth().reports[RestTask.POSITIONS].problem is None
         seen.set()
@@ -239,7 +239,7 @@ def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixt
 
     rest = ScriptedRest(broken, broken, broken, when_seen)
     with Harness().watching(rest) as truth:
-        wait_until(lambda: rest.looks_taken == 4, saw=truth)
+        wait_until(lambda: rest.requests == 4, saw=truth)
         assert "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or "")
         seen.set()
         wait_until(lambda: truth().view is not None, saw=truth)
@@ -276,12 +276,12 @@ def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
     harness, rest = Harness(), ScriptedRest(lambda: 0)
     with harness.watching(rest, poll=FOREVER, listening=True) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
-        before = rest.looks_taken
+        before = rest.requests
         harness.on_order_update()
         harness.observe(fills_applied=1, listening=True)
         wait_until(lambda: len(truth().executions) == 1, saw=truth)
 
-    assert rest.looks_taken == before + 1
+    assert rest.requests == before + 1
     assert truth().later == ()
 
 
@@ -334,11 +334,11 @@ def test_updates_that_are_no_executions_ask_nothing():
     harness, rest = Harness(), ScriptedRest(lambda: 0)
     with harness.watching(rest, poll=FOREVER) as truth:
         wait_until(lambda: truth().view is not None, saw=truth)
-        before = rest.looks_taken
+        before = rest.requests
         for number in range(1, 6):
             harness.observe(fills_applied=number)
         assert truth().executions_day is not None
-    assert rest.looks_taken == before
+    assert rest.requests == before
 
 
 def test_the_next_reading_begins_where_the_server_s_own_time_ended():
@@ -392,6 +392,6 @@ def test_positions_wait_for_fills_that_cannot_be_read():
 
     rest = Fillless(lambda: 2)
     with Harness().watching(rest) as truth:
-        wait_until(lambda: rest.looks_taken > 2 and truth().reports[RestTask.FILLS].problem, saw=truth)
+        wait_until(lambda: rest.requests > 2 and truth().reports[RestTask.FILLS].problem, saw=truth)
         wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=truth)
         assert truth().view is None

@@ -33,12 +33,12 @@ def fold(
     return state
 
 
-def look(state: LiveState) -> LiveSnapshot:
+def snapshot_of(state: LiveState) -> LiveSnapshot:
     return state.snapshot(ARRIVAL, running=True, running_since=None, streams={})
 
 
 def test_the_newest_quote_of_a_symbol_stays():
-    snapshot = look(
+    snapshot = snapshot_of(
         fold(frame(quote_message("A", 1.0)), frame(quote_message("A", 2.0), quote_message("B", 5.0)))
     )
 
@@ -53,8 +53,8 @@ def test_stocks_and_options_are_kept_apart():
     state = fold(frame(quote_message("A")))
     fold(frame(trade_message("A261218C00180000")), stream=StreamName.OPTIONS, state=state)
 
-    assert list(look(state).stock_quotes) == ["A"]
-    assert list(look(state).option_trades) == ["A261218C00180000"]
+    assert list(snapshot_of(state).stock_quotes) == ["A"]
+    assert list(snapshot_of(state).option_trades) == ["A261218C00180000"]
 
 
 def test_a_symbol_is_found_whichever_stream_it_came_over():
@@ -64,7 +64,7 @@ def test_a_symbol_is_found_whichever_stream_it_came_over():
     state = fold(frame(quote_message("A"), trade_message("A"), bar))
     fold(frame(quote_message(contract), trade_message(contract)), stream=StreamName.OPTIONS, state=state)
 
-    snapshot = look(state)
+    snapshot = snapshot_of(state)
 
     assert list(snapshot.quotes) == list(snapshot.trades) == ["A", contract]
     assert snapshot.quotes == {**snapshot.stock_quotes, **snapshot.option_quotes}
@@ -79,16 +79,16 @@ def test_a_quote_that_comes_late_does_not_replace_a_newer_one():
         frame(quote_message("A", 1.0, at_ns=NOON - 3 * SECOND)),
     )
 
-    assert look(state).stock_quotes["A"].bid_price == 2.0
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 2.0
     assert (state.tallies[StreamName.STOCKS].applied, state.tallies[StreamName.STOCKS].late) == (2, 1)
 
 
 def test_a_quote_from_the_next_century_freezes_nothing():
     state = fold(frame(quote_message("A", 1.0, at_ns=NOON + 10**18)), frame(quote_message("A", 2.0)))
 
-    assert look(state).stock_quotes["A"].bid_price == 2.0
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 2.0
     fold(frame(quote_message("A", 3.0, at_ns=NOON - 5 * SECOND)), state=state)
-    assert look(state).stock_quotes["A"].bid_price == 2.0
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 2.0
 
 
 def test_a_frame_that_nobody_thought_of_is_counted_and_the_next_one_folded(caplog):
@@ -106,18 +106,21 @@ def test_an_amount_beyond_all_digits_does_not_cost_the_fill():
         {"stream": "trade_updates", "data": {"event": "fill", "price": 2**64 - 1, "order": {"id": "1"}}}
     )
 
-    assert len(look(fold(update, stream=StreamName.FILLS)).fills) == 1
+    assert len(snapshot_of(fold(update, stream=StreamName.FILLS)).fills) == 1
 
 
 def test_a_corrected_trade_shows_its_corrected_price():
     correction = {"T": "c", "S": "A", "oi": 7, "ci": 8, "cp": 9.0, "cs": 2}
-    trade = look(fold(frame(trade_message("A", 99.0, i=7), correction))).stock_trades["A"]
+    trade = snapshot_of(fold(frame(trade_message("A", 99.0, i=7), correction))).stock_trades["A"]
 
     assert (trade.price, trade.trade_id) == (9.0, 8)
 
 
 def test_a_cancelled_trade_is_not_shown_any_more():
-    assert "A" not in look(fold(frame(trade_message("A", i=7), {"T": "x", "S": "A", "i": 7}))).stock_trades
+    assert (
+        "A"
+        not in snapshot_of(fold(frame(trade_message("A", i=7), {"T": "x", "S": "A", "i": 7}))).stock_trades
+    )
 
 
 def test_a_correction_of_an_earlier_trade_leaves_the_last_one_alone():
@@ -129,14 +132,14 @@ def test_a_correction_of_an_earlier_trade_leaves_the_last_one_alone():
         )
     )
 
-    assert look(state).stock_trades["A"].price == 1.0
+    assert snapshot_of(state).stock_trades["A"].price == 1.0
 
 
 def test_minute_bars_are_kept_and_day_bars_are_not_taken_for_minutes():
     bar = {"S": "A", "o": 1, "h": 1, "l": 1, "t": quote_message("A")["t"]}
     state = fold(frame({"T": "b", **bar, "c": 1.0}, {"T": "u", **bar, "c": 2.0}, {"T": "d", **bar, "c": 3.0}))
 
-    assert look(state).stock_bars["A"].close == 2.0
+    assert snapshot_of(state).stock_bars["A"].close == 2.0
     assert state.tallies[StreamName.STOCKS].applied == 3
 
 
@@ -145,7 +148,7 @@ def test_only_the_newest_fills_are_kept_in_order():
         b'{"stream":"trade_updates","data":{"event":"fill","order":{"id":"%d"}}}' % n for n in range(5)
     ]
 
-    fills = look(fold(*updates, stream=StreamName.FILLS)).fills
+    fills = snapshot_of(fold(*updates, stream=StreamName.FILLS)).fills
 
     assert [fill.order_id for fill in fills] == ["2", "3", "4"]
     assert fills[0].received_at is not None
@@ -155,9 +158,9 @@ def test_symbols_no_longer_wanted_are_forgotten():
     state = fold(frame(quote_message("A"), quote_message("B")))
     state.keep_only(["B"])
 
-    assert list(look(state).stock_quotes) == ["B"]
+    assert list(snapshot_of(state).stock_quotes) == ["B"]
     fold(frame(quote_message("A")), state=state)  # it was on its way
-    assert list(look(state).stock_quotes) == ["B"]
+    assert list(snapshot_of(state).stock_quotes) == ["B"]
 
 
 def test_in_a_replay_receipt_and_as_of_are_the_replayed_time():
@@ -166,7 +169,7 @@ def test_in_a_replay_receipt_and_as_of_are_the_replayed_time():
     first = frame(quote_message("A", at_ns=NOON - 60 * SECOND))
     fold(first, frame(quote_message("B", at_ns=NOON)), state=state)
 
-    snapshot = look(state)
+    snapshot = snapshot_of(state)
     ages = {
         symbol: (snapshot.as_of - quote.received_at).total_seconds()
         for symbol, quote in snapshot.stock_quotes.items()
@@ -180,18 +183,18 @@ def test_a_replay_begun_again_shows_nothing_of_the_one_before():
     fold(frame(quote_message("A", 2.0, at_ns=NOON)), state=state)
     state.announce(Announcement(MarketKind.REPLAY, NOON - 3_600 * SECOND, 1.0, None))
 
-    assert not look(state).stock_quotes
+    assert not snapshot_of(state).stock_quotes
     fold(frame(quote_message("A", 1.0, at_ns=NOON - 3_599 * SECOND)), state=state)
-    assert look(state).stock_quotes["A"].bid_price == 1.0
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 1.0
 
 
 def test_a_replay_says_when_it_has_ended():
     state = LiveState(fills_cache_size=1)
     state.announce(Announcement(MarketKind.REPLAY, NOON, 0.0, NOON + SECOND))
 
-    assert not look(state).played_out
+    assert not snapshot_of(state).played_out
     fold(frame(quote_message("A", at_ns=NOON + SECOND)), state=state)
-    assert look(state).played_out
+    assert snapshot_of(state).played_out
 
 
 def rest_quote(symbol: str, bid: float, at_ns: int | None) -> RestQuote:
@@ -211,7 +214,7 @@ def test_what_was_asked_for_fills_the_silence_with_its_own_age_and_is_no_event_o
     events = [rest_quote("A", 2.0, made_ns), rest_trade("A", 2.05, made_ns + 1)]
 
     assert state.seed(StreamName.STOCKS, events, ARRIVAL) == 2
-    snapshot = look(state)
+    snapshot = snapshot_of(state)
     assert (snapshot.stock_quotes["A"].bid_price, snapshot.stock_trades["A"].price) == (2.0, 2.05)
     assert snapshot.as_of - snapshot.stock_quotes["A"].received_at > timedelta(minutes=59)
     assert state.tallies[StreamName.STOCKS].applied == 0
@@ -228,7 +231,7 @@ def test_what_was_asked_for_never_replaces_what_was_streamed_later_nor_a_time_th
     answered = [rest_quote(symbol, 9.0, NOON - 1) for symbol in ("A", "B", "OLD")]
 
     assert state.seed(StreamName.STOCKS, answered, ARRIVAL) == 1
-    bids = {symbol: quote.bid_price for symbol, quote in look(state).stock_quotes.items()}
+    bids = {symbol: quote.bid_price for symbol, quote in snapshot_of(state).stock_quotes.items()}
     assert bids == {"A": 3.0, "B": 4.0, "OLD": 9.0}
 
 
@@ -236,10 +239,10 @@ def test_a_late_streamed_quote_does_not_replace_what_was_asked_for():
     state = LiveState(fills_cache_size=3)
     state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, NOON)], ARRIVAL)
     fold(frame(quote_message("A", 1.0, at_ns=NOON - 2 * SECOND)), state=state)
-    assert look(state).stock_quotes["A"].bid_price == 2.0
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 2.0
 
     fold(frame(quote_message("A", 3.0, at_ns=NOON + 1)), state=state)
-    assert look(state).stock_quotes["A"].bid_price == 3.0
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 3.0
 
 
 @pytest.mark.parametrize("at_ns", [None, NOON + 61 * SECOND])
@@ -247,7 +250,7 @@ def test_an_answer_without_a_time_that_can_be_is_not_shown(at_ns: int | None):
     state = LiveState(fills_cache_size=3)
 
     assert state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, at_ns)], NOON) == 0
-    assert not look(state).stock_quotes
+    assert not snapshot_of(state).stock_quotes
 
 
 @given(
@@ -264,7 +267,7 @@ def test_whatever_comes_first_the_newest_second_is_shown(steps: list[tuple[bool,
         else:
             state.seed(StreamName.STOCKS, [rest_quote(symbol, 2.0, at_ns)], ARRIVAL)
 
-    shown = {symbol: quote.timestamp_ns for symbol, quote in look(state).stock_quotes.items()}
+    shown = {symbol: quote.timestamp_ns for symbol, quote in snapshot_of(state).stock_quotes.items()}
     assert shown == newest
 
 
