@@ -247,7 +247,7 @@ def _follow(
 class HeldLines:
     """Lines of a table, as far as today's profit needs them."""
 
-    words: Sequence[str]
+    labels: Sequence[str]
     symbols: Sequence[str]
     quantity: Numbers  # short is negative
     multiplier: Numbers
@@ -392,10 +392,10 @@ def _said_of(day: AccountDay, symbol: str) -> QuoteWarning | None:
     return day.unknown[symbol] if symbol in day.unknown else day.followed[symbol].lacking
 
 
-def _sentence(beginning: str, words: Sequence[str]) -> Iterator[str]:
-    if words:
-        yield f"{beginning}: {named(list(dict.fromkeys(words)), 3)}."
+def _sentence(beginning: str, labels: Sequence[str]) -> Iterator[str]:
+    if labels:
+        yield f"{beginning}: {named(list(dict.fromkeys(labels)), 3)}."
 
 
 def _chosen(held: HeldLines, flags: Flags) -> list[str]:
-    return [words for words, chosen in zip(held.words, flags, strict=True) if chosen]
+    return [label for label, chosen in zip(held.labels, flags, strict=True) if chosen]

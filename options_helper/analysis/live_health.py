@@ -97,10 +97,10 @@ def _price_findings(
     if caveats:
         yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
-        words = [format_symbol(symbol) for symbol in refused]
+        labels = [format_symbol(symbol) for symbol in refused]
         yield Headline(
             Level.WARNING,
-            f"Live, but Alpaca refused {format_count(len(refused), 'symbol')}: {named(words, 3)}.",
+            f"Live, but Alpaca refused {format_count(len(refused), 'symbol')}: {named(labels, 3)}.",
         )
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")

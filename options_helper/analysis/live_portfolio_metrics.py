@@ -175,7 +175,7 @@ def _structure_rows(
     columns = {
         "id": [entry.id for entry in structures],
         "symbol": [entry.symbol for entry in structures],
-        "words": [entry.words for entry in structures],
+        "words": [entry.label for entry in structures],
         "expiry": nearest,
         "dte": [(expiry - lines.today).days for expiry in nearest],
         "legs": groups.sizes,
@@ -217,7 +217,7 @@ def _held_lines(lines: PricedLines, quantity: Numbers, as_of: datetime) -> HeldL
     columns = lines.columns
     is_of_today = made_today(columns["mark_at"], columns["mark_age_seconds"], as_of)
     return HeldLines(
-        words=columns["words"],
+        labels=columns["words"],
         symbols=columns["live_symbol"],
         quantity=quantity,
         multiplier=columns["multiplier"],

@@ -62,7 +62,7 @@ class QuoteWarning(StrEnum):
     FILE_BEHIND = "file_behind"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The warning as a person writes it."""
         return self.value.replace("_", " ")
 

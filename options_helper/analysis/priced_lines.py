@@ -93,7 +93,7 @@ def price_lines(
 def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
     return {
         "symbol": [item.symbol for item in instruments],
-        "words": [item.words for item in instruments],
+        "words": [item.label for item in instruments],
         "contract_symbol": [item.live_symbol if item.is_option else None for item in instruments],
         "live_symbol": [item.live_symbol for item in instruments],
         "option_type": [item.option_type for item in instruments],

@@ -199,7 +199,7 @@ def _all_held_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame, as_of: d
     times = [table["mark_at"].to_numpy(dtype="datetime64[ns]").view(np.int64) for table in tables]
     is_of_today = made_today(np.concatenate(times), both("mark_age_seconds"), as_of)
     return HeldLines(
-        words=[*position_rows["words"], *legs_df["words"]],
+        labels=[*position_rows["words"], *legs_df["words"]],
         symbols=[*position_rows["live_symbol"], *legs_df["live_symbol"]],
         quantity=np.concatenate([_column(position_rows, "quantity"), _column(legs_df, "signed_contracts")]),
         multiplier=both("multiplier"),

@@ -41,7 +41,7 @@ class Display(Protocol):
     def say(self, sentence: str) -> None:
         """Tell something that stays on the screen."""
 
-    def waiting(self, words: str) -> None:
+    def waiting(self, text: str) -> None:
         """Tell that the market is closed, as often as one likes."""
 
     def show(self, status: CaptureStatus, activity: str) -> None:
@@ -124,11 +124,11 @@ class LineDisplay:
         """With the time."""
         self._print(f"{self._now():%H:%M:%S}Z {sentence}")
 
-    def waiting(self, words: str) -> None:
+    def waiting(self, text: str) -> None:
         """Once for each time that is waited for."""
-        if words != self._said:
-            self._said = words
-            self.say(words)
+        if text != self._said:
+            self._said = text
+            self.say(text)
 
     def show(self, status: CaptureStatus, activity: str) -> None:
         """When the last line is old or no longer true."""
@@ -160,9 +160,9 @@ class TableDisplay:
         """Above the table."""
         self._console.print(sentence, markup=False, soft_wrap=True)
 
-    def waiting(self, words: str) -> None:
+    def waiting(self, text: str) -> None:
         """In the table's place."""
-        self._update(words)
+        self._update(text)
 
     def show(self, status: CaptureStatus, activity: str) -> None:
         """Everything at this moment."""
@@ -199,8 +199,8 @@ def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
         },
     )
     errors = [f"{one.name}: {one.last_error}" for one in wanted if one.last_error and one.phase != Phase.LIVE]
-    words = " · ".join([activity, *_format_run(status)])
-    return Group(table, Text("\n".join([words, *errors]), style="dim"))
+    line = " · ".join([activity, *_format_run(status)])
+    return Group(table, Text("\n".join([line, *errors]), style="dim"))
 
 
 def _summary_table(status: CaptureStatus) -> RenderableType:
@@ -265,15 +265,15 @@ def _stream_line(health: StreamHealth, status: CaptureStatus) -> str:
 def _format_run(status: CaptureStatus) -> list[str]:
     """What concerns all streams."""
     flushed = status.store.last_flush_at
-    words = [f"files {filesize.decimal(status.store.total.bytes_written)}"]
+    parts = [f"files {filesize.decimal(status.store.total.bytes_written)}"]
     if status.journal_bytes:
-        words.append(f"journal {filesize.decimal(status.journal_bytes)}")
+        parts.append(f"journal {filesize.decimal(status.journal_bytes)}")
     if status.put_off:
-        words.append(f"{format_count(status.put_off, 'event')} put off")
-    words.append("nothing flushed yet" if flushed is None else f"last flush {flushed:%H:%M:%S}Z")
+        parts.append(f"{format_count(status.put_off, 'event')} put off")
+    parts.append("nothing flushed yet" if flushed is None else f"last flush {flushed:%H:%M:%S}Z")
     if status.problem:
-        words.append(status.problem)
-    return words
+        parts.append(status.problem)
+    return parts
 
 
 def format_market_time(moment: datetime) -> str:

@@ -19,7 +19,7 @@ from options_helper.model.contract_symbols import format_osi_compact, parse_cont
 
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,3})?")
 _DAYS: Final = re.compile(r"(\d{1,4})d")
-_EXPIRY_WORDS: Final = "Write days (2026-12-18), spans (2026-12-01..2026-12-31) or the next days (30d)."
+_EXPIRY_SYNTAX: Final = "Write days (2026-12-18), spans (2026-12-01..2026-12-31) or the next days (30d)."
 
 
 def read_symbols(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
@@ -107,11 +107,11 @@ def _span(text: str) -> ExpirySpan:
     try:
         span = ExpirySpan(_day(first), _day(last) if dots else _day(first))
     except ValueError as error:
-        raise ConfigError(f"--expiries {text}: that is no day. {_EXPIRY_WORDS}") from error
+        raise ConfigError(f"--expiries {text}: that is no day. {_EXPIRY_SYNTAX}") from error
     if span == ExpirySpan():
-        raise ConfigError(f"--expiries {text}: there is no day in it. {_EXPIRY_WORDS}")
+        raise ConfigError(f"--expiries {text}: there is no day in it. {_EXPIRY_SYNTAX}")
     if span.first is not None and span.last is not None and span.last < span.first:
-        raise ConfigError(f"--expiries {text}: the last day is before the first. {_EXPIRY_WORDS}")
+        raise ConfigError(f"--expiries {text}: the last day is before the first. {_EXPIRY_SYNTAX}")
     return span
 
 

@@ -64,30 +64,30 @@ def _console() -> Console:
 
 def _print_lines(checkup: Checkup, console: Console) -> list[Line]:
     """Print each line when it is known; while one is waited for, a terminal shows that something goes on."""
-    told: list[Line] = []
+    lines: list[Line] = []
     with console.status("looking …"):
         for line in checkup.lines():
             _print_line(console, line)
-            told.append(line)
-    console.print(f"\n{_SUMMARIES[worst(told)]}", markup=False)
-    return told
+            lines.append(line)
+    console.print(f"\n{_SUMMARIES[worst(lines)]}", markup=False)
+    return lines
 
 
 def _print_line(console: Console, line: Line) -> None:
     from rich.table import Table
 
-    verdict, check, words = _columns(line)
+    verdict, check, message = _columns(line)
     if console.is_terminal:
         grid = Table.grid()
         grid.add_column(width=_VERDICT_WIDTH)
         grid.add_column(width=_CHECK_WIDTH)
         grid.add_column(overflow="fold")
-        grid.add_row(verdict, check, words)
+        grid.add_row(verdict, check, message)
         console.print(grid)
     else:
         # A log or a pipe has no width: each line is one line.
-        told = f"{verdict.plain:{_VERDICT_WIDTH}}{check:{_CHECK_WIDTH}}{words.plain}"
-        console.print(told, markup=False, soft_wrap=True)
+        text = f"{verdict.plain:{_VERDICT_WIDTH}}{check:{_CHECK_WIDTH}}{message.plain}"
+        console.print(text, markup=False, soft_wrap=True)
     if line.check in _SHOWN_IN_FULL:
         width = max(map(len, line.finding.details), default=0)
         for name, value in line.finding.details.items():
@@ -99,8 +99,8 @@ def _columns(line: Line) -> tuple[Text, str, Text]:
     from rich.text import Text
 
     finding = line.finding
-    words = Text(finding.words)
+    message = Text(finding.message)
     if finding.remedy is not None:
-        words.append(f" {finding.remedy}", style="bold")
+        message.append(f" {finding.remedy}", style="bold")
     name = line.check.replace("_", " ").capitalize()
-    return Text(finding.verdict, style=_STYLES[finding.verdict]), name, words
+    return Text(finding.verdict, style=_STYLES[finding.verdict]), name, message

@@ -30,7 +30,7 @@ _UNKNOWN: Final = "–"
 PATIENCE_SECONDS: Final = 2.0
 
 
-class Waiting:
+class RequestStatus:
     """What a blocked command asks for; a terminal draws it anew, because only time tells what is waited for."""
 
     def __init__(
@@ -39,29 +39,29 @@ class Waiting:
         self._held = held
         self._now = now
         # Replaced in one step: the terminal's thread reads it.
-        self._asked = (what, now())
+        self._requested = (what, now())
 
-    def ask(self, what: str) -> None:
+    def request(self, what: str) -> None:
         """From now on this is asked for."""
-        self._asked = (what, self._now())
+        self._requested = (what, self._now())
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What is asked for, and after some seconds what is waited for."""
-        what, since = self._asked
-        asking = f"asking Alpaca for {what} …"
+        what, since = self._requested
+        text = f"asking Alpaca for {what} …"
         waited = self._now() - since
         if waited < PATIENCE_SECONDS:
-            return asking
+            return text
         if pause := self._held():
-            return f"{asking} it wants a pause: {ceil(pause)} s left"
-        return f"{asking} no complete answer after {waited:.0f} s"
+            return f"{text} it wants a pause: {ceil(pause)} s left"
+        return f"{text} no complete answer after {waited:.0f} s"
 
     def __rich__(self) -> Text:
         """The words as Rich draws them."""
         from rich.text import Text
 
-        return Text(self.words)
+        return Text(self.text)
 
 
 class Screen:
@@ -82,14 +82,14 @@ class Screen:
         self._beside.print(sentence, markup=False, soft_wrap=True)
 
     @contextmanager
-    def waiting(self, what: str, held: Callable[[], float]) -> Iterator[Waiting]:
+    def waiting(self, what: str, held: Callable[[], float]) -> Iterator[RequestStatus]:
         """Show at a terminal what is asked for; `held` are the seconds of pause that the server wants."""
-        waiting = Waiting(what, held)
+        waiting = RequestStatus(what, held)
         if not self._beside.is_terminal:
             yield waiting
         elif self._beside.is_dumb_terminal:
             # It cannot draw a line anew.
-            self.remark(waiting.words)
+            self.remark(waiting.text)
             yield waiting
         else:
             with self._beside.status(waiting):
@@ -124,9 +124,9 @@ def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
     """What an entry holds, and what it cost."""
     match entry:
         case Position():
-            return f"{entry.contracts} × {entry.instrument.words}", _format_price(entry.cost_basis)
+            return f"{entry.contracts} × {entry.instrument.label}", _format_price(entry.cost_basis)
         case ShareHolding():
-            return f"{plain_number(entry.shares)} {entry.instrument.words}", _format_price(entry.cost_basis)
+            return f"{plain_number(entry.shares)} {entry.instrument.label}", _format_price(entry.cost_basis)
         case MultiLegPosition():
             kind = structure_kind(entry)
             return f"{_format_structure(entry)}, {kind or 'a structure without a name'}", _format_debit(entry)
@@ -138,9 +138,9 @@ def _format_structure(entry: MultiLegPosition) -> str:
     """The structure in one line, and how many of it; legs of unequal quantity are said one by one."""
     many = gcd(*(leg.contracts for leg in entry.legs))
     if len({leg.contracts for leg in entry.legs}) == 1:
-        return f"{many} × {entry.words}"
+        return f"{many} × {entry.label}"
     ratio = "/".join(f"{leg.signed_contracts // many:+d}" for leg in entry.legs)
-    return f"{many} × {entry.words} ({ratio})"
+    return f"{many} × {entry.label} ({ratio})"
 
 
 def _format_price(price: float | None) -> str:
@@ -156,13 +156,13 @@ def _format_debit(entry: MultiLegPosition) -> str:
 
 def _row_line(row: ReconciledRow) -> str:
     figures = ", ".join(f"{name} {text}" for name, text in _figures(row).items() if text != _UNKNOWN)
-    return f"{_VERDICTS[row.agrees]}: {row.words}: {'; '.join(filter(None, (figures, _causes(row))))}"
+    return f"{_VERDICTS[row.agrees]}: {row.label}: {'; '.join(filter(None, (figures, _causes(row))))}"
 
 
 def _what(row: ReconciledRow) -> str:
     """The words of a row with the causes below them, where a narrow terminal has room."""
     causes = f"\n[dim]{_escaped(_causes(row))}[/]" if row.causes else ""
-    return _escaped(row.words) + causes
+    return _escaped(row.label) + causes
 
 
 def _figures(row: ReconciledRow) -> dict[str, str]:
@@ -174,7 +174,7 @@ def _figures(row: ReconciledRow) -> dict[str, str]:
 
 
 def _causes(row: ReconciledRow) -> str:
-    return "; ".join(cause.words for cause in row.causes)
+    return "; ".join(cause.label for cause in row.causes)
 
 
 def _both(file: str, account: str) -> str:

@@ -19,7 +19,7 @@ from options_helper.analysis.reconcile.grouping import group_entries
 from options_helper.analysis.reconcile.portfolio_check import findings, picture
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
-from options_helper.commands.portfolio_display import Screen, Waiting, cash_line
+from options_helper.commands.portfolio_display import RequestStatus, Screen, cash_line
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
@@ -141,9 +141,9 @@ def compare_with_account(
             _require_past(since, new_york_date(as_of))
         day = since or _day_of(path, as_of)
         reading = _read_account(rest, as_of, waiting)
-        waiting.ask("the executions")
+        waiting.request("the executions")
         executions, doubts = _executions_since(rest, day, as_of)
-        waiting.ask("the prices")
+        waiting.request("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
     found = reconcile(
         portfolio, reading.view, executions, today=new_york_date(as_of), marks=marks, file_date=day
@@ -167,7 +167,7 @@ def _day_of(path: Path, as_of: datetime) -> date:
 @contextmanager
 def _connected(
     what: str, screen: Screen, settings: Settings, rest_cls: Callable[..., AlpacaRest] = AlpacaRest
-) -> Iterator[tuple[Waiting, AlpacaRest]]:
+) -> Iterator[tuple[RequestStatus, AlpacaRest]]:
     """A client, and beside it what the screen shows while it is waited for."""
     limits = RequestLimits()
     with (
@@ -194,10 +194,10 @@ def _require_past(since: date, today: date) -> None:
         )
 
 
-def _read_account(rest: AlpacaRest, now: datetime, waiting: Waiting) -> AccountReading:
-    waiting.ask("the positions")
+def _read_account(rest: AlpacaRest, now: datetime, waiting: RequestStatus) -> AccountReading:
+    waiting.request("the positions")
     positions = rest.positions()
-    waiting.ask("the cash")
+    waiting.request("the cash")
     return read_account(positions, rest.account(), now)
 
 
@@ -253,17 +253,19 @@ def _marks(
     return {symbol: price for symbol, price in known if not math.isnan(price)}, problems
 
 
-def _unknown_symbols(portfolio: Portfolio, rest: AlpacaRest, today: date, waiting: Waiting) -> Iterator[str]:
+def _unknown_symbols(
+    portfolio: Portfolio, rest: AlpacaRest, today: date, waiting: RequestStatus
+) -> Iterator[str]:
     """A sentence for every symbol that Alpaca does not know, or does not list any more."""
     contracts = {one.live_symbol: one for one in portfolio.instruments if one.is_option}
     for symbol, one in contracts.items():
         # What has expired is listed no longer, and is said already.
         if one.expiry is not None and one.expiry >= today:
-            waiting.ask(one.words)
-            yield from _doubts(f"{one.words} ({symbol})", rest.option_contract(symbol))
+            waiting.request(one.label)
+            yield from _doubts(f"{one.label} ({symbol})", rest.option_contract(symbol))
     for symbol in dict.fromkeys(one.underlying for one in portfolio.instruments):
         if not is_index(symbol):
-            waiting.ask(symbol)
+            waiting.request(symbol)
             yield from _doubts(symbol, rest.asset(symbol))
 
 

@@ -177,11 +177,11 @@ def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datet
     if book.portfolio is None:
         error = ConfigError(book.problem or f"{path} names no file.")
         return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
-    contracts = {item.words: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
+    contracts = {item.label: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
     positions = format_count(len(book.portfolio.positions), "position")
     count = f"{path}: {positions}, {format_count(len(contracts), 'contract')}"
     today = new_york_date(as_of)
-    expired = [words for words, expiry in contracts.items() if expiry < today]
+    expired = [label for label, expiry in contracts.items() if expiry < today]
     if book.portfolio.as_of is not None and book.portfolio.as_of != today:
         return _about_picture(count, book.portfolio.as_of, expired)
     return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)

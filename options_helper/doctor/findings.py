@@ -54,7 +54,7 @@ class Finding:
     """What a look found. `remedy` says what to do, and is there whenever something is to be done."""
 
     verdict: Verdict
-    words: str
+    message: str
     remedy: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,11 +77,11 @@ def explained(error: Exception, otherwise: str) -> Finding:
     """A failure from an error's sentences: the first says what is, the others what to do, or else `otherwise` does."""
     said = str(error)
     plain = _PROMISE.sub("", said)
-    words, *rest = _SECOND_SENTENCE.split(plain, maxsplit=1)
+    message, *rest = _SECOND_SENTENCE.split(plain, maxsplit=1)
     remedy = rest[0] if rest else otherwise
     if plain != said:
         remedy = f"{remedy} Try again in a minute."
-    return Finding(Verdict.FAILED, words, remedy)
+    return Finding(Verdict.FAILED, message, remedy)
 
 
 def worst(lines: Iterable[Line]) -> Verdict:
@@ -100,7 +100,7 @@ def facts(lines: Sequence[Line], at: datetime, program: str) -> dict[str, Any]:
             {
                 "check": line.check,
                 "verdict": line.finding.verdict,
-                "words": line.finding.words,
+                "words": line.finding.message,
                 "remedy": line.finding.remedy,
                 "seconds": round(line.seconds, 3),
                 "details": dict(line.finding.details),

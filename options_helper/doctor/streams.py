@@ -203,10 +203,10 @@ def _slot_taken(visit: Visit, error: StreamError, holder: str | None) -> Finding
             f"The one connection to the {visit.feed} feed is in use by {holder}, as it should be while that runs.",
             "Nothing to do; to test this stream, stop that first.",
         )
-    words = explained(error, "").words
+    message = explained(error, "").message
     return Finding(
         Verdict.FAILED,
-        f"{words} The one connection that the account may have is taken.",
+        f"{message} The one connection that the account may have is taken.",
         "Stop the other program, tab or computer that uses this feed with your account; if there is none, Alpaca "
         "still holds an old session, so look again in 90 s.",
     )

@@ -89,7 +89,7 @@ class Instrument:
 
     symbol: str  # of the portfolio: "BRK-B"
     live_symbol: str  # as Alpaca writes it: "BRKB270319C00510000", or "BRK.B" for the shares
-    words: str  # as a trader says it: "BRK-B 19 Mar 27 510 C"
+    label: str  # as a trader says it: "BRK-B 19 Mar 27 510 C"
     underlying: str  # what it is written on, as Alpaca writes it: "BRK.B"
     multiplier: int | None  # dollars per point; None: an adjusted contract whose multiplier was not given
     adjusted: bool = False  # it may deliver something else than 100 shares
@@ -110,7 +110,7 @@ def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Inst
     return Instrument(
         symbol=entry.symbol,
         live_symbol=contract_symbol(*parts),
-        words=format_contract(*parts),
+        label=format_contract(*parts),
         underlying=underlying_symbol(entry.symbol),
         multiplier=entry.multiplier or standard,
         adjusted=adjusted,
@@ -175,7 +175,7 @@ class MultiLegPosition(_Entry):
         return tuple(_contract(self, leg) for leg in self.legs)
 
     @cached_property
-    def words(self) -> str:
+    def label(self) -> str:
         """The structure in one line: "SPY 18 Dec 26 640P/655P/705C/720C"; an expiry is said where it changes."""
         said: list[str] = []
         for before, leg in zip((None, *self.legs), self.legs, strict=False):

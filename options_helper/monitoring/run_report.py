@@ -33,10 +33,10 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One look at a run. `words` is a sentence; what is not known is None."""
+    """One look at a run. `message` is a sentence; what is not known is None."""
 
     status: RunStatus
-    words: str
+    message: str
     heartbeat: Heartbeat | None = None
     heartbeat_age_seconds: float | None = None
 
@@ -69,7 +69,7 @@ class RunReport:
         return {
             "status": self.status,
             "healthy": self.healthy,
-            "words": self.words,
+            "words": self.message,
             "lag_seconds": self.lag_seconds,
             "heartbeat_age_seconds": self.heartbeat_age_seconds,
             "uptime_seconds": self.uptime_seconds,
@@ -98,14 +98,16 @@ def read_run(
     except StoreError as error:
         return RunReport(RunStatus.FAILED, str(error))
     if beat is None:
-        words = f"There is no heartbeat at {path}: nothing has run. Start a capture or the dashboard, or name --state."
-        return RunReport(RunStatus.NOT_RUNNING, words)
+        return RunReport(
+            RunStatus.NOT_RUNNING,
+            f"There is no heartbeat at {path}: nothing has run. Start a capture or the dashboard, or name --state.",
+        )
     # A number means nothing on another computer, which a shared folder may be from.
     here = beat.host == socket.gethostname()
     lives = (process_lives or _process_lives)(beat.pid) if here else None
     age = round((at - beat.written_at).total_seconds(), 3)
-    status, words = _judge(beat, age, max_lag_seconds, lives=lives)
-    return RunReport(status, words, beat, age)
+    status, message = _judge(beat, age, max_lag_seconds, lives=lives)
+    return RunReport(status, message, beat, age)
 
 
 def _judge(beat: Heartbeat, age: float, max_lag: float, *, lives: bool | None) -> tuple[RunStatus, str]:
@@ -225,7 +227,7 @@ def format_age(seconds: float) -> str:
 def report_lines(report: RunReport) -> list[str]:
     """The report as a person reads it in a terminal."""
     beat = report.heartbeat
-    lines = [f"{report.status}: {report.words}"]
+    lines = [f"{report.status}: {report.message}"]
     if beat is None:
         return lines
     up, age = format_age(report.uptime_seconds or 0.0), max(0.0, report.heartbeat_age_seconds or 0.0)

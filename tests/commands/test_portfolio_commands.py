@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from options_helper.analysis.reconcile.account_import import portfolio_text
 from options_helper.analysis.reconcile.reconciliation import Cause, ReconciledRow
 from options_helper.cli import app, main
-from options_helper.commands.portfolio_display import Screen, Waiting
+from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.commands.portfolio_run import check_file, compare_with_account, import_account
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.doctor.findings import Check, Verdict
@@ -559,15 +559,15 @@ def terminal(width: int) -> tuple[Console, io.StringIO]:
 
 def test_a_command_that_waits_says_for_what():
     now, held = [0.0], [0.0]
-    waiting = Waiting("the positions", lambda: held[0], now=lambda: now[0])
+    waiting = RequestStatus("the positions", lambda: held[0], now=lambda: now[0])
 
-    assert waiting.words == "asking Alpaca for the positions …"
+    assert waiting.text == "asking Alpaca for the positions …"
     now[0] = 12.3
-    assert waiting.words == "asking Alpaca for the positions … no complete answer after 12 s"
+    assert waiting.text == "asking Alpaca for the positions … no complete answer after 12 s"
     held[0] = 42.2
-    assert waiting.words == "asking Alpaca for the positions … it wants a pause: 43 s left"
-    waiting.ask("the cash")
-    assert waiting.words == "asking Alpaca for the cash …"
+    assert waiting.text == "asking Alpaca for the positions … it wants a pause: 43 s left"
+    waiting.request("the cash")
+    assert waiting.text == "asking Alpaca for the cash …"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_package_that_is_missing_or_does_not_fit_is_named(
     found = check_packages(REQUIREMENTS, installed.get)
 
     assert (found.verdict, found.details) == (verdict, installed)
-    assert re.search(says, found.words)
+    assert re.search(says, found.message)
     assert ("pip install 'options-helper[ui,alpaca]'" in (found.remedy or "")) is (verdict is FAILED)
 
 
@@ -137,7 +137,7 @@ def test_without_the_packages_of_the_page_recording_still_works():
     found = check_page_packages(REQUIREMENTS, {"rich": "15.0.0"}.get)
 
     assert found.verdict is WARNING
-    assert "streamlit not installed: the page cannot be opened; recording works" in found.words
+    assert "streamlit not installed: the page cannot be opened; recording works" in found.message
 
 
 def test_run_from_a_folder_nothing_is_known_of_packages():
@@ -153,8 +153,8 @@ def test_every_package_that_the_project_names_is_looked_at(repository: Path):
         *(f"{one}; extra == '{name}'" for name, named in extras.items() for one in named),
     ]
 
-    needed = check_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
-    of_the_page = check_page_packages(requirements, {}.get).words.partition(" not installed")[0].split(", ")
+    needed = check_packages(requirements, {}.get).message.partition(" not installed")[0].split(", ")
+    of_the_page = check_page_packages(requirements, {}.get).message.partition(" not installed")[0].split(", ")
 
     bare = [re.split(r"[<>=~!\[; ]", one)[0] for one in [*project["dependencies"], *extras["alpaca"]]]
     assert needed == bare
@@ -177,15 +177,15 @@ def test_a_disk_is_judged_by_its_tightest_place(tmp_path: Path, free: int, verdi
     found = check_disk(folders, lambda folder: free if folder == tight else 90 * GIGABYTE)
 
     assert found.verdict is verdict
-    assert says in found.words
-    assert str(tight) in found.words
+    assert says in found.message
+    assert str(tight) in found.message
 
 
 def test_a_folder_of_somebody_else_is_named(tmp_path: Path):
     found = check_disk((tmp_path,), lambda _: 50 * GIGABYTE, may_write=lambda _: False)
 
     assert found.verdict is WARNING
-    assert f"may not write to {tmp_path}" in found.words
+    assert f"may not write to {tmp_path}" in found.message
 
 
 # ---- settings and keys
@@ -213,7 +213,7 @@ def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(environme
     found = findings_of(environment)[Check.SETTINGS]
 
     assert found.verdict is WARNING
-    assert "OH_ALPACA_STOCK_FED is no setting" in found.words
+    assert "OH_ALPACA_STOCK_FED is no setting" in found.message
     assert found.remedy == "Write OH_ALPACA_STOCK_FEED if that is meant."
 
 
@@ -227,7 +227,7 @@ def test_a_setting_that_cannot_be_is_named_and_nothing_is_asked_with_it(environm
     lines = {line.check: line.finding for line in Checkup(environment=changed).lines()}
 
     assert lines[Check.SETTINGS].verdict is FAILED
-    assert "OH_ALPACA_STOCK_FEED 'ibx' is not known" in lines[Check.SETTINGS].words
+    assert "OH_ALPACA_STOCK_FEED 'ibx' is not known" in lines[Check.SETTINGS].message
     assert "Use one of: iex" in (lines[Check.SETTINGS].remedy or "")
     assert lines[Check.STOCK_STREAM] == Finding(SKIPPED, "not looked at: the settings cannot be used")
 
@@ -238,7 +238,7 @@ def test_missing_keys_are_said_to_be_and_where_they_belong(environment: Environm
     lines = {line.check: line.finding for line in Checkup(environment=changed).lines()}
 
     assert lines[Check.KEYS].verdict is FAILED
-    assert lines[Check.KEYS].words.startswith("APCA_API_SECRET_KEY not set")
+    assert lines[Check.KEYS].message.startswith("APCA_API_SECRET_KEY not set")
     assert "options-helper ui --demo" in (lines[Check.KEYS].remedy or "")
     assert lines[Check.ACCOUNT] == Finding(SKIPPED, "not looked at: there are no keys")
 
@@ -277,7 +277,7 @@ def test_a_sound_portfolio_is_counted(tmp_path: Path):
     found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF)
 
     assert found.verdict is OK
-    assert found.words.endswith("portfolio.json: 2 positions, 1 contract")
+    assert found.message.endswith("portfolio.json: 2 positions, 1 contract")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_broken_portfolio_is_told_by_place(tmp_path: Path, content: Any, says:
     found = check_portfolio(portfolio_file(tmp_path, content), {}, AS_OF)
 
     assert found.verdict is FAILED
-    assert says in found.words
+    assert says in found.message
     assert found.remedy
 
 
@@ -299,7 +299,7 @@ def test_contracts_that_are_over_are_named(tmp_path: Path):
     found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF + timedelta(days=60))
 
     assert found.verdict is WARNING
-    assert "expired: AAPL 18 Dec 26 180 C." in found.words
+    assert "expired: AAPL 18 Dec 26 180 C." in found.message
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_a_picture_of_another_day_is_told_with_what_has_expired_since(
     found = check_portfolio(portfolio_file(tmp_path, content), {}, AS_OF + timedelta(days=days))
 
     assert found.verdict is verdict
-    assert found.words.endswith(says)
+    assert found.message.endswith(says)
 
 
 def test_the_file_that_the_page_would_open_is_looked_at(tmp_path: Path):
@@ -355,7 +355,7 @@ def test_a_clock_that_is_certainly_off_is_noticed(ahead: float, doubt: float, ve
     found = judge_skew(ahead, doubt)
 
     assert found.verdict is verdict
-    assert ("ahead of" if ahead > 0 else "behind") in found.words
+    assert ("ahead of" if ahead > 0 else "behind") in found.message
     assert ("timedatectl" in (found.remedy or "")) is (verdict is not OK)
 
 
@@ -395,7 +395,7 @@ def test_a_clock_that_is_certainly_off_is_noticed(ahead: float, doubt: float, ve
 def test_an_error_becomes_what_is_and_what_to_do(error: Exception, words: str, remedy: str):
     found = explained(error, "Look there.")
 
-    assert (found.verdict, found.words) == (FAILED, words)
+    assert (found.verdict, found.message) == (FAILED, words)
     assert (found.remedy or "").startswith(remedy)
 
 
@@ -403,7 +403,7 @@ def test_an_error_becomes_what_is_and_what_to_do(error: Exception, words: str, r
 def test_nothing_promises_another_try_that_is_not_made(code: int | None):
     found = explained(server_error("iex", code, "something"), "Look there.")
 
-    assert "again" not in f"{found.words} {found.remedy}".replace("Try again in a minute.", "")
+    assert "again" not in f"{found.message} {found.remedy}".replace("Try again in a minute.", "")
 
 
 @given(st.dates(date(2024, 1, 1), date(2090, 1, 1)))
@@ -459,7 +459,7 @@ def test_what_does_not_come_to_an_end_is_left_behind(environment: Environment):
     assert answered == [], "nobody waited for it"
     assert list(found) == list(Check)
     assert found[Check.DISK].verdict is FAILED
-    assert found[Check.DISK].words == "No answer within 0.5 s."
+    assert found[Check.DISK].message == "No answer within 0.5 s."
     answering.set()
     until_no_thread("doctor-")
 
@@ -470,7 +470,7 @@ def test_a_look_that_fails_costs_only_its_own_line(environment: Environment):
 
     found = findings_of(replace(environment, free_bytes=broken))
 
-    assert found[Check.DISK].words == "The look itself failed (RuntimeError)."
+    assert found[Check.DISK].message == "The look itself failed (RuntimeError)."
     assert found[Check.PYTHON].verdict is OK
 
 

@@ -129,14 +129,14 @@ def test_the_symbol_stays_as_written_and_its_instrument_is_alpacas():
 
     assert single.symbol == "BRK-B"
     assert single.instrument.live_symbol == "BRKB261218C00172500"
-    assert single.instrument.words == "BRK-B 18 Dec 26 172.5 C"
+    assert single.instrument.label == "BRK-B 18 Dec 26 172.5 C"
     assert single.instrument.underlying == "BRK.B"
 
 
 def test_shares_are_in_an_instrument_without_terms():
     (shares,) = parse_portfolio(json.dumps(VALID), "portfolio.json").shares
 
-    assert (shares.instrument.live_symbol, shares.instrument.words) == ("BRK.B", "BRK-B shares")
+    assert (shares.instrument.live_symbol, shares.instrument.label) == ("BRK.B", "BRK-B shares")
     assert not shares.instrument.is_option
 
 
@@ -154,7 +154,7 @@ def test_shares_are_in_an_instrument_without_terms():
     ],
 )
 def test_a_structure_is_said_in_one_line(legs: list[Leg], words: str):
-    assert structure(*legs, symbol="SPY").words == words
+    assert structure(*legs, symbol="SPY").label == words
 
 
 def test_an_adjusted_contract_has_no_multiplier_until_it_is_given():

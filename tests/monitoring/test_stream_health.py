@@ -68,14 +68,14 @@ def test_a_run_that_keeps_up_is_running(tmp_path: Path):
     report = report_of(tmp_path)
 
     assert (report.status, report.healthy) == (RunStatus.RUNNING, True)
-    assert report.words == "The capture runs."
+    assert report.message == "The capture runs."
 
 
 def test_where_nothing_has_run_nothing_is_running(tmp_path: Path):
     report = read_run(tmp_path / "health.json", AS_OF, 30)
 
     assert report.status is RunStatus.NOT_RUNNING
-    assert "There is no heartbeat at" in report.words
+    assert "There is no heartbeat at" in report.message
 
 
 def test_an_old_heartbeat_is_stale_also_when_the_market_is_closed(tmp_path: Path):
@@ -84,20 +84,20 @@ def test_an_old_heartbeat_is_stale_also_when_the_market_is_closed(tmp_path: Path
     report = report_of(tmp_path, seconds_later=31, streams=closed)
 
     assert report.status is RunStatus.STALE
-    assert "last wrote its heartbeat 31 s ago" in report.words
+    assert "last wrote its heartbeat 31 s ago" in report.message
 
 
 def test_a_heartbeat_of_tomorrow_is_stale(tmp_path: Path):
     report = report_of(tmp_path, seconds_later=-3_600)
 
-    assert (report.status, "clock was set back" in report.words) == (RunStatus.STALE, True)
+    assert (report.status, "clock was set back" in report.message) == (RunStatus.STALE, True)
 
 
 def test_a_process_that_is_gone_is_not_running_however_fresh_its_heartbeat(tmp_path: Path):
     report = report_of(tmp_path, lives=False)
 
     assert report.status is RunStatus.NOT_RUNNING
-    assert "gone without a word" in report.words
+    assert "gone without a word" in report.message
 
 
 def test_a_killed_process_is_noticed_at_once(tmp_path: Path):
@@ -126,7 +126,7 @@ def test_the_silence_of_an_open_market_is_stale(tmp_path: Path):
     report = report_of(tmp_path, streams=late)
 
     assert report.status is RunStatus.STALE
-    assert report.words == (
+    assert report.message == (
         "No stocks data for 46 s although the market is open (reconnecting). The server closed the connection."
     )
 
@@ -137,7 +137,7 @@ def test_the_silence_of_a_closed_market_is_healthy(tmp_path: Path):
     report = report_of(tmp_path, streams=closed)
 
     assert (report.status, report.lag_seconds) == (RunStatus.RUNNING, None)
-    assert "nothing is expected from its feeds now" in report.words
+    assert "nothing is expected from its feeds now" in report.message
 
 
 def test_how_late_is_too_late_is_the_reader_s_to_say(tmp_path: Path):
@@ -151,13 +151,13 @@ def test_one_stream_that_has_failed_is_a_failure(tmp_path: Path):
     report = report_of(tmp_path, streams={STOCKS: stream_beat(), OPTIONS: refused})
 
     assert report.status is RunStatus.FAILED
-    assert report.words == "The options stream has failed. Alpaca refused the opra feed."
+    assert report.message == "The options stream has failed. Alpaca refused the opra feed."
 
 
 def test_a_problem_is_a_failure_while_it_lasts(tmp_path: Path):
     report = report_of(tmp_path, problem="The disk takes no more.")
 
-    assert (report.status, report.words) == (
+    assert (report.status, report.message) == (
         RunStatus.FAILED,
         "The capture runs, but: The disk takes no more.",
     )
@@ -167,13 +167,13 @@ def test_an_orderly_end_is_no_failure_and_not_healthy(tmp_path: Path):
     report = report_of(tmp_path, state=RunState.ENDED, lives=False)
 
     assert (report.status, report.healthy) == (RunStatus.NOT_RUNNING, False)
-    assert report.words == "The capture ended in order at 2026-11-20 15:00:00 UTC."
+    assert report.message == "The capture ended in order at 2026-11-20 15:00:00 UTC."
 
 
 def test_an_end_by_an_error_is_a_failure(tmp_path: Path):
     report = report_of(tmp_path, state=RunState.ENDED, problem="The folder is gone.")
 
-    assert (report.status, report.words) == (RunStatus.FAILED, "The capture has ended. The folder is gone.")
+    assert (report.status, report.message) == (RunStatus.FAILED, "The capture has ended. The folder is gone.")
 
 
 def test_an_end_for_want_of_streams_is_a_failure(tmp_path: Path):
@@ -182,14 +182,16 @@ def test_an_end_for_want_of_streams_is_a_failure(tmp_path: Path):
     report = report_of(tmp_path, state=RunState.ENDED, streams=refused)
 
     assert report.status is RunStatus.FAILED
-    assert report.words == "The capture has ended. The stocks stream has failed. Alpaca refused the sip feed."
+    assert (
+        report.message == "The capture has ended. The stocks stream has failed. Alpaca refused the sip feed."
+    )
 
 
 def test_waiting_for_the_open_is_healthy(tmp_path: Path):
     report = report_of(tmp_path, state=RunState.WAITING, waits_until=AS_OF, streams={})
 
     assert report.healthy
-    assert report.words == "The capture waits for the market to open at Fri 2026-11-20 15:00 UTC."
+    assert report.message == "The capture waits for the market to open at Fri 2026-11-20 15:00 UTC."
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_waiting_for_the_open_is_healthy(tmp_path: Path):
     ],
 )
 def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: str):
-    assert report_of(tmp_path, **facts).words == words
+    assert report_of(tmp_path, **facts).message == words
 
 
 # ---- the command

@@ -96,7 +96,7 @@ def test_it_records_until_it_is_asked_to_end(cron: Cron, simulator: SimulatorSer
 
     assert process.returncode == 0
     assert cron.report().status is RunStatus.NOT_RUNNING
-    assert "ended in order" in cron.report().words
+    assert "ended in order" in cron.report().message
     assert len(IntradayStore(cron.folder).read("stocks", "quotes", "AAPL")) == 1
     (log,) = (cron.folder / "log").iterdir()
     assert "Nothing was lost." in log.read_text(encoding="utf-8")

@@ -111,10 +111,10 @@ def test_a_server_that_is_well_is_said_to_be(simulator: Simulators, doctor: Doct
     found = doctor(server)
 
     assert {check: found[check].verdict for check in NETWORK_CHECKS} == dict.fromkeys(NETWORK_CHECKS, OK)
-    assert "SPY acknowledged in" in found[Check.STOCK_STREAM].words
-    assert "SPY261218C00600000 acknowledged in" in found[Check.OPTION_STREAM].words
+    assert "SPY acknowledged in" in found[Check.STOCK_STREAM].message
+    assert "SPY261218C00600000 acknowledged in" in found[Check.OPTION_STREAM].message
     assert found[Check.ORDER_STREAM].details.keys() == {"connected and authenticated", "acknowledged", "left"}
-    assert "a SIMULATED market answers" in found[Check.STOCK_STREAM].words
+    assert "a SIMULATED market answers" in found[Check.STOCK_STREAM].message
 
 
 def test_each_stream_is_visited_once_and_left(simulator: Simulators, doctor: Doctor):
@@ -189,7 +189,7 @@ def test_a_stream_that_fails_is_one_line_with_the_remedy(simulator: Simulators, 
 
     assert {check: found[check].verdict for check in checks} == dict.fromkeys(checks, verdict)
     for check in checks:
-        assert words in found[check].words
+        assert words in found[check].message
         assert remedy in (found[check].remedy or "")
     assert {check: found[check].verdict for check in REQUESTS} == dict.fromkeys(REQUESTS, OK)
 
@@ -217,7 +217,7 @@ def test_a_request_that_fails_is_one_line_with_the_remedy(
 
     for check in REQUESTS:
         assert found[check].verdict is FAILED
-        assert words in found[check].words
+        assert words in found[check].message
         assert remedy in (found[check].remedy or "")
     assert {check: found[check].verdict for check in STREAMS} == dict.fromkeys(STREAMS, OK)
 
@@ -235,7 +235,7 @@ def test_a_feed_beyond_the_plan_is_named_and_the_others_are_well(simulator: Simu
     found = doctor(simulator(limits=FREE_PLAN), {"OH_ALPACA_OPTIONS_FEED": "opra"})
 
     assert found[Check.OPTION_STREAM].verdict is FAILED
-    assert "insufficient subscription (409) on the opra feed" in found[Check.OPTION_STREAM].words
+    assert "insufficient subscription (409) on the opra feed" in found[Check.OPTION_STREAM].message
     assert "choose iex or indicative" in (found[Check.OPTION_STREAM].remedy or "")
     assert found[Check.STOCK_STREAM].verdict is OK
 
@@ -257,7 +257,7 @@ def test_a_name_that_leads_nowhere_is_told(simulator: Simulators, doctor: Doctor
     found = doctor(simulator(), {"OH_ALPACA_STREAM_URL": "wss://stream.invalid"})
 
     for check in STREAMS[:2]:
-        assert found[check].words == "The name stream.invalid leads to no address."
+        assert found[check].message == "The name stream.invalid leads to no address."
         assert "OH_ALPACA_STREAM_URL" in (found[check].remedy or "")
     assert found[Check.ORDER_STREAM].verdict is OK
 
@@ -274,7 +274,7 @@ def test_a_port_that_speaks_no_websocket_does_not_hold_anything_up(simulator: Si
     # Each gave up by itself, before nobody waited for it any more.
     for check in (Check.STOCK_STREAM, Check.OPTION_STREAM, Check.MARKET_DATA):
         assert found[check].verdict is FAILED
-        assert not found[check].words.startswith("No answer within")
+        assert not found[check].message.startswith("No answer within")
         assert "network" in (found[check].remedy or "")
 
 
@@ -291,7 +291,7 @@ def test_when_everything_hangs_each_line_still_comes_in_time(simulator: Simulato
 
     found = doctor(server, rest_seconds=0.5, stream_seconds=0.7)
 
-    assert all(found[check].words.startswith("No answer within 0.") for check in NETWORK_CHECKS)
+    assert all(found[check].message.startswith("No answer within 0.") for check in NETWORK_CHECKS)
     assert threads("doctor-"), "they go on although nobody waits for them"
     server.stop()
     until_no_thread("doctor-")
@@ -324,9 +324,9 @@ def test_a_session_that_is_played_has_its_own_time_and_its_own_keys(
     found = doctor(server, demo, now=lambda: utc_datetime(NOON))
 
     assert found[Check.CLOCK].verdict is OK
-    assert "a simulated market plays its own time" in found[Check.CLOCK].words
+    assert "a simulated market plays its own time" in found[Check.CLOCK].message
     assert found[Check.ACCOUNT].verdict is OK
-    assert "the simulator's own" in found[Check.KEYS].words
+    assert "the simulator's own" in found[Check.KEYS].message
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -357,7 +357,7 @@ def test_the_option_that_is_looked_at_is_listed_on_new_york_s_day(simulator: Sim
 
     found = doctor(server, now=lambda: datetime(2026, 12, 1, 4, 59, tzinfo=UTC))
 
-    assert "SPY261218C00600000 acknowledged" in found[Check.OPTION_STREAM].words
+    assert "SPY261218C00600000 acknowledged" in found[Check.OPTION_STREAM].message
 
 
 # ---- who holds a stream
@@ -385,7 +385,7 @@ def test_a_stream_in_use_is_told_and_stays_with_its_owner(simulator: Simulators,
         found = doctor(server)
 
         assert found[Check.STOCK_STREAM].verdict is FAILED
-        assert "is taken" in found[Check.STOCK_STREAM].words
+        assert "is taken" in found[Check.STOCK_STREAM].message
         assert found[Check.OPTION_STREAM].verdict is OK
         assert server.subscribed(StreamName.STOCKS, "quotes") == {"AAPL"}
 
@@ -401,7 +401,9 @@ def test_that_the_own_dashboard_uses_its_stream_is_no_failure(
         found = doctor(server)
 
     assert found[Check.STOCK_STREAM].verdict is WARNING
-    assert f"in use by the dashboard on this computer (process {beat.pid})" in found[Check.STOCK_STREAM].words
+    assert (
+        f"in use by the dashboard on this computer (process {beat.pid})" in found[Check.STOCK_STREAM].message
+    )
 
 
 # ---- the command

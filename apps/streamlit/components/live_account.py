@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import streamlit as st
 
+from apps.streamlit.components.formatting import UNKNOWN, clock
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
-from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestTask
@@ -70,7 +70,7 @@ def reconciled_rows(screen: ScreenModel, view: AccountPositions) -> list[Reconci
 def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTable:
     """The comparison under the headings the page shows."""
     columns: dict[str, Any] = {
-        "Contract": [row.words for row in rows],
+        "Contract": [row.label for row in rows],
         # A phone shows no more than the first three.
         "File qty": _numbers(row.file_quantity for row in rows),
         "Account qty": _numbers(row.account_quantity for row in rows),
@@ -79,7 +79,7 @@ def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTa
         "Account cost $": _numbers(row.account_cost for row in rows),
         "File value $": _numbers(row.file_value for row in rows),
         "Account value $": _numbers(row.account_value for row in rows),
-        "Likely cause": ["; ".join(cause.words for cause in row.causes) or None for row in rows],
+        "Likely cause": ["; ".join(cause.label for cause in row.causes) or None for row in rows],
     }
     hidden = AMOUNTS if screen.options.preferences.hide_amounts else ()
     return arrow_table({name: values for name, values in columns.items() if name not in hidden})

@@ -32,7 +32,7 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
         width="stretch",
         height=HEIGHT,
         key="pnl",
-        alt=_in_words(points, hide_amounts=hide_amounts),
+        alt=_alt_text(points, hide_amounts=hide_amounts),
     )
 
 
@@ -111,7 +111,7 @@ def _has_partial(points: tuple[PnlPoint, ...]) -> bool:
     return any(point.counted < point.positions for point in points)
 
 
-def _in_words(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
+def _alt_text(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
     dashed = " Dashed stretches are sums of some positions only." if _has_partial(points) else ""
     if hide_amounts:
         return f"P&L over the session; its amounts are hidden.{dashed}"

@@ -7,9 +7,9 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
+from apps.streamlit.components.formatting import UNKNOWN, clock
 from apps.streamlit.components.live_rest import rest_table
 from apps.streamlit.components.style import draw, tag
-from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds

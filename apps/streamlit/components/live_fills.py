@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import streamlit as st
 
+from apps.streamlit.components.formatting import UNKNOWN, clock
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
-from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
 from options_helper.model.contract_symbols import short_date
@@ -18,7 +18,7 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.text import format_price, format_symbol
 
-EVENT_WORDS: Final[Mapping[str, str]] = {
+EVENT_LABELS: Final[Mapping[str, str]] = {
     "partial_fill": "partial fill",
     "assignment": "assigned",
     "exercise": "exercised",
@@ -30,7 +30,7 @@ EVENT_WORDS: Final[Mapping[str, str]] = {
 # Nothing is paid for a contract that goes this way.
 WITHOUT_PRICE: Final = (ExecutionKind.ASSIGNMENT, ExecutionKind.EXERCISE, ExecutionKind.EXPIRY)
 NEWS: Final = (ExecutionKind.FILL, *WITHOUT_PRICE)
-SOURCE_WORDS: Final[Mapping[Source, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
+SOURCE_LABELS: Final[Mapping[Source, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
 TOASTS_AT_MOST: Final = 3
 MAX_ROWS: Final = 10
 
@@ -84,7 +84,7 @@ def fills_frame(fills: tuple[BlotterEntry, ...], screen: ScreenModel) -> ArrowTa
             "Average $": [_price(fill.filled_avg_price) for fill in newest_first],
             "Status": [_plain(fill.status) for fill in newest_first],
             "Order type": [_plain(fill.order_type) for fill in newest_first],
-            "Source": [SOURCE_WORDS[fill.source] for fill in newest_first],
+            "Source": [SOURCE_LABELS[fill.source] for fill in newest_first],
         }
     )
 
@@ -172,7 +172,7 @@ def _time(fill: BlotterEntry, screen: ScreenModel) -> str:
 
 
 def _event(fill: BlotterEntry) -> str:
-    return EVENT_WORDS.get(fill.event or "") or _plain(fill.event)
+    return EVENT_LABELS.get(fill.event or "") or _plain(fill.event)
 
 
 def _contract(fill: BlotterEntry, names: Mapping[str, str]) -> str:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
+from apps.streamlit.components.formatting import UNKNOWN, clock
 from apps.streamlit.components.style import tag
-from apps.streamlit.components.words import UNKNOWN, clock
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import RestPhase, RestReport, RestTask
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import streamlit as st
 
+from apps.streamlit.components.formatting import UNKNOWN, age, arrow
 from apps.streamlit.components.style import (
     ROW_PIXELS,
     ArrowTable,
@@ -21,7 +22,6 @@ from apps.streamlit.components.style import (
     palette,
     table_height,
 )
-from apps.streamlit.components.words import UNKNOWN, age, arrow
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, amount_names, page_columns
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.live.screen import ScreenModel
@@ -198,7 +198,7 @@ def _column_config(column: Column, colours: Palette, stale_after_seconds: float)
         case Kind.TIME:
             make = config.DatetimeColumn
         case Kind.WARNINGS:
-            words = {warning.words: _warning_colour(warning, colours) for warning in QuoteWarning}
+            words = {warning.label: _warning_colour(warning, colours) for warning in QuoteWarning}
             make = config.MultiselectColumn
             how = {"options": list(words), "color": list(words.values())}
         case Kind.DIRECTION:
@@ -289,7 +289,7 @@ def _warnings(rows: DataFrame, column: Column, screen: ScreenModel) -> list[list
     day_is_known_in_part = screen.totals.day.counted > 0
     return [
         [
-            warning.words
+            warning.label
             for warning in warnings
             if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
             and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
@@ -329,7 +329,7 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
                 state=screen.state.value,
                 stock_feed=screen.snapshot.streams[StreamName.STOCKS].feed,
                 options_feed=screen.snapshot.streams[StreamName.OPTIONS].feed,
-                warnings=[", ".join(warning.words for warning in warnings) for warnings in rows["warnings"]],
+                warnings=[", ".join(warning.label for warning in warnings) for warnings in rows["warnings"]],
             )
             for name, rows in sections.items()
         ],

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from html import escape
 
+from apps.streamlit.components.formatting import UNKNOWN, age, arrow, money, percent
 from apps.streamlit.components.style import draw, tag
-from apps.streamlit.components.words import UNKNOWN, age, arrow, money, percent
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, NearestExpiry, Tally, labels
 from options_helper.live.screen import ScreenModel

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from apps.streamlit.components.formatting import age, clock, rate
 from apps.streamlit.components.live_rest import rest_line
 from apps.streamlit.components.style import draw, tag
-from apps.streamlit.components.words import age, clock, rate
 from options_helper.analysis.live_health import Level
 from options_helper.live.screen import Banner, ScreenModel, State
 from options_helper.model.snapshot import Phase, StreamHealth

@@ -38,8 +38,8 @@ from options_helper.model.text import format_price
 class Advice:
     """One change of the file."""
 
-    words: str
-    entry: str | None = None  # the entry that the words speak of, as JSON to copy
+    sentence: str
+    entry: str | None = None  # the entry that the sentence speaks of, as JSON to copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,11 @@ class FileEdits:
     def _held(self, symbol: str) -> str:
         """What the account holds of it, as a sentence ends."""
         position = self._positions.get(symbol)
-        words = next(lot.instrument.words for lot in self._lots[symbol])
+        label = next(lot.instrument.label for lot in self._lots[symbol])
         if position is None:
-            return f"no {words}"
+            return f"no {label}"
         price = "" if position.average_price is None else f" at {format_price(position.average_price)}"
-        return f"{position.quantity.normalize():f} {words}{price}"
+        return f"{position.quantity.normalize():f} {label}{price}"
 
     def holders(self, symbol: str) -> list[PortfolioEntry]:
         """The entries of the file that hold it."""
@@ -142,10 +142,10 @@ class FileEdits:
 
     def _structure(self, entry: MultiLegPosition) -> Advice:
         instruments = {instrument.live_symbol: instrument for instrument in entry.instruments}
-        shared = [one.words for symbol, one in instruments.items() if len(self.holders(symbol)) > 1]
+        shared = [one.label for symbol, one in instruments.items() if len(self.holders(symbol)) > 1]
         if shared:
             return Advice(f"Change '{entry.id}' by hand: another entry holds {', '.join(shared)} too.")
-        unread = [one.words for symbol, one in instruments.items() if symbol in self._left_out]
+        unread = [one.label for symbol, one in instruments.items() if symbol in self._left_out]
         if unread:
             return Advice(
                 f"Change '{entry.id}' by hand: the account's row of {', '.join(unread)} cannot be read."

@@ -38,7 +38,7 @@ class StructureKind(StrEnum):
     DIAGONAL = "diagonal"
 
     @property
-    def words(self) -> str:
+    def with_article(self) -> str:
         """The name with its article."""
         return f"{'an' if self.value.startswith('i') else 'a'} {self.value}"
 
@@ -358,7 +358,7 @@ class _Writer:
             legs=tuple(_legs(parts)),
         )
         many = gcd(*(leg.contracts for leg in structure.legs))
-        reason = f"{many} × {structure.words} is {found.kind.words}: {_REASONS[found.kind]}."
+        reason = f"{many} × {structure.label} is {found.kind.with_article}: {_REASONS[found.kind]}."
         return structure, Proposal(found.kind, (structure.id,), reason)
 
     def _new_identity(self, wanted: str) -> str:
@@ -392,9 +392,7 @@ def _legs(parts: Iterable[_Part]) -> Iterator[Leg]:
 def _covered_call(cover: _Cover, call: PortfolioEntry) -> Proposal:
     kind = StructureKind.COVERED_CALL
     shares = f"{cover.calls * STANDARD_MULTIPLIER} {cover.leg.entry.symbol} shares"
-    reason = (
-        f"{cover.calls} × {cover.leg.entry.instrument.words} is {kind.words}: {shares} could be delivered."
-    )
+    reason = f"{cover.calls} × {cover.leg.entry.instrument.label} is {kind.with_article}: {shares} could be delivered."
     return Proposal(kind, (*(holding.id for holding in cover.holdings), call.id), reason)
 
 

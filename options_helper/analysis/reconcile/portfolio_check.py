@@ -43,7 +43,7 @@ def _findings(entry: PortfolioEntry, today: date) -> Iterator[str]:
     instruments = entry.instruments if isinstance(entry, MultiLegPosition) else (entry.instrument,)
     for one in instruments:
         if one.expiry is not None and one.expiry < today:
-            yield f"'{entry.id}': {one.words} expired on {short_date(one.expiry)}. Remove it from the file."
+            yield f"'{entry.id}': {one.label} expired on {short_date(one.expiry)}. Remove it from the file."
     if not isinstance(entry, MultiLegPosition) and entry.cost_basis is None:
         yield f"'{entry.id}' names no cost, so there is no P&L. Add cost_basis, the opening price per share."
     if any(one.multiplier is None for one in instruments):

@@ -57,12 +57,12 @@ class Cause(StrEnum):
     LAST_TRADE_VALUATION = "last_trade_valuation"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The cause as a person reads it."""
-        return _CAUSE_WORDS[self]
+        return _CAUSE_LABELS[self]
 
 
-_CAUSE_WORDS: Final[Mapping[Cause, str]] = {
+_CAUSE_LABELS: Final[Mapping[Cause, str]] = {
     Cause.FILL_AFTER_FILE: "filled after the file was written",
     Cause.EXPIRY: "expired",
     Cause.ASSIGNMENT: "assigned",
@@ -97,7 +97,7 @@ class ReconciledRow:
     symbol: (
         str | None
     )  # as Alpaca writes it; None: the net debit of a structure, or a position that is not named
-    words: str
+    label: str
     agrees: bool | None  # by quantity and cost; None: not known
     file_quantity: Decimal | None = None  # None, like the account's, where there is no symbol
     account_quantity: Decimal | None = None
@@ -145,7 +145,7 @@ def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
     rows = [row for row in found.rows if row.unknown_to_file]
     if not rows:
         return None
-    said = [_format_execution(one, row.words) for row in rows for one in _by_order(row.unknown_to_file)]
+    said = [_format_execution(one, row.label) for row in rows for one in _by_order(row.unknown_to_file)]
     more = f"; and {len(said) - _SAID_AT_MOST} more" if len(said) > _SAID_AT_MOST else ""
     return Behind(
         f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.", proposed_edit(rows)
@@ -178,8 +178,8 @@ def _by_order(executions: Iterable[Execution]) -> Iterator[Execution]:
         yield parts[0] if len(parts) == 1 else replace(parts[0], quantity=quantity, price=price)
 
 
-def _format_execution(execution: Execution, words: str) -> str:
-    many = f"{abs(execution.quantity).normalize():f} {words}"
+def _format_execution(execution: Execution, label: str) -> str:
+    many = f"{abs(execution.quantity).normalize():f} {label}"
     price = "" if execution.price is None else f" at {format_price(execution.price)}"
     verb = "bought" if execution.quantity > 0 else "sold"
     match execution.kind:
@@ -390,7 +390,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
     moved = not sides.same_quantity and sides.instrument is not None
     return ReconciledRow(
         symbol=sides.symbol,
-        words=sides.instrument.words if sides.instrument else format_symbol(sides.symbol),
+        label=sides.instrument.label if sides.instrument else format_symbol(sides.symbol),
         agrees=not differences if sides.readable else None,
         file_quantity=sides.file_quantity,
         account_quantity=sides.account_quantity,
@@ -400,7 +400,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
         account_value=sides.account_value,
         causes=differences + remarks,
         unknown_to_file=sides.unknown_to_file,
-        advice=advice.words if advice else None,
+        advice=advice.sentence if advice else None,
         edit=advice.entry if advice else None,
         cash_edit=cash_edit if moved else None,
     )
@@ -450,12 +450,12 @@ def _net_debit_row(
     advice = edits.for_entry(entry) if differs else None
     yield ReconciledRow(
         symbol=None,
-        words=f"{entry.words} (net debit)",
+        label=f"{entry.label} (net debit)",
         agrees=not differs,
         file_cost=file_cost,
         account_cost=account_cost,
         causes=(Cause.COST_METHOD,) if differs else (),
-        advice=advice.words if advice else None,
+        advice=advice.sentence if advice else None,
         edit=advice.entry if advice else None,
     )
 
@@ -469,7 +469,7 @@ def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> 
     names = format_ids(together)
     return ReconciledRow(
         symbol=None,
-        words=f"{names}, which share contracts (net debit)",
+        label=f"{names}, which share contracts (net debit)",
         agrees=not differs if compared else None,
         file_cost=file_cost,
         account_cost=account_cost,

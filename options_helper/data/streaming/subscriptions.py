@@ -28,12 +28,12 @@ def build_subscription_plan(
     if max_option_contracts < 0:
         raise ConfigError(f"The option contract limit is {max_option_contracts}; it must be 0 or more.")
     stocks, warnings = _stocks(portfolio) if stream_stocks else ((), [])
-    words = _contracts(portfolio) if stream_options else {}
-    contracts = tuple(words)
+    labels = _contracts(portfolio) if stream_options else {}
+    contracts = tuple(labels)
     left_out = contracts[max_option_contracts:]
     if left_out:
         warnings.append(
-            _left_out([words[symbol] for symbol in left_out], len(contracts), max_option_contracts)
+            _left_out([labels[symbol] for symbol in left_out], len(contracts), max_option_contracts)
         )
     return SubscriptionPlan(
         stocks=stocks,
@@ -55,8 +55,8 @@ def _stocks(portfolio: Portfolio) -> tuple[tuple[str, ...], list[str]]:
 
 def _contracts(portfolio: Portfolio) -> dict[str, str]:
     """Contract symbol → the contract in words, unique, in portfolio order."""
-    return {item.live_symbol: item.words for item in portfolio.instruments if item.is_option}
+    return {item.live_symbol: item.label for item in portfolio.instruments if item.is_option}
 
 
-def _left_out(words: list[str], total: int, limit: int) -> str:
-    return f"{len(words)} of {total} option contracts are not subscribed (limit {limit}): {named(words)}."
+def _left_out(labels: list[str], total: int, limit: int) -> str:
+    return f"{len(labels)} of {total} option contracts are not subscribed (limit {limit}): {named(labels)}."

@@ -476,8 +476,8 @@ class TradingConversation(ServerProtocol):
     def _say(self, message: Message) -> Reply:
         return Reply(self.payloads([message]))
 
-    def _fatal(self, words: str) -> Reply:
-        error = {"action": "error", "data": {"error_message": words}}
+    def _fatal(self, message: str) -> Reply:
+        error = {"action": "error", "data": {"error_message": message}}
         return Reply(self.payloads([error]), close_code=1000)
 
 

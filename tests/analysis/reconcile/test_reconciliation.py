@@ -113,7 +113,7 @@ def test_a_file_that_holds_what_the_account_holds_agrees():
     found = reconcile(file, view, [], today=TODAY)
 
     assert found.agrees is True
-    assert [row.words for row in found.rows] == [
+    assert [row.label for row in found.rows] == [
         "AAPL 18 Dec 26 180 C",
         "AAPL shares",
         "AAPL 18 Dec 26 190 C",
@@ -244,7 +244,7 @@ def test_what_the_file_does_not_have_is_proposed_under_an_id_of_its_own():
 def test_a_share_that_no_file_can_hold_is_said_and_not_proposed():
     row = only_row(portfolio(), account(held("BAC.PRK", 5)))
 
-    assert (row.words, row.agrees, row.edit) == ("BAC.PRK", False, None)
+    assert (row.label, row.agrees, row.edit) == ("BAC.PRK", False, None)
     assert row.advice == "BAC.PRK (5) cannot be written in a portfolio file; it was left out."
 
 
@@ -288,7 +288,7 @@ def test_a_position_that_cannot_be_read_and_that_the_file_lacks_is_a_row_of_its_
 
     assert found.agrees is None
     row = found.rows[-1]
-    assert (row.words, row.agrees, row.causes) == ("AAPL 18 Dec 26 185 C", None, (Cause.NOT_READ,))
+    assert (row.label, row.agrees, row.causes) == ("AAPL 18 Dec 26 185 C", None, (Cause.NOT_READ,))
     assert (row.file_quantity, row.account_quantity) == (Decimal(0), None)
     assert row.advice is None
 
@@ -456,8 +456,8 @@ def test_structures_that_share_contracts_agree_when_the_sum_of_their_costs_does(
 
     assert found.agrees is True
     (together,) = (row for row in found.rows if row.symbol is None)
-    assert together.words.endswith(", which share contracts (net debit)")
-    assert all(f"'{entry.id}'" in together.words for entry in file.positions)
+    assert together.label.endswith(", which share contracts (net debit)")
+    assert all(f"'{entry.id}'" in together.label for entry in file.positions)
     assert together.file_cost == together.account_cost == Decimal(-4250)
 
 
@@ -485,7 +485,7 @@ def test_shared_contracts_of_which_a_cost_is_missing_are_said_not_to_be_compared
 
     assert found.agrees is None
     (together,) = (row for row in found.rows if row.symbol is None)
-    assert together.words == "'vertical' and 'call', which share contracts (net debit)"
+    assert together.label == "'vertical' and 'call', which share contracts (net debit)"
     assert together.causes == (Cause.NOT_COMPARED,)
 
 
@@ -499,7 +499,7 @@ def test_entries_hang_together_over_a_third_one():
 
     (together,) = (row for row in rows(file, view) if row.symbol is None)
 
-    assert together.words == "'a', 'b' and 'vertical', which share contracts (net debit)"
+    assert together.label == "'a', 'b' and 'vertical', which share contracts (net debit)"
     assert (together.agrees, together.file_cost) == (True, 300)
 
 
@@ -706,4 +706,4 @@ def test_there_is_no_banner_without_an_execution_that_the_file_does_not_know(
 def test_every_cause_is_explained_in_the_docs(cause: Cause, repository: Path):
     page = (repository / "docs" / "IMPORT_AND_RECONCILE.md").read_text(encoding="utf-8")
 
-    assert cause.words.partition(":")[0].partition(",")[0] in page.replace("\n", " ")
+    assert cause.label.partition(":")[0].partition(",")[0] in page.replace("\n", " ")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.words import age, arrow, clock, money, percent, rate
+from apps.streamlit.components.formatting import age, arrow, clock, money, percent, rate
 
 
 @pytest.mark.parametrize(
