@@ -65,9 +65,9 @@ def _moved(snapshot: LiveSnapshot, second: int) -> LiveSnapshot:
             timestamp=quote.timestamp,
             received_ns=quote.received_ns + second * NANOSECONDS,
             bid_price=quote.bid_price,
-            ask_price=(quote.ask_price or 0.0) + (second + place) % 9 / 100,
+            ask_price=(quote.ask_price or 0.0) + (second + index) % 9 / 100,
         )
-        for place, (symbol, quote) in enumerate(snapshot.option_quotes.items())
+        for index, (symbol, quote) in enumerate(snapshot.option_quotes.items())
     }
     return replace(
         snapshot,

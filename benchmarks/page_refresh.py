@@ -205,8 +205,8 @@ def beside_seeding(flag: Path) -> tuple[list[float], list[float], int]:
         more = {"BENCH_REST": market.stream_url, "BENCH_SEED_WHILE": str(flag)}
         with serving(SEEDED_POSITIONS, ours=True, **more) as (port, _), watching(port, VIEWERS) as tabs:
             time.sleep(SETTLING_SECONDS)
-            for place in range(2 * SEED_ROUNDS):
-                is_busy = place % 2 == 1
+            for index in range(2 * SEED_ROUNDS):
+                is_busy = index % 2 == 1
                 flag.touch() if is_busy else flag.unlink(missing_ok=True)
                 time.sleep(1)
                 for tab in tabs:

@@ -52,7 +52,7 @@ def market_frames() -> Frames:
     """Stock quotes as Alpaca sends them, few symbols busy and most quiet, in bursts, with the time of their receipt."""
     dice = random.Random(5)
     names = [f"SYM{number:02d}" for number in range(SYMBOLS)]
-    weights = [1 / (place + 1) for place in range(SYMBOLS)]
+    weights = [1 / (index + 1) for index in range(SYMBOLS)]
     cents = {name: dice.randrange(2_000, 70_000) for name in names}
     now = OPEN
     messages: list[dict[str, Any]] = []

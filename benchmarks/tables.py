@@ -73,13 +73,13 @@ def structures(count: int) -> Portfolio:
                 net_debit=-120.0,
                 legs=tuple(
                     Leg(
-                        side="long" if place in {0, LEGS - 1} else "short",
-                        option_type="put" if place < LEGS // 2 else "call",
+                        side="long" if index in {0, LEGS - 1} else "short",
+                        option_type="put" if index < LEGS // 2 else "call",
                         expiry=EXPIRIES[number % len(EXPIRIES)],
-                        strike=90.0 + 5 * place + number // len(UNDERLYINGS),
+                        strike=90.0 + 5 * index + number // len(UNDERLYINGS),
                         contracts=1,
                     )
-                    for place in range(LEGS)
+                    for index in range(LEGS)
                 ),
             )
             for number in range(count // LEGS)

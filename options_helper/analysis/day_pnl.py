@@ -288,15 +288,15 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     realized = np.zeros(count)
     base = np.abs(held.quantity * held.multiplier * average)
     flags[QuoteWarning.NO_PREVIOUS_CLOSE] = np.isnan(average)
-    for place, symbol in enumerate(held.symbols):
+    for index, symbol in enumerate(held.symbols):
         if symbol not in day.unknown and symbol not in day.followed:
             continue
         position, reasons = _line_position(day, symbol)
-        factor = held.multiplier[place]
-        average[place] = float(position.average)
-        realized[place], base[place] = float(position.realized) * factor, float(position.base) * factor
+        factor = held.multiplier[index]
+        average[index] = float(position.average)
+        realized[index], base[index] = float(position.realized) * factor, float(position.base) * factor
         for warning in _REASONS:
-            flags[warning][place] = warning in reasons
+            flags[warning][index] = warning in reasons
     unrealized = held.quantity * held.multiplier * (held.price - average)
     return LineDays(realized, unrealized, base, flags)
 
@@ -358,11 +358,11 @@ def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
 
 def _shared_profit(held: HeldLines, symbol: str, position: RunningPosition) -> tuple[float, float]:
     """Realized and unrealized today of a contract that several lines hold, all of them together."""
-    places = [place for place, other in enumerate(held.symbols) if other == symbol]
-    factors = set(held.multiplier[places].tolist())
+    indices = [index for index, other in enumerate(held.symbols) if other == symbol]
+    factors = set(held.multiplier[indices].tolist())
     factor = factors.pop() if len(factors) == 1 else np.nan
     # Lines that cancel each other out are worth nothing, whatever the price.
-    rise = float(held.price[places[0]]) - float(position.average) if position.quantity else 0.0
+    rise = float(held.price[indices[0]]) - float(position.average) if position.quantity else 0.0
     return float(position.realized) * factor, float(position.quantity) * factor * rise
 
 

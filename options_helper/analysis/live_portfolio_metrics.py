@@ -96,7 +96,7 @@ def compute_live_multileg_rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One row for each structure (`STRUCTURE_COLUMNS`), and one for each of their legs (`LEG_COLUMNS`)."""
     structures = portfolio.structures
-    owned_legs = [(entry, place, leg) for entry in structures for place, leg in enumerate(entry.legs)]
+    owned_legs = [(entry, index, leg) for entry in structures for index, leg in enumerate(entry.legs)]
     signed = [leg.signed_contracts for _, _, leg in owned_legs]
     quantity = numbers(signed)
     lines = price_lines(
@@ -115,7 +115,7 @@ def compute_live_multileg_rows(
         **_day_columns(day),
         **_closes(lines, live),
         "position_id": [entry.id for entry, _, _ in owned_legs],
-        "leg_index": [place for _, place, _ in owned_legs],
+        "leg_index": [index for _, index, _ in owned_legs],
         "side": [leg.side for _, _, leg in owned_legs],
         "contracts": [leg.contracts for _, _, leg in owned_legs],
         "signed_contracts": signed,
@@ -123,7 +123,7 @@ def compute_live_multileg_rows(
         "leg_natural": leg_natural,
         "warnings": warning_lists(lines.findings, len(owned_legs)),
     }
-    identities = [f"{entry.id}/{place}" for entry, place, _ in owned_legs]
+    identities = [f"{entry.id}/{index}" for entry, index, _ in owned_legs]
     legs = table_frame(leg_columns, Table.LEG, identities)
     return _structure_rows(structures, lines, leg_value, leg_natural, day), legs
 

@@ -135,17 +135,17 @@ def _underlyings(
     instruments: Sequence[Instrument], live: LiveSnapshot
 ) -> tuple[Numbers, Numbers, NDArray[np.object_]]:
     """Price of what each line is written on, the age of that price and the way it came."""
-    places = {
-        name: place for place, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
+    indices = {
+        name: index for index, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
     }
     marks = read_marks(
-        [live.quotes.get(name) for name in places],
-        [live.trades.get(name) for name in places],
-        is_option=np.zeros(len(places), dtype=bool),
+        [live.quotes.get(name) for name in indices],
+        [live.trades.get(name) for name in indices],
+        is_option=np.zeros(len(indices), dtype=bool),
         as_of=live.as_of,
     )
-    line_places = np.array([places[item.underlying] for item in instruments], dtype=np.int64)
-    return marks.price[line_places], marks.age[line_places], marks.via[line_places]
+    line_indices = np.array([indices[item.underlying] for item in instruments], dtype=np.int64)
+    return marks.price[line_indices], marks.age[line_indices], marks.via[line_indices]
 
 
 def _quote_findings(

@@ -67,14 +67,14 @@ def read_day(option: str, text: str | None) -> date | None:
 
 def require_folder(folder: Path) -> None:
     """ConfigError unless this is a folder with room to write into, or can become one; makes nothing."""
-    place = folder.absolute()
-    while not os.access(place, os.F_OK):
-        place = place.parent
-    if not place.is_dir():
-        raise ConfigError(f"{folder} cannot be written into: {place} is no folder. Choose another.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder} cannot be written into: {place} is not yours. Choose another folder.")
-    free, least = shutil.disk_usage(place).free, StorePolicy().min_free_bytes
+    nearest = folder.absolute()
+    while not os.access(nearest, os.F_OK):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise ConfigError(f"{folder} cannot be written into: {nearest} is no folder. Choose another.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder} cannot be written into: {nearest} is not yours. Choose another folder.")
+    free, least = shutil.disk_usage(nearest).free, StorePolicy().min_free_bytes
     if free < least:
         raise ConfigError(
             f"Only {free >> 20} MB are free for {folder}, and {least >> 20} MB are needed at least. "

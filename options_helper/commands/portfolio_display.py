@@ -201,8 +201,8 @@ def _table(*columns: str, numbers: Iterable[int] = ()) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     right = set(numbers)
-    for place, column in enumerate(columns):
-        if place in right:
+    for index, column in enumerate(columns):
+        if index in right:
             table.add_column(column, justify="right", no_wrap=True)
         else:
             table.add_column(column, overflow="fold")

@@ -224,8 +224,8 @@ class Checkup:
             Check.ORDER_STREAM: order_visit(settings, timing),
         }
         return [
-            self._stream_probe(check, visit, STAGGER_SECONDS * place)
-            for place, (check, visit) in enumerate(visits.items())
+            self._stream_probe(check, visit, STAGGER_SECONDS * index)
+            for index, (check, visit) in enumerate(visits.items())
         ]
 
     def _stream_probe(self, check: Check, visit: Visit, delay_seconds: float) -> Probe:

@@ -266,14 +266,14 @@ class Portfolio(_Entry):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
-        first_place: dict[str, int] = {}
-        for place, entry in enumerate(self.positions, start=1):
-            earlier = first_place.setdefault(entry.id, place)
-            if earlier != place:
+        first: dict[str, int] = {}
+        for number, entry in enumerate(self.positions, start=1):
+            earlier = first.setdefault(entry.id, number)
+            if earlier != number:
                 raise PydanticCustomError(
                     "duplicate_id",
-                    "positions {earlier} and {place} have the same id {id}; each needs its own",
-                    {"earlier": earlier, "place": place, "id": repr(entry.id)},
+                    "positions {earlier} and {number} have the same id {id}; each needs its own",
+                    {"earlier": earlier, "number": number, "id": repr(entry.id)},
                 )
         return self
 
@@ -327,12 +327,12 @@ def _sentence(error: ValidationError, raw: Any, name: str) -> str:
     """The first problem as a sentence, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    where = ", ".join([name, *_places(first["loc"], raw)])
+    where = ", ".join([name, *_path(first["loc"], raw)])
     more = f" ({len(problems) - 1} more after this one)" if len(problems) > 1 else ""
     return f"{where}: {_reason(first)}{more}."
 
 
-def _places(location: tuple[int | str, ...], raw: Any) -> list[str]:
+def _path(location: tuple[int | str, ...], raw: Any) -> list[str]:
     """`("positions", 2, "structure", "legs", 0, "strike")` → position, leg and field in words."""
     match location:
         case ("positions", int(index)):

@@ -285,7 +285,7 @@ class ServerLoop:
             keys=self._keys,
             limits=self._limits,
             faults=arrival.faults,
-            claim_place=partial(self._claim_place, arrival.endpoint.path, connection),
+            claim_slot=partial(self._claim_slot, arrival.endpoint.path, connection),
         )
         client = Client(connection, arrival.number, conversation)
         self.clients = (*self.clients, client)
@@ -308,7 +308,7 @@ class ServerLoop:
             del self._holders[path]
             self._held_until[path] = self.loop.time() + client.conversation.wire.faults.hold_session_seconds
 
-    def _claim_place(self, path: str, connection: ServerConnection) -> bool:
+    def _claim_slot(self, path: str, connection: ServerConnection) -> bool:
         if not self._limits.one_connection:
             return True
         if path in self._holders or self.loop.time() < self._held_until.get(path, 0.0):

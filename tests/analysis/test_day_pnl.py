@@ -139,19 +139,19 @@ class Today:
         self.structures, self.legs = compute_live_multileg_rows(book, snapshot, stale_after_seconds=30)
         self.totals: LiveTotals = compute_live_totals(book, snapshot, self.rows, self.structures, self.legs)
 
-    def row(self, place: int = 0) -> dict[str, Any]:
-        return _known(self.rows, place)
+    def row(self, index: int = 0) -> dict[str, Any]:
+        return _known(self.rows, index)
 
     def structure(self) -> dict[str, Any]:
         return _known(self.structures, 0)
 
-    def figures(self, place: int = 0) -> tuple[float | None, float | None, float | None]:
+    def figures(self, index: int = 0) -> tuple[float | None, float | None, float | None]:
         """Today's profit, realized and unrealized."""
-        return figures(self.row(place))
+        return figures(self.row(index))
 
 
-def _known(table: pd.DataFrame, place: int) -> dict[str, Any]:
-    row = {str(name): value for name, value in table.iloc[place].items()}
+def _known(table: pd.DataFrame, index: int) -> dict[str, Any]:
+    row = {str(name): value for name, value in table.iloc[index].items()}
     return {
         name: None if not isinstance(value, list) and pd.isna(value) else value for name, value in row.items()
     }

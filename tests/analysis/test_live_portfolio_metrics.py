@@ -589,7 +589,7 @@ def test_a_recorded_minute_of_spxw_agrees_with_a_calculation_from_the_file(real_
     with gzip.open(real_data / "spxw_option_quotes_1min_20180105.csv.gz", "rt", newline="") as lines:
         recorded = [row for row in csv.DictReader(lines) if row["quote_datetime"] == "2018-01-05 10:32:00"]
     as_of = datetime(2018, 1, 5, 10, 32, 1, tzinfo=NEW_YORK).astimezone(UTC)
-    contracts = [(-1 if place % 3 == 0 else 1) * (1 + place % 4) for place in range(len(recorded))]
+    contracts = [(-1 if index % 3 == 0 else 1) * (1 + index % 4) for index in range(len(recorded))]
     basis = Decimal("12.35")
     book = portfolio(
         *(

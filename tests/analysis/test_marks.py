@@ -251,7 +251,7 @@ def test_closing_at_natural_is_never_better_than_at_the_mark(bid: float, ask: fl
 def test_the_mids_of_a_recorded_chain_are_the_publishers(real_data: Path):
     with gzip.open(real_data / "nvda_option_chain_20251029.csv.gz", "rt", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    quotes = [quote(f"NVDA-{place}", float(row["Bid"]), float(row["Ask"])) for place, row in enumerate(rows)]
+    quotes = [quote(f"NVDA-{index}", float(row["Bid"]), float(row["Ask"])) for index, row in enumerate(rows)]
     marks = read_marks(quotes, [None] * len(rows), is_option=np.ones(len(rows), dtype=bool), as_of=AS_OF)
 
     # The publisher rounds to the cent, half cents up or down as its floats fell.

@@ -108,9 +108,9 @@ class Tab:
         headings = [text.strip() for text in grid.locator("th").all_inner_texts()]
         if heading not in headings:
             return []
-        place = headings.index(heading)
+        index = headings.index(heading)
         rows = grid.locator("tbody tr").all()
-        return [row.locator("td").nth(place).inner_text() for row in rows]
+        return [row.locator("td").nth(index).inner_text() for row in rows]
 
     def press(self, name: str) -> None:
         """Press a button of the page's body."""

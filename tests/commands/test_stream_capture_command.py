@@ -144,9 +144,9 @@ def test_who_has_no_account_is_told_of_the_simulator_and_of_no_option_that_is_no
 
 
 @pytest.mark.parametrize("dry", [True, False], ids=["dry run", "capture"])
-@pytest.mark.parametrize("place", ["/proc/recording", "file/recording"])
+@pytest.mark.parametrize("folder", ["/proc/recording", "file/recording"])
 def test_a_folder_that_cannot_be_is_refused_and_nothing_is_made(
-    place: str,
+    folder: str,
     dry: bool,  # noqa: FBT001 - a case
     keys: None,
     tmp_path: Path,
@@ -155,10 +155,10 @@ def test_a_folder_that_cannot_be_is_refused_and_nothing_is_made(
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
 
-    ended = invoke("--stocks", "SPY", "--out", place, *(["--dry-run"] if dry else []))
+    ended = invoke("--stocks", "SPY", "--out", folder, *(["--dry-run"] if dry else []))
 
     assert isinstance(ended.exception, ConfigError)
-    assert place in str(ended.exception)
+    assert folder in str(ended.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

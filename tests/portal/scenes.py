@@ -75,19 +75,19 @@ class ShowingManager:
 def prices(portfolio: Portfolio, *, as_of: datetime, age: float = 0.4, step: int = 0) -> list[Quote | Trade]:
     """A quote for every contract and share; each step moves them by a cent or two."""
     events: list[Quote | Trade] = []
-    for place, item in enumerate(dict.fromkeys(portfolio.instruments)):
-        middle = (3.0 if item.is_option else 500.0) + place * 1.37 + 0.01 * ((step * (place + 1)) % 29)
-        half = 0.02 + 0.01 * (place % 4)
+    for index, item in enumerate(dict.fromkeys(portfolio.instruments)):
+        middle = (3.0 if item.is_option else 500.0) + index * 1.37 + 0.01 * ((step * (index + 1)) % 29)
+        half = 0.02 + 0.01 * (index % 4)
         events.append(
             quote(
                 item.live_symbol,
                 round(middle - half, 2),
                 round(middle + half, 2),
-                age=age + place % 3,
+                age=age + index % 3,
                 as_of=as_of,
             )
         )
-        if not item.is_option or place % 2:
+        if not item.is_option or index % 2:
             events.append(trade(item.live_symbol, round(middle, 2), age=age + 20, as_of=as_of))
     events.extend(
         quote(symbol, 680.1, 680.12, age=age, as_of=as_of)
@@ -298,7 +298,7 @@ def stalled() -> LiveSnapshot:
 def stale() -> LiveSnapshot:
     """Connected, but some quotes are old while the market is open."""
     events = prices(load_portfolio(SAMPLE), as_of=OPEN)
-    old = [replace_age(event, 90) if place % 5 == 0 else event for place, event in enumerate(events)]
+    old = [replace_age(event, 90) if index % 5 == 0 else event for index, event in enumerate(events)]
     return live(events=old)
 
 

@@ -215,7 +215,7 @@ def test_the_opening_account_is_the_portfolio_at_its_costs():
 @pytest.mark.parametrize("net_debit", [792.0, -345.0, 0.0, -612.0, 100.0])
 def test_the_legs_of_a_structure_cost_its_net_debit_and_no_leg_less_than_a_cent(net_debit: float):
     book = portfolio(structure(net_debit=net_debit))
-    prices = {instrument.live_symbol: 2.0 + place for place, instrument in enumerate(book.instruments)}
+    prices = {instrument.live_symbol: 2.0 + index for index, instrument in enumerate(book.instruments)}
 
     legs = opening_holdings(book, prices.get)
 

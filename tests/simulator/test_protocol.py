@@ -107,13 +107,13 @@ def test_a_feed_outside_the_plan_is_error_409():
 
 def test_a_second_connection_is_error_406_and_may_try_again_on_the_same_socket():
     free = iter([False, True])
-    talk = talk_at("/v2/iex", claim_place=lambda: next(free))
+    talk = talk_at("/v2/iex", claim_slot=lambda: next(free))
     assert send(talk, AUTHENTICATION) == error(406)
     assert send(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
 
 
 def test_a_wrong_key_takes_no_place():
-    talk = talk_at("/v2/iex", claim_place=lambda: pytest.fail("a place was taken"))
+    talk = talk_at("/v2/iex", claim_slot=lambda: pytest.fail("a place was taken"))
     assert send(talk, AUTHENTICATION | {"key": "other"}) == error(402)
 
 

@@ -92,7 +92,7 @@ def _header(session: LiveSession, controls: Controls) -> None:
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="header"
     ):
         st.title("Live portfolio", anchor=False, width="content")
-        lifecycle_buttons(session, controls, place="page")
+        lifecycle_buttons(session, controls, location="page")
 
 
 def _lay_out() -> Slots:

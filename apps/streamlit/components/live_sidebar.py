@@ -58,22 +58,22 @@ def sidebar_controls(session: LiveSession) -> Controls:
             market_time=settings.market_time if settings is not None and settings.local_market else None,
         )
         with actions:
-            lifecycle_buttons(session, controls, place="sidebar")
+            lifecycle_buttons(session, controls, location="sidebar")
             _pending_changes(session, controls)
     return controls
 
 
-def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -> None:
+def lifecycle_buttons(session: LiveSession, controls: Controls, *, location: str) -> None:
     """Start, Stop and Restart; in the sidebar and again in the page, because a phone hides the sidebar.
 
     Each has its own place for good: what lies under the pointer must not become another button between two clicks.
     """
-    width: Literal["stretch", "content"] = "stretch" if place == "sidebar" else "content"
+    width: Literal["stretch", "content"] = "stretch" if location == "sidebar" else "content"
     running = session.running
-    with st.container(horizontal=place == "page", gap="small", width=width, key=f"lifecycle-{place}"):
+    with st.container(horizontal=location == "page", gap="small", width=width, key=f"lifecycle-{location}"):
         st.button(
             "Start",
-            key=f"start-{place}",
+            key=f"start-{location}",
             type="secondary" if running else "primary",
             icon=":material/play_arrow:",
             width=width,
@@ -83,16 +83,16 @@ def lifecycle_buttons(session: LiveSession, controls: Controls, *, place: str) -
             args=(session, controls),
         )
         with st.container(horizontal=True, gap="small", width=width):
-            _ending_buttons(session, controls, place, width)
+            _ending_buttons(session, controls, location, width)
 
 
 def _ending_buttons(
-    session: LiveSession, controls: Controls, place: str, width: Literal["stretch", "content"]
+    session: LiveSession, controls: Controls, location: str, width: Literal["stretch", "content"]
 ) -> None:
     running = session.running
     st.button(
         "Stop",
-        key=f"stop-{place}",
+        key=f"stop-{location}",
         icon=":material/stop:",
         width=width,
         disabled=not running,
@@ -101,7 +101,7 @@ def _ending_buttons(
     )
     st.button(
         "Restart",
-        key=f"restart-{place}",
+        key=f"restart-{location}",
         icon=":material/refresh:",
         width=width,
         disabled=not running,

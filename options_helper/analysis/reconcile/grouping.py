@@ -84,7 +84,7 @@ class _Divisible(Protocol):
 class _SingleLeg:
     """A position of the file in a single contract, with what no rule has taken of it yet."""
 
-    place: int
+    index: int
     entry: Position
     left: int
     covered: int = 0  # of its calls, by shares; negative as they are
@@ -92,7 +92,7 @@ class _SingleLeg:
     @property
     def order(self) -> tuple[date, float, int, int]:
         """Near expiries first, low strikes first, a put before the call beside it."""
-        return self.entry.expiry, self.entry.strike, self.entry.option_type != "put", self.place
+        return self.entry.expiry, self.entry.strike, self.entry.option_type != "put", self.index
 
 
 @dataclass(slots=True, eq=False)
@@ -167,7 +167,7 @@ def group_entries(entries: Sequence[PortfolioEntry]) -> Grouping:
     and expiries before far ones. A contract without a cost stays single, because a structure has to name its net
     debit; so does an adjusted one. Shares and the calls that they cover stay entries of their own.
     """
-    singles = [_SingleLeg(place, one, one.contracts) for place, one in enumerate(entries) if _is_plain(one)]
+    singles = [_SingleLeg(index, one, one.contracts) for index, one in enumerate(entries) if _is_plain(one)]
     priced = [leg for leg in singles if leg.entry.cost_basis is not None]
     found = [*_of_verticals(priced), *_of_pairs(StructureKind.CALENDAR, _CALENDARS, priced)]
     covers = list(_covers(entries, singles))
@@ -181,7 +181,7 @@ def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
     """What a structure is called; None when no rule knows it as a whole."""
     legs = [
         Position(
-            id=str(place),
+            id=str(index),
             symbol=structure.symbol,
             option_type=leg.option_type,
             expiry=leg.expiry,
@@ -189,7 +189,7 @@ def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
             contracts=leg.signed_contracts,
             cost_basis=0.0,
         )
-        for place, leg in enumerate(structure.legs)
+        for index, leg in enumerate(structure.legs)
     ]
     grouping = group_entries(legs)
     return grouping.proposals[0].kind if len(grouping.entries) == len(grouping.proposals) == 1 else None
@@ -318,22 +318,22 @@ class _Writer:
         self, singles: Sequence[_SingleLeg], found: Sequence[_Found], covers: Sequence[_Cover]
     ) -> Grouping:
         """Everything in the order of the entries, a structure at the place of its first contract."""
-        kept = {leg.place: self._single(leg) for leg in singles}
+        kept = {leg.index: self._single(leg) for leg in singles}
         written: dict[int, list[tuple[MultiLegPosition, Proposal]]] = defaultdict(list)
         for one in found:
-            written[min(leg.place for leg, _ in one.parts)].append(self._structure(one))
-        covering = {cover.leg.place: cover for cover in covers}
+            written[min(leg.index for leg, _ in one.parts)].append(self._structure(one))
+        covering = {cover.leg.index: cover for cover in covers}
         entries: list[PortfolioEntry] = []
         proposals: list[Proposal] = []
-        for place, entry in enumerate(self._entries):
-            for structure, proposal in written[place]:
+        for index, entry in enumerate(self._entries):
+            for structure, proposal in written[index]:
                 entries.append(structure)
                 proposals.append(proposal)
-            single = kept.get(place, entry)
+            single = kept.get(index, entry)
             if single is not None:
                 entries.append(single)
-            if place in covering and single is not None:
-                proposals.append(_covered_call(covering[place], single))
+            if index in covering and single is not None:
+                proposals.append(_covered_call(covering[index], single))
         return Grouping(tuple(entries), tuple(proposals))
 
     def _single(self, leg: _SingleLeg) -> Position | None:

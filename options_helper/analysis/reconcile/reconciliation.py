@@ -165,10 +165,10 @@ def proposed_edit(rows: Iterable[ReconciledRow]) -> str:
 def _by_order(executions: Iterable[Execution]) -> Iterator[Execution]:
     """The partial fills of an order as one, at their average price; executions are of one symbol."""
     orders: dict[tuple[object, ...], list[Execution]] = {}
-    for place, one in enumerate(executions):
+    for index, one in enumerate(executions):
         is_part = one.kind is ExecutionKind.FILL and one.order_id is not None
         # A correction goes the other way and is told apart.
-        key = (one.order_id, one.quantity > 0) if is_part else (place,)
+        key = (one.order_id, one.quantity > 0) if is_part else (index,)
         orders.setdefault(key, []).append(one)
     for parts in orders.values():
         quantity = sum((one.quantity for one in parts), _NONE)
@@ -258,7 +258,7 @@ def _symbols(entries: Iterable[PortfolioEntry]) -> dict[str, None]:
 def _sharing(portfolio: Portfolio, sides: Mapping[str, _Sides]) -> dict[str, tuple[PortfolioEntry, ...]]:
     """By id, the entries that hang together by contracts they share, itself among them, in the order of the file."""
     entries = {entry.id: entry for entry in portfolio.positions}
-    places = {identity: place for place, identity in enumerate(entries)}
+    indices = {identity: index for index, identity in enumerate(entries)}
     found: dict[str, tuple[PortfolioEntry, ...]] = {}
     for identity in entries:
         if identity in found:
@@ -269,7 +269,7 @@ def _sharing(portfolio: Portfolio, sides: Mapping[str, _Sides]) -> dict[str, tup
                 fresh = sides[symbol].holders - together
                 together |= fresh
                 to_follow += fresh
-        members = tuple(entries[one] for one in sorted(together, key=places.__getitem__))
+        members = tuple(entries[one] for one in sorted(together, key=indices.__getitem__))
         found |= dict.fromkeys(together, members)
     return found
 
@@ -360,12 +360,12 @@ class _Sides:
         if self.account_quantity is None:
             return ()
         open_difference = self.account_quantity - self.file_quantity
-        for place in range(len(self.executions) - 1, -1, -1):
+        for index in range(len(self.executions) - 1, -1, -1):
             if open_difference == 0:
                 break
-            open_difference -= self.executions[place].quantity
+            open_difference -= self.executions[index].quantity
             if open_difference == 0:
-                return self.executions[place:]
+                return self.executions[index:]
         return ()
 
 

@@ -90,19 +90,19 @@ def _with_instants(table: Any) -> Any:
 
     if not {"ts_ns", "timestamp"} <= set(table.column_names):
         return table
-    place = table.column_names.index("timestamp")
-    return table.set_column(place, "timestamp", table["ts_ns"].cast(pa.timestamp("ns", "UTC")))
+    index = table.column_names.index("timestamp")
+    return table.set_column(index, "timestamp", table["ts_ns"].cast(pa.timestamp("ns", "UTC")))
 
 
 def _compare(source: Path, target: Path, columns: Sequence[str]) -> None:
     # The instants are compared with the integers they were made from, the rest with its text.
     derived = {"timestamp"} if "ts_ns" in columns else set()
-    places = [place for place, name in enumerate(columns) if name not in derived]
+    indices = [index for index, name in enumerate(columns) if name not in derived]
     written = (row for text in sound_texts(source) for row in rows_of(text))
     next(written, None)
-    copies = _parquet_rows(target, [columns[place] for place in places])
+    copies = _parquet_rows(target, [columns[index] for index in indices])
     for number, (row, copy) in enumerate(zip_longest(written, copies), 1):
-        if row is None or copy is None or not all(map(_same, (row[place] for place in places), copy)):
+        if row is None or copy is None or not all(map(_same, (row[index] for index in indices), copy)):
             raise StoreError(
                 f"Row {number} of {source.name} is not the same in the Parquet copy, which is not kept: "
                 f"{row} became {copy}."

@@ -45,12 +45,12 @@ def _legs(entry: MultiLegPosition, price_of: PriceOf) -> Iterator[Holding]:
     missing = _exact(entry.net_debit) / (entry.multiplier or CONTRACT_SHARES) - sum(
         quantity * price for quantity, price in zip(quantities, prices, strict=True)
     )
-    for place in sorted(range(len(prices)), key=prices.__getitem__, reverse=True):
+    for index in sorted(range(len(prices)), key=prices.__getitem__, reverse=True):
         # The dearest leg takes what is missing, as far as its price stays one; the next takes the rest.
-        wanted = prices[place] + missing / quantities[place]
+        wanted = prices[index] + missing / quantities[index]
         found = max(CENT, wanted)
-        missing -= (found - prices[place]) * quantities[place]
-        prices[place] = found
+        missing -= (found - prices[index]) * quantities[index]
+        prices[index] = found
     for symbol, quantity, price in zip(symbols, quantities, prices, strict=True):
         yield Holding(symbol, quantity, price)
 

@@ -114,19 +114,21 @@ class Partition:
     def _converted(self, path: Path, rows: Iterator[list[str]]) -> Iterator[tuple[int, Message]]:
         header = next(rows, [])
         columns = [
-            (place, *self._readers()[name]) for place, name in enumerate(header) if name in self._readers()
+            (index, *self._readers()[name]) for index, name in enumerate(header) if name in self._readers()
         ]
-        ts_place, recv_place, symbol_place = (_place(header, name) for name in ("ts_ns", "recv_ns", "symbol"))
+        ts_index, recv_index, symbol_index = (
+            _index_of(header, name) for name in ("ts_ns", "recv_ns", "symbol")
+        )
         delay_ns = BAR_NS if self.dataset == "bars" else 0
         kind = _TYPES[self.dataset]
         for row in _readable(rows, path):
-            message: Message = {"T": kind, "S": _at(row, symbol_place) or self.symbol}
+            message: Message = {"T": kind, "S": _at(row, symbol_index) or self.symbol}
             try:
-                for place, key, read in columns:
-                    if row[place]:
-                        message[key] = read(row[place])
-                ts_text = _at(row, ts_place)
-                time_ns = int(ts_text or _at(row, recv_place) or 0)
+                for index, key, read in columns:
+                    if row[index]:
+                        message[key] = read(row[index])
+                ts_text = _at(row, ts_index)
+                time_ns = int(ts_text or _at(row, recv_index) or 0)
                 if ts_text:
                     message["t"] = timestamp_extension(time_ns)
             except (ValueError, IndexError, OverflowError, struct.error) as error:
@@ -157,12 +159,12 @@ def _codes(text: str) -> list[str]:
     return text.split(CONDITIONS_SEPARATOR)
 
 
-def _place(header: Sequence[str], name: str) -> int | None:
+def _index_of(header: Sequence[str], name: str) -> int | None:
     return header.index(name) if name in header else None
 
 
-def _at(row: Sequence[str], place: int | None) -> str:
-    return "" if place is None or place >= len(row) else row[place]
+def _at(row: Sequence[str], index: int | None) -> str:
+    return "" if index is None or index >= len(row) else row[index]
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -588,6 +588,6 @@ def _timed(messages: Iterable[Message], now_ns: int) -> list[Message]:
     """Messages of one tick with times a little before it, each a little after the one before."""
     first_ns = now_ns - 3_000_000
     return [
-        message if "t" in message else {**message, "t": timestamp_extension(first_ns + place * 1_237)}
-        for place, message in enumerate(messages)
+        message if "t" in message else {**message, "t": timestamp_extension(first_ns + index * 1_237)}
+        for index, message in enumerate(messages)
     ]

@@ -104,10 +104,10 @@ def _after_token(found: Sequence[Placed], token: str | None) -> Sequence[Placed]
     if not token:
         return found
     # An assignment and the trade of its shares may have one id: the next page begins after both.
-    places = [place for place, one in enumerate(found) if one.identity == token]
-    if not places:
+    indices = [index for index, one in enumerate(found) if one.identity == token]
+    if not indices:
         refuse_field(f"page_token must be the id of an activity, and is {token}")
-    return found[places[-1] + 1 :]
+    return found[indices[-1] + 1 :]
 
 
 def _day_of(row: Mapping[str, Any]) -> str:

@@ -163,7 +163,7 @@ class Reply:
 class ServerProtocol(ABC):
     """What the two kinds of endpoint have in common: faults, keys, who may speak, what was subscribed.
 
-    `claim_place` says whether the account may open one more connection here, and takes the place when it may.
+    `claim_slot` says whether the account may open one more connection here, and takes the slot when it may.
     """
 
     silence: ClassVar = Reply()
@@ -176,7 +176,7 @@ class ServerProtocol(ABC):
         keys: Keys = DEMO_KEYS,
         limits: Limits = NO_LIMITS,
         faults: Faults = NO_FAULTS,
-        claim_place: Callable[[], bool] = lambda: True,
+        claim_slot: Callable[[], bool] = lambda: True,
     ) -> None:
         self.endpoint = endpoint
         self.encoding = encoding
@@ -186,7 +186,7 @@ class ServerProtocol(ABC):
         self._keys = keys
         self._limits = limits
         self._faults = faults
-        self._claim_place = claim_place
+        self._claim_slot = claim_slot
 
     @property
     def listening(self) -> bool:
@@ -321,7 +321,7 @@ class MarketDataConversation(ServerProtocol):
             return 402
         if self.endpoint.feed in self._limits.refused_feeds:
             return 409
-        return None if self._claim_place() else 406
+        return None if self._claim_slot() else 406
 
     def _subscribe(self, request: Message) -> Reply:
         if self._faults.subscribe_error is not None:

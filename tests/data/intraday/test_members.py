@@ -105,14 +105,14 @@ def test_whatever_overwrites_the_end_costs_the_members_it_touches(start: int, ga
     assert covered == len(file)
 
 
-@pytest.mark.parametrize("place", range(len(MEMBERS[0]), len(MEMBERS[0]) + len(MEMBERS[1])))
-def test_a_spoiled_byte_inside_costs_its_member_only(place: int):
+@pytest.mark.parametrize("index", range(len(MEMBERS[0]), len(MEMBERS[0]) + len(MEMBERS[1])))
+def test_a_spoiled_byte_inside_costs_its_member_only(index: int):
     """In the head it may cost nothing: what only says where and how many is compared by `verify`."""
     spoiled = bytearray(FILE)
-    spoiled[place] ^= 0xFF
+    spoiled[index] ^= 0xFF
     kept = texts(bytes(spoiled))
 
-    if place - len(MEMBERS[0]) < HEAD_BYTES:
+    if index - len(MEMBERS[0]) < HEAD_BYTES:
         assert kept in ([FIRST, SECOND, THIRD], [FIRST, THIRD])
     else:
         assert kept == [FIRST, THIRD]

@@ -79,8 +79,8 @@ def test_every_trade_of_a_recorded_stock_with_its_conditions(real_data: Path, tm
     with store(tmp_path) as kept:
         captured = capture(kept, "stocks", (
             {"T": "t", "S": symbol, "x": row["exchange"], "p": float(row["price"]), "s": number(row["size"]),
-             "c": list(row["conditions"]), "i": place, "t": timestamp_extension(row["ts_ns"])}
-            for place, row in enumerate(source)
+             "c": list(row["conditions"]), "i": index, "t": timestamp_extension(row["ts_ns"])}
+            for index, row in enumerate(source)
         ))  # fmt: skip
 
     frame = store(tmp_path).read("stocks", "trades", symbol)
