@@ -69,13 +69,13 @@ class SimulatorState:
         # Guarded by self._lock: written by the server's loop and by everybody who pushes, read by requests.
         self._lock = threading.Lock()
         self._account = _opening_account(market)
-        self._tape = LastValues()
+        self._last_values = LastValues()
 
     def note(self, stream: StreamName, messages: Iterable[Any], now_ns: int) -> None:
         """Keep what is being said, whether or not somebody listens."""
         with self._lock:
             if stream is not StreamName.FILLS:
-                self._tape.note(messages)
+                self._last_values.note(messages)
                 return
             for message in messages:
                 self._account.note(message, now_ns)
@@ -83,13 +83,13 @@ class SimulatorState:
     def set_close(self, symbol: str, price: float, day: date) -> None:
         """The price at which a session ended."""
         with self._lock:
-            self._tape.set_close(symbol, price, day)
+            self._last_values.set_close(symbol, price, day)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[SimulatedAccount, LastValues]]:
-        """The account and the tape, which nobody else touches meanwhile."""
+        """The account and the last prices, which nobody else touches meanwhile."""
         with self._lock:
-            yield self._account, self._tape
+            yield self._account, self._last_values
 
 
 def _opening_account(market: Market) -> SimulatedAccount:
@@ -101,8 +101,8 @@ def _opening_account(market: Market) -> SimulatedAccount:
 class AccountFace:
     """The simulated account for tests, from any thread; what is put in here, no stream tells."""
 
-    def __init__(self, books: SimulatorState, now_ns: Callable[[], int]) -> None:
-        self._books = books
+    def __init__(self, state: SimulatorState, now_ns: Callable[[], int]) -> None:
+        self._state = state
         self._now_ns = now_ns
 
     def set_position(
@@ -111,17 +111,17 @@ class AccountFace:
         """Hold exactly this much, short is negative, 0 nothing; `raw` are fields of the answer as they shall be."""
         average = None if average_price is None else Decimal(str(average_price))
         holding = Holding(symbol, Decimal(str(quantity)), average, raw)
-        with self._books.opened() as (account, _):
+        with self._state.opened() as (account, _):
             account.set_holding(holding)
 
     def set_cash(self, dollars: Number) -> None:
         """Have exactly this much cash."""
-        with self._books.opened() as (account, _):
+        with self._state.opened() as (account, _):
             account.cash = Decimal(str(dollars))
 
     def add_order(self, raw: Mapping[str, Any]) -> str:
         """Have placed an order, or changed the one with its id; returns the id. Missing id and time are made up."""
-        with self._books.opened() as (account, _):
+        with self._state.opened() as (account, _):
             return account.add_order(raw, self._now_ns())
 
     def add_activity(
@@ -142,7 +142,7 @@ class AccountFace:
         """
         at_ns = self._now_ns() if at is None else epoch_nanoseconds(at)
         named = {"symbol": symbol, "qty": _number_text(qty), "price": _number_text(price)} | fields
-        with self._books.opened() as (account, _):
+        with self._state.opened() as (account, _):
             return account.add_activity(kind, self._now_ns() if at_ns is None else at_ns, named)
 
 

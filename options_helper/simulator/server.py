@@ -53,8 +53,8 @@ class SimulatorServer:
         self._limits = limits
         self._computer_ns = computer_ns
         self._gathering_seconds = gathering_seconds
-        self._ledger = Counters()
-        self._books = SimulatorState(market)
+        self._counters = Counters()
+        self._state = SimulatorState(market)
         self._thread: threading.Thread | None = None
         self._running: ServerLoop | None = None
 
@@ -115,17 +115,17 @@ class SimulatorServer:
     @property
     def connections(self) -> Mapping[str, int]:
         """Websocket handshakes ever begun, per path; 0 for a path nobody tried."""
-        return self._ledger.connections
+        return self._counters.connections
 
     @property
     def requests(self) -> Mapping[str, int]:
         """Plain HTTP requests ever made, per path."""
-        return self._ledger.requests
+        return self._counters.requests
 
     @property
     def sent(self) -> Mapping[StreamName, int]:
         """Events ever written to a socket, per stream; one that went to two clients counts twice."""
-        return self._ledger.sent
+        return self._counters.sent
 
     @property
     def clients(self) -> Mapping[str, tuple[ClientView, ...]]:
@@ -142,7 +142,7 @@ class SimulatorServer:
             symbol
             for client in self._loop.clients
             if client.endpoint.stream is stream
-            for name, symbols in client.conversation.subscription.items()
+            for name, symbols in client.protocol.subscription.items()
             if channel in (None, name)
             for symbol in symbols
         )
@@ -155,7 +155,7 @@ class SimulatorServer:
         goes to every client that subscribed to anything. REST knows of them from this moment on.
         """
         messages = list(messages)
-        self._books.note(stream, messages, self.now_ns)
+        self._state.note(stream, messages, self.now_ns)
         self._push(MessageFrame(stream, messages))
 
     def push_frame(self, stream: StreamName, payload: bytes) -> None:
@@ -164,12 +164,12 @@ class SimulatorServer:
 
     def set_previous_close(self, symbol: str, price: float, day: date) -> None:
         """Let a session before today have ended at this price, for those who ask over REST."""
-        self._books.set_close(symbol, price, day)
+        self._state.set_close(symbol, price, day)
 
     @property
     def account(self) -> AccountFace:
         """The account behind the market, to change from a test."""
-        return AccountFace(self._books, self._time_ns)
+        return AccountFace(self._state, self._time_ns)
 
     def _time_ns(self) -> int:
         """The market's time, or the computer's while the server does not run."""
@@ -225,8 +225,8 @@ class SimulatorServer:
             keys=self._keys,
             limits=self._limits,
             faults=self._faults,
-            ledger=self._ledger,
-            books=self._books,
+            counters=self._counters,
+            state=self._state,
             computer_ns=self._computer_ns,
             gathering_seconds=self._gathering_seconds,
         )

@@ -40,7 +40,7 @@ from options_helper.simulator.wire.protocol import (
     Limits,
     Reply,
     ServerProtocol,
-    converse,
+    protocol_for,
 )
 
 log = logging.getLogger(__name__)
@@ -74,15 +74,15 @@ class ClientView:
 class Client:
     """One connection and the conversation on it; belongs to the server's loop."""
 
-    def __init__(self, connection: ServerConnection, number: int, conversation: ServerProtocol) -> None:
+    def __init__(self, connection: ServerConnection, number: int, protocol: ServerProtocol) -> None:
         self.connection = connection
-        self.conversation = conversation
+        self.protocol = protocol
         self._number = number
 
     @property
     def endpoint(self) -> Endpoint:
         """Where it connected."""
-        return self.conversation.endpoint
+        return self.protocol.endpoint
 
     @property
     def open(self) -> bool:
@@ -109,9 +109,11 @@ class Client:
 
     def view(self) -> ClientView:
         """A copy for other threads."""
-        talk = self.conversation
-        subscription = dict(talk.subscription)
-        return ClientView(self.endpoint.path, self._number, talk.authenticated, subscription, talk.wire.sent)
+        protocol = self.protocol
+        subscription = dict(protocol.subscription)
+        return ClientView(
+            self.endpoint.path, self._number, protocol.authenticated, subscription, protocol.wire.sent
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,8 @@ class ServerLoop:
         keys: Keys,
         limits: Limits,
         faults: Faults,
-        ledger: Counters,
-        books: SimulatorState,
+        counters: Counters,
+        state: SimulatorState,
         computer_ns: Callable[[], int],
         gathering_seconds: float,
     ) -> None:
@@ -152,13 +154,13 @@ class ServerLoop:
         self._market = market
         self._keys = keys
         self._limits = limits
-        self._ledger = ledger
-        self._books = books
+        self._counters = counters
+        self._state = state
         self._gathering_seconds = gathering_seconds
         self._faults = faults
         self._connections_before_faults: Counter[str] = Counter()
         self._plain_http = PlainHttp(
-            market, books, keys=keys, limits=limits, now_ns=self.clock.now_ns, stopping=self.stopping
+            market, state, keys=keys, limits=limits, now_ns=self.clock.now_ns, stopping=self.stopping
         )
         self._plain_http.set_faults(faults)
         self._interest = Interest()
@@ -190,12 +192,12 @@ class ServerLoop:
     def set_faults(self, faults: Faults) -> None:
         """Let these go wrong from now on; connections are counted anew for them."""
         self._faults = faults
-        self._connections_before_faults = self._ledger.connections
+        self._connections_before_faults = self._counters.connections
         self._plain_http.set_faults(faults)
 
     async def _listen(self, port: int) -> Server:
         return await serve(
-            self._converse,
+            self._serve,
             LOOPBACK,
             port,
             process_request=self._answer_handshake,
@@ -233,12 +235,12 @@ class ServerLoop:
         """None lets a websocket client in; a response is a refusal or the answer to a plain request."""
         path = request.path.partition("?")[0]
         if "Upgrade" not in request.headers:
-            self._ledger.count_request(path)
+            self._counters.count_request(path)
             return await self._plain_http.answer(connection, request)
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
             return json_response(connection, HTTPStatus.NOT_FOUND, {"message": f"there is no feed at {path}"})
-        number = self._ledger.count_connection(path)
+        number = self._counters.count_connection(path)
         faults = self._faults_for(endpoint, number)
         if faults.never_upgrade:
             self._abandon(connection)
@@ -264,22 +266,22 @@ class ServerLoop:
 
     # One client.
 
-    async def _converse(self, connection: ServerConnection) -> None:
+    async def _serve(self, connection: ServerConnection) -> None:
         arrival = self._arrivals[connection]
         client = self._admit(connection, arrival)
-        talk = client.conversation
+        protocol = client.protocol
         try:
-            await self._perform(client, talk.open(arrival.key, arrival.secret))
+            await self._perform(client, protocol.open(arrival.key, arrival.secret))
             await self._authenticate(client)
             async for message in connection:
-                await self._perform(client, talk.receive(message))
+                await self._perform(client, protocol.receive(message))
         except ConnectionClosed as error:
             log.debug("a client of %s left: %s", client.endpoint.path, error)
         finally:
             self._dismiss(client)
 
     def _admit(self, connection: ServerConnection, arrival: Arrival) -> Client:
-        conversation = converse(
+        protocol = protocol_for(
             arrival.endpoint,
             encoding=Encoding.of(arrival.content_type),
             keys=self._keys,
@@ -287,18 +289,18 @@ class ServerLoop:
             faults=arrival.faults,
             claim_slot=partial(self._claim_slot, arrival.endpoint.path, connection),
         )
-        client = Client(connection, arrival.number, conversation)
+        client = Client(connection, arrival.number, protocol)
         self.clients = (*self.clients, client)
         return client
 
     async def _authenticate(self, client: Client) -> None:
-        talk = client.conversation
+        protocol = client.protocol
         try:
             async with asyncio.timeout(self._limits.auth_timeout_seconds):
-                while not talk.authenticated:
-                    await self._perform(client, talk.receive(await client.connection.recv()))
+                while not protocol.authenticated:
+                    await self._perform(client, protocol.receive(await client.connection.recv()))
         except TimeoutError:
-            await self._perform(client, talk.time_out())
+            await self._perform(client, protocol.time_out())
 
     def _dismiss(self, client: Client) -> None:
         self.clients = tuple(other for other in self.clients if other is not client)
@@ -306,7 +308,7 @@ class ServerLoop:
         path = client.endpoint.path
         if self._holders.get(path) is client.connection:
             del self._holders[path]
-            self._held_until[path] = self.loop.time() + client.conversation.wire.faults.hold_session_seconds
+            self._held_until[path] = self.loop.time() + client.protocol.wire.faults.hold_session_seconds
 
     def _claim_slot(self, path: str, connection: ServerConnection) -> bool:
         if not self._limits.one_connection:
@@ -322,7 +324,7 @@ class ServerLoop:
         if reply.close_code is not None:
             await _close_or_abort(client.connection, reply.close_code)
             return
-        if client.conversation.listening:
+        if client.protocol.listening:
             self._note_interest()
             self._start_clock()
             self._end_if_due(client)
@@ -332,21 +334,21 @@ class ServerLoop:
         symbols: dict[tuple[StreamName, str], frozenset[str]] = {}
         for client in self.clients:
             stream = client.endpoint.stream
-            for channel, subscribed in client.conversation.subscription.items():
+            for channel, subscribed in client.protocol.subscription.items():
                 symbols[stream, channel] = symbols.get((stream, channel), frozenset()).union(subscribed)
         self._interest.replace(symbols)
 
     # How a connection ends.
 
     def _end_if_due(self, client: Client) -> None:
-        ending = client.conversation.wire.take_ending()
+        ending = client.protocol.wire.take_ending()
         if ending is not None and client.open:
             self.end(client, ending)
 
     def end(self, client: Client, ending: Ending) -> None:
         """End a running connection, politely or not; an error alone lets it go on."""
         if ending.error is not None:
-            reply = client.conversation.in_stream_error(ending.error)
+            reply = client.protocol.in_stream_error(ending.error)
             client.write(framed(reply.payloads))
             self._begin_close(client, reply.close_code)
         if ending.half_open:
@@ -377,7 +379,7 @@ class ServerLoop:
     def _start_clock(self) -> None:
         if self.clock.started:
             return
-        listening = {client.endpoint.stream for client in self.clients if client.conversation.listening}
+        listening = {client.endpoint.stream for client in self.clients if client.protocol.listening}
         if self._market.awaited <= listening:
             self._let_run()
         else:
@@ -406,7 +408,7 @@ class ServerLoop:
             if wait > 0:
                 await asyncio.sleep(wait)
             self.clock.reach(step.market_ns)
-            self._books.note(step.stream, step.messages, step.market_ns)
+            self._state.note(step.stream, step.messages, step.market_ns)
             batch.append(MessageFrame(step.stream, step.messages))
         await self._deliver(batch)
 
@@ -435,12 +437,12 @@ class ServerLoop:
     def _send(self, client: Client, frames: Sequence[OutgoingFrame]) -> None:
         if not client.open:
             return
-        talk = client.conversation
-        before = talk.wire.sent
+        protocol = client.protocol
+        before = protocol.wire.sent
         stream = client.endpoint.stream
-        outgoing = b"".join([frame.bytes_for(talk) for frame in frames if frame.stream is stream])
+        outgoing = b"".join([frame.bytes_for(protocol) for frame in frames if frame.stream is stream])
         # Counted before it leaves: who asks after a client has heard of an event finds it counted.
-        self._ledger.count_sent(stream, talk.wire.sent - before)
+        self._counters.count_sent(stream, protocol.wire.sent - before)
         client.write(outgoing)
         self._end_if_due(client)
 

@@ -271,15 +271,15 @@ class World:
     def live(self) -> None:
         """Time goes on, frames come, and somebody may ask for the end."""
         if not self.kind:
-            seconds, arriving, wish = self.draw.draw(MOMENTS)
+            seconds, arriving, ending = self.draw.draw(MOMENTS)
             self.now += seconds
             self._arrive(arriving)
         else:
             self.now += 0.01
-            wish = "stop"
-        if wish == "leave":
+            ending = "stop"
+        if ending == "leave":
             self.deadline = -inf
-        elif wish == "stop" and self.deadline == inf:
+        elif ending == "stop" and self.deadline == inf:
             self.deadline = self.now + 9.0
         if self.deadline < inf:
             self.closed = True

@@ -80,8 +80,8 @@ def screen_for():
     session = LiveSession(build_manager=manager_for(scenes.partial), housekeeping_seconds=3_600)
     book = open_book(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
-    yield lambda **wishes: build_screen(
-        session, book, ViewOptions(Preferences(**wishes), NEW_YORK), now=scenes.OPEN
+    yield lambda **preferences: build_screen(
+        session, book, ViewOptions(Preferences(**preferences), NEW_YORK), now=scenes.OPEN
     )
     session.stop()
 

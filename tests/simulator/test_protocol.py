@@ -24,7 +24,7 @@ from options_helper.simulator.wire.protocol import (
     Payload,
     Reply,
     ServerProtocol,
-    converse,
+    protocol_for,
     rfc3339,
     websocket_frame,
 )
@@ -35,23 +35,23 @@ AUTHENTICATION = {"action": "auth", "key": "demo-key", "secret": "demo-secret"}
 NOON_NS = 1_767_373_200_123_456_789
 
 
-def talk_at(path: str, **options: Any) -> ServerProtocol:
+def protocol_at(path: str, **options: Any) -> ServerProtocol:
     options.setdefault("encoding", Encoding.JSON if path == "/stream" else Encoding.MSGPACK)
-    return converse(ENDPOINTS[path], **options)
+    return protocol_for(ENDPOINTS[path], **options)
 
 
-def authenticated_talk(path: str = "/v2/iex", **options: Any) -> ServerProtocol:
-    talk = talk_at(path, **options)
-    talk.open()
-    send(talk, AUTHENTICATION)
-    assert talk.authenticated
-    return talk
+def authenticated(path: str = "/v2/iex", **options: Any) -> ServerProtocol:
+    protocol = protocol_at(path, **options)
+    protocol.open()
+    send(protocol, AUTHENTICATION)
+    assert protocol.authenticated
+    return protocol
 
 
-def send(talk: ServerProtocol, message: Any) -> Any:
+def send(protocol: ServerProtocol, message: Any) -> Any:
     """Say something in the client's encoding and read the one answer."""
-    content = json.dumps(message) if talk.encoding is Encoding.JSON else msgpack.packb(message)
-    return only_answer(talk.receive(content))
+    content = json.dumps(message) if protocol.encoding is Encoding.JSON else msgpack.packb(message)
+    return only_answer(protocol.receive(content))
 
 
 def only_answer(reply: Reply) -> Any:
@@ -77,52 +77,52 @@ def error(code: int) -> dict[str, Any]:
 
 
 def test_a_client_is_welcomed_before_it_speaks():
-    assert only_answer(talk_at("/v2/iex").open()) == {"T": "success", "msg": "connected"}
+    assert only_answer(protocol_at("/v2/iex").open()) == {"T": "success", "msg": "connected"}
 
 
 def test_the_right_key_authenticates():
-    talk = talk_at("/v2/iex")
-    assert send(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
+    protocol = protocol_at("/v2/iex")
+    assert send(protocol, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
 
 
 def test_keys_in_the_handshake_authenticate_at_once():
-    replies = talk_at("/v2/iex").open("demo-key", "demo-secret").payloads
+    replies = protocol_at("/v2/iex").open("demo-key", "demo-secret").payloads
     assert [read(payload)[0]["msg"] for payload in replies] == ["connected", "authenticated"]
 
 
 @pytest.mark.parametrize("wrong", [{"key": "other"}, {"secret": "other"}, {"secret": None}])
 def test_a_wrong_key_or_secret_is_error_402(wrong):
-    talk = talk_at("/v2/iex")
-    assert send(talk, AUTHENTICATION | wrong) == error(402)
-    assert not talk.authenticated
+    protocol = protocol_at("/v2/iex")
+    assert send(protocol, AUTHENTICATION | wrong) == error(402)
+    assert not protocol.authenticated
 
 
 def test_authenticating_twice_is_error_403():
-    assert send(authenticated_talk(), AUTHENTICATION) == error(403)
+    assert send(authenticated(), AUTHENTICATION) == error(403)
 
 
 def test_a_feed_outside_the_plan_is_error_409():
-    assert send(talk_at("/v2/sip", limits=FREE_PLAN), AUTHENTICATION) == error(409)
+    assert send(protocol_at("/v2/sip", limits=FREE_PLAN), AUTHENTICATION) == error(409)
 
 
 def test_a_second_connection_is_error_406_and_may_try_again_on_the_same_socket():
     free = iter([False, True])
-    talk = talk_at("/v2/iex", claim_slot=lambda: next(free))
-    assert send(talk, AUTHENTICATION) == error(406)
-    assert send(talk, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
+    protocol = protocol_at("/v2/iex", claim_slot=lambda: next(free))
+    assert send(protocol, AUTHENTICATION) == error(406)
+    assert send(protocol, AUTHENTICATION) == {"T": "success", "msg": "authenticated"}
 
 
 def test_a_wrong_key_takes_no_place():
-    talk = talk_at("/v2/iex", claim_slot=lambda: pytest.fail("a place was taken"))
-    assert send(talk, AUTHENTICATION | {"key": "other"}) == error(402)
+    protocol = protocol_at("/v2/iex", claim_slot=lambda: pytest.fail("a place was taken"))
+    assert send(protocol, AUTHENTICATION | {"key": "other"}) == error(402)
 
 
 def test_an_option_client_in_json_is_error_412():
-    assert send(talk_at("/v1beta1/opra", encoding=Encoding.JSON), AUTHENTICATION) == error(412)
+    assert send(protocol_at("/v1beta1/opra", encoding=Encoding.JSON), AUTHENTICATION) == error(412)
 
 
 def test_a_client_that_does_not_authenticate_in_time_gets_error_404_and_is_closed():
-    reply = talk_at("/v2/iex").time_out()
+    reply = protocol_at("/v2/iex").time_out()
     assert only_answer(reply) == error(404)
     assert reply.close_code == 1000
 
@@ -131,9 +131,9 @@ def test_a_client_that_does_not_authenticate_in_time_gets_error_404_and_is_close
 
 
 def test_the_acknowledgement_lists_the_complete_subscription_with_every_channel():
-    talk = authenticated_talk()
-    send(talk, {"quotes": ["AAPL"], "action": "subscribe"})
-    answer = send(talk, {"quotes": ["SPY"], "bars": ["SPY"], "action": "subscribe"})
+    protocol = authenticated()
+    send(protocol, {"quotes": ["AAPL"], "action": "subscribe"})
+    answer = send(protocol, {"quotes": ["SPY"], "bars": ["SPY"], "action": "subscribe"})
     assert answer == {
         "T": "subscription",
         **{channel: [] for channel in STOCK_CHANNELS},
@@ -144,19 +144,19 @@ def test_the_acknowledgement_lists_the_complete_subscription_with_every_channel(
 
 
 def test_a_trades_subscription_brings_corrections_and_cancellations():
-    answer = send(authenticated_talk(), {"trades": ["AAPL"], "action": "subscribe"})
+    answer = send(authenticated(), {"trades": ["AAPL"], "action": "subscribe"})
     assert answer["corrections"] == answer["cancelErrors"] == ["AAPL"]
 
 
 def test_the_option_acknowledgement_knows_trades_and_quotes_only():
-    answer = send(authenticated_talk("/v1beta1/indicative"), {"quotes": [CALL], "action": "subscribe"})
+    answer = send(authenticated("/v1beta1/indicative"), {"quotes": [CALL], "action": "subscribe"})
     assert answer == {"T": "subscription", "trades": [], "quotes": [CALL]}
 
 
 def test_unsubscribing_leaves_the_rest():
-    talk = authenticated_talk()
-    send(talk, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL"], "action": "subscribe"})
-    answer = send(talk, {"quotes": ["AAPL"], "action": "unsubscribe"})
+    protocol = authenticated()
+    send(protocol, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL"], "action": "subscribe"})
+    answer = send(protocol, {"quotes": ["AAPL"], "action": "unsubscribe"})
     assert (answer["quotes"], answer["trades"]) == (["SPY"], ["AAPL"])
 
 
@@ -173,65 +173,68 @@ def test_unsubscribing_leaves_the_rest():
     ],
 )
 def test_a_request_the_feed_cannot_serve_is_refused_and_changes_nothing(path, request_, code):
-    talk = authenticated_talk(path)
-    assert send(talk, {**request_, "action": "subscribe"}) == error(code)
-    assert not talk.listening
+    protocol = authenticated(path)
+    assert send(protocol, {**request_, "action": "subscribe"}) == error(code)
+    assert not protocol.listening
 
 
 def test_every_option_trade_may_be_subscribed_with_a_star():
-    talk = authenticated_talk("/v1beta1/indicative")
-    send(talk, {"trades": ["*"], "action": "subscribe"})
-    assert talk.wants({"T": "t", "S": CALL})
-    assert not talk.wants({"T": "q", "S": CALL})
+    protocol = authenticated("/v1beta1/indicative")
+    send(protocol, {"trades": ["*"], "action": "subscribe"})
+    assert protocol.wants({"T": "t", "S": CALL})
+    assert not protocol.wants({"T": "q", "S": CALL})
 
 
 def test_the_symbol_above_the_limit_is_error_405_and_the_earlier_subscription_stays():
-    talk = authenticated_talk(limits=Limits(stock_symbols=2))
-    send(talk, {"quotes": ["AAPL", "SPY"], "trades": ["SPY"], "action": "subscribe"})
-    assert send(talk, {"trades": ["MSFT"], "action": "subscribe"}) == error(405)
-    assert talk.subscription["quotes"] == ("AAPL", "SPY")
-    assert talk.subscription["trades"] == ("SPY",)
+    protocol = authenticated(limits=Limits(stock_symbols=2))
+    send(protocol, {"quotes": ["AAPL", "SPY"], "trades": ["SPY"], "action": "subscribe"})
+    assert send(protocol, {"trades": ["MSFT"], "action": "subscribe"}) == error(405)
+    assert protocol.subscription["quotes"] == ("AAPL", "SPY")
+    assert protocol.subscription["trades"] == ("SPY",)
 
 
 def test_the_option_limit_counts_quotes_only():
-    talk = authenticated_talk("/v1beta1/indicative", limits=Limits(option_quotes=1))
-    assert send(talk, {"quotes": [CALL], "trades": [CALL, PUT], "action": "subscribe"})["T"] == "subscription"
-    assert send(talk, {"quotes": [PUT], "action": "subscribe"}) == error(405)
+    protocol = authenticated("/v1beta1/indicative", limits=Limits(option_quotes=1))
+    assert (
+        send(protocol, {"quotes": [CALL], "trades": [CALL, PUT], "action": "subscribe"})["T"]
+        == "subscription"
+    )
+    assert send(protocol, {"quotes": [PUT], "action": "subscribe"}) == error(405)
 
 
 def test_subscribing_before_authenticating_is_error_401():
-    assert send(talk_at("/v2/iex"), {"quotes": ["AAPL"], "action": "subscribe"}) == error(401)
+    assert send(protocol_at("/v2/iex"), {"quotes": ["AAPL"], "action": "subscribe"}) == error(401)
 
 
 @pytest.mark.parametrize("nonsense", [b"\xc1", b"", "no json", b"\x01", '{"action": "dance"}'])
 def test_what_is_no_request_is_error_400(nonsense):
-    assert only_answer(authenticated_talk().receive(nonsense)) == error(400)
+    assert only_answer(authenticated().receive(nonsense)) == error(400)
 
 
 # Market data: messages.
 
 
 def test_a_client_gets_the_channels_and_symbols_it_subscribed_to():
-    talk = authenticated_talk()
-    send(talk, {"quotes": ["AAPL"], "trades": ["SPY"], "action": "subscribe"})
+    protocol = authenticated()
+    send(protocol, {"quotes": ["AAPL"], "trades": ["SPY"], "action": "subscribe"})
     wanted = [("q", "AAPL"), ("t", "SPY"), ("c", "SPY"), ("x", "SPY")]
     unwanted = [("q", "SPY"), ("t", "AAPL"), ("b", "AAPL")]
-    assert all(talk.wants({"T": kind, "S": symbol}) for kind, symbol in wanted)
-    assert not any(talk.wants({"T": kind, "S": symbol}) for kind, symbol in unwanted)
+    assert all(protocol.wants({"T": kind, "S": symbol}) for kind, symbol in wanted)
+    assert not any(protocol.wants({"T": kind, "S": symbol}) for kind, symbol in unwanted)
 
 
 def test_what_belongs_to_no_channel_reaches_whoever_listens():
-    talk = authenticated_talk()
-    assert not talk.wants({"T": "z9"})
-    send(talk, {"quotes": ["AAPL"], "action": "subscribe"})
-    assert talk.wants({"T": "z9"})
-    assert talk.wants("no map")
+    protocol = authenticated()
+    assert not protocol.wants({"T": "z9"})
+    send(protocol, {"quotes": ["AAPL"], "action": "subscribe"})
+    assert protocol.wants({"T": "z9"})
+    assert protocol.wants("no map")
 
 
 def test_times_are_exact_to_the_nanosecond_in_both_encodings():
     quote = {"T": "q", "S": "AAPL", "t": timestamp_extension(NOON_NS)}
-    (binary,) = talk_at("/v2/iex").payloads([quote])
-    (text,) = talk_at("/v2/iex", encoding=Encoding.JSON).payloads([quote])
+    (binary,) = protocol_at("/v2/iex").payloads([quote])
+    (text,) = protocol_at("/v2/iex", encoding=Encoding.JSON).payloads([quote])
     assert msgpack.unpackb(binary.data)[0]["t"].to_unix_nano() == NOON_NS
     assert text.text
     assert read(text)[0]["t"] == rfc3339(NOON_NS) == "2026-01-02T17:00:00.123456789Z"
@@ -257,44 +260,44 @@ def test_a_frame_is_what_a_websocket_library_writes(size):
     ],
 )
 def test_the_account_accepts_the_old_and_the_new_authentication(message):
-    answer = send(talk_at("/stream"), message)
+    answer = send(protocol_at("/stream"), message)
     assert answer == {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
 
 
 def test_the_account_refuses_a_wrong_key_and_says_why():
-    answer = send(talk_at("/stream"), AUTHENTICATION | {"secret": "other"})
+    answer = send(protocol_at("/stream"), AUTHENTICATION | {"secret": "other"})
     assert answer["data"]["status"] == "unauthorized"
     assert "verification failed" in answer["data"]["message"]
 
 
 def test_listening_is_acknowledged_and_absolute():
-    talk = authenticated_talk("/stream")
+    protocol = authenticated("/stream")
     listen = {"action": "listen", "data": {"streams": ["trade_updates", "weather"]}}
-    assert send(talk, listen) == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
-    assert talk.listening
-    send(talk, {"action": "listen", "data": {"streams": []}})
-    assert not talk.listening
+    assert send(protocol, listen) == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+    assert protocol.listening
+    send(protocol, {"action": "listen", "data": {"streams": []}})
+    assert not protocol.listening
 
 
 def test_listening_before_authenticating_is_unauthorized():
-    answer = send(talk_at("/stream"), {"action": "listen", "data": {"streams": ["trade_updates"]}})
+    answer = send(protocol_at("/stream"), {"action": "listen", "data": {"streams": ["trade_updates"]}})
     assert answer == {"stream": "authorization", "data": {"status": "unauthorized", "action": "listen"}}
 
 
 def test_the_account_answers_nonsense_with_an_error_and_closes():
-    reply = authenticated_talk("/stream").receive('{"action": "dance"}')
+    reply = authenticated("/stream").receive('{"action": "dance"}')
     assert only_answer(reply) == {"action": "error", "data": {"error_message": "unknown action 'dance'"}}
     assert reply.close_code == 1000
 
 
 def test_each_trade_update_has_a_binary_frame_of_its_own_that_carries_json():
-    payloads = talk_at("/stream").payloads([{"stream": "trade_updates", "data": {"event": "new"}}] * 2)
+    payloads = protocol_at("/stream").payloads([{"stream": "trade_updates", "data": {"event": "new"}}] * 2)
     assert [payload.text for payload in payloads] == [False, False]
     assert json.loads(payloads[0].data)["data"] == {"event": "new"}
 
 
 def test_the_account_speaks_msgpack_to_who_asks_for_it():
-    (payload,) = talk_at("/stream", encoding=Encoding.MSGPACK).payloads([{"stream": "trade_updates"}])
+    (payload,) = protocol_at("/stream", encoding=Encoding.MSGPACK).payloads([{"stream": "trade_updates"}])
     assert msgpack.unpackb(payload.data) == {"stream": "trade_updates"}
 
 
@@ -303,31 +306,31 @@ def test_the_account_speaks_msgpack_to_who_asks_for_it():
 
 def test_a_silent_server_says_nothing_even_when_the_time_is_up():
     for faults in (Faults(silent_welcome=True), Faults(silent_auth=True)):
-        talk = talk_at("/v2/iex", faults=faults)
-        assert only_answer(talk.open()) == (
+        protocol = protocol_at("/v2/iex", faults=faults)
+        assert only_answer(protocol.open()) == (
             {"T": "success", "msg": "connected"} if faults.silent_auth else None
         )
-        assert send(talk, AUTHENTICATION) is None or not faults.silent_auth
-        assert only_answer(talk.time_out()) is None
+        assert send(protocol, AUTHENTICATION) is None or not faults.silent_auth
+        assert only_answer(protocol.time_out()) is None
 
 
 @pytest.mark.parametrize("code", sorted(ERRORS))
 def test_any_error_can_answer_the_authentication_or_the_subscription(code):
-    assert send(talk_at("/v2/iex", faults=Faults(auth_error=code)), AUTHENTICATION) == error(code)
-    talk = authenticated_talk(faults=Faults(subscribe_error=code))
-    assert send(talk, {"quotes": ["AAPL"], "action": "subscribe"}) == error(code)
-    assert not talk.listening
+    assert send(protocol_at("/v2/iex", faults=Faults(auth_error=code)), AUTHENTICATION) == error(code)
+    protocol = authenticated(faults=Faults(subscribe_error=code))
+    assert send(protocol, {"quotes": ["AAPL"], "action": "subscribe"}) == error(code)
+    assert not protocol.listening
 
 
 def test_an_absent_acknowledgement_means_no_data_either():
-    talk = authenticated_talk(faults=Faults(no_ack=True))
-    assert send(talk, {"quotes": ["AAPL"], "action": "subscribe"}) is None
-    assert not talk.wants({"T": "q", "S": "AAPL"})
+    protocol = authenticated(faults=Faults(no_ack=True))
+    assert send(protocol, {"quotes": ["AAPL"], "action": "subscribe"}) is None
+    assert not protocol.wants({"T": "q", "S": "AAPL"})
 
 
 def test_a_partial_acknowledgement_leaves_the_last_symbols_out():
-    talk = authenticated_talk(faults=Faults(partial_ack=1))
-    answer = send(talk, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL", "SPY"], "action": "subscribe"})
+    protocol = authenticated(faults=Faults(partial_ack=1))
+    answer = send(protocol, {"quotes": ["AAPL", "SPY"], "trades": ["AAPL", "SPY"], "action": "subscribe"})
     assert (answer["quotes"], answer["trades"]) == (["AAPL"], ["AAPL"])
 
 
@@ -341,7 +344,7 @@ def quote(symbol: str = "AAPL", **other: Any) -> dict[str, Any]:
 
 def sent_with(faults: Faults, *messages: Any, stream: StreamName = StreamName.STOCKS) -> list[Any]:
     path = {StreamName.STOCKS: "/v2/iex", StreamName.FILLS: "/stream"}[stream]
-    wire = talk_at(path, faults=faults).wire
+    wire = protocol_at(path, faults=faults).wire
     return [message for frame in wire.outgoing(list(messages)) for message in frame.messages]
 
 
@@ -350,7 +353,7 @@ def times_of(messages: list[Any]) -> list[int]:
 
 
 def test_without_faults_messages_leave_as_they_are():
-    assert talk_at("/v2/iex").wire.transparent
+    assert protocol_at("/v2/iex").wire.transparent
     assert sent_with(Faults(), quote(), quote("SPY")) == [quote(), quote("SPY")]
 
 
@@ -367,7 +370,7 @@ def test_late_and_disordered_times():
 
 
 def test_duplicates_are_sent_and_counted_twice():
-    wire = talk_at("/v2/iex", faults=Faults(duplicate=True)).wire
+    wire = protocol_at("/v2/iex", faults=Faults(duplicate=True)).wire
     (frame,) = wire.outgoing([quote()])
     assert frame.messages == [quote(), quote()]
     assert wire.sent == 2
@@ -391,7 +394,7 @@ def test_strangers_travel_in_the_same_frame_as_good_messages():
 
 
 def test_one_frame_is_above_a_mebibyte():
-    wire = talk_at("/v2/iex", faults=Faults(oversized=True)).wire
+    wire = protocol_at("/v2/iex", faults=Faults(oversized=True)).wire
     sizes = [len(msgspec.msgpack.encode(wire.outgoing([quote()])[0].messages)) for _ in range(2)]
     assert sizes[0] > 2**20 > sizes[1]
 
@@ -406,13 +409,13 @@ def test_faults_begin_after_the_given_number_of_events_and_not_one_earlier():
     "faults", [Faults(mute=True, after_events=3), Faults(close_code=1011, after_events=3)]
 )
 def test_exactly_the_given_number_of_events_leaves_before_the_silence(faults):
-    wire = talk_at("/v2/iex", faults=faults).wire
+    wire = protocol_at("/v2/iex", faults=faults).wire
     assert len(wire.outgoing([quote()] * 5)[0].messages) == wire.sent == 3
     assert wire.outgoing([quote()]) == []
 
 
 def test_an_ending_is_told_once():
-    wire = talk_at("/v2/iex", faults=Faults(close_code=1011, after_events=1)).wire
+    wire = protocol_at("/v2/iex", faults=Faults(close_code=1011, after_events=1)).wire
     assert wire.take_ending() is None
     wire.outgoing([quote()])
     ending = wire.take_ending()
@@ -423,7 +426,7 @@ def test_an_ending_is_told_once():
 
 
 def test_an_error_in_passing_does_not_stop_the_stream():
-    wire = talk_at("/v2/iex", faults=Faults(stream_error=500, after_events=1)).wire
+    wire = protocol_at("/v2/iex", faults=Faults(stream_error=500, after_events=1)).wire
     wire.outgoing([quote()])
     assert wire.take_ending() is not None
     assert len(wire.outgoing([quote()])) == 1

@@ -31,14 +31,14 @@ HOUR = 3_600 * 10**9
 OTHER_CALL = "AAPL261218C00190000"
 
 
-def desk(
+def context(
     market: Market | None = None, *, messages: list[dict[str, Any]] | None = None, **faults: Any
 ) -> RequestContext:
-    tape = LastValues()
-    tape.note(messages or [])
+    last_values = LastValues()
+    last_values.note(messages or [])
     return RequestContext(
         market or SilentMarket(),
-        tape,
+        last_values,
         SimulatedAccount(cash=Decimal("18250.5")),
         NOW,
         YESTERDAY,
@@ -75,7 +75,7 @@ def seeded(*entries: Any) -> SeededMarket:
 
 
 def test_a_snapshot_has_the_last_quote_and_trade_with_their_times():
-    at = desk(messages=[quote(bp=0.9), quote(), trade(at_ns=NOW - HOUR)])
+    at = context(messages=[quote(bp=0.9), quote(), trade(at_ns=NOW - HOUR)])
 
     snapshots = answer(at, "/v1beta1/options/snapshots", symbols=AAPL_CALL, feed="indicative")
 
@@ -87,7 +87,7 @@ def test_a_snapshot_has_the_last_quote_and_trade_with_their_times():
 
 
 def test_stock_snapshots_lie_under_their_symbols_without_a_wrapper():
-    at = desk(messages=[quote("AAPL"), trade("MSFT", 500.0)])
+    at = context(messages=[quote("AAPL"), trade("MSFT", 500.0)])
 
     rows = answer(at, "/v2/stocks/snapshots", symbols="AAPL,MSFT,NVDA", feed="iex")
 
@@ -108,7 +108,7 @@ def test_stock_snapshots_lie_under_their_symbols_without_a_wrapper():
 def test_the_latest_alone_leaves_out_what_was_never_heard(
     path: str, wrapper: str, symbol: str, price: tuple[str, float]
 ):
-    at = desk(messages=[quote(symbol), trade(symbol)])
+    at = context(messages=[quote(symbol), trade(symbol)])
     unheard = "MSFT" if symbol == "AAPL" else OTHER_CALL
 
     rows = answer(at, path, symbols=f"{symbol},{unheard}")[wrapper]
@@ -118,9 +118,9 @@ def test_the_latest_alone_leaves_out_what_was_never_heard(
 
 def test_a_close_that_was_set_is_the_newest_bar_until_something_trades_today():
     """So Alpaca has it: `dailyBar` is the last day on which there was a trade."""
-    quiet, traded = desk(messages=[quote()]), desk(messages=[quote(), trade(price=1.3)])
+    quiet, traded = context(messages=[quote()]), context(messages=[quote(), trade(price=1.3)])
     for at in (quiet, traded):
-        at.tape.set_close(AAPL_CALL, 0.8, YESTERDAY)
+        at.last_values.set_close(AAPL_CALL, 0.8, YESTERDAY)
 
     before = answer(quiet, "/v1beta1/options/snapshots", symbols=AAPL_CALL)["snapshots"][AAPL_CALL]
     after = answer(traded, "/v1beta1/options/snapshots", symbols=AAPL_CALL)["snapshots"][AAPL_CALL]
@@ -151,7 +151,7 @@ def test_a_close_that_was_set_is_the_newest_bar_until_something_trades_today():
 def test_what_cannot_be_answered_is_refused_with_a_reason(
     path: str, query: dict[str, Any], status: int, says: str
 ):
-    answered, message = refused(replace(desk(), limits=FREE_PLAN), path, **query)
+    answered, message = refused(replace(context(), limits=FREE_PLAN), path, **query)
 
     assert answered == status
     assert says in message
@@ -160,11 +160,11 @@ def test_what_cannot_be_answered_is_refused_with_a_reason(
 def test_more_than_a_hundred_contracts_in_one_request_are_refused():
     symbols = [f"AAPL261218C{strike:08}" for strike in range(1_000, 102_000, 1_000)]
 
-    status, message = refused(desk(), "/v1beta1/options/snapshots", symbols=",".join(symbols))
+    status, message = refused(context(), "/v1beta1/options/snapshots", symbols=",".join(symbols))
 
     assert status == HTTPStatus.BAD_REQUEST
     assert "at most 100" in message
-    assert answer(desk(), "/v1beta1/options/snapshots", symbols=",".join(symbols[:100]))["snapshots"] == {}
+    assert answer(context(), "/v1beta1/options/snapshots", symbols=",".join(symbols[:100]))["snapshots"] == {}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_more_than_a_hundred_contracts_in_one_request_are_refused():
     ["no map", None, {"T": ["q"], "S": "AAPL"}, {"T": "q"}, {"T": "q", "S": None}, {"T": "z", "S": "AAPL"}],
 )
 def test_what_is_no_price_leaves_the_tape_as_it_is(message: Any):
-    at = desk(messages=[quote("AAPL"), message])
+    at = context(messages=[quote("AAPL"), message])
 
     assert answer(at, "/v2/stocks/quotes/latest", symbols="AAPL")["quotes"]["AAPL"]["bp"] == 1.0
 
@@ -182,7 +182,7 @@ def test_what_is_no_price_leaves_the_tape_as_it_is(message: Any):
 
 def test_a_made_up_market_prices_all_it_was_made_for_though_nobody_listens():
     market = seeded(position(), structure(leg("long", 190.0), leg("short", 200.0)), holding("MSFT"))
-    at = desk(market)
+    at = context(market)
     symbols = ",".join(market.contracts)
 
     rows = answer(at, "/v1beta1/options/snapshots", symbols=symbols)["snapshots"]
@@ -200,8 +200,8 @@ def test_a_made_up_market_prices_all_it_was_made_for_though_nobody_listens():
 
 
 def test_the_previous_close_is_a_usual_day_s_move_away_and_always_the_same():
-    first = answer(desk(seeded()), "/v2/stocks/snapshots", symbols="AAPL")["AAPL"]
-    again = answer(desk(seeded()), "/v2/stocks/snapshots", symbols="AAPL")["AAPL"]
+    first = answer(context(seeded()), "/v2/stocks/snapshots", symbols="AAPL")["AAPL"]
+    again = answer(context(seeded()), "/v2/stocks/snapshots", symbols="AAPL")["AAPL"]
 
     assert first == again
     assert first["prevDailyBar"]["c"] == pytest.approx(first["latestTrade"]["p"], rel=0.1)
@@ -210,15 +210,15 @@ def test_the_previous_close_is_a_usual_day_s_move_away_and_always_the_same():
 
 def test_a_contract_that_expires_today_has_no_greeks():
     rows = answer(
-        desk(seeded(position(expiry=TODAY))), "/v1beta1/options/snapshots", symbols="AAPL261120C00180000"
+        context(seeded(position(expiry=TODAY))), "/v1beta1/options/snapshots", symbols="AAPL261120C00180000"
     )
 
     assert "greeks" not in rows["snapshots"]["AAPL261120C00180000"]
 
 
 def test_what_was_just_heard_is_what_rest_says_too():
-    at = desk(seeded(), messages=[quote(bp=7.77)])
-    stale = desk(seeded(), messages=[quote(bp=7.77, at_ns=NOW - HOUR)])
+    at = context(seeded(), messages=[quote(bp=7.77)])
+    stale = context(seeded(), messages=[quote(bp=7.77, at_ns=NOW - HOUR)])
 
     fresh_row = answer(at, "/v1beta1/options/quotes/latest", symbols=AAPL_CALL)["quotes"][AAPL_CALL]
     stale_row = answer(stale, "/v1beta1/options/quotes/latest", symbols=AAPL_CALL)["quotes"][AAPL_CALL]
@@ -238,8 +238,8 @@ def test_asking_changes_nothing_of_what_is_streamed():
     played = []
     for step in islice(steps, 200):
         played.append(step)
-        queried.sheet(AAPL_CALL, step.market_ns, YESTERDAY)
-        queried.sheet("AAPL", step.market_ns, YESTERDAY)
+        queried.snapshot(AAPL_CALL, step.market_ns, YESTERDAY)
+        queried.snapshot("AAPL", step.market_ns, YESTERDAY)
 
     assert played == list(islice(expected, 200))
 
@@ -248,8 +248,8 @@ def test_asking_changes_nothing_of_what_is_streamed():
 
 
 def test_positions_are_written_as_alpaca_writes_them():
-    at = desk(messages=[trade(price=1.5)])
-    at.tape.set_close(AAPL_CALL, 1.2, YESTERDAY)
+    at = context(messages=[trade(price=1.5)])
+    at.last_values.set_close(AAPL_CALL, 1.2, YESTERDAY)
     at.account.set_holding(Holding(AAPL_CALL, Decimal(-2), Decimal("1.25")))
 
     (row,) = answer(at, "/v2/positions")
@@ -277,7 +277,7 @@ def test_positions_are_written_as_alpaca_writes_them():
 
 
 def test_a_position_without_any_price_has_nulls_and_keeps_its_cost():
-    at = desk()
+    at = context()
     at.account.set_holding(Holding("AAPL", Decimal("0.5"), Decimal(200)))
 
     (row,) = answer(at, "/v2/positions")
@@ -287,7 +287,7 @@ def test_a_position_without_any_price_has_nulls_and_keeps_its_cost():
 
 
 def test_a_test_may_have_any_field_of_a_position_as_it_likes():
-    at = desk()
+    at = context()
     at.account.set_holding(Holding(AAPL_CALL, Decimal(-2), None, {"qty": "2", "asset_class": "us_future"}))
 
     (row,) = answer(at, "/v2/positions")
@@ -296,7 +296,7 @@ def test_a_test_may_have_any_field_of_a_position_as_it_likes():
 
 
 def test_the_account_tells_its_cash_and_what_it_is_worth():
-    at = desk(messages=[trade(price=1.5)])
+    at = context(messages=[trade(price=1.5)])
     at.account.set_holding(Holding(AAPL_CALL, Decimal(1), Decimal(1)))
 
     answered = answer(at, "/v2/account")
@@ -311,7 +311,7 @@ def order(number: int, status: str = "new", **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def ordered() -> RequestContext:
-    at = desk()
+    at = context()
     for number, status in enumerate(["filled", "new", "partially_filled", "canceled"]):
         at.account.add_order(order(number, status), NOW - (9 - number) * HOUR)
     return at
@@ -340,7 +340,7 @@ def test_orders_are_found_by_status_and_time(
 
 @pytest.mark.parametrize(("nested", "ids"), [("true", ["order-1"]), ("false", ["order-1", "leg-1", "leg-2"])])
 def test_legs_lie_in_their_order_or_beside_it(nested: str, ids: list[str]):
-    at = desk()
+    at = context()
     legs = [{"id": "leg-1", "status": "new"}, {"id": "leg-2", "status": "new"}]
     at.account.add_order(order(1, legs=legs), NOW)
 
@@ -353,7 +353,7 @@ def test_legs_lie_in_their_order_or_beside_it(nested: str, ids: list[str]):
 @pytest.fixture
 def active() -> RequestContext:
     """Ten fills, one an hour up to now, and an expiry yesterday."""
-    at = desk()
+    at = context()
     at.account.add_activity("OPEXP", NOW - 24 * HOUR, {"symbol": OTHER_CALL, "qty": "-1"})
     for number in range(10):
         fields = {"symbol": AAPL_CALL, "qty": "1", "price": str(number), "side": "buy"}
@@ -398,7 +398,7 @@ def test_activities_are_found_by_kind_day_and_time(active: RequestContext, query
 
 
 def test_what_the_account_holds_is_listed_and_what_nobody_knows_is_not():
-    at = desk(SilentMarket(contracts=(AAPL_CALL,), prices={"AAPL": 180.0}))
+    at = context(SilentMarket(contracts=(AAPL_CALL,), prices={"AAPL": 180.0}))
     at.account.set_holding(Holding(OTHER_CALL, Decimal(1), None))
 
     for symbol in (AAPL_CALL, OTHER_CALL):
@@ -418,7 +418,7 @@ def test_a_rest_fault_that_cannot_happen_is_a_sentence(text: str):
 
 
 def test_one_greek_may_be_null():
-    at = desk(seeded(position(), position(strike=190.0)), rest_null_greek=True)
+    at = context(seeded(position(), position(strike=190.0)), rest_null_greek=True)
 
     rows = answer(at, "/v1beta1/options/snapshots", symbols=f"{AAPL_CALL},{OTHER_CALL}")["snapshots"]
 
@@ -426,7 +426,7 @@ def test_one_greek_may_be_null():
 
 
 def test_one_exchange_may_be_unknown_to_everybody():
-    at = desk(messages=[quote(), quote(OTHER_CALL)], rest_unknown_exchange=True)
+    at = context(messages=[quote(), quote(OTHER_CALL)], rest_unknown_exchange=True)
     for symbol in (AAPL_CALL, OTHER_CALL):
         at.account.set_holding(Holding(symbol, Decimal(1), None))
 
@@ -435,12 +435,12 @@ def test_one_exchange_may_be_unknown_to_everybody():
 
     assert [row["latestQuote"]["bx"] for row in rows.values()] == ["?", "C"]
     assert [row["asset_class"] for row in positions] == ["us_nowhere", "us_option"]
-    assert at.tape.sheet(AAPL_CALL).quote == quote()
+    assert at.last_values.snapshot(AAPL_CALL).quote == quote()
 
 
 def test_pages_may_be_shorter_than_asked_for(active: RequestContext):
     short = replace(active, faults=Faults(rest_page=4))
-    snapshots = desk(messages=[quote(), quote(OTHER_CALL)], rest_page=1)
+    snapshots = context(messages=[quote(), quote(OTHER_CALL)], rest_page=1)
 
     assert len(answer(short, "/v2/account/activities")) == 4
     first = answer(snapshots, "/v1beta1/options/snapshots", symbols=f"{AAPL_CALL},{OTHER_CALL}")

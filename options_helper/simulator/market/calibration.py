@@ -15,7 +15,7 @@ from options_helper.simulator.market.pricing import smile, value_option
 
 VOLATILITIES: Final = (0.13, 0.17, 0.22, 0.28, 0.36, 0.48, 0.65)
 SPOT_STEPS: Final = 60
-# More positions in one underlying would not move its anchor, but cost time to fit.
+# More positions in one underlying would not move its calibration, but cost time to fit.
 FITTED_AT_MOST: Final = 12
 
 
@@ -62,18 +62,18 @@ class _Target:
 
 def calibrate(entries: Sequence[PortfolioEntry], day: date, dice: random.Random) -> Calibration:
     """The price and volatility at which the entries are worth about what was paid, some more and some less."""
-    wishes = [_wish(entry, dice) for entry in entries[:FITTED_AT_MOST]]
+    targets = [_target_of(entry, dice) for entry in entries[:FITTED_AT_MOST]]
     landmarks = [mark for entry in entries for mark in _landmarks(entry)]
     if not landmarks:
         return Calibration(round(dice.uniform(20, 400), 2), dice.choice(VOLATILITIES))
     spots = list(_spots(min(landmarks), max(landmarks)))
-    known = [wish for wish in wishes if wish is not None]
+    known = [target for target in targets if target is not None]
     middle = math.sqrt(min(landmarks) * max(landmarks))
 
-    def miss(anchor: Calibration) -> float:
+    def miss(calibration: Calibration) -> float:
         # The last two terms decide where the book does not: near the strikes, and a usual volatility.
-        apart = math.log(anchor.spot / middle) ** 2 + 0.1 * math.log(anchor.volatility / 0.22) ** 2
-        return sum(wish.miss(anchor.spot, anchor.volatility, day) for wish in known) + apart
+        apart = math.log(calibration.spot / middle) ** 2 + 0.1 * math.log(calibration.volatility / 0.22) ** 2
+        return sum(target.miss(calibration.spot, calibration.volatility, day) for target in known) + apart
 
     volatilities = VOLATILITIES if known else (0.22,)
     return min((Calibration(spot, volatility) for spot in spots for volatility in volatilities), key=miss)
@@ -95,7 +95,7 @@ def _landmarks(entry: PortfolioEntry) -> list[float]:
             return [entry.cost_basis] if entry.cost_basis else []
 
 
-def _wish(entry: PortfolioEntry, dice: random.Random) -> _Target | None:
+def _target_of(entry: PortfolioEntry, dice: random.Random) -> _Target | None:
     match entry:
         case Position():
             if not entry.cost_basis:

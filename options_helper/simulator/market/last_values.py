@@ -57,7 +57,7 @@ class LastValues:
         """The price at which a session ended."""
         self._closes.setdefault(symbol, {})[day] = daily_bar(day, price)
 
-    def sheet(self, symbol: str) -> SymbolSnapshot:
+    def snapshot(self, symbol: str) -> SymbolSnapshot:
         """What was heard of a symbol."""
         trade = self._last["t"].get(symbol)
         bars = dict(self._closes.get(symbol, {}))

@@ -90,7 +90,7 @@ class ListingMarket(Protocol):
 class QuotingMarket(Protocol):
     """A market that knows a price without having said it."""
 
-    def sheet(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
+    def snapshot(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """What one symbol costs now and cost at the end of the last session; empty for one it does not know."""
 
 

@@ -113,12 +113,12 @@ class SeededMarket:
 
     def price(self, underlying: str) -> float | None:
         """Where the underlying starts; None when the portfolio has nothing on it."""
-        anchor = self._anchors.get(underlying)
-        return None if anchor is None else anchor.spot
+        calibration = self._calibrations.get(underlying)
+        return None if calibration is None else calibration.spot
 
-    def sheet(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
+    def snapshot(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """The prices of anything that the portfolio holds or somebody subscribed to."""
-        return (self._running or self._opening).sheet(symbol, now_ns, last_session)
+        return (self._running or self._opening).snapshot(symbol, now_ns, last_session)
 
     def steps(self, interest: Interest) -> Iterator[Step]:
         """Ten times a second what is due for the subscribed symbols; endless, and from the start each time."""
@@ -126,10 +126,11 @@ class SeededMarket:
         return self._running.steps()
 
     @cached_property
-    def _anchors(self) -> Mapping[str, Calibration]:
+    def _calibrations(self) -> Mapping[str, Calibration]:
         found = entries_by_underlying(self._portfolio)
         return {
-            symbol: _anchor_of(symbol, entries, self._start, self._seed) for symbol, entries in found.items()
+            symbol: _calibration_of(symbol, entries, self._start, self._seed)
+            for symbol, entries in found.items()
         }
 
     @cached_property
@@ -138,7 +139,7 @@ class SeededMarket:
         return self._session(Interest())
 
     def _session(self, interest: Interest) -> _Session:
-        return _Session(self._portfolio, self._anchors, self._seed, self._start, interest)
+        return _Session(self._portfolio, self._calibrations, self._seed, self._start, interest)
 
 
 def _first_expiry(portfolio: Portfolio) -> date:
@@ -148,15 +149,17 @@ def _first_expiry(portfolio: Portfolio) -> date:
     return day - timedelta(days=max(0, day.weekday() - 4))
 
 
-def _anchor_of(symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int) -> Calibration:
+def _calibration_of(
+    symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int
+) -> Calibration:
     day = start.astimezone(NEW_YORK).date()
     return calibrate(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
 
 
-def _previous_close(symbol: str, anchor: Calibration, seed: int) -> float:
+def _previous_close(symbol: str, calibration: Calibration, seed: int) -> float:
     """Where the underlying ended its last session: a usual day's move away from where it starts."""
-    move = random.Random(f"{seed}:{symbol}:close").gauss(0, anchor.volatility / math.sqrt(252))
-    return max(0.01, round(anchor.spot * math.exp(move), 2))
+    move = random.Random(f"{seed}:{symbol}:close").gauss(0, calibration.volatility / math.sqrt(252))
+    return max(0.01, round(calibration.spot * math.exp(move), 2))
 
 
 class _Turn:
@@ -186,19 +189,19 @@ class _Turn:
 class _Stock:
     """One underlying: its path, its quotes, trades and minute bars."""
 
-    def __init__(self, symbol: str, anchor: Calibration, seed: int) -> None:
+    def __init__(self, symbol: str, calibration: Calibration, seed: int) -> None:
         self.symbol = symbol
-        self.price = anchor.spot
-        self.opening = anchor.spot
-        self.volatility = anchor.volatility
-        self.previous_close = _previous_close(symbol, anchor, seed)
+        self.price = calibration.spot
+        self.opening = calibration.spot
+        self.volatility = calibration.volatility
+        self.previous_close = _previous_close(symbol, calibration, seed)
         self._path = random.Random(f"{seed}:{symbol}:path")
         self._dice = random.Random(f"{seed}:{symbol}:tape")
         self._correlation = FUND_CORRELATION if symbol in BROAD_FUNDS else CORRELATION
-        self._deviation = anchor.volatility / math.sqrt(TRADING_SECONDS_PER_YEAR * TICKS_PER_SECOND)
-        self._half_spread = max(0.005, anchor.spot * (0.00001 if symbol in BROAD_FUNDS else 0.00003))
+        self._deviation = calibration.volatility / math.sqrt(TRADING_SECONDS_PER_YEAR * TICKS_PER_SECOND)
+        self._half_spread = max(0.005, calibration.spot * (0.00001 if symbol in BROAD_FUNDS else 0.00003))
         self._trade_id = self._dice.randrange(10_000, 90_000)
-        self._minute = [anchor.spot]
+        self._minute = [calibration.spot]
         self._last_bar: Message | None = None
         self.quote_turn = _Turn(self._dice, SECONDS_BETWEEN_STOCK_QUOTES)
         self.trade_turn = _Turn(self._dice, SECONDS_BETWEEN_STOCK_TRADES, at_once=False)
@@ -263,7 +266,7 @@ class _Stock:
         }
         return self._last_bar
 
-    def sheet(self, now_ns: int, last_session: date) -> SymbolSnapshot:
+    def snapshot(self, now_ns: int, last_session: date) -> SymbolSnapshot:
         """Its prices at this moment; asking rolls no dice."""
         bid, ask = self.bid_and_ask()
         at = timestamp_extension(now_ns)
@@ -346,7 +349,7 @@ class _Contract:
         tick = self._liquidity.tick(value)
         return round(max(1, round(value / tick)) * tick, 2)
 
-    def sheet(self, now_ns: int, last_session: date) -> SymbolSnapshot:
+    def snapshot(self, now_ns: int, last_session: date) -> SymbolSnapshot:
         """Its prices at this moment; asking rolls no dice."""
         bid, ask = self.bid_and_ask(now_ns)
         at = timestamp_extension(now_ns)
@@ -418,7 +421,7 @@ class _Session:
     def __init__(
         self,
         portfolio: Portfolio,
-        anchors: Mapping[str, Calibration],
+        calibrations: Mapping[str, Calibration],
         seed: int,
         start: datetime,
         interest: Interest,
@@ -428,13 +431,15 @@ class _Session:
         self._market = random.Random(f"{seed}:market")
         self._interest = interest
         self._seen_version: int | None = None
-        self._stocks = {symbol: _Stock(symbol, anchor, seed) for symbol, anchor in anchors.items()}
+        self._stocks = {
+            symbol: _Stock(symbol, calibration, seed) for symbol, calibration in calibrations.items()
+        }
         self._contracts: dict[str, _Contract] = {}
         self._underlyings = {item.live_symbol: item.underlying for item in portfolio.instruments}
         held = _held(portfolio)
         self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
         self._held_contracts = [symbol for symbol in held if self._contract(symbol)]
-        self._desk = OrderScript(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
+        self._orders = OrderScript(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
         # What is subscribed, in a fixed order: the order of a set is another one in every process.
         self._quoted_stocks: list[_Stock] = []
         self._traded_stocks: list[_Stock] = []
@@ -442,10 +447,10 @@ class _Session:
         self._quoted_contracts: list[_Contract] = []
         self._traded_contracts: list[_Contract] = []
 
-    def sheet(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
+    def snapshot(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """The prices of a share or contract that is there; an index is no share."""
         priced = self._contracts.get(symbol) or (None if is_index(symbol) else self._stocks.get(symbol))
-        return SymbolSnapshot() if priced is None else priced.sheet(now_ns, last_session)
+        return SymbolSnapshot() if priced is None else priced.snapshot(now_ns, last_session)
 
     def price(self, symbol: str) -> float | None:
         """About what a share or contract costs."""
@@ -462,7 +467,7 @@ class _Session:
             self._observe_interest()
             yield Step(now_ns, StreamName.STOCKS, _timed(self._stock_messages(tick, now_ns), now_ns))
             yield Step(now_ns, StreamName.OPTIONS, _timed(self._option_messages(tick, now_ns), now_ns))
-            for update in self._desk.updates(now_ns):
+            for update in self._orders.updates(now_ns):
                 yield Step(now_ns, StreamName.FILLS, [update])
 
     def _move(self) -> None:
@@ -522,8 +527,8 @@ class _Session:
         if stock is None:
             dice = random.Random(f"{self._seed}:{symbol}:anchor")
             spot = near * dice.uniform(0.95, 1.05) if near else dice.uniform(20, 400)
-            anchor = Calibration(round(spot, 2), dice.choice(VOLATILITIES))
-            stock = self._stocks[symbol] = _Stock(symbol, anchor, self._seed)
+            calibration = Calibration(round(spot, 2), dice.choice(VOLATILITIES))
+            stock = self._stocks[symbol] = _Stock(symbol, calibration, self._seed)
         return stock
 
     def _contract(self, symbol: str) -> _Contract | None:

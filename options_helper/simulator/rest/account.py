@@ -157,18 +157,18 @@ class _Valued:
 
 
 def _valued(holding: Holding, context: RequestContext) -> _Valued:
-    sheet = context.sheet(holding.symbol)
-    return _Valued(holding, _last_price(sheet), _last_close(sheet, context))
+    snapshot = context.snapshot(holding.symbol)
+    return _Valued(holding, _last_price(snapshot), _last_close(snapshot, context))
 
 
-def _last_price(sheet: SymbolSnapshot) -> Decimal | None:
+def _last_price(snapshot: SymbolSnapshot) -> Decimal | None:
     """Alpaca values by the last trade, however old."""
-    return amount((sheet.trade or {}).get("p"))
+    return amount((snapshot.trade or {}).get("p"))
 
 
-def _last_close(sheet: SymbolSnapshot, context: RequestContext) -> Decimal | None:
-    days = [day for day in sheet.daily_bars if day <= context.last_session]
-    return amount(sheet.daily_bars[max(days)].get("c")) if days else None
+def _last_close(snapshot: SymbolSnapshot, context: RequestContext) -> Decimal | None:
+    days = [day for day in snapshot.daily_bars if day <= context.last_session]
+    return amount(snapshot.daily_bars[max(days)].get("c")) if days else None
 
 
 def _position(valued: _Valued) -> dict[str, Any]:

@@ -28,19 +28,19 @@ class RequestContext:
     """The market and the account at one instant, and what shall go wrong with what they say."""
 
     market: Market
-    tape: LastValues
+    last_values: LastValues
     account: SimulatedAccount
     now_ns: int
     last_session: date  # the trading day before the market's today
     limits: Limits = NO_LIMITS
     faults: Faults = NO_FAULTS
 
-    def sheet(self, symbol: str) -> SymbolSnapshot:
+    def snapshot(self, symbol: str) -> SymbolSnapshot:
         """What is known of a symbol: as it was just heard, else as the market makes it up."""
-        last = self.tape.sheet(symbol)
+        last = self.last_values.snapshot(symbol)
         if not isinstance(self.market, QuotingMarket):
             return last
-        made = self.market.sheet(symbol, self.now_ns, self.last_session)
+        made = self.market.snapshot(symbol, self.now_ns, self.last_session)
         return last.over(made) if self._is_fresh(last) else made.over(last)
 
     def _is_fresh(self, last: SymbolSnapshot) -> bool:

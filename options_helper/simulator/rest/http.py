@@ -29,7 +29,7 @@ class PlainHttp:
     def __init__(
         self,
         market: Market,
-        books: SimulatorState,
+        state: SimulatorState,
         *,
         keys: Keys,
         limits: Limits,
@@ -37,7 +37,7 @@ class PlainHttp:
         stopping: asyncio.Event,
     ) -> None:
         self._market = market
-        self._books = books
+        self._state = state
         self._keys = keys
         self._limits = limits
         self._now_ns = now_ns
@@ -87,8 +87,10 @@ class PlainHttp:
         today = new_york_date(utc_datetime(now_ns))
         # A market that somebody plays in a year without a calendar was open the day before.
         last_session = session_before(today) or today - timedelta(days=1)
-        with self._books.opened() as (account, tape):
-            context = RequestContext(self._market, tape, account, now_ns, last_session, self._limits, faults)
+        with self._state.opened() as (account, last_values):
+            context = RequestContext(
+                self._market, last_values, account, now_ns, last_session, self._limits, faults
+            )
             return answer_request(path, query, context)
 
 

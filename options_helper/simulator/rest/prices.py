@@ -108,39 +108,39 @@ def _rows(
     symbols: list[str], context: RequestContext, fields_of: Callable[[SymbolSnapshot], dict[str, Any]]
 ) -> Rows:
     """What is told of each symbol of which anything is known."""
-    sheets = {symbol: context.sheet(symbol) for symbol in symbols}
-    rows = {symbol: row for symbol, sheet in sheets.items() if (row := fields_of(sheet))}
+    snapshots = {symbol: context.snapshot(symbol) for symbol in symbols}
+    rows = {symbol: row for symbol, snapshot in snapshots.items() if (row := fields_of(snapshot))}
     if context.faults.rest_unknown_exchange:
         _lose_exchange(rows)
     return rows
 
 
-def _snapshot(sheet: SymbolSnapshot) -> dict[str, Any]:
-    newest_first = [sheet.daily_bars[day] for day in sorted(sheet.daily_bars, reverse=True)]
+def _snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
+    newest_first = [snapshot.daily_bars[day] for day in sorted(snapshot.daily_bars, reverse=True)]
     daily, previous = (*newest_first, None, None)[:2]
     parts = {
-        "latestTrade": sheet.trade,
-        "latestQuote": sheet.quote,
-        "minuteBar": sheet.minute_bar,
+        "latestTrade": snapshot.trade,
+        "latestQuote": snapshot.quote,
+        "minuteBar": snapshot.minute_bar,
         "dailyBar": daily,
         "prevDailyBar": previous,
     }
     return {name: _plain(message) for name, message in parts.items() if message is not None}
 
 
-def _option_snapshot(sheet: SymbolSnapshot) -> dict[str, Any]:
-    row = _snapshot(sheet)
-    if row and sheet.greeks is not None:
-        row |= {"greeks": sheet.greeks, "impliedVolatility": sheet.implied_volatility}
+def _option_snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
+    row = _snapshot(snapshot)
+    if row and snapshot.greeks is not None:
+        row |= {"greeks": snapshot.greeks, "impliedVolatility": snapshot.implied_volatility}
     return row
 
 
-def _quote(sheet: SymbolSnapshot) -> dict[str, Any]:
-    return _plain(sheet.quote or {})
+def _quote(snapshot: SymbolSnapshot) -> dict[str, Any]:
+    return _plain(snapshot.quote or {})
 
 
-def _trade(sheet: SymbolSnapshot) -> dict[str, Any]:
-    return _plain(sheet.trade or {})
+def _trade(snapshot: SymbolSnapshot) -> dict[str, Any]:
+    return _plain(snapshot.trade or {})
 
 
 def _plain(message: Message) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _contracts(query: Query, context: RequestContext) -> Answer:
 
 
 def _one_contract(symbol: str, context: RequestContext) -> Answer:
-    if symbol not in _listed(context) and not (is_contract_symbol(symbol) and context.sheet(symbol).quote):
+    if symbol not in _listed(context) and not (is_contract_symbol(symbol) and context.snapshot(symbol).quote):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"option contract not found for {symbol}")
     return HTTPStatus.OK, _contract(symbol, parse_contract_symbol(symbol))
 
@@ -100,10 +100,10 @@ def _one_asset(symbol: str, context: RequestContext) -> Answer:
 def _is_share(symbol: str, context: RequestContext) -> bool:
     if is_contract_symbol(symbol):
         return False
-    sheet = context.sheet(symbol)
+    snapshot = context.snapshot(symbol)
     market = context.market
     priced = market.price(symbol) is not None if isinstance(market, ListingMarket) else False
-    return (priced and not is_index(symbol)) or bool(sheet.quote or sheet.trade)
+    return (priced and not is_index(symbol)) or bool(snapshot.quote or snapshot.trade)
 
 
 def _listed(context: RequestContext) -> frozenset[str]:

@@ -236,7 +236,7 @@ class ServerProtocol(ABC):
         return None
 
 
-class MarketDataConversation(ServerProtocol):
+class MarketDataProtocol(ServerProtocol):
     """A stock or option endpoint: arrays of maps, in msgpack or JSON."""
 
     # The subscription again, for `wants`, which is asked for every message.
@@ -400,7 +400,7 @@ def _united(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-class TradingConversation(ServerProtocol):
+class TradingProtocol(ServerProtocol):
     """The account's endpoint: one JSON object a frame, in binary frames as the paper account sends them."""
 
     def open(self, key: str | None = None, secret: str | None = None) -> Reply:
@@ -481,7 +481,7 @@ class TradingConversation(ServerProtocol):
         return Reply(self.payloads([error]), close_code=1000)
 
 
-def converse(endpoint: Endpoint, **arguments: Any) -> ServerProtocol:
-    """The conversation that belongs to an endpoint."""
-    kind = TradingConversation if endpoint.stream is StreamName.FILLS else MarketDataConversation
+def protocol_for(endpoint: Endpoint, **arguments: Any) -> ServerProtocol:
+    """The protocol that belongs to an endpoint."""
+    kind = TradingProtocol if endpoint.stream is StreamName.FILLS else MarketDataProtocol
     return kind(endpoint, **arguments)
