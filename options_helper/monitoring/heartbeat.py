@@ -108,9 +108,3 @@ class Heartbeat:
         return max(
             (beat.lag_seconds for beat in self.streams.values() if beat.lag_seconds is not None), default=None
         )
-
-
-# ---- the file
-
-
-# ---- the service manager

@@ -42,9 +42,6 @@ def chain(
     return Chain(underlying, tuple(contracts), price)
 
 
-# ---- the plan
-
-
 def test_every_contract_is_recorded_while_there_is_room():
     plan = plan_capture(Selection(underlyings=("SPY",)), [chain("SPY", strikes=range(95, 106))])
 
@@ -146,9 +143,6 @@ def test_few_events_take_more_bytes_each(selection: Selection, journal: int, fil
     assert estimate.file_bytes / estimate.rows == pytest.approx(files, rel=0.1)
 
 
-# ---- the hours
-
-
 @pytest.mark.parametrize(
     ("hours", "at", "change"),
     [
@@ -194,9 +188,6 @@ def test_the_test_feed_never_closes():
 
     assert hours.connected(new_york("2026-11-21T03:00"))
     assert hours.next_change(new_york("2026-11-21T03:00")) is None
-
-
-# ---- the command line
 
 
 def test_lists_have_commas_and_options_may_be_repeated():

@@ -91,9 +91,6 @@ def server(serve: Callable[..., SimulatorServer]) -> SimulatorServer:
     return serve()
 
 
-# ---- check
-
-
 def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
     file = file_of(
         position("BRK-B", 510, "put", contracts=-2, cost_basis=4.6, expiry=EXPIRY, identity="put"),
@@ -285,9 +282,6 @@ def test_check_of_the_sample_says_first_that_it_is_a_picture(repository: Path):
     assert last == "portfolio.json: 10 entries; nothing to look at."
 
 
-# ---- import
-
-
 def test_import_prints_a_file_that_reads_back_as_the_account(server: SimulatorServer, tmp_path: Path):
     server.account.set_position(CALL, -2, "4.25")
     server.account.set_position("BRK.B", "0.5", "480")
@@ -364,9 +358,6 @@ def test_import_writes_nothing_when_the_account_does_not_answer(server: Simulato
         command("import", "--out", tmp_path / "portfolio.json")
 
     assert list(tmp_path.iterdir()) == []
-
-
-# ---- reconcile
 
 
 def test_reconcile_agrees_with_what_it_imported(server: SimulatorServer, tmp_path: Path):
@@ -547,9 +538,6 @@ def test_a_file_that_cannot_be_read_ends_with_a_sentence_and_2(
 def test_reconcile_refuses_a_day_that_has_not_come(file_of: Callable[..., Path], server: SimulatorServer):
     with pytest.raises(ConfigError, match=r"--since 2049-12-17 lies in the future: it is .* in New York\."):
         command("reconcile", file_of(A_CALL), "--since", "2049-12-17")
-
-
-# ---- at a terminal
 
 
 def terminal(width: int) -> tuple[Console, io.StringIO]:

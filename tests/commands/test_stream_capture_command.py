@@ -63,9 +63,6 @@ def own_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-# ---- one command line
-
-
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APCA_API_KEY_ID", DEMO_KEY)
@@ -175,9 +172,6 @@ def test_what_is_refused_leaves_no_folder_behind(arguments: list[str], keys: Non
 
 def test_the_exit_codes_are_in_the_help():
     assert "Exit codes: 0" in " ".join(invoke("--help").output.split())
-
-
-# ---- sessions, with a clock that the test moves and a recorder that it writes
 
 
 class Scene:
@@ -519,9 +513,6 @@ def test_a_folder_in_use_is_refused_before_anything_is_waited_for(tmp_path: Path
         store.acquire()
         with pytest.raises(StoreError, match=str(os.getpid())):
             Scene("2026-11-21T12:00").record(tmp_path, market_hours=True)
-
-
-# ---- the real process and a real socket
 
 
 class RunningCapture:

@@ -96,9 +96,6 @@ def with_environment(environment: Environment, **variables: str) -> Environment:
     return replace(environment, environ={**environment.environ, **variables})
 
 
-# ---- this computer
-
-
 @pytest.mark.parametrize(
     ("version", "verdict"), [((3, 10, 14), FAILED), ((3, 11, 0), OK), ((3, 14, 1), OK), ((4, 0, 0), OK)]
 )
@@ -188,9 +185,6 @@ def test_a_folder_of_somebody_else_is_named(tmp_path: Path):
     assert f"may not write to {tmp_path}" in found.message
 
 
-# ---- settings and keys
-
-
 def test_each_setting_is_told_with_where_it_is_from(environment: Environment):
     environment.env_file.write_text(
         f"APCA_API_KEY_ID={KEY}\nexport OH_ALPACA_STOCK_FEED='sip'\nOH_ALPACA_DATA_URL=\n", encoding="utf-8"
@@ -270,9 +264,6 @@ def test_at_most_a_third_of_a_key_is_ever_shown(key: str):
     assert shown == "set" or (key.startswith(shown) and len(shown) * 3 <= len(key))
 
 
-# ---- the portfolio
-
-
 def test_a_sound_portfolio_is_counted(tmp_path: Path):
     found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF)
 
@@ -336,9 +327,6 @@ def test_no_portfolio_is_a_warning_and_a_wrong_name_a_failure(
     assert check_portfolio(Path("another.json"), {}, AS_OF).verdict is FAILED
 
 
-# ---- the clock
-
-
 @pytest.mark.parametrize(
     ("ahead", "doubt", "verdict"),
     [
@@ -357,9 +345,6 @@ def test_a_clock_that_is_certainly_off_is_noticed(ahead: float, doubt: float, ve
     assert found.verdict is verdict
     assert ("ahead of" if ahead > 0 else "behind") in found.message
     assert ("timedatectl" in (found.remedy or "")) is (verdict is not OK)
-
-
-# ---- what streams say
 
 
 @pytest.mark.parametrize(
@@ -439,9 +424,6 @@ def test_who_holds_a_stream_is_known_from_its_heartbeat(
     assert holder == (named and f"{named} (process {beat.pid})")
 
 
-# ---- the whole
-
-
 def test_everything_is_told_in_one_order(environment: Environment):
     assert list(findings_of(environment)) == list(Check)
 
@@ -480,9 +462,6 @@ def test_a_look_that_fails_costs_only_its_own_line(environment: Environment):
 )
 def test_the_worst_line_decides(verdicts: tuple[Verdict, ...], whole: Verdict):
     assert worst([Line(Check.DISK, Finding(verdict, ""), 0.0) for verdict in verdicts]) is whole
-
-
-# ---- the command
 
 
 def doctor(*arguments: object, environ: dict[str, str] | None = None) -> Result:

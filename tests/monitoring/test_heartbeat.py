@@ -71,9 +71,6 @@ def beat_of(*healths: StreamHealth, path: Path, **more: object) -> StreamBeat:
         return writer.last.streams[healths[0].name]
 
 
-# ---- the file
-
-
 def test_what_is_written_is_read_back(tmp_path: Path):
     written = heartbeat(problem="The disk is full.", waits_until=AS_OF, last_flush_at=AS_OF)
 
@@ -206,9 +203,6 @@ def test_where_nothing_has_run_there_is_nothing_to_read(tmp_path: Path):
     assert read_heartbeat(tmp_path / "health.json") is None
 
 
-# ---- the end
-
-
 def test_an_orderly_end_is_written_down(tmp_path: Path):
     path, run = tmp_path / "health.json", Run(capture_status())
 
@@ -249,9 +243,6 @@ def test_a_look_that_fails_does_not_end_the_looks(tmp_path: Path, caplog: pytest
         failing.clear()
         wait_until(path.exists)
         assert writer.last.gaps == 9
-
-
-# ---- what is silence
 
 
 def test_silence_counts_while_the_market_is_open(tmp_path: Path):
@@ -317,9 +308,6 @@ def test_a_played_session_moves_at_any_hour(tmp_path: Path):
     assert beat_of(stocks_health(as_of=NIGHT), path=tmp_path, **at_night).expects_data is True
 
 
-# ---- what a run can be
-
-
 def test_a_capture_that_waits_for_the_open_says_until_when(tmp_path: Path):
     with watched(Run(Waiting(until=AS_OF)), tmp_path / "health.json") as writer:
         assert (writer.last.state, writer.last.waits_until) == (RunState.WAITING, AS_OF)
@@ -344,9 +332,6 @@ def test_the_dashboard_writes_the_same_file(tmp_path: Path):
         None,
     )
     assert beat.started_at == AS_OF - timedelta(minutes=5)
-
-
-# ---- where it is
 
 
 def test_the_state_folder_is_the_one_that_is_named(tmp_path: Path):
@@ -389,9 +374,6 @@ def test_the_file_written_last_is_found_without_its_name(tmp_path: Path, monkeyp
     assert newest_heartbeat() == dashboard
     os.utime(capture, (300, 300))
     assert newest_heartbeat().resolve() == capture
-
-
-# ---- systemd
 
 
 def test_a_service_manager_hears_of_the_run_s_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

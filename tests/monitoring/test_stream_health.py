@@ -61,9 +61,6 @@ def stream_health(*arguments: str) -> Result:
     return CliRunner().invoke(stream, ["health", *arguments])
 
 
-# ---- what a run is
-
-
 def test_a_run_that_keeps_up_is_running(tmp_path: Path):
     report = report_of(tmp_path)
 
@@ -209,9 +206,6 @@ def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: s
     assert report_of(tmp_path, **facts).message == words
 
 
-# ---- the command
-
-
 def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
     well = stream_health("--state", str(heartbeat_file(tmp_path, written_at=utc_now())))
     stale = stream_health("--state", str(heartbeat_file(tmp_path)))
@@ -338,9 +332,6 @@ def test_what_is_no_time_is_refused(text: str):
 )
 def test_ages_are_said_as_people_read_them(seconds: float, words: str):
     assert format_age(seconds) == words
-
-
-# ---- the dashboard
 
 
 def test_the_dashboard_shows_that_it_runs_and_that_it_ended(tmp_path: Path):

@@ -23,9 +23,6 @@ def banners(tab: AppTest) -> str:
     return html(tab).partition("oh-banner")[2]
 
 
-# ---- before Start
-
-
 def test_opening_the_page_connects_nothing(portal):
     tab = portal.open()
 
@@ -157,9 +154,6 @@ def test_a_mended_portfolio_makes_start_possible_again(portal):
     tab.run()
 
     assert not tab.button(key="start-page").disabled
-
-
-# ---- running
 
 
 def test_start_shows_live_prices_with_their_source_and_age(portal):
@@ -308,9 +302,6 @@ def test_the_secret_is_nowhere_on_the_page(portal):
     for scene in (scenes.live, scenes.failed):
         assert SECRET not in everything(portal.show(scene))
         portal.session.stop()
-
-
-# ---- one run for everybody
 
 
 def test_start_pressed_in_two_tabs_is_one_run(portal):
@@ -494,9 +485,6 @@ def test_new_keys_are_read_at_the_press_of_restart(portal, monkeypatch):
     press(tab, "restart")
 
     assert [manager.is_running() for manager in portal.managers] == [False, True]
-
-
-# ---- hiding and taking away
 
 
 def test_hidden_amounts_are_nowhere(portal):

@@ -137,9 +137,6 @@ def fill(
     }
 
 
-# ---- prices
-
-
 def test_a_contract_that_nobody_quotes_has_its_latest_quote_trade_and_close_with_their_own_age(
     simulator: Simulators,
 ):
@@ -244,9 +241,6 @@ def test_a_pause_that_the_server_wants_is_said_while_it_lasts(simulator: Simulat
         )
     finally:
         manager.stop()
-
-
-# ---- fills
 
 
 def test_fills_from_while_nobody_listened_appear_once_each_with_a_running_total(simulator: Simulators):
@@ -364,9 +358,6 @@ def test_a_recorded_market_is_nobody_s_account(running_simulator: Simulators):
         until_reported(manager, lambda one: one.phase is RestPhase.OFF, RestTask.FILLS, RestTask.POSITIONS)
 
     assert server.requests["/v2/positions"] == 0
-
-
-# ---- nobody waits
 
 
 def test_a_server_that_never_answers_delays_neither_start_nor_look_nor_stop(simulator: Simulators):

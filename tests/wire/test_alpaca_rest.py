@@ -214,9 +214,6 @@ def ids(pages: Iterator[list[dict[str, Any]]]) -> list[str]:
     return [row["id"] for page in pages for row in page]
 
 
-# ---- what is asked
-
-
 @pytest.mark.parametrize(
     ("ask", "path", "query"),
     [
@@ -297,9 +294,6 @@ def test_a_proxy_does_not_get_the_keys_of_this_computer_s_own_server(
     client().clock()
 
     assert server.paths == ["/v2/clock"]
-
-
-# ---- another try
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -507,9 +501,6 @@ def test_no_secret_is_in_what_is_told(server: ScriptedServer, client: Client):
     assert SECRET not in text
 
 
-# ---- stopping
-
-
 def test_stop_ends_a_request_that_waits_for_its_answer(server: ScriptedServer, client: Client):
     server.replies(Reply(silent=True))
     rest = client(policy=PATIENT)
@@ -580,9 +571,6 @@ def assert_ends_it(stop: Callable[[], None], rest: AlpacaRest, *, once: Callable
     assert [type(each) for each in ended] == [RestStopped]
 
 
-# ---- the pace
-
-
 def test_all_clients_of_an_account_keep_one_pace(server: ScriptedServer, client: Client):
     stopping = Stopping()
     first, second = client(rest_per_minute=3), client(rest_per_minute=3, stopping=stopping)
@@ -628,9 +616,6 @@ def test_every_try_counts(server: ScriptedServer, client: Client):
 
     assert_ends_it(asks.stop, asks, once=lambda: stopping.pausing)
     assert len(server.requests) == QUICK.attempts
-
-
-# ---- pages
 
 
 def test_orders_are_followed_to_the_last_page_and_each_comes_once(server: ScriptedServer, client: Client):
@@ -718,9 +703,6 @@ def test_a_list_without_end_is_said_to_be_one(server: ScriptedServer, client: Cl
         list(client().option_contracts({}))
 
     assert len(server.requests) == PAGES_AT_MOST
-
-
-# ---- answers
 
 
 @pytest.mark.parametrize(

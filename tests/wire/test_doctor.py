@@ -297,9 +297,6 @@ def test_when_everything_hangs_each_line_still_comes_in_time(simulator: Simulato
     until_no_thread("doctor-")
 
 
-# ---- the clock
-
-
 @pytest.mark.parametrize(
     ("ahead", "verdict"),
     [(0.0, OK), (20.0, WARNING), (-20.0, WARNING), (3_600.0, FAILED), (-3_600.0, FAILED)],
@@ -360,9 +357,6 @@ def test_the_option_that_is_looked_at_is_listed_on_new_york_s_day(simulator: Sim
     assert "SPY261218C00600000 acknowledged" in found[Check.OPTION_STREAM].message
 
 
-# ---- who holds a stream
-
-
 @contextmanager
 def held_stock_stream(server: SimulatorServer) -> Iterator[None]:
     """Another program of the user's, streaming."""
@@ -404,9 +398,6 @@ def test_that_the_own_dashboard_uses_its_stream_is_no_failure(
     assert (
         f"in use by the dashboard on this computer (process {beat.pid})" in found[Check.STOCK_STREAM].message
     )
-
-
-# ---- the command
 
 
 def command(

@@ -218,9 +218,6 @@ def test_thousands_of_symbols_are_subscribed_in_a_fragmented_message(simulator: 
         watch.until(lambda health: len(health.acknowledged) == 8_000)
 
 
-# ---- refusals
-
-
 def test_a_wrong_key_is_final_after_one_confirmation_and_says_what_to_check(simulator: Simulators):
     server = simulator()
     with watching(server, secret="wrong-secret") as watch:  # noqa: S106 - a made-up secret
@@ -328,9 +325,6 @@ def test_a_passing_error_at_the_key_is_tried_again(simulator: Simulators, code: 
     assert server.connections[STOCK_PATH] == 3
 
 
-# ---- silence while connecting
-
-
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
@@ -369,9 +363,6 @@ def test_a_server_that_is_not_there_is_named_and_tried_again(simulator: Simulato
         assert f"127.0.0.1:{server.port}" in watch.until_error("Cannot connect")
         server.start()
         watch.until_live()
-
-
-# ---- losses
 
 
 @pytest.mark.parametrize("code", [1000, 1009, 1011])
@@ -457,9 +448,6 @@ def test_a_reconnect_asks_for_the_symbols_wanted_by_then(simulator: Simulators):
         assert server.subscribed(STOCKS, "quotes") == {"NVDA"}
 
 
-# ---- odd data
-
-
 def test_a_malformed_message_and_an_unknown_type_cost_themselves_only(simulator: Simulators):
     server = simulator(faults=Faults(malformed=True, unknown_type=True))
     with watching(server, ONLY_STOCKS) as watch:
@@ -541,9 +529,6 @@ def test_an_update_without_data_is_counted_and_the_next_fill_arrives(simulator: 
         watch.until_live(FILLS, connections=2)
         server.push(FILLS, [FILL])
         wait_until(lambda: watch.snapshot.fills)
-
-
-# ---- the law, the secret, the library user
 
 
 def test_everything_the_server_sent_is_accounted_for_through_cuts_and_a_small_queue(simulator: Simulators):

@@ -106,8 +106,6 @@ class AlpacaRest:
         self._adapter.stop()
         self._adapter.close()
 
-    # ---- the market
-
     def stock_snapshots(self, symbols: Sequence[str], feed: str) -> dict[str, Any]:
         """Latest quote and trade, and the daily bars, by symbol; at most STOCK_SYMBOLS_A_REQUEST symbols."""
         answer = self._map(self._stocks, "/stocks/snapshots", {"symbols": ",".join(symbols), "feed": feed})
@@ -130,8 +128,6 @@ class AlpacaRest:
         """The market's time and its next opening and closing."""
         return self._map(self._account, "/clock")
 
-    # ---- what is listed
-
     def option_contracts(self, query: Mapping[str, Any]) -> Iterator[list[Row]]:
         """The listed contracts that fit Alpaca's own parameters, page by page."""
         parameters = {"limit": CONTRACTS_A_PAGE, **query}
@@ -145,8 +141,6 @@ class AlpacaRest:
     def asset(self, symbol: str) -> Row | None:
         """The stock or coin; None when Alpaca knows none of this symbol."""
         return self._map_or_none(f"/assets/{quote(symbol, safe='')}")
-
-    # ---- the account
 
     def account(self) -> Row:
         """The account, its cash among it."""
@@ -200,8 +194,6 @@ class AlpacaRest:
             seen.update(str(row.get("id")) for row in fresh)
             query["page_token"] = word(page[-1].get("id"))
         raise _endless("/account/activities")
-
-    # ---- asking
 
     def _behind_adapter(self, client: Any) -> Any:
         for scheme in ("https://", "http://"):

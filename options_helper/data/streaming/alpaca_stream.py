@@ -141,9 +141,8 @@ class _AlpacaDataStreamer(ConnectionRunner):
         (channel,) = request.channels
         await connection.unsubscribe(channel, request.symbols)
 
-    # ---- the receiving side: called for each message, on the loop's thread
-
     def _receive(self, message: Message, news: asyncio.Event, deliver: Callable[[bytes], None]) -> None:
+        """Take one message: answers of the server are handled here, data is delivered. On the loop's thread."""
         payload = message.encode() if isinstance(message, str) else message
         control, data = split_control(payload)
         for answer in control:

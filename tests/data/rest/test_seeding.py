@@ -235,9 +235,6 @@ def test_nothing_a_server_sends_costs_the_rest(snapshot: object):
     assert CALL in {quote.symbol for quote in batch.quotes}
 
 
-# ---- what is asked
-
-
 def test_as_few_requests_are_made_as_the_limits_allow():
     rest = Answers()
     stocks = [f"S{number}" for number in range(STOCK_SYMBOLS_A_REQUEST + 1)]

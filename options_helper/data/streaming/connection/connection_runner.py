@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class StreamSink(Protocol):
-    """Hears one connection's news, on the stream's own thread; it must be quick and must not raise."""
+    """Receives one connection's news, on the stream's own thread; it must be quick and must not raise."""
 
     def connected(self, announcement: str | None) -> None:
         """The server welcomed and authenticated us; a simulator also announced its market."""

@@ -82,8 +82,6 @@ class StreamGroup:
         self._rates = {name: _Rate() for name in self.names}
         self._stopped = False
 
-    # ---- lifecycle
-
     def start(self) -> None:
         """Start a worker for each stream that has something to do and none yet."""
         for name in self._source.streams:
@@ -143,10 +141,8 @@ class StreamGroup:
                 )
         self.queue.close()
 
-    # ---- on the stream threads
-
     def _connect(self, name: StreamId, sink: StreamSink) -> Streamer:
-        """A fresh streamer with the symbols wanted now."""
+        """A fresh streamer with the symbols wanted now; on its own thread."""
         made = self._source.streamer(name, self._settings, self.config, sink)
         if not name.kind.channels:
             return made
@@ -158,11 +154,10 @@ class StreamGroup:
         return streamer
 
     def _announce(self, announcement: Announcement) -> None:
+        """Pass on what a simulator said of its market; on the thread of the stream that received it."""
         with self._lock:
             self._announced(announcement)
         self.load_calendar()
-
-    # ---- the market's time
 
     def market_ns(self, wall_ns: int) -> int:
         """The market's time at that moment of the computer's."""
@@ -179,8 +174,6 @@ class StreamGroup:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
         self.expects_data(StreamName.STOCKS, self.market_ns(self._now_ns()))
 
-    # ---- on the consumer's thread
-
     def keep_house(self) -> None:
         """Measure the rates and judge the silences; about twice a second."""
         now_ns = self._now_ns()
@@ -188,8 +181,6 @@ class StreamGroup:
             self._rates[name].observe(now_ns, counts.received)
         for worker in self._workers.values():
             worker.watch()
-
-    # ---- reading
 
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add."""

@@ -116,8 +116,6 @@ class StreamWorker(StreamSink):
         self._last_silence = 0.0
         self._longest_silence = 0.0
 
-    # ---- lifecycle
-
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -214,8 +212,6 @@ class StreamWorker(StreamSink):
         self._update(phase=Phase.FAILED, last_error=reason, next_try_ns=None)
         return False
 
-    # ---- what the connection reports, on this stream's thread
-
     def connected(self, announcement: str | None) -> None:
         """Take over the simulator's time, if it is one."""
         self._complaint = None
@@ -257,10 +253,8 @@ class StreamWorker(StreamSink):
         self._complaint = sentence
         self._update(last_error=sentence)
 
-    # ---- silence, judged on the consumer's thread
-
     def watch(self) -> None:
-        """End a connection that is silent though its feed should move; called about once a second."""
+        """End a connection that is silent though its feed should move; on the consumer's thread, each second."""
         report = self._report
         silence = self._silence_seconds(report, self._now_ns())
         if silence < self._last_silence:
@@ -302,8 +296,6 @@ class StreamWorker(StreamSink):
             self._report = replace(self._report, phase=Phase.STALLED, last_error=str(self._stall))
             self._streamer.stop()
 
-    # ---- gaps
-
     def _open_gap(self, reason: str) -> None:
         report = self._report
         if report.gaps and report.gaps[-1].until_ns is None:
@@ -337,8 +329,6 @@ class StreamWorker(StreamSink):
 
     def _at(self, wall_ns: int) -> datetime:
         return utc_datetime(self._report_clock(wall_ns))
-
-    # ---- reading
 
     def _update(self, **changes: Any) -> None:
         with self._lock:

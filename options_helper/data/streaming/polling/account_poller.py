@@ -81,8 +81,6 @@ class AccountPoller:
         """End the thread; waits for it at most `timeout` seconds."""
         self._task.stop(timeout)
 
-    # ---- the thread
-
     def _poll(self) -> float:
         """Read positions and fills that belong together; seconds until the next look."""
         if self._context.state.clock.kind is MarketKind.REPLAY:

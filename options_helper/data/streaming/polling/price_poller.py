@@ -83,8 +83,6 @@ class PricePoller:
         """End the thread; waits for it at most `timeout` seconds."""
         self._task.stop(timeout)
 
-    # ---- the thread
-
     def _poll(self) -> float:
         """Ask for all that is due; seconds until the next look."""
         today = self._context.today()
@@ -160,12 +158,11 @@ class PricePoller:
         self._context.report_failure(RestTask.PRICES, error)
         return self._policy.again
 
-    # ---- under the lock
-
     def _with_symbols(self) -> set[StreamId]:
+        """The streams that have something to ask for; under the lock."""
         return {name for name in PRICE_STREAMS if self._symbols(name)}
 
     def _symbols(self, name: StreamId) -> tuple[str, ...]:
-        """What is streamed, and what was traded today beside it, without what Alpaca does not know."""
+        """What is streamed, and what was traded today, without what Alpaca does not know; under the lock."""
         every = dict.fromkeys((*self._config.symbols(name), *sorted(self._traded.get(name, ()))))
         return tuple(symbol for symbol in every if symbol not in self._refused)

@@ -194,9 +194,6 @@ def test_a_leg_is_completed_by_its_own_order():
     assert found.updates[0].limit_price == Decimal("2.10")
 
 
-# ---- one odd row
-
-
 @pytest.mark.parametrize(
     "odd",
     [
@@ -260,9 +257,6 @@ def test_dividends_are_none_of_this():
     assert read_activity({"activity_type": "DIV", "id": "1::2", "symbol": "T", "qty": "2"}) is None
 
 
-# ---- splits, transfers and the like
-
-
 @pytest.mark.parametrize(
     ("kind", "event"),
     [("SPLIT", "split"), ("ACATS", "transfer"), ("SPIN", "spin-off"), ("NC", "name_change"), ("OPCA", None)],
@@ -303,9 +297,6 @@ def test_a_server_that_tells_no_splits_leaves_the_fills_and_is_said():
     (problem,) = found.problems
     assert "whether a split, a transfer or the like changed a position" in problem
     assert "invalid activity type" in problem
-
-
-# ---- what does not add up
 
 
 def test_an_order_filled_beyond_what_is_told_is_said():

@@ -42,9 +42,6 @@ def changes(executions: Iterable[Execution]) -> list[Any]:
     return [(one.symbol, one.quantity, one.price) for one in executions]
 
 
-# ---- once
-
-
 @pytest.mark.parametrize("ways", [("rest", "socket"), ("socket", "rest"), ("rest", "socket", "rest")])
 def test_a_fill_over_socket_and_rest_is_one_row_and_the_sockets_stands(ways: tuple[str, ...]):
     book = Blotter(10)
@@ -161,9 +158,6 @@ def test_rest_that_tells_less_the_next_time_takes_nothing_away():
     assert shown(book, "order_type", "received_at") == [("limit", at(60))]
 
 
-# ---- rows
-
-
 def test_partial_fills_stay_apart_with_a_running_total():
     book = book_of(FIRST, SECOND)
 
@@ -267,9 +261,6 @@ def spread_update(legs: list[OrderEvent], *, with_legs: bool = True, ordered: bo
     update = read_trade_update(whole.update(order=order, legs=executed if with_legs else None))
     assert update is not None
     return update
-
-
-# ---- executions
 
 
 @pytest.mark.parametrize(
@@ -395,9 +386,6 @@ def test_a_fill_that_does_not_say_what_it_was_is_said_and_not_counted():
     assert book.problems(TODAY - timedelta(days=1)) == ()
 
 
-# ---- withdrawn and restated
-
-
 @pytest.mark.parametrize("named", ["previous_execution_id", "execution_id", None])
 def test_a_withdrawn_execution_does_not_count(named: str | None):
     book = book_of(FIRST, SECOND)
@@ -456,9 +444,6 @@ def test_a_withdrawal_that_names_nothing_known_is_said(event: str):
     assert len(book.executions(TODAY)) == 2
     (problem,) = book.problems(TODAY)
     assert "it is not known which one" in problem
-
-
-# ---- what is kept
 
 
 def test_executions_are_complete_for_the_newest_days_only():
@@ -524,9 +509,6 @@ def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
     assert book.problems(TODAY) == ()
 
 
-# ---- splits, transfers and the like
-
-
 def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
     book = Blotter(10)
     reported = backfill(
@@ -589,9 +571,6 @@ def test_a_row_without_any_time_is_of_the_day_it_came():
 
     (execution,) = book.executions(TODAY)
     assert (execution.day, execution.at_ns) == (TODAY, None)
-
-
-# ---- any order, any overlap
 
 
 @st.composite
