@@ -80,8 +80,8 @@ def begin(positions: int) -> None:
     """Start the run of this process."""
     session = LiveSession(build_manager=lambda _settings: Film(positions))
     install_session(session)
-    book = PortfolioFile(Path("bench.json"), "bench.json", portfolio=singles(positions))
-    session.start(book, RunSettings(max_option_contracts=1_000, idle_stop_minutes=0), Settings())
+    portfolio_file = PortfolioFile(Path("bench.json"), "bench.json", portfolio=singles(positions))
+    session.start(portfolio_file, RunSettings(max_option_contracts=1_000, idle_stop_minutes=0), Settings())
 
 
 def begin_seeding(positions: int, url: str, while_exists: Path) -> None:

@@ -87,11 +87,11 @@ def structures(count: int) -> Portfolio:
     )
 
 
-def snapshot_of(book: Portfolio) -> LiveSnapshot:
+def snapshot_of(portfolio: Portfolio) -> LiveSnapshot:
     """Quotes as they come: most fresh, some old, some bid at zero, some missing; a trade for every other contract."""
     quotes: dict[str, Quote] = {}
     trades: dict[str, Trade] = {}
-    for number, instrument in enumerate(book.instruments):
+    for number, instrument in enumerate(portfolio.instruments):
         received = NOW_NS - number % 40 * NANOSECONDS
         symbol, stamp = instrument.live_symbol, timestamp_extension(received - 1_234_567)
         if number % 2:
@@ -110,14 +110,14 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
         running=True,
         quotes=MappingProxyType({**shares, **quotes}),
         trades=MappingProxyType(trades),
-        account=account_of(book),
+        account=account_of(portfolio),
         streams=MappingProxyType(
             {
                 StreamName.STOCKS: StreamHealth(StreamName.STOCKS, Phase.LIVE, requested=UNDERLYINGS),
                 StreamName.OPTIONS: StreamHealth(
                     StreamName.OPTIONS,
                     Phase.LIVE,
-                    requested=tuple(item.live_symbol for item in book.instruments),
+                    requested=tuple(item.live_symbol for item in portfolio.instruments),
                 ),
                 StreamName.FILLS: StreamHealth(StreamName.FILLS, Phase.LIVE),
             }
@@ -125,12 +125,12 @@ def snapshot_of(book: Portfolio) -> LiveSnapshot:
     )
 
 
-def account_of(book: Portfolio) -> AccountState:
+def account_of(portfolio: Portfolio) -> AccountState:
     """An account that holds what the book does and closed yesterday; a contract in fifty was bought today."""
     held: Counter[str] = Counter()
-    for single in book.singles:
+    for single in portfolio.singles:
         held[single.instrument.live_symbol] += single.contracts
-    for condor in book.structures:
+    for condor in portfolio.structures:
         for leg, item in zip(condor.legs, condor.instruments, strict=True):
             held[item.live_symbol] += leg.signed_contracts
     return AccountState(
@@ -182,19 +182,21 @@ def _milliseconds(action: Callable[[], object]) -> float:
 
 def position_tables(count: int) -> tuple[float, float]:
     """The table of this many positions."""
-    book = singles(count)
-    live = snapshot_of(book)
-    table = compute_live_position_rows(book, live, stale_after_seconds=30)
-    return compare(lambda: compute_live_position_rows(book, live, stale_after_seconds=30), [from_rows(table)])
+    portfolio = singles(count)
+    live = snapshot_of(portfolio)
+    table = compute_live_position_rows(portfolio, live, stale_after_seconds=30)
+    return compare(
+        lambda: compute_live_position_rows(portfolio, live, stale_after_seconds=30), [from_rows(table)]
+    )
 
 
 def structure_tables(count: int) -> tuple[float, float]:
     """The tables of structures and legs, of this many legs."""
-    book = structures(count)
-    live = snapshot_of(book)
-    tables = compute_live_multileg_rows(book, live, stale_after_seconds=30)
+    portfolio = structures(count)
+    live = snapshot_of(portfolio)
+    tables = compute_live_multileg_rows(portfolio, live, stale_after_seconds=30)
     return compare(
-        lambda: compute_live_multileg_rows(book, live, stale_after_seconds=30),
+        lambda: compute_live_multileg_rows(portfolio, live, stale_after_seconds=30),
         [from_rows(table) for table in tables],
     )
 

@@ -46,7 +46,7 @@ def default_text(roots: Sequence[Path], environ: Mapping[str, str] = os.environ)
     return _shown(Path(named).resolve(), roots) if named else DEFAULT_NAME
 
 
-def open_book(text: str, roots: Sequence[Path]) -> PortfolioFile:
+def open_portfolio_file(text: str, roots: Sequence[Path]) -> PortfolioFile:
     """Find and read the file `text` names under `roots`; what is wrong is in `problem`, never raised."""
     try:
         candidates = [(root / text).resolve() for root in roots]
@@ -61,18 +61,18 @@ def open_book(text: str, roots: Sequence[Path]) -> PortfolioFile:
     return reread(PortfolioFile(path, name=_shown(path, roots)))
 
 
-def reread(book: PortfolioFile) -> PortfolioFile:
+def reread(file: PortfolioFile) -> PortfolioFile:
     """Read again when the file changed since the last reading; keeps the last good portfolio when it is broken."""
-    if not book.path.name:
-        return book
+    if not file.path.name:
+        return file
     try:
-        stamp = stamp_of(book.path)
-        if stamp is not None and stamp == book.stamp:
-            return book
-        portfolio = parse_portfolio(_content(book), book.name)
+        stamp = stamp_of(file.path)
+        if stamp is not None and stamp == file.stamp:
+            return file
+        portfolio = parse_portfolio(_content(file), file.name)
     except ConfigError as error:
-        return replace(book, stamp=stamp_of(book.path), problem=str(error))
-    return replace(book, stamp=stamp, portfolio=portfolio, problem=None)
+        return replace(file, stamp=stamp_of(file.path), problem=str(error))
+    return replace(file, stamp=stamp, portfolio=portfolio, problem=None)
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -84,22 +84,22 @@ def stamp_of(path: Path) -> Stamp | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _content(book: PortfolioFile) -> bytes:
-    if book.path.suffix != ".json":
-        raise ConfigError(f"{book.name} is no .json file.")
+def _content(file: PortfolioFile) -> bytes:
+    if file.path.suffix != ".json":
+        raise ConfigError(f"{file.name} is no .json file.")
     try:
-        status = book.path.stat()
+        status = file.path.stat()
         # Checked before opening: a pipe would make the reader wait.
         if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{book.name} is not a regular file.")
+            raise ConfigError(f"{file.name} is not a regular file.")
         if status.st_size > MAX_BYTES:
-            raise ConfigError(f"{book.name} is larger than 1 MB; a portfolio is a short list of positions.")
-        return book.path.read_bytes()
+            raise ConfigError(f"{file.name} is larger than 1 MB; a portfolio is a short list of positions.")
+        return file.path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"There is no {book.name}; check the name, or create the file.") from None
+        raise ConfigError(f"There is no {file.name}; check the name, or create the file.") from None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise ConfigError(f"{book.name} cannot be read: {reason}.") from error
+        raise ConfigError(f"{file.name} cannot be read: {reason}.") from error
 
 
 def _shown(path: Path, roots: Sequence[Path]) -> str:

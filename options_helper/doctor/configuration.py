@@ -173,17 +173,19 @@ def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datet
     path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
     if not path.exists():
         return _no_portfolio(path, Verdict.WARNING if named is None else Verdict.FAILED)
-    book = reread(PortfolioFile(path, name=str(path)))
-    if book.portfolio is None:
-        error = ConfigError(book.problem or f"{path} names no file.")
+    portfolio_file = reread(PortfolioFile(path, name=str(path)))
+    if portfolio_file.portfolio is None:
+        error = ConfigError(portfolio_file.problem or f"{path} names no file.")
         return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
-    contracts = {item.label: item.expiry for item in book.portfolio.instruments if item.expiry is not None}
-    positions = format_count(len(book.portfolio.positions), "position")
+    contracts = {
+        item.label: item.expiry for item in portfolio_file.portfolio.instruments if item.expiry is not None
+    }
+    positions = format_count(len(portfolio_file.portfolio.positions), "position")
     count = f"{path}: {positions}, {format_count(len(contracts), 'contract')}"
     today = new_york_date(as_of)
     expired = [label for label, expiry in contracts.items() if expiry < today]
-    if book.portfolio.as_of is not None and book.portfolio.as_of != today:
-        return _about_picture(count, book.portfolio.as_of, expired)
+    if portfolio_file.portfolio.as_of is not None and portfolio_file.portfolio.as_of != today:
+        return _about_picture(count, portfolio_file.portfolio.as_of, expired)
     return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)
 
 

@@ -151,8 +151,8 @@ def build_screen(
     plays = market_time is not None or snapshot.market is not MarketKind.ALPACA
     # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
     changed = changed_code(session)
-    book = run.book if run is not None and running and not changed else own
-    portfolio = book.portfolio or EMPTY_PORTFOLIO
+    portfolio_file = run.portfolio_file if run is not None and running and not changed else own
+    portfolio = portfolio_file.portfolio or EMPTY_PORTFOLIO
     stale_after, wide_from = options.preferences.stale_after_seconds, options.preferences.wide_spread_percent
     positions = compute_live_position_rows(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
@@ -169,7 +169,7 @@ def build_screen(
         plays=plays,
         run=run,
         state=_state(run, snapshot),
-        loaded=book.portfolio is not None,
+        loaded=portfolio_file.portfolio is not None,
         portfolio=portfolio,
         headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
         labels=_labels(run, snapshot, local_market=local_market, plays=plays),
@@ -251,8 +251,8 @@ def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) ->
         return
     if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
         yield Banner(Level.INFO, DOCTOR)
-    if run.book.problem is not None:
-        yield Banner(Level.WARNING, f"{run.book.problem} The last good reading of it stays in use.")
+    if run.portfolio_file.problem is not None:
+        yield Banner(Level.WARNING, f"{run.portfolio_file.problem} The last good reading of it stays in use.")
     for warning in run.plan.warnings:
         yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, warning)
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:

@@ -72,7 +72,7 @@ class Run:
     """What is running, or was running last, and for which portfolio."""
 
     choices: RunSettings
-    book: PortfolioFile
+    portfolio_file: PortfolioFile
     settings: Settings
     plan: SubscriptionPlan
     ended: str | None = None  # why it is over, as a sentence
@@ -104,7 +104,7 @@ class LiveSession:
     ) -> None:
         # One pace for all managers: new settings do not give an account another minute.
         self._build_manager = build_manager or partial(LiveStreamManager, limits=RequestLimits())
-        self._measure = measure or measure_book
+        self._measure = measure or measure_portfolio
         self._monotonic = monotonic
         self._housekeeping_seconds = housekeeping_seconds
         self._heartbeat_path = heartbeat
@@ -143,17 +143,17 @@ class LiveSession:
         with self._history_lock:
             return History(self._history.points(), self._history.trends())
 
-    def start(self, book: PortfolioFile, choices: RunSettings, settings: Settings) -> None:
+    def start(self, portfolio_file: PortfolioFile, choices: RunSettings, settings: Settings) -> None:
         """Run with these choices for this portfolio; does nothing when that is what runs.
 
         Choices that only change symbols or the idle time leave the connections up. ConfigError when the portfolio
         or the keys are missing.
         """
-        if book.portfolio is None:
-            raise ConfigError(book.problem or "Load a portfolio first.")
+        if portfolio_file.portfolio is None:
+            raise ConfigError(portfolio_file.problem or "Load a portfolio first.")
         with self._changing:
             now = self._run
-            wanted = Run(choices, book, settings, plan_for(book.portfolio, choices))
+            wanted = Run(choices, portfolio_file, settings, plan_for(portfolio_file.portfolio, choices))
             if now == wanted:
                 return
             self._manager_for(settings).start(config_for(choices, wanted.plan))
@@ -219,7 +219,7 @@ class LiveSession:
 
     def _go_on_as(self, run: Run) -> None:
         """Make this the run; the history of another file's book is not its own."""
-        same_file = self._run is not None and self._run.book.path == run.book.path
+        same_file = self._run is not None and self._run.portfolio_file.path == run.portfolio_file.path
         # Both in one step: a sample that was measured for the run before must not land in this one's history.
         with self._history_lock:
             if same_file:
@@ -243,25 +243,27 @@ class LiveSession:
         run = self._run
         if run is None or run.ended:
             return
-        book = reread(replace(run.book, stamp=None) if unchanged_too else run.book)
-        if book == run.book:
+        portfolio_file = reread(
+            replace(run.portfolio_file, stamp=None) if unchanged_too else run.portfolio_file
+        )
+        if portfolio_file == run.portfolio_file:
             return
         with self._changing:
             # Another portfolio was applied, or the run ended, while the file was read.
-            if self._run is not run or self._manager is None or book.portfolio is None:
+            if self._run is not run or self._manager is None or portfolio_file.portfolio is None:
                 return
-            if book.portfolio == run.book.portfolio:
-                self._run = replace(run, book=book)
+            if portfolio_file.portfolio == run.portfolio_file.portfolio:
+                self._run = replace(run, portfolio_file=portfolio_file)
                 return
-            plan = plan_for(book.portfolio, run.choices)
+            plan = plan_for(portfolio_file.portfolio, run.choices)
             self._manager.start(config_for(run.choices, plan))
-            self._go_on_as(replace(run, book=book, plan=plan))
+            self._go_on_as(replace(run, portfolio_file=portfolio_file, plan=plan))
 
     def _sample(self) -> None:
         run, snapshot = self._run, self.snapshot()
-        if run is None or run.book.portfolio is None or snapshot is None or not snapshot.running:
+        if run is None or run.portfolio_file.portfolio is None or snapshot is None or not snapshot.running:
             return
-        measure = self._measure(run.book.portfolio, snapshot)
+        measure = self._measure(run.portfolio_file.portfolio, snapshot)
         with self._history_lock:
             if self._run is not run:
                 return
@@ -307,7 +309,7 @@ def config_for(choices: RunSettings, plan: SubscriptionPlan) -> LiveStreamConfig
     )
 
 
-def measure_book(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
+def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
     """What this snapshot says the portfolio is worth."""
     # How old a mark may be is for each viewer to say; the history takes what there is.
     positions = compute_live_position_rows(portfolio, snapshot, stale_after_seconds=math.inf)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.portfolio_file import default_text, known_roots, open_book, reread
+from options_helper.data.portfolio_file import default_text, known_roots, open_portfolio_file, reread
 
 SHARES = {"id": "shares", "symbol": "AAPL", "shares": 100, "cost_basis": 250.0}
 
@@ -24,11 +24,11 @@ def write(path: Path, *entries: dict[str, object], changed_at: int = 1_000) -> P
 def test_a_portfolio_in_a_known_folder_opens(tmp_path):
     write(tmp_path / "books" / "ira.json", SHARES)
 
-    book = open_book("books/ira.json", [tmp_path])
+    portfolio_file = open_portfolio_file("books/ira.json", [tmp_path])
 
-    assert book.problem is None
-    assert book.portfolio is not None
-    assert book.name == "books/ira.json"
+    assert portfolio_file.problem is None
+    assert portfolio_file.portfolio is not None
+    assert portfolio_file.name == "books/ira.json"
 
 
 def test_the_folder_named_at_launch_comes_before_the_working_folder(tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_the_folder_named_at_launch_comes_before_the_working_folder(tmp_path, mo
     roots = known_roots(environment)
 
     assert default_text(roots, environment) == "portfolio.json"
-    assert open_book(default_text(roots, environment), roots).path == launched
+    assert open_portfolio_file(default_text(roots, environment), roots).path == launched
 
 
 def test_without_a_launcher_the_working_folder_is_the_only_one(tmp_path, monkeypatch):
@@ -58,12 +58,12 @@ def test_a_file_outside_is_refused_in_the_same_words_whether_it_exists_or_not(tm
     if exists:
         write(outside, SHARES)
 
-    book = open_book(text.format(outside=outside), [root])
+    portfolio_file = open_portfolio_file(text.format(outside=outside), [root])
 
-    assert book.portfolio is None
-    assert book.problem is not None
-    assert "must lie in the working folder" in book.problem
-    assert str(tmp_path) not in book.problem
+    assert portfolio_file.portfolio is None
+    assert portfolio_file.problem is not None
+    assert "must lie in the working folder" in portfolio_file.problem
+    assert str(tmp_path) not in portfolio_file.problem
 
 
 def test_only_json_files_of_a_sensible_size_are_read(tmp_path):
@@ -72,9 +72,10 @@ def test_only_json_files_of_a_sensible_size_are_read(tmp_path):
     (tmp_path / "folder.json").mkdir()
     os.mkfifo(tmp_path / "pipe.json")
 
-    problems = {name: open_book(name, [tmp_path]).problem for name in ("notes.txt", "huge.json")}
+    problems = {name: open_portfolio_file(name, [tmp_path]).problem for name in ("notes.txt", "huge.json")}
     problems |= {
-        name: open_book(name, [tmp_path]).problem for name in ("folder.json", "pipe.json", "no.json")
+        name: open_portfolio_file(name, [tmp_path]).problem
+        for name in ("folder.json", "pipe.json", "no.json")
     }
 
     assert problems == {
@@ -88,7 +89,7 @@ def test_only_json_files_of_a_sensible_size_are_read(tmp_path):
 
 def test_an_edited_file_is_read_again_and_an_untouched_one_is_not(tmp_path):
     path = write(tmp_path / "portfolio.json", SHARES)
-    first = open_book("portfolio.json", [tmp_path])
+    first = open_portfolio_file("portfolio.json", [tmp_path])
 
     assert reread(first) is first
 
@@ -100,7 +101,7 @@ def test_an_edited_file_is_read_again_and_an_untouched_one_is_not(tmp_path):
 
 def test_a_broken_or_vanished_file_keeps_the_last_good_portfolio_and_says_so(tmp_path):
     path = write(tmp_path / "portfolio.json", SHARES)
-    good = open_book("portfolio.json", [tmp_path])
+    good = open_portfolio_file("portfolio.json", [tmp_path])
 
     path.write_text("{")
     broken = reread(good)
@@ -118,14 +119,14 @@ def test_a_broken_or_vanished_file_keeps_the_last_good_portfolio_and_says_so(tmp
 
 @pytest.mark.parametrize("text", ["a\0b.json", "x" * 300 + ".json"])
 def test_a_name_that_no_file_can_have_is_a_sentence(text: str, tmp_path: Path):
-    book = open_book(text, [tmp_path])
+    portfolio_file = open_portfolio_file(text, [tmp_path])
 
-    assert book.portfolio is None
-    assert book.problem
+    assert portfolio_file.portfolio is None
+    assert portfolio_file.problem
 
 
 def test_links_in_a_circle_are_a_sentence(tmp_path: Path):
     (tmp_path / "a.json").symlink_to(tmp_path / "b.json")
     (tmp_path / "b.json").symlink_to(tmp_path / "a.json")
 
-    assert open_book("a.json", [tmp_path]).problem
+    assert open_portfolio_file("a.json", [tmp_path]).problem

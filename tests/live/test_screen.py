@@ -10,7 +10,7 @@ import pytest
 
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
-from options_helper.data.portfolio_file import open_book
+from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, State, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.snapshot import LiveSnapshot
@@ -18,7 +18,7 @@ from options_helper.settings import Settings
 from tests.portal import scenes
 from tests.portal.scenes import OPEN, SAMPLE, execution, manager_for
 
-BOOK = open_book(SAMPLE.name, [SAMPLE.parent])
+BOOK = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
 BOUGHT = execution("AAPL270115C00275000", 1, "9.15", at=OPEN - timedelta(minutes=10))
 Show = Callable[..., ScreenModel]
 

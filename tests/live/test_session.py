@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.portfolio_file import PortfolioFile, open_book
+from options_helper.data.portfolio_file import PortfolioFile, open_portfolio_file
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.pnl_history import Measure
@@ -83,7 +83,7 @@ class Stage:
             # Rounds come when a test asks for them.
             housekeeping_seconds=3_600,
         )
-        self.book = self.write("AAPL")
+        self.portfolio_file = self.write("AAPL")
 
     def _build(self, settings: Settings) -> ScriptedManager:
         if self.refuses is not None:
@@ -96,10 +96,10 @@ class Stage:
         entries = [{"id": symbol, "symbol": symbol, "shares": 100} for symbol in symbols]
         path.write_text(json.dumps({"positions": entries}))
         os.utime(path, (changed_at, changed_at))
-        return open_book("portfolio.json", [self.folder])
+        return open_portfolio_file("portfolio.json", [self.folder])
 
     def start(self, choices: RunSettings | None = None, settings: Settings | None = None) -> None:
-        self.session.start(self.book, choices or RunSettings(), settings or Settings())
+        self.session.start(self.portfolio_file, choices or RunSettings(), settings or Settings())
 
     @property
     def manager(self) -> ScriptedManager:
@@ -153,7 +153,7 @@ def test_start_passes_on_what_was_chosen(stage):
 
 
 def test_a_portfolio_that_did_not_load_starts_nothing(stage):
-    stage.book = PortfolioFile(stage.folder / "no.json", "no.json", problem="There is no no.json.")
+    stage.portfolio_file = PortfolioFile(stage.folder / "no.json", "no.json", problem="There is no no.json.")
 
     with pytest.raises(ConfigError, match=r"There is no no\.json"):
         stage.start()
@@ -196,7 +196,7 @@ def test_an_edited_portfolio_changes_the_symbols_of_the_same_run(stage):
 
     assert len(stage.manager.runs) == 1
     assert [config.stocks for config in stage.manager.symbol_changes] == [("AAPL", "SPY")]
-    assert len(stage.session.run.book.portfolio.positions) == 2
+    assert len(stage.session.run.portfolio_file.portfolio.positions) == 2
 
 
 def test_a_portfolio_broken_while_running_leaves_the_run_as_it_was_and_is_named(stage):
@@ -205,12 +205,12 @@ def test_a_portfolio_broken_while_running_leaves_the_run_as_it_was_and_is_named(
     stage.session.keep()
 
     assert stage.manager.symbol_changes == []
-    assert stage.session.run.book.portfolio == stage.book.portfolio
-    assert "not valid JSON" in stage.session.run.book.problem
+    assert stage.session.run.portfolio_file.portfolio == stage.portfolio_file.portfolio
+    assert "not valid JSON" in stage.session.run.portfolio_file.problem
 
     stage.write("AAPL", "SPY", changed_at=3_000)
     stage.session.keep()
-    assert stage.session.run.book.problem is None
+    assert stage.session.run.portfolio_file.problem is None
 
 
 def test_streams_stop_some_minutes_after_the_last_viewer_left(stage):
@@ -283,7 +283,7 @@ def test_another_portfolio_begins_another_history(stage):
     stage.session.keep()
     other = stage.folder / "other.json"
     other.write_text((stage.folder / "portfolio.json").read_text())
-    stage.book = open_book("other.json", [stage.folder])
+    stage.portfolio_file = open_portfolio_file("other.json", [stage.folder])
     stage.start()
 
     assert stage.session.history().points == ()
@@ -309,7 +309,7 @@ def test_housekeeping_goes_on_after_a_bad_round(tmp_path):
         return Measure(1.0, 1.0, 1, 1)
 
     session = LiveSession(build_manager=ScriptedManager, measure=measure, housekeeping_seconds=0.01)
-    session.start(Stage(tmp_path).book, RunSettings(), Settings())
+    session.start(Stage(tmp_path).portfolio_file, RunSettings(), Settings())
     wait_until(lambda: session.history().points)
     session.stop()
 
@@ -355,4 +355,4 @@ def test_a_session_put_in_place_of_another_stops_it(own_process_session, stage):
     install_session(LiveSession())
 
     assert not stage.session.running
-    assert replace(stage.session.run, ended=None).book == stage.book
+    assert replace(stage.session.run, ended=None).portfolio_file == stage.portfolio_file

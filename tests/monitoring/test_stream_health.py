@@ -337,7 +337,7 @@ def test_ages_are_said_as_people_read_them(seconds: float, words: str):
 def test_the_dashboard_shows_that_it_runs_and_that_it_ended(tmp_path: Path):
     path = tmp_path / "dashboard.json"
     session = LiveSession(build_manager=ScriptedManager, heartbeat=path, housekeeping_seconds=3_600)
-    session.start(Stage(tmp_path).book, RunSettings(), Settings())
+    session.start(Stage(tmp_path).portfolio_file, RunSettings(), Settings())
     try:
         wait_until(lambda: read_run(path, utc_now(), 30).status is RunStatus.RUNNING)
     finally:

@@ -14,7 +14,7 @@ from apps.streamlit.components.live_tables import page_config, page_frame, table
 from apps.streamlit.components.style import DARK
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
 from options_helper.analysis.live_portfolio_metrics import table_frame
-from options_helper.data.portfolio_file import open_book
+from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.settings import Settings
@@ -34,7 +34,7 @@ MakeScreen = Callable[..., ScreenModel]
 def screen_for() -> Iterator[MakeScreen]:
     """The live scene with two figures more."""
     session = LiveSession(build_manager=manager_for(scenes.live), housekeeping_seconds=3_600)
-    book = open_book(SAMPLE.name, [SAMPLE.parent])
+    book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
 
     def make(**preferences: object) -> ScreenModel:

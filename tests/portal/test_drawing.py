@@ -15,7 +15,7 @@ from apps.streamlit.components.live_tables import csv_name, tables_as_csv
 from apps.streamlit.components.live_totals import book_tiles
 from apps.streamlit.components.style import DARK, LIGHT
 from options_helper.analysis.columns import amount_names
-from options_helper.data.portfolio_file import open_book
+from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.pnl_history import PnlPoint
 from options_helper.live.screen import Preferences, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
@@ -78,7 +78,7 @@ def test_hidden_amounts_are_neither_on_the_axis_nor_under_the_pointer():
 @pytest.fixture
 def screen_for():
     session = LiveSession(build_manager=manager_for(scenes.partial), housekeeping_seconds=3_600)
-    book = open_book(SAMPLE.name, [SAMPLE.parent])
+    book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
     yield lambda **preferences: build_screen(
         session, book, ViewOptions(Preferences(**preferences), NEW_YORK), now=scenes.OPEN

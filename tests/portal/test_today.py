@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps.streamlit.components.live_tables import legs_frame, structures_frame
-from options_helper.data.portfolio_file import open_book
+from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.account import AccountState, RestPhase, RestTask
@@ -133,7 +133,7 @@ def test_what_was_opened_today_needs_no_close_and_names_none(portal):
 
 def test_a_structure_made_today_what_its_legs_did():
     session = LiveSession(build_manager=scenes.manager_for(with_account()), housekeeping_seconds=3_600)
-    book = open_book(SAMPLE.name, [SAMPLE.parent])
+    book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
     screen = build_screen(session, book, ViewOptions(Preferences(), ZoneInfo("America/New_York")), now=OPEN)
     session.stop()

@@ -41,13 +41,13 @@ def server(running_simulator: Callable[..., SimulatorServer]) -> SimulatorServer
 
 
 @contextmanager
-def listening(server: SimulatorServer, book: Blotter) -> Iterator[None]:
+def listening(server: SimulatorServer, blotter: Blotter) -> Iterator[None]:
     """Hold one connection for order updates and write them into the book."""
 
     def note(update: Any) -> None:
         read = read_trade_update(update)
         assert read is not None
-        book.add_update(read, at(60))
+        blotter.add_update(read, at(60))
 
     streamer = AlpacaTradingStreamer(settings_for(server), on_trade_updates=note, timing=PATIENT)
     streamer.subscribe_trade_updates()
@@ -71,65 +71,65 @@ def read(server: SimulatorServer) -> Backfill:
         return read_backfill(rest, MORNING)
 
 
-def reports(book: Blotter) -> list[tuple[Any, ...]]:
-    return [(one.event, one.filled_qty, one.source, one.backfilled) for one in book.entries()]
+def reports(blotter: Blotter) -> list[tuple[Any, ...]]:
+    return [(one.event, one.filled_qty, one.source, one.backfilled) for one in blotter.entries()]
 
 
 def test_what_happened_while_nobody_listened_appears_exactly_once(server: SimulatorServer):
-    book = Blotter(50)
-    with listening(server, book):
+    blotter = Blotter(50)
+    with listening(server, blotter):
         push(server, FIRST)
-        wait_until(book.entries)
+        wait_until(blotter.entries)
     push(server, SECOND, CANCELLED)
     server.account.add_activity("OPASN", AAPL_CALL, 1, at=at(5))
-    with listening(server, book):
+    with listening(server, blotter):
         push(server, THIRD)
-        wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
+        wait_until(lambda: len(blotter.entries()) == 2, saw=blotter.entries)
 
-    assert book.add_backfill(read(server)) == 3
-    assert book.add_backfill(read(server)) == 0
+    assert blotter.add_backfill(read(server)) == 3
+    assert blotter.add_backfill(read(server)) == 0
     assert server.sent[FILLS] == 2
-    assert reports(book) == [
+    assert reports(blotter) == [
         ("partial_fill", 1, "stream", False),
         ("partial_fill", 3, "rest", True),
         ("fill", 6, "stream", False),
         ("canceled", 0, "rest", True),
         ("assignment", None, "rest", True),
     ]
-    assert sum(one.quantity for one in book.executions(TODAY) if one.kind is ExecutionKind.FILL) == 6
-    assert book.problems(TODAY) == ()
+    assert sum(one.quantity for one in blotter.executions(TODAY) if one.kind is ExecutionKind.FILL) == 6
+    assert blotter.problems(TODAY) == ()
 
 
 def test_what_was_asked_for_first_and_comes_over_the_socket_later_is_one_row(server: SimulatorServer):
-    book = Blotter(50)
+    blotter = Blotter(50)
     push(server, FIRST)
-    book.add_backfill(read(server))
-    with listening(server, book):
+    blotter.add_backfill(read(server))
+    with listening(server, blotter):
         push(server, FIRST, THIRD)
-        wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
+        wait_until(lambda: len(blotter.entries()) == 2, saw=blotter.entries)
 
-    assert reports(book) == [("partial_fill", 1, "stream", False), ("fill", 6, "stream", False)]
-    assert book.add_backfill(read(server)) == 0
+    assert reports(blotter) == [("partial_fill", 1, "stream", False), ("fill", 6, "stream", False)]
+    assert blotter.add_backfill(read(server)) == 0
 
 
 def test_an_update_that_is_sent_twice_is_heard_once(server: SimulatorServer):
-    book = Blotter(50)
-    with listening(server, book):
+    blotter = Blotter(50)
+    with listening(server, blotter):
         push(server, FIRST, FIRST, THIRD)
-        wait_until(lambda: len(book.entries()) == 2, saw=book.entries)
+        wait_until(lambda: len(blotter.entries()) == 2, saw=blotter.entries)
 
     assert server.sent[FILLS] == 3
-    assert [one.identity for one in book.executions(TODAY)] == [FIRST.execution, THIRD.execution]
+    assert [one.identity for one in blotter.executions(TODAY)] == [FIRST.execution, THIRD.execution]
 
 
 def test_many_fills_come_in_pages_and_none_twice(server: SimulatorServer):
     server.set_faults(Faults(rest_page=3))
     fills = [OrderEvent(f"order-{number}", moment=at(number)) for number in range(10)]
     push(server, *fills)
-    book = Blotter(50)
+    blotter = Blotter(50)
 
-    assert book.add_backfill(read(server)) == 10
-    assert [one.identity for one in book.executions(TODAY)] == [one.execution for one in fills]
+    assert blotter.add_backfill(read(server)) == 10
+    assert [one.identity for one in blotter.executions(TODAY)] == [one.execution for one in fills]
     assert server.requests["/v2/account/activities"] > 3
 
 
@@ -150,15 +150,15 @@ def test_the_legs_of_a_spread_over_both_ways_are_one_row_each(server: SimulatorS
         for leg in legs
     ]
     order = whole.order(order_class="mleg", legs=[leg.order() for leg in legs])
-    book = Blotter(50)
-    with listening(server, book):
+    blotter = Blotter(50)
+    with listening(server, blotter):
         push(server, whole, order=order, legs=executed)
-        wait_until(book.entries)
+        wait_until(blotter.entries)
 
     rest_report = read(server)
     assert (len(rest_report.updates), rest_report.problems) == (2, ())
-    assert book.add_backfill(rest_report) == 0
-    assert [(one.symbol, one.position_change) for one in book.entries()] == [
+    assert blotter.add_backfill(rest_report) == 0
+    assert [(one.symbol, one.position_change) for one in blotter.entries()] == [
         (legs[0].symbol, Decimal(1)),
         (legs[1].symbol, Decimal(-1)),
     ]
@@ -196,11 +196,11 @@ def test_a_split_and_a_cash_settlement_are_found(server: SimulatorServer):
     server.account.add_activity("SPLIT", "AAPL", 300, at=at(5))
     server.account.add_activity("OPASN", index_call, 1, net_amount="-2500", at=at(5))
     server.account.add_activity("OPCSH", "XSP261120C00600000", 1, net_amount="-250", at=at(5))
-    book = Blotter(50)
+    blotter = Blotter(50)
 
-    assert book.add_backfill(read(server), at(60)) == 3
-    assert book.moved(TODAY) == {"AAPL", "XSP261120C00600000"}
-    assert [(one.symbol, one.price) for one in book.executions(TODAY)] == [(index_call, Decimal(25))]
+    assert blotter.add_backfill(read(server), at(60)) == 3
+    assert blotter.moved(TODAY) == {"AAPL", "XSP261120C00600000"}
+    assert [(one.symbol, one.price) for one in blotter.executions(TODAY)] == [(index_call, Decimal(25))]
 
 
 def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
@@ -217,13 +217,13 @@ def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
     "faults", [Faults(rest_status=500), Faults(rest_status=401), Faults(rest_truncated=True)], ids=str
 )
 def test_a_server_that_does_not_answer_leaves_the_book_as_it_was(server: SimulatorServer, faults: Faults):
-    book = Blotter(50)
+    blotter = Blotter(50)
     push(server, FIRST)
-    book.add_backfill(read(server))
+    blotter.add_backfill(read(server))
     push(server, SECOND)
     server.set_faults(faults)
 
     with pytest.raises(RestError):
         read(server)
     server.set_faults(Faults())
-    assert book.add_backfill(read(server)) == 1
+    assert blotter.add_backfill(read(server)) == 1

@@ -173,7 +173,7 @@ def contract(option_type: str, strike: float) -> str:
     return f"SPXW180105{option_type[0].upper()}{round(strike * 1000):08d}"
 
 
-class PortfolioFile:
+class RecordedQuotes:
     """The recorded closing quotes, and the arithmetic in exact decimals."""
 
     def __init__(self, rows: dict[str, dict[str, str]]) -> None:
@@ -205,7 +205,7 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
         for row in spxw_rows(real_data, EXPIRY.isoformat())
         if row["quote_datetime"] <= until
     }
-    book = PortfolioFile(rows)
+    recorded = RecordedQuotes(rows)
 
     with replayed(running_simulator(ReplayMarket(tmp_path, speed=0)), SPXW_PORTFOLIO) as snapshot:
         positions = compute_live_position_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)
@@ -217,8 +217,8 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
     pnl = pnl_natural = Decimal(0)
     for position in SPXW_PORTFOLIO.singles:
         row = positions.loc[position.id]
-        mark = book.mark(position.option_type, position.strike)
-        natural = book.natural(position.option_type, position.strike, position.contracts)
+        mark = recorded.mark(position.option_type, position.strike)
+        natural = recorded.natural(position.option_type, position.strike, position.contracts)
         cost = Decimal(str(position.cost_basis))
         expected = (mark - cost) * 100 * position.contracts
         expected_natural = (natural - cost) * 100 * position.contracts
@@ -235,10 +235,10 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
         row = structures.loc[structure.id]
         debit = Decimal(str(structure.net_debit))
         net = sum(
-            book.mark(leg.option_type, leg.strike) * leg.signed_contracts * 100 for leg in structure.legs
+            recorded.mark(leg.option_type, leg.strike) * leg.signed_contracts * 100 for leg in structure.legs
         )
         net_natural = sum(
-            book.natural(leg.option_type, leg.strike, leg.signed_contracts) * leg.signed_contracts * 100
+            recorded.natural(leg.option_type, leg.strike, leg.signed_contracts) * leg.signed_contracts * 100
             for leg in structure.legs
         )
         assert (row["priced_legs"], row["legs"]) == (len(structure.legs), len(structure.legs))

@@ -127,7 +127,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | No
     problem = st.session_state.get("start_problem")
     screen = build_screen(
         session,
-        controls.book,
+        controls.portfolio_file,
         options,
         now=utc_now(),
         obstacle=controls.obstacle,
@@ -165,14 +165,20 @@ def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
     _chart(slots, session, controls, options)
-    screen = build_screen(session, controls.book, options, now=utc_now(), market_time=controls.market_time)
+    screen = build_screen(
+        session, controls.portfolio_file, options, now=utc_now(), market_time=controls.market_time
+    )
     with slots.account:
         file_and_account(screen)
 
 
 def _chart(slots: Slots, session: LiveSession, controls: Controls, options: ViewOptions) -> None:
     # What was drawn for another file's book is not the history of the one on the screen.
-    own = session.run is None or session.running or session.run.book.path == controls.book.path
+    own = (
+        session.run is None
+        or session.running
+        or session.run.portfolio_file.path == controls.portfolio_file.path
+    )
     with slots.chart:
         pnl_chart(
             session.history().points if own else (),
@@ -184,15 +190,17 @@ def _chart(slots: Slots, session: LiveSession, controls: Controls, options: View
 
 def _watch_file(controls: Controls) -> None:
     """Before Start nobody else follows the portfolio file; a look at its time is all that happens here."""
-    book = controls.book
-    if book.path.name and stamp_of(book.path) != book.stamp:
+    portfolio_file = controls.portfolio_file
+    if portfolio_file.path.name and stamp_of(portfolio_file.path) != portfolio_file.stamp:
         st.rerun()
 
 
 def _footer(session: LiveSession, controls: Controls, options: ViewOptions) -> None:
     def tables() -> str:
         return tables_as_csv(
-            build_screen(session, controls.book, options, now=utc_now(), market_time=controls.market_time)
+            build_screen(
+                session, controls.portfolio_file, options, now=utc_now(), market_time=controls.market_time
+            )
         )
 
     as_of = take_snapshot(session, utc_now(), controls.market_time).as_of

@@ -8,7 +8,13 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from options_helper.data.portfolio_file import PortfolioFile, default_text, known_roots, open_book, reread
+from options_helper.data.portfolio_file import (
+    PortfolioFile,
+    default_text,
+    known_roots,
+    open_portfolio_file,
+    reread,
+)
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
@@ -31,7 +37,7 @@ PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks 
 class Controls:
     """Everything chosen, and why Start cannot be pressed, if it cannot."""
 
-    book: PortfolioFile
+    portfolio_file: PortfolioFile
     choices: RunSettings
     preferences: Preferences
     obstacle: str | None
@@ -45,15 +51,17 @@ def sidebar_controls(session: LiveSession) -> Controls:
     _remember_choices(session, settings or Settings())
     with st.sidebar:
         actions = st.container(key="actions")
-        book = _portfolio_control(session)
+        portfolio_file = _portfolio_control(session)
         choices = _choices()
         preferences = _preferences()
         st.caption("Read-only: no order is ever placed. Best-effort data. **Not financial advice.**")
         controls = Controls(
-            book=book,
+            portfolio_file=portfolio_file,
             choices=choices,
             preferences=preferences,
-            obstacle=book.problem if book.portfolio is None else settings_problem or _missing(choices),
+            obstacle=portfolio_file.problem
+            if portfolio_file.portfolio is None
+            else settings_problem or _missing(choices),
             local_market=settings is not None and settings.local_market,
             market_time=settings.market_time if settings is not None and settings.local_market else None,
         )
@@ -123,7 +131,7 @@ def describe(choices: RunSettings, name: str) -> str:
 def _start(session: LiveSession, controls: Controls) -> None:
     # Another tab may have been quicker; its choices stay until somebody applies others.
     if not session.running:
-        _begin(session, controls.book, controls.choices)
+        _begin(session, controls.portfolio_file, controls.choices)
 
 
 def _restart(session: LiveSession, controls: Controls) -> None:
@@ -133,16 +141,16 @@ def _restart(session: LiveSession, controls: Controls) -> None:
         # What the old code's session holds is made of the old code's classes.
         session = LiveSession()
         install_session(session)
-        _begin(session, controls.book, controls.choices)
+        _begin(session, controls.portfolio_file, controls.choices)
     elif run is not None:
-        _begin(session, run.book, run.choices)
+        _begin(session, run.portfolio_file, run.choices)
 
 
-def _begin(session: LiveSession, book: PortfolioFile, choices: RunSettings) -> None:
+def _begin(session: LiveSession, portfolio_file: PortfolioFile, choices: RunSettings) -> None:
     """Start or apply, with the file and the settings as they are at this moment; a refusal is shown, not raised."""
     st.session_state.pop("start_problem", None)
     try:
-        session.start(reread(book), choices, Settings.load())
+        session.start(reread(portfolio_file), choices, Settings.load())
     except OptionsHelperError as error:
         st.session_state["start_problem"] = str(error)
 
@@ -152,11 +160,11 @@ def _pending_changes(session: LiveSession, controls: Controls) -> None:
     run = session.run
     if run is None or not session.running:
         return
-    st.caption(f"Running with {describe(run.choices, run.book.name)}.")
-    if (run.choices, run.book.path) == (controls.choices, controls.book.path):
+    st.caption(f"Running with {describe(run.choices, run.portfolio_file.name)}.")
+    if (run.choices, run.portfolio_file.path) == (controls.choices, controls.portfolio_file.path):
         return
     with st.container(border=True, key="pending"):
-        st.caption(f"This tab has chosen {describe(controls.choices, controls.book.name)}.")
+        st.caption(f"This tab has chosen {describe(controls.choices, controls.portfolio_file.name)}.")
         st.button(
             "Apply (restarts for all tabs)",
             key="apply",
@@ -164,9 +172,11 @@ def _pending_changes(session: LiveSession, controls: Controls) -> None:
             disabled=controls.obstacle is not None,
             help=controls.obstacle,
             on_click=_begin,
-            args=(session, controls.book, controls.choices),
+            args=(session, controls.portfolio_file, controls.choices),
         )
-        st.button("Keep what runs", key="keep", on_click=_show_choices, args=(run.choices, run.book.name))
+        st.button(
+            "Keep what runs", key="keep", on_click=_show_choices, args=(run.choices, run.portfolio_file.name)
+        )
 
 
 def _load_settings() -> tuple[Settings | None, str | None]:
@@ -189,7 +199,7 @@ def _remember_choices(session: LiveSession, settings: Settings) -> None:
         return
     run = session.run
     if run is not None:
-        _show_choices(run.choices, run.book.name)
+        _show_choices(run.choices, run.portfolio_file.name)
     else:
         choices = RunSettings(stock_feed=settings.stock_feed, options_feed=settings.options_feed)
         _show_choices(choices, default_text(known_roots()))
@@ -221,30 +231,30 @@ def _portfolio_control(session: LiveSession) -> PortfolioFile:
     text = st.text_input(
         "Portfolio", key="portfolio", help="A .json file in the working folder, or in one named at launch."
     )
-    before: tuple[str, Any] | None = st.session_state.get("book")
+    before: tuple[str, Any] | None = st.session_state.get("portfolio_file")
     if before and not isinstance(before[1], PortfolioFile):
         before = None  # made by an older version of this code
-    book = (
+    portfolio_file = (
         reread(before[1])
         if before and before[0] == text and before[1].stamp
-        else open_book(text, known_roots())
+        else open_portfolio_file(text, known_roots())
     )
-    st.session_state["book"] = (text, book)
-    if book.problem:
-        st.error(book.problem, icon=":material/error:")
+    st.session_state["portfolio_file"] = (text, portfolio_file)
+    if portfolio_file.problem:
+        st.error(portfolio_file.problem, icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        count = 0 if book.portfolio is None else len(book.portfolio.positions)
+        count = 0 if portfolio_file.portfolio is None else len(portfolio_file.portfolio.positions)
         st.caption(
             format_count(count, "position"), width="content", help="The file is followed as it changes."
         )
         st.button(
             "Reload", key="reload", type="tertiary", icon=":material/sync:", on_click=_reload, args=(session,)
         )
-    return book
+    return portfolio_file
 
 
 def _reload(session: LiveSession) -> None:
-    st.session_state.pop("book", None)
+    st.session_state.pop("portfolio_file", None)
     session.reload()
 
 

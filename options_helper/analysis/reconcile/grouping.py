@@ -258,8 +258,8 @@ def _of_verticals(singles: Sequence[_SingleLeg]) -> Iterator[_Found]:
 def _kind_of_two(low: _Vertical, high: _Vertical) -> StructureKind | None:
     """What two verticals are together, the second at higher strikes, one the mirror of the other."""
     below, above = low.high.entry, high.low.entry
-    same_book = (below.symbol, below.expiry) == (above.symbol, above.expiry)
-    if not same_book or not _opposite(low, high) or below.strike > above.strike:
+    same_expiry = (below.symbol, below.expiry) == (above.symbol, above.expiry)
+    if not same_expiry or not _opposite(low, high) or below.strike > above.strike:
         return None
     meet = below.strike == above.strike
     if (below.option_type, above.option_type) == ("put", "call"):

@@ -26,15 +26,15 @@ CANCELLED = FIRST.with_(event="canceled", moment=at(9))
 LONG, SHORT = "SPY261218C00500000", "SPY261218C00510000"
 
 
-def book_of(*events: OrderEvent, size: int = 100) -> Blotter:
-    book = Blotter(size)
+def blotter_of(*events: OrderEvent, size: int = 100) -> Blotter:
+    blotter = Blotter(size)
     for one in events:
-        book.add_update(one.streamed(), one.moment)
-    return book
+        blotter.add_update(one.streamed(), one.moment)
+    return blotter
 
 
-def shown(book: Blotter, *names: str) -> list[Any]:
-    found = [tuple(getattr(entry, name) for name in names) for entry in book.entries()]
+def shown(blotter: Blotter, *names: str) -> list[Any]:
+    found = [tuple(getattr(entry, name) for name in names) for entry in blotter.entries()]
     return found if len(names) > 1 else [value for (value,) in found]
 
 
@@ -44,82 +44,82 @@ def changes(executions: Iterable[Execution]) -> list[Any]:
 
 @pytest.mark.parametrize("ways", [("rest", "socket"), ("socket", "rest"), ("rest", "socket", "rest")])
 def test_a_fill_over_socket_and_rest_is_one_row_and_the_sockets_stands(ways: tuple[str, ...]):
-    book = Blotter(10)
+    blotter = Blotter(10)
     for way in ways:
         if way == "rest":
-            book.add_backfill(backfill(FIRST.requested()))
+            blotter.add_backfill(backfill(FIRST.requested()))
         else:
-            book.add_update(FIRST.streamed(), at(1))
+            blotter.add_update(FIRST.streamed(), at(1))
 
-    (entry,) = book.entries()
+    (entry,) = blotter.entries()
     assert (entry.source, entry.backfilled, entry.received_at) == (Source.STREAM, False, at(1))
-    assert len(book.executions(TODAY)) == 1
+    assert len(blotter.executions(TODAY)) == 1
 
 
 def test_a_fill_that_only_rest_told_is_marked_as_such():
-    book = Blotter(10)
+    blotter = Blotter(10)
 
-    assert book.add_backfill(backfill(FIRST.requested()), at(60)) == 1
-    (entry,) = book.entries()
+    assert blotter.add_backfill(backfill(FIRST.requested()), at(60)) == 1
+    (entry,) = blotter.entries()
     assert (entry.source, entry.backfilled, entry.received_at) == (Source.REST, True, at(60))
     assert (entry.order_type, entry.price, entry.side) == ("limit", Decimal("2.05"), "buy")
 
 
 def test_what_was_told_before_is_no_news():
-    book = book_of(FIRST)
+    blotter = blotter_of(FIRST)
     everything = backfill(FIRST.requested(), SECOND.requested(), CANCELLED.requested())
 
-    assert book.add_backfill(everything) == 2
-    assert book.add_backfill(everything) == 0
-    assert len(book.entries()) == 3
+    assert blotter.add_backfill(everything) == 2
+    assert blotter.add_backfill(everything) == 0
+    assert len(blotter.entries()) == 3
 
 
 def test_a_socket_that_repeats_itself_is_heard_once():
-    book = Blotter(10)
-    book.add_update(FIRST.streamed(), at(3))
-    book.add_update(FIRST.streamed(), at(1))
+    blotter = Blotter(10)
+    blotter.add_update(FIRST.streamed(), at(3))
+    blotter.add_update(FIRST.streamed(), at(1))
 
-    (entry,) = book.entries()
+    (entry,) = blotter.entries()
     assert entry.received_at == at(1)
 
 
 def test_the_orders_total_tells_a_fill_whose_execution_has_no_name():
-    book = Blotter(10)
-    book.add_update(FIRST.streamed(execution_id=None), at(1))
+    blotter = Blotter(10)
+    blotter.add_update(FIRST.streamed(execution_id=None), at(1))
 
-    assert book.add_backfill(backfill(FIRST.requested())) == 0
-    assert book.add_backfill(backfill(SECOND.requested())) == 1
-    assert [one.identity for one in book.executions(TODAY)] == [FIRST.order_id + ":1", SECOND.execution]
+    assert blotter.add_backfill(backfill(FIRST.requested())) == 0
+    assert blotter.add_backfill(backfill(SECOND.requested())) == 1
+    assert [one.identity for one in blotter.executions(TODAY)] == [FIRST.order_id + ":1", SECOND.execution]
 
 
 def test_rest_that_names_executions_otherwise_doubles_none():
     """Alpaca does not promise that an activity is named by the socket's identifier of the execution."""
-    book = book_of(FIRST, SECOND)
+    blotter = blotter_of(FIRST, SECOND)
 
     assert (
-        book.add_backfill(
+        blotter.add_backfill(
             backfill(*(one.requested(id=f"20261120::{one.running}") for one in (FIRST, SECOND)))
         )
         == 0
     )
-    assert [one.identity for one in book.executions(TODAY)] == [FIRST.execution, SECOND.execution]
+    assert [one.identity for one in blotter.executions(TODAY)] == [FIRST.execution, SECOND.execution]
 
 
 def test_the_same_total_after_a_withdrawal_is_another_fill():
     again = FIRST.with_(execution_id="again", moment=at(30), price="1.95")
-    book = book_of(FIRST)
+    blotter = blotter_of(FIRST)
 
-    assert book.add_backfill(backfill(again.requested())) == 1
-    assert shown(book, "price") == [Decimal("2.05"), Decimal("1.95")]
+    assert blotter.add_backfill(backfill(again.requested())) == 1
+    assert shown(blotter, "price") == [Decimal("2.05"), Decimal("1.95")]
 
 
 def test_an_order_that_was_cancelled_while_away_is_told_once():
-    book = book_of(FIRST)
+    blotter = blotter_of(FIRST)
 
-    assert book.add_backfill(backfill(CANCELLED.requested())) == 1
-    assert book.add_backfill(backfill(CANCELLED.requested())) == 0
-    book.add_update(CANCELLED.streamed(), at(12))
-    assert shown(book, "event", "source") == [
+    assert blotter.add_backfill(backfill(CANCELLED.requested())) == 1
+    assert blotter.add_backfill(backfill(CANCELLED.requested())) == 0
+    blotter.add_update(CANCELLED.streamed(), at(12))
+    assert shown(blotter, "event", "source") == [
         ("partial_fill", Source.STREAM),
         ("canceled", Source.STREAM),
     ]
@@ -127,93 +127,93 @@ def test_an_order_that_was_cancelled_while_away_is_told_once():
 
 def test_what_is_reported_again_unchanged_is_not_settled_again():
     """The account is asked once a minute, and mostly says what it said before."""
-    book = book_of(FIRST, CANCELLED)
+    blotter = blotter_of(FIRST, CANCELLED)
     reported = backfill(FIRST.requested(), SECOND.requested(), CANCELLED.requested(), option_update("OPEXP"))
-    book.add_backfill(reported, at(60))
-    entries, executions = book.entries(), book.executions(TODAY)
-    book.add_backfill(reported, at(120))
-    book.add_update(FIRST.streamed(), at(121))
+    blotter.add_backfill(reported, at(60))
+    entries, executions = blotter.entries(), blotter.executions(TODAY)
+    blotter.add_backfill(reported, at(120))
+    blotter.add_update(FIRST.streamed(), at(121))
 
-    assert book.entries() is entries
-    again = book.executions(TODAY)
+    assert blotter.entries() is entries
+    again = blotter.executions(TODAY)
     assert [one is other for one, other in zip(again, executions, strict=True)] == [True] * 3
 
 
 def test_what_the_socket_left_out_is_completed_by_rest():
-    book = Blotter(10)
-    book.add_update(replace(FIRST.streamed(), order_type=None), at(1))
-    book.add_backfill(backfill(FIRST.requested()))
+    blotter = Blotter(10)
+    blotter.add_update(replace(FIRST.streamed(), order_type=None), at(1))
+    blotter.add_backfill(backfill(FIRST.requested()))
 
-    assert shown(book, "order_type", "source") == [("limit", Source.STREAM)]
+    assert shown(blotter, "order_type", "source") == [("limit", Source.STREAM)]
 
 
 def test_rest_that_tells_less_the_next_time_takes_nothing_away():
     """The order is not among those of the last few days any more."""
-    book = Blotter(10)
-    book.add_backfill(backfill(FIRST.requested()), at(60))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(FIRST.requested()), at(60))
     alone = read_activity(FIRST.activity())
     assert alone is not None
-    book.add_backfill(backfill(alone), at(120))
+    blotter.add_backfill(backfill(alone), at(120))
 
-    assert shown(book, "order_type", "received_at") == [("limit", at(60))]
+    assert shown(blotter, "order_type", "received_at") == [("limit", at(60))]
 
 
 def test_partial_fills_stay_apart_with_a_running_total():
-    book = book_of(FIRST, SECOND)
+    blotter = blotter_of(FIRST, SECOND)
 
-    assert shown(book, "fill_qty", "filled_qty", "qty") == [(1, 1, 3), (2, 3, 3)]
+    assert shown(blotter, "fill_qty", "filled_qty", "qty") == [(1, 1, 3), (2, 3, 3)]
 
 
 def test_rows_are_in_the_exchanges_order_and_the_newest_stay():
     others = [OrderEvent(order_id=f"order-{number}", moment=at(number)) for number in range(9)]
-    book = book_of(*others[5:], *others[:5], size=3)
+    blotter = blotter_of(*others[5:], *others[:5], size=3)
 
-    assert shown(book, "order_id") == ["order-6", "order-7", "order-8"]
-    assert len(book.executions(TODAY)) == 9
+    assert shown(blotter, "order_id") == ["order-6", "order-7", "order-8"]
+    assert len(blotter.executions(TODAY)) == 9
 
 
 def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_as_news():
     news = [OrderEvent(order_id=f"order-{n}", event="canceled", moment=at(60 * n)) for n in range(500)]
-    book = book_of(*news, size=10)
+    blotter = blotter_of(*news, size=10)
 
-    assert book.add_backfill(backfill(*(one.requested() for one in news[:400]))) == 0
-    assert shown(book, "order_id") == [one.order_id for one in news[-10:]]
+    assert blotter.add_backfill(backfill(*(one.requested() for one in news[:400]))) == 0
+    assert shown(blotter, "order_id") == [one.order_id for one in news[-10:]]
 
 
 def test_an_order_of_several_legs_is_filled_leg_by_leg():
     legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
-    book = Blotter(10)
-    book.add_update(spread_update(legs), at(1))
+    blotter = Blotter(10)
+    blotter.add_update(spread_update(legs), at(1))
 
-    assert shown(book, "symbol", "side", "price") == [
+    assert shown(blotter, "symbol", "side", "price") == [
         (LONG, "buy", Decimal("3.40")),
         (SHORT, "sell", Decimal("1.10")),
     ]
-    assert book.add_backfill(backfill(*(leg.requested() for leg in legs))) == 0
-    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert blotter.add_backfill(backfill(*(leg.requested() for leg in legs))) == 0
+    assert changes(blotter.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
 
 
 @pytest.mark.parametrize("seconds", [0, 59])
 def test_legs_without_their_orders_totals_are_known_again_by_what_was_executed(seconds: float):
     """Alpaca promises neither the orders of the legs nor the same identifier over both ways."""
     legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
-    book = Blotter(10)
-    book.add_update(spread_update(legs, ordered=False), at(1))
-    assert len(book.problems(TODAY)) == 2
+    blotter = Blotter(10)
+    blotter.add_update(spread_update(legs, ordered=False), at(1))
+    assert len(blotter.problems(TODAY)) == 2
 
     events = [leg.with_(execution_id=f"rest-{leg.order_id}", moment=at(seconds)).requested() for leg in legs]
-    assert book.add_backfill(backfill(*events)) == 0
-    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
-    assert book.problems(TODAY) == ()
+    assert blotter.add_backfill(backfill(*events)) == 0
+    assert changes(blotter.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert blotter.problems(TODAY) == ()
 
 
 @pytest.mark.parametrize("other", [{"price": "3.45"}, {"quantity": "2"}, {"moment": at(61)}], ids=str)
 def test_another_fill_of_a_leg_is_another_row(other: dict[str, Any]):
     leg = OrderEvent("leg-buy", symbol=LONG, price="3.40")
-    book = Blotter(10)
-    book.add_update(spread_update([leg], ordered=False), at(1))
+    blotter = Blotter(10)
+    blotter.add_update(spread_update([leg], ordered=False), at(1))
 
-    assert book.add_backfill(backfill(leg.with_(execution_id="other", **other).requested())) == 1
+    assert blotter.add_backfill(backfill(leg.with_(execution_id="other", **other).requested())) == 1
 
 
 def test_of_two_equal_fills_the_nearer_one_is_meant():
@@ -222,23 +222,23 @@ def test_of_two_equal_fills_the_nearer_one_is_meant():
         leg.with_(execution_id="before", running="1", moment=at(-20)).requested(),
         leg.with_(execution_id="same", running="2", moment=at(1)).requested(),
     ]
-    book = Blotter(10)
-    book.add_update(spread_update([leg], ordered=False), at(1))
+    blotter = Blotter(10)
+    blotter.add_update(spread_update([leg], ordered=False), at(1))
 
-    assert book.add_backfill(backfill(*events)) == 1
-    assert shown(book, "identity", "filled_qty") == [("before", 1), (leg.execution, 2)]
+    assert blotter.add_backfill(backfill(*events)) == 1
+    assert shown(blotter, "identity", "filled_qty") == [("before", 1), (leg.execution, 2)]
 
 
 def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
     legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
-    book = Blotter(10)
-    book.add_update(spread_update(legs, with_legs=False), at(1))
-    assert book.executions(TODAY) == ()
-    assert len(book.problems(TODAY)) == 2
+    blotter = Blotter(10)
+    blotter.add_update(spread_update(legs, with_legs=False), at(1))
+    assert blotter.executions(TODAY) == ()
+    assert len(blotter.problems(TODAY)) == 2
 
-    assert book.add_backfill(backfill(*(leg.requested() for leg in legs))) == 0
-    assert changes(book.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
-    assert book.problems(TODAY) == ()
+    assert blotter.add_backfill(backfill(*(leg.requested() for leg in legs))) == 0
+    assert changes(blotter.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert blotter.problems(TODAY) == ()
 
 
 def spread() -> list[tuple[str, str, str]]:
@@ -268,17 +268,17 @@ def spread_update(legs: list[OrderEvent], *, with_legs: bool = True, ordered: bo
     [("buy", 1), ("sell", -1), ("sell_short", -1), ("buy_to_close", 1), ("sell_to_open", -1)],
 )
 def test_a_purchase_is_positive_and_a_sale_negative(side: str, quantity: int):
-    for book in (book_of(FIRST.with_(side=side)), Blotter(1)):
-        book.add_backfill(backfill(FIRST.with_(side=side).requested()))
+    for blotter in (blotter_of(FIRST.with_(side=side)), Blotter(1)):
+        blotter.add_backfill(backfill(FIRST.with_(side=side).requested()))
 
-        assert changes(book.executions(TODAY)) == [(AAPL_CALL, quantity, Decimal("2.05"))]
+        assert changes(blotter.executions(TODAY)) == [(AAPL_CALL, quantity, Decimal("2.05"))]
 
 
 def test_a_day_is_new_yorks():
     """20:30 in New York is the next day in London."""
     evening = FIRST.with_(moment=at(10.5 * 3_600))
 
-    assert len(book_of(evening).executions(TODAY)) == 1
+    assert len(blotter_of(evening).executions(TODAY)) == 1
 
 
 @pytest.mark.parametrize(
@@ -293,14 +293,14 @@ def test_a_day_is_new_yorks():
     ],
 )
 def test_a_contract_that_goes_without_a_trade_goes_for_nothing(kind: str, event: str, qty: str, change: int):
-    book = Blotter(10)
+    blotter = Blotter(10)
 
-    assert book.add_backfill(backfill(option_update(kind, qty=qty))) == 1
-    (execution,) = book.executions(TODAY)
+    assert blotter.add_backfill(backfill(option_update(kind, qty=qty))) == 1
+    (execution,) = blotter.executions(TODAY)
     assert execution.kind is ExecutionKind(event)
     assert changes([execution]) == [(AAPL_CALL, change, 0)]
     assert (execution.at_ns, execution.order_id, execution.source) == (None, None, Source.REST)
-    assert shown(book, "event", "fill_qty", "position_change") == [(event, abs(change), change)]
+    assert shown(blotter, "event", "fill_qty", "position_change") == [(event, abs(change), change)]
 
 
 @pytest.mark.parametrize(
@@ -342,53 +342,53 @@ def test_the_shares_of_an_exercise_move_at_the_price_that_was_paid(
     shares: str, cash: str, price: str, expected: tuple[int, int]
 ):
     """Alpaca's own example of an exercise names one identifier for both halves, and a price that was not paid."""
-    book = Blotter(10)
+    blotter = Blotter(10)
     reported = backfill(
         option_update("OPEXC", qty="-2"), option_update("OPTRD", "AAPL", shares, net_amount=cash, price=price)
     )
 
-    assert book.add_backfill(reported) == 2
-    (of_shares,) = [one for one in book.executions(TODAY) if one.kind is ExecutionKind.OPTION_TRADE]
+    assert blotter.add_backfill(reported) == 2
+    (of_shares,) = [one for one in blotter.executions(TODAY) if one.kind is ExecutionKind.OPTION_TRADE]
     assert changes([of_shares]) == [("AAPL", *expected)]
 
 
 @pytest.mark.parametrize("status", ["canceled", "pending"])
 def test_an_assignment_that_did_not_happen_moves_nothing(status: str):
-    book = Blotter(10)
-    book.add_backfill(backfill(option_update("OPASN")))
-    book.add_backfill(backfill(option_update("OPASN", status=status)))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(option_update("OPASN")))
+    blotter.add_backfill(backfill(option_update("OPASN", status=status)))
 
-    assert book.executions(TODAY) == ()
-    assert shown(book, "status") == [status]
+    assert blotter.executions(TODAY) == ()
+    assert shown(blotter, "status") == [status]
 
 
 def test_what_was_filled_of_an_order_that_was_then_cancelled_counts():
-    book = Blotter(10)
-    book.add_backfill(backfill(FIRST.requested(order_status="canceled"), CANCELLED.requested()))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(FIRST.requested(order_status="canceled"), CANCELLED.requested()))
 
-    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
+    assert changes(blotter.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
 
 
 def test_an_expiry_comes_after_what_was_traded_that_day():
-    book = book_of(FIRST)
-    book.add_backfill(backfill(option_update("OPEXP", qty="-1")))
+    blotter = blotter_of(FIRST)
+    blotter.add_backfill(backfill(option_update("OPEXP", qty="-1")))
 
-    assert shown(book, "event") == ["partial_fill", "expiry"]
-    assert [one.kind for one in book.executions(TODAY)] == [ExecutionKind.FILL, ExecutionKind.EXPIRY]
+    assert shown(blotter, "event") == ["partial_fill", "expiry"]
+    assert [one.kind for one in blotter.executions(TODAY)] == [ExecutionKind.FILL, ExecutionKind.EXPIRY]
 
 
 def test_a_fill_that_does_not_say_what_it_was_is_said_and_not_counted():
-    book = book_of(FIRST.with_(side=""))
+    blotter = blotter_of(FIRST.with_(side=""))
 
-    assert book.executions(TODAY) == ()
-    (problem,) = book.problems(TODAY)
+    assert blotter.executions(TODAY) == ()
+    (problem,) = blotter.problems(TODAY)
     assert AAPL_CALL in problem
-    assert book.problems(TODAY - timedelta(days=1)) == ()
+    assert blotter.problems(TODAY - timedelta(days=1)) == ()
 
 
 @pytest.mark.parametrize("named", ["previous_execution_id", "execution_id", None])
 def test_a_withdrawn_execution_does_not_count(named: str | None):
-    book = book_of(FIRST, SECOND)
+    blotter = blotter_of(FIRST, SECOND)
     bust = FIRST.with_(event="trade_bust", moment=at(60))
     fields = {
         "execution_id": None,
@@ -396,30 +396,30 @@ def test_a_withdrawn_execution_does_not_count(named: str | None):
         "price": "2.05",
         **({named: FIRST.execution} if named else {}),
     }
-    book.add_update(bust.streamed(**fields), at(60))
+    blotter.add_update(bust.streamed(**fields), at(60))
 
-    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 2, Decimal("2.07"))]
-    assert shown(book, "event") == ["partial_fill", "fill", "trade_bust"]
-    assert book.problems(TODAY) == ()
+    assert changes(blotter.executions(TODAY)) == [(AAPL_CALL, 2, Decimal("2.07"))]
+    assert shown(blotter, "event") == ["partial_fill", "fill", "trade_bust"]
+    assert blotter.problems(TODAY) == ()
 
 
 def test_a_withdrawal_told_before_its_execution_still_counts():
     bust = FIRST.with_(event="trade_bust", moment=at(60))
-    book = Blotter(10)
-    book.add_update(bust.streamed(previous_execution_id=FIRST.execution), at(60))
-    assert len(book.problems(TODAY)) == 1
-    book.add_backfill(backfill(FIRST.requested()))
+    blotter = Blotter(10)
+    blotter.add_update(bust.streamed(previous_execution_id=FIRST.execution), at(60))
+    assert len(blotter.problems(TODAY)) == 1
+    blotter.add_backfill(backfill(FIRST.requested()))
 
-    assert (book.executions(TODAY), book.problems(TODAY)) == ((), ())
+    assert (blotter.executions(TODAY), blotter.problems(TODAY)) == ((), ())
 
 
 def test_a_restated_execution_counts_as_restated():
-    book = book_of(FIRST, SECOND)
+    blotter = blotter_of(FIRST, SECOND)
     restated = FIRST.with_(event="trade_correct", moment=at(60))
     fields = {"previous_execution_id": FIRST.execution, "execution_id": "new", "qty": "1", "price": "2.00"}
-    book.add_update(restated.streamed(**fields), at(60))
+    blotter.add_update(restated.streamed(**fields), at(60))
 
-    assert changes(book.executions(TODAY)) == [
+    assert changes(blotter.executions(TODAY)) == [
         (AAPL_CALL, 2, Decimal("2.07")),
         (AAPL_CALL, 1, Decimal("2.00")),
     ]
@@ -428,148 +428,152 @@ def test_a_restated_execution_counts_as_restated():
 def test_a_withdrawal_of_an_earlier_day_is_todays_change():
     """The position of last night had it, and today it is gone."""
     yesterday = FIRST.with_(moment=at(-86_400))
-    book = book_of(yesterday)
+    blotter = blotter_of(yesterday)
     bust = FIRST.with_(event="trade_bust")
-    book.add_update(bust.streamed(previous_execution_id=FIRST.execution), at(1))
+    blotter.add_update(bust.streamed(previous_execution_id=FIRST.execution), at(1))
 
-    assert changes(book.executions(TODAY)) == [(AAPL_CALL, -1, Decimal("2.05"))]
-    assert changes(book.executions(TODAY - timedelta(days=1))) == [(AAPL_CALL, 1, Decimal("2.05"))]
+    assert changes(blotter.executions(TODAY)) == [(AAPL_CALL, -1, Decimal("2.05"))]
+    assert changes(blotter.executions(TODAY - timedelta(days=1))) == [(AAPL_CALL, 1, Decimal("2.05"))]
 
 
 @pytest.mark.parametrize("event", ["trade_bust", "trade_correct"])
 def test_a_withdrawal_that_names_nothing_known_is_said(event: str):
-    book = book_of(FIRST, SECOND)
-    book.add_update(FIRST.with_(event=event, moment=at(60)).streamed(previous_execution_id="unheard"), at(60))
+    blotter = blotter_of(FIRST, SECOND)
+    blotter.add_update(
+        FIRST.with_(event=event, moment=at(60)).streamed(previous_execution_id="unheard"), at(60)
+    )
 
-    assert len(book.executions(TODAY)) == 2
-    (problem,) = book.problems(TODAY)
+    assert len(blotter.executions(TODAY)) == 2
+    (problem,) = blotter.problems(TODAY)
     assert "it is not known which one" in problem
 
 
 def test_executions_are_complete_for_the_newest_days_only():
     days = [FIRST.with_(order_id=f"order-{n}", moment=at(-86_400 * n)) for n in range(KEPT_DAYS + 2)]
-    book = book_of(*days, size=1)
+    blotter = blotter_of(*days, size=1)
 
-    kept = [bool(book.executions(TODAY - timedelta(days=n))) for n in range(KEPT_DAYS + 2)]
+    kept = [bool(blotter.executions(TODAY - timedelta(days=n))) for n in range(KEPT_DAYS + 2)]
     assert kept == [True] * KEPT_DAYS + [False] * 2
-    assert book.add_backfill(backfill(days[-1].requested())) == 0
+    assert blotter.add_backfill(backfill(days[-1].requested())) == 0
 
 
 def test_days_before_all_that_are_kept_cost_nothing():
     kept = [FIRST.with_(order_id=f"order-{n}", moment=at(-86_400 * n)) for n in range(KEPT_DAYS)]
-    book = book_of(*kept)
-    before = book.entries()
+    blotter = blotter_of(*kept)
+    before = blotter.entries()
     older = [option_update("OPEXP", id=f"20261001::{n}", date="2026-10-01") for n in range(50)]
 
-    assert book.add_backfill(backfill(*older)) == 0
+    assert blotter.add_backfill(backfill(*older)) == 0
     # The same rows and not only equal ones: nothing was gone through to forget it.
-    assert book.entries() is before
+    assert blotter.entries() is before
 
 
 @pytest.mark.parametrize("way", ["socket", "rest"])
 def test_what_is_dated_in_the_future_pushes_no_day_out_and_is_said(way: str):
-    book = book_of(FIRST)
+    blotter = blotter_of(FIRST)
     for days in range(1, KEPT_DAYS + 1):
         ahead = FIRST.with_(order_id=f"ahead-{days}", moment=at(86_400 * days))
         if way == "socket":
-            book.add_update(ahead.streamed(), at(60))
+            blotter.add_update(ahead.streamed(), at(60))
         else:
-            book.add_backfill(backfill(ahead.requested()), at(60))
+            blotter.add_backfill(backfill(ahead.requested()), at(60))
 
-    assert [one.order_id for one in book.executions(TODAY)] == [FIRST.order_id]
-    assert book.executions(TODAY + timedelta(days=1)) == ()
-    assert len(book.entries()) == KEPT_DAYS + 1
-    (problem,) = book.problems(TODAY)
+    assert [one.order_id for one in blotter.executions(TODAY)] == [FIRST.order_id]
+    assert blotter.executions(TODAY + timedelta(days=1)) == ()
+    assert len(blotter.entries()) == KEPT_DAYS + 1
+    (problem,) = blotter.problems(TODAY)
     assert "is dated after the day on which it came" in problem
 
 
 @pytest.mark.parametrize("way", ["socket", "rest"])
 def test_what_was_dated_in_the_future_counts_once_rest_dates_it_otherwise(way: str):
     ahead = FIRST.with_(moment=at(86_400))
-    book = Blotter(10)
+    blotter = Blotter(10)
     if way == "socket":
-        book.add_update(ahead.streamed(), at(1))
+        blotter.add_update(ahead.streamed(), at(1))
     else:
-        book.add_backfill(backfill(ahead.requested()), at(1))
-    book.add_backfill(backfill(FIRST.requested()), at(2))
+        blotter.add_backfill(backfill(ahead.requested()), at(1))
+    blotter.add_backfill(backfill(FIRST.requested()), at(2))
 
-    assert changes(book.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
-    assert (len(book.entries()), book.problems(TODAY)) == (1, ())
+    assert changes(blotter.executions(TODAY)) == [(AAPL_CALL, 1, Decimal("2.05"))]
+    assert (len(blotter.entries()), blotter.problems(TODAY)) == (1, ())
 
 
 def test_a_brokers_clock_may_be_a_little_ahead_at_midnight():
     """Shares trade through the night."""
     midnight = at(14 * 3_600)
-    book = Blotter(10)
-    book.add_update(
+    blotter = Blotter(10)
+    blotter.add_update(
         FIRST.with_(moment=midnight + timedelta(seconds=2)).streamed(), midnight - timedelta(seconds=2)
     )
 
-    assert len(book.executions(TODAY + timedelta(days=1))) == 1
-    assert book.problems(TODAY) == ()
+    assert len(blotter.executions(TODAY + timedelta(days=1))) == 1
+    assert blotter.problems(TODAY) == ()
 
 
 def test_a_split_or_transfer_is_a_row_and_names_what_it_moved_that_day():
-    book = Blotter(10)
+    blotter = Blotter(10)
     reported = backfill(
         option_update("SPLIT", "AAPL", "300", id="20261120::split"),
         option_update("ACATS", "MSFT", "100", id="20261119::transfer", date="2026-11-19"),
     )
 
-    assert (book.add_backfill(reported), book.add_backfill(reported)) == (2, 0)
-    assert shown(book, "event", "symbol", "position_change") == [
+    assert (blotter.add_backfill(reported), blotter.add_backfill(reported)) == (2, 0)
+    assert shown(blotter, "event", "symbol", "position_change") == [
         ("transfer", "MSFT", 100),
         ("split", "AAPL", 300),
     ]
-    assert book.executions(TODAY) == ()
-    assert book.moved(TODAY) == {"AAPL"}
-    assert book.moved(TODAY - timedelta(days=1)) == {"MSFT"}
+    assert blotter.executions(TODAY) == ()
+    assert blotter.moved(TODAY) == {"AAPL"}
+    assert blotter.moved(TODAY - timedelta(days=1)) == {"MSFT"}
 
 
 def test_a_merger_may_name_what_goes_and_what_comes_by_one_identifier():
-    book = Blotter(10)
-    book.add_backfill(backfill(option_update("MA", "OLD", "-10"), option_update("MA", "NEW", "5")))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(option_update("MA", "OLD", "-10"), option_update("MA", "NEW", "5")))
 
-    assert book.moved(TODAY) == {"OLD", "NEW"}
+    assert blotter.moved(TODAY) == {"OLD", "NEW"}
 
 
 def test_a_split_that_was_cancelled_moved_nothing():
-    book = Blotter(10)
-    book.add_backfill(backfill(option_update("SPLIT", "AAPL", "300", status="canceled")))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(option_update("SPLIT", "AAPL", "300", status="canceled")))
 
-    assert (shown(book, "event"), book.moved(TODAY)) == (["split"], frozenset())
+    assert (shown(blotter, "event"), blotter.moved(TODAY)) == (["split"], frozenset())
 
 
 def test_a_split_of_nobody_knows_what_leaves_the_day_in_doubt():
-    book = Blotter(10)
-    book.add_backfill(backfill(option_update("SPLIT", None, "300")))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(option_update("SPLIT", None, "300")))
 
-    assert book.moved(TODAY) == frozenset()
-    (problem,) = book.problems(TODAY)
+    assert blotter.moved(TODAY) == frozenset()
+    (problem,) = blotter.problems(TODAY)
     assert "A split of an unnamed contract" in problem
 
 
 def test_a_split_without_a_quantity_still_moved_its_symbol():
-    book = Blotter(10)
-    book.add_backfill(backfill(option_update("SPLIT", "AAPL", None)))
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(option_update("SPLIT", "AAPL", None)))
 
-    assert book.moved(TODAY) == {"AAPL"}
-    assert book.problems(TODAY) == ()
+    assert blotter.moved(TODAY) == {"AAPL"}
+    assert blotter.problems(TODAY) == ()
 
 
 def test_a_new_session_begins_with_an_empty_book():
-    book = book_of(FIRST, SECOND)
-    book.clear()
+    blotter = blotter_of(FIRST, SECOND)
+    blotter.clear()
 
-    assert (book.entries(), book.executions(TODAY)) == ((), ())
-    assert book.add_backfill(backfill(FIRST.requested())) == 1
+    assert (blotter.entries(), blotter.executions(TODAY)) == ((), ())
+    assert blotter.add_backfill(backfill(FIRST.requested())) == 1
 
 
 def test_a_row_without_any_time_is_of_the_day_it_came():
-    book = Blotter(10)
-    book.add_update(OrderEvent().streamed(timestamp=None, order=OrderEvent().order(updated_at=None)), at(7))
+    blotter = Blotter(10)
+    blotter.add_update(
+        OrderEvent().streamed(timestamp=None, order=OrderEvent().order(updated_at=None)), at(7)
+    )
 
-    (execution,) = book.executions(TODAY)
+    (execution,) = blotter.executions(TODAY)
     assert (execution.day, execution.at_ns) == (TODAY, None)
 
 
@@ -624,27 +628,27 @@ def test_any_interleaving_gives_the_same_rows_and_executions(
     shuffled = list(every)
     dice.shuffle(shuffled)
 
-    books = [Blotter(size), Blotter(size)]
-    for book, order in zip(books, (every, [*shuffled, *shuffled]), strict=True):
+    blotters = [Blotter(size), Blotter(size)]
+    for blotter, order in zip(blotters, (every, [*shuffled, *shuffled]), strict=True):
         for way, events in order:
             if way == "rest":
-                book.add_backfill(backfill(*(one.requested() for one in events)))
+                blotter.add_backfill(backfill(*(one.requested() for one in events)))
                 continue
             for one in events:
                 update = one.streamed(**(nameless if one.is_fill else {}))
-                book.add_update(update, one.moment + timedelta(milliseconds=20))
+                blotter.add_update(update, one.moment + timedelta(milliseconds=20))
 
-    straight, mixed = books
+    straight, mixed = blotters
     assert mixed.entries() == straight.entries()
     for day in (TODAY, TODAY - timedelta(days=1)):
         assert mixed.executions(day) == straight.executions(day)
     assert _per_order(straight) == _story_totals(every)
 
 
-def _per_order(book: Blotter) -> dict[str | None, Decimal]:
+def _per_order(blotter: Blotter) -> dict[str | None, Decimal]:
     totals: dict[str | None, Decimal] = {}
     for day in (TODAY, TODAY - timedelta(days=1), TODAY - timedelta(days=2)):
-        for one in book.executions(day):
+        for one in blotter.executions(day):
             totals[one.order_id] = totals.get(one.order_id, Decimal(0)) + abs(one.quantity)
     return totals
 
