@@ -64,7 +64,7 @@ class Viewer:
     def watch(self) -> None:
         """Open the page and honour its timers until told to stop."""
         with connect(self.url, subprotocols=[STREAMLIT], max_size=None) as connection:
-            self._ask(connection, fragment="")
+            self._request_page(connection, fragment="")
             self._follow(connection)
 
     def _follow(self, connection: ClientConnection) -> None:
@@ -76,7 +76,7 @@ class Viewer:
             if running is None and due and min(due.values()) <= now:
                 fragment = min(due, key=lambda name: due[name])
                 due[fragment] = now + intervals[fragment]
-                self._ask(connection, fragment)
+                self._request_page(connection, fragment)
                 running = fragment, now
             message = self._receive(connection)
             if message is None:
@@ -103,7 +103,7 @@ class Viewer:
         message.ParseFromString(content if isinstance(content, bytes) else content.encode())
         return message
 
-    def _ask(self, connection: ClientConnection, fragment: str) -> None:
+    def _request_page(self, connection: ClientConnection, fragment: str) -> None:
         message = BackMsg()
         message.rerun_script.query_string = f"refresh={REFRESH_SECONDS}"
         message.rerun_script.fragment_id = fragment

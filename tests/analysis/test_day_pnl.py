@@ -121,8 +121,8 @@ def account(
     )
 
 
-def live(truth: AccountState, *events: Quote | Trade, as_of: datetime = AS_OF) -> LiveSnapshot:
-    return replace(snapshot_with(*events, as_of=as_of), account=truth)
+def live(known: AccountState, *events: Quote | Trade, as_of: datetime = AS_OF) -> LiveSnapshot:
+    return replace(snapshot_with(*events, as_of=as_of), account=known)
 
 
 def at(symbol: str, price: float, **facts: Any) -> Quote:
@@ -191,8 +191,8 @@ class TestOneContract:
 
     @pytest.mark.parametrize("closes", [{}, {C180: 9.0}], ids=["no close", "a close"])
     def test_what_was_opened_today_counts_from_what_was_paid(self, closes: Mapping[str, float]):
-        truth = account({C180: 1}, closes=closes, executions=[traded(C180, 1, 1.05)])
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({C180: 1}, closes=closes, executions=[traded(C180, 1, 1.05)])
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == dollars(5, 0, 5)
         assert today.row()["day_pct"] == pytest.approx(100 * 5 / 105)
@@ -200,29 +200,29 @@ class TestOneContract:
 
     def test_adding_to_an_older_lot_keeps_the_older_lots_close(self):
         """One at the close of 1.00 and one bought at 1.20: 2 × 1.30 − 1.00 − 1.20, a hundredfold."""
-        truth = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.2)])
-        today = Today(position(contracts=2), live(truth, at(C180, 1.3)))
+        known = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.2)])
+        today = Today(position(contracts=2), live(known, at(C180, 1.3)))
 
         assert today.figures() == dollars(40, 0, 40)
         assert today.row()["day_pct"] == pytest.approx(100 * 40 / 220)
 
     def test_a_partial_close_realizes_its_part(self):
-        truth = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, -1, 1.5)])
-        today = Today(position(contracts=2), live(truth, at(C180, 1.1)))
+        known = account({C180: 2}, closes={C180: 1.0}, executions=[traded(C180, -1, 1.5)])
+        today = Today(position(contracts=2), live(known, at(C180, 1.1)))
 
         assert today.figures() == dollars(70, 50, 20)
         assert today.row()["day_pct"] == pytest.approx(100 * 70 / 300)
 
     def test_a_short_that_is_bought_back_in_part(self):
-        truth = account({C180: -1}, closes={C180: 1.0}, executions=[traded(C180, 2, 0.7)])
-        today = Today(position(contracts=-1), live(truth, at(C180, 1.1)))
+        known = account({C180: -1}, closes={C180: 1.0}, executions=[traded(C180, 2, 0.7)])
+        today = Today(position(contracts=-1), live(known, at(C180, 1.1)))
 
         assert today.figures() == dollars(50, 60, -10)
 
     def test_a_long_that_was_turned_into_a_short(self):
         """Three sold at 1.50: one closes the long, two are short since: 150 − 100, and 2 × (150 − 110)."""
-        truth = account({C180: -2}, closes={C180: 1.0}, executions=[traded(C180, -3, 1.5)])
-        today = Today(position(contracts=-2), live(truth, at(C180, 1.1)))
+        known = account({C180: -2}, closes={C180: 1.0}, executions=[traded(C180, -3, 1.5)])
+        today = Today(position(contracts=-2), live(known, at(C180, 1.1)))
 
         assert today.figures() == dollars(130, 50, 80)
 
@@ -236,16 +236,16 @@ class TestOneContract:
         assert today.figures() == dollars(-10, 30, -40)
 
     def test_shares_are_counted_one_by_one_and_in_fractions(self):
-        truth = account({"AAPL": "10.5"}, closes={"AAPL": 180.0}, executions=[traded("AAPL", "-0.25", 190.0)])
-        today = Today(holding("AAPL", 10.5), live(truth, at("AAPL", 182.0)))
+        known = account({"AAPL": "10.5"}, closes={"AAPL": 180.0}, executions=[traded("AAPL", "-0.25", 190.0)])
+        today = Today(holding("AAPL", 10.5), live(known, at("AAPL", 182.0)))
 
         assert today.figures() == dollars(2.5 + 21, 2.5, 21)
 
     def test_an_adjusted_contract_counts_by_the_multiplier_of_the_file(self):
         symbol = "AAPL1261218C00180000"
-        truth = account({symbol: 1}, closes={symbol: 1.0})
-        given_ten = Today(position("AAPL1", multiplier=10), live(truth, at(symbol, 1.1)))
-        not_given = Today(position("AAPL1"), live(truth, at(symbol, 1.1)))
+        known = account({symbol: 1}, closes={symbol: 1.0})
+        given_ten = Today(position("AAPL1", multiplier=10), live(known, at(symbol, 1.1)))
+        not_given = Today(position("AAPL1"), live(known, at(symbol, 1.1)))
 
         assert given_ten.figures() == dollars(1, 0, 1)
         assert not_given.row()["day_pnl"] is None
@@ -254,9 +254,9 @@ class TestOneContract:
 
     @pytest.mark.parametrize("cost_basis", [None, 0.0, 55.0])
     def test_what_was_paid_long_ago_has_no_part_in_today(self, cost_basis: float | None):
-        truth = account({C180: 1}, closes={C180: 1.0})
+        known = account({C180: 1}, closes={C180: 1.0})
 
-        assert Today(position(cost_basis=cost_basis), live(truth, at(C180, 1.1))).figures() == dollars(
+        assert Today(position(cost_basis=cost_basis), live(known, at(C180, 1.1))).figures() == dollars(
             10, 0, 10
         )
 
@@ -267,10 +267,10 @@ class TestDefectsOfOtherProducts:
     def test_a_short_leg_sold_today_against_an_overnight_long_is_not_the_longs_whole_loss(self):
         """The long, bought at 50.00 and worth 5.00 at the close, lost 20 dollars today; the short made 10."""
         book = structure(leg("long", 180), leg("short", 185), net_debit=4_800)
-        truth = account(
+        known = account(
             {C180: 1, C185: -1}, closes={C180: 5.0, C185: 9.0}, executions=[traded(C185, -1, 2.0)]
         )
-        today = Today(book, live(truth, at(C180, 4.8), at(C185, 1.9)))
+        today = Today(book, live(known, at(C180, 4.8), at(C185, 1.9)))
 
         assert today.structure()["net_pnl_abs"] == pytest.approx(290 - 4_800)
         assert figures(today.structure()) == dollars(-10, 0, -10)
@@ -279,14 +279,14 @@ class TestDefectsOfOtherProducts:
         assert today.legs["day_pnl"].tolist() == pytest.approx([-20, 10])
 
     def test_shares_bought_today_do_not_count_from_yesterdays_close(self):
-        truth = account({"AAPL": 100}, closes={"AAPL": 180.0}, executions=[traded("AAPL", 100, 190.0)])
-        today = Today(holding("AAPL", 100), live(truth, at("AAPL", 191.0)))
+        known = account({"AAPL": 100}, closes={"AAPL": 180.0}, executions=[traded("AAPL", 100, 190.0)])
+        today = Today(holding("AAPL", 100), live(known, at("AAPL", 191.0)))
 
         assert today.figures() == dollars(100, 0, 100)
 
     def test_a_position_added_to_today_is_not_judged_by_its_whole_profit(self):
-        truth = account({C180: 2}, closes={C180: 10.0}, executions=[traded(C180, 1, 10.2)])
-        today = Today(position(contracts=2, cost_basis=1.0), live(truth, at(C180, 10.1)))
+        known = account({C180: 2}, closes={C180: 10.0}, executions=[traded(C180, 1, 10.2)])
+        today = Today(position(contracts=2, cost_basis=1.0), live(known, at(C180, 10.1)))
 
         assert today.row()["pnl_abs"] == pytest.approx(1_820)
         assert today.figures() == dollars(0, 0, 0)
@@ -296,8 +296,8 @@ class TestWhatTheFileHoldsNoMore:
     """What was closed today is part of today."""
 
     def test_a_contract_closed_today_counts_and_is_named(self):
-        truth = account({}, closes={C180: 1.0}, executions=[traded(C180, -2, 1.4)])
-        totals = Today(portfolio(), live(truth)).totals
+        known = account({}, closes={C180: 1.0}, executions=[traded(C180, -2, 1.4)])
+        totals = Today(portfolio(), live(known)).totals
 
         assert (totals.day.total, totals.day_realized.total, totals.day_unrealized.total) == dollars(
             80, 80, 0
@@ -313,10 +313,10 @@ class TestWhatTheFileHoldsNoMore:
 
     def test_a_roll_is_the_old_contracts_profit_and_the_new_ones(self):
         """Short at 2.00 overnight, bought back at 1.50; the next one sold at 2.20 and now at 2.30."""
-        truth = account(
+        known = account(
             {C185: -1}, closes={C180: 2.0}, executions=[traded(C180, 1, 1.5), traded(C185, -1, 2.2)]
         )
-        today = Today(position(strike=185, contracts=-1), live(truth, at(C185, 2.3)))
+        today = Today(position(strike=185, contracts=-1), live(known, at(C185, 2.3)))
 
         assert today.figures() == dollars(-10, 0, -10)
         assert (today.totals.day.total, today.totals.day_realized.total) == dollars(40, 50)
@@ -338,8 +338,8 @@ class TestWhatTheFileHoldsNoMore:
             traded(C180, 1, 0, kind=ExecutionKind.ASSIGNMENT, at=None),
             traded("AAPL", -100, 180, kind=ExecutionKind.OPTION_TRADE, at=None),
         ]
-        truth = account({}, closes={C180: 10.2, "AAPL": 190.0}, executions=trades)
-        totals = Today(portfolio(), live(truth)).totals
+        known = account({}, closes={C180: 10.2, "AAPL": 190.0}, executions=trades)
+        totals = Today(portfolio(), live(known)).totals
 
         assert totals.day.total == pytest.approx(1_020 - 1_000)
         assert totals.closed_today == (C180, "AAPL")
@@ -349,30 +349,30 @@ class TestWhatTheFileHoldsNoMore:
             traded(C180, -1, 0, kind=ExecutionKind.EXERCISE, at=None),
             traded("AAPL", 100, 180, kind=ExecutionKind.OPTION_TRADE, at=None),
         ]
-        truth = account({"AAPL": 100}, closes={C180: 10.2, "AAPL": 190.0}, executions=trades)
-        today = Today(holding("AAPL", 100), live(truth, at("AAPL", 191.0)))
+        known = account({"AAPL": 100}, closes={C180: 10.2, "AAPL": 190.0}, executions=trades)
+        today = Today(holding("AAPL", 100), live(known, at("AAPL", 191.0)))
 
         assert today.figures() == dollars(1_100, 0, 1_100)
         assert today.totals.day.total == pytest.approx(1_100 - 1_020)
 
     def test_an_adjusted_contract_that_was_closed_is_not_multiplied_by_a_guess(self):
         symbol = "AAPL1261218C00180000"
-        truth = account({}, closes={symbol: 1.0}, executions=[traded(symbol, -1, 2.0)])
-        totals = Today(portfolio(), live(truth)).totals
+        known = account({}, closes={symbol: 1.0}, executions=[traded(symbol, -1, 2.0)])
+        totals = Today(portfolio(), live(known)).totals
 
         assert totals.day.total is None
         assert totals.day_reasons == ("The multiplier is not given: AAPL1 18 Dec 26 180 C.",)
 
     def test_a_contract_closed_without_a_previous_close_leaves_the_total_unknown(self):
-        truth = account({}, executions=[traded(C180, -1, 2.0)])
-        totals = Today(portfolio(), live(truth)).totals
+        known = account({}, executions=[traded(C180, -1, 2.0)])
+        totals = Today(portfolio(), live(known)).totals
 
         assert (totals.day.total, totals.day_unrealized.total) == (None, 0.0)
         assert totals.day_reasons == ("There is no close of 19 Nov 26: AAPL 18 Dec 26 180 C.",)
 
     def test_what_was_opened_today_and_is_not_in_the_file_is_said_and_not_counted(self):
-        truth = account({C180: 1}, executions=[traded(C180, 1, 1.0)])
-        totals = Today(portfolio(), live(truth)).totals
+        known = account({C180: 1}, executions=[traded(C180, 1, 1.0)])
+        totals = Today(portfolio(), live(known)).totals
 
         assert (totals.day.total, totals.closed_today) == (0.0, ())
         assert totals.day_reasons == (
@@ -384,8 +384,8 @@ class TestTheFileAndTheAccount:
     """Only where both agree, now or at an earlier moment of today, is there a profit of today."""
 
     def test_a_fill_that_the_file_does_not_know_is_not_in_its_profit(self):
-        truth = account({C180: 3}, closes={C180: 1.0}, executions=[traded(C180, 2, 1.5)])
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({C180: 3}, closes={C180: 1.0}, executions=[traded(C180, 2, 1.5)])
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == dollars(10, 0, 10)
         assert today.row()["warnings"] == ["file_behind"]
@@ -396,24 +396,24 @@ class TestTheFileAndTheAccount:
 
     def test_the_file_may_have_followed_some_of_todays_fills(self):
         trades = [traded(C180, 1, 1.2), traded(C180, -2, 1.5)]
-        truth = account({}, closes={C180: 1.0}, executions=trades)
-        today = Today(position(contracts=2), live(truth, at(C180, 1.3)))
+        known = account({}, closes={C180: 1.0}, executions=trades)
+        today = Today(position(contracts=2), live(known, at(C180, 1.3)))
 
         assert today.figures() == dollars(40, 0, 40)
         assert today.row()["warnings"] == ["file_behind"]
 
     def test_a_position_sold_and_bought_back_today_counts_both(self):
         trades = [traded(C180, -1, 1.5), traded(C180, 1, 1.2)]
-        truth = account({C180: 1}, closes={C180: 1.0}, executions=trades)
-        today = Today(position(), live(truth, at(C180, 1.3)))
+        known = account({C180: 1}, closes={C180: 1.0}, executions=trades)
+        today = Today(position(), live(known, at(C180, 1.3)))
 
         assert today.figures() == dollars(60, 50, 10)
         assert today.row()["warnings"] == []
 
     @pytest.mark.parametrize("trades", [(), (traded(C180, 1, 1.0),)], ids=["quiet day", "traded"])
     def test_a_quantity_that_the_account_never_had_today_has_no_profit(self, trades: Sequence[Execution]):
-        truth = account({C180: 3}, closes={C180: 1.0}, executions=trades)
-        today = Today(position(contracts=5), live(truth, at(C180, 1.1)))
+        known = account({C180: 3}, closes={C180: 1.0}, executions=trades)
+        today = Today(position(contracts=5), live(known, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.row()["warnings"] == ["account_differs"]
@@ -429,24 +429,24 @@ class TestTheFileAndTheAccount:
 
     @pytest.mark.parametrize("trades", [(), (traded(C180, 1, 1.0),)], ids=["quiet day", "traded"])
     def test_a_position_that_could_not_be_read_is_not_taken_for_none(self, trades: Sequence[Execution]):
-        truth = account({}, closes={C180: 1.0}, executions=trades, left_out=[C180])
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({}, closes={C180: 1.0}, executions=trades, left_out=[C180])
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.row()["warnings"] == ["trades_unknown"]
 
     def test_a_position_that_could_not_be_read_and_that_the_file_lacks_leaves_the_total_unknown(self):
-        truth = account({}, executions=[traded(C190, 1, 1.0)], left_out=[C190])
-        today = Today(portfolio(), live(truth))
+        known = account({}, executions=[traded(C190, 1, 1.0)], left_out=[C190])
+        today = Today(portfolio(), live(known))
 
         assert (today.totals.day.total, today.totals.closed_today) == (None, ())
         assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 190 C.",)
 
     @pytest.mark.parametrize("trades", [(), (traded(C180, -1, 1.0),)], ids=["quiet day", "traded"])
     def test_a_position_without_a_name_may_be_any_that_is_missing(self, trades: Sequence[Execution]):
-        truth = account({C190: 1}, closes={C180: 1.0, C190: 1.0}, executions=trades, unnamed=1)
+        known = account({C190: 1}, closes={C180: 1.0, C190: 1.0}, executions=trades, unnamed=1)
         book = portfolio(position(), position(strike=190))
-        today = Today(book, live(truth, at(C180, 1.1), at(C190, 1.1)))
+        today = Today(book, live(known, at(C180, 1.1), at(C190, 1.1)))
 
         assert today.figures(0) == NOTHING
         assert today.row(0)["warnings"] == ["trades_unknown"]
@@ -459,9 +459,9 @@ class TestTheFileAndTheAccount:
         """A split of 4 to 1: 400 shares at 100 were 100 at a close of 400, and not 400 of them."""
         holds = {"AAPL": 400 + len(trades), "MSFT": 10}
         closes = {"AAPL": 400.0, "MSFT": 50.0}
-        truth = account(holds, closes=closes, executions=trades, moved=["AAPL"])
+        known = account(holds, closes=closes, executions=trades, moved=["AAPL"])
         book = portfolio(holding(shares=400 + len(trades)), holding("MSFT", 10))
-        today = Today(book, live(truth, at("AAPL", 100.0), at("MSFT", 51.0)))
+        today = Today(book, live(known, at("AAPL", 100.0), at("MSFT", 51.0)))
 
         assert today.figures(0) == NOTHING
         assert today.row(0)["warnings"] == ["position_moved"]
@@ -470,8 +470,8 @@ class TestTheFileAndTheAccount:
         assert today.totals.day_reasons == ("Split, transfer or the like today: AAPL shares.",)
 
     def test_what_was_transferred_away_leaves_the_total_unknown(self):
-        truth = account({C180: 1}, closes={C180: 1.0}, moved=[C190])
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({C180: 1}, closes={C180: 1.0}, moved=[C190])
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == dollars(10, 0, 10)
         assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
@@ -479,8 +479,8 @@ class TestTheFileAndTheAccount:
 
     @pytest.mark.parametrize(("holds", "closes"), [(2, {C180: 1.0}), (1, {})], ids=["added", "opened"])
     def test_a_fill_without_a_price_leaves_today_unknown(self, holds: int, closes: Mapping[str, float]):
-        truth = account({C180: holds}, closes=closes, executions=[traded(C180, 1, None)])
-        today = Today(position(contracts=holds), live(truth, at(C180, 1.1)))
+        known = account({C180: holds}, closes=closes, executions=[traded(C180, 1, None)])
+        today = Today(position(contracts=holds), live(known, at(C180, 1.1)))
 
         assert today.row()["day_pnl"] is None
         assert today.row()["warnings"] == ["trades_unknown"]
@@ -498,8 +498,8 @@ class TestSeveralLinesOfOneContract:
     CLOSES: Mapping[str, float] = {C180: 1.0, C185: 0.4, C190: 0.3}
 
     def test_untraded_each_line_has_its_own_profit(self):
-        truth = account({C180: 3, C185: -1, C190: -1}, closes=self.CLOSES)
-        today = Today(self.BOOK, live(truth, *self.EVENTS))
+        known = account({C180: 3, C185: -1, C190: -1}, closes=self.CLOSES)
+        today = Today(self.BOOK, live(known, *self.EVENTS))
 
         assert today.rows["day_pnl"].tolist() == pytest.approx([20, 0])
         assert today.structure()["day_pnl"] == pytest.approx(0)
@@ -507,8 +507,8 @@ class TestSeveralLinesOfOneContract:
 
     def test_traded_its_lines_cannot_be_told_apart_and_the_total_still_counts_it(self):
         """Three now at 1.10, two overnight at 1.00, one bought at 1.05: 25 dollars; the short leg lost 10."""
-        truth = account({C180: 3, C185: -1, C190: -1}, closes=self.CLOSES, executions=[traded(C180, 1, 1.05)])
-        today = Today(self.BOOK, live(truth, *self.EVENTS))
+        known = account({C180: 3, C185: -1, C190: -1}, closes=self.CLOSES, executions=[traded(C180, 1, 1.05)])
+        today = Today(self.BOOK, live(known, *self.EVENTS))
 
         assert today.figures(0) == NOTHING
         assert today.figures(1) == dollars(0, 0, 0)
@@ -521,8 +521,8 @@ class TestSeveralLinesOfOneContract:
 
     def test_traded_without_a_previous_close_the_total_is_unknown_and_says_both_reasons(self):
         trades = [traded(C180, 1, 1.05)]
-        truth = account({C180: 3, C185: -1, C190: -1}, closes={C185: 0.4, C190: 0.3}, executions=trades)
-        today = Today(self.BOOK, live(truth, *self.EVENTS))
+        known = account({C180: 3, C185: -1, C190: -1}, closes={C185: 0.4, C190: 0.3}, executions=trades)
+        today = Today(self.BOOK, live(known, *self.EVENTS))
 
         assert today.row()["warnings"] == ["shared_contract", "no_previous_close"]
         assert today.totals.day.total is None
@@ -541,9 +541,9 @@ class TestSeveralLinesOfOneContract:
             position("AAPL1", multiplier=10, identity="ten"),
             position("AAPL1", multiplier=100, identity="hundred"),
         )
-        truth = account({symbol: 2}, closes={symbol: 1.0}, executions=[traded(symbol, 1, 1.0)])
+        known = account({symbol: 2}, closes={symbol: 1.0}, executions=[traded(symbol, 1, 1.0)])
 
-        assert Today(book, live(truth, at(symbol, 1.1))).totals.day.total is None
+        assert Today(book, live(known, at(symbol, 1.1))).totals.day.total is None
 
     def test_lines_that_cancel_each_other_out_keep_what_was_realized(self):
         book = portfolio(position(identity="long"), position(identity="short", contracts=-1))
@@ -558,8 +558,8 @@ class TestThePreviousClose:
 
     @pytest.mark.parametrize("closed_on", [date(2026, 11, 18), TODAY])
     def test_a_close_of_another_session_is_shown_and_not_used(self, closed_on: date):
-        truth = account({C180: 1}, closes={C180: 1.0}, closed_on=closed_on)
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({C180: 1}, closes={C180: 1.0}, closed_on=closed_on)
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert (today.row()["previous_close"], today.row()["previous_close_day"]) == (1.0, closed_on)
         assert today.figures() == (None, 0.0, None)
@@ -574,8 +574,8 @@ class TestThePreviousClose:
         assert (today.totals.day.total, today.totals.day_realized.total) == (None, 0.0)
 
     def test_a_sale_of_what_has_no_close_realizes_nobody_knows_how_much(self):
-        truth = account({C180: 1}, executions=[traded(C180, -1, 1.5)])
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({C180: 1}, executions=[traded(C180, -1, 1.5)])
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.row()["warnings"] == ["no_previous_close"]
@@ -592,8 +592,8 @@ class TestThePreviousClose:
         expiry = date(2027, 3, 19)
         symbol = "AAPL270319C00180000"
         day = new_york_date(as_of)
-        truth = account({symbol: 1}, closes={symbol: 1.0}, closed_on=session, day=day, as_of=as_of)
-        today = Today(position(expiry=expiry), live(truth, at(symbol, 1.1, as_of=as_of), as_of=as_of))
+        known = account({symbol: 1}, closes={symbol: 1.0}, closed_on=session, day=day, as_of=as_of)
+        today = Today(position(expiry=expiry), live(known, at(symbol, 1.1, as_of=as_of), as_of=as_of))
 
         assert today.figures() == dollars(10, 0, 10)
 
@@ -603,16 +603,16 @@ class TestTheDay:
 
     def test_an_evening_that_is_tomorrow_elsewhere_is_still_today(self):
         as_of = datetime(2026, 11, 20, 22, 0, tzinfo=NEW_YORK)
-        truth = account({C180: 1}, closes={C180: 1.0}, as_of=as_of)
-        today = Today(position(), live(truth, at(C180, 1.1, age=6 * 3600, as_of=as_of), as_of=as_of))
+        known = account({C180: 1}, closes={C180: 1.0}, as_of=as_of)
+        today = Today(position(), live(known, at(C180, 1.1, age=6 * 3600, as_of=as_of), as_of=as_of))
 
         assert today.row()["day_pnl"] == pytest.approx(10)
 
     def test_yesterdays_price_says_nothing_of_today(self):
         """Before the first quote of a day, and at weekends, a mark is the last session's."""
         early = datetime(2026, 11, 20, 8, 0, tzinfo=NEW_YORK)
-        truth = account({C180: 1}, closes={C180: 1.0}, as_of=early)
-        today = Today(position(), live(truth, at(C180, 1.1, age=16 * 3600, as_of=early), as_of=early))
+        known = account({C180: 1}, closes={C180: 1.0}, as_of=early)
+        today = Today(position(), live(known, at(C180, 1.1, age=16 * 3600, as_of=early), as_of=early))
 
         assert today.row()["mark"] == pytest.approx(1.1)
         assert today.figures() == (None, 0.0, None)
@@ -629,10 +629,10 @@ class TestTheDay:
         """Bought at 0.30, at 0.50 when its market closed, and gone since."""
         symbol, night = "AAPL261120C00180000", datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
         trades = [traded(symbol, 1, 0.3), traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)]
-        truth = account({}, executions=trades, as_of=night)
+        known = account({}, executions=trades, as_of=night)
         last = at(symbol, 0.5, age=2 * 3_600, as_of=night)
-        still_there = Today(position(expiry=TODAY), live(truth, last, as_of=night))
-        removed = Today(portfolio(), live(truth, last, as_of=night))
+        still_there = Today(position(expiry=TODAY), live(known, last, as_of=night))
+        removed = Today(portfolio(), live(known, last, as_of=night))
 
         assert still_there.figures() == dollars(20, 0, 20)
         assert still_there.row()["warnings"] == ["expires_today", "file_behind"]
@@ -641,16 +641,16 @@ class TestTheDay:
     def test_an_expired_contract_has_no_price_of_today(self):
         gone, symbol = date(2026, 11, 19), "AAPL261119C00180000"
         expiry = traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)
-        truth = account({}, closes={symbol: 0.4}, executions=[expiry])
-        today = Today(position(expiry=gone), live(truth, at(symbol, 0.5)))
+        known = account({}, closes={symbol: 0.4}, executions=[expiry])
+        today = Today(position(expiry=gone), live(known, at(symbol, 0.5)))
 
         assert today.row()["day_pnl"] is None
         assert today.row()["warnings"] == ["expired", "file_behind"]
 
     @pytest.mark.parametrize("day", [None, YESTERDAY])
     def test_without_todays_fills_nothing_is_known_of_today(self, day: date | None):
-        truth = account({C180: 1}, closes={C180: 1.0}, day=day)
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = account({C180: 1}, closes={C180: 1.0}, day=day)
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.row()["previous_close"] == 1.0
@@ -662,9 +662,9 @@ class TestTheDay:
         refused = RestReport(
             RestTask.POSITIONS, RestPhase.REQUESTING, problem="Alpaca answered with HTTP 500. Wait a minute."
         )
-        truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), view=None)
-        reports = {**truth.reports, RestTask.POSITIONS: refused}
-        today = Today(position(), live(replace(truth, reports=reports), at(C180, 1.1)))
+        known = replace(account({C180: 1}, closes={C180: 1.0}, day=None), view=None)
+        reports = {**known.reports, RestTask.POSITIONS: refused}
+        today = Today(position(), live(replace(known, reports=reports), at(C180, 1.1)))
 
         (reason,) = today.totals.day_reasons
         assert reason == f"The account's positions are asked for again, after this: {refused.problem}"
@@ -675,12 +675,12 @@ class TestTheDay:
         received = replace(account({C180: 2}, closes={C180: 1.0}), later=read.executions)
 
         for file in (position(contracts=1), position(contracts=2)):
-            figures = [Today(file, live(truth, at(C180, 1.1))).figures() for truth in (read, received)]
+            figures = [Today(file, live(known, at(C180, 1.1))).figures() for known in (read, received)]
             assert figures[0] == figures[1] != NOTHING
 
     def test_where_the_account_may_or_may_not_have_the_last_trade_nothing_is_told_of_that_line(self):
-        truth = account({C180: 2, C190: 1}, closes={C180: 1.0, C190: 0.5})
-        open_one = replace(truth, unsettled=frozenset({C180}))
+        known = account({C180: 2, C190: 1}, closes={C180: 1.0, C190: 0.5})
+        open_one = replace(known, unsettled=frozenset({C180}))
         file = portfolio(position(contracts=2), position(identity="other", strike=190))
         today = Today(file, live(open_one, at(C180, 1.1), at(C190, 0.6)))
 
@@ -690,9 +690,9 @@ class TestTheDay:
 
     @pytest.mark.parametrize("as_of", [None, AS_OF - timedelta(days=1)])
     def test_without_the_positions_of_today_nothing_is_known_of_it(self, as_of: datetime | None):
-        truth = account({C180: 1}, closes={C180: 1.0})
-        view = truth.view and as_of and replace(truth.view, as_of=as_of)
-        today = Today(position(), live(replace(truth, view=view or None), at(C180, 1.1)))
+        known = account({C180: 1}, closes={C180: 1.0})
+        view = known.view and as_of and replace(known.view, as_of=as_of)
+        today = Today(position(), live(replace(known, view=view or None), at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.totals.day_reasons == ("The account's positions have not been read yet.",)
@@ -700,16 +700,16 @@ class TestTheDay:
     def test_a_failure_is_the_reason(self):
         problem = "Alpaca answered 500. It is asked again in a minute."
         report = RestReport(RestTask.FILLS, RestPhase.FAILED, problem=problem)
-        truth = replace(AccountState(), reports={**AccountState().reports, RestTask.FILLS: report})
-        totals = Today(portfolio(), live(truth)).totals
+        known = replace(AccountState(), reports={**AccountState().reports, RestTask.FILLS: report})
+        totals = Today(portfolio(), live(known)).totals
 
         assert totals.day_reasons == (f"Today's fills could not be read: {problem}",)
         assert totals.day.total is None
 
     def test_a_doubt_about_todays_fills_is_the_reason(self):
         doubt = "A fill of AAPL 18 Dec 26 180 C was withdrawn, and which one is not known."
-        truth = replace(account({C180: 1}, closes={C180: 1.0}, day=None), doubts=(doubt,))
-        today = Today(position(), live(truth, at(C180, 1.1)))
+        known = replace(account({C180: 1}, closes={C180: 1.0}, day=None), doubts=(doubt,))
+        today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
         assert today.totals.day_reasons == (doubt,)
@@ -717,10 +717,10 @@ class TestTheDay:
     @pytest.mark.parametrize("phase", [RestPhase.DONE, RestPhase.REQUESTING, RestPhase.FAILED])
     def test_a_fill_that_came_after_the_positions_were_read_is_the_reason(self, phase: RestPhase):
         later = "A fill came after the positions were read; they are read again in a moment."
-        truth = account({C180: 1}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.0)], day=None)
+        known = account({C180: 1}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.0)], day=None)
         reports = {task: RestReport(task, phase) for task in RestTask}
         today = Today(
-            position(contracts=2), live(replace(truth, doubts=(later,), reports=reports), at(C180, 1.1))
+            position(contracts=2), live(replace(known, doubts=(later,), reports=reports), at(C180, 1.1))
         )
 
         assert today.figures() == NOTHING
@@ -740,17 +740,17 @@ class TestStructures:
     """A structure's day is the sum of its legs' days, or it is not known."""
 
     BOOK = structure(leg("long", 180), leg("short", 185), net_debit=60)
-    TRUTH = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 0.4})
+    KNOWN = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 0.4})
 
     def test_it_is_the_sum_of_its_legs(self):
-        today = Today(self.BOOK, live(self.TRUTH, at(C180, 1.2), at(C185, 0.5)))
+        today = Today(self.BOOK, live(self.KNOWN, at(C180, 1.2), at(C185, 0.5)))
 
         assert today.legs["day_pnl"].tolist() == pytest.approx([20, -10])
         assert figures(today.structure()) == dollars(10, 0, 10)
         assert today.structure()["day_pct"] == pytest.approx(100 * 10 / 60)
 
     def test_with_a_missing_leg_it_is_not_known(self):
-        today = Today(self.BOOK, live(self.TRUTH, at(C180, 1.2)))
+        today = Today(self.BOOK, live(self.KNOWN, at(C180, 1.2)))
 
         assert today.legs["day_pnl"].tolist() == [pytest.approx(20), pytest.approx(float("nan"), nan_ok=True)]
         assert figures(today.structure()) == (None, 0.0, None)
@@ -758,16 +758,16 @@ class TestStructures:
         assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
 
     def test_what_worth_nothing_at_the_close_has_no_percentage(self):
-        truth = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 1.0})
-        today = Today(self.BOOK, live(truth, at(C180, 1.2), at(C185, 0.5)))
+        known = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 1.0})
+        today = Today(self.BOOK, live(known, at(C180, 1.2), at(C185, 0.5)))
 
         assert (today.structure()["day_pnl"], today.structure()["day_pct"]) == (pytest.approx(70), None)
 
 
 def test_a_book_names_a_few_of_its_lines_and_counts_the_rest():
     book = portfolio(*(position(strike=strike) for strike in (180, 185, 190, 195, 200)))
-    truth = account({item.live_symbol: 1 for item in book.instruments})
-    today = Today(book, live(truth, *(at(item.live_symbol, 1.0) for item in book.instruments)))
+    known = account({item.live_symbol: 1 for item in book.instruments})
+    today = Today(book, live(known, *(at(item.live_symbol, 1.0) for item in book.instruments)))
 
     (reason,) = today.totals.day_reasons
     assert reason.startswith("There is no close of 19 Nov 26: AAPL 18 Dec 26 180 C, AAPL 18 Dec 26 185 C, ")

@@ -243,7 +243,7 @@ class Scene:
     @property
     def hours(self) -> list[tuple[str, str]]:
         """From when to when each session was connected, in New York."""
-        return [(clock_words(one.started), clock_words(one.stopped)) for one in self.sessions]
+        return [(format_clock(one.started), format_clock(one.stopped)) for one in self.sessions]
 
 
 class ScriptedRunner:
@@ -296,7 +296,7 @@ def new_york(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
 
 
-def clock_words(at: datetime) -> str:
+def format_clock(at: datetime) -> str:
     return f"{at.astimezone(NEW_YORK):%a %H:%M}"
 
 
@@ -396,8 +396,11 @@ def test_a_folder_that_is_refused_on_a_later_day_is_tried_again_and_said(tmp_pat
     assert [said for said in scene.said if "tried again" in said] == [
         "Only 3 MB are free. It is tried again."
     ]
-    assert [clock_words(one.stopped) for one in scene.sessions if one.has_ended] == ["Fri 16:01", "Mon 12:00"]
-    assert clock_words(scene.sessions[-1].started) == "Mon 09:30"
+    assert [format_clock(one.stopped) for one in scene.sessions if one.has_ended] == [
+        "Fri 16:01",
+        "Mon 12:00",
+    ]
+    assert format_clock(scene.sessions[-1].started) == "Mon 09:30"
 
 
 def test_while_the_folder_is_refused_the_heartbeat_says_so_and_a_signal_ends_it(tmp_path: Path):

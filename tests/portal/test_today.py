@@ -145,14 +145,14 @@ def test_a_structure_made_today_what_its_legs_did():
     assert of_structure == pytest.approx(sum(of_legs))
 
 
-def asked_for(symbol, *, minutes):
+def from_rest(symbol, *, minutes):
     moment = nanoseconds(OPEN - timedelta(minutes=minutes))
     return RestQuote(symbol=symbol, timestamp=moment, received_ns=moment, bid_price=3.0, ask_price=3.1)
 
 
 def test_a_price_that_was_asked_for_says_so_with_its_age(portal):
     events = [
-        asked_for(event.symbol, minutes=12) if event.symbol in (AAPL_CALL, "AAPL") else event
+        from_rest(event.symbol, minutes=12) if event.symbol in (AAPL_CALL, "AAPL") else event
         for event in scenes.prices(load_portfolio(SAMPLE), as_of=OPEN)
         if not (event.symbol == "AAPL" and hasattr(event, "price"))
     ]
@@ -170,7 +170,7 @@ def test_a_structure_says_how_many_of_its_legs_were_asked_for_and_how_old_the_ol
     book = load_portfolio(SAMPLE)
     first = book.structures[0].instruments[0].live_symbol
     events = [
-        asked_for(event.symbol, minutes=12) if event.symbol == first else event
+        from_rest(event.symbol, minutes=12) if event.symbol == first else event
         for event in scenes.prices(book, as_of=OPEN)
         if not (event.symbol == first and hasattr(event, "price"))
     ]

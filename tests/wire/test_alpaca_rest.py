@@ -413,9 +413,9 @@ def test_a_fault_is_not_waited_out_to_the_end_of_the_minute(server: ScriptedServ
     assert not stopping.pausing
 
 
-@pytest.mark.parametrize("asked_for", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
-def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: Client, asked_for: str):
-    server.replies(Reply(status=503, headers={"Retry-After": asked_for}), Reply())
+@pytest.mark.parametrize("retry_after", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_pause_that_is_over_is_not_waited_for(server: ScriptedServer, client: Client, retry_after: str):
+    server.replies(Reply(status=503, headers={"Retry-After": retry_after}), Reply())
 
     stopping = Stopping()
 
@@ -609,12 +609,12 @@ def test_a_client_keeps_its_own_pace_when_it_shares_none(server: ScriptedServer,
 def test_every_try_counts(server: ScriptedServer, client: Client):
     server.replies(Reply(status=500))
     stopping = Stopping()
-    asks = client(rest_per_minute=QUICK.attempts, stopping=stopping)
+    rest = client(rest_per_minute=QUICK.attempts, stopping=stopping)
 
     with pytest.raises(RestError):
-        asks.clock()
+        rest.clock()
 
-    assert_ends_it(asks.stop, asks, once=lambda: stopping.pausing)
+    assert_ends_it(rest.stop, rest, once=lambda: stopping.pausing)
     assert len(server.requests) == QUICK.attempts
 
 

@@ -130,11 +130,11 @@ def test_a_server_that_does_not_answer_is_not_waited_for(running_simulator: Simu
 
 def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(running_simulator: Simulators):
     server = running_simulator(market())
-    asks = finder(server, policy=RestPolicy(attempts=1))
+    contracts = finder(server, policy=RestPolicy(attempts=1))
     server.stop()
 
     with pytest.raises(ConfigError, match="cannot be reached"):
-        asks.find("AAPL", ContractFilter())
+        contracts.find("AAPL", ContractFilter())
 
 
 def test_a_simulated_market_lists_what_its_portfolio_holds(repository: Path, running_simulator: Simulators):

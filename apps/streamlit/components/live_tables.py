@@ -247,7 +247,7 @@ def _mark_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> list
     columns = (rows[name] for name in column.drawn_from)
     # A missing word is NaN in a column of words.
     return [
-        f"{source} · {_asked_for(via)}{age(seconds)}" if isinstance(source, str) else None
+        f"{source} · {_rest_label(via)}{age(seconds)}" if isinstance(source, str) else None
         for source, via, seconds in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
@@ -262,12 +262,12 @@ def _marks_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> lis
 
 def _price_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[str | None]:
     return [
-        f"{_asked_for(via) or 'stream · '}{age(seconds)}" if isinstance(via, str) else None
+        f"{_rest_label(via) or 'stream · '}{age(seconds)}" if isinstance(via, str) else None
         for via, seconds in zip(*(rows[name].tolist() for name in column.drawn_from), strict=True)
     ]
 
 
-def _asked_for(via: str | None) -> str:
+def _rest_label(via: str | None) -> str:
     return "REST · " if via == Source.REST else ""
 
 

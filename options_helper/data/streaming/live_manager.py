@@ -242,5 +242,5 @@ class _Run:
                     name: with_ledger(health, counts[name], self._state.tallies[name])
                     for name, health in healths.items()
                 },
-                account=self._account.truth,
+                account=self._account.account_state,
             )

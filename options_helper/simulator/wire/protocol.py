@@ -328,7 +328,7 @@ class MarketDataProtocol(ServerProtocol):
             return self._error(self._faults.subscribe_error)
         if self._faults.no_ack:
             return self.silence
-        channels = self._asked_channels(request)
+        channels = self._requested_channels(request)
         code = self._fault_in(channels)
         if code is not None:
             return self._error(code)
@@ -342,7 +342,7 @@ class MarketDataProtocol(ServerProtocol):
         return self._acknowledge(wanted)
 
     def _unsubscribe(self, request: Message) -> Reply:
-        channels = self._asked_channels(request)
+        channels = self._requested_channels(request)
         code = self._fault_in(channels)
         if code is not None:
             return self._error(code)
@@ -360,7 +360,7 @@ class MarketDataProtocol(ServerProtocol):
         self._wanted = {channel: frozenset(symbols) for channel, symbols in complete.items()}
         return self._control({"T": "subscription", **complete})
 
-    def _asked_channels(self, request: Message) -> Message:
+    def _requested_channels(self, request: Message) -> Message:
         return {channel: symbols for channel, symbols in request.items() if channel != "action"}
 
     def _fault_in(self, channels: Message) -> int | None:

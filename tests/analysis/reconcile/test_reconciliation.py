@@ -571,7 +571,7 @@ def test_a_structure_that_cannot_be_told_is_left_to_the_user(
     assert (row.advice, row.edit) == (words, None)
 
 
-def truth(view: AccountPositions | None, *executions: Execution) -> AccountState:
+def account_state(view: AccountPositions | None, *executions: Execution) -> AccountState:
     """What REST told; whether these are all executions of the day does not matter."""
     return AccountState(view=view, executions=executions, executions_day=None)
 
@@ -582,7 +582,7 @@ def test_the_banner_names_what_the_file_does_not_know_and_proposes_the_edit():
         held(AAPL_CALL, 1, "1"), held("SPY261218C00180000", 1, "3"), held("SPY261218C00185000", -1, "2")
     )
 
-    behind = file_behind(file, truth(view, executed(AAPL_CALL, -1, "9.10")))
+    behind = file_behind(file, account_state(view, executed(AAPL_CALL, -1, "9.10")))
 
     assert behind is not None
     assert behind.sentence == "Your file is behind the account: sold 1 AAPL 18 Dec 26 180 C at 9.10."
@@ -593,7 +593,7 @@ def test_the_banner_names_what_the_file_does_not_know_and_proposes_the_edit():
 def test_the_banner_tells_an_assignment_and_its_shares():
     behind = file_behind(
         portfolio(position(option_type="put", contracts=-1, identity="put")),
-        truth(
+        account_state(
             account(held("AAPL", 100, "180")),
             executed("AAPL261218P00180000", 1, "0", ExecutionKind.ASSIGNMENT),
             executed("AAPL", 100, "180", ExecutionKind.OPTION_TRADE),
@@ -611,7 +611,7 @@ def test_the_banner_tells_an_assignment_and_its_shares():
 def test_the_banner_names_three_executions_and_counts_the_rest():
     fills = [executed(AAPL_CALL, 1, "2", order=f"order {number}") for number in range(5)]
 
-    behind = file_behind(portfolio(), truth(account(held(AAPL_CALL, 5)), *fills))
+    behind = file_behind(portfolio(), account_state(account(held(AAPL_CALL, 5)), *fills))
 
     assert behind is not None
     assert behind.sentence.count("bought 1 AAPL 18 Dec 26 180 C at 2") == 3
@@ -643,7 +643,7 @@ def test_the_banner_names_three_executions_and_counts_the_rest():
     ids=["one price", "two orders", "no order", "a price missing"],
 )
 def test_the_banner_adds_up_the_partial_fills_of_an_order(fills: list[Execution], said: str):
-    behind = file_behind(portfolio(), truth(account(held(AAPL_CALL, 5)), *fills))
+    behind = file_behind(portfolio(), account_state(account(held(AAPL_CALL, 5)), *fills))
 
     assert behind is not None
     assert behind.sentence == f"Your file is behind the account: {said}"
@@ -657,7 +657,7 @@ def test_new_positions_come_with_the_cash_that_goes_with_them():
         '"cash": 4686.00'
     )
 
-    behind = file_behind(file, truth(view, executed(AAPL_CALL, 1)))
+    behind = file_behind(file, account_state(view, executed(AAPL_CALL, 1)))
 
     assert proposed_edit(rows(file, view)).endswith(f"}}\n\n{cash}")
     assert behind is not None
@@ -697,7 +697,7 @@ def test_cash_is_left_alone_when_positions_stay_or_it_is_right_or_unknown(
 def test_there_is_no_banner_without_an_execution_that_the_file_does_not_know(
     view: AccountPositions | None, executions: list[Execution]
 ):
-    behind: Behind | None = file_behind(portfolio(position()), truth(view, *executions))
+    behind: Behind | None = file_behind(portfolio(position()), account_state(view, *executions))
 
     assert behind is None
 

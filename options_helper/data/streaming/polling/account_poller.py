@@ -114,7 +114,7 @@ class AccountPoller:
             return self._policy.minimum_interval
         self._publish(view, executed, _differing(before, view) if before else frozenset())
         # What is not clear now is when it is asked again.
-        return self._policy.minimum_interval if self._context.truth.unsettled else self._policy.poll
+        return self._policy.minimum_interval if self._context.account_state.unsettled else self._policy.poll
 
     def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountPositions:
         reading = read_account(rest.positions(), account, self._context.now())
@@ -141,7 +141,7 @@ class AccountPoller:
         self._context.report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now, problem=None)
 
     def _executed(self) -> dict[str, Any]:
-        """What is known of today's executions, as the truth tells it; under the lock."""
+        """What is known of today's executions, as the account's state has it; under the lock."""
         today: date = self._context.today()
         fills = self._context.state.fills
         doubts = tuple(dict.fromkeys((*self._doubts, *fills.problems(today))))
@@ -157,29 +157,29 @@ class AccountPoller:
 
         Those that may be in the positions already, and those that were taken back, leave their symbol open.
         """
-        truth = self._context.truth
+        account_state = self._context.account_state
         current = self._context.state.fills.executions(self._context.today())
         known, counted = (
-            {*map(_identity_of, (*truth.executions, *truth.later))},
-            {*map(_identity_of, truth.executions)},
+            {*map(_identity_of, (*account_state.executions, *account_state.later))},
+            {*map(_identity_of, account_state.executions)},
         )
         changed = {*map(_identity_of, current)} ^ known
         if not changed:
             return False
         reported_before = changed & known
         open_ones = {symbol for symbol, *_ in (reported_before if is_certain else changed)}
-        self._context.truth = replace(
-            truth,
+        self._context.account_state = replace(
+            account_state,
             later=tuple(execution for execution in current if _identity_of(execution) not in counted),
-            unsettled=truth.unsettled | open_ones,
+            unsettled=account_state.unsettled | open_ones,
         )
         return True
 
     def _publish(self, view: AccountPositions, executed: dict[str, Any], unsettled: frozenset[str]) -> None:
         """Tell positions and executions together; symbols that were traded between the two stay open."""
         with self._context.lock:
-            self._context.truth = replace(
-                self._context.truth, view=view, later=(), unsettled=unsettled, **executed
+            self._context.account_state = replace(
+                self._context.account_state, view=view, later=(), unsettled=unsettled, **executed
             )
             self._note_later(is_certain=False)
             self._read_at = time.monotonic()

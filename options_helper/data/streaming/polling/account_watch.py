@@ -26,10 +26,10 @@ from options_helper.settings import Settings
 
 
 class AccountWatch:
-    """Asks at the start of a run, after each reconnect, and each minute; `truth` is what it knows.
+    """Asks at the start of a run, after each reconnect, and each minute; `account_state` is what it knows.
 
-    `lock` is the run's: it guards `state` and `truth`. `observe` is called on the consumer's thread about twice a
-    second; `start`, `change_symbols` and `stop` one at a time. Without a `rest_cls` nothing is asked.
+    `lock` is the run's: it guards `state` and `account_state`. `observe` is called on the consumer's thread about twice
+    a second; `start`, `change_symbols` and `stop` one at a time. Without a `rest_cls` nothing is asked.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class AccountWatch:
         self._fills_applied = 0
 
     @property
-    def truth(self) -> AccountState:
+    def account_state(self) -> AccountState:
         """What is known; read it under the lock that guards the state."""
-        return self._context.truth
+        return self._context.account_state
 
     def start(self) -> None:
         """Begin; asks nothing before the streams had a moment to connect."""
@@ -79,7 +79,7 @@ class AccountWatch:
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
-        self._context.truth = replace(AccountState(), reports=self.truth.reports)
+        self._context.account_state = replace(AccountState(), reports=self.account_state.reports)
         self._account.forget()
 
     def stop(self) -> None:

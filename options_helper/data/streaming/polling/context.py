@@ -38,7 +38,7 @@ class WatchPolicy:
 
 
 class PollContext:
-    """What was asked for in one run. `lock` is the run's: it guards `state` and `truth`."""
+    """What was asked for in one run. `lock` is the run's: it guards `state` and `account_state`."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class PollContext:
         self.state = state
         self._held = held
         self.lock = lock
-        self.truth = AccountState()
+        self.account_state = AccountState()
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._connect = connect
@@ -89,8 +89,10 @@ class PollContext:
         """Say how a task is getting on."""
         with self.lock:
             if not self.stopping.is_set():
-                report = replace(self.truth.reports.get(task, RestReport(task)), **changes)
-                self.truth = replace(self.truth, reports=with_more(self.truth.reports, {task: report}))
+                report = replace(self.account_state.reports.get(task, RestReport(task)), **changes)
+                self.account_state = replace(
+                    self.account_state, reports=with_more(self.account_state.reports, {task: report})
+                )
 
     def report_pause(self) -> None:
         """Say of the tasks under way that the server wants a pause, and until about when."""
@@ -104,7 +106,9 @@ class PollContext:
         whose = ", by this computer's clock" if self.state.clock.plays else ""
         problem = f"Alpaca allows no more requests until {until:%H:%M:%S} UTC{whose}; then it is asked again."
         with self.lock:
-            waiting = [one for one in self.truth.reports.values() if one.phase is RestPhase.REQUESTING]
+            waiting = [
+                one for one in self.account_state.reports.values() if one.phase is RestPhase.REQUESTING
+            ]
         for one in waiting:
             if one.problem != problem:
                 self.report(one.task, problem=problem)

@@ -113,7 +113,7 @@ class PricePoller:
             self._traded = {}
         self._day = today
         self._due |= self._with_symbols()
-        self._context.truth = replace(self._context.truth, closes=EMPTY_CLOSES)
+        self._context.account_state = replace(self._context.account_state, closes=EMPTY_CLOSES)
 
     def _seed(self, name: StreamId, symbols: tuple[str, ...], today: date) -> str | None:
         """Ask for the prices of one stream's symbols; why that failed, as a sentence."""
@@ -149,9 +149,11 @@ class PricePoller:
                 name, [event for event in answered if event.symbol in streamed], context.market_ns()
             )
             closes = {close.symbol: close for close in batch.closes}
-            context.truth = replace(context.truth, closes=with_more(context.truth.closes, closes))
+            context.account_state = replace(
+                context.account_state, closes=with_more(context.account_state.closes, closes)
+            )
             self._refused |= set(batch.refused)
-            done = context.truth.reports[RestTask.PRICES].done + batch.requested
+            done = context.account_state.reports[RestTask.PRICES].done + batch.requested
         context.report(RestTask.PRICES, done=done)
 
     def _failed(self, error: Exception) -> float:

@@ -1,4 +1,4 @@
-"""The account's asker on a scripted server: what belongs together is told together."""
+"""The account's poller on a scripted server: what belongs together is told together."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Harness:
             self._observe(watch, 0, listening=True)
         watch.start()
         try:
-            yield lambda: watch.truth
+            yield lambda: watch.account_state
         finally:
             watch.stop()
 
@@ -177,10 +177,10 @@ def test_a_fill_that_comes_while_positions_are_read_is_in_both_or_in_neither():
         return 0
 
     rest = ScriptedRest(lambda: 0, heard_and_not_yet_booked, lambda: 2)
-    with harness.watching(rest) as truth:
+    with harness.watching(rest) as account_state:
 
         def both_known() -> bool:
-            now = truth()
+            now = account_state()
             if now.view is not None and not now.unsettled:
                 held = sum(position.quantity for position in now.view.positions.values())
                 seen.append((int(held), len(now.executions)))
@@ -199,28 +199,28 @@ def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is
         return 2
 
     rest = ScriptedRest(lambda: 1, lambda: 2, when_seen)
-    with Harness().watching(rest) as truth:
-        wait_until(lambda: rest.requests == 3, saw=truth)
-        assert truth().unsettled == {CALL}
-        assert truth().reports[RestTask.POSITIONS].problem is None
+    with Harness().watching(rest) as account_state:
+        wait_until(lambda: rest.requests == 3, saw=account_state)
+        assert account_state().unsettled == {CALL}
+        assert account_state().reports[RestTask.POSITIONS].problem is None
         seen.set()
-        wait_until(lambda: truth().unsettled == frozenset(), saw=truth)
+        wait_until(lambda: account_state().unsettled == frozenset(), saw=account_state)
 
 
 def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_not_the_day():
     """However slow the server and however busy the account, there is something to tell after each answer."""
     harness = Harness()
-    told = iter([None])
+    first_only = iter([None])
 
     def heard_on_the_way() -> int:
-        for _ in told:
+        for _ in first_only:
             harness.on_order_update()
         return 0
 
     rest = ScriptedRest(heard_on_the_way)
-    with harness.watching(rest, poll=FOREVER, minimum_interval=FOREVER, listening=True) as truth:
-        wait_until(lambda: truth().view is not None, saw=truth)
-        seen = truth()
+    with harness.watching(rest, poll=FOREVER, minimum_interval=FOREVER, listening=True) as account_state:
+        wait_until(lambda: account_state().view is not None, saw=account_state)
+        seen = account_state()
 
     assert seen.executions_day == date(2026, 11, 5)
     assert not seen.executions
@@ -238,12 +238,12 @@ def test_a_bug_in_an_answer_s_reading_ends_nothing(caplog: pytest.LogCaptureFixt
         return 3
 
     rest = ScriptedRest(broken, broken, broken, when_seen)
-    with Harness().watching(rest) as truth:
-        wait_until(lambda: rest.requests == 4, saw=truth)
-        assert "ZeroDivisionError" in (truth().reports[RestTask.POSITIONS].problem or "")
+    with Harness().watching(rest) as account_state:
+        wait_until(lambda: rest.requests == 4, saw=account_state)
+        assert "ZeroDivisionError" in (account_state().reports[RestTask.POSITIONS].problem or "")
         seen.set()
-        wait_until(lambda: truth().view is not None, saw=truth)
-        assert truth().reports[RestTask.POSITIONS].problem is None
+        wait_until(lambda: account_state().view is not None, saw=account_state)
+        assert account_state().reports[RestTask.POSITIONS].problem is None
 
     assert "live-account" in caplog.text
 
@@ -260,29 +260,29 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
 
     # Asked again for the fill alone: a look of its own accord might come between the fill and its telling.
     rest = ScriptedRest(lambda: 0, lambda: 0, silent)
-    with harness.watching(rest, poll=FOREVER, race_window=race_window) as truth:
-        wait_until(lambda: truth().executions_day is not None, saw=truth)
+    with harness.watching(rest, poll=FOREVER, race_window=race_window) as account_state:
+        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
         harness.on_order_update()
         harness.observe(fills_applied=1)
-        wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
+        wait_until(lambda: account_state().reports[RestTask.POSITIONS].problem, saw=account_state)
 
-        assert truth().executions == ()
-        assert [one.identity for one in truth().later] == ["e1"]
+        assert account_state().executions == ()
+        assert [one.identity for one in account_state().later] == ["e1"]
         # Heard so soon after the answer, it may have been in it.
-        assert truth().unsettled == ({CALL} if race_window else set())
+        assert account_state().unsettled == ({CALL} if race_window else set())
 
 
 def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
     harness, rest = Harness(), ScriptedRest(lambda: 0)
-    with harness.watching(rest, poll=FOREVER, listening=True) as truth:
-        wait_until(lambda: truth().view is not None, saw=truth)
+    with harness.watching(rest, poll=FOREVER, listening=True) as account_state:
+        wait_until(lambda: account_state().view is not None, saw=account_state)
         before = rest.requests
         harness.on_order_update()
         harness.observe(fills_applied=1, listening=True)
-        wait_until(lambda: len(truth().executions) == 1, saw=truth)
+        wait_until(lambda: len(account_state().executions) == 1, saw=account_state)
 
     assert rest.requests == before + 1
-    assert truth().later == ()
+    assert account_state().later == ()
 
 
 def test_what_went_wrong_is_said_until_it_goes_well():
@@ -295,13 +295,18 @@ def test_what_went_wrong_is_said_until_it_goes_well():
         assert answering.wait(FOREVER)
         return 1
 
-    with Harness().watching(ScriptedRest(silent_once)) as truth:
-        wait_until(lambda: truth().reports[RestTask.POSITIONS].problem, saw=truth)
-        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.REQUESTING, saw=truth)
-        assert "cannot be reached" in (truth().reports[RestTask.POSITIONS].problem or "")
+    with Harness().watching(ScriptedRest(silent_once)) as account_state:
+        wait_until(lambda: account_state().reports[RestTask.POSITIONS].problem, saw=account_state)
+        wait_until(
+            lambda: account_state().reports[RestTask.POSITIONS].phase is RestPhase.REQUESTING,
+            saw=account_state,
+        )
+        assert "cannot be reached" in (account_state().reports[RestTask.POSITIONS].problem or "")
         answering.set()
-        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.DONE, saw=truth)
-        assert truth().reports[RestTask.POSITIONS].problem is None
+        wait_until(
+            lambda: account_state().reports[RestTask.POSITIONS].phase is RestPhase.DONE, saw=account_state
+        )
+        assert account_state().reports[RestTask.POSITIONS].problem is None
 
 
 @pytest.mark.parametrize(
@@ -326,18 +331,18 @@ def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announce
 
     context.report_pause()
 
-    problem = context.truth.reports[RestTask.PRICES].problem
+    problem = context.account_state.reports[RestTask.PRICES].problem
     assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
 
 
 def test_updates_that_are_no_executions_ask_nothing():
     harness, rest = Harness(), ScriptedRest(lambda: 0)
-    with harness.watching(rest, poll=FOREVER) as truth:
-        wait_until(lambda: truth().view is not None, saw=truth)
+    with harness.watching(rest, poll=FOREVER) as account_state:
+        wait_until(lambda: account_state().view is not None, saw=account_state)
         before = rest.requests
         for number in range(1, 6):
             harness.observe(fills_applied=number)
-        assert truth().executions_day is not None
+        assert account_state().executions_day is not None
     assert rest.requests == before
 
 
@@ -369,20 +374,21 @@ def test_a_new_day_asks_for_new_closes_and_forgets_the_old_ones():
     clock = SteppedClock(NOON)
     harness = Harness(clock)
     rest = ScriptedRest(lambda: 0)
-    with harness.watching(rest, config=LiveStreamConfig(option_contracts=(CALL,))) as truth:
-        wait_until(lambda: CALL in truth().closes, saw=truth)
-        assert truth().closes[CALL].day == date(2026, 11, 4)
+    with harness.watching(rest, config=LiveStreamConfig(option_contracts=(CALL,))) as account_state:
+        wait_until(lambda: CALL in account_state().closes, saw=account_state)
+        assert account_state().closes[CALL].day == date(2026, 11, 4)
         clock.advance(24 * 3_600)
         wait_until(
-            lambda: CALL in truth().closes and truth().closes[CALL].day == date(2026, 11, 5), saw=truth
+            lambda: CALL in account_state().closes and account_state().closes[CALL].day == date(2026, 11, 5),
+            saw=account_state,
         )
 
 
 def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed():
     harness = Harness()
     harness.on_order_update()
-    with harness.watching(ScriptedRest(lambda: 2), poll=FOREVER) as truth:
-        wait_until(lambda: CALL in truth().closes, saw=truth)
+    with harness.watching(ScriptedRest(lambda: 2), poll=FOREVER) as account_state:
+        wait_until(lambda: CALL in account_state().closes, saw=account_state)
 
 
 def test_positions_wait_for_fills_that_cannot_be_read():
@@ -391,7 +397,11 @@ def test_positions_wait_for_fills_that_cannot_be_read():
             raise RestError("The orders cannot be read.")
 
     rest = Fillless(lambda: 2)
-    with Harness().watching(rest) as truth:
-        wait_until(lambda: rest.requests > 2 and truth().reports[RestTask.FILLS].problem, saw=truth)
-        wait_until(lambda: truth().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=truth)
-        assert truth().view is None
+    with Harness().watching(rest) as account_state:
+        wait_until(
+            lambda: rest.requests > 2 and account_state().reports[RestTask.FILLS].problem, saw=account_state
+        )
+        wait_until(
+            lambda: account_state().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=account_state
+        )
+        assert account_state().view is None
