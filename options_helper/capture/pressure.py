@@ -264,7 +264,7 @@ def _with_new(writer: WriterState, records: int) -> WriterState:
 
 
 def _next(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
-    if writer.unwritten and writer.stage is not Stage.OVER and not _are_last_words_refused(writer, seen):
+    if writer.unwritten and writer.stage is not Stage.OVER and not _is_final_write_refused(writer, seen):
         return _write(writer, seen)
     if writer.pending:
         return writer, Step.MAKE_ROWS if _may_make_rows(writer, seen) else Step.PUT_OFF
@@ -279,8 +279,8 @@ def _next(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
             return replace(writer, stage=Stage.OVER), Step.END
 
 
-def _are_last_words_refused(writer: WriterState, seen: Seen) -> bool:
-    """They are not given up: the journal tries once more as it is closed."""
+def _is_final_write_refused(writer: WriterState, seen: Seen) -> bool:
+    """The last records are not given up then: the journal tries once more as it is closed."""
     return writer.stage is Stage.ENDING and writer.refused and seen.past_deadline
 
 

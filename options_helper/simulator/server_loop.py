@@ -118,7 +118,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A handshake that was let in: where, as the how-manieth, what shall go wrong, and what its headers said."""
+    """A handshake that was let in: where, its number there, what shall go wrong, and what its headers said."""
 
     endpoint: Endpoint
     number: int

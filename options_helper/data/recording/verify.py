@@ -152,7 +152,7 @@ def audit(root: Path) -> Audit:
         tuple(partitions),
         tuple(found_sessions),
         ledger.rows,
-        tuple(_minutes(store, _Hearing(found_sessions, notes, ledger.rows))),
+        tuple(_minutes(store, _Coverage(found_sessions, notes, ledger.rows))),
         being_written,
         tuple(problems),
         tuple(_silent(notes, partitions, ledger.rows)),
@@ -213,7 +213,7 @@ def _silent(
         for gap in (*note.gaps, *note.refused)
         for symbol in gap.symbols
     }
-    told = {row.stream for row in ledger if row.reason.startswith(NOT_RECORDED)} - {
+    explained = {row.stream for row in ledger if row.reason.startswith(NOT_RECORDED)} - {
         kind for kind, _ in filled
     }
     asked = {
@@ -221,7 +221,7 @@ def _silent(
         for note in notes
         for stream, symbols in note.asked.items()
         for symbol in symbols
-        if stream not in told
+        if stream not in explained
     }
     yield from sorted(asked - filled - refused)
 
@@ -356,8 +356,8 @@ def _numbers(text: bytes) -> Iterator[int]:
     return (hash(line.partition(b",")[2]) for line in text.splitlines())
 
 
-class _Hearing:
-    """When the recorder could hear, on the computer's clock."""
+class _Coverage:
+    """When the recorder received, on the computer's clock."""
 
     def __init__(
         self, journals: Iterable[SessionAudit], notes: Iterable[SessionNote], gaps: Iterable[LossRow]
@@ -367,8 +367,8 @@ class _Hearing:
         self._beginnings = sorted(began.values())
         self._gaps = list(gaps)
 
-    def whole(self, kind: str, bar_received_ns: int | None) -> bool:
-        """Whether the minute that ended with this bar was heard from its beginning on."""
+    def covers(self, kind: str, bar_received_ns: int | None) -> bool:
+        """Whether the minute that ended with this bar was received from its beginning on."""
         if bar_received_ns is None:
             return True
         since_ns = bar_received_ns - _MINUTE_NS - _BAR_DELAY_NS
@@ -383,15 +383,15 @@ class _Hearing:
         )
 
 
-def _minutes(store: IntradayStore, hearing: _Hearing) -> Iterator[MinuteAudit]:
+def _minutes(store: IntradayStore, coverage: _Coverage) -> Iterator[MinuteAudit]:
     for kind in ("stocks", "options"):
         for symbol in store.list_symbols(kind, "bars"):
             for day in store.list_days(kind, "bars", symbol):
-                yield from _minutes_of(store, hearing, kind, symbol, day)
+                yield from _minutes_of(store, coverage, kind, symbol, day)
 
 
 def _minutes_of(
-    store: IntradayStore, hearing: _Hearing, kind: str, symbol: str, day: date
+    store: IntradayStore, coverage: _Coverage, kind: str, symbol: str, day: date
 ) -> Iterator[MinuteAudit]:
     bars, trades = (
         frame.dropna(subset=["ts_ns"])
@@ -420,7 +420,7 @@ def _minutes_of(
             captured_trades=len(sizes),
             bar_volume=_known(volume, float),
             captured_volume=float(sum(sizes)),
-            partly=not hearing.whole(kind, _known(received.get(minute), int)),
+            partly=not coverage.covers(kind, _known(received.get(minute), int)),
         )
 
 

@@ -99,7 +99,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
             lambda parameters: self._make_sdk_stream(key, secret, parameters), self._feed, self._timing
         )
 
-    async def _converse(
+    async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
         self._sink.connected(connection.announcement)

@@ -83,7 +83,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
             websocket_params=websocket_params,
         )
 
-    async def _converse(
+    async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
         self._sink.connected(connection.announcement)

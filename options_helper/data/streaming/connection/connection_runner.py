@@ -180,7 +180,7 @@ class ConnectionRunner(ABC):
             await connection.open()
             ended = asyncio.create_task(connection.ended())
             ended.add_done_callback(lambda _: news.set())
-            await self._converse(connection, news, ended)
+            await self._communicate(connection, news, ended)
         finally:
             if ended is not None:
                 ended.cancel()
@@ -203,7 +203,7 @@ class ConnectionRunner(ABC):
         """Make the connection, not opened yet."""
 
     @abstractmethod
-    async def _converse(
+    async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
         """Subscribe and listen on the open connection; wait on `news`, and raise when `ended` is done."""

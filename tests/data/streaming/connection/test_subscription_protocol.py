@@ -41,7 +41,7 @@ class Server:
         protocol.acknowledged({"T": "subscription", **self.has})
 
 
-def converse(server: Server, *steps: Callable[[SubscriptionProtocol], object]) -> SubscriptionProtocol:
+def subscribed(server: Server, *steps: Callable[[SubscriptionProtocol], object]) -> SubscriptionProtocol:
     protocol = SubscriptionProtocol()
     for step in steps:
         step(protocol)
@@ -57,7 +57,7 @@ def want(*symbols: str, channels: Sequence[str] = BOTH) -> Callable[[Subscriptio
 
 def test_all_symbols_are_asked_in_one_message():
     server = Server()
-    protocol = converse(server, want("A", "B"))
+    protocol = subscribed(server, want("A", "B"))
 
     assert server.requests == [Request("subscribe", BOTH, ("A", "B"))]
     assert protocol.acknowledged_symbols == ("A", "B")
@@ -76,20 +76,20 @@ def test_one_thing_is_asked_at_a_time():
 
 def test_what_is_wanted_already_is_not_asked_again():
     server = Server()
-    converse(server, want("A", "B"), want("B", "C"))
+    subscribed(server, want("A", "B"), want("B", "C"))
 
     assert server.requests[1].symbols == ("C",)
 
 
 def test_channels_are_asked_selectively():
     server = Server()
-    converse(server, want("A", channels=["quotes"]), want("A", channels=["quotes", "bars"]))
+    subscribed(server, want("A", channels=["quotes"]), want("A", channels=["quotes", "bars"]))
 
     assert server.requests[1] == Request("subscribe", ("bars",), ("A",))
 
 
 def test_a_symbol_that_the_acknowledgement_leaves_out_is_refused():
-    protocol = converse(Server(leaves_out=["B"]), want("A", "B"))
+    protocol = subscribed(Server(leaves_out=["B"]), want("A", "B"))
 
     assert protocol.acknowledged_symbols == ("A",)
     assert protocol.refusals == {"B": "The server's acknowledgement leaves it out."}
@@ -97,7 +97,7 @@ def test_a_symbol_that_the_acknowledgement_leaves_out_is_refused():
 
 def test_a_malformed_symbol_costs_itself_only():
     symbols = [f"S{number}" for number in range(40)]
-    protocol = converse(Server(bad=["S3", "S29"]), want(*symbols))
+    protocol = subscribed(Server(bad=["S3", "S29"]), want(*symbols))
 
     assert set(protocol.refusals) == {"S3", "S29"}
     assert len(protocol.acknowledged_symbols) == 38
@@ -106,7 +106,7 @@ def test_a_malformed_symbol_costs_itself_only():
 def test_over_the_plan_s_limit_the_first_symbols_stream():
     symbols = [f"S{number}" for number in range(40)]
     server = Server(limit=30)
-    protocol = converse(server, want(*symbols))
+    protocol = subscribed(server, want(*symbols))
 
     assert protocol.acknowledged_symbols == tuple(symbols[:30])
     assert set(protocol.refusals) == set(symbols[30:])
@@ -114,7 +114,7 @@ def test_over_the_plan_s_limit_the_first_symbols_stream():
 
 
 def test_a_refused_symbol_can_be_dropped_and_is_forgotten():
-    protocol = converse(Server(limit=1), want("A", "B"), lambda d: d.unwant(["B"], BOTH))
+    protocol = subscribed(Server(limit=1), want("A", "B"), lambda d: d.unwant(["B"], BOTH))
 
     assert protocol.refusals == {}
     assert protocol.requested == ("A",)
@@ -122,7 +122,7 @@ def test_a_refused_symbol_can_be_dropped_and_is_forgotten():
 
 def test_dropping_symbols_sends_only_those_that_were_wanted():
     server = Server()
-    converse(server, want("A", "B"), lambda d: d.unwant(["B", "Z"], BOTH))
+    subscribed(server, want("A", "B"), lambda d: d.unwant(["B", "Z"], BOTH))
 
     assert server.requests[1:] == [Request("unsubscribe", (channel,), ("B",)) for channel in BOTH]
     assert server.has["quotes"] == server.has["trades"] == ["A"]
@@ -130,14 +130,14 @@ def test_dropping_symbols_sends_only_those_that_were_wanted():
 
 def test_a_change_of_symbols_is_understood_answer_by_answer():
     server = Server()
-    protocol = converse(server, want("A"), lambda d: (d.unwant(["A"], BOTH), d.want(["B"], BOTH)))
+    protocol = subscribed(server, want("A"), lambda d: (d.unwant(["A"], BOTH), d.want(["B"], BOTH)))
 
     assert protocol.acknowledged_symbols == ("B",)
     assert protocol.refusals == {}
 
 
 def test_an_error_that_answers_nothing_changes_nothing():
-    protocol = converse(Server(), want("A"))
+    protocol = subscribed(Server(), want("A"))
     protocol.refused(400, "invalid syntax")
 
     assert protocol.acknowledged_symbols == ("A",)
@@ -155,7 +155,7 @@ def test_a_symbol_dropped_while_its_answer_is_awaited_is_not_refused():
 
 
 def test_when_something_is_dropped_what_had_no_room_is_asked_for_again():
-    protocol = converse(Server(limit=2), want("A", "B", "C"), lambda d: d.unwant(["A"], BOTH))
+    protocol = subscribed(Server(limit=2), want("A", "B", "C"), lambda d: d.unwant(["A"], BOTH))
 
     assert protocol.acknowledged_symbols == ("B", "C")
     assert protocol.refusals == {}
@@ -163,7 +163,7 @@ def test_when_something_is_dropped_what_had_no_room_is_asked_for_again():
 
 def test_a_refused_symbol_that_is_wanted_again_is_asked_for_again():
     server = Server(bad=["A"])
-    converse(server, want("A"), want("A"))
+    subscribed(server, want("A"), want("A"))
 
     assert [request.symbols for request in server.requests] == [("A",), ("A",)]
 
@@ -171,7 +171,7 @@ def test_a_refused_symbol_that_is_wanted_again_is_asked_for_again():
 @given(st.integers(1, 60), st.integers(0, 60), st.sets(st.integers(0, 59)))
 def test_each_wanted_symbol_is_acknowledged_or_refused(count: int, limit: int, bad: set[int]):
     symbols = [f"S{number}" for number in range(count)]
-    protocol = converse(Server(limit=limit, bad=[f"S{number}" for number in bad]), want(*symbols))
+    protocol = subscribed(Server(limit=limit, bad=[f"S{number}" for number in bad]), want(*symbols))
 
     assert {*protocol.acknowledged_symbols, *protocol.refusals} == set(symbols)
     assert not {*protocol.acknowledged_symbols} & set(protocol.refusals)

@@ -107,7 +107,7 @@ class ScriptedRest:
 
 
 class Harness:
-    """The state that the asker and a stream share."""
+    """The state that the poller and a stream share."""
 
     def __init__(self, clock: Callable[[], int] = lambda: NOON + 10**9) -> None:
         self.state = LiveState(fills_cache_size=10)
@@ -141,7 +141,7 @@ class Harness:
         listening: bool = False,
         config: LiveStreamConfig | None = None,
     ) -> Iterator[Callable[[], AccountState]]:
-        """An asker that has begun, and what it knows; `listening` to order updates from its first look on."""
+        """A poller that has begun, and what it knows; `listening` to order updates from its first look on."""
         self._watch = watch = AccountWatch(
             config or LiveStreamConfig(),
             SETTINGS,
