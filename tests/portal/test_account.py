@@ -57,14 +57,15 @@ def three_times(phase, problem):
     return AccountState(reports=MappingProxyType(reports))
 
 
-@pytest.mark.parametrize("phase", [RestPhase.REQUESTING, RestPhase.FAILED])
-def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_waits(portal, phase):
+@pytest.mark.parametrize(("phase", "said"), [(RestPhase.REQUESTING, "asking"), (RestPhase.FAILED, "failed")])
+def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_waits(portal, phase, said):
     account = three_times(phase, "Alpaca asked to wait 20 s (429).")
     tab = portal.show(lambda: scenes.live(account=account))
     line, details = html(tab).split("Asked by REST")
 
     assert rest_text(tab).count("Alpaca asked to wait 20 s (429).") == 1
     assert details.count("prices, fills, positions: Alpaca asked to wait 20 s (429).") == 1
+    assert details.count(f">{said}</td>") == len(RestTask)
     # Cut off it would lack its end, where the remedy is.
     assert 'class="oh-rest oh-troubled"' in line
 
