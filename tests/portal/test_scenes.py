@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-TOLD = """
+PROGRAM = """
 from tests.portal import scenes
 
 for scene in (scenes.live, scenes.stale, scenes.partial):
@@ -19,9 +19,9 @@ for scene in (scenes.live, scenes.stale, scenes.partial):
 
 @pytest.mark.processes
 def test_a_scene_is_the_same_in_every_process(repository: Path):
-    told = {
+    printed = {
         subprocess.run(
-            [sys.executable, "-c", TOLD],
+            [sys.executable, "-c", PROGRAM],
             cwd=repository,
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
@@ -31,4 +31,4 @@ def test_a_scene_is_the_same_in_every_process(repository: Path):
         for seed in ("1", "2")
     }
 
-    assert len(told) == 1
+    assert len(printed) == 1
