@@ -1,1 +1,20 @@
-"""Arithmetic of the book: contract symbols, marks, tables and the headline."""
+"""Values in, numbers out: marks, tables, totals, P&L of the day, health in words.
+
+In: a `Portfolio` and a `LiveSnapshot`. Out: DataFrames and frozen summaries, each figure with its source and age.
+Imports `model`. Knows nothing of where the values come from, and never reads a clock.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "columns": ("COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
+    "live_health": ("Headline", "Level", "book_caveats", "feed_labels", "headline"),
+    "live_portfolio_metrics": (
+        "DEFAULT_WIDE_SPREAD_PCT",
+        "compute_live_multileg_rows",
+        "compute_live_position_rows",
+    ),
+    "marks": ("QuoteWarning", "read_marks"),
+    "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
+}

@@ -1,1 +1,16 @@
-"""The commands of the terminal, and what they draw with."""
+"""The commands of the terminal: they own clocks, signals and exit codes, and print.
+
+In: arguments. Out: what is printed, and an exit code. Imports `capture`, `doctor`, `monitoring`, `simulator`, `data`,
+`analysis`, `model` and `settings`; nothing below imports it. Heavy libraries are loaded by the command that needs them.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "doctor": ("run_checkup",),
+    "logs": ("set_up_logging",),
+    "page_launcher": (),
+    "portfolio": ("portfolio",),
+    "stream": ("stream",),
+}

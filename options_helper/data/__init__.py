@@ -1,1 +1,23 @@
-"""Where the numbers come from: symbols, hours, streams and files."""
+"""One place for each foreign thing: the streams, REST, the files of a recording, the portfolio file.
+
+In: settings, sockets, bytes. Out: values of `model`. Imports `model`; never what is computed from it.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "atomic_file": ("replace_file", "sync_folder"),
+    "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),
+    "periodic_task": ("PeriodicTask",),
+    "portfolio_file": (
+        "DEFAULT_NAME",
+        "PortfolioFile",
+        "default_text",
+        "known_roots",
+        "open_portfolio_file",
+        "reread",
+        "stamp_of",
+    ),
+    "sdk_import": ("load_sdk",),
+}

@@ -1,1 +1,30 @@
-"""The dashboard's process: one run of streams for all tabs, and its P&L history."""
+"""The dashboard's process: one run of streams for all tabs, its history, and the screen as values.
+
+In: settings, the portfolio file, what the user chose. Out: `LiveSnapshot` and values ready to draw. No Streamlit.
+Imports `monitoring`, `data`, `analysis`, `model` and `settings`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "pnl_history": ("PnlPoint",),
+    "screen": (
+        "ACCOUNT_PANEL",
+        "Banner",
+        "Preferences",
+        "ScreenModel",
+        "State",
+        "ViewOptions",
+        "build_screen",
+        "take_snapshot",
+    ),
+    "session": (
+        "LiveSession",
+        "Run",
+        "RunSettings",
+        "changed_code",
+        "install_session",
+        "process_session",
+    ),
+}

@@ -1,1 +1,24 @@
-"""What a run says about itself to others: heartbeat, reports, metrics."""
+"""What a run says about itself to others: heartbeat file, reports, metrics, systemd.
+
+In: a status of the capture or a snapshot. Out: files and pages that hold no secret. Imports `data` and `model`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "heartbeat": ("Heartbeat", "Role", "Waiting"),
+    "heartbeat_file": (
+        "CAPTURE_FILE",
+        "DASHBOARD_FILE",
+        "LAST_CAPTURE_LINK",
+        "dashboard_file",
+        "newest_heartbeat",
+        "read_heartbeat",
+        "remember_capture",
+        "state_folder",
+    ),
+    "heartbeat_writer": ("HeartbeatWriter",),
+    "prometheus": ("serve_metrics",),
+    "run_report": ("RunStatus", "read_run", "report_lines"),
+}

@@ -1,1 +1,19 @@
-"""A market on a loopback port that speaks Alpaca's wire protocol."""
+"""A market on a loopback port that speaks Alpaca's wire protocol and REST, and misbehaves on request.
+
+In: a portfolio or a recording, faults, a seed. Out: a server that unmodified clients talk to.
+Imports `model` and `settings`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "faults": ("Faults", "fault_meanings"),
+    "session": ("replayed_market", "serve_market", "simulated_market"),
+}
+
+# What the neighbours inside this subject use, and nobody else.
+SHARED: Final = {
+    "counters": ("SimulatorState",),
+    "faults": ("FaultyWire", "Message", "NO_FAULTS"),
+}

@@ -1,1 +1,22 @@
-"""The portfolio file beside the account: structures, differences, and the edits that mend the file."""
+"""The portfolio file beside the account: structures, differences, and the edits that mend the file.
+
+In: a `Portfolio`, the account's positions and executions. Out: rows and proposed text; nothing is written.
+Imports `model`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "account_import": ("import_portfolio", "portfolio_text"),
+    "grouping": ("group_entries", "structure_kind"),
+    "portfolio_check": ("REMOVE_AS_OF", "findings", "picture"),
+    "reconciliation": (
+        "Behind",
+        "ReconciledRow",
+        "Reconciliation",
+        "file_behind",
+        "proposed_edit",
+        "reconcile",
+    ),
+}

@@ -1,1 +1,34 @@
-"""The parts of the intraday store; `options_helper.data.intraday_store` puts them together."""
+"""Partition files: a file for each symbol, kind and day, of compressed members that survive a kill.
+
+In: events with their receipt. Out: rows on disk and rows read back. `IntradayStore` puts the parts together.
+Imports `model`, and of `data.streaming` the names of the columns.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "contents": ("reading", "sound_texts"),
+    "files": ("Disk", "MemberFile", "create_file", "write_all"),
+    "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
+    "locking": ("writer_of",),
+    "members": ("encode_member", "member_text", "scan"),
+    "meta": ("Session", "load_meta"),
+    "pace": ("FLUSH_ROWS", "FLUSH_SECONDS"),
+    "parquet": ("require_pyarrow",),
+    "recording": ("KindCounts", "StorePolicy"),
+    "rows": ("DATASET_OF", "RowWriter"),
+    "verify_parts": ("PartReport",),
+}
+
+# What the neighbours inside this subject use, and nobody else.
+SHARED: Final = {
+    "finalize": ("FinalizeReport", "finalize_part"),
+    "frames": ("exchange_or_receipt_ns", "read_frame"),
+    "layout": ("Kind", "PartFile", "dataset_named", "kind_named", "symbols"),
+    "locking": ("RootLock",),
+    "meta": ("save_meta",),
+    "recording": ("Recording", "StoreCounts"),
+    "repair": ("examine",),
+    "verify_parts": ("verify_parts",),
+}

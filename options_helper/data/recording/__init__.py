@@ -1,1 +1,29 @@
-"""What a capture leaves on disk: journal, losses and session notes, and how they are verified and rebuilt."""
+"""What a capture leaves on disk: journal, rows, losses, notes; and how they are verified and rebuilt.
+
+In: frames and health. Out: records, a loss log, reports. Owns no thread.
+Imports `data.intraday`, `data.streaming` and `model`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "journal": (
+        "JournalWriter",
+        "Record",
+        "RecordKind",
+        "facts_record",
+        "gap_record",
+        "last_record",
+        "session_name",
+        "sessions",
+    ),
+    "loss_log": ("KILLED", "KILLED_WITHOUT_JOURNAL", "LossLog", "NOT_RECORDED"),
+    "rebuild": ("rebuild",),
+    "recorder": ("KINDS", "Recorder"),
+    "recover": ("Completion", "UNREADABLE_JOURNAL", "complete"),
+    "session_notes": ("SessionNote", "save_note", "session_notes"),
+    "status": ("CaptureState", "CaptureStatus"),
+    "verify": ("audit",),
+    "verify_report": ("audit_facts", "audit_lines"),
+}

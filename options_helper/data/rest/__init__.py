@@ -1,1 +1,17 @@
-"""Alpaca's REST interface, read-only: the client, its pace, and what is read of its answers."""
+"""Alpaca's REST interface, read-only: the client, its pace, and what is read of its answers.
+
+In: settings, symbols, a stop signal. Out: values of `model`; RestError where no usable answer came. Only GET
+leaves here. Imports `model` and `settings`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "account_reading": ("AccountReading", "read_account"),
+    "client": ("AlpacaRest",),
+    "market_time": ("is_demo", "known_time", "market_time", "server_time"),
+    "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
+    "rate_limit": ("RequestLimits", "RestPolicy"),
+    "seeding": ("SeedBatch", "seed"),
+}

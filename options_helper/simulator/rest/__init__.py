@@ -1,1 +1,11 @@
-"""The simulator's side of the REST interface."""
+"""The simulator's REST interface: a request in, an answer out.
+
+Imports `market`, `wire` and `model`.
+"""
+
+from typing import Final
+
+# What the neighbours inside this subject use, and nobody else.
+SHARED: Final = {
+    "http": ("PlainHttp", "REFUSED", "json_response", "offered_keys"),
+}

@@ -1,1 +1,16 @@
-"""The threads that hold the connections, and the queue between them and the consumer."""
+"""The threads that hold the connections, the queue between them and the consumer, and when to try again.
+
+In: streamers. Out: frames to take, and each stream's health. Imports `connection`, `state`,
+`model` and `settings`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "frame_queue": ("FrameQueue", "QueueCounts"),
+    "stream_config": ("LiveStreamConfig",),
+    "stream_group": ("StreamGroup", "with_ledger"),
+    "stream_source": ("AlpacaSource", "StreamSource", "require_offered"),
+    "worker": ("RetryPolicy",),
+}

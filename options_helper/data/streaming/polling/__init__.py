@@ -1,1 +1,18 @@
-"""What is asked for over REST beside the streams, each in a thread of its own."""
+"""What REST is asked for beside the streams, each in a thread of its own, never in anybody's way.
+
+In: a `LiveStreamConfig`. Out: seeds for the state, the account's state, fills of before.
+Imports `engine`, `state`, `data.rest`, `model` and `settings`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "fill_backfill": ("read_backfill",),
+}
+
+# What the neighbours inside this subject use, and nobody else.
+SHARED: Final = {
+    "account_watch": ("AccountWatch",),
+    "context": ("WatchPolicy",),
+}

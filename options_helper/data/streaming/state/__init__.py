@@ -1,1 +1,19 @@
-"""The fold: events and fills in, an immutable snapshot out; no thread, socket or clock."""
+"""The fold: frames and order updates in, an immutable snapshot out.
+
+One writer; no thread, socket or clock. Imports `model`; does not know the sockets.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "blotter": ("settled_executions",),
+    "live_state": ("StreamTally",),
+    "market_clock": ("MarketClock",),
+}
+
+# What the neighbours inside this subject use, and nobody else.
+SHARED: Final = {
+    "blotter": ("Backfill", "KEPT_DAYS"),
+    "live_state": ("LiveState",),
+}
