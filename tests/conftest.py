@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ REPOSITORY = TESTS.parent
 CIRCLES = ("wire", "faults", "browser")
 SLOW = ("browser", "processes", "real_data", "exhaustive", "faults")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-OWNED_THREADS = ("live-", "simulator")
+OWNED_THREADS = ("live-", "simulator", "doctor-", "parent-watch")
 
 # How fast a shared machine draws examples says nothing about the code.
 hypothesis.settings.register_profile(
@@ -134,16 +134,23 @@ def no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 @pytest.fixture(autouse=True)
-def no_other_computer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test's own process connect to this computer only."""
-    connect = socket.socket.connect
+def no_other_computer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test's own process connect to this computer only; whoever catches the error, the test fails."""
+    strangers: list[str] = []
 
-    def connect_here(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6):
-            assert address[0] in LOOPBACK, f"a test wanted to connect to {address[0]}"
-        connect(self, address)
+    def here_only(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
+        def connect_here(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+                strangers.append(str(address[0]))
+                raise ConnectionRefusedError(f"a test wanted to connect to {address[0]}")
+            return connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", connect_here)
+        return connect_here
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, here_only(getattr(socket.socket, name)))
+    yield
+    assert strangers == [], "a test wanted to connect to another computer"
 
 
 @pytest.fixture(autouse=True)

@@ -51,7 +51,12 @@ def uses() -> tuple[Use, ...]:
 
 def uses_in(module: str, path: Path) -> Iterator[Use]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("options_helper"):
+        if isinstance(node, ast.Import):
+            yield from (Use(module, alias.name, "") for alias in node.names if alias.name in modules())
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        assert node.level == 0, f"{module} imports by its own place, which hides from where"
+        if not (node.module or "").startswith("options_helper"):
             continue
         for alias in node.names:
             whole = f"{node.module}.{alias.name}"

@@ -33,7 +33,7 @@ class BackgroundWriter:
         self._changed = threading.Condition()
         self._untold: deque[bytes] = deque(maxlen=UNREAD_TEXTS)
         self._open = True
-        self._thread = threading.Thread(target=self._work, name="live-outlet", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="live-screen", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
