@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from options_helper.errors import ConfigError
 from options_helper.model import streams
+from options_helper.model.announcement import MarketKind
 
 STOCK_FEEDS: Final = streams.STOCKS.feed_names
 OPTION_FEEDS: Final = streams.OPTIONS.feed_names
@@ -145,6 +146,11 @@ class Settings:
     def local_market(self) -> bool:
         """Whether market data come from this computer, which no market of Alpaca's does."""
         return _is_loopback(urlsplit(self.stream_url).hostname)
+
+    @property
+    def market_kind(self) -> MarketKind:
+        """Whose market the address leads to, which is all that is known before the handshake."""
+        return MarketKind.LOCAL if self.local_market else MarketKind.ALPACA
 
     @property
     def trading_stream_url(self) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from options_helper.analysis.columns import COLUMNS, Column, Table
+from options_helper.analysis.columns import COLUMNS, CSV_COLUMNS, Column, Table
 
 HEAD = """# The columns
 
@@ -21,11 +21,17 @@ TITLES = {
     Table.STRUCTURE: "Structures",
     Table.LEG: "Legs",
 }
+CSV_TITLE = "In the CSV before each row"
 
 
 def page(declared: tuple[Column, ...] = COLUMNS) -> str:
     """The whole page in Markdown."""
-    return "\n".join([HEAD, *(line for table in Table for line in _section(table, declared))])
+    tables = (
+        line
+        for table in Table
+        for line in _section(TITLES[table], [column for column in declared if table in column.tables])
+    )
+    return "\n".join([HEAD, *tables, *_section(CSV_TITLE, CSV_COLUMNS)])
 
 
 def main(target: str) -> None:
@@ -33,11 +39,11 @@ def main(target: str) -> None:
     Path(target).write_text(page(), encoding="utf-8")
 
 
-def _section(table: Table, declared: tuple[Column, ...]) -> Iterator[str]:
-    yield f"## {TITLES[table]}\n"
+def _section(title: str, columns: Iterable[Column]) -> Iterator[str]:
+    yield f"## {title}\n"
     yield "| Name | Heading | Unit | Meaning | |"
     yield "|---|---|---|---|---|"
-    yield from (_row(column) for column in declared if table in column.tables)
+    yield from map(_row, columns)
     yield ""
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.errors import ConfigError
+from options_helper.model.announcement import MarketKind
 from options_helper.settings import (
     NO_KEYS,
     OPTION_FEEDS,
@@ -246,6 +247,14 @@ def test_no_secret_in_any_complaint_nor_in_its_causes(wrong: dict[str, str]):
         assert KEY not in repr(error)
         assert SECRET not in repr(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    ("address", "market"),
+    [("wss://stream.data.alpaca.markets", MarketKind.ALPACA), ("ws://localhost:8765", MarketKind.LOCAL)],
+)
+def test_whose_market_it_is_follows_from_the_address(address: str, market: MarketKind):
+    assert load({"OH_ALPACA_STREAM_URL": address}).market_kind is market
 
 
 def test_the_time_of_a_played_market_is_read_in_any_zone():

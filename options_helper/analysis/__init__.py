@@ -8,7 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "columns": ("COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
+    "columns": ("COLUMNS", "CSV_COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
     "live_health": ("Headline", "Level", "book_caveats", "feed_labels", "headline"),
     "live_portfolio_metrics": (
         "DEFAULT_WIDE_SPREAD_PCT",

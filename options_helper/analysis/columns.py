@@ -309,6 +309,21 @@ COLUMNS: Final = (
     ),
 )
 
+# What the CSV says of every row before the columns of its table.
+CSV_COLUMNS: Final = (
+    Column("section", {}, "Which table the row is of: `position`, `structure` or `leg`."),
+    Column("as_of", {}, "The instant that all of it is of, on the market's clock.", kind=Kind.TIME),
+    Column(
+        "market",
+        {},
+        "Whose prices these are: `alpaca`, `simulated` or `replay`; `local` while a market on this computer has not "
+        "said which of these two it is.",
+    ),
+    Column("state", {}, "The word that stands first on the page, such as `running` or `not started`."),
+    Column("stock_feed", {}, "Which feed the stocks come from; empty before Start."),
+    Column("options_feed", {}, "Which feed the options come from; empty before Start."),
+)
+
 
 @cache
 def stored_columns(table: Table, declared: tuple[Column, ...] = COLUMNS) -> tuple[Column, ...]:

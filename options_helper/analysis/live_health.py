@@ -166,6 +166,8 @@ def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
             return (f"SIMULATED MARKET {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}",)
         case MarketKind.REPLAY:
             return (f"REPLAY {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
+        case MarketKind.LOCAL:
+            return ("NOT ALPACA: a market on this computer",)
         case MarketKind.ALPACA:
             # Options first: a modelled price says less than a part of the market's.
             labels = map(_caveat, reversed(list(snapshot.streams.values())))

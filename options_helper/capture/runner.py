@@ -79,7 +79,7 @@ class CaptureEngine:
         self._announcements: deque[Record] = deque()
         # The lock guards the clock: set by the stream threads and the writer, read by status().
         self._lock = threading.Lock()
-        self._clock = MarketClock()
+        self._clock = MarketClock(settings.market_kind)
         self._streams = StreamGroup(
             config.streams,
             settings,

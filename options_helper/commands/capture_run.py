@@ -124,7 +124,7 @@ class Capture:
 
     def _run(self, display: Display) -> int:
         state = self._request.state or self._request.out / CAPTURE_FILE
-        writer = HeartbeatWriter(state, self._now_status, now=self._now)
+        writer = HeartbeatWriter(state, self._now_status, market=self._settings.market_kind, now=self._now)
         with self._metrics(writer, display):
             with IntradayStore(self._request.out) as store:
                 store.acquire()

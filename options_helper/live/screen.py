@@ -147,8 +147,8 @@ def build_screen(
     """
     run = session.run
     running = run is not None and run.ended is None
-    snapshot = take_snapshot(session, now, market_time)
-    plays = market_time is not None or snapshot.market is not MarketKind.ALPACA
+    snapshot = take_snapshot(session, now, market_time, local_market=local_market)
+    plays = snapshot.market.plays or (snapshot.market is MarketKind.LOCAL and market_time is not None)
     # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
     changed = changed_code(session)
     portfolio_file = run.portfolio_file if run is not None and running and not changed else own
@@ -172,10 +172,10 @@ def build_screen(
         loaded=portfolio_file.portfolio is not None,
         portfolio=portfolio,
         headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
-        labels=_labels(run, snapshot, local_market=local_market, plays=plays),
+        labels=_labels(run, snapshot, plays=plays),
         banners=(
             *_start_banners(problem),
-            *_picture_banners(portfolio, snapshot, local_market=local_market),
+            *_picture_banners(portfolio, snapshot, plays=plays),
             *_account_banners(behind, hidden=options.preferences.hide_amounts),
             *_run_banners(run, snapshot, totals),
         ),
@@ -188,21 +188,25 @@ def build_screen(
     )
 
 
-def take_snapshot(session: LiveSession, now: datetime, market_time: datetime | None) -> LiveSnapshot:
-    """What is known at `now`; of a market that has a time of its own and has not told it yet, as of `market_time`.
+def take_snapshot(
+    session: LiveSession, now: datetime, market_time: datetime | None, *, local_market: bool
+) -> LiveSnapshot:
+    """What is known at `now`; of a market on this computer that has not told its time yet, as of `market_time`.
 
-    The viewer's day is none of that market's: its contracts may all have expired by then.
+    The viewer's day is none of that market's: its contracts may all have expired by then. Before a run the settings
+    say whose market it is, afterwards the run does.
     """
-    snapshot = session.snapshot() or LiveSnapshot(as_of=now)
-    if market_time is None or snapshot.market is not MarketKind.ALPACA:
+    asked = MarketKind.LOCAL if local_market else MarketKind.ALPACA
+    snapshot = session.snapshot() or LiveSnapshot(as_of=now, market=asked)
+    if market_time is None or snapshot.market is not MarketKind.LOCAL:
         return snapshot
     return replace(snapshot, as_of=market_time)
 
 
-def _labels(run: Run | None, snapshot: LiveSnapshot, *, local_market: bool, plays: bool) -> tuple[str, ...]:
-    if local_market and snapshot.market is MarketKind.ALPACA:
+def _labels(run: Run | None, snapshot: LiveSnapshot, *, plays: bool) -> tuple[str, ...]:
+    if snapshot.market is MarketKind.LOCAL:
         day = f", {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}" if plays else ""
-        return (f"NOT ALPACA: a market on this computer{day}",)
+        return tuple(f"{label}{day}" for label in feed_labels(snapshot))
     return feed_labels(snapshot) if run else ()
 
 
@@ -231,13 +235,19 @@ def _start_banners(problem: str | None) -> Iterator[Banner]:
         yield Banner(Level.ERROR, f"{problem} {DOCTOR}")
 
 
-def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, local_market: bool) -> Iterator[Banner]:
-    """A real market goes on, and judges a picture of another day as of now."""
-    if local_market or snapshot.market is not MarketKind.ALPACA:
+def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, plays: bool) -> Iterator[Banner]:
+    """Every market has a day of its own, and judges a picture of another day by it."""
+    day = new_york_date(snapshot.as_of)
+    if portfolio.as_of is None or portfolio.as_of == day:
         return
-    if portfolio.as_of is not None and portfolio.as_of != new_york_date(snapshot.as_of):
-        said = f"The portfolio file is a picture of {short_date(portfolio.as_of)}. {REMOVE_AS_OF}"
-        yield Banner(Level.WARNING, said)
+    said = f"The portfolio file is a picture of {short_date(portfolio.as_of)}"
+    if plays:
+        yield Banner(
+            Level.INFO,
+            f"{said}; this market plays {short_date(day)}, and what has expired is judged by that.",
+        )
+    elif snapshot.market is MarketKind.ALPACA:
+        yield Banner(Level.WARNING, f"{said}. {REMOVE_AS_OF}")
 
 
 def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]:

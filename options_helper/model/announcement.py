@@ -13,8 +13,14 @@ class MarketKind(StrEnum):
     """Whose prices these are; a simulator announces itself in its handshake."""
 
     ALPACA = "alpaca"
+    LOCAL = "local"  # on this computer, so not Alpaca's; it has not said which of the next two it is
     SIMULATED = "simulated"
     REPLAY = "replay"
+
+    @property
+    def plays(self) -> bool:
+        """Whether it has told a time of its own, that of the session it plays."""
+        return self in (MarketKind.SIMULATED, MarketKind.REPLAY)
 
 
 @dataclass(frozen=True, slots=True)

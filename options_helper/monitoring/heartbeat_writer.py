@@ -39,6 +39,8 @@ _EXPECTING_NOTHING: Final = {Phase.OFF, Phase.QUIET, Phase.FAILED, Phase.STOPPED
 class HeartbeatWriter:
     """Writes the file at once, then every second, and a last time at the end; for use in a `with`.
 
+    `market` is whose market is asked, for as long as nothing is connected.
+
     `read` says how the run is; it is called on the thread of this object, but at the beginning and at the end on the
     caller's. A disk that refuses costs nothing but the file: it is logged once, and the file grows old, which tells.
     Begin it after the run has its folder, so that it does not write over the file of the run that really has it.
@@ -50,6 +52,7 @@ class HeartbeatWriter:
         read: Callable[[], Status | None],
         *,
         role: Role = Role.CAPTURE,
+        market: MarketKind = MarketKind.ALPACA,
         every_seconds: float = EVERY_SECONDS,
         now: Callable[[], datetime] = utc_now,
         notify_service: Callable[[str], None] | None = None,
@@ -66,6 +69,7 @@ class HeartbeatWriter:
             started_at=now(),
             written_at=now(),
             state=RunState.RUNNING,
+            market=market,
         )
         self._task = PeriodicTask("live-heartbeat", self._beat, every_seconds)
         self._is_closed = False
@@ -232,7 +236,7 @@ def _is_expected_to_move(health: StreamHealth, market: MarketKind, as_of: dateti
         return False
     if health.name.kind.silence_is_normal and health.phase in _CONNECTED:
         return False  # orders, for one, come when they come
-    if market is not MarketKind.ALPACA:
+    if market.plays:
         return True  # a played session is open until its stream is quiet
     return expects_data(health.name, health.feed or "", as_of, health.requested)
 

@@ -175,6 +175,7 @@ def _wellness(beat: Heartbeat) -> str:
     }[beat.state]
     played = {
         MarketKind.ALPACA: "",
+        MarketKind.LOCAL: " on a market of this computer",
         MarketKind.SIMULATED: " on a simulated market",
         MarketKind.REPLAY: " on a replay",
     }

@@ -207,10 +207,23 @@ def test_on_a_phone_a_failure_can_be_read_to_its_end(browser, market):
 
 
 def test_the_csv_is_what_is_known_at_the_click(browser):
-    tab = started(browser.open())
-    with tab.page.expect_download() as download:
-        tab.page.get_by_role("button", name="Download CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+    rows = downloaded(started(browser.open()))
 
     assert len(rows) == 18
     assert all(row["mark"] or row["net_mark"] for row in rows)
+    assert {row["market"] for row in rows} == {"simulated"}
+
+
+def test_the_csv_says_whose_market_it_is_before_that_is_connected(browser):
+    """Never Alpaca's, where the settings lead to this computer."""
+    tab = browser.open()
+    see(lambda: tab.state in {"not started", "stopped"}, saw=lambda: tab.text(".oh-bar"))
+
+    assert {row["market"] for row in downloaded(tab)} <= {"local", "simulated"}
+
+
+def downloaded(tab) -> list[dict[str, str]]:
+    """The rows of the CSV, as they are at the click."""
+    with tab.page.expect_download() as download:
+        tab.page.get_by_role("button", name="Download CSV").click()
+    return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))

@@ -206,6 +206,7 @@ def running_manager(
     options: ScriptedStreams | None = None,
     fills: ScriptedStreams | None = None,
     config: LiveStreamConfig = CONFIG,
+    settings: Settings = SETTINGS,
     **more: Any,
 ) -> Iterator[LiveStreamManager]:
     """A started manager on scripted streams; stopped, and its ledger checked, at the end.
@@ -214,7 +215,7 @@ def running_manager(
     """
     more.setdefault("rest_cls", None)
     manager = LiveStreamManager(
-        SETTINGS,
+        settings,
         stock_stream_cls=stocks or ScriptedStreams(),
         option_stream_cls=options or ScriptedStreams(),
         trading_stream_cls=fills or ScriptedStreams(),

@@ -308,6 +308,19 @@ def test_a_played_session_moves_at_any_hour(tmp_path: Path):
     assert beat_of(stocks_health(as_of=NIGHT), path=tmp_path, **at_night).expects_data is True
 
 
+def test_a_market_on_this_computer_keeps_exchange_hours_until_it_says_what_it_plays(tmp_path: Path):
+    at_night = {"as_of": NIGHT, "market": MarketKind.LOCAL}
+
+    assert beat_of(stocks_health(as_of=NIGHT), path=tmp_path, **at_night).expects_data is False
+
+
+def test_before_a_capture_is_connected_its_market_is_not_called_alpaca_s_on_this_computer(tmp_path: Path):
+    waiting = Run(Waiting(until=AS_OF))
+
+    with HeartbeatWriter(tmp_path / "health.json", waiting, market=MarketKind.LOCAL, now=Clock()):
+        assert read(tmp_path / "health.json").market is MarketKind.LOCAL
+
+
 def test_a_capture_that_waits_for_the_open_says_until_when(tmp_path: Path):
     with watched(Run(Waiting(until=AS_OF)), tmp_path / "health.json") as writer:
         assert (writer.last.state, writer.last.waits_until) == (RunState.WAITING, AS_OF)

@@ -33,7 +33,7 @@ class Portal:
         self.session = LiveSession(build_manager=self._build, housekeeping_seconds=3_600)
 
     def _build(self, settings: Settings) -> ShowingManager:
-        self.managers.append(ShowingManager(self._present_scene))
+        self.managers.append(ShowingManager(self._present_scene, settings.market_kind))
         return self.managers[-1]
 
     def _present_scene(self) -> LiveSnapshot:

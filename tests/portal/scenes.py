@@ -40,10 +40,14 @@ CLOSED = datetime(2026, 11, 21, 15, 32, 4, tzinfo=UTC)
 
 
 class ShowingManager:
-    """Shows the scene it was given and keeps account of what it was told."""
+    """Shows the scene it was given and keeps account of what it was told.
 
-    def __init__(self, scene: Callable[[], LiveSnapshot]) -> None:
-        self.scene = scene
+    A scene in which no simulator has announced itself is of the market that the settings lead to.
+    """
+
+    def __init__(self, scene: Callable[[], LiveSnapshot], market: MarketKind = MarketKind.ALPACA) -> None:
+        self._scene = scene
+        self._market = market
         self.runs: list[LiveStreamConfig] = []
         self.config: LiveStreamConfig | None = None
 
@@ -63,7 +67,9 @@ class ShowingManager:
 
     def snapshot(self) -> LiveSnapshot:
         """The scene; after a stop, its end."""
-        scene = self.scene()
+        scene = self._scene()
+        if not scene.market.plays:
+            scene = replace(scene, market=self._market)
         if self.is_running():
             return scene
         streams = {
@@ -338,4 +344,4 @@ def connecting(as_of: datetime = OPEN) -> LiveSnapshot:
 
 def manager_for(scene: Callable[[], LiveSnapshot]) -> Callable[[Settings], ShowingManager]:
     """What a session builds its manager with."""
-    return lambda _settings: ShowingManager(scene)
+    return lambda settings: ShowingManager(scene, settings.market_kind)

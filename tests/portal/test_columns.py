@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from zoneinfo import ZoneInfo
@@ -76,6 +77,26 @@ def test_the_csv_has_it(screen_for: MakeScreen):
 
     assert set(table["theta"][table["section"] == "position"]) == {-12.5}
     assert table["theta"][table["section"] != "position"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("local", "market"), [(True, "local"), (False, "alpaca")], ids=["this computer", "Alpaca"]
+)
+def test_before_start_the_csv_says_whose_market_it_will_be(*, local: bool, market: str):
+    book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
+    options = ViewOptions(Preferences(), NEW_YORK)
+    screen = build_screen(LiveSession(), book, options, now=scenes.OPEN, local_market=local)
+    table = pd.read_csv(io.StringIO(tables_as_csv(screen)))
+
+    assert set(table["market"]) == {market}
+    assert set(table["state"]) == {"not started"}
+
+
+def test_the_docs_have_what_stands_before_each_row_of_the_csv(screen_for: MakeScreen):
+    header = tables_as_csv(screen_for()).partition("\n")[0].split(",")
+    rows = page().partition("## In the CSV before each row")[2]
+
+    assert re.findall(r"^\| `(\w+)`", rows, flags=re.MULTILINE) == header[: header.index("id")]
 
 
 def test_an_amount_hides_with_the_amounts_on_the_page_and_in_the_csv(screen_for: MakeScreen):

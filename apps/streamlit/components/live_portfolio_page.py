@@ -124,21 +124,25 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | No
     if session.run is not seen:
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
-    problem = st.session_state.get("start_problem")
-    screen = build_screen(
+    screen = _screen(session, controls, options)
+    announce_fills(screen)
+    render_live(slots, screen)
+    if screen.state is State.RUNNING:
+        settle_streams()
+
+
+def _screen(session: LiveSession, controls: Controls, options: ViewOptions) -> ScreenModel:
+    """The whole screen now; the same for all that is drawn and for what is downloaded."""
+    return build_screen(
         session,
         controls.portfolio_file,
         options,
         now=utc_now(),
         obstacle=controls.obstacle,
-        problem=problem,
+        problem=st.session_state.get("start_problem"),
         local_market=controls.local_market,
         market_time=controls.market_time,
     )
-    announce_fills(screen)
-    render_live(slots, screen)
-    if screen.state is State.RUNNING:
-        settle_streams()
 
 
 def render_live(slots: Slots, screen: ScreenModel) -> None:
@@ -165,11 +169,8 @@ def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
     """What need not be redrawn with every price: the session's chart, and file against account."""
     session = page_session()
     _chart(slots, session, controls, options)
-    screen = build_screen(
-        session, controls.portfolio_file, options, now=utc_now(), market_time=controls.market_time
-    )
     with slots.account:
-        file_and_account(screen)
+        file_and_account(_screen(session, controls, options))
 
 
 def _chart(slots: Slots, session: LiveSession, controls: Controls, options: ViewOptions) -> None:
@@ -197,18 +198,14 @@ def _watch_file(controls: Controls) -> None:
 
 def _footer(session: LiveSession, controls: Controls, options: ViewOptions) -> None:
     def tables() -> str:
-        return tables_as_csv(
-            build_screen(
-                session, controls.portfolio_file, options, now=utc_now(), market_time=controls.market_time
-            )
-        )
+        return tables_as_csv(_screen(session, controls, options))
 
-    as_of = take_snapshot(session, utc_now(), controls.market_time).as_of
+    snapshot = take_snapshot(session, utc_now(), controls.market_time, local_market=controls.local_market)
     with st.container(horizontal=True, vertical_alignment="center", key="footer"):
         st.download_button(
             "Download CSV",
             data=tables,
-            file_name=csv_name(as_of),
+            file_name=csv_name(snapshot.as_of),
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",

@@ -22,7 +22,15 @@ from apps.streamlit.components.style import (
     palette,
     table_height,
 )
-from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, amount_names, page_columns
+from options_helper.analysis.columns import (
+    COLUMNS,
+    CSV_COLUMNS,
+    Column,
+    Kind,
+    Table,
+    amount_names,
+    page_columns,
+)
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
@@ -335,7 +343,7 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
         ],
         ignore_index=True,
     )
-    first = ["section", "as_of", "market", "state", "stock_feed", "options_feed"]
+    first = [column.name for column in CSV_COLUMNS]
     table = table[[*first, *(name for name in table if name not in first)]]
     if screen.options.preferences.hide_amounts:
         table = table.drop(columns=[name for name in table if name in amount_names(declared)])

@@ -129,7 +129,11 @@ class LiveStreamManager:
         """Everything at this instant. After a stop: the last run as it ended, its ages growing on."""
         run = self._last
         if run is None:
-            return LiveSnapshot(as_of=utc_datetime(self._now_ns()))
+            as_of = utc_datetime(self._now_ns())
+            settings = self._settings
+            return (
+                LiveSnapshot(as_of) if settings is None else LiveSnapshot(as_of, market=settings.market_kind)
+            )
         return run.snapshot()
 
 
@@ -158,6 +162,7 @@ class _Run:
         self._state = LiveState(
             fills_cache_size=config.fills_cache_size,
             decoders={name: source.decoder(name) for name in source.streams},
+            market=settings.market_kind,
         )
         self._account = AccountWatch(
             config,

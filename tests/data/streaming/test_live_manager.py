@@ -367,6 +367,14 @@ def test_the_time_of_a_replay_is_the_replayed_one():
     assert snapshot.stock_quotes["AAPL"].received_at == snapshot.as_of
 
 
+def test_a_market_on_this_computer_that_was_never_reached_is_not_called_alpaca_s():
+    local = replace(SETTINGS, stream_url="ws://127.0.0.1:9")
+    assert LiveStreamManager(local).snapshot().market is MarketKind.LOCAL
+
+    with running_manager(settings=local, stocks=ScriptedStreams([])) as manager:
+        assert manager.snapshot().market is MarketKind.LOCAL
+
+
 def test_a_mute_stream_is_ended_and_connected_anew_while_the_market_is_open():
     clock = SteppedClock(NOON)
     mute = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))], [acknowledge()])

@@ -18,7 +18,7 @@ from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.model.account import AccountState
-from options_helper.model.announcement import Announcement
+from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import (
     AHEAD_AT_MOST_NS,
     Bar,
@@ -74,14 +74,20 @@ class _Caches:
 class LiveState:
     """The fold of all frames so far: newest quote, trade and bar of each symbol, newest fills, and the tally.
 
-    `decoders` are those of streams beside the default three, or in place of theirs. One writer; whoever shares it with
-    readers guards it.
+    `decoders` are those of streams beside the default three, or in place of theirs; `market` is whose market it is
+    until one announces itself. One writer; whoever shares it with readers guards it.
     """
 
-    def __init__(self, *, fills_cache_size: int, decoders: Mapping[StreamId, Decode] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        fills_cache_size: int,
+        decoders: Mapping[StreamId, Decode] | None = None,
+        market: MarketKind = MarketKind.ALPACA,
+    ) -> None:
         self._decoders: dict[StreamId, Decode] = dict.fromkeys(StreamName, decode_frame)
         self._decoders.update(decoders or {})
-        self.clock = MarketClock()
+        self.clock = MarketClock(market)
         self.tallies = {name: StreamTally() for name in self._decoders}
         self._caches = _Caches()
         # Of all quotes of a stream so far, in seconds as the wire has them.

@@ -28,10 +28,11 @@ class MarketClock:
 
     For a played session it follows the events: each one sets it to the event's time, and between them it runs at the
     announced speed, so that quotes grow old when the events stop. It never goes back; where it ran ahead of the
-    events it stands still until they catch up.
+    events it stands still until they catch up. `unannounced` is whose market it is until one announces itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unannounced: MarketKind = MarketKind.ALPACA) -> None:
+        self._unannounced = unannounced
         self._reading = _Reading()
 
     @property
@@ -43,7 +44,7 @@ class MarketClock:
     def kind(self) -> MarketKind:
         """Whose time this is."""
         announced = self._reading.announced
-        return announced.kind if announced else MarketKind.ALPACA
+        return announced.kind if announced else self._unannounced
 
     def announce(self, announcement: Announcement) -> bool:
         """Run on the simulator's time from now on; it stands still until the first event.

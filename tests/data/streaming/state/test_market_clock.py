@@ -26,6 +26,16 @@ def test_alpaca_s_time_is_the_computer_s():
     assert clock.kind is MarketKind.ALPACA
 
 
+def test_a_market_on_this_computer_is_not_alpaca_s_before_it_says_which_it_is():
+    clock = MarketClock(MarketKind.LOCAL)
+    before = clock.kind, clock.at(WALL)
+
+    clock.announce(Announcement(MarketKind.REPLAY, THEN, 1.0, None))
+
+    assert before == (MarketKind.LOCAL, WALL)
+    assert clock.kind is MarketKind.REPLAY
+
+
 def test_a_replay_stands_still_until_its_first_event():
     clock = replay()
 
