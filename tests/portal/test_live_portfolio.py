@@ -31,6 +31,24 @@ def test_opening_the_page_connects_nothing(portal):
     assert not tab.button(key="start-page").disabled
 
 
+def test_before_start_no_share_of_nothing_is_called_partial(portal):
+    assert "nothing to count yet" in tile(portal.open(), "P&L %")
+
+
+def test_a_share_of_a_partial_sum_is_not_known(portal):
+    assert "not known while the sum is partial" in tile(portal.show(scenes.partial), "P&L %")
+
+
+def test_a_run_that_is_over_is_not_said_to_be_running(portal):
+    tab = portal.show(scenes.live)
+    assert "running since" in html(tab)
+
+    press(tab, "stop")
+
+    assert state(tab) == "stopped"
+    assert "running since" not in html(tab)
+
+
 def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
     tab = portal.open()
     positions = table(tab, "Contract")
@@ -52,6 +70,16 @@ def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, 
     assert "expired" not in html(tab)
     assert "market time 15:00:00 UTC · " in html(tab)
     assert "NOT ALPACA: a market on this computer, 2026-11-20" in html(tab)
+
+
+@pytest.mark.parametrize(("day", "is_said"), [("2026-11-20", False), ("2026-11-27", True)])
+def test_a_played_market_says_that_the_file_is_a_picture_of_another_day_than_its_own(
+    portal, monkeypatch, day: str, *, is_said: bool
+):
+    monkeypatch.setenv("OH_ALPACA_MARKET_TIME", f"{day}T15:00:00+00:00")
+    said = "The portfolio file is a picture of 20 Nov 26; this market plays 27 Nov 26"
+
+    assert (said in banners(portal.open())) is is_said
 
 
 def test_after_start_it_is_of_that_day_too_although_the_market_has_not_told_its_time_yet(portal, monkeypatch):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from html import escape
+from typing import Final
 
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, money, percent
 from apps.streamlit.components.style import draw, tag
@@ -17,6 +18,9 @@ from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.model.text import format_count, format_holding, named
+
+NOTHING_YET: Final = "nothing to count yet"
+NO_POSITIONS: Final = "no positions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
         percent(totals.pnl_pct, signed=True),
         f"of {money(opened_for.total, hidden=hidden)} paid or received"
         if totals.pnl_pct is not None
-        else "not known while the sum is partial",
+        else _why_no_share(totals),
         _tone(totals.pnl_pct),
     )
     yield Tile(
@@ -131,11 +135,11 @@ def _profit(
     screen: ScreenModel,
     *,
     of: str = "positions",
-    missing: str = "nothing to count yet",
+    missing: str = NOTHING_YET,
     caveat: str = "",
 ) -> Tile:
     if not tally.counted:
-        return Tile(name, UNKNOWN, missing if tally.of else "no positions")
+        return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} {of}"
     return Tile(
@@ -145,6 +149,15 @@ def _profit(
         tone=_tone(tally.known),
         caveat="\n".join(filter(None, (partial, caveat))),
     )
+
+
+def _why_no_share(totals: LiveTotals) -> str:
+    """Why the profit is not told in percent of what the positions were opened for."""
+    if not totals.pnl.counted:
+        return NOTHING_YET if totals.pnl.of else NO_POSITIONS
+    if totals.pnl.complete and totals.opened_for.complete:
+        return "nothing was paid or received"
+    return "not known while the sum is partial"
 
 
 def _without_later_trades(contracts: Sequence[str]) -> str:

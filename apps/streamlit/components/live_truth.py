@@ -67,9 +67,9 @@ def _chips(screen: ScreenModel) -> str:
         return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
     snapshot = screen.snapshot
     chips = [_chip(health, screen) for health in snapshot.streams.values()]
-    aside = format_count(screen.viewers, "viewer") + (
-        _running_since(screen) if snapshot.running_since else ""
-    )
+    # When a run ended is not known here, so of one that is over nothing is said.
+    running = screen.state is not State.STOPPED and snapshot.running_since is not None
+    aside = format_count(screen.viewers, "viewer") + (_running_since(screen) if running else "")
     return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
 
 
