@@ -23,7 +23,7 @@ from options_helper.commands.portfolio_display import RequestStatus, Screen, cas
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_time import known_time, market_time, server_time
+from options_helper.data.rest.market_time import is_demo, known_day, market_day, server_time
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
@@ -33,7 +33,7 @@ from options_helper.model.account import AccountPositions, Execution
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
-from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.settings import NO_KEYS, Settings
 
@@ -57,26 +57,22 @@ def check_file(
     portfolio = load_portfolio(path)
     settings = Settings.load()
     instant = now()
-    as_of = known_time(settings, instant)
-    if (said := picture(portfolio, path.name, new_york_date(as_of))) is not None:
+    today, refusal = _market_day(screen, settings, instant, rest_cls)
+    if (said := picture(portfolio, path.name, today)) is not None:
         screen.say(said)
     screen.portfolio(portfolio)
     unknown: list[str] = []
-    problem = None
-    if settings.has_credentials:
+    if settings.has_credentials and refusal is None:
         try:
             with _connected("the symbols", screen, settings, rest_cls) as (waiting, rest):
-                as_of = market_time(rest, settings, instant)
-                unknown.extend(_unknown_symbols(portfolio, rest, new_york_date(as_of), waiting))
+                unknown.extend(_unknown_symbols(portfolio, rest, today.date, waiting))
         except RestError as error:
-            problem = f"The symbols were not compared with Alpaca's: {error}"
-    else:
+            refusal = error
+    problem = None if refusal is None else f"The symbols were not compared with Alpaca's: {refusal}"
+    if not settings.has_credentials:
         screen.remark(f"The symbols were not compared with Alpaca's. {NO_KEYS}")
-    today = new_york_date(as_of)
-    if portfolio.as_of is None and today != new_york_date(instant):
-        screen.remark(
-            f"The market that is asked plays {short_date(today)}; what has expired is judged by that day."
-        )
+    if portfolio.as_of is None:
+        _say_whose_day(screen, today, instant)
     found = (*findings(portfolio, today), *unknown)
     for sentence in found:
         screen.say(f"look: {sentence}")
@@ -135,27 +131,49 @@ def compare_with_account(
     screen = screen or Screen()
     portfolio = load_portfolio(path)
     settings = Settings.load()
+    instant = now()
     with _connected("the market's time", screen, settings) as (waiting, rest):
-        as_of = server_time(rest) or now()
+        as_of = server_time(rest) or instant
+        today = MarketDay(new_york_date(as_of), plays=is_demo(settings))
         if since is not None:
-            _require_past(since, new_york_date(as_of))
+            _require_past(since, today)
         day = since or _day_of(path, as_of)
         reading = _read_account(rest, as_of, waiting)
         waiting.request("the executions")
         executions, doubts = _executions_since(rest, day, as_of)
         waiting.request("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
-    found = reconcile(
-        portfolio, reading.view, executions, today=new_york_date(as_of), marks=marks, file_date=day
-    )
+    found = reconcile(portfolio, reading.view, executions, today=today.date, marks=marks, file_date=day)
     screen.comparison(found.rows)
     screen.say(cash_line(portfolio, reading.view.cash))
+    _say_whose_day(screen, today, instant)
     for problem in (*reading.problems, *doubts, *more):
         screen.remark(problem)
     if edit := proposed_edit(found.rows):
         screen.say(f"\nTo make the file agree:\n\n{edit}\n")
     screen.say(_verdict(found, path.name))
     return CANNOT_SAY if found.agrees is None else FINE if found.agrees else DIFFERENT
+
+
+def _market_day(
+    screen: Screen, settings: Settings, instant: datetime, rest_cls: Callable[..., AlpacaRest]
+) -> tuple[MarketDay, RestError | None]:
+    """The day of the market, for which a demo is asked, and why it did not say it."""
+    known = known_day(settings, instant)
+    if not (settings.has_credentials and is_demo(settings)):
+        return known, None
+    try:
+        with _connected("the market's time", screen, settings, rest_cls) as (_, rest):
+            return market_day(rest, settings, instant), None
+    except RestError as error:
+        return known, error
+
+
+def _say_whose_day(screen: Screen, today: MarketDay, instant: datetime) -> None:
+    if today.plays and today.date != new_york_date(instant):
+        screen.remark(
+            f"The market that is asked plays {short_date(today.date)}; what has expired is judged by that day."
+        )
 
 
 def _day_of(path: Path, as_of: datetime) -> date:
@@ -187,10 +205,11 @@ def _verdict(found: Reconciliation, name: str) -> str:
     return f"{name} and the account agree."
 
 
-def _require_past(since: date, today: date) -> None:
-    if since > today:
+def _require_past(since: date, today: MarketDay) -> None:
+    if since > today.date:
         raise ConfigError(
-            f"--since {since} lies in the future: it is {today} in New York. Name the day of which the file is."
+            f"--since {since} lies in the future: it is {today.date} in {today.place}. "
+            "Name the day of which the file is."
         )
 
 

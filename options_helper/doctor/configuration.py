@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
+from options_helper.analysis.reconcile.portfolio_check import (
+    CORRECT_AS_OF,
+    REMOVE_AS_OF,
+    ahead,
+    expired_by,
+    judged_as_of,
+)
 from options_helper.data.portfolio_file import DEFAULT_NAME, PortfolioFile, reread
 from options_helper.data.rest.market_time import is_demo
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import new_york_date
+from options_helper.model.market_hours import MarketDay
+from options_helper.model.portfolio import Portfolio
 from options_helper.model.text import format_count, named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
 
@@ -168,8 +174,8 @@ def _other_account(key: str, settings: Settings) -> str | None:
     return None
 
 
-def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datetime) -> Finding:
-    """Can the file be read, and is what it holds still alive at that instant of the market's?"""
+def check_portfolio(named: Path | None, environ: Mapping[str, str], today: MarketDay) -> Finding:
+    """Can the file be read, and is what it holds still alive on that day of the market's, or on its own?"""
     path = named or Path(environ.get("OH_PORTFOLIO") or DEFAULT_NAME)
     if not path.exists():
         return _no_portfolio(path, Verdict.WARNING if named is None else Verdict.FAILED)
@@ -177,16 +183,7 @@ def check_portfolio(named: Path | None, environ: Mapping[str, str], as_of: datet
     if portfolio_file.portfolio is None:
         error = ConfigError(portfolio_file.problem or f"{path} names no file.")
         return explained(error, "Correct it there; `options-helper portfolio check` looks again.")
-    contracts = {
-        item.label: item.expiry for item in portfolio_file.portfolio.instruments if item.expiry is not None
-    }
-    positions = format_count(len(portfolio_file.portfolio.positions), "position")
-    count = f"{path}: {positions}, {format_count(len(contracts), 'contract')}"
-    today = new_york_date(as_of)
-    expired = [label for label, expiry in contracts.items() if expiry < today]
-    if portfolio_file.portfolio.as_of is not None and portfolio_file.portfolio.as_of != today:
-        return _about_picture(count, portfolio_file.portfolio.as_of, expired)
-    return _about_expired(count, expired) if expired else Finding(Verdict.OK, count)
+    return _judged(path, portfolio_file.portfolio, today)
 
 
 def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
@@ -194,11 +191,24 @@ def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
     return Finding(verdict, f"There is no {path} here.", remedy)
 
 
-def _about_picture(count: str, day: date, expired: Sequence[str]) -> Finding:
-    gone = f", and by now expired: {named(expired, 3)}" if expired else ""
-    return Finding(Verdict.WARNING, f"{count}; it is a picture of {short_date(day)}{gone}.", REMOVE_AS_OF)
+def _judged(path: Path, portfolio: Portfolio, today: MarketDay) -> Finding:
+    """What `portfolio check` finds as well: one day decides for both."""
+    contracts = {item.label: item.expiry for item in portfolio.instruments if item.expiry is not None}
+    positions = format_count(len(portfolio.positions), "position")
+    held = f"{path}: {positions}, {format_count(len(contracts), 'contract')}"
+    day = judged_as_of(portfolio, today)
+    if day is None:
+        return Finding(Verdict.WARNING, f"{held}; {ahead(portfolio, today)}", CORRECT_AS_OF)
+    is_picture = portfolio.as_of not in (None, today.date)
+    if is_picture:
+        held += f"; it is a picture of {short_date(day)} and judged as of that day. {expired_by(portfolio, today)}"
+    elif today.plays:
+        held += f"; judged by {today.today}"
+    if expired := [label for label, expiry in contracts.items() if expiry < day]:
+        return _about_expired(held.removesuffix("."), expired)
+    return Finding(Verdict.WARNING, held, REMOVE_AS_OF) if is_picture else Finding(Verdict.OK, held)
 
 
-def _about_expired(count: str, expired: Sequence[str]) -> Finding:
+def _about_expired(held: str, expired: Sequence[str]) -> Finding:
     remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
-    return Finding(Verdict.WARNING, f"{count}; expired: {named(expired, 3)}.", remedy)
+    return Finding(Verdict.WARNING, f"{held}; expired: {named(expired, 3)}.", remedy)

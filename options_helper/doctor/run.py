@@ -20,7 +20,7 @@ from typing import Final
 from options_helper import settings as settings_module
 from options_helper.clock import utc_now
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_time import is_demo, known_time, market_time
+from options_helper.data.rest.market_time import is_demo, known_day, market_day
 from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
@@ -52,7 +52,7 @@ from options_helper.doctor.streams import (
     visit_stream,
 )
 from options_helper.errors import ConfigError, OptionsHelperError
-from options_helper.model.market_hours import new_york_date
+from options_helper.model.market_hours import MarketDay, new_york_date
 from options_helper.monitoring.heartbeat_file import state_folder
 from options_helper.settings import Settings
 
@@ -158,24 +158,22 @@ class Checkup:
         environment = self._environment
 
         def run(stopping: threading.Event) -> Finding:
-            return check_portfolio(
-                self._portfolio, environment.environ, self._market_time(settings, stopping)
-            )
+            return check_portfolio(self._portfolio, environment.environ, self._market_day(settings, stopping))
 
         needs_rest = settings is not None and is_demo(settings) and not self._offline
         return Probe(
             Check.PORTFOLIO, run, environment.rest_seconds if needs_rest else environment.local_seconds
         )
 
-    def _market_time(self, settings: Settings | None, stopping: threading.Event) -> datetime:
+    def _market_day(self, settings: Settings | None, stopping: threading.Event) -> MarketDay:
         """By which expiries are judged; what cannot be asked has a line of its own that says so."""
         now, policy = self._environment.now(), self._environment.rest_policy
         if settings is None or not is_demo(settings):
-            return now
+            return MarketDay(new_york_date(now))
         if not self._offline:
             with suppress(OptionsHelperError), AlpacaRest(settings, stopping=stopping, policy=policy) as rest:
-                return market_time(rest, settings, now)
-        return known_time(settings, now)
+                return market_day(rest, settings, now)
+        return known_day(settings, now)
 
     def _network_probes(self, settings: Settings | None) -> list[Probe]:
         if self._offline:
@@ -217,7 +215,7 @@ class Checkup:
 
     def _stream_probes(self, settings: Settings) -> list[Probe]:
         timing = self._environment.stream_timing
-        today = new_york_date(known_time(settings, self._environment.now()))
+        today = known_day(settings, self._environment.now()).date
         visits = {
             Check.STOCK_STREAM: stock_visit(settings, timing),
             Check.OPTION_STREAM: option_visit(settings, timing, today),

@@ -77,6 +77,7 @@ PUBLIC: Final = {
     ),
     "market_hours": (
         "EXTRA_OPTION_TIME",
+        "MarketDay",
         "NEW_YORK",
         "expects_data",
         "in_regular_hours",

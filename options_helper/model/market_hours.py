@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
-from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlying_of_root
+from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, short_date, underlying_of_root
 from options_helper.model.streams import Hours, StreamId
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -41,6 +41,24 @@ class Session:
 
     opens: datetime
     closes: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MarketDay:
+    """The day by which something is judged: New York's, or that of the session which a simulator plays."""
+
+    date: date
+    plays: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it is that day."""
+        return "the simulated market" if self.plays else "New York"
+
+    @property
+    def today(self) -> str:
+        """The day for people, who call New York's their own: "today, 27 Nov 26"."""
+        return f"today{f' in {self.place}' if self.plays else ''}, {short_date(self.date)}"
 
 
 def expects_data(stream: StreamId, feed: str, at: datetime, symbols: Collection[str] = ()) -> bool:

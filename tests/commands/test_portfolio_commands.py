@@ -214,7 +214,23 @@ def test_a_demo_s_file_is_judged_by_the_day_of_its_market(
     result = capsys.readouterr()
     assert "expired" not in result.out
     said = "The market that is asked plays 20 Nov 26; what has expired is judged by that day.\n"
-    assert result.err == ("" if new_york_date(today) == played else said)
+    assert result.err == ("" if new_york_date(today) == played else 2 * said)
+
+
+def test_a_demo_s_day_is_called_its_own_beside_a_picture_of_another_day(
+    file_of: Callable[..., Path], server: SimulatorServer, capsys: pytest.CaptureFixture[str]
+):
+    file = file_of(position(expiry=date(2026, 11, 19), identity="last"))
+    for as_of, said in (
+        ("2026-11-18", "Expired by today in the simulated market, 20 Nov 26: 1 of 1 contract."),
+        ("2026-11-27", "as_of 2026-11-27 lies ahead: it is 2026-11-20 in the simulated market."),
+    ):
+        content = json.loads(file.read_text(encoding="utf-8")) | {"as_of": as_of}
+        file.write_text(json.dumps(content), encoding="utf-8")
+
+        check_file(file, now=lambda: datetime(2026, 11, 27, 15, tzinfo=UTC))
+
+        assert said in capsys.readouterr().out
 
 
 def test_a_file_is_judged_by_new_york_s_date(
@@ -455,7 +471,7 @@ def test_reconcile_says_how_far_back_it_looks_for_causes(
     result = command("reconcile", file_of(), "--since", "2020-01-17")
 
     assert result.exit_code == 0
-    assert result.stderr == "What was traded before 2026-08-22 was not asked for.\n"
+    assert result.stderr.splitlines()[-1] == "What was traded before 2026-08-22 was not asked for."
 
 
 def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], server: SimulatorServer):
@@ -536,7 +552,9 @@ def test_a_file_that_cannot_be_read_ends_with_a_sentence_and_2(
 
 
 def test_reconcile_refuses_a_day_that_has_not_come(file_of: Callable[..., Path], server: SimulatorServer):
-    with pytest.raises(ConfigError, match=r"--since 2049-12-17 lies in the future: it is .* in New York\."):
+    with pytest.raises(
+        ConfigError, match=r"--since 2049-12-17 lies in the future: it is .* in the simulated market\."
+    ):
         command("reconcile", file_of(A_CALL), "--since", "2049-12-17")
 
 

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from options_helper.analysis.reconcile.portfolio_check import findings
 from options_helper.cli import app
 from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
 from options_helper.doctor.computer import (
@@ -35,7 +36,10 @@ from options_helper.doctor.rest import judge_skew
 from options_helper.doctor.run import Checkup, Environment
 from options_helper.doctor.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
 from options_helper.errors import ConfigError, StreamError
+from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import StreamName
+from options_helper.model.market_hours import MarketDay, new_york_date
+from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import Phase
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
@@ -68,6 +72,15 @@ PORTFOLIO = {
         {"id": "shares", "symbol": "MSFT", "shares": 100},
     ]
 }
+
+PICTURE = f"; it is a picture of {short_date(AS_OF.date())} and judged as of that day."
+NOT_JUDGED = "What has expired is not judged."
+PLAYED = MarketDay(date(2026, 12, 18), plays=True)
+
+
+def day_after(days: int) -> MarketDay:
+    """New York's day so many days after `AS_OF`."""
+    return MarketDay(new_york_date(AS_OF + timedelta(days=days)))
 
 
 def portfolio_file(folder: Path, content: Any = PORTFOLIO) -> Path:
@@ -265,7 +278,7 @@ def test_at_most_a_third_of_a_key_is_ever_shown(key: str):
 
 
 def test_a_sound_portfolio_is_counted(tmp_path: Path):
-    found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF)
+    found = check_portfolio(portfolio_file(tmp_path), {}, day_after(0))
 
     assert found.verdict is OK
     assert found.message.endswith("portfolio.json: 2 positions, 1 contract")
@@ -279,7 +292,7 @@ def test_a_sound_portfolio_is_counted(tmp_path: Path):
     ],
 )
 def test_a_broken_portfolio_is_told_by_place(tmp_path: Path, content: Any, says: str):
-    found = check_portfolio(portfolio_file(tmp_path, content), {}, AS_OF)
+    found = check_portfolio(portfolio_file(tmp_path, content), {}, day_after(0))
 
     assert found.verdict is FAILED
     assert says in found.message
@@ -287,7 +300,7 @@ def test_a_broken_portfolio_is_told_by_place(tmp_path: Path, content: Any, says:
 
 
 def test_contracts_that_are_over_are_named(tmp_path: Path):
-    found = check_portfolio(portfolio_file(tmp_path), {}, AS_OF + timedelta(days=60))
+    found = check_portfolio(portfolio_file(tmp_path), {}, day_after(60))
 
     assert found.verdict is WARNING
     assert "expired: AAPL 18 Dec 26 180 C." in found.message
@@ -297,25 +310,54 @@ def test_contracts_that_are_over_are_named(tmp_path: Path):
     ("days", "verdict", "says"),
     [
         (0, OK, "2 positions, 1 contract"),
-        (1, WARNING, f"; it is a picture of {AS_OF:%d %b %y}."),
-        (60, WARNING, f"; it is a picture of {AS_OF:%d %b %y}, and by now expired: AAPL 18 Dec 26 180 C."),
+        (1, WARNING, f"{PICTURE} Expired by {day_after(1).today}: none of 1 contract."),
+        (60, WARNING, f"{PICTURE} Expired by {day_after(60).today}: 1 of 1 contract."),
+        (
+            -1,
+            WARNING,
+            f"as_of {AS_OF:%Y-%m-%d} lies ahead: it is {day_after(-1).date} in New York. {NOT_JUDGED}",
+        ),
     ],
 )
-def test_a_picture_of_another_day_is_told_with_what_has_expired_since(
+def test_a_picture_of_another_day_is_judged_as_of_that_day(
     tmp_path: Path, days: int, verdict: Verdict, says: str
 ):
     content = {**PORTFOLIO, "as_of": f"{AS_OF:%Y-%m-%d}"}
 
-    found = check_portfolio(portfolio_file(tmp_path, content), {}, AS_OF + timedelta(days=days))
+    found = check_portfolio(portfolio_file(tmp_path, content), {}, day_after(days))
 
     assert found.verdict is verdict
     assert found.message.endswith(says)
 
 
+@pytest.mark.parametrize(
+    "as_of", [None, "2026-12-18", "2026-11-20", "2027-01-01"], ids=["none", "that day", "before", "ahead"]
+)
+def test_a_day_that_a_simulator_plays_is_not_called_new_york_s(tmp_path: Path, as_of: str | None):
+    content = {**PORTFOLIO, "as_of": as_of} if as_of else PORTFOLIO
+
+    found = check_portfolio(portfolio_file(tmp_path, content), {}, PLAYED)
+
+    assert "in the simulated market" in found.message
+    assert "New York" not in found.message
+
+
+def test_the_doctor_and_check_agree_about_what_has_expired(tmp_path: Path):
+    """On any day of the file's and of the market's, one of them does not warn of what the other lets pass."""
+    for as_of, days in ((None, 0), (None, 60), ("2026-11-20", 60), ("2027-01-01", 60), ("2030-01-01", 0)):
+        content = {**PORTFOLIO, "as_of": as_of} if as_of else PORTFOLIO
+        path = portfolio_file(tmp_path, content)
+        said = " ".join(findings(load_portfolio(path), day_after(days)))
+
+        doctor = check_portfolio(path, {}, day_after(days)).message
+        assert ("; expired: " in doctor) is (" expired on " in said)
+        assert ("lies ahead" in doctor) is ("lies ahead" in said)
+
+
 def test_the_file_that_the_page_would_open_is_looked_at(tmp_path: Path):
     environ = {"OH_PORTFOLIO": str(portfolio_file(tmp_path))}
 
-    assert check_portfolio(None, environ, AS_OF).verdict is OK
+    assert check_portfolio(None, environ, day_after(0)).verdict is OK
 
 
 def test_no_portfolio_is_a_warning_and_a_wrong_name_a_failure(
@@ -323,8 +365,8 @@ def test_no_portfolio_is_a_warning_and_a_wrong_name_a_failure(
 ):
     monkeypatch.chdir(tmp_path)
 
-    assert check_portfolio(None, {}, AS_OF).verdict is WARNING
-    assert check_portfolio(Path("another.json"), {}, AS_OF).verdict is FAILED
+    assert check_portfolio(None, {}, day_after(0)).verdict is WARNING
+    assert check_portfolio(Path("another.json"), {}, day_after(0)).verdict is FAILED
 
 
 @pytest.mark.parametrize(

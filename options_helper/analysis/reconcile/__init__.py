@@ -10,7 +10,15 @@ from typing import Final
 PUBLIC: Final = {
     "account_import": ("import_portfolio", "portfolio_text"),
     "grouping": ("group_entries", "structure_kind"),
-    "portfolio_check": ("REMOVE_AS_OF", "findings", "picture"),
+    "portfolio_check": (
+        "CORRECT_AS_OF",
+        "REMOVE_AS_OF",
+        "ahead",
+        "expired_by",
+        "findings",
+        "judged_as_of",
+        "picture",
+    ),
     "reconciliation": (
         "Behind",
         "ReconciledRow",

@@ -10,7 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "account_reading": ("AccountReading", "read_account"),
     "client": ("AlpacaRest",),
-    "market_time": ("is_demo", "known_time", "market_time", "server_time"),
+    "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": ("RequestLimits", "RestPolicy"),
     "seeding": ("SeedBatch", "seed"),

@@ -1,4 +1,4 @@
-"""What time it is in the market that is asked: a simulator's own with a simulator's keys, everybody's otherwise."""
+"""What time and day it is in the market that is asked: a simulator's own with its keys, everybody's otherwise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import MarketDay, new_york_date
 from options_helper.settings import DEMO_KEY, Settings
 
 
@@ -21,11 +22,13 @@ def server_time(rest: AlpacaRest) -> datetime | None:
     return None if server_ns is None else utc_datetime(server_ns)
 
 
-def known_time(settings: Settings, now: datetime) -> datetime:
-    """The market's time as far as it is known without asking: in a demo where its session begins, else `now`."""
-    return settings.market_time or now if is_demo(settings) else now
+def known_day(settings: Settings, now: datetime) -> MarketDay:
+    """The market's day as far as it is known without asking: in a demo where its session begins, else New York's."""
+    played = settings.market_time if is_demo(settings) else None
+    return MarketDay(new_york_date(played or now), plays=played is not None)
 
 
-def market_time(rest: AlpacaRest, settings: Settings, now: datetime) -> datetime:
-    """The market's time: a demo is asked for it, for any other market it is `now`. Blocks; RestError."""
-    return (server_time(rest) if is_demo(settings) else None) or known_time(settings, now)
+def market_day(rest: AlpacaRest, settings: Settings, now: datetime) -> MarketDay:
+    """The market's day: a demo is asked for it, for any other market it is New York's at `now`. Blocks; RestError."""
+    played = server_time(rest) if is_demo(settings) else None
+    return known_day(settings, now) if played is None else MarketDay(new_york_date(played), plays=True)
