@@ -184,7 +184,16 @@ def _wellness(beat: Heartbeat) -> str:
         if any(one.expects_data for one in beat.streams.values())
         else "; nothing is expected from its feeds now"
     )
-    return f"The {beat.role} {doing}{played[beat.market]}{silence}."
+    return f"The {beat.role} {doing}{played[beat.market]}{silence}.{_unconnected(beat)}"
+
+
+def _unconnected(beat: Heartbeat) -> str:
+    """Which streams have never been connected, and why; empty where all have."""
+    waiting = {name: one for name, one in beat.streams.items() if not one.connections}
+    if not waiting:
+        return ""
+    reasons = dict.fromkeys(filter(None, map(_reason, waiting.values())))
+    return " ".join((f" Never connected so far: {', '.join(waiting)}.", *reasons))
 
 
 def _reason(one: StreamBeat) -> str:

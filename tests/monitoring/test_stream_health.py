@@ -206,6 +206,20 @@ def test_what_is_special_is_said(tmp_path: Path, facts: dict[str, Any], words: s
     assert report_of(tmp_path, **facts).message == words
 
 
+def test_a_run_that_never_connected_is_not_just_said_to_run(tmp_path: Path):
+    lost = stream_beat(
+        phase=Phase.RECONNECTING, connections=0, acknowledged=0, last_error="Nobody answers at 127.0.0.1."
+    )
+
+    report = report_of(tmp_path, streams={"stocks": lost, "options": lost, "fills": stream_beat()})
+
+    assert report.message == (
+        "The capture runs. Never connected so far: stocks, options. Nobody answers at 127.0.0.1."
+    )
+    assert "stocks (iex): reconnecting, last event" in "".join(report_lines(report))
+    assert "0 of 2 symbols" in "".join(report_lines(report))
+
+
 def test_the_exit_code_is_nought_only_when_all_is_well(tmp_path: Path):
     well = stream_health("--state", str(heartbeat_file(tmp_path, written_at=utc_now())))
     stale = stream_health("--state", str(heartbeat_file(tmp_path)))

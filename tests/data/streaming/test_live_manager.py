@@ -348,6 +348,18 @@ def test_refused_symbols_are_listed_and_the_rest_streams():
     assert "ZZZZ" in (health.last_error or "")
 
 
+def test_what_was_asked_for_is_known_before_a_server_is_reached():
+    """None of none would hide that something is missing."""
+    config = replace(CONFIG, stocks=("AAPL", "MSFT", "AAPL"))
+
+    with running_manager(stocks=ScriptedStreams([]), config=config) as manager:
+        health = manager.snapshot().streams["stocks"]
+        assert (health.requested, health.acknowledged) == (("AAPL", "MSFT"), ())
+
+        manager.start(replace(config, stocks=("AAPL", "NVDA")))
+        assert manager.snapshot().streams["stocks"].requested == ("AAPL", "NVDA")
+
+
 def test_the_time_of_a_replay_is_the_replayed_one():
     year_2018 = 1_515_166_320_000_000_000
     stocks = ScriptedStreams(

@@ -187,11 +187,13 @@ class StreamGroup:
         return {name: self._health(name, wall_ns) for name in self.names}
 
     def _health(self, name: StreamId, wall_ns: int) -> StreamHealth:
-        worker = self._workers.get(name)
-        feed = self._requests[name].feed
+        worker, request = self._workers.get(name), self._requests[name]
         if worker is None:
-            return StreamHealth(name, phase=Phase.OFF, feed=feed)
-        health = worker.health(feed, wall_ns)
+            return StreamHealth(name, phase=Phase.OFF, feed=request.feed)
+        health = worker.health(request.feed, wall_ns)
+        if request.symbols:
+            # Also before a server was reached, and while it has not answered to a change.
+            health = replace(health, requested=tuple(dict.fromkeys(request.symbols)))
         if self._stopped and health.phase is not Phase.FAILED:
             # Also where a thread is still busy closing: nothing of it counts any more.
             return replace(health, phase=Phase.STOPPED, connected_since=None, next_try_at=None)
