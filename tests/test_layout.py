@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -95,6 +96,67 @@ def test_what_others_were_told_to_import_is_still_there(module: str):
 
 def test_files_are_where_others_were_told_to_find_them(repository: Path):
     assert [path for path in FIRST_FILES if not (repository / path).exists()] == []
+
+
+def test_modules_are_where_texts_and_comments_say(repository: Path, committed: list[Path]):
+    """A file that moved takes along what points to it."""
+    names = [f"/{path.relative_to(repository).as_posix()}" for path in committed]
+    texts = {
+        path: path.read_text(encoding="utf-8") for path in committed if path.suffix in {".md", ".py", ".toml"}
+    }
+    named = {
+        (path.name, match[0])
+        for path, text in texts.items()
+        for match in re.finditer(r"(?<![\w./}-])(?:[\w-]+/)+[\w-]+\.(?:py|sh|md)\b", text)
+    }
+
+    assert named
+    assert [one for one in sorted(named) if not any(name.endswith(f"/{one[1]}") for name in names)] == []
+
+
+def test_folders_and_names_of_the_package_are_where_the_pages_say(repository: Path, committed: list[Path]):
+    """`data/streaming/connection`, `analysis.osi`, `options_helper.live.screen.build_screen`."""
+    package = repository / "options_helper"
+    folders = "|".join(path.parent.name for path in package.glob("*/__init__.py"))
+    pages = [path.read_text(encoding="utf-8") for path in committed if path.suffix == ".md"]
+    paths = {name for page in pages for name in re.findall(rf"`((?:{folders}|tests|apps)/[\w/]*)`", page)}
+    dotted = {
+        name.removeprefix("options_helper.")
+        for page in pages
+        for name in re.findall(rf"(?:\boptions_helper\.|`)(?:{folders}|settings|clock)(?:\.\w+)+", page)
+        for name in [name.strip("`")]
+        if not name.endswith(".py")
+    }
+
+    assert paths
+    assert [
+        name for name in sorted(paths) if not ((repository / name).is_dir() or (package / name).is_dir())
+    ] == []
+    assert dotted
+    assert [name for name in sorted(dotted) if not _is_importable(f"options_helper.{name}")] == []
+
+
+def test_every_page_with_a_command_says_once_how_it_is_called(repository: Path):
+    """After `sh scripts/setup` its name alone is not found."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in (repository / "docs").glob("*.md")}
+    with_commands = {
+        name for name, page in pages.items() if re.search(r"^\$? ?options-helper ", page, re.MULTILINE)
+    }
+
+    assert with_commands
+    assert {
+        name: pages[name].count("(index.md#how-it-is-called)") for name in with_commands
+    } == dict.fromkeys(with_commands, 1)
+    assert "## How it is called" in pages["index.md"]
+
+
+def _is_importable(name: str) -> bool:
+    """Whether it is a module, or a name in one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_the_commands_are_there_before_anything_heavy_is(repository: Path):
