@@ -6,6 +6,7 @@ a new one, so a late frame of the old run reaches the old queue and nothing else
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
+
+log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 0.9
 # The consumer wakes up this often even when nothing comes, to judge silence and to notice the end.
@@ -94,7 +97,7 @@ class LiveStreamManager:
         """
         with self._lock:
             running = self._run
-            if running is not None and running.streams.config.without_symbols() == config.without_symbols():
+            if running is not None and running.can_become(config):
                 running.change_symbols(config)
                 return
             settings = self._settings or Settings.load()
@@ -157,6 +160,8 @@ class _Run:
         self._started_at = utc_datetime(now_ns())
         self._ending = threading.Event()
         self._stopped = False
+        # Only the consumer's thread looks at it.
+        self._logged: set[tuple[str, type[Exception]]] = set()
         # Guarded by self._lock: written by the consumer and, at an announcement or a change of symbols, by others.
         self._lock = threading.Lock()
         self._state = LiveState(
@@ -194,6 +199,11 @@ class _Run:
         if self._state.announce(announcement):
             self._account.forget()
 
+    def can_become(self, config: LiveStreamConfig) -> bool:
+        """Whether only the symbols differ, and the run is still good for them."""
+        is_same = self.streams.config.without_symbols() == config.without_symbols()
+        return is_same and self.streams.failure is None
+
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """Send the difference on the open connections, and forget what is wanted no longer."""
         with self._lock:
@@ -211,7 +221,18 @@ class _Run:
         self._stopped = True
 
     def _consume(self) -> None:
-        self.streams.load_calendar()
+        try:
+            self._fold_until_drained()
+        except BaseException as error:
+            # The thread's last line: without it the page would look alive, and nothing on it would move again.
+            log.exception("the consumer of the streams ended")
+            self.streams.fail(
+                f"What the streams bring cannot be taken in any more ({type(error).__name__}: {error}). "
+                "Stop and start them again."
+            )
+
+    def _fold_until_drained(self) -> None:
+        self._try("look at the calendar", self.streams.load_calendar)
         queue = self.streams.queue
         next_check = time.monotonic() + HOUSEKEEPING_SECONDS
         while not queue.drained:
@@ -220,11 +241,23 @@ class _Run:
                 self._ending.wait(LINGER_SECONDS)
             if time.monotonic() >= next_check:
                 next_check = time.monotonic() + HOUSEKEEPING_SECONDS
-                self.streams.keep_house()
-                applied = sum(
-                    tally.applied for name, tally in self._state.tallies.items() if name.kind.carries_orders
-                )
-                self._account.observe(self.streams.healths(self._now_ns()), applied)
+                self._try("watch the streams", self.streams.keep_house)
+                self._try("watch the account", self._observe_account)
+
+    def _observe_account(self) -> None:
+        tallies = self._state.tallies.items()
+        applied = sum(tally.applied for name, tally in tallies if name.kind.carries_orders)
+        self._account.observe(self.streams.healths(self._now_ns()), applied)
+
+    def _try(self, task: str, work: Callable[[], None]) -> None:
+        """Do one task of a round; its error costs this round of it, and not the fold of all that is still to come."""
+        try:
+            work()
+        except Exception as error:
+            kind = (task, type(error))
+            if kind not in self._logged:  # it may come twice a second
+                self._logged.add(kind)
+                log.exception("failed to %s; this is tried again, and logged once", task)
 
     def _fold(self, frames: Sequence[Frame]) -> bool:
         """Apply and settle the frames; whether more are waiting."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -10,15 +11,18 @@ import pytest
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.messages import DecodedFrame
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.errors import ConfigError, RestError, StreamRefused
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
 from tests.kit.fakes import (
     CONFIG,
     NOON,
     SETTINGS,
+    ScriptedSource,
     ScriptedStreams,
     SteppedClock,
     acknowledge,
@@ -398,6 +402,66 @@ def test_a_mute_stream_is_ended_and_connected_anew_while_the_market_is_open():
         (gap,) = manager.snapshot().streams["stocks"].gaps
 
     assert "No stocks data for" in gap.reason
+
+
+@pytest.mark.parametrize("task", ["load_calendar", "keep_house", "_observe_account"])
+def test_an_error_of_the_housekeeping_costs_its_round_and_no_quote(
+    task: str, caplog: pytest.LogCaptureFixture
+):
+    """Calendar, rates and account are looked at on the consumer's thread, which must outlive them."""
+    clock = SteppedClock()
+    broken = threading.Event()
+    failed: list[str] = []
+
+    def now_ns() -> int:
+        callers = [frame.name for frame in traceback.extract_stack()]
+        if broken.is_set() and "live-consumer" in threading.current_thread().name and task in callers:
+            failed.append(task)
+            raise ArithmeticError("no such hour")
+        return clock()
+
+    more = threading.Event()
+    quotes = [frame(quote_message("AAPL", bid)) for bid in (1.0, 2.0)]
+    stocks = ScriptedStreams([acknowledge(), wait_for(more), deliver(*quotes)])
+    broken.set()
+
+    with running_manager(stocks=stocks, now_ns=now_ns) as manager:
+        wait_until(lambda: len(failed) >= (1 if task == "load_calendar" else 2))
+        more.set()
+        wait_until(lambda: _settled(manager, "stocks", received=2))
+        broken.clear()
+        assert manager.snapshot().phase["stocks"] is not Phase.FAILED
+        assert "live-consumer" in live_threads()
+
+    logged = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(logged) == 1, "twice a second would fill the log"
+    assert logged[0].exc_info is not None
+
+
+def test_a_run_that_can_take_nothing_in_any_more_has_failed_and_says_so(caplog: pytest.LogCaptureFixture):
+    def decode(_: bytes) -> DecodedFrame:
+        raise SystemExit(3)
+
+    scripted = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))], [acknowledge()])
+    source = ScriptedSource({StreamName.STOCKS: scripted}, decode)
+    manager = LiveStreamManager(SETTINGS, source=source, rest_cls=None)
+    config = LiveStreamConfig(stocks=("AAPL",), stream_fills=False)
+    manager.start(config)
+    try:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED, saw=manager.snapshot)
+        wait_until(lambda: live_threads() == [])
+        failed = manager.snapshot().streams["stocks"]
+        manager.start(config)
+        assert manager.snapshot().phase["stocks"] is not Phase.FAILED
+        assert len(live_threads()) == 2
+    finally:
+        manager.stop()
+
+    assert "cannot be taken in any more (SystemExit: 3)" in (failed.last_error or "")
+    assert failed.accounted
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "the consumer of the streams ended"
+    ]
 
 
 def test_starting_without_keys_says_what_to_set():

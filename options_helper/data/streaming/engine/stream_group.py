@@ -40,7 +40,7 @@ class StreamGroup:
     `clock` is the market's, guarded by `lock`, both the owner's; `announced` is called, under the lock, with each
     simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
     reported, the market's where it is None. `start`, `change_symbols` and `stop` are called one at a time;
-    `keep_house` on the consumer's thread; `healths` on any.
+    `keep_house` and `fail` on the consumer's thread; `healths` on any.
     """
 
     def __init__(
@@ -81,6 +81,8 @@ class StreamGroup:
         self._streamers: dict[StreamId, SymbolStreamer] = {}
         self._rates = {name: _Rate() for name in self.names}
         self._stopped = False
+        # Why nobody consumes the queue any more, as a sentence; set once, by the consumer.
+        self.failure: str | None = None
 
     def start(self) -> None:
         """Start a worker for each stream that has something to do and none yet."""
@@ -141,6 +143,13 @@ class StreamGroup:
                 )
         self.queue.close()
 
+    def fail(self, sentence: str) -> None:
+        """Nobody consumes any more: every stream has failed with this sentence, and is asked to end; never waits."""
+        self.failure = sentence
+        self.queue.close()
+        for worker in self._workers.values():
+            worker.stop()
+
     def _connect(self, name: StreamId, sink: StreamSink) -> Streamer:
         """A fresh streamer with the symbols wanted now; on its own thread."""
         made = self._source.streamer(name, self._settings, self.config, sink)
@@ -194,6 +203,14 @@ class StreamGroup:
         if request.symbols:
             # Also before a server was reached, and while it has not answered to a change.
             health = replace(health, requested=tuple(dict.fromkeys(request.symbols)))
+        if self.failure is not None:
+            return replace(
+                health,
+                phase=Phase.FAILED,
+                last_error=self.failure,
+                connected_since=None,
+                next_try_at=None,
+            )
         if self._stopped and health.phase is not Phase.FAILED:
             # Also where a thread is still busy closing: nothing of it counts any more.
             return replace(health, phase=Phase.STOPPED, connected_since=None, next_try_at=None)
