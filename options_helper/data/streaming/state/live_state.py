@@ -41,6 +41,8 @@ from options_helper.model.streams import StreamId, StreamName
 log = logging.getLogger(__name__)
 
 _KEPT_REJECTIONS: Final = 5
+# No quote's seconds, which have four bytes, are that new: each is compared with the one that is known.
+_COMPARE_ALL: Final = b"\xff" * 5
 _E = TypeVar("_E", Quote, Trade, Bar)
 
 
@@ -90,6 +92,11 @@ class LiveState:
         self.clock = MarketClock(market)
         self.tallies = {name: StreamTally() for name in self._decoders}
         self._caches = _Caches()
+        # Alpaca's stocks and contracts share no symbol. Of other streams nobody knows, so with one of them no stream
+        # can tell by its own quotes alone what is new.
+        further = self._decoders.keys() - set(StreamName)
+        may_share = any(not name.kind.carries_orders for name in further)
+        self._newest_at_first = _COMPARE_ALL if may_share else b""
         # Of all quotes of a stream so far, in seconds as the wire has them.
         self._newest: dict[StreamId, bytes] = {}
         self.fills = Blotter(fills_cache_size)
@@ -126,7 +133,7 @@ class LiveState:
     ) -> None:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
         quotes = self._caches.quotes
-        newest = self._newest.get(stream, b"")
+        newest = self._newest.get(stream, self._newest_at_first)
         latest = ((received_ns + AHEAD_AT_MOST_NS) // NANOSECONDS & 0xFFFF_FFFF).to_bytes(4, "big")
         for event in events:
             force_setattr(event, "received_ns", received_ns)  # as `stamp` does
@@ -187,7 +194,8 @@ class LiveState:
                 taken += 1
                 if isinstance(event, Quote):
                     # What is streamed after it may be older: from now on it has to be compared.
-                    self._newest[name] = max(self._newest.get(name, b""), _seconds(event))
+                    newest = self._newest.get(name, self._newest_at_first)
+                    self._newest[name] = max(newest, _seconds(event))
         return taken
 
     def announce(self, announcement: Announcement) -> bool:

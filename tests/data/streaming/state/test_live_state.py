@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.messages import count_messages
+from options_helper.data.streaming.messages import count_messages, decode_frame
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import RestQuote, RestTrade, StreamName
 from options_helper.model.frames import Frame
-from options_helper.model.instants import timestamp_extension
+from options_helper.model.instants import timestamp_extension, utc_datetime
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import STOCKS, StreamId
 from tests.kit.fakes import NOON, frame, quote_message, trade_message
 
 SECOND = 1_000_000_000
@@ -81,6 +82,30 @@ def test_a_quote_that_comes_late_does_not_replace_a_newer_one():
 
     assert snapshot_of(state).stock_quotes["A"].bid_price == 2.0
     assert (state.tallies[StreamName.STOCKS].applied, state.tallies[StreamName.STOCKS].late) == (2, 1)
+
+
+@pytest.mark.parametrize("written_as", [timestamp_extension(NOON), utc_datetime(NOON).isoformat(), NOON])
+def test_a_quote_of_one_stream_does_not_replace_a_newer_one_of_another(written_as: object):
+    """Two providers, or two accounts of one, may both know a symbol; each may write its time in its own way."""
+    other = StreamId(STOCKS, "exchange", "main")
+    state = LiveState(fills_cache_size=3, decoders={other: decode_frame})
+    newer, late, last = (quote_message("A", at_ns=at_ns) for at_ns in (NOON, NOON - 50 * SECOND, NOON + 1))
+    newer["t"] = written_as
+
+    for stream, message in ((other, newer), (StreamName.STOCKS, {**late, "bp": 7.0})):
+        state.apply(Frame(stream, frame(message), 1, ARRIVAL))
+
+    assert snapshot_of(state).quotes["A"].bid_price == newer["bp"] != 7.0
+    assert (state.tallies[other].late, state.tallies[StreamName.STOCKS].late) == (0, 1)
+    state.announce(Announcement(MarketKind.REPLAY, NOON, 1.0, None))
+    for stream, message in (
+        (other, newer),
+        (StreamName.STOCKS, late),
+        (StreamName.STOCKS, {**last, "bp": 8.0}),
+    ):
+        state.apply(Frame(stream, frame(message), 1, ARRIVAL))
+    assert state.tallies[StreamName.STOCKS].late == 2
+    assert snapshot_of(state).quotes["A"].bid_price == 8.0
 
 
 def test_a_quote_from_the_next_century_freezes_nothing():
