@@ -93,7 +93,7 @@ class LiveStreamManager:
 
         Nothing happens when that runs already. When only the symbols differ, the open connections change their
         subscriptions; otherwise the old run is stopped first. ConfigError when keys are missing, settings
-        wrong, or a stream is wanted that the source has not.
+        wrong, or a stream is wanted that the source has not; what runs then runs on.
         """
         with self._lock:
             running = self._run
@@ -103,9 +103,8 @@ class LiveStreamManager:
             settings = self._settings or Settings.load()
             self._source.check(settings)
             require_offered(config, self._source)
-            if running is not None:
-                running.stop()
-            self._run = self._last = _Run(
+            # Made before the old one is stopped: what cannot be made leaves that as it is.
+            run = _Run(
                 config,
                 settings,
                 self._source,
@@ -115,7 +114,11 @@ class LiveStreamManager:
                 policy=self._watch,
                 limits=self._limits,
             )
-            self._run.start()
+            if running is not None:
+                self._run = None
+                running.stop()
+            self._run = self._last = run
+            run.start()
 
     def stop(self) -> None:
         """End every stream and wait for the threads, at most a second; harmless when nothing runs."""
@@ -166,7 +169,8 @@ class _Run:
         self._lock = threading.Lock()
         self._state = LiveState(
             fills_cache_size=config.fills_cache_size,
-            decoders={name: source.decoder(name) for name in source.streams},
+            streams=source.streams,
+            decoders={name: source.decoder(name) for name in source.streams if not name.kind.carries_orders},
             market=settings.market_kind,
         )
         self._account = AccountWatch(

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.streaming.connection.connection_runner import StreamSink
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.messages import DecodedFrame
+from options_helper.data.streaming.messages import Decode, DecodedFrame
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.errors import ConfigError, RestError, StreamRefused
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 from tests.kit.fakes import (
     CONFIG,
     NOON,
     SETTINGS,
     ScriptedSource,
+    ScriptedStream,
     ScriptedStreams,
     SteppedClock,
     acknowledge,
@@ -35,7 +39,7 @@ from tests.kit.fakes import (
     trade_message,
     wait_for,
 )
-from tests.kit.waiting import FOREVER, until_no_thread, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, until_no_thread, wait_until
 
 FILL = b'{"stream":"trade_updates","data":{"event":"fill","order":{"id":"1","symbol":"AAPL","qty":"1"}}}'
 
@@ -183,6 +187,73 @@ def test_a_stream_that_loses_its_last_symbol_is_off_and_comes_back_with_the_next
         wait_until(lambda: manager.snapshot().streams["options"].connections == 1)
 
     assert len(options.made) == 2
+
+
+class HeldStreams(ScriptedStreams):
+    """Whoever makes the first connection is held until the test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_holding = threading.Event()
+        self.going_on = threading.Event()
+
+    def __call__(self, settings: Settings, *, sink: StreamSink, **more: Any) -> ScriptedStream:
+        if not self.is_holding.is_set():
+            self.is_holding.set()
+            assert self.going_on.wait(AT_ONCE)
+        return super().__call__(settings, sink=sink, **more)
+
+
+def test_a_connection_made_for_a_stream_that_ended_meanwhile_does_not_take_its_successor_s_place():
+    stocks = HeldStreams()
+
+    with running_manager(stocks=stocks) as manager:
+        assert stocks.is_holding.wait(AT_ONCE)
+        manager.start(replace(CONFIG, stocks=()))
+        manager.start(CONFIG)
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+        stocks.going_on.set()
+        wait_until(lambda: live_threads().count("live-stocks") == 1)
+        manager.start(replace(CONFIG, stocks=("AAPL", "MSFT")))
+
+    successor, retired = stocks.made
+    assert successor.sent == [("subscribe", ("AAPL",)), ("subscribe", ("MSFT",))]
+    assert retired.sent == []
+
+
+class BreakableSource(ScriptedSource):
+    """A source whose frames nobody can read any more once the test says so."""
+
+    def __init__(self, scripted: Mapping[StreamId, ScriptedStreams]) -> None:
+        super().__init__(scripted)
+        self.is_broken = False
+
+    def decoder(self, stream: StreamId) -> Decode:
+        assert not stream.kind.carries_orders, "the source need not know how to read those"
+        if self.is_broken:
+            raise ConfigError("The codec is gone.")
+        return super().decoder(stream)
+
+
+def test_a_run_that_cannot_be_made_leaves_the_one_before_running():
+    stocks, fills = ScriptedStreams(), ScriptedStreams([acknowledge(), deliver(FILL)])
+    source = BreakableSource({StreamName.STOCKS: stocks, StreamName.FILLS: fills})
+    manager = LiveStreamManager(SETTINGS, source=source, rest_cls=None)
+    config = LiveStreamConfig(stocks=("AAPL",))
+    manager.start(config)
+    try:
+        wait_until(lambda: stocks.made)
+        source.is_broken = True
+        with pytest.raises(ConfigError, match="codec is gone"):
+            manager.start(replace(config, stock_feed="sip"))
+        assert manager.config == config
+        assert not stocks.made[0].stopped.is_set()
+
+        manager.start(replace(config, stocks=("MSFT",)))
+        assert stocks.made[0].sent[1:] == [("unsubscribe", ("AAPL",)), ("subscribe", ("MSFT",))]
+        wait_until(lambda: manager.snapshot().fills)
+    finally:
+        manager.stop()
 
 
 def test_another_feed_restarts_the_run():

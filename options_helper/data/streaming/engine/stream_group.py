@@ -151,15 +151,17 @@ class StreamGroup:
             worker.stop()
 
     def _connect(self, name: StreamId, sink: StreamSink) -> Streamer:
-        """A fresh streamer with the symbols wanted now; on its own thread."""
+        """A fresh streamer with the symbols wanted now, for a worker, which is the sink; on its own thread."""
         made = self._source.streamer(name, self._settings, self.config, sink)
         if not name.kind.channels:
             return made
         streamer = cast("SymbolStreamer", made)  # as the source promises
         with self._lock:
-            # Both at once, so that a change of symbols is either in the config or finds this streamer.
-            streamer.subscribe(self.config.symbols(name), channels=self.config.channels(name))
-            self._streamers[name] = streamer
+            # A worker that was retired meanwhile runs nothing more, and may have a successor, whose place this is.
+            if self._workers.get(name) is sink:
+                # Both at once, so that a change of symbols is either in the config or finds this streamer.
+                streamer.subscribe(self.config.symbols(name), channels=self.config.channels(name))
+                self._streamers[name] = streamer
         return streamer
 
     def _announce(self, announcement: Announcement) -> None:

@@ -76,21 +76,23 @@ class _Caches:
 class LiveState:
     """The fold of all frames so far: newest quote, trade and bar of each symbol, newest fills, and the tally.
 
-    `decoders` are those of streams beside the default three, or in place of theirs; `market` is whose market it is
-    until one announces itself. One writer; whoever shares it with readers guards it.
+    `streams` are those beside the default three. `decoders` read their frames, or those of the default ones in place of
+    Alpaca's; orders need none. `market` is whose market it is until one announces itself. One writer; whoever shares it
+    with readers guards it.
     """
 
     def __init__(
         self,
         *,
         fills_cache_size: int,
+        streams: Iterable[StreamId] = (),
         decoders: Mapping[StreamId, Decode] | None = None,
         market: MarketKind = MarketKind.ALPACA,
     ) -> None:
         self._decoders: dict[StreamId, Decode] = dict.fromkeys(StreamName, decode_frame)
         self._decoders.update(decoders or {})
         self.clock = MarketClock(market)
-        self.tallies = {name: StreamTally() for name in self._decoders}
+        self.tallies = {name: StreamTally() for name in dict.fromkeys((*self._decoders, *streams))}
         self._caches = _Caches()
         # Alpaca's stocks and contracts share no symbol. Of other streams nobody knows, so with one of them no stream
         # can tell by its own quotes alone what is new.
