@@ -18,14 +18,20 @@ class StreamRequest:
     feed: str = ""
     channels: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        # A list would compare unequal to the same tuple, and an equal config would restart the run.
+        object.__setattr__(self, "symbols", tuple(dict.fromkeys(self.symbols)))
+        object.__setattr__(self, "channels", tuple(self.channels))
+
 
 @dataclass(frozen=True, slots=True)
 class LiveStreamConfig:
     """What to stream; equal configs are the same run. Symbols in Alpaca's spelling. Holds no secret.
 
     `further` are streams beside the default account's three, for a source that has them; those with channels are wanted
-    while they have symbols. `paper` None: the base URL decides. `max_reconnects` None: without end. `queue_maxsize`
-    counts events.
+    while they have symbols. Of streams that carry orders one is wanted at most: a run has one blotter. `paper` None:
+    the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events. ConfigError where it cannot
+    work.
     """
 
     stocks: tuple[str, ...] = ()
@@ -57,9 +63,29 @@ class LiveStreamConfig:
             )
         if self.queue_maxsize < 2 or self.fills_cache_size < 1:
             raise ConfigError("The queue needs room for 2 events or more, the fills cache for 1 or more.")
-        # A list would compare unequal to the same tuple, and an equal config would restart the run.
+        # As in a request: an equal config must compare equal.
         object.__setattr__(self, "stocks", tuple(dict.fromkeys(self.stocks)))
         object.__setattr__(self, "option_contracts", tuple(dict.fromkeys(self.option_contracts)))
+        object.__setattr__(self, "stock_channels", tuple(self.stock_channels))
+        object.__setattr__(self, "option_channels", tuple(self.option_channels))
+        object.__setattr__(self, "further", tuple(self.further))
+        self._require_one_request_each()
+
+    def _require_one_request_each(self) -> None:
+        further = [request.stream for request in self.further]
+        if defaults := [stream for stream in further if stream in set(StreamName)]:
+            raise ConfigError(
+                f"The stream {defaults[0]} is the default account's: it has fields of its own, "
+                "and is no further one."
+            )
+        if twice := [stream for stream in further if further.count(stream) > 1]:
+            raise ConfigError(f"The stream {twice[0]} is asked for twice; put its symbols into one request.")
+        carriers = [stream for stream in (*StreamName, *further) if stream.kind.carries_orders]
+        if len(wanted := [stream for stream in carriers if self.wants(stream)]) > 1:
+            raise ConfigError(
+                f"A run shows the orders of one account, not those of {', '.join(wanted)} together; "
+                "switch stream_fills off or leave the others out."
+            )
 
     def without_symbols(self) -> LiveStreamConfig:
         """The same config for any symbols: two that agree in this need no reconnect."""

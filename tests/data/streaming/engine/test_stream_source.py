@@ -18,7 +18,7 @@ from options_helper.errors import ConfigError
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import LiveSnapshot, Phase
-from options_helper.model.streams import FILLS, Feed, Hours, StreamId, StreamKind, StreamName
+from options_helper.model.streams import FILLS, STOCKS, Feed, Hours, StreamId, StreamKind, StreamName
 from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -180,6 +180,51 @@ def test_what_a_source_has_not_is_refused_with_what_it_has():
     with pytest.raises(ConfigError, match=r"no stream stocks, fills; it has exchange/main/coins"):
         manager.start(replace(CONFIG, stocks=("AAPL",), stream_fills=True))
     assert not manager.is_running()
+
+
+ORDERS = StreamId(FILLS, "exchange", "main")
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        ([StreamRequest(StreamName.STOCKS, ("AAPL",))], "stocks is the default account's"),
+        ([StreamRequest(StreamId(STOCKS), ("AAPL",))], "stocks is the default account's"),
+        ([CONFIG.further[0], StreamRequest(STREAM, ("ETH/USD",))], "main/coins is asked for twice"),
+        ([StreamRequest(ORDERS), StreamRequest(StreamId(FILLS, account="ira"))], "orders of one account"),
+    ],
+)
+def test_what_can_be_no_run_of_further_streams_is_refused_in_words(further: list[StreamRequest], said: str):
+    with pytest.raises(ConfigError, match=said):
+        LiveStreamConfig(stream_fills=False, further=tuple(further))
+
+
+def test_the_orders_of_another_account_stand_in_place_of_the_default_one_s():
+    with pytest.raises(ConfigError, match=r"not those of fills, exchange/main/fills together"):
+        LiveStreamConfig(further=(StreamRequest(ORDERS),))
+
+    fill = b'{"stream":"trade_updates","data":{"event":"fill","order":{"id":"7"}}}'
+    scripted = ScriptedStreams([acknowledge(), lambda stream: stream.sink.frame(fill, 1)])
+    manager = LiveStreamManager(Settings(), source=ScriptedSource({ORDERS: scripted}))
+    manager.start(LiveStreamConfig(stream_fills=False, further=(StreamRequest(ORDERS),)))
+    try:
+        wait_until(lambda: manager.snapshot().fills, saw=manager.snapshot)
+        snapshot = manager.snapshot()
+    finally:
+        manager.stop()
+
+    assert [fill.order_id for fill in snapshot.fills] == ["7"]
+    assert (snapshot.streams[ORDERS].applied, snapshot.streams[ORDERS].accounted) == (1, True)
+
+
+def test_a_list_says_the_same_as_a_tuple():
+    request = StreamRequest(STREAM, [PAIR, PAIR], channels=["quotes"])  # type: ignore[arg-type]
+    listed = LiveStreamConfig(stock_channels=["quotes"], option_channels=["trades"], further=[request])  # type: ignore[arg-type]
+
+    assert request == StreamRequest(STREAM, (PAIR,), channels=("quotes",))
+    assert listed == LiveStreamConfig(
+        stock_channels=("quotes",), option_channels=("trades",), further=(request,)
+    )
 
 
 def test_alpaca_s_streams_need_keys():
