@@ -17,8 +17,9 @@ class PeriodicTask:
     """Does `work` on a thread of its own, `every` so many seconds after the round before; math.inf: only when asked.
 
     What `work` returns, where it is a number, is the seconds until the next round in place of `every`. An error costs
-    the round it ended: it is logged, and given to `on_error`, which must not raise and may return the same. Once it is
-    time to stop, an error only says that the round was cut short, and is nobody's concern.
+    the round it ended: it is logged, and given to `on_error`, which may return the same and whose own error is logged
+    too. Once it is time to stop, an error only says that the round was cut short, and is nobody's concern. SystemExit
+    and its like end the thread.
 
     Every method may be called from any thread, and `work` may call them too. `stopping` can be an event that several
     tasks share; whoever sets it without `stop` is noticed at the end of a round, and not in the midst of a wait.
@@ -43,12 +44,14 @@ class PeriodicTask:
         self._due_at = float("inf")  # on time.monotonic
         self._is_started = False
         self._is_working = False
+        self._has_ended = False
 
     @property
     def is_busy(self) -> bool:
         """Whether a round is under way, or is due and will begin in a moment."""
         with self._changed:
-            is_due = self._due_at <= time.monotonic() and not self._stopping.is_set()
+            is_ending = self._has_ended or self._stopping.is_set()
+            is_due = self._due_at <= time.monotonic() and not is_ending
             return self._is_working or is_due
 
     def start(self, after: float | None = None) -> None:
@@ -84,11 +87,19 @@ class PeriodicTask:
             self._thread.join(max(0.0, timeout))
 
     def _run(self) -> None:
-        while self._wait_until_due():
-            again = self._do_round()
+        try:
+            while self._wait_until_due():
+                again = self._do_round()
+                with self._changed:
+                    self._is_working = False
+                    self._due_at = self._due_in(again)
+        except BaseException:
+            # SystemExit: a thread would obey it without a word.
+            log.exception("%s ended in the midst of a round; there are no more", self._thread.name)
+        finally:
             with self._changed:
                 self._is_working = False
-                self._due_at = self._due_in(again)
+                self._has_ended = True
 
     def _due_in(self, seconds: float | None) -> float:
         """When it is due, at the latest in so many seconds; under the condition."""
@@ -103,7 +114,16 @@ class PeriodicTask:
                 log.debug("the last round of %s was cut short", self._thread.name, exc_info=True)
                 return None
             log.exception("a round of %s failed", self._thread.name)
-            return None if self._on_error is None else self._on_error(error)
+            return self._report(error)
+
+    def _report(self, error: Exception) -> float | None:
+        if self._on_error is None:
+            return None
+        try:
+            return self._on_error(error)
+        except Exception:
+            log.exception("the error of %s could not be reported", self._thread.name)
+            return None
 
     def _wait_until_due(self) -> bool:
         """Wait; False when it is time to end."""

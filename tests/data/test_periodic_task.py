@@ -25,7 +25,7 @@ class Work:
     def __init__(self) -> None:
         self.rounds = 0
         self.then: float | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.going_on = threading.Event()
         self.going_on.set()
 
@@ -147,6 +147,39 @@ def test_after_an_error_it_is_due_again_when_the_one_who_hears_of_it_says(make: 
     task.start(0)
 
     wait_until(lambda: work.rounds >= 2)
+
+
+def test_an_error_in_telling_of_an_error_costs_no_more_than_the_round(
+    make: Make, work: Work, caplog: pytest.LogCaptureFixture
+):
+    def on_error(_: Exception) -> float | None:
+        raise LookupError("nobody to tell")
+
+    work.error = ArithmeticError("one bad row")
+    task = make(QUICK, on_error)
+
+    task.start()
+    wait_until(lambda: work.rounds >= 2)
+    work.error = None
+    before = work.rounds
+
+    wait_until(lambda: work.rounds >= before + 2)
+    assert "nobody to tell" in caplog.text
+
+
+def test_a_thread_that_was_told_to_exit_is_busy_no_more_and_says_so(
+    make: Make, work: Work, caplog: pytest.LogCaptureFixture
+):
+    work.error = SystemExit(3)
+    task = make(FOR_EVER)
+
+    task.start(0)
+    wait_until(lambda: work.rounds == 1 and not threads())
+
+    assert not task.is_busy
+    task.run_within(0)
+    assert not task.is_busy
+    assert f"{NAME} ended in the midst of a round" in caplog.text
 
 
 def test_it_ends_at_once_however_long_it_would_have_waited(make: Make, work: Work):
