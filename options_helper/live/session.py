@@ -112,6 +112,8 @@ class LiveSession:
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
+        # Not always those of the run: a manager may turn out not to start.
+        self._manager_settings: Settings | None = None
         self._run: Run | None = None
         self._housekeeper: PeriodicTask | None = None
         self._heartbeat: HeartbeatWriter | None = None
@@ -156,21 +158,25 @@ class LiveSession:
             wanted = Run(choices, portfolio_file, settings, plan_for(portfolio_file.portfolio, choices))
             if now == wanted:
                 return
-            self._manager_for(settings).start(config_for(choices, wanted.plan))
+            try:
+                self._manager_for(settings).start(config_for(choices, wanted.plan))
+            except BaseException:
+                if not self.running:
+                    # The run before is over and nothing came in its place: there is no house to keep.
+                    self._end_housekeeping()
+                raise
             self._go_on_as(wanted)
             self._keep_house()
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""
         with self._changing:
-            housekeeper, self._housekeeper = self._housekeeper, None
-            heartbeat, self._heartbeat = self._heartbeat, None
+            housekeeper = self._housekeeper
             if housekeeper is not None:
                 housekeeper.request_stop()
             if self._manager is not None:
                 self._manager.stop()
-            if heartbeat is not None:
-                heartbeat.close()
+            self._end_housekeeping()
             if self._run is not None and self._run.ended is None:
                 self._run = replace(self._run, ended=because)
         if housekeeper is not None:
@@ -208,13 +214,14 @@ class LiveSession:
 
     def _manager_for(self, settings: Settings) -> Manager:
         # New settings mean new keys or another server: those take a new manager.
-        run = self._run
-        if self._manager is None or run is None or run.settings != settings:
-            if self._manager is not None and run is not None:
+        if self._manager is None or self._manager_settings != settings:
+            if self._manager is not None:
                 self._manager.stop()
+            if self._run is not None:
                 # It stays ended when the new settings turn out not to work.
-                self._run = replace(run, ended="Stopped: the settings changed.")
+                self._run = replace(self._run, ended="Stopped: the settings changed.")
             self._manager = self._build_manager(settings)
+            self._manager_settings = settings
         return self._manager
 
     def _go_on_as(self, run: Run) -> None:
@@ -238,6 +245,16 @@ class LiveSession:
         if self._heartbeat is None and self._heartbeat_path is not None:
             self._heartbeat = HeartbeatWriter(self._heartbeat_path, self.snapshot, role=Role.DASHBOARD)
             self._heartbeat.start()
+
+    def _end_housekeeping(self) -> None:
+        """Begin no more rounds, and let the heartbeat say that the run has ended; under the lock."""
+        housekeeper, self._housekeeper = self._housekeeper, None
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if housekeeper is not None:
+            # It is not waited for: a round may be waiting for the lock.
+            housekeeper.request_stop()
+        if heartbeat is not None:
+            heartbeat.close()
 
     def _follow_file(self, *, unchanged_too: bool = False) -> None:
         run = self._run

@@ -24,9 +24,11 @@ from options_helper.live.session import (
     process_session,
 )
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.monitoring.heartbeat import RunState
+from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import Settings
 from tests.kit.builders import AS_OF, snapshot_with
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import until_no_thread, wait_until
 
 
 class ScriptedManager:
@@ -38,8 +40,11 @@ class ScriptedManager:
         self.runs: list[LiveStreamConfig] = []
         self.symbol_changes: list[LiveStreamConfig] = []
         self.seconds = 0.0
+        self.refuses: ConfigError | None = None
 
     def start(self, config: LiveStreamConfig) -> None:
+        if self.refuses is not None:
+            raise self.refuses
         if self.config is not None and self.config.without_symbols() == config.without_symbols():
             self.symbol_changes.append(config)
         else:
@@ -76,12 +81,15 @@ class Stage:
         self.managers: list[ScriptedManager] = []
         self.pnl = 100.0
         self.refuses: ConfigError | None = None
+        self.refuses_start: ConfigError | None = None
+        self.heartbeat = folder / "heartbeat.json"
         self.session = LiveSession(
             build_manager=self._build,
             measure=lambda portfolio, snapshot: Measure(self.pnl, self.pnl, 1, 1, {"shares": self.pnl}),
             monotonic=self.clock,
             # Rounds come when a test asks for them.
             housekeeping_seconds=3_600,
+            heartbeat=self.heartbeat,
         )
         self.portfolio_file = self.write("AAPL")
 
@@ -89,6 +97,7 @@ class Stage:
         if self.refuses is not None:
             raise self.refuses
         self.managers.append(ScriptedManager(settings))
+        self.manager.refuses = self.refuses_start
         return self.managers[-1]
 
     def write(self, *symbols: str, changed_at: int = 1_000) -> PortfolioFile:
@@ -100,6 +109,12 @@ class Stage:
 
     def start(self, choices: RunSettings | None = None, settings: Settings | None = None) -> None:
         self.session.start(self.portfolio_file, choices or RunSettings(), settings or Settings())
+
+    @property
+    def heartbeat_state(self) -> RunState:
+        beat = read_heartbeat(self.heartbeat)
+        assert beat is not None
+        return beat.state
 
     @property
     def manager(self) -> ScriptedManager:
@@ -169,14 +184,32 @@ def test_new_keys_take_a_new_manager_and_the_old_one_is_stopped(stage):
     assert second.is_running()
 
 
-def test_a_run_whose_new_keys_do_not_work_is_over_and_not_half_alive(stage):
+@pytest.mark.parametrize("where", ["refuses", "refuses_start"])
+def test_a_run_whose_new_keys_do_not_work_is_over_and_not_half_alive(stage, where):
     stage.start()
-    stage.refuses = ConfigError("No keys.")
+    setattr(stage, where, ConfigError("No keys."))
 
     with pytest.raises(ConfigError, match="No keys"):
         stage.start(settings=Settings(base_url="https://api.alpaca.markets"))
     assert not stage.session.running
     assert not any(manager.is_running() for manager in stage.managers)
+    until_no_thread("live-")
+    assert stage.heartbeat_state is RunState.ENDED
+
+
+@pytest.mark.parametrize("where", ["refuses", "refuses_start"])
+def test_after_new_keys_that_do_not_work_the_old_ones_start_again(stage, where):
+    stage.start()
+    setattr(stage, where, ConfigError("No keys."))
+    with pytest.raises(ConfigError):
+        stage.start(settings=Settings(base_url="https://api.alpaca.markets"))
+    setattr(stage, where, None)
+
+    stage.start()
+
+    assert stage.session.running
+    assert [manager.settings for manager in stage.managers if manager.is_running()] == [Settings()]
+    assert stage.heartbeat_state is RunState.RUNNING
 
 
 def test_stop_says_why_and_keeps_the_last_snapshot(stage):
