@@ -76,10 +76,10 @@ class LiveStreamManager:
         self._rest_cls = rest_cls
         self._limits = limits or RequestLimits()
         self._watch = watch or WatchPolicy()
-        # Guarded by self._lock, which start() and stop() hold throughout: two tabs cannot start two runs.
+        # Held throughout start() and stop(): two tabs cannot start two runs.
         self._lock = threading.Lock()
+        # Replaced whole under the lock; whoever only looks does not wait for a start or a stop.
         self._run: _Run | None = None
-        # Replaced whole under the lock; snapshot() reads it without waiting for a start or a stop.
         self._last: _Run | None = None
 
     @property
@@ -165,7 +165,8 @@ class _Run:
         self._stopped = False
         # Only the consumer's thread looks at it.
         self._logged: set[tuple[str, type[Exception]]] = set()
-        # Guarded by self._lock: written by the consumer and, at an announcement or a change of symbols, by others.
+        # Guarded by self._lock: written by the consumer, which counts its own without it, and, at an announcement or a
+        # change of symbols, by others.
         self._lock = threading.Lock()
         self._state = LiveState(
             fills_cache_size=config.fills_cache_size,

@@ -124,9 +124,10 @@ class ConnectionRunner(ABC):
     def __init__(self, name: str, timing: ConnectionTiming) -> None:
         self._name = name  # the feed, for errors
         self._timing = timing
-        # Guarded by self._lock: set by run() on its thread, used by stop() and wake() on any other.
         self._lock = threading.Lock()
+        # Set once, under self._lock, so that it and the loop agree; run() also reads it without.
         self._stopped = False
+        # Guarded by self._lock: set by run() on its thread, used by stop() and wake() on any other.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._news: asyncio.Event | None = None

@@ -37,7 +37,7 @@ STAGGER_SECONDS: Final = 0.2
 class StreamGroup:
     """Starts, changes, watches and stops the workers; whoever owns it consumes the queue.
 
-    `clock` is the market's, guarded by `lock`, both the owner's; `announced` is called, under the lock, with each
+    `clock` is the market's, changed under `lock`, both the owner's; `announced` is called, under the lock, with each
     simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
     reported, the market's where it is None. `start`, `change_symbols` and `stop` are called one at a time;
     `keep_house` and `fail` on the consumer's thread; `healths` on any.
@@ -56,10 +56,11 @@ class StreamGroup:
         now_ns: Callable[[], int],
         report_clock: Callable[[int], int] | None = None,
     ) -> None:
+        # Replaced whole under self._lock; read by any thread without it.
         self.config = config
         # The default streams are in every snapshot, whether this source has them or not.
         self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*StreamName, *source.streams)))
-        # What is wanted of each; replaced whole with the config.
+        # Replaced with the config.
         self._requests = {name: config.request(name) for name in self.names}
         self.queue = FrameQueue(config.queue_maxsize, self.names)
         self._settings = settings
@@ -76,9 +77,11 @@ class StreamGroup:
         self._announced = announced
         self._now_ns = now_ns
         self._report_clock = report_clock
-        # Guarded by self._lock: replaced or changed by start() and change_symbols(), and by the stream threads.
+        # Replaced whole under self._lock by start() and change_symbols(); read by any thread without it.
         self._workers: dict[StreamId, StreamWorker] = {}
+        # Guarded by self._lock: filled by the stream threads, read and emptied by change_symbols().
         self._streamers: dict[StreamId, SymbolStreamer] = {}
+        # Changed by keep_house(); readers may be a moment behind.
         self._rates = {name: _Rate() for name in self.names}
         self._stopped = False
         # Why nobody consumes the queue any more, as a sentence; set once, by the consumer.
@@ -101,6 +104,8 @@ class StreamGroup:
                     start_delay_seconds=STAGGER_SECONDS * len(self._workers),
                 )
                 with self._lock:
+                    if self.failure is not None:
+                        return
                     self._workers = {**self._workers, name: worker}
                 worker.start()
 
@@ -145,9 +150,12 @@ class StreamGroup:
 
     def fail(self, sentence: str) -> None:
         """Nobody consumes any more: every stream has failed with this sentence, and is asked to end; never waits."""
-        self.failure = sentence
+        with self._lock:
+            # One that is not among them yet is not started either.
+            self.failure = sentence
+            workers = self._workers
         self.queue.close()
-        for worker in self._workers.values():
+        for worker in workers.values():
             worker.stop()
 
     def _connect(self, name: StreamId, sink: StreamSink) -> Streamer:

@@ -100,9 +100,11 @@ class StreamWorker(StreamSink):
         self._start_delay_seconds = start_delay_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"live-{name}", daemon=True)
-        # Guarded by self._lock: replaced by this stream's thread, and by watch() on the consumer's.
+        # Replaced whole under self._lock by this stream's thread, and by watch() on the consumer's; both read it
+        # without.
         self._lock = threading.Lock()
         self._report = _Report()
+        # Guarded by self._lock: set by this stream's thread, ended by stop() and watch().
         self._streamer: Streamer | None = None
         self._stall: StreamError | None = None
         # Written by this stream's thread alone; watch() may read it a moment late.

@@ -41,7 +41,8 @@ class AccountPoller:
         self._task = PeriodicTask(
             "live-account", self._poll, policy.poll, self._failed, stopping=context.stopping
         )
-        self._polled_at = float("-inf")  # on time.monotonic
+        # Replaced by the thread, read by the consumer, which may be a moment behind; on time.monotonic.
+        self._polled_at = float("-inf")
         self._connection: int | None = None  # replaced by the consumer, read by the thread
         # Guarded by the lock of what was asked.
         self._read_at = float("-inf")  # on time.monotonic

@@ -33,18 +33,21 @@ class PricePoller:
         self._task = PeriodicTask(
             "live-prices", self._poll, policy.poll, self._failed, stopping=context.stopping
         )
-        # Guarded by the lock of what was asked.
+        # Replaced whole under the lock of what was asked; that they are the newest is sure only under it.
         self._config = config
+        self._refused: frozenset[str] = frozenset()  # symbols that nobody there knows
+        # Guarded by the lock of what was asked.
         self._due: set[StreamId] = set()
         self._traded: dict[StreamId, frozenset[str]] = {}  # today, and not streamed
-        self._refused: frozenset[str] = frozenset()  # symbols that nobody there knows
+        # Only the thread that asks knows it.
         self._day: date | None = None
 
     def begin(self) -> None:
         """Ask for the first time after the streams had a moment to connect; for nothing when there are none."""
         with self._context.lock:
             self._due = self._with_symbols()
-        if self._due:
+            is_any_due = bool(self._due)
+        if is_any_due:
             self._context.report(RestTask.PRICES, phase=RestPhase.WAITING)
             self._task.start(self._policy.initial_delay)
 
