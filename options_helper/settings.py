@@ -225,11 +225,12 @@ def _instant(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        in_utc = moment.astimezone(UTC)
+    except (OverflowError, ValueError):
         raise _no_instant(text) from None
     if moment.tzinfo is None:
         raise _no_instant(text)
-    return moment.astimezone(UTC)
+    return in_utc
 
 
 def _no_instant(text: str) -> ConfigError:

@@ -263,7 +263,9 @@ def test_the_time_of_a_played_market_is_read_in_any_zone():
     assert load({}).market_time is None
 
 
-@pytest.mark.parametrize("text", ["2026-11-20T15:00:00", "2026-11-20", "ten", "2026-13-01T00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["2026-11-20T15:00:00", "2026-11-20", "ten", "2026-13-01T00:00Z", "9999-12-31T23:59-23:00"]
+)
 def test_a_time_without_a_zone_is_refused(text):
     with pytest.raises(ConfigError, match=r"OH_ALPACA_MARKET_TIME .* no time with a zone"):
         load({"OH_ALPACA_MARKET_TIME": text})
