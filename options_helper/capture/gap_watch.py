@@ -13,7 +13,7 @@ from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
-from options_helper.model.text import named
+from options_helper.model.text import format_count, named
 
 # Losses that go on are a row for each so many seconds, not one for each observation.
 LOSSES_EVERY_SECONDS: Final = 60.0
@@ -37,6 +37,8 @@ class GapWatch:
         self._began_ns = began_ns
         self._observed_ns = began_ns
         self._seen_gaps: dict[StreamId, int] = defaultdict(int)
+        # Every gap that a stream had up to here was returned.
+        self._returned_until_ns: dict[StreamId, int] = {}
         self._losses: dict[tuple[StreamId, str], _Losses] = {}
         # Since when: connected and silent, though data was expected; and the symbols that the server left out.
         self._silent_since_ns: dict[StreamId, int] = {}
@@ -69,8 +71,12 @@ class GapWatch:
         return found
 
     def unseen(self, healths: Mapping[StreamId, StreamHealth]) -> int:
-        """Gaps that were not returned yet, mostly because they last."""
-        return sum(health.gap_count - self._seen_gaps.get(name, 0) for name, health in healths.items())
+        """Gaps that are still to be returned, mostly because they last; those that were not kept are one."""
+        found = 0
+        for name, health in healths.items():
+            kept = len(self._kept_unseen(health))
+            found += kept + (health.gap_count - self._seen_gaps.get(name, 0) > kept)
+        return found
 
     def lasting(self, healths: Mapping[StreamId, StreamHealth]) -> list[Gap]:
         """What is not received now, for the reasons that rows would give if the capture ended."""
@@ -94,12 +100,22 @@ class GapWatch:
                 yield Gap(name, self._began_ns, now_ns, reason)
 
     def _closed_gaps(self, health: StreamHealth) -> Iterator[Gap]:
-        unseen = health.gap_count - self._seen_gaps[health.name]
-        for gap in health.gaps[-unseen:] if unseen else ():
-            if gap.until_ns is None:
-                return
-            yield gap
-            self._seen_gaps[health.name] += 1
+        """Those that are over, and one that stands for all that the stream kept no longer: a disk refused so long."""
+        kept = self._kept_unseen(health)
+        if forgotten := health.gap_count - self._seen_gaps[health.name] - len(kept):
+            since_ns = self._returned_until_ns.get(health.name, self._began_ns)
+            until_ns = kept[0].since_ns if kept else self._observed_ns
+            yield Gap(health.name, since_ns, max(since_ns, until_ns), _forgotten(forgotten))
+        closed = [gap for gap in kept if gap.until_ns is not None]
+        yield from closed
+        self._seen_gaps[health.name] = health.gap_count - (len(kept) - len(closed))
+        if kept:
+            self._returned_until_ns[health.name] = kept[-1].until_ns or kept[-1].since_ns
+
+    def _kept_unseen(self, health: StreamHealth) -> tuple[Gap, ...]:
+        """Of the gaps that were not returned yet those that the stream kept: the newest."""
+        unseen = health.gap_count - self._seen_gaps.get(health.name, 0)
+        return health.gaps[-unseen:] if unseen > 0 else ()
 
     def _note_silence(self, health: StreamHealth) -> None:
         if health.phase is Phase.STALLED:
@@ -139,6 +155,10 @@ class GapWatch:
                 count = losses.seen - losses.reported
                 losses.reported, losses.reported_at_ns = losses.seen, now_ns
                 yield Gap(health.name, losses.since_ns, losses.until_ns, reason, count)
+
+
+def _forgotten(gaps: int) -> str:
+    return f"{format_count(gaps, 'gap')} somewhere in here: there were more than are kept until they are written down"
 
 
 def _grouped(since_ns: Mapping[str, int]) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -12,6 +12,7 @@ import pytest
 
 from options_helper.capture.gap_watch import GapWatch
 from options_helper.data.recording.loss_log import COLUMNS, LossLog, loss_rows, read_losses
+from options_helper.data.streaming.engine.worker import KEPT_GAPS
 from options_helper.model.events import StreamName
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, utc_datetime
@@ -106,13 +107,54 @@ def test_rows_that_the_disk_did_not_take_are_losses():
     assert (found.lost, "the disk took no more" in found.reason) == (7, True)
 
 
+def broken(times: int, *, lasts: bool = False) -> StreamHealth:
+    """A stream that lost its connection so many times, ten nanoseconds apart, and kept the newest."""
+    gaps = [gap(number * 10) for number in range(times)]
+    if lasts:
+        gaps[-1] = replace(gaps[-1], until_ns=None)
+    return replace(LIVE, gaps=tuple(gaps[-KEPT_GAPS:]), gap_count=times)
+
+
+@pytest.mark.parametrize("times", [KEPT_GAPS - 1, KEPT_GAPS, KEPT_GAPS + 1, KEPT_GAPS + 50])
+def test_every_gap_is_returned_once_and_those_that_were_not_kept_as_one(times: int):
+    watch = GapWatch(NOON)
+    health = broken(times)
+    to_come = watch.unseen({STOCKS: health})
+
+    found = observed(watch, health, MINUTE)
+
+    forgotten = max(0, times - KEPT_GAPS)
+    assert found[-KEPT_GAPS:] == list(health.gaps)
+    assert len(found) == to_come == min(times, KEPT_GAPS) + (forgotten > 0)
+    if forgotten:
+        assert (found[0].since_ns, found[0].until_ns) == (NOON, health.gaps[0].since_ns)
+        assert found[0].reason.startswith(f"{forgotten} gap")
+    assert observed(watch, health, 2 * MINUTE) == []
+    assert watch.unseen({STOCKS: health}) == 0
+
+
+def test_what_was_not_kept_lies_between_what_was_returned_and_what_was_kept():
+    watch = GapWatch(NOON)
+    (first,) = observed(watch, broken(1), MINUTE)
+    later = broken(KEPT_GAPS + 50, lasts=True)
+
+    forgotten, *kept = observed(watch, later, 2 * MINUTE)
+
+    assert (forgotten.since_ns, forgotten.until_ns) == (first.until_ns, later.gaps[0].since_ns)
+    assert forgotten.reason.startswith("49 gaps")
+    assert kept == list(later.gaps[:-1])
+    assert observed(watch, later, 3 * MINUTE, ending=True) == [
+        replace(later.gaps[-1], until_ns=NOON + 3 * MINUTE)
+    ]
+
+
 def test_a_gap_that_lasts_is_counted_before_it_is_told():
     watch = GapWatch(NOON)
-    broken = replace(LIVE, phase=Phase.RECONNECTING, gaps=(Gap(STOCKS, NOON, None, "cut"),), gap_count=1)
-    assert observed(watch, broken, NANOSECONDS) == []
-    assert watch.unseen({STOCKS: broken}) == 1
+    cut = replace(LIVE, phase=Phase.RECONNECTING, gaps=(Gap(STOCKS, NOON, None, "cut"),), gap_count=1)
+    assert observed(watch, cut, NANOSECONDS) == []
+    assert watch.unseen({STOCKS: cut}) == 1
 
-    stopped = replace(broken, phase=Phase.STOPPED)
+    stopped = replace(cut, phase=Phase.STOPPED)
     assert observed(watch, stopped, 2 * NANOSECONDS, ending=True) == [
         Gap(STOCKS, NOON, NOON + 2 * NANOSECONDS, "cut")
     ]
