@@ -119,11 +119,22 @@ class CaptureEngine:
         )
 
     def start(self) -> None:
-        """Take the folder and begin; returns at once.
+        """Take the folder and begin; returns at once. After an error nothing runs, and the folder is free.
 
         Without a journal it first makes the rows that a killed capture left in its own, which may take a while.
         """
         self._recorder.apply(self._log.began)
+        try:
+            self._begin()
+        except BaseException:
+            if self._writer.is_alive:
+                self.stop()
+            else:
+                self._earlier.close()
+                self._writer.close_unstarted()
+            raise
+
+    def _begin(self) -> None:
         self._earlier.look_back()
         self._log.save(durable=True)
         if self._config.journal:

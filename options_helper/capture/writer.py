@@ -93,6 +93,10 @@ class CaptureWriter:
         """Wait until everything is written."""
         self._thread.join()
 
+    def close_unstarted(self) -> None:
+        """Give back everything and note the end, where `start` is never called."""
+        self._close()
+
     @property
     def is_alive(self) -> bool:
         """Whether it writes."""

@@ -308,16 +308,20 @@ class IntradayStore:
         self._lock.acquire(now)
         try:
             self._require_free_space()
-        except StoreError:
+            self._recording = self._open_recording(now)
+        except BaseException:
             self._lock.release()
             raise
+        return self._recording
+
+    def _open_recording(self, now: datetime) -> Recording:
         session = Session(
             self._session_id or f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}",
             os.getpid(),
             socket.gethostname(),
             epoch_nanoseconds(now) or 0,
         )
-        self._recording = Recording(
+        return Recording(
             self.root,
             self._policy,
             session,
@@ -326,7 +330,6 @@ class IntradayStore:
             disk=self._disk,
             past_deadline=self._past_deadline,
         )
-        return self._recording
 
     def _require_free_space(self) -> None:
         free, least = self._disk.free_bytes(self.root), self._policy.min_free_bytes

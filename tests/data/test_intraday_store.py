@@ -763,3 +763,15 @@ def test_a_sealed_part_without_rows_does_not_begin_the_numbers_again(tmp_path: P
     frame = store(tmp_path).read("stocks", "quotes", "AAPL")
     assert frame["seq"].tolist() == [1, 2, 3, 4, 5, 6]
     assert frame["bid_size"].tolist() == [*range(6)]
+
+
+def test_a_disk_that_cannot_be_asked_for_its_room_leaves_the_folder_to_the_next(tmp_path: Path):
+    def unknown(_: Path) -> int:
+        raise OSError("the disk says nothing")
+
+    with store(tmp_path, disk=Disk(free_bytes=unknown), min_free_bytes=1) as refused:
+        with pytest.raises(OSError, match="says nothing"):
+            refused.acquire()
+
+        with store(tmp_path) as following:
+            following.acquire()

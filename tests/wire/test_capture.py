@@ -29,6 +29,7 @@ from options_helper.data.recording.journal import (
     journal_files,
     read_records,
 )
+from options_helper.data.recording.loss_log import KILLED
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
@@ -194,6 +195,43 @@ def test_a_second_recorder_in_the_same_folder_is_refused_and_told_by_whom(
         other = runner(server, tmp_path, ONLY_STOCKS)
         with pytest.raises(StoreError, match=str(os.getpid())):
             other.start()
+
+
+class Unforeseen(Exception):
+    """Of nobody's making."""
+
+
+def fail(*_: object) -> None:
+    raise Unforeseen
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "capture.earlier_sessions.EarlierSessions.look_back",
+        "capture.runner.CaptureWriter.start",
+        "capture.runner.StreamGroup.start",
+        "data.streaming.engine.stream_group.StreamWorker.start",
+    ],
+)
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_capture_that_cannot_begin_leaves_the_folder_to_the_next(
+    simulator: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, *, journal: bool
+):
+    server = simulator()
+    with monkeypatch.context() as patched:
+        patched.setattr(f"options_helper.{where}", fail)
+        failed = runner(server, tmp_path, ONLY_STOCKS, journal=journal)
+        with pytest.raises(Unforeseen):
+            failed.start()
+    assert not failed.is_writing
+
+    with capturing(server, tmp_path, ONLY_STOCKS, journal=journal) as following:
+        server.push(STOCKS, [quote(bid=1.0)])
+        until_received(following, server)
+
+    assert list(rows_on_disk(tmp_path)["bid_price"]) == [1.0]
+    assert not any(KILLED in row["reason"] for row in gap_rows(tmp_path))
 
 
 def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp_path: Path):

@@ -130,8 +130,9 @@ class StreamWorker(StreamSink):
                 self._streamer.stop()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread to end; whether it has."""
-        self._thread.join(timeout)
+        """Wait for the thread to end; whether it has, or never began."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
