@@ -31,7 +31,9 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
+from options_helper.data.streaming.messages import decode_frame
 from options_helper.data.streaming.state.market_clock import MarketClock
+from options_helper.errors import ConfigError
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
@@ -49,7 +51,7 @@ class CaptureEngine:
     """One capture, from `start` to `stop`; `status` may be asked from any thread.
 
     StoreError at `start` when another process records into the same folder, or the disk is nearly full; ConfigError
-    when keys are missing.
+    when keys are missing, or the source decodes a stream that is recorded in another way than Alpaca's.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class CaptureEngine:
         source = source or AlpacaSource()
         source.check(settings)
         require_offered(config.streams, source)
+        _require_recordable(config, source)
         disk = disk or Disk()
         began_ns = now_ns()
         self._config = config
@@ -216,6 +219,16 @@ class CaptureEngine:
         with self._lock:
             if self._clock.plays:
                 self._clock.arrival(event.timestamp_ns, event.received_ns)
+
+
+def _require_recordable(config: CaptureConfig, source: StreamSource) -> None:
+    """Raise ConfigError where frames would be read otherwise by the source than from a journal, now or years later."""
+    wanted = [name for name in StreamName if config.streams.wants(name)]
+    if strange := [name for name in wanted if source.decoder(name) is not decode_frame]:
+        raise ConfigError(
+            f"{' and '.join(strange)} of {type(source).__name__} cannot be recorded into {config.out}: that source "
+            "decodes their frames itself, and recordings are read as Alpaca's frames (`messages.decode_frame`)."
+        )
 
 
 # What it was called first.

@@ -248,3 +248,15 @@ def test_a_recorder_takes_any_source_of_what_has_files(tmp_path: Path):
     assert status.accounted
     with pytest.raises(ConfigError, match="no files yet for exchange/main/coins"):
         CaptureConfig(CONFIG, tmp_path)
+
+
+def test_a_recorder_refuses_frames_that_its_files_would_be_read_from_otherwise(tmp_path: Path):
+    def decode(_: bytes) -> DecodedFrame:
+        return DecodedFrame(())
+
+    source = ScriptedSource({name: ScriptedStreams() for name in (StreamName.STOCKS, STREAM)}, decode)
+
+    with pytest.raises(ConfigError, match="stocks of ScriptedSource cannot be recorded") as refused:
+        CaptureEngine(CaptureConfig(LiveStreamConfig(("AAPL",)), tmp_path), Settings(), source=source)
+    assert str(tmp_path) in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
