@@ -281,9 +281,13 @@ class Capture:
             yield
 
     def _now_status(self) -> CaptureStatus | Waiting | None:
-        if self._waiting is not None or self._held_up is not None:
-            return self._waiting or self._held_up
-        return None if self._engine is None else self._engine.status()
+        # On the heartbeat's thread: each is read once, because the main thread may replace it at any moment.
+        waiting, held_up, engine = self._waiting, self._held_up, self._engine
+        if waiting is not None:
+            return waiting
+        if held_up is not None:
+            return held_up
+        return None if engine is None else engine.status()
 
 
 def _was_written(path: Path, last: Heartbeat) -> bool:
