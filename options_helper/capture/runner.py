@@ -161,7 +161,12 @@ class CaptureEngine:
             self._log.write_gaps(gaps, now_ns)
 
     def stop(self) -> CaptureStatus:
-        """Stop receiving, write everything, release the folder; at most ten seconds."""
+        """Stop receiving, write everything, release the folder; at most ten seconds with a disk that answers.
+
+        A call that hangs in the disk cannot be interrupted, and is waited for. Whoever must not wait calls this on a
+        daemon thread, as `commands.capture_session` does: that and the writer's thread end with the process, and the
+        next capture makes the rows from the journal, as after a kill.
+        """
         self._deadline.start(self._drain_seconds)
         self._streams.stop(STOP_SECONDS)
         self._deadline.drain()

@@ -227,7 +227,8 @@ class Capture:
             complete = session.drain(display)
         except BaseException:
             # The threads at work would die with the process, and what they hold with them.
-            engine.stop()
+            if not session.abandon():
+                log.exception("the capture is left before it has ended, because the disk does not answer")
             raise
         self._last = status = engine.status()
         display.summary(status)

@@ -18,6 +18,8 @@ from options_helper.model.snapshot import Phase
 OBSERVE_EVERY_SECONDS: Final = 0.5
 # After the second signal the disk has so long for what is at hand.
 LEAVING_SECONDS: Final = 2.0
+# After an error it has so long for everything: somewhat more than an engine needs with a disk that answers.
+ABANDON_SECONDS: Final = 15.0
 
 
 class Shutdown(Protocol):
@@ -51,7 +53,7 @@ class Engine(Protocol):
         """Everything at this instant."""
 
     def stop(self) -> object:
-        """Stop receiving and write everything; blocks until then."""
+        """Stop receiving and write everything; blocks until then, also while the disk hangs."""
 
     def leave(self) -> None:
         """Let it write what is at hand and end at once."""
@@ -111,17 +113,34 @@ class CaptureSession:
 
     def drain(self, display: Display) -> bool:
         """Let it write everything; at a further signal only what is at hand. Whether it came to its end."""
-        # On a thread of its own, so that this one goes on listening.
-        stopper = threading.Thread(target=self._engine.stop, name="live-stopper", daemon=True)
-        stopper.start()
+        stopper = self._stopper()
         while stopper.is_alive():
             if self._signals.count > 1:
-                self._engine.leave()
-                stopper.join(LEAVING_SECONDS)
-                return not stopper.is_alive()
+                return self._leave(stopper)
             display.show(self._engine.status(), "writing what is left")
             self._signals.wait(OBSERVE_EVERY_SECONDS / 5)
         return True
+
+    def abandon(self) -> bool:
+        """After an error: the same with nobody to tell, and without waiting for ever for a disk that hangs."""
+        stopper = self._stopper()
+        latest = self._now() + timedelta(seconds=ABANDON_SECONDS)
+        while stopper.is_alive():
+            if self._signals.count > 1 or self._now() >= latest:
+                return self._leave(stopper)
+            self._signals.wait(OBSERVE_EVERY_SECONDS / 5)
+        return True
+
+    def _stopper(self) -> threading.Thread:
+        # On a thread of its own, so that this one goes on listening.
+        stopper = threading.Thread(target=self._engine.stop, name="live-stopper", daemon=True)
+        stopper.start()
+        return stopper
+
+    def _leave(self, stopper: threading.Thread) -> bool:
+        self._engine.leave()
+        stopper.join(LEAVING_SECONDS)
+        return not stopper.is_alive()
 
     def _ending(self) -> Ending | None:
         if self._signals.count:

@@ -479,14 +479,18 @@ def test_the_second_signal_leaves_at_once(tmp_path: Path):
     assert scene.sessions[0].left
 
 
-def test_an_error_in_telling_ends_the_recording_in_order(tmp_path: Path):
+@pytest.mark.parametrize("disk_answers", [True, False])
+def test_an_error_in_telling_ends_the_recording_in_order(tmp_path: Path, *, disk_answers: bool):
+    """And not later than a disk that hangs lets it, which may be never."""
     scene = Scene("2026-11-20T12:00")
+    scene.stops_by_itself = disk_answers
     scene.show = Mock(side_effect=RuntimeError("a bug"))  # type: ignore[method-assign]
 
     with pytest.raises(RuntimeError, match="a bug"):
         scene.record(tmp_path)
 
     assert scene.sessions[0].has_ended
+    assert scene.sessions[0].left or disk_answers
 
 
 def test_finished_days_get_their_parquet_copy_and_today_does_not(tmp_path: Path):
