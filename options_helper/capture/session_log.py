@@ -91,11 +91,11 @@ class SessionLog:
         """The last record of a session that ends as it should."""
         return facts_record(RecordKind.END, now_ns, _totals(status))
 
-    def end(self, status: CaptureStatus, now_ns: int) -> None:
-        """Note that the capture has ended, what its files lack, and what the server would not send."""
+    def end(self, put_off: int, now_ns: int) -> None:
+        """Note that the capture has ended, how much its files lack, and what the server would not send."""
         refused = tuple(gap for gap in self._note.gaps if gap.symbols)
         self._note = replace(
-            self._note, seen_ns=now_ns, ended_ns=now_ns, put_off=status.put_off, gaps=(), refused=refused
+            self._note, seen_ns=now_ns, ended_ns=now_ns, put_off=put_off, gaps=(), refused=refused
         )
         self.save(durable=True)
 

@@ -137,10 +137,8 @@ class CaptureWriter:
     def _attempt(self, work: Callable[[], Happened]) -> Happened:
         try:
             return work()
-        except Exception as error:
-            # The thread's last line: whatever this was, the capture must not look alive much longer.
-            log.exception("the capture ends unexpectedly")
-            self.problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"
+        except Exception as error:  # noqa: BLE001 - the thread's last line: it must not look alive much longer
+            self._end_unexpectedly(error)
             return Broke(self._records.unwritten, self._records.put_off)
 
     def _begin(self) -> Happened:
@@ -261,14 +259,33 @@ class CaptureWriter:
         ]
 
     def _close(self) -> None:
-        for close in (self._records.close, self._recorder.close):
-            try:
-                close()
-            except OSError as error:
-                self.problem = f"The disk took no more at the end ({error.strerror or error})."
-            except Exception as error:
-                # The thread's last line: the note of how it ended is to be written in any case.
-                log.exception("the capture could not be closed")
-                self.problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"
-        self._log.end(self._status(), self._now_ns())
-        self.has_ended = True
+        """Whatever fails on the way, the rest is given back, and whoever asks finds that it has ended."""
+        try:
+            for close in (self._records.close, self._recorder.close):
+                self._attempt_to_end(close)
+            self._attempt_to_end(self._note_end)
+        finally:
+            self.has_ended = True
+
+    def _note_end(self) -> None:
+        self._log.end(self._final_put_off(), self._now_ns())
+
+    def _final_put_off(self) -> int:
+        """Events that are no rows; where nobody can count those, their records."""
+        try:
+            return self._status().put_off
+        except Exception as error:  # noqa: BLE001 - the thread's last line, as below
+            self._end_unexpectedly(error)
+            return self._records.put_off
+
+    def _attempt_to_end(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except OSError as error:
+            self.problem = f"The disk took no more at the end ({error.strerror or error})."
+        except Exception as error:  # noqa: BLE001 - the thread's last line: the note of the end is written in any case
+            self._end_unexpectedly(error)
+
+    def _end_unexpectedly(self, error: Exception) -> None:
+        log.error("the capture ends unexpectedly", exc_info=error)
+        self.problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"

@@ -8,7 +8,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from options_helper.data.recording.journal import (
     read_records,
 )
 from options_helper.data.recording.loss_log import KILLED
-from options_helper.data.recording.session_notes import SessionNote, save_note
+from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
@@ -232,6 +232,33 @@ def test_a_capture_that_cannot_begin_leaves_the_folder_to_the_next(
 
     assert list(rows_on_disk(tmp_path)["bid_price"]) == [1.0]
     assert not any(KILLED in row["reason"] for row in gap_rows(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("where", "is_noted"),
+    [("StreamGroup.healths", True), ("SessionLog.end", False), ("Recorder.close", True)],
+)
+def test_an_error_in_the_very_end_leaves_nothing_that_looks_alive(
+    simulator: Simulators,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    is_noted: bool,  # noqa: FBT001 - a case
+):
+    server = simulator()
+    capture = runner(server, tmp_path, ONLY_STOCKS)
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"options_helper.capture.runner.{where}", fail)
+        with suppress(Unforeseen):  # from its status
+            capture.stop()
+        assert not capture.is_writing
+
+    final = capture.status()
+    assert (final.state, "Unforeseen" in (final.problem or "")) == (CaptureState.ENDED, True)
+    (note,) = session_notes(tmp_path)
+    assert (note.ended_ns is not None) == is_noted
 
 
 def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp_path: Path):
