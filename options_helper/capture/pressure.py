@@ -181,6 +181,7 @@ class WriterState:
     earlier: bool = False  # earlier captures' rows are to be made before this one's
     refusal: str | None = None  # why the disk takes no more
     refused: bool = False  # the last flush was, and nothing was waited for since
+    stuck: bool = False  # the last attempt to make rows that were put off made none
     rows_are_next: bool = False  # after each take it is the turn of the rows that wait
     observe_at: float = -inf
     sync_at: float = -inf
@@ -230,7 +231,9 @@ def _after(writer: WriterState, happened: Happened) -> WriterState:  # noqa: C90
                 given_up=writer.given_up + (0 if writer.journals else unmade),
             )
         case CaughtUp(records):
-            return replace(writer, put_off=writer.put_off - records, made=writer.made + records)
+            left = writer.put_off - records
+            stuck = records == 0 and left > 0
+            return replace(writer, put_off=left, made=writer.made + records, stuck=stuck)
         case EarlierRowsMade(more, records):
             return replace(_with_new(writer, records), earlier=more)
         case GivenUp():
@@ -300,7 +303,7 @@ def _may_make_rows(writer: WriterState, seen: Seen) -> bool:
 
 
 def _record(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
-    if seen.past_deadline or (seen.drained and not writer.behind):
+    if seen.past_deadline or (seen.drained and (writer.stuck or not writer.behind)):
         return _next(replace(writer, stage=Stage.SAVING), seen)
     if seen.now >= writer.observe_at:
         return replace(writer, observe_at=seen.now + HOUSEKEEPING_SECONDS), Step.OBSERVE
@@ -313,4 +316,5 @@ def _record(writer: WriterState, seen: Seen) -> tuple[WriterState, Command]:
             return writer, Step.GATHER
         if seen.relieved:
             return writer, Step.MAKE_EARLIER_ROWS if writer.earlier else Step.CATCH_UP
-    return writer, Take(0.0 if writer.behind else COMMIT_SECONDS)
+    # Rows that cannot be made are no reason for haste.
+    return writer, Take(0.0 if writer.behind and not writer.stuck else COMMIT_SECONDS)

@@ -15,8 +15,10 @@ from options_helper.data.recording.journal import JournalWriter, Record, RecordK
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
 from options_helper.data.streaming.state.live_state import StreamTally
+from options_helper.errors import StoreError
 from options_helper.model.frames import Frame
 from options_helper.model.streams import StreamId
+from options_helper.model.text import format_count
 
 CATCH_UP_RECORDS: Final = 2_000
 # How often the making of rows asks whether something else is more urgent.
@@ -116,24 +118,35 @@ class WriteAhead:
 
     def catch_up(self, must_stop: Callable[[], bool]) -> int:
         """Make rows of some records that were put off; how many. StoreError or OSError where they cannot be read."""
-        if self._journal is None:
+        if self._journal is None or not self.put_off:
             return 0
-        if self._read_back is None:
-            self._read_back = self._journal.read_back(self._made)
-        records = list(islice(self._read_back, CATCH_UP_RECORDS))
+        records = self._records_read_back(self._journal)
         made = 0
         try:
             for _ in self._applied(records, must_stop):
                 made += 1
         finally:
             self._made += made
-            if made < len(records) or not records or not self.put_off:
-                # It has read too far, or all that there was when it was opened.
-                self._read_back = None
+            if made < len(records) or not self.put_off:
+                self._read_back = None  # it has read too far, or everything
             with self._lock:
                 self._count_put_off(records[:made], -1)
                 self._publish_tallies()
         return made
+
+    def _records_read_back(self, journal: JournalWriter) -> list[Record]:
+        """Some of those that were put off, the oldest; always one at least."""
+        records = list(islice(self._read_back or (), CATCH_UP_RECORDS))
+        if not records:
+            # It has read all that there was when it was opened.
+            self._read_back = journal.read_back(self._made)
+            records = list(islice(self._read_back, CATCH_UP_RECORDS))
+        if not records:
+            raise StoreError(
+                f"The journal of this session lacks {format_count(self.put_off, 'record')} that it has been given: its "
+                "files in `journal` were moved, deleted or cut. Rows cannot be made of them; start the capture anew."
+            )
+        return records
 
     def give_up(self) -> None:
         """Forget the unwritten records: their frames stay in the queue's count, and no later flush writes them."""

@@ -118,6 +118,27 @@ def test_what_was_put_off_waits_for_relief_or_the_end(seen: Seen, caught_up: boo
     assert (command is Step.CATCH_UP) == caught_up
 
 
+def test_rows_that_cannot_be_made_are_tried_again_and_again_with_a_pause_before_each():
+    writer, said = commands(
+        replace(BUSY, put_off=4, rows_are_next=True),
+        (Noted(0), CALM),
+        *[(CaughtUp(0), CALM), (Taken(1), CALM), (Flushed(), CALM), (RowsMade(0), CALM)] * 2,
+        (CaughtUp(6), CALM),
+    )
+
+    one_round = [Step.CATCH_UP, Take(COMMIT_SECONDS), Step.FLUSH, Step.PUT_OFF]
+    assert said == [*one_round, *one_round, Step.CATCH_UP, Take(COMMIT_SECONDS)]
+    assert (writer.made, writer.put_off, writer.stuck) == (6, 0, False)
+
+
+def test_rows_that_cannot_be_made_do_not_hold_up_the_end():
+    drained = Seen(now=100.0, drained=True, deadline=109.0)
+
+    _, said = commands(replace(BUSY, put_off=4), (CaughtUp(0), drained), (Taken(0), drained))
+
+    assert said == [Step.TAKE_REST, Step.CONCLUDE]
+
+
 def test_the_rows_of_an_earlier_capture_come_before_its_own():
     writer, said = commands(
         replace(BUSY, earlier=True),
@@ -261,6 +282,7 @@ class World:
     rows: list[int] = field(default_factory=list)
     given_up: list[int] = field(default_factory=list)
     last_flush_refused: bool = False
+    last_catch_up_made_none: bool = False
     flushes_past_deadline: int = 0
 
     def seen(self) -> Seen:
@@ -296,7 +318,8 @@ class World:
         past_deadline = self.seen().past_deadline
         match command:
             case Take(seconds):
-                assert not (seconds and writer.behind), "nothing waits while rows wait"
+                idle = not writer.behind or self.last_catch_up_made_none
+                assert (seconds > 0) == idle, "nothing waits while rows can be made, and only then"
                 assert not self.unwritten
                 return Taken(self._take(12, -1))
             case AwaitDisk(seconds):
@@ -322,6 +345,7 @@ class World:
                 waiting = self.journal[len(self.rows) :]
                 caught_up = waiting[: self._some(len(waiting))]
                 self._make(caught_up)
+                self.last_catch_up_made_none = bool(waiting) and not caught_up
                 return CaughtUp(len(caught_up))
             case Step.MAKE_EARLIER_ROWS:
                 self.earlier_steps -= 1

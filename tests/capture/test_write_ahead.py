@@ -1,0 +1,84 @@
+"""Rows that were put off are made from the journal, in order and to the last, or it is said why they cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from options_helper.capture.write_ahead import CATCH_UP_RECORDS, WriteAhead
+from options_helper.data.intraday_store import StorePolicy
+from options_helper.data.recording.journal import JournalWriter, RecordKind, facts_record, journal_files
+from options_helper.data.recording.recorder import Recorder
+from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.errors import StoreError
+from options_helper.model.streams import StreamName
+from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
+from tests.kit.fakes import NOON, frame, quote_message
+
+STOCKS = StreamName.STOCKS
+
+
+class Hands:
+    """Records in a writer's hands, all of which are put off as soon as they are in the journal."""
+
+    def __init__(self, root: Path) -> None:
+        self.queue = FrameQueue(100_000, (STOCKS,))
+        self.recorder = Recorder(root, "one", StorePolicy(min_free_bytes=0))
+        self.recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
+        self.records = WriteAhead(self.queue, JournalWriter(root, "one"), self.recorder)
+        self.arrived = 0
+
+    def put_off(self, count: int) -> None:
+        """Frames arrive, and no rows are made of them."""
+        for _ in range(count):
+            self.arrived += 1
+            self.queue.put(STOCKS, frame(quote_message("AAPL", bs=self.arrived)), 1, NOON)
+        self.records.add((), self.queue.take(0.0, count))
+        assert self.records.flush().waiting == 0
+        self.records.put_off_rows()
+
+    def catch_up(self) -> int:
+        return self.records.catch_up(lambda: False)
+
+
+@pytest.fixture
+def hands(tmp_path: Path) -> Iterator[Hands]:
+    hands = Hands(tmp_path)
+    yield hands
+    hands.records.close()
+    hands.recorder.close()
+
+
+def test_what_is_put_off_while_others_are_caught_up_follows_without_an_idle_step(
+    hands: Hands, tmp_path: Path
+):
+    """What was opened to be read back ends where the journal ended then."""
+    hands.put_off(CATCH_UP_RECORDS)
+    assert hands.catch_up() == CATCH_UP_RECORDS
+    hands.put_off(CATCH_UP_RECORDS + 1)
+    first = hands.catch_up()
+    hands.put_off(5)
+
+    made = [first]
+    while hands.records.put_off:
+        made.append(hands.catch_up())
+
+    assert 0 not in made
+    hands.recorder.close()
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == list(range(1, hands.arrived + 1))
+
+
+def test_rows_whose_journal_is_gone_are_counted_and_it_is_said_why(hands: Hands, tmp_path: Path):
+    hands.put_off(3)
+    for path in journal_files(tmp_path):
+        path.unlink()
+
+    with pytest.raises(StoreError, match="lacks 3 records"):
+        hands.catch_up()
+    assert hands.records.put_off == 3
+
+
+def test_nothing_is_caught_up_where_nothing_was_put_off(hands: Hands):
+    assert hands.catch_up() == 0
