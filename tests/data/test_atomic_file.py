@@ -14,6 +14,9 @@ import pytest
 
 from options_helper.data.atomic_file import replace_file
 
+if sys.platform != "win32":
+    import fcntl
+
 SIZE = 200_000
 # Is killed when the new bytes are written and have not got the name.
 REPLACING_UNTIL_KILLED = """
@@ -83,6 +86,53 @@ def test_a_kill_leaves_the_old_one(file: Path):
 
     assert killed.returncode == -signal.SIGKILL
     assert file.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_what_killed_writers_left_is_removed_by_the_next_and_nothing_else(file: Path):
+    others = [file.with_name(name) for name in (".data.json", ".data.json.new", ".other.json.1234abcd.new")]
+    for other in others:
+        other.touch()
+    subprocess.run([sys.executable, "-c", REPLACING_UNTIL_KILLED, str(file)], check=False)
+    assert len(list(file.parent.iterdir())) == 2 + len(others)
+
+    replace_file(file, b"newer")
+
+    assert sorted(file.parent.iterdir()) == sorted([file, *others])
+
+
+def test_what_a_living_writer_is_at_is_left_to_it(file: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of two writers one waits for the disk, and the other comes and goes meanwhile."""
+
+    def another_writes(_: int) -> None:
+        monkeypatch.undo()
+        replace_file(file, b"another's")
+        assert len(list(file.parent.iterdir())) == 2
+
+    monkeypatch.setattr(os, "fsync", another_writes)
+    replace_file(file, b"new", durable=True)
+
+    assert file.read_bytes() == b"new"
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_who_is_taken_for_killed_before_the_lock_is_had_begins_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lock = fcntl.flock
+
+    def lose(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
+        replace_file(file, b"another's")
+        assert list(file.parent.iterdir()) == [file]
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lose)
+    replace_file(file, b"new")
+
+    assert file.read_bytes() == b"new"
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_disk_that_refuses_leaves_the_old_one(file: Path):
