@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class EarlierSessions:
-    """Looks back once, as a capture begins at `began_ns`; for one thread at a time, but `rows` may be asked by any.
+    """Looked for once, as a capture begins at `began_ns`; for one thread at a time, but `rows` may be asked by any.
 
     What is found is said to be done (`confirm_missed`, `confirm_completed`) only when the caller has written it down:
     after a kill in between, the next capture finds all of it again.
@@ -42,8 +42,11 @@ class EarlierSessions:
         self._completed: list[str] = []
         self.rows = 0  # that were made from earlier journals
 
-    def look_back(self) -> None:
-        """Find them; for whoever holds the folder, before it notes a session of its own."""
+    def find_unfinished(self) -> None:
+        """Find those that were killed, and those whose journal has rows that the files lack.
+
+        For whoever holds the folder, before it notes a session of its own.
+        """
         notes = session_notes(self._root)
         self._missed = [note for note in notes if note.ended_ns is None and not note.missed]
         files = sessions(self._root)

@@ -138,7 +138,7 @@ class CaptureEngine:
             raise
 
     def _begin(self) -> None:
-        self._earlier.look_back()
+        self._earlier.find_unfinished()
         self._log.save(durable=True)
         if self._config.journal:
             self._writer.state = WriterState(journals=True, earlier=self._earlier.are_incomplete)

@@ -21,11 +21,11 @@ BEGAN_NS = NOON + 3_600 * 1_000_000_000
 
 
 @contextmanager
-def looking_back(root: Path, disk: Disk | None = None) -> Iterator[EarlierSessions]:
+def earlier_than_this(root: Path, disk: Disk | None = None) -> Iterator[EarlierSessions]:
     with IntradayStore(root, StorePolicy(min_free_bytes=0), disk=disk) as store:
         store.acquire()
         earlier = EarlierSessions(root, store, BEGAN_NS, lambda: False)
-        earlier.look_back()
+        earlier.find_unfinished()
         yield earlier
 
 
@@ -49,11 +49,11 @@ def broken_write(_descriptor: int, _data: memoryview) -> int:
 def test_what_a_kill_left_in_the_journal_becomes_rows_once(tmp_path: Path):
     leave_a_killed_session(tmp_path)
 
-    with looking_back(tmp_path) as earlier:
+    with earlier_than_this(tmp_path) as earlier:
         assert made(earlier) == []
         earlier.confirm_completed()
         assert earlier.rows == 10
-    with looking_back(tmp_path) as earlier:
+    with earlier_than_this(tmp_path) as earlier:
         assert not earlier.are_incomplete
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
 
@@ -62,7 +62,7 @@ def test_what_was_not_written_down_before_the_next_kill_is_found_again(tmp_path:
     leave_a_killed_session(tmp_path)
 
     for _ in range(2):
-        with looking_back(tmp_path) as earlier:
+        with earlier_than_this(tmp_path) as earlier:
             made(earlier)
             assert [gap.since_ns for gap in earlier.gaps_since_kills()] == [NOON + 19]
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
@@ -71,10 +71,10 @@ def test_what_was_not_written_down_before_the_next_kill_is_found_again(tmp_path:
 def test_a_kill_is_missed_by_one_capture_only(tmp_path: Path):
     leave_a_killed_session(tmp_path)
 
-    with looking_back(tmp_path) as earlier:
+    with earlier_than_this(tmp_path) as earlier:
         assert len(earlier.gaps_since_kills()) == 1
         earlier.confirm_missed()
-    with looking_back(tmp_path) as earlier:
+    with earlier_than_this(tmp_path) as earlier:
         assert earlier.gaps_since_kills() == []
 
 
@@ -82,7 +82,7 @@ def test_rows_that_nobody_can_make_are_a_gap_and_keep_no_capture_from_recording(
     """Each capture after it would otherwise end where this one did."""
     leave_a_killed_session(tmp_path)
 
-    with suppress(RuntimeError), looking_back(tmp_path, Disk(write=broken_write)) as earlier:
+    with suppress(RuntimeError), earlier_than_this(tmp_path, Disk(write=broken_write)) as earlier:
         (gap,) = made(earlier)
         earlier.confirm_completed()
 

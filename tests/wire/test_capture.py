@@ -208,7 +208,7 @@ def fail(*_: object) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "capture.earlier_sessions.EarlierSessions.look_back",
+        "capture.earlier_sessions.EarlierSessions.find_unfinished",
         "capture.runner.CaptureWriter.start",
         "capture.runner.StreamGroup.start",
         "data.streaming.engine.stream_group.StreamWorker.start",

@@ -81,7 +81,7 @@ def _written_gaps(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
 
 def _decode(data: bytes) -> SessionNote:
     found = msgspec.json.decode(data, type=dict[str, Any])
-    for told in ("gaps", "refused"):
-        gaps = msgspec.convert(found.get(told, []), list[dict[str, Any]])
-        found[told] = [{**gap, "until_ns": None} for gap in gaps]
+    for name in ("gaps", "refused"):
+        gaps = msgspec.convert(found.get(name, []), list[dict[str, Any]])
+        found[name] = [{**gap, "until_ns": None} for gap in gaps]
     return msgspec.convert(found, SessionNote)
