@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from options_helper.model.events import StreamName
 from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

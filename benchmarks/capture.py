@@ -32,7 +32,7 @@ from options_helper.data.recording.journal import JournalWriter, Record, RecordK
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.verify import audit
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 
 ROUNDS = 3
 COMMIT_FRAMES = 100

@@ -18,8 +18,9 @@ from _wire import NOON, TICK_SECONDS, Child, quote_frames, say, settings_for
 
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.model.events import Quote, StreamName
+from options_helper.model.events import Quote
 from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 

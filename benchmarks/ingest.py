@@ -15,7 +15,7 @@ from typing import Any
 
 from _wire import SYMBOLS, Child, measured, say, serve_at_rate, settings_for
 
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 
 CLIENTS = ("manager", "parsed", "raw", "bare")
 LOADS = {1: 20_000, 10: 60_000, 100: 200_000}  # quotes a frame → events per second

@@ -32,8 +32,8 @@ from tables import NOW_NS, UNDERLYINGS, singles
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from options_helper.model.events import StreamName
 from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

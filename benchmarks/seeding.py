@@ -16,8 +16,8 @@ from _wire import NOON, settings_for
 from options_helper.data.rest.client import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMBOLS_A_REQUEST, AlpacaRest
 from options_helper.data.rest.seeding import read_snapshots, seed
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.events import StreamName
 from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 

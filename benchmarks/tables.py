@@ -30,10 +30,11 @@ from options_helper.model.account import (
     PreviousClose,
     Source,
 )
-from options_helper.model.events import Quote, StreamName, Trade
+from options_helper.model.events import Quote, Trade
 from options_helper.model.instants import NANOSECONDS, timestamp_extension
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamName
 
 SIZES = (20, 250, 1_000)
 ROUNDS = 41

@@ -20,10 +20,10 @@ from options_helper.analysis.marks import (
     QuoteWarning,
     read_marks,
 )
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import expects_data, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.streams import StreamName
 
 _NO_SOURCE: Final = np.array(None, dtype=object)
 

@@ -15,9 +15,9 @@ from options_helper.data.recording.journal import last_record, sessions
 from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
 from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
-from options_helper.model.events import StreamName
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
+from options_helper.model.streams import StreamName
 
 log = logging.getLogger(__name__)
 

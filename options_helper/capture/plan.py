@@ -15,8 +15,8 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
-from options_helper.model.events import StreamName
 from options_helper.model.portfolio import Portfolio
+from options_helper.model.streams import StreamName
 from options_helper.model.text import named
 
 # Events are kept for the writer in memory; a recorder has no page to share it with.

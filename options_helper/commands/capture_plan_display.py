@@ -13,7 +13,7 @@ from options_helper.clock import utc_now
 from options_helper.commands.capture_display import format_market_time
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.capture_run import CaptureRequest
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from options_helper.settings import NO_KEYS, Settings
 
 

@@ -31,8 +31,8 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Heartbeat, Waiting
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat, remember_capture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from options_helper.data.recording.status import CaptureState, CaptureStatus
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count, named
 
 

@@ -21,8 +21,8 @@ from options_helper.data.streaming.connection.connection_runner import Streamer,
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import StreamError
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, LAST_CAPTURE_LINK, state_folder
 from options_helper.monitoring.run_report import RunStatus, read_run
 from options_helper.settings import Settings

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import EMPTY, LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamName
 
 MAX_POINTS: Final = 600
 TREND_POINTS: Final = 24

@@ -56,7 +56,6 @@ PUBLIC: Final = {
         "Quote",
         "RestQuote",
         "RestTrade",
-        "StreamName",
         "Trade",
         "TradeCancel",
         "TradeCorrection",

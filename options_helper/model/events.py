@@ -10,7 +10,6 @@ from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
-from options_helper.model.streams import StreamName as StreamName  # noqa: PLC0414 - here it was found before
 
 # How far an exchange's clock may be ahead of ours and still be believed.
 AHEAD_AT_MOST_NS: Final = 60 * NANOSECONDS

@@ -10,8 +10,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
 from options_helper.simulator.market.last_values import LastValues
 from options_helper.simulator.market.market import HoldingMarket, Market

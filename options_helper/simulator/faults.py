@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension
+from options_helper.model.streams import StreamName
 
 Message = dict[str, Any]
 

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Final, Self
 
 from options_helper.clock import utc_now_ns
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.counters import AccountFace, Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, Ending, Faults

@@ -26,7 +26,7 @@ from websockets.protocol import State
 
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from options_helper.simulator.counters import Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
 from options_helper.simulator.market.market import Interest, Market, PlayingClock

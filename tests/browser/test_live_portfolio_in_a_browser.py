@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from tests.kit.order_updates import order_update
 from tests.kit.waiting import wait_until

@@ -11,8 +11,8 @@ from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.session_notes import save_note, session_notes
-from options_helper.model.events import StreamName
 from options_helper.model.gaps import Gap
+from options_helper.model.streams import StreamName
 from tests.data.recording.test_recover import killed
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
 from tests.kit.fakes import NOON

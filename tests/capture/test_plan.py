@@ -18,8 +18,8 @@ from options_helper.commands.capture_options import (
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter, ExpirySpan
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.streams import StreamName
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 NEAR, FAR = date(2026, 11, 20), date(2026, 12, 18)

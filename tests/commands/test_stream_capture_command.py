@@ -38,9 +38,9 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings

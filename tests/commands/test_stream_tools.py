@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from options_helper.cli import app, main
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from tests.data.recording.test_rebuild import record_session
 from tests.data.recording.test_verify import session, without_rows
 from tests.kit.fakes import NOON

@@ -19,19 +19,11 @@ from options_helper.data.intraday.members import encode_member
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.errors import ConfigError, StoreError
-from options_helper.model.events import (
-    Bar,
-    DailyBar,
-    Quote,
-    StreamName,
-    Trade,
-    TradeCancel,
-    TradeCorrection,
-    UpdatedBar,
-)
+from options_helper.model.events import Bar, DailyBar, Quote, Trade, TradeCancel, TradeCorrection, UpdatedBar
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import Interest
 from options_helper.simulator.market.replay import ReplayMarket
 from tests.kit.captured import (

@@ -37,10 +37,10 @@ from options_helper.doctor.run import Checkup, Environment
 from options_helper.doctor.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import MarketDay, new_york_date
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
 from options_helper.settings import VARIABLES, Settings

@@ -25,9 +25,9 @@ from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, Al
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
-from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import expects_data
+from options_helper.model.streams import StreamName
 from options_helper.simulator.server import SimulatorServer
 from tests.faults.writer import piecemeal
 from tests.kit.simulated import settings_for

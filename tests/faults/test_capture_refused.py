@@ -20,9 +20,9 @@ from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.recording.verify_report import audit_lines
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

@@ -10,7 +10,7 @@ from typing import Any
 from options_helper.errors import SymbolError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import OptionType, parse_contract_symbol
-from options_helper.model.events import Bar, Quote, StreamName, Trade
+from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.portfolio import (
@@ -23,7 +23,7 @@ from options_helper.model.portfolio import (
     Side,
 )
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.streams import StreamId
+from options_helper.model.streams import StreamId, StreamName
 
 # A Friday with options expiring, 10:00 in New York: the market is open.
 AS_OF = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

@@ -11,8 +11,8 @@ from typing import Any
 from options_helper.data.intraday_store import KindCounts, StoreCounts
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import write_heartbeat
 from tests.kit.builders import AS_OF

@@ -19,7 +19,6 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.contract_symbols import parse_contract_symbol
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import (
     NEW_YORK,
     expects_data,
@@ -28,6 +27,7 @@ from options_helper.model.market_hours import (
     regular_session,
     session_before,
 )
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from tests.kit.builders import health, nanoseconds, portfolio, position, quote, snapshot_with
 from tests.kit.fakes import SETTINGS

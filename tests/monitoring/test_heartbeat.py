@@ -20,8 +20,8 @@ import pytest
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.errors import StoreError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
 from options_helper.monitoring.heartbeat_file import (
     dashboard_file,

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat
 from options_helper.monitoring.prometheus import serve_metrics
 from tests.kit.builders import AS_OF

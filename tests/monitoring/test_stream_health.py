@@ -19,8 +19,8 @@ from options_helper.commands.stream import stream
 from options_helper.errors import ConfigError
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import RunState
 from options_helper.monitoring.heartbeat_file import (
     read_heartbeat,

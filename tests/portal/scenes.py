@@ -25,10 +25,11 @@ from options_helper.model.account import (
     Source,
 )
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import Quote, StreamName, Trade
+from options_helper.model.events import Quote, Trade
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
 from tests.kit.builders import gap, health, is_contract, nanoseconds, quote, snapshot_with, trade
 

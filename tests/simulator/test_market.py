@@ -15,10 +15,10 @@ import pytest
 
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.data.streaming.trading_normalizers import normalize_trade_update
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio, Position, load_portfolio
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import Interest, PlayingClock, SilentMarket, Step
 from options_helper.simulator.market.pricing import (
     NICKEL_CLASS,

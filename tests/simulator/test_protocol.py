@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults, fault_meanings
 from options_helper.simulator.wire.protocol import (
     ENDPOINTS,

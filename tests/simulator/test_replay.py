@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import Interest, Step
 from options_helper.simulator.market.replay import BAR_NS, ReplayMarket, find_partitions
 from tests.kit.pace import LONG

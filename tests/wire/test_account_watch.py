@@ -25,7 +25,8 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStr
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.events import RestQuote, RestTrade
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

@@ -38,10 +38,10 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.errors import StoreError
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.replay import ReplayMarket

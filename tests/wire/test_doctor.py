@@ -21,9 +21,9 @@ from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.doctor.findings import NETWORK_CHECKS, Check, Finding, Verdict
 from options_helper.doctor.run import Checkup, Environment
-from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings

@@ -25,9 +25,10 @@ from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import Quote, StreamName
+from options_helper.model.events import Quote
 from options_helper.model.instants import timestamp_extension
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_SECRET
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket

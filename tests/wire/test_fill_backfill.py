@@ -17,7 +17,7 @@ from options_helper.data.streaming.state.blotter import Backfill, Blotter
 from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.errors import RestError
 from options_helper.model.account import ExecutionKind
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer

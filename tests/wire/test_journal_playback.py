@@ -31,9 +31,9 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement
-from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.replay import ReplayMarket

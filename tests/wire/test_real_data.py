@@ -22,11 +22,11 @@ from options_helper.analysis.live_portfolio_metrics import (
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position, ShareHolding
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.recordings import (

@@ -17,9 +17,9 @@ from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.rest.seeding import SeedBatch, seed
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.market import SilentMarket

@@ -20,8 +20,8 @@ from alpaca.trading.requests import GetOrdersRequest
 from pydantic import ValidationError
 
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import Interest, SilentMarket, Step

@@ -24,9 +24,9 @@ from websockets.sync.client import ClientConnection, connect
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER, Announcement, MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, timestamp_extension
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import Interest, SilentMarket, Step
 from options_helper.simulator.market.replay import ReplayMarket

@@ -18,7 +18,7 @@ from options_helper.data.portfolio_file import (
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 

@@ -35,8 +35,8 @@ from options_helper.analysis.marks import QuoteWarning
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.events import StreamName
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.streams import StreamName
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any, Final, Protocol, runtime_checkable
 
 from options_helper.model.announcement import Announcement, MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS
+from options_helper.model.streams import StreamName
 from options_helper.simulator.market.account import Holding
 from options_helper.simulator.market.last_values import SymbolSnapshot
 

@@ -20,8 +20,8 @@ from options_helper.data.intraday.layout import find_parts
 from options_helper.data.streaming.normalizers import CONDITIONS_SEPARATOR
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, timestamp_extension
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market.market import Interest, Step
 

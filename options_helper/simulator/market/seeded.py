@@ -14,10 +14,10 @@ from options_helper.errors import SymbolError
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import ParsedContract, parse_contract_symbol
-from options_helper.model.events import StreamName
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding
 from options_helper.simulator.market.calibration import (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from options_helper.data.streaming.messages import count_messages
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from options_helper.simulator.wire.protocol import Encoding, Payload, ServerProtocol, websocket_frame
 
 # Frames that leave in one write, so that a fast market costs one system call for many of them.

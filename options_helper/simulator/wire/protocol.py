@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-from options_helper.model.events import StreamName
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.faults import NO_FAULTS, Faults, FaultyWire, Message
 

@@ -24,7 +24,7 @@ from options_helper.data.recording.journal import (
     sessions,
 )
 from options_helper.errors import StoreError
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from tests.kit.captured import FullDisk
 from tests.kit.fakes import NOON, frame, quote_message
 

@@ -13,10 +13,10 @@ import pytest
 from options_helper.capture.gap_watch import GapWatch
 from options_helper.data.recording.loss_log import COLUMNS, LossLog, loss_rows, read_losses
 from options_helper.data.streaming.engine.worker import KEPT_GAPS
-from options_helper.model.events import StreamName
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from tests.kit.captured import FullDisk
 from tests.kit.fakes import NOON
 

@@ -23,8 +23,8 @@ from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.recorder import Recorder
 from options_helper.errors import ConfigError
-from options_helper.model.events import StreamName
 from options_helper.model.gaps import Gap
+from options_helper.model.streams import StreamName
 from tests.kit.captured import members_of
 from tests.kit.fakes import NOON, frame, quote_message, trade_message
 from tests.kit.rebuilt import partitions

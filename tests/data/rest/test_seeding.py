@@ -15,7 +15,8 @@ from options_helper.data.rest.client import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMB
 from options_helper.data.rest.seeding import REFUSALS_AT_MOST, SeedBatch, read_snapshots, seed
 from options_helper.errors import RestError
 from options_helper.model.account import PreviousClose
-from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.events import RestQuote, RestTrade
+from options_helper.model.streams import StreamName
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 TODAY = date(2026, 3, 20)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
-from options_helper.model.events import StreamName
+from options_helper.model.streams import StreamName
 from tests.kit.waiting import FOREVER, at_once
 
 STOCKS, OPTIONS, FILLS = StreamName

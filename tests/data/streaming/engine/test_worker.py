@@ -10,9 +10,9 @@ from typing import Any
 
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
-from options_helper.model.events import StreamName
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from tests.kit.fakes import (
     SETTINGS,
     ScriptedStream,

@@ -18,9 +18,9 @@ from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import Announcement, MarketKind
-from options_helper.model.events import StreamName
 from options_helper.model.frames import Frame
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from tests.kit.fakes import NOON, SETTINGS, SteppedClock
 from tests.kit.waiting import FOREVER, wait_until
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from options_helper.data.streaming.messages import count_messages, decode_frame
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
-from options_helper.model.events import RestQuote, RestTrade, StreamName
+from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.frames import Frame
 from options_helper.model.instants import timestamp_extension, utc_datetime
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.streams import STOCKS, StreamId
+from options_helper.model.streams import STOCKS, StreamId, StreamName
 from tests.kit.fakes import NOON, frame, quote_message, trade_message
 
 SECOND = 1_000_000_000
