@@ -168,9 +168,11 @@ class CaptureEngine:
         next capture makes the rows from the journal, as after a kill.
         """
         self._deadline.start(self._drain_seconds)
-        self._streams.stop(STOP_SECONDS)
-        self._deadline.drain()
-        self._writer.join()
+        try:
+            self._streams.stop(STOP_SECONDS)
+        finally:  # whatever the streams raise, what was received is written
+            self._deadline.drain()
+            self._writer.join()
         return self.status()
 
     def leave(self) -> None:

@@ -35,6 +35,7 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.errors import StoreError
@@ -718,3 +719,24 @@ def test_fills_are_not_recorded_even_when_they_are_asked_for(simulator: Simulato
 
     assert server.connections["/stream"] == 0
     assert len(rows_on_disk(tmp_path)) == 1
+
+
+def test_streams_that_cannot_be_stopped_do_not_keep_the_writer_from_ending(
+    simulator: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What was received is written and the folder free, whatever the streams raise."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("the streams cannot be stopped")
+
+    capture = runner(simulator(), tmp_path, ONLY_STOCKS, drain_seconds=0.1)
+    capture.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(StreamGroup, "stop", refuse)
+        with pytest.raises(RuntimeError, match="cannot be stopped"):
+            capture.stop()
+
+    assert capture.status().state is CaptureState.ENDED
+    with IntradayStore(tmp_path) as store:
+        store.acquire()
+    capture.stop()  # the streams' own threads
