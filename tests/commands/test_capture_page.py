@@ -106,7 +106,11 @@ def test_the_systemd_unit_is_one(page: str, tmp_path: Path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("there is no systemd-analyze here")
     (unit,) = re.findall(r"```ini\n(.+?)```", page, flags=re.DOTALL)
-    unit = unit.replace("/srv/options-helper/.venv/bin/options-helper", sys.executable)
+    program = (
+        tmp_path / "options-helper"
+    )  # where a checkout lies may have spaces, which a unit would have to quote
+    program.symlink_to(sys.executable)
+    unit = unit.replace("/srv/options-helper/.venv/bin/options-helper", str(program))
     path = tmp_path / "options-capture.service"
     path.write_text(unit.replace("User=recorder", "User=daemon"), encoding="utf-8")
 
