@@ -122,7 +122,7 @@ class CaptureEngine:
         )
 
     def start(self) -> None:
-        """Take the folder and begin; returns at once. After an error nothing runs, and the folder is free.
+        """Take the folder and begin; returns in a second or two. After an error nothing runs, and the folder is free.
 
         Without a journal it first makes the rows that a killed capture left in its own, which may take a while.
         """
@@ -144,6 +144,8 @@ class CaptureEngine:
             self._writer.state = WriterState(journals=True, earlier=self._earlier.are_incomplete)
         else:
             self._make_earlier_rows_first()
+        # Which takes a second the first time: what arrived meanwhile would wait in memory, where a kill ends it.
+        self._streams.load_calendar()
         self._writer.start()
         self._streams.start()
 

@@ -142,7 +142,6 @@ class CaptureWriter:
             return Broke(self._records.unwritten, self._records.put_off)
 
     def _begin(self) -> Happened:
-        self._streams.load_calendar()
         # Another kill may come at any moment: the end of the capture before is written down first.
         gaps = self._log.write_gaps(self._earlier.gaps_since_kills(), self._now_ns())
         self._earlier.confirm_missed()

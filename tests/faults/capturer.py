@@ -115,8 +115,12 @@ def capture(  # noqa: PLR0917 - multiprocessing passes them on so
 
     signal.signal(signal.SIGTERM, on_signal)
     runner.start()
+    keeps_journal = more.get("journal", True)
     while not ending.wait(0.01):
-        received.value = runner.status().streams[STOCKS].received
+        status = runner.status()
+        # A capture that is killed before its journal begins leaves no session to look for.
+        if status.journal_bytes or not keeps_journal:
+            received.value = status.streams[STOCKS].received
     said.send(runner.stop())
 
 
@@ -133,11 +137,11 @@ class Capturer:
 
     @property
     def received(self) -> int:
-        """Events it has heard, about."""
+        """Events it has received, about; 0 until its journal has begun."""
         return int(self._received.value)
 
     def wait_until_it_receives(self, events: int = 1) -> None:
-        """Wait for its first events."""
+        """Wait for its first events, and for a journal if it keeps one."""
         wait_until(lambda: self.received >= events, A_PROCESS)
 
     def terminate(self) -> None:
