@@ -167,12 +167,14 @@ def _quote_findings(
 
 
 def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot) -> Findings:
-    streams = [live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS]]
-    requested = {symbol for stream in streams for symbol in stream.requested}
-    refused = {symbol for stream in streams for symbol in stream.refused_symbols}
+    # Whichever stream brings a symbol's prices, one of any provider among them.
+    priced = [health for name, health in live.streams.items() if not name.kind.carries_orders]
+    requested = {symbol for stream in priced for symbol in stream.requested}
+    refused = {symbol for stream in priced for symbol in stream.refused_symbols}
     # A stream that has not got round to asking yet has left nothing out.
     stocks_settled, options_settled = (
-        live.running and (stream.phase is Phase.OFF or bool(stream.requested)) for stream in streams
+        live.running and (stream.phase is Phase.OFF or bool(stream.requested))
+        for stream in (live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS])
     )
     return {
         QuoteWarning.NOT_SUBSCRIBED: _flags(

@@ -20,7 +20,6 @@ from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.analysis.totals import LiveTotals, compute_live_totals, labels
 from options_helper.data.portfolio_file import PortfolioFile
-from options_helper.live.pnl_history import PRICE_STREAMS
 from options_helper.live.session import LiveSession, Run, changed_code
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
@@ -124,7 +123,8 @@ class ScreenModel:
     @property
     def priced(self) -> bool:
         """Whether a price could have come by now, so that a missing one is worth a warning."""
-        phases = (self.snapshot.streams[name].phase for name in PRICE_STREAMS)
+        streams = self.snapshot.streams.items()
+        phases = (health.phase for name, health in streams if not name.kind.carries_orders)
         return self.run is not None and any(phase not in SPEECHLESS for phase in phases)
 
 

@@ -29,7 +29,8 @@ from options_helper.analysis.totals import labels
 from options_helper.model.events import RestQuote
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
-from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamId, StreamName
 from tests.kit.builders import (
     AAPL_CALL,
     AS_OF,
@@ -222,6 +223,14 @@ class TestWarnings:
 
         assert self.warnings(off) == ["not_subscribed", "missing_quote"]
         assert self.warnings(connecting) == ["missing_quote"]
+
+    def test_a_contract_whose_prices_another_provider_streams_is_subscribed(self):
+        """Which stream brings them does not matter, nor that Alpaca's own is off."""
+        elsewhere = StreamId(StreamName.OPTIONS.kind, provider="elsewhere")
+        further = StreamHealth(elsewhere, Phase.LIVE, requested=(AAPL_CALL,), acknowledged=(AAPL_CALL,))
+        live = snapshot_with(streams=[health("options", Phase.OFF), further])
+
+        assert self.warnings(live) == ["missing_quote"]
 
     def test_a_contract_that_alpaca_refused_says_so(self):
         options = health(

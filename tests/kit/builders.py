@@ -92,7 +92,7 @@ def is_contract(symbol: str) -> bool:
 
 def health(name: StreamName | str, phase: Phase = Phase.LIVE, **facts: Any) -> StreamHealth:
     """One stream's health; every symbol asked for counts as acknowledged unless said otherwise."""
-    facts.setdefault("acknowledged", facts.get("asked", ()))
+    facts.setdefault("acknowledged", facts.get("requested", ()))
     facts.setdefault("alive", phase not in {Phase.OFF, Phase.FAILED, Phase.STOPPED})
     return StreamHealth(StreamName(name), phase, **facts)
 
