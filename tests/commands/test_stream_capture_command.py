@@ -618,11 +618,12 @@ def test_sigterm_writes_what_was_received_and_ends_with_0(simulator, tmp_path: P
 # An hour is over as soon as there is a file of the name that is in LATER.
 HOUR_THAT_PASSES = """
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from options_helper.clock import utc_now
 from options_helper.commands.capture_run import Capture
 
 def now():
-    return datetime.now(UTC) + timedelta(hours=os.path.exists(os.environ["LATER"]))
+    return utc_now() + timedelta(hours=os.path.exists(os.environ["LATER"]))
 
 Capture.__init__.__kwdefaults__["now"] = now
 """

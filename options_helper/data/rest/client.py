@@ -1,6 +1,6 @@
 """Ask Alpaca's plain HTTP side for what its streams do not tell; every answer comes back as Alpaca wrote it.
 
-The clients are alpaca-py's own. What they lack stands below them, in `rest_transport`: a timeout, the pace, another
+The clients are alpaca-py's own. What they lack stands below them, in `transport`: a timeout, the pace, another
 try, a way to stop, and a refusal of everything that is no reading.
 """
 

@@ -257,7 +257,7 @@ class StreamWorker(StreamSink):
         self._update(last_error=sentence)
 
     def watch(self) -> None:
-        """End a connection that is silent though its feed should move; on the consumer's thread, each second."""
+        """End a connection that is silent though data is due; on the consumer's thread, about twice a second."""
         report = self._report
         silence = self._silence_seconds(report, self._now_ns())
         if silence < self._last_silence:
