@@ -135,7 +135,8 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     account = live.account
     if account.executions_day != today or account.view is None or new_york_date(account.view.as_of) != today:
         return _nothing_known(account, today)
-    view, held, base_day = account.view, _held(portfolio), session_before(today)
+    view, held = account.view, _held(portfolio)
+    base_day = session_before(today, live.told_sessions)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     followed: dict[str, Followed] = {}
     counted, later = executions_by_symbol(account.executions), executions_by_symbol(account.later)

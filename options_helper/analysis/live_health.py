@@ -82,7 +82,7 @@ def _stream_findings(snapshot: LiveSnapshot) -> Iterator[Headline]:
     if snapshot.played_out:
         yield Headline(Level.INFO, "The recording has ended: these are its last prices.")
     if not _market_is_open(snapshot):
-        yield Headline(Level.INFO, f"Market closed: last session's prices. {_next_open(snapshot.as_of)}.")
+        yield Headline(Level.INFO, f"Market closed: last session's prices. {_next_open(snapshot)}.")
 
 
 def _price_findings(
@@ -134,14 +134,14 @@ def _market_is_open(snapshot: LiveSnapshot) -> bool:
     streams = [health for health in snapshot.streams.values() if health.phase is not Phase.OFF]
     prices = [health for health in streams if not health.name.kind.carries_orders]
     return any(
-        expects_data(health.name, health.feed or "", snapshot.as_of, health.requested)
+        expects_data(health.name, health.feed or "", snapshot.as_of, health.requested, snapshot.told_sessions)
         for health in prices or streams
     )
 
 
-def _next_open(as_of: datetime) -> str:
-    change = next_change(as_of)
-    if in_regular_hours(as_of):
+def _next_open(snapshot: LiveSnapshot) -> str:
+    change = next_change(snapshot.as_of, snapshot.told_sessions)
+    if in_regular_hours(snapshot.as_of, snapshot.told_sessions):
         return "This feed opens 20:00 ET"
     if change is None:
         return "When it opens is not known"

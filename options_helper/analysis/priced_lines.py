@@ -188,9 +188,10 @@ def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot
 def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> Flags:
     """Where silence makes a quote stale: while the market is closed, it is the session's last."""
     options_feed = live.streams[StreamName.OPTIONS].feed or ""
-    stocks_move = expects_data(StreamName.STOCKS, live.streams[StreamName.STOCKS].feed or "", live.as_of)
+    stocks_feed, told = live.streams[StreamName.STOCKS].feed or "", live.told_sessions
+    stocks_move = expects_data(StreamName.STOCKS, stocks_feed, live.as_of, told=told)
     options_move = {
-        name: expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,))
+        name: expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,), told)
         for name in {item.underlying for item in instruments}
     }
     return _flags(options_move[item.underlying] if item.is_option else stocks_move for item in instruments)

@@ -210,6 +210,7 @@ class CaptureEngine:
             problem=self._writer.problem or self._writer.refusal or store.problem,
             given_up=given_up,
             completed=self._earlier.rows,
+            told_sessions=self._clock.told,
         )
 
     def _state(self, writer: WriterState, *, behind: bool) -> CaptureState:

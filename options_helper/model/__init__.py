@@ -77,7 +77,9 @@ PUBLIC: Final = {
     "market_hours": (
         "EXTRA_OPTION_TIME",
         "MarketDay",
+        "ToldSessions",
         "NEW_YORK",
+        "NOTHING_TOLD",
         "expects_data",
         "in_regular_hours",
         "new_york_date",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,12 @@ class Session:
     closes: datetime
 
 
+# Days of which the market itself says otherwise than the calendar of this program: their hours, None where it is
+# closed. A closing that no calendar can know (mourning, a storm) is known from there alone, so what is told wins.
+ToldSessions = Mapping[date, Session | None]
+NOTHING_TOLD: Final[ToldSessions] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class MarketDay:
     """The day by which something is judged: New York's, or that of the session which a simulator plays."""
@@ -61,12 +68,19 @@ class MarketDay:
         return f"today{f' in {self.place}' if self.plays else ''}, {short_date(self.date)}"
 
 
-def expects_data(stream: StreamId, feed: str, at: datetime, symbols: Collection[str] = ()) -> bool:
+def expects_data(
+    stream: StreamId,
+    feed: str,
+    at: datetime,
+    symbols: Collection[str] = (),
+    told: ToldSessions = NOTHING_TOLD,
+) -> bool:
     """Whether this stream of that feed should be moving at `at`: the one answer for page, engine and recorder.
 
     The hours are the kind's, or the feed's where it has its own. For options they depend on `symbols`: contracts, or
     what contracts are written on, in any spelling. An adjusted contract (`SPY1…`) is traded as long as those of its
-    class are. Nothing is expected in a year that the calendar does not know (before 1678 and after 2261).
+    class are. Nothing is expected in a year that the calendar does not know (before 1678 and after 2261). `told` wins
+    over the calendar, here and below.
     """
     hours = stream.kind.hours_of(feed)
     if hours is Hours.ALWAYS:
@@ -75,17 +89,19 @@ def expects_data(stream: StreamId, feed: str, at: datetime, symbols: Collection[
         return False
     match hours:
         case Hours.NIGHT:
-            return _is_night(at)
+            return _is_night(at, told)
         case Hours.REGULAR:
-            return in_regular_hours(at)
+            return in_regular_hours(at, told)
         case Hours.OPTIONS:
-            return in_regular_hours(at) or (_in_extra_option_time(at) and any(map(_is_traded_late, symbols)))
+            return in_regular_hours(at, told) or (
+                _in_extra_option_time(at, told) and any(map(_is_traded_late, symbols))
+            )
         case _:
             assert_never(hours)
 
 
-def _in_extra_option_time(at: datetime) -> bool:
-    session = regular_session(new_york_date(at))
+def _in_extra_option_time(at: datetime, told: ToldSessions) -> bool:
+    session = regular_session(new_york_date(at), told)
     return session is not None and session.closes <= at < session.closes + EXTRA_OPTION_TIME
 
 
@@ -93,27 +109,27 @@ def _is_traded_late(symbol: str) -> bool:
     return underlying_of_root(root_of(symbol)) in LATE_OPTION_ROOTS
 
 
-def in_regular_hours(at: datetime) -> bool:
+def in_regular_hours(at: datetime, told: ToldSessions = NOTHING_TOLD) -> bool:
     """Whether the exchange's regular session runs."""
     if at.year not in _KNOWN_YEARS:
         return False
-    session = regular_session(new_york_date(at))
+    session = regular_session(new_york_date(at), told)
     return session is not None and session.opens <= at < session.closes
 
 
-def _is_night(at: datetime) -> bool:
+def _is_night(at: datetime, told: ToldSessions) -> bool:
     """Whether the night session runs that leads into a trading day: 20:00 to 4:00."""
     local = at.astimezone(NEW_YORK)
     if local.time() >= _NIGHT_BEGINS:
-        return regular_session(local.date() + timedelta(days=1)) is not None
-    return local.time() < _NIGHT_ENDS and regular_session(local.date()) is not None
+        return regular_session(local.date() + timedelta(days=1), told) is not None
+    return local.time() < _NIGHT_ENDS and regular_session(local.date(), told) is not None
 
 
-def next_change(at: datetime) -> datetime | None:
+def next_change(at: datetime, told: ToldSessions = NOTHING_TOLD) -> datetime | None:
     """When the regular session next opens or closes, in New York time; None where the calendar does not reach."""
     day = new_york_date(at)
     while day.year in _KNOWN_YEARS:
-        session = regular_session(day)
+        session = regular_session(day, told)
         if session is not None and at < session.opens:
             return session.opens
         if session is not None and at < session.closes:
@@ -122,11 +138,11 @@ def next_change(at: datetime) -> datetime | None:
     return None
 
 
-def session_before(day: date) -> date | None:
+def session_before(day: date, told: ToldSessions = NOTHING_TOLD) -> date | None:
     """The last trading day before a day; None where the calendar does not reach."""
     while day.year in _KNOWN_YEARS:
         day -= timedelta(days=1)
-        if regular_session(day) is not None:
+        if regular_session(day, told) is not None:
             return day
     return None
 
@@ -136,12 +152,14 @@ def new_york_date(at: datetime) -> date:
     return at.astimezone(NEW_YORK).date()
 
 
-def regular_session(day: date) -> Session | None:
-    """The regular hours of a day, holidays and half days known; None when the exchange is closed.
+def regular_session(day: date, told: ToldSessions = NOTHING_TOLD) -> Session | None:
+    """The regular hours of a day, holidays and half days known, or as told; None when the exchange is closed.
 
     None also in a year that the calendar does not know: a market's time is what a server or a recording says, and an
     impossible one must not end who reads it.
     """
+    if day in told:
+        return told[day]
     return _sessions(day.year).get(day) if day.year in _KNOWN_YEARS else None
 
 

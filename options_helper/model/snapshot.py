@@ -18,6 +18,7 @@ from options_helper.model.events import (
     Trade,
 )
 from options_helper.model.gaps import Gap
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.streams import StreamId, StreamName
 
@@ -97,6 +98,8 @@ class LiveSnapshot:
     streams: Mapping[StreamId, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
     )
+    # Of which days the market's own calendar says otherwise than ours; whoever judges hours or days passes it on.
+    told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
 
     @property
     def stock_quotes(self) -> Mapping[str, Quote]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -152,7 +152,7 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
         case Waiting():
             return replace(blank, state=RunState.WAITING, waits_until=status.until)
         case LiveSnapshot():
-            streams = _stream_beats(status.streams, status.market, status.as_of, expectations)
+            streams = _stream_beats(status, expectations)
             return replace(
                 blank,
                 started_at=status.running_since or blank.started_at,
@@ -170,7 +170,7 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 problem=status.problem,
                 market=status.market,
                 session=status.session,
-                streams=_stream_beats(status.streams, status.market, status.as_of, expectations),
+                streams=_stream_beats(status, expectations),
                 gaps=status.gaps,
                 lost=status.lost,
                 rows=status.store.total.written,
@@ -189,15 +189,10 @@ _STATES: Final[dict[CaptureState, RunState]] = {
 }
 
 
-def _stream_beats(
-    streams: Mapping[StreamId, StreamHealth],
-    market: MarketKind,
-    as_of: datetime,
-    expectations: _Expectations,
-) -> dict[str, StreamBeat]:
+def _stream_beats(status: LiveSnapshot | CaptureStatus, expectations: _Expectations) -> dict[str, StreamBeat]:
     return {
-        name: _stream_beat(health, _is_expected_to_move(health, market, as_of), as_of, expectations)
-        for name, health in streams.items()
+        name: _stream_beat(health, _is_expected_to_move(health, status), status.as_of, expectations)
+        for name, health in status.streams.items()
         if health.phase is not Phase.OFF
     }
 
@@ -230,15 +225,15 @@ def _stream_beat(
     )
 
 
-def _is_expected_to_move(health: StreamHealth, market: MarketKind, as_of: datetime) -> bool:
+def _is_expected_to_move(health: StreamHealth, status: LiveSnapshot | CaptureStatus) -> bool:
     """Whether this stream should be heard from now: the market is open, and it is not known to be an idle one."""
     if health.phase in _EXPECTING_NOTHING:
         return False
     if health.name.kind.silence_is_normal and health.phase in _CONNECTED:
         return False  # orders, for one, come when they come
-    if market.plays:
+    if status.market.plays:
         return True  # a played session is open until its stream is quiet
-    return expects_data(health.name, health.feed or "", as_of, health.requested)
+    return expects_data(health.name, health.feed or "", status.as_of, health.requested, status.told_sessions)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.market_hours import (
     NEW_YORK,
+    Session,
+    ToldSessions,
     expects_data,
+    in_regular_hours,
     new_york_date,
     next_change,
     regular_session,
@@ -253,3 +257,104 @@ def test_the_calendar_s_own_warnings_reach_no_terminal():
     )
 
     assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
+MOURNING: ToldSessions = {date(2026, 11, 20): None}
+HALF_DAY: ToldSessions = {
+    date(2026, 11, 20): Session(new_york("2026-11-20 09:30"), new_york("2026-11-20 13:00"))
+}
+OPEN_SATURDAY: ToldSessions = {
+    date(2026, 11, 21): Session(new_york("2026-11-21 09:30"), new_york("2026-11-21 16:00"))
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "at", "is_open"),
+    [
+        (MOURNING, "2026-11-20 12:00", False),
+        (HALF_DAY, "2026-11-20 12:59", True),
+        (HALF_DAY, "2026-11-20 13:00", False),
+        (OPEN_SATURDAY, "2026-11-21 12:00", True),
+        (MOURNING, "2026-11-23 12:00", True),  # of other days nothing was said
+    ],
+)
+def test_what_the_market_says_of_its_hours_wins_over_the_calendar(
+    told: ToldSessions, at: str, *, is_open: bool
+):
+    moment = new_york(at)
+
+    assert in_regular_hours(moment, told) is is_open
+    assert expects_data(StreamName.STOCKS, "iex", moment, told=told) is is_open
+    assert expects_data(StreamName.OPTIONS, "opra", moment, ["AAPL"], told) is is_open
+
+
+def test_a_night_into_a_day_that_is_closed_after_all_is_silent():
+    evening, morning = new_york("2026-11-19 21:00"), new_york("2026-11-20 02:00")
+
+    for moment in (evening, morning):
+        assert expects_data(StreamName.STOCKS, "overnight", moment)
+        assert not expects_data(StreamName.STOCKS, "overnight", moment, told=MOURNING)
+
+
+def test_what_is_told_moves_the_next_change_the_late_options_and_the_session_before():
+    at = new_york("2026-11-20 12:00")
+
+    assert next_change(at, HALF_DAY) == new_york("2026-11-20 13:00")
+    assert next_change(at, MOURNING) == new_york("2026-11-23 09:30")
+    assert expects_data(StreamName.OPTIONS, "opra", new_york("2026-11-20 13:10"), ["SPY"], HALF_DAY)
+    assert not expects_data(StreamName.OPTIONS, "opra", new_york("2026-11-20 13:20"), ["SPY"], HALF_DAY)
+    assert session_before(date(2026, 11, 23), MOURNING) == date(2026, 11, 19)
+    assert session_before(date(2026, 11, 23), OPEN_SATURDAY) == date(2026, 11, 21)
+
+
+def told_headline(contract: str, at: datetime, told: ToldSessions, _: Path) -> bool:
+    options = health("options", feed="opra", requested=(contract,))
+    live = replace(snapshot_with(as_of=at, streams=[options]), told_sessions=told)
+    return "Market closed" not in headline(live).sentence
+
+
+def told_line(contract: str, at: datetime, told: ToldSessions, _: Path) -> bool:
+    parts = parse_contract_symbol(contract)
+    held = position(parts.underlying, parts.strike, expiry=parts.expiry, multiplier=100)
+    live = snapshot_with(quote(contract, age=600, as_of=at), as_of=at, options_feed="opra")
+    rows = compute_live_position_rows(
+        portfolio(held), replace(live, told_sessions=told), stale_after_seconds=60
+    )
+    return "stale_quote" in rows["warnings"].iloc[0]
+
+
+def told_engine(contract: str, at: datetime, told: ToldSessions, _: Path) -> bool:
+    clock = MarketClock()
+    clock.told = told
+    group = StreamGroup(
+        LiveStreamConfig(option_contracts=(contract,), options_feed="opra"),
+        SETTINGS,
+        AlpacaSource(),
+        RetryPolicy(),
+        clock=clock,
+        lock=threading.Lock(),
+        announced=lambda _: None,
+        now_ns=lambda: nanoseconds(at),
+    )
+    return group.expects_data(StreamName.OPTIONS, nanoseconds(at))
+
+
+def told_heartbeat(contract: str, at: datetime, told: ToldSessions, folder: Path) -> bool:
+    options = health("options", feed="opra", requested=(contract,))
+    live = replace(snapshot_with(as_of=at, streams=[options]), told_sessions=told)
+    with HeartbeatWriter(folder / "beat.json", lambda: live) as writer:
+        return writer.last.streams[StreamName.OPTIONS].expects_data
+
+
+def told_recorder(contract: str, at: datetime, told: ToldSessions, _: Path) -> bool:
+    streams = LiveStreamConfig(option_contracts=(contract,), options_feed="opra", stream_fills=False)
+    return replace(CapturePlan(streams).hours, told=told).connected(at)
+
+
+@pytest.mark.parametrize("ask", [told_headline, told_line, told_engine, told_heartbeat, told_recorder])
+def test_whoever_asks_knows_of_a_closing_that_no_calendar_knows(ask, tmp_path: Path):
+    """A day of mourning: nothing is expected, nothing is stale, nothing is stalled."""
+    noon = new_york("2026-11-20 12:00")
+
+    assert ask("AAPL261218C00180000", noon, {}, tmp_path) is True
+    assert ask("AAPL261218C00180000", noon, MOURNING, tmp_path) is False

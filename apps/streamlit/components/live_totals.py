@@ -183,7 +183,7 @@ def _base_day(screen: ScreenModel) -> date | None:
         day for table in tables for day in table["previous_close_day"][table["day_pnl"].notna()] if day
     ]
     newest = max(known, default=None)
-    last_session = session_before(new_york_date(screen.snapshot.as_of))
+    last_session = session_before(new_york_date(screen.snapshot.as_of), screen.snapshot.told_sessions)
     # An older close is no base: what has only that one was opened today.
     if newest is None or last_session is None or newest < last_session:
         return None

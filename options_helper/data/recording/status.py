@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from options_helper.data.intraday_store import StoreCounts
 from options_helper.model.announcement import MarketKind
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -38,6 +39,8 @@ class CaptureStatus:
     problem: str | None = None
     given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
     completed: int = 0  # rows of earlier captures that were made from their journal
+    # Of which days the market's own calendar says otherwise than ours.
+    told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
 
     @property
     def accounted(self) -> bool:

@@ -187,7 +187,7 @@ class StreamGroup:
         if self._clock.ended(market_ns):
             return False
         request = self._requests[name]
-        return expects_data(name, request.feed, utc_datetime(market_ns), request.symbols)
+        return expects_data(name, request.feed, utc_datetime(market_ns), request.symbols, self._clock.told)
 
     def load_calendar(self) -> None:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""

@@ -242,6 +242,7 @@ class LiveState:
             fills=self.fills.entries(),
             account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),
+            told_sessions=self.clock.told,
         )
 
 

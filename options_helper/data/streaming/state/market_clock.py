@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 
 # A reconnect finds the session about where it was left; one that is this much earlier is another session.
 _SAME_SESSION_NS: Final = 60 * 1_000_000_000
@@ -34,6 +35,8 @@ class MarketClock:
     def __init__(self, unannounced: MarketKind = MarketKind.ALPACA) -> None:
         self._unannounced = unannounced
         self._reading = _Reading()
+        # What the market itself said of its hours; replaced whole by whoever asks it, read by any thread.
+        self.told: ToldSessions = NOTHING_TOLD
 
     @property
     def plays(self) -> bool:
