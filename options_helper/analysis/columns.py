@@ -96,11 +96,20 @@ COLUMNS: Final = (
     Column(
         "dte",
         {POSITION: 80, STRUCTURE: 80, LEG: 30},
-        "Days to expiry, counted in New York. 0: expires today.",
+        "Days to expiry, counted in New York. 0: expires today, or did.",
         "DTE",
         42,
         kind=Kind.WHOLE,
         unit="days",
+    ),
+    Column(
+        "last_day",
+        {POSITION: 250, LEG: 200},
+        "The last day on which the contract is traded: before the expiry where it is settled at the open, or where "
+        "the exchange is closed then.",
+        "Last traded",
+        80,
+        kind=Kind.DATE,
     ),
     price("strike", LINES, "The strike."),
     Column("contracts", LINES, "How many contracts, without a sign.", kind=Kind.WHOLE, is_amount=True),

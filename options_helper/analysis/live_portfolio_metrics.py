@@ -168,7 +168,8 @@ def _structure_rows(
 ) -> pd.DataFrame:
     groups = _LegGroups(structures)
     priced = groups.counts(~np.isnan(leg_value))
-    nearest = [_nearest(entry, lines.today) for entry in structures]
+    ends = np.split(lines.ended, groups.first_legs[1:])
+    nearest = [_nearest(entry, ended) for entry, ended in zip(structures, ends, strict=False)]
     findings = {warning: groups.any(flags) for warning, flags in lines.findings.items()}
     findings[QuoteWarning.MISSING_LEGS] = priced < groups.sizes
     debit = numbers(entry.net_debit for entry in structures)
@@ -256,10 +257,11 @@ def _mark_counts(counts: Sequence[int], by_rest: int) -> str | None:
     return (f"{words} · {by_rest} REST" if by_rest else words) or None
 
 
-def _nearest(structure: MultiLegPosition, today: date) -> date:
-    """The first expiry still to come; the last one where all are past."""
+def _nearest(structure: MultiLegPosition, ended: Flags) -> date:
+    """The first expiry still to come; the last one where all legs have ended."""
     expiries = [leg.expiry for leg in structure.legs]
-    return min((expiry for expiry in expiries if expiry >= today), default=max(expiries))
+    to_come = (expiry for expiry, over in zip(expiries, ended, strict=True) if not over)
+    return min(to_come, default=max(expiries))
 
 
 def _quantity(entry: Position | ShareHolding) -> float:

@@ -38,6 +38,8 @@ class QuoteWarning(StrEnum):
 
     EXPIRED = "expired"
     EXPIRES_TODAY = "expires_today"
+    LAST_TRADING_DAY = "last_trading_day"  # and it expires later
+    SETTLED_AT_OPEN = "settled_at_open"  # so it was traded for the last time on the session before
     ADJUSTED_CONTRACT = "adjusted_contract"
     MISSING_LEGS = "missing_legs"
     NOT_SUBSCRIBED = "not_subscribed"

@@ -20,6 +20,7 @@ from options_helper.analysis.marks import (
     QuoteWarning,
     read_marks,
 )
+from options_helper.model.contract_hours import has_ended, is_settled_at_open, last_trading_day
 from options_helper.model.market_hours import expects_data, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.snapshot import LiveSnapshot, Phase
@@ -36,6 +37,7 @@ class PricedLines:
     """
 
     today: date  # in New York
+    ended: Flags  # contracts that have no price any more
     mark: Numbers
     natural: Numbers
     worth: Numbers  # dollars for each dollar of price: quantity times multiplier, short is negative
@@ -60,34 +62,55 @@ def price_lines(
     )
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
-    # After expiry the last quote is no price any more: what it settled at is not known here.
-    expired = dte < 0
-    price = np.where(expired, np.nan, marks.price)
-    natural = np.where(expired, np.nan, marks.natural(long=quantity > 0))
+    # After its end the last quote is no price any more: what it settled at is not known here.
+    ended = _flags(
+        item.expiry is not None and has_ended(item.live_symbol, item.expiry, live.as_of)
+        for item in instruments
+    )
+    last_days = [
+        last_trading_day(item.live_symbol, item.expiry) if item.expiry else None for item in instruments
+    ]
+    price = np.where(ended, np.nan, marks.price)
+    natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
     multiplier = numbers(item.multiplier for item in instruments)
     return PricedLines(
         today=today,
+        ended=ended,
         mark=price,
         natural=natural,
         worth=quantity * multiplier,
         findings={
-            QuoteWarning.EXPIRED: expired,
-            QuoteWarning.EXPIRES_TODAY: dte == 0,
+            QuoteWarning.EXPIRED: ended,
+            **_last_day_findings(instruments, last_days, ended, today),
             QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
-            **_only(
-                ~expired, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)
-            ),
+            **_only(~ended, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)),
         },
         columns={
             **_contract_columns(instruments),
-            **_mark_columns(marks, expired),
+            **_mark_columns(marks, ended),
             **_underlying_columns(instruments, live),
             "dte": dte,
+            "last_day": last_days,
             "multiplier": multiplier,
             "mark": price,
             "natural": natural,
         },
     )
+
+
+def _last_day_findings(
+    instruments: Sequence[Instrument], last_days: Sequence[date | None], ended: Flags, today: date
+) -> Findings:
+    at_open = _flags(
+        item.expiry is not None and is_settled_at_open(item.live_symbol, item.expiry) for item in instruments
+    )
+    is_last = _flags(day == today for day in last_days)
+    expires = _flags(item.expiry == today for item in instruments)
+    return {
+        QuoteWarning.EXPIRES_TODAY: expires & ~ended,
+        QuoteWarning.LAST_TRADING_DAY: is_last & ~expires & ~ended,
+        QuoteWarning.SETTLED_AT_OPEN: at_open & (ended | expires),
+    }
 
 
 def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
@@ -102,15 +125,15 @@ def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
     }
 
 
-def _mark_columns(marks: Marks, expired: Flags) -> dict[str, Any]:
+def _mark_columns(marks: Marks, ended: Flags) -> dict[str, Any]:
     return {
         "bid": marks.bid,
         "ask": marks.ask,
         "last": marks.last,
-        "mark_source": np.where(expired, _NO_SOURCE, marks.source),
-        "mark_via": np.where(expired, _NO_SOURCE, marks.via),
-        "mark_age_seconds": np.where(expired, np.nan, marks.age),
-        "mark_at": np.where(expired, UNKNOWN_TIME, marks.time_ns),
+        "mark_source": np.where(ended, _NO_SOURCE, marks.source),
+        "mark_via": np.where(ended, _NO_SOURCE, marks.via),
+        "mark_age_seconds": np.where(ended, np.nan, marks.age),
+        "mark_at": np.where(ended, UNKNOWN_TIME, marks.time_ns),
         "quote_age_seconds": marks.quote_age,
         "spread_pct": marks.spread_pct,
     }

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
-from options_helper.analysis.marks import Numbers, QuoteWarning
+from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -42,10 +42,15 @@ class BookLine(NamedTuple):
 
     symbol: str  # in Alpaca's spelling
     label: str  # what a person calls it: AAPL 18 Dec 26 180 C
-    dte: float  # days, negative after expiry; NaN for shares
+    dte: float  # days, negative after the day of expiry; NaN for shares
     is_priced: bool
     spread_pct: float  # NaN where it is not known
     warnings: Sequence[QuoteWarning]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is a contract that has no price any more."""
+        return QuoteWarning.EXPIRED in self.warnings
 
 
 class NearestExpiry(NamedTuple):
@@ -125,17 +130,16 @@ class LiveTotals:
     @property
     def unpriced(self) -> tuple[BookLine, ...]:
         """The lines without a price that have not expired, each contract once."""
-        return _once(
-            line for line in self.lines if not line.is_priced and QuoteWarning.EXPIRED not in line.warnings
-        )
+        return _once(line for line in self.lines if not line.is_priced and not line.has_ended)
 
     @property
     def nearest_expiry(self) -> NearestExpiry | None:
         """The first expiry still to come; None where there is none."""
-        first = min((line.dte for line in self.lines if line.dte >= 0), default=None)
+        to_come = [line for line in self.lines if line.dte >= 0 and not line.has_ended]
+        first = min((line.dte for line in to_come), default=None)
         if first is None:
             return None
-        return NearestExpiry(int(first), _once(line for line in self.lines if line.dte == first))
+        return NearestExpiry(int(first), _once(line for line in to_come if line.dte == first))
 
     @property
     def widest_spread(self) -> BookLine | None:
@@ -168,8 +172,9 @@ def compute_live_totals(
     single, structure = partial(_column, position_rows), partial(_column, structure_df)
     paid = np.abs(single("cost_basis") * single("quantity") * single("multiplier"))
     debit = structure("net_debit")
-    may_lose = (single("quantity") > 0) & (single("dte") >= 0)
-    still_running = legs_df["position_id"][_column(legs_df, "dte") >= 0]
+    # Shares have no days to expiry, and are no premium.
+    may_lose = (single("quantity") > 0) & ~np.isnan(single("dte")) & ~_ended(position_rows)
+    still_running = legs_df["position_id"][~_ended(legs_df)]
     may_lose_debit = (debit > 0) & structure_df["id"].isin(still_running).to_numpy()
     today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
     return LiveTotals(
@@ -217,6 +222,10 @@ def _book_lines(table: pd.DataFrame, value: str) -> Iterable[BookLine]:
         table["spread_pct"],
         table["warnings"],
     )
+
+
+def _ended(table: pd.DataFrame) -> Flags:
+    return np.array([QuoteWarning.EXPIRED in warnings for warnings in table["warnings"]], dtype=bool)
 
 
 def _column(table: pd.DataFrame, name: str) -> Numbers:

@@ -32,6 +32,11 @@ PUBLIC: Final = {
     ),
     "announcement": ("ANNOUNCEMENT_HEADER", "Announcement", "MarketKind"),
     "backoff": ("SLOW_BASE_SECONDS", "compute_backoff_seconds"),
+    "contract_hours": (
+        "has_ended",
+        "is_settled_at_open",
+        "last_trading_day",
+    ),
     "contract_symbols": (
         "CLASS_SHARES",
         "INDEX_ROOTS",

@@ -625,8 +625,8 @@ class TestTheDay:
 
         assert today.row()["day_pnl"] == (profit and pytest.approx(profit))
 
-    def test_a_contract_bought_on_its_last_day_keeps_its_last_price_until_the_file_follows(self):
-        """Bought at 0.30, at 0.50 when its market closed, and gone since."""
+    def test_a_contract_bought_on_its_last_day_has_no_price_once_its_market_has_closed(self):
+        """Bought at 0.30, at 0.50 when its market closed, and gone since: the account says what it settled at."""
         symbol, night = "AAPL261120C00180000", datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
         trades = [traded(symbol, 1, 0.3), traded(symbol, -1, 0, kind=ExecutionKind.EXPIRY, at=None)]
         known = account({}, executions=trades, as_of=night)
@@ -634,8 +634,8 @@ class TestTheDay:
         still_there = Today(position(expiry=TODAY), live(known, last, as_of=night))
         removed = Today(portfolio(), live(known, last, as_of=night))
 
-        assert still_there.figures() == dollars(20, 0, 20)
-        assert still_there.row()["warnings"] == ["expires_today", "file_behind"]
+        assert still_there.row()["day_pnl"] is None
+        assert still_there.row()["warnings"] == ["expired", "file_behind"]
         assert removed.totals.day.total == pytest.approx(-30)
 
     def test_an_expired_contract_has_no_price_of_today(self):

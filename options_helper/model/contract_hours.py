@@ -1,0 +1,90 @@
+"""When a contract is traded, and when it ends: an expiry is a day, and what is worth something ends at an instant.
+
+Symbols are a contract's in any spelling, or what it is written on; the root decides. Instants are New York's.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlying_of_root
+from options_helper.model.market_hours import (
+    EXTRA_OPTION_TIME,
+    LATE_OPTION_ROOTS,
+    new_york_date,
+    regular_session,
+    session_before,
+)
+
+# Settled by the opening prices of the day on which they expire, so traded for the last time on the session before.
+# A root that is listed for both (`MRUT`) is left out: a price too many can be seen, one that is withheld cannot.
+_SETTLED_AT_OPEN: Final = frozenset({"DJX", "NDX", "RUT", "SPX"})  # where they expire on a third Friday
+_ALWAYS_SETTLED_AT_OPEN: Final = frozenset({"VIX", "VIXW"})
+# No holiday keeps the exchange closed for longer, so a contract that expires later has not ended.
+_LONGEST_CLOSURE: Final = timedelta(days=10)
+
+
+def is_settled_at_open(symbol: str, expiry: date) -> bool:
+    """Whether what it is worth is fixed by the opening prices of its last day ("AM settlement")."""
+    root = root_of(symbol)
+    return root in _ALWAYS_SETTLED_AT_OPEN or (root in _SETTLED_AT_OPEN and _is_standard_expiry(expiry))
+
+
+def last_trading_day(symbol: str, expiry: date) -> date:
+    """The last day on which it is traded: the expiry, or a session before it.
+
+    Before it where the exchange is closed on the expiry, and where the contract is settled at the open.
+    """
+    settled = _settlement_day(expiry)
+    return (session_before(settled) or settled) if is_settled_at_open(symbol, expiry) else settled
+
+
+def contract_ended_at(symbol: str, expiry: date) -> datetime | None:
+    """From when on it has no price any more; None where the calendar does not reach.
+
+    That is the end of its trading on the last day (16:00, 16:15, on half days 13:00 or 13:15), or the opening by which
+    it is settled. What expires on an index ends with the shares, also where its class trades longer.
+    """
+    settled = _settlement_day(expiry)
+    session = regular_session(settled)
+    if session is None:
+        return None
+    if is_settled_at_open(symbol, expiry):
+        return session.opens
+    return session.closes if _is_on_index(symbol) else option_trading_ends_at(symbol, settled)
+
+
+def has_ended(symbol: str, expiry: date, at: datetime) -> bool:
+    """Whether it has no price any more at `at`: it is expired, or settled."""
+    today = new_york_date(at)
+    if expiry < today:
+        return True
+    if expiry - today > _LONGEST_CLOSURE:
+        return False  # without the calendar of its year, which takes its time to make
+    ended_at = contract_ended_at(symbol, expiry)
+    return ended_at is not None and at >= ended_at
+
+
+def option_trading_ends_at(symbol: str, day: date) -> datetime | None:
+    """When the trading of a class ends on a day: with the shares or a quarter of an hour later; None: it has none."""
+    session = regular_session(day)
+    if session is None:
+        return None
+    is_late = underlying_of_root(root_of(symbol)) in LATE_OPTION_ROOTS
+    return session.closes + EXTRA_OPTION_TIME if is_late else session.closes
+
+
+def _is_on_index(symbol: str) -> bool:
+    return underlying_of_root(root_of(symbol)) in INDEX_ROOTS.values()
+
+
+def _settlement_day(expiry: date) -> date:
+    """The expiry, or the session before it where the exchange is closed then."""
+    return expiry if regular_session(expiry) is not None else session_before(expiry) or expiry
+
+
+def _is_standard_expiry(expiry: date) -> bool:
+    first = expiry.replace(day=1)
+    third_friday = first + timedelta(days=(4 - first.weekday()) % 7 + 14)
+    return expiry in (third_friday, _settlement_day(third_friday))
