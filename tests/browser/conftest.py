@@ -14,6 +14,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,16 @@ class Server:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped where it is, as by a suspended computer: its connections stay and nothing comes over them."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            # Ended meanwhile or not, it is to hear that.
+            self._process.send_signal(signal.SIGCONT)
 
     def end(self) -> int:
         """Ask it to end; its exit code. A thread that was left running would keep it from ending in time."""
@@ -133,8 +144,8 @@ class Browser:
         self.complaints: list[str] = []
         self._tabs: list[Tab] = []
 
-    def open(self, width: int = 1440, height: int = 900, **context: Any) -> Tab:
-        """Open the live portfolio in a window of its own."""
+    def open(self, width: int = 1440, height: int = 900, wishes: str = "", **context: Any) -> Tab:
+        """Open the live portfolio in a window of its own; `wishes` as an address has them: `hide=true`."""
         options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
         window = self._chromium.new_context(viewport={"width": width, "height": height}, **options)
         page = window.new_page()
@@ -142,7 +153,7 @@ class Browser:
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        page.goto(self._server.url)
+        page.goto(f"{self._server.url}?{wishes}")
         tab = Tab(page)
         self._tabs.append(tab)
         wait_until(
@@ -151,6 +162,13 @@ class Browser:
             saw=lambda: (page.inner_text("body")[:500], self._server.log[-2_000:]),
         )
         return tab
+
+    def forget(self) -> None:
+        """Leave nothing for the end to do: there is no server any more."""
+        for window in self._chromium.contexts:
+            window.close()
+        self._tabs.clear()
+        self.complaints.clear()
 
     def leave(self) -> None:
         """End the run and close every window, so that the next test finds nothing of this one."""
@@ -184,10 +202,9 @@ def market(market_port: int) -> Iterator[SimulatorServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def server(market_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def page_server(market_port: int, folder: Path) -> Iterator[Server]:
     """The page, told to find the simulator in place of Alpaca; it must end cleanly when asked to."""
-    folder = tmp_path_factory.mktemp("page")
     shutil.copy(SAMPLE, folder / "portfolio.json")
     foreign = {
         name: value for name, value in os.environ.items() if not name.startswith((*ENV_PREFIXES, "OH_"))
@@ -212,6 +229,20 @@ def server(market_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
+def server(market_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The page's server for a whole module."""
+    with page_server(market_port, tmp_path_factory.mktemp("page")) as server:
+        yield server
+
+
+@pytest.fixture
+def server_of_its_own(market_port: int, tmp_path: Path) -> Iterator[Server]:
+    """A page's server that a test may end."""
+    with page_server(market_port, tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def running_chromium(chromium: str) -> Iterator[Any]:
     """Chromium without a window."""
     playwright = pytest.importorskip("playwright.sync_api")
@@ -220,6 +251,16 @@ def running_chromium(chromium: str) -> Iterator[Any]:
         launched = driver.chromium.launch(executable_path=chromium, args=quiet)
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def lonely_browser(
+    running_chromium: Any, server_of_its_own: Server, market: SimulatorServer
+) -> Iterator[Browser]:
+    """A browser whose server may end while it looks, of which it complains in vain."""
+    browser = Browser(running_chromium, server_of_its_own)
+    yield browser
+    browser.forget()
 
 
 @pytest.fixture

@@ -23,6 +23,18 @@ def banners(tab: AppTest) -> str:
     return html(tab).partition("oh-banner")[2]
 
 
+def test_each_refresh_makes_the_alarm_anew_that_is_seen_when_three_are_missed(portal):
+    """With one element left as it was, the browser would let its animation run out on a page that is well."""
+    tab = portal.show(scenes.simulated)
+    (drawn,) = re.findall(r'class="oh-late"[^>]*data-drawn="([^"]*)"[^>]*--oh-after:6s', html(tab))
+    assert "SIMULATED" in html(tab).partition("NOT REFRESHED FOR")[2], "whose market it is stays to be read"
+
+    tab.run()
+    again = html(tab)
+    assert f'data-drawn="{drawn}"' not in again
+    assert again.count("data-drawn") == 2
+
+
 def test_opening_the_page_connects_nothing(portal):
     tab = portal.open()
 

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps.streamlit.components.live_account import file_and_account
+from apps.streamlit.components.live_alarm import ALARM_STYLE
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
@@ -70,6 +71,7 @@ def render_live_portfolio_page() -> None:
         page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS
     )
     st.html(STYLE)
+    st.html(ALARM_STYLE)
     settle_process()
     session = page_session()
     note_viewer(session)

@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.formatting import age, clock, rate
+from apps.streamlit.components.live_alarm import alarm, announce_state
 from apps.streamlit.components.live_rest import rest_line
 from apps.streamlit.components.style import draw, tag
 from options_helper.analysis.live_health import Level
@@ -37,10 +38,11 @@ LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning
 
 
 def truth_line(screen: ScreenModel) -> None:
-    """Draw the headline, the chips, what was asked for beside the streams, and the banners, in one piece."""
+    """Draw the headline, the chips, what was asked for beside the streams, the banners and the alarm, in one piece."""
     banners = "".join(_banner(banner) for banner in screen.banners)
     rest = rest_line(screen) if screen.run else ""
-    draw(_headline(screen) + _chips(screen) + rest + banners)
+    draw(_headline(screen) + _chips(screen) + rest + banners + alarm(screen))
+    announce_state(screen)
 
 
 def _headline(screen: ScreenModel) -> str:

@@ -1,0 +1,107 @@
+"""What the server cannot see for itself: a page that nobody refreshes, and what really arrives in the browser."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from tests.kit.waiting import A_PROCESS, wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def see(condition, *, saw=None):
+    return wait_until(condition, timeout=A_PROCESS, every=0.1, saw=saw)
+
+
+def late(tab) -> str:
+    """What the alarm says, or nothing while it is not to be seen."""
+    line = tab.page.locator(".oh-late")
+    return str(line.inner_text()) if line.count() and line.is_visible() else ""
+
+
+def counted(tab) -> int:
+    """The seconds that it counts."""
+    return int(
+        tab.page.locator(".oh-late").evaluate("line => getComputedStyle(line).getPropertyValue('--oh-late')")
+    )
+
+
+def test_a_page_whose_server_hangs_says_that_it_is_not_refreshed_and_for_how_long(browser, server):
+    tab = browser.open()
+    assert not late(tab)
+
+    with server.frozen():
+        see(lambda: "NOT REFRESHED FOR" in late(tab), saw=lambda: late(tab))
+        first = counted(tab)
+        assert first >= 6, "three refreshes of two seconds were missed"
+        see(lambda: counted(tab) > first)
+        assert "options-helper ui" in late(tab).replace("\xa0", " ")
+        # The line is above everything, and what is greyed can still be pressed.
+        assert tab.page.evaluate("!!document.elementFromPoint(300, 8).closest('.oh-late')")
+        assert tab.page.locator(".oh-veil").is_visible()
+        assert not tab.page.evaluate("!!document.elementFromPoint(700, 500).closest('.oh-veil')")
+
+    see(lambda: not late(tab), saw=lambda: late(tab))
+    assert not tab.page.locator(".oh-veil").is_visible()
+
+
+def test_a_page_whose_computer_is_offline_says_that_it_is_not_refreshed(browser):
+    tab = browser.open()
+    tab.page.context.set_offline(True)
+    see(lambda: "NOT REFRESHED FOR" in late(tab))
+
+    tab.page.context.set_offline(False)
+    browser.complaints.clear()  # that nothing could be reached
+    see(lambda: not late(tab), saw=lambda: late(tab))
+
+
+def test_a_page_that_is_refreshed_never_raises_the_alarm(browser):
+    """Each refresh must begin the animation anew, also one in which nothing else changes."""
+    tab = browser.open()
+    tab.page.evaluate(
+        """() => { window.raised = 0; setInterval(() => {
+            const line = document.querySelector('.oh-late');
+            if (line && getComputedStyle(line).visibility === 'visible') window.raised += 1;
+        }, 200) }"""
+    )
+    for _ in range(4):
+        drawn = tab.page.locator(".oh-late").get_attribute("data-drawn")
+        see(lambda drawn=drawn: tab.page.locator(".oh-late").get_attribute("data-drawn") != drawn)
+
+    # A machine too busy to refresh in time raises it for a moment, and that is true.
+    assert tab.page.evaluate("window.raised") < 10
+    assert not late(tab)
+
+
+def test_the_state_is_a_node_that_stays_and_says_each_change(browser):
+    """A reader hears what changes in a node, and nothing of one that is made anew at each refresh."""
+    tab = browser.open()
+    status = tab.page.locator("[role=status][aria-live]")
+    status.evaluate("node => { window.status_node = node; }")
+    before = status.inner_text()
+    assert before.startswith(f"Live portfolio {tab.state}")
+
+    tab.press("Start")
+    see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))
+    see(lambda: "running, on a simulated market" in status.inner_text(), saw=status.inner_text)
+    assert tab.page.evaluate("window.status_node === document.querySelector('[role=status][aria-live]')")
+
+
+def test_when_the_program_has_ended_the_page_says_so_above_streamlit_s_own_words(
+    lonely_browser, server_of_its_own
+):
+    tab = lonely_browser.open()
+    assert server_of_its_own.end() == 0
+
+    see(lambda: "NOT REFRESHED FOR" in late(tab))
+    see(lambda: tab.page.get_by_role("dialog").count())
+    see(lambda: colour_at(tab, 1_200, 8) == (0xB4, 0x23, 0x18), saw=lambda: colour_at(tab, 1_200, 8))
+
+
+def colour_at(tab, x: int, y: int) -> tuple[int, ...]:
+    """What is really seen there, whatever lies above what."""
+    image = Image.open(io.BytesIO(tab.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})))
+    return tuple(image.convert("RGB").getpixel((0, 0)))
