@@ -9,6 +9,14 @@ from typing import Final
 PUBLIC: Final = {
     "atomic_file": ("replace_file", "sync_folder"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),
+    "network": (
+        "CERTIFICATE_REMEDY",
+        "certificate_problem",
+        "proxy_for",
+        "tls_context",
+        "readable_roots",
+        "without_password",
+    ),
     "periodic_task": ("PeriodicTask",),
     "portfolio_file": (
         "DEFAULT_NAME",

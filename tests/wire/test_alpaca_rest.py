@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from pydantic import SecretStr
+from requests.utils import get_netrc_auth
 
 from options_helper.clock import utc_now
 from options_helper.data.rest.client import PAGES_AT_MOST, AlpacaRest, batches
@@ -296,7 +298,35 @@ def test_a_proxy_does_not_get_the_keys_of_this_computer_s_own_server(
     assert server.paths == ["/v2/clock"]
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda rest: rest.clock(),
+        lambda rest: rest.stock_snapshots(["AAPL"], "iex"),
+        lambda rest: rest.option_snapshots(["AAPL260320C00180000"], "opra"),
+    ],
+    ids=["account", "stocks", "options"],
+)
+def test_another_service_s_password_never_reaches_alpaca(
+    server: ScriptedServer,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[AlpacaRest], Any],
+):
+    """The HTTP library would take it out of ~/.netrc and send it along."""
+    (tmp_path / ".netrc").write_text("default login someuser password somepass\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    assert get_netrc_auth(server.url) == ("someuser", "somepass")
+
+    ask(client())
+
+    (request,) = server.requests
+    assert "Authorization" not in request.headers
+    assert (request.headers["APCA-API-KEY-ID"], request.headers["APCA-API-SECRET-KEY"]) == (KEY, SECRET)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524])
 def test_what_may_pass_is_asked_again(server: ScriptedServer, client: Client, status: int):
     server.replies(Reply(status=status), Reply(status=status), Reply({"cash": "12.30"}))
 
@@ -334,10 +364,27 @@ def test_what_would_be_answered_the_same_is_asked_once_and_says_what_to_do(
         (Reply(status=503), "try again in a minute", 503),
         (Reply(b"<html>Bad gateway</html>", status=502), "HTTP 502. It is a fault on its side", 502),
         (Reply(b'{"cash": "12'), "cannot be read", 200),
+        (Reply(b"[" * 100_000), "cannot be read", 200),
+        (Reply(b"[" * 100_000, status=503), "HTTP 503. It is a fault on its side", 503),
+        (Reply(b"\xef\xbb\xbf\n<!doctype html><title>Welcome</title>"), "login page", 200),
+        (Reply(status=408), "try again in a minute", 408),
+        (Reply(status=522), "try again in a minute", 522),
         (Reply(b'{"cash"', announced_bytes=100), "connection broke off", None),
         (Reply(silent=True), "did not answer in time", None),
     ],
-    ids=["too many", "busy", "no JSON in a refusal", "truncated", "cut off", "silent"],
+    ids=[
+        "too many",
+        "busy",
+        "no JSON in a refusal",
+        "truncated",
+        "without a bottom",
+        "a refusal without a bottom",
+        "a hotel's login page",
+        "408",
+        "522",
+        "cut off",
+        "silent",
+    ],
 )
 def test_a_fault_that_stays_is_said_after_the_last_try(
     server: ScriptedServer, client: Client, reply: Reply, says: str, status: int | None

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from options_helper.settings import Settings
 
 TOO_MANY_REQUESTS: Final = 429
-# Answers that another try may better.
-PASSING_STATUSES: Final = frozenset({TOO_MANY_REQUESTS, 500, 502, 503, 504})
+# Answers that another try may better; those from 520 on are of what stands before Alpaca (Cloudflare).
+PASSING_STATUSES: Final = frozenset({408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)})
 # No server is believed that wants silence for longer.
 LONGEST_PAUSE_SECONDS: Final = 86_400.0
 

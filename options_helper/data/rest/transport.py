@@ -24,6 +24,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import (
     ChunkedEncodingError,
     ContentDecodingError,
+    InvalidSchema,
+    ProxyError,
     RequestException,
     SSLError,
     Timeout,
@@ -31,21 +33,31 @@ from requests.exceptions import (
 from requests.exceptions import (
     ConnectionError as ConnectionFailed,
 )
+from requests.utils import select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ReadTimeoutError
 
+from options_helper.data.network import (
+    CERTIFICATE_REMEDY,
+    certificate_problem,
+    readable_roots,
+    without_password,
+)
 from options_helper.data.rest.rate_limit import (
     PASSING_STATUSES,
     RequestLimiter,
     RestPolicy,
     requested_pause_seconds,
 )
-from options_helper.errors import RestError, RestStopped
+from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.model.backoff import compute_backoff_seconds
 from options_helper.model.tolerant import field, word
 
 SECRET_HEADERS: Final = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
+# What requests adds on its own, of ~/.netrc for one: another service's password, which is none of Alpaca's business,
+# and which Alpaca would take for a second way to authenticate.
+AMBIENT_HEADER: Final = "Authorization"
 LONGEST_MESSAGE: Final = 200
 
 _REMEDIES: Final = {
@@ -53,8 +65,11 @@ _REMEDIES: Final = {
     401: "Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and APCA_API_BASE_URL; paper and live keys differ.",
     403: "Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and whether the plan includes the feed.",
     404: "Check the symbol, APCA_API_BASE_URL and OH_ALPACA_DATA_URL.",
+    408: "It waited too long for the question: try again in a minute.",
     422: "Check the symbols.",
+    425: "It was asked too early: try again in a minute.",
     429: "It allows no more requests for the moment: wait a minute, or lower OH_ALPACA_REST_PER_MINUTE.",
+    511: "The network wants you to log in first: open any page in a browser, then try again.",
 }
 _REMEDY_FOR_FAULTS: Final = "It is a fault on its side: try again in a minute."
 _REMEDY_FOR_OTHERS: Final = "Try again; please report it if it stays so."
@@ -97,7 +112,15 @@ class ReadOnlyAdapter(HTTPAdapter):
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Let the connections tell their sockets, which nothing else would give away, and keep the deadline."""
         super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._sockets, self._policy.answer_seconds)
+        self._watch(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """The same for connections through a proxy."""
+        return self._watch(super().proxy_manager_for(proxy, **options))
+
+    def _watch(self, manager: Any) -> Any:
+        manager.pool_classes_by_scheme = _pools(self._sockets, self._policy.answer_seconds)
+        return manager
 
     def stop(self) -> None:
         """End the requests under way and all later ones; callable from any thread."""
@@ -110,6 +133,7 @@ class ReadOnlyAdapter(HTTPAdapter):
             raise RestError(
                 f"A {request.method} request was held back, because this program only reads. Please report it."
             )
+        request.headers.pop(AMBIENT_HEADER, None)
         limiter = self._limiter_of(urlsplit(str(request.url)).netloc)
         attempt = 0
         while True:
@@ -158,32 +182,8 @@ class ReadOnlyAdapter(HTTPAdapter):
             response = super().send(request, **self._our_options(request, options))
             # Read here and not by the SDK, so that an answer that breaks off is tried again too.
             _ = response.content
-        except Timeout as error:
-            return _late(where, error)
-        except SSLError as error:
-            return _Failure(
-                RestError(
-                    f"{where} has no certificate that is trusted here. Check the address and the network."
-                ),
-                cause=error,
-            )
-        except (ConnectionFailed, ChunkedEncodingError, ContentDecodingError) as error:
-            # How requests tells of a body that does not come.
-            if any(isinstance(cause, ReadTimeoutError) for cause in error.args):
-                return _late(where, error)
-            return _Failure(
-                RestError(
-                    f"{where} cannot be reached, or the connection broke off. "
-                    "Check the network, APCA_API_BASE_URL and OH_ALPACA_DATA_URL."
-                ),
-                passing=True,
-                cause=error,
-            )
-        except RequestException as error:
-            return _Failure(
-                RestError(f"{where} cannot be asked ({type(error).__name__}). {_REMEDY_FOR_OTHERS}"),
-                cause=error,
-            )
+        except (ConfigError, RequestException) as error:
+            return _failure(where, error, _proxy_of(request, options))
         # JSON is UTF-8; without this the SDK has the encoding of an answer that names none guessed, slowly.
         response.encoding = "utf-8"
         return self._judge(where, request, response)
@@ -195,6 +195,7 @@ class ReadOnlyAdapter(HTTPAdapter):
             **options,
             "timeout": (self._policy.connect_seconds, self._policy.read_seconds),
             "proxies": {} if plain else options.get("proxies"),
+            "verify": str(readable_roots().path),
         }
 
     def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | _Failure:
@@ -211,9 +212,9 @@ class ReadOnlyAdapter(HTTPAdapter):
             return self._refused(where, request, response)
         try:
             response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return _Failure(
-                RestError(f"{where} gave an answer that cannot be read. {_REMEDY_FOR_OTHERS}", status=status),
+                RestError(f"{where} gave {_about_unreadable(response)}", status=status),
                 passing=True,
                 cause=error,
             )
@@ -234,12 +235,98 @@ def _where(request: PreparedRequest) -> str:
     return f"Alpaca ({parts.hostname}, {parts.path})"
 
 
+def _failure(where: str, error: Exception, proxy: str) -> _Failure:
+    """What kept the answer away, in a sentence; `proxy` is the one that was to be taken."""
+    match error:
+        case ConfigError():
+            failure = _Failure(RestError(str(error)), cause=error)
+        case Timeout():
+            failure = _late(where, error)
+        case SSLError():
+            failure = _not_encrypted(where, error)
+        case ProxyError():
+            failure = _no_way_through(where, error, proxy)
+        # How requests tells of a body that does not come.
+        case ConnectionFailed(args=args) if any(isinstance(cause, ReadTimeoutError) for cause in args):
+            failure = _late(where, error)
+        case ConnectionFailed() | ChunkedEncodingError() | ContentDecodingError():
+            said = (
+                f"{where} cannot be reached, or the connection broke off. "
+                "Check the network, APCA_API_BASE_URL and OH_ALPACA_DATA_URL."
+            )
+            failure = _Failure(RestError(said), passing=True, cause=error)
+        case InvalidSchema():
+            failure = _no_such_proxy(where, error, proxy)
+        case _:
+            said = f"{where} cannot be asked ({type(error).__name__}). {_REMEDY_FOR_OTHERS}"
+            failure = _Failure(RestError(said), cause=error)
+    return failure
+
+
 def _late(where: str, error: Exception) -> _Failure:
     return _Failure(
         RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
         passing=True,
         cause=error,
     )
+
+
+def _about_unreadable(response: Response) -> str:
+    """What came in place of JSON, and what to do."""
+    if response.content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        return (
+            "a web page in place of data. It may be the login page of a hotel's or a company's network: open any page "
+            "in a browser, log in, and try again; otherwise check APCA_API_BASE_URL and OH_ALPACA_DATA_URL."
+        )
+    return f"an answer that cannot be read. {_REMEDY_FOR_OTHERS}"
+
+
+def _not_encrypted(where: str, error: Exception) -> _Failure:
+    reason = certificate_problem(error)
+    if reason is None:
+        said = (
+            f"{where} and this computer could not agree on encryption. Check the address, and a firewall or proxy in "
+            "between."
+        )
+        # A connection that breaks off in the midst of it looks the same.
+        return _Failure(RestError(said), passing=True, cause=error)
+    said = f"{where} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
+    return _Failure(RestError(said), cause=error)
+
+
+def _proxy_of(request: PreparedRequest, options: dict[str, Any]) -> str:
+    """Host and port of the proxy that was to be taken."""
+    return without_password(select_proxy(str(request.url), options.get("proxies")) or "")
+
+
+def _no_way_through(where: str, error: Exception, proxy: str) -> _Failure:
+    if " 407 " in f"{error} ":
+        said = (
+            f"The proxy {proxy} wants to know who asks (407). Write its name and password into HTTPS_PROXY, as in "
+            f"http://NAME:PASSWORD@{proxy}; it is on the way to {where}."
+        )
+        return _Failure(RestError(said), cause=error)
+    if (reason := certificate_problem(error)) is not None:
+        said = (
+            f"The proxy {proxy} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
+        )
+        return _Failure(RestError(said), cause=error)
+    said = (
+        f"The proxy {proxy}, which HTTPS_PROXY or ALL_PROXY names, does not lead to {where}. Check that variable, or "
+        "name the host in NO_PROXY where it can be reached without."
+    )
+    return _Failure(RestError(said), passing=True, cause=error)
+
+
+def _no_such_proxy(where: str, error: Exception, proxy: str) -> _Failure:
+    if "SOCKS" in str(error):
+        said = (
+            f"{where} is to be asked through the SOCKS proxy {proxy}, and the package PySocks is not installed. "
+            "Install it: pip install 'requests[socks]', or name an HTTP proxy in HTTPS_PROXY."
+        )
+    else:
+        said = f"{where} cannot be asked through {proxy}. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
+    return _Failure(RestError(said), cause=error)
 
 
 def _remedy(status: int) -> str:
@@ -254,7 +341,7 @@ def _message_in(response: Response, request: PreparedRequest) -> str:
     """What the server says, on one line and without anything of the keys."""
     try:
         said = word(field(response.json(), "message")) or ""
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     for name in SECRET_HEADERS:
         if secret := request.headers.get(name):

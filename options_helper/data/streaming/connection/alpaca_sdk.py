@@ -18,6 +18,12 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from options_helper.data.network import (
+    CERTIFICATE_REMEDY,
+    certificate_problem,
+    proxy_for,
+    tls_context,
+)
 from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
 from options_helper.data.streaming.connection.websocket_frames import MessageReader
 from options_helper.data.streaming.messages import Message, read_message
@@ -48,6 +54,10 @@ class ConnectionTiming:
 
 
 DEFAULT_TIMING: Final = ConnectionTiming()
+
+# A name's addresses are tried side by side, each so many seconds after the one before and the families by turns: with
+# one deadline over all of them, a first one that swallows what is sent to it would keep us from the others for ever.
+NEXT_ADDRESS_SECONDS: Final = 0.25
 
 
 @functools.cache
@@ -120,6 +130,8 @@ class SdkConnection:
                 "ping_interval": timing.ping_interval,
                 "ping_timeout": timing.ping_timeout,
                 "max_size": MAX_MESSAGE_BYTES,
+                "happy_eyeballs_delay": NEXT_ADDRESS_SECONDS,
+                "interleave": 1,
                 "logger": _wire_log,
                 # Inflating costs more than it saves for a portfolio's worth of quotes.
                 "compression": None,
@@ -133,13 +145,47 @@ class SdkConnection:
     async def open(self) -> None:
         """Connect, read the welcome and authenticate; StreamError with the server's own words otherwise.
 
-        ConfigError when the address is neither encrypted nor on this computer.
+        ConfigError when the address is neither encrypted nor on this computer, or no certificate can be trusted.
         """
-        Settings.require_safe(str(getattr(self._stream._endpoint, "value", self._stream._endpoint)))
-        await self._step("connect to", "no welcome", self._stream._connect())
-        await self._step("authenticate on", "no answer to the key", self._stream._auth())
+        Settings.require_safe(self._address)
+        if self._address.startswith("wss:"):
+            # The roots that REST trusts, too; the library's own choice is another list.
+            self._stream._websocket_params["ssl"] = tls_context()
+        await self._step("connect to", self._stream._connect())
+        await self._step("authenticate on", self._stream._auth())
 
-    async def _step(self, action: str, silence: str, step: Any) -> None:
+    @property
+    def _address(self) -> str:
+        return str(getattr(self._stream._endpoint, "value", self._stream._endpoint))
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._address).netloc
+
+    def _silence(self, action: str) -> str:
+        """How far it came when the time was over."""
+        protocol = self._protocol
+        if protocol is None:
+            return f"No address of {self._host} took the {self._feed} connection{self._past_proxy()}"
+        server = f"The {self._feed} server ({self._host})"
+        if getattr(protocol, "transport", None) is None:
+            return f"{server} took the connection and did not finish the handshake of its encryption"
+        if action != "connect to":
+            return f"{server} gave no answer to the key"
+        if not protocol.open:
+            return f"{server} took the connection and gave no answer to its handshake, and so no welcome"
+        return f"{server} gave no welcome"
+
+    def _past_proxy(self) -> str:
+        """What must be known where a proxy is named: the SDK's websocket library knows none."""
+        proxy = (
+            proxy_for(urlsplit(self._address).hostname or "") if self._address.startswith("wss:") else None
+        )
+        if proxy is None:
+            return ""
+        return f" ({proxy[0]} names {proxy[1]}, which REST goes through; streams do not and need a direct way out)"
+
+    async def _step(self, action: str, step: Any) -> None:
         try:
             async with asyncio.timeout(self._timing.opening):
                 await step
@@ -147,7 +193,7 @@ class SdkConnection:
             raise
         except TimeoutError as error:
             raise StreamError(
-                f"The {self._feed} server gave {silence} within {self._timing.opening:.0f} s; it is tried again."
+                f"{self._silence(action)} within {self._timing.opening:.0f} s; it is tried again."
             ) from error
         except Exception as error:
             # The SDK and the socket library raise many types here; what the server said tells them apart.
@@ -170,10 +216,18 @@ class SdkConnection:
                 )
             case {"data": {"error_message": str(said)}}:
                 return StreamError(f"Alpaca answered on the {self._feed} stream: {said}")
-        if isinstance(error, OSError):
-            host = urlsplit(str(self._stream._endpoint)).netloc
+        return self._network_error(action, error)
+
+    def _network_error(self, action: str, error: Exception) -> StreamError:
+        if (reason := certificate_problem(error)) is not None:
             return StreamError(
-                f"Cannot {action} the {self._feed} feed at {host}: {str(error) or type(error).__name__}."
+                f"{self._host} shows a certificate for the {self._feed} feed that is not trusted here ({reason}). "
+                f"{CERTIFICATE_REMEDY}"
+            )
+        if isinstance(error, OSError):
+            why = str(error) or type(error).__name__
+            return StreamError(
+                f"Cannot {action} the {self._feed} feed at {self._host}{self._past_proxy()}: {why}."
             )
         return StreamError(f"Cannot {action} the {self._feed} feed: {str(error) or type(error).__name__}.")
 

@@ -1,0 +1,113 @@
+"""What the environment says of the way out, in one rule for streams and REST: whom to trust, and which proxy is named.
+
+Text from here never holds a proxy's name and password.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from options_helper.errors import ConfigError
+
+# The first that is set counts: requests' own order, then OpenSSL's. Without any, the list that certifi brings.
+CERTIFICATE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# Lower case counts before upper case, as in every program that knows them.
+PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+BYPASS_VARIABLES: Final = ("no_proxy", "NO_PROXY")
+
+CERTIFICATE_REMEDY: Final = (
+    "Where a company's firewall or a virus scanner looks into the traffic, name the file of its root certificate in "
+    "REQUESTS_CA_BUNDLE, which counts for REST and streams alike; see also that the date of this computer is right."
+)
+
+
+class TrustedRoots(NamedTuple):
+    """The certificates that vouch for a server, and what named them."""
+
+    path: Path  # a file, or a folder as OpenSSL makes it
+    variable: str | None  # None: certifi's list
+
+
+def trusted_roots(environ: Mapping[str, str] = os.environ) -> TrustedRoots:
+    """Which certificates count, for streams and REST alike; ConfigError where a variable names what is not there."""
+    for variable in CERTIFICATE_VARIABLES:
+        if named := environ.get(variable, "").strip():
+            path = Path(named)
+            if not path.exists():
+                raise ConfigError(
+                    f"{variable} names {path}, which is not there, so no server can be trusted. Correct it or unset it."
+                )
+            return TrustedRoots(path, variable)
+    from certifi import where
+
+    return TrustedRoots(Path(where()), None)
+
+
+def readable_roots(environ: Mapping[str, str] = os.environ) -> TrustedRoots:
+    """`trusted_roots`, of which a file was read; ConfigError where it holds no certificates."""
+    roots = trusted_roots(environ)
+    if roots.variable is not None:
+        tls_context(environ)
+    return roots
+
+
+def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """A client's context that trusts `trusted_roots` and nobody else; ConfigError where they cannot be read."""
+    path, variable = trusted_roots(environ)
+    try:
+        if path.is_dir():
+            return ssl.create_default_context(capath=str(path))
+        return ssl.create_default_context(cafile=str(path))
+    except OSError as error:
+        raise ConfigError(
+            f"{variable or 'The list of certificates'} ({path}) cannot be read as certificates "
+            f"({type(error).__name__}). Name a PEM file."
+        ) from error
+
+
+def certificate_problem(error: BaseException | None) -> str | None:
+    """Why a server's certificate was not believed, in OpenSSL's few words; None where that was not the trouble."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        # OpenSSL's errors have a text where urllib3's have the error that was the reason.
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return (one.verify_message or "it does not verify").rstrip(".")
+        waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return None
+
+
+def proxy_for(host: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """The proxy that REST takes to this host, as (variable, host and port); None where there is none.
+
+    What the computer's own settings say (Mac, Windows) is not looked at.
+    """
+    from requests.utils import should_bypass_proxies
+
+    bypass = next((environ[name] for name in BYPASS_VARIABLES if environ.get(name)), None)
+    for variable in PROXY_VARIABLES:
+        if named := environ.get(variable, "").strip():
+            if should_bypass_proxies(f"https://{host}/", no_proxy=bypass):
+                return None
+            return variable, without_password(named)
+    return None
+
+
+def without_password(address: str) -> str:
+    """Host and port of a proxy's address with its scheme where that is unusual; never a name or a password."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return "an address that cannot be read"
+    scheme = "" if parts.scheme == "http" else f"{parts.scheme}://"
+    return f"{scheme}{parts.hostname or 'no host'}{port}"
