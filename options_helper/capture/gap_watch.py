@@ -119,8 +119,7 @@ class GapWatch:
 
     def _note_silence(self, health: StreamHealth) -> None:
         if health.phase is Phase.STALLED:
-            since = max(filter(None, (health.connected_since, health.last_event_at)), default=None)
-            self._silent_since_ns[health.name] = epoch_nanoseconds(since) or self._observed_ns
+            self._silent_since_ns[health.name] = epoch_nanoseconds(health.silent_since) or self._observed_ns
         elif health.phase is not Phase.STOPPED:
             self._silent_since_ns.pop(health.name, None)
 

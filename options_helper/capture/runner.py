@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -62,6 +63,7 @@ class CaptureEngine:
         source: StreamSource | None = None,
         retry: RetryPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
+        monotonic: Callable[[], float] = time.monotonic,
         disk: Disk | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
@@ -92,6 +94,7 @@ class CaptureEngine:
             lock=self._lock,
             announced=self._on_announcement,
             now_ns=now_ns,
+            monotonic=monotonic,
             # Rows have the computer's time of receipt, and gaps are looked for beside them.
             report_clock=lambda wall_ns: wall_ns,
         )

@@ -152,7 +152,7 @@ class CaptureWriter:
             case Take(seconds):
                 return self._take(seconds)
             case AwaitDisk(seconds):
-                self._streams.keep_house()
+                self._streams.keep_house(self._recorder.tallies)
                 self._deadline.wait_to_leave(seconds)
             case Step.FLUSH:
                 return self._flush()
@@ -227,7 +227,7 @@ class CaptureWriter:
         return EarlierRowsMade(self._earlier.are_incomplete, self._records.add(gaps))
 
     def _observe(self) -> Noted:
-        self._streams.keep_house()
+        self._streams.keep_house(self._recorder.tallies)
         return Noted(self._records.add(self._log.observe(self._status(), self._now_ns())))
 
     def _sync(self) -> None:

@@ -56,6 +56,7 @@ class StreamHealth:
     next_try_at: datetime | None = None
     connections: int = 0  # how often it became live in this run
     connected_since: datetime | None = None
+    silent_since: datetime | None = None  # nothing that can be read came since, though the feed should move
     last_event_at: datetime | None = None  # receipt
     events_per_second: float = 0.0
     requested: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -67,9 +67,10 @@ class Addresses:
         drain_seconds: float = DRAIN_SECONDS,
         flush_events: int = FLUSH_ROWS,
         flush_seconds: float = FLUSH_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
         **more: Any,
     ) -> CaptureEngine:
-        """A capture from there that is in a hurry."""
+        """A capture from there that is in a hurry; `monotonic` measures its silences."""
         policy = StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds)
         return CaptureEngine(
             CaptureConfig(streams, out, policy=policy, **more),
@@ -79,6 +80,7 @@ class Addresses:
                 options=partial(AlpacaOptionStreamer, timing=PATIENT),
             ),
             retry=RetryPolicy(slow_base_seconds=0.1),
+            monotonic=monotonic,
             disk=disk,
             drain_seconds=drain_seconds,
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.recording.verify_report import audit_lines
-from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -28,8 +29,9 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
 from tests.faults.capturer import OPTIONS, STOCKS, STREAMS, addresses
+from tests.kit.fakes import SteppedClock
 from tests.kit.rebuilt import partitions
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import AT_ONCE, wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 from tests.wire.test_engine import CALL, NOON, STOCK_PATH, quote
 
@@ -84,8 +86,10 @@ class Watched:
 
 
 @contextmanager
-def watched(server: SimulatorServer, out: Path, *live: StreamName, streams=BOTH) -> Iterator[Watched]:
-    watch = Watched(server, addresses(server).runner(out, streams), out)
+def watched(
+    server: SimulatorServer, out: Path, *live: StreamName, streams=BOTH, **more: Any
+) -> Iterator[Watched]:
+    watch = Watched(server, addresses(server).runner(out, streams, **more), out)
     watch.runner.start()
     try:
         for name in live:
@@ -192,27 +196,37 @@ def test_a_symbol_of_which_nothing_came_is_told_and_is_no_fault(simulator: Simul
 
 def test_a_feed_that_is_stalled_when_the_capture_ends_is_a_gap(simulator: Simulators, tmp_path: Path):
     server = simulator(faults=Faults(mute=True, after_events=20, stream=STOCKS))
-    with watched(server, tmp_path, STOCKS, OPTIONS, streams=replace(BOTH, stall_seconds=5)) as watch:
+    clock = SteppedClock()
+    with watched(server, tmp_path, STOCKS, OPTIONS, monotonic=clock.monotonic) as watch:
         watch.send(10)
+        last_received = watch.health().last_event_at
+        clock.wait_for_looks("live-writer")
+        clock.advance(0.7 * STREAMS.stall_seconds)
         watch.until(lambda health: health.phase is Phase.STALLED)
         wait_until(lambda: session_notes(tmp_path)[0].gaps)
-        last_received = watch.health().last_event_at
 
     (gap,) = [gap for gap in watch.gaps if gap.stream == STOCKS]
-    assert gap.since_ns == epoch_nanoseconds(last_received)
+    began_ns = epoch_nanoseconds(last_received)
+    assert began_ns is not None
+    # The clock stood still until then, and went on by so much at once.
+    assert gap.since_ns <= began_ns + AT_ONCE * NANOSECONDS
     assert gap.seconds is not None
-    assert gap.seconds > 2
+    assert gap.seconds >= 0.7 * STREAMS.stall_seconds
 
 
 def test_a_mute_connection_is_left_and_the_silence_is_a_gap(simulator: Simulators, tmp_path: Path):
     server = simulator(faults=Faults(mute=True, after_events=20, first_connections=1))
-    with watched(server, tmp_path, STOCKS, OPTIONS, streams=replace(BOTH, stall_seconds=0.3)) as watch:
+    clock = SteppedClock()
+    with watched(server, tmp_path, STOCKS, OPTIONS, monotonic=clock.monotonic) as watch:
         watch.send(20)
-        watch.until(lambda health: health.connections == 2)
+        clock.wait_for_looks("live-writer")
+        clock.advance(STREAMS.stall_seconds + 1)
+        for name in (STOCKS, OPTIONS):
+            watch.until(lambda health: health.connections == 2, name)
         watch.send()
-        wait_until(lambda: watch.runner.status().gaps)
+        wait_until(lambda: watch.runner.status().gaps == 2)
 
-    assert any(gap.stream == "stocks" for gap in watch.gaps)
+    assert {gap.stream for gap in watch.gaps} == {"stocks", "options"}
 
 
 @pytest.mark.parametrize("code", [1000, 1011])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from options_helper.errors import StreamError
 from options_helper.model.instants import timestamp_extension
 from options_helper.model.streams import StreamId
 from options_helper.settings import Settings
+from tests.kit.waiting import wait_until
 
 SETTINGS = Settings(api_key=SecretStr("demo-key"), api_secret=SecretStr("demo-secret"))
 NOON = 1_793_898_000_000_000_000  # Thursday 2026-11-05, noon in New York
@@ -52,16 +54,34 @@ def frame(*messages: Any) -> bytes:
 
 
 class SteppedClock:
-    """A clock that moves when the test says so; epoch nanoseconds."""
+    """A computer's two clocks, which move when the test says so: called, it tells the time in epoch nanoseconds."""
 
     def __init__(self, now_ns: int = NOON) -> None:
         self.now_ns = now_ns
+        self._passed = 0.0
+        # Written by whoever measures; a count may be a moment late.
+        self._measured: Counter[str] = Counter()
 
     def __call__(self) -> int:
         return self.now_ns
 
+    def monotonic(self) -> float:
+        """Seconds that have passed, however the clock was set."""
+        self._measured[threading.current_thread().name] += 1
+        return self._passed
+
+    def wait_for_looks(self, thread: str) -> None:
+        """Wait until the thread of that name, which looks twice a second, has looked at everything anew."""
+        before = self._measured[thread]
+        wait_until(lambda: self._measured[thread] > before + 12, saw=lambda: self._measured)
+
     def advance(self, seconds: float) -> None:
         """Let that much time pass."""
+        self._passed += seconds
+        self.now_ns += int(seconds * 1_000_000_000)
+
+    def put_forward(self, seconds: float) -> None:
+        """Set the wall clock; a negative number puts it back."""
         self.now_ns += int(seconds * 1_000_000_000)
 
 

@@ -48,6 +48,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
+from tests.kit.fakes import SteppedClock
 from tests.kit.recordings import (
     record_spxw_quotes,
     record_taq_quotes,
@@ -89,6 +90,7 @@ def runner(
     flush_seconds: float = FLUSH_SECONDS,
     journal: bool = True,
     drain_seconds: float = DRAIN_SECONDS,
+    **more: Any,
 ) -> CaptureEngine:
     policy = StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds)
     return CaptureEngine(
@@ -101,6 +103,7 @@ def runner(
         retry=RetryPolicy(slow_base_seconds=0.1),
         disk=disk,
         drain_seconds=drain_seconds,
+        **more,
     )
 
 
@@ -654,9 +657,14 @@ def test_the_end_of_a_played_session_is_no_stall(running_simulator: Simulators, 
     rows = [(NOON + second * 1_000_000_000, "AAPL", 100, 1, 101, 1) for second in range(100)]
     write_partition(tmp_path / "in", f"stocks/quotes/tick/AAPL/{NOON_DAY}", columns, rows)
     server = running_simulator(ReplayMarket(tmp_path / "in", speed=200))
-    with capturing(server, tmp_path / "out", replace(ONLY_STOCKS, stall_seconds=0.5)) as capture:
+    clock = SteppedClock()
+    with capturing(server, tmp_path / "out", ONLY_STOCKS, monotonic=clock.monotonic) as capture:
         wait_until(lambda: capture.status().streams[STOCKS].received == 100, saw=capture.status)
         wait_until(lambda: capture.status().streams[STOCKS].phase is Phase.QUIET, saw=capture.status)
+        clock.advance(3_600)
+        clock.wait_for_looks("live-writer")
+        assert capture.status().streams[STOCKS].phase is Phase.QUIET
+        assert capture.status().streams[STOCKS].connections == 1
 
     assert gap_rows(tmp_path / "out") == []
 

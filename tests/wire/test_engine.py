@@ -34,7 +34,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN, Limits
-from tests.kit.fakes import trade_message
+from tests.kit.fakes import SteppedClock, trade_message
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import AT_ONCE, FOREVER, until_no_thread, wait_until
 
@@ -131,6 +131,7 @@ def watching(
     config: LiveStreamConfig = CONFIG,
     secret: str = DEMO_SECRET,
     timing: ConnectionTiming = PATIENT,
+    **more: Any,
 ) -> Iterator[Watch]:
     manager = LiveStreamManager(
         settings_for(server, secret),
@@ -138,6 +139,7 @@ def watching(
         option_stream_cls=partial(AlpacaOptionStreamer, timing=timing),
         trading_stream_cls=partial(AlpacaTradingStreamer, timing=timing),
         retry=RetryPolicy(slow_base_seconds=0.1),
+        **more,
     )
     losses = SaidLosses()
     worker_log = logging.getLogger("options_helper.data.streaming.engine.worker")
@@ -421,11 +423,14 @@ def test_stop_leaves_no_thread_on_half_open_sockets(simulator: Simulators):
 
 def test_a_mute_server_is_left_while_the_market_is_open(simulator: Simulators):
     server = simulator()
-    with watching(server, replace(ONLY_STOCKS, stall_seconds=0.5)) as watch:
+    clock = SteppedClock()
+    with watching(server, ONLY_STOCKS, monotonic=clock.monotonic) as watch:
         watch.until_live()
         server.push(STOCKS, [quote()])
         wait_until(lambda: watch.snapshot.stock_quotes)
         server.mute()
+        clock.wait_for_looks("live-consumer")
+        clock.advance(ONLY_STOCKS.stall_seconds + 1)
         watch.until(lambda health: any("No stocks data" in gap.reason for gap in health.gaps))
         watch.until_live(connections=2)
 
@@ -472,6 +477,24 @@ def test_text_frames_are_rejected_and_counted_and_the_stream_goes_on(simulator: 
         health = watch.until(lambda health: health.received == 2 and not health.queued)
 
     assert (health.applied, health.rejected, health.connections) == (1, 1, 1)
+
+
+def test_a_stream_of_which_nothing_can_be_read_is_not_live_for_long(simulator: Simulators):
+    server = simulator(faults=Faults(json_text=True, first_connections=1))
+    clock = SteppedClock()
+    with watching(server, ONLY_STOCKS, monotonic=clock.monotonic) as watch:
+        watch.until_live()
+        clock.wait_for_looks("live-consumer")
+        for number in range(1, 4):
+            clock.advance(ONLY_STOCKS.stall_seconds / 2)
+            server.push(STOCKS, [quote()])
+            server.flush()
+            wait_until(lambda number=number: watch.health().rejected == number)  # type: ignore[misc]
+            clock.wait_for_looks("live-consumer")
+        watch.until_live(connections=2)
+        assert "data that can be read" in watch.health().gaps[0].reason
+        server.push(STOCKS, [quote()])
+        watch.until(lambda health: health.applied)
 
 
 def test_a_frame_above_one_mebibyte_is_read(simulator: Simulators):

@@ -50,7 +50,7 @@ class LiveStreamManager:
     does not: the pause after a full connection slot, and the jitter. `source` stands in place of Alpaca's streams
     and of the three classes that make them. `watch` says when prices and account are asked for beside the streams,
     `rest_cls` by what; None asks for nothing, and without keys nothing is asked either. `limits` holds all runs, and
-    whoever else has it, to one pace.
+    whoever else has it, to one pace. `now_ns` tells when something was, `monotonic` how many seconds it took.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class LiveStreamManager:
         limits: RequestLimits | None = None,
         watch: WatchPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
+        monotonic: Callable[[], float] = time.monotonic,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._settings = settings
@@ -72,6 +73,7 @@ class LiveStreamManager:
             stock_stream_cls, option_stream_cls, trading_stream_cls
         )
         self._now_ns = now_ns
+        self._monotonic = monotonic
         self._retry = retry or RetryPolicy()
         self._rest_cls = rest_cls
         self._limits = limits or RequestLimits()
@@ -109,7 +111,8 @@ class LiveStreamManager:
                 settings,
                 self._source,
                 self._retry,
-                self._now_ns,
+                now_ns=self._now_ns,
+                monotonic=self._monotonic,
                 rest_cls=self._rest_cls if settings.has_credentials else None,
                 policy=self._watch,
                 limits=self._limits,
@@ -152,8 +155,9 @@ class _Run:
         settings: Settings,
         source: StreamSource,
         retry: RetryPolicy,
-        now_ns: Callable[[], int],
         *,
+        now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
         limits: RequestLimits,
@@ -193,6 +197,7 @@ class _Run:
             lock=self._lock,
             announced=self._announced,
             now_ns=now_ns,
+            monotonic=monotonic,
         )
 
     def start(self) -> None:
@@ -246,8 +251,11 @@ class _Run:
                 self._ending.wait(LINGER_SECONDS)
             if time.monotonic() >= next_check:
                 next_check = time.monotonic() + HOUSEKEEPING_SECONDS
-                self._try("watch the streams", self.streams.keep_house)
+                self._try("watch the streams", self._keep_house)
                 self._try("watch the account", self._observe_account)
+
+    def _keep_house(self) -> None:
+        self.streams.keep_house(self._state.tallies)
 
     def _observe_account(self) -> None:
         tallies = self._state.tallies.items()

@@ -466,8 +466,9 @@ def test_a_mute_stream_is_ended_and_connected_anew_while_the_market_is_open():
     clock = SteppedClock(NOON)
     mute = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))], [acknowledge()])
 
-    with running_manager(stocks=mute, config=replace(CONFIG, stall_seconds=60.0), now_ns=clock) as manager:
+    with running_manager(stocks=mute, now_ns=clock, monotonic=clock.monotonic) as manager:
         wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+        clock.wait_for_looks("live-consumer")
         clock.advance(61)
         wait_until(lambda: manager.snapshot().streams["stocks"].connections == 2)
         (gap,) = manager.snapshot().streams["stocks"].gaps

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
@@ -19,7 +19,7 @@ from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorke
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
-from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
@@ -54,6 +54,7 @@ class StreamGroup:
         lock: threading.Lock,
         announced: Callable[[Announcement], object],
         now_ns: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
         report_clock: Callable[[int], int] | None = None,
     ) -> None:
         # Replaced whole under self._lock; read by any thread without it.
@@ -76,6 +77,7 @@ class StreamGroup:
         self._lock = lock
         self._announced = announced
         self._now_ns = now_ns
+        self._monotonic = monotonic
         self._report_clock = report_clock
         # Replaced whole under self._lock by start() and change_symbols(); read by any thread without it.
         self._workers: dict[StreamId, StreamWorker] = {}
@@ -101,6 +103,7 @@ class StreamGroup:
                     expects_data=partial(self.expects_data, name),
                     report_clock=self._report_clock,
                     now_ns=self._now_ns,
+                    monotonic=self._monotonic,
                     start_delay_seconds=STAGGER_SECONDS * len(self._workers),
                 )
                 with self._lock:
@@ -193,13 +196,17 @@ class StreamGroup:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
         self.expects_data(StreamName.STOCKS, self.market_ns(self._now_ns()))
 
-    def keep_house(self) -> None:
-        """Measure the rates and judge the silences; about twice a second."""
-        now_ns = self._now_ns()
+    def keep_house(self, tallies: Mapping[StreamId, StreamTally] | None = None) -> None:
+        """Measure the rates and judge the silences; about twice a second.
+
+        `tallies` say what became of the events: a stream of which nothing can be read is as good as silent.
+        """
+        now = self._monotonic()
         for name, counts in self.queue.counts().items():
-            self._rates[name].observe(now_ns, counts.received)
-        for worker in self._workers.values():
-            worker.watch()
+            self._rates[name].observe(now, counts.received)
+        for name, worker in self._workers.items():
+            tally = (tallies or {}).get(name) or StreamTally()
+            worker.watch(tally.applied, tally.rejected)
 
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add."""
@@ -246,11 +253,11 @@ class _Rate:
     """Events per second over the last few seconds; one writer, readers may be a moment behind."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[int, int]] = deque(maxlen=RATE_WINDOW)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW)
         self.per_second = 0.0
 
-    def observe(self, now_ns: int, total: int) -> None:
-        self._samples.append((now_ns, total))
-        (first_ns, first), (last_ns, last) = self._samples[0], self._samples[-1]
-        elapsed = (last_ns - first_ns) / NANOSECONDS
+    def observe(self, now: float, total: int) -> None:
+        self._samples.append((now, total))
+        (since, first), (until, last) = self._samples[0], self._samples[-1]
+        elapsed = until - since
         self.per_second = (last - first) / elapsed if elapsed > 0 else 0.0

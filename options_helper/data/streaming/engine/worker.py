@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,11 +14,12 @@ from typing import Any, Final
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.data.streaming.engine.silence import Moment, SilenceJudge
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -30,9 +32,6 @@ STABLE_SECONDS: Final = 10.0
 # A half-open socket receives nothing for up to this long before its pings fail, so the gap may have begun then.
 UNDETECTED_SECONDS: Final = 17.0
 KEPT_GAPS: Final = 200
-# An illiquid feed is given this many times its longest silence so far, but never more than the cap.
-PATIENCE_FACTOR: Final = 3.0
-MAX_PATIENCE_SECONDS: Final = 15 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,15 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What the worker knows of its stream, replaced whole at each change. Times are the computer's, epoch ns."""
+    """What the worker knows of its stream, replaced whole at each change."""
 
     phase: Phase = Phase.CONNECTING
     last_error: str | None = None
     failures: int = 0  # in a row
     refusals: int = 0  # final answers among them, in a row
-    next_try_ns: int | None = None
+    next_try: float | None = None  # on the monotonic clock
     connections: int = 0
-    live_since_ns: int | None = None
+    live_since: Moment | None = None
     requested: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
@@ -71,7 +70,7 @@ class StreamWorker(StreamSink):
     `connect` makes a fresh streamer, already subscribed, that reports to this worker; `market_ns` turns the
     computer's time into the market's; `expects_data` says whether this feed should be moving at a market time.
     Gaps and other times are reported on the market's clock, or on the one that `report_clock` turns the computer's
-    time into.
+    time into. How long something takes is measured by `monotonic`, in seconds; `now_ns` only tells when.
     """
 
     def __init__(
@@ -86,6 +85,7 @@ class StreamWorker(StreamSink):
         expects_data: Callable[[int], bool],
         report_clock: Callable[[int], int] | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
+        monotonic: Callable[[], float] = time.monotonic,
         start_delay_seconds: float = 0.0,
     ) -> None:
         self.name = name
@@ -97,6 +97,7 @@ class StreamWorker(StreamSink):
         self._expects_data = expects_data
         self._report_clock = report_clock or market_ns
         self._now_ns = now_ns
+        self._monotonic = monotonic
         self._start_delay_seconds = start_delay_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"live-{name}", daemon=True)
@@ -107,19 +108,22 @@ class StreamWorker(StreamSink):
         # Guarded by self._lock: set by this stream's thread, ended by stop() and watch().
         self._streamer: Streamer | None = None
         self._stall: StreamError | None = None
-        # Written by this stream's thread alone; watch() may read it a moment late.
+        self._silent_since = 0.0  # of the stalled connection, on the monotonic clock
+        # Written by this stream's thread alone, as two numbers because that is done for every frame; others may read
+        # them a moment late.
         self._last_frame_ns = 0
-        # Only this stream's thread knows these: what the server complained about on this connection, and when the
-        # first connection was begun.
+        self._last_frame_at = float("-inf")
+        # What the server complained about on this connection; known to this stream's thread alone.
         self._complaint: str | None = None
-        self._began_ns = 0
-        # Only watch() looks at these.
-        self._silent_connections = 0
-        self._last_silence = 0.0
-        self._longest_silence = 0.0
+        # When the first connection was begun.
+        self._began = self._moment()
+        # Shown everything by watch(); health() reads it.
+        self._silence = SilenceJudge(policy.stall_seconds)
+        self._watched = False
 
     def start(self) -> None:
         """Start the thread."""
+        self._began = self._moment()
         self._thread.start()
 
     def stop(self) -> None:
@@ -140,21 +144,18 @@ class StreamWorker(StreamSink):
             self._keep_connected()
         self._update(
             phase=Phase.FAILED if self._report.phase is Phase.FAILED else Phase.STOPPED,
-            live_since_ns=None,
-            next_try_ns=None,
+            live_since=None,
+            next_try=None,
         )
 
     def _keep_connected(self) -> None:
-        self._began_ns = self._now_ns()
         while not self._stopping.is_set():
             error = self._hold_one_connection()
             if self._stopping.is_set() or not self._try_again(error):
                 return
 
     def _hold_one_connection(self) -> OptionsHelperError:
-        self._update(
-            phase=Phase.RECONNECTING if self._report.failures else Phase.CONNECTING, next_try_ns=None
-        )
+        self._update(phase=Phase.RECONNECTING if self._report.failures else Phase.CONNECTING, next_try=None)
         try:
             streamer = self._connect(self)
             with self._lock:
@@ -183,7 +184,7 @@ class StreamWorker(StreamSink):
         self._open_gap(str(error))
         failures = self._count_failure()
         refusals = self._report.refusals + 1 if isinstance(error, StreamRefused) else 0
-        self._update(failures=failures, refusals=refusals, live_since_ns=None, last_error=str(error))
+        self._update(failures=failures, refusals=refusals, live_since=None, last_error=str(error))
         if not isinstance(error, StreamError) or refusals > CONFIRMATIONS:
             return self._give_up(str(error))
         limit = self._policy.max_reconnects
@@ -191,15 +192,15 @@ class StreamWorker(StreamSink):
             return self._give_up(f"Gave up after {limit} reconnects. {error}")
         delay = self._delay(failures, slowly=error.retry_slowly)
         log.warning("%s stream lost (%s); attempt %d in %.1f s", self.name, error, failures, delay)
-        self._update(phase=Phase.RECONNECTING, next_try_ns=self._now_ns() + int(delay * NANOSECONDS))
+        self._update(phase=Phase.RECONNECTING, next_try=self._monotonic() + delay)
         return not self._stopping.wait(delay)
 
     def _count_failure(self) -> int:
         report = self._report
-        if report.live_since_ns is None:
+        if report.live_since is None:
             return report.failures + 1
-        lived_ns = self._now_ns() - report.live_since_ns
-        return 1 if lived_ns >= STABLE_SECONDS * NANOSECONDS else report.failures + 1
+        lived = self._monotonic() - report.live_since.monotonic
+        return 1 if lived >= STABLE_SECONDS else report.failures + 1
 
     def _delay(self, failures: int, *, slowly: bool) -> float:
         base = self._policy.slow_base_seconds if slowly else self._policy.base_seconds
@@ -212,7 +213,7 @@ class StreamWorker(StreamSink):
 
     def _give_up(self, reason: str) -> bool:
         log.error("%s stream failed: %s", self.name, reason)
-        self._update(phase=Phase.FAILED, last_error=reason, next_try_ns=None)
+        self._update(phase=Phase.FAILED, last_error=reason, next_try=None)
         return False
 
     def connected(self, announcement: str | None) -> None:
@@ -229,10 +230,10 @@ class StreamWorker(StreamSink):
         self._update(requested=tuple(requested), acknowledged=tuple(acknowledged), refused=tuple(refusals))
         if requested and not acknowledged:
             return
-        if self._report.live_since_ns is None:
+        if self._report.live_since is None:
             self._update(
                 phase=Phase.LIVE,
-                live_since_ns=self._now_ns(),
+                live_since=self._moment(),
                 connections=self._report.connections + 1,
                 refusals=0,
                 last_error=None,
@@ -248,6 +249,7 @@ class StreamWorker(StreamSink):
         if received_ns is None:
             received_ns = self._now_ns()
         self._last_frame_ns = received_ns
+        self._last_frame_at = self._monotonic()
         self._queue.put(self.name, payload, events, received_ns)
 
     def notice(self, sentence: str) -> None:
@@ -256,48 +258,54 @@ class StreamWorker(StreamSink):
         self._complaint = sentence
         self._update(last_error=sentence)
 
-    def watch(self) -> None:
-        """End a connection that is silent though data is due; on the consumer's thread, about twice a second."""
-        report = self._report
-        silence = self._silence_seconds(report, self._now_ns())
-        if silence < self._last_silence:
-            # Something was received since the last check, so this feed can be that quiet and be well.
-            self._longest_silence = max(self._longest_silence, self._last_silence)
-        self._last_silence = silence
-        if silence >= self._patience_seconds():
-            self._end_stalled_connection(report, silence)
+    def watch(self, applied: int = 0, rejected: int = 0) -> None:
+        """End a connection that is silent though data is due; on the consumer's thread, about twice a second.
 
-    def _silence_seconds(self, report: _Report, now_ns: int) -> float:
-        """How long a live stream has been silent while its feed should move; 0 where that cannot be said."""
-        if self.name.kind.silence_is_normal or report.phase is not Phase.LIVE:
-            return 0.0
-        if report.live_since_ns is None:
-            return 0.0
-        since_ns = max(self._last_frame_ns, report.live_since_ns)
-        if not (
-            self._expects_data(self._market_ns(since_ns)) and self._expects_data(self._market_ns(now_ns))
-        ):
-            return 0.0
-        return (now_ns - since_ns) / NANOSECONDS
+        `applied` and `rejected` are what became of this stream's events so far.
+        """
+        if self.name.kind.silence_is_normal:
+            return
+        report, now = self._report, self._moment()
+        if not self._watched:
+            self._watched = True
+            self._silence.observe(self._began, None, None, expected=self._is_due(self._began))
+        silence = self._silence.observe(
+            now,
+            _live_since(report),
+            self._last_frame,
+            expected=self._is_due(now),
+            applied=applied,
+            rejected=rejected,
+        )
+        if silence >= self._silence.patience_seconds and report.live_since is not None:
+            self._end_stalled_connection(report.live_since, silence)
 
-    def _patience_seconds(self) -> float:
-        """Doubles with each connection in a row that stayed silent, since an illiquid contract looks the same."""
-        patience = max(self._policy.stall_seconds, PATIENCE_FACTOR * self._longest_silence)
-        return min(patience * 2.0 ** min(self._silent_connections, 10), MAX_PATIENCE_SECONDS)
-
-    def _end_stalled_connection(self, report: _Report, silence: float) -> None:
-        received = self._last_frame_ns > (report.live_since_ns or 0)
-        self._silent_connections = 0 if received else self._silent_connections + 1
-        self._last_silence = 0.0
+    def _end_stalled_connection(self, live_since: Moment, silence: float) -> None:
+        silent_since = self._silence.since(live_since, self._last_frame) or live_since
+        what = "data that can be read" if self._silence.is_unreadable else "data"
+        self._silence.forget_connection(live_since, self._last_frame)
         with self._lock:
             # The connection that was judged may be gone by now, and another one in its place.
-            if self._streamer is None or self._report.live_since_ns != report.live_since_ns:
+            if self._streamer is None or self._report.live_since != live_since:
                 return
             self._stall = StreamError(
-                f"No {self.name} data for {silence:.0f} s although the market is open; connecting anew."
+                f"No {self.name} {what} for {silence:.0f} s although the market is open; connecting anew."
             )
+            self._silent_since = silent_since.monotonic
             self._report = replace(self._report, phase=Phase.STALLED, last_error=str(self._stall))
             self._streamer.stop()
+
+    def _is_due(self, moment: Moment) -> bool:
+        """Whether this feed should be moving then."""
+        return self._expects_data(self._market_ns(moment.wall_ns))
+
+    def _moment(self) -> Moment:
+        return Moment(self._monotonic(), self._now_ns())
+
+    @property
+    def _last_frame(self) -> Moment | None:
+        """When the last one came; None before the first."""
+        return Moment(self._last_frame_at, self._last_frame_ns) if self._last_frame_ns else None
 
     def _open_gap(self, reason: str) -> None:
         report = self._report
@@ -311,23 +319,26 @@ class StreamWorker(StreamSink):
 
     def _last_received_ns(self, report: _Report) -> int:
         """Since when nothing may have been received, on the computer's clock."""
-        if report.live_since_ns is None:
-            return self._began_ns
-        received_ns = max(report.live_since_ns, self._last_frame_ns)
+        if report.live_since is None:
+            return self._began.wall_ns
+        now = self._moment()
         with self._lock:
             if self._stall is not None:
                 # The connection answered its pings all the while, so they bound nothing.
-                return received_ns
-        return max(received_ns, self._now_ns() - int(UNDETECTED_SECONDS * NANOSECONDS))
+                return now.wall_at(self._silent_since)
+        bounded = now.monotonic - UNDETECTED_SECONDS
+        return now.wall_at(max(report.live_since.monotonic, self._last_frame_at, bounded))
 
     def _close_gap(self) -> None:
         gaps = self._report.gaps
         if not gaps or gaps[-1].until_ns is not None:
             return
-        gap = replace(gaps[-1], until_ns=self._report_clock(self._now_ns()))
+        gap = gaps[-1]
         if self._report.connections == 1:
             # What the time was on a simulator's clock is only known since it announced it.
-            gap = replace(gap, since_ns=self._report_clock(self._began_ns))
+            gap = replace(gap, since_ns=self._report_clock(self._began.wall_ns))
+        # A clock that was put back meanwhile makes no gap of less than nothing.
+        gap = replace(gap, until_ns=max(gap.since_ns, self._report_clock(self._now_ns())))
         self._update(gaps=(*gaps[:-1], gap))
 
     def _at(self, wall_ns: int) -> datetime:
@@ -341,18 +352,19 @@ class StreamWorker(StreamSink):
         """What this worker knows at that moment; the ledger and the rate are the owner's to fill in."""
         with self._lock:
             report = self._report
-        live = report.live_since_ns is not None
-        next_try_ns = report.next_try_ns
+        now = Moment(self._monotonic(), wall_ns)
+        silent_since = self._silence.since(_live_since(report), self._last_frame)
         return StreamHealth(
             name=self.name,
-            phase=self._displayed_phase(report, wall_ns),
+            phase=self._displayed_phase(report, now),
             feed=feed,
             alive=self._thread.is_alive(),
             last_error=report.last_error,
-            reconnect_attempts=0 if live else report.failures,
-            next_try_at=None if next_try_ns is None else self._at(wall_ns) + _seconds(next_try_ns - wall_ns),
+            reconnect_attempts=report.failures if report.live_since is None else 0,
+            next_try_at=None if report.next_try is None else self._at(wall_ns) + _until(report.next_try, now),
             connections=report.connections,
-            connected_since=None if report.live_since_ns is None else self._at(report.live_since_ns),
+            connected_since=None if report.live_since is None else self._at(report.live_since.wall_ns),
+            silent_since=None if silent_since is None else self._at(now.wall_at(silent_since.monotonic)),
             requested=report.requested,
             acknowledged=report.acknowledged,
             refused_symbols=report.refused,
@@ -360,20 +372,25 @@ class StreamWorker(StreamSink):
             gap_count=report.gap_count,
         )
 
-    def _displayed_phase(self, report: _Report, wall_ns: int) -> Phase:
+    def _displayed_phase(self, report: _Report, now: Moment) -> Phase:
         if report.phase is not Phase.LIVE:
             return report.phase
-        if not self._expects_data(self._market_ns(wall_ns)):
+        if not self._is_due(now):
             return Phase.QUIET
-        silence = self._silence_seconds(report, wall_ns)
-        if silence >= self._patience_seconds() / 2:
+        silence = self._silence.seconds(now, _live_since(report), self._last_frame)
+        if silence >= self._silence.patience_seconds / 2:
             return Phase.STALLED
         # An illiquid feed: silent for long, but it has been silent that long before.
         return Phase.QUIET if silence >= self._policy.stall_seconds / 2 else Phase.LIVE
 
 
-def _seconds(nanoseconds: int) -> timedelta:
-    return timedelta(seconds=max(0, nanoseconds) / NANOSECONDS)
+def _live_since(report: _Report) -> Moment | None:
+    """Since when the stream has been live; None while it is not, or is just being ended."""
+    return report.live_since if report.phase is Phase.LIVE else None
+
+
+def _until(monotonic: float, now: Moment) -> timedelta:
+    return timedelta(seconds=max(0.0, monotonic - now.monotonic))
 
 
 def _refusal_sentence(refusals: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tests.kit.fakes import (
     fail,
     frame,
     quote_message,
+    wait_for,
 )
 from tests.kit.waiting import AT_ONCE, wait_until
 
@@ -58,6 +60,12 @@ class Watched:
     def receive(self) -> None:
         self.worker.frame(frame(quote_message("AAPL")), 1)
 
+    def quietly_for(self, seconds: float) -> StreamHealth:
+        """Let time pass, and look at the end of it."""
+        self.clock.advance(seconds)
+        self.worker.watch()
+        return self.health
+
     def wait_for_connections(self, count: int) -> None:
         wait_until(lambda: self.health.connections >= count, saw=lambda: self.health)
 
@@ -87,6 +95,7 @@ def watched(
         market_ns=lambda wall_ns: wall_ns,
         expects_data=lambda _: subject.market_is_open,
         now_ns=clock,
+        monotonic=clock.monotonic,
         **more,
     )
     subject = Watched(worker, clock, streams)
@@ -165,6 +174,73 @@ def test_the_silence_of_a_closed_market_does_not_count_after_the_open():
         stream.receive()
         stream.market_is_open = True
         assert stream.after(5) is Phase.LIVE
+
+
+def test_a_connection_that_is_mute_since_before_the_open_is_made_anew_a_minute_after_it():
+    """The recorder connects half a minute before the open, by design."""
+    with watched(acknowledge()) as stream:
+        stream.market_is_open = False
+        stream.quietly_for(30)
+        stream.market_is_open = True
+        opened = utc_datetime(stream.clock())
+        stream.quietly_for(0)
+        assert stream.quietly_for(59).phase is Phase.STALLED
+        stream.quietly_for(1)
+        stream.wait_for_connections(2)
+        wait_until(lambda: stream.health.gaps and stream.health.gaps[0].until)
+        (gap,) = stream.health.gaps
+        assert (gap.since, gap.seconds) == (opened, 60), "not from the connection on"
+
+
+def test_a_night_is_no_silence_at_the_next_open():
+    with watched() as stream:
+        stream.quietly_for(1)
+        stream.market_is_open = False
+        stream.quietly_for(63_000)
+        stream.market_is_open = True
+        assert stream.quietly_for(1).phase is Phase.LIVE
+        assert stream.quietly_for(1).gap_count == 0
+
+
+def test_a_clock_that_is_put_forward_makes_no_silence():
+    with watched() as stream:
+        stream.quietly_for(1)
+        stream.clock.put_forward(300)
+        assert stream.quietly_for(1).phase is Phase.LIVE
+        assert (stream.health.gap_count, stream.health.connections) == (0, 1)
+
+
+def test_a_clock_that_is_put_back_hides_no_silence():
+    with watched() as stream:
+        stream.quietly_for(1)
+        stream.clock.put_forward(-1_800)
+        stream.receive()
+        stream.quietly_for(100)
+        stream.wait_for_connections(2)
+        wait_until(lambda: stream.health.gaps and stream.health.gaps[0].until)
+        assert stream.health.gaps[0].seconds == 100
+
+
+def test_a_gap_during_which_the_clock_is_put_back_is_no_negative_one():
+    again = threading.Event()
+    with watched(wait_for(again), acknowledge(), before=[acknowledge(), fail("cut")]) as stream:
+        wait_until(lambda: stream.health.gaps)
+        stream.clock.put_forward(-3_600)
+        again.set()
+        stream.wait_for_connections(2)
+        wait_until(lambda: stream.health.gaps[0].until)
+        assert stream.health.gaps[0].seconds == 0
+
+
+def test_a_stream_of_which_nothing_can_be_read_is_left_as_if_it_were_silent():
+    with watched() as stream:
+        stream.worker.watch(applied=1)
+        for number in range(1, 70):
+            stream.receive()
+            stream.clock.advance(1)
+            stream.worker.watch(applied=1, rejected=number)
+        stream.wait_for_connections(2)
+        assert "No stocks data that can be read for 60 s" in stream.health.gaps[0].reason
 
 
 def test_an_illiquid_contract_may_be_as_quiet_as_it_was_before():

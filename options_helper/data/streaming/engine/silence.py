@@ -1,0 +1,128 @@
+"""How long a stream has been silent while its feed should move; knows no thread, clock or calendar.
+
+Lengths are of the monotonic clock, which nobody sets; the wall clock only tells when.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from options_helper.model.instants import NANOSECONDS
+
+# An illiquid feed is given this many times its longest silence so far, but never more than the cap.
+PATIENCE_FACTOR: Final = 3.0
+MAX_PATIENCE_SECONDS: Final = 15 * 60.0
+
+
+class Moment(NamedTuple):
+    """One instant on both clocks: seconds to measure with, epoch nanoseconds to tell by."""
+
+    monotonic: float
+    wall_ns: int
+
+    def wall_at(self, monotonic: float) -> int:
+        """What the wall clock would have shown then, had nobody set it."""
+        return self.wall_ns - int((self.monotonic - monotonic) * NANOSECONDS)
+
+
+class SilenceJudge:
+    """Judges one stream's silence from what it is shown about twice a second; for the thread that shows it.
+
+    Others may read `seconds`, `since` and `patience_seconds`, a look behind.
+
+    Silence counts from the latest of three moments: the last frame of which something could be read, the beginning of
+    the connection, and the moment since when the feed is expected to move. So a night is no silence, and a connection
+    that is mute since before the open is silent from the open on.
+    """
+
+    def __init__(self, stall_seconds: float) -> None:
+        self._stall_seconds = stall_seconds
+        self._expected_since: Moment | None = None
+        self._applied = 0
+        self._rejected = 0
+        # While nothing that comes can be read: the last frame before that, which is all that was heard.
+        self._heard_before: Moment | None = None
+        self._last_frame: Moment | None = None
+        self._last_heard: Moment | None = None
+        self._silent_connections = 0
+        self._last_silence = 0.0
+        self._longest_silence = 0.0
+
+    def observe(
+        self,
+        now: Moment,
+        live_since: Moment | None,
+        last_frame: Moment | None,
+        *,
+        expected: bool,
+        applied: int = 0,
+        rejected: int = 0,
+    ) -> float:
+        """Look at the stream; the seconds of its silence. `applied` and `rejected` are its events so far.
+
+        `live_since` is None while there is no connection; `expected` says whether the feed should move now.
+        """
+        self._note_readability(applied, rejected)
+        self._last_frame = last_frame
+        if not expected:
+            self._expected_since = None
+        elif self._expected_since is None:
+            self._expected_since = now
+        if self._heard(last_frame) != self._last_heard:
+            # Something was received since the last look, so this feed can be that quiet and be well.
+            self._longest_silence = max(self._longest_silence, self._last_silence)
+        self._last_heard = self._heard(last_frame)
+        self._last_silence = self.seconds(now, live_since, last_frame)
+        return self._last_silence
+
+    def _note_readability(self, applied: int, rejected: int) -> None:
+        # What still waits to be read counts as heard, unless nothing of the last that was looked at could be read.
+        if applied > self._applied:
+            self._heard_before = None
+        elif rejected > self._rejected and self._heard_before is None:
+            self._heard_before = self._last_frame or _NEVER
+        self._applied, self._rejected = applied, rejected
+
+    def restart(self, now: Moment) -> None:
+        """Count from now on: nobody was there to hear until this moment."""
+        if self._expected_since is not None:
+            self._expected_since = now
+        self._last_silence = 0.0
+
+    def forget_connection(self, live_since: Moment, last_frame: Moment | None) -> None:
+        """Note that a connection was ended for its silence: one that brought nothing at all earns patience."""
+        heard = self._heard(last_frame)
+        was_silent = heard is None or heard.monotonic <= live_since.monotonic
+        self._silent_connections = self._silent_connections + 1 if was_silent else 0
+        self._last_silence = 0.0
+
+    def since(self, live_since: Moment | None, last_frame: Moment | None) -> Moment | None:
+        """Since when it is silent; None where nothing is expected or there is no connection."""
+        expected_since = self._expected_since
+        if live_since is None or expected_since is None:
+            return None
+        heard = self._heard(last_frame)
+        known = [moment for moment in (heard, live_since, expected_since) if moment is not None]
+        return max(known, key=lambda moment: moment.monotonic)
+
+    def seconds(self, now: Moment, live_since: Moment | None, last_frame: Moment | None) -> float:
+        """How long it has been silent; 0 where nothing is expected or there is no connection."""
+        since = self.since(live_since, last_frame)
+        return 0.0 if since is None else max(0.0, now.monotonic - since.monotonic)
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether nothing of what came last could be read."""
+        return self._heard_before is not None
+
+    @property
+    def patience_seconds(self) -> float:
+        """Doubles with each connection in a row that stayed silent, since an illiquid contract looks the same."""
+        patience = max(self._stall_seconds, PATIENCE_FACTOR * self._longest_silence)
+        return min(patience * 2.0 ** min(self._silent_connections, 10), MAX_PATIENCE_SECONDS)
+
+    def _heard(self, last_frame: Moment | None) -> Moment | None:
+        return last_frame if self._heard_before is None else self._heard_before
+
+
+_NEVER: Final = Moment(float("-inf"), 0)
