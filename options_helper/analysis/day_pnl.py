@@ -18,6 +18,7 @@ from typing import Final, Self, assert_never
 import numpy as np
 
 from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
+from options_helper.analysis.option_events import halves, underlying_root
 from options_helper.analysis.priced_lines import numbers
 from options_helper.errors import SymbolError
 from options_helper.model.account import (
@@ -127,6 +128,7 @@ class AccountDay:
     lines: Mapping[str, int] = field(default_factory=dict)  # how many lines of the file a symbol has
     followed: Mapping[str, Followed] = field(default_factory=dict)  # what was traded
     unknown: Mapping[str, QuoteWarning] = field(default_factory=dict)  # why nothing is known of a symbol
+    foreign: tuple[str, ...] = ()  # what was traded and no file can hold
 
 
 def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
@@ -140,9 +142,12 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     followed: dict[str, Followed] = {}
     counted, later = executions_by_symbol(account.executions), executions_by_symbol(account.later)
-    traded = dict.fromkeys((*counted, *later))
+    foreign = [symbol for symbol in dict.fromkeys((*counted, *later)) if view.is_foreign(symbol)]
+    traded = dict.fromkeys(symbol for symbol in (*counted, *later) if symbol not in foreign)
     unread = {symbol for symbol in (*held, *traded) if _is_unread(view, symbol)}
-    unknown = dict.fromkeys(unread | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
+    half_told = halves((*account.executions, *account.later))
+    doubtful = {symbol for symbol in (*held, *traded) if underlying_root(symbol) in half_told}
+    unknown = dict.fromkeys(unread | doubtful | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
     unknown |= dict.fromkeys(account.moved, QuoteWarning.POSITION_MOVED)
     for symbol in traded:
         if symbol in unknown:
@@ -166,6 +171,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         lines=lines,
         followed=followed,
         unknown=unknown,
+        foreign=tuple(foreign),
     )
 
 
@@ -387,6 +393,7 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
     yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)
     opened = [format_holding(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
     yield from _sentence("Traded today but not in the file, so not counted", opened)
+    yield from _sentence("No portfolio file can hold these, so their trades are not counted", day.foreign)
 
 
 def _said_of(day: AccountDay, symbol: str) -> QuoteWarning | None:

@@ -147,7 +147,7 @@ def compare_with_account(
     screen.comparison(found.rows)
     screen.say(cash_line(portfolio, reading.view.cash))
     _say_whose_day(screen, today, instant)
-    for problem in (*reading.problems, *doubts, *more):
+    for problem in (*reading.problems, *found.remarks, *doubts, *more):
         screen.remark(problem)
     if edit := proposed_edit(found.rows):
         screen.say(f"\nTo make the file agree:\n\n{edit}\n")

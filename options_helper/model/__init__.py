@@ -42,6 +42,7 @@ PUBLIC: Final = {
         "INDEX_ROOTS",
         "OptionType",
         "ParsedContract",
+        "compact_symbol",
         "format_contract",
         "format_osi",
         "format_osi_compact",

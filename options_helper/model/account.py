@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from options_helper.model.alpaca_symbols import is_coin_pair
+
 
 class Source(StrEnum):
     """Over which way something came."""
@@ -27,7 +29,8 @@ class ExecutionKind(StrEnum):
     FILL = "fill"
     EXPIRY = "expiry"  # OPEXP
     ASSIGNMENT = "assignment"  # OPASN
-    EXERCISE = "exercise"  # OPEXC
+    EXERCISE = "exercise"  # OPEXC, OPXRC
+    CASH_SETTLEMENT = "cash_settlement"  # OPCSH
     OPTION_TRADE = "option_trade"  # OPTRD: the shares that an assignment or exercise moved
 
 
@@ -115,6 +118,11 @@ class AccountPositions:
     cash: Decimal | None = None
     left_out: frozenset[str] = frozenset()  # held, but their rows could not be read: how much is not known
     unnamed: int = 0  # rows that could not be read and do not even say of what they are
+    foreign: frozenset[str] = frozenset()  # held, and left out because no portfolio file can hold such things
+
+    def is_foreign(self, symbol: str) -> bool:
+        """Whether a symbol is of what is left out here; a coin has a slash in trades, and none in positions."""
+        return is_coin_pair(symbol) or symbol.replace("/", "") in self.foreign
 
 
 EMPTY_CLOSES: Final[Mapping[str, PreviousClose]] = MappingProxyType({})

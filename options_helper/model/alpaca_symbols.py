@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from typing import Final
 
 from options_helper.model.contract_symbols import (
     INDEX_ROOTS,
@@ -13,6 +14,8 @@ from options_helper.model.contract_symbols import (
     is_adjusted_root,
     underlying_of_root,
 )
+
+_CURRENCY_LETTERS: Final = 3
 
 
 def to_alpaca_symbol(symbol: str) -> str:
@@ -42,6 +45,12 @@ def underlying_symbol(symbol: str) -> str:
     if is_adjusted_root(root) or root in INDEX_ROOTS:
         return to_alpaca_symbol(underlying_of_root(root))
     return to_alpaca_symbol(symbol)
+
+
+def is_coin_pair(symbol: str) -> bool:
+    """Whether it is a coin against a currency, as trades name it: `BTC/USD`; a share's class is one letter."""
+    coin, slash, currency = symbol.partition("/")
+    return bool(coin and slash) and len(currency) >= _CURRENCY_LETTERS
 
 
 def is_index(symbol: str) -> bool:

@@ -131,6 +131,14 @@ def format_osi_compact(contract: ParsedContract) -> str:
     return f"{contract.underlying}{_tail(contract)}"
 
 
+def compact_symbol(symbol: str) -> str:
+    """A contract's symbol without its padding, as all of ours are; any other symbol as it is."""
+    try:
+        return format_osi_compact(parse_contract_symbol(symbol))
+    except SymbolError:
+        return symbol
+
+
 def _tail(contract: ParsedContract) -> str:
     expiry = contract.expiry
     if not 2000 <= expiry.year <= 2099:

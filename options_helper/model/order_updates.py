@@ -31,11 +31,12 @@ class CorrectionKind(StrEnum):
 class PositionMove(StrEnum):
     """What else changes a position, and reports neither price nor order."""
 
+    ALLOCATION = "allocation"
+    CORRECTION = "correction"
     EXTERNAL_TRADE = "external_trade"
     JOURNAL_OF_SHARES = "journal_of_shares"
     MERGER = "merger"
     NAME_CHANGE = "name_change"
-    OPTION_CASH_SETTLEMENT = "option_cash_settlement"
     OPTION_CORPORATE_ACTION = "option_corporate_action"
     REORGANIZATION = "reorganization"
     SPIN_OFF = "spin-off"
@@ -91,7 +92,7 @@ class OrderUpdate:
     event: str | None = None  # fill, canceled, expiry, split …
     order_id: str | None = None
     symbol: str | None = None  # in Alpaca's spelling; a multi-leg order has none of its own
-    side: str | None = None  # buy, sell, sell_short …
+    side: str | None = None  # buy, sell, sell_short, sell_to_close …
     qty: Decimal | None = None  # what the order asks for
     filled_qty: Decimal | None = None  # what it has got so far, this event included
     filled_avg_price: Decimal | None = None
@@ -134,7 +135,7 @@ class OrderUpdate:
         """By how much it changed the position, a purchase positive; None: by nothing, or it cannot be said."""
         if self.reported_change is not None or self.fill_qty is None or self.kind is UpdateKind.ORDER_STATE:
             return self.reported_change
-        side = self.side or ""
+        side = (self.side or "").lower()
         if side.startswith("buy"):
             return abs(self.fill_qty)
         return -abs(self.fill_qty) if side.startswith("sell") else None

@@ -26,6 +26,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
+from options_helper.analysis.option_events import halves, underlying_root
 from options_helper.model.account import (
     AccountPosition,
     AccountPositions,
@@ -354,6 +355,72 @@ class TestWhatTheFileHoldsNoMore:
 
         assert today.figures() == dollars(1_100, 0, 1_100)
         assert today.totals.day.total == pytest.approx(1_100 - 1_020)
+
+    def test_shares_that_moved_for_a_contract_that_nobody_says_ended_leave_the_day_open(self):
+        """The calls that were exercised had closed at 4.20; without them 1,000 dollars of profit stood there."""
+        known = account(
+            {"AAPL": 200},
+            closes={"AAPL": 254.0},
+            executions=[traded("AAPL", 200, 250, kind=ExecutionKind.OPTION_TRADE, at=None)],
+        )
+        totals = Today(holding("AAPL", 200), live(known, at("AAPL", 255.0))).totals
+
+        assert totals.day.total is None
+        assert totals.day_reasons == ("What was traded today is not known: AAPL shares.",)
+
+    @pytest.mark.parametrize(
+        "half",
+        [
+            traded(C180, 1, 0, kind=ExecutionKind.ASSIGNMENT, at=None),
+            traded("AAPL", -100, 180, kind=ExecutionKind.OPTION_TRADE, at=None),
+        ],
+        ids=["the contract", "the shares"],
+    )
+    def test_half_of_an_assignment_is_no_figure_of_any_line_on_that_underlying(self, half: Execution):
+        known = account(
+            {"MSFT": 10, C185: 1},
+            closes={"MSFT": 400.0, "AAPL": 190.0, C180: 10.2, C185: 7.0},
+            executions=[half],
+        )
+        book = portfolio(holding("MSFT", 10), position(strike=185, contracts=1))
+        totals = Today(book, live(known, at("MSFT", 401.0), at(C185, 7.5))).totals
+
+        assert totals.day.known == pytest.approx(10)
+        assert (totals.day.counted, totals.day.of) == (1, 3)
+
+    @pytest.mark.parametrize(
+        ("symbol", "executions", "doubt"),
+        [
+            ("BRK.B", [("BRKB261218C00510000", 1, "assignment"), ("BRK.B", -100, "option_trade")], False),
+            ("AAPL", [(C180, 2, "assignment"), ("AAPL", -100, "option_trade")], True),
+            ("AAPL", [(C180, -1, "exercise"), ("AAPL", -100, "option_trade")], True),
+            ("AAPL", [("AAPL1261218C00180000", 1, "assignment"), ("AAPL", -110, "option_trade")], False),
+            ("AAPL", [("AAPL1261218C00180000", 1, "assignment")], True),
+            ("SPX", [("SPXW261218C06800000", 1, "assignment")], False),
+        ],
+    )
+    def test_both_halves_are_of_one_size(
+        self,
+        symbol: str,
+        executions: list[tuple[str, int, str]],
+        doubt: bool,  # noqa: FBT001 - the answer
+    ):
+        told = [
+            traded(name, change, 0, kind=ExecutionKind(kind), at=None) for name, change, kind in executions
+        ]
+
+        assert bool(halves(told)) is doubt
+        assert not doubt or halves(told) == {underlying_root(symbol)}
+
+    def test_a_coin_that_was_bought_is_not_closed_today_and_leaves_the_day_whole(self):
+        known = account({"MSFT": 100}, closes={"MSFT": 498.0}, executions=[traded("BTC/USD", "0.1", 60_000)])
+        totals = Today(holding("MSFT", 100), live(known, at("MSFT", 500.0))).totals
+
+        assert totals.day.total == pytest.approx(200)
+        assert totals.closed_today == ()
+        assert totals.day_reasons == (
+            "No portfolio file can hold these, so their trades are not counted: BTC/USD.",
+        )
 
     def test_an_adjusted_contract_that_was_closed_is_not_multiplied_by_a_guess(self):
         symbol = "AAPL1261218C00180000"

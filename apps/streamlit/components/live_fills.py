@@ -21,6 +21,7 @@ from options_helper.model.text import format_price, format_symbol
 EVENT_LABELS: Final[Mapping[str, str]] = {
     "partial_fill": "partial fill",
     "assignment": "assigned",
+    "cash_settlement": "settled in cash",
     "exercise": "exercised",
     "expiry": "expired",
     "option_trade": "shares moved by assignment or exercise",
@@ -29,7 +30,7 @@ EVENT_LABELS: Final[Mapping[str, str]] = {
 }
 # Nothing is paid for a contract that goes this way.
 WITHOUT_PRICE: Final = (ExecutionKind.ASSIGNMENT, ExecutionKind.EXERCISE, ExecutionKind.EXPIRY)
-NEWS: Final = (ExecutionKind.FILL, *WITHOUT_PRICE)
+NEWS: Final = (ExecutionKind.FILL, ExecutionKind.CASH_SETTLEMENT, *WITHOUT_PRICE)
 SOURCE_LABELS: Final[Mapping[Source, str]] = {Source.STREAM: "stream", Source.REST: "REST, backfilled"}
 TOASTS_AT_MOST: Final = 3
 MAX_ROWS: Final = 10

@@ -29,6 +29,9 @@ from options_helper.model.portfolio import (
 
 # Alpaca rounds its average price; a multiplier that follows from it is whole within so much.
 _MULTIPLIER_TOLERANCE: Final = Decimal("0.01")
+# How far a total may be from what its rounded price per share makes of it.
+_PRICE_TOLERANCE: Final = Decimal("0.005")
+_RELATIVE_TOLERANCE: Final = Decimal("0.01")
 
 
 class NotImportableError(ValueError):
@@ -52,6 +55,9 @@ def import_portfolio(view: AccountPositions) -> ImportedPortfolio:
             entries.append(entry_of(position))
         except NotImportableError as error:
             problems.append(str(error))
+            continue
+        if contradicts_itself(position):
+            problems.append(_contradiction(position))
     cash = None if view.cash is None else float(view.cash)
     ordered = sorted(entries, key=_order)
     return ImportedPortfolio(Portfolio(cash=cash, positions=tuple(ordered)), tuple(problems))
@@ -111,13 +117,41 @@ def multiplier_of(position: AccountPosition) -> int | None:
     return whole if whole and abs(multiplier - whole) <= _MULTIPLIER_TOLERANCE else None
 
 
+def standard_multiplier(position: AccountPosition) -> int | None:
+    """Dollars per point of what is no adjusted contract, which follows from the symbol alone; None for one that is."""
+    if not position.is_option:
+        return 1
+    return None if parse_contract_symbol(position.symbol).adjusted else STANDARD_MULTIPLIER
+
+
+def contradicts_itself(position: AccountPosition) -> bool:
+    """Whether the account's total does not follow from its price per share, so that one of the two is wrong."""
+    multiplier = standard_multiplier(position)
+    if multiplier is None or position.average_price is None or position.cost_basis is None:
+        return False
+    shares = abs(position.quantity) * multiplier
+    total = abs(position.cost_basis)
+    tolerance = max(_PRICE_TOLERANCE * shares, _RELATIVE_TOLERANCE * total)
+    return abs(abs(position.average_price) * shares - total) > tolerance
+
+
+def _contradiction(position: AccountPosition) -> str:
+    points = f"{standard_multiplier(position)} dollars per point"
+    return (
+        f"Alpaca's average price of {position.symbol} ({position.average_price:f}) and its cost "
+        f"({position.cost_basis:f}) do not fit a quantity of {position.quantity:f} at {points}; the cost was left out."
+    )
+
+
 def _price(position: AccountPosition, multiplier: int | None) -> float | None:
     price = opening_price(position, multiplier)
     return None if price is None else float(price)
 
 
 def opening_price(position: AccountPosition, multiplier: int | None) -> Decimal | None:
-    """The average opening price per share, without a sign; None where the account does not say."""
+    """The average opening price per share, without a sign; None where the account does not say, or says two things."""
+    if contradicts_itself(position):
+        return None
     if position.average_price is not None and position.average_price >= 0:
         return position.average_price
     if position.cost_basis is None or multiplier is None:
@@ -126,7 +160,9 @@ def opening_price(position: AccountPosition, multiplier: int | None) -> Decimal 
 
 
 def opening_cost(position: AccountPosition, multiplier: int | None) -> Decimal | None:
-    """What opening it cost in dollars, negative for a short; None where the account does not say."""
+    """What opening it cost in dollars, negative for a short; None where the account says nothing, or two things."""
+    if contradicts_itself(position):
+        return None
     if position.cost_basis is not None:
         return abs(position.cost_basis).copy_sign(position.quantity)
     price = opening_price(position, multiplier)

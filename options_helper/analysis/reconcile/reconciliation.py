@@ -9,7 +9,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, assert_never
 
-from options_helper.analysis.reconcile.account_import import NotImportableError, entry_of, opening_cost
+from options_helper.analysis.reconcile.account_import import (
+    NotImportableError,
+    contradicts_itself,
+    entry_of,
+    opening_cost,
+)
 from options_helper.analysis.reconcile.file_edits import (
     FileEdits,
     Lot,
@@ -45,6 +50,7 @@ class Cause(StrEnum):
     EXPIRY = "expiry"
     ASSIGNMENT = "assignment"
     EXERCISE = "exercise"
+    CASH_SETTLEMENT = "cash_settlement"
     OPTION_TRADE = "option_trade"
     NOT_IN_FILE = "not_in_file"
     NOT_IN_ACCOUNT = "not_in_account"
@@ -54,6 +60,8 @@ class Cause(StrEnum):
     COST_METHOD = "cost_method"
     NOT_COMPARED = "not_compared"
     COST_NOT_IN_FILE = "cost_not_in_file"
+    CONTRADICTION = "contradiction"
+    NO_PLACE_IN_FILE = "no_place_in_file"
     LAST_TRADE_VALUATION = "last_trade_valuation"
 
     @property
@@ -67,6 +75,7 @@ _CAUSE_LABELS: Final[Mapping[Cause, str]] = {
     Cause.EXPIRY: "expired",
     Cause.ASSIGNMENT: "assigned",
     Cause.EXERCISE: "exercised",
+    Cause.CASH_SETTLEMENT: "settled in cash",
     Cause.OPTION_TRADE: "shares moved by an assignment or exercise",
     Cause.NOT_IN_FILE: "not in the file, and no known execution says why",
     Cause.NOT_IN_ACCOUNT: "not in the account, and no known execution says why",
@@ -76,6 +85,8 @@ _CAUSE_LABELS: Final[Mapping[Cause, str]] = {
     Cause.COST_METHOD: "cost method: Alpaca averages today's lots and takes older ones first in, first out",
     Cause.NOT_COMPARED: "not compared, because contracts are shared and not every cost is known",
     Cause.COST_NOT_IN_FILE: "the file names no cost",
+    Cause.CONTRADICTION: "Alpaca's price per share and its total contradict each other, so costs were not compared",
+    Cause.NO_PLACE_IN_FILE: "no portfolio file can hold it",
     Cause.LAST_TRADE_VALUATION: "Alpaca values by the last trade",
 }
 _BY_KIND: Final[Mapping[ExecutionKind, Cause]] = {
@@ -83,6 +94,7 @@ _BY_KIND: Final[Mapping[ExecutionKind, Cause]] = {
     ExecutionKind.EXPIRY: Cause.EXPIRY,
     ExecutionKind.ASSIGNMENT: Cause.ASSIGNMENT,
     ExecutionKind.EXERCISE: Cause.EXERCISE,
+    ExecutionKind.CASH_SETTLEMENT: Cause.CASH_SETTLEMENT,
     ExecutionKind.OPTION_TRADE: Cause.OPTION_TRADE,
 }
 
@@ -117,6 +129,7 @@ class Reconciliation:
     """Everything that the file or the account holds, in the order of the file."""
 
     rows: tuple[ReconciledRow, ...]
+    remarks: tuple[str, ...] = ()  # what the account holds and no file can: nothing is there to compare
 
     @property
     def agrees(self) -> bool | None:
@@ -191,6 +204,8 @@ def _format_execution(execution: Execution, label: str) -> str:
             return f"{many} assigned"
         case ExecutionKind.EXERCISE:
             return f"{many} exercised"
+        case ExecutionKind.CASH_SETTLEMENT:
+            return f"{many} settled in cash{price}"
         case ExecutionKind.OPTION_TRADE:
             return f"{verb} {many}{price} by assignment or exercise"
         case _:
@@ -213,22 +228,42 @@ def reconcile(
     """
     lots = lots_by_symbol(portfolio)
     later = executions_by_symbol(one for one in executions if file_date is None or one.day >= file_date)
+    homeless = {
+        symbol: why
+        for symbol, position in sorted(view.positions.items())
+        if symbol not in lots and (why := _no_place(position)) is not None
+    }
     sides = {
         symbol: _Sides(
             symbol=symbol,
             lots=tuple(lots.get(symbol, ())),
             position=view.positions.get(symbol),
             readable=symbol not in view.left_out,
+            foreign=symbol in view.foreign,
             executions=later.get(symbol, ()),
             mark=(marks or {}).get(symbol),
         )
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
+        if symbol not in homeless
     }
     edits = FileEdits(portfolio, lots, view)
     cash = _cash_edit(portfolio, view)
     rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
     unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
-    return Reconciliation((*_in_order(portfolio, sides, rows, edits), *unnamed))
+    return Reconciliation(
+        rows=(*_in_order(portfolio, sides, rows, edits), *unnamed),
+        remarks=tuple(homeless.values()),
+    )
+
+
+def _no_place(position: AccountPosition | None) -> str | None:
+    """Why no portfolio file can hold a position; None where one can."""
+    try:
+        if position is not None:
+            entry_of(position)
+    except NotImportableError as error:
+        return str(error)
+    return None
 
 
 def _in_order(
@@ -282,6 +317,7 @@ class _Sides:
     lots: tuple[Lot, ...]
     position: AccountPosition | None
     readable: bool
+    foreign: bool  # the account holds it, and no file of ours can
     executions: tuple[Execution, ...]  # that the file may not know
     mark: float | None
 
@@ -335,6 +371,22 @@ class _Sides:
     @property
     def account_cost(self) -> Decimal | None:
         return opening_cost(self.position, self.multiplier) if self.position else None
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether the account says two things of what it cost."""
+        position = self.position
+        return position is not None and contradicts_itself(position) and not self.other_multiplier
+
+    @property
+    def cost_in_doubt(self) -> bool:
+        """Whether the file's cost is neither of the two that the account says."""
+        position, in_file = self.position, self.file_cost
+        if position is None or in_file is None or not (self.same_quantity and self.contradicts_itself):
+            return False
+        by_price = (position.average_price or _NONE) * position.quantity * (self.multiplier or 1)
+        in_all = abs(position.cost_basis or _NONE).copy_sign(position.quantity)
+        return all(_differ(in_file, said, [self]) for said in (by_price, in_all))
 
     @property
     def file_value(self) -> Decimal | None:
@@ -391,7 +443,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
     return ReconciledRow(
         symbol=sides.symbol,
         label=sides.instrument.label if sides.instrument else format_symbol(sides.symbol),
-        agrees=not differences if sides.readable else None,
+        agrees=not differences if sides.readable and not sides.cost_in_doubt else None,
         file_quantity=sides.file_quantity,
         account_quantity=sides.account_quantity,
         file_cost=sides.file_cost,
@@ -421,6 +473,8 @@ def _differences(sides: _Sides, today: date) -> Iterator[Cause]:
 
 def _unexplained(sides: _Sides, today: date) -> Cause:
     """The likely cause of a quantity that no execution explains."""
+    if sides.foreign:
+        return Cause.NO_PLACE_IN_FILE
     if not sides.lots:
         return Cause.NOT_IN_FILE
     if sides.position is not None:
@@ -435,6 +489,8 @@ def _remarks(sides: _Sides) -> Iterator[Cause]:
         return
     if sides.lacks_cost:
         yield Cause.COST_NOT_IN_FILE
+    if sides.contradicts_itself:
+        yield Cause.CONTRADICTION
     if _differ(sides.file_value, sides.account_value, [sides]):
         yield Cause.LAST_TRADE_VALUATION
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.errors import SymbolError
 from options_helper.model.account import AccountPosition, AccountPositions
-from options_helper.model.contract_symbols import (
-    format_osi_compact,
-    is_contract_symbol,
-    parse_contract_symbol,
-)
+from options_helper.model.contract_symbols import compact_symbol, is_contract_symbol
 from options_helper.model.tolerant import amount, field, word
 
 _SHARES: Final = "us_equity"
 _COINS: Final = ("crypto", "crypto_perp")
+_SHARE_SYMBOL: Final = re.compile(r"[A-Z]{1,5}([.\-/][A-Z]{1,4})?")
 _SIGNS: Final[Mapping[str, int]] = {"long": 1, "short": -1}
 
 
@@ -27,8 +24,8 @@ class UnreadableRow(ValueError):
     """Why a position could not be read; the symbol is in the sentence."""
 
 
-class CoinRow(ValueError):
-    """A position in a coin: no portfolio file of ours can hold one, so there is nothing to compare it with."""
+class ForeignRow(ValueError):
+    """A position that no portfolio file of ours can hold, such as a coin or a bond: there is nothing to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +37,95 @@ class AccountReading:
 
 
 def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> AccountReading:
-    """Read the answers of the positions and of the account endpoint, asked at `as_of`."""
+    """Read the answers of the positions and of the account endpoint, asked at `as_of`.
+
+    Two rows of one contract are one position; where one of them cannot be read, how much is held is not known.
+    """
     found: dict[str, AccountPosition] = {}
     problems: dict[str, None] = {}
     left_out: list[str] = []
+    foreign: set[str] = set()
     for row in positions:
         try:
             position = read_position(row)
         except UnreadableRow as error:
             problems[str(error)] = None
-            left_out.append(_spelled(word(field(row, "symbol")) or ""))
-            continue
-        except CoinRow as error:
+            left_out.append(_symbol_of(row))
+        except ForeignRow as error:
             problems[str(error)] = None
-            continue
-        if position.quantity:
-            found[position.symbol] = position
+            foreign.add(_symbol_of(row).replace("/", ""))
+        else:
+            symbol = position.symbol
+            found[symbol] = _together(found[symbol], position) if symbol in found else position
     view = AccountPositions(
         as_of=as_of,
-        positions=MappingProxyType(found),
+        positions=MappingProxyType(
+            {symbol: one for symbol, one in found.items() if one.quantity and symbol not in left_out}
+        ),
         cash=amount(field(account, "cash")),
         left_out=frozenset(left_out) - {""},
         unnamed=left_out.count(""),
+        foreign=frozenset(foreign),
     )
     return AccountReading(view, tuple(problems))
 
 
+def _together(one: AccountPosition, other: AccountPosition) -> AccountPosition:
+    """Two rows of one contract as the position that they are; costs of opposite sides make none."""
+    quantity = one.quantity + other.quantity
+    same_side = (one.quantity < 0) == (other.quantity < 0)
+    cost = _sum(_signed(one.cost_basis, one), _signed(other.cost_basis, other)) if same_side else None
+    paid = (
+        _sum(_times(one.average_price, one.quantity), _times(other.average_price, other.quantity))
+        if same_side and quantity
+        else None
+    )
+    return replace(
+        one,
+        quantity=quantity,
+        average_price=None if paid is None else paid / quantity,
+        cost_basis=cost,
+        market_value=_sum(_signed(one.market_value, one), _signed(other.market_value, other)),
+        current_price=one.current_price if one.current_price is not None else other.current_price,
+    )
+
+
+def _signed(value: Decimal | None, position: AccountPosition) -> Decimal | None:
+    """An amount of a row with the sign of its quantity: a short's is written with a minus and without."""
+    return None if value is None else abs(value).copy_sign(position.quantity)
+
+
+def _times(price: Decimal | None, quantity: Decimal) -> Decimal | None:
+    return None if price is None else price * quantity
+
+
+def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else one + other
+
+
+def _symbol_of(row: Any) -> str:
+    return compact_symbol(word(field(row, "symbol")) or "")
+
+
 def read_position(row: Any) -> AccountPosition:
-    """One position; CoinRow for a coin.
+    """One position; ForeignRow for what no file can hold.
 
     UnreadableRow when it is not known what is held, how much of it, or which way.
     """
     name = word(field(row, "symbol"))
     if name is None:
         raise UnreadableRow("A position of the account has no symbol; it was left out.")
-    symbol = _spelled(name)
+    symbol = compact_symbol(name)
     is_option = is_contract_symbol(symbol)
     kind = word(field(row, "asset_class"))
     if kind in _COINS:
-        raise CoinRow(f"{symbol} is neither a US share nor an option (its class is {kind}); it was left out.")
+        raise ForeignRow(
+            f"{symbol} is neither a US share nor an option (its class is {kind}); it was left out."
+        )
     if not is_option and kind not in (_SHARES, None):
-        raise UnreadableRow(
+        # A word for shares that nobody knows yet must not take a share out of the comparison.
+        is_share = _SHARE_SYMBOL.fullmatch(symbol) is not None
+        raise (UnreadableRow if is_share else ForeignRow)(
             f"{symbol} is neither a US share nor an option (its class is {kind}); it was left out."
         )
     quantity = _signed_quantity(row, symbol)
@@ -90,11 +135,16 @@ def read_position(row: Any) -> AccountPosition:
         symbol=symbol,
         quantity=quantity,
         is_option=is_option,
-        average_price=amount(field(row, "avg_entry_price")),
-        cost_basis=amount(field(row, "cost_basis")),
+        average_price=_cost(field(row, "avg_entry_price")),
+        cost_basis=_cost(field(row, "cost_basis")),
         market_value=amount(field(row, "market_value")),
         current_price=amount(field(row, "current_price")),
     )
+
+
+def _cost(value: Any) -> Decimal | None:
+    """What something that is held cost. 0 is what stands there until it is known, as for shares that were moved in."""
+    return amount(value) or None
 
 
 def _signed_quantity(row: Any, symbol: str) -> Decimal:
@@ -112,11 +162,3 @@ def _signed_quantity(row: Any, symbol: str) -> Decimal:
             "it was left out."
         )
     return written
-
-
-def _spelled(symbol: str) -> str:
-    """A contract without padding, as all of our symbols are; any other symbol as it is."""
-    try:
-        return format_osi_compact(parse_contract_symbol(symbol))
-    except SymbolError:
-        return symbol

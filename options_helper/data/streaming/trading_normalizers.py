@@ -6,6 +6,7 @@ written; words stay the words they are; what is missing or unreadable is None.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -14,7 +15,11 @@ from typing import Any, Final, assert_never
 
 from options_helper.errors import SymbolError
 from options_helper.model.account import ExecutionKind
-from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.contract_symbols import (
+    compact_symbol,
+    is_contract_symbol,
+    parse_contract_symbol,
+)
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.order_updates import (
     FILL_EVENTS,
@@ -29,19 +34,26 @@ from options_helper.model.tolerant import amount, field, items, word
 Row = dict[str, Any]
 
 FILL_ACTIVITY: Final = "FILL"
-# What Alpaca calls the activities that only its plain HTTP side reports, and what each does.
+# What Alpaca calls the activities that only its plain HTTP side reports, and what each does. It has two lists of names,
+# one in its documents and one in its SDK: exercises are OPXRC or OPEXC, splits SSP or SPLIT, spin-offs SSO or SPIN.
 SHARES_MOVED: Final = "OPTRD"
-ENDS_OF_CONTRACTS: Final = ("OPASN", "OPEXC", "OPEXP")
-OPTION_ACTIVITIES: Final[Mapping[str, ExecutionKind]] = {
+ENDS_OF_CONTRACTS: Final[Mapping[str, ExecutionKind]] = {
     "OPASN": ExecutionKind.ASSIGNMENT,
+    "OPCSH": ExecutionKind.CASH_SETTLEMENT,
     "OPEXC": ExecutionKind.EXERCISE,
     "OPEXP": ExecutionKind.EXPIRY,
+    "OPXRC": ExecutionKind.EXERCISE,
+}
+OPTION_ACTIVITIES: Final[Mapping[str, ExecutionKind]] = {
+    **ENDS_OF_CONTRACTS,
     SHARES_MOVED: ExecutionKind.OPTION_TRADE,
 }
 # What else changes a position, by what it is called there. A pass-through charge (PTC) moves money only.
 STOCK_DIVIDEND: Final = "DIV"
 POSITION_MOVES: Final[Mapping[str, PositionMove]] = {
     "ACATS": PositionMove.TRANSFER,
+    "ALLOC": PositionMove.ALLOCATION,
+    "CORR": PositionMove.CORRECTION,
     STOCK_DIVIDEND: PositionMove.STOCK_DIVIDEND,
     "EXTRD": PositionMove.EXTERNAL_TRADE,
     "FOPT": PositionMove.TRANSFER,
@@ -49,11 +61,12 @@ POSITION_MOVES: Final[Mapping[str, PositionMove]] = {
     "MA": PositionMove.MERGER,
     "NC": PositionMove.NAME_CHANGE,
     "OPCA": PositionMove.OPTION_CORPORATE_ACTION,
-    "OPCSH": PositionMove.OPTION_CASH_SETTLEMENT,
     "REORG": PositionMove.REORGANIZATION,
     "SC": PositionMove.SYMBOL_CHANGE,
     "SPIN": PositionMove.SPIN_OFF,
     "SPLIT": PositionMove.SPLIT,
+    "SSO": PositionMove.SPIN_OFF,
+    "SSP": PositionMove.SPLIT,
     "VOF": PositionMove.VOLUNTARY_OFFERING,
 }
 
@@ -148,8 +161,8 @@ def _read(data: Any, order: Any) -> OrderUpdate:
         timestamp_ns=_update_time(data, order),
         event=word(field(data, "event")),
         order_id=word(field(order, "id")),
-        symbol=word(field(order, "symbol")),
-        side=word(field(order, "side")),
+        symbol=_symbol(order),
+        side=_side(order),
         qty=amount(field(order, "qty")),
         filled_qty=amount(field(order, "filled_qty")),
         filled_avg_price=amount(field(order, "filled_avg_price")),
@@ -174,7 +187,7 @@ def _read_fill(activity: Any, order: Any) -> OrderUpdate:
     return replace(
         _read_common(activity, event if event in (*FILL_EVENTS, *CorrectionKind) else "fill"),
         order_id=word(field(activity, "order_id")),
-        side=word(field(activity, "side")),
+        side=_side(activity),
         qty=known.qty if running is None or left is None else running + left,
         filled_qty=running,
         status=word(field(activity, "order_status")),
@@ -188,18 +201,36 @@ def _read_fill(activity: Any, order: Any) -> OrderUpdate:
 def _read_option_event(activity: Any, kind: ExecutionKind) -> OrderUpdate:
     change = _position_change(activity, kind)
     moves_shares = kind is ExecutionKind.OPTION_TRADE
+    symbol = _share(activity) if moves_shares else _contract(activity)
     return replace(
         _read_common(activity, kind.value),
+        symbol=symbol,
         side=None if change is None or not moves_shares else "buy" if change > 0 else "sell",
         status=word(field(activity, "status")),
-        price=_price_per_share(activity) if moves_shares else _settlement(activity, change),
+        price=_price_per_share(activity) if moves_shares else _settlement(activity, symbol, change),
         reported_change=change,
     )
 
 
+def _contract(activity: Any) -> str | None:
+    """The contract that an option's event is of; None where it names none, as its symbol may be the underlying's."""
+    named = (word(field(activity, "contract_symbol")), word(field(activity, "symbol")))
+    of_asset = word(field(field(activity, "asset"), "symbol"))
+    return next((compact_symbol(one) for one in (*named, of_asset) if one and is_contract_symbol(one)), None)
+
+
+def _share(activity: Any) -> str | None:
+    """The share that an assignment or exercise moved; None where a contract is named in its place."""
+    symbol = word(field(activity, "symbol"))
+    return None if symbol is None or is_contract_symbol(symbol) else symbol
+
+
 def _read_move(activity: Any, move: PositionMove) -> OrderUpdate:
+    common = _read_common(activity, move.value)
     return replace(
-        _read_common(activity, move.value),
+        common,
+        # Of a contract that was adjusted, the symbol may be the underlying's.
+        symbol=_contract(activity) or common.symbol,
         status=word(field(activity, "status")),
         # Alpaca signs it as the change.
         reported_change=amount(field(activity, "qty")),
@@ -213,13 +244,24 @@ def _read_common(activity: Any, event: str) -> OrderUpdate:
     return OrderUpdate(
         timestamp_ns=timestamp_ns,
         event=event,
-        symbol=word(field(activity, "symbol")),
+        symbol=_symbol(activity),
         execution_id=_execution_id(activity),
         previous_execution_id=word(field(activity, "previous_execution_id")),
         price=amount(field(activity, "price")),
         fill_qty=None if quantity is None else abs(quantity),
         day=None if timestamp_ns is not None else _day(activity),
     )
+
+
+def _symbol(holder: Any) -> str | None:
+    """A symbol as all of ours are spelled: a contract without padding."""
+    symbol = word(field(holder, "symbol"))
+    return None if symbol is None else compact_symbol(symbol)
+
+
+def _side(holder: Any) -> str | None:
+    """Which way it goes; an option's order may say it by what it is meant for: buy_to_open, sell_to_close …"""
+    return word(field(holder, "side")) or word(field(holder, "position_intent"))
 
 
 def _execution_id(activity: Any) -> str | None:
@@ -248,8 +290,9 @@ def _position_change(activity: Any, kind: ExecutionKind) -> Decimal | None:
             return abs(quantity)  # only who is short is assigned
         case ExecutionKind.EXERCISE:
             return -abs(quantity)  # only who is long exercises
-        case ExecutionKind.OPTION_TRADE:
+        case ExecutionKind.OPTION_TRADE | ExecutionKind.CASH_SETTLEMENT:
             cash = amount(field(activity, "net_amount"))
+            # Who buys pays; and who is paid for a contract that ended held it, and holds it no more.
             return quantity if not cash else -abs(quantity).copy_sign(cash)
         case ExecutionKind.EXPIRY | ExecutionKind.FILL:
             return quantity  # Alpaca signs it as the change: -2 for two contracts held, 1 for one written
@@ -265,13 +308,13 @@ def _price_per_share(activity: Any) -> Decimal | None:
     return amount(field(activity, "price"))
 
 
-def _settlement(activity: Any, change: Decimal | None) -> Decimal | None:
+def _settlement(activity: Any, symbol: str | None, change: Decimal | None) -> Decimal | None:
     """What a contract that ended was settled at, per share: nothing where shares moved, or where it was worthless."""
     cash = amount(field(activity, "net_amount"))
     if not cash:
         return Decimal(0)
     try:
-        contract = parse_contract_symbol(word(field(activity, "symbol")) or "")
+        contract = parse_contract_symbol(symbol or "")
     except SymbolError:
         return None
     if not change or contract.adjusted:
@@ -307,25 +350,40 @@ def _is_in_range(nanoseconds: int) -> bool:
 
 
 def _legs(data: Any, order: Any) -> tuple[LegUpdate, ...] | None:
-    """What the update says of each leg of a multi-leg order: the order's legs, completed by this execution's."""
+    """What the update says of each leg of a multi-leg order: the order's legs, completed by this execution's.
+
+    A leg that was filled in several pieces is told once a piece.
+    """
     ordered, executed = items(field(order, "legs")), items(field(data, "legs"))
     if not ordered and not executed:
         return None
-    executions = {word(field(leg, "symbol")): leg for leg in executed}
-    known = {word(field(leg, "symbol")) for leg in ordered}
-    unordered = [leg for leg in executed if word(field(leg, "symbol")) not in known]
+    by_id = {name: one for one in ordered if (name := word(field(one, "id")))}
+    by_symbol = {_symbol(one): one for one in reversed(ordered)}
+    pieces: defaultdict[int, list[Any]] = defaultdict(list)
+    unordered: list[Any] = []
+    for execution in executed:
+        # By its order where that is told: a contract may stand twice in one order.
+        order_leg = by_id.get(word(field(execution, "order_id")) or "", by_symbol.get(_symbol(execution)))
+        (unordered if order_leg is None else pieces[id(order_leg)]).append(execution)
     positions = field(data, "position_qtys")
-    return tuple(
-        _leg(order_leg, executions.get(word(field(order_leg, "symbol"))), positions) for order_leg in ordered
-    ) + tuple(_leg(None, execution, positions) for execution in unordered)
+    of_ordered = [
+        leg for one in ordered for leg in _legs_of_order(one, pieces.get(id(one), [None]), positions)
+    ]
+    return (*of_ordered, *(_leg(None, execution, positions) for execution in unordered))
+
+
+def _legs_of_order(order_leg: Any, executions: list[Any], positions: Any) -> list[LegUpdate]:
+    legs = [_leg(order_leg, execution, positions) for execution in executions]
+    # What the order has got so far is that of the last piece, and which one that is nobody says.
+    return legs if len(legs) == 1 else [replace(leg, filled_qty=None) for leg in legs]
 
 
 def _leg(order_leg: Any, execution: Any, positions: Any) -> LegUpdate:
-    symbol = word(field(order_leg, "symbol")) or word(field(execution, "symbol"))
+    symbol = _symbol(order_leg) or _symbol(execution)
     return LegUpdate(
         order_id=word(field(order_leg, "id")) or word(field(execution, "order_id")),
         symbol=symbol,
-        side=word(field(order_leg, "side")),
+        side=_side(order_leg),
         qty=amount(field(order_leg, "qty")),
         filled_qty=amount(field(order_leg, "filled_qty")),
         filled_avg_price=amount(field(order_leg, "filled_avg_price")),

@@ -241,11 +241,37 @@ def test_what_the_file_does_not_have_is_proposed_under_an_id_of_its_own():
     }
 
 
-def test_a_share_that_no_file_can_hold_is_said_and_not_proposed():
-    row = only_row(portfolio(), account(held("BAC.PRK", 5)))
+@pytest.mark.parametrize("symbol", ["384CVR015", "912797MH0", "A.B.C"])
+def test_what_no_file_can_hold_is_said_and_no_difference(symbol: str):
+    """A file that was just imported differed for ever."""
+    found = reconcile(portfolio(), account(held(symbol, 5)), [], today=TODAY)
 
-    assert (row.label, row.agrees, row.edit) == ("BAC.PRK", False, None)
-    assert row.advice == "BAC.PRK (5) cannot be written in a portfolio file; it was left out."
+    assert (found.agrees, found.rows) == (True, ())
+    assert found.remarks == (f"{symbol} (5) cannot be written in a portfolio file; it was left out.",)
+
+
+def test_a_coin_that_the_file_calls_shares_is_no_share_that_was_sold():
+    view = AccountPositions(AS_OF, {}, foreign=frozenset({"BTCUSD"}))
+    row = only_row(portfolio(holding("BTCUSD", 1)), view)
+
+    assert (row.agrees, row.causes, row.advice) == (
+        False,
+        (Cause.NO_PLACE_IN_FILE,),
+        "Remove the entry 'BTCUSD-shares'.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("in_file", "agrees"), [(None, True), (2.35, True), (0.0235, True), (5.0, None)], ids=str
+)
+def test_two_costs_that_contradict_each_other_are_said_and_none_is_proposed(
+    in_file: float | None,
+    agrees: bool | None,  # noqa: FBT001 - a verdict
+):
+    view = account(held(AAPL_CALL, 2, "0.0235", cost_basis="470"))
+    row = only_row(portfolio(position(contracts=2, cost_basis=in_file)), view)
+
+    assert (row.agrees, row.causes, row.edit) == (agrees, (Cause.CONTRADICTION,), None)
 
 
 def test_the_edit_of_a_changed_quantity_keeps_the_entry_and_takes_quantity_and_cost_of_the_account():
@@ -369,8 +395,8 @@ def test_a_wrong_multiplier_is_the_cause_and_the_one_that_follows_from_the_cost_
 
 def test_an_entry_that_would_stay_the_same_is_never_proposed():
     row = only_row(
-        portfolio(position(contracts=2, cost_basis=5, identity="mine")),
-        account(held(AAPL_CALL, 2, "5", cost_basis="1500")),
+        portfolio(position(symbol="AAPL1", contracts=2, cost_basis=5, multiplier=100, identity="mine")),
+        account(held("AAPL1261218C00180000", 2, "5", cost_basis="1499")),
     )
 
     assert (row.agrees, row.edit) == (False, None)
@@ -671,7 +697,7 @@ def test_new_positions_come_with_the_cash_that_goes_with_them():
         (18250.0, account(held(AAPL_CALL, 3))),
         (None, account(held(AAPL_CALL, 3), cash="4686")),
         (18250.0, account(held(AAPL_CALL, 2, "7"), cash="4686")),
-        (18250.0, account(held(AAPL_CALL, 2, "1"), held("BAC.PRK", 5), cash="4686")),
+        (18250.0, account(held(AAPL_CALL, 2, "7"), held("384CVR015", 5), cash="4686")),
     ],
     ids=["the same", "not known", "not in the file", "only a cost changes", "what no file can hold"],
 )

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.streaming.trading_normalizers import (
+    ENDS_OF_CONTRACTS,
     OPTION_ACTIVITIES,
     POSITION_MOVES,
     normalize_trade_update,
@@ -334,12 +335,122 @@ def test_updates_from_json_text_are_exact_too():
 
 @pytest.mark.parametrize("activity_type", ["FILL", *OPTION_ACTIVITIES, *POSITION_MOVES])
 def test_every_activity_that_changes_a_position_is_known_as_such(activity_type: str):
-    activity = {"activity_type": activity_type, "activity_sub_type": "SDIV", "symbol": "AAPL", "qty": "2"}
+    symbol = "AAPL261120C00250000" if activity_type in ENDS_OF_CONTRACTS else "AAPL"
+    activity = {"activity_type": activity_type, "activity_sub_type": "SDIV", "symbol": symbol, "qty": "2"}
     update = read_activity({**activity, "side": "buy", "date": "2026-11-20", "id": "1::2"})
 
     assert update is not None
     assert update.kind is (
         UpdateKind.POSITION_MOVE if activity_type in POSITION_MOVES else UpdateKind.EXECUTION
     )
-    assert (update.symbol, update.fill_qty, update.execution_id) == ("AAPL", Decimal(2), "2")
+    assert (update.symbol, update.fill_qty, update.execution_id) == (symbol, Decimal(2), "2")
     assert update.position_change in (Decimal(2), Decimal(-2))
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS_OF_CONTRACTS))
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"symbol": "AAPL", "contract_symbol": "AAPL261120P00250000"},
+        {"symbol": "AAPL", "asset": {"symbol": "AAPL261120P00250000"}},
+        {"symbol": "AAPL  261120P00250000"},
+        {"symbol": "AAPL261120P00250000"},
+    ],
+    ids=str,
+)
+def test_the_end_of_a_contract_is_of_the_contract_wherever_it_is_named(kind: str, names: dict[str, Any]):
+    """Alpaca's changelog of 24 August 2026 puts the underlying into `symbol`: two shares at 0 are no assignment."""
+    update = read_activity({"activity_type": kind, "qty": "2", "date": "2026-11-20", **names})
+
+    assert update is not None
+    assert update.symbol == "AAPL261120P00250000"
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS_OF_CONTRACTS))
+@pytest.mark.parametrize("symbol", ["AAPL", "", None])
+def test_the_end_of_a_contract_that_names_none_is_of_nothing(kind: str, symbol: str | None):
+    update = read_activity({"activity_type": kind, "qty": "2", "date": "2026-11-20", "symbol": symbol})
+
+    assert update is not None
+    assert update.symbol is None
+
+
+def test_the_shares_that_an_assignment_moved_are_no_contracts():
+    row = {"activity_type": "OPTRD", "qty": "200", "price": "250", "date": "2026-11-20"}
+    of_share = read_activity({**row, "symbol": "AAPL", "contract_symbol": "AAPL261120P00250000"})
+    of_contract = read_activity({**row, "symbol": "AAPL261120P00250000"})
+
+    assert of_share is not None
+    assert of_contract is not None
+    assert (of_share.symbol, of_contract.symbol) == ("AAPL", None)
+
+
+@pytest.mark.parametrize(
+    ("qty", "cash", "change", "price"),
+    [
+        ("1", "-1234.00", 1, Decimal("12.34")),  # written, and paid for
+        ("1", "1234.00", -1, Decimal("12.34")),
+        ("-1", "1234.00", -1, Decimal("12.34")),
+        ("-2", "0", -2, Decimal(0)),
+    ],
+)
+def test_a_cash_settlement_is_an_execution_at_what_was_paid(qty: str, cash: str, change: int, price: Decimal):
+    row = {"activity_type": "OPCSH", "symbol": "SPXW261120P06600000", "qty": qty, "net_amount": cash}
+    update = read_activity({**row, "date": "2026-11-20"})
+
+    assert update is not None
+    assert update.kind is UpdateKind.EXECUTION
+    assert (update.position_change, update.price) == (Decimal(change), price)
+
+
+def test_a_leg_that_is_filled_in_two_pieces_is_told_as_two():
+    contract = "SPY240315C00500000"
+    pieces = [
+        {"symbol": contract, "execution_id": name, "order_id": "a", "qty": "1", "price": price}
+        for name, price in (("x", "6.8"), ("y", "6.9"))
+    ]
+    legs = normalized(
+        update(
+            legs=pieces,
+            order_changes={"symbol": "", "legs": [order(id="a", symbol=contract, filled_qty="2", legs=None)]},
+        )
+    )["legs"]
+
+    assert [(leg["execution_id"], leg["price"], leg["side"]) for leg in legs] == [
+        ("x", Decimal("6.8"), "buy"),
+        ("y", Decimal("6.9"), "buy"),
+    ]
+    # Which of them was the last nobody says.
+    assert [leg["filled_qty"] for leg in legs] == [None, None]
+
+
+def test_a_contract_that_stands_twice_in_an_order_keeps_its_executions_apart():
+    contract = "SPY240315C00500000"
+    pieces = [
+        {"symbol": contract, "execution_id": f"of {name}", "order_id": name, "qty": "1", "price": "6.8"}
+        for name in ("b", "a")
+    ]
+    legs = [order(id=name, symbol=contract, legs=None) for name in ("a", "b")]
+    row = normalized(update(legs=pieces, order_changes={"symbol": "", "legs": legs}))
+
+    assert [(leg["order_id"], leg["execution_id"]) for leg in row["legs"]] == [("a", "of a"), ("b", "of b")]
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        ({"side": "SELL"}, -1),
+        ({"side": "Buy"}, 1),
+        ({"side": None, "position_intent": "sell_to_close"}, -1),
+        ({"side": "", "position_intent": "buy_to_open"}, 1),
+        ({"side": None, "position_intent": None}, None),
+    ],
+    ids=str,
+)
+def test_which_way_it_went_is_read_in_capitals_and_from_what_was_meant(
+    words: dict[str, Any], change: int | None
+):
+    found = read_trade_update(update(order_changes=words))
+
+    assert found is not None
+    assert found.position_change == change

@@ -191,7 +191,8 @@ class AccountPoller:
             finished_at=self._context.now(),
             problem=None,
         )
-        self._want_closes_of(execution.symbol for execution in executed["executions"])
+        symbols = (execution.symbol for execution in executed["executions"])
+        self._want_closes_of(symbol for symbol in symbols if not view.is_foreign(symbol))
 
     def _failed(self, error: Exception) -> float:
         for task in ACCOUNT_TASKS:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -25,6 +26,8 @@ from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.order_updates import OrderUpdate
 from options_helper.model.tolerant import amount, field, items, word
 
+log = logging.getLogger(__name__)
+
 # An execution may be entered a little after its own time, and clocks differ. What comes twice counts once.
 OVERLAP: Final = timedelta(minutes=5)
 # Orders are found by when they were placed, expiries and assignments by their day, which may be that of the session
@@ -32,7 +35,10 @@ OVERLAP: Final = timedelta(minutes=5)
 LOOKBACK: Final = timedelta(days=4)
 
 # Kinds that not every account's server may know: for one that it does not, it refuses the whole question.
-RARE_MOVES: Final = frozenset({"FOPT", "SC"})
+RARE_KINDS: Final = frozenset({"ALLOC", "FOPT", "OPCSH", "OPXRC", "SC"})
+# Kinds that are told and cannot be asked for (Alpaca's changelog of 6 November 2026), and what they are told among.
+UNASKABLE: Final = frozenset({"CORR", "SSO", "SSP"})
+MISCELLANEOUS: Final = "MISC"
 REFUSED: Final = frozenset({400, 422})
 
 # How an order ends that is not filled. Fills are read from the activities, one by one.
@@ -52,35 +58,81 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     orders = [order for page in rest.orders(begin - LOOKBACK) for order in page]
     activities = [row for page in rest.activities([FILL_ACTIVITY], begin) for row in page]
     # An exercise and the shares it moved have one identifier, and a page begins behind the one before.
-    for kinds in (ENDS_OF_CONTRACTS, (SHARES_MOVED,)):
-        activities += [row for page in rest.activities(kinds, first_day) for row in page]
+    activities += _request(rest, tuple(ENDS_OF_CONTRACTS), first_day)
+    activities += _request(rest, (SHARES_MOVED,), first_day)
     moves, refusals = _request_moves(rest, first_day)
     activities += moves
+    activities += _among_others(rest, first_day, activities)
     by_id = {name: order for order in _with_legs(orders) if (name := word(field(order, "id")))}
     fills, problems = _read_activities(activities, by_id)
     return Backfill(
         updates=(*fills, *_endings(orders, begin)),
+        legs=_legs_of_orders(orders),
         problems=(*refusals, *problems, *_lacking(by_id.values(), fills, begin)),
     )
 
 
 def _request_moves(rest: AlpacaRest, first_day: datetime) -> tuple[list[Any], tuple[str, ...]]:
     """The splits, transfers and the like, and a sentence where Alpaca would not say."""
-    refusal: RestError | None = None
-    for kinds in (POSITION_MOVES, [kind for kind in POSITION_MOVES if kind not in RARE_MOVES]):
-        try:
-            moves = [row for page in rest.activities(kinds, first_day) for row in page]
-        except RestError as error:
-            if error.status not in REFUSED:
-                raise
-            refusal = error
-        else:
-            return [row for row in moves if not is_cash_dividend(row)], ()
+    kinds = tuple(kind for kind in POSITION_MOVES if kind not in UNASKABLE)
+    try:
+        return [row for row in _request(rest, kinds, first_day) if not is_cash_dividend(row)], ()
+    except RestError as error:
+        if error.status not in REFUSED:
+            raise
+        refusal = error
     sentence = (
         "Alpaca would not say whether a split, a transfer or the like changed a position, so the quantities at "
         f"midnight are not known: {refusal}"
     )
     return [], (sentence,)
+
+
+def _request(rest: AlpacaRest, kinds: Sequence[str], first_day: datetime) -> list[Any]:
+    """The activities of these kinds; those that not every server knows are left away where it refuses them."""
+    try:
+        return [row for page in rest.activities(kinds, first_day) for row in page]
+    except RestError as error:
+        known = [kind for kind in kinds if kind not in RARE_KINDS]
+        if error.status not in REFUSED or len(known) == len(kinds):
+            raise
+    return [row for page in rest.activities(known, first_day) for row in page]
+
+
+def _among_others(rest: AlpacaRest, first_day: datetime, known: Sequence[Any]) -> Iterator[Any]:
+    """What changes a position and is only told among everything that is neither a fill, a payment nor a dividend."""
+    try:
+        rows = [row for page in rest.activities((MISCELLANEOUS,), first_day) for row in page]
+    except RestError as error:
+        if error.status not in REFUSED:
+            raise
+        log.info("Alpaca lists no activities of the kind %s: %s", MISCELLANEOUS, error)
+        return
+    told = {_name_of(row) for row in known}
+    for row in rows:
+        kind = word(field(row, "activity_type")) or ""
+        if (kind in UNASKABLE or kind in RARE_KINDS) and _name_of(row) not in told and _has_quantity(row):
+            yield row
+
+
+def _name_of(activity: Any) -> tuple[str | None, ...]:
+    # Under one identifier one symbol may lose what another gains.
+    return tuple(word(field(activity, name)) for name in ("activity_type", "id", "symbol", "qty"))
+
+
+def _has_quantity(activity: Any) -> bool:
+    """Whether it moves more than money: an older split may be a payment for its parts."""
+    return bool(word(field(activity, "symbol")) and amount(field(activity, "qty")))
+
+
+def _legs_of_orders(orders: Iterable[Any]) -> dict[str, frozenset[str]]:
+    """The orders of the legs, by that of the whole, of each order of several legs."""
+    found = {
+        name: frozenset(leg for one in items(field(order, "legs")) if (leg := word(field(one, "id"))))
+        for order in orders
+        if word(field(order, "order_class")) == "mleg" and (name := word(field(order, "id")))
+    }
+    return {name: legs for name, legs in found.items() if legs}
 
 
 def _with_legs(orders: Iterable[Any]) -> Iterator[Any]:

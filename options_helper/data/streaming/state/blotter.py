@@ -43,6 +43,9 @@ class Backfill:
     """What REST reports of a stretch of time."""
 
     updates: tuple[OrderUpdate, ...] = ()
+    legs: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # of a multi-leg order: those of its legs
     problems: tuple[str, ...] = ()  # what was not reported, or could not be read, as sentences
 
 
@@ -53,6 +56,7 @@ class _Settled:
     entries: tuple[BlotterEntry, ...]
     executions: tuple[tuple[_SortKey, Execution], ...]
     problems: tuple[tuple[date | None, str], ...]  # None: of a day that is not known
+    unclear: tuple[BlotterEntry, ...]  # what changed a position, and does not say which or by how much
     moved: tuple[tuple[date, str], ...]  # the symbols of splits, transfers and the like
 
 
@@ -91,6 +95,18 @@ class _Order:
             self._settled = _settle(_merged(self.streamed, self.requested))
         return self._settled
 
+    @property
+    def filled(self) -> Decimal:
+        """How much of it is filled, by its executions."""
+        return sum((abs(one.quantity) for _, one in self.settled().executions), Decimal(0))
+
+    def is_leg_of(self, whole: BlotterEntry, filled: Decimal) -> bool:
+        """Whether it looks like a leg of an order whose legs nobody named: told by REST alone, at the same time."""
+        legs = self.settled().executions
+        if self.streamed or not legs or self.filled % filled:
+            return False
+        return any(abs(key[0] - _time_ns(whole)) <= REPORTS_APART_NS for key, _ in legs)
+
 
 class Blotter:
     """Order updates of the socket and of REST, each event once, in whatever order and overlap they come.
@@ -107,18 +123,21 @@ class Blotter:
         """Forget everything: another session is played."""
         self._orders: dict[str, _Order] = {}
         self._days: set[date] = set()
+        self._legs: dict[str, frozenset[str]] = {}  # of a multi-leg order: the orders of its legs
         self._states_added = 0  # since they were last pruned, and what was left then
         self._oldest_state_ns: int | None = None
         self._entries: tuple[BlotterEntry, ...] | None = None
 
     def add_update(self, update: OrderUpdate, received_at: datetime) -> None:
         """Note an update that came over the socket; a fill of several legs is one a leg."""
+        self._note_legs(update)
         for part in _by_leg(update):
             self._add(_entered(part, Source.STREAM, received_at))
         self._prune()
 
     def add_backfill(self, backfill: Backfill, received_at: datetime | None = None) -> int:
         """Note what REST reports, asked for at `received_at`, and say how many of its events were news."""
+        self._legs |= backfill.legs
         entries = [_entered(update, Source.REST, received_at) for update in backfill.updates]
         names = {_order_name(entry) for entry in entries}
         before = self._count(names)
@@ -132,7 +151,8 @@ class Blotter:
         """The newest events by exchange time, newest last."""
         if self._entries is None:
             every = (entry for order in self._orders.values() for entry in order.settled().entries)
-            self._entries = tuple(reversed(nlargest(self._size, every, key=_sort_key)))
+            shown = (entry for entry in every if not self._is_told_by_legs(entry))
+            self._entries = tuple(reversed(nlargest(self._size, shown, key=_sort_key)))
         return self._entries
 
     def executions(self, day: date) -> tuple[Execution, ...]:
@@ -152,8 +172,35 @@ class Blotter:
 
     def problems(self, day: date) -> tuple[str, ...]:
         """Why the executions of that day may be incomplete or wrong, as sentences."""
-        found = (problem for order in self._orders.values() for problem in order.settled().problems)
+        found = [problem for order in self._orders.values() for problem in order.settled().problems]
+        found += [
+            (entry.day, _unclear(entry))
+            for order in self._orders.values()
+            for entry in order.settled().unclear
+            if not self._is_told_by_legs(entry)
+        ]
         return tuple(sorted({sentence for of_day, sentence in found if of_day in (day, None)}))
+
+    def _note_legs(self, update: OrderUpdate) -> None:
+        """Remember which orders the legs of this one have; any update of the whole may say it."""
+        legs = frozenset(leg.order_id for leg in update.legs or () if leg.order_id)
+        if update.order_id and legs:
+            self._legs[update.order_id] = legs
+            self._entries = None
+
+    def _is_told_by_legs(self, entry: BlotterEntry) -> bool:
+        """Whether the fill of a whole order of several legs is known leg by leg, which is how REST reports it."""
+        if not entry.is_fill or entry.symbol is not None or entry.order_id is None:
+            return False
+        filled = entry.filled_qty or entry.fill_qty
+        legs = self._legs.get(entry.order_id)
+        if not filled:
+            return False
+        if legs:
+            return all(name in self._orders and self._orders[name].filled >= filled for name in legs)
+        return any(
+            order.is_leg_of(entry, filled) for name, order in self._orders.items() if name != entry.order_id
+        )
 
     def _count(self, names: Iterable[str]) -> int:
         return sum(len(self._orders[name].settled().entries) for name in names if name in self._orders)
@@ -210,8 +257,10 @@ def settled_executions(updates: Iterable[OrderUpdate]) -> tuple[tuple[Execution,
     for update in updates:
         entry = _entered(update, Source.REST, None)
         orders[_order_name(entry)].add(entry)
-    found = [pair for order in orders.values() for pair in order.settled().executions]
-    problems = [sentence for order in orders.values() for _, sentence in order.settled().problems]
+    settled = [order.settled() for order in orders.values()]
+    found = [pair for order in settled for pair in order.executions]
+    problems = [sentence for order in settled for _, sentence in order.problems]
+    problems += [_unclear(entry) for order in settled for entry in order.unclear]
     return tuple(one for _, one in sorted(found, key=lambda pair: pair[0])), tuple(problems)
 
 
@@ -393,20 +442,50 @@ def _settle(entries: list[BlotterEntry]) -> _Settled:
         (entry.day, _ahead(entry)) for entry in entries if entry.dated_ahead and not _is_state(entry)
     ]
     dated = [entry for entry in entries if not entry.dated_ahead]
+    unclear: list[BlotterEntry] = []
     for entry in dated:
         if not _changes_a_position(entry):
             continue
         execution = _execution(entry)
         if execution is None:
-            problems.append((entry.day, _unclear(entry)))
+            unclear.append(entry)
         else:
             executions[execution.identity] = (_sort_key(entry), execution)
     corrections = [entry for entry in dated if entry.kind is UpdateKind.CORRECTION]
     problems += [(entry.day, _unplaced(entry)) for entry in corrections if not _correct(executions, entry)]
     moves = [entry for entry in dated if entry.kind is UpdateKind.POSITION_MOVE and not _is_void(entry)]
-    problems += [(entry.day, _unclear(entry)) for entry in moves if entry.symbol is None or entry.day is None]
+    unclear += [entry for entry in moves if entry.symbol is None or entry.day is None]
     moved = [(entry.day, entry.symbol) for entry in moves if entry.symbol and entry.day]
-    return _Settled(tuple(entries), tuple(executions.values()), tuple(problems), tuple(moved))
+    filled = sum((abs(one.quantity) for _, one in executions.values()), Decimal(0))
+    told = {entry.identity for entry in unclear if _is_in_total(entry, filled)}
+    problems += _beyond_total(dated, filled)
+    return _Settled(
+        entries=tuple(entry for entry in entries if entry.identity not in told),
+        executions=tuple(executions.values()),
+        problems=tuple(problems),
+        unclear=tuple(entry for entry in unclear if entry.identity not in told),
+        moved=tuple(moved),
+    )
+
+
+def _is_in_total(entry: BlotterEntry, filled: Decimal) -> bool:
+    """Whether a fill that says only what its order has got so far is told in full by the order's executions."""
+    nothing_else = entry.fill_qty is None and entry.price is None
+    return entry.is_fill and nothing_else and entry.filled_qty is not None and filled >= entry.filled_qty
+
+
+def _beyond_total(entries: Iterable[BlotterEntry], filled: Decimal) -> Iterator[tuple[date | None, str]]:
+    """A sentence where an order has more executions than it was filled: one of them may be told twice."""
+    of_order = [entry for entry in entries if entry.order_id is not None and entry.filled_qty is not None]
+    total = max((entry.filled_qty or Decimal(0) for entry in of_order), default=None)
+    if total is not None and filled > total:
+        newest = max(of_order, key=_sort_key)
+        sentence = (
+            f"The executions of an order for {newest.symbol or 'an unnamed contract'} come to "
+            f"{filled.normalize():f}, and it was filled to {total.normalize():f}, so one of them may be told twice. "
+            "Compare the day's trades with the account's activities at Alpaca."
+        )
+        yield newest.day, sentence
 
 
 def _changes_a_position(entry: BlotterEntry) -> bool:

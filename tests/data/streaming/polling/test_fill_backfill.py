@@ -136,16 +136,17 @@ def test_more_is_asked_for_than_since():
     assert account.activities_after["SPLIT"] == account.activities_after["OPEXP"]
 
 
-def test_kinds_that_share_an_identifier_are_asked_for_apart_and_all_in_four_questions():
+def test_kinds_that_share_an_identifier_are_asked_for_apart_and_all_in_five_questions():
     """A page begins behind the identifier of the one before."""
     account = StoredAccount()
     read_backfill(account, MORNING)
 
-    assert [set(kinds) & {"FILL", "OPEXC", "OPTRD", "OPCSH"} for kinds in account.questions] == [
+    assert [set(kinds) & {"FILL", "OPEXC", "OPTRD", "SPLIT", "MISC"} for kinds in account.questions] == [
         {"FILL"},
         {"OPEXC"},
         {"OPTRD"},
-        {"OPCSH"},
+        {"SPLIT"},
+        {"MISC"},
     ]
     assert set().union(*account.questions) >= {"ACATS", "JNLS", "MA", "NC", "OPCA", "REORG", "SPIN", "SPLIT"}
 
@@ -288,6 +289,62 @@ def test_a_kind_that_the_server_has_not_heard_of_costs_no_other():
 
     found = read_backfill(StoredAccount(activities=[FIRST.activity(), split], unheard="FOPT"), MORNING)
     assert ([update.event for update in found.updates], found.problems) == (["partial_fill", "split"], ())
+
+
+@pytest.mark.parametrize("kind", ["OPXRC", "OPCSH"])
+def test_an_ending_that_the_server_has_not_heard_of_costs_no_other(kind: str):
+    expiry = option_activity("OPEXP", qty="-1")
+
+    found = read_backfill(StoredAccount(activities=[expiry], unheard=kind), MORNING)
+    assert ([update.event for update in found.updates], found.problems) == (["expiry"], ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [("OPXRC", "exercise"), ("OPEXC", "exercise"), ("OPCSH", "cash_settlement"), ("OPASN", "assignment")],
+)
+def test_a_contract_that_ended_is_known_by_either_of_alpacas_lists(kind: str, event: str):
+    (update,) = read(option_activity(kind)).updates
+
+    assert (update.event, update.symbol) == (event, AAPL_CALL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [("SSP", "split"), ("SSO", "spin-off"), ("CORR", "correction"), ("SC", "symbol_change")],
+)
+def test_what_cannot_be_asked_for_by_its_name_is_found_among_the_rest(kind: str, event: str):
+    """Alpaca's changelog of 6 November 2026: returned by the listing, and refused as a filter."""
+    account = StoredAccount(unheard="CORR SC SSO SSP")
+    row, payment = option_activity(kind, "AAPL", "300"), option_activity(kind, "AAPL", "0", net_amount="1.37")
+    asked = account.activities
+    account.activities = lambda types, after: (  # type: ignore[method-assign]
+        pages([row, payment, option_activity("OPASN"), option_activity("FEE", "", "")])
+        if "MISC" in types
+        else asked(types, after)
+    )
+
+    found = read_backfill(account, MORNING)
+    assert [(update.event, update.symbol) for update in found.updates] == [(event, "AAPL")]
+    assert found.problems == ()
+
+
+def test_what_was_asked_for_by_its_name_is_not_told_twice_and_nothing_else_is_a_must():
+    change = option_activity("SC", "META", "300")
+    account = StoredAccount(activities=[change])
+    asked = account.activities
+    account.activities = lambda types, after: (  # type: ignore[method-assign]
+        pages([change]) if "MISC" in types else asked(types, after)
+    )
+
+    assert len(read_backfill(account, MORNING).updates) == 1
+    assert read_backfill(StoredAccount(activities=[change], unheard="MISC"), MORNING).problems == ()
+
+
+def test_the_legs_of_an_order_are_told_by_the_orders():
+    whole = OrderEvent("whole", symbol="").order(order_class="mleg", legs=[LEG.order()])
+
+    assert read(orders=[whole, FIRST.order()]).legs == {"whole": {"leg"}}
 
 
 def test_a_server_that_tells_no_splits_leaves_the_fills_and_is_said():

@@ -241,6 +241,111 @@ def test_legs_whose_execution_the_socket_leaves_out_are_completed_by_rest():
     assert blotter.problems(TODAY) == ()
 
 
+def whole(**changes: Any) -> OrderUpdate:
+    """The fill of an order of two legs that names none of them."""
+    event = OrderEvent("whole", symbol="", side="", price="2.30", execution_id="of the whole", **changes)
+    update = read_trade_update(event.update(order=event.order(order_class="mleg")))
+    assert update is not None
+    return update
+
+
+def two_legs() -> list[OrderEvent]:
+    return [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
+
+
+BOTH_LEGS = {"whole": frozenset({"leg-buy", "leg-sell"})}
+
+
+@pytest.mark.parametrize("ways", ["rest", "socket"])
+@pytest.mark.parametrize("named_by", ["rest", "an earlier update"])
+def test_a_fill_of_the_whole_that_names_no_leg_is_settled_once_its_legs_are_told(ways: str, named_by: str):
+    """It left the day in doubt for good, and stood in the table beside its own legs."""
+    legs = two_legs()
+    blotter = Blotter(10)
+    if named_by == "an earlier update":
+        blotter.add_update(replace(spread_update(legs, with_legs=False), event="new"), at(0))
+    blotter.add_update(whole(), at(1))
+    assert len(blotter.problems(TODAY)) == 1
+    told = legs[:1]
+    for _ in legs:
+        if ways == "socket":
+            blotter.add_update(told[-1].streamed(), at(1))
+        known = BOTH_LEGS if named_by == "rest" else {}
+        blotter.add_backfill(
+            replace(backfill(*(leg.requested() for leg in told if ways == "rest")), legs=known)
+        )
+        assert bool(blotter.problems(TODAY)) is (len(told) < len(legs))
+        told = legs
+
+    assert changes(blotter.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert [symbol for symbol, event in shown(blotter, "symbol", "event") if event == "fill"] == [LONG, SHORT]
+
+
+def test_a_fill_of_the_whole_is_settled_by_the_fills_that_rest_alone_tells_at_that_time():
+    blotter = Blotter(10)
+    blotter.add_update(whole(), at(1))
+    blotter.add_backfill(backfill(two_legs()[0].with_(moment=at(3_600)).requested()))
+    assert len(blotter.problems(TODAY)) == 1
+
+    blotter.add_backfill(backfill(*(leg.requested() for leg in two_legs())))
+    assert blotter.problems(TODAY) == ()
+
+
+def test_an_update_of_each_leg_and_one_of_the_whole_are_one_fill():
+    legs = two_legs()
+    blotter = Blotter(10)
+    for leg in legs:
+        blotter.add_update(leg.with_(execution_id=f"own {leg.order_id}").streamed(), at(1))
+    blotter.add_update(spread_update(legs, with_legs=False), at(1))
+
+    assert blotter.problems(TODAY) == ()
+    assert changes(blotter.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
+    assert len(blotter.entries()) == 2
+
+
+def test_a_leg_in_two_pieces_counts_both_and_rest_repeats_none():
+    leg = OrderEvent("leg-buy", symbol=LONG, ordered="2", running="2")
+    update = read_trade_update(
+        leg.update(
+            order={**OrderEvent("whole", symbol="", side="").order(), "legs": [leg.order()]},
+            legs=[
+                {"symbol": LONG, "order_id": "leg-buy", "execution_id": name, "qty": "1", "price": price}
+                for name, price in (("E2", "6.8"), ("E3", "6.9"))
+            ],
+        )
+    )
+    assert update is not None
+    blotter = Blotter(10)
+    blotter.add_update(update, at(1))
+    both = [(LONG, 1, Decimal("6.8")), (LONG, 1, Decimal("6.9"))]
+    assert changes(blotter.executions(TODAY)) == both
+
+    pieces = [("R2", "1", "6.8"), ("R3", "2", "6.9")]
+    rows = [leg.with_(execution_id=name, running=running, price=price) for name, running, price in pieces]
+    assert blotter.add_backfill(backfill(*(row.requested() for row in rows))) == 0
+    assert changes(blotter.executions(TODAY)) == both
+    assert blotter.problems(TODAY) == ()
+
+
+@pytest.mark.parametrize("again", ["socket", "rest"])
+def test_more_executions_than_an_order_was_filled_are_a_doubt(again: str):
+    """The same fill under another name, which no total tells apart."""
+    fill = FIRST.with_(event="fill", quantity="2", running="2", ordered="2")
+    blotter = blotter_of(fill.with_(execution_id="E1"), fill.with_(execution_id="E1b"))
+    if again == "rest":
+        blotter.add_backfill(backfill(fill.with_(execution_id="E1").requested()))
+
+    (problem,) = blotter.problems(TODAY)
+    assert "come to 4, and it was filled to 2" in problem
+
+
+def test_an_order_that_is_filled_over_days_has_no_more_than_its_total():
+    """Of an order of before, the first executions may be forgotten; its total is not too small for the rest."""
+    blotter = blotter_of(FIRST, SECOND)
+
+    assert blotter.problems(TODAY) == ()
+
+
 def spread() -> list[tuple[str, str, str]]:
     return [(LONG, "buy", "3.40"), (SHORT, "sell", "1.10")]
 
@@ -322,11 +427,20 @@ def test_a_contract_that_is_settled_in_cash_goes_at_what_was_paid(
     assert [one.price for one in executions_of(reported)] == [price]
 
 
-@pytest.mark.parametrize("symbol", ["SPX1261120C06000000", "SPX"])
-def test_cash_for_a_contract_of_unknown_size_is_no_price(symbol: str):
-    reported = backfill(option_update("OPASN", symbol, "1", net_amount="-2500"))
+def test_cash_for_a_contract_of_unknown_size_is_no_price():
+    reported = backfill(option_update("OPASN", "SPX1261120C06000000", "1", net_amount="-2500"))
 
     assert [one.price for one in executions_of(reported)] == [None]
+
+
+@pytest.mark.parametrize("kind", ["OPASN", "OPCSH", "OPEXC", "OPEXP"])
+def test_the_end_of_a_contract_that_names_the_underlying_alone_buys_no_shares_and_is_said(kind: str):
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(option_update(kind, "AAPL", "2")))
+
+    assert blotter.executions(TODAY) == ()
+    (problem,) = blotter.problems(TODAY)
+    assert "not counted" in problem
 
 
 @pytest.mark.parametrize(
