@@ -50,6 +50,9 @@ VARIABLES: Final = frozenset(
 _HTTP_SCHEMES: Final = ("https", "http")
 _WEBSOCKET_SCHEMES: Final = ("wss", "ws")
 _ENCRYPTED_SCHEMES: Final = ("https", "wss")
+# What gets into a key by a wrong way of writing it down: quotation marks that were not closed, the end of a statement,
+# a place to be filled in. Letters, digits and the signs of Base64 are what keys are made of.
+_NO_KEY_HAS: Final = frozenset("\"'`;,<>{}$\\")
 
 
 def stock_stream_path(feed: str) -> str:
@@ -130,7 +133,9 @@ class Settings:
     @property
     def paper(self) -> bool:
         """Whether orders seen here are on paper; an account on this computer is a simulator's, never one with money."""
-        return "paper" in self.base_url.lower() or _is_loopback(urlsplit(self.base_url).hostname)
+        host = urlsplit(self.base_url).hostname or ""
+        # The name of the host, and not the letters somewhere in the address: money is what must not be overlooked.
+        return host.partition(".")[0].partition("-")[0] == "paper" or _is_loopback(host)
 
     def for_account(self, *, paper: bool | None) -> Settings:
         """The same for the account of that kind; None leaves it as it is.
@@ -167,8 +172,14 @@ def _relevant(values: Mapping[str, str]) -> dict[str, str]:
     return {
         name: text
         for name, value in values.items()
-        if name.startswith(ENV_PREFIXES) and (text := value.strip())
+        if name.startswith(ENV_PREFIXES) and (text := _without_quotes(value.strip()))
     }
+
+
+def _without_quotes(value: str) -> str:
+    """As in the file: what starts a container leaves the quotation marks of its list where they are."""
+    is_quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1].strip() if is_quoted else value
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
@@ -247,7 +258,7 @@ def _without_version(base_url: str) -> str:
 
 def _require_key_text(key: SecretStr | None, name: str) -> None:
     text = "" if key is None else key.get_secret_value()
-    if not (text.isascii() and text.isprintable()) or " " in text:
+    if not (text.isascii() and text.isprintable()) or " " in text or not _NO_KEY_HAS.isdisjoint(text):
         raise ConfigError(
             f"{name} has a space or a sign in it that no key has. Copy it again from Alpaca's dashboard."
         )

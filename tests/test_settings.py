@@ -108,6 +108,32 @@ def test_the_file_reads_as_people_write_it(tmp_path: Path, line: str):
     assert revealed(load(file=env_file(tmp_path, line + "\n")).api_key) == KEY
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotation_marks_around_a_value_are_taken_off_in_the_environment_too(tmp_path: Path, quote: str):
+    """A container's list of variables keeps them; the file reads the same text the same way."""
+    written = {**KEYS, "OH_ALPACA_STOCK_FEED": "sip", "APCA_API_BASE_URL": "https://api.alpaca.markets"}
+    quoted = {name: f"{quote}{value}{quote}" for name, value in written.items()}
+
+    assert load(quoted) == load(written)
+    assert load(
+        file=env_file(tmp_path, "".join(f"{name}={text}\n" for name, text in quoted.items()))
+    ) == load(written)
+    assert load({"APCA_API_KEY_ID": quote * 2}).api_key is None
+
+
+@pytest.mark.parametrize("sign", ['"', "'", ";", ",", "`", "<", "$"])
+@pytest.mark.parametrize("name", list(KEYS))
+def test_a_sign_that_no_key_has_is_refused_in_the_environment_and_in_the_file(
+    tmp_path: Path, name: str, sign: str
+):
+    wrong = {**KEYS, name: KEYS[name] + sign}
+    file = env_file(tmp_path, "".join(f"{each}={text}\n" for each, text in wrong.items()))
+
+    for given in ({"environ": wrong}, {"environ": {}, "file": file}):
+        with pytest.raises(ConfigError, match=f"{name} has a space or a sign in it that no key has"):
+            load(**given)
+
+
 def test_only_our_own_names_are_read_from_the_file(tmp_path: Path):
     file = env_file(tmp_path, "PATH\nAWS_SECRET='never closed\n#APCA_API_KEY_ID=no\nOH_PORTFOLIO=x\n\n")
 
@@ -138,6 +164,10 @@ def test_an_unreadable_file_is_a_sentence(tmp_path: Path):
         ("https://paper-api.alpaca.markets/v2", True, "wss://paper-api.alpaca.markets/stream"),
         ("https://api.alpaca.markets/", False, "wss://api.alpaca.markets/stream"),
         ("http://127.0.0.1:8123", True, "ws://127.0.0.1:8123/stream"),
+        ("https://paper.broker.example", True, "wss://paper.broker.example/stream"),
+        ("https://api.alpaca.markets/paper", False, "wss://api.alpaca.markets/paper/stream"),
+        ("https://newspaper-api.example", False, "wss://newspaper-api.example/stream"),
+        ("https://api.paper.example", False, "wss://api.paper.example/stream"),
     ],
 )
 def test_the_account_and_its_stream_follow_from_the_base_url(base_url: str, *, paper: bool, trading: str):

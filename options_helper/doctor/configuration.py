@@ -28,6 +28,8 @@ from options_helper.model.text import format_count, named
 from options_helper.settings import ENV_PREFIXES, VARIABLES, Settings
 
 _ENVIRONMENT: Final = "environment"
+# A value of nothing else counts as not set.
+_BLANK: Final = " \t\r\n'\""
 _DEFAULT: Final = "default"
 _ATTRIBUTES: Final = {
     "APCA_API_BASE_URL": "base_url",
@@ -42,7 +44,7 @@ _ATTRIBUTES: Final = {
 
 def setting_origins(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
     """Where each setting comes from: the environment, the file, or nowhere; never what it is."""
-    here = {name for name, value in environ.items() if name in VARIABLES and value.strip()}
+    here = {name for name, value in environ.items() if name in VARIABLES and value.strip(_BLANK)}
     in_file = set(_names_in(env_file))
     return {
         name: _ENVIRONMENT if name in here else str(env_file) if name in in_file else _DEFAULT
@@ -61,9 +63,7 @@ def _names_in(env_file: Path) -> list[str]:
     return [
         name.strip()
         for name, _, value in pairs
-        if name.strip().startswith(ENV_PREFIXES)
-        and value.strip(" \t'\"")
-        and not value.strip().startswith("#")
+        if name.strip().startswith(ENV_PREFIXES) and value.strip(_BLANK) and not value.strip().startswith("#")
     ]
 
 
