@@ -106,9 +106,12 @@ class CaptureEngine:
             # What is in the journal need not hold up the end.
             past_deadline=self._deadline.is_past if config.journal else lambda: False,
         )
-        journal = JournalWriter(config.out, self.session, disk) if config.journal else None
+        keep_folder = self._recorder.store.keep_folder
+        journal = (
+            JournalWriter(config.out, self.session, disk, keep_folder=keep_folder) if config.journal else None
+        )
         self._records = WriteAhead(self._streams.queue, journal, self._recorder)
-        self._log = SessionLog(config, self.session, began_ns, disk)
+        self._log = SessionLog(config, self.session, began_ns, disk, keep_folder=keep_folder)
         self._earlier = EarlierSessions(config.out, self._recorder.store, began_ns, self._deadline.is_past)
         self._writer = CaptureWriter(
             WriterState(journals=config.journal),
@@ -210,8 +213,14 @@ class CaptureEngine:
             put_off=ledger.put_off + given_up,
             journal_bytes=self._records.journal_bytes,
             gaps=self._log.gap_count(streams),
-            problem=self._writer.problem or self._writer.refusal or store.problem,
+            problem=" ".join(
+                filter(
+                    None, (self._log.removals, self._writer.problem or self._writer.refusal or store.problem)
+                )
+            )
+            or None,
             given_up=given_up,
+            removed=self._log.removed_rows,
             completed=self._earlier.rows,
             told_sessions=self._clock.told,
         )

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
+from typing import Final
 
 from options_helper.capture.capture_config import CaptureConfig
 from options_helper.capture.gap_watch import GapWatch
-from options_helper.data.intraday.files import Disk
-from options_helper.data.recording.journal import Record, RecordKind, facts_record, gap_record
-from options_helper.data.recording.loss_log import LossLog
+from options_helper.data.intraday.files import Disk, Displaced
+from options_helper.data.recording.journal import JOURNAL_SUFFIX, Record, RecordKind, facts_record, gap_record
+from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.text import format_count, named
 
 log = logging.getLogger(__name__)
+
+_REMOVALS_SAID: Final = 4
 
 
 class SessionLog:
@@ -27,14 +32,27 @@ class SessionLog:
     All times are the computer's, epoch nanoseconds. What the disk refuses is tried again at the next observation.
     """
 
-    def __init__(self, config: CaptureConfig, session: str, began_ns: int, disk: Disk) -> None:
+    def __init__(
+        self,
+        config: CaptureConfig,
+        session: str,
+        began_ns: int,
+        disk: Disk,
+        *,
+        keep_folder: Callable[[], None] = lambda: None,
+    ) -> None:
         self._root = config.out
+        self._keep_folder = keep_folder
         self._began = facts_record(RecordKind.SESSION, began_ns, config.facts())
         self._note = _first_note(config, session, began_ns)
         self._losses = LossLog(config.out, session, disk)
         self._gap_watch = GapWatch(began_ns)
         self._gaps = 0
         self._unwritten: deque[Gap] = deque()
+        # Sentences about files that are gone: a capture that lost what it had written is never well again.
+        self._removals: tuple[str, ...] = ()
+        self._journal_is_whole = config.journal
+        self.removed_rows = 0  # in files that are gone, and in no journal
 
     @property
     def began(self) -> Record:
@@ -46,6 +64,11 @@ class SessionLog:
         """Rows that the loss log's disk has not taken yet."""
         return len(self._unwritten)
 
+    @property
+    def removals(self) -> str | None:
+        """Which files were deleted, moved or replaced while they were written, in sentences; None while none was."""
+        return " ".join(self._removals) or None
+
     def gap_count(self, streams: Mapping[StreamId, StreamHealth]) -> int:
         """Rows of the loss log, and those that are still to come of what these streams say."""
         return self._gaps + self._gap_watch.unseen(streams)
@@ -53,6 +76,7 @@ class SessionLog:
     def save(self, *, durable: bool = False) -> None:
         """Write the note as it is."""
         try:
+            self._keep_folder()
             save_note(self._root, self._note, durable=durable)
         except OSError as error:
             log.info("the note of this session cannot be written: %s", error)
@@ -62,6 +86,8 @@ class SessionLog:
         self._gaps += len(gaps)
         self._unwritten.extend(gaps)
         try:
+            if self._unwritten:
+                self._keep_folder()
             while self._unwritten:
                 self._losses.write(self._unwritten[0])
                 self._unwritten.popleft()
@@ -81,7 +107,39 @@ class SessionLog:
     def stay_alive(self, now_ns: int) -> None:
         """Note that the capture is at work at this moment."""
         self._note = replace(self._note, seen_ns=now_ns)
-        self.save()
+        self.save(durable=True)
+
+    def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:
+        """Write down that these left their place while they were written; returns what the journal is to say of it."""
+        if any(file.path.name.endswith(JOURNAL_SUFFIX) for file in files) or self._is_other_root(files):
+            self._journal_is_whole = False
+        told = list(_told(files))
+        said = [f"{reason[0].upper()}{reason[1:]}." for _, _, reason, _ in told]
+        self._removals = tuple(dict.fromkeys([*self._removals, *said]))[:_REMOVALS_SAID]
+        gaps = []
+        for kind, since_ns, reason, rows in told:
+            counted = rows if kind is not None and not self._journal_is_whole else None
+            self.removed_rows += counted or 0
+            where = "; its journal has them: `stream rebuild` makes them" if kind and counted is None else ""
+            names = [name for name in StreamName if name in self._note.asked and kind in (None, name)]
+            gaps += [
+                Gap(name, since_ns or self._note.began_ns, now_ns, f"{reason}{where}", counted)
+                for name in names
+            ]
+        return self.write_gaps(gaps, now_ns)
+
+    def restore_losses(self, now_ns: int) -> list[Record]:
+        """Write the loss log's rows again where their file is gone; returns what the journal is to say of it."""
+        try:
+            self._keep_folder()
+            restored = self._losses.restore()
+        except OSError as error:
+            log.warning("the loss log could not be looked for: %s", error)
+            return []
+        return self.note_displaced([Displaced(path, "removed or replaced", 0) for path in restored], now_ns)
+
+    def _is_other_root(self, files: Sequence[Displaced]) -> bool:
+        return any(file.path == self._root for file in files)
 
     def observe_the_end(self, status: CaptureStatus, now_ns: int) -> list[Record]:
         """Write down every gap, those too that last; returns what the journal is to say of it."""
@@ -107,6 +165,33 @@ class SessionLog:
             else {StreamName(kind): counts.lost for kind, counts in status.store.kinds.items()}
         )
         return self._gap_watch.observe(status.streams, now_ns, unwritten=unwritten, ending=ending)
+
+
+def _told(files: Sequence[Displaced]) -> Iterator[tuple[str | None, int | None, str, int]]:
+    """Of each kind and fate: kind, since when, a sentence without its full stop, rows."""
+    partitions = sorted((file for file in files if file.kind is not None), key=_kind_and_fate)
+    for (kind, what), found in groupby(partitions, key=_kind_and_fate):
+        group = list(found)
+        rows = sum(file.rows for file in group)
+        symbols = named(tuple(dict.fromkeys(file.symbol for file in group)))
+        since_ns = min((file.since_ns for file in group if file.since_ns is not None), default=None)
+        were = "file of {} was" if len(group) == 1 else "files of {} were"
+        those = f"{len(group)} {were.format(symbols)} {what} while written, with {format_count(rows, 'row')}"
+        yield kind, since_ns, those, rows
+    for file in files:
+        if file.kind is not None:
+            continue
+        if file.path.name.endswith(JOURNAL_SUFFIX):
+            records = format_count(file.rows, "record")
+            yield None, None, f"{JOURNAL_GONE}{file.what} while it was written, with {records}", 0
+        else:
+            what = "the loss log " if file.path.suffix == ".csv" else ""
+            reason = f"{what}{file.path} was {file.what} while it was recorded into, and is begun anew"
+            yield None, None, reason, 0
+
+
+def _kind_and_fate(file: Displaced) -> tuple[str, str]:
+    return file.kind or "", file.what
 
 
 def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNote:

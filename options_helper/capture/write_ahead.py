@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from options_helper.capture.pressure import Flushed
+from options_helper.data.intraday.files import Displaced
 from options_helper.data.recording.journal import JournalWriter, Record, RecordKind
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
@@ -70,6 +71,10 @@ class WriteAhead:
     def journal_bytes(self) -> int:
         """What the journal's files have grown by."""
         return 0 if self._journal is None else self._journal.written_bytes
+
+    def take_displaced(self) -> list[Displaced]:
+        """Files of the journal that were deleted, moved or replaced while they were written, since the last time."""
+        return [] if self._journal is None else self._journal.take_displaced()
 
     def add(self, before: Sequence[Record], frames: Sequence[Frame] = (), *after: Record) -> int:
         """Take these, in this order; how many records that is."""

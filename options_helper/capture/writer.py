@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -37,6 +38,7 @@ from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
+from options_helper.errors import OptionsHelperError, StoreError
 from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
 from options_helper.model.text import format_count
@@ -199,6 +201,7 @@ class CaptureWriter:
         return [self._announcements.popleft() for _ in range(len(self._announcements))]
 
     def _flush(self) -> Flushed:
+        self._keep_folder()
         flushed = self._records.flush()
         if not flushed.waiting:
             self._earlier.confirm_completed()
@@ -228,7 +231,30 @@ class CaptureWriter:
 
     def _observe(self) -> Noted:
         self._streams.keep_house(self._recorder.tallies)
-        return Noted(self._records.add(self._log.observe(self._status(), self._now_ns())))
+        self._keep_folder()
+        displaced = self._note_displaced() + self._log.restore_losses(self._now_ns())
+        return Noted(self._records.add([*displaced, *self._log.observe(self._status(), self._now_ns())]))
+
+    def _keep_folder(self) -> None:
+        """StoreError where another recorder has the folder's name: this one ends, and writes nothing there."""
+        try:
+            self._recorder.store.keep_folder()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                return  # the next write meets it, and says so
+            raise StoreError(f"{error.filename}: {error.strerror}. This one has ended.") from error
+
+    def _note_displaced(self) -> list[Record]:
+        """Files are no longer where they were: what is in memory goes to the new ones, and the loss is written down."""
+        store = self._recorder.store
+        found = [*self._records.take_displaced(), *store.take_displaced()]
+        if not found:
+            return []
+        # What is deleted is mostly deleted together.
+        store.look_for_files()
+        store.flush()
+        found += store.take_displaced()
+        return self._log.note_displaced(found, self._now_ns())
 
     def _sync(self) -> None:
         self._log.stay_alive(self._now_ns())
@@ -242,11 +268,14 @@ class CaptureWriter:
         self._streams.queue.close()
         self._earlier.close()
         self._recorder.settle()
+        self._recorder.store.look_for_files()
+        gaps = self._note_displaced()
         now_ns = self._now_ns()
-        gaps = self._log.observe_the_end(self._status(), now_ns)
+        gaps += self._log.restore_losses(now_ns)
+        gaps += self._log.observe_the_end(self._status(), now_ns)
         gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
         if unwritten := self._log.unwritten_gaps:
-            self.problem = f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}."
+            self._add_problem(f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}.")
         return Noted(self._records.add([*gaps, self._log.end_record(self._status(), now_ns)]))
 
     def _left_in_memory(self, now_ns: int) -> list[Gap]:
@@ -281,10 +310,19 @@ class CaptureWriter:
         try:
             work()
         except OSError as error:
-            self.problem = f"The disk took no more at the end ({error.strerror or error})."
+            self._add_problem(f"The disk took no more at the end ({error.strerror or error}).")
         except Exception as error:  # noqa: BLE001 - the thread's last line: the note of the end is written in any case
             self._end_unexpectedly(error)
 
     def _end_unexpectedly(self, error: Exception) -> None:
+        if isinstance(error, OptionsHelperError):
+            log.error("the capture ends: %s", error)
+            self._add_problem(str(error))
+            return
         log.error("the capture ends unexpectedly", exc_info=error)
-        self.problem = f"The capture ended unexpectedly ({type(error).__name__}): {error}"
+        self._add_problem(f"The capture ended unexpectedly ({type(error).__name__}): {error}")
+
+    def _add_problem(self, problem: str) -> None:
+        """The first one is mostly the cause of the others."""
+        if problem not in (self.problem or ""):
+            self.problem = " ".join(filter(None, (self.problem, problem)))

@@ -14,6 +14,7 @@ takes at most what was written since the last sync, `sync_seconds` ago. A disk t
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -28,7 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from options_helper.clock import utc_now
-from options_helper.data.intraday.files import Disk, MemberFile
+from options_helper.data.intraday.files import Disk, Displaced, MemberFile
 from options_helper.data.intraday.finalize import FinalizeReport, finalize_part
 from options_helper.data.intraday.frames import exchange_or_receipt_ns, read_frame
 from options_helper.data.intraday.layout import (
@@ -57,6 +58,8 @@ from options_helper.model.market_hours import new_york_date
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "FinalizeReport",
@@ -110,6 +113,7 @@ class IntradayStore:
         self._disk = disk or Disk()
         self._past_deadline = past_deadline
         self._lock = RootLock(self.root)
+        self._displaced: list[Displaced] = []
         self._recording: Recording | None = None
         self._final_counts: StoreCounts | None = None
 
@@ -142,6 +146,24 @@ class IntradayStore:
         """Write every row that waits; what the disk refuses goes on waiting."""
         if self._recording is not None:
             self._recording.flush()
+
+    def look_for_files(self) -> None:
+        """Notice now, and not within some seconds, files that are no longer where they were."""
+        if self._recording is not None:
+            self._recording.look_for_files()
+
+    def keep_folder(self) -> None:
+        """Make sure that the folder's name still is the folder that was locked, or lock the one that is there now.
+
+        OSError when another recorder has it: nothing may be written under the name then.
+        """
+        if not self._lock.keep(self._now()):
+            self._displaced.append(Displaced(self.root, "removed or moved", 0))
+
+    def take_displaced(self) -> list[Displaced]:
+        """Files that were deleted, moved or replaced while they were written, since the last time this was asked."""
+        found, self._displaced = self._displaced, []
+        return found
 
     def note_gap(self, gap: Gap) -> None:
         """Note a stretch without events, once it is over, beside the files of its stream, days and symbols."""
@@ -188,12 +210,14 @@ class IntradayStore:
         self._writer()
         recording = Recording(
             self.root,
-            replace(policy, idle_seconds=inf, min_free_bytes=self._policy.min_free_bytes),
+            replace(policy, idle_seconds=inf, look_seconds=inf, min_free_bytes=self._policy.min_free_bytes),
             session,
             clock=clock,
             now=self._now,
             disk=self._disk,
             past_deadline=past_deadline,
+            keep_folder=self.keep_folder,
+            displaced=self._note_displaced,
             resumes=True,
         )
         try:
@@ -329,7 +353,13 @@ class IntradayStore:
             now=self._now,
             disk=self._disk,
             past_deadline=self._past_deadline,
+            keep_folder=self.keep_folder,
+            displaced=self._note_displaced,
         )
+
+    def _note_displaced(self, file: Displaced) -> None:
+        log.error("%s was %s while it was written; %d rows of it are gone", file.path, file.what, file.rows)
+        self._displaced.append(file)
 
     def _require_free_space(self) -> None:
         free, least = self._disk.free_bytes(self.root), self._policy.min_free_bytes

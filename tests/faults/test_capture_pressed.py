@@ -13,7 +13,7 @@ import pytest
 
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.journal import SUFFIX
+from options_helper.data.recording.journal import JOURNAL_SUFFIX
 from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.status import CaptureState, CaptureStatus
@@ -29,7 +29,7 @@ ROOM = 2_000
 
 
 def _is_journal(descriptor: int) -> bool:
-    return Path(f"/proc/self/fd/{descriptor}").readlink().name.endswith(SUFFIX)
+    return Path(f"/proc/self/fd/{descriptor}").readlink().name.endswith(JOURNAL_SUFFIX)
 
 
 class TiredDisk:

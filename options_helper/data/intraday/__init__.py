@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "contents": ("reading", "sound_texts"),
-    "files": ("Disk", "MemberFile", "create_file", "write_all"),
+    "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
     "locking": ("writer_of",),
     "members": ("encode_member", "member_text", "scan"),

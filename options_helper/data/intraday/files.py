@@ -47,6 +47,21 @@ def sync_file_system(folder: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Displaced:
+    """A file that was being written and is no longer where it was; `rows` of it are not there any more.
+
+    `kind` is None for what is no partition: a journal, whose `rows` are records, or the whole folder.
+    """
+
+    path: Path
+    what: str  # "removed", "moved", "replaced", "changed"
+    rows: int
+    kind: str | None = None
+    symbol: str = ""
+    since_ns: int | None = None  # the receipt of the first of those rows
+
+
+@dataclass(frozen=True, slots=True)
 class Disk:
     """The calls that a full or broken disk answers; a test passes its own."""
 
@@ -69,7 +84,7 @@ class MemberFile:
         self._descriptor: int | None = None
         # Where the next member goes, and which file that is about: another process may have replaced it.
         self._size = -1
-        self._inode = -1
+        self._identity = (-1, -1)
 
     @property
     def is_open(self) -> bool:
@@ -84,10 +99,23 @@ class MemberFile:
         if self._descriptor is not None:
             return True
         descriptor = _open_locked(self.path)
-        status = os.fstat(descriptor)
-        unchanged = (status.st_ino, status.st_size) == (self._inode, self._size)
-        self._descriptor, self._inode, self._size = descriptor, status.st_ino, status.st_size
-        return unchanged
+        before = (self._identity, self._size)
+        self._hold(descriptor)
+        return before == (self._identity, self._size)
+
+    def displacement(self) -> str | None:
+        """What became of its name since this object left it, in a word; None where it still is that very file.
+
+        A name is not the open file: that one may be deleted, moved or replaced, and every write to it still succeeds.
+        """
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            has_a_name = self._descriptor is not None and os.fstat(self._descriptor).st_nlink > 0
+            return "moved" if has_a_name else "removed"
+        if (found.st_dev, found.st_ino) != self._identity:
+            return "replaced"
+        return None if found.st_size == self._size else "changed"
 
     def scan(self, check_bytes: int | None = CHECKED_BYTES) -> Scan:
         """What the open file consists of; see `members.scan`."""
@@ -148,6 +176,11 @@ class MemberFile:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _hold(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        self._descriptor, self._size = descriptor, status.st_size
+        self._identity = (status.st_dev, status.st_ino)
+
     def _opened(self) -> int:
         if self._descriptor is None:
             raise ValueError(f"{self.path} is not open")
@@ -197,8 +230,7 @@ class MemberFile:
             new.unlink()
             raise
         self.close()
-        status = os.fstat(descriptor)
-        self._descriptor, self._inode, self._size = descriptor, status.st_ino, status.st_size
+        self._hold(descriptor)
         sync_folder(self.path.parent)
 
     def _copy(self, offset: int, length: int, to: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -38,12 +39,14 @@ class RootLock:
     """The right to write below a root: a kernel lock on `<root>/.capture.lock`, gone with the process that holds it.
 
     The file names the holder, for messages only. It is never deleted: its name belongs to nobody. Network file systems
-    may not honour the lock.
+    may not honour the lock. It is a right to the folder, not to the folder's name: see `keep`.
     """
 
     def __init__(self, root: Path) -> None:
         self._path = root / LOCK_NAME
         self._descriptor: int | None = None
+        self._folder = (-1, -1)  # which one was locked
+        self._refusal: str | None = None  # why its name is another's, also after this lock was given back
 
     @property
     def held(self) -> bool:
@@ -55,12 +58,42 @@ class RootLock:
         if self.held:
             return
         descriptor = self._opened()
-        if not _lock_patiently(descriptor):
+        if not _lock_patiently(descriptor) or not _is_at(self._path, descriptor):
             os.close(descriptor)
             raise StoreError(
                 f"{self._path.parent} is being written by {holder_of(self._path)}. "
                 "Stop that recorder, or record into another folder."
             )
+        self._take(descriptor, started)
+
+    def keep(self, started: datetime) -> bool:
+        """Whether the folder is the one that was locked; where its name is another's or nobody's, it is taken anew.
+
+        OSError when another recorder has the name: nothing may be written under it then. Harmless when not held.
+        """
+        held = self._descriptor
+        if self._refusal is not None and held is None:
+            raise OSError(errno.EBUSY, self._refusal, str(self._path.parent))
+        if held is None or _is_at(self._path, held):
+            return True
+        try:
+            descriptor = self._opened()
+        except StoreError as error:
+            raise OSError(errno.EACCES, str(error), str(self._path.parent)) from error
+        if not lock_file(descriptor) or not _is_at(self._path, descriptor):
+            os.close(descriptor)
+            self._refusal = (
+                f"the folder was moved or removed, and {holder_of(self._path)} records under its name now"
+            )
+            raise OSError(errno.EBUSY, self._refusal, str(self._path.parent))
+        before = self._folder
+        os.close(held)
+        self._take(descriptor, started)
+        return self._folder == before
+
+    def _take(self, descriptor: int, started: datetime) -> None:
+        folder = self._path.parent.stat()
+        self._folder = (folder.st_dev, folder.st_ino)
         said = json.dumps(
             {"pid": os.getpid(), "host": socket.gethostname(), "started": f"{started:%Y-%m-%dT%H:%M:%SZ}"}
         ).encode()
@@ -119,6 +152,16 @@ def lock_file(descriptor: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether this is the name of the open file."""
+    held = os.fstat(descriptor)
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
 
 def _lock_patiently(descriptor: int) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.files import Disk, Displaced
 from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
@@ -38,6 +38,7 @@ class StorePolicy:
     flush_rows: int = FLUSH_ROWS  # a partition is written when it has so many rows,
     flush_seconds: float = FLUSH_SECONDS  # or when its oldest row has waited for so long
     sync_seconds: float = 5.0
+    look_seconds: float = 5.0  # how often it is looked whether the files are still where they were
     meta_seconds: float = 60.0  # how old what stands beside a file may become while rows come
     idle_seconds: float = 900.0  # a partition of a day that is over is left after so long without rows
     buffer_bytes: int = 128 << 20  # memory for rows that the disk does not take
@@ -96,7 +97,9 @@ class Recording:
     """The partitions that one process writes; for one thread, but `counts` may be read by any.
 
     The holder of the root's lock makes it. `clock` counts seconds and only ever goes on; `now` tells the time. Once
-    it is `past_deadline`, no further file is begun: what waits then is lost at the end, and counted. With `resumes`,
+    it is `past_deadline`, no further file is begun: what waits then is lost at the end, and counted. `keep_folder`
+    raises OSError where nothing may be written under the root's name, and `displaced` is told of files that left their
+    place. With `resumes`,
     `session` was here before and was cut off: it is given all its events again, and only those that are in no file are
     written.
     """
@@ -111,6 +114,8 @@ class Recording:
         now: Callable[[], datetime],
         disk: Disk,
         past_deadline: Callable[[], bool] = lambda: False,
+        keep_folder: Callable[[], None] = lambda: None,
+        displaced: Callable[[Displaced], None] = lambda _: None,
         resumes: bool = False,
     ) -> None:
         self._root = root
@@ -119,8 +124,9 @@ class Recording:
         self._now = now
         self._disk = disk
         self._past_deadline = past_deadline
+        self._keep_folder = keep_folder
         self._context = WriteContext(
-            root, disk, session, now, self._folders_changed, self._many_are_new, resumes
+            root, disk, session, now, self._folders_changed, self._many_are_new, displaced, resumes
         )
         self._rows = RowWriter()
         self._counters: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}
@@ -134,7 +140,7 @@ class Recording:
         self._unsynced: dict[Partition, float] = {}
         self._meta_since: dict[Partition, float] = {}
         self._unsynced_folders: dict[Path, None] = {}
-        self._retired_at = clock()
+        self._looked_at = self._retired_at = clock()
         self._last_flush_at: datetime | None = None
         self._sync_failures = 0
         self._problem: str | None = None
@@ -157,6 +163,8 @@ class Recording:
     def tick(self) -> None:
         """Do what time brings: flush by age, try again, sync, write what is known beside the files. Call it often."""
         now = self._clock()
+        if self._looked_at + self._policy.look_seconds <= now:
+            self.look_for_files()
         while self._with_lines:
             oldest = next(iter(self._with_lines))
             if oldest.lines_since + self._policy.flush_seconds > now or self._past_deadline():
@@ -172,6 +180,16 @@ class Recording:
         if self._retired_at + _RETIRE_EVERY_SECONDS <= now:
             self._retired_at = now
             self._retire_idle(now)
+
+    def look_for_files(self) -> None:
+        """Notice files that are no longer where they were, also those that no row comes for; they are begun anew."""
+        self._looked_at = self._clock()
+        try:
+            self._keep_folder()
+            for partition in self._partitions():
+                partition.left_its_place()
+        except OSError as error:
+            log.warning("The files cannot be looked for: %s", error)
 
     def flush(self) -> None:
         """Write every row that waits, also where the next attempt is not due yet."""
@@ -288,6 +306,7 @@ class Recording:
             return
         written = self._counters[partition.key.kind].written
         try:
+            self._keep_folder()
             self._require_free_space()
             partition.write()
         except OSError as error:
@@ -376,7 +395,8 @@ class Recording:
             self._attempt_sync(partition.sync)
             self._unsynced.pop(partition, None)
         for folder in self._unsynced_folders:
-            self._attempt_sync(partial(sync_folder, folder))
+            if folder.is_dir():  # it may be deleted, and its files are missed where they are looked for
+                self._attempt_sync(partial(sync_folder, folder))
         self._unsynced_folders.clear()
 
     def _sync_all(self) -> bool:
@@ -398,6 +418,7 @@ class Recording:
     def _save_meta(self, partition: Partition, now: float, *, durable: bool = False) -> None:
         self._meta_since.pop(partition, None)
         try:
+            self._keep_folder()
             partition.save_meta(self._gaps_of(partition.key), durable=durable)
         except OSError as error:
             log.warning("What is known about %s is not saved: %s", partition.key.symbol, error)

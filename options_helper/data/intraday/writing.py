@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from options_helper.data.intraday.files import Disk, MemberFile, create_file
+from options_helper.data.intraday.contents import extent_of, reading
+from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
-from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member
+from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member, scan
 from options_helper.data.intraday.meta import Extent, PartMeta, Session, load_meta, save_meta
 from options_helper.data.intraday.repair import examine, header_member
 from options_helper.model.gaps import Gap
@@ -58,6 +59,8 @@ class WriteContext:
     folders_changed: Callable[[Iterable[Path]], None]
     # Whether so many files are new that the next sync should make them last, all at once.
     many_are_new: Callable[[], bool]
+    # Told of a file that is no longer where it was, and of the rows that are gone with it.
+    displaced: Callable[[Displaced], None]
     # Whether the session was here before and was cut off: its rows that are in the files are not written again.
     resumes: bool = False
 
@@ -151,14 +154,36 @@ class Partition:
 
     def save_meta(self, gaps: Iterable[Gap] = (), *, durable: bool = False) -> None:
         """Write what is known beside the file, these gaps too; OSError when the disk refuses."""
-        if self._part is not None and self._meta is not None:
+        # What is beside another file is not overwritten.
+        if not self.left_its_place() and self._part is not None and self._meta is not None:
             known = dict.fromkeys([*self._meta.gaps, *self._losses, *gaps])
             save_meta(self._part, replace(self._meta, gaps=tuple(known)), durable=durable)
 
     def sync(self) -> None:
         """Wait until the disk has what was written."""
-        if self._file is not None:
+        if self._file is not None and not self.left_its_place():
             self._file.sync()
+
+    def left_its_place(self) -> bool:
+        """Whether its file is no longer where it was; it is let go then, and rows that are gone with it are told.
+
+        The next write begins the file anew. One that was sealed or repaired meanwhile has lost no rows. OSError when
+        nobody can tell.
+        """
+        file, part, meta = self._file, self._part, self._meta
+        if file is None or part is None or meta is None or (what := file.displacement()) is None:
+            return False
+        gone = meta.rows if not part.path.exists() else _rows_gone(part, meta)
+        file.close()
+        self._file = self._part = self._meta = None
+        if gone:
+            since_ns = meta.first_recv_ns
+            reason = f"the file was {what} while it was written"
+            until_ns = meta.last_recv_ns
+            self._losses.append(Gap(self.key.kind, since_ns or until_ns or 0, until_ns, reason, lost=gone))
+            told = Displaced(part.path, what, gone, self.key.kind, self.key.symbol, since_ns)
+            self._context.displaced(told)
+        return True
 
     def close_file(self) -> None:
         """Give back the descriptor; the next write opens it again."""
@@ -204,7 +229,7 @@ class Partition:
     def _ready_file(self) -> MemberFile:
         """The file to append to, open and mended."""
         with suppress(FileNotFoundError):
-            if self._file is not None and self._file.open():
+            if not self.left_its_place() and self._file is not None and self._file.open():
                 return self._file
         # Never seen before, or not as we left it.
         self.close_file()
@@ -269,13 +294,27 @@ class Partition:
         context.folders_changed(create_file(part.path, header, context.disk, durable=durable))
 
     def _begin(self, meta: PartMeta) -> None:
-        session = replace(self._context.session, first_seq=self._next_seq or 1)
+        # A file that is begun anew begins with what was packed for the one before.
+        first = self._packed[0].extent.first_seq if self._packed else self._next_seq
+        session = replace(self._context.session, first_seq=first or 1)
         if session.id not in [one.id for one in meta.sessions]:
             meta = replace(meta, sessions=(*meta.sessions, session))
         self._meta = meta
         # It is written again later; what matters is in the file itself.
         with suppress(OSError):
             self.save_meta()
+
+
+def _rows_gone(part: PartFile, meta: PartMeta) -> int:
+    """How many of the rows that a file had are not in the one that has its name now."""
+    known = load_meta(part)
+    if known is not None and known.sealed:
+        return max(0, meta.rows - known.rows)
+    with reading(part.path) as (read_at, size):
+        found = extent_of(read_at, scan(read_at, size, check_bytes=0))
+    if found.first_recv_ns != meta.first_recv_ns:
+        return meta.rows
+    return max(0, meta.rows - found.rows)
 
 
 def _extent(lines: Sequence[str], first: int) -> Extent:

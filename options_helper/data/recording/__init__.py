@@ -9,6 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "journal": (
+        "JOURNAL_SUFFIX",
         "JournalWriter",
         "Record",
         "RecordKind",
@@ -18,7 +19,7 @@ PUBLIC: Final = {
         "session_name",
         "sessions",
     ),
-    "loss_log": ("KILLED", "KILLED_WITHOUT_JOURNAL", "LossLog", "NOT_RECORDED"),
+    "loss_log": ("JOURNAL_GONE", "KILLED", "KILLED_WITHOUT_JOURNAL", "LossLog", "NOT_RECORDED"),
     "rebuild": ("rebuild",),
     "recorder": ("KINDS", "Recorder"),
     "recover": ("Completion", "UNREADABLE_JOURNAL", "complete"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -24,7 +24,7 @@ import msgspec
 
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.contents import reading
-from options_helper.data.intraday.files import Disk, MemberFile, create_file
+from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
 from options_helper.data.intraday.members import encode_member, member_text, scan
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
@@ -33,7 +33,7 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamId, StreamName
 
 FOLDER: Final = "journal"
-SUFFIX: Final = ".jnl.gz"
+JOURNAL_SUFFIX: Final = ".jnl.gz"
 # A new file after this much, so that a lost or copied file is not the whole day.
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 
@@ -92,15 +92,28 @@ def gap_record(received_ns: int, gap: Gap) -> Record:
 
 
 class JournalWriter:
-    """Appends records; what was flushed survives a kill. For one thread, under the root's lock."""
+    """Appends records; what was flushed survives a kill. For one thread, under the root's lock.
 
-    def __init__(self, root: Path, session: str, disk: Disk | None = None) -> None:
+    `keep_folder` raises OSError where nothing may be written under the root's name.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        session: str,
+        disk: Disk | None = None,
+        *,
+        keep_folder: Callable[[], None] = lambda: None,
+    ) -> None:
         self._folder = root / FOLDER
         self._session = session
         self._disk = disk or Disk()
+        self._keep_folder = keep_folder
         self._file: MemberFile | None = None
         self._files = 0
         self._file_bytes = 0
+        self._file_begins = 0  # the number of its first record
+        self._displaced: list[Displaced] = []
         self._records = 0
         self._buffer: list[bytes] = []
         self._buffered_records = 0
@@ -126,6 +139,8 @@ class JournalWriter:
             self._members.append(_Member(data, self._buffered_records, self._buffered_since_ns))
             self._buffer.clear()
             self._buffered_records = 0
+        if self._members:
+            self._keep_folder()
         while self._members:
             data, records, since_ns = self._members[0]
             self._file_for(since_ns, len(data)).append(data)
@@ -141,7 +156,7 @@ class JournalWriter:
 
     def read_back(self, skip: int) -> Iterator[Record]:
         """The records that were flushed until now, but for the first `skip`; as `read_records` gives them."""
-        files = sorted(self._folder.glob(f"*/{self._session}-*{SUFFIX}"), key=lambda path: path.name)
+        files = sorted(self._folder.glob(f"*/{self._session}-*{JOURNAL_SUFFIX}"), key=lambda path: path.name)
         return read_records(files, skip)
 
     def discard(self) -> None:
@@ -160,8 +175,17 @@ class JournalWriter:
         self.flush()
         self._leave_file()
 
+    def take_displaced(self) -> list[Displaced]:
+        """The files that were deleted, moved or replaced while they were written, since the last time."""
+        found, self._displaced = self._displaced, []
+        return found
+
     def _file_for(self, received_ns: int, more_bytes: int) -> MemberFile:
-        """The file that a member beginning at that moment goes to: a new one each day, and when the last is full."""
+        """The file that a member beginning at that moment goes to: a new one each day, and when the last is full.
+
+        One that is no longer where it was is begun anew: what is written into it is in no file that has a name.
+        """
+        self._let_go_what_left()
         folder = self._folder / new_york_date(utc_datetime(received_ns)).isoformat()
         file = self._file
         if (
@@ -172,15 +196,24 @@ class JournalWriter:
         ):
             return file
         self._leave_file()
-        path = folder / f"{self._session}-{self._files:03d}{SUFFIX}"
+        path = folder / f"{self._session}-{self._files:03d}{JOURNAL_SUFFIX}"
         for changed in create_file(path, encode_member(b"", self._records, 0), self._disk):
             sync_folder(changed)
         file = MemberFile(path, self._disk)
         file.open()
         self._files += 1
         self._file_bytes = 0
+        self._file_begins = self._records
         self._file = file
         return file
+
+    def _let_go_what_left(self) -> None:
+        file = self._file
+        if file is None or not file.is_open or (what := file.displacement()) is None:
+            return
+        file.close()
+        self._file = None
+        self._displaced.append(Displaced(file.path, what, self._records - self._file_begins))
 
     def _leave_file(self) -> None:
         if self._file is not None:
@@ -196,14 +229,14 @@ def session_name(started: datetime, pid: int) -> str:
 
 def journal_files(root: Path) -> list[Path]:
     """Every journal file below a root, sessions in time, files of a session in order."""
-    return sorted((root / FOLDER).glob(f"*/*{SUFFIX}"), key=lambda path: path.name)
+    return sorted((root / FOLDER).glob(f"*/*{JOURNAL_SUFFIX}"), key=lambda path: path.name)
 
 
 def sessions(root: Path) -> dict[str, list[Path]]:
     """Session → its files in order, across days."""
     found: dict[str, list[Path]] = {}
     for path in journal_files(root):
-        found.setdefault(path.name.removesuffix(SUFFIX).rpartition("-")[0], []).append(path)
+        found.setdefault(path.name.removesuffix(JOURNAL_SUFFIX).rpartition("-")[0], []).append(path)
     return found
 
 

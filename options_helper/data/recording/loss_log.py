@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +20,8 @@ from options_helper.data.intraday.files import Disk, write_all
 from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import new_york_date
+
+log = logging.getLogger(__name__)
 
 FOLDER: Final = "gaps"
 COLUMNS: Final = (
@@ -34,6 +37,8 @@ COLUMNS: Final = (
 )
 # What was asked for and not had: a reason that begins so keeps a recording from adding up.
 NOT_RECORDED: Final = "not recorded: "
+# What was written and is there no more: the records of a journal cannot be played again.
+JOURNAL_GONE: Final = "the journal of this session was "
 KILLED: Final = "the recorder was ended without warning"
 # What nobody can count, and no rebuild brings back.
 KILLED_WITHOUT_JOURNAL: Final = (
@@ -52,17 +57,35 @@ class LossLog:
         self._folder = root / FOLDER
         self._session = session
         self._disk = disk or Disk()
+        # What this session wrote, by file, and which file that was: it may be deleted meanwhile.
+        self._written: dict[Path, list[Gap]] = {}
+        self._files: dict[Path, tuple[int, int]] = {}
 
     def write(self, gap: Gap) -> None:
         """Add a row to the day on which the gap began; OSError when the disk refuses."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{new_york_date(gap.since).isoformat()}.csv"
+        self._write(path, gap)
+        self._written.setdefault(path, []).append(gap)
+
+    def restore(self) -> list[Path]:
+        """Write this session's rows again where their file was deleted or replaced; which files those are."""
+        displaced = [path for path, known in self._files.items() if _identity(path) != known]
+        for path in displaced:
+            log.error("%s was removed or replaced; what this session had told there is told again", path)
+            for gap in self._written.get(path, ()):
+                self._write(path, gap)
+        return displaced
+
+    def _write(self, path: Path, gap: Gap) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             size = _end_of_last_line(descriptor)
             os.ftruncate(descriptor, size)
             rows = [self._row(gap)] if size else [COLUMNS, self._row(gap)]
             self._append(descriptor, size, _csv_text(rows))
+            status = os.fstat(descriptor)
+            self._files[path] = (status.st_dev, status.st_ino)
         finally:
             os.close(descriptor)
         if not size:
@@ -93,6 +116,14 @@ class LossLog:
             # One row is one line, whatever a server says.
             " ".join(gap.reason.split()),
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _csv_text(rows: list[tuple[object, ...]]) -> bytes:

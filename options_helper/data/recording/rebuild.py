@@ -7,6 +7,7 @@ as a capture wrote them that was neither killed nor refused by its disk, nor put
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from options_helper.data.intraday_store import StorePolicy
@@ -70,4 +71,6 @@ def _rebuild_session(session: str, files: list[Path], out: Path) -> RebuiltSessi
 def _policy_of(session: Record) -> StorePolicy:
     """The sizes of members are the session's own."""
     facts = session.facts
-    return StorePolicy(flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"])
+    return StorePolicy(
+        flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"], look_seconds=inf
+    )

@@ -38,6 +38,7 @@ class CaptureStatus:
     gaps: int
     problem: str | None = None
     given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
+    removed: int = 0  # rows that were written, in files that were deleted since, and in no journal
     completed: int = 0  # rows of earlier captures that were made from their journal
     # Of which days the market's own calendar says otherwise than ours.
     told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
@@ -49,11 +50,11 @@ class CaptureStatus:
 
     @property
     def lost(self) -> int:
-        """Events that are in no file: dropped, unreadable, refused by the disk, or left in memory at the end."""
+        """Events that are in no file: dropped, unreadable, refused, left in memory at the end, or in a deleted file."""
         ledger = sum(health.dropped + health.rejected for health in self.streams.values())
         if self.state is CaptureState.ENDED:
             ledger += sum(health.queued for health in self.streams.values()) - (self.put_off - self.given_up)
-        return ledger + self.store.total.lost - self.given_up
+        return ledger + self.store.total.lost - self.given_up + self.removed
 
     @property
     def failed(self) -> tuple[StreamHealth, ...]:

@@ -24,6 +24,7 @@ from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
 from options_helper.data.recording.loss_log import (
+    JOURNAL_GONE,
     KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
     LossRow,
@@ -168,7 +169,7 @@ def _faults(row: LossRow, journaled: Collection[str]) -> Iterator[str]:
     # What a journal has and nobody can read is counted there.
     if row.lost and not (row.session in journaled and row.reason.startswith("rejected")):
         yield f"{row.lost} events of the {row.stream} stream were lost from {since} on: {row.reason}"
-    elif KILLED_WITHOUT_JOURNAL in row.reason or row.reason.startswith(NOT_RECORDED):
+    elif KILLED_WITHOUT_JOURNAL in row.reason or row.reason.startswith((NOT_RECORDED, JOURNAL_GONE)):
         yield f"{where}: {row.reason}"
 
 
