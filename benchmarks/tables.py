@@ -129,11 +129,8 @@ def snapshot_of(portfolio: Portfolio) -> LiveSnapshot:
 def account_of(portfolio: Portfolio) -> AccountState:
     """An account that holds what the book does and closed yesterday; a contract in fifty was bought today."""
     held: Counter[str] = Counter()
-    for single in portfolio.singles:
-        held[single.instrument.live_symbol] += single.contracts
-    for condor in portfolio.structures:
-        for leg, item in zip(condor.legs, condor.instruments, strict=True):
-            held[item.live_symbol] += leg.signed_contracts
+    for line in portfolio.lines:
+        held[line.instrument.live_symbol] += int(line.quantity)
     return AccountState(
         view=AccountPositions(
             AS_OF, {symbol: at_account(symbol, quantity) for symbol, quantity in held.items()}

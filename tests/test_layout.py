@@ -191,11 +191,13 @@ def test_a_page_that_is_written_from_the_code_is_fresh(
     assert (repository / "docs" / page).read_text(encoding="utf-8") == written.read_text(encoding="utf-8")
 
 
-def test_the_portfolio_in_the_docs_is_one(repository: Path):
+def test_every_portfolio_in_the_docs_is_one(repository: Path):
     page = (repository / "docs" / "PORTAL_STREAMLIT.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```json\n(.+?)```", page, flags=re.DOTALL)
+    examples = re.findall(r"```json\n(.+?)```", page, flags=re.DOTALL)
 
-    assert len(parse_portfolio(example, "example.json").positions) == 3
+    assert len(examples) == 2
+    for example in examples:
+        assert parse_portfolio(example, "example.json").positions
 
 
 def test_the_program_in_the_docs_uses_what_there_is(repository: Path, monkeypatch: pytest.MonkeyPatch):

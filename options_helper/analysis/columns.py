@@ -112,7 +112,9 @@ COLUMNS: Final = (
         kind=Kind.DATE,
     ),
     price("strike", LINES, "The strike."),
-    Column("contracts", LINES, "How many contracts, without a sign.", kind=Kind.WHOLE, is_amount=True),
+    Column(
+        "contracts", LINES, "How many contracts; of a leg without a sign.", kind=Kind.WHOLE, is_amount=True
+    ),
     Column(
         "quantity",
         {POSITION: 20},
@@ -129,12 +131,19 @@ COLUMNS: Final = (
         "Contracts or shares; short is negative.",
         "Qty",
         44,
-        kind=Kind.WHOLE,
+        kind=Kind.NUMBER,
         signed=True,
         is_amount=True,
     ),
     Column("multiplier", LINES, "Shares that one contract stands for; 1 for a share.", kind=Kind.WHOLE),
-    price("cost_basis", {POSITION: 220}, "Average opening price per share.", "Cost $", 72, is_amount=True),
+    price(
+        "cost_basis",
+        {POSITION: 220, LEG: 192},
+        "Average opening price per share.",
+        "Cost $",
+        72,
+        is_amount=True,
+    ),
     Column("legs", {STRUCTURE: None}, "How many legs it has.", kind=Kind.WHOLE),
     Column("priced_legs", {STRUCTURE: None}, "How many of them have a mark.", kind=Kind.WHOLE),
     Column(
@@ -145,7 +154,11 @@ COLUMNS: Final = (
         80,
     ),
     money(
-        "net_debit", {STRUCTURE: 90}, "Paid for the whole structure; a credit is negative.", "Net debit $", 88
+        "net_debit",
+        {STRUCTURE: 90},
+        "Paid for the whole structure, shares among its legs included; a credit is negative.",
+        "Net debit $",
+        88,
     ),
     money(
         "net_mark", {STRUCTURE: 100}, "All legs at their marks; short legs count negative.", "Net mark $", 88
@@ -227,6 +240,7 @@ COLUMNS: Final = (
     money("market_value", {POSITION: None}, "The position at its mark; short is negative."),
     money("natural_value", {POSITION: None}, "The position, if closed now; short is negative."),
     money("leg_value", {LEG: 80}, "The leg at its mark; short is negative.", "Value $", 100),
+    money("leg_pnl", {LEG: 195}, "Unrealized, at the mark.", "P&L $", 78),
     money("leg_natural", {LEG: None}, "The leg, if closed now; short is negative."),
     Column(
         "direction", {POSITION: 30}, "▲ gain, ▼ loss.", "±", 36, kind=Kind.DIRECTION, drawn_from=("pnl_abs",)

@@ -33,13 +33,7 @@ from options_helper.model.account import (
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date, session_before
-from options_helper.model.portfolio import (
-    STANDARD_MULTIPLIER,
-    MultiLegPosition,
-    Portfolio,
-    Position,
-    ShareHolding,
-)
+from options_helper.model.portfolio import STANDARD_MULTIPLIER, Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.text import format_holding, named
 
@@ -204,18 +198,8 @@ def _obstacle(report: RestReport, what: str) -> str:
 def _held(portfolio: Portfolio) -> Mapping[str, Decimal]:
     """How much of each symbol the file holds, all its lines together."""
     held: dict[str, Decimal] = defaultdict(Decimal)
-    for entry in portfolio.positions:
-        match entry:
-            case Position():
-                held[entry.instrument.live_symbol] += entry.contracts
-            case ShareHolding():
-                # The shortest text of a float is what the file says.
-                held[entry.instrument.live_symbol] += Decimal(str(entry.shares))
-            case MultiLegPosition():
-                for leg, instrument in zip(entry.legs, entry.instruments, strict=True):
-                    held[instrument.live_symbol] += leg.signed_contracts
-            case _:
-                assert_never(entry)
+    for line in portfolio.lines:
+        held[line.instrument.live_symbol] += line.quantity
     return held
 
 

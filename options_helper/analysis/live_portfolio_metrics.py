@@ -28,7 +28,7 @@ from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, 
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
 from options_helper.model.account import Source
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, Position, ShareHolding
+from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position
 from options_helper.model.snapshot import LiveSnapshot
 
 __all__ = [
@@ -60,11 +60,11 @@ def compute_live_position_rows(
 ) -> pd.DataFrame:
     """One row for each single contract and share holding: `POSITION_COLUMNS`."""
     entries = [entry for entry in portfolio.positions if not isinstance(entry, MultiLegPosition)]
-    quantity = numbers(_quantity(entry) for entry in entries)
+    quantity = numbers(entry.lines[0].quantity for entry in entries)
     lines = price_lines(
         [entry.instrument for entry in entries], quantity, live, stale_after_seconds, wide_spread_pct
     )
-    basis = numbers(entry.cost_basis for entry in entries)
+    basis = numbers(entry.lines[0].cost_basis for entry in entries)
     pnl = lines.worth * (lines.mark - basis)
     day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
     findings = {**lines.findings, **day.findings, QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
@@ -96,9 +96,13 @@ def compute_live_multileg_rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One row for each structure (`STRUCTURE_COLUMNS`), and one for each of their legs (`LEG_COLUMNS`)."""
     structures = portfolio.structures
-    owned_legs = [(entry, index, leg) for entry in structures for index, leg in enumerate(entry.legs)]
-    signed = [leg.signed_contracts for _, _, leg in owned_legs]
-    quantity = numbers(signed)
+    owned_legs = [
+        (entry, index, leg, line)
+        for entry in structures
+        for index, (leg, line) in enumerate(zip(entry.legs, entry.lines, strict=True))
+    ]
+    quantity = numbers(line.quantity for *_, line in owned_legs)
+    basis = numbers(line.cost_basis for *_, line in owned_legs)
     lines = price_lines(
         [instrument for entry in structures for instrument in entry.instruments],
         quantity,
@@ -114,16 +118,18 @@ def compute_live_multileg_rows(
         **lines.columns,
         **_day_columns(day),
         **_closes(lines, live),
-        "position_id": [entry.id for entry, _, _ in owned_legs],
-        "leg_index": [index for _, index, _ in owned_legs],
-        "side": [leg.side for _, _, leg in owned_legs],
-        "contracts": [leg.contracts for _, _, leg in owned_legs],
-        "signed_contracts": signed,
+        "position_id": [entry.id for entry, *_ in owned_legs],
+        "leg_index": [index for _, index, *_ in owned_legs],
+        "side": [leg.side for *_, leg, _ in owned_legs],
+        "contracts": [leg.contracts if isinstance(leg, Leg) else None for *_, leg, _ in owned_legs],
+        "signed_contracts": quantity,
+        "cost_basis": basis,
+        "leg_pnl": lines.worth * (lines.mark - basis),
         "leg_value": leg_value,
         "leg_natural": leg_natural,
         "warnings": warning_lists(lines.findings, len(owned_legs)),
     }
-    identities = [f"{entry.id}/{index}" for entry, index, _ in owned_legs]
+    identities = [f"{entry.id}/{index}" for entry, index, *_ in owned_legs]
     legs = table_frame(leg_columns, Table.LEG, identities)
     return _structure_rows(structures, lines, leg_value, leg_natural, day), legs
 
@@ -172,13 +178,14 @@ def _structure_rows(
     nearest = [_nearest(entry, ended) for entry, ended in zip(structures, ends, strict=False)]
     findings = {warning: groups.any(flags) for warning, flags in lines.findings.items()}
     findings[QuoteWarning.MISSING_LEGS] = priced < groups.sizes
-    debit = numbers(entry.net_debit for entry in structures)
+    debit = numbers(entry.opening_cost for entry in structures)
+    findings[QuoteWarning.NO_COST_BASIS] = np.isnan(debit)
     columns = {
         "id": [entry.id for entry in structures],
         "symbol": [entry.symbol for entry in structures],
         "words": [entry.label for entry in structures],
         "expiry": nearest,
-        "dte": [(expiry - lines.today).days for expiry in nearest],
+        "dte": numbers((expiry - lines.today).days if expiry else None for expiry in nearest),
         "legs": groups.sizes,
         "priced_legs": priced,
         "priced": [f"{known} of {count} legs" for known, count in zip(priced, groups.sizes, strict=True)],
@@ -187,10 +194,16 @@ def _structure_rows(
         "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], groups),
         "mark_age_seconds": groups.oldest(lines.columns["mark_age_seconds"]),
         "quote_age_seconds": groups.oldest(lines.columns["quote_age_seconds"]),
-        "underlying_price": groups.firsts(lines.columns["underlying_price"]),
+        "underlying_price": _one_spot(structures, groups.firsts(lines.columns["underlying_price"])),
         "warnings": warning_lists(findings, len(structures)),
     }
     return table_frame(columns, Table.STRUCTURE, columns["id"])
+
+
+def _one_spot(structures: Sequence[MultiLegPosition], of_first_legs: Numbers) -> Numbers:
+    """The price of what a structure is written on; NaN where its legs are written on several."""
+    several = [len({one.underlying for one in entry.instruments}) > 1 for entry in structures]
+    return np.where(np.array(several, dtype=bool), np.nan, of_first_legs)
 
 
 def _net_columns(debit: Numbers, mark: Numbers, natural: Numbers) -> dict[str, Numbers]:
@@ -257,15 +270,11 @@ def _mark_counts(counts: Sequence[int], by_rest: int) -> str | None:
     return (f"{words} · {by_rest} REST" if by_rest else words) or None
 
 
-def _nearest(structure: MultiLegPosition, ended: Flags) -> date:
-    """The first expiry still to come; the last one where all legs have ended."""
-    expiries = [leg.expiry for leg in structure.legs]
-    to_come = (expiry for expiry, over in zip(expiries, ended, strict=True) if not over)
-    return min(to_come, default=max(expiries))
-
-
-def _quantity(entry: Position | ShareHolding) -> float:
-    return entry.contracts if isinstance(entry, Position) else entry.shares
+def _nearest(structure: MultiLegPosition, ended: Flags) -> date | None:
+    """The first expiry still to come; the last one where all contracts have ended, None where all legs are shares."""
+    expiries = [one.expiry for one in structure.instruments]
+    to_come = [day for day, over in zip(expiries, ended, strict=True) if day is not None and not over]
+    return min(to_come) if to_come else max((day for day in expiries if day is not None), default=None)
 
 
 def _percent(part: Numbers, base: Numbers) -> Numbers:

@@ -175,7 +175,8 @@ def compute_live_totals(
     # Shares have no days to expiry, and are no premium.
     may_lose = (single("quantity") > 0) & ~np.isnan(single("dte")) & ~_ended(position_rows)
     still_running = legs_df["position_id"][~_ended(legs_df)]
-    may_lose_debit = (debit > 0) & structure_df["id"].isin(still_running).to_numpy()
+    of_options = np.array([not entry.has_shares for entry in portfolio.structures], dtype=bool)
+    may_lose_debit = (debit > 0) & of_options & structure_df["id"].isin(still_running).to_numpy()
     today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
     return LiveTotals(
         pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),

@@ -136,10 +136,10 @@ def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
 
 def _format_structure(entry: MultiLegPosition) -> str:
     """The structure in one line, and how many of it; legs of unequal quantity are said one by one."""
-    many = gcd(*(leg.contracts for leg in entry.legs))
-    if len({leg.contracts for leg in entry.legs}) == 1:
+    many = gcd(*(leg.contracts for leg in entry.contract_legs)) or 1
+    if len({abs(line.quantity) for line in entry.lines}) == 1 and not entry.has_shares:
         return f"{many} × {entry.label}"
-    ratio = "/".join(f"{leg.signed_contracts // many:+d}" for leg in entry.legs)
+    ratio = "/".join(f"{_plain(line.quantity / many, '+')}" for line in entry.lines)
     return f"{many} × {entry.label} ({ratio})"
 
 
@@ -150,8 +150,16 @@ def _format_price(price: float | None) -> str:
 
 
 def _format_debit(entry: MultiLegPosition) -> str:
-    verb = "paid" if entry.net_debit >= 0 else "received"
-    return f"{verb} {abs(entry.net_debit):,.2f}"
+    cost = entry.opening_cost
+    if cost is None:
+        return "cost not named"
+    return f"{'paid' if cost >= 0 else 'received'} {abs(cost):,.2f}"
+
+
+def _plain(amount: Decimal, sign: str = "") -> str:
+    """A quantity with no more digits than it needs."""
+    whole = amount.to_integral_value()
+    return f"{whole if amount == whole else amount.normalize():{sign}f}"
 
 
 def _row_line(row: ReconciledRow) -> str:

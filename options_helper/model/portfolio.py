@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, Self, assert_never
+from typing import Annotated, Any, Final, Literal, NoReturn, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +26,12 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from options_helper.errors import ConfigError, SymbolError
-from options_helper.model.alpaca_symbols import contract_symbol, to_alpaca_symbol, underlying_symbol
+from options_helper.model.alpaca_symbols import (
+    contract_symbol,
+    to_alpaca_symbol,
+    to_repo_symbol,
+    underlying_symbol,
+)
 from options_helper.model.contract_symbols import (
     OptionType,
     format_contract,
@@ -40,8 +48,10 @@ __all__ = [
     "OptionType",
     "Portfolio",
     "PortfolioEntry",
+    "PortfolioLine",
     "Position",
     "ShareHolding",
+    "ShareLeg",
     "Side",
     "load_portfolio",
     "parse_portfolio",
@@ -50,6 +60,11 @@ __all__ = [
 Side = Literal["long", "short"]
 
 STANDARD_MULTIPLIER: Final = 100
+# What a table of whole numbers can hold, and far more than anybody does.
+_CONTRACTS_AT_MOST: Final = 1_000_000
+_SHARES_AT_MOST: Final = 1_000_000_000
+# Half a cent per share: two statements of one cost that are rounded to whole cents are the same.
+_COST_TOLERANCE: Final = Decimal("0.005")
 
 
 def _whole_mills(strike: float) -> float:
@@ -72,15 +87,27 @@ def _not_zero(value: float) -> float:
     return value
 
 
+def _no_coin(symbol: str) -> str:
+    if re.search(r"[.\-]USD[CT]?$", symbol):
+        raise PydanticCustomError("coin", "must be a share's: a file holds no coins")
+    return symbol
+
+
 Identity = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Symbol = Annotated[str, StringConstraints(pattern=r"^([A-Z0-9]{1,6}|[A-Z]{1,4}[.\-/][A-Z])$")]
+# Of shares: preferreds (BAC-PRL), warrants (ACHR-WS), units, rights, and what has only a number (384CVR015) as well.
+ShareSymbol = Annotated[
+    str,
+    StringConstraints(pattern=r"^([A-Z0-9]{1,9}([.\-][A-Z0-9]{1,4}){0,2}|[A-Z]{1,4}/[A-Z])$"),
+    AfterValidator(_no_coin),
+]
 Strike = Annotated[float, AfterValidator(_whole_mills)]
 Expiry = Annotated[date, AfterValidator(_symbol_year)]
 PictureDay = Annotated[date, AfterValidator(_symbol_year)]
-Contracts = Annotated[int, AfterValidator(_not_zero)]
-Shares = Annotated[float, AfterValidator(_not_zero)]
+Contracts = Annotated[int, AfterValidator(_not_zero), Field(ge=-_CONTRACTS_AT_MOST, le=_CONTRACTS_AT_MOST)]
+Shares = Annotated[float, AfterValidator(_not_zero), Field(ge=-_SHARES_AT_MOST, le=_SHARES_AT_MOST)]
 PricePerShare = Annotated[float, Field(ge=0)]
-Multiplier = Annotated[int, Field(gt=0)]
+Multiplier = Annotated[int, Field(gt=0, le=_CONTRACTS_AT_MOST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +130,32 @@ class Instrument:
         return self.option_type is not None
 
 
-def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Instrument:
-    parts = (entry.symbol, terms.expiry, terms.option_type, terms.strike)
-    adjusted = is_adjusted_root(entry.symbol)
+@dataclass(frozen=True, slots=True)
+class PortfolioLine:
+    """What an entry holds of one instrument: a single contract, shares, or one leg of a structure."""
+
+    instrument: Instrument
+    quantity: Decimal  # contracts or shares; short is negative
+    cost_basis: Decimal | None  # average opening price per share; None: not known
+
+    @property
+    def opening_cost(self) -> Decimal | None:
+        """Dollars paid for it, negative for a short; None where price or multiplier is not known."""
+        if self.cost_basis is None or self.instrument.multiplier is None:
+            return None
+        return self.quantity * self.cost_basis * self.instrument.multiplier
+
+
+def _contract(symbol: str, terms: Position | Leg, multiplier: int | None) -> Instrument:
+    parts = (symbol, terms.expiry, terms.option_type, terms.strike)
+    adjusted = is_adjusted_root(symbol)
     standard = None if adjusted else STANDARD_MULTIPLIER
     return Instrument(
-        symbol=entry.symbol,
+        symbol=symbol,
         live_symbol=contract_symbol(*parts),
         label=format_contract(*parts),
-        underlying=underlying_symbol(entry.symbol),
-        multiplier=entry.multiplier or standard,
+        underlying=underlying_symbol(symbol),
+        multiplier=multiplier or standard,
         adjusted=adjusted,
         option_type=terms.option_type,
         expiry=terms.expiry,
@@ -120,9 +163,29 @@ def _contract(entry: Position | MultiLegPosition, terms: Position | Leg) -> Inst
     )
 
 
+def _share(symbol: str) -> Instrument:
+    live_symbol = to_alpaca_symbol(symbol)
+    return Instrument(symbol, live_symbol, f"{symbol} shares", live_symbol, multiplier=1)
+
+
+def _exact(value: float | None) -> Decimal | None:
+    # The shortest text of a float is what the file says.
+    return None if value is None else Decimal(str(value))
+
+
+def _sum_of_costs(lines: Sequence[PortfolioLine]) -> Decimal | None:
+    costs = [line.opening_cost for line in lines]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
 class _Entry(BaseModel):
     # Strict: a number in quotation marks is a mistake to point out, not one to guess around.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def changed(self, **fields: Any) -> Self:
+        """The same with other values of these fields, checked anew; what was worked out of the old ones is not kept."""
+        return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | fields)
 
 
 class Position(_Entry):
@@ -141,17 +204,35 @@ class Position(_Entry):
     @cached_property
     def instrument(self) -> Instrument:
         """The contract held."""
-        return _contract(self, self)
+        return _contract(self.symbol, self, self.multiplier)
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The contract held, and no other."""
+        return (self.instrument,)
+
+    @cached_property
+    def lines(self) -> tuple[PortfolioLine, ...]:
+        """What it holds, in one line."""
+        return (PortfolioLine(self.instrument, Decimal(self.contracts), _exact(self.cost_basis)),)
+
+    @property
+    def opening_cost(self) -> Decimal | None:
+        """Dollars paid for it, negative for a short; None where that is not known."""
+        return _sum_of_costs(self.lines)
 
 
 class Leg(_Entry):
     """One contract of a structure; `side` carries the sign."""
 
     side: Side
+    symbol: Symbol | None = None  # None: the structure's
     option_type: OptionType
     expiry: Expiry
     strike: Strike
-    contracts: Annotated[int, Field(gt=0)]
+    contracts: Annotated[int, Field(gt=0, le=_CONTRACTS_AT_MOST)]
+    cost_basis: PricePerShare | None = None  # average opening price per share; None: not known
+    multiplier: Multiplier | None = None  # dollars per point; None: the structure's, or what is usual
 
     @property
     def signed_contracts(self) -> int:
@@ -159,44 +240,157 @@ class Leg(_Entry):
         return self.contracts if self.side == "long" else -self.contracts
 
 
+class ShareLeg(_Entry):
+    """Shares in a structure, as those of a covered call; `side` carries the sign."""
+
+    side: Side
+    symbol: ShareSymbol | None = None  # None: of what the structure's contracts are written on
+    shares: Annotated[float, Field(gt=0, le=_SHARES_AT_MOST)]
+    cost_basis: PricePerShare | None = None  # average opening price per share; None: not known
+
+    @property
+    def signed_shares(self) -> float:
+        """Shares with their sign: short is negative."""
+        return self.shares if self.side == "long" else -self.shares
+
+
+_LEG_KINDS: Final[dict[str, type[_Entry]]] = {"contract": Leg, "shares": ShareLeg}
+
+
+def _leg_kind(leg: Any) -> str | None:
+    if isinstance(leg, dict):
+        return "shares" if "shares" in leg else "contract"
+    return next((name for name, model in _LEG_KINDS.items() if isinstance(leg, model)), None)
+
+
+_TaggedLeg = Annotated[
+    Annotated[Leg, Tag("contract")] | Annotated[ShareLeg, Tag("shares")],
+    Discriminator(
+        _leg_kind, custom_error_type="leg", custom_error_message="must be a contract or shares, in braces"
+    ),
+]
+
+
 class MultiLegPosition(_Entry):
-    """Legs opened as one structure; `net_debit` is in dollars for all of it, a credit is negative."""
+    """Legs opened as one structure, shares among them or not.
+
+    `net_debit` is in dollars for all of it, a credit is negative; it may be left away where each leg has a
+    `cost_basis`, and where nobody knows it.
+    """
 
     id: Identity
     symbol: Symbol
-    net_debit: float
+    net_debit: float | None = None  # None: what the legs cost together, if that is known
     opened_at: date | None = None
-    legs: Annotated[tuple[Leg, ...], Field(min_length=1)]
+    legs: Annotated[tuple[_TaggedLeg, ...], Field(min_length=1)]
     multiplier: Multiplier | None = None  # dollars per point; only adjusted contracts have to name it
 
     @cached_property
     def instruments(self) -> tuple[Instrument, ...]:
-        """The contract of each leg, in the order of `legs`."""
-        return tuple(_contract(self, leg) for leg in self.legs)
+        """What each leg is in, in the order of `legs`."""
+        return tuple(self._instrument(leg) for leg in self.legs)
+
+    @cached_property
+    def lines(self) -> tuple[PortfolioLine, ...]:
+        """What each leg holds, in the order of `legs`."""
+        return tuple(
+            PortfolioLine(instrument, _signed(leg), _exact(leg.cost_basis))
+            for instrument, leg in zip(self.instruments, self.legs, strict=True)
+        )
+
+    @cached_property
+    def opening_cost(self) -> Decimal | None:
+        """Dollars paid for all of it, a credit is negative; None where that is not known."""
+        return _sum_of_costs(self.lines) if self.net_debit is None else _exact(self.net_debit)
+
+    @property
+    def contract_legs(self) -> tuple[Leg, ...]:
+        """The legs that are contracts."""
+        return tuple(leg for leg in self.legs if isinstance(leg, Leg))
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether a leg is shares."""
+        return len(self.contract_legs) < len(self.legs)
 
     @cached_property
     def label(self) -> str:
-        """The structure in one line: "SPY 18 Dec 26 640P/655P/705C/720C"; an expiry is said where it changes."""
+        """The structure in one line: "SPY 18 Dec 26 640P/655P/705C/720C"; symbol and expiry where they change."""
         said: list[str] = []
-        for before, leg in zip((None, *self.legs), self.legs, strict=False):
-            day = "" if before and before.expiry == leg.expiry else f"{short_date(leg.expiry)} "
-            said.append(f"{day}{plain_number(leg.strike)}{leg.option_type[0].upper()}")
-        return f"{self.symbol} {'/'.join(said)}"
+        symbol: str | None = None
+        expiry: date | None = None
+        for instrument in self.instruments:
+            if instrument.symbol != symbol:
+                symbol, expiry = instrument.symbol, None
+                words = [symbol]
+            else:
+                words = []
+            if instrument.expiry is not None and instrument.expiry != expiry:
+                expiry = instrument.expiry
+                words.append(short_date(expiry))
+            said.append(" ".join([*words, _terms(instrument)]))
+        return "/".join(said)
+
+    def _instrument(self, leg: Leg | ShareLeg) -> Instrument:
+        if isinstance(leg, ShareLeg):
+            return _share(leg.symbol or to_repo_symbol(underlying_symbol(self.symbol)))
+        # The structure's multiplier is that of its own contracts, not of another symbol's.
+        of_structure = self.multiplier if leg.symbol in (None, self.symbol) else None
+        return _contract(leg.symbol or self.symbol, leg, leg.multiplier or of_structure)
+
+    @model_validator(mode="after")
+    def _costs_agree(self) -> Self:
+        of_legs = _sum_of_costs(self.lines)
+        if self.net_debit is None or of_legs is None:
+            return self
+        shares = sum(abs(line.quantity) * (line.instrument.multiplier or 1) for line in self.lines)
+        if abs(of_legs - Decimal(str(self.net_debit))) > _COST_TOLERANCE * shares:
+            raise PydanticCustomError(
+                "two_costs",
+                "net_debit is {net_debit}, but by their cost_basis the legs cost {of_legs}; correct one of them, "
+                "or leave net_debit away",
+                {"net_debit": f"{self.net_debit:,.2f}", "of_legs": f"{of_legs:,.2f}"},
+            )
+        return self
+
+
+def _signed(leg: Leg | ShareLeg) -> Decimal:
+    return Decimal(leg.signed_contracts if isinstance(leg, Leg) else str(leg.signed_shares))
+
+
+def _terms(instrument: Instrument) -> str:
+    if instrument.option_type is None or instrument.strike is None:
+        return "shares"
+    return f"{plain_number(instrument.strike)}{instrument.option_type[0].upper()}"
 
 
 class ShareHolding(_Entry):
     """Plain shares, long or short."""
 
     id: Identity
-    symbol: Symbol
+    symbol: ShareSymbol
     shares: Shares
     cost_basis: PricePerShare | None = None  # average price per share; None: not known
 
     @cached_property
     def instrument(self) -> Instrument:
         """The share held."""
-        live_symbol = to_alpaca_symbol(self.symbol)
-        return Instrument(self.symbol, live_symbol, f"{self.symbol} shares", live_symbol, multiplier=1)
+        return _share(self.symbol)
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The share held, and no other."""
+        return (self.instrument,)
+
+    @cached_property
+    def lines(self) -> tuple[PortfolioLine, ...]:
+        """What it holds, in one line."""
+        return (PortfolioLine(self.instrument, Decimal(str(self.shares)), _exact(self.cost_basis)),)
+
+    @property
+    def opening_cost(self) -> Decimal | None:
+        """Dollars paid for it, negative for a short; None where that is not known."""
+        return _sum_of_costs(self.lines)
 
 
 _KINDS: Final[dict[str, type[_Entry]]] = {
@@ -253,16 +447,12 @@ class Portfolio(_Entry):
     @cached_property
     def instruments(self) -> tuple[Instrument, ...]:
         """What every single, leg and holding is in, in portfolio order; the same one may come twice."""
-        found: list[Instrument] = []
-        for entry in self.positions:
-            match entry:
-                case Position() | ShareHolding():
-                    found.append(entry.instrument)
-                case MultiLegPosition():
-                    found.extend(entry.instruments)
-                case _:
-                    assert_never(entry)
-        return tuple(found)
+        return tuple(instrument for entry in self.positions for instrument in entry.instruments)
+
+    @property
+    def lines(self) -> tuple[PortfolioLine, ...]:
+        """What every entry holds, in portfolio order."""
+        return tuple(line for entry in self.positions for line in entry.lines)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
@@ -337,8 +527,10 @@ def _path(location: tuple[int | str, ...], raw: Any) -> list[str]:
     match location:
         case ("positions", int(index)):
             return [_position_name(raw["positions"][index], index)]
-        case ("positions", int(index), str(), "legs", int(leg), *fields):
+        case ("positions", int(index), str(), "legs", int(leg), str(), *fields):
             return [_position_name(raw["positions"][index], index), f"leg {leg + 1}", *map(str, fields)]
+        case ("positions", int(index), str(), "legs", int(leg)):
+            return [_position_name(raw["positions"][index], index), f"leg {leg + 1}"]
         case ("positions", int(index), str(), *fields):
             return [_position_name(raw["positions"][index], index), *map(str, fields)]
         case _:
@@ -373,8 +565,8 @@ def _reason(problem: ErrorDetails) -> str:
 
 def _known_fields(location: tuple[int | str, ...]) -> list[str]:
     match location:
-        case ("positions", int(), str(), "legs", int(), *_):
-            return list(Leg.model_fields)
+        case ("positions", int(), str(), "legs", int(), str(kind), *_):
+            return list(_LEG_KINDS[kind].model_fields)
         case ("positions", int(), str(kind), *_):
             return list(_KINDS[kind].model_fields)
         case _:

@@ -53,6 +53,7 @@ from tests.kit.builders import (
     portfolio,
     position,
     quote,
+    share_leg,
     snapshot_with,
     structure,
 )
@@ -278,6 +279,14 @@ class TestDefectsOfOtherProducts:
         # Worth 500 at the close, less the 200 that the short fetched.
         assert today.structure()["day_pct"] == pytest.approx(100 * -10 / 300)
         assert today.legs["day_pnl"].tolist() == pytest.approx([-20, 10])
+
+    def test_a_covered_call_is_its_shares_and_its_call(self):
+        covered = structure(share_leg(), leg("short", 180), net_debit=24_300)
+        known = account({"AAPL": 100, C180: -1}, closes={"AAPL": 248, C180: 5.0})
+        today = Today(covered, live(known, at("AAPL", 250), at(C180, 5.4)))
+
+        assert figures(today.structure()) == dollars(160, 0, 160)
+        assert today.totals.day.total == pytest.approx(160)
 
     def test_shares_bought_today_do_not_count_from_yesterdays_close(self):
         known = account({"AAPL": 100}, closes={"AAPL": 180.0}, executions=[traded("AAPL", 100, 190.0)])

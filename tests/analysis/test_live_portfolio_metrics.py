@@ -41,6 +41,7 @@ from tests.kit.builders import (
     portfolio,
     position,
     quote,
+    share_leg,
     snapshot_with,
     structure,
     trade,
@@ -477,6 +478,79 @@ class TestStructures:
 
         assert (len(structures), len(legs)) == (0, 0)
         assert list(structures.columns) == list(STRUCTURE_COLUMNS)
+
+
+COVERED_CALL = structure(share_leg(), leg("short", 180), net_debit=24_300.0)
+COVERED_QUOTES = (quote("AAPL", 249.0, 251.0), quote(C180, 5.0, 5.4))
+
+
+class TestStructuresThatPeopleHold:
+    """Shares as a leg, a debit that nobody knows, costs by leg, several symbols."""
+
+    def test_a_covered_call_is_shares_and_call_together(self):
+        row, legs = structure_of(COVERED_CALL, snapshot_with(*COVERED_QUOTES))
+
+        assert (row["words"], row["expiry"], row["dte"]) == (
+            "AAPL shares/18 Dec 26 180C",
+            date(2026, 12, 18),
+            28,
+        )
+        assert row["net_mark"] == pytest.approx(100 * 250 - 520)
+        assert row["net_natural"] == pytest.approx(100 * 249 - 540)
+        assert row["net_pnl_abs"] == pytest.approx(24_480 - 24_300)
+        assert row["underlying_price"] == 250
+        assert legs["signed_contracts"].tolist() == [100, -1]
+        assert legs["contracts"].tolist() == [pd.NA, 1]
+        assert legs["leg_value"].tolist() == pytest.approx([25_000, -520])
+        assert legs["multiplier"].tolist() == [1, 100]
+
+    def test_part_of_a_share_is_part_of_a_leg(self):
+        _, legs = structure_of(structure(share_leg(shares=12.5)), snapshot_with(*COVERED_QUOTES))
+
+        assert legs["signed_contracts"].tolist() == [12.5]
+        assert legs["leg_value"].tolist() == [3125]
+
+    def test_a_structure_of_unknown_cost_has_value_and_no_profit_and_says_so(self):
+        unknown = COVERED_CALL.changed(net_debit=None)
+        live = snapshot_with(*COVERED_QUOTES)
+        row, _ = structure_of(unknown, live)
+
+        assert row["net_mark"] == pytest.approx(24_480)
+        assert (row["net_debit"], row["net_pnl_abs"], row["net_pnl_natural_abs"]) == (None, None, None)
+        assert QuoteWarning.NO_COST_BASIS in row["warnings"]
+        pnl = totals_of(portfolio(unknown, position()), live).pnl
+        assert (pnl.total, pnl.counted, pnl.of) == (None, 1, 2)
+
+    def test_the_costs_of_all_legs_are_the_net_debit(self):
+        by_leg = structure(
+            leg("long", 180, cost_basis=0.9), leg("short", 185, cost_basis=0.3), net_debit=None
+        )
+        row, legs = structure_of(by_leg, snapshot_with(*CONDOR_QUOTES))
+
+        assert row["net_debit"] == pytest.approx(60)
+        assert row["net_pnl_abs"] == pytest.approx((1.0 - 0.325) * 100 - 60)
+        assert legs["cost_basis"].tolist() == [0.9, 0.3]
+        assert legs["leg_pnl"].tolist() == pytest.approx([10, -2.5])
+
+    def test_a_pair_of_shares_has_no_expiry_and_no_single_spot(self):
+        pair = structure(
+            share_leg(symbol="KO"), share_leg("short", 50, symbol="PEP"), symbol="KO", net_debit=-500
+        )
+        row, _ = structure_of(pair, snapshot_with(quote("KO", 70, 70.2), quote("PEP", 150, 150.2)))
+
+        assert (row["expiry"], row["dte"], row["underlying_price"]) == (None, None, None)
+        assert row["net_mark"] == pytest.approx(100 * 70.1 - 50 * 150.1)
+
+    def test_an_adjusted_leg_without_multiplier_leaves_its_structure_unknown(self):
+        mixed = structure(leg("long", 180, symbol="AAPL1"), leg("short", 180), net_debit=0)
+        row, _ = structure_of(mixed, snapshot_with(quote("AAPL1261218C00180000", 2, 2.2), *COVERED_QUOTES))
+
+        assert (row["net_mark"], row["priced_legs"]) == (None, 1)
+
+    def test_what_was_paid_for_shares_is_no_premium_at_risk(self):
+        totals = totals_of(portfolio(COVERED_CALL, position(cost_basis=2.0)), snapshot_with(*COVERED_QUOTES))
+
+        assert totals.premium_at_risk == 200
 
 
 class TestTotals:

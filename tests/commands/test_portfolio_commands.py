@@ -34,7 +34,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.kit.builders import holding, leg, nanoseconds, portfolio, position, structure
+from tests.kit.builders import holding, leg, nanoseconds, portfolio, position, share_leg, structure
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 EXPIRY = date(2049, 12, 17)
@@ -102,6 +102,12 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
             identity="ratio",
             net_debit=-1250,
         ),
+        structure(
+            share_leg(),
+            leg("short", 200, expiry=EXPIRY),
+            identity="covered",
+            net_debit=24_300,
+        ),
     )
 
     result = command("check", file)
@@ -112,7 +118,8 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
         "MSFT-shares: 12.5 MSFT shares, at 487.215",
         "vertical: 1 × AAPL 17 Dec 49 180C/185C, vertical, paid 100.00",
         "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), a structure without a name, received 1,250.00",
-        "portfolio.json: 4 entries; nothing to look at.",
+        "covered: 1 × AAPL shares/17 Dec 49 200C (+100/-1), a structure without a name, paid 24,300.00",
+        "portfolio.json: 5 entries; nothing to look at.",
     ]
     assert result.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
 
@@ -330,7 +337,7 @@ def test_import_proposes_structures_and_says_why(server: SimulatorServer, tmp_pa
 def test_import_says_what_it_leaves_out(server: SimulatorServer):
     server.account.set_position(CALL, 1, "4.25")
     server.account.set_position("ETHUSD", "1.5", "3000", asset_class="crypto")
-    server.account.set_position("BAC.PRK", 5, "20")
+    server.account.set_position("ESCROW.CASH5", 5, "20")
 
     result = command("import")
 
@@ -338,7 +345,7 @@ def test_import_says_what_it_leaves_out(server: SimulatorServer):
     assert [entry["id"] for entry in json.loads(result.stdout)["positions"]] == ["aapl-17dec49-180c"]
     assert result.stderr.splitlines() == [
         "ETHUSD is neither a US share nor an option (its class is crypto); it was left out.",
-        "BAC.PRK (5) cannot be written in a portfolio file; it was left out.",
+        "ESCROW.CASH5 (5) cannot be written in a portfolio file; it was left out.",
     ]
 
 

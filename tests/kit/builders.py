@@ -20,6 +20,7 @@ from options_helper.model.portfolio import (
     PortfolioEntry,
     Position,
     ShareHolding,
+    ShareLeg,
     Side,
 )
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
@@ -167,16 +168,27 @@ def position(
 
 
 def leg(
-    side: Side, strike: float, option_type: OptionType = "call", *, contracts: int = 1, expiry: date = EXPIRY
+    side: Side,
+    strike: float,
+    option_type: OptionType = "call",
+    *,
+    contracts: int = 1,
+    expiry: date = EXPIRY,
+    **more: Any,
 ) -> Leg:
-    """One leg of a structure."""
-    return Leg(side=side, option_type=option_type, expiry=expiry, strike=strike, contracts=contracts)
+    """One leg of a structure; `more` may be its symbol, multiplier or cost_basis."""
+    return Leg(side=side, option_type=option_type, expiry=expiry, strike=strike, contracts=contracts, **more)
+
+
+def share_leg(side: Side = "long", shares: float = 100.0, **more: Any) -> ShareLeg:
+    """A leg of shares; `more` may be their symbol or cost_basis."""
+    return ShareLeg(side=side, shares=shares, **more)
 
 
 def structure(
-    *legs: Leg,
+    *legs: Leg | ShareLeg,
     symbol: str = "AAPL",
-    net_debit: float = 100.0,
+    net_debit: float | None = 100.0,
     multiplier: int | None = None,
     identity: str = "structure",
 ) -> MultiLegPosition:

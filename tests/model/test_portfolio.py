@@ -6,10 +6,13 @@ import copy
 import json
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from options_helper.errors import ConfigError
@@ -19,10 +22,11 @@ from options_helper.model.portfolio import (
     Portfolio,
     Position,
     ShareHolding,
+    ShareLeg,
     load_portfolio,
     parse_portfolio,
 )
-from tests.kit.builders import leg, structure
+from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
 
 VALID: dict[str, Any] = {
     "base_currency": "USD",
@@ -91,7 +95,7 @@ def test_singles_structures_and_shares_are_read_in_order():
         -2,
         3.15,
     )
-    assert [leg.signed_contracts for leg in vertical.legs] == [2, -2]
+    assert [leg.signed_contracts for leg in vertical.contract_legs] == [2, -2]
     assert (portfolio.cash, shares.shares) == (1000.5, 12.5)
 
 
@@ -239,9 +243,45 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
         (
             lambda positions: positions[1]["legs"][0].update(ratio=1),
             (
-                "portfolio.json, position 'vertical', leg 1, ratio: is no known field; known are side, option_type, "
-                "expiry, strike, contracts."
+                "portfolio.json, position 'vertical', leg 1, ratio: is no known field; known are side, symbol, "
+                "option_type, expiry, strike, contracts, cost_basis, multiplier."
             ),
+        ),
+        (
+            lambda positions: positions[1]["legs"].append({"side": "long", "shares": -100}),
+            "portfolio.json, position 'vertical', leg 3, shares: must be greater than 0, found -100.",
+        ),
+        (
+            lambda positions: positions[1]["legs"].append({"side": "long", "shares": 100, "strike": 640}),
+            (
+                "portfolio.json, position 'vertical', leg 3, strike: is no known field; known are side, symbol, "
+                "shares, cost_basis."
+            ),
+        ),
+        (
+            lambda positions: positions[1]["legs"].append("100 shares"),
+            (
+                "portfolio.json, position 'vertical', leg 3: must be a contract or shares, in braces, "
+                "found '100 shares'."
+            ),
+        ),
+        (
+            lambda positions: [one.update(cost_basis=1) for one in positions[1]["legs"]],
+            (
+                "portfolio.json, position 'vertical': net_debit is -120.00, but by their cost_basis the legs cost "
+                "0.00; correct one of them, or leave net_debit away."
+            ),
+        ),
+        (
+            lambda positions: positions[0].update(contracts=10**19),
+            (
+                "portfolio.json, position 'call', contracts: must be less than or equal to 1000000, "
+                "found 10000000000000000000."
+            ),
+        ),
+        (
+            lambda positions: positions[2].update(symbol="BTC-USD"),
+            "portfolio.json, position 'shares', symbol: must be a share's: a file holds no coins, found 'BTC-USD'.",
         ),
         (
             lambda positions: positions[2].update(shares=0),
@@ -341,6 +381,193 @@ def test_a_missing_file_is_named_without_its_folder(tmp_path: Path):
 
     assert str(refused.value).startswith("mine.json cannot be read: no such file")
     assert str(tmp_path) not in str(refused.value)
+
+
+CONDOR_LEGS = [leg("long", 640, "put"), leg("short", 655, "put"), leg("short", 705), leg("long", 720)]
+COVERED_CALL = structure(share_leg(), leg("short", 200), net_debit=24_300)
+
+
+class TestWhatPeopleHold:
+    """A file can say what a trader holds, whatever its shape."""
+
+    def test_shares_are_a_leg_of_a_covered_call(self):
+        content = valid()
+        content["positions"] = [
+            {
+                "id": "covered",
+                "symbol": "BRK-B",
+                "net_debit": 47_320,
+                "legs": [
+                    {"side": "long", "shares": 100},
+                    {
+                        "side": "short",
+                        "option_type": "call",
+                        "expiry": "2026-12-18",
+                        "strike": 510,
+                        "contracts": 1,
+                    },
+                ],
+            }
+        ]
+        (covered,) = parse_portfolio(json.dumps(content), "portfolio.json").structures
+
+        shares, call = covered.lines
+        assert isinstance(covered.legs[0], ShareLeg)
+        assert (shares.instrument.live_symbol, shares.instrument.multiplier) == ("BRK.B", 1)
+        assert call.instrument.live_symbol == "BRKB261218C00510000"
+        assert [line.quantity for line in covered.lines] == [100, -1]
+        assert (covered.label, covered.has_shares) == ("BRK-B shares/18 Dec 26 510C", True)
+        assert covered.opening_cost == 47_320
+
+    @pytest.mark.parametrize(
+        ("entry", "cost"),
+        [
+            (COVERED_CALL, 24_300),
+            (structure(*CONDOR_LEGS, net_debit=None), None),
+            (structure(leg("long", 180, cost_basis=8.4), leg("short", 185), net_debit=None), None),
+            (
+                structure(
+                    leg("long", 180, cost_basis=8.4), leg("short", 185, cost_basis=3.15), net_debit=None
+                ),
+                525,
+            ),
+            (structure(share_leg(cost_basis=250), leg("short", 200, cost_basis=7), net_debit=None), 24_300),
+            (
+                structure(share_leg(cost_basis=250), leg("short", 200, cost_basis=7), net_debit=24_300.4),
+                24_300.4,
+            ),
+            (position(contracts=-2, cost_basis=3.15), -630),
+            (position(cost_basis=None), None),
+            (holding(shares=12.5, cost_basis=480), 6000),
+        ],
+    )
+    def test_an_entry_knows_what_it_cost_if_the_file_says_so(
+        self, entry: Position | MultiLegPosition | ShareHolding, cost: float | None
+    ):
+        assert entry.opening_cost == (None if cost is None else Decimal(str(cost)))
+
+    def test_a_leg_may_have_a_symbol_and_a_multiplier_of_its_own(self):
+        adjusted = structure(leg("long", 180, symbol="AAPL1", multiplier=150), leg("short", 180))
+        of_two_roots = structure(leg("long", 6800), leg("short", 6800, symbol="SPXW"), symbol="SPX")
+        pair = structure(share_leg(symbol="KO"), share_leg("short", 40.5, symbol="PEP"), symbol="KO")
+
+        assert [(one.live_symbol, one.multiplier) for one in adjusted.instruments] == [
+            ("AAPL1261218C00180000", 150),
+            ("AAPL261218C00180000", 100),
+        ]
+        assert [one.underlying for one in of_two_roots.instruments] == ["SPX", "SPX"]
+        assert of_two_roots.label == "SPX 18 Dec 26 6800C/SPXW 18 Dec 26 6800C"
+        assert [(one.instrument.live_symbol, one.quantity) for one in pair.lines] == [
+            ("KO", 100),
+            ("PEP", Decimal("-40.5")),
+        ]
+        assert pair.label == "KO shares/PEP shares"
+
+    def test_the_multiplier_of_a_structure_is_not_that_of_another_symbol_s_leg(self):
+        mixed = structure(leg("long", 180), leg("short", 180, symbol="AAPL"), symbol="AAPL1", multiplier=10)
+
+        assert [one.multiplier for one in mixed.instruments] == [10, 100]
+
+    @pytest.mark.parametrize(
+        ("symbol", "at_alpaca"),
+        [
+            ("BAC-PRL", "BAC.PRL"),
+            ("BAC.PRL", "BAC.PRL"),
+            ("ACHR-WS", "ACHR.WS"),
+            ("ABC-WS-A", "ABC.WS.A"),
+            ("SPAQ-U", "SPAQ.U"),
+            ("384CVR015", "384CVR015"),
+            ("912797MH0", "912797MH0"),
+        ],
+        ids=["preferred", "as Alpaca writes it", "warrant", "warrant of a class", "unit", "CVR", "bill"],
+    )
+    def test_preferreds_warrants_units_and_numbers_are_shares(self, symbol: str, at_alpaca: str):
+        held = holding(symbol, 5)
+
+        assert (held.instrument.live_symbol, held.instrument.underlying) == (at_alpaca, at_alpaca)
+
+    def test_a_changed_entry_is_checked_anew_and_keeps_nothing_that_was_worked_out(self):
+        assert COVERED_CALL.label == "AAPL shares/18 Dec 26 200C"
+
+        rolled = COVERED_CALL.changed(legs=(share_leg(), leg("short", 210)))
+
+        assert (rolled.label, rolled.id) == ("AAPL shares/18 Dec 26 210C", COVERED_CALL.id)
+        with pytest.raises(ValidationError):
+            COVERED_CALL.changed(legs=())
+
+
+EXPIRIES = st.dates(date(2026, 1, 1), date(2030, 1, 1)).map(str)
+PRICES = st.one_of(st.integers(0, 500), st.decimals(0, 500, places=2).map(float))
+TERMS = st.fixed_dictionaries(
+    {"option_type": st.sampled_from(["call", "put"]), "expiry": EXPIRIES, "strike": st.integers(1, 9000)}
+)
+OLD_LEGS = st.builds(
+    lambda terms, side, contracts: {"side": side, **terms, "contracts": contracts},
+    TERMS,
+    st.sampled_from(["long", "short"]),
+    st.integers(1, 99),
+)
+OLD_SYMBOLS = st.sampled_from(["AAPL", "BRK-B", "BRK.B", "SPXW", "AAPL1"])
+OLD_OPTIONS = st.fixed_dictionaries({}, optional={"opened_at": EXPIRIES, "multiplier": st.integers(1, 1000)})
+OLD_COSTS = st.fixed_dictionaries({}, optional={"cost_basis": PRICES})
+OLD_ENTRIES = st.one_of(
+    st.builds(
+        lambda symbol, terms, count, cost, more: {
+            "symbol": symbol,
+            **terms,
+            "contracts": count,
+            **cost,
+            **more,
+        },
+        OLD_SYMBOLS,
+        TERMS,
+        st.integers(-99, 99).filter(bool),
+        OLD_COSTS,
+        OLD_OPTIONS,
+    ),
+    st.builds(
+        lambda symbol, debit, legs, more: {"symbol": symbol, "net_debit": debit, "legs": legs, **more},
+        OLD_SYMBOLS,
+        st.integers(-9000, 9000),
+        st.lists(OLD_LEGS, min_size=1, max_size=4),
+        OLD_OPTIONS,
+    ),
+    st.builds(
+        lambda shares, cost: {"symbol": "BRK-B", "shares": shares, **cost},
+        st.decimals(-500, 500, places=1).map(float).filter(bool),
+        OLD_COSTS,
+    ),
+)
+
+
+@given(st.lists(OLD_ENTRIES, max_size=4))
+def test_every_file_that_was_valid_before_reads_the_same(entries: list[dict[str, Any]]):
+    """What a file of the first form says comes back word for word, and each entry is the lines that it was."""
+    written = [{"id": f"entry-{index}", **entry} for index, entry in enumerate(entries)]
+
+    read = parse_portfolio(json.dumps({"positions": written}), "portfolio.json")
+
+    assert [one.model_dump(mode="json", exclude_none=True) for one in read.positions] == written
+    for entry, before in zip(read.positions, written, strict=True):
+        if isinstance(entry, MultiLegPosition):
+            assert entry.opening_cost == before["net_debit"]
+            signed = [one["contracts"] * (1 if one["side"] == "long" else -1) for one in before["legs"]]
+            assert [line.quantity for line in entry.lines] == signed
+        else:
+            (line,) = entry.lines
+            assert line.quantity == Decimal(str(before.get("contracts", before.get("shares"))))
+            assert line.cost_basis == (Decimal(str(before["cost_basis"])) if "cost_basis" in before else None)
+
+
+def test_a_portfolio_has_a_line_for_each_single_leg_and_holding():
+    book = portfolio(position(), COVERED_CALL, holding("MSFT"))
+
+    assert [line.instrument.label for line in book.lines] == [
+        "AAPL 18 Dec 26 180 C",
+        "AAPL shares",
+        "AAPL 18 Dec 26 200 C",
+        "MSFT shares",
+    ]
 
 
 class TestSample:

@@ -192,7 +192,7 @@ def known_account(
 def quantities(book: Portfolio) -> dict[str, Decimal]:
     """What a file holds of each symbol."""
     return {
-        symbol: sum((lot.quantity for lot in lots), Decimal(0))
+        symbol: sum((lot.line.quantity for lot in lots), Decimal(0))
         for symbol, lots in lots_by_symbol(book).items()
     }
 

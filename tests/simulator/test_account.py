@@ -12,7 +12,17 @@ from options_helper.model.instants import epoch_nanoseconds
 from options_helper.simulator.market.account import Holding, SimulatedAccount
 from options_helper.simulator.market.opening import opening_holdings
 from options_helper.simulator.market.orders import OrderScript, Tradable
-from tests.kit.builders import AAPL_CALL, AS_OF, holding, nanoseconds, portfolio, position, structure
+from tests.kit.builders import (
+    AAPL_CALL,
+    AS_OF,
+    holding,
+    leg,
+    nanoseconds,
+    portfolio,
+    position,
+    share_leg,
+    structure,
+)
 from tests.kit.order_updates import order_update
 
 NOW = nanoseconds(AS_OF)
@@ -228,3 +238,12 @@ def test_a_cost_that_the_file_does_not_name_is_the_market_s_price():
     (held,) = opening_holdings(portfolio(position(cost_basis=None)), lambda _: 3.5)
 
     assert held.average_price == Decimal("3.5")
+
+
+def test_a_covered_call_is_held_as_its_shares_and_its_call():
+    covered = structure(share_leg(), leg("short", 180, cost_basis=7), net_debit=24_300)
+
+    shares, call = opening_holdings(portfolio(covered), {"AAPL": 240.0, AAPL_CALL: 60.0}.get)
+
+    assert (shares.symbol, call.symbol) == ("AAPL", AAPL_CALL)
+    assert [shares.quantity, shares.average_price, call.quantity, call.average_price] == [100, 250, -1, 7]

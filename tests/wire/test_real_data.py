@@ -235,11 +235,12 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
         row = structures.loc[structure.id]
         debit = Decimal(str(structure.net_debit))
         net = sum(
-            recorded.mark(leg.option_type, leg.strike) * leg.signed_contracts * 100 for leg in structure.legs
+            recorded.mark(leg.option_type, leg.strike) * leg.signed_contracts * 100
+            for leg in structure.contract_legs
         )
         net_natural = sum(
             recorded.natural(leg.option_type, leg.strike, leg.signed_contracts) * leg.signed_contracts * 100
-            for leg in structure.legs
+            for leg in structure.contract_legs
         )
         assert (row["priced_legs"], row["legs"]) == (len(structure.legs), len(structure.legs))
         assert row["net_mark"] == pytest.approx(float(net))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import chain, count
 from typing import assert_never
 
@@ -28,8 +27,11 @@ from options_helper.model.portfolio import (
     MultiLegPosition,
     Portfolio,
     PortfolioEntry,
+    PortfolioLine,
     Position,
     ShareHolding,
+    ShareLeg,
+    Side,
 )
 from options_helper.model.text import format_price
 
@@ -47,34 +49,28 @@ class Lot:
     """What one entry holds of one instrument."""
 
     entry: PortfolioEntry
-    instrument: Instrument
-    quantity: Decimal
-    price: Decimal | None  # that it was opened at, per share; None: not named
+    line: PortfolioLine
+
+    @property
+    def instrument(self) -> Instrument:
+        """What it is in."""
+        return self.line.instrument
+
+    @property
+    def names_cost(self) -> bool:
+        """Whether the file says what it cost, by itself or with the rest of its structure."""
+        if isinstance(self.entry, MultiLegPosition) and self.entry.net_debit is not None:
+            return True
+        return self.line.cost_basis is not None
 
 
 def lots_by_symbol(portfolio: Portfolio) -> dict[str, list[Lot]]:
     """Everything the file holds, by Alpaca's symbol, in the order of the file."""
     found: dict[str, list[Lot]] = {}
     for entry in portfolio.positions:
-        for lot in lots_of(entry):
-            found.setdefault(lot.instrument.live_symbol, []).append(lot)
+        for line in entry.lines:
+            found.setdefault(line.instrument.live_symbol, []).append(Lot(entry, line))
     return found
-
-
-def lots_of(entry: PortfolioEntry) -> list[Lot]:
-    """What one entry holds; the legs of a structure name no prices of their own."""
-    match entry:
-        case Position():
-            return [Lot(entry, entry.instrument, Decimal(entry.contracts), _decimal(entry.cost_basis))]
-        case ShareHolding():
-            return [Lot(entry, entry.instrument, Decimal(str(entry.shares)), _decimal(entry.cost_basis))]
-        case MultiLegPosition():
-            return [
-                Lot(entry, instrument, Decimal(leg.signed_contracts), None)
-                for instrument, leg in zip(entry.instruments, entry.legs, strict=True)
-            ]
-        case _:
-            assert_never(entry)
 
 
 class FileEdits:
@@ -131,7 +127,7 @@ class FileEdits:
             entry = entry_of(position)
         except NotImportableError as error:
             return Advice(str(error))
-        return Advice("Add this entry:", entry_text(entry.model_copy(update={"id": self._new_id(entry.id)})))
+        return Advice("Add this entry:", entry_text(entry.changed(id=self._new_id(entry.id))))
 
     def _new_id(self, wanted: str) -> str:
         return next(
@@ -150,18 +146,25 @@ class FileEdits:
             return Advice(
                 f"Change '{entry.id}' by hand: the account's row of {', '.join(unread)} cannot be read."
             )
-        held = [self._positions[symbol] for symbol in instruments if symbol in self._positions]
+        legs = {
+            one.live_symbol: leg for one, leg in reversed([*zip(entry.instruments, entry.legs, strict=True)])
+        }
+        held = {symbol: self._positions[symbol] for symbol in instruments if symbol in self._positions}
         if not held:
             return _removal(entry)
         if len(held) == 1:
-            return self._replacement(entry, _single(entry, held[0]))
-        costs = [opening_cost(one, instruments[one.symbol].multiplier) for one in held]
+            ((symbol, position),) = held.items()
+            return self._replacement(entry, _single(entry, legs[symbol], instruments[symbol], position))
+        names_debit = entry.net_debit is not None
+        kept = [_leg_as_held(legs[one], instruments[one], held[one], named=not names_debit) for one in held]
+        costs = [opening_cost(position, instruments[one].multiplier) for one, position in held.items()]
         known = [cost for cost in costs if cost is not None]
-        if len(known) < len(costs):
+        if names_debit and len(known) < len(costs):
             return Advice(f"Change '{entry.id}' by hand: the account does not say what its legs cost.")
-        legs = tuple(_leg(one) for one in held)
-        changed = entry.model_copy(update={"legs": legs, "net_debit": float(sum(known))})
-        return self._replacement(entry, changed)
+        # What follows from the costs of all legs is not said twice.
+        in_legs = all(leg.cost_basis is not None for leg in kept)
+        net_debit = float(sum(known)) if names_debit and not in_legs else None
+        return self._replacement(entry, entry.changed(legs=tuple(kept), net_debit=net_debit))
 
     def _replacement(self, entry: PortfolioEntry, changed: PortfolioEntry) -> Advice:
         if changed == entry:
@@ -173,7 +176,7 @@ class FileEdits:
             if entry.id not in self._renamed:
                 self._renamed[entry.id] = self._new_id(_fitting_id(changed))
                 self._identities.add(self._renamed[entry.id])
-            changed = changed.model_copy(update={"id": self._renamed[entry.id]})
+            changed = changed.changed(id=self._renamed[entry.id])
         return Advice(f"Replace the entry '{entry.id}' by:", entry_text(changed))
 
 
@@ -195,8 +198,12 @@ def _fitting_id(entry: PortfolioEntry) -> str:
         case ShareHolding():
             return f"{entry.symbol}-shares".lower()
         case MultiLegPosition():
-            day = short_date(entry.legs[0].expiry).replace(" ", "")
-            return f"{entry.symbol}-{day}-{structure_kind(entry) or 'structure'}".replace(" ", "-").lower()
+            day = (
+                f"{short_date(entry.contract_legs[0].expiry)}-".replace(" ", "")
+                if entry.contract_legs
+                else ""
+            )
+            return f"{entry.symbol}-{day}{structure_kind(entry) or 'structure'}".replace(" ", "-").lower()
         case _:
             assert_never(entry)
 
@@ -206,18 +213,11 @@ def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Posit
     price = opening_price(position, entry.instrument.multiplier)
     cost = {"cost_basis": None if price is None else float(price)}
     if isinstance(entry, ShareHolding):
-        return entry.model_copy(update={"shares": float(position.quantity), **cost})
+        return entry.changed(shares=float(position.quantity), **cost)
     turned = (entry.contracts > 0) != (position.quantity > 0)
     opened_at = None if turned else entry.opened_at
     multiplier = other_multiplier(entry, position) or entry.multiplier
-    return entry.model_copy(
-        update={
-            "contracts": int(position.quantity),
-            "opened_at": opened_at,
-            "multiplier": multiplier,
-            **cost,
-        },
-    )
+    return entry.changed(contracts=int(position.quantity), opened_at=opened_at, multiplier=multiplier, **cost)
 
 
 def other_multiplier(entry: PortfolioEntry, position: AccountPosition) -> int | None:
@@ -228,33 +228,38 @@ def other_multiplier(entry: PortfolioEntry, position: AccountPosition) -> int | 
     return None if multiplier == entry.multiplier else multiplier
 
 
-def _single(entry: MultiLegPosition, position: AccountPosition) -> Position:
+def _single(
+    entry: MultiLegPosition, leg: Leg | ShareLeg, one: Instrument, position: AccountPosition
+) -> Position | ShareHolding:
     """What remains of a structure when one leg is left."""
-    terms = parse_contract_symbol(position.symbol)
-    price = opening_price(position, entry.multiplier or STANDARD_MULTIPLIER)
+    price = opening_price(position, one.multiplier or STANDARD_MULTIPLIER)
+    cost_basis = None if price is None else float(price)
+    if isinstance(leg, ShareLeg):
+        return ShareHolding(
+            id=entry.id, symbol=one.symbol, shares=float(position.quantity), cost_basis=cost_basis
+        )
     return Position(
         id=entry.id,
-        symbol=entry.symbol,
-        option_type=terms.option_type,
-        expiry=terms.expiry,
-        strike=terms.strike,
+        symbol=one.symbol,
+        option_type=leg.option_type,
+        expiry=leg.expiry,
+        strike=leg.strike,
         contracts=int(position.quantity),
-        cost_basis=None if price is None else float(price),
+        cost_basis=cost_basis,
         opened_at=entry.opened_at,
-        multiplier=entry.multiplier,
+        multiplier=leg.multiplier or (entry.multiplier if leg.symbol in (None, entry.symbol) else None),
     )
 
 
-def _leg(position: AccountPosition) -> Leg:
-    terms = parse_contract_symbol(position.symbol)
-    return Leg(
-        side="long" if position.quantity > 0 else "short",
-        option_type=terms.option_type,
-        expiry=terms.expiry,
-        strike=terms.strike,
-        contracts=abs(int(position.quantity)),
-    )
-
-
-def _decimal(value: float | None) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
+def _leg_as_held(
+    leg: Leg | ShareLeg, one: Instrument, position: AccountPosition, *, named: bool
+) -> Leg | ShareLeg:
+    """A leg with the account's quantity; with its cost where the file has one, or is to have one (`named`)."""
+    price = opening_price(position, one.multiplier) if named or leg.cost_basis is not None else None
+    cost: dict[str, float | None] = {} if price is None else {"cost_basis": float(price)}
+    if price is None and leg.cost_basis is not None:
+        cost = {"cost_basis": None}
+    side: Side = "long" if position.quantity > 0 else "short"
+    if isinstance(leg, ShareLeg):
+        return leg.changed(side=side, shares=abs(float(position.quantity)), **cost)
+    return leg.changed(side=side, contracts=abs(int(position.quantity)), **cost)

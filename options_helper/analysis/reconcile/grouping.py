@@ -179,6 +179,8 @@ def group_entries(entries: Sequence[PortfolioEntry]) -> Grouping:
 
 def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
     """What a structure is called; None when no rule knows it as a whole."""
+    if structure.has_shares or len({one.symbol for one in structure.instruments}) > 1:
+        return None
     legs = [
         Position(
             id=str(index),
@@ -189,7 +191,7 @@ def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
             contracts=leg.signed_contracts,
             cost_basis=0.0,
         )
-        for index, leg in enumerate(structure.legs)
+        for index, leg in enumerate(structure.contract_legs)
     ]
     grouping = group_entries(legs)
     return grouping.proposals[0].kind if len(grouping.entries) == len(grouping.proposals) == 1 else None
@@ -343,7 +345,7 @@ class _Writer:
             return None
         named = f"{leg.entry.id}-covered-call" if leg.covered == contracts else leg.entry.id
         identity = named if named == leg.entry.id else self._new_identity(named)
-        return leg.entry.model_copy(update={"id": identity, "contracts": contracts})
+        return leg.entry.changed(id=identity, contracts=contracts)
 
     def _structure(self, found: _Found) -> tuple[MultiLegPosition, Proposal]:
         parts = sorted(found.parts, key=lambda part: part[0].order)
@@ -357,7 +359,7 @@ class _Writer:
             opened_at=opened.pop() if len(opened) == 1 else None,
             legs=tuple(_legs(parts)),
         )
-        many = gcd(*(leg.contracts for leg in structure.legs))
+        many = gcd(*(leg.contracts for leg in structure.contract_legs))
         reason = f"{many} × {structure.label} is {found.kind.with_article}: {_REASONS[found.kind]}."
         return structure, Proposal(found.kind, (structure.id,), reason)
 

@@ -65,13 +65,18 @@ def findings(portfolio: Portfolio, today: MarketDay) -> tuple[str, ...]:
 
 
 def _findings(entry: PortfolioEntry, day: date | None) -> Iterator[str]:
-    instruments = entry.instruments if isinstance(entry, MultiLegPosition) else (entry.instrument,)
-    for one in instruments:
+    for one in entry.instruments:
         if day is not None and one.expiry is not None and one.expiry < day:
             yield f"'{entry.id}': {one.label} expired on {short_date(one.expiry)}. Remove it from the file."
-    if not isinstance(entry, MultiLegPosition) and entry.cost_basis is None:
+    if isinstance(entry, MultiLegPosition):
+        if entry.net_debit is None and any(line.cost_basis is None for line in entry.lines):
+            yield (
+                f"'{entry.id}' names no cost, so there is no P&L. Add net_debit, the dollars for all of it, "
+                "or a cost_basis to each leg."
+            )
+    elif entry.cost_basis is None:
         yield f"'{entry.id}' names no cost, so there is no P&L. Add cost_basis, the opening price per share."
-    if any(one.multiplier is None for one in instruments):
+    if any(one.multiplier is None for one in entry.instruments):
         yield (
             f"'{entry.id}' is an adjusted contract, so its dollar amounts are not known. "
             "Add multiplier, the dollars that one point is worth."

@@ -20,7 +20,6 @@ from options_helper.analysis.reconcile.file_edits import (
     Lot,
     format_ids,
     lots_by_symbol,
-    lots_of,
     other_multiplier,
 )
 from options_helper.model.account import (
@@ -287,7 +286,7 @@ def _in_order(
 
 
 def _symbols(entries: Iterable[PortfolioEntry]) -> dict[str, None]:
-    return dict.fromkeys(lot.instrument.live_symbol for entry in entries for lot in lots_of(entry))
+    return dict.fromkeys(one.live_symbol for entry in entries for one in entry.instruments)
 
 
 def _sharing(portfolio: Portfolio, sides: Mapping[str, _Sides]) -> dict[str, tuple[PortfolioEntry, ...]]:
@@ -338,7 +337,7 @@ class _Sides:
 
     @property
     def file_quantity(self) -> Decimal:
-        return sum((lot.quantity for lot in self.lots), _NONE)
+        return sum((lot.line.quantity for lot in self.lots), _NONE)
 
     @property
     def account_quantity(self) -> Decimal | None:
@@ -363,10 +362,7 @@ class _Sides:
 
     @property
     def file_cost(self) -> Decimal | None:
-        costs = [lot.quantity * lot.price for lot in self.lots if lot.price is not None]
-        if not costs or len(costs) < len(self.lots) or self.multiplier is None:
-            return None
-        return sum(costs, _NONE) * self.multiplier
+        return _sum_of_known([lot.line.opening_cost for lot in self.lots]) if self.lots else None
 
     @property
     def account_cost(self) -> Decimal | None:
@@ -403,8 +399,7 @@ class _Sides:
     @property
     def lacks_cost(self) -> bool:
         """Whether the account knows a cost that the file could name and does not."""
-        nameless = any(lot.price is None and not isinstance(lot.entry, MultiLegPosition) for lot in self.lots)
-        return nameless and self.account_cost is not None
+        return self.account_cost is not None and not all(lot.names_cost for lot in self.lots)
 
     @property
     def unknown_to_file(self) -> tuple[Execution, ...]:
@@ -498,9 +493,10 @@ def _remarks(sides: _Sides) -> Iterator[Cause]:
 def _net_debit_row(
     entry: MultiLegPosition, legs: Sequence[_Sides], edits: FileEdits
 ) -> Iterator[ReconciledRow]:
-    """What a structure cost, where the account says it of all of its legs."""
-    file_cost, account_cost = _entry_cost(entry), _sum_of_known([leg.account_cost for leg in legs])
-    if account_cost is None:
+    """What a structure cost, where its file says so and the account does of all of its legs."""
+    file_cost, account_cost = entry.opening_cost, _sum_of_known([leg.account_cost for leg in legs])
+    # The rows of the legs have compared what they name themselves.
+    if entry.net_debit is None or account_cost is None:
         return
     differs = _differ(file_cost, account_cost, legs)
     advice = edits.for_entry(entry) if differs else None
@@ -518,7 +514,7 @@ def _net_debit_row(
 
 def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> ReconciledRow:
     """What entries cost that share contracts; the account, with one cost for each contract, tells only the sum."""
-    file_cost = _sum_of_known([_entry_cost(entry) for entry in together])
+    file_cost = _sum_of_known([entry.opening_cost for entry in together])
     account_cost = _sum_of_known([side.account_cost for side in sides])
     compared = file_cost is not None and account_cost is not None
     differs = _differ(file_cost, account_cost, sides)
@@ -534,15 +530,6 @@ def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> 
         if differs
         else None,
     )
-
-
-def _entry_cost(entry: PortfolioEntry) -> Decimal | None:
-    """What the file says that an entry cost, in dollars; None where it does not."""
-    if isinstance(entry, MultiLegPosition):
-        return Decimal(str(entry.net_debit))
-    (lot,) = lots_of(entry)
-    multiplier = lot.instrument.multiplier
-    return None if lot.price is None or multiplier is None else lot.quantity * lot.price * multiplier
 
 
 def _sum_of_known(amounts: Sequence[Decimal | None]) -> Decimal | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from options_helper.errors import ConfigError
-from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.text import named
 
@@ -45,10 +45,8 @@ def build_subscription_plan(
 
 
 def _stocks(portfolio: Portfolio) -> tuple[tuple[str, ...], list[str]]:
-    indices = dict.fromkeys(
-        underlying_symbol(entry.symbol) for entry in portfolio.positions if is_index(entry.symbol)
-    )
-    underlyings = dict.fromkeys(underlying_symbol(entry.symbol) for entry in portfolio.positions)
+    underlyings = dict.fromkeys(item.underlying for item in portfolio.instruments)
+    indices = [symbol for symbol in underlyings if is_index(symbol)]
     warnings = [f"{index} is an index: the stock feeds carry no price for it." for index in indices]
     return tuple(symbol for symbol in underlyings if symbol not in indices), warnings
 

@@ -10,7 +10,8 @@ from datetime import date
 from typing import Final
 
 from options_helper.model.contract_symbols import OptionType
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, PortfolioLine
+from options_helper.simulator.market.account import CONTRACT_SHARES
 from options_helper.simulator.market.pricing import smile, value_option
 
 VOLATILITIES: Final = (0.13, 0.17, 0.22, 0.28, 0.36, 0.48, 0.65)
@@ -60,10 +61,12 @@ class _Target:
         return ((worth - self.value) / self.scale) ** 2
 
 
-def calibrate(entries: Sequence[PortfolioEntry], day: date, dice: random.Random) -> Calibration:
-    """The price and volatility at which the entries are worth about what was paid, some more and some less."""
+def calibrate(
+    underlying: str, entries: Sequence[PortfolioEntry], day: date, dice: random.Random
+) -> Calibration:
+    """Where an underlying makes its entries worth about what was paid, some more and some less."""
     targets = [_target_of(entry, dice) for entry in entries[:FITTED_AT_MOST]]
-    landmarks = [mark for entry in entries for mark in _landmarks(entry)]
+    landmarks = [mark for entry in entries for mark in _landmarks(entry, underlying)]
     if not landmarks:
         return Calibration(round(dice.uniform(20, 400), 2), dice.choice(VOLATILITIES))
     spots = list(_spots(min(landmarks), max(landmarks)))
@@ -85,43 +88,42 @@ def _spots(lowest: float, highest: float) -> Iterator[float]:
         yield round(math.exp(start + (end - start) * step / SPOT_STEPS), 2)
 
 
-def _landmarks(entry: PortfolioEntry) -> list[float]:
-    match entry:
-        case Position():
-            return [entry.strike]
-        case MultiLegPosition():
-            return [leg.strike for leg in entry.legs]
-        case ShareHolding():
-            return [entry.cost_basis] if entry.cost_basis else []
+def _landmarks(entry: PortfolioEntry, underlying: str) -> Iterator[float]:
+    for line in entry.lines:
+        if line.instrument.underlying != underlying:
+            continue
+        if line.instrument.strike is not None:
+            yield line.instrument.strike
+        elif line.cost_basis:
+            yield float(line.cost_basis)
 
 
 def _target_of(entry: PortfolioEntry, dice: random.Random) -> _Target | None:
-    match entry:
-        case Position():
-            if not entry.cost_basis:
-                return None
-            holding = _Holding(entry.contracts * 100, entry.option_type, entry.strike, entry.expiry)
-            paid = entry.cost_basis * holding.quantity
-            return _Target((holding,), paid * dice.uniform(0.75, 1.35), abs(paid))
-        case MultiLegPosition():
-            holdings = tuple(
-                _Holding(leg.signed_contracts * 100, leg.option_type, leg.strike, leg.expiry)
-                for leg in entry.legs
-            )
-            scale = max(abs(entry.net_debit), 100.0)
-            return _Target(holdings, entry.net_debit * dice.uniform(0.75, 1.3), scale)
-        case ShareHolding():
-            if not entry.cost_basis:
-                return None
-            paid = entry.shares * entry.cost_basis
-            # Shares pin the price down: a tenth of their value is a large miss.
-            return _Target((_Holding(entry.shares),), paid * dice.uniform(0.96, 1.06), abs(paid) / 10)
+    if entry.opening_cost is None or len({one.underlying for one in entry.instruments}) > 1:
+        return None
+    if entry.opening_cost == 0 and not isinstance(entry, MultiLegPosition):
+        return None
+    holdings, paid = tuple(map(_holding, entry.lines)), float(entry.opening_cost)
+    if any(holding.option_type is None for holding in holdings):
+        # Shares pin the price down: a tenth of their value is a large miss.
+        return _Target(holdings, paid * dice.uniform(0.96, 1.06), abs(paid) / 10)
+    if isinstance(entry, MultiLegPosition):
+        return _Target(holdings, paid * dice.uniform(0.75, 1.3), max(abs(paid), 100.0))
+    return _Target(holdings, paid * dice.uniform(0.75, 1.35), abs(paid))
+
+
+def _holding(line: PortfolioLine) -> _Holding:
+    one, quantity = line.instrument, float(line.quantity)
+    if one.option_type is None or one.strike is None or one.expiry is None:
+        return _Holding(quantity)
+    shares = one.multiplier or CONTRACT_SHARES
+    return _Holding(quantity * shares, one.option_type, one.strike, one.expiry)
 
 
 def entries_by_underlying(portfolio: Portfolio) -> dict[str, list[PortfolioEntry]]:
     """The portfolio's entries under what they are written on, in Alpaca's spelling and in the file's order."""
     found: dict[str, list[PortfolioEntry]] = {}
     for entry in portfolio.positions:
-        instrument = entry.instruments[0] if isinstance(entry, MultiLegPosition) else entry.instrument
-        found.setdefault(instrument.underlying, []).append(entry)
+        for underlying in dict.fromkeys(one.underlying for one in entry.instruments):
+            found.setdefault(underlying, []).append(entry)
     return found

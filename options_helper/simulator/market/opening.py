@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Final, assert_never
+from typing import Final
 
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, PortfolioLine
 from options_helper.simulator.market.account import CONTRACT_SHARES, Holding
 
 PriceOf = Callable[[str], float | None]
@@ -20,39 +20,28 @@ def opening_holdings(portfolio: Portfolio, price_of: PriceOf) -> list[Holding]:
 
 
 def _holdings(entry: PortfolioEntry, price_of: PriceOf) -> Iterator[Holding]:
-    match entry:
-        case Position():
-            symbol = entry.instrument.live_symbol
-            yield Holding(symbol, Decimal(entry.contracts), _paid(entry.cost_basis, symbol, price_of))
-        case ShareHolding():
-            symbol = entry.instrument.live_symbol
-            yield Holding(symbol, _exact(entry.shares), _paid(entry.cost_basis, symbol, price_of))
-        case MultiLegPosition():
-            yield from _legs(entry, price_of)
-        case _:
-            assert_never(entry)
+    """Each line at its cost; where a structure names its net debit alone, near the market's prices and at that cost."""
+    prices = [_paid(line, price_of) for line in entry.lines]
+    if isinstance(entry, MultiLegPosition) and entry.net_debit is not None:
+        _spread(_exact(entry.net_debit), entry.lines, prices)
+    for line, price in zip(entry.lines, prices, strict=True):
+        yield Holding(line.instrument.live_symbol, line.quantity, price)
 
 
-def _paid(cost_basis: float | None, symbol: str, price_of: PriceOf) -> Decimal:
-    return _exact(price_of(symbol) or 0) if cost_basis is None else _exact(cost_basis)
+def _paid(line: PortfolioLine, price_of: PriceOf) -> Decimal:
+    return _exact(price_of(line.instrument.live_symbol) or 0) if line.cost_basis is None else line.cost_basis
 
 
-def _legs(entry: MultiLegPosition, price_of: PriceOf) -> Iterator[Holding]:
-    """Legs near the market's prices whose cost is the structure's net debit."""
-    symbols = [instrument.live_symbol for instrument in entry.instruments]
-    quantities = [Decimal(leg.signed_contracts) for leg in entry.legs]
-    prices = [_exact(price_of(symbol) or 0) for symbol in symbols]
-    missing = _exact(entry.net_debit) / (entry.multiplier or CONTRACT_SHARES) - sum(
-        quantity * price for quantity, price in zip(quantities, prices, strict=True)
-    )
-    for index in sorted(range(len(prices)), key=prices.__getitem__, reverse=True):
+def _spread(cost: Decimal, lines: Sequence[PortfolioLine], prices: list[Decimal]) -> None:
+    """Move the prices that are not named until all lines together cost so much."""
+    worth = [line.quantity * (line.instrument.multiplier or CONTRACT_SHARES) for line in lines]
+    missing = cost - sum(amount * price for amount, price in zip(worth, prices, strict=True))
+    movable = [index for index, line in enumerate(lines) if line.cost_basis is None]
+    for index in sorted(movable, key=prices.__getitem__, reverse=True):
         # The dearest leg takes what is missing, as far as its price stays one; the next takes the rest.
-        wanted = prices[index] + missing / quantities[index]
-        found = max(CENT, wanted)
-        missing -= (found - prices[index]) * quantities[index]
+        found = max(CENT, prices[index] + missing / worth[index])
+        missing -= (found - prices[index]) * worth[index]
         prices[index] = found
-    for symbol, quantity, price in zip(symbols, quantities, prices, strict=True):
-        yield Holding(symbol, quantity, price)
 
 
 def _exact(number: float) -> Decimal:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cached_property, partial
 from itertools import count
-from typing import Final, assert_never
+from typing import Final
 
 from options_helper.errors import SymbolError
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
@@ -16,7 +16,7 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import ParsedContract, parse_contract_symbol
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import Portfolio, PortfolioEntry
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding
@@ -153,7 +153,7 @@ def _calibration_of(
     symbol: str, entries: Sequence[PortfolioEntry], start: datetime, seed: int
 ) -> Calibration:
     day = start.astimezone(NEW_YORK).date()
-    return calibrate(entries, day, random.Random(f"{seed}:{symbol}:anchor"))
+    return calibrate(symbol, entries, day, random.Random(f"{seed}:{symbol}:anchor"))
 
 
 def _previous_close(symbol: str, calibration: Calibration, seed: int) -> float:
@@ -564,23 +564,12 @@ class _Session:
 def _held(portfolio: Portfolio) -> dict[str, float]:
     """How much of each contract and share the portfolio holds, by Alpaca's symbols and in the file's order."""
     held: dict[str, float] = {}
-    for entry in portfolio.positions:
-        for symbol, quantity in _quantities(entry):
-            held[symbol] = held.get(symbol, 0) + quantity
+    for line in portfolio.lines:
+        symbol = line.instrument.live_symbol
+        # An update says "4" of contracts and "4.5" of shares.
+        quantity = int(line.quantity) if line.instrument.is_option else float(line.quantity)
+        held[symbol] = held.get(symbol, 0) + quantity
     return held
-
-
-def _quantities(entry: PortfolioEntry) -> Iterator[tuple[str, float]]:
-    match entry:
-        case Position():
-            yield entry.instrument.live_symbol, entry.contracts
-        case ShareHolding():
-            yield entry.instrument.live_symbol, entry.shares
-        case MultiLegPosition():
-            for instrument, leg in zip(entry.instruments, entry.legs, strict=True):
-                yield instrument.live_symbol, leg.signed_contracts
-        case _:
-            assert_never(entry)
 
 
 def _in_order(symbols: Collection[str], all_held: Sequence[str]) -> list[str]:

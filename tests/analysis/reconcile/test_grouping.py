@@ -52,7 +52,7 @@ def legs_of(entry: PortfolioEntry) -> list[str]:
     return [
         f"{one.signed_contracts:+} {one.option_type[0].upper()}{one.strike:g}"
         f"{' later' if one.expiry == LATER else ''}"
-        for one in entry.legs
+        for one in entry.contract_legs
     ]
 
 
@@ -250,11 +250,9 @@ BOOKS = st.lists(CONTRACTS, max_size=14, unique_by=lambda one: one.id).map(
 def contract_counts(entries: tuple[PortfolioEntry, ...]) -> Counter[str]:
     found: Counter[str] = Counter()
     for entry in entries:
-        if isinstance(entry, Position):
-            found[entry.instrument.live_symbol] += entry.contracts
-        elif isinstance(entry, MultiLegPosition):
-            for instrument, one in zip(entry.instruments, entry.legs, strict=True):
-                found[instrument.live_symbol] += one.signed_contracts
+        for line in entry.lines:
+            if line.instrument.is_option:
+                found[line.instrument.live_symbol] += int(line.quantity)
     return found
 
 

@@ -38,6 +38,7 @@ from tests.kit.builders import (
     leg,
     portfolio,
     position,
+    share_leg,
     structure,
 )
 
@@ -241,7 +242,7 @@ def test_what_the_file_does_not_have_is_proposed_under_an_id_of_its_own():
     }
 
 
-@pytest.mark.parametrize("symbol", ["384CVR015", "912797MH0", "A.B.C"])
+@pytest.mark.parametrize("symbol", ["ESCROW.CASH5", "A.B.C.D"])
 def test_what_no_file_can_hold_is_said_and_no_difference(symbol: str):
     """A file that was just imported differed for ever."""
     found = reconcile(portfolio(), account(held(symbol, 5)), [], today=TODAY)
@@ -493,7 +494,7 @@ def test_a_wrong_net_debit_differs_though_another_entry_shares_its_contracts():
     assert isinstance(condor, MultiLegPosition)
 
     found = reconcile(
-        portfolio(condor.model_copy(update={"net_debit": -condor.net_debit}), *others), view, [], today=TODAY
+        portfolio(condor.changed(net_debit=-(condor.net_debit or 0)), *others), view, [], today=TODAY
     )
 
     assert found.agrees is False
@@ -697,7 +698,7 @@ def test_new_positions_come_with_the_cash_that_goes_with_them():
         (18250.0, account(held(AAPL_CALL, 3))),
         (None, account(held(AAPL_CALL, 3), cash="4686")),
         (18250.0, account(held(AAPL_CALL, 2, "7"), cash="4686")),
-        (18250.0, account(held(AAPL_CALL, 2, "7"), held("384CVR015", 5), cash="4686")),
+        (18250.0, account(held(AAPL_CALL, 2, "7"), held("ESCROW.CASH5", 5), cash="4686")),
     ],
     ids=["the same", "not known", "not in the file", "only a cost changes", "what no file can hold"],
 )
@@ -733,3 +734,87 @@ def test_every_cause_is_explained_in_the_docs(cause: Cause, repository: Path):
     page = (repository / "docs" / "IMPORT_AND_RECONCILE.md").read_text(encoding="utf-8")
 
     assert cause.label.partition(":")[0].partition(",")[0] in page.replace("\n", " ")
+
+
+COVERED = structure(
+    share_leg(), leg("short", 180, symbol="AAPL"), net_debit=24_300, identity="income"
+).changed(opened_at=date(2026, 11, 2))
+
+
+class TestStructuresThatPeopleHold:
+    """Shares as a leg, costs by leg, an unknown debit: compared as they are, and kept by the edit."""
+
+    def test_a_covered_call_agrees_leg_by_leg_and_by_its_net_debit(self):
+        found = rows(portfolio(COVERED), account(held("AAPL", 100, "250"), held(AAPL_CALL, -1, "7")))
+
+        assert [(row.label, row.agrees) for row in found] == [
+            ("AAPL shares", True),
+            ("AAPL 18 Dec 26 180 C", True),
+            ("AAPL shares/18 Dec 26 180C (net debit)", True),
+        ]
+
+    def test_a_leg_that_grew_keeps_everything_else_that_the_entry_says(self):
+        row, *_ = rows(portfolio(COVERED), account(held("AAPL", 200, "250"), held(AAPL_CALL, -2, "7")))
+
+        assert row.advice == "Replace the entry 'income' by:"
+        assert edited(row) == {
+            "id": "income",
+            "symbol": "AAPL",
+            "net_debit": 48_600,
+            "opened_at": "2026-11-02",
+            "legs": [
+                {"side": "long", "shares": 200},
+                {
+                    "side": "short",
+                    "symbol": "AAPL",
+                    "option_type": "call",
+                    "expiry": "2026-12-18",
+                    "strike": 180,
+                    "contracts": 2,
+                },
+            ],
+        }
+
+    def test_shares_that_were_called_away_leave_nothing_and_a_call_that_was_bought_back_leaves_shares(self):
+        gone, *_ = rows(portfolio(COVERED), account())
+        shares_left = rows(portfolio(COVERED), account(held("AAPL", 100, "250")))[1]
+
+        assert gone.advice == "Remove the entry 'income'."
+        assert edited(shares_left) == {"id": "income", "symbol": "AAPL", "shares": 100, "cost_basis": 250}
+
+    def test_a_call_that_is_left_without_its_shares_is_a_single(self):
+        row, *_ = rows(portfolio(COVERED), account(held(AAPL_CALL, -1, "7")))
+
+        assert edited(row)["contracts"] == -1
+        assert edited(row)["opened_at"] == "2026-11-02"
+
+    def test_costs_by_leg_are_compared_and_corrected_by_leg(self):
+        by_leg = structure(
+            leg("long", 180, cost_basis=8.4), leg("short", 185, cost_basis=3.15), net_debit=None
+        )
+
+        long_leg, short_leg = rows(
+            portfolio(by_leg), account(held(LONG_LEG, 1, "8.4"), held(SHORT_LEG, -1, "3.4"))
+        )
+
+        assert (long_leg.agrees, short_leg.agrees) == (True, False)
+        assert short_leg.causes == (Cause.COST_METHOD,)
+        assert [one["cost_basis"] for one in edited(short_leg)["legs"]] == [8.4, 3.4]
+        assert "net_debit" not in edited(short_leg)
+
+    def test_a_structure_of_unknown_cost_agrees_and_is_offered_the_account_s(self):
+        unknown = structure(net_debit=None)
+
+        first, second = rows(
+            portfolio(unknown), account(held(LONG_LEG, 1, "8.4"), held(SHORT_LEG, -1, "3.4"))
+        )
+
+        assert (first.agrees, second.agrees) == (True, True)
+        assert first.causes == (Cause.COST_NOT_IN_FILE,)
+        assert [one["cost_basis"] for one in edited(first)["legs"]] == [8.4, 3.4]
+
+    def test_each_leg_is_looked_for_under_its_own_symbol(self):
+        mixed = structure(leg("long", 6800), leg("short", 6800, symbol="SPXW"), symbol="SPX", net_debit=200)
+        view = account(held("SPX261218C06800000", 1, "12"), held("SPXW261218C06800000", -1, "10"))
+
+        assert all(row.agrees for row in rows(portfolio(mixed), view))

@@ -11,7 +11,7 @@ from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.portfolio import Portfolio, load_portfolio
-from tests.kit.builders import holding, leg, portfolio, position, structure
+from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
 
 
 def plan_of(
@@ -104,3 +104,19 @@ def test_a_month_of_spy_contracts_is_planned_as_opra_lists_them(real_data: Path)
 
     assert plan.option_contracts == tuple(symbols[:13_000])
     assert plan.truncated_count == 492
+
+
+def test_every_leg_is_subscribed_under_its_own_symbol():
+    book = portfolio(
+        structure(share_leg(), leg("short", 200), symbol="BRK-B"),
+        structure(share_leg(symbol="KO"), share_leg("short", symbol="PEP"), symbol="KO", identity="pair"),
+        structure(leg("long", 6800), leg("short", 680, symbol="SPY"), symbol="SPXW", identity="mixed"),
+        holding("384CVR015"),
+        holding("BAC-PRL"),
+    )
+
+    plan = plan_of(book)
+
+    assert plan.stocks == ("BRK.B", "KO", "PEP", "SPY", "384CVR015", "BAC.PRL")
+    assert plan.option_contracts == ("BRKB261218C00200000", "SPXW261218C06800000", "SPY261218C00680000")
+    assert plan.warnings == ("SPX is an index: the stock feeds carry no price for it.",)
