@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "columns": ("COLUMNS", "CSV_COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
-    "live_health": ("Headline", "Level", "book_caveats", "feed_labels", "headline"),
+    "live_health": ("Headline", "Level", "book_caveats", "book_remarks", "feed_labels", "headline"),
     "live_portfolio_metrics": (
         "DEFAULT_WIDE_SPREAD_PCT",
         "compute_live_multileg_rows",

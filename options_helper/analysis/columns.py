@@ -190,6 +190,13 @@ COLUMNS: Final = (
         digits=3,
     ),
     Column("mark_source", LINES, "Which price the mark is: `mid`, `trade`, `bid` or `ask`."),
+    Column(
+        "grade",
+        {POSITION: 260, STRUCTURE: 180, LEG: 210},
+        "What the figure rests on: `two-sided`, or what speaks against it most; of a structure, of its worst leg.",
+        "Grade",
+        110,
+    ),
     Column("mark_via", LINES, "How it came: `stream`, or `rest` where it was asked for."),
     Column(
         "marks_from",

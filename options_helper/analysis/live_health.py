@@ -10,6 +10,7 @@ from itertools import chain
 from math import ceil
 from typing import Final, assert_never
 
+from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals
 from options_helper.model.announcement import MarketKind
@@ -18,6 +19,17 @@ from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import format_count, format_symbol, named
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+# What is said of lines by their grade; what is stale, crossed or unpriced is said by name or already.
+_CAVEATS: Final = {
+    Grade.AT_BEST: "counted at best",
+    Grade.AT_LEAST: "counted at the least it is worth",
+    Grade.OTHER_SESSION: "with a price of another session",
+    Grade.AFTER_HOURS: "with a price of after hours",
+    Grade.QUANTITY: "with a quantity in doubt",
+}
+_REMARKS: Final = {Grade.WIDE: "quoted wide", Grade.LAST_TRADE: "at the last trade"}
 
 
 class Level(StrEnum):
@@ -38,16 +50,24 @@ class Headline:
 
 
 def headline(
-    snapshot: LiveSnapshot, *, stale_symbols: Sequence[str] = (), caveats: Sequence[str] = ()
+    snapshot: LiveSnapshot,
+    *,
+    stale_symbols: Sequence[str] = (),
+    caveats: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> Headline:
     """The most serious thing there is to say.
 
     `stale_symbols` are the lines whose quotes are too old, in words; `caveats` what else speaks against the book's
-    numbers (`book_caveats`).
+    numbers (`book_caveats`), `remarks` what should be known of them and is no reason to worry (`book_remarks`).
     """
     if not snapshot.running:
         return _not_running(snapshot)
-    return next(chain(_stream_findings(snapshot), _price_findings(snapshot, stale_symbols, caveats)))
+    findings = chain(
+        _stream_findings(snapshot, (*caveats, *remarks)),
+        _price_findings(snapshot, stale_symbols, caveats, remarks),
+    )
+    return next(findings)
 
 
 def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
@@ -56,7 +76,14 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
         (totals.with_warning(QuoteWarning.DELAYED_PRICE), "more than a minute behind the exchange"),
         (totals.unpriced, "without a price"),
         (totals.with_warning(QuoteWarning.CROSSED_MARKET), "with a crossed quote"),
+        *((totals.of_grade(grade), words) for grade, words in _CAVEATS.items()),
     )
+    return tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
+
+
+def book_remarks(totals: LiveTotals) -> tuple[str, ...]:
+    """Which prices are less than the middle of a narrow quote, and good for what they are."""
+    facts = ((totals.of_grade(grade), words) for grade, words in _REMARKS.items())
     return tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
 
 
@@ -69,8 +96,11 @@ def _not_running(snapshot: LiveSnapshot) -> Headline:
     return Headline(Level.INFO, "Not started: press Start to connect.")
 
 
-def _stream_findings(snapshot: LiveSnapshot) -> Iterator[Headline]:
-    """Why a running session's prices may not be of now, the most serious first."""
+def _stream_findings(snapshot: LiveSnapshot, exceptions: Sequence[str]) -> Iterator[Headline]:
+    """Why a running session's prices may not be of now, the most serious first.
+
+    `exceptions` are the lines of which it is not true that they have the last session's price.
+    """
     if failed := _in_phase(snapshot, Phase.FAILED):
         yield Headline(Level.ERROR, _failure(failed))
     if lost := _in_phase(snapshot, Phase.RECONNECTING):
@@ -82,11 +112,12 @@ def _stream_findings(snapshot: LiveSnapshot) -> Iterator[Headline]:
     if snapshot.played_out:
         yield Headline(Level.INFO, "The recording has ended: these are its last prices.")
     if not _market_is_open(snapshot):
-        yield Headline(Level.INFO, f"Market closed: last session's prices. {_next_open(snapshot)}.")
+        but = f", but {', '.join(exceptions)}" if exceptions else ""
+        yield Headline(Level.INFO, f"Market closed: last session's prices{but}. {_next_open(snapshot)}.")
 
 
 def _price_findings(
-    snapshot: LiveSnapshot, stale_symbols: Sequence[str], caveats: Sequence[str]
+    snapshot: LiveSnapshot, stale_symbols: Sequence[str], caveats: Sequence[str], remarks: Sequence[str]
 ) -> Iterator[Headline]:
     """What can be said of prices that come in, the most serious first."""
     if stale_symbols:
@@ -95,7 +126,7 @@ def _price_findings(
             f"Live, but {format_count(len(stale_symbols), 'quote')} too old: {named(stale_symbols, 3)}.",
         )
     if caveats:
-        yield Headline(Level.WARNING, f"Live, but {', '.join(caveats)}.")
+        yield Headline(Level.WARNING, f"Live, but {', '.join((*caveats, *remarks))}.")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
         labels = [format_symbol(symbol) for symbol in refused]
         yield Headline(
@@ -104,7 +135,7 @@ def _price_findings(
         )
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")
-    yield Headline(Level.OK, "Live.")
+    yield Headline(Level.OK, f"Live, {', '.join(remarks)}." if remarks else "Live.")
 
 
 def _in_phase(snapshot: LiveSnapshot, phase: Phase) -> list[StreamHealth]:

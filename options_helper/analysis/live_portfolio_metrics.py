@@ -24,6 +24,7 @@ from options_helper.analysis.day_pnl import (
     made_today,
     read_account_day,
 )
+from options_helper.analysis.grades import grades_of
 from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
@@ -73,6 +74,7 @@ def compute_live_position_rows(
         **_day_columns(day),
         **_closes(lines, live),
         "id": [entry.id for entry in entries],
+        "grade": grades_of(lines.rank),
         "kind": ["option" if isinstance(entry, Position) else "shares" for entry in entries],
         "contracts": [entry.contracts if isinstance(entry, Position) else None for entry in entries],
         "quantity": quantity,
@@ -125,6 +127,7 @@ def compute_live_multileg_rows(
         "signed_contracts": quantity,
         "cost_basis": basis,
         "leg_pnl": lines.worth * (lines.mark - basis),
+        "grade": grades_of(lines.rank),
         "leg_value": leg_value,
         "leg_natural": leg_natural,
         "warnings": warning_lists(lines.findings, len(owned_legs)),
@@ -157,6 +160,11 @@ class _LegGroups:
         """A structure is as old as its oldest part."""
         oldest: Numbers = self._fold(np.maximum, ages)
         return oldest
+
+    def worst(self, ranks: Integers) -> Integers:
+        """A structure is of the grade of its worst leg."""
+        worst: Integers = self._fold(np.maximum, ranks)
+        return worst
 
     def firsts(self, values: Any) -> Any:
         return values[self.first_legs]
@@ -191,6 +199,7 @@ def _structure_rows(
         "priced": [f"{known} of {count} legs" for known, count in zip(priced, groups.sizes, strict=True)],
         **_net_columns(debit, groups.sums(leg_value), groups.sums(leg_natural)),
         **_day_columns(_structure_days(day, lines, groups)),
+        "grade": grades_of(groups.worst(lines.rank)),
         "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], groups),
         "mark_age_seconds": groups.oldest(lines.columns["mark_age_seconds"]),
         "quote_age_seconds": groups.oldest(lines.columns["quote_age_seconds"]),

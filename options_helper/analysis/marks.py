@@ -29,8 +29,9 @@ class MarkSource(StrEnum):
 
     MID = "mid"
     TRADE = "trade"
-    BID = "bid"  # there is no ask: worth at least this
-    ASK = "ask"  # there is no bid: worth at most this
+    # There is no other side, or the two are too far apart for a middle.
+    BID = "bid"  # worth at least this
+    ASK = "ask"  # worth at most this
 
 
 class QuoteWarning(StrEnum):
@@ -52,9 +53,14 @@ class QuoteWarning(StrEnum):
     ONE_SIDED = "one_sided"
     ZERO_BID = "zero_bid"
     WIDE_SPREAD = "wide_spread"
+    TOO_WIDE = "too_wide"  # for a middle
+    NO_SIZE = "no_size"
+    AFTER_HOURS = "after_hours"
+    OTHER_SESSION = "other_session"
     MARK_FROM_TRADE = "mark_from_trade"
     STALE_TRADE = "stale_trade"
     NO_COST_BASIS = "no_cost_basis"
+    QUANTITY_IN_DOUBT = "quantity_in_doubt"
     # These speak against the day's profit alone.
     TRADES_UNKNOWN = "trades_unknown"
     POSITION_MOVED = "position_moved"
@@ -76,6 +82,10 @@ Findings: TypeAlias = Mapping[QuoteWarning, Flags]
 _DELAYED_NS: Final = 60 * NANOSECONDS
 # One nickel tick is as narrow as many contracts can be quoted, whatever share of the price it is.
 _NEVER_WIDE: Final = 0.05 + 1e-9
+# From here on the sides support no middle: percent of it, and dollars that they are apart at least. One in 1,400 of
+# the recorded contract quotes of a session is so wide, nearly all of them stubs (0.00 × 4.30).
+_TOO_WIDE_CONTRACT: Final = (100.0, 0.5)  # the ask is more than three times the bid
+_TOO_WIDE_SHARE: Final = (10.0, 0.1)
 UNKNOWN_TIME: Final = np.iinfo(np.int64).min  # what datetime64 takes for "not a time"
 _LAST_TIME: Final = np.iinfo(np.int64).max
 _BY_CODE: Final = np.array([None, *MarkSource], dtype=object)
@@ -122,26 +132,54 @@ class Marks:
         return (self.spread_pct > wide_spread_pct) & (self.ask - self.bid > _NEVER_WIDE)
 
 
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """The latest session that has begun, in epoch nanoseconds."""
+
+    opens_ns: int
+    # Of each line: the options of some classes are traded longer. What is made at that instant is the closing quote.
+    ends_ns: Integers
+
+
 def read_marks(
-    quotes: Sequence[Quote | None], trades: Sequence[Trade | None], *, is_option: Flags, as_of: datetime
+    quotes: Sequence[Quote | None],
+    trades: Sequence[Trade | None],
+    *,
+    is_option: Flags,
+    as_of: datetime,
+    short: Flags | None = None,
+    hours: SessionTimes | None = None,
 ) -> Marks:
     """Mark each line by its quote and last trade.
 
     The mark is the middle of an uncrossed quote; else the last trade, where it is inside what is known of the quote;
     else the one side there is; else nothing. The zero bid of a contract is a real bid beside an ask. Zero on both
     sides is no quote, and a zero in a share's quote is a side without an order (one venue's book may have none).
+
+    A quote whose sides are too far apart, behind which no order stands, or which was made after its contract's session
+    supports no middle: then the trade of that session counts, else the side at which closing would be, the bid or for
+    a `short` the ask, as a bound. `hours` are of the latest session; without them all quotes and trades are of it.
     """
     bid, ask = _sides(quotes, is_option)
     last = _prices(trade.price if trade is not None else None for trade in trades)
     last[last == 0] = np.nan
+    quote_ns, trade_ns = _made(quotes), _made(trades)
+    late_quote = np.zeros(len(bid), dtype=bool) if hours is None else is_option & (quote_ns > hours.ends_ns)
+    old_trade = np.zeros(len(bid), dtype=bool) if hours is None else trade_ns < hours.opens_ns
 
     crossed = bid > ask
-    is_mid = bid <= ask
+    too_wide = _is_too_wide(bid, ask, is_option)
+    no_size = _lacks_size(quotes) & ~np.isnan(bid) & ~np.isnan(ask)
+    is_weak = (bid <= ask) & (too_wide | no_size | late_quote)
+    is_mid = (bid <= ask) & ~is_weak
     # A comparison with NaN is false: a side that is not known sets no bound, a crossed quote the same two.
     outside = np.where(crossed, (last < ask) | (last > bid), (last < bid) | (last > ask))
-    is_trade = ~is_mid & ~outside & ~np.isnan(last)
-    is_bid = ~is_mid & ~is_trade & np.isnan(ask) & ~np.isnan(bid)
-    is_ask = ~is_mid & ~is_trade & np.isnan(bid) & ~np.isnan(ask)
+    # What was quoted after the session says nothing of a trade in it.
+    is_trade = ~is_mid & (~outside | late_quote) & ~np.isnan(last) & ~((is_weak | late_quote) & old_trade)
+    shorts = np.zeros(len(bid), dtype=bool) if short is None else short
+    # "Worth at least nothing" says nothing.
+    is_bid = ~is_mid & ~is_trade & (np.isnan(ask) | (is_weak & ~shorts)) & (bid > 0)
+    is_ask = ~is_mid & ~is_trade & (np.isnan(bid) | (is_weak & shorts)) & ~np.isnan(ask)
 
     now_ns = epoch_nanoseconds(as_of) or 0
     quote_age = _ages(quotes, now_ns)
@@ -166,10 +204,58 @@ def read_marks(
             QuoteWarning.LOCKED_MARKET: bid == ask,
             QuoteWarning.ONE_SIDED: np.isnan(bid) ^ np.isnan(ask),
             QuoteWarning.ZERO_BID: bid == 0,
+            QuoteWarning.TOO_WIDE: too_wide,
+            QuoteWarning.NO_SIZE: no_size,
             QuoteWarning.MARK_FROM_TRADE: is_trade,
             QuoteWarning.DELAYED_PRICE: _delayed(events),
+            **_session_findings(_made(events), hours),
         },
     )
+
+
+def _is_too_wide(bid: Numbers, ask: Numbers, is_option: Flags) -> Flags:
+    apart, middle = ask - bid, (ask + bid) / 2
+    percent, dollars = (
+        np.where(is_option, *pair) for pair in zip(_TOO_WIDE_CONTRACT, _TOO_WIDE_SHARE, strict=True)
+    )
+    return (100 * apart > percent * middle) & (apart > dollars + 1e-9)
+
+
+def _lacks_size(quotes: Sequence[Quote | None]) -> Flags:
+    """Where it is said that no order stands behind one of the prices; a size that is not said is not zero."""
+    return np.array(
+        [
+            quote is not None
+            and bool((quote.bid_size == 0 and quote.bid_price) or (quote.ask_size == 0 and quote.ask_price))
+            for quote in quotes
+        ],
+        dtype=bool,
+    )
+
+
+def _made(events: Sequence[Quote | Trade | None]) -> Integers:
+    """When the exchange made each, or where it does not say, when it came; 0 for none."""
+    return np.array(
+        [
+            0
+            if event is None
+            else event.received_ns
+            if (time_ns := _time(event)) == UNKNOWN_TIME
+            else time_ns
+            for event in events
+        ],
+        dtype=np.int64,
+    )
+
+
+def _session_findings(made_ns: Integers, hours: SessionTimes | None) -> Findings:
+    if hours is None:
+        return {}
+    known = made_ns > 0
+    return {
+        QuoteWarning.AFTER_HOURS: known & (made_ns > hours.ends_ns),
+        QuoteWarning.OTHER_SESSION: known & (made_ns < hours.opens_ns),
+    }
 
 
 def _sides(quotes: Sequence[Quote | None], is_option: Flags) -> tuple[Numbers, Numbers]:

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from options_helper.analysis.grades import rank_lines
 from options_helper.analysis.marks import (
     UNKNOWN_TIME,
     Findings,
     Flags,
+    Integers,
     Marks,
+    MarkSource,
     Numbers,
     QuoteWarning,
+    SessionTimes,
     read_marks,
 )
-from options_helper.model.contract_hours import has_ended, is_settled_at_open, last_trading_day
+from options_helper.model.contract_hours import (
+    has_ended,
+    is_settled_at_open,
+    last_trading_day,
+    latest_session,
+    option_trading_ends_at,
+)
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import expects_data, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.snapshot import LiveSnapshot, Phase
@@ -38,6 +49,7 @@ class PricedLines:
 
     today: date  # in New York
     ended: Flags  # contracts that have no price any more
+    rank: Integers  # of the line's grade
     mark: Numbers
     natural: Numbers
     worth: Numbers  # dollars for each dollar of price: quantity times multiplier, short is negative
@@ -59,6 +71,8 @@ def price_lines(
         [live.trades.get(item.live_symbol) for item in instruments],
         is_option=is_option,
         as_of=live.as_of,
+        short=quantity < 0,
+        hours=_latest_hours(instruments, live.as_of),
     )
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
@@ -73,18 +87,20 @@ def price_lines(
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
     multiplier = numbers(item.multiplier for item in instruments)
+    findings = {
+        QuoteWarning.EXPIRED: ended,
+        **_last_day_findings(instruments, last_days, ended, today),
+        QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
+        **_only(~ended, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)),
+    }
     return PricedLines(
         today=today,
         ended=ended,
         mark=price,
         natural=natural,
         worth=quantity * multiplier,
-        findings={
-            QuoteWarning.EXPIRED: ended,
-            **_last_day_findings(instruments, last_days, ended, today),
-            QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
-            **_only(~ended, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)),
-        },
+        rank=rank_lines(marks, findings, short=quantity < 0),
+        findings=findings,
         columns={
             **_contract_columns(instruments),
             **_mark_columns(marks, ended),
@@ -111,6 +127,26 @@ def _last_day_findings(
         QuoteWarning.LAST_TRADING_DAY: is_last & ~expires & ~ended,
         QuoteWarning.SETTLED_AT_OPEN: at_open & (ended | expires),
     }
+
+
+def _latest_hours(instruments: Iterable[Instrument | str], as_of: datetime) -> SessionTimes | None:
+    """The hours of the latest session; a line that is only a name is a share's."""
+    session = latest_session(as_of)
+    if session is None:
+        return None
+    closes_ns = datetime_nanoseconds(session.closes)
+    day = session.opens.date()
+    ends: dict[str, int] = {}
+    of_lines: list[int] = []
+    for item in instruments:
+        if isinstance(item, str) or not item.is_option:
+            of_lines.append(closes_ns)
+            continue
+        if item.underlying not in ends:
+            ends_at = option_trading_ends_at(item.underlying, day)
+            ends[item.underlying] = datetime_nanoseconds(ends_at or session.closes)
+        of_lines.append(ends[item.underlying])
+    return SessionTimes(datetime_nanoseconds(session.opens), np.array(of_lines, dtype=np.int64))
 
 
 def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
@@ -166,9 +202,13 @@ def _underlyings(
         [live.trades.get(name) for name in indices],
         is_option=np.zeros(len(indices), dtype=bool),
         as_of=live.as_of,
+        hours=_latest_hours(indices, live.as_of),
     )
+    # One side of a quote that is too wide is no price of anything.
+    is_bound = (marks.source == MarkSource.BID) | (marks.source == MarkSource.ASK)
+    price = np.where(marks.findings[QuoteWarning.TOO_WIDE] & is_bound, np.nan, marks.price)
     line_indices = np.array([indices[item.underlying] for item in instruments], dtype=np.int64)
-    return marks.price[line_indices], marks.age[line_indices], marks.via[line_indices]
+    return price[line_indices], marks.age[line_indices], marks.via[line_indices]
 
 
 def _quote_findings(

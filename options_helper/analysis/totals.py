@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
+from options_helper.analysis.grades import Grade, count_words
 from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -25,6 +26,12 @@ class Tally:
     known: float
     counted: int
     of: int
+    grades: tuple[Grade, ...] = ()  # of what is counted, where it is not of the first
+
+    @property
+    def caveat(self) -> str:
+        """How much of what is counted is not of the first grade: "1 at best, 2 wide"; empty where all is."""
+        return count_words(self.grades)
 
     @property
     def complete(self) -> bool:
@@ -45,12 +52,13 @@ class BookLine(NamedTuple):
     dte: float  # days, negative after the day of expiry; NaN for shares
     is_priced: bool
     spread_pct: float  # NaN where it is not known
+    grade: Grade
     warnings: Sequence[QuoteWarning]
 
     @property
     def has_ended(self) -> bool:
         """Whether it is a contract that has no price any more."""
-        return QuoteWarning.EXPIRED in self.warnings
+        return self.grade is Grade.ENDED
 
 
 class NearestExpiry(NamedTuple):
@@ -147,6 +155,10 @@ class LiveTotals:
         quoted = (line for line in self.lines if line.is_priced and line.spread_pct >= 0)
         return max(quoted, key=lambda line: line.spread_pct, default=None)
 
+    def of_grade(self, grade: Grade) -> tuple[BookLine, ...]:
+        """The lines of this grade, each contract once."""
+        return _once(line for line in self.lines if line.grade is grade)
+
     def with_warning(self, warning: QuoteWarning) -> tuple[BookLine, ...]:
         """The lines of which this is said, each contract once."""
         return _once(line for line in self.lines if warning in line.warnings)
@@ -178,11 +190,13 @@ def compute_live_totals(
     of_options = np.array([not entry.has_shares for entry in portfolio.structures], dtype=bool)
     may_lose_debit = (debit > 0) & of_options & structure_df["id"].isin(still_running).to_numpy()
     today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
+    grades = [*_grades(position_rows), *_grades(structure_df)]
+    of_natural = [grade if grade.speaks_against_natural else Grade.TWO_SIDED for grade in grades]
     return LiveTotals(
-        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs")),
-        pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs")),
-        at_mark=_tally(single("market_value"), structure("net_mark")),
-        at_natural=_tally(single("natural_value"), structure("net_natural")),
+        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs"), grades=grades),
+        pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs"), grades=of_natural),
+        at_mark=_tally(single("market_value"), structure("net_mark"), grades=grades),
+        at_natural=_tally(single("natural_value"), structure("net_natural"), grades=of_natural),
         opened_for=_tally(paid, np.abs(debit)),
         at_risk=_tally(paid[may_lose], debit[may_lose_debit]),
         day=_tally(today.realized + today.unrealized),
@@ -221,19 +235,29 @@ def _book_lines(table: pd.DataFrame, value: str) -> Iterable[BookLine]:
         _column(table, "dte"),
         table[value].notna(),
         table["spread_pct"],
+        _grades(table),
         table["warnings"],
     )
 
 
 def _ended(table: pd.DataFrame) -> Flags:
-    return np.array([QuoteWarning.EXPIRED in warnings for warnings in table["warnings"]], dtype=bool)
+    return np.array([grade is Grade.ENDED for grade in _grades(table)], dtype=bool)
+
+
+def _grades(table: pd.DataFrame) -> list[Grade]:
+    return [Grade(word) for word in table["grade"]]
 
 
 def _column(table: pd.DataFrame, name: str) -> Numbers:
     return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _tally(*columns: Numbers) -> Tally:
+def _tally(*columns: Numbers, grades: Sequence[Grade] = ()) -> Tally:
     values = np.concatenate(columns)
-    known = values[~np.isnan(values)]
-    return Tally(fsum(known), counted=len(known), of=len(values))
+    is_known = ~np.isnan(values)
+    lower = (
+        grade
+        for grade, known in zip(grades, is_known, strict=False)
+        if known and grade is not Grade.TWO_SIDED
+    )
+    return Tally(fsum(values[is_known]), counted=int(is_known.sum()), of=len(values), grades=tuple(lower))

@@ -9,7 +9,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from options_helper.analysis.live_health import Headline, Level, book_caveats, feed_labels, headline
+from options_helper.analysis.live_health import (
+    Headline,
+    Level,
+    book_caveats,
+    book_remarks,
+    feed_labels,
+    headline,
+)
 from options_helper.analysis.live_portfolio_metrics import (
     DEFAULT_WIDE_SPREAD_PCT,
     compute_live_multileg_rows,
@@ -222,7 +229,8 @@ def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
 def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None) -> Headline:
     if run is not None and run.ended is None:
         stale = labels(totals.with_warning(QuoteWarning.STALE_QUOTE))
-        return headline(snapshot, stale_symbols=stale, caveats=book_caveats(totals))
+        caveats, remarks = book_caveats(totals), book_remarks(totals)
+        return headline(snapshot, stale_symbols=stale, caveats=caveats, remarks=remarks)
     if obstacle is not None:
         return Headline(Level.WARNING, f"Start is not possible yet. {obstacle}")
     if run is None:

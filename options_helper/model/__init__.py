@@ -36,6 +36,8 @@ PUBLIC: Final = {
         "has_ended",
         "is_settled_at_open",
         "last_trading_day",
+        "latest_session",
+        "option_trading_ends_at",
     ),
     "contract_symbols": (
         "CLASS_SHARES",

@@ -12,6 +12,7 @@ from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlyi
 from options_helper.model.market_hours import (
     EXTRA_OPTION_TIME,
     LATE_OPTION_ROOTS,
+    Session,
     new_york_date,
     regular_session,
     session_before,
@@ -73,6 +74,16 @@ def option_trading_ends_at(symbol: str, day: date) -> datetime | None:
         return None
     is_late = underlying_of_root(root_of(symbol)) in LATE_OPTION_ROOTS
     return session.closes + EXTRA_OPTION_TIME if is_late else session.closes
+
+
+def latest_session(at: datetime) -> Session | None:
+    """The newest session that has begun at `at`; None where the calendar does not reach."""
+    day = new_york_date(at)
+    today = regular_session(day)
+    if today is not None and today.opens <= at:
+        return today
+    before = session_before(day)
+    return None if before is None else regular_session(before)
 
 
 def _is_on_index(symbol: str) -> bool:

@@ -218,6 +218,62 @@ def test_a_spread_of_one_tick_is_never_wide(*, bid: float, ask: float, wide: boo
     assert bool(marks.is_wide(25.0)[0]) is wide
 
 
+class TestAQuoteThatSupportsNoMiddle:
+    """Sides too far apart, or without an order behind them: a trade between them counts, else they are bounds."""
+
+    @pytest.mark.parametrize(
+        ("bid", "ask", "option", "supports"),
+        [
+            (0.01, 25.0, True, False),  # a stub
+            (0.2, 0.7, True, True),  # half a dollar apart
+            (0.2, 0.71, True, False),
+            (2.0, 6.0, True, True),  # the ask is three times the bid: wide, and believed as far as that goes
+            (2.0, 6.01, True, False),
+            (0.0, 0.5, True, True),
+            (150.0, 400.0, False, False),
+            (95.0, 104.0, False, True),
+            (95.0, 106.0, False, False),
+            (0.4, 0.5, False, True),  # a penny stock's dime
+        ],
+    )
+    def test_where_it_begins(self, bid: float, ask: float, *, option: bool, supports: bool):
+        mark = mark_of(quote(AAPL_CALL, bid, ask), option=option)
+
+        assert (mark.source is MarkSource.MID) is supports
+        assert (QuoteWarning.TOO_WIDE in mark.warnings) is not supports
+
+    def test_a_trade_between_its_sides_is_the_mark(self):
+        mark = mark_of(quote("AMZN", 150.0, 400.0), trade("AMZN", 200.0, age=4), option=False)
+
+        assert (mark.price, mark.source, mark.age) == (200.0, MarkSource.TRADE, 4.0)
+
+    def test_without_one_a_long_is_worth_the_bid_at_least_and_a_short_costs_the_ask_at_most(self):
+        sides = [quote(AAPL_CALL, 0.6, 25.0)] * 2
+        marks = read_marks(
+            sides, [None, None], is_option=np.array([True] * 2), as_of=AS_OF, short=np.array([False, True])
+        )
+
+        assert marks.price.tolist() == [0.6, 25.0]
+        assert list(marks.source) == [MarkSource.BID, MarkSource.ASK]
+
+    def test_worth_at_least_nothing_says_nothing(self):
+        mark = mark_of(quote(AAPL_CALL, 0.0, 4.3))
+
+        assert (mark.price, mark.sells_at, mark.buys_at) == (None, 0.0, 4.3)
+
+    @pytest.mark.parametrize(("bid_size", "ask_size"), [(0, 0), (0, 5), (5, 0)])
+    def test_prices_without_an_order_behind_them_are_no_market(self, bid_size: int, ask_size: int):
+        empty = quote(AAPL_CALL, 1.0, 1.1, bid_size=bid_size, ask_size=ask_size)
+
+        assert mark_of(empty).source is MarkSource.BID
+        assert mark_of(empty, trade(AAPL_CALL, 1.08)).price == 1.08
+        assert QuoteWarning.NO_SIZE in mark_of(empty).warnings
+
+    def test_a_size_that_is_not_said_and_a_zero_bid_are_no_fault(self):
+        assert mark_of(quote(AAPL_CALL, bid_size=None, ask_size=None)).warnings == []
+        assert mark_of(quote(AAPL_CALL, 0.0, 0.05, bid_size=0)).source is MarkSource.MID
+
+
 @given(SIDES, SIDES, st.one_of(st.none(), PRICES), st.booleans())
 def test_a_mark_never_leaves_what_is_known_of_the_quote(
     bid: float | None,
@@ -243,8 +299,7 @@ def test_a_mark_never_leaves_what_is_known_of_the_quote(
 def test_closing_at_natural_is_never_better_than_at_the_mark(bid: float, ask: float):
     mark = mark_of(quote(AAPL_CALL, bid, ask))
 
-    if mark.sells_at is not None and mark.buys_at is not None:
-        assert mark.price is not None
+    if mark.price is not None and mark.sells_at is not None and mark.buys_at is not None:
         assert mark.sells_at <= mark.price <= mark.buys_at
 
 

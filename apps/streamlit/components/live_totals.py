@@ -142,12 +142,13 @@ def _profit(
         return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} {of}"
+    grades = f"of which {tally.caveat}" if tally.caveat else ""
     return Tile(
         name,
         f"{arrow(tally.known)} {amount}".strip(),
         source,
         tone=_tone(tally.known),
-        caveat="\n".join(filter(None, (partial, caveat))),
+        caveat="\n".join(filter(None, (partial, caveat, grades))),
     )
 
 
@@ -232,7 +233,8 @@ def _provenance(screen: ScreenModel) -> str:
 def _missing(tally: Tally) -> str:
     if not tally.counted:
         return ""
-    return "" if tally.complete else f" · {tally.counted} of {tally.of} known"
+    known = "" if tally.complete else f" · {tally.counted} of {tally.of} known"
+    return f"{known} · of which {tally.caveat}" if tally.caveat else known
 
 
 def _tone(amount: float | None) -> str:
