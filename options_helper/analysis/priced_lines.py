@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
@@ -72,17 +72,18 @@ def price_lines(
         is_option=is_option,
         as_of=live.as_of,
         short=quantity < 0,
-        hours=_latest_hours(instruments, live.as_of),
+        hours=_latest_hours(instruments, live),
     )
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
     # After its end the last quote is no price any more: what it settled at is not known here.
     ended = _flags(
-        item.expiry is not None and has_ended(item.live_symbol, item.expiry, live.as_of)
+        item.expiry is not None and has_ended(item.live_symbol, item.expiry, live.as_of, live.told_sessions)
         for item in instruments
     )
     last_days = [
-        last_trading_day(item.live_symbol, item.expiry) if item.expiry else None for item in instruments
+        last_trading_day(item.live_symbol, item.expiry, live.told_sessions) if item.expiry else None
+        for item in instruments
     ]
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
@@ -129,9 +130,9 @@ def _last_day_findings(
     }
 
 
-def _latest_hours(instruments: Iterable[Instrument | str], as_of: datetime) -> SessionTimes | None:
+def _latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) -> SessionTimes | None:
     """The hours of the latest session; a line that is only a name is a share's."""
-    session = latest_session(as_of)
+    session = latest_session(live.as_of, live.told_sessions)
     if session is None:
         return None
     closes_ns = datetime_nanoseconds(session.closes)
@@ -143,7 +144,7 @@ def _latest_hours(instruments: Iterable[Instrument | str], as_of: datetime) -> S
             of_lines.append(closes_ns)
             continue
         if item.underlying not in ends:
-            ends_at = option_trading_ends_at(item.underlying, day)
+            ends_at = option_trading_ends_at(item.underlying, day, live.told_sessions)
             ends[item.underlying] = datetime_nanoseconds(ends_at or session.closes)
         of_lines.append(ends[item.underlying])
     return SessionTimes(datetime_nanoseconds(session.opens), np.array(of_lines, dtype=np.int64))
@@ -202,7 +203,7 @@ def _underlyings(
         [live.trades.get(name) for name in indices],
         is_option=np.zeros(len(indices), dtype=bool),
         as_of=live.as_of,
-        hours=_latest_hours(indices, live.as_of),
+        hours=_latest_hours(indices, live),
     )
     # One side of a quote that is too wide is no price of anything.
     is_bound = (marks.source == MarkSource.BID) | (marks.source == MarkSource.ASK)

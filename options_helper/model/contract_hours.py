@@ -1,6 +1,7 @@
 """When a contract is traded, and when it ends: an expiry is a day, and what is worth something ends at an instant.
 
-Symbols are a contract's in any spelling, or what it is written on; the root decides. Instants are New York's.
+Symbols are a contract's in any spelling, or what it is written on; the root decides. Instants are New York's. What a
+market told of its sessions (`told`) wins over the calendar.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlyi
 from options_helper.model.market_hours import (
     EXTRA_OPTION_TIME,
     LATE_OPTION_ROOTS,
+    NOTHING_TOLD,
     Session,
+    ToldSessions,
     new_york_date,
     regular_session,
     session_before,
@@ -26,76 +29,77 @@ _ALWAYS_SETTLED_AT_OPEN: Final = frozenset({"VIX", "VIXW"})
 _LONGEST_CLOSURE: Final = timedelta(days=10)
 
 
-def is_settled_at_open(symbol: str, expiry: date) -> bool:
+def is_settled_at_open(symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD) -> bool:
     """Whether what it is worth is fixed by the opening prices of its last day ("AM settlement")."""
     root = root_of(symbol)
-    return root in _ALWAYS_SETTLED_AT_OPEN or (root in _SETTLED_AT_OPEN and _is_standard_expiry(expiry))
+    return root in _ALWAYS_SETTLED_AT_OPEN or (root in _SETTLED_AT_OPEN and _is_standard_expiry(expiry, told))
 
 
-def last_trading_day(symbol: str, expiry: date) -> date:
+def last_trading_day(symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD) -> date:
     """The last day on which it is traded: the expiry, or a session before it.
 
     Before it where the exchange is closed on the expiry, and where the contract is settled at the open.
     """
-    settled = _settlement_day(expiry)
-    return (session_before(settled) or settled) if is_settled_at_open(symbol, expiry) else settled
+    settled = _settlement_day(expiry, told)
+    before = session_before(settled, told) if is_settled_at_open(symbol, expiry, told) else None
+    return before or settled
 
 
-def contract_ended_at(symbol: str, expiry: date) -> datetime | None:
+def contract_ended_at(symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD) -> datetime | None:
     """From when on it has no price any more; None where the calendar does not reach.
 
     That is the end of its trading on the last day (16:00, 16:15, on half days 13:00 or 13:15), or the opening by which
     it is settled. What expires on an index ends with the shares, also where its class trades longer.
     """
-    settled = _settlement_day(expiry)
-    session = regular_session(settled)
+    settled = _settlement_day(expiry, told)
+    session = regular_session(settled, told)
     if session is None:
         return None
-    if is_settled_at_open(symbol, expiry):
+    if is_settled_at_open(symbol, expiry, told):
         return session.opens
-    return session.closes if _is_on_index(symbol) else option_trading_ends_at(symbol, settled)
+    return session.closes if _is_on_index(symbol) else option_trading_ends_at(symbol, settled, told)
 
 
-def has_ended(symbol: str, expiry: date, at: datetime) -> bool:
+def has_ended(symbol: str, expiry: date, at: datetime, told: ToldSessions = NOTHING_TOLD) -> bool:
     """Whether it has no price any more at `at`: it is expired, or settled."""
     today = new_york_date(at)
     if expiry < today:
         return True
     if expiry - today > _LONGEST_CLOSURE:
         return False  # without the calendar of its year, which takes its time to make
-    ended_at = contract_ended_at(symbol, expiry)
+    ended_at = contract_ended_at(symbol, expiry, told)
     return ended_at is not None and at >= ended_at
 
 
-def option_trading_ends_at(symbol: str, day: date) -> datetime | None:
+def option_trading_ends_at(symbol: str, day: date, told: ToldSessions = NOTHING_TOLD) -> datetime | None:
     """When the trading of a class ends on a day: with the shares or a quarter of an hour later; None: it has none."""
-    session = regular_session(day)
+    session = regular_session(day, told)
     if session is None:
         return None
     is_late = underlying_of_root(root_of(symbol)) in LATE_OPTION_ROOTS
     return session.closes + EXTRA_OPTION_TIME if is_late else session.closes
 
 
-def latest_session(at: datetime) -> Session | None:
+def latest_session(at: datetime, told: ToldSessions = NOTHING_TOLD) -> Session | None:
     """The newest session that has begun at `at`; None where the calendar does not reach."""
     day = new_york_date(at)
-    today = regular_session(day)
+    today = regular_session(day, told)
     if today is not None and today.opens <= at:
         return today
-    before = session_before(day)
-    return None if before is None else regular_session(before)
+    before = session_before(day, told)
+    return None if before is None else regular_session(before, told)
 
 
 def _is_on_index(symbol: str) -> bool:
     return underlying_of_root(root_of(symbol)) in INDEX_ROOTS.values()
 
 
-def _settlement_day(expiry: date) -> date:
+def _settlement_day(expiry: date, told: ToldSessions) -> date:
     """The expiry, or the session before it where the exchange is closed then."""
-    return expiry if regular_session(expiry) is not None else session_before(expiry) or expiry
+    return expiry if regular_session(expiry, told) is not None else session_before(expiry, told) or expiry
 
 
-def _is_standard_expiry(expiry: date) -> bool:
+def _is_standard_expiry(expiry: date, told: ToldSessions) -> bool:
     first = expiry.replace(day=1)
     third_friday = first + timedelta(days=(4 - first.weekday()) % 7 + 14)
-    return expiry in (third_friday, _settlement_day(third_friday))
+    return expiry in (third_friday, _settlement_day(third_friday, told))

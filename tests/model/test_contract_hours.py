@@ -13,7 +13,7 @@ from options_helper.model.contract_hours import (
     last_trading_day,
     option_trading_ends_at,
 )
-from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.market_hours import NEW_YORK, Session
 
 FRIDAY, HALF_DAY = date(2026, 11, 20), date(2026, 11, 27)
 
@@ -83,3 +83,12 @@ def test_what_expires_in_a_year_ahead_has_not_ended():
 
 def test_what_expired_on_an_earlier_day_has_ended():
     assert has_ended("AAPL", date(2000, 1, 21), new_york("2026-11-20 00:00"))
+
+
+def test_what_the_market_says_of_its_hours_wins():
+    """A day of mourning, and a half day that no calendar knew: contracts end with the last session before, or early."""
+    short_day = Session(new_york("2026-11-20 09:30"), new_york("2026-11-20 12:00"))
+
+    assert contract_ended_at("AAPL", FRIDAY, {FRIDAY: None}) == new_york("2026-11-19 16:00")
+    assert last_trading_day("AAPL", FRIDAY, {FRIDAY: None}) == date(2026, 11, 19)
+    assert has_ended("AAPL", FRIDAY, new_york("2026-11-20 12:00"), {FRIDAY: short_day})
