@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -13,6 +14,8 @@ from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.errors import OptionsHelperError
 from options_helper.model.market_hours import new_york_date
+
+log = logging.getLogger(__name__)
 
 # Late events of a day still come after midnight, and its files are in use so long.
 SEAL_AFTER_MIDNIGHT: Final = timedelta(minutes=30)
@@ -75,6 +78,11 @@ class Sealer:
                 reports = store.seal(day, parquet=True)
             except OptionsHelperError as error:
                 yield str(error)
+                continue
+            except Exception as error:
+                # One day must not keep the others from being sealed.
+                log.exception("the files of %s are not sealed", day)
+                yield f"{day}: {type(error).__name__}: {error}"
                 continue
             yield from (f"{one.part.path}: {one.problem}" for one in reports if one.problem)
 

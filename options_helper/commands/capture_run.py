@@ -140,6 +140,9 @@ class Capture:
             )
         if ending is not Ending.SIGNAL:
             self._seal(display)
+        for problem in self._sealer.problems:
+            self._sound = False
+            display.say(f"Not sealed: {problem}")
         return 0 if self._sound else 1
 
     def _run_sessions(self, display: Display) -> Ending:
@@ -269,8 +272,6 @@ class Capture:
             if self._signals.count > before:
                 display.say("Asked to end while finished days were sealed; the next capture goes on with it.")
                 return
-        for problem in self._sealer.problems:
-            display.say(f"Not sealed: {problem}")
 
     @contextmanager
     def _metrics(self, writer: HeartbeatWriter, display: Display) -> Iterator[None]:

@@ -243,7 +243,7 @@ class IntradayStore:
         wanted = date.fromisoformat(day) if isinstance(day, str) else day
         since_ns, until_ns = _nanoseconds("start", start), _nanoseconds("end", end)
         found = [
-            part.path
+            part
             for part in find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=wanted)
             if (start is None or part.key.day >= new_york_date(start))
             and (end is None or part.key.day <= new_york_date(end))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr
 
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
+
+# A float of the wire that is a number: the decoder refuses NaN and the infinities, at no cost.
+Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 # How far an exchange's clock may be ahead of ours and still be believed.
 AHEAD_AT_MOST_NS: Final = 60 * NANOSECONDS
@@ -69,11 +73,11 @@ class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag_field="T", rename=W
 class Quote(MarketEvent, frozen=True, gc=False, tag="q", kw_only=True):
     """Best bid and ask of one symbol, as the feed sent it; prices per share in dollars, sizes as sent."""
 
-    bid_price: float | None = None
-    bid_size: int | float | None = None
+    bid_price: Finite | None = None
+    bid_size: int | Finite | None = None
     bid_exchange: str | None = None
-    ask_price: float | None = None
-    ask_size: int | float | None = None
+    ask_price: Finite | None = None
+    ask_size: int | Finite | None = None
     ask_exchange: str | None = None
     # A list on the stock stream, one string on the option stream.
     conditions: list[str] | str | None = None
@@ -83,8 +87,8 @@ class Quote(MarketEvent, frozen=True, gc=False, tag="q", kw_only=True):
 class Trade(MarketEvent, frozen=True, gc=False, tag="t", kw_only=True):
     """One print; option trades carry neither id nor tape."""
 
-    price: float
-    size: int | float | None = None
+    price: Finite
+    size: int | Finite | None = None
     exchange: str | None = None
     conditions: list[str] | str | None = None
     trade_id: int | None = None
@@ -94,13 +98,13 @@ class Trade(MarketEvent, frozen=True, gc=False, tag="t", kw_only=True):
 class Bar(MarketEvent, frozen=True, gc=False, tag="b", kw_only=True):
     """One minute; `timestamp` is its start. Trade count and VWAP are optional on the wire."""
 
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int | float | None = None
+    open: Finite
+    high: Finite
+    low: Finite
+    close: Finite
+    volume: int | Finite | None = None
     trade_count: int | None = None
-    vwap: float | None = None
+    vwap: Finite | None = None
 
 
 class RestQuote(Quote, frozen=True, gc=False, tag="rest quote", kw_only=True):
@@ -124,8 +128,8 @@ class TradeCorrection(MarketEvent, frozen=True, gc=False, tag="c", kw_only=True)
 
     original_trade_id: int | None = None
     corrected_trade_id: int | None = None
-    corrected_price: float | None = None
-    corrected_size: int | float | None = None
+    corrected_price: Finite | None = None
+    corrected_size: int | Finite | None = None
     corrected_conditions: list[str] | str | None = None
     exchange: str | None = None
 
@@ -134,8 +138,8 @@ class TradeCancel(MarketEvent, frozen=True, gc=False, tag="x", kw_only=True):
     """A print was withdrawn; comes unasked with the trades channel."""
 
     trade_id: int | None = None
-    price: float | None = None
-    size: int | float | None = None
+    price: Finite | None = None
+    size: int | Finite | None = None
     exchange: str | None = None
 
 

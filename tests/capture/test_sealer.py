@@ -118,3 +118,21 @@ def test_after_its_end_nothing_more_begins(sealer: Sealer, folder: Path):
 
     assert not sealer.busy
     assert copies(folder) == []
+
+
+def test_a_day_that_fails_costs_no_other_day(tmp_path: Path, folder: Path):
+    """Whatever fails, what can be sealed is, and what cannot is named."""
+
+    class Failing(IntradayStore):
+        def seal(self, day, **more):
+            if day.isoformat() == DAY:
+                raise ZeroDivisionError("a bug")
+            return super().seal(day, **more)
+
+    sealer = Sealer(tmp_path, wanted=True, open_store=Failing)
+    sealer.start(new_york("2026-11-21T12:00"))
+    wait_until(lambda: not sealer.busy)
+    sealer.close()
+
+    assert sealer.problems == (f"{DAY}: ZeroDivisionError: a bug",)
+    assert copies(folder) == ["2026-11-20.parquet"]

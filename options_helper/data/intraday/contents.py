@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from options_helper.data.intraday.members import Member, ReadAt, Scan, member_text, scan
+from options_helper.data.intraday.members import Damage, Member, ReadAt, Scan, member_pieces, scan
 from options_helper.data.intraday.meta import Extent
 
 log = logging.getLogger(__name__)
+
+# The feed says how long a text is; a reader that refuses a long one would refuse the whole file.
+csv.field_size_limit(2**31 - 1)
 
 
 @contextmanager
@@ -28,22 +31,91 @@ def reading(path: Path) -> Iterator[tuple[ReadAt, int]]:
         os.close(descriptor)
 
 
-def sound_texts(path: Path) -> Iterator[bytes]:
-    """The text of each whole member, the header line first; a torn tail is where the file ends.
+class PartRows:
+    """The rows of a partition file as text, in pieces of whole rows; memory does not grow with the file.
 
-    Damage with rows behind it is logged, because rows are missing then.
+    `columns` are those of its header line; where its beginning is damaged, those that the rows must have been written
+    with. After the iteration, `damage` is what holds no readable rows; a torn tail is part of it.
     """
-    with reading(path) as (read_at, size):
-        found = scan(read_at, size, check_bytes=0)
-        missing = [(damage.offset, damage.length) for damage in found.inner_damage]
-        for member in found.members:
-            text = member_text(read_at, member)
-            if text is None:
-                missing.append((member.offset, member.length))
-            else:
-                yield text
-    for offset, length in missing:
-        log.warning("%s is damaged: the %d bytes at %d hold no readable rows", path, length, offset)
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path = path
+        self.columns = list(columns)
+        self.damage: list[Damage] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        with reading(self._path) as (read_at, size):
+            found = scan(read_at, size, check_bytes=0)
+            self.damage = list(found.damage)
+            for member in found.members:
+                pieces = member_pieces(read_at, member)
+                if pieces is None:
+                    self.damage.append(Damage(member.offset, member.length))
+                    continue
+                at_the_beginning = member.offset == 0
+                for text in pieces:
+                    if at_the_beginning:
+                        at_the_beginning = False
+                        header, _, rows = text.partition(b"\n")
+                        self.columns = next(rows_of(header), [])
+                    else:
+                        rows = text
+                    if rows:
+                        yield rows
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether there is damage that no kill leaves: rows behind it, or nothing readable at all."""
+        with reading(self._path) as (_, size):
+            whole = sum(one.length for one in self.damage) == size > 0
+            return whole or any(one.end != size for one in self.damage)
+
+    def log_damage(self, remedy: str) -> None:
+        """Say where rows are missing, and what helps."""
+        for offset, length in sorted(self.damage):
+            log.warning(
+                "%s is damaged: the %d bytes at %d hold no readable rows. %s",
+                self._path,
+                length,
+                offset,
+                remedy,
+            )
+
+    def _fits(self, read_at: ReadAt, member: Member) -> bool:
+        """Whether rows without a header line can have these columns."""
+        return len(next(_rows(read_at, [member]), [])) == len(self.columns)
+
+
+def joined(texts: Iterable[bytes], size: int = 4 << 20) -> Iterator[bytes]:
+    """The same texts in larger pieces, of about `size` bytes; what is read at once costs less."""
+    waiting: list[bytes] = []
+    bytes_waiting = 0
+    for text in texts:
+        waiting.append(text)
+        bytes_waiting += len(text)
+        if bytes_waiting >= size:
+            yield b"".join(waiting)
+            waiting.clear()
+            bytes_waiting = 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def lines_of(text: bytes) -> list[bytes]:
+    """Its rows, each with its line end; a line end between quotes is part of a row."""
+    if b"\r" not in text and b'"' not in text:
+        return text.splitlines(keepends=True)
+    lines: list[bytes] = []
+    open_quote = False
+    for line in text.split(b"\n"):
+        if open_quote:
+            lines[-1] += line + b"\n"
+        else:
+            lines.append(line + b"\n")
+        open_quote ^= line.count(b'"') % 2 == 1
+    # Behind the last line end there is nothing, or a line without its end.
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]
 
 
 def rows_of(text: bytes) -> Iterator[list[str]]:
@@ -55,8 +127,8 @@ def header_of(read_at: ReadAt, found: Scan) -> list[str] | None:
     """The names of the columns; None when the beginning of the file is damaged."""
     if not found.members or found.members[0].offset != 0:
         return None
-    text = member_text(read_at, found.members[0])
-    return None if text is None else next(rows_of(text), None)
+    pieces = member_pieces(read_at, found.members[0])
+    return None if pieces is None else next(rows_of(next(pieces, b"")), None)
 
 
 def rows_in(found: Scan) -> int:
@@ -96,4 +168,5 @@ def row_extent(columns: Sequence[str], rows: int, first: Sequence[str], last: Se
 
 def _rows(read_at: ReadAt, members: Iterable[Member]) -> Iterator[list[str]]:
     for member in members:
-        yield from rows_of(member_text(read_at, member) or b"")
+        for text in member_pieces(read_at, member) or ():
+            yield from rows_of(text)

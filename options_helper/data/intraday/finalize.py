@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import logging
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,25 +15,24 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.contents import rows_in
+from options_helper.data.intraday.contents import lines_of
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.locking import lock_file
-from options_helper.data.intraday.members import (
-    HEAD_BYTES,
-    Scan,
-    member_head,
-    member_text,
-    member_trailer,
-)
+from options_helper.data.intraday.members import Scan, encode_member, member_pieces
 from options_helper.data.intraday.meta import load_meta, save_meta
-from options_helper.data.intraday.parquet import require_pyarrow, write_parquet
+from options_helper.data.intraday.parquet import COPY_SCHEMA, copy_facts, require_pyarrow, write_parquet
 from options_helper.data.intraday.repair import FileState, examine
 from options_helper.data.intraday.verify_parts import file_digest
-from options_helper.errors import StoreError
+from options_helper.errors import ConfigError, OptionsHelperError, StoreError
+
+log = logging.getLogger(__name__)
 
 _BLOCK: Final = 1 << 20
 _LEVEL: Final = 6
+# A member of a sealed file: what a spoiled bit costs. Larger ones would be smaller by less than a hundredth.
+SEALED_ROWS: Final = 10_000
+_SEALED_TEXT_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,10 @@ class FinalizeReport:
 
 
 def finalize_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> FinalizeReport:
-    """Recompress a file to one gzip member of level 6, add a Parquet copy if wanted, and mark it as sealed.
+    """Recompress a file to large members of level 6, add a Parquet copy if wanted, and mark it as sealed.
 
-    A sealed file is not written again. ConfigError when Parquet is wanted and pyarrow is not installed.
+    A sealed file is not written again; a copy in the form of an earlier version is made anew. Whatever goes wrong with
+    a file is its report's problem. ConfigError when Parquet is wanted and pyarrow is not installed.
     """
     if parquet:
         require_pyarrow()
@@ -57,10 +59,14 @@ def finalize_part(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) ->
         return _finalize(part, parquet=parquet, at=at, disk=disk)
     except BlockingIOError:
         return FinalizeReport(part, problem="another process writes it; seal it when that has ended")
-    except StoreError as error:
+    except OptionsHelperError as error:
         return FinalizeReport(part, problem=str(error))
     except OSError as error:
         return FinalizeReport(part, problem=f"{error.filename or part.path}: {error.strerror or error}")
+    except Exception as error:
+        # One file must not keep the others from being sealed, tonight and at every later start.
+        log.exception("%s is not sealed", part.path)
+        return FinalizeReport(part, problem=f"it cannot be sealed ({type(error).__name__}: {error})")
 
 
 def _finalize(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> FinalizeReport:
@@ -71,8 +77,13 @@ def _finalize(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> Fin
         file.open()
         before = part.path.stat().st_size
         known = load_meta(part)
-        if known is not None and known.sealed and (part.parquet_path.exists() or not parquet):
+        if known is not None and known.sealed and (not parquet or _has_current_copy(part)):
             return FinalizeReport(part, known.rows, before, before, known.sha256)
+        if part.parquet_path.exists() and file.scan(None).damage:
+            # To cut the damage out would leave fewer rows than its copy has.
+            raise StoreError(
+                f"it is damaged; `options-helper stream repair` mends it from {part.parquet_path.name}"
+            )
         state = examine(file, part, at, check_bytes=None)
         if not part.path.exists():
             raise StoreError(f"{part.path.name} held nothing readable and is set aside")
@@ -86,15 +97,25 @@ def _finalize(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> Fin
     return FinalizeReport(part, state.meta.rows, before, part.path.stat().st_size, digests)
 
 
+def _has_current_copy(part: PartFile) -> bool:
+    try:
+        return part.parquet_path.exists() and copy_facts(part.parquet_path).schema == COPY_SCHEMA
+    except StoreError:
+        return False
+
+
 def _recompress(file: MemberFile, part: PartFile, state: FileState, disk: Disk) -> int:
-    """Put a file of one member in place of the file; returns the locked descriptor of the new one."""
+    """Put a file of large members in place of the file; returns the locked descriptor of the new one."""
     new = part.path.with_name(f".{part.path.name}.new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         lock_file(descriptor)
         first = state.meta.first_seq or state.next_seq
-        digest = _write_one_member(file, file.scan(0), first, descriptor, disk)
-        _require_digest(new, digest)
+        digest = hashlib.sha256()
+        for text, number, rows in _large_members(file, file.scan(0), first):
+            digest.update(text)
+            write_all(descriptor, encode_member(text, number, rows, _deflate), disk)
+        _require_digest(new, digest.digest())
         disk.sync(descriptor)
         new.rename(part.path)
     except BaseException:
@@ -106,45 +127,51 @@ def _recompress(file: MemberFile, part: PartFile, state: FileState, disk: Disk) 
     return descriptor
 
 
-def _write_one_member(file: MemberFile, found: Scan, first: int, to: int, disk: Disk) -> bytes:
-    """Write the text of all members as one; returns the digest of the text."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    digest, crc, length = hashlib.sha256(), 0, 0
-    # The head says how long the member is, which is known in the end.
-    write_all(to, bytes(HEAD_BYTES), disk)
-    size = HEAD_BYTES
+def _deflate(text: bytes) -> bytes:
+    return zlib.compress(text, _LEVEL, -zlib.MAX_WBITS)
+
+
+def _large_members(file: MemberFile, found: Scan, first: int) -> Iterator[tuple[bytes, int, int]]:
+    """Text, number of the first row and rows of each new member; they do not hang on how the rows were flushed."""
+    header, number, rows, size = b"", first, list[bytes](), 0
     for member in found.members:
-        text = member_text(file.read_at, member)
-        if text is None:
+        pieces = member_pieces(file.read_at, member)
+        if pieces is None:
             raise StoreError(
                 f"{file.path.name} is damaged at {member.offset} and is not sealed; "
                 "`options-helper stream rebuild` makes a whole one from the journal"
             )
-        digest.update(text)
-        crc, length = zlib.crc32(text, crc), length + len(text)
-        size += _write(to, deflate.compress(text), disk)
-    size += _write(to, deflate.flush() + member_trailer(crc, length), disk)
-    os.pwrite(to, member_head(size, first, rows_in(found)), 0)
-    return digest.digest()
-
-
-def _write(to: int, data: bytes, disk: Disk) -> int:
-    write_all(to, data, disk)
-    return len(data)
+        if rows and not member.foreign and member.rows and member.first != number + len(rows):
+            # Rows are missing here, and the next member says so.
+            yield header + b"".join(rows), number, len(rows)
+            header, number, rows, size = b"", member.first, [], 0
+        for index, text in enumerate(pieces):
+            lines = lines_of(text)
+            if member.offset == index == 0:
+                header = lines.pop(0)
+            for line in lines:
+                rows.append(line)
+                size += len(line)
+                if len(rows) == SEALED_ROWS or size >= _SEALED_TEXT_BYTES:
+                    yield header + b"".join(rows), number, len(rows)
+                    header, number, rows, size = b"", number + len(rows), [], 0
+    if header or rows:
+        yield header + b"".join(rows), number, len(rows)
 
 
 def _require_digest(path: Path, expected: bytes) -> None:
-    """Read a file of one gzip member back; StoreError when it is not sound or holds another text."""
-    digest, inflate = hashlib.sha256(), zlib.decompressobj(16 + zlib.MAX_WBITS)
-    with path.open("rb") as file, suppress(zlib.error):
+    """Read a gzip file back; StoreError when it is not sound or holds another text."""
+    digest = hashlib.sha256()
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
         while block := file.read(_BLOCK):
-            digest.update(inflate.decompress(block))
-        if inflate.eof and not inflate.unused_data and digest.digest() == expected:
+            digest.update(block)
+        if digest.digest() == expected:
             return
     raise StoreError(f"{path.name} reads differently when recompressed; the file stays as it is")
 
 
 def _add_parquet(part: PartFile, state: FileState) -> None:
+    _require_no_more_rows_in_the_copy(part, state.meta.rows)
     new = part.parquet_path.with_name(f".{part.parquet_path.name}.new")
     try:
         write_parquet(part.path, new, state.meta.columns)
@@ -155,3 +182,12 @@ def _add_parquet(part: PartFile, state: FileState) -> None:
         new.unlink(missing_ok=True)
         raise
     sync_folder(part.path.parent)
+
+
+def _require_no_more_rows_in_the_copy(part: PartFile, rows: int) -> None:
+    with suppress(StoreError):  # an unreadable copy is made anew
+        if part.parquet_path.exists() and (kept := copy_facts(part.parquet_path).rows) > rows:
+            raise ConfigError(
+                f"{part.parquet_path.name} has {kept} rows, the file {rows}; the copy is left as it is. "
+                "`options-helper stream verify` says more."
+            )

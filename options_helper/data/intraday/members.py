@@ -42,6 +42,10 @@ _MARK: Final = _MAGIC + bytes(4)
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BLOCK: Final = 1 << 20
+# A member with more text than that is decoded piece by piece.
+LARGE_TEXT_BYTES: Final = 4 << 20
+_READ_BYTES: Final = 1 << 16
+_PIECE_BYTES: Final = 1 << 20
 
 
 class Member(NamedTuple):
@@ -175,6 +179,59 @@ def member_text(read_at: ReadAt, member: Member) -> bytes | None:
     return text if inflate.eof and not inflate.unused_data else None
 
 
+def is_sound(read_at: ReadAt, member: Member) -> bool:
+    """Whether a member can be decoded and its checksum fits; keeps nothing of it in memory."""
+    return sum(1 for piece in _inflated(read_at, member) if piece is None) == 0
+
+
+def member_pieces(read_at: ReadAt, member: Member) -> Iterator[bytes] | None:
+    """The text of a member in pieces of whole lines; None when it is damaged.
+
+    A large one, such as a whole day that an earlier version sealed, is decoded twice rather than kept in memory.
+    """
+    announced = int.from_bytes(read_at(member.end - 4, 4), "little")
+    # What it says of its length may be as damaged as the rest of it.
+    if max(announced, member.length) <= LARGE_TEXT_BYTES:
+        text = member_text(read_at, member)
+        return None if text is None else iter((text,))
+    return _whole_lines(read_at, member) if is_sound(read_at, member) else None
+
+
+def _inflated(read_at: ReadAt, member: Member) -> Iterator[bytes | None]:
+    """The text as it comes; None at the end of one that is not sound."""
+    inflate = zlib.decompressobj(_GZIP)
+    position = member.offset
+    try:
+        while position < member.end:
+            data = read_at(position, min(_READ_BYTES, member.end - position))
+            if not data:
+                break
+            position += len(data)
+            while data:
+                yield inflate.decompress(data, _PIECE_BYTES)
+                data = inflate.unconsumed_tail
+        # The end of the stream was reached, so its checksum and length were compared.
+        if not inflate.eof or inflate.unused_data or position < member.end:
+            yield None
+    except zlib.error:
+        yield None
+
+
+def _whole_lines(read_at: ReadAt, member: Member) -> Iterator[bytes]:
+    waiting = b""
+    for piece in _inflated(read_at, member):
+        waiting += piece or b""
+        end = waiting.rfind(b"\n") + 1
+        # A line end between quotes is part of a text.
+        while end and waiting.count(b'"', 0, end) % 2:
+            end = waiting.rfind(b"\n", 0, end - 1) + 1
+        if end:
+            yield waiting[:end]
+            waiting = waiting[end:]
+    if waiting:
+        yield waiting
+
+
 def _announced(head: bytes, offset: int) -> Member | None:
     if len(head) < HEAD_BYTES or not head.startswith(_MARK):
         return None
@@ -208,7 +265,7 @@ def _next_sound_member(read_at: ReadAt, offset: int, size: int) -> int:
     """Where the next member of ours begins that decodes; the end of the file when there is none."""
     for candidate in _marks(read_at, offset, size):
         member = member_at(read_at, candidate, size)
-        if member is not None and not member.foreign and member_text(read_at, member) is not None:
+        if member is not None and not member.foreign and is_sound(read_at, member):
             return candidate
     return size
 
@@ -231,7 +288,7 @@ def _checked(read_at: ReadAt, members: list[Member], check_from: int) -> tuple[l
     while kept and (not good or members[kept - 1].end > check_from):
         kept -= 1
         member = members[kept]
-        if member.foreign or member_text(read_at, member) is not None:
+        if member.foreign or is_sound(read_at, member):
             good.append(member)
         else:
             unsound.append(Damage(member.offset, member.length))

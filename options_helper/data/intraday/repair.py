@@ -25,9 +25,7 @@ class FileState:
 
     meta: PartMeta  # as the file is now; what was written beside it last may say less
     next_seq: int  # the number of the next row
-    continues: (
-        bool  # whether rows can be appended: it is there, in our format, with our columns, and not sealed
-    )
+    continues: bool  # whether rows can be appended: it is there, in our format, with our columns, not sealed or copied
     cut_bytes: int = 0
     kept: Path | None = None  # where the bytes that were cut lie
 
@@ -74,7 +72,11 @@ def _file_state(file: MemberFile, part: PartFile, found: Scan, known: PartMeta) 
     return FileState(
         meta=replace(known.covering(extent), columns=columns),
         next_seq=(extent.last_seq or extent.rows) + 1 if foreign else last.first + last.rows,
-        continues=not foreign and not known.sealed and columns == part.key.dataset.columns,
+        continues=not foreign
+        and not known.sealed
+        # The copy of a day that is over says so, even where the meta file is gone.
+        and not part.parquet_path.exists()
+        and columns == part.key.dataset.columns,
     )
 
 

@@ -6,7 +6,8 @@ column, `seq`, which is known when the line is written.
 - Times are integers of epoch nanoseconds, and `timestamp` is the exchange time once more as UTC text with nine digits.
   An exchange time that 64 bits of nanoseconds cannot hold (before 1677 or after 2262) is no time: both are empty.
 - A number is its shortest text that reads back as the same number; integers have no point.
-- A missing value and an empty text are both nothing between two commas.
+- A missing value and an empty text are both nothing between two commas. So is what is no number (NaN, an infinity), and
+  an id or a count that its column cannot hold: it costs itself, and no reader stumbles over it.
 - Text with a comma, a quote or a line end is quoted as RFC 4180 says.
 - Several condition codes are joined as `normalizers.join_conditions` does.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from msgspec.msgpack import Ext
@@ -82,14 +84,19 @@ DATASET_OF: Final[dict[type, Dataset]] = {
     TradeCancel: _dataset("cancels", "tick", CANCEL_COLUMNS),
 }
 DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for dataset in DATASET_OF.values()}
-# Every other column is text. Whole numbers that no float may touch on the way:
+# A column has one type, whatever is in it on a day: a file's schema must not depend on its content. Every other column
+# is text. Whole numbers of 64 bits that no float may touch on the way:
 WHOLE: Final = ("seq", "recv_ns", "ts_ns")
-IDS_AND_COUNTS: Final = ("trade_id", "trade_count", "original_trade_id", "corrected_trade_id")
-# Whole numbers as a rule.
+COUNTS: Final = ("trade_count",)
+# The same without a sign: the feed's ids go up to 2^64.
+IDS: Final = ("trade_id", "original_trade_id", "corrected_trade_id")
+# Floats of 64 bits; most sizes are whole, and a fraction of a share is one too.
 SIZES: Final = ("bid_size", "ask_size", "size", "corrected_size", "volume")
 PRICES: Final = (
     "bid_price", "ask_price", "price", "corrected_price", "open", "high", "low", "close", "vwap",
 )  # fmt: skip
+LARGEST_ID: Final = 2**64 - 1
+LARGEST_COUNT: Final = 2**63 - 1
 
 # Turns an event of one type into its New York day and its line.
 WriteRow = Callable[[Any], tuple[date, str]]
@@ -147,7 +154,7 @@ class _Prices(dict[Any, str]):
     """A price, or None → its shortest exact text."""
 
     def __missing__(self, price: float | None) -> str:
-        if price is None:
+        if price is None or not isfinite(price):
             return ""
         text = repr(price)
         # The two zeros are equal, and so are 1 and 1.0, but they are not written alike.
@@ -226,17 +233,18 @@ class RowWriter:
             codes = codes[0] if len(codes) == 1 else join_conditions(codes)
         return day, (
             f"{times},{text[event.symbol]},"
-            f"{price[event.bid_price]},{'' if bid_size is None else bid_size},{text[event.bid_exchange]},"
-            f"{price[event.ask_price]},{'' if ask_size is None else ask_size},{text[event.ask_exchange]},"
-            f"{text[codes]}\n"
+            f"{price[event.bid_price]},{bid_size if type(bid_size) is int else _number(bid_size)},"
+            f"{text[event.bid_exchange]},"
+            f"{price[event.ask_price]},{ask_size if type(ask_size) is int else _number(ask_size)},"
+            f"{text[event.ask_exchange]},{text[codes]}\n"
         )
 
     def _trade(self, event: Trade) -> tuple[date, str]:
         day, times = self._times(event)
-        text, size, trade_id = self._text, event.size, event.trade_id
+        text, size = self._text, event.size
         return day, (
-            f"{times},{text[event.symbol]},{self._price[event.price]},{'' if size is None else size},"
-            f"{text[event.exchange]},{text[join_conditions(event.conditions)]},{'' if trade_id is None else trade_id}\n"
+            f"{times},{text[event.symbol]},{self._price[event.price]},{size if type(size) is int else _number(size)},"
+            f"{text[event.exchange]},{text[join_conditions(event.conditions)]},{_whole(event.trade_id, LARGEST_ID)}\n"
         )
 
     def _bar(self, event: Bar) -> tuple[date, str]:
@@ -245,7 +253,7 @@ class RowWriter:
         return day, (
             f"{times},{self._text[event.symbol]},"
             f"{price[event.open]},{price[event.high]},{price[event.low]},{price[event.close]},"
-            f"{_number(event.volume)},{_number(event.trade_count)},{price[event.vwap]}\n"
+            f"{_number(event.volume)},{_whole(event.trade_count, LARGEST_COUNT)},{price[event.vwap]}\n"
         )
 
     def _correction(self, event: TradeCorrection) -> tuple[date, str]:
@@ -253,7 +261,7 @@ class RowWriter:
         text = self._text
         return day, (
             f"{times},{text[event.symbol]},"
-            f"{_number(event.original_trade_id)},{_number(event.corrected_trade_id)},"
+            f"{_whole(event.original_trade_id, LARGEST_ID)},{_whole(event.corrected_trade_id, LARGEST_ID)},"
             f"{self._price[event.corrected_price]},{_number(event.corrected_size)},"
             f"{text[join_conditions(event.corrected_conditions)]},{text[event.exchange]}\n"
         )
@@ -263,9 +271,13 @@ class RowWriter:
         text = self._text
         return day, (
             f"{times},{text[event.symbol]},{self._price[event.price]},{_number(event.size)},"
-            f"{text[event.exchange]},{_number(event.trade_id)}\n"
+            f"{text[event.exchange]},{_whole(event.trade_id, LARGEST_ID)}\n"
         )
 
 
 def _number(number: float | None) -> str:
-    return "" if number is None else repr(number)
+    return "" if number is None or not isfinite(number) else repr(number)
+
+
+def _whole(number: int | None, largest: int) -> str:
+    return str(number) if number is not None and 0 <= number <= largest else ""

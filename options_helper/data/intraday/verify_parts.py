@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from options_helper.data.intraday.contents import reading, row_extent, rows_of
+from options_helper.data.intraday.contents import lines_of, reading, row_extent, rows_of
 from options_helper.data.intraday.layout import PartFile
-from options_helper.data.intraday.members import Damage, Member, member_text, scan
+from options_helper.data.intraday.members import Damage, Member, member_pieces, scan
 from options_helper.data.intraday.meta import Extent, PartMeta, load_meta
+from options_helper.data.intraday.parquet import copy_facts
+from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 
+log = logging.getLogger(__name__)
+
 _SAID_OF_A_KIND: Final = 3
+_SHOWN_OF_A_ROW: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +72,69 @@ def verify_parts(
 def verify_part(
     part: PartFile, *, being_written: bool = False, cut_off: AbstractSet[str] = frozenset()
 ) -> PartReport:
-    """Check one file."""
+    """Check one file; what keeps it from being looked at is its report's problem, and costs no other file."""
+    try:
+        return _verify_part(part, being_written=being_written, cut_off=cut_off)
+    except Exception as error:
+        if not isinstance(error, OSError):
+            log.exception("%s cannot be checked", part.path)
+        reason = f"{error.strerror}" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return PartReport(part, 0, Extent(), problems=(f"it cannot be checked ({reason})",))
+
+
+def _verify_part(part: PartFile, *, being_written: bool, cut_off: AbstractSet[str]) -> PartReport:
     rows = _RowCheck()
+    # What a Parquet copy was made from is told by a digest of the rows.
+    digest = hashlib.sha256() if part.parquet_path.exists() else None
     with reading(part.path) as (read_at, size):
         found = scan(read_at, size, check_bytes=0)
         damage = list(found.inner_damage)
         for member in found.members:
-            text = member_text(read_at, member)
-            if text is None:
+            pieces = member_pieces(read_at, member)
+            if pieces is None:
                 damage.append(Damage(member.offset, member.length))
             else:
-                rows.take(member, text)
-    problems = [f"the {length} bytes at {offset} are damaged" for offset, length in damage]
+                rows.take(member, pieces, bool if digest is None else digest.update)
+    problems = [f"the {length} bytes at {offset} are damaged" for offset, length in sorted(damage)]
     meta = load_meta(part)
-    being_written = being_written or (
-        meta is not None and not cut_off.isdisjoint(one.id for one in meta.sessions[-1:])
+    sealed = meta is not None and meta.sealed
+    being_written = not sealed and (
+        being_written or (meta is not None and not cut_off.isdisjoint(one.id for one in meta.sessions[-1:]))
     )
     if found.torn_tail is not None and not being_written:
         problems.append(f"the last {found.torn_tail.length} bytes are no whole member")
     problems += [*rows.problems(), *_disagreements(part, meta, rows.extent, being_written=being_written)]
+    if digest is not None:
+        problems += _disagreements_of_the_copy(part, meta, rows.extent.rows, digest.hexdigest())
+    if problems and (found.damage or damage) and part.parquet_path.exists():
+        problems[0] += (
+            f"; until `options-helper stream repair` makes the file anew from {part.parquet_path.name}, if that is "
+            "whole, its rows are read there"
+        )
     return PartReport(
         part,
         size,
         rows.extent,
-        sealed=meta is not None and meta.sealed,
+        sealed=sealed,
         gaps=() if meta is None else meta.gaps,
         problems=tuple(problems),
         sessions=() if meta is None else tuple(session.id for session in meta.sessions),
     )
+
+
+@dataclass(slots=True)
+class _Faults:
+    """Of one kind of fault a few, and how many more; a file may have as many as rows."""
+
+    said: list[str] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, sentence: str) -> None:
+        """One more."""
+        if len(self.said) < _SAID_OF_A_KIND:
+            self.said.append(sentence)
+        else:
+            self.more += 1
 
 
 class _RowCheck:
@@ -102,45 +143,56 @@ class _RowCheck:
     def __init__(self) -> None:
         self._columns: list[str] = []
         self._rows = 0
-        self._first: list[str] = []
-        self._last: list[str] = []
+        self._first = b""
+        self._last = b""
         self._expected: int | None = None
-        self._missing: list[str] = []
-        self._malformed: list[str] = []
-        self._miscounted: list[str] = []
+        self._missing = _Faults()
+        self._malformed = _Faults()
+        self._miscounted = _Faults()
 
-    def take(self, member: Member, text: bytes) -> None:
-        """The rows of the next readable member."""
-        rows = list(rows_of(text))
-        if member.offset == 0 and rows:
-            self._columns = rows.pop(0)
-            self._expected = None if member.foreign else member.first
-        if not member.foreign and member.rows != len(rows):
-            self._miscounted.append(
-                f"the member at {member.offset} says {member.rows} rows and has {len(rows)}"
-            )
-        if not rows:
-            return
-        self._first = self._first or rows[0]
-        self._last = rows[-1]
-        self._rows += len(rows)
-        self._check_rows(rows)
+    def take(self, member: Member, pieces: Iterable[bytes], seen: Callable[[bytes], object]) -> None:
+        """The rows of the next readable member; their text is `seen`, too."""
+        rows = 0
+        at_the_beginning = member.offset == 0
+        for text in pieces:
+            if at_the_beginning:
+                at_the_beginning = False
+                header, _, rest = text.partition(b"\n")
+                self._columns = next(rows_of(header), [])
+                self._expected = None if member.foreign else member.first
+            else:
+                rest = text
+            seen(rest)
+            lines = lines_of(rest)
+            if lines:
+                self._first = self._first or lines[0]
+                self._last = lines[-1]
+            rows += len(lines)
+            self._check_rows(lines, quoted=b'"' in rest)
+        self._rows += rows
+        if not member.foreign and member.rows != rows:
+            self._miscounted.add(f"the member at {member.offset} says {member.rows} rows and has {rows}")
 
-    def _check_rows(self, rows: list[list[str]]) -> None:
+    def _check_rows(self, lines: list[bytes], *, quoted: bool) -> None:
         if not self._columns:
             # The beginning of the file is damaged, which is said already.
             return
         width = len(self._columns)
         numbered = self._columns[:1] == ["seq"]
         expected = self._expected
-        for row in rows:
-            if len(row) != width:
-                self._malformed.append(f"a row has {len(row)} fields, not {width}: {','.join(row)}")
+        for line in lines:
+            fields = len(next(rows_of(line), [])) if quoted and b'"' in line else line.count(b",") + 1
+            if fields != width:
+                row = line.decode(errors="replace").rstrip("\r\n")[:_SHOWN_OF_A_ROW]
+                self._malformed.add(f"a row has {fields} fields, not {width}: {row}")
             if not numbered:
                 continue
-            if row[0] != str(expected) and expected is not None:
-                self._missing.append(f"row {row[0]} follows row {expected - 1}")
-            expected = int(row[0]) + 1 if row[0].isdecimal() else None
+            number = line.partition(b",")[0]
+            if expected is not None and number != b"%d" % expected:
+                self._missing.add(
+                    f"row {number.decode(errors='replace')[:_SHOWN_OF_A_ROW]} follows row {expected - 1}"
+                )
+            expected = int(number) + 1 if number.isdigit() and len(number) < 20 else None
         self._expected = expected
 
     @property
@@ -148,14 +200,15 @@ class _RowCheck:
         """What was seen."""
         if not self._rows:
             return Extent()
-        return row_extent(self._columns, self._rows, self._first, self._last)
+        first, last = (next(rows_of(line), []) for line in (self._first, self._last))
+        return row_extent(self._columns, self._rows, first, last)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the rows; of each kind of fault a few, and how many more."""
         for faults in (self._missing, self._malformed, self._miscounted):
-            yield from faults[:_SAID_OF_A_KIND]
-            if len(faults) > _SAID_OF_A_KIND:
-                yield f"… and {len(faults) - _SAID_OF_A_KIND} more like this"
+            yield from faults.said
+            if faults.more:
+                yield f"… and {faults.more} more like this"
 
 
 def _disagreements(
@@ -172,6 +225,26 @@ def _disagreements(
     for file_name, digest in meta.sha256.items():
         if file_digest(part.path.with_name(file_name)) != digest:
             yield f"{file_name} is not the file that was sealed"
+
+
+def _disagreements_of_the_copy(
+    part: PartFile, meta: PartMeta | None, rows: int, rows_digest: str
+) -> Iterator[str]:
+    """How the Parquet copy differs from the rows that were read, whatever stands in the meta file."""
+    name = part.parquet_path.name
+    try:
+        copy = copy_facts(part.parquet_path)
+    except ImportError:
+        if meta is None or name not in meta.sha256:
+            yield f"whether {name} has the same rows cannot be checked, because pyarrow is not installed"
+        return
+    except StoreError as error:
+        yield str(error)
+        return
+    if copy.rows != rows:
+        yield f"{name} has {copy.rows} rows, the file has {rows}"
+    elif copy.rows_digest not in (None, rows_digest):
+        yield f"{name} was made of other rows than the file has"
 
 
 def _continued(before: PartReport, report: PartReport) -> PartReport:

@@ -262,7 +262,7 @@ class Partition:
             if state.continues:
                 break
             file.close()
-            part = part.next() if part.path.exists() else part
+            part = part.next() if part.path.exists() or part.parquet_path.exists() else part
         resumed = context.resumes and self._next_seq is None
         self._part, self._file, self._next_seq = part, file, max(number, self._next_seq or 1)
         if resumed:

@@ -1,13 +1,16 @@
 """Read messages off the wire: frames of typed events in one go, and single ones of either encoding.
 
 A frame of market data is a msgpack array of maps, each with its type under ``T``. The usual frame is decoded in one
-call; a frame with a message that does not fit is taken apart, so that the bad message costs itself only. A control or
-trading message may be JSON or MessagePack, text or binary: Alpaca's streams use all of these.
+call; a frame with a message that does not fit is taken apart, so that the bad message costs itself only. What is no
+number (NaN, an infinity) where one should be counts as missing, and an event that cannot be without that value is
+rejected: no figure and no file meets it. A control or trading message may be JSON or MessagePack, text or binary:
+Alpaca's streams use all of these.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -34,6 +37,9 @@ _DECODE_FRAME: Final = msgspec.msgpack.Decoder(list[Event]).decode
 _DECODE_ONE: Final = msgspec.msgpack.Decoder(Event).decode
 _TAKE_APART: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _READ_ANY: Final = msgspec.msgpack.Decoder().decode
+_READ_FIELDS: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+# NaN and the infinities, of 64 and of 32 bits.
+_NO_NUMBER: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff].{6}|\xca[\x7f\xff][\x80-\xff].{2}", re.DOTALL)
 
 
 def decode_frame(payload: bytes) -> DecodedFrame:
@@ -59,8 +65,21 @@ def _decode_one_by_one(payload: bytes) -> DecodedFrame:
         try:
             events.append(_DECODE_ONE(message))
         except UNREADABLE as error:
-            rejected.append(f"{_describe(message)}: {error}")
+            if (rest := _with_numbers_only(message)) is not None:
+                events.append(rest)
+            else:
+                rejected.append(f"{_describe(message)}: {error}")
     return DecodedFrame(events, tuple(rejected))
+
+
+def _with_numbers_only(message: msgspec.Raw) -> Event | None:
+    """The event without its values that are no numbers; None where that is no event, or it has none of them."""
+    try:
+        values = _READ_FIELDS(message)
+        rest = {name: value for name, value in values.items() if not _NO_NUMBER.fullmatch(value)}
+        return None if len(rest) == len(values) else _DECODE_ONE(msgspec.msgpack.encode(rest))
+    except UNREADABLE:
+        return None
 
 
 def _describe(message: msgspec.Raw) -> str:

@@ -16,6 +16,7 @@ from options_helper.model.events import (
     Bar,
     DailyBar,
     Quote,
+    Trade,
     TradeCancel,
     TradeCorrection,
     UpdatedBar,
@@ -252,3 +253,53 @@ def test_a_control_frame_leaves_no_data():
         [{"T": "subscription", "quotes": []}],
         None,
     )
+
+
+NO_NUMBERS = [float("nan"), float("inf"), float("-inf")]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize("field", ["bp", "bs", "ap", "as"])
+def test_what_is_no_number_is_missing_and_costs_nothing_else(field: str, number: float):
+    sound = only(frame(STOCK_QUOTE))
+    names = {"bp": "bid_price", "bs": "bid_size", "ap": "ask_price", "as": "ask_size"}
+
+    decoded = decode_frame(frame(STOCK_QUOTE, {**STOCK_QUOTE, field: number}))
+
+    assert decoded.rejected == ()
+    assert decoded.events[0] == sound
+    odd = decoded.events[1]
+    assert getattr(odd, names[field]) is None
+    assert msgspec.structs.replace(odd, **{names[field]: getattr(sound, names[field])}) == sound
+    assert odd.timestamp_ns == NOON + 123_456_789
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_an_event_that_needs_a_number_and_has_none_is_rejected_alone(number: float):
+    """A trade without a price is no trade, and no figure may be made of it."""
+    bar_of = {"T": "b", "S": "AAPL", "o": 1.0, "h": 1.0, "l": 1.0, "c": 1.0, "v": 3}
+    payload = frame(
+        trade_message("AAPL", number), trade_message("AAPL", 1.5), {**bar_of, "c": number}, bar_of,
+        {**bar_of, "vw": number, "v": number},
+    )  # fmt: skip
+
+    decoded = decode_frame(payload)
+
+    trade, sound, odd = decoded.events
+    assert isinstance(trade, Trade)
+    assert isinstance(sound, Bar)
+    assert isinstance(odd, Bar)
+    assert (trade.price, sound.volume, odd.vwap, odd.volume) == (1.5, 3, None, None)
+    assert [sentence.partition(":")[0] for sentence in decoded.rejected] == [
+        "message of type 't' for 'AAPL'",
+        "message of type 'b' for 'AAPL'",
+    ]
+    assert count_messages(payload) == len(decoded.events) + len(decoded.rejected)
+
+
+def test_a_number_of_32_bits_that_is_none_is_missing_too():
+    message = msgpack.packb({**STOCK_QUOTE, "t": None, "bp": float("nan")}, use_single_float=True)
+
+    event = only(b"\x91" + message)
+
+    assert (event.bid_price, event.ask_price) == (None, pytest.approx(271.6))
