@@ -90,7 +90,7 @@ def book_remarks(totals: LiveTotals) -> tuple[str, ...]:
 def _not_running(snapshot: LiveSnapshot) -> Headline:
     failed = _in_phase(snapshot, Phase.FAILED)
     if failed:
-        return Headline(Level.ERROR, _failure(failed))
+        return Headline(Level.ERROR, _failure(failed, snapshot.as_of))
     if _in_phase(snapshot, Phase.STOPPED):
         return Headline(Level.INFO, "Stopped: these are the last prices received.")
     return Headline(Level.INFO, "Not started: press Start to connect.")
@@ -102,7 +102,7 @@ def _stream_findings(snapshot: LiveSnapshot, exceptions: Sequence[str]) -> Itera
     `exceptions` are the lines of which it is not true that they have the last session's price.
     """
     if failed := _in_phase(snapshot, Phase.FAILED):
-        yield Headline(Level.ERROR, _failure(failed))
+        yield Headline(Level.ERROR, _failure(failed, snapshot.as_of))
     if lost := _in_phase(snapshot, Phase.RECONNECTING):
         yield Headline(Level.WARNING, " ".join(_reconnecting(health, snapshot.as_of) for health in lost))
     if stalled := _in_phase(snapshot, Phase.STALLED):
@@ -142,10 +142,13 @@ def _in_phase(snapshot: LiveSnapshot, phase: Phase) -> list[StreamHealth]:
     return [health for health in snapshot.streams.values() if health.phase is phase]
 
 
-def _failure(failed: Sequence[StreamHealth]) -> str:
+def _failure(failed: Sequence[StreamHealth], as_of: datetime) -> str:
     reasons = [health.last_error or f"the {health.name} stream ended and said nothing." for health in failed]
     # A wrong key fails every stream with the same sentence.
-    return " ".join(f"Failed: {reason}" for reason in dict.fromkeys(reasons))
+    sentences = [f"Failed: {reason}" for reason in dict.fromkeys(reasons)]
+    if tries := [health.next_try_at for health in failed if health.next_try_at]:
+        sentences.append(f"It is tried again in {max(0, ceil((min(tries) - as_of).total_seconds()))} s.")
+    return " ".join(sentences)
 
 
 def _reconnecting(health: StreamHealth, as_of: datetime) -> str:

@@ -79,7 +79,7 @@ class Signals:
 class CaptureSession:
     """One engine that has started, on the main thread, until everything is written.
 
-    It ends by itself when nothing is left to record, after `limit`, and outside of `hours`, where these are given.
+    It ends by itself when no stream is tried any more, after `limit`, and outside of `hours`, where these are given.
     """
 
     def __init__(
@@ -148,7 +148,8 @@ class CaptureSession:
         if not self._engine.is_writing:
             return Ending.BROKEN
         wanted = wanted_streams(self._engine.status())
-        if wanted and all(health.phase is Phase.FAILED for health in wanted):
+        # One that is refused is tried again for as long as the session lasts, so its thread lives.
+        if wanted and all(health.phase is Phase.FAILED and not health.alive for health in wanted):
             return Ending.FAILED
         if self._limit is not None and self.duration >= self._limit:
             return Ending.DURATION

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from options_helper.commands.durations import format_duration
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
@@ -18,18 +19,30 @@ def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:
 def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
     for health in wanted_streams(status):
         if health.phase is Phase.FAILED:
-            yield f"The {health.name} stream ({health.feed}) was not recorded: {health.last_error}"
+            yield _failure(health)
         elif not health.connections:
             reason = f" {health.last_error}" if health.last_error else ""
             yield f"The {health.name} stream ({health.feed}) never came to life.{reason}"
         elif refused := health.refused_symbols:
             yield _refusal(health, refused)
+        if health.refused_seconds and health.phase is not Phase.FAILED:
+            lasted = format_duration(health.refused_seconds)
+            yield f"The {health.name} stream ({health.feed}) was refused for {lasted}, and then recorded."
         if health.dropped:
             yield f"The {health.name} stream dropped {format_count(health.dropped, 'event')}: the queue was full."
         if health.rejected:
             example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
             messages = format_count(health.rejected, "message")
             yield f"The {health.name} stream rejected {messages} that could not be read{example}."
+
+
+def _failure(health: StreamHealth) -> str:
+    stream = f"The {health.name} stream ({health.feed})"
+    if not health.refused_seconds:
+        return f"{stream} was not recorded: {health.last_error}"
+    lasted = format_duration(health.refused_seconds)
+    ending = "to the end" if health.connections else "and never recorded"
+    return f"{stream} was refused for {lasted}, {ending}: {health.last_error}"
 
 
 def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Read a stretch of time as people write it on a command line: 30s, 5m, 1.5h, 2d, 1h30m."""
+"""Read and write a stretch of time as people write it on a command line: 30s, 5m, 1.5h, 2d, 1h30m."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ def parse_duration(text: str) -> float:
     if not wanted or _PART.sub("", wanted):
         raise ValueError(f"{text!r} is no stretch of time. Write for instance 30s, 5m, 1h30m.")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(wanted))
+
+
+def format_duration(seconds: float) -> str:
+    """A stretch of time as people say it: "45 s", "12 min", "3 h 5 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

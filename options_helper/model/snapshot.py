@@ -36,7 +36,9 @@ class Phase(StrEnum):
     QUIET = "quiet"  # connected, nothing expected: market closed or illiquid
     STALLED = "stalled"  # connected, silent though data is expected
     RECONNECTING = "reconnecting"
-    FAILED = "failed"  # retrying would repeat the answer
+    FAILED = (
+        "failed"  # retrying would repeat the answer, as far as is known; looked at again ever more rarely
+    )
     STOPPED = "stopped"
 
 
@@ -53,7 +55,7 @@ class StreamHealth:
     alive: bool = False  # its thread runs
     last_error: str | None = None
     reconnect_attempts: int = 0  # since the last time it was live
-    next_try_at: datetime | None = None
+    next_try_at: datetime | None = None  # also of a failed one, while it is tried again by itself
     connections: int = 0  # how often it became live in this run
     connected_since: datetime | None = None
     silent_since: datetime | None = None  # nothing that can be read came since, though the feed should move
@@ -62,6 +64,7 @@ class StreamHealth:
     requested: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     refused_symbols: tuple[str, ...] = ()
+    refused_seconds: float = 0.0  # how long it has been failed in this run
     received: int = 0
     applied: int = 0
     dropped: int = 0

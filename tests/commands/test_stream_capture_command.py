@@ -186,6 +186,7 @@ class Scene:
         self.on_session: Callable[[], object] = lambda: None
         self.on_start: Callable[[], object] = lambda: None
         self.phase = Phase.LIVE
+        self.is_tried_again = False
         self.stops_by_itself = True
         self.lookups_fail = False
 
@@ -276,7 +277,15 @@ class ScriptedRunner:
             STOCKS, phase=self._scene.phase, feed="iex", connections=1, received=7, applied=7
         )
         if self._scene.phase is Phase.FAILED:
-            health = replace(health, connections=0, last_error="Check the plan's subscription of iex.")
+            again = self._scene.is_tried_again
+            seconds = (self._scene.now_at - self.started).total_seconds() if again else 0.0
+            health = replace(
+                health,
+                connections=0,
+                alive=again,
+                refused_seconds=seconds,
+                last_error="Check the plan's subscription of iex.",
+            )
         status = CaptureStatus(
             as_of=self._scene.now_at,
             state=CaptureState.ENDED if self.has_ended else CaptureState.RECORDING,
@@ -435,6 +444,16 @@ def test_when_no_stream_is_left_it_ends_and_says_why(tmp_path: Path):
     assert "The stocks stream (iex) was not recorded: Check the plan's subscription of iex." in scene.said
 
 
+def test_a_stream_that_is_refused_is_looked_for_until_the_session_ends(tmp_path: Path):
+    """A recorder that was started before the open must not be gone for the day."""
+    scene = Scene("2026-11-20T12:00")
+    scene.phase, scene.is_tried_again = Phase.FAILED, True
+
+    assert scene.record(tmp_path, duration_seconds=3_600.0) == 1
+    assert scene.now_at >= new_york("2026-11-20T13:00")
+    assert any("was refused for 60 min, and never recorded: Check" in sentence for sentence in scene.said)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -453,6 +472,10 @@ def test_when_no_stream_is_left_it_ends_and_says_why(tmp_path: Path):
             "Alpaca's iex feed: Not streamed: ZZZZ (1 in all). Limit.",
         ),
         ({"connections": 0}, "The stocks stream (iex) never came to life."),
+        (
+            {"refused_seconds": 7_500.0},
+            "The stocks stream (iex) was refused for 2 h 5 min, and then recorded.",
+        ),
     ],
 )
 def test_whatever_is_missing_is_said_and_makes_the_exit_code_1(
@@ -800,11 +823,13 @@ def test_a_wrong_key_is_one_sentence_for_each_stream(simulator, tmp_path: Path):
     with capturing(
         server, tmp_path, "--stocks", "AAPL", "--option-contracts", CALL, key="wrong-key"
     ) as capture:
-        code, said, _ = capture.ends()
+        for name in (STOCKS, OPTIONS):
+            capture.until(name, lambda beat: beat.phase is Phase.FAILED)
+        code, said, _ = capture.signalled(signal.SIGTERM)
 
     assert code == 1
-    assert "The stocks stream (iex) was not recorded: " in said
-    assert "The options stream (indicative) was not recorded: " in said
+    assert "The stocks stream (iex) was refused for " in said
+    assert "The options stream (indicative) was refused for " in said
     assert "APCA_API_KEY_ID" in said
     assert "wrong-key" not in said
 
@@ -822,7 +847,7 @@ def test_a_feed_that_is_not_in_the_plan_leaves_the_other_recording(simulator, tm
         code, said, _ = capture.signalled(signal.SIGTERM)
 
     assert code == 1
-    assert "The options stream (opra) was not recorded: " in said
+    assert "The options stream (opra) was refused for " in said
     assert recorded(tmp_path) == [1]
 
 

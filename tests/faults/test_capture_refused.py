@@ -21,7 +21,7 @@ from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.recording.verify import audit
 from options_helper.data.recording.verify_report import audit_lines
-from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -199,15 +199,14 @@ def test_a_feed_that_is_stalled_when_the_capture_ends_is_a_gap(simulator: Simula
     clock = SteppedClock()
     with watched(server, tmp_path, STOCKS, OPTIONS, monotonic=clock.monotonic) as watch:
         watch.send(10)
-        last_received = watch.health().last_event_at
+        last_received = wait_until(lambda: watch.health().last_event_at)
         clock.wait_for_looks("live-writer")
         clock.advance(0.7 * STREAMS.stall_seconds)
         watch.until(lambda health: health.phase is Phase.STALLED)
         wait_until(lambda: session_notes(tmp_path)[0].gaps)
 
     (gap,) = [gap for gap in watch.gaps if gap.stream == STOCKS]
-    began_ns = epoch_nanoseconds(last_received)
-    assert began_ns is not None
+    began_ns = datetime_nanoseconds(last_received)
     # The clock stood still until then, and went on by so much at once.
     assert gap.since_ns <= began_ns + AT_ONCE * NANOSECONDS
     assert gap.seconds is not None

@@ -138,7 +138,7 @@ def watching(
         stock_stream_cls=partial(AlpacaStockStreamer, timing=timing),
         option_stream_cls=partial(AlpacaOptionStreamer, timing=timing),
         trading_stream_cls=partial(AlpacaTradingStreamer, timing=timing),
-        retry=RetryPolicy(slow_base_seconds=0.1),
+        retry=more.pop("retry", RetryPolicy(slow_base_seconds=0.1)),
         **more,
     )
     losses = SaidLosses()
@@ -297,7 +297,10 @@ def test_symbols_that_the_acknowledgement_leaves_out_are_listed(simulator: Simul
     assert (health.acknowledged, health.refused_symbols) == (("AAPL",), ("MSFT",))
 
 
-@pytest.mark.parametrize(("status", "final"), [(401, True), (404, True), (429, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [(401, True), (403, True), (404, True), (408, False), (425, False), (429, False), (503, False)],
+)
 def test_a_refused_handshake_is_final_or_passing(simulator: Simulators, status: int, final: bool):  # noqa: FBT001
     server = simulator(faults=Faults(http_status=status, first_connections=2))
     with watching(server, ONLY_STOCKS) as watch:
@@ -306,6 +309,18 @@ def test_a_refused_handshake_is_final_or_passing(simulator: Simulators, status: 
             watch.until(lambda health: health.phase is Phase.FAILED)
         else:
             watch.until_live()
+
+
+@pytest.mark.parametrize("faults", [Faults(http_status=403), Faults(auth_error=402), Faults(auth_error=409)])
+def test_a_refusal_that_passes_ends_no_stream_for_good(simulator: Simulators, faults: Faults):
+    """Alpaca's own outages have refused good keys all day."""
+    server = simulator(faults=replace(faults, first_connections=3))
+    with watching(server, ONLY_STOCKS, retry=RetryPolicy(refused_pauses=(0.05,))) as watch:
+        watch.until_live()
+        server.push(STOCKS, [quote()])
+        health = watch.until(lambda health: health.applied)
+    assert (server.connections[STOCK_PATH], health.gap_count) == (4, 1)
+    assert health.refused_seconds > 0
 
 
 def test_a_redirect_is_not_followed_so_that_the_keys_stay_here(simulator: Simulators):
@@ -485,12 +500,11 @@ def test_a_stream_of_which_nothing_can_be_read_is_not_live_for_long(simulator: S
     with watching(server, ONLY_STOCKS, monotonic=clock.monotonic) as watch:
         watch.until_live()
         clock.wait_for_looks("live-consumer")
-        for number in range(1, 4):
-            clock.advance(ONLY_STOCKS.stall_seconds / 2)
-            server.push(STOCKS, [quote()])
-            server.flush()
-            wait_until(lambda number=number: watch.health().rejected == number)  # type: ignore[misc]
-            clock.wait_for_looks("live-consumer")
+        clock.advance(0.6 * ONLY_STOCKS.stall_seconds)
+        server.push(STOCKS, [quote()])
+        watch.until(lambda health: health.rejected)
+        clock.wait_for_looks("live-consumer")
+        clock.advance(0.6 * ONLY_STOCKS.stall_seconds)
         watch.until_live(connections=2)
         assert "data that can be read" in watch.health().gaps[0].reason
         server.push(STOCKS, [quote()])

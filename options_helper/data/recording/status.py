@@ -58,5 +58,5 @@ class CaptureStatus:
 
     @property
     def failed(self) -> tuple[StreamHealth, ...]:
-        """The streams that will not come back."""
+        """The streams that are refused, or have given up."""
         return tuple(health for health in self.streams.values() if health.phase is Phase.FAILED)

@@ -93,16 +93,22 @@ class LiveStreamManager:
     def start(self, config: LiveStreamConfig) -> None:
         """Stream what the config says; never waits for the network.
 
-        Nothing happens when that runs already. When only the symbols differ, the open connections change their
-        subscriptions; otherwise the old run is stopped first. ConfigError when keys are missing, settings
-        wrong, or a stream is wanted that the source has not; what runs then runs on.
+        What runs already runs on. When only the symbols differ, the open connections change their
+        subscriptions; otherwise the old run is stopped first. Streams that have failed are tried again at once, with
+        the settings as they are now: where those have changed, the whole run begins anew. ConfigError when keys are
+        missing, settings wrong, or a stream is wanted that the source has not; what runs then runs on.
         """
         with self._lock:
             running = self._run
+            settings: Settings | None = None
             if running is not None and running.can_become(config):
-                running.change_symbols(config)
-                return
-            settings = self._settings or Settings.load()
+                if running.streams.has_failed:
+                    settings = self._settings or Settings.load()
+                if settings is None or settings == running.settings:
+                    running.change_symbols(config)
+                    running.streams.revive()
+                    return
+            settings = settings or self._settings or Settings.load()
             self._source.check(settings)
             require_offered(config, self._source)
             # Made before the old one is stopped: what cannot be made leaves that as it is.
@@ -162,6 +168,7 @@ class _Run:
         policy: WatchPolicy,
         limits: RequestLimits,
     ) -> None:
+        self.settings = settings
         self._now_ns = now_ns
         self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
         self._started_at = utc_datetime(now_ns())

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
@@ -373,16 +374,70 @@ def test_a_lost_connection_is_tried_again_and_leaves_a_gap():
     assert health.last_error is None
 
 
-def test_a_refusal_is_confirmed_once_and_then_final():
+def test_a_refusal_is_confirmed_once_then_shown_and_looked_at_again_later():
     refused = ScriptedStreams([fail(StreamRefused("Alpaca answered auth failed (402)."))])
 
     with running_manager(stocks=refused) as manager:
         wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED)
         health = manager.snapshot().streams["stocks"]
-        wait_until(lambda: not manager.snapshot().alive["stocks"])
 
     assert len(refused.made) == 2
     assert "402" in (health.last_error or "")
+    assert health.next_try_at is not None, "it says when"
+
+
+def test_a_start_of_the_same_config_tries_a_refused_stream_again_at_once():
+    refused = [fail(StreamRefused("no"))]
+    stocks = ScriptedStreams(refused, refused, [acknowledge()])
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED)
+        wait_until(lambda: manager.snapshot().streams["options"].connections == 1)
+        manager.start(CONFIG)
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+        health = manager.snapshot().streams["stocks"]
+        assert manager.snapshot().streams["options"].connections == 1, "the others were left alone"
+
+    assert health.last_error is None
+    (gap,) = health.gaps
+    assert gap.until is not None
+
+
+def test_a_start_of_the_same_config_revives_what_had_given_up():
+    stocks = ScriptedStreams([fail("down")], [fail("down")], [acknowledge()])
+    config = replace(CONFIG, max_reconnects=1)
+
+    with running_manager(stocks=stocks, config=config) as manager:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED)
+        assert manager.snapshot().streams["stocks"].next_try_at is None
+        manager.start(config)
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+
+
+def test_a_start_after_a_refusal_reads_the_settings_anew(monkeypatch: pytest.MonkeyPatch):
+    """Keys were wrong, and are corrected in the file while the page runs on."""
+    keys: list[str] = []
+
+    class Keyed(ScriptedStreams):
+        def __call__(self, settings: Settings, *, sink: StreamSink, **more: Any) -> ScriptedStream:
+            assert settings.api_key is not None
+            keys.append(settings.api_key.get_secret_value())
+            made = super().__call__(settings, sink=sink, **more)
+            return made if keys[-1] == "right" else ScriptedStream(sink, [fail(StreamRefused("no"))])
+
+    now = [replace(SETTINGS, api_key=SecretStr("wrong"))]
+    monkeypatch.setattr(Settings, "load", staticmethod(lambda: now[0]))
+    manager = LiveStreamManager(stock_stream_cls=Keyed([acknowledge()]), rest_cls=None)
+    config = replace(CONFIG, stream_options=False, stream_fills=False)
+    manager.start(config)
+    try:
+        wait_until(lambda: manager.snapshot().phase["stocks"] is Phase.FAILED)
+        now[0] = replace(SETTINGS, api_key=SecretStr("right"))
+        manager.start(config)
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)
+    finally:
+        manager.stop()
+    assert keys == ["wrong", "wrong", "right"]
 
 
 def test_one_failed_stream_leaves_the_others_alone():

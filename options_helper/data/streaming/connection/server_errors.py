@@ -26,6 +26,10 @@ _REMEDIES: Final = {
     500: "Alpaca reports a fault of its own; it is tried again.",
 }
 
+# HTTP statuses that say of themselves that another try may go well: request timeout, misdirected, too early, too many
+# requests, and a proxy's "the client went away".
+_PASSING_STATUSES: Final = {408, 421, 425, 429, 499}
+
 _HANDSHAKE_REMEDIES: Final = {
     401: "Check APCA_API_KEY_ID and APCA_API_SECRET_KEY.",
     403: "The key may not use this feed; check the plan's market-data subscription.",
@@ -56,8 +60,8 @@ def handshake_error(feed: str, status: int) -> StreamError:
     if feed == "trading" and status == 404:
         remedy = "There are no order updates at this address; check APCA_API_BASE_URL."
     sentence = f"The server refused the {feed} connection with HTTP {status}. {remedy}"
-    if status == 429:
-        return StreamError(sentence, code=status, retry_slowly=True)
+    if status in _PASSING_STATUSES:
+        return StreamError(sentence, code=status, retry_slowly=status == 429)
     if 400 <= status < 500:
         return StreamRefused(sentence, code=status)
     return StreamError(sentence, code=status)

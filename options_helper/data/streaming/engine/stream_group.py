@@ -127,6 +127,16 @@ class StreamGroup:
         self._retire_idle_workers()
         self.start()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether some stream is refused, or has given up."""
+        return any(worker.has_failed for worker in self._workers.values())
+
+    def revive(self) -> None:
+        """Try the failed streams again at once; called as `start` is."""
+        for worker in self._workers.values():
+            worker.revive()
+
     def _retire_idle_workers(self) -> None:
         """End the streams that have nothing to do any more; when they get symbols again they are made anew."""
         with self._lock:

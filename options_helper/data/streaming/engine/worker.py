@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # A final answer is confirmed once before it is believed: Alpaca has given passing 402s during its own outages.
 CONFIRMATIONS: Final = 1
+# A refusal may pass (an outage, a plan that was upgraded), so it is looked at again: soon, and then ever more rarely.
+REFUSED_PAUSES: Final = (30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0)
 # Only a connection that lived this long makes the next failure the first one again.
 STABLE_SECONDS: Final = 10.0
 # A half-open socket receives nothing for up to this long before its pings fail, so the gap may have begun then.
@@ -36,13 +38,19 @@ KEPT_GAPS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How a worker tries again. None for `max_reconnects` means without end."""
+    """How a worker tries again; all in seconds.
+
+    None for `max_reconnects` means without end; otherwise every try counts, those of a refused stream too, and after
+    the last one it has failed for good. What has been refused is tried once after each of `refused_pauses`, and then
+    at the last one's pace.
+    """
 
     max_reconnects: int | None = None
     base_seconds: float = 1.0
     cap_seconds: float = 60.0
     slow_base_seconds: float = SLOW_BASE_SECONDS
     stall_seconds: float = 60.0
+    refused_pauses: tuple[float, ...] = REFUSED_PAUSES
     jitter: Callable[[], float] = random.random
 
 
@@ -54,6 +62,10 @@ class _Report:
     last_error: str | None = None
     failures: int = 0  # in a row
     refusals: int = 0  # final answers among them, in a row
+    looks: int = 0  # tries since it was first called failed, with a pause before each
+    refused_since: float | None = None  # when it was first called failed, on the monotonic clock
+    refused_seconds: float = 0.0  # of refusals that are over
+    is_final: bool = False  # failed, and not tried again by itself
     next_try: float | None = None  # on the monotonic clock
     connections: int = 0
     live_since: Moment | None = None
@@ -65,7 +77,7 @@ class _Report:
 
 
 class StreamWorker(StreamSink):
-    """Runs one stream on its own thread until stopped or refused for good.
+    """Runs one stream on its own thread until stopped, or told that it may not try again.
 
     `connect` makes a fresh streamer, already subscribed, that reports to this worker; `market_ns` turns the
     computer's time into the market's; `expects_data` says whether this feed should be moving at a market time.
@@ -100,7 +112,9 @@ class StreamWorker(StreamSink):
         self._monotonic = monotonic
         self._start_delay_seconds = start_delay_seconds
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"live-{name}", daemon=True)
+        # Ends a pause, for whatever reason.
+        self._wake = threading.Event()
+        self._thread = self._new_thread()
         # Replaced whole under self._lock by this stream's thread, and by watch() on the consumer's; both read it
         # without.
         self._lock = threading.Lock()
@@ -121,23 +135,45 @@ class StreamWorker(StreamSink):
         self._silence = SilenceJudge(policy.stall_seconds)
         self._watched = False
 
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name=f"live-{self.name}", daemon=True)
+
     def start(self) -> None:
         """Start the thread."""
         self._began = self._moment()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; returns at once."""
+        """Ask the thread to end; returns at once. Callable from any thread, its own included."""
         self._stopping.set()
+        self._wake.set()
         with self._lock:
             if self._streamer is not None:
                 self._streamer.stop()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread to end; whether it has, or never began."""
-        if self._thread.ident is not None:
+        """Wait for the thread to end; whether it has, or never began. Its own thread does not wait for itself."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def revive(self) -> None:
+        """Try again at once, if it has failed; for whoever starts and stops it, and for one at a time."""
+        if self._report.phase is not Phase.FAILED or self._stopping.is_set():
+            return
+        if not self._report.is_final:
+            self._wake.set()
+            return
+        self._thread.join()  # it has nothing left to do
+        self._update(phase=Phase.CONNECTING, failures=0, refusals=0, is_final=False)
+        self._start_delay_seconds = 0.0
+        self._thread = self._new_thread()
+        self._thread.start()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether another try would get the same answer, as far as is known."""
+        return self._report.phase is Phase.FAILED
 
     def _run(self) -> None:
         if not self._stopping.wait(self._start_delay_seconds):
@@ -185,22 +221,44 @@ class StreamWorker(StreamSink):
         failures = self._count_failure()
         refusals = self._report.refusals + 1 if isinstance(error, StreamRefused) else 0
         self._update(failures=failures, refusals=refusals, live_since=None, last_error=str(error))
-        if not isinstance(error, StreamError) or refusals > CONFIRMATIONS:
+        if not isinstance(error, StreamError):
             return self._give_up(str(error))
         limit = self._policy.max_reconnects
         if limit is not None and failures > limit:
             return self._give_up(f"Gave up after {limit} reconnects. {error}")
+        if refusals > CONFIRMATIONS or (refusals and self._report.looks):
+            return self._look_again_later(error)
         delay = self._delay(failures, slowly=error.retry_slowly)
         log.warning("%s stream lost (%s); attempt %d in %.1f s", self.name, error, failures, delay)
-        self._update(phase=Phase.RECONNECTING, next_try=self._monotonic() + delay)
-        return not self._stopping.wait(delay)
+        return self._pause(Phase.RECONNECTING, delay)
+
+    def _look_again_later(self, error: StreamError) -> bool:
+        looks = self._report.looks
+        pauses = self._policy.refused_pauses
+        delay = pauses[min(looks, len(pauses) - 1)]
+        log.error("%s stream failed: %s It is tried again in %.0f s.", self.name, error, delay)
+        refused_since = self._report.refused_since
+        if refused_since is None:
+            refused_since = self._monotonic()
+        self._update(looks=looks + 1, refused_since=refused_since)
+        return self._pause(Phase.FAILED, delay)
+
+    def _pause(self, phase: Phase, seconds: float) -> bool:
+        """Wait so long, or until it is revived; False when it was stopped."""
+        self._wake.clear()
+        self._update(phase=phase, next_try=self._monotonic() + seconds)
+        if not self._stopping.is_set():  # which may have been before the clear
+            self._wake.wait(seconds)
+        return not self._stopping.is_set()
 
     def _count_failure(self) -> int:
         report = self._report
         if report.live_since is None:
             return report.failures + 1
-        lived = self._monotonic() - report.live_since.monotonic
-        return 1 if lived >= STABLE_SECONDS else report.failures + 1
+        if self._monotonic() - report.live_since.monotonic < STABLE_SECONDS:
+            return report.failures + 1
+        self._update(looks=0)
+        return 1
 
     def _delay(self, failures: int, *, slowly: bool) -> float:
         base = self._policy.slow_base_seconds if slowly else self._policy.base_seconds
@@ -213,7 +271,7 @@ class StreamWorker(StreamSink):
 
     def _give_up(self, reason: str) -> bool:
         log.error("%s stream failed: %s", self.name, reason)
-        self._update(phase=Phase.FAILED, last_error=reason, next_try=None)
+        self._update(phase=Phase.FAILED, last_error=reason, next_try=None, is_final=True)
         return False
 
     def connected(self, announcement: str | None) -> None:
@@ -236,6 +294,8 @@ class StreamWorker(StreamSink):
                 live_since=self._moment(),
                 connections=self._report.connections + 1,
                 refusals=0,
+                refused_since=None,
+                refused_seconds=self._refused_seconds(self._report),
                 last_error=None,
             )
             self._close_gap()
@@ -243,6 +303,11 @@ class StreamWorker(StreamSink):
             self._update(last_error=_refusal_sentence(refusals))
         elif had_refusals:
             self._update(last_error=None)
+
+    def _refused_seconds(self, report: _Report) -> float:
+        """How long it has been failed so far."""
+        since = report.refused_since
+        return report.refused_seconds + (0.0 if since is None else self._monotonic() - since)
 
     def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         """Queue it with the moment of its arrival; a full queue drops and counts it."""
@@ -368,6 +433,7 @@ class StreamWorker(StreamSink):
             requested=report.requested,
             acknowledged=report.acknowledged,
             refused_symbols=report.refused,
+            refused_seconds=self._refused_seconds(report),
             gaps=report.gaps,
             gap_count=report.gap_count,
         )

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
-from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
+from options_helper.data.streaming.engine.worker import REFUSED_PAUSES, RetryPolicy, StreamWorker
+from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
@@ -81,16 +82,26 @@ def watched(
     before: Sequence[Step] = (),
     stall_seconds: float = 60.0,
     name: StreamName = StreamName.STOCKS,
+    streams: ScriptedStreams | None = None,
+    refused_pauses: tuple[float, ...] = REFUSED_PAUSES,
+    max_reconnects: int | None = None,
+    connections: int = 1,
     **more: Any,
 ) -> Iterator[Watched]:
     clock = SteppedClock()
     steps = script or (acknowledge(), DATA)
-    streams = ScriptedStreams(before, steps) if before else ScriptedStreams(steps)
+    streams = streams or (ScriptedStreams(before, steps) if before else ScriptedStreams(steps))
     worker = StreamWorker(
         name,
         lambda sink: _wanting(streams(SETTINGS, sink=sink), "AAPL", "ZZZZ"),
         FrameQueue(1_000),
-        policy=RetryPolicy(stall_seconds=stall_seconds, base_seconds=0.01, cap_seconds=0.02),
+        policy=RetryPolicy(
+            stall_seconds=stall_seconds,
+            base_seconds=0.01,
+            cap_seconds=0.02,
+            refused_pauses=refused_pauses,
+            max_reconnects=max_reconnects,
+        ),
         announce=lambda _: None,
         market_ns=lambda wall_ns: wall_ns,
         expects_data=lambda _: subject.market_is_open,
@@ -101,7 +112,7 @@ def watched(
     subject = Watched(worker, clock, streams)
     worker.start()
     try:
-        subject.wait_for_connections(1)
+        subject.wait_for_connections(connections)
         yield subject
     finally:
         worker.stop()
@@ -263,6 +274,55 @@ def test_only_a_connection_that_lived_makes_the_next_failure_the_first():
         stream.wait_for_connections(4)
         assert len(stream.health.gaps) >= 3
         wait_until(lambda: stream.health.reconnect_attempts >= 3)
+
+
+REFUSED = [fail(StreamRefused("key refused"))]
+BROKEN = [fail(StreamError("no route"))]
+
+
+def test_a_refused_stream_is_looked_at_again_by_itself_and_recovers():
+    streams = ScriptedStreams(*[REFUSED] * 5, [acknowledge()])
+    with watched(streams=streams, refused_pauses=(0.01, 0.02)) as stream:
+        assert stream.health.phase is Phase.LIVE
+        assert len(streams.made) == 6, "one try at a time"
+        (gap,) = stream.health.gaps
+        assert (gap.reason, gap.until is not None) == ("key refused", True)
+
+
+def test_a_refused_stream_says_when_it_is_looked_at_again_and_for_how_long_it_has_been():
+    pauses = (0.01, 3_600.0)
+    with watched(streams=ScriptedStreams(REFUSED), refused_pauses=pauses, connections=0) as stream:
+        wait_until(lambda: len(stream.streams.made) == 3 and stream.health.next_try_at)
+        stream.clock.advance(600)
+        health = stream.health
+        assert health.next_try_at == stream.began + timedelta(seconds=3_600)
+        assert (health.phase, health.refused_seconds, health.alive) == (Phase.FAILED, 600, True)
+        stream.worker.revive()
+        wait_until(lambda: len(stream.streams.made) == 4)
+
+
+def test_a_look_that_meets_another_fault_is_no_refusal_and_no_hammer():
+    """Refused, then unreachable, then refused again: that is one confirmation already."""
+    streams = ScriptedStreams(REFUSED, REFUSED, BROKEN, REFUSED, [acknowledge()])
+    with watched(streams=streams, refused_pauses=(0.01, 3_600.0), connections=0) as stream:
+        wait_until(lambda: len(streams.made) == 4 and stream.health.phase is Phase.FAILED)
+        assert stream.health.last_error == "key refused"
+
+
+def test_a_limit_of_tries_counts_those_of_a_refused_stream_too():
+    streams = ScriptedStreams(REFUSED)
+    with watched(streams=streams, refused_pauses=(0.01,), max_reconnects=5, connections=0) as stream:
+        wait_until(lambda: not stream.health.alive)
+        assert "Gave up after 5 reconnects" in (stream.health.last_error or "")
+        assert (len(streams.made), stream.health.next_try_at) == (6, None)
+
+
+def test_a_refused_stream_is_stopped_at_once():
+    with watched(streams=ScriptedStreams(REFUSED), connections=0) as stream:
+        wait_until(lambda: stream.health.phase is Phase.FAILED)
+        stream.worker.stop()
+        assert stream.worker.join(AT_ONCE)
+        assert stream.health.phase is Phase.FAILED, "which it was to the end"
 
 
 def test_a_refusal_is_forgotten_when_the_symbol_is_dropped():
