@@ -14,6 +14,7 @@ from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals
 from options_helper.model.announcement import MarketKind
+from options_helper.model.clock_skew import FEED_AHEAD_SECONDS, ClockSkew, format_span
 from options_helper.model.market_hours import NEW_YORK, expects_data, in_regular_hours, next_change
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import format_count, format_symbol, named
@@ -127,6 +128,8 @@ def _price_findings(
         )
     if caveats:
         yield Headline(Level.WARNING, f"Live, but {', '.join((*caveats, *remarks))}.")
+    if said := clock_caveat(snapshot.clock_skew):
+        yield Headline(Level.WARNING, f"Live, but {said}")
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
         labels = [format_symbol(symbol) for symbol in refused]
         yield Headline(
@@ -136,6 +139,27 @@ def _price_findings(
     if loss := _losses(snapshot):
         yield Headline(Level.WARNING, f"Live, but {loss}.")
     yield Headline(Level.OK, f"Live, {', '.join(remarks)}." if remarks else "Live.")
+
+
+def clock_caveat(skew: ClockSkew | None) -> str | None:
+    """What is wrong with the times, as a sentence; None where nothing is, or nothing is known."""
+    if skew is None:
+        return None
+    if skew.matters:
+        return (
+            f"this computer's clock is {skew.words}. Times and ages here are put right by theirs; set the clock, since "
+            "recordings and other programs go by it."
+        )
+    if skew.feed_ahead >= FEED_AHEAD_SECONDS:
+        ahead = format_span(skew.feed_ahead)
+        return f"what is streamed has times {ahead} ahead of the servers' clock, so quotes look younger than they are."
+    return None
+
+
+def _clock_label(skew: ClockSkew | None) -> tuple[str, ...]:
+    if skew is None or not skew.matters:
+        return ()
+    return (f"CLOCK {format_span(abs(skew.ahead))} {'AHEAD' if skew.ahead > 0 else 'BEHIND'}",)
 
 
 def _in_phase(snapshot: LiveSnapshot, phase: Phase) -> list[StreamHealth]:
@@ -201,11 +225,11 @@ def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
         case MarketKind.REPLAY:
             return (f"REPLAY {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
         case MarketKind.LOCAL:
-            return ("NOT ALPACA: a market on this computer",)
+            return ("NOT ALPACA: a market on this computer", *_clock_label(snapshot.clock_skew))
         case MarketKind.ALPACA:
             # Options first: a modelled price says less than a part of the market's.
             labels = map(_caveat, reversed(list(snapshot.streams.values())))
-            return tuple(label for label in labels if label)
+            return (*(label for label in labels if label), *_clock_label(snapshot.clock_skew))
         case _:
             assert_never(snapshot.market)
 

@@ -11,11 +11,11 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import is_demo, server_time
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import OptionsHelperError
+from options_helper.model.clock_skew import WORTH_SAYING_SECONDS
 from options_helper.model.tolerant import field, word
 from options_helper.settings import Settings
 
 # Market hours, expiries and the day of a P&L are judged by this computer's clock.
-SKEW_WARNING_SECONDS: Final = 2.0
 SKEW_FAILURE_SECONDS: Final = 60.0
 STOCK: Final = "SPY"
 
@@ -42,7 +42,7 @@ def judge_skew(ahead_seconds: float, doubt_seconds: float) -> Finding:
     direction = "ahead of" if ahead_seconds > 0 else "behind"
     said = f"{abs(ahead_seconds):,.1f} s {direction} the server (± {doubt_seconds:.1f} s)"
     certain = abs(ahead_seconds) - doubt_seconds
-    if certain < SKEW_WARNING_SECONDS:
+    if certain < WORTH_SAYING_SECONDS:
         return Finding(Verdict.OK, said)
     verdict = Verdict.WARNING if certain < SKEW_FAILURE_SECONDS else Verdict.FAILED
     return Finding(

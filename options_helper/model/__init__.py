@@ -32,6 +32,7 @@ PUBLIC: Final = {
     ),
     "announcement": ("ANNOUNCEMENT_HEADER", "Announcement", "MarketKind"),
     "backoff": ("SLOW_BASE_SECONDS", "compute_backoff_seconds"),
+    "clock_skew": ("ClockSkew", "FEED_AHEAD_SECONDS", "WORTH_SAYING_SECONDS", "format_span"),
     "contract_hours": (
         "has_ended",
         "is_settled_at_open",

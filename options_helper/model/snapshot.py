@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import MarketKind
+from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.contract_symbols import has_contract_length
 from options_helper.model.events import (
     Bar,
@@ -85,7 +86,8 @@ class StreamHealth:
 class LiveSnapshot:
     """Everything a page needs at one instant, immutable; `as_of` and every age are on the market's clock.
 
-    The market's clock is the computer's for Alpaca, and the simulator's for a simulated or replayed session.
+    The market's clock is the computer's for Alpaca, put right by `clock_skew` where that matters, and the simulator's
+    for a simulated or replayed session.
     """
 
     as_of: datetime
@@ -102,6 +104,8 @@ class LiveSnapshot:
     streams: Mapping[StreamId, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
     )
+    # This computer's clock beside the servers', which `as_of` and every age are put right by; None: not measured.
+    clock_skew: ClockSkew | None = None
     # Of which days the market's own calendar says otherwise than ours; whoever judges hours or days passes it on.
     told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
 

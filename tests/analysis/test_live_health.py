@@ -9,6 +9,7 @@ import pytest
 
 from options_helper.analysis.live_health import Headline, Level, feed_labels, headline
 from options_helper.model.announcement import MarketKind
+from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from tests.kit.builders import AAPL_CALL, AS_OF, health, quote, snapshot_with
@@ -204,3 +205,28 @@ def test_what_the_numbers_rest_on_is_in_the_headline():
     assert headline(
         snapshot_with(), caveats=("3 lines without a price", "1 line with a crossed quote")
     ) == Headline(Level.WARNING, "Live, but 3 lines without a price, 1 line with a crossed quote.")
+
+
+@pytest.mark.parametrize(
+    ("skew", "says", "label"),
+    [
+        (ClockSkew(-600.0, 0.6), "clock is 10 min behind the servers'", ("CLOCK 10 min BEHIND",)),
+        (ClockSkew(90.0, 0.6), "clock is 90 s ahead of the servers'", ("CLOCK 90 s AHEAD",)),
+        (ClockSkew(-300.0, 0.0, at_least=True), "at least 5 min behind", ("CLOCK 5 min BEHIND",)),
+        (ClockSkew(0.0, 0.6, feed_ahead=300.0), "streamed has times 5 min ahead", ()),
+    ],
+)
+def test_a_clock_that_is_wrong_is_said_and_labelled(skew: ClockSkew, says: str, label: tuple[str, ...]):
+    live = replace(with_streams(), clock_skew=skew)
+
+    assert headline(live).level is Level.WARNING
+    assert says in headline(live).sentence
+    assert feed_labels(live)[-1:] == label or not label
+
+
+@pytest.mark.parametrize("skew", [None, ClockSkew(0.4, 0.5), ClockSkew(2.4, 0.5)])
+def test_a_clock_that_is_right_or_was_not_measured_is_no_news(skew: ClockSkew | None):
+    live = replace(with_streams(), clock_skew=skew)
+
+    assert headline(live) == Headline(Level.OK, "Live.")
+    assert not any("CLOCK" in label for label in feed_labels(live))

@@ -13,5 +13,6 @@ PUBLIC: Final = {
     "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": ("RequestLimits", "RestPolicy"),
+    "server_clock": ("ServerClock",),
     "seeding": ("SeedBatch", "seed"),
 }

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from options_helper.clock import utc_now
 from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, RestPolicy
+from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.sdk_import import load_sdk
 from options_helper.errors import RestError
 from options_helper.model.tolerant import word
@@ -58,6 +59,7 @@ class AlpacaRest:
     Callable from several threads. Whatever keeps an answer away raises RestError, a sentence with the remedy. `stop`
     ends the calls under way and all later ones with RestStopped, and so does `stopping` for those that pause. All
     clients with the same `limits` keep one pace and the pauses that a host asks for; without, one keeps its own.
+    `server_clock` hears when each answer was made, beside `now`, this computer's time.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class AlpacaRest:
         stopping: threading.Event | None = None,
         policy: RestPolicy = DEFAULT_POLICY,
         limits: RequestLimits | None = None,
+        server_clock: ServerClock | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         key, secret = settings.require_credentials()
@@ -82,6 +85,7 @@ class AlpacaRest:
             stopping or threading.Event(),
             now=now,
             random=random.random,
+            server_clock=server_clock,
         )
         self._account = self._behind_adapter(
             TradingClient(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url)

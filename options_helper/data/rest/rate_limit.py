@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Final, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from options_helper.data.rest.server_clock import http_date
 from options_helper.settings import Settings
 
 TOO_MANY_REQUESTS: Final = 429
@@ -129,7 +129,7 @@ def requested_pause_seconds(status: int, headers: Mapping[str, str], now: dateti
     if (retry_after := headers.get("Retry-After")) is not None:
         seconds = _seconds(retry_after)
         return (
-            _until(_http_date(retry_after), headers, now)
+            _until(http_date(retry_after), headers, now)
             if seconds is None
             else min(seconds, LONGEST_PAUSE_SECONDS)
         )
@@ -146,15 +146,6 @@ def _seconds(text: str) -> float | None:
     return number if isfinite(number) and number >= 0 else None
 
 
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        # Also one that no calendar has once its offset is taken off.
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (OverflowError, ValueError):
-        return None
-
-
 def _unix_date(text: str) -> datetime | None:
     seconds = _seconds(text)
     try:
@@ -167,5 +158,5 @@ def _until(moment: datetime | None, headers: Mapping[str, str], now: datetime) -
     if moment is None:
         return None
     # By the server's clock where it tells it: ours may be wrong by more than the pause.
-    servers_now = _http_date(headers.get("Date", "")) or now
+    servers_now = http_date(headers.get("Date", "")) or now
     return min(max(0.0, (moment - servers_now).total_seconds()), LONGEST_PAUSE_SECONDS)

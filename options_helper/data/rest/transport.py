@@ -50,6 +50,7 @@ from options_helper.data.rest.rate_limit import (
     RestPolicy,
     requested_pause_seconds,
 )
+from options_helper.data.rest.server_clock import ServerClock
 from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.model.backoff import compute_backoff_seconds
 from options_helper.model.tolerant import field, word
@@ -100,12 +101,14 @@ class ReadOnlyAdapter(HTTPAdapter):
         *,
         now: Callable[[], datetime],
         random: Callable[[], float],
+        server_clock: ServerClock | None = None,
     ) -> None:
         self._policy = policy
         self._limiter_of = limiter_of
         self._stopping = stopping
         self._now = now
         self._random = random
+        self._server_clock = server_clock or ServerClock()
         self._sockets = _OpenSockets()
         super().__init__()
 
@@ -177,16 +180,21 @@ class ReadOnlyAdapter(HTTPAdapter):
         )
 
     def _attempt(self, request: PreparedRequest, options: dict[str, Any]) -> Response | _Failure:
-        where = _where(request)
+        where, sent_at = _where(request), self._now()
         try:
             response = super().send(request, **self._our_options(request, options))
+            received_at = self._now()
             # Read here and not by the SDK, so that an answer that breaks off is tried again too.
             _ = response.content
         except (ConfigError, RequestException) as error:
             return _failure(where, error, _proxy_of(request, options))
         # JSON is UTF-8; without this the SDK has the encoding of an answer that names none guessed, slowly.
         response.encoding = "utf-8"
-        return self._judge(where, request, response)
+        judged = self._judge(where, request, response)
+        if isinstance(judged, Response):
+            # Whatever else answers on the way, a login page for one, has a clock of its own.
+            self._server_clock.answered(response.headers, sent_at, received_at)
+        return judged
 
     def _our_options(self, request: PreparedRequest, options: dict[str, Any]) -> dict[str, Any]:
         # Plain HTTP goes to this computer alone, and with it the keys: a proxy must not come between.

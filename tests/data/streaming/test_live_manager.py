@@ -317,7 +317,9 @@ def test_what_was_received_before_stop_is_applied():
 def test_a_restart_gives_the_account_no_minute_of_its_own():
     runs: dict[threading.Event, RequestLimits] = {}
 
-    def unreachable(_: Settings, *, limits: RequestLimits, stopping: threading.Event) -> AlpacaRest:
+    def unreachable(
+        _: Settings, *, limits: RequestLimits, stopping: threading.Event, **__: Any
+    ) -> AlpacaRest:
         runs[stopping] = limits
         raise RestError("The account cannot be reached.")
 

@@ -14,12 +14,14 @@ from functools import partial
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState
+from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
@@ -49,11 +51,20 @@ class AccountWatch:
         self._polls_account = self._polls and config.stream_fills
         account = settings.for_account(paper=config.paper)
         limits = limits or RequestLimits()
+        server_clock = ServerClock()
 
         def connect(stopping: threading.Event) -> AlpacaRest:
-            return (rest_cls or AlpacaRest)(account, stopping=stopping, limits=limits)
+            return (rest_cls or AlpacaRest)(
+                account,
+                stopping=stopping,
+                limits=limits,
+                server_clock=server_clock,
+                now=lambda: utc_datetime(now_ns()),
+            )
 
-        self._context = PollContext(state, lock, now_ns, connect, partial(limits.held, account))
+        self._context = PollContext(
+            state, lock, now_ns, connect, partial(limits.held, account), server_clock=server_clock
+        )
         self._prices = PricePoller(self._context, config, policy)
         self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
@@ -91,6 +102,8 @@ class AccountWatch:
 
     def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""
+        with self._context.lock:
+            self._context.correct_clock()
         if not self._polls:
             return
         self._context.report_pause()

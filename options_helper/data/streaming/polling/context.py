@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
@@ -47,6 +48,8 @@ class PollContext:
         now_ns: Callable[[], int],
         connect: Callable[[threading.Event], AlpacaRest],
         held: Callable[[], float],
+        *,
+        server_clock: ServerClock | None = None,
     ) -> None:
         self.state = state
         self._held = held
@@ -55,6 +58,7 @@ class PollContext:
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._connect = connect
+        self._server_clock = server_clock or ServerClock()
         self._rest: AlpacaRest | None = None
         # Held while the clients are made, which imports much.
         self._connecting = threading.Lock()
@@ -72,6 +76,12 @@ class PollContext:
         rest = self._rest
         if rest is not None:
             rest.stop()
+
+    def correct_clock(self) -> None:
+        """Put the market's clock right by what answers and events say of this computer's; under the lock."""
+        if not self.state.clock.plays:
+            self._server_clock.streamed(self.state.take_lags())
+            self.state.correct_clock(self._server_clock.skew)
 
     def market_ns(self) -> int:
         """The market's time."""

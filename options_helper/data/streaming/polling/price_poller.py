@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -17,7 +17,7 @@ from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.streams import StreamId, StreamName
-from options_helper.model.text import named
+from options_helper.model.text import format_count, named
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,9 @@ class PricePoller:
         # Guarded by the lock of what was asked.
         self._due: set[StreamId] = set()
         self._traded: dict[StreamId, frozenset[str]] = {}  # today, and not streamed
-        # Only the thread that asks knows it.
+        # Only the thread that asks knows these.
         self._day: date | None = None
+        self._left_out: list[RestQuote | RestTrade] = []  # of the last answers: their times cannot be
 
     def begin(self) -> None:
         """Ask for the first time after the streams had a moment to connect; for nothing when there are none."""
@@ -97,18 +98,30 @@ class PricePoller:
             return self._policy.poll
         count = sum(map(len, symbols.values()))
         self._context.report(RestTask.PRICES, phase=RestPhase.REQUESTING, done=0, of=count)
+        self._left_out = []
         problems = [self._seed(name, of_stream, today) for name, of_stream in symbols.items()]
         if sentences := [problem for problem in dict.fromkeys(problems) if problem is not None]:
             self._context.report(RestTask.PRICES, phase=RestPhase.FAILED, problem=" ".join(sentences))
             return self._policy.again
-        unknown = sorted(self._refused)
         self._context.report(
             RestTask.PRICES,
             phase=RestPhase.DONE,
             finished_at=self._context.now(),
-            problem=f"Alpaca knows no prices of {named(unknown)}." if unknown else None,
+            problem=" ".join(self._doubts()) or None,
         )
         return self._policy.poll
+
+    def _doubts(self) -> Iterator[str]:
+        """What was asked for and is shown nowhere, and why."""
+        if self._refused:
+            yield f"Alpaca knows no prices of {named(sorted(self._refused))}."
+        if self._left_out:
+            symbols = dict.fromkeys(event.symbol for event in self._left_out)
+            count = format_count(len(self._left_out), "price")
+            yield (
+                f"{count} of {named(list(symbols), 3)} came with a time that lies ahead of now and "
+                f"{'is' if len(self._left_out) == 1 else 'are'} not shown; check this computer's clock."
+            )
 
     def _begin_day(self, today: date) -> None:
         """Yesterday's close is not the base any more, and what was traded yesterday is no part of today."""
@@ -148,8 +161,13 @@ class PricePoller:
         with context.lock:
             streamed = set(self._config.symbols(name))
             answered: tuple[RestQuote | RestTrade, ...] = (*batch.quotes, *batch.trades)
+            # The answer itself says what time it is there.
+            context.correct_clock()
             context.state.seed(
-                name, [event for event in answered if event.symbol in streamed], context.market_ns()
+                name,
+                [event for event in answered if event.symbol in streamed],
+                context.market_ns(),
+                impossible=self._left_out.append,
             )
             closes = {close.symbol: close for close in batch.closes}
             context.account_state = replace(

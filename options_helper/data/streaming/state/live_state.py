@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from msgspec.msgpack import Ext
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from options_helper.data.streaming.messages import Decode, decode_frame, read_message
 from options_helper.data.streaming.state.blotter import Blotter
@@ -19,6 +19,7 @@ from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.events import (
     AHEAD_AT_MOST_NS,
     Bar,
@@ -41,6 +42,12 @@ from options_helper.model.streams import StreamId, StreamName
 log = logging.getLogger(__name__)
 
 _KEPT_REJECTIONS: Final = 5
+_DAY_NS: Final = 86_400 * NANOSECONDS
+# A correction of the clock that changes by less is not worth moving everything.
+_CORRECTED_NS: Final = NANOSECONDS
+_LAGS_AT_ONCE: Final = 8
+# Of the timestamp extension, in bytes: the one that can hold any year.
+_LONG_FORM: Final = 12
 # No quote's seconds, which have four bytes, are that new: each is compared with the one that is known.
 _COMPARE_ALL: Final = b"\xff" * 5
 _E = TypeVar("_E", Quote, Trade, Bar)
@@ -64,6 +71,14 @@ class _Caches:
     quotes: dict[str, Quote] = field(default_factory=dict)
     trades: dict[str, Trade] = field(default_factory=dict)
     bars: dict[str, Bar] = field(default_factory=dict)
+
+    def receive_later(self, by_ns: int) -> None:
+        """Move the receipt of everything that was streamed; snapshots that have it keep what they have."""
+        caches: tuple[dict[str, Any], ...] = (self.quotes, self.trades, self.bars)
+        for cache in caches:
+            for symbol, event in cache.items():
+                if not isinstance(event, (RestQuote, RestTrade)):  # that has the exchange's time
+                    cache[symbol] = replace(event, received_ns=event.received_ns + by_ns)
 
     def keep(self, symbols: frozenset[str]) -> None:
         for cache in (self.quotes, self.trades, self.bars):
@@ -103,6 +118,7 @@ class LiveState:
         self._newest: dict[StreamId, bytes] = {}
         self.fills = Blotter(fills_cache_size)
         self._wanted: frozenset[str] | None = None  # None: everything
+        self._lags_taken_ns = 0
 
     def apply(self, frame: Frame) -> None:
         """Fold one frame in; each event it announces is counted as applied or as rejected, whatever it holds."""
@@ -125,6 +141,8 @@ class LiveState:
             received_ns = frame.received_ns
             if self.clock.plays:
                 received_ns = self.clock.arrival(events[-1].timestamp_ns, received_ns)
+            else:
+                received_ns = self.clock.at(received_ns)
             self._apply_events(frame.stream, events, received_ns, tally)
         if rejected:
             tally.last_rejections.extend(rejected)
@@ -136,22 +154,34 @@ class LiveState:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
         quotes = self._caches.quotes
         newest = self._newest.get(stream, self._newest_at_first)
+        impossible = 0
         latest = ((received_ns + AHEAD_AT_MOST_NS) // NANOSECONDS & 0xFFFF_FFFF).to_bytes(4, "big")
         for event in events:
             force_setattr(event, "received_ns", received_ns)  # as `stamp` does
             if type(event) is not Quote:
-                self._apply_other(event, tally)
+                if _cannot_be(event, tally):
+                    impossible += 1
+                else:
+                    self._apply_other(event, tally)
                 continue
             moment = event.timestamp
-            # The last four bytes of every form of the extension are its seconds. No believable quote of the stream
-            # is newer than `newest`, so only an older one has to be compared with the one that is known.
-            if type(moment) is Ext and newest <= (seconds := moment.data[-4:]) <= latest:  # type: ignore[index]
+            # The last four bytes of the extension's forms of four and eight are its seconds. No believable quote of the
+            # stream is newer than `newest`, so only an older one has to be compared with the one that is known.
+            if (
+                type(moment) is Ext
+                and newest <= (seconds := moment.data[-4:]) <= latest  # type: ignore[index]
+                and len(moment.data) != _LONG_FORM  # type: ignore[arg-type]
+            ):
                 newest = seconds
+            elif _cannot_be(event, tally):
+                impossible += 1
+                continue
             elif _is_superseded(event, quotes, tally):
                 continue
             quotes[event.symbol] = event
         self._newest[stream] = newest
-        tally.applied += len(events)
+        tally.applied += len(events) - impossible
+        tally.rejected += impossible
         tally.last_event_ns = received_ns
 
     def _apply_other(self, event: Event, tally: StreamTally) -> None:
@@ -182,16 +212,27 @@ class LiveState:
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
-    def seed(self, name: StreamId, events: Iterable[RestQuote | RestTrade], now_ns: int) -> int:
+    def seed(
+        self,
+        name: StreamId,
+        events: Iterable[RestQuote | RestTrade],
+        now_ns: int,
+        *,
+        impossible: Callable[[RestQuote | RestTrade], object] = lambda _: None,
+    ) -> int:
         """Take over what was asked for where nothing newer is known; how many were. `now_ns` is the market's time.
 
-        These are no events of the stream, so its ledger does not count them.
+        What was made later than now is given to `impossible`. These are no events of the stream, so its ledger does not
+        count them.
         """
         caches = self._caches
         taken = 0
         for event in events:
             cache: dict[str, Any] = caches.quotes if isinstance(event, Quote) else caches.trades
-            if _is_news(event, cache.get(event.symbol), now_ns):
+            if (event.timestamp_ns or 0) > now_ns + AHEAD_AT_MOST_NS:
+                impossible(event)
+                continue
+            if _is_news(event, cache.get(event.symbol)):
                 cache[event.symbol] = event
                 taken += 1
                 if isinstance(event, Quote):
@@ -199,6 +240,43 @@ class LiveState:
                     newest = self._newest.get(name, self._newest_at_first)
                     self._newest[name] = max(newest, _seconds(event))
         return taken
+
+    def correct_clock(self, skew: ClockSkew | None) -> None:
+        """From now on the market's time is this computer's, put right by what is known of its error.
+
+        Only by what matters, and no more often than that: each correction moves the receipt of all that is known, so
+        that no age jumps.
+        """
+        self.clock.skew = skew
+        ahead_ns = int(skew.ahead * NANOSECONDS) if skew is not None and skew.matters else 0
+        moved_ns = self.clock.ahead_ns - ahead_ns
+        if moved_ns and (abs(moved_ns) >= _CORRECTED_NS or not ahead_ns):
+            self.clock.ahead_ns = ahead_ns
+            self._caches.receive_later(moved_ns)
+            for tally in self.tallies.values():
+                if tally.last_event_ns is not None:
+                    tally.last_event_ns += moved_ns
+            # What was not believed may be now, and counts for what is new.
+            known = [_seconds(quote) for quote in self._caches.quotes.values()]
+            newest = max(known, default=b"")
+            self._newest = {name: max(seconds, newest) for name, seconds in self._newest.items()}
+
+    def take_lags(self) -> list[float]:
+        """Seconds from making to receipt of what was streamed since the last call, by the computer's own clock.
+
+        Of a few quotes, which is enough.
+        """
+        if self.clock.plays:
+            return []
+        fresh = [quote for quote in self._caches.quotes.values() if quote.received_ns > self._lags_taken_ns]
+        fresh = [quote for quote in fresh if type(quote) is Quote][:_LAGS_AT_ONCE]
+        self._lags_taken_ns = max((quote.received_ns for quote in fresh), default=self._lags_taken_ns)
+        lags = [
+            (quote.received_ns + self.clock.ahead_ns - made_ns) / NANOSECONDS
+            for quote in fresh
+            if (made_ns := quote.timestamp_ns)
+        ]
+        return [lag for lag in lags if abs(lag) < _DAY_NS / NANOSECONDS]
 
     def announce(self, announcement: Announcement) -> bool:
         """Take over a simulator's time; whether it plays another session: what was seen of the last is forgotten."""
@@ -242,8 +320,18 @@ class LiveState:
             fills=self.fills.entries(),
             account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),
+            clock_skew=None if self.clock.plays else self.clock.skew,
             told_sessions=self.clock.told,
         )
+
+
+def _cannot_be(event: Event, tally: StreamTally) -> bool:
+    """Whether it says that it was made a day or more after it was received: no clock is so wrong unnoticed."""
+    made_ns = event.timestamp_ns
+    if made_ns is None or made_ns < event.received_ns + _DAY_NS:
+        return False
+    tally.last_rejections.append(f"{event.symbol}: a time that cannot be")
+    return True
 
 
 def _keep_newest(cache: dict[str, _E], event: _E, tally: StreamTally) -> None:
@@ -259,10 +347,10 @@ def _is_superseded(event: _E, cache: Mapping[str, _E], tally: StreamTally) -> bo
     return True
 
 
-def _is_news(event: RestQuote | RestTrade, known: Quote | Trade | None, now_ns: int) -> bool:
-    """Whether the exchange made it after the known one, at a time that can be."""
+def _is_news(event: RestQuote | RestTrade, known: Quote | Trade | None) -> bool:
+    """Whether the exchange made it after the known one."""
     made_ns = event.timestamp_ns
-    if made_ns is None or made_ns > now_ns + AHEAD_AT_MOST_NS:
+    if made_ns is None:
         return False
     if known is None:
         return True

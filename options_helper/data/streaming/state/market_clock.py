@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 
 # A reconnect finds the session about where it was left; one that is this much earlier is another session.
 _SAME_SESSION_NS: Final = 60 * 1_000_000_000
+# No market is closed for longer between two events of a session that is played.
+_LONGEST_PAUSE_NS: Final = 31 * 86_400 * 1_000_000_000
 
 
 class _Reading(NamedTuple):
@@ -27,6 +30,8 @@ class _Reading(NamedTuple):
 class MarketClock:
     """Turns the computer's time into the market's; both in epoch nanoseconds.
 
+    Alpaca's is the computer's, put right by what is known of its error.
+
     For a played session it follows the events: each one sets it to the event's time, and between them it runs at the
     announced speed, so that quotes grow old when the events stop. It never goes back; where it ran ahead of the
     events it stands still until they catch up. `unannounced` is whose market it is until one announces itself.
@@ -35,6 +40,10 @@ class MarketClock:
     def __init__(self, unannounced: MarketKind = MarketKind.ALPACA) -> None:
         self._unannounced = unannounced
         self._reading = _Reading()
+        # By so much this computer's clock is ahead of the market's; of account while no session is played.
+        self.ahead_ns = 0
+        # What is known of that, whether it matters or not.
+        self.skew: ClockSkew | None = None
         # What the market itself said of its hours; replaced whole by whoever asks it, read by any thread.
         self.told: ToldSessions = NOTHING_TOLD
 
@@ -71,6 +80,9 @@ class MarketClock:
         announced, newest_ns, _, floor_ns = self._reading
         if announced is None or event_ns is None or event_ns < newest_ns:
             return now_ns
+        if event_ns > max(now_ns, newest_ns) + _LONGEST_PAUSE_NS:
+            # An impossible time must not end the session for good.
+            return now_ns
         self._reading = _Reading(announced, event_ns, wall_ns, max(floor_ns, now_ns))
         return max(now_ns, event_ns)
 
@@ -78,7 +90,7 @@ class MarketClock:
         """The market's time at that moment of the computer's."""
         announced, event_ns, event_wall_ns, floor_ns = self._reading
         if announced is None:
-            return wall_ns
+            return wall_ns - self.ahead_ns
         if event_wall_ns is None:
             return floor_ns
         moment = event_ns + int((wall_ns - event_wall_ns) * announced.speed)

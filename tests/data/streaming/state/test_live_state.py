@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import timedelta
 from typing import Any
 
@@ -9,10 +10,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.msgpack import Ext
 
 from options_helper.data.streaming.messages import count_messages, decode_frame
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.frames import Frame
 from options_helper.model.instants import timestamp_extension, utc_datetime
@@ -25,12 +28,15 @@ ARRIVAL = NOON + 7
 
 
 def fold(
-    *payloads: bytes, stream: StreamName = StreamName.STOCKS, state: LiveState | None = None
+    *payloads: bytes,
+    stream: StreamName = StreamName.STOCKS,
+    state: LiveState | None = None,
+    at_ns: int = ARRIVAL,
 ) -> LiveState:
     state = state or LiveState(fills_cache_size=3)
     for payload in payloads:
         events = 1 if stream is StreamName.FILLS else count_messages(payload)
-        state.apply(Frame(stream, payload, events, ARRIVAL))
+        state.apply(Frame(stream, payload, events, at_ns))
     return state
 
 
@@ -309,3 +315,108 @@ def test_every_announced_event_is_applied_or_rejected(kinds: list[str]):
 
     assert tally.applied + tally.rejected == len(kinds)
     assert tally.applied == sum(kind in ("good", "late") for kind in kinds)
+
+
+BEHIND = ClockSkew(-600.0, 0.6)
+
+
+def test_a_clock_that_is_wrong_is_put_right_for_ages_and_for_what_is_known_already():
+    """Ten minutes behind: nothing is made in the future, and no quote's age jumps."""
+    late = ARRIVAL - 600 * SECOND  # what this computer takes for now
+    state = fold(frame(quote_message("A", 3.0, at_ns=NOON)), at_ns=late)
+
+    state.correct_clock(BEHIND)
+    fold(frame(quote_message("B", 4.0, at_ns=NOON)), at_ns=late, state=state)
+
+    snapshot = state.snapshot(late, running=True, running_since=None, streams={})
+    assert snapshot.as_of == utc_datetime(ARRIVAL)
+    assert {quote.received_ns for quote in snapshot.quotes.values()} == {ARRIVAL}
+    assert snapshot.clock_skew == BEHIND
+
+
+def test_after_a_correction_the_newest_quote_stays_the_newest():
+    """Before it, a quote of ten minutes ahead was not believed, and so compared with nothing."""
+    late = ARRIVAL - 600 * SECOND
+    state = fold(frame(quote_message("A", 3.0, at_ns=NOON)), at_ns=late)
+    state.correct_clock(BEHIND)
+
+    fold(frame(quote_message("A", 1.0, at_ns=NOON - 2 * SECOND)), at_ns=late, state=state)
+
+    assert snapshot_of(state).stock_quotes["A"].bid_price == 3.0
+    assert state.tallies[StreamName.STOCKS].late == 1
+
+
+def test_a_snapshot_that_was_taken_does_not_change_when_the_clock_is_put_right():
+    state = fold(frame(quote_message("A", 3.0)))
+    before = snapshot_of(state).stock_quotes["A"]
+
+    state.correct_clock(BEHIND)
+
+    assert before.received_ns == ARRIVAL
+    assert snapshot_of(state).stock_quotes["A"].received_ns == ARRIVAL + 600 * SECOND
+
+
+@pytest.mark.parametrize("skew", [None, ClockSkew(1.0, 0.5), ClockSkew(5.0, 4.0)])
+def test_what_does_not_matter_or_is_not_known_corrects_nothing(skew: ClockSkew | None):
+    state = fold(frame(quote_message("A", 3.0)))
+
+    state.correct_clock(skew)
+
+    assert snapshot_of(state).stock_quotes["A"].received_ns == ARRIVAL
+    assert snapshot_of(state).clock_skew == skew
+
+
+def test_a_correction_is_taken_back_when_the_clock_was_set():
+    state = fold(frame(quote_message("A", 3.0)))
+
+    state.correct_clock(BEHIND)
+    state.correct_clock(ClockSkew(0.1, 0.5))
+
+    assert snapshot_of(state).stock_quotes["A"].received_ns == ARRIVAL
+
+
+def test_what_was_streamed_tells_its_delay_once_by_the_computer_s_own_clock():
+    state = fold(frame(quote_message("A", 3.0, at_ns=ARRIVAL - 2 * SECOND)))
+    state.seed(StreamName.STOCKS, [rest_quote("R", 2.0, NOON)], ARRIVAL)
+    state.correct_clock(BEHIND)
+
+    assert state.take_lags() == [2.0]
+    assert state.take_lags() == []
+
+
+TOO_LATE = {
+    "the year 10000": struct.pack(">Iq", 0, 253_402_300_800),
+    "2^62 seconds": struct.pack(">Iq", 0, 2**62),
+}
+
+
+@pytest.mark.parametrize("data", list(TOO_LATE.values()), ids=list(TOO_LATE))
+def test_a_time_that_cannot_be_costs_its_event_and_is_counted_with_its_reason(data: bytes):
+    moment = Ext(-1, data)
+    trade = {"T": "t", "S": "A", "p": 9.0, "s": 1, "i": 1, "x": "V", "t": moment}
+    state = fold(frame({**quote_message("A", 9.0), "t": moment}, trade, quote_message("B", 4.0)))
+
+    tally = state.tallies[StreamName.STOCKS]
+    assert (tally.applied, tally.rejected) == (1, 2)
+    assert list(tally.last_rejections) == ["A: a time that cannot be"] * 2
+    assert list(snapshot_of(state).quotes) == ["B"]
+    assert not snapshot_of(state).trades
+
+
+def test_a_time_that_cannot_be_does_not_end_a_played_session():
+    state = LiveState(fills_cache_size=3)
+    state.announce(Announcement(MarketKind.REPLAY, NOON, 1.0, None))
+
+    fold(frame({**quote_message("A", 9.0), "t": Ext(-1, TOO_LATE["the year 10000"])}), state=state)
+    fold(frame(quote_message("B", 4.0, at_ns=NOON + SECOND)), state=state)
+
+    assert snapshot_of(state).as_of < utc_datetime(NOON + 60 * SECOND)
+    assert list(snapshot_of(state).quotes) == ["B"]
+
+
+def test_an_answer_of_later_than_now_is_told_of():
+    state, told = LiveState(fills_cache_size=3), []
+
+    state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, NOON + 61 * SECOND)], NOON, impossible=told.append)
+
+    assert [event.symbol for event in told] == ["A"]

@@ -1,0 +1,84 @@
+"""What answers and events give away of this computer's clock: a server's `Date`, and the delay of what is streamed."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from statistics import median
+from typing import Final
+
+from options_helper.model.clock_skew import FEED_AHEAD_SECONDS, ClockSkew
+
+# Each answer bounds the skew; the newest few together bound it more tightly, and one that contradicts those before it
+# says that the clock was set.
+_ANSWERS: Final = 8
+# Streamed delays that are looked at together: half of them must agree, so that an odd event says nothing.
+_LAGS: Final = 31
+_FEWEST_LAGS: Final = 5
+
+
+class ServerClock:
+    """Hears the times of one program's answers and events; callable from any thread."""
+
+    def __init__(self) -> None:
+        # Guarded by self._lock: written by those who ask and by the streams' consumer.
+        self._lock = threading.Lock()
+        # Each: at least and at most so many seconds ahead.
+        self._bounds: deque[tuple[float, float]] = deque(maxlen=_ANSWERS)
+        self._lags: deque[float] = deque(maxlen=_LAGS)
+
+    def answered(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
+        """An answer came to a question that was sent then; one that a cache kept says nothing."""
+        made_at = http_date(headers.get("Date", ""))
+        if made_at is None or headers.get("Age", "0").strip() not in ("", "0"):
+            return
+        # The date is a whole second that had begun, at some moment between question and answer.
+        least = (sent_at - made_at).total_seconds() - 1.0
+        most = (received_at - made_at).total_seconds()
+        with self._lock:
+            self._bounds.append((min(least, most), max(least, most)))
+
+    def streamed(self, lags: Iterable[float]) -> None:
+        """Seconds from the making of an event to its receipt, by this computer's uncorrected clock."""
+        with self._lock:
+            self._lags.extend(lags)
+
+    @property
+    def skew(self) -> ClockSkew | None:
+        """What is known by now; None: nothing."""
+        with self._lock:
+            bounds, lags = tuple(self._bounds), tuple(self._lags)
+        lag = median(lags) if len(lags) >= _FEWEST_LAGS else None
+        if not bounds:
+            # A delay may be the feed's own. That something arrived before it was made can be nothing but the clock.
+            return None if lag is None or lag >= 0 else ClockSkew(lag, 0.0, at_least=True)
+        least, most = _common(bounds)
+        skew = ClockSkew((least + most) / 2, (most - least) / 2)
+        if lag is not None and least - lag >= FEED_AHEAD_SECONDS:
+            return replace(skew, feed_ahead=least - lag)
+        return skew
+
+
+def _common(bounds: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """What the newest of these have in common, as far back as they agree."""
+    newest, *earlier = reversed(tuple(bounds))
+    least, most = newest
+    for lower, upper in earlier:
+        if max(least, lower) > min(most, upper):
+            break
+        least, most = max(least, lower), min(most, upper)
+    return least, most
+
+
+def http_date(text: str) -> datetime | None:
+    """A date as headers have it, in UTC; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        # Also one that no calendar has once its offset is taken off.
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (OverflowError, TypeError, ValueError):
+        return None
