@@ -16,5 +16,7 @@ PUBLIC: Final = {
         "compute_live_position_rows",
     ),
     "marks": ("QuoteWarning", "read_marks"),
+    "structure_kinds": ("structure_kind",),
     "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
 }
+SHARED: Final = {"structure_kinds": ("StructureKind",)}

@@ -78,6 +78,13 @@ COLUMNS: Final = (
     Column("position_id", {LEG: None}, "The id of the leg's structure."),
     Column("leg_index", {LEG: None}, "Which leg of its structure, from 0.", kind=Kind.WHOLE),
     Column("kind", {POSITION: None}, "`option` or `shares`."),
+    Column(
+        "kind",
+        {STRUCTURE: 15},
+        "What the structure is called; a shape without a name has none.",
+        "Kind",
+        110,
+    ),
     Column("symbol", EVERYWHERE, "The underlying, as the file writes it."),
     Column(
         "words",

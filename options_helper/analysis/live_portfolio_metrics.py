@@ -27,6 +27,7 @@ from options_helper.analysis.day_pnl import (
 from options_helper.analysis.grades import grades_of
 from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, QuoteWarning, warning_lists
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
 from options_helper.model.account import Source
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position
@@ -190,6 +191,7 @@ def _structure_rows(
     findings[QuoteWarning.NO_COST_BASIS] = np.isnan(debit)
     columns = {
         "id": [entry.id for entry in structures],
+        "kind": [structure_kind(entry) for entry in structures],
         "symbol": [entry.symbol for entry in structures],
         "words": [entry.label for entry in structures],
         "expiry": nearest,

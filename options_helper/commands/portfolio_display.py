@@ -9,8 +9,8 @@ from decimal import Decimal
 from math import ceil, gcd
 from typing import TYPE_CHECKING, Final, assert_never
 
-from options_helper.analysis.reconcile.grouping import structure_kind
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow
+from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.contract_symbols import plain_number
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
 

@@ -117,8 +117,8 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
         "put: -2 × BRK-B 17 Dec 49 510 P, at 4.60",
         "MSFT-shares: 12.5 MSFT shares, at 487.215",
         "vertical: 1 × AAPL 17 Dec 49 180C/185C, vertical, paid 100.00",
-        "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), a structure without a name, received 1,250.00",
-        "covered: 1 × AAPL shares/17 Dec 49 200C (+100/-1), a structure without a name, paid 24,300.00",
+        "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), ratio spread, received 1,250.00",
+        "covered: 1 × AAPL shares/17 Dec 49 200C (+100/-1), covered call, paid 24,300.00",
         "portfolio.json: 5 entries; nothing to look at.",
     ]
     assert result.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
@@ -331,7 +331,7 @@ def test_import_proposes_structures_and_says_why(server: SimulatorServer, tmp_pa
         "1 × AAPL 17 Dec 49 180C/185C is a vertical: one bought and one sold, of the same type and expiry.\n"
     )
     (made,) = load_portfolio(tmp_path / "made.json").structures
-    assert (made.id, made.net_debit) == ("aapl-17dec49-vertical", 300)
+    assert (made.id, made.opening_cost) == ("aapl-17dec49-vertical", Decimal(300))
 
 
 def test_import_says_what_it_leaves_out(server: SimulatorServer):

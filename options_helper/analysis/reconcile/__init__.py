@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "account_import": ("import_portfolio", "portfolio_text"),
-    "grouping": ("group_entries", "structure_kind"),
+    "grouping": ("group_entries",),
     "portfolio_check": (
         "CORRECT_AS_OF",
         "REMOVE_AS_OF",

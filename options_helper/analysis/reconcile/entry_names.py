@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, assert_never
 
-from options_helper.analysis.reconcile.grouping import StructureKind, structure_kind
+from options_helper.analysis.structure_kinds import StructureKind, structure_kind
 from options_helper.model.portfolio import MultiLegPosition, PortfolioEntry, Position, ShareHolding
 
 _KINDS: Final = tuple(kind.replace(" ", "-") for kind in StructureKind)

@@ -17,7 +17,7 @@ from options_helper.analysis.reconcile.account_import import (
     opening_price,
 )
 from options_helper.analysis.reconcile.entry_names import fits
-from options_helper.analysis.reconcile.grouping import structure_kind
+from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.portfolio import (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from itertools import chain, combinations, count
 from math import gcd
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
+from options_helper.analysis.structure_kinds import StructureKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.portfolio import (
     STANDARD_MULTIPLIER,
@@ -20,28 +20,8 @@ from options_helper.model.portfolio import (
     PortfolioEntry,
     Position,
     ShareHolding,
+    ShareLeg,
 )
-
-
-class StructureKind(StrEnum):
-    """Every structure that is known by a name."""
-
-    IRON_BUTTERFLY = "iron butterfly"
-    IRON_CONDOR = "iron condor"
-    BUTTERFLY = "butterfly"
-    CONDOR = "condor"
-    VERTICAL = "vertical"
-    CALENDAR = "calendar"
-    COVERED_CALL = "covered call"
-    STRADDLE = "straddle"
-    STRANGLE = "strangle"
-    DIAGONAL = "diagonal"
-
-    @property
-    def with_article(self) -> str:
-        """The name with its article."""
-        return f"{'an' if self.value.startswith('i') else 'a'} {self.value}"
-
 
 _REASONS: Final[Mapping[StructureKind, str]] = {
     StructureKind.IRON_BUTTERFLY: "a put and a call vertical of one expiry meet at the middle strike",
@@ -50,6 +30,8 @@ _REASONS: Final[Mapping[StructureKind, str]] = {
     StructureKind.CONDOR: "two verticals of one expiry, equally wide, one bought and one sold",
     StructureKind.VERTICAL: "one bought and one sold, of the same type and expiry",
     StructureKind.CALENDAR: "one bought and one sold, of the same type and strike",
+    StructureKind.COLLAR: "the shares could be delivered to the call, and the put protects them",
+    StructureKind.COVERED_CALL: "the shares could be delivered",
     StructureKind.STRADDLE: "a call and a put of the same strike and expiry, both bought or both sold",
     StructureKind.STRANGLE: "a put below a call of the same expiry, both bought or both sold",
     StructureKind.DIAGONAL: "one sold against a later one bought, of the same type at another strike",
@@ -87,12 +69,23 @@ class _SingleLeg:
     index: int
     entry: Position
     left: int
-    covered: int = 0  # of its calls, by shares; negative as they are
 
     @property
     def order(self) -> tuple[date, float, int, int]:
         """Near expiries first, low strikes first, a put before the call beside it."""
         return self.entry.expiry, self.entry.strike, self.entry.option_type != "put", self.index
+
+
+@dataclass(slots=True, eq=False)
+class _Holding:
+    """Shares of the file, with what no rule has taken of them yet."""
+
+    index: int
+    entry: ShareHolding
+    left: Decimal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.entry.lines[0].quantity
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +112,13 @@ class _Found:
 
     kind: StructureKind
     parts: tuple[_Part, ...]
+    shares: tuple[_Holding, int] | None = None
+
+    @property
+    def index(self) -> int:
+        """The place of the first entry that is part of it."""
+        places = [leg.index for leg, _ in self.parts]
+        return min([*places, self.shares[0].index] if self.shares else places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,39 +162,20 @@ def _opposite(one: _Divisible, other: _Divisible) -> bool:
 def group_entries(entries: Sequence[PortfolioEntry]) -> Grouping:
     """Put single contracts together by rule; what is in a structure already, or fits no rule, stays as it is.
 
-    The rules are tried in this order: verticals, and of two of them condors and butterflies; calendars, covered
-    calls, straddles, strangles, diagonals. Each takes equal quantities before parts of larger ones, and near strikes
-    and expiries before far ones. A contract without a cost stays single, because a structure has to name its net
-    debit; so does an adjusted one. Shares and the calls that they cover stay entries of their own.
+    The rules are tried in this order: verticals, and of two of them condors and butterflies; calendars, collars and
+    covered calls, straddles, strangles, diagonals. Each takes equal quantities before parts of larger ones, and near
+    strikes and expiries before far ones. Contracts and shares whose cost is known are put together, and those whose
+    cost is not; each leg keeps its own. An adjusted contract stays single, and so does what has lots, gains or fees
+    of its own.
     """
     singles = [_SingleLeg(index, one, one.contracts) for index, one in enumerate(entries) if _is_plain(one)]
-    priced = [leg for leg in singles if leg.entry.cost_basis is not None]
-    found = [*_of_verticals(priced), *_of_pairs(StructureKind.CALENDAR, _CALENDARS, priced)]
-    covers = list(_covers(entries, singles))
-    found += _of_pairs(StructureKind.STRADDLE, _STRADDLES, priced)
-    found += _of_pairs(StructureKind.STRANGLE, _STRANGLES, priced)
-    found += _of_pairs(StructureKind.DIAGONAL, _DIAGONALS, priced)
-    return _Writer(entries).write(singles, found, covers)
-
-
-def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
-    """What a structure is called; None when no rule knows it as a whole."""
-    if structure.has_shares or len({one.symbol for one in structure.instruments}) > 1:
-        return None
-    legs = [
-        Position(
-            id=str(index),
-            symbol=structure.symbol,
-            option_type=leg.option_type,
-            expiry=leg.expiry,
-            strike=leg.strike,
-            contracts=leg.signed_contracts,
-            cost_basis=0.0,
-        )
-        for index, leg in enumerate(structure.contract_legs)
-    ]
-    grouping = group_entries(legs)
-    return grouping.proposals[0].kind if len(grouping.entries) == len(grouping.proposals) == 1 else None
+    found = [*_of_verticals(singles), *_of_pairs(StructureKind.CALENDAR, _CALENDARS, singles)]
+    holdings = [_Holding(index, one) for index, one in enumerate(entries) if isinstance(one, ShareHolding)]
+    found += _covered(holdings, singles)
+    found += _of_pairs(StructureKind.STRADDLE, _STRADDLES, singles)
+    found += _of_pairs(StructureKind.STRANGLE, _STRANGLES, singles)
+    found += _of_pairs(StructureKind.DIAGONAL, _DIAGONALS, singles)
+    return _Writer(entries).write(singles, holdings, found)
 
 
 def _is_plain(entry: PortfolioEntry) -> TypeGuard[Position]:
@@ -222,7 +203,8 @@ def _candidates(rule: _PairRule, singles: Iterable[_SingleLeg]) -> list[_Pair]:
     """All pairs that fit, the nearest first."""
     alike: dict[Any, list[_SingleLeg]] = defaultdict(list)
     for leg in sorted((leg for leg in singles if leg.left), key=lambda leg: leg.order):
-        alike[rule.alike(leg.entry)].append(leg)
+        # Beside a leg of unknown cost the profit of a known one would be lost.
+        alike[rule.alike(leg.entry), leg.entry.cost_basis is None].append(leg)
     pairs = chain.from_iterable(combinations(group, 2) for group in alike.values())
     return sorted((pair for pair in pairs if rule.fits(*pair)), key=_distance)
 
@@ -280,33 +262,34 @@ def _gap(pair: tuple[_Vertical, _Vertical]) -> tuple[Any, ...]:
     return _exact(high.low.entry.strike) - _exact(low.high.entry.strike), low.low.order, high.high.order
 
 
-@dataclass(frozen=True, slots=True)
-class _Cover:
-    """Shares beside the short calls that they could be delivered to."""
-
-    leg: _SingleLeg
-    calls: int
-    holdings: tuple[ShareHolding, ...]
-
-
-def _covers(entries: Sequence[PortfolioEntry], singles: Sequence[_SingleLeg]) -> Iterator[_Cover]:
-    """The short calls that shares cover, the nearest expiry first."""
-    holdings: dict[str, list[ShareHolding]] = defaultdict(list)
-    for entry in entries:
-        if isinstance(entry, ShareHolding):
-            holdings[entry.instrument.underlying].append(entry)
-    free = {
-        name: int(sum(_exact(one.shares) for one in held)) // STANDARD_MULTIPLIER
-        for name, held in holdings.items()
-    }
+def _covered(holdings: Sequence[_Holding], singles: Sequence[_SingleLeg]) -> Iterator[_Found]:
+    """The short calls that shares cover, the nearest expiry first; with a long put of that expiry, a collar."""
     for leg in sorted(singles, key=lambda leg: leg.order):
-        underlying = leg.entry.instrument.underlying
-        if leg.entry.option_type != "call" or leg.left >= 0 or free.get(underlying, 0) <= 0:
-            continue
-        calls = min(-leg.left, free[underlying])
-        free[underlying] -= calls
-        leg.covered = _take(leg, calls)
-        yield _Cover(leg, calls, tuple(holdings[underlying]))
+        for holding in holdings:
+            while calls := _coverable(holding, leg):
+                put = next((one for one in singles if _protects(one, leg)), None)
+                units = calls if put is None else min(calls, put.left)
+                parts = [(leg, _take(leg, units)), *([] if put is None else [(put, _take(put, units))])]
+                kind = StructureKind.COVERED_CALL if put is None else StructureKind.COLLAR
+                shares = units * STANDARD_MULTIPLIER
+                holding.left -= shares
+                yield _Found(kind, tuple(parts), (holding, shares))
+
+
+def _coverable(holding: _Holding, leg: _SingleLeg) -> int:
+    """How many of these calls the shares could be delivered to."""
+    one = leg.entry
+    fits = one.instrument.underlying == holding.entry.instrument.underlying and one.option_type == "call"
+    if not fits or leg.left >= 0 or (one.cost_basis is None) != (holding.entry.cost_basis is None):
+        return 0
+    return max(0, min(-leg.left, int(holding.left // STANDARD_MULTIPLIER)))
+
+
+def _protects(put: _SingleLeg, call: _SingleLeg) -> bool:
+    one, other = put.entry, call.entry
+    alike = (one.symbol, one.expiry) == (other.symbol, other.expiry)
+    known = (one.cost_basis is None) == (other.cost_basis is None)
+    return alike and known and one.option_type == "put" and put.left > 0 and one.strike < other.strike
 
 
 class _Writer:
@@ -317,35 +300,23 @@ class _Writer:
         self._identities = {entry.id for entry in entries}
 
     def write(
-        self, singles: Sequence[_SingleLeg], found: Sequence[_Found], covers: Sequence[_Cover]
+        self, singles: Sequence[_SingleLeg], holdings: Sequence[_Holding], found: Sequence[_Found]
     ) -> Grouping:
-        """Everything in the order of the entries, a structure at the place of its first contract."""
-        kept = {leg.index: self._single(leg) for leg in singles}
+        """Everything in the order of the entries, a structure at the place of its first part."""
+        kept: dict[int, PortfolioEntry | None] = {leg.index: _rest_of_contract(leg) for leg in singles}
+        kept |= {holding.index: _rest_of_shares(holding) for holding in holdings}
         written: dict[int, list[tuple[MultiLegPosition, Proposal]]] = defaultdict(list)
         for one in found:
-            written[min(leg.index for leg, _ in one.parts)].append(self._structure(one))
-        covering = {cover.leg.index: cover for cover in covers}
+            written[one.index].append(self._structure(one))
         entries: list[PortfolioEntry] = []
         proposals: list[Proposal] = []
         for index, entry in enumerate(self._entries):
             for structure, proposal in written[index]:
                 entries.append(structure)
                 proposals.append(proposal)
-            single = kept.get(index, entry)
-            if single is not None:
-                entries.append(single)
-            if index in covering and single is not None:
-                proposals.append(_covered_call(covering[index], single))
+            if (rest := kept.get(index, entry)) is not None:
+                entries.append(rest)
         return Grouping(tuple(entries), tuple(proposals))
-
-    def _single(self, leg: _SingleLeg) -> Position | None:
-        """What no structure took of a contract."""
-        contracts = leg.left + leg.covered
-        if contracts == 0:
-            return None
-        named = f"{leg.entry.id}-covered-call" if leg.covered == contracts else leg.entry.id
-        identity = named if named == leg.entry.id else self._new_identity(named)
-        return leg.entry.changed(id=identity, contracts=contracts)
 
     def _structure(self, found: _Found) -> tuple[MultiLegPosition, Proposal]:
         parts = sorted(found.parts, key=lambda part: part[0].order)
@@ -355,9 +326,8 @@ class _Writer:
         structure = MultiLegPosition(
             id=self._new_identity(f"{first.symbol}-{day}-{found.kind.replace(' ', '-')}".lower()),
             symbol=first.symbol,
-            net_debit=float(sum((_cost(leg, units) for leg, units in parts), Decimal(0))),
             opened_at=opened.pop() if len(opened) == 1 else None,
-            legs=tuple(_legs(parts)),
+            legs=(*_share_legs(found), *_legs(parts)),
         )
         many = gcd(*(leg.contracts for leg in structure.contract_legs))
         reason = f"{many} × {structure.label} is {found.kind.with_article}: {_REASONS[found.kind]}."
@@ -371,16 +341,28 @@ class _Writer:
         return identity
 
 
-def _cost(leg: _SingleLeg, units: int) -> Decimal:
-    return units * _exact(leg.entry.cost_basis or 0) * STANDARD_MULTIPLIER
+def _rest_of_contract(leg: _SingleLeg) -> Position | None:
+    """What no structure took of a contract."""
+    return leg.entry.changed(contracts=leg.left) if leg.left else None
+
+
+def _rest_of_shares(holding: _Holding) -> ShareHolding | None:
+    return holding.entry.changed(shares=float(holding.left)) if holding.left else None
+
+
+def _share_legs(found: _Found) -> Iterator[ShareLeg]:
+    if found.shares is None:
+        return
+    holding, count = found.shares
+    yield ShareLeg(side="long", shares=float(count), cost_basis=holding.entry.cost_basis)
 
 
 def _legs(parts: Iterable[_Part]) -> Iterator[Leg]:
-    """One leg for each contract; two verticals may share one."""
-    together: dict[str, tuple[Position, int]] = {}
+    """One leg for each contract at its cost; two verticals may share one."""
+    together: dict[tuple[str, float | None], tuple[Position, int]] = {}
     for leg, units in parts:
-        symbol = leg.entry.instrument.live_symbol
-        together[symbol] = leg.entry, together.get(symbol, (leg.entry, 0))[1] + units
+        key = leg.entry.instrument.live_symbol, leg.entry.cost_basis
+        together[key] = leg.entry, together.get(key, (leg.entry, 0))[1] + units
     for entry, units in together.values():
         yield Leg(
             side="long" if units > 0 else "short",
@@ -388,14 +370,8 @@ def _legs(parts: Iterable[_Part]) -> Iterator[Leg]:
             expiry=entry.expiry,
             strike=entry.strike,
             contracts=abs(units),
+            cost_basis=entry.cost_basis,
         )
-
-
-def _covered_call(cover: _Cover, call: PortfolioEntry) -> Proposal:
-    kind = StructureKind.COVERED_CALL
-    shares = f"{cover.calls * STANDARD_MULTIPLIER} {cover.leg.entry.symbol} shares"
-    reason = f"{cover.calls} × {cover.leg.entry.instrument.label} is {kind.with_article}: {shares} could be delivered."
-    return Proposal(kind, (*(holding.id for holding in cover.holdings), call.id), reason)
 
 
 def _exact(value: float) -> Decimal:

@@ -278,9 +278,11 @@ def _in_order(
         legs = [sides[symbol] for symbol in _symbols(together)]
         if not all(leg.same_quantity for leg in legs):
             continue
-        if len(together) > 1:
+        # The rows of the contracts have compared what each leg names itself.
+        names_debit = any(isinstance(one, MultiLegPosition) and one.net_debit is not None for one in together)
+        if len(together) > 1 and names_debit:
             yield _shared_row(together, legs)
-        elif isinstance(entry, MultiLegPosition):
+        elif isinstance(entry, MultiLegPosition) and names_debit:
             yield from _net_debit_row(entry, legs, edits)
     yield from rows.values()
 
@@ -493,10 +495,9 @@ def _remarks(sides: _Sides) -> Iterator[Cause]:
 def _net_debit_row(
     entry: MultiLegPosition, legs: Sequence[_Sides], edits: FileEdits
 ) -> Iterator[ReconciledRow]:
-    """What a structure cost, where its file says so and the account does of all of its legs."""
+    """What a structure cost, where the account says it of all of its legs."""
     file_cost, account_cost = entry.opening_cost, _sum_of_known([leg.account_cost for leg in legs])
-    # The rows of the legs have compared what they name themselves.
-    if entry.net_debit is None or account_cost is None:
+    if account_cost is None:
         return
     differs = _differ(file_cost, account_cost, legs)
     advice = edits.for_entry(entry) if differs else None

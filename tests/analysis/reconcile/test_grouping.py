@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.reconcile.account_import import portfolio_text
-from options_helper.analysis.reconcile.grouping import Grouping, StructureKind, group_entries, structure_kind
+from options_helper.analysis.reconcile.grouping import Grouping, group_entries
 from options_helper.model.portfolio import (
     Leg,
     MultiLegPosition,
     Portfolio,
     PortfolioEntry,
     Position,
+    ShareLeg,
     parse_portfolio,
 )
 from tests.kit.builders import EXPIRY, holding, leg, position, structure
@@ -49,11 +49,14 @@ def names(grouping: Grouping) -> list[str]:
 
 def legs_of(entry: PortfolioEntry) -> list[str]:
     assert isinstance(entry, MultiLegPosition)
-    return [
-        f"{one.signed_contracts:+} {one.option_type[0].upper()}{one.strike:g}"
-        f"{' later' if one.expiry == LATER else ''}"
-        for one in entry.contract_legs
-    ]
+    return [said(one) for one in entry.legs]
+
+
+def said(one: Leg | ShareLeg) -> str:
+    if isinstance(one, ShareLeg):
+        return f"{one.signed_shares:+g} shares"
+    later = " later" if one.expiry == LATER else ""
+    return f"{one.signed_contracts:+} {one.option_type[0].upper()}{one.strike:g}{later}"
 
 
 @pytest.mark.parametrize(
@@ -152,42 +155,72 @@ def test_different_underlyings_expiries_and_roots_are_never_mixed():
         [position("AAPL1", 100), position("AAPL1", 110, contracts=-1)],
         [position("AAPL", 100, multiplier=10), position("AAPL", 110, contracts=-1, multiplier=10)],
     ],
-    ids=["a cost is missing", "adjusted", "another multiplier"],
+    ids=["one cost is missing", "adjusted", "another multiplier"],
 )
-def test_contracts_whose_net_debit_cannot_be_told_stay_single(singles: list[Position]):
+def test_contracts_that_a_structure_would_make_less_known_stay_single(singles: list[Position]):
     assert group_entries(singles).entries == tuple(singles)
 
 
-def test_the_net_debit_is_what_its_contracts_cost():
+def test_contracts_of_unknown_cost_are_a_structure_of_unknown_cost():
+    (made,) = group_entries([contract("+1 C100", None), contract("-1 C110", None)]).entries
+
+    assert isinstance(made, MultiLegPosition)
+    assert made.net_debit is None
+    assert made.opening_cost is None
+
+
+def test_each_leg_keeps_its_cost_and_together_they_are_the_net_debit():
     bought, sold = contract("+2 C100", 8.4), contract("-2 C110", 3.15)
 
     (made,) = group_entries([bought, sold]).entries
 
     assert isinstance(made, MultiLegPosition)
-    assert made.net_debit == 1050.0
+    assert [one.cost_basis for one in made.legs] == [8.4, 3.15]
+    assert made.net_debit is None
+    assert made.opening_cost == 1050
 
 
-def test_shares_and_the_calls_they_cover_stay_entries_and_are_named():
-    shares, call = holding("AAPL", 250), contract("-2 C110")
+def test_shares_and_the_calls_that_they_cover_are_one_structure_and_the_rest_of_the_shares_stays():
+    shares, call = holding("AAPL", 250, cost_basis=240), contract("-2 C110", 3.5)
 
     grouping = group_entries([shares, call])
 
-    named = call.model_copy(update={"id": f"{call.id}-covered-call"})
-    assert grouping.entries == (shares, named)
-    assert grouping.proposals[0].entries == (shares.id, named.id)
+    covered, rest = grouping.entries
+    assert isinstance(covered, MultiLegPosition)
+    assert covered.id == "aapl-18dec26-covered-call"
+    assert legs_of(covered) == ["+200 shares", "-2 C110"]
+    assert covered.opening_cost == 200 * 240 - 700
+    assert rest == shares.changed(shares=50.0)
+    assert grouping.proposals[0].entries == (covered.id,)
     assert grouping.proposals[0].reason == (
-        "2 × AAPL 18 Dec 26 110 C is a covered call: 200 AAPL shares could be delivered."
+        "2 × AAPL shares/18 Dec 26 110C is a covered call: the shares could be delivered."
     )
+
+
+def test_shares_between_a_put_and_a_call_are_a_collar():
+    grouping = group_entries([holding("AAPL", 200), *contracts("-2 C110", "+1 P90")])
+
+    assert names(grouping) == ["collar", "covered call"]
+    assert [legs_of(entry) for entry in grouping.entries] == [
+        ["+100 shares", "+1 P90", "-1 C110"],
+        ["+100 shares", "-1 C110"],
+    ]
+
+
+def test_shares_of_unknown_cost_cover_no_call_of_known_cost():
+    entries = [holding("AAPL", 100, cost_basis=None), contract("-1 C110")]
+
+    assert group_entries(entries).entries == tuple(entries)
 
 
 def test_shares_cover_as_many_calls_as_they_can_and_the_rest_is_free_for_other_rules():
     grouping = group_entries([holding("AAPL", 199.5), *contracts("-3 C110", "-2 P90")])
 
-    assert names(grouping) == ["strangle", "covered call"]
-    singles = [one for one in grouping.entries if isinstance(one, Position)]
-    structures = [one for one in grouping.entries if isinstance(one, MultiLegPosition)]
-    assert [one.contracts for one in singles] == [-1]
-    assert legs_of(structures[0]) == ["-2 P90", "-2 C110"]
+    assert names(grouping) == ["covered call", "strangle"]
+    covered, rest, strangle = grouping.entries
+    assert legs_of(covered) == ["+100 shares", "-1 C110"]
+    assert rest == holding("AAPL", 99.5)
+    assert legs_of(strangle) == ["-2 P90", "-2 C110"]
 
 
 def test_short_shares_cover_nothing():
@@ -217,22 +250,6 @@ def test_structures_of_the_file_stay_as_they_are():
     assert group_entries([made, contract("-1 C105")]).entries == (made, contract("-1 C105"))
 
 
-@pytest.mark.parametrize(
-    ("legs", "kind"),
-    [
-        (
-            [leg("long", 640, "put"), leg("short", 655, "put"), leg("short", 705), leg("long", 720)],
-            "iron condor",
-        ),
-        ([leg("long", 100), leg("short", 110, contracts=2), leg("long", 120)], "butterfly"),
-        ([leg("long", 100), leg("short", 110, contracts=2)], None),
-        ([leg("long", 100)], None),
-    ],
-)
-def test_a_structure_of_the_file_is_called_by_its_name(legs: list[Leg], kind: str | None):
-    assert structure_kind(structure(*legs)) == kind
-
-
 CONTRACTS = st.builds(
     position,
     symbol=st.sampled_from(["AAPL", "SPY"]),
@@ -247,21 +264,17 @@ BOOKS = st.lists(CONTRACTS, max_size=14, unique_by=lambda one: one.id).map(
 )
 
 
-def contract_counts(entries: tuple[PortfolioEntry, ...]) -> Counter[str]:
-    found: Counter[str] = Counter()
+def counts(entries: tuple[PortfolioEntry, ...]) -> dict[str, Decimal]:
+    found: defaultdict[str, Decimal] = defaultdict(Decimal)
     for entry in entries:
         for line in entry.lines:
-            if line.instrument.is_option:
-                found[line.instrument.live_symbol] += int(line.quantity)
-    return found
+            found[line.instrument.live_symbol] += line.quantity
+    return {symbol: quantity for symbol, quantity in found.items() if quantity}
 
 
 def cost(entries: tuple[PortfolioEntry, ...]) -> Decimal:
-    singles = [one for one in entries if isinstance(one, Position) and one.cost_basis is not None]
-    made = [Decimal(str(one.net_debit)) for one in entries if isinstance(one, MultiLegPosition)]
-    return sum((Decimal(str(one.cost_basis)) * one.contracts * 100 for one in singles), Decimal(0)) + sum(
-        made
-    )
+    """Of what names one."""
+    return sum((line.opening_cost or Decimal(0) for entry in entries for line in entry.lines), Decimal(0))
 
 
 @given(BOOKS)
@@ -269,9 +282,8 @@ def test_nothing_is_lost_doubled_or_turned(book: list[PortfolioEntry]):
     """Contracts, cost and shares are the same before and after, and the file is one that can be read."""
     grouping = group_entries(book)
 
-    assert contract_counts(grouping.entries) == contract_counts(tuple(book))
+    assert counts(grouping.entries) == counts(tuple(book))
     assert cost(grouping.entries) == cost(tuple(book))
-    assert grouping.entries[0] == book[0]
     made = Portfolio(positions=grouping.entries)
     assert parse_portfolio(portfolio_text(made), "made.json") == made
 
@@ -286,10 +298,3 @@ def test_the_order_of_the_entries_changes_no_structure(book: list[PortfolioEntry
         return sorted(json.dumps([one.symbol, *legs_of(one)]) for one in found)
 
     assert structures(group_entries(shuffled)) == structures(group_entries(book))
-
-
-@pytest.mark.parametrize("kind", StructureKind)
-def test_every_rule_is_in_the_docs(kind: StructureKind, repository: Path):
-    page = (repository / "docs" / "IMPORT_AND_RECONCILE.md").read_text(encoding="utf-8")
-
-    assert kind.value in page.partition("### Grouping")[2].partition("## Check")[0]

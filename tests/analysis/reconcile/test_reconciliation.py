@@ -28,7 +28,7 @@ from options_helper.model.account import (
     ExecutionKind,
     Source,
 )
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, parse_portfolio
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, parse_portfolio
 from tests.kit.builders import (
     AAPL_CALL,
     AS_OF,
@@ -463,17 +463,39 @@ def test_the_net_debit_of_a_structure_is_compared_with_the_cost_of_its_legs():
 
 
 def grouped_spy_account() -> tuple[Portfolio, AccountPositions]:
-    """An account of a condor and more puts, and its file as import groups it: two structures share both puts."""
+    """An account of a condor and more puts, and a file whose two structures share both puts, with their net debits."""
     view = account(
         held("SPY261218P00650000", 5, "6"),
         held("SPY261218P00660000", -8, "8.5"),
         held("SPY261218C00700000", -3, "4"),
         held("SPY261218C00710000", 3, "2.5"),
     )
-    entries = group_entries(import_portfolio(view).portfolio.positions).entries
+    entries = [
+        with_net_debit(one) for one in group_entries(import_portfolio(view).portfolio.positions).entries
+    ]
     assert len(entries) > 1
     assert isinstance(entries[0], MultiLegPosition)
     return portfolio(*entries), view
+
+
+def with_net_debit(entry: PortfolioEntry) -> PortfolioEntry:
+    """A structure that names its cost in one figure."""
+    if not isinstance(entry, MultiLegPosition) or entry.opening_cost is None:
+        return entry
+    legs = tuple(one.changed(cost_basis=None) for one in entry.legs)
+    return entry.changed(net_debit=float(entry.opening_cost), legs=legs)
+
+
+def test_structures_as_import_groups_them_agree_contract_by_contract():
+    _, view = grouped_spy_account()
+    file = portfolio(*group_entries(import_portfolio(view).portfolio.positions).entries)
+
+    found = reconcile(file, view, [], today=TODAY)
+
+    assert found.agrees is True
+    assert [row.symbol for row in found.rows] == list(
+        dict.fromkeys(one.live_symbol for one in file.instruments)
+    )
 
 
 def test_structures_that_share_contracts_agree_when_the_sum_of_their_costs_does():
