@@ -23,9 +23,11 @@ DEFAULT_FILE = Path("portfolio.json")
 def check(file: FileArgument = DEFAULT_FILE) -> None:
     """Say what the file holds, structures by their names, and what is to be looked at.
 
-    That is: expired contracts, missing costs, adjusted contracts without a multiplier, and, when there are keys,
-    symbols that Alpaca does not know or no longer lists. What has expired is judged by New York's date; with a
-    simulator's keys that market is asked for its own. Without keys nothing is connected.
+    That is: expired contracts, expiries on which nothing is traded, missing costs, net debits that cannot have been,
+    legs that cancel each other, adjusted contracts without a multiplier, and, when there are keys, symbols that
+    Alpaca does not know or no longer lists, and what its record of a contract says otherwise than the file. A
+    contract has expired when its trading has ended, in New York; with a simulator's keys that market is asked for
+    its time. Without keys nothing is connected.
 
     Exit codes: 0, all is well; 1, something is to be looked at; 2, it cannot say: the file or Alpaca's answer cannot be
     read.

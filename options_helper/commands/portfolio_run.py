@@ -14,15 +14,22 @@ from typing import Final
 import numpy as np
 
 from options_helper.analysis.marks import read_marks
-from options_helper.analysis.reconcile.account_import import import_portfolio, portfolio_text
+from options_helper.analysis.reconcile.account_import import doubtful_roots, import_portfolio, portfolio_text
+from options_helper.analysis.reconcile.contract_check import (
+    NamedContract,
+    named_contracts,
+    record_findings,
+    share_findings,
+)
 from options_helper.analysis.reconcile.grouping import group_entries
-from options_helper.analysis.reconcile.portfolio_check import findings, picture
+from options_helper.analysis.reconcile.portfolio_check import findings, has_expired, picture
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen, cash_line
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.contract_records import read_contract_record
 from options_helper.data.rest.market_time import is_demo, known_day, market_day, server_time
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.seeding import seed
@@ -35,6 +42,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.tolerant import word
 from options_helper.settings import NO_KEYS, Settings
 
 FINE: Final = 0
@@ -65,7 +73,7 @@ def check_file(
     if settings.has_credentials and refusal is None:
         try:
             with _connected("the symbols", screen, settings, rest_cls) as (waiting, rest):
-                unknown.extend(_unknown_symbols(portfolio, rest, today.date, waiting))
+                unknown.extend(_doubtful_symbols(portfolio, rest, today, waiting))
         except RestError as error:
             refusal = error
     problem = None if refusal is None else f"The symbols were not compared with Alpaca's: {refusal}"
@@ -94,15 +102,17 @@ def import_account(
     force: bool,
     screen: Screen | None = None,
     now: Callable[[], datetime] = utc_now,
+    rest_cls: Callable[..., AlpacaRest] = AlpacaRest,
 ) -> int:
     """Write the account as a portfolio file, or print it; the exit code. ConfigError when a file is in the way."""
     screen = screen or Screen()
     if out != STDOUT and not force:
         _require_free(out)
     settings = Settings.load()
-    with _connected("the positions", screen, settings) as (waiting, rest):
+    with _connected("the positions", screen, settings, rest_cls) as (waiting, rest):
         reading = _read_account(rest, now(), waiting)
-    imported = import_portfolio(reading.view)
+        underlyings, doubts = _underlyings(rest, reading.view, waiting)
+    imported = import_portfolio(reading.view, underlyings)
     portfolio = imported.portfolio
     if group:
         grouping = group_entries(portfolio.positions)
@@ -110,7 +120,7 @@ def import_account(
         for proposal in grouping.proposals:
             screen.remark(proposal.reason)
     problems = (*reading.problems, *imported.problems)
-    for problem in problems:
+    for problem in (*problems, *doubts):
         screen.remark(problem)
     if out == STDOUT:
         screen.say(portfolio_text(portfolio).rstrip("\n"))
@@ -134,7 +144,7 @@ def compare_with_account(
     instant = now()
     with _connected("the market's time", screen, settings) as (waiting, rest):
         as_of = server_time(rest) or instant
-        today = MarketDay(new_york_date(as_of), plays=is_demo(settings))
+        today = MarketDay(new_york_date(as_of), plays=is_demo(settings), at=as_of)
         if since is not None:
             _require_past(since, today)
         day = since or _day_of(path, as_of)
@@ -220,6 +230,21 @@ def _read_account(rest: AlpacaRest, now: datetime, waiting: RequestStatus) -> Ac
     return read_account(positions, rest.account(), now)
 
 
+def _underlyings(
+    rest: AlpacaRest, view: AccountPositions, waiting: RequestStatus
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What contracts are written on, by root, where the root alone may not tell it; and why that is not known."""
+    found: dict[str, str] = {}
+    try:
+        for root, symbol in doubtful_roots(view).items():
+            waiting.request(f"the record of {symbol}")
+            underlying = word((rest.option_contract(symbol) or {}).get("underlying_symbol"))
+            found |= {root: underlying} if underlying else {}
+    except RestError as error:
+        return found, (f"What some contracts are written on is taken from their symbols: {error}",)
+    return found, ()
+
+
 def _executions_since(
     rest: AlpacaRest, day: date, now: datetime
 ) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
@@ -272,27 +297,42 @@ def _marks(
     return {symbol: price for symbol, price in known if not math.isnan(price)}, problems
 
 
-def _unknown_symbols(
-    portfolio: Portfolio, rest: AlpacaRest, today: date, waiting: RequestStatus
+def _doubtful_symbols(
+    portfolio: Portfolio, rest: AlpacaRest, today: MarketDay, waiting: RequestStatus
 ) -> Iterator[str]:
-    """A sentence for every symbol that Alpaca does not know, or does not list any more."""
-    contracts = {one.live_symbol: one for one in portfolio.instruments if one.is_option}
-    for symbol, one in contracts.items():
+    """A sentence for every symbol that Alpaca does not know, lists no longer, or has other terms of than the file."""
+    held: dict[str, list[NamedContract]] = {}
+    for one in named_contracts(portfolio):
         # What has expired is listed no longer, and is said already.
-        if one.expiry is not None and one.expiry >= today:
-            waiting.request(one.label)
-            yield from _doubts(f"{one.label} ({symbol})", rest.option_contract(symbol))
+        if not has_expired(one.instrument, today):
+            held.setdefault(one.instrument.live_symbol, []).append(one)
+    for symbol, holders in held.items():
+        waiting.request(holders[0].instrument.label)
+        row = rest.option_contract(symbol)
+        if row is None:
+            yield _unknown(f"{holders[0].instrument.label} ({symbol})")
+            continue
+        record = read_contract_record(symbol, row)
+        yield from dict.fromkeys(sentence for one in holders for sentence in record_findings(one, record))
     for symbol in dict.fromkeys(one.underlying for one in portfolio.instruments):
         if not is_index(symbol):
             waiting.request(symbol)
-            yield from _doubts(symbol, rest.asset(symbol))
+            asset = rest.asset(symbol)
+            yield from [_unknown(symbol)] if asset is None else _asset_findings(symbol, asset)
 
 
-def _doubts(what: str, listed: Mapping[str, object] | None) -> Iterator[str]:
-    if listed is None:
-        yield f"Alpaca does not know {what}. Check symbol, expiry and strike."
-    elif listed.get("status") not in (None, "active"):
-        yield f"Alpaca lists {what} as {listed['status']}."
+def _unknown(what: str) -> str:
+    return f"Alpaca does not know {what}. Check symbol, expiry and strike."
+
+
+def _asset_findings(symbol: str, asset: Mapping[str, object]) -> Iterator[str]:
+    tradable = asset.get("tradable")
+    return share_findings(
+        symbol,
+        word(asset.get("class")),
+        word(asset.get("status")),
+        tradable=tradable if isinstance(tradable, bool) else None,
+    )
 
 
 def _require_free(path: Path) -> None:

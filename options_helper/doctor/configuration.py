@@ -15,6 +15,7 @@ from options_helper.analysis.reconcile.portfolio_check import (
     REMOVE_AS_OF,
     ahead,
     expired_by,
+    has_expired,
     judged_as_of,
 )
 from options_helper.data.portfolio_file import DEFAULT_NAME, PortfolioFile, reread
@@ -193,7 +194,7 @@ def _no_portfolio(path: Path, verdict: Verdict) -> Finding:
 
 def _judged(path: Path, portfolio: Portfolio, today: MarketDay) -> Finding:
     """What `portfolio check` finds as well: one day decides for both."""
-    contracts = {item.label: item.expiry for item in portfolio.instruments if item.expiry is not None}
+    contracts = {item.label: item for item in portfolio.instruments if item.is_option}
     positions = format_count(len(portfolio.positions), "position")
     held = f"{path}: {positions}, {format_count(len(contracts), 'contract')}"
     day = judged_as_of(portfolio, today)
@@ -204,7 +205,7 @@ def _judged(path: Path, portfolio: Portfolio, today: MarketDay) -> Finding:
         held += f"; it is a picture of {short_date(day)} and judged as of that day. {expired_by(portfolio, today)}"
     elif today.plays:
         held += f"; judged by {today.today}"
-    if expired := [label for label, expiry in contracts.items() if expiry < day]:
+    if expired := [label for label, one in contracts.items() if has_expired(one, today, portfolio.as_of)]:
         return _about_expired(held.removesuffix("."), expired)
     return Finding(Verdict.WARNING, held, REMOVE_AS_OF) if is_picture else Finding(Verdict.OK, held)
 

@@ -169,7 +169,7 @@ class Checkup:
         """By which expiries are judged; what cannot be asked has a line of its own that says so."""
         now, policy = self._environment.now(), self._environment.rest_policy
         if settings is None or not is_demo(settings):
-            return MarketDay(new_york_date(now))
+            return MarketDay(new_york_date(now), at=now)
         if not self._offline:
             with suppress(OptionsHelperError), AlpacaRest(settings, stopping=stopping, policy=policy) as rest:
                 return market_day(rest, settings, now)

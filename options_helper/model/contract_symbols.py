@@ -47,6 +47,8 @@ INDEX_ROOTS: Final = {
     "XND": "XND",
     "XSP": "XSP",
 }
+# Dollars per point of the classes that have no digit in their root and are no hundred all the same.
+ODD_MULTIPLIERS: Final = {"NANOS": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class MarketDay:
 
     date: date
     plays: bool = False
+    at: datetime | None = None  # the moment of that day at which it is judged; None: not known
 
     @property
     def place(self) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -240,15 +240,28 @@ def test_a_demo_s_day_is_called_its_own_beside_a_picture_of_another_day(
         assert said in capsys.readouterr().out
 
 
-def test_a_file_is_judged_by_new_york_s_date(
-    file_of: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("symbol", "end"),
+    [
+        ("AAPL", datetime(2026, 11, 20, 21, 0, tzinfo=UTC)),
+        ("SPY", datetime(2026, 11, 20, 21, 15, tzinfo=UTC)),
+        # The day after Thanksgiving ends at 13:00 in New York.
+        ("AAPL", datetime(2026, 11, 27, 18, 0, tzinfo=UTC)),
+        # Settled by the opening prices of its third Friday.
+        ("SPX", datetime(2026, 11, 20, 14, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_contract_has_expired_from_the_moment_at_which_its_trading_ends(
+    symbol: str,
+    end: datetime,
+    file_of: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ):
-    """In the evening of the last day, when UTC has the next day already, nothing has expired."""
-    file = file_of(position(expiry=date(2026, 11, 20), identity="last"))
+    file = file_of(position(symbol, expiry=end.date(), identity="last"))
 
-    assert check_file(file, now=lambda: datetime(2026, 11, 21, 4, 59, tzinfo=UTC)) == 0
-    assert check_file(file, now=lambda: datetime(2026, 11, 21, 5, 1, tzinfo=UTC)) == 1
-    assert "'last': AAPL 20 Nov 26 180 C expired on 20 Nov 26." in capsys.readouterr().out
+    assert check_file(file, now=lambda: end - timedelta(minutes=1)) == 0
+    assert check_file(file, now=lambda: end) == 1
+    assert "expired on" in capsys.readouterr().out
 
 
 def test_a_demo_that_does_not_answer_is_judged_by_where_its_session_begins(
@@ -332,6 +345,34 @@ def test_import_proposes_structures_and_says_why(server: SimulatorServer, tmp_pa
     )
     (made,) = load_portfolio(tmp_path / "made.json").structures
     assert (made.id, made.opening_cost) == ("aapl-17dec49-vertical", Decimal(300))
+
+
+def test_import_takes_what_a_contract_is_written_on_from_its_record(server: SimulatorServer, tmp_path: Path):
+    """A root has no dot: LGFB is no share, and its contracts had no underlying's price."""
+    server.account.set_position("LGFB491217C00010000", 1, "1.25")
+    server.account.set_position("BRKB491217C00510000", 1, "1.25")
+    server.account.set_position("SPXW491217C06800000", 1, "1.25")
+    asked: list[str] = []
+
+    class KnowingClasses(AlpacaRest):
+        def option_contract(self, symbol: str) -> dict[str, Any] | None:
+            asked.append(symbol)
+            return {"symbol": symbol, "underlying_symbol": "LGF.B"}
+
+    assert import_account(tmp_path / "made.json", group=False, force=False, rest_cls=KnowingClasses) == 0
+    made = load_portfolio(tmp_path / "made.json")
+    assert [one.underlying for one in made.instruments] == ["BRK.B", "LGF.B", "SPX"]
+    assert asked == ["LGFB491217C00010000"]
+
+
+def test_import_without_records_takes_the_symbols_for_it_and_says_so(server: SimulatorServer):
+    server.account.set_position(CALL, 1, "4.25")
+    server.set_faults(Faults(rest_path=f"/v2/options/contracts/{CALL}", rest_status=403))
+
+    result = command("import")
+
+    assert result.exit_code == 0
+    assert result.stderr.startswith("What some contracts are written on is taken from their symbols: ")
 
 
 def test_import_says_what_it_leaves_out(server: SimulatorServer):

@@ -8,7 +8,8 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "account_import": ("import_portfolio", "portfolio_text"),
+    "account_import": ("doubtful_roots", "import_portfolio", "portfolio_text"),
+    "contract_check": ("NamedContract", "named_contracts", "record_findings", "share_findings"),
     "grouping": ("group_entries",),
     "portfolio_check": (
         "CORRECT_AS_OF",
@@ -16,6 +17,7 @@ PUBLIC: Final = {
         "ahead",
         "expired_by",
         "findings",
+        "has_expired",
         "judged_as_of",
         "picture",
     ),

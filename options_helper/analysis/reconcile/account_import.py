@@ -6,17 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from options_helper.model.account import AccountPosition, AccountPositions
-from options_helper.model.alpaca_symbols import to_repo_symbol
+from options_helper.model.alpaca_symbols import option_root, to_repo_symbol
 from options_helper.model.contract_symbols import (
     CLASS_SHARES,
+    INDEX_ROOTS,
     ParsedContract,
+    is_adjusted_root,
     parse_contract_symbol,
     plain_number,
+    root_of,
     short_date,
 )
 from options_helper.model.portfolio import (
@@ -46,13 +50,18 @@ class ImportedPortfolio:
     problems: tuple[str, ...]
 
 
-def import_portfolio(view: AccountPositions) -> ImportedPortfolio:
-    """Every position of the account as an entry of its own, by underlying, shares first, then by expiry."""
+def import_portfolio(
+    view: AccountPositions, underlyings: Mapping[str, str] = MappingProxyType({})
+) -> ImportedPortfolio:
+    """Every position of the account as an entry of its own, by underlying, shares first, then by expiry.
+
+    `underlyings` says what contracts are written on, in Alpaca's spelling, by the roots of which that is known.
+    """
     entries: list[Position | ShareHolding] = []
     problems: list[str] = []
     for position in view.positions.values():
         try:
-            entries.append(entry_of(position))
+            entries.append(entry_of(position, underlyings))
         except NotImportableError as error:
             problems.append(str(error))
             continue
@@ -69,11 +78,24 @@ def _order(entry: Position | ShareHolding) -> tuple[Any, ...]:
     return (entry.instrument.underlying, entry.symbol, entry.expiry.isoformat(), entry.strike)
 
 
-def entry_of(position: AccountPosition) -> Position | ShareHolding:
+def doubtful_roots(view: AccountPositions) -> dict[str, str]:
+    """A contract of each root that may be a class of a share, as a root has no dot: BRKB is known, LGFB is not."""
+    found: dict[str, str] = {}
+    for symbol, position in view.positions.items():
+        root = root_of(symbol)
+        is_known = root in CLASS_SHARES or root in INDEX_ROOTS or is_adjusted_root(root)
+        if position.is_option and not is_known and root not in view.positions:
+            found.setdefault(root, symbol)
+    return found
+
+
+def entry_of(
+    position: AccountPosition, underlyings: Mapping[str, str] = MappingProxyType({})
+) -> Position | ShareHolding:
     """A position of the account as an entry of the file; NotImportableError when a file cannot hold it."""
     try:
         if position.is_option:
-            return _contract(position)
+            return _contract(position, underlyings)
         return ShareHolding(
             id=f"{to_repo_symbol(position.symbol).lower()}-shares",
             symbol=to_repo_symbol(position.symbol),
@@ -86,9 +108,11 @@ def entry_of(position: AccountPosition) -> Position | ShareHolding:
         ) from error
 
 
-def _contract(position: AccountPosition) -> Position:
+def _contract(position: AccountPosition, underlyings: Mapping[str, str]) -> Position:
     terms = parse_contract_symbol(position.symbol)
-    symbol = CLASS_SHARES.get(terms.underlying, terms.underlying)
+    underlying = underlyings.get(terms.underlying, "")
+    is_class = option_root(underlying) == terms.underlying
+    symbol = to_repo_symbol(underlying) if is_class else CLASS_SHARES.get(terms.underlying, terms.underlying)
     multiplier = multiplier_of(position) if terms.adjusted else None
     return Position(
         id=contract_identity(symbol, terms),

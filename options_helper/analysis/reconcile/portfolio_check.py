@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
-from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import MarketDay
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
-from options_helper.model.text import format_count
+from options_helper.analysis.reconcile.payoff import payoff_bounds
+from options_helper.model.contract_hours import has_ended
+from options_helper.model.contract_symbols import ODD_MULTIPLIERS, root_of, short_date
+from options_helper.model.market_hours import MarketDay, regular_session
+from options_helper.model.portfolio import (
+    Instrument,
+    MultiLegPosition,
+    Portfolio,
+    PortfolioEntry,
+    ShareHolding,
+)
+from options_helper.model.text import format_count, named
 
 CORRECT_AS_OF: Final = 'Correct "as_of" or remove it.'
 REMOVE_AS_OF: Final = 'When it is yours, remove "as_of" from it.'
@@ -39,9 +49,18 @@ def picture(portfolio: Portfolio, name: str, today: MarketDay) -> str | None:
 
 def expired_by(portfolio: Portfolio, today: MarketDay) -> str:
     """How many of its contracts have expired by now, each counted once."""
-    expiries = {one.live_symbol: one.expiry for one in portfolio.instruments if one.expiry is not None}
-    expired = sum(expiry < today.date for expiry in expiries.values())
-    return f"Expired by {today.today}: {expired or 'none'} of {format_count(len(expiries), 'contract')}."
+    contracts = {one.live_symbol: one for one in portfolio.instruments if one.is_option}
+    expired = sum(has_expired(one, today) for one in contracts.values())
+    return f"Expired by {today.today}: {expired or 'none'} of {format_count(len(contracts), 'contract')}."
+
+
+def has_expired(instrument: Instrument, today: MarketDay, picture_of: date | None = None) -> bool:
+    """Whether a contract has ended at the moment of `today`; a picture of a day is judged as of that day."""
+    if instrument.expiry is None:
+        return False
+    if picture_of is not None or today.at is None:
+        return instrument.expiry < (picture_of or today.date)
+    return has_ended(instrument.live_symbol, instrument.expiry, today.at)
 
 
 def ahead(portfolio: Portfolio, today: MarketDay) -> str | None:
@@ -56,28 +75,94 @@ def findings(portfolio: Portfolio, today: MarketDay) -> tuple[str, ...]:
 
     What has expired is judged as of the day that the file is a picture of, if it names one that has come.
     """
-    day = judged_as_of(portfolio, today)
     early = ahead(portfolio, today)
     return (
         *((f"{early} {CORRECT_AS_OF}",) if early else ()),
-        *(sentence for entry in portfolio.positions for sentence in _findings(entry, day)),
+        *(
+            f"'{entry.id}'{sentence}"
+            for entry in portfolio.positions
+            for sentence in (
+                *(() if early else _expiries(entry, today, portfolio.as_of)),
+                *_costs(entry, today),
+                *_multipliers(entry),
+                *_dates(entry, today),
+                *_legs(entry),
+            )
+        ),
     )
 
 
-def _findings(entry: PortfolioEntry, day: date | None) -> Iterator[str]:
+def _expiries(entry: PortfolioEntry, today: MarketDay, picture_of: date | None) -> Iterator[str]:
     for one in entry.instruments:
-        if day is not None and one.expiry is not None and one.expiry < day:
-            yield f"'{entry.id}': {one.label} expired on {short_date(one.expiry)}. Remove it from the file."
+        if one.expiry is None:
+            continue
+        if has_expired(one, today, picture_of):
+            yield f": {one.label} expired on {short_date(one.expiry)}. Remove it from the file."
+        elif regular_session(one.expiry) is None:
+            yield (
+                f": {one.label} expires on {one.expiry:%A}, {short_date(one.expiry)}, when the exchange is closed. "
+                "Correct the expiry: Alpaca's symbols name a trading day."
+            )
+
+
+def _costs(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:
     if isinstance(entry, MultiLegPosition):
         if entry.net_debit is None and any(line.cost_basis is None for line in entry.lines):
             yield (
-                f"'{entry.id}' names no cost, so there is no P&L. Add net_debit, the dollars for all of it, "
-                "or a cost_basis to each leg."
+                " names no cost, so there is no P&L. "
+                "Add net_debit, the dollars for all of it, or a cost_basis to each leg."
             )
+        # Shares are often older than the calls on them, and of what is left when a leg has gone the debit is of before.
+        elif not entry.has_shares and not any(has_expired(one, today) for one in entry.instruments):
+            yield from _debit(entry)
     elif entry.cost_basis is None:
-        yield f"'{entry.id}' names no cost, so there is no P&L. Add cost_basis, the opening price per share."
+        yield " names no cost, so there is no P&L. Add cost_basis, the opening price per share."
+
+
+def _debit(entry: MultiLegPosition) -> Iterator[str]:
+    """A debit beyond what the structure can be worth: most often a credit without its minus, or a price per share."""
+    if entry.net_debit is None:
+        return
+    bounds, debit = payoff_bounds(entry.lines), Decimal(str(entry.net_debit))
+    if bounds.contains(debit):
+        return
+    least, most = (None if one is None else f"{one:,.2f}" for one in (bounds.least, bounds.most))
+    limits = " and ".join(
+        filter(None, (least and f"never less than {least}", most and f"never more than {most}"))
+    )
+    meant = f" A credit is negative: is {-debit:,.2f} meant?" if bounds.contains(-debit) else ""
+    apart = "" if meant else " Of legs that were opened apart, name each one's cost_basis."
+    yield f" was opened for {debit:,.2f}, and what it holds is worth {limits}. Correct net_debit.{meant}{apart}"
+
+
+def _multipliers(entry: PortfolioEntry) -> Iterator[str]:
     if any(one.multiplier is None for one in entry.instruments):
         yield (
-            f"'{entry.id}' is an adjusted contract, so its dollar amounts are not known. "
+            " is an adjusted contract, so its dollar amounts are not known. "
             "Add multiplier, the dollars that one point is worth."
         )
+    for root, dollars in ODD_MULTIPLIERS.items():
+        if any(root_of(one.live_symbol) == root and one.multiplier != dollars for one in entry.instruments):
+            yield f': a point of {root} is worth {dollars} dollars a contract. Add "multiplier": {dollars}.'
+
+
+def _dates(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:
+    opened_at = None if isinstance(entry, ShareHolding) else entry.opened_at
+    if opened_at is not None and opened_at > today.date:
+        yield (
+            f" was opened on {short_date(opened_at)}, which lies ahead: it is {short_date(today.date)} in "
+            f"{today.place}. Correct opened_at."
+        )
+
+
+def _legs(entry: PortfolioEntry) -> Iterator[str]:
+    if not isinstance(entry, MultiLegPosition):
+        return
+    quantities: defaultdict[str, list[Decimal]] = defaultdict(list)
+    for line in entry.lines:
+        quantities[line.instrument.label].append(line.quantity)
+    opposed = [label for label, some in quantities.items() if min(some) < 0 < max(some)]
+    if opposed:
+        nothing = all(sum(some) == 0 for some in quantities.values())
+        result = "so it holds nothing" if nothing else "of which the account knows the difference only"
+        yield f" has {named(opposed, 3)} both bought and sold, {result}. Correct its legs."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, assert_never
@@ -30,6 +30,7 @@ from options_helper.model.account import (
     ExecutionKind,
     executions_by_symbol,
 )
+from options_helper.model.contract_hours import has_ended
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
 from options_helper.model.text import format_price, format_symbol
@@ -241,6 +242,7 @@ def reconcile(
             foreign=symbol in view.foreign,
             executions=later.get(symbol, ()),
             mark=(marks or {}).get(symbol),
+            as_of=view.as_of,
         )
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
         if symbol not in homeless
@@ -321,6 +323,7 @@ class _Sides:
     foreign: bool  # the account holds it, and no file of ours can
     executions: tuple[Execution, ...]  # that the file may not know
     mark: float | None
+    as_of: datetime  # when the account was asked
 
     @property
     def instrument(self) -> Instrument | None:
@@ -369,6 +372,13 @@ class _Sides:
     @property
     def account_cost(self) -> Decimal | None:
         return opening_cost(self.position, self.multiplier) if self.position else None
+
+    def has_ended(self, today: date) -> bool:
+        """Whether it is a contract that has expired by the moment at which the account was asked."""
+        one = self.instrument
+        if one is None or one.expiry is None:
+            return False
+        return one.expiry < today or has_ended(one.live_symbol, one.expiry, self.as_of)
 
     @property
     def contradicts_itself(self) -> bool:
@@ -433,7 +443,7 @@ def _cash_edit(portfolio: Portfolio, view: AccountPositions) -> str | None:
 
 def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) -> ReconciledRow:
     differences = tuple(_differences(sides, today))
-    remarks = tuple(_remarks(sides))
+    remarks = tuple(_remarks(sides, today))
     improvable = sides.readable and (differences or Cause.COST_NOT_IN_FILE in remarks)
     advice = edits.for_symbol(sides.symbol) if improvable else None
     moved = not sides.same_quantity and sides.instrument is not None
@@ -476,14 +486,15 @@ def _unexplained(sides: _Sides, today: date) -> Cause:
         return Cause.NOT_IN_FILE
     if sides.position is not None:
         return Cause.UNEXPLAINED
-    expiry = sides.lots[0].instrument.expiry
-    return Cause.EXPIRY if expiry is not None and expiry < today else Cause.NOT_IN_ACCOUNT
+    return Cause.EXPIRY if sides.has_ended(today) else Cause.NOT_IN_ACCOUNT
 
 
-def _remarks(sides: _Sides) -> Iterator[Cause]:
+def _remarks(sides: _Sides, today: date) -> Iterator[Cause]:
     """What file and account say differently, or only one of them says, though nothing is wrong with either."""
     if not sides.same_quantity:
         return
+    if sides.account_quantity and sides.has_ended(today):
+        yield Cause.EXPIRY
     if sides.lacks_cost:
         yield Cause.COST_NOT_IN_FILE
     if sides.contradicts_itself:

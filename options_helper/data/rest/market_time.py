@@ -25,10 +25,14 @@ def server_time(rest: AlpacaRest) -> datetime | None:
 def known_day(settings: Settings, now: datetime) -> MarketDay:
     """The market's day as far as it is known without asking: in a demo where its session begins, else New York's."""
     played = settings.market_time if is_demo(settings) else None
-    return MarketDay(new_york_date(played or now), plays=played is not None)
+    return _day_at(played or now, plays=played is not None)
 
 
 def market_day(rest: AlpacaRest, settings: Settings, now: datetime) -> MarketDay:
     """The market's day: a demo is asked for it, for any other market it is New York's at `now`. Blocks; RestError."""
     played = server_time(rest) if is_demo(settings) else None
-    return known_day(settings, now) if played is None else MarketDay(new_york_date(played), plays=True)
+    return known_day(settings, now) if played is None else _day_at(played, plays=True)
+
+
+def _day_at(moment: datetime, *, plays: bool) -> MarketDay:
+    return MarketDay(new_york_date(moment), plays=plays, at=moment)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import NAMESPACE_OID, uuid5
 
-from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import (
     ParsedContract,
@@ -115,7 +115,7 @@ def _listed(context: RequestContext) -> frozenset[str]:
 
 def _fits(terms: ParsedContract, query: Query) -> bool:
     wanted = query.get("underlying_symbols")
-    underlying = underlying_symbol(terms.underlying)
+    underlying = to_alpaca_symbol(terms.underlying_norm)
     least_day, last_day = query.get("expiration_date_gte"), query.get("expiration_date_lte")
     least_strike, last_strike = query.get("strike_price_gte"), query.get("strike_price_lte")
     return all(
@@ -133,7 +133,7 @@ def _fits(terms: ParsedContract, query: Query) -> bool:
 
 
 def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
-    underlying = underlying_symbol(terms.underlying)
+    underlying = to_alpaca_symbol(terms.underlying_norm)
     strike = plain_number(terms.strike)
     return {
         "id": str(uuid5(NAMESPACE_OID, symbol)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from options_helper.analysis.reconcile.portfolio_check import CORRECT_AS_OF, findings, picture
 from options_helper.model.market_hours import MarketDay
 from options_helper.model.portfolio import Portfolio, load_portfolio
-from tests.kit.builders import holding, portfolio, position
+from tests.kit.builders import holding, leg, portfolio, position, structure
 
 FRIDAY, SATURDAY = date(2026, 11, 20), date(2026, 11, 21)
 ON_FRIDAY, ON_SATURDAY = MarketDay(FRIDAY), MarketDay(SATURDAY)
@@ -84,3 +84,57 @@ def test_a_picture_of_a_day_to_come_is_looked_at_and_nothing_is_judged_by_it(*, 
         f"as_of 2026-12-27 lies ahead: it is 2026-11-20 in {place}. What has expired is not judged. {CORRECT_AS_OF}",
     )
     assert picture(ahead, "mine.json", today) is None
+
+
+@pytest.mark.parametrize(
+    ("expiry", "day"),
+    [(date(2026, 12, 19), "Saturday, 19 Dec 26"), (date(2026, 12, 25), "Friday, 25 Dec 26")],
+)
+def test_an_expiry_on_which_nothing_is_traded_is_to_be_looked_at(expiry: date, day: str):
+    (found,) = findings(of_day(None, expiry), ON_FRIDAY)
+
+    assert f"expires on {day}, when the exchange is closed" in found
+
+
+@pytest.mark.parametrize(("opened_at", "looked_at"), [(FRIDAY, False), (SATURDAY, True)])
+def test_what_was_opened_on_a_day_to_come_is_to_be_looked_at(opened_at: date, *, looked_at: bool):
+    found = findings(
+        portfolio(position(identity="mine").model_copy(update={"opened_at": opened_at})), ON_FRIDAY
+    )
+
+    assert (found != ()) is looked_at
+    assert all("which lies ahead: it is 20 Nov 26 in New York" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(
+    ("short", "words"),
+    [(1, "so it holds nothing"), (2, "of which the account knows the difference only")],
+)
+def test_legs_that_cancel_each_other_are_to_be_looked_at(short: int, words: str):
+    entry = structure(leg("long", 180), leg("short", 180, contracts=short), net_debit=0.0, identity="mine")
+
+    found = [one for one in findings(portfolio(entry), ON_FRIDAY) if "bought and sold" in one]
+    assert found == [f"'mine' has AAPL 18 Dec 26 180 C both bought and sold, {words}. Correct its legs."]
+
+
+@pytest.mark.parametrize(("multiplier", "looked_at"), [(None, True), (100, True), (1, False)])
+def test_a_class_of_a_dollar_a_point_is_no_hundred(multiplier: int | None, *, looked_at: bool):
+    found = findings(portfolio(position("NANOS", multiplier=multiplier, identity="mine")), ON_FRIDAY)
+
+    assert found == (
+        ("'mine': a point of NANOS is worth 1 dollars a contract. Add \"multiplier\": 1.",)
+        if looked_at
+        else ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "expired"),
+    [(datetime(2026, 11, 20, 20, 59, tzinfo=UTC), False), (datetime(2026, 11, 20, 21, 0, tzinfo=UTC), True)],
+)
+def test_what_ends_today_has_expired_this_evening(at: datetime, *, expired: bool):
+    found = findings(of_day(None, FRIDAY), MarketDay(FRIDAY, at=at))
+
+    assert any("expired on 20 Nov 26" in sentence for sentence in found) is expired
+    # Of a picture of that day, its contracts are a part.
+    assert findings(of_day(FRIDAY, FRIDAY), MarketDay(FRIDAY, at=at)) == ()

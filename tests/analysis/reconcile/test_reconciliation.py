@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -249,6 +249,29 @@ def test_what_no_file_can_hold_is_said_and_no_difference(symbol: str):
 
     assert (found.agrees, found.rows) == (True, ())
     assert found.remarks == (f"{symbol} (5) cannot be written in a portfolio file; it was left out.",)
+
+
+@pytest.mark.parametrize(
+    ("at", "cause"),
+    [
+        (datetime(2026, 11, 20, 20, 59, tzinfo=UTC), Cause.NOT_IN_ACCOUNT),
+        (datetime(2026, 11, 20, 21, 0, tzinfo=UTC), Cause.EXPIRY),
+    ],
+)
+def test_a_contract_that_ended_this_evening_has_expired(at: datetime, cause: Cause):
+    file = portfolio(position(expiry=TODAY, identity="last"))
+    row = only_row(file, AccountPositions(at, {}))
+
+    assert (row.agrees, row.causes) == (False, (cause,))
+
+
+def test_what_has_ended_and_is_still_in_the_account_is_said():
+    evening = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    symbol = "AAPL261120C00180000"
+    view = AccountPositions(evening, {symbol: held(symbol, 1, "1")})
+    row = only_row(portfolio(position(expiry=TODAY, contracts=1, cost_basis=1)), view)
+
+    assert (row.agrees, row.causes) == (True, (Cause.EXPIRY,))
 
 
 def test_a_coin_that_the_file_calls_shares_is_no_share_that_was_sold():
