@@ -95,7 +95,8 @@ class GapWatch:
 
     def _never_connected(self, healths: Mapping[StreamId, StreamHealth], now_ns: int) -> Iterator[Gap]:
         for name, health in healths.items():
-            if health.phase is not Phase.OFF and not health.connections and not health.gaps:
+            lasts = bool(health.gaps) and health.gaps[-1].until_ns is None
+            if health.phase is not Phase.OFF and not health.connections and not lasts:
                 reason = f"{NOT_RECORDED}the capture ended before there was a connection."
                 yield Gap(name, self._began_ns, now_ns, reason)
 

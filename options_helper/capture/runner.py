@@ -24,7 +24,7 @@ from options_helper.capture.pressure import WriterState
 from options_helper.capture.session_log import SessionLog
 from options_helper.capture.write_ahead import WriteAhead
 from options_helper.capture.writer import CaptureWriter
-from options_helper.clock import utc_now_ns
+from options_helper.clock import elapsed_seconds, utc_now_ns
 from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, session_name
 from options_helper.data.recording.recorder import Recorder
@@ -64,6 +64,7 @@ class CaptureEngine:
         retry: RetryPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = elapsed_seconds,
         disk: Disk | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
@@ -95,6 +96,7 @@ class CaptureEngine:
             announced=self._on_announcement,
             now_ns=now_ns,
             monotonic=monotonic,
+            elapsed=elapsed,
             # Rows have the computer's time of receipt, and gaps are looked for beside them.
             report_clock=lambda wall_ns: wall_ns,
         )
@@ -222,6 +224,7 @@ class CaptureEngine:
             given_up=given_up,
             removed=self._log.removed_rows,
             completed=self._earlier.rows,
+            absent_seconds=self._streams.absent_seconds,
             told_sessions=self._clock.told,
         )
 

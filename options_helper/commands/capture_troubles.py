@@ -61,6 +61,11 @@ def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
     dropped = sum(health.dropped + health.rejected for health in status.streams.values())
     if (unwritten := status.lost - dropped) > 0:
         yield f"Received and in no file: {format_count(unwritten, 'event')}."
+    if status.absent_seconds:
+        yield (
+            f"This process did not run for {format_duration(status.absent_seconds)} (a computer asleep, or a process "
+            "stopped): what came meanwhile was received late, if at all."
+        )
     if status.problem:
         yield status.problem
     if not complete or status.state is not CaptureState.ENDED:

@@ -459,6 +459,7 @@ def test_a_stream_that_is_refused_is_looked_for_until_the_session_ends(tmp_path:
     [
         ({"put_off": 5}, "In the journal and not in the files yet: 5 events."),
         ({"problem": "The disk is full."}, "The disk is full."),
+        ({"absent_seconds": 591.0}, "This process did not run for 10 min"),
         ({"state": CaptureState.RECORDING}, "The disk did not take everything in time"),
         ({"store": StoreCounts({"stocks": KindCounts(lost=3)})}, "Received and in no file: 3 events."),
         ({"dropped": 1}, "The stocks stream dropped 1 event: the queue was full."),

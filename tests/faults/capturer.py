@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from multiprocessing.process import BaseProcess
@@ -22,6 +22,7 @@ from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.engine.pulse import LATE_SECONDS
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
@@ -123,7 +124,8 @@ def capture(  # noqa: PLR0917 - multiprocessing passes them on so
         # A capture that is killed before its journal begins leaves no session to look for.
         if status.journal_bytes or not keeps_journal:
             received.value = status.streams[STOCKS].received
-    said.send(runner.stop())
+    # A view of a mapping cannot travel to another process; these tests tell no calendar.
+    said.send(replace(runner.stop(), told_sessions={}))
 
 
 class Capturer:
@@ -149,6 +151,18 @@ class Capturer:
     def terminate(self) -> None:
         """Send SIGTERM."""
         self.process.terminate()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While it does not run: from the block's begin to its end, and so long that it must notice."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+        until = time.monotonic() + LATE_SECONDS + 1
+        try:
+            yield
+            wait_until(lambda: time.monotonic() >= until)
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def ended(self) -> CaptureStatus:
         """How it ended, within what it takes to write what it has or to count it, and a busy machine's reserve."""

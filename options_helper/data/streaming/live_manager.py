@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from options_helper.clock import utc_now_ns
+from options_helper.clock import elapsed_seconds, utc_now_ns
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
@@ -50,7 +50,8 @@ class LiveStreamManager:
     does not: the pause after a full connection slot, and the jitter. `source` stands in place of Alpaca's streams
     and of the three classes that make them. `watch` says when prices and account are asked for beside the streams,
     `rest_cls` by what; None asks for nothing, and without keys nothing is asked either. `limits` holds all runs, and
-    whoever else has it, to one pace. `now_ns` tells when something was, `monotonic` how many seconds it took.
+    whoever else has it, to one pace. `now_ns` tells when something was, `monotonic` how many seconds it took,
+    `elapsed` also those in which the computer slept.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LiveStreamManager:
         watch: WatchPolicy | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = elapsed_seconds,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._settings = settings
@@ -74,6 +76,7 @@ class LiveStreamManager:
         )
         self._now_ns = now_ns
         self._monotonic = monotonic
+        self._elapsed = elapsed
         self._retry = retry or RetryPolicy()
         self._rest_cls = rest_cls
         self._limits = limits or RequestLimits()
@@ -119,6 +122,7 @@ class LiveStreamManager:
                 self._retry,
                 now_ns=self._now_ns,
                 monotonic=self._monotonic,
+                elapsed=self._elapsed,
                 rest_cls=self._rest_cls if settings.has_credentials else None,
                 policy=self._watch,
                 limits=self._limits,
@@ -164,6 +168,7 @@ class _Run:
         *,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
+        elapsed: Callable[[], float],
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
         limits: RequestLimits,
@@ -205,6 +210,7 @@ class _Run:
             announced=self._announced,
             now_ns=now_ns,
             monotonic=monotonic,
+            elapsed=elapsed,
         )
 
     def start(self) -> None:

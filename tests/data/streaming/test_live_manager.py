@@ -284,7 +284,7 @@ def test_a_late_frame_of_the_old_run_reaches_nobody():
 
 def test_stop_ends_every_thread_at_once_and_can_be_repeated():
     with running_manager() as manager:
-        wait_until(lambda: len(live_threads()) == 4)
+        wait_until(lambda: len(live_threads()) == 5)
         manager.stop()
         until_no_thread("live-")
         manager.stop()
@@ -356,7 +356,7 @@ def test_threads_that_start_together_make_one_run():
         tab.join()
     try:
         wait_until(lambda: stocks.made)
-        assert live_threads() == ["live-consumer", "live-fills", "live-options", "live-stocks"]
+        assert live_threads() == ["live-consumer", "live-fills", "live-options", "live-pulse", "live-stocks"]
     finally:
         manager.stop()
     assert len(stocks.made) == 1
@@ -533,6 +533,24 @@ def test_a_mute_stream_is_ended_and_connected_anew_while_the_market_is_open():
     assert "No stocks data for" in gap.reason
 
 
+def test_a_computer_that_slept_has_a_gap_on_each_stream_and_no_stall():
+    clock, sleepless = SteppedClock(NOON), SteppedClock()
+    with running_manager(now_ns=clock, monotonic=clock.monotonic, elapsed=sleepless.monotonic) as manager:
+        wait_until(lambda: all(one.connections == 1 for one in manager.snapshot().streams.values()))
+        clock.wait_for_looks("live-consumer")
+        # Stopped: the monotonic clock goes on. Asleep it would stand still.
+        clock.advance(7_200)
+        sleepless.advance(7_200)
+        wait_until(lambda: all(one.gaps for one in manager.snapshot().streams.values()))
+        clock.wait_for_looks("live-consumer")
+        for health in manager.snapshot().streams.values():
+            assert health.connections == 1, "nothing was cut"
+            assert health.phase is Phase.LIVE, "it is no silence"
+            (gap,) = health.gaps
+            assert gap.reason.startswith("This process did not run")
+            assert gap.seconds == 7_200
+
+
 @pytest.mark.parametrize("task", ["load_calendar", "keep_house", "_observe_account"])
 def test_an_error_of_the_housekeeping_costs_its_round_and_no_quote(
     task: str, caplog: pytest.LogCaptureFixture
@@ -582,7 +600,7 @@ def test_a_run_that_can_take_nothing_in_any_more_has_failed_and_says_so(caplog: 
         failed = manager.snapshot().streams["stocks"]
         manager.start(config)
         assert manager.snapshot().phase["stocks"] is not Phase.FAILED
-        assert len(live_threads()) == 2
+        assert len(live_threads()) == 3
     finally:
         manager.stop()
 

@@ -11,8 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
+from options_helper.clock import elapsed_seconds
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
+from options_helper.data.streaming.engine.pulse import Absence, Pulse
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import StreamSource, SymbolStreamer
 from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
@@ -39,7 +41,8 @@ class StreamGroup:
 
     `clock` is the market's, changed under `lock`, both the owner's; `announced` is called, under the lock, with each
     simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
-    reported, the market's where it is None. `start`, `change_symbols` and `stop` are called one at a time;
+    reported, the market's where it is None. `monotonic` measures lengths, and `elapsed` those in which the computer may
+    have slept. `start`, `change_symbols` and `stop` are called one at a time;
     `keep_house` and `fail` on the consumer's thread; `healths` on any.
     """
 
@@ -55,6 +58,7 @@ class StreamGroup:
         announced: Callable[[Announcement], object],
         now_ns: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = elapsed_seconds,
         report_clock: Callable[[int], int] | None = None,
     ) -> None:
         # Replaced whole under self._lock; read by any thread without it.
@@ -78,6 +82,7 @@ class StreamGroup:
         self._announced = announced
         self._now_ns = now_ns
         self._monotonic = monotonic
+        self._pulse = Pulse(self._on_absence, elapsed=elapsed, now_ns=now_ns)
         self._report_clock = report_clock
         # Replaced whole under self._lock by start() and change_symbols(); read by any thread without it.
         self._workers: dict[StreamId, StreamWorker] = {}
@@ -90,6 +95,11 @@ class StreamGroup:
         self.failure: str | None = None
 
     def start(self) -> None:
+        """Begin: a worker for each stream that has something to do."""
+        self._pulse.start()
+        self._start_workers()
+
+    def _start_workers(self) -> None:
         """Start a worker for each stream that has something to do and none yet."""
         for name in self._source.streams:
             if self.config.wants(name) and name not in self._workers:
@@ -104,6 +114,7 @@ class StreamGroup:
                     report_clock=self._report_clock,
                     now_ns=self._now_ns,
                     monotonic=self._monotonic,
+                    look=self._pulse.look,
                     start_delay_seconds=STAGGER_SECONDS * len(self._workers),
                 )
                 with self._lock:
@@ -125,7 +136,7 @@ class StreamGroup:
             if added := [symbol for symbol in new if symbol not in old]:
                 streamer.subscribe(added, channels=config.channels(name))
         self._retire_idle_workers()
-        self.start()
+        self._start_workers()
 
     @property
     def has_failed(self) -> bool:
@@ -152,6 +163,7 @@ class StreamGroup:
         """Stop the workers, wait for them so long, and close the queue behind their last frame."""
         deadline = time.monotonic() + seconds
         self._stopped = True
+        self._pulse.stop()
         for worker in self._workers.values():
             worker.stop()
         for name, worker in self._workers.items():
@@ -159,6 +171,7 @@ class StreamGroup:
                 log.warning(
                     "the %s thread is still closing its connection; it is left to end by itself", name
                 )
+        self._pulse.join(max(0.0, deadline - time.monotonic()))
         self.queue.close()
 
     def fail(self, sentence: str) -> None:
@@ -167,6 +180,7 @@ class StreamGroup:
             # One that is not among them yet is not started either.
             self.failure = sentence
             workers = self._workers
+        self._pulse.stop()
         self.queue.close()
         for worker in workers.values():
             worker.stop()
@@ -211,12 +225,23 @@ class StreamGroup:
 
         `tallies` say what became of the events: a stream of which nothing can be read is as good as silent.
         """
+        # First: what was not heard because nothing ran is no silence.
+        self._pulse.look()
         now = self._monotonic()
         for name, counts in self.queue.counts().items():
             self._rates[name].observe(now, counts.received)
         for name, worker in self._workers.items():
             tally = (tallies or {}).get(name) or StreamTally()
             worker.watch(tally.applied, tally.rejected)
+
+    def _on_absence(self, absence: Absence) -> None:
+        for worker in self._workers.values():
+            worker.absent(absence)
+
+    @property
+    def absent_seconds(self) -> float:
+        """How long this process did not run since the start, as far as that can be known."""
+        return self._pulse.absent_seconds
 
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add."""

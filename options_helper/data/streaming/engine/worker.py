@@ -14,6 +14,7 @@ from typing import Any, Final
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.data.streaming.engine.pulse import Absence
 from options_helper.data.streaming.engine.silence import Moment, SilenceJudge
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
@@ -34,6 +35,9 @@ STABLE_SECONDS: Final = 10.0
 # A half-open socket receives nothing for up to this long before its pings fail, so the gap may have begun then.
 UNDETECTED_SECONDS: Final = 17.0
 KEPT_GAPS: Final = 200
+DID_NOT_RUN: Final = (
+    "This process did not run (asleep or stopped): what came meanwhile was heard late, if at all."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class StreamWorker(StreamSink):
     `connect` makes a fresh streamer, already subscribed, that reports to this worker; `market_ns` turns the
     computer's time into the market's; `expects_data` says whether this feed should be moving at a market time.
     Gaps and other times are reported on the market's clock, or on the one that `report_clock` turns the computer's
-    time into. How long something takes is measured by `monotonic`, in seconds; `now_ns` only tells when.
+    time into. How long something takes is measured by `monotonic`, in seconds; `now_ns` only tells when. `look`
+    tells `absent` first, before a connection is called lost, if this process did not run until now.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class StreamWorker(StreamSink):
         report_clock: Callable[[int], int] | None = None,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        look: Callable[[], object] = lambda: None,
         start_delay_seconds: float = 0.0,
     ) -> None:
         self.name = name
@@ -110,6 +116,7 @@ class StreamWorker(StreamSink):
         self._report_clock = report_clock or market_ns
         self._now_ns = now_ns
         self._monotonic = monotonic
+        self._look = look
         self._start_delay_seconds = start_delay_seconds
         self._stopping = threading.Event()
         # Ends a pause, for whatever reason.
@@ -372,15 +379,30 @@ class StreamWorker(StreamSink):
         """When the last one came; None before the first."""
         return Moment(self._last_frame_at, self._last_frame_ns) if self._last_frame_ns else None
 
+    def absent(self, absence: Absence) -> None:
+        """Note that nothing was heard, and no silence either; on any thread."""
+        self._silence.restart(self._moment())
+        since_ns, until_ns = self._report_clock(absence.since_ns), self._report_clock(absence.until_ns)
+        with self._lock:
+            report = self._report
+            if self._stopping.is_set() or report.is_final or _lasts(report.gaps):
+                return
+            since_ns = _after(report.gaps, since_ns)
+            gap = Gap(self.name, since_ns, max(since_ns, until_ns), DID_NOT_RUN)
+            self._report = _with_gap(report, gap)
+
     def _open_gap(self, reason: str) -> None:
+        self._look()
         report = self._report
-        if report.gaps and report.gaps[-1].until_ns is None:
+        if _lasts(report.gaps):
             return
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
-        gap = Gap(self.name, self._report_clock(self._last_received_ns(report)), None, reason)
-        self._update(gaps=(*report.gaps, gap)[-KEPT_GAPS:], gap_count=report.gap_count + 1)
+        since_ns = self._report_clock(self._last_received_ns(report))
+        with self._lock:
+            gaps = self._report.gaps
+            self._report = _with_gap(self._report, Gap(self.name, _after(gaps, since_ns), None, reason))
 
     def _last_received_ns(self, report: _Report) -> int:
         """Since when nothing may have been received, on the computer's clock."""
@@ -395,16 +417,18 @@ class StreamWorker(StreamSink):
         return now.wall_at(max(report.live_since.monotonic, self._last_frame_at, bounded))
 
     def _close_gap(self) -> None:
-        gaps = self._report.gaps
-        if not gaps or gaps[-1].until_ns is not None:
-            return
-        gap = gaps[-1]
-        if self._report.connections == 1:
-            # What the time was on a simulator's clock is only known since it announced it.
-            gap = replace(gap, since_ns=self._report_clock(self._began.wall_ns))
-        # A clock that was put back meanwhile makes no gap of less than nothing.
-        gap = replace(gap, until_ns=max(gap.since_ns, self._report_clock(self._now_ns())))
-        self._update(gaps=(*gaps[:-1], gap))
+        now_ns = self._report_clock(self._now_ns())
+        with self._lock:
+            gaps = self._report.gaps
+            if not _lasts(gaps):
+                return
+            *others, gap = gaps
+            if self._report.connections == 1:
+                # What the time was on a simulator's clock is only known since it announced it.
+                gap = replace(gap, since_ns=_after(others, self._report_clock(self._began.wall_ns)))
+            # A clock that was put back meanwhile makes no gap of less than nothing.
+            gap = replace(gap, until_ns=max(gap.since_ns, now_ns))
+            self._report = replace(self._report, gaps=(*others, gap))
 
     def _at(self, wall_ns: int) -> datetime:
         return utc_datetime(self._report_clock(wall_ns))
@@ -448,6 +472,20 @@ class StreamWorker(StreamSink):
             return Phase.STALLED
         # An illiquid feed: silent for long, but it has been silent that long before.
         return Phase.QUIET if silence >= self._policy.stall_seconds / 2 else Phase.LIVE
+
+
+def _lasts(gaps: Sequence[Gap]) -> bool:
+    """Whether the last one is not over."""
+    return bool(gaps) and gaps[-1].until_ns is None
+
+
+def _after(gaps: Sequence[Gap], since_ns: int) -> int:
+    """Then, or the end of the last gap if that is later: two gaps of a stream do not overlap."""
+    return since_ns if not gaps or gaps[-1].until_ns is None else max(since_ns, gaps[-1].until_ns)
+
+
+def _with_gap(report: _Report, gap: Gap) -> _Report:
+    return replace(report, gaps=(*report.gaps, gap)[-KEPT_GAPS:], gap_count=report.gap_count + 1)
 
 
 def _live_since(report: _Report) -> Moment | None:

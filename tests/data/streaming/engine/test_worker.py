@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.data.streaming.engine.pulse import Absence
 from options_helper.data.streaming.engine.worker import REFUSED_PAUSES, RetryPolicy, StreamWorker
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.instants import utc_datetime
@@ -274,6 +275,69 @@ def test_only_a_connection_that_lived_makes_the_next_failure_the_first():
         stream.wait_for_connections(4)
         assert len(stream.health.gaps) >= 3
         wait_until(lambda: stream.health.reconnect_attempts >= 3)
+
+
+def absence(stream: Watched, seconds: float) -> Absence:
+    """A stretch until now in which nothing ran."""
+    return Absence(stream.clock() - int(seconds * 1e9), stream.clock())
+
+
+def test_a_connection_that_is_lost_on_waking_has_its_gap_from_the_last_look_on():
+    """What the kernel had kept is read at once, and must not move the beginning of the gap to the waking."""
+    cut = threading.Event()
+    looked: list[str] = []
+
+    def look() -> None:
+        if not looked and cut.is_set():
+            looked.append("once")
+            stream.worker.absent(absence(stream, 7_200))
+
+    streams = ScriptedStreams([acknowledge(), wait_for(cut), DATA, fail("reset")], [acknowledge()])
+    with watched(streams=streams, look=look) as stream:
+        stream.clock.advance(7_200)
+        cut.set()
+        stream.wait_for_connections(2)
+        wait_until(lambda: stream.health.gap_count == 2 and stream.health.gaps[-1].until)
+        slept, lost = stream.health.gaps
+        assert (slept.since, slept.seconds) == (stream.began, 7_200)
+        assert (lost.reason, lost.since) == ("reset", slept.until), "they do not overlap"
+
+
+def test_a_half_open_connection_after_a_sleep_makes_no_second_gap_over_the_first():
+    """Its pings fail a quarter of a minute after the waking, and it may have been dead for as long before."""
+    cut = threading.Event()
+    streams = ScriptedStreams([acknowledge(), DATA, wait_for(cut), fail("no pong")], [acknowledge()])
+    with watched(streams=streams) as stream:
+        stream.clock.advance(600)
+        stream.worker.absent(absence(stream, 600))
+        stream.clock.advance(10)
+        cut.set()
+        stream.wait_for_connections(2)
+        wait_until(lambda: stream.health.gap_count == 2 and stream.health.gaps[-1].until)
+        slept, lost = stream.health.gaps
+        assert lost.since == slept.until
+        assert lost.seconds == 10
+
+
+def test_a_stream_that_was_lost_already_needs_no_gap_for_the_sleep():
+    again = threading.Event()
+    with watched(wait_for(again), acknowledge(), before=[acknowledge(), fail("cut")]) as stream:
+        wait_until(lambda: stream.health.gaps)
+        stream.clock.advance(600)
+        stream.worker.absent(absence(stream, 600))
+        again.set()
+        stream.wait_for_connections(2)
+        assert stream.health.gap_count == 1
+
+
+def test_the_silence_of_a_process_that_did_not_run_is_none():
+    with watched() as stream:
+        stream.quietly_for(1)
+        stream.clock.advance(600)
+        stream.worker.absent(absence(stream, 600))
+        assert stream.quietly_for(0).phase is Phase.LIVE
+        assert stream.quietly_for(29).phase is Phase.LIVE
+        assert stream.quietly_for(31).phase is not Phase.LIVE, "a minute after the waking it is"
 
 
 REFUSED = [fail(StreamRefused("key refused"))]

@@ -1,0 +1,84 @@
+"""Notice that this process did not run: suspended, stopped or frozen, it hears everything late or not at all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from options_helper.model.instants import NANOSECONDS
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS: Final = 0.5
+# A look that comes so much later than the one before was held up by no other thread: nothing ran. What is shorter
+# costs nothing by itself, and a connection that is lost meanwhile has a gap of its own.
+LATE_SECONDS: Final = 5.0
+
+
+class Absence(NamedTuple):
+    """A stretch in which this process did not run; epoch nanoseconds of the computer's clock."""
+
+    since_ns: int
+    until_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return (self.until_ns - self.since_ns) / NANOSECONDS
+
+
+class Pulse:
+    """Looks at a clock twice a second, on a thread of its own, so that a slow disk or a long backlog is no absence.
+
+    `elapsed` measures in seconds and goes on while the computer sleeps; `notice` is told of each absence, one at a
+    time, by whichever thread looked first: `look` may be called by anybody who must not be ahead of the news.
+    """
+
+    def __init__(
+        self, notice: Callable[[Absence], None], *, elapsed: Callable[[], float], now_ns: Callable[[], int]
+    ) -> None:
+        self._notice = notice
+        self._elapsed = elapsed
+        self._now_ns = now_ns
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="live-pulse", daemon=True)
+        # Guards everything below, also while the news is told.
+        self._lock = threading.RLock()
+        self._looked_at: float | None = None
+        self.absent_seconds = 0.0
+
+    def start(self) -> None:
+        """Begin; what was before is no absence."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread soon; harmless before `start`."""
+        self._ended.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait so long for its end."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    def look(self) -> None:
+        """Tell of an absence, if there was one since the last look; returns when it has been told."""
+        with self._lock:
+            now = self._elapsed()
+            before, self._looked_at = self._looked_at, now
+            if before is None or now - before < LATE_SECONDS:
+                return
+            until_ns = self._now_ns()
+            absence = Absence(until_ns - int((now - before) * NANOSECONDS), until_ns)
+            self.absent_seconds += absence.seconds
+            log.error(
+                "this process did not run for %.0f s; what came meanwhile was heard late or is lost",
+                now - before,
+            )
+            self._notice(absence)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(LOOK_EVERY_SECONDS):
+            self.look()
