@@ -39,7 +39,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class PnlPoint:
-    """The book's P&L at one instant; a line is drawn only between points of one segment."""
+    """The book's P&L at one instant; a line is drawn only between points of one segment.
+
+    `book` counts the portfolios: what was summed before the file changed is another sum.
+    """
 
     at: datetime
     pnl: float
@@ -47,6 +50,7 @@ class PnlPoint:
     counted: int
     positions: int
     segment: int
+    book: int = 0
 
 
 class Thinned(Generic[Item]):
@@ -85,6 +89,7 @@ class PnlHistory:
         self._last: PnlPoint | None = None
         self._seen_until: datetime | None = None
         self._broken = False
+        self._book = 0
 
     @property
     def seen_until(self) -> datetime | None:
@@ -113,6 +118,7 @@ class PnlHistory:
             counted=measure.counted,
             positions=measure.positions,
             segment=self._segment(measure, broken=broken),
+            book=self._book,
         )
         self._points.append(self._last)
         self._follow(measure.marks)
@@ -120,6 +126,11 @@ class PnlHistory:
     def break_line(self) -> None:
         """Leave a gap before the next point: what comes is not the same sum going on."""
         self._broken = True
+
+    def begin_book(self) -> None:
+        """Leave a gap, and count what comes as another portfolio's."""
+        self._broken = True
+        self._book += 1
 
     def _segment(self, measure: Measure, *, broken: bool) -> int:
         last = self._last

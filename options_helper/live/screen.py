@@ -33,7 +33,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
-from options_helper.model.text import named
+from options_helper.model.text import named, without_amounts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -184,6 +184,7 @@ def build_screen(
             *_start_banners(problem),
             *_picture_banners(portfolio, snapshot, plays=plays),
             *_account_banners(behind, hidden=options.preferences.hide_amounts),
+            *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
             *_run_banners(run, snapshot, totals),
         ),
         viewers=session.viewers,
@@ -264,13 +265,19 @@ def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]
         yield Banner(Level.WARNING, BEHIND_HIDDEN if hidden else said)
 
 
+def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Banner]:
+    """What is wrong with a file of which there is a good reading; without one the headline says it."""
+    problem = portfolio_file.problem
+    if problem is not None and portfolio_file.portfolio is not None:
+        said = without_amounts(problem) if hidden else problem
+        yield Banner(Level.WARNING, f"{said} The last good reading of it stays in use.")
+
+
 def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) -> Iterator[Banner]:
     if run is None or run.ended is not None:
         return
     if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
         yield Banner(Level.INFO, DOCTOR)
-    if run.portfolio_file.problem is not None:
-        yield Banner(Level.WARNING, f"{run.portfolio_file.problem} The last good reading of it stays in use.")
     for warning in run.plan.warnings:
         yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, warning)
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:

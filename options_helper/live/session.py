@@ -226,13 +226,15 @@ class LiveSession:
 
     def _go_on_as(self, run: Run) -> None:
         """Make this the run; the history of another file's book is not its own."""
-        same_file = self._run is not None and self._run.portfolio_file.path == run.portfolio_file.path
+        before = None if self._run is None else self._run.portfolio_file
         # Both in one step: a sample that was measured for the run before must not land in this one's history.
         with self._history_lock:
-            if same_file:
+            if before is None or before.path != run.portfolio_file.path:
+                self._history = PnlHistory()
+            elif before.portfolio == run.portfolio_file.portfolio:
                 self._history.break_line()
             else:
-                self._history = PnlHistory()
+                self._history.begin_book()
             self._run = run
 
     def _keep_house(self) -> None:

@@ -125,6 +125,14 @@ PUBLIC: Final = {
     ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": ("StreamId", "StreamName"),
-    "text": ("format_count", "format_holding", "format_price", "format_symbol", "named"),
+    "text": (
+        "HIDDEN",
+        "format_count",
+        "format_holding",
+        "format_price",
+        "format_symbol",
+        "named",
+        "without_amounts",
+    ),
     "tolerant": ("amount", "field", "items", "word"),
 }

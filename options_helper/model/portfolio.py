@@ -539,9 +539,12 @@ def _path(location: tuple[int | str, ...], raw: Any) -> list[str]:
 
 def _position_name(entry: Any, index: int) -> str:
     identity = entry.get("id") if isinstance(entry, dict) else None
-    return f"position {identity!r}" if isinstance(identity, str) and identity else f"position {index + 1}"
+    return (
+        f"position {_cut(identity)!r}" if isinstance(identity, str) and identity else f"position {index + 1}"
+    )
 
 
+_SHOWN_AT_MOST: Final = 40
 _REASONS: Final = {
     "missing": "is missing",
     "string_pattern_mismatch": "must be a symbol in capitals such as AAPL or BRK-B",
@@ -560,7 +563,12 @@ def _reason(problem: ErrorDetails) -> str:
         return f"is no known field; known are {', '.join(_known_fields(problem['loc']))}"
     reason = _REASONS.get(kind) or _lower_first(problem["msg"].replace("Input should be", "must be"))
     found = problem["input"]
-    return f"{reason}, found {found!r}" if isinstance(found, str | int | float) else reason
+    return f"{reason}, found {_cut(found)!r}" if isinstance(found, str | int | float) else reason
+
+
+def _cut(found: Any) -> Any:
+    """What was found, and of a long text as much as a person needs to find it again."""
+    return f"{found[:_SHOWN_AT_MOST]}…" if isinstance(found, str) and len(found) > _SHOWN_AT_MOST else found
 
 
 def _known_fields(location: tuple[int | str, ...]) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from options_helper.errors import SymbolError
 from options_helper.model.contract_symbols import format_contract, parse_contract_symbol
+
+HIDDEN: Final = "•••••"
 
 
 def format_count(count: int, noun: str) -> str:
@@ -39,3 +43,13 @@ def format_price(price: Decimal) -> str:
     """An amount with its cents, and whatever digits it has beyond them."""
     exponent = price.as_tuple().exponent
     return f"{price:,f}" if isinstance(exponent, int) and exponent < -2 else f"{price:,.2f}"
+
+
+def without_amounts(sentence: str) -> str:
+    """A problem as "portfolio.json, position 'x', cost_basis: must be 0 or more, found -2", without the numbers."""
+    where, colon, reason = sentence.partition(": ")
+    said, found, value = reason.partition("found ")
+    if found:
+        more = re.search(r"( \(\d+ more after this one\))?\.?$", value)
+        return where + colon + said + found + HIDDEN + (more[0] if more else "")
+    return where + colon + re.sub(r"[-+]?\d[\d.,]*(?<![.,])", HIDDEN, reason)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -88,6 +91,90 @@ def test_the_state_is_a_node_that_stays_and_says_each_change(browser):
     see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))
     see(lambda: "running, on a simulated market" in status.inner_text(), saw=status.inner_text)
     assert tab.page.evaluate("window.status_node === document.querySelector('[role=status][aria-live]')")
+
+
+def test_hidden_amounts_are_not_sent_to_the_browser(browser):
+    """Not as a text, not as a number in a table or under a chart, not in what is read aloud."""
+    open_tab = browser.open(wishes="hide=false")
+    sent_openly = Sent(open_tab)
+    open_tab.press("Start")
+    see(lambda: open_tab.page.locator('[data-testid="stVegaLiteChart"]').count())
+    see(lambda: "$" in open_tab.tile("P&L today"), saw=lambda: open_tab.tile("P&L today"))
+    # What was sent is told while the page is asked something.
+    see(lambda: open_tab.state and sent_openly.numbers("pnl"))
+    amounts = sent_openly.numbers(*AMOUNTS)
+    assert len(amounts) > 30, "without any the test would prove nothing"
+
+    hiding = browser.open(wishes="hide=true")
+    sent = Sent(hiding)
+    hiding.page.reload()
+    see(lambda: hiding.page.locator('[data-testid="stVegaLiteChart"]').count())
+    see(lambda: "•••••" in hiding.tile("P&L today"), saw=lambda: hiding.tile("P&L today"))
+    see(lambda: hiding.state and sent.column("pnl"))
+
+    # A price may be the same number by chance; what a visitor could not know from the market must not be there.
+    leaks = {name: sent.column(name) & amounts for name in sent.columns if name not in PRICES}
+    assert not any(leaks.values()), leaks
+    words = " ".join(sent.texts)
+    assert not [amount for amount in amounts if f"${abs(amount):,.2f}" in words]
+    assert "•••••" in words
+    shown = hiding.page.content()
+    assert not [amount for amount in amounts if f"${abs(amount):,.2f}" in shown]
+    assert not hiding.page.locator("[data-testid=stVegaLiteChart] [aria-label*='pnl']").count()
+
+
+# What says how much is owned, by the headings of tables and chart. The numbers of a few only differ from any other.
+AMOUNTS = (
+    "pnl",
+    "natural",
+    "P&L $",
+    "At natural $",
+    "Today $",
+    "Cost $",
+    "Net debit $",
+    "Net mark $",
+    "Value $",
+)
+
+PRICES = ("Bid $", "Ask $", "Mark $", "Last $", "Spot $", "Close before $", "Price $", "Average $", "Trend")
+
+
+class Sent:
+    """What the server sends to a tab from now on, read as the browser reads it."""
+
+    def __init__(self, tab) -> None:
+        self.texts: list[str] = []
+        self._columns: dict[str, set[float]] = {}
+        tab.page.on("websocket", lambda socket: socket.on("framereceived", self._note))
+        tab.page.reload()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headings of what was sent."""
+        return tuple(self._columns)
+
+    def numbers(self, *columns: str) -> set[float]:
+        """Every number of these columns of tables and charts, or of all; small whole ones are everywhere."""
+        found = [values for name, values in self._columns.items() if not columns or name in columns]
+        return {value for values in found for value in values if abs(value) >= 20}
+
+    def column(self, name: str) -> set[float]:
+        """Every number of one column."""
+        return self._columns.get(name, set())
+
+    def _note(self, frame: bytes | str) -> None:
+        data = frame if isinstance(frame, bytes) else frame.encode()
+        self.texts.append(data.decode("utf-8", "replace"))
+        for start in (found.start() for found in re.finditer(rb"(?=\xff\xff\xff\xff)", data)):
+            with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+                table = pa.ipc.open_stream(data[start:]).read_all()
+                for name, column in zip(table.column_names, table.columns, strict=True):
+                    flat = column.combine_chunks()
+                    while pa.types.is_list(flat.type):
+                        flat = flat.flatten()
+                    if pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type):
+                        values = {round(float(value), 2) for value in flat.to_pylist() if value is not None}
+                        self._columns.setdefault(name, set()).update(values)
 
 
 def test_when_the_program_has_ended_the_page_says_so_above_streamlit_s_own_words(

@@ -118,3 +118,12 @@ def test_a_gap_that_began_before_the_last_look_breaks_the_line_too():
     history.add(at(5, health("options", gaps=(lost,))), worth(100.0))
 
     assert segments(history) == [0, 1, 1]
+
+
+def test_after_an_edit_of_the_file_another_book_begins():
+    history = PnlHistory()
+    history.add(at(0), worth(100.0))
+    history.begin_book()
+    history.add(at(2), worth(-23_150.0))
+
+    assert [(point.book, point.segment) for point in history.points()] == [(0, 0), (1, 1)]

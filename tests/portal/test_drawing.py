@@ -26,8 +26,10 @@ from tests.portal.scenes import OPEN, SAMPLE, manager_for
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def point(second: int, *, segment: int = 0, natural: float | None = 90.0, counted: int = 10) -> PnlPoint:
-    return PnlPoint(OPEN + timedelta(seconds=second), 100.0, natural, counted, 10, segment)
+def point(
+    second: int, *, segment: int = 0, natural: float | None = 90.0, counted: int = 10, book: int = 0
+) -> PnlPoint:
+    return PnlPoint(OPEN + timedelta(seconds=second), 100.0, natural, counted, 10, segment, book)
 
 
 def test_the_chart_draws_a_band_and_a_line_that_break_at_a_gap():
@@ -68,11 +70,51 @@ def test_a_natural_that_is_not_known_is_no_zero_in_the_chart():
     assert rows["natural"].to_pylist() == [None, 90.0]
 
 
-def test_hidden_amounts_are_neither_on_the_axis_nor_under_the_pointer():
-    layers = chart_spec("America/New_York", DARK, hide_amounts=True)["layer"]
+def worth(second: int, pnl: float, natural: float | None = None, **facts) -> PnlPoint:
+    return replace(point(second, natural=natural, **facts), pnl=pnl)
 
-    assert not any("tooltip" in layer["encoding"] for layer in layers)
-    assert layers[0]["encoding"]["y"]["axis"]["labels"] is False
+
+def test_hidden_amounts_are_neither_on_the_axis_nor_under_the_pointer():
+    """Streamlit gives a tooltip to every mark that does not refuse one, and Vega a label with its figures."""
+    for changed in (False, True):
+        layers = chart_spec("America/New_York", DARK, hide_amounts=True, changed=changed)["layer"]
+
+        assert all(layer["mark"]["tooltip"] is None for layer in layers)
+        assert all(layer["mark"]["aria"] is False for layer in layers)
+        assert all(layer["encoding"].get("tooltip", {"value": None}) == {"value": None} for layer in layers)
+        assert layers[0]["encoding"]["y"]["axis"]["labels"] is False
+
+
+def test_hidden_amounts_do_not_leave_the_server_as_the_chart_s_rows():
+    rows = chart_rows((worth(0, 1_986.5, 1_824.0), worth(2, -500.0)), NEW_YORK, hide_amounts=True)
+
+    assert rows["pnl"].to_pylist() == [1.0, -0.2517]
+    assert rows["natural"].to_pylist() == [0.9182, None]
+    nothing = chart_rows((worth(0, 0.0), worth(2, 0.0)), NEW_YORK, hide_amounts=True)
+    assert nothing["pnl"].to_pylist() == [0.0, 0.0]
+
+
+def test_an_error_of_typing_that_was_mended_does_not_flatten_the_chart_and_each_change_is_marked():
+    """235 for 2.35: its spike is another portfolio's."""
+    points = (
+        worth(0, 100.0),
+        worth(2, 110.0),
+        worth(4, -23_150.0, segment=1, book=1),
+        worth(6, 120.0, segment=2, book=2),
+        worth(8, 125.0, segment=2, book=2),
+    )
+    rows = chart_rows(points, NEW_YORK)
+
+    assert rows["pnl"].to_pylist() == [100.0, 110.0, None, 120.0, 125.0]
+    assert rows["change"].to_pylist() == [False, False, True, True, False]
+    assert rows["sum"].to_pylist() == ["before the file changed"] * 3 + ["whole book"] * 2
+    assert len(chart_spec("UTC", DARK, hide_amounts=False, changed=True)["layer"]) == 4
+
+
+def test_the_only_point_of_a_stretch_is_seen_as_a_dot():
+    rows = chart_rows((point(0), point(2), point(9, segment=1)), NEW_YORK)
+
+    assert rows["dot"].to_pylist() == [0.0, 0.0, 1.0]
 
 
 @pytest.fixture

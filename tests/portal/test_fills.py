@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from html import unescape
 from types import MappingProxyType
 
 import pytest
@@ -23,7 +24,7 @@ def showing(*fills, account=KNOWN):
 
 
 def toasts(tab) -> list[str]:
-    return [toast.value for toast in tab.toast]
+    return [unescape(toast.value) for toast in tab.toast]
 
 
 def captions(tab) -> str:

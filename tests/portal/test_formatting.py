@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from html import unescape
 from math import nan
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.formatting import age, arrow, clock, money, percent, rate
+from apps.streamlit.components.formatting import age, arrow, clock, money, percent, plain, rate
+from options_helper.model.text import without_amounts
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,34 @@ def test_a_time_names_its_zone_and_its_day_unless_it_is_today():
     assert clock(moment, new_york, today=datetime(2026, 11, 20, tzinfo=UTC)) == "Fri 5 Jan 2018 10:32:04 EST"
     assert clock(moment, ZoneInfo("America/Sao_Paulo")) == "13:32:04 America/Sao_Paulo"
     assert clock(None, new_york) == "—"
+
+
+@pytest.mark.parametrize(
+    ("problem", "hidden"),
+    [
+        (
+            "p.json, position 'x2', cost_basis: must be 0 or more, found -2.35 (1 more after this one).",
+            "p.json, position 'x2', cost_basis: must be 0 or more, found ••••• (1 more after this one).",
+        ),
+        (
+            "p.json, position 'a', net_debit: must be below 500.25.",
+            "p.json, position 'a', net_debit: must be below •••••.",
+        ),
+        ("There is no p.json; check the name.", "There is no p.json; check the name."),
+    ],
+)
+def test_a_problem_of_the_file_can_be_told_without_its_amounts(problem, hidden):
+    assert without_amounts(problem) == hidden
+
+
+@pytest.mark.parametrize(
+    "text", ["**b** [t](u)", "$x$ _i_ `c`", ":red[x] <b>", "# h | ~~s~~ \\", "a & &#42;"]
+)
+def test_a_text_of_any_origin_is_no_markup(text):
+    assert not re.search(r"[*_`$\[\]<>~|\\]|&(?!#\d+;)|(?<!&)#", plain(text))
+    assert unescape(plain(text)).replace("\u2060", "") == text
+
+
+def test_a_colon_before_a_name_makes_no_icon():
+    assert ":material" not in plain(":material/delete:")
+    assert plain("done 15:32:04 UTC: all") == "done 15:32:04 UTC: all"

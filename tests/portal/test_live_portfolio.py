@@ -543,3 +543,54 @@ def test_each_tab_decides_for_itself_what_it_hides(portal):
     second.run()
 
     assert "$" in html(second)
+
+
+def test_what_is_hidden_is_not_told_by_an_error_in_the_file_either(portal):
+    """From the first drawing on, as an address with the wish in it asks for."""
+    path = portal.folder / "portfolio.json"
+    tab = portal.open()
+    tab.toggle(key="hide").set_value(True).run()
+    entry = {"id": "a", "symbol": "AAPL", "shares": 1, "cost_basis": -4321.75}
+    path.write_text(json.dumps({"positions": [entry]}))
+    os.utime(path, (2_000, 2_000))
+    tab.run()
+
+    assert "position 'a', cost_basis" in banners(tab)
+    assert "4321" not in everything(tab)
+
+
+def test_an_error_in_the_file_is_said_once_and_as_the_text_it_is(portal):
+    """Once whole on the page, however many places it concerns; an id is no markup and is cut where it is long."""
+    path = portal.folder / "portfolio.json"
+    path.write_text(
+        json.dumps({"positions": [{"id": "**b** [t](u) $x$" + "y" * 400, "symbol": "AAPL", "shares": 0}]})
+    )
+    tab = portal.open()
+
+    assert html(tab).count("position '**b** [t](u) $x$y") == 1
+    assert "y" * 41 not in everything(tab)
+    assert not [error for error in tab.error if "**" in error.value]
+
+
+def test_the_count_of_positions_is_of_those_that_are_shown(portal):
+    """Whatever became of the file: a run goes on with its last good reading."""
+    path = portal.folder / "portfolio.json"
+    portal.show(scenes.live)
+    path.unlink()
+    tab = portal.open()
+    path.write_text("")
+
+    assert "10 positions" in [caption.value for caption in tab.run().caption]
+
+
+def test_the_course_of_a_structure_is_hidden_with_its_amounts(portal):
+    """Its trend is of dollars; the amounts themselves must not be sent to draw it."""
+    tab = portal.show(scenes.live)
+    portal.session.keep()
+    portal.scene = lambda: scenes.live(step=1)
+    portal.session.keep()
+    tab.toggle(key="hide").set_value(True).run()
+
+    trends = [list(trend) for trend in table(tab, "Structure")["Trend"]]
+    assert trends
+    assert all(0 <= value <= 1 for trend in trends for value in trend)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from math import isnan
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from options_helper.model.text import HIDDEN
+
 UNKNOWN: Final = "—"
-HIDDEN: Final = "•••••"
 
 
 def money(amount: float | None, *, signed: bool = False, hidden: bool = False) -> str:
@@ -73,3 +75,10 @@ def _sign(amount: float, *, signed: bool) -> str:
     if amount < 0:
         return "−"
     return "+" if signed and amount > 0 else ""
+
+
+def plain(text: str) -> str:
+    """A text of any origin for a place that reads Markdown: each character stands for itself."""
+    escaped = re.sub(r"[#$&*<>\[\\\]_`|~]", lambda found: f"&#{ord(found[0])};", text)
+    # Streamlit looks for `:name:` in what that gives; an invisible joiner keeps the colon from the name.
+    return re.sub(r":(?=[A-Za-z/+-])", ":\u2060", escaped).replace("\n", " ")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.formatting import UNKNOWN, clock
+from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ScreenModel
@@ -32,10 +32,10 @@ def file_and_account(screen: ScreenModel) -> None:
     """Draw the comparison with the change of the file to copy, or say why there is none."""
     view = screen.snapshot.account.view
     if view is None:
-        st.caption(_not_known(screen))
+        st.caption(plain(_not_known(screen)))
         return
     rows = reconciled_rows(screen, view)
-    st.caption(_summary(rows, screen, view))
+    st.caption(plain(_summary(rows, screen, view)))
     if not rows:
         return
     frame = account_frame(rows, screen)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -14,7 +17,12 @@ from options_helper.live.pnl_history import PnlPoint
 HEIGHT: Final = 272
 FULL: Final = "whole book"
 PARTIAL: Final = "PARTIAL sum"
+BEFORE: Final = "before the file changed"
 DASHED: Final = "dashed: PARTIAL, a sum of some positions only"
+CHANGED: Final = "upright line: the portfolio file changed; grey: before"
+# A line needs two points, so the only one of a segment shows as a dot; every other is only there to be pointed at.
+DOT_PIXELS: Final = 18
+REACH_PIXELS: Final = 150
 
 
 def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool) -> None:
@@ -26,9 +34,15 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
             )
         return
     st.vega_lite_chart(
-        chart_rows(points, zone),
+        chart_rows(points, zone, hide_amounts=hide_amounts),
         # Altair takes 40 ms to build and check a chart; this one changes only with the viewer's wishes.
-        chart_spec(zone.key, colours, hide_amounts=hide_amounts, partial=_has_partial(points)),
+        chart_spec(
+            zone.key,
+            colours,
+            hide_amounts=hide_amounts,
+            partial=_has_partial(points),
+            changed=points[0].book != points[-1].book,
+        ),
         width="stretch",
         height=HEIGHT,
         key="pnl",
@@ -36,32 +50,65 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
     )
 
 
-def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo) -> ArrowTable:
-    """The points as the chart reads them, in the viewer's time."""
+def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo, *, hide_amounts: bool = False) -> ArrowTable:
+    """The points as the chart reads them, in the viewer's time; hidden amounts as parts of the largest of them.
+
+    What an earlier portfolio made stays while it is near what the present one makes: an error of typing that was mended
+    must not flatten the rest of the day.
+    """
+    unit = _largest(points) if hide_amounts else 1.0
+    digits = 4 if hide_amounts else 2
+    least, most = _range(points)
+    present = points[-1].book
+
+    def scaled(amount: float | None, point: PnlPoint) -> float | None:
+        if amount is None or (point.book != present and not least <= amount <= most):
+            return None
+        return round(amount / unit, digits)
+
+    alone = {segment for segment, count in Counter(point.segment for point in points).items() if count == 1}
     return arrow_table(
         {
             # Vega draws a time without a zone as it stands, so the viewer's wall clock is what is sent.
             "at": [point.at.astimezone(zone).replace(tzinfo=None) for point in points],
-            "pnl": [round(point.pnl, 2) for point in points],
-            "natural": [None if point.natural is None else round(point.natural, 2) for point in points],
+            "pnl": [scaled(point.pnl, point) for point in points],
+            "natural": [scaled(point.natural, point) for point in points],
             "segment": [point.segment for point in points],
             "counted": [f"{point.counted} of {point.positions} positions" for point in points],
-            "sum": [FULL if point.counted == point.positions else PARTIAL for point in points],
+            "sum": [_kind_of_sum(point, present) for point in points],
+            "dot": [float(point.segment in alone) for point in points],
+            "reach": [DOT_PIXELS if point.segment in alone else REACH_PIXELS for point in points],
+            "change": [False, *(before.book != after.book for before, after in pairwise(points))],
         }
     )
 
 
 @cache
 def chart_spec(
-    zone_name: str, colours: Palette, *, hide_amounts: bool, partial: bool = False
+    zone_name: str,
+    colours: Palette,
+    *,
+    hide_amounts: bool,
+    partial: bool = False,
+    changed: bool = False,
 ) -> dict[str, Any]:
-    """The chart of any points; `partial` ones are drawn dashed, which the title then says."""
+    """The chart of any points; `partial` ones are drawn dashed, and where the file `changed`, an upright line.
+
+    Streamlit gives every mark a tooltip that has none, and Vega a label with its figures: both are refused, since the
+    one shows hidden amounts and the other is read aloud six hundred times.
+    """
     import altair as alt
 
     amounts = alt.Axis(labels=not hide_amounts, format="$,.2~f", title=None, tickCount=5, gridOpacity=0.5)
-    # Always with seconds: "03:01" alone would be read as an hour.
+    # Always with seconds: "03:01" alone would be read as an hour. The last one ends with the chart and is not cut.
     times = alt.Axis(
-        title=zone_name, titleFontSize=11, tickCount=5, grid=False, labelFlush=True, format="%H:%M:%S"
+        title=zone_name,
+        titleFontSize=11,
+        tickCount=5,
+        grid=False,
+        labelFlush=True,
+        labelBound=True,
+        format="%H:%M:%S",
     )
     scale = alt.Scale(zero=False, nice=True, padding=4)
     tooltip = [
@@ -71,26 +118,32 @@ def chart_spec(
         alt.Tooltip("counted:N", title="Counted"),
     ]
     # A sum of some positions must not pass for the book's: another colour, and no whole line.
-    colour = alt.Color("sum:N", scale=_scale(colours.accent, colours.warning), legend=None)
-    dash = alt.StrokeDash("sum:N", scale=_scale([1, 0], [5, 4]), legend=None)
+    colour = alt.Color("sum:N", scale=_scale(colours.accent, colours.warning, colours.quiet), legend=None)
+    dash = alt.StrokeDash("sum:N", scale=_scale([1, 0], [5, 4], [1, 0]), legend=None)
+    silent: Any = {"tooltip": None, "aria": False}
     base = alt.Chart().encode(x=alt.X("at:T", axis=times), detail="segment:N", color=colour)
-    band = base.mark_area(opacity=0.18, clip=True).encode(
+    band = base.mark_area(opacity=0.18, clip=True, **silent).encode(
         y=alt.Y("natural:Q", axis=amounts, scale=scale), y2="pnl:Q"
     )
-    line = base.mark_line(strokeWidth=2, clip=True).encode(
+    line = base.mark_line(strokeWidth=2, clip=True, **silent).encode(
         y=alt.Y("pnl:Q", axis=amounts, scale=scale), strokeDash=dash
     )
     # Wider than the line, so that a pointer finds the moment it is looking for.
-    finder = base.mark_point(size=150, opacity=0).encode(y=alt.Y("pnl:Q"), tooltip=tooltip)
-    # A line needs two points; the first after a gap shows as a dot.
-    dots = base.mark_point(filled=True, size=18).encode(y=alt.Y("pnl:Q"))
-    dots = dots.transform_joinaggregate(points="count()", groupby=["segment"]).transform_filter(
-        "datum.points == 1"
+    dots = base.mark_point(filled=True, clip=True, **silent).encode(
+        y=alt.Y("pnl:Q"),
+        size=alt.Size("reach:Q", scale=None, legend=None),
+        opacity=alt.Opacity("dot:Q", scale=None, legend=None),
+        tooltip=alt.value(None) if hide_amounts else tooltip,
     )
-    layers = [band, line, dots] if hide_amounts else [band, line, dots, finder]
+    # The page scrolls by the wheel, so this takes it only with the shift key; a double click shows all again.
+    view = alt.selection_interval(bind="scales", zoom="wheel![event.shiftKey]", name="view")
+    layers = [band, line.add_params(view), dots]
+    if changed:
+        rule = alt.Chart().mark_rule(strokeDash=[2, 3], color=colours.quiet, clip=True, **silent)
+        layers.append(rule.encode(x=alt.X("at:T", axis=times)).transform_filter("datum.change"))
     title = alt.Title(
         "P&L over the session: line at mark, band to natural",
-        subtitle=[DASHED] if partial else [],
+        subtitle=[words for words, holds in ((DASHED, partial), (CHANGED, changed)) if holds],
         subtitleColor=colours.warning,
         anchor="start",
         fontSize=13,
@@ -101,10 +154,32 @@ def chart_spec(
     return chart.to_dict()
 
 
-def _scale(full: Any, partial: Any) -> Any:
+def _scale(full: Any, partial: Any, before: Any) -> Any:
     import altair as alt
 
-    return alt.Scale(domain=[FULL, PARTIAL], range=[full, partial])
+    return alt.Scale(domain=[FULL, PARTIAL, BEFORE], range=[full, partial, before])
+
+
+def _kind_of_sum(point: PnlPoint, present: int) -> str:
+    if point.book != present:
+        return BEFORE
+    return FULL if point.counted == point.positions else PARTIAL
+
+
+def _amounts(points: Iterable[PnlPoint]) -> list[float]:
+    return [amount for point in points for amount in (point.pnl, point.natural) if amount is not None]
+
+
+def _largest(points: tuple[PnlPoint, ...]) -> float:
+    return max(map(abs, _amounts(points)), default=0.0) or 1.0
+
+
+def _range(points: tuple[PnlPoint, ...]) -> tuple[float, float]:
+    """From where to where the present portfolio's amounts reach, with as much again above and below."""
+    amounts = _amounts(point for point in points if point.book == points[-1].book)
+    least, most = min(amounts), max(amounts)
+    room = max(most - least, abs(most), abs(least))
+    return least - room, most + room
 
 
 def _has_partial(points: tuple[PnlPoint, ...]) -> bool:
@@ -115,6 +190,5 @@ def _alt_text(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
     dashed = " Dashed stretches are sums of some positions only." if _has_partial(points) else ""
     if hide_amounts:
         return f"P&L over the session; its amounts are hidden.{dashed}"
-    low, high = min(point.pnl for point in points), max(point.pnl for point in points)
-    now = points[-1].pnl
-    return f"P&L over the session: from {low:+,.2f} to {high:+,.2f} dollars, now {now:+,.2f}.{dashed}"
+    own = [point.pnl for point in points if point.book == points[-1].book]
+    return f"P&L over the session: from {min(own):+,.2f} to {max(own):+,.2f} dollars, now {own[-1]:+,.2f}.{dashed}"

@@ -14,7 +14,7 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import named
+from options_helper.model.text import named, without_amounts
 
 NAMED_AT_MOST: Final = 12
 SILENT: Final = "connected, but silent although the market is open"
@@ -58,8 +58,13 @@ def _facts(screen: ScreenModel) -> dict[str, Callable[[StreamHealth], str]]:
         ),
         "refused": lambda health: named(health.refused_symbols, NAMED_AT_MOST) or "none",
         "last error": lambda health: health.last_error or "none",
-        "last rejected": lambda health: named(health.last_rejections, NAMED_AT_MOST) or "none",
+        "last rejected": lambda health: _rejected(health, screen) or "none",
     }
+
+
+def _rejected(health: StreamHealth, screen: ScreenModel) -> str:
+    said = named(health.last_rejections, NAMED_AT_MOST)
+    return without_amounts(f": {said}")[2:] if screen.options.preferences.hide_amounts else said
 
 
 def _gaps(screen: ScreenModel) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from apps.streamlit.components.formatting import UNKNOWN, clock
+from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
@@ -39,7 +39,7 @@ MAX_ROWS: Final = 10
 def fills_table(screen: ScreenModel) -> None:
     """Draw the order updates, newest first, and say since when all of them are known."""
     fills = screen.snapshot.fills
-    st.caption(_known_since(screen))
+    st.caption(plain(_known_since(screen)))
     if not fills:
         return
     st.dataframe(
@@ -112,7 +112,7 @@ def announce_fills(screen: ScreenModel) -> None:
         return
     news = [fill for key, fill in fills.items() if key not in seen and (knew_the_day or not fill.backfilled)]
     for fill in news[-TOASTS_AT_MOST:]:
-        st.toast(_fill_sentence(fill, screen), icon=":material/receipt_long:")
+        st.toast(plain(_fill_sentence(fill, screen)), icon=":material/receipt_long:")
     # A tab that was hidden for an hour wakes up to all of them at once.
     if len(news) > TOASTS_AT_MOST:
         st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")

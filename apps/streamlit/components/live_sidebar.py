@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
+from apps.streamlit.components.formatting import plain
 from options_helper.data.portfolio_file import (
     PortfolioFile,
     default_text,
@@ -19,7 +20,7 @@ from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
 from options_helper.model.streams import StreamName
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, without_amounts
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
@@ -59,9 +60,7 @@ def sidebar_controls(session: LiveSession) -> Controls:
             portfolio_file=portfolio_file,
             choices=choices,
             preferences=preferences,
-            obstacle=portfolio_file.problem
-            if portfolio_file.portfolio is None
-            else settings_problem or _missing(choices),
+            obstacle=_file_obstacle(portfolio_file, preferences) or settings_problem or _missing(choices),
             local_market=settings is not None and settings.local_market,
             market_time=settings.market_time if settings is not None and settings.local_market else None,
         )
@@ -86,7 +85,7 @@ def lifecycle_buttons(session: LiveSession, controls: Controls, *, location: str
             icon=":material/play_arrow:",
             width=width,
             disabled=running or controls.obstacle is not None,
-            help=None if running else controls.obstacle or START_HELP,
+            help=None if running else plain(controls.obstacle or START_HELP),
             on_click=_start,
             args=(session, controls),
         )
@@ -160,17 +159,17 @@ def _pending_changes(session: LiveSession, controls: Controls) -> None:
     run = session.run
     if run is None or not session.running:
         return
-    st.caption(f"Running with {describe(run.choices, run.portfolio_file.name)}.")
+    st.caption(plain(f"Running with {describe(run.choices, run.portfolio_file.name)}."))
     if (run.choices, run.portfolio_file.path) == (controls.choices, controls.portfolio_file.path):
         return
     with st.container(border=True, key="pending"):
-        st.caption(f"This tab has chosen {describe(controls.choices, controls.portfolio_file.name)}.")
+        st.caption(plain(f"This tab has chosen {describe(controls.choices, controls.portfolio_file.name)}."))
         st.button(
             "Apply (restarts for all tabs)",
             key="apply",
             type="primary",
             disabled=controls.obstacle is not None,
-            help=controls.obstacle,
+            help=plain(controls.obstacle) if controls.obstacle else None,
             on_click=_begin,
             args=(session, controls.portfolio_file, controls.choices),
         )
@@ -185,6 +184,12 @@ def _load_settings() -> tuple[Settings | None, str | None]:
     except ConfigError as error:
         return None, str(error)
     return settings, None if settings.has_credentials else NO_KEYS
+
+
+def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> str | None:
+    if portfolio_file.portfolio is not None or portfolio_file.problem is None:
+        return None
+    return without_amounts(portfolio_file.problem) if preferences.hide_amounts else portfolio_file.problem
 
 
 def _missing(choices: RunSettings) -> str | None:
@@ -241,16 +246,27 @@ def _portfolio_control(session: LiveSession) -> PortfolioFile:
     )
     st.session_state["portfolio_file"] = (text, portfolio_file)
     if portfolio_file.problem:
-        st.error(portfolio_file.problem, icon=":material/error:")
+        # The page itself says what, once and whole.
+        st.error("This file cannot be used as it is now; the page says why.", icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        count = 0 if portfolio_file.portfolio is None else len(portfolio_file.portfolio.positions)
         st.caption(
-            format_count(count, "position"), width="content", help="The file is followed as it changes."
+            _count_in_use(session, portfolio_file),
+            width="content",
+            help="The file is followed as it changes.",
         )
         st.button(
             "Reload", key="reload", type="tertiary", icon=":material/sync:", on_click=_reload, args=(session,)
         )
     return portfolio_file
+
+
+def _count_in_use(session: LiveSession, portfolio_file: PortfolioFile) -> str:
+    """How many positions the page shows: of a run, what is in use there, whatever became of its file."""
+    run = session.run
+    if run is not None and session.running and run.portfolio_file.path == portfolio_file.path:
+        portfolio_file = run.portfolio_file
+    portfolio = portfolio_file.portfolio
+    return "no portfolio" if portfolio is None else format_count(len(portfolio.positions), "position")
 
 
 def _reload(session: LiveSession) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import streamlit as st
 
-from apps.streamlit.components.formatting import UNKNOWN, age, arrow
+from apps.streamlit.components.formatting import UNKNOWN, age, arrow, plain
 from apps.streamlit.components.style import (
     ROW_PIXELS,
     ArrowTable,
@@ -98,7 +98,7 @@ def structures_table(screen: ScreenModel) -> None:
         return
     identity = screen.structures["id"].iloc[chosen]
     legs = screen.legs[screen.legs["position_id"] == identity]
-    st.caption(f"Legs of {screen.structures['words'].iloc[chosen]}")
+    st.caption(plain(f"Legs of {screen.structures['words'].iloc[chosen]}"))
     with st.container(key="legs"):
         _draw_table(
             legs_frame(legs, screen),
@@ -290,7 +290,17 @@ def _arrows(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[list[
 
 def _trends(rows: DataFrame, column: Column, screen: ScreenModel) -> list[tuple[float, ...] | None]:
     (id_name,) = column.drawn_from
-    return [screen.trends.get(identity) for identity in rows[id_name]]
+    trends = [screen.trends.get(identity) for identity in rows[id_name]]
+    # A structure's mark is dollars of the viewer's; its course is not.
+    return list(map(_course, trends)) if screen.options.preferences.hide_amounts else trends
+
+
+def _course(trend: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """How it went, from 0 to 1."""
+    if not trend:
+        return trend
+    least, span = min(trend), max(trend) - min(trend)
+    return tuple(round((value - least) / span, 3) if span else 0.5 for value in trend)
 
 
 def _warnings(rows: DataFrame, column: Column, screen: ScreenModel) -> list[list[str]]:
