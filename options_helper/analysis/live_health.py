@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 from math import ceil
@@ -15,10 +15,19 @@ from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals
 from options_helper.model.announcement import MarketKind
 from options_helper.model.clock_skew import FEED_AHEAD_SECONDS, ClockSkew, format_span
-from options_helper.model.market_hours import NEW_YORK, expects_data, in_regular_hours, next_change
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import (
+    NEW_YORK,
+    Session,
+    expects_data,
+    in_regular_hours,
+    new_york_date,
+    next_change,
+)
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import format_count, format_symbol, named
 
+_WEEK: Final = timedelta(days=7)
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -156,6 +165,22 @@ def clock_caveat(skew: ClockSkew | None) -> str | None:
     return None
 
 
+def _told_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
+    """Where the market's own hours differ from the calendar, today and in the week ahead: it is believed, and said."""
+    today = new_york_date(snapshot.as_of)
+    days = sorted(day for day in snapshot.told_sessions if timedelta() <= day - today <= _WEEK)
+    whose = "THE MARKET'S" if snapshot.market.plays else "ALPACA'S"
+    return tuple(
+        f"{_told_words(snapshot.told_sessions[day])} {'TODAY' if day == today else short_date(day)} "
+        f"({whose} CALENDAR)"
+        for day in days
+    )
+
+
+def _told_words(session: Session | None) -> str:
+    return "CLOSED" if session is None else f"OPEN {session.opens:%H:%M} TO {session.closes:%H:%M} ET"
+
+
 def _clock_label(skew: ClockSkew | None) -> tuple[str, ...]:
     if skew is None or not skew.matters:
         return ()
@@ -219,6 +244,10 @@ def _losses(snapshot: LiveSnapshot) -> str:
 
 def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     """What must be known of these prices for as long as they are shown."""
+    return (*_source_labels(snapshot), *_told_labels(snapshot))
+
+
+def _source_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     match snapshot.market:
         case MarketKind.SIMULATED:
             return (f"SIMULATED MARKET {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}",)

@@ -92,6 +92,7 @@ PUBLIC: Final = {
         "ToldSessions",
         "NEW_YORK",
         "NOTHING_TOLD",
+        "Session",
         "expects_data",
         "in_regular_hours",
         "new_york_date",

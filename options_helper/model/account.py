@@ -85,6 +85,7 @@ class RestTask(StrEnum):
     PRICES = "prices"  # latest quotes and trades, previous closes
     FILLS = "fills"  # executions and orders
     POSITIONS = "positions"
+    CALENDAR = "calendar"  # the market's own hours
 
 
 class RestPhase(StrEnum):

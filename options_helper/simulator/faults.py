@@ -87,6 +87,7 @@ class Faults:
     rest_truncated: bool = _switch("send only the first half of a REST answer")
     rest_null_greek: bool = _switch("a null among the Greeks of an option's snapshot")
     rest_unknown_exchange: bool = _switch("a position and a quote of an exchange that nobody knows")
+    closed_today: bool = _switch("the calendar and the clock say that the exchange is closed today")
     rest_page: int | None = _value(int, "at most N rows on a page of a REST answer")
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ def test_one_line_says_how_the_asking_goes(portal, account, words):
     assert words in rest_text(portal.show(lambda: scenes.live(account=account)))
 
 
-def three_times(phase, problem):
+def every_time(phase, problem):
     """An account whose tasks all meet the same."""
     reports = {task: RestReport(task, phase, done=1, of=2, problem=problem) for task in RestTask}
     return AccountState(reports=MappingProxyType(reports))
@@ -59,12 +59,12 @@ def three_times(phase, problem):
 
 @pytest.mark.parametrize(("phase", "said"), [(RestPhase.REQUESTING, "asking"), (RestPhase.FAILED, "failed")])
 def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_waits(portal, phase, said):
-    account = three_times(phase, "Alpaca asked to wait 20 s (429).")
+    account = every_time(phase, "Alpaca asked to wait 20 s (429).")
     tab = portal.show(lambda: scenes.live(account=account))
     line, details = html(tab).split("Asked by REST")
 
     assert rest_text(tab).count("Alpaca asked to wait 20 s (429).") == 1
-    assert details.count("prices, fills, positions: Alpaca asked to wait 20 s (429).") == 1
+    assert details.count("prices, fills, positions, calendar: Alpaca asked to wait 20 s (429).") == 1
     assert details.count(f">{said}</td>") == len(RestTask)
     # Cut off it would lack its end, where the remedy is.
     assert 'class="oh-rest oh-troubled"' in line

@@ -19,7 +19,10 @@ NEXT_ANSWER: Final = re.compile(r"(?<=\.) (?=Alpaca \()")
 def rest_line(screen: ScreenModel) -> str:
     """One line of HTML, cut off where it does not fit; with a problem as many as that takes."""
     reports = [
-        report for report in screen.snapshot.account.reports.values() if report.phase is not RestPhase.OFF
+        report
+        for report in screen.snapshot.account.reports.values()
+        # The calendar is news only where it could not be asked for; what it says differently is a label.
+        if report.phase is not RestPhase.OFF and (report.problem or report.task is not RestTask.CALENDAR)
     ]
     if not reports:
         return tag("div", "Beside the streams nothing is asked for.", "oh-rest")

@@ -11,6 +11,7 @@ PUBLIC: Final = {
     "account_reading": ("AccountReading", "read_account"),
     "client": ("AlpacaRest",),
     "contract_records": ("read_contract_record",),
+    "market_calendar": ("ask_told_sessions",),
     "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": ("RequestLimits", "RestPolicy"),

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -131,6 +131,10 @@ class AlpacaRest:
     def clock(self) -> Row:
         """The market's time and its next opening and closing."""
         return self._map(self._account, "/clock")
+
+    def calendar(self, first: date, last: date) -> list[Row]:
+        """The trading days between these two, and their hours in New York."""
+        return self._rows("/calendar", {"start": first.isoformat(), "end": last.isoformat()})
 
     def option_contracts(self, query: Mapping[str, Any]) -> Iterator[list[Row]]:
         """The listed contracts that fit Alpaca's own parameters, page by page."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,7 +19,16 @@ from options_helper.model.contract_symbols import (
     plain_number,
 )
 from options_helper.model.instants import utc_datetime
-from options_helper.model.market_hours import NEW_YORK, in_regular_hours, next_change
+from options_helper.model.market_hours import (
+    NEW_YORK,
+    NOTHING_TOLD,
+    Session,
+    ToldSessions,
+    in_regular_hours,
+    new_york_date,
+    next_change,
+    regular_session,
+)
 from options_helper.simulator.market.market import ListingMarket
 from options_helper.simulator.rest import account, prices
 from options_helper.simulator.rest.context import (
@@ -27,11 +36,13 @@ from options_helper.simulator.rest.context import (
     Query,
     RequestContext,
     RequestRefused,
+    instant,
     page_of,
     whole_number,
 )
 
 CONTRACTS_A_PAGE: Final = 100
+_CALENDAR_SPAN: Final = timedelta(days=365)
 CONTRACTS_A_PAGE_AT_MOST: Final = 10_000
 
 Answering = Callable[[Query, RequestContext], Answer]
@@ -158,16 +169,46 @@ def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
 
 
 def _clock(_: Query, context: RequestContext) -> Answer:
-    now = utc_datetime(context.now_ns).astimezone(NEW_YORK)
-    is_open = in_regular_hours(now)
-    first = next_change(now)
-    second = None if first is None else next_change(first)
+    now, told = utc_datetime(context.now_ns).astimezone(NEW_YORK), _told(context)
+    is_open = in_regular_hours(now, told)
+    first = next_change(now, told)
+    second = None if first is None else next_change(first, told)
     opening, closing = (second, first) if is_open else (first, second)
     return HTTPStatus.OK, {
         "timestamp": now.isoformat(),
         "is_open": is_open,
         "next_open": _new_york_text(opening),
         "next_close": _new_york_text(closing),
+    }
+
+
+def _told(context: RequestContext) -> ToldSessions:
+    today = new_york_date(utc_datetime(context.now_ns))
+    return {today: None} if context.faults.closed_today else NOTHING_TOLD
+
+
+def _calendar(query: Query, context: RequestContext) -> Answer:
+    """The trading days of a range, a year from today where it has no end."""
+    today, told = new_york_date(utc_datetime(context.now_ns)), _told(context)
+    first = _day(query, "start", today)
+    last = min(_day(query, "end", first + _CALENDAR_SPAN), first + _CALENDAR_SPAN)
+    days = (first + timedelta(days=count) for count in range((last - first).days + 1))
+    sessions = ((day, regular_session(day, told)) for day in days)
+    return HTTPStatus.OK, [_calendar_row(day, session) for day, session in sessions if session is not None]
+
+
+def _day(query: Query, name: str, default: date) -> date:
+    at_ns = instant(query, name)
+    return default if at_ns is None else new_york_date(utc_datetime(at_ns))
+
+
+def _calendar_row(day: date, session: Session) -> dict[str, str]:
+    return {
+        "date": day.isoformat(),
+        "open": f"{session.opens:%H:%M}",
+        "close": f"{session.closes:%H:%M}",
+        "session_open": "0400",
+        "session_close": "2000" if session.closes.hour >= 16 else "1700",
     }
 
 
@@ -185,6 +226,7 @@ _OF_THE_ACCOUNT: Final[Mapping[str, Answering]] = MappingProxyType(
 )
 _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
     {
+        "/v2/calendar": _calendar,
         "/v2/clock": _clock,
         "/v2/options/contracts": _contracts,
         "/v2/stocks/snapshots": prices.stock_snapshots,

@@ -1,6 +1,6 @@
 """Ask over REST what no stream tells: prices before the first quote, fills from while nobody listened, positions.
 
-Two threads ask, so that a market that does not answer keeps nobody from the account. Streams and page wait for
+Three threads ask, so that a market that does not answer keeps nobody from the account. Streams and page wait for
 neither: what came back is in the next snapshot, and what did not is a sentence in it.
 """
 
@@ -17,6 +17,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
+from options_helper.data.streaming.polling.calendar_poller import CalendarPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
@@ -66,6 +67,7 @@ class AccountWatch:
             state, lock, now_ns, connect, partial(limits.held, account), server_clock=server_clock
         )
         self._prices = PricePoller(self._context, config, policy)
+        self._calendar = CalendarPoller(self._context, policy)
         self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
         self._connections: dict[StreamId, int] = {}
@@ -80,6 +82,7 @@ class AccountWatch:
         """Begin; asks nothing before the streams had a moment to connect."""
         if self._polls:
             self._prices.begin()
+            self._calendar.begin()
         if self._polls_account:
             self._account.begin()
 
@@ -92,12 +95,14 @@ class AccountWatch:
         """Another session is played: nothing of the one before counts. Called under the lock."""
         self._context.account_state = replace(AccountState(), reports=self.account_state.reports)
         self._account.forget()
+        self._calendar.forget()
 
     def stop(self) -> None:
         """Ask nothing more, and end what is being asked."""
         deadline = time.monotonic() + self._policy.stop_timeout
         self._context.stop()
         self._prices.stop(deadline - time.monotonic())
+        self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 
     def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
@@ -107,6 +112,8 @@ class AccountWatch:
         if not self._polls:
             return
         self._context.report_pause()
+        if any(health.phase is Phase.STALLED for health in streams.values()):
+            self._calendar.doubt()
         fills = streams.get(StreamName.FILLS)
         is_listening = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
         self._account.listening(fills.connections if fills is not None and is_listening else None)

@@ -95,6 +95,10 @@ class ScriptedRest:
             self.fills_after.append(after)
             yield self._fills
 
+    def calendar(self, *_: Any) -> list[Any]:
+        """It keeps none."""
+        return []
+
     def option_snapshots(self, symbols: Sequence[str], _: str) -> dict[str, Any]:
         """Two daily bars, as on a morning and as after a session."""
         bars = {"dailyBar": "2026-11-05T05:00:00Z", "prevDailyBar": "2026-11-04T05:00:00Z"}
