@@ -23,6 +23,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import chain
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ from options_helper.data.intraday.layout import (
     dataset_named,
     find_parts,
     kind_named,
+    missing_parts,
     symbols,
 )
 from options_helper.data.intraday.locking import RootLock, writer_of
@@ -49,6 +51,7 @@ from options_helper.data.intraday.recording import (
     StorePolicy,
 )
 from options_helper.data.intraday.repair import examine
+from options_helper.data.intraday.restore import restore_from_copy
 from options_helper.data.intraday.verify_parts import PartReport, verify_parts
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.events import Event
@@ -58,6 +61,8 @@ from options_helper.model.market_hours import new_york_date
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 log = logging.getLogger(__name__)
 
@@ -242,12 +247,18 @@ class IntradayStore:
         """
         wanted = date.fromisoformat(day) if isinstance(day, str) else day
         since_ns, until_ns = _nanoseconds("start", start), _nanoseconds("end", end)
+        places = {"kind": kind, "dataset": dataset, "symbol": symbol}
+        there = chain(
+            find_parts(self.root, **places, day=wanted), missing_parts(self.root, **places, day=wanted)
+        )
         found = [
             part
-            for part in find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=wanted)
+            for part in sorted(there, key=lambda part: (part.key.day, part.part))
             if (start is None or part.key.day >= new_york_date(start))
             and (end is None or part.key.day <= new_york_date(end))
         ]
+        if not found:
+            self._say_what_there_is(kind, dataset, symbol)
         frame = read_frame(found, dataset_named(dataset))
         if since_ns is None and until_ns is None:
             return frame
@@ -258,6 +269,21 @@ class IntradayStore:
         if until_ns is not None:
             wanted_rows &= moments < until_ns
         return frame[wanted_rows].reset_index(drop=True)
+
+    def _say_what_there_is(self, kind: str, dataset: str, symbol: str) -> None:
+        """Nothing of it is recorded, which may be a matter of spelling; an empty frame alone would not say so."""
+        days = self.list_days(kind, dataset, symbol)
+        if days:
+            log.warning("%s %s of %s are recorded of %s to %s, and not of the time asked for",
+                        kind, dataset, symbol, days[0], days[-1])  # fmt: skip
+            return
+        close = [one for one in self.list_symbols(kind, dataset) if _letters(one) == _letters(symbol)]
+        hint = (
+            f" Is it {' or '.join(close)}?"
+            if close
+            else f" `list_symbols({kind!r}, {dataset!r})` says of which."
+        )
+        log.warning("No %s %s of %r are recorded in %s.%s", kind, dataset, symbol, self.root, hint)
 
     def list_symbols(self, kind: str, dataset: str) -> tuple[str, ...]:
         """The symbols that have a file, in order."""
@@ -295,10 +321,13 @@ class IntradayStore:
     ) -> tuple[RepairReport, ...]:
         """Cut what is damaged out of the files that fit, and bring what stands beside them up to date.
 
-        The cut bytes are kept, and every whole member stays. Files that a recorder has open are left alone, and said
-        to be.
+        A damaged or missing file whose Parquet copy is whole is made anew from that. Of others the cut bytes are kept,
+        and every whole member stays. Files that a recorder has open are left alone, and said to be.
         """
-        found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day)
+        found = chain(
+            find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day),
+            missing_parts(self.root, kind=kind, dataset=dataset, symbol=symbol, day=day),
+        )
         return tuple([self._repaired(part) for part in found])
 
     def seal(
@@ -372,17 +401,31 @@ class IntradayStore:
     def _repaired(self, part: PartFile) -> RepairReport:
         file = MemberFile(part.path, self._disk)
         try:
+            if (restored := restore_from_copy(part, self._now(), self._disk)) is not None:
+                return RepairReport(part, restored.rows, restored.damaged_bytes, restored.kept)
+            if not part.path.exists():
+                return RepairReport(part, 0, problem=f"{part.path} is gone, and no whole copy of it is there")
             file.open()
             state = examine(file, part, self._now(), check_bytes=None)
             # A sealed file that had to be mended is no longer the one that was sealed.
             meta = replace(state.meta, sealed=False, sha256={}) if state.cut_bytes else state.meta
             if meta != load_meta(part):
                 save_meta(part, meta, durable=True)
+        except StoreError as error:
+            return RepairReport(part, 0, problem=str(error))
         except OSError as error:
             return RepairReport(part, 0, problem=f"{part.path}: {error.strerror or error}")
+        except Exception as error:
+            # One file must not keep the others from being mended.
+            log.exception("%s is not mended", part.path)
+            return RepairReport(part, 0, problem=f"{part.path}: {type(error).__name__}: {error}")
         finally:
             file.close()
         return RepairReport(part, meta.rows, state.cut_bytes, state.kept)
+
+
+def _letters(symbol: str) -> str:
+    return "".join(sign for sign in symbol.upper() if sign.isalnum())
 
 
 def _nanoseconds(name: str, moment: datetime | None) -> int | None:

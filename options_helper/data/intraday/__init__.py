@@ -10,6 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "contents": ("PartRows", "lines_of", "reading"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
+    "frames": ("frames_of",),
     "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
     "locking": ("writer_of",),
     "members": ("encode_member", "member_text", "scan"),
@@ -30,5 +31,6 @@ SHARED: Final = {
     "meta": ("save_meta",),
     "recording": ("Recording", "StoreCounts"),
     "repair": ("examine",),
+    "restore": ("restore_from_copy",),
     "verify_parts": ("verify_parts",),
 }

@@ -20,7 +20,7 @@ from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import Scan, encode_member, member_pieces
-from options_helper.data.intraday.meta import load_meta, save_meta
+from options_helper.data.intraday.meta import PartMeta, load_meta, save_meta
 from options_helper.data.intraday.parquet import COPY_SCHEMA, copy_facts, require_pyarrow, write_parquet
 from options_helper.data.intraday.repair import FileState, examine
 from options_helper.data.intraday.verify_parts import file_digest
@@ -90,7 +90,7 @@ def _finalize(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> Fin
         if not state.meta.sealed:
             until_said.callback(os.close, _recompress(file, part, state, disk))
         if parquet:
-            _add_parquet(part, state)
+            add_parquet(part, state.meta)
         names = [path for path in (part.path, part.parquet_path) if path.exists()]
         digests = {path.name: file_digest(path) or "" for path in names}
         save_meta(part, replace(state.meta, sealed=True, sha256=digests), durable=True)
@@ -114,7 +114,7 @@ def _recompress(file: MemberFile, part: PartFile, state: FileState, disk: Disk) 
         digest = hashlib.sha256()
         for text, number, rows in _large_members(file, file.scan(0), first):
             digest.update(text)
-            write_all(descriptor, encode_member(text, number, rows, _deflate), disk)
+            write_all(descriptor, sealed_member(text, number, rows), disk)
         _require_digest(new, digest.digest())
         disk.sync(descriptor)
         new.rename(part.path)
@@ -127,8 +127,9 @@ def _recompress(file: MemberFile, part: PartFile, state: FileState, disk: Disk) 
     return descriptor
 
 
-def _deflate(text: bytes) -> bytes:
-    return zlib.compress(text, _LEVEL, -zlib.MAX_WBITS)
+def sealed_member(text: bytes, first: int, rows: int) -> bytes:
+    """A member of a file that is written once and kept for years."""
+    return encode_member(text, first, rows, lambda rows: zlib.compress(rows, _LEVEL, -zlib.MAX_WBITS))
 
 
 def _large_members(file: MemberFile, found: Scan, first: int) -> Iterator[tuple[bytes, int, int]]:
@@ -170,11 +171,12 @@ def _require_digest(path: Path, expected: bytes) -> None:
     raise StoreError(f"{path.name} reads differently when recompressed; the file stays as it is")
 
 
-def _add_parquet(part: PartFile, state: FileState) -> None:
-    _require_no_more_rows_in_the_copy(part, state.meta.rows)
+def add_parquet(part: PartFile, meta: PartMeta) -> None:
+    """Make the Parquet copy, in place of an earlier one; ConfigError where that has more rows than the file."""
+    _require_no_more_rows_in_the_copy(part, meta.rows)
     new = part.parquet_path.with_name(f".{part.parquet_path.name}.new")
     try:
-        write_parquet(part.path, new, state.meta.columns)
+        write_parquet(part.path, new, meta.columns)
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.rename(part.parquet_path)

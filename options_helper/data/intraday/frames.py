@@ -59,6 +59,11 @@ def frames_of(part: PartFile, columns: Sequence[str] | None = None) -> Iterator[
 
 
 def _part_frames(part: PartFile, columns: Sequence[str] | None) -> list[pd.DataFrame]:
+    if not part.path.exists():
+        copied = _copied_frames(part, columns)
+        said = "is gone" if copied is None else f"is gone; {part.parquet_path.name} is read in its place"
+        log.warning("%s %s", part.path, said)
+        return copied or []
     rows = PartRows(part.path, part.key.dataset.columns)
     frames = [_frame(part, text, rows.columns, columns) for text in joined(rows)]
     sealed = (meta := load_meta(part)) is not None and meta.sealed

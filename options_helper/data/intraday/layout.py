@@ -25,6 +25,8 @@ from options_helper.errors import ConfigError
 Kind = Literal["stocks", "options"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SUFFIX: Final = ".csv.gz"
+META_SUFFIX: Final = ".meta.json"
+COPY_SUFFIX: Final = ".parquet"
 LOCK_NAME: Final = ".capture.lock"
 
 _FILE_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.([1-9]\d*))?\.csv\.gz")
@@ -57,12 +59,12 @@ class PartFile:
     @property
     def meta_path(self) -> Path:
         """Where what is known about it is kept."""
-        return self._beside(".meta.json")
+        return self._beside(META_SUFFIX)
 
     @property
     def parquet_path(self) -> Path:
         """Where its rows are once more when it was sealed with a Parquet copy."""
-        return self._beside(".parquet")
+        return self._beside(COPY_SUFFIX)
 
     def next(self) -> PartFile:
         """The file that follows."""
@@ -138,18 +140,37 @@ def find_parts(
                 yield from (part for part in below if day is None or part.key.day == day)
 
 
-def missing_parts(root: Path) -> Iterator[PartFile]:
-    """The files that are not there while something is said beside them."""
-    for kind in KINDS:
-        for dataset in DATASETS.values():
-            for path in sorted((root / kind / dataset.name / dataset.timeframe).glob("*/*.meta.json")):
-                match = _FILE_NAME.fullmatch(path.name.removesuffix(".meta.json") + SUFFIX)
-                if match is None:
-                    continue
-                key = PartitionKey(kind, dataset, symbol_of(path.parent.name), date.fromisoformat(match[1]))
-                part = PartFile(key, path.with_name(match[0]), int(match[2] or 0))
-                if not part.path.exists():
-                    yield part
+def missing_parts(
+    root: Path,
+    *,
+    kind: str | None = None,
+    dataset: str | None = None,
+    symbol: str | None = None,
+    day: date | None = None,
+) -> Iterator[PartFile]:
+    """The files that are not there while something is said beside them, or their Parquet copy is; as `find_parts`."""
+    for one in KINDS if kind is None else (kind_named(kind),):
+        for found in DATASETS.values() if dataset is None else (dataset_named(dataset),):
+            folder = root / one / found.name / found.timeframe
+            wanted = sorted(folder.glob("*")) if symbol is None else [folder / folder_name(symbol)]
+            for of_symbol in wanted:
+                name = symbol_of(of_symbol.name) if symbol is None else symbol
+                yield from _missing_below(of_symbol, PartitionKey(one, found, name, date.min), day)
+
+
+def _missing_below(folder: Path, key: PartitionKey, day: date | None) -> Iterator[PartFile]:
+    beside = {
+        path.name.removesuffix(suffix)
+        for suffix in (META_SUFFIX, COPY_SUFFIX)
+        for path in folder.glob(f"*{suffix}")
+    }
+    for stem in sorted(beside):
+        named = _day_and_part(stem + SUFFIX)
+        if named is None or day not in (None, named[0]):
+            continue
+        part = PartFile(replace(key, day=named[0]), folder / (stem + SUFFIX), named[1])
+        if not part.path.exists():
+            yield part
 
 
 def symbols(root: Path, kind: Kind, dataset: Dataset) -> list[str]:
@@ -172,11 +193,15 @@ def _part_names(folder: Path) -> Iterator[tuple[str, date, int]]:
     if not folder.is_dir():
         return
     for entry in folder.iterdir():
-        match = _FILE_NAME.fullmatch(entry.name)
-        if match is None:
-            continue
-        try:
-            day = date.fromisoformat(match[1])
-        except ValueError:
-            continue
-        yield entry.name, day, int(match[2] or 0)
+        if (named := _day_and_part(entry.name)) is not None:
+            yield entry.name, *named
+
+
+def _day_and_part(name: str) -> tuple[date, int] | None:
+    match = _FILE_NAME.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        return date.fromisoformat(match[1]), int(match[2] or 0)
+    except ValueError:
+        return None

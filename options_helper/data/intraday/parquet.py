@@ -58,7 +58,7 @@ def write_parquet(source: Path, target: Path, columns: Sequence[str]) -> None:
         tables_of(source, columns, seen=digest.update),
         notes=lambda: {_ROWS_KEY: digest.hexdigest().encode()},
     )
-    _compare(source, target, columns)
+    require_same_rows(source, target, columns)
 
 
 def write_tables(
@@ -228,11 +228,11 @@ def _as_schema(table: Any, schema: Any) -> Any:
     return pa.table([column(field) for field in schema], schema=schema)
 
 
-def _compare(source: Path, target: Path, columns: Sequence[str]) -> None:
-    """The rows of the file, read once more, are those of the copy."""
+def require_same_rows(source: Path, target: Path, columns: Sequence[str]) -> None:
+    """StoreError unless the rows of the file, read once more, are those of the copy."""
     number = 0
     expected = _in_groups(tables_of(source, columns))
-    for made, kept in zip_longest(expected, copy_tables(target, stored_columns(columns))):
+    for made, kept in zip_longest(expected, _in_groups(copy_tables(target, stored_columns(columns)))):
         if made is None or kept is None or not made.equals(kept):
             raise StoreError(_first_difference(source, made, kept, number))
         number += kept.num_rows

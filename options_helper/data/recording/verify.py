@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from options_helper.data.intraday.contents import PartRows, lines_of, reading
+from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import PartitionKey, find_parts, missing_parts, parts
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.members import scan
@@ -197,10 +198,11 @@ def _unmissed(notes: Iterable[SessionNote], *, being_written: bool) -> Iterator[
 def _gone(root: Path) -> Iterator[str]:
     """Files that are gone while what is known about them is there."""
     for part in missing_parts(root):
-        meta = load_meta(part)
-        if meta is not None:
-            rows = f"{meta.rows} rows or more" if meta.rows else "rows that nobody had counted yet"
-            yield f"{part.path.relative_to(root)} is gone; it had {rows}"
+        meta, copied = load_meta(part), part.parquet_path.exists()
+        if meta is not None or copied:
+            rows = f"{meta.rows} rows or more" if meta and meta.rows else "rows that nobody had counted yet"
+            remedy = f"; `stream repair` makes it anew from {part.parquet_path.name}" if copied else ""
+            yield f"{part.path.relative_to(root)} is gone; it had {rows}{remedy}"
 
 
 def _silent(
@@ -414,17 +416,16 @@ def _minutes(store: IntradayStore, coverage: _Coverage) -> Iterator[MinuteAudit]
 def _minutes_of(
     store: IntradayStore, coverage: _Coverage, kind: str, symbol: str, day: date
 ) -> Iterator[MinuteAudit]:
-    bars, trades = (
-        frame.dropna(subset=["ts_ns"])
-        for frame in (store.read(kind, name, symbol, day=day) for name in ("bars", "trades"))
-    )
-    if not len(trades):
+    bars = store.read(kind, "bars", symbol, day=day).dropna(subset=["ts_ns"])
+    captured = _captured(store.root, kind, symbol, day)
+    if not captured:
         return  # bars alone were recorded
-    captured: dict[int, list[float]] = defaultdict(list)
-    for minute, size in zip(_minute(trades), trades["size"], strict=True):
-        captured[minute].append(size)
     # A bar that was sent again replaces the first one.
-    again = store.read(kind, "updated_bars", symbol, day=day).dropna(subset=["ts_ns"])
+    again = (
+        store.read(kind, "updated_bars", symbol, day=day).dropna(subset=["ts_ns"])
+        if day in store.list_days(kind, "updated_bars", symbol)
+        else bars[:0]
+    )
     last_bars: dict[int, tuple[Any, Any]] = {
         minute: (count, volume)
         for frame in (bars, again)
@@ -432,17 +433,33 @@ def _minutes_of(
     }
     received = dict(zip(_minute(bars), bars["recv_ns"], strict=True))
     for minute, (count, volume) in sorted(last_bars.items()):
-        sizes = captured.get(minute, [])
+        trades, volume_captured = captured.get(minute, (0, 0.0))
         yield MinuteAudit(
             kind,
             symbol,
             minute,
             bar_trades=_known(count, int),
-            captured_trades=len(sizes),
+            captured_trades=trades,
             bar_volume=_known(volume, float),
-            captured_volume=float(sum(sizes)),
+            captured_volume=volume_captured,
             partly=not coverage.covers(kind, _known(received.get(minute), int)),
         )
+
+
+def _captured(root: Path, kind: str, symbol: str, day: date) -> dict[int, tuple[int, float]]:
+    """How many trades there were in each minute and how large they were together; a trade without a size counts as 0.
+
+    Read bit by bit: a busy day of trades is a gigabyte as one frame.
+    """
+    captured: dict[int, tuple[int, float]] = {}
+    for part in find_parts(root, kind=kind, dataset="trades", symbol=symbol, day=day):
+        for frame in frames_of(part, ("ts_ns", "size")):
+            timed = frame.dropna(subset=["ts_ns"])
+            sums = timed["size"].fillna(0.0).groupby(_minute(timed)).agg(["count", "sum"])
+            for minute, count, volume in zip(sums.index, sums["count"], sums["sum"], strict=True):
+                before, volume_before = captured.get(minute, (0, 0.0))
+                captured[int(minute)] = before + int(count), volume_before + float(volume)
+    return captured
 
 
 def _minute(frame: pd.DataFrame) -> list[int]:
