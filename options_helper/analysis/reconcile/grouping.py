@@ -267,7 +267,10 @@ def _covered(holdings: Sequence[_Holding], singles: Sequence[_SingleLeg]) -> Ite
     for leg in sorted(singles, key=lambda leg: leg.order):
         for holding in holdings:
             while calls := _coverable(holding, leg):
-                put = next((one for one in singles if _protects(one, leg)), None)
+                # The nearest below the call, wherever it stands in the file.
+                put = max(
+                    (one for one in singles if _protects(one, leg)), key=lambda one: one.order, default=None
+                )
                 units = calls if put is None else min(calls, put.left)
                 parts = [(leg, _take(leg, units)), *([] if put is None else [(put, _take(put, units))])]
                 kind = StructureKind.COVERED_CALL if put is None else StructureKind.COLLAR
