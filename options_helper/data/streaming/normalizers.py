@@ -1,12 +1,14 @@
 """Turn a market-data event, however it was read, into the one row that the capture store writes.
 
 An event is ours (`events.py`), a raw wire map with Alpaca's letters, or an object of the SDK. Every row has the same
-keys in the same order; what the event did not say is None. `seq` is not among them: the writer counts.
+keys in the same order; what the event did not say, or what is no number, is None. `seq` is not among them: the writer
+counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 from options_helper.model.events import WIRE_NAMES
@@ -96,4 +98,5 @@ def _value(event: Any, name: str) -> Any:
         if value is None and name in _SDK_NAMES:
             value = getattr(event, _SDK_NAMES[name], None)
     # The SDK's exchanges and tapes are enums around the letter we keep.
-    return getattr(value, "value", value)
+    value = getattr(value, "value", value)
+    return None if type(value) is float and not isfinite(value) else value

@@ -60,7 +60,7 @@ quotes = st.builds(
     ask_price=prices, ask_size=sizes, ask_exchange=st.none() | texts, conditions=conditions,
 )  # fmt: skip
 trades = st.builds(
-    Trade, **common, price=st.floats(allow_nan=False), size=sizes, exchange=st.none() | texts,
+    Trade, **common, price=prices.filter(lambda price: price is not None), size=sizes, exchange=st.none() | texts,
     conditions=conditions, trade_id=st.none() | st.integers(0, 2**64 - 1),
 )  # fmt: skip
 bar_fields: dict[str, Any] = {

@@ -153,7 +153,7 @@ def test_columns_are_stable_and_in_order_whatever_is_missing():
 
 
 def test_missing_is_none_and_zero_is_zero():
-    row = normalize_quote(Quote(symbol="A", bid_price=0.0, bid_size=0))
+    row = normalizers.normalize_quote(Quote(symbol="A", bid_price=0.0, bid_size=0))
 
     assert (row["bid_price"], row["bid_size"], row["ask_price"], row["recv_ns"]) == (0.0, 0, None, None)
 
@@ -206,7 +206,7 @@ def test_recorded_quotes_keep_every_price_size_and_instant(real_data: Path):
             }
             timestamp = msgpack.Timestamp.from_unix_nano(nanoseconds)
 
-            row = normalize_quote(decoded({**message, "t": timestamp}))
+            row = normalizers.normalize_quote(decoded({**message, "t": timestamp}))
 
             assert row["timestamp"] == f"{instant:%Y-%m-%dT%H:%M:%S.%f}000Z"
             assert (row["bid_price"], row["ask_price"]) == (message["bp"], message["ap"])
@@ -219,3 +219,12 @@ def test_recorded_quotes_keep_every_price_size_and_instant(real_data: Path):
 
 def test_the_timestamp_extension_is_read_exactly():
     assert normalize_quote({"S": "A", "t": timestamp_extension(EXCHANGE_NS)})["ts_ns"] == EXCHANGE_NS
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_missing_in_a_row_too(number: float):
+    row = normalizers.normalize_quote({"S": "AAPL", "bp": number, "bs": number, "ap": 1.5})
+
+    assert row is not None
+    assert (row["bid_price"], row["bid_size"], row["ask_price"]) == (None, None, 1.5)
+    assert normalizers.normalize_trade({"S": "AAPL", "p": number}) is None
