@@ -18,7 +18,7 @@ from typing import Final, Self, assert_never
 import numpy as np
 
 from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
-from options_helper.analysis.option_events import halves, underlying_root
+from options_helper.analysis.option_events import halves
 from options_helper.analysis.priced_lines import numbers
 from options_helper.errors import SymbolError
 from options_helper.model.account import (
@@ -30,6 +30,7 @@ from options_helper.model.account import (
     RestTask,
     executions_by_symbol,
 )
+from options_helper.model.alpaca_symbols import underlying_root
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date, session_before

@@ -9,7 +9,7 @@ from typing import Final
 
 from options_helper.errors import SymbolError
 from options_helper.model.account import Execution, ExecutionKind
-from options_helper.model.alpaca_symbols import option_root
+from options_helper.model.alpaca_symbols import option_root, underlying_root
 from options_helper.model.contract_symbols import INDEX_ROOTS, ParsedContract, parse_contract_symbol
 from options_helper.model.portfolio import STANDARD_MULTIPLIER
 
@@ -37,15 +37,6 @@ def halves(executions: Iterable[Execution]) -> frozenset[str]:
         for root in expected.keys() | moved.keys()
         if not _is_whole(expected.get(root, Decimal(0)), moved.get(root, Decimal(0)))
     )
-
-
-def underlying_root(symbol: str) -> str:
-    """What ties a share to its contracts, adjusted ones among them: the root without a dot, and without a digit."""
-    try:
-        root = parse_contract_symbol(symbol).underlying
-    except SymbolError:
-        return option_root(symbol)
-    return root.strip(_DIGITS) or root
 
 
 def _delivering(execution: Execution) -> ParsedContract | None:

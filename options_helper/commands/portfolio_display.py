@@ -182,7 +182,7 @@ def _figures(row: ReconciledRow) -> dict[str, str]:
 
 
 def _causes(row: ReconciledRow) -> str:
-    return "; ".join(cause.label for cause in row.causes)
+    return "; ".join(row.reasons)
 
 
 def _both(file: str, account: str) -> str:

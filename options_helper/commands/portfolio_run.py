@@ -36,7 +36,7 @@ from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import settled_executions
 from options_helper.errors import ConfigError, RestError
-from options_helper.model.account import AccountPositions, Execution
+from options_helper.model.account import AccountMove, AccountPositions, Execution
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
@@ -116,7 +116,7 @@ def import_account(
     portfolio = imported.portfolio
     if group:
         grouping = group_entries(portfolio.positions)
-        portfolio = portfolio.model_copy(update={"positions": grouping.entries})
+        portfolio = portfolio.changed(positions=grouping.entries)
         for proposal in grouping.proposals:
             screen.remark(proposal.reason)
     problems = (*reading.problems, *imported.problems)
@@ -150,10 +150,12 @@ def compare_with_account(
         day = since or _day_of(path, as_of)
         reading = _read_account(rest, as_of, waiting)
         waiting.request("the executions")
-        executions, doubts = _executions_since(rest, day, as_of)
+        executions, moves, doubts = _changes_since(rest, day, as_of)
         waiting.request("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
-    found = reconcile(portfolio, reading.view, executions, today=today.date, marks=marks, file_date=day)
+    found = reconcile(
+        portfolio, reading.view, executions, today=today.date, marks=marks, file_date=day, moves=moves
+    )
     screen.comparison(found.rows)
     screen.say(cash_line(portfolio, reading.view.cash))
     _say_whose_day(screen, today, instant)
@@ -245,9 +247,9 @@ def _underlyings(
     return found, ()
 
 
-def _executions_since(
+def _changes_since(
     rest: AlpacaRest, day: date, now: datetime
-) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
+) -> tuple[tuple[Execution, ...], tuple[AccountMove, ...], tuple[str, ...]]:
     """What changed the account since a day in New York, and why that is not all of it, if it is not."""
     begin = datetime.combine(day, time(), NEW_YORK)
     earliest = now - HISTORY_AT_MOST
@@ -257,9 +259,9 @@ def _executions_since(
     try:
         backfill = read_backfill(rest, max(begin, earliest))
     except RestError as error:
-        return (), (f"Without the account's executions the causes are guesses: {error}",)
-    executions, doubts = settled_executions(backfill.updates)
-    return executions, (*too_old, *backfill.problems, *doubts)
+        return (), (), (f"Without the account's executions the causes are guesses: {error}",)
+    executions, doubts, moves = settled_executions(backfill.updates)
+    return executions, moves, (*too_old, *backfill.problems, *doubts)
 
 
 def _marks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from options_helper.analysis.reconcile.reconciliation import Behind, file_behind
-from options_helper.model.account import AccountPositions, AccountState, Execution
+from options_helper.model.account import AccountMove, AccountPositions, AccountState, Execution
 from options_helper.model.portfolio import Portfolio
 
 
@@ -16,6 +16,7 @@ class _Answer:
     portfolio: Portfolio
     view: AccountPositions | None
     executions: tuple[Execution, ...]
+    moves: tuple[AccountMove, ...]
     behind: Behind | None
 
     def holds_for(self, portfolio: Portfolio, account: AccountState) -> bool:
@@ -23,6 +24,7 @@ class _Answer:
             self.portfolio is portfolio
             and self.view is account.view
             and self.executions is account.executions
+            and self.moves == account.moves
         )
 
 
@@ -37,6 +39,7 @@ class FileComparison:
         """What the file does not know of today; worked out again only when file or account has changed."""
         last = self._last
         if last is None or not last.holds_for(portfolio, account):
-            last = _Answer(portfolio, account.view, account.executions, file_behind(portfolio, account))
+            behind = file_behind(portfolio, account)
+            last = _Answer(portfolio, account.view, account.executions, account.moves, behind)
             self._last = last
         return last.behind

@@ -9,6 +9,8 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "account": (
+        "AccountMove",
+        "PositionMove",
         "AccountPosition",
         "AccountPositions",
         "AccountState",
@@ -28,6 +30,7 @@ PUBLIC: Final = {
         "option_root",
         "to_alpaca_symbol",
         "to_repo_symbol",
+        "underlying_root",
         "underlying_symbol",
     ),
     "announcement": ("ANNOUNCEMENT_HEADER", "Announcement", "MarketKind"),
@@ -106,7 +109,6 @@ PUBLIC: Final = {
         "FILL_EVENTS",
         "LegUpdate",
         "OrderUpdate",
-        "PositionMove",
         "UpdateKind",
     ),
     "portfolio": (

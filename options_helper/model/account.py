@@ -57,6 +57,36 @@ def executions_by_symbol(executions: Iterable[Execution]) -> dict[str, tuple[Exe
     return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
 
 
+class PositionMove(StrEnum):
+    """What else changes a position, and reports neither price nor order."""
+
+    ALLOCATION = "allocation"
+    CORRECTION = "correction"
+    EXTERNAL_TRADE = "external_trade"
+    JOURNAL_OF_SHARES = "journal_of_shares"
+    MERGER = "merger"
+    NAME_CHANGE = "name_change"
+    OPTION_CORPORATE_ACTION = "option_corporate_action"
+    REORGANIZATION = "reorganization"
+    SPIN_OFF = "spin-off"
+    SPLIT = "split"
+    STOCK_DIVIDEND = "stock_dividend"
+    SYMBOL_CHANGE = "symbol_change"
+    TRANSFER = "transfer"
+    VOLUNTARY_OFFERING = "voluntary_offering"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMove:
+    """One change of one position that no execution tells."""
+
+    identity: str
+    move: PositionMove
+    symbol: str
+    quantity: Decimal | None  # of the position's change; None: not said
+    day: date  # in New York
+
+
 @dataclass(frozen=True, slots=True)
 class AccountPosition:
     """One position as the account has it; amounts are Alpaca's own, None where it did not say."""
@@ -146,4 +176,5 @@ class AccountState:
     unsettled: frozenset[str] = frozenset()
     # What a split, a transfer or the like moved on that day: no execution says by how much.
     moved: frozenset[str] = frozenset()
+    moves: tuple[AccountMove, ...] = ()  # the same, one by one
     doubts: tuple[str, ...] = ()  # why it is not, as sentences

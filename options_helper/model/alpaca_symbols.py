@@ -6,12 +6,14 @@ import re
 from datetime import date
 from typing import Final
 
+from options_helper.errors import SymbolError
 from options_helper.model.contract_symbols import (
     INDEX_ROOTS,
     OptionType,
     ParsedContract,
     format_osi_compact,
     is_adjusted_root,
+    parse_contract_symbol,
     underlying_of_root,
 )
 
@@ -45,6 +47,15 @@ def underlying_symbol(symbol: str) -> str:
     if is_adjusted_root(root) or root in INDEX_ROOTS:
         return to_alpaca_symbol(underlying_of_root(root))
     return to_alpaca_symbol(symbol)
+
+
+def underlying_root(symbol: str) -> str:
+    """What ties a share to its contracts, adjusted ones among them: the root without a dot, and without a digit."""
+    try:
+        root = parse_contract_symbol(symbol).underlying
+    except SymbolError:
+        return option_root(symbol)
+    return root.strip("0123456789") or root
 
 
 def is_coin_pair(symbol: str) -> bool:

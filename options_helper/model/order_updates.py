@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from options_helper.model.account import ExecutionKind, Source
+from options_helper.model.account import ExecutionKind, PositionMove, Source
 from options_helper.model.instants import utc_datetime
 
 # The events by which an order's executions are reported, one by one.
@@ -26,25 +26,6 @@ class CorrectionKind(StrEnum):
 
     BUST = "trade_bust"  # withdrawn
     RESTATEMENT = "trade_correct"
-
-
-class PositionMove(StrEnum):
-    """What else changes a position, and reports neither price nor order."""
-
-    ALLOCATION = "allocation"
-    CORRECTION = "correction"
-    EXTERNAL_TRADE = "external_trade"
-    JOURNAL_OF_SHARES = "journal_of_shares"
-    MERGER = "merger"
-    NAME_CHANGE = "name_change"
-    OPTION_CORPORATE_ACTION = "option_corporate_action"
-    REORGANIZATION = "reorganization"
-    SPIN_OFF = "spin-off"
-    SPLIT = "split"
-    STOCK_DIVIDEND = "stock_dividend"
-    SYMBOL_CHANGE = "symbol_change"
-    TRANSFER = "transfer"
-    VOLUNTARY_OFFERING = "voluntary_offering"
 
 
 class UpdateKind(StrEnum):

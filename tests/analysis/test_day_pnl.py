@@ -26,7 +26,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
     compute_live_totals,
 )
-from options_helper.analysis.option_events import halves, underlying_root
+from options_helper.analysis.option_events import halves
 from options_helper.model.account import (
     AccountPosition,
     AccountPositions,
@@ -39,6 +39,7 @@ from options_helper.model.account import (
     RestTask,
     Source,
 )
+from options_helper.model.alpaca_symbols import underlying_root
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio, PortfolioEntry

@@ -437,6 +437,34 @@ def test_reconcile_agrees_with_what_it_imported(server: SimulatorServer, tmp_pat
     assert result.stdout.splitlines()[-1] == "portfolio.json and the account agree."
 
 
+def test_reconcile_tells_a_split_from_the_account_s_record(
+    server: SimulatorServer, file_of: Callable[..., Path]
+):
+    server.account.set_position("NVDA", 100, "120")
+    server.account.add_activity("SPLIT", "NVDA", 90, at=NOW)
+
+    result = command("reconcile", file_of(holding("NVDA", 10, cost_basis=1200.0)), "--since", "2026-11-20")
+
+    assert result.exit_code == 1
+    assert "NVDA shares: quantity 10 → 100" in result.stdout
+    assert "split on 20 Nov 26" in result.stdout
+    assert '"shares": 100' in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["us_equity", "crypto", "us_treasury"])
+def test_what_no_file_can_hold_agrees_with_a_file_that_was_just_written(
+    kind: str, server: SimulatorServer, tmp_path: Path
+):
+    file = tmp_path / "portfolio.json"
+    server.account.set_position("912797MH0.A.B.C", 5, "20", asset_class=kind)
+    assert command("import", "--out", file).exit_code == 1
+
+    result = command("reconcile", file)
+
+    assert result.exit_code == 0
+    assert "912797MH0.A.B.C" in result.stderr
+
+
 def test_the_sample_agrees_with_the_account_of_its_demo(
     repository: Path, serve: Callable[..., SimulatorServer]
 ):

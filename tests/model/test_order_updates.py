@@ -8,12 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from options_helper.model.account import ExecutionKind, Source
+from options_helper.model.account import ExecutionKind, PositionMove, Source
 from options_helper.model.order_updates import (
     BlotterEntry,
     CorrectionKind,
     OrderUpdate,
-    PositionMove,
     UpdateKind,
 )
 

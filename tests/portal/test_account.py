@@ -246,8 +246,7 @@ def test_the_file_is_compared_again_when_the_account_or_the_file_changes():
     mended = book.model_copy(
         update={
             "positions": tuple(
-                entry.model_copy(update={"contracts": 4}) if entry.id == "aapl-call" else entry
-                for entry in book.positions
+                entry.changed(contracts=4) if entry.id == "aapl-call" else entry for entry in book.positions
             )
         }
     )

@@ -63,6 +63,7 @@ def reconciled_rows(screen: ScreenModel, view: AccountPositions) -> list[Reconci
         account.executions if account.executions_day == today else (),
         today=today,
         marks=_marks(screen),
+        moves=account.moves if account.executions_day == today else (),
     )
     return sorted(found.rows, key=lambda row: row.agrees is not False)
 
@@ -79,7 +80,7 @@ def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTa
         "Account cost $": _numbers(row.account_cost for row in rows),
         "File value $": _numbers(row.file_value for row in rows),
         "Account value $": _numbers(row.account_value for row in rows),
-        "Likely cause": ["; ".join(cause.label for cause in row.causes) or None for row in rows],
+        "Likely cause": ["; ".join(row.reasons) or None for row in rows],
     }
     hidden = AMOUNTS if screen.options.preferences.hide_amounts else ()
     return arrow_table({name: values for name, values in columns.items() if name not in hidden})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import assert_never
+from types import MappingProxyType
+from typing import Final, assert_never
 
 from options_helper.analysis.reconcile.account_import import (
     NotImportableError,
@@ -33,7 +34,10 @@ from options_helper.model.portfolio import (
     ShareLeg,
     Side,
 )
-from options_helper.model.text import format_price
+from options_helper.model.text import format_holding, format_price
+
+# Of a cost: a roll or a part that was closed may be in it, and Alpaca's would erase that.
+UNLESS_MEANT: Final = "Keep the file's cost if it carries what closed parts brought or cost. Otherwise:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class Advice:
 
     sentence: str
     entry: str | None = None  # the entry that the sentence speaks of, as JSON to copy
+
+    def unless_meant(self) -> Advice:
+        """The same, of a cost that the file may name on purpose; nothing where there is nothing to change."""
+        return self if self.entry is None else replace(self, sentence=f"{UNLESS_MEANT} {self.sentence}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +85,25 @@ class FileEdits:
     """What to change in this file so that it holds what this account holds."""
 
     def __init__(
-        self, portfolio: Portfolio, lots: Mapping[str, Sequence[Lot]], view: AccountPositions
+        self,
+        portfolio: Portfolio,
+        lots: Mapping[str, Sequence[Lot]],
+        view: AccountPositions,
+        successors: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._identities = {entry.id for entry in portfolio.positions}
         self._renamed: dict[str, str] = {}
         self._lots = lots
         self._positions = view.positions
         self._left_out = view.left_out
+        self._successors = successors  # what a corporate action made of a symbol
+        self._predecessors = {now: old for old, now in successors.items()}
 
     def for_symbol(self, symbol: str) -> Advice:
         """The change for one contract or share."""
         holders = self.holders(symbol)
+        if not holders and symbol in self._predecessors:
+            return self.for_symbol(self._predecessors[symbol])
         if not holders:
             return self._addition(self._positions[symbol])
         if len(holders) > 1:
@@ -96,12 +112,19 @@ class FileEdits:
 
     def _held(self, symbol: str) -> str:
         """What the account holds of it, as a sentence ends."""
-        position = self._positions.get(symbol)
+        position = self._position(symbol)
         label = next(lot.instrument.label for lot in self._lots[symbol])
         if position is None:
             return f"no {label}"
+        if position.symbol != symbol:
+            label = format_holding(position.symbol)
         price = "" if position.average_price is None else f" at {format_price(position.average_price)}"
         return f"{position.quantity.normalize():f} {label}{price}"
+
+    def _position(self, symbol: str) -> AccountPosition | None:
+        """What the account holds of it, or of what became of it."""
+        found = self._positions.get(symbol)
+        return self._positions.get(self._successors.get(symbol, "")) if found is None else found
 
     def holders(self, symbol: str) -> list[PortfolioEntry]:
         """The entries of the file that hold it."""
@@ -111,7 +134,7 @@ class FileEdits:
         """The change of one entry."""
         match entry:
             case Position() | ShareHolding():
-                position = self._positions.get(entry.instrument.live_symbol)
+                position = self._position(entry.instrument.live_symbol)
                 return (
                     _removal(entry)
                     if position is None
@@ -149,7 +172,7 @@ class FileEdits:
         legs = {
             one.live_symbol: leg for one, leg in reversed([*zip(entry.instruments, entry.legs, strict=True)])
         }
-        held = {symbol: self._positions[symbol] for symbol in instruments if symbol in self._positions}
+        held = {symbol: one for symbol in instruments if (one := self._position(symbol)) is not None}
         if not held:
             return _removal(entry)
         if len(held) == 1:
@@ -164,7 +187,7 @@ class FileEdits:
         # What follows from the costs of all legs is not said twice.
         in_legs = all(leg.cost_basis is not None for leg in kept)
         net_debit = float(sum(known)) if names_debit and not in_legs else None
-        return self._replacement(entry, entry.changed(legs=tuple(kept), net_debit=net_debit))
+        return self._replacement(entry, _with_legs(entry, kept, net_debit))
 
     def _replacement(self, entry: PortfolioEntry, changed: PortfolioEntry) -> Advice:
         if changed == entry:
@@ -210,6 +233,8 @@ def _fitting_id(entry: PortfolioEntry) -> str:
 
 def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
     """The entry with the account's quantity and cost; what else it says stays, as far as it can still be true."""
+    if position.symbol != entry.instrument.live_symbol:
+        entry = _become(entry, position)
     price = opening_price(position, entry.instrument.multiplier)
     cost = {"cost_basis": None if price is None else float(price)}
     if isinstance(entry, ShareHolding):
@@ -218,6 +243,14 @@ def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Posit
     opened_at = None if turned else entry.opened_at
     multiplier = other_multiplier(entry, position) or entry.multiplier
     return entry.changed(contracts=int(position.quantity), opened_at=opened_at, multiplier=multiplier, **cost)
+
+
+def _become(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
+    """The entry in what a corporate action made of it: another symbol, strike or multiplier, the same id and day."""
+    now = entry_of(position)
+    if isinstance(now, ShareHolding):
+        return entry.changed(symbol=now.symbol)
+    return entry.changed(symbol=now.symbol, expiry=now.expiry, strike=now.strike, multiplier=now.multiplier)
 
 
 def other_multiplier(entry: PortfolioEntry, position: AccountPosition) -> int | None:
@@ -232,6 +265,11 @@ def _single(
     entry: MultiLegPosition, leg: Leg | ShareLeg, one: Instrument, position: AccountPosition
 ) -> Position | ShareHolding:
     """What remains of a structure when one leg is left."""
+    if position.symbol != one.live_symbol:
+        now = entry_of(position)
+        return now.changed(
+            id=entry.id, **({} if isinstance(now, ShareHolding) else {"opened_at": entry.opened_at})
+        )
     price = opening_price(position, one.multiplier or STANDARD_MULTIPLIER)
     cost_basis = None if price is None else float(price)
     if isinstance(leg, ShareLeg):
@@ -251,6 +289,19 @@ def _single(
     )
 
 
+def _with_legs(
+    entry: MultiLegPosition, legs: Sequence[Leg | ShareLeg], net_debit: float | None
+) -> MultiLegPosition:
+    """The structure with these legs; where all of them have got one new symbol, it is the structure's."""
+    symbols = {leg.symbol for leg in legs}
+    (symbol, *others) = symbols
+    if symbol is None or others or any(one.symbol == symbol for one in entry.legs):
+        return entry.changed(legs=tuple(legs), net_debit=net_debit)
+    return entry.changed(
+        symbol=symbol, legs=tuple(leg.changed(symbol=None) for leg in legs), net_debit=net_debit
+    )
+
+
 def _leg_as_held(
     leg: Leg | ShareLeg, one: Instrument, position: AccountPosition, *, named: bool
 ) -> Leg | ShareLeg:
@@ -259,6 +310,11 @@ def _leg_as_held(
     cost: dict[str, float | None] = {} if price is None else {"cost_basis": float(price)}
     if price is None and leg.cost_basis is not None:
         cost = {"cost_basis": None}
+    if position.symbol != one.live_symbol:
+        now = entry_of(position)
+        leg = leg.changed(symbol=now.symbol)
+        if isinstance(leg, Leg) and isinstance(now, Position):
+            leg = leg.changed(expiry=now.expiry, strike=now.strike, multiplier=now.multiplier)
     side: Side = "long" if position.quantity > 0 else "short"
     if isinstance(leg, ShareLeg):
         return leg.changed(side=side, shares=abs(float(position.quantity)), **cost)

@@ -16,24 +16,29 @@ from options_helper.analysis.reconcile.account_import import (
     opening_cost,
 )
 from options_helper.analysis.reconcile.file_edits import (
+    UNLESS_MEANT,
     FileEdits,
     Lot,
     format_ids,
     lots_by_symbol,
     other_multiplier,
 )
+from options_helper.analysis.reconcile.moves import Holding, Moves
 from options_helper.model.account import (
+    AccountMove,
     AccountPosition,
     AccountPositions,
     AccountState,
     Execution,
     ExecutionKind,
+    PositionMove,
     executions_by_symbol,
 )
 from options_helper.model.contract_hours import has_ended
+from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
-from options_helper.model.text import format_price, format_symbol
+from options_helper.model.text import format_price, format_symbol, named
 
 # Half a cent per share: what a file rounds to whole cents is the same cost.
 COST_TOLERANCE: Final = Decimal("0.005")
@@ -52,6 +57,14 @@ class Cause(StrEnum):
     EXERCISE = "exercise"
     CASH_SETTLEMENT = "cash_settlement"
     OPTION_TRADE = "option_trade"
+    SPLIT = "split"
+    NAME_CHANGE = "name_change"
+    SPIN_OFF = "spin_off"
+    MERGER = "merger"
+    STOCK_DIVIDEND = "stock_dividend"
+    ADJUSTED = "adjusted"
+    TRANSFER = "transfer"
+    CORRECTION = "correction"
     NOT_IN_FILE = "not_in_file"
     NOT_IN_ACCOUNT = "not_in_account"
     UNEXPLAINED = "unexplained"
@@ -77,12 +90,23 @@ _CAUSE_LABELS: Final[Mapping[Cause, str]] = {
     Cause.EXERCISE: "exercised",
     Cause.CASH_SETTLEMENT: "settled in cash",
     Cause.OPTION_TRADE: "shares moved by an assignment or exercise",
+    Cause.SPLIT: "split",
+    Cause.NAME_CHANGE: "name or symbol change",
+    Cause.SPIN_OFF: "spin-off",
+    Cause.MERGER: "merger or reorganization",
+    Cause.STOCK_DIVIDEND: "dividend in shares",
+    Cause.ADJUSTED: "contract adjusted by a corporate action",
+    Cause.TRANSFER: "transfer",
+    Cause.CORRECTION: "corrected or allocated by Alpaca",
     Cause.NOT_IN_FILE: "not in the file, and no known execution says why",
     Cause.NOT_IN_ACCOUNT: "not in the account, and no known execution says why",
     Cause.UNEXPLAINED: "no known execution explains the quantity",
     Cause.NOT_READ: "the account's row cannot be read",
     Cause.MULTIPLIER: "the file has another multiplier than follows from Alpaca's cost",
-    Cause.COST_METHOD: "cost method: Alpaca averages today's lots and takes older ones first in, first out",
+    Cause.COST_METHOD: (
+        "cost method or cost carried over: Alpaca averages today's lots, takes older ones first in, first out, "
+        "and knows nothing of what closed parts brought"
+    ),
     Cause.NOT_COMPARED: "not compared, because contracts are shared and not every cost is known",
     Cause.COST_NOT_IN_FILE: "the file names no cost",
     Cause.CONTRADICTION: "Alpaca's price per share and its total contradict each other, so costs were not compared",
@@ -96,6 +120,22 @@ _BY_KIND: Final[Mapping[ExecutionKind, Cause]] = {
     ExecutionKind.EXERCISE: Cause.EXERCISE,
     ExecutionKind.CASH_SETTLEMENT: Cause.CASH_SETTLEMENT,
     ExecutionKind.OPTION_TRADE: Cause.OPTION_TRADE,
+}
+_BY_MOVE: Final[Mapping[PositionMove, Cause]] = {
+    PositionMove.ALLOCATION: Cause.CORRECTION,
+    PositionMove.CORRECTION: Cause.CORRECTION,
+    PositionMove.EXTERNAL_TRADE: Cause.TRANSFER,
+    PositionMove.JOURNAL_OF_SHARES: Cause.TRANSFER,
+    PositionMove.MERGER: Cause.MERGER,
+    PositionMove.NAME_CHANGE: Cause.NAME_CHANGE,
+    PositionMove.OPTION_CORPORATE_ACTION: Cause.ADJUSTED,
+    PositionMove.REORGANIZATION: Cause.MERGER,
+    PositionMove.SPIN_OFF: Cause.SPIN_OFF,
+    PositionMove.SPLIT: Cause.SPLIT,
+    PositionMove.STOCK_DIVIDEND: Cause.STOCK_DIVIDEND,
+    PositionMove.SYMBOL_CHANGE: Cause.NAME_CHANGE,
+    PositionMove.TRANSFER: Cause.TRANSFER,
+    PositionMove.VOLUNTARY_OFFERING: Cause.MERGER,
 }
 
 
@@ -119,9 +159,16 @@ class ReconciledRow:
     account_value: Decimal | None = None
     causes: tuple[Cause, ...] = ()
     unknown_to_file: tuple[Execution, ...] = ()  # the executions that explain the quantities, oldest first
+    moves: tuple[AccountMove, ...] = ()  # the splits, transfers and the like that do
     advice: str | None = None  # what to do with the file
     edit: str | None = None  # the entry that `advice` speaks of, as JSON
     cash_edit: str | None = None  # what to do with the file's cash when positions follow `advice`
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The causes as a person reads them, with the day of a split, a transfer or the like."""
+        days = {_BY_MOVE[one.move]: short_date(one.day) for one in self.moves}
+        return tuple(f"{one.label} on {days[one]}" if one in days else one.label for one in self.causes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +194,18 @@ class Behind:
 
 
 def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
-    """What the banner says when executions explain why file and account differ; None when they do not.
+    """What the banner says when executions, splits and the like explain why file and account differ; None when not.
 
     It needs no complete list of them: those that make up the difference exactly are the ones.
     """
-    if account.view is None or not account.executions:
+    if account.view is None or not (account.executions or account.moves):
         return None
     today = new_york_date(account.view.as_of)
-    found = reconcile(portfolio, account.view, account.executions, today=today)
-    rows = [row for row in found.rows if row.unknown_to_file]
+    found = reconcile(portfolio, account.view, account.executions, today=today, moves=account.moves)
+    rows = [row for row in found.rows if row.unknown_to_file or row.moves]
     if not rows:
         return None
-    said = [_format_execution(one, row.label) for row in rows for one in _by_order(row.unknown_to_file)]
+    said = [sentence for row in rows for sentence in _happened(row)]
     more = f"; and {len(said) - _SAID_AT_MOST} more" if len(said) > _SAID_AT_MOST else ""
     return Behind(
         f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.", proposed_edit(rows)
@@ -191,6 +238,15 @@ def _by_order(executions: Iterable[Execution]) -> Iterator[Execution]:
         yield parts[0] if len(parts) == 1 else replace(parts[0], quantity=quantity, price=price)
 
 
+def _happened(row: ReconciledRow) -> Iterator[str]:
+    """What changed a position, as a banner says it."""
+    if row.moves:
+        causes = named([cause.label for cause in dict.fromkeys(_BY_MOVE[one.move] for one in row.moves)], 3)
+        before, after = row.file_quantity or _NONE, row.account_quantity or _NONE
+        yield f"{before.normalize():f} → {after.normalize():f} {row.label} ({causes})"
+    yield from (_format_execution(one, row.label) for one in _by_order(row.unknown_to_file))
+
+
 def _format_execution(execution: Execution, label: str) -> str:
     many = f"{abs(execution.quantity).normalize():f} {label}"
     price = "" if execution.price is None else f" at {format_price(execution.price)}"
@@ -220,14 +276,16 @@ def reconcile(
     today: date,
     marks: Mapping[str, float] | None = None,
     file_date: date | None = None,
+    moves: Sequence[AccountMove] = (),
 ) -> Reconciliation:
     """Compare a portfolio with the account.
 
-    `executions`, oldest first, explain quantities; those before `file_date` are in the file. `marks` are this
-    program's own, in dollars per share by Alpaca's symbol; without them the file has no values.
+    `executions`, oldest first, and `moves` explain quantities; those before `file_date` are in the file. `marks` are
+    this program's own, in dollars per share by Alpaca's symbol; without them the file has no values.
     """
     lots = lots_by_symbol(portfolio)
     later = executions_by_symbol(one for one in executions if file_date is None or one.day >= file_date)
+    later_moves = Moves(one for one in moves if file_date is None or one.day >= file_date)
     homeless = {
         symbol: why
         for symbol, position in sorted(view.positions.items())
@@ -241,13 +299,15 @@ def reconcile(
             readable=symbol not in view.left_out,
             foreign=symbol in view.foreign,
             executions=later.get(symbol, ()),
+            own_moves=later_moves.of(symbol),
+            related_moves=later_moves.about(symbol),
             mark=(marks or {}).get(symbol),
             as_of=view.as_of,
         )
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
         if symbol not in homeless
     }
-    edits = FileEdits(portfolio, lots, view)
+    edits = FileEdits(portfolio, lots, view, _successors(sides, later_moves))
     cash = _cash_edit(portfolio, view)
     rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
     unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
@@ -255,6 +315,14 @@ def reconcile(
         rows=(*_in_order(portfolio, sides, rows, edits), *unnamed),
         remarks=tuple(homeless.values()),
     )
+
+
+def _successors(sides: Mapping[str, _Sides], moves: Moves) -> Mapping[str, str]:
+    gone = [Holding(name, one.file_quantity) for name, one in sides.items() if one.is_gone]
+    new = [
+        Holding(name, one.position.quantity) for name, one in sides.items() if one.position and not one.lots
+    ]
+    return moves.successors(gone, new)
 
 
 def _no_place(position: AccountPosition | None) -> str | None:
@@ -322,6 +390,8 @@ class _Sides:
     readable: bool
     foreign: bool  # the account holds it, and no file of ours can
     executions: tuple[Execution, ...]  # that the file may not know
+    own_moves: tuple[AccountMove, ...]  # that the file may not know
+    related_moves: tuple[AccountMove, ...]  # these, or those of what a contract is written on
     mark: float | None
     as_of: datetime  # when the account was asked
 
@@ -355,6 +425,11 @@ class _Sides:
         return self.account_quantity == self.file_quantity
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the file holds it and the account does not."""
+        return bool(self.lots and self.readable and self.position is None and not self.foreign)
+
+    @property
     def multiplier(self) -> int | None:
         instrument = self.instrument
         return instrument.multiplier if instrument else None
@@ -373,12 +448,14 @@ class _Sides:
     def account_cost(self) -> Decimal | None:
         return opening_cost(self.position, self.multiplier) if self.position else None
 
-    def has_ended(self, today: date) -> bool:
-        """Whether it is a contract that has expired by the moment at which the account was asked."""
+    def has_ended(self, today: date | None = None) -> bool:
+        """Whether it is a contract that has expired, when the account was asked or before `today`."""
         one = self.instrument
         if one is None or one.expiry is None:
             return False
-        return one.expiry < today or has_ended(one.live_symbol, one.expiry, self.as_of)
+        return (today is not None and one.expiry < today) or has_ended(
+            one.live_symbol, one.expiry, self.as_of
+        )
 
     @property
     def contradicts_itself(self) -> bool:
@@ -415,10 +492,32 @@ class _Sides:
 
     @property
     def unknown_to_file(self) -> tuple[Execution, ...]:
-        """The newest executions that together make up the difference; none where they do not."""
+        """The newest executions that make up the difference, alone or with all moves; none where they do not."""
+        return self._newest(_NONE) or (self._newest(self._moved) if self._moved is not None else ())
+
+    @property
+    def moves(self) -> tuple[AccountMove, ...]:
+        """The moves that have to do with a difference which executions alone do not make up."""
+        differs = self.account_quantity is not None and not self.same_quantity
+        is_told = bool(self._newest(_NONE)) or (self.is_gone and self.has_ended())
+        return self.related_moves if differs and not is_told else ()
+
+    @property
+    def are_moves_all(self) -> bool:
+        """Whether moves, with or without executions, make up the difference as far as they tell of it."""
+        if self.account_quantity is None or self._moved is None or not self.own_moves:
+            return bool(self.moves)
+        return self.account_quantity - self.file_quantity == self._moved or bool(self._newest(self._moved))
+
+    @property
+    def _moved(self) -> Decimal | None:
+        """By how much moves changed it; None where one does not say."""
+        return _sum_of_known([one.quantity for one in self.own_moves])
+
+    def _newest(self, moved: Decimal) -> tuple[Execution, ...]:
         if self.account_quantity is None:
             return ()
-        open_difference = self.account_quantity - self.file_quantity
+        open_difference = self.account_quantity - self.file_quantity - moved
         for index in range(len(self.executions) - 1, -1, -1):
             if open_difference == 0:
                 break
@@ -446,6 +545,8 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
     remarks = tuple(_remarks(sides, today))
     improvable = sides.readable and (differences or Cause.COST_NOT_IN_FILE in remarks)
     advice = edits.for_symbol(sides.symbol) if improvable else None
+    if advice and differences == (Cause.COST_METHOD,):
+        advice = advice.unless_meant()
     moved = not sides.same_quantity and sides.instrument is not None
     return ReconciledRow(
         symbol=sides.symbol,
@@ -459,6 +560,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
         account_value=sides.account_value,
         causes=differences + remarks,
         unknown_to_file=sides.unknown_to_file,
+        moves=sides.moves,
         advice=advice.sentence if advice else None,
         edit=advice.entry if advice else None,
         cash_edit=cash_edit if moved else None,
@@ -472,8 +574,11 @@ def _differences(sides: _Sides, today: date) -> Iterator[Cause]:
     elif sides.same_quantity:
         if _differ(sides.file_cost, sides.account_cost, [sides]):
             yield Cause.MULTIPLIER if sides.other_multiplier else Cause.COST_METHOD
-    elif sides.unknown_to_file:
+    elif sides.unknown_to_file or sides.moves:
+        yield from dict.fromkeys(_BY_MOVE[one.move] for one in sides.moves)
         yield from dict.fromkeys(_BY_KIND[one.kind] for one in sides.unknown_to_file)
+        if sides.moves and not sides.are_moves_all:
+            yield _unexplained(sides, today)
     else:
         yield _unexplained(sides, today)
 
@@ -511,7 +616,7 @@ def _net_debit_row(
     if account_cost is None:
         return
     differs = _differ(file_cost, account_cost, legs)
-    advice = edits.for_entry(entry) if differs else None
+    advice = edits.for_entry(entry).unless_meant() if differs else None
     yield ReconciledRow(
         symbol=None,
         label=f"{entry.label} (net debit)",
@@ -538,7 +643,7 @@ def _shared_row(together: Sequence[PortfolioEntry], sides: Sequence[_Sides]) -> 
         file_cost=file_cost,
         account_cost=account_cost,
         causes=(Cause.COST_METHOD,) if differs else () if compared else (Cause.NOT_COMPARED,),
-        advice=f"Change the costs of {names} so that together they come to {account_cost:,.2f}."
+        advice=f"{UNLESS_MEANT} Change the costs of {names} so that together they come to {account_cost:,.2f}."
         if differs
         else None,
     )

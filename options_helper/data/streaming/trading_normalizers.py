@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, assert_never
 
 from options_helper.errors import SymbolError
-from options_helper.model.account import ExecutionKind
+from options_helper.model.account import ExecutionKind, PositionMove
 from options_helper.model.contract_symbols import (
     compact_symbol,
     is_contract_symbol,
@@ -26,7 +26,6 @@ from options_helper.model.order_updates import (
     CorrectionKind,
     LegUpdate,
     OrderUpdate,
-    PositionMove,
 )
 from options_helper.model.portfolio import STANDARD_MULTIPLIER
 from options_helper.model.tolerant import amount, field, items, word

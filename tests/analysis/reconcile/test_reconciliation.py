@@ -417,6 +417,20 @@ def test_a_wrong_multiplier_is_the_cause_and_the_one_that_follows_from_the_cost_
     assert edited(row)["multiplier"] == 100
 
 
+def test_a_cost_that_carries_over_what_closed_parts_brought_may_be_kept():
+    """What is left of a calendar, at the debit of both, or shares less the premium that they brought."""
+    rest = structure(leg("long", 180), net_debit=300.0, identity="rest")
+    (_, of_rest) = rows(portfolio(rest), account(held(AAPL_CALL, 1, "5")))
+    of_shares = only_row(portfolio(holding(cost_basis=243.0)), account(held("AAPL", 100, "250")))
+
+    for row in (of_rest, of_shares):
+        assert row.causes == (Cause.COST_METHOD,)
+        assert row.advice.startswith(
+            "Keep the file's cost if it carries what closed parts brought or cost. Otherwise: Replace the entry"
+        )
+        assert row.edit
+
+
 def test_an_entry_that_would_stay_the_same_is_never_proposed():
     row = only_row(
         portfolio(position(symbol="AAPL1", contracts=2, cost_basis=5, multiplier=100, identity="mine")),

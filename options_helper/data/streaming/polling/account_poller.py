@@ -150,6 +150,7 @@ class AccountPoller:
             "executions": fills.executions(today),
             "executions_day": None if doubts else today,
             "moved": fills.moved(today),
+            "moves": fills.moves(today),
             "doubts": doubts,
         }
 

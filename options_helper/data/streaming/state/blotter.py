@@ -10,7 +10,7 @@ from decimal import Decimal
 from heapq import nlargest
 from typing import Any, Final
 
-from options_helper.model.account import Execution, Source
+from options_helper.model.account import AccountMove, Execution, PositionMove, Source
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.order_updates import (
@@ -57,7 +57,7 @@ class _Settled:
     executions: tuple[tuple[_SortKey, Execution], ...]
     problems: tuple[tuple[date | None, str], ...]  # None: of a day that is not known
     unclear: tuple[BlotterEntry, ...]  # what changed a position, and does not say which or by how much
-    moved: tuple[tuple[date, str], ...]  # the symbols of splits, transfers and the like
+    moves: tuple[AccountMove, ...]  # splits, transfers and the like
 
 
 @dataclass(slots=True)
@@ -167,8 +167,12 @@ class Blotter:
 
     def moved(self, day: date) -> frozenset[str]:
         """The symbols of which a split, a transfer or the like changed the position on that day, by any amount."""
-        found = (moved for order in self._orders.values() for moved in order.settled().moved)
-        return frozenset(symbol for of_day, symbol in found if of_day == day)
+        return frozenset(one.symbol for one in self.moves(day))
+
+    def moves(self, day: date) -> tuple[AccountMove, ...]:
+        """The splits, transfers and the like of that day."""
+        found = (one for order in self._orders.values() for one in order.settled().moves)
+        return tuple(sorted((one for one in found if one.day == day), key=lambda one: one.identity))
 
     def problems(self, day: date) -> tuple[str, ...]:
         """Why the executions of that day may be incomplete or wrong, as sentences."""
@@ -248,10 +252,12 @@ class Blotter:
         self._entries = None
 
 
-def settled_executions(updates: Iterable[OrderUpdate]) -> tuple[tuple[Execution, ...], tuple[str, ...]]:
+def settled_executions(
+    updates: Iterable[OrderUpdate],
+) -> tuple[tuple[Execution, ...], tuple[str, ...], tuple[AccountMove, ...]]:
     """The executions that stand after all these updates of REST, oldest first, and a sentence for each in doubt.
 
-    Unlike a `Blotter` it forgets no day.
+    Last come the splits, transfers and the like. Unlike a `Blotter` it forgets no day.
     """
     orders: defaultdict[str, _Order] = defaultdict(_Order)
     for update in updates:
@@ -261,7 +267,8 @@ def settled_executions(updates: Iterable[OrderUpdate]) -> tuple[tuple[Execution,
     found = [pair for order in settled for pair in order.executions]
     problems = [sentence for order in settled for _, sentence in order.problems]
     problems += [_unclear(entry) for order in settled for entry in order.unclear]
-    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0])), tuple(problems)
+    moves = tuple(one for order in settled for one in order.moves)
+    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0])), tuple(problems), moves
 
 
 def _by_leg(update: OrderUpdate) -> Iterator[OrderUpdate]:
@@ -455,7 +462,11 @@ def _settle(entries: list[BlotterEntry]) -> _Settled:
     problems += [(entry.day, _unplaced(entry)) for entry in corrections if not _correct(executions, entry)]
     moves = [entry for entry in dated if entry.kind is UpdateKind.POSITION_MOVE and not _is_void(entry)]
     unclear += [entry for entry in moves if entry.symbol is None or entry.day is None]
-    moved = [(entry.day, entry.symbol) for entry in moves if entry.symbol and entry.day]
+    made = [
+        AccountMove(entry.identity, PositionMove(entry.event), entry.symbol, entry.position_change, entry.day)
+        for entry in moves
+        if entry.event and entry.symbol and entry.day
+    ]
     filled = sum((abs(one.quantity) for _, one in executions.values()), Decimal(0))
     told = {entry.identity for entry in unclear if _is_in_total(entry, filled)}
     problems += _beyond_total(dated, filled)
@@ -464,7 +475,7 @@ def _settle(entries: list[BlotterEntry]) -> _Settled:
         executions=tuple(executions.values()),
         problems=tuple(problems),
         unclear=tuple(entry for entry in unclear if entry.identity not in told),
-        moved=tuple(moved),
+        moves=tuple(made),
     )
 
 

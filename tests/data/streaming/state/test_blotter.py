@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Blotter
 from options_helper.data.streaming.trading_normalizers import read_activity, read_trade_update
-from options_helper.model.account import Execution, ExecutionKind, Source
+from options_helper.model.account import Execution, ExecutionKind, PositionMove, Source
 from options_helper.model.order_updates import OrderUpdate
 from tests.kit.builders import AAPL_CALL
 from tests.kit.fills import TODAY, OrderEvent, at, backfill, executions_of, option_update
@@ -647,6 +647,10 @@ def test_a_merger_may_name_what_goes_and_what_comes_by_one_identifier():
     blotter.add_backfill(backfill(option_update("MA", "OLD", "-10"), option_update("MA", "NEW", "5")))
 
     assert blotter.moved(TODAY) == {"OLD", "NEW"}
+    assert {(one.move, one.symbol, one.quantity) for one in blotter.moves(TODAY)} == {
+        (PositionMove.MERGER, "OLD", Decimal(-10)),
+        (PositionMove.MERGER, "NEW", Decimal(5)),
+    }
 
 
 def test_a_split_that_was_cancelled_moved_nothing():
