@@ -53,6 +53,12 @@ class Faults:
     partial_ack: int | None = _value(int, "leave the last N symbols of each channel out of the subscription")
     subscribe_error: int | None = _value(int, "answer a subscription with this error code (405, 410, 413 …)")
 
+    split_ack: bool = _switch("acknowledge each channel in a message of its own")
+    late_ack: bool = _switch("send a quote before the acknowledgement, in the same frame")
+    odd_subscribe_error: str | None = _value(
+        str, "answer a subscription with an error that has this text as its code; empty for none"
+    )
+
     # The running stream: how it ends.
     mute: bool = _switch("send no more data, and answer pings")
     half_open: bool = _switch("stop reading and writing without closing: no data, no pong, no FIN")
@@ -76,6 +82,7 @@ class Faults:
     fill_without_timestamp: bool = _switch("trade updates without a timestamp")
     fill_unknown_status: bool = _switch("trade updates whose order has an unknown status")
     fill_null_data: bool = _switch("trade updates whose data is null")
+    fill_error_message: bool = _switch("trade updates with an error message, as of a rejected order")
 
     # Plain HTTP.
     rest_path: str | None = _value(str, "REST faults only at addresses that begin so (/v2/positions …)")
@@ -157,6 +164,7 @@ _DATA_FAULTS: Final = (
     "fill_without_timestamp",
     "fill_unknown_status",
     "fill_null_data",
+    "fill_error_message",
 )
 
 
@@ -315,6 +323,8 @@ class FaultyWire:
         data = message.get("data")
         if self.faults.fill_null_data or not isinstance(data, dict):
             return {**message, "data": None}
+        if self.faults.fill_error_message:
+            data = {**data, "error_message": "insufficient buying power"}
         if self.faults.fill_without_timestamp:
             data = {key: value for key, value in data.items() if key != "timestamp"}
         if self.faults.fill_unknown_status and isinstance(data.get("order"), dict):

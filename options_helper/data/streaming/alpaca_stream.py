@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -19,18 +18,20 @@ from options_helper.data.streaming.connection.alpaca_sdk import (
 from options_helper.data.streaming.connection.connection_runner import (
     ConnectionRunner,
     Handler,
-    HandlerCaller,
     LoggingSink,
     StreamSink,
 )
-from options_helper.data.streaming.connection.server_errors import REQUEST_CODES, server_error
+from options_helper.data.streaming.connection.server_errors import (
+    KNOWN_CODES,
+    REQUEST_CODES,
+    error_code,
+    server_error,
+)
 from options_helper.data.streaming.connection.subscription_protocol import Request, SubscriptionProtocol
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.events import Bar, Quote, Trade, stamp
 from options_helper.settings import Settings, option_stream_path, stock_stream_path
-
-log = logging.getLogger(__name__)
 
 
 class _AlpacaDataStreamer(ConnectionRunner):
@@ -102,6 +103,9 @@ class _AlpacaDataStreamer(ConnectionRunner):
     async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
+        self._failure = None
+        with self._protocol_lock:
+            self._protocol.begin()
         self._sink.connected(connection.announcement)
         deliver = self._delivery()
         connection.listen(lambda message: self._receive(message, news, deliver))
@@ -157,14 +161,18 @@ class _AlpacaDataStreamer(ConnectionRunner):
                 with self._protocol_lock:
                     self._protocol.acknowledged(answer)
             case {"T": "error"}:
-                self._on_error(answer.get("code"), str(answer.get("msg", "")))
+                self._on_error(error_code(answer.get("code")), str(answer.get("msg", "")))
 
     def _on_error(self, code: int | None, message: str) -> None:
         error = server_error(self._feed, code, message)
-        if code in REQUEST_CODES:
-            with self._protocol_lock:
+        with self._protocol_lock:
+            # What nobody has heard of yet can only mean the request that waits for its answer.
+            answers = code in REQUEST_CODES or (code not in KNOWN_CODES and self._protocol.awaits_answer)
+            if answers:
                 self._protocol.refused(code, str(error))
-        elif isinstance(error, StreamRefused) or code == 406:
+        if answers:
+            return
+        if isinstance(error, StreamRefused) or code in (401, 406):
             self._failure = error
         else:
             # 407 and 500 are followed by a close, which ends the run; the user learns the reason now.
@@ -174,24 +182,23 @@ class _AlpacaDataStreamer(ConnectionRunner):
         frame = self._sink.frame
         if not any(self._handlers.values()):
             return lambda data: frame(data, count_messages(data))
-        caller = HandlerCaller()
 
         def deliver(data: bytes) -> None:
             frame(data, count_messages(data))
-            self._call_handlers(data, caller)
+            self._call_handlers(data)
 
         return deliver
 
-    def _call_handlers(self, data: bytes, caller: HandlerCaller) -> None:
+    def _call_handlers(self, data: bytes) -> None:
         received_ns = utc_now_ns()
         events, rejected = decode_frame(data)
         for reason in rejected:
-            log.warning("rejected: %s", reason)
+            self._troubles.note("a message could not be read", "a message could not be read (%s)", reason)
         for event in events:
             stamp(event, received_ns)
             for event_type, handler in self._handlers.items():
                 if handler is not None and isinstance(event, event_type):
-                    caller.call(handler, event)
+                    self._caller.call(handler, event)
 
 
 class AlpacaStockStreamer(_AlpacaDataStreamer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, Final
 
 from options_helper.data.sdk_import import load_sdk
@@ -16,15 +15,12 @@ from options_helper.data.streaming.connection.alpaca_sdk import (
 from options_helper.data.streaming.connection.connection_runner import (
     ConnectionRunner,
     Handler,
-    HandlerCaller,
     LoggingSink,
     StreamSink,
 )
 from options_helper.data.streaming.messages import Message, read_message
 from options_helper.errors import StreamError
 from options_helper.settings import Settings
-
-log = logging.getLogger(__name__)
 
 TRADE_UPDATES: Final = "trade_updates"
 
@@ -56,7 +52,6 @@ class AlpacaTradingStreamer(ConnectionRunner):
         self._stream = stream
         self._stream_cls = stream_cls
         self._on_trade_updates = on_trade_updates
-        self._caller = HandlerCaller()
         self._wanted = False
         self._acknowledged = False
         self._complaint: StreamError | None = None
@@ -86,6 +81,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
     async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
+        self._acknowledged, self._complaint = False, None
         self._sink.connected(connection.announcement)
         connection.listen(lambda message: self._receive(message, news))
         requested = reported = False
@@ -113,6 +109,10 @@ class AlpacaTradingStreamer(ConnectionRunner):
                     )
             case {"stream": "authorization"}:
                 pass
+            case {"stream": "trade_updates"}:
+                # Whatever is in it: the order that an update tells of may have been refused for an error.
+                self._deliver(message, content)
+                return
             case {"data": {"error_message": said}} | {"action": "error", "data": said}:
                 self._complaint = StreamError(f"Alpaca ended the trading stream: {said}.")
             case _:
@@ -127,7 +127,7 @@ class AlpacaTradingStreamer(ConnectionRunner):
             return
         update = content.get("data") if isinstance(content, dict) else None
         if update is None:
-            log.warning("a trading message without an update was passed over")
+            self._troubles.note("a message without an update", "a trading message has no update in it")
             return
         self._caller.call(self._on_trade_updates, update)
 

@@ -106,15 +106,18 @@ def count_messages(payload: bytes) -> int:
 
 
 _CONTROL_TYPES: Final = ("error", "subscription", "success")
+# How the type of a control message stands in a frame's bytes; in a text field it may stand by chance.
+_CONTROL_MARKS: Final = tuple(b"\xa1T" + msgspec.msgpack.encode(kind) for kind in _CONTROL_TYPES)
+_ONE_MESSAGE: Final = b"\x91"
 
 
 def split_control(payload: bytes) -> tuple[list[dict[str, Any]], bytes | None]:
     """Part a frame into its control messages and a frame of the rest, or None where nothing else is in it.
 
-    Alpaca sends control messages in frames of their own, so the first message tells: a type of one letter is data,
-    and nearly every frame comes back as it was, unread.
+    Alpaca sends control messages in frames of their own: where the first message is data, and nothing behind it bears
+    the mark of another kind, the frame comes back as it was, unread. That is nearly every frame.
     """
-    if _begins_with_data(payload):
+    if _begins_with_data(payload) and not _may_hold_control(payload):
         return [], payload
     try:
         messages = _TAKE_APART(payload)
@@ -139,6 +142,11 @@ def _begins_with_data(payload: bytes) -> bool:
     start = 5 if head == b"\xdd" else 3 if head == b"\xdc" else 1
     # A map of fewer than 16 keys, as all data messages are, begins with one byte.
     return payload[start + 1 : start + 4] == b"\xa1T\xa1" and payload[start] & 0xF0 == 0x80
+
+
+def _may_hold_control(payload: bytes) -> bool:
+    """Whether a control message may stand behind the first, which is data."""
+    return payload[:1] != _ONE_MESSAGE and any(mark in payload for mark in _CONTROL_MARKS)
 
 
 def _control_content(message: msgspec.Raw) -> dict[str, Any] | None:

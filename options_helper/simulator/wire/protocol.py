@@ -326,6 +326,8 @@ class MarketDataProtocol(ServerProtocol):
     def _subscribe(self, request: Message) -> Reply:
         if self._faults.subscribe_error is not None:
             return self._error(self._faults.subscribe_error)
+        if (odd := self._faults.odd_subscribe_error) is not None:
+            return self._control({"T": "error", "msg": "not today"} | ({"code": odd} if odd else {}))
         if self._faults.no_ack:
             return self.silence
         channels = self._requested_channels(request)
@@ -358,7 +360,14 @@ class MarketDataProtocol(ServerProtocol):
             complete |= dict.fromkeys(COMPANIONS_OF_TRADES, complete["trades"])
         self.subscription = complete
         self._wanted = {channel: frozenset(symbols) for channel, symbols in complete.items()}
-        return self._control({"T": "subscription", **complete})
+        if self._faults.split_ack:
+            parts = [{"T": "subscription", channel: symbols} for channel, symbols in complete.items()]
+            return Reply([payload for part in parts for payload in self.payloads([part])])
+        messages: list[Message] = [{"T": "subscription", **complete}]
+        if self._faults.late_ack and complete["quotes"]:
+            self.wire.sent += 1
+            messages.insert(0, {"T": "q", "S": complete["quotes"][0], "bp": 1.0, "ap": 1.1})
+        return Reply(self.payloads(messages))
 
     def _requested_channels(self, request: Message) -> Message:
         return {channel: symbols for channel, symbols in request.items() if channel != "action"}

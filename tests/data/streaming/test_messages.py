@@ -248,6 +248,32 @@ def test_a_bottomless_nesting_costs_its_message_only():
     assert len(decoded.events) + len(decoded.rejected) == 2
 
 
+@pytest.mark.parametrize(
+    "control",
+    [
+        {"T": "subscription", "quotes": ["A"]},
+        {"T": "error", "code": 407, "msg": "slow client"},
+        {"code": 407, "T": "error"},
+        {"T": "success", "msg": "authenticated"},
+    ],
+)
+def test_a_control_message_behind_data_is_seen(control: dict[str, Any]):
+    quotes = [quote_message("A", 1.0), quote_message("A", 2.0)]
+    found, data = split_control(frame(*quotes, control))
+    assert found == [control]
+    assert data is not None
+    assert [event.bid_price for event in decode_frame(data).events] == [1.0, 2.0]  # type: ignore[union-attr]
+
+
+def test_a_text_that_looks_like_control_is_data():
+    trade = {"T": "t", "S": "A", "p": 1.0, "z": "\ufffd", "c": ["T", "subscription"]}
+    payload = frame(trade, {**trade, "x": "\x01T", "i": 5})
+    control, data = split_control(payload)
+    assert control == []
+    assert data is not None
+    assert count_messages(data) == 2
+
+
 def test_a_control_frame_leaves_no_data():
     assert split_control(frame({"T": "subscription", "quotes": []})) == (
         [{"T": "subscription", "quotes": []}],

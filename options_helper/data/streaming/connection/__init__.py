@@ -15,7 +15,7 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "alpaca_sdk": ("DEFAULT_TIMING", "SdkConnection", "with_parameters"),
-    "connection_runner": ("ConnectionRunner", "Handler", "HandlerCaller", "LoggingSink"),
-    "server_errors": ("REQUEST_CODES", "server_error"),
+    "connection_runner": ("ConnectionRunner", "Handler", "LoggingSink"),
+    "server_errors": ("KNOWN_CODES", "REQUEST_CODES", "error_code", "server_error"),
     "subscription_protocol": ("Request", "SubscriptionProtocol"),
 }

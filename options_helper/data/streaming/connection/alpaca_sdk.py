@@ -24,7 +24,7 @@ from options_helper.data.network import (
     proxy_for,
     tls_context,
 )
-from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
+from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
 from options_helper.data.streaming.connection.websocket_frames import MessageReader
 from options_helper.data.streaming.messages import Message, read_message
 from options_helper.errors import StreamError, StreamRefused
@@ -206,7 +206,7 @@ class SdkConnection:
         answer = read_message(self._protocol.last_message) if self._protocol is not None else None
         match answer:
             case [{"T": "error"} as said, *_]:
-                return server_error(self._feed, said.get("code"), str(said.get("msg", "")))
+                return server_error(self._feed, error_code(said.get("code")), str(said.get("msg", "")))
             case {"data": {"status": "unauthorized"} as said}:
                 return StreamRefused(
                     f"Alpaca refused the key on the {self._feed} stream: "

@@ -1,6 +1,6 @@
 """What every stream is: `run` holds one connection, `stop` ends it, and a sink hears what happens.
 
-Retrying belongs to `worker`; a streamer that has ended is not run again.
+Retrying belongs to `worker`, which makes a new streamer each time; a library user may `run` the same one again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -66,24 +66,45 @@ HANDLED_AT_ONCE: Final = 10_000
 Handler = Callable[[Any], Awaitable[None] | None]
 
 
+class RepeatedLog:
+    """Logs the first of each kind of trouble and counts the others, which may come with every event."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def note(self, kind: str, message: str, *arguments: object, exc_info: bool = False) -> None:
+        """Count one; where it is the first of its kind, say the message."""
+        self._counts[kind] += 1
+        if self._counts[kind] == 1:
+            log.error(message, *arguments, exc_info=exc_info)
+
+    def conclude(self) -> None:
+        """Say how often each kind came, where it was more than once, and begin anew."""
+        for kind, count in self._counts.items():
+            if count > 1:
+                log.error("%s: %d times", kind, count)
+        self._counts.clear()
+
+
 class HandlerCaller:
     """Calls a library user's handlers on the stream's loop; a handler's failure costs nothing but itself.
 
     What a handler returns to be awaited is awaited one after another, in the order of the events. When so many wait
-    that the handler will not catch up, the newest is given up, and that is logged with the count.
+    that the handler will not catch up, the newest is given up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, troubles: RepeatedLog) -> None:
+        self._troubles = troubles
         self._waiting: deque[Awaitable[None]] = deque()
         self._drain: asyncio.Task[None] | None = None
-        self._given_up = 0
+        self.unhandled = 0
 
     def call(self, handler: Handler, argument: Any) -> None:
         """Call it now, on the loop's thread."""
         try:
             outcome = handler(argument)
-        except Exception:
-            log.exception("a handler failed")
+        except Exception as error:  # noqa: BLE001 - of code that is not ours; it is logged
+            self._failed(error)
             return
         if outcome is None:
             return
@@ -94,9 +115,17 @@ class HandlerCaller:
         if self._drain is None or self._drain.done():
             self._drain = asyncio.get_running_loop().create_task(self._await_all())
 
+    def _failed(self, error: Exception) -> None:
+        self.unhandled += 1
+        self._troubles.note(f"a handler failed ({type(error).__name__})", "a handler failed", exc_info=True)
+
     def _give_up(self, outcome: Awaitable[None]) -> None:
-        self._given_up += 1
-        log.error("a handler is too slow: %d events were not handled", self._given_up)
+        self.unhandled += 1
+        self._troubles.note(
+            "a handler was too slow for an event",
+            "a handler is too slow: %d events wait for it, so the newest are not handled",
+            HANDLED_AT_ONCE,
+        )
         if isinstance(outcome, Coroutine):
             outcome.close()
 
@@ -104,8 +133,8 @@ class HandlerCaller:
         while self._waiting:
             try:
                 await self._waiting.popleft()
-            except Exception:
-                log.exception("a handler failed")
+            except Exception as error:  # noqa: BLE001 - of code that is not ours; it is logged
+                self._failed(error)
 
 
 class Streamer(Protocol):
@@ -131,19 +160,62 @@ class ConnectionRunner(ABC):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._news: asyncio.Event | None = None
+        self._runs = False
+        self._troubles = RepeatedLog()
+        self._caller = HandlerCaller(self._troubles)
+
+    @property
+    def unhandled_events(self) -> int:
+        """Events so far on which a handler failed, or for which it was too slow."""
+        return self._caller.unhandled
 
     def run(self) -> None:
-        """Hold one connection; return when stopped, raise StreamError for whatever else ended it. Blocks."""
-        if self._stopped:
-            return
+        """Hold one connection; return when stopped, raise StreamError for whatever else ended it. Blocks.
+
+        After a StreamError it may be called again: what is subscribed is asked for anew. Once stopped, it stays so.
+        RuntimeError where it runs already, and on a thread that runs an event loop.
+        """
+        with self._lock:
+            if self._stopped:
+                return
+            if self._runs:
+                raise RuntimeError(
+                    f"The {self._name} streamer runs already; make a second one for a second connection, "
+                    "or wait until `run` has returned."
+                )
+            self._runs = True
+        try:
+            self._run_loop()
+        finally:
+            self._troubles.conclude()
+            with self._lock:
+                self._runs = False
+
+    def _run_loop(self) -> None:
         # Not `asyncio.run`: at its end it waits for a name server that does not answer, and starts a thread for
         # that, which Python 3.12 refuses while the process ends.
         loop = asyncio.new_event_loop()
         try:
-            loop.run_until_complete(self._main())
+            self._require_free_thread(loop)
+            try:
+                loop.run_until_complete(self._main())
+            finally:
+                loop.run_until_complete(_cancel_the_rest())
         finally:
-            loop.run_until_complete(_cancel_the_rest())
             loop.close()
+
+    def _require_free_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Raise RuntimeError where this thread runs another event loop that lets no second one run inside."""
+        trial = asyncio.sleep(0)
+        try:
+            loop.run_until_complete(trial)
+        except RuntimeError as error:
+            trial.close()
+            raise RuntimeError(
+                f"`run` of the {self._name} streamer holds its thread, and this one runs an event loop already, "
+                "as a notebook's does. Write `await asyncio.to_thread(streamer.run)`, start it on a thread "
+                "of its own, or use LiveStreamManager."
+            ) from error
 
     def stop(self) -> None:
         """End `run` soon, also one that is yet to come; returns at once, callable from any thread and handler."""

@@ -38,6 +38,25 @@ _HANDSHAKE_REMEDIES: Final = {
 }
 
 
+# What each of these means is known; another code has no meaning but that of the moment at which it comes.
+KNOWN_CODES: Final = frozenset({*_REMEDIES, 400, 403})
+
+
+def error_code(said: object) -> int | None:
+    """The code of an error message, whatever it was sent as; None where it is no number."""
+    match said:
+        case bool():
+            return None
+        case int():
+            return said
+        case float() if said.is_integer():
+            return int(said)
+        case str() if said.strip().isascii() and said.strip().isdigit():
+            return int(said)
+        case _:
+            return None
+
+
 def server_error(feed: str, code: int | None, message: str) -> StreamError:
     """The error for a server's error message, saying what to do; final ones are `StreamRefused`."""
     remedy = _REMEDIES.get(code or 0, "")

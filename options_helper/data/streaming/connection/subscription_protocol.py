@@ -44,6 +44,20 @@ class SubscriptionProtocol:
         self._refused: dict[str, tuple[int | None, str]] = {}  # symbol → the server's code, and the reason
         self._unsent: deque[Request] = deque()
         self._pending: Request | None = None
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Start a conversation: whatever is wanted is asked of a server that has nothing yet and refused nothing."""
+        if not self._has_begun:
+            self._has_begun = True
+            return
+        self._server_has, self._refused, self._pending = {}, {}, None
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for symbol in self.requested:
+            groups.setdefault(self._channels_of(symbol), []).append(symbol)
+        self._unsent = deque(
+            Request("subscribe", channels, tuple(symbols)) for channels, symbols in groups.items()
+        )
 
     def want(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
         """Ask for these symbols on these channels, besides what is wanted already."""
@@ -71,8 +85,10 @@ class SubscriptionProtocol:
         waiting = [symbol for symbol, (code, _) in self._refused.items() if code == SYMBOL_LIMIT_EXCEEDED]
         for symbol in waiting:
             del self._refused[symbol]
-            channels = tuple(channel for channel, symbols in self._wanted.items() if symbol in symbols)
-            self._unsent.append(Request("subscribe", channels, (symbol,)))
+            self._unsent.append(Request("subscribe", self._channels_of(symbol), (symbol,)))
+
+    def _channels_of(self, symbol: str) -> tuple[str, ...]:
+        return tuple(channel for channel, symbols in self._wanted.items() if symbol in symbols)
 
     def _group_by_symbols(
         self, symbols: Iterable[str], channels: Sequence[str], *, wanted: bool
@@ -100,10 +116,17 @@ class SubscriptionProtocol:
         return None
 
     def acknowledged(self, message: Mapping[str, Any]) -> None:
-        """Take the server's complete subscription, and note what it left out of the request."""
-        self._server_has = {
-            channel: frozenset(symbols) for channel, symbols in message.items() if isinstance(symbols, list)
+        """Take the server's subscription, channel by channel, and note what it left out of the request.
+
+        It may come in parts: what an earlier part left out, or what was refused, is no longer so once it is there.
+        """
+        self._server_has |= {
+            channel: frozenset(symbol for symbol in symbols if isinstance(symbol, str))
+            for channel, symbols in message.items()
+            if isinstance(symbols, list)
         }
+        for symbol in [symbol for symbol in self._refused if self._has_all(symbol)]:
+            del self._refused[symbol]
         request, self._pending = self._pending, None
         if request is None or request.action != "subscribe":
             return
@@ -142,6 +165,11 @@ class SubscriptionProtocol:
         return self._pending is not None or bool(self._unsent)
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether a request was sent and not answered yet."""
+        return self._pending is not None
+
+    @property
     def requested(self) -> tuple[str, ...]:
         """Every wanted symbol, in order of asking."""
         return tuple(dict.fromkeys(symbol for symbols in self._wanted.values() for symbol in symbols))
@@ -150,6 +178,9 @@ class SubscriptionProtocol:
     def acknowledged_symbols(self) -> tuple[str, ...]:
         """The wanted symbols that the server has on at least one of their channels."""
         return tuple(symbol for symbol in self.requested if self._has_any(symbol))
+
+    def _has_all(self, symbol: str) -> bool:
+        return all(symbol in self._server_has.get(channel, ()) for channel in self._channels_of(symbol))
 
     def _has_any(self, symbol: str) -> bool:
         return any(

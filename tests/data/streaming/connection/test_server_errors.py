@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
+from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
 from options_helper.errors import StreamRefused
 from options_helper.model.backoff import compute_backoff_seconds
 
@@ -68,3 +68,25 @@ def test_too_many_connects_are_tried_again_slowly():
 )
 def test_an_address_without_a_stream_names_the_variable_it_came_from(feed: str, variable: str):
     assert variable in str(handshake_error(feed, 404))
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (405, 405),
+        ("405", 405),
+        (405.0, 405),
+        (None, None),
+        ([405], None),
+        ({}, None),
+        (True, None),
+        ("x", None),
+    ],
+)
+def test_a_code_is_read_whatever_it_was_sent_as(said: object, code: int | None):
+    assert error_code(said) == code
+
+
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 499])
+def test_a_status_that_says_of_itself_that_it_passes_is_no_refusal(status: int):
+    assert not isinstance(handshake_error("iex", status), StreamRefused)

@@ -175,3 +175,61 @@ def test_each_wanted_symbol_is_acknowledged_or_refused(count: int, limit: int, b
 
     assert {*protocol.acknowledged_symbols, *protocol.refusals} == set(symbols)
     assert not {*protocol.acknowledged_symbols} & set(protocol.refusals)
+
+
+def test_an_acknowledgement_in_parts_refuses_nothing_in_the_end():
+    """One message for each channel, or symbol by symbol: only the last says what the server has."""
+    by_channel, by_symbol = SubscriptionProtocol(), SubscriptionProtocol()
+    for protocol in (by_channel, by_symbol):
+        protocol.want(["A", "B"], BOTH)
+        assert protocol.next_request() is not None
+
+    by_channel.acknowledged({"T": "subscription", "quotes": ["A", "B"]})
+    assert set(by_channel.refusals) == {"A", "B"}, "as far as is known"
+    by_channel.acknowledged({"T": "subscription", "trades": ["A", "B"]})
+    by_symbol.acknowledged({"T": "subscription", "quotes": ["A"], "trades": ["A"]})
+    by_symbol.acknowledged({"T": "subscription", "quotes": ["A", "B"], "trades": ["A", "B"]})
+
+    for protocol in (by_channel, by_symbol):
+        assert protocol.refusals == {}
+        assert protocol.acknowledged_symbols == ("A", "B")
+
+
+def test_a_symbol_that_stays_left_out_stays_refused():
+    protocol = SubscriptionProtocol()
+    protocol.want(["A", "B"], BOTH)
+    protocol.next_request()
+    for _ in range(2):
+        protocol.acknowledged({"T": "subscription", "quotes": ["A"], "trades": ["A"]})
+    assert set(protocol.refusals) == {"B"}
+
+
+def test_an_odd_acknowledgement_costs_itself():
+    protocol = SubscriptionProtocol()
+    protocol.want(["A"], BOTH)
+    protocol.next_request()
+    protocol.acknowledged(
+        {"T": "subscription", "quotes": ["A", None, {}, ["A"]], "trades": ["A"], "bars": None}
+    )
+    assert (protocol.acknowledged_symbols, protocol.refusals) == (("A",), {})
+
+
+def test_a_conversation_that_begins_anew_asks_for_all_that_is_wanted():
+    protocol = SubscriptionProtocol()
+    protocol.begin()
+    protocol.want(["A", "B", "C"], BOTH)
+    protocol.next_request()
+    protocol.refused(405, "limit")
+    protocol.want(["D"], ["bars"])
+    protocol.unwant(["C"], BOTH)
+
+    protocol.begin()
+    assert not protocol.refusals
+    assert not protocol.acknowledged_symbols
+    first = protocol.next_request()
+    assert first == Request("subscribe", BOTH, ("A", "B"))
+    protocol.acknowledged({"T": "subscription", "quotes": ["A", "B"], "trades": ["A", "B"]})
+    assert protocol.next_request() == Request("subscribe", ("bars",), ("D",))
+    protocol.acknowledged({"T": "subscription", "bars": ["D"]})
+    assert protocol.next_request() is None
+    assert protocol.acknowledged_symbols == ("A", "B", "D")
