@@ -10,7 +10,10 @@ PUBLIC: Final = {
     "atomic_file": ("replace_file", "sync_folder"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),
     "network": (
+        "BYPASS_VARIABLES",
         "CERTIFICATE_REMEDY",
+        "CERTIFICATE_VARIABLES",
+        "PROXY_VARIABLES",
         "certificate_problem",
         "proxy_for",
         "tls_context",

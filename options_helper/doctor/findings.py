@@ -31,7 +31,9 @@ class Check(StrEnum):
     KEYS = "keys"
     PORTFOLIO = "portfolio"
     DISK = "disk"
+    WAY_OUT = "way_out"
     CLOCK = "clock"
+    CALENDAR = "calendar"
     ACCOUNT = "account"
     MARKET_DATA = "market_data"
     STOCK_STREAM = "stock_stream"
@@ -41,6 +43,7 @@ class Check(StrEnum):
 
 NETWORK_CHECKS: Final = (
     Check.CLOCK,
+    Check.CALENDAR,
     Check.ACCOUNT,
     Check.MARKET_DATA,
     Check.STOCK_STREAM,

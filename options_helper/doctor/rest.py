@@ -8,10 +8,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_calendar import ask_told_sessions
 from options_helper.data.rest.market_time import is_demo, server_time
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import OptionsHelperError
 from options_helper.model.clock_skew import WORTH_SAYING_SECONDS
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import Session, in_regular_hours, next_change
 from options_helper.model.tolerant import field, word
 from options_helper.settings import Settings
 
@@ -47,12 +50,36 @@ def judge_skew(ahead_seconds: float, doubt_seconds: float) -> Finding:
     verdict = Verdict.WARNING if certain < SKEW_FAILURE_SECONDS else Verdict.FAILED
     return Finding(
         verdict,
-        f"This computer's clock is {said}; market hours, expiries and delays are judged by it.",
+        f"This computer's clock is {said}; a run puts ages and hours right by theirs, and recordings keep this one's.",
         "Let the system set its clock: timedatectl set-ntp true (Linux), or the date settings (Mac, Windows).",
     )
 
 
 _CHECK_ADDRESS: Final = "Check APCA_API_BASE_URL: does Alpaca, or a simulator, answer there?"
+
+
+def check_calendar(rest: AlpacaRest, now: Callable[[], datetime]) -> Finding:
+    """Does the market say of its hours what our calendar says? Where not, the market is believed."""
+    try:
+        at = server_time(rest) or now()
+        told = ask_told_sessions(rest, at)
+    except OptionsHelperError as error:
+        return explained(error, "Check the network and APCA_API_BASE_URL; the program's own calendar stands.")
+    change = next_change(at, told)
+    is_open = in_regular_hours(at, told)
+    when = "not known" if change is None else f"{change:%a %d %b %H:%M} ET"
+    said = f"the market is {'open; it closes' if is_open else 'closed; it opens'} {when}"
+    details = {day.isoformat(): _hours(session) for day, session in sorted(told.items())}
+    if not told:
+        return Finding(Verdict.OK, f"{said}; it says of its hours what the program's calendar says")
+    days = ", ".join(f"{short_date(day)} {_hours(session)}" for day, session in sorted(told.items()))
+    return Finding(
+        Verdict.OK, f"{said}. It differs from the program's calendar, and is believed: {days}", None, details
+    )
+
+
+def _hours(session: Session | None) -> str:
+    return "closed" if session is None else f"{session.opens:%H:%M} to {session.closes:%H:%M} ET"
 
 
 def check_account(rest: AlpacaRest, settings: Settings) -> Finding:

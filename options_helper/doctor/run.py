@@ -41,7 +41,7 @@ from options_helper.doctor.findings import (
     Verdict,
     explained,
 )
-from options_helper.doctor.rest import check_account, check_clock, check_market_data
+from options_helper.doctor.rest import check_account, check_calendar, check_clock, check_market_data
 from options_helper.doctor.streams import (
     STREAM_TIMING,
     Visit,
@@ -51,6 +51,7 @@ from options_helper.doctor.streams import (
     stream_holder,
     visit_stream,
 )
+from options_helper.doctor.way_out import check_way_out
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.model.market_hours import MarketDay, new_york_date
 from options_helper.monitoring.heartbeat_file import state_folder
@@ -148,6 +149,7 @@ class Checkup:
             ),
             Check.SETTINGS: lambda: read,
             Check.KEYS: lambda: check_keys(settings, environment.environ, environment.env_file),
+            Check.WAY_OUT: lambda: check_way_out(settings, environment.environ),
             Check.DISK: lambda: check_disk(_folders(environment.environ), environment.free_bytes),
         }
         local = {check: self._local(check, run) for check, run in runs.items()}
@@ -209,6 +211,7 @@ class Checkup:
 
         return [
             probe(Check.CLOCK, lambda rest: check_clock(rest, settings, environment.now)),
+            probe(Check.CALENDAR, lambda rest: check_calendar(rest, environment.now)),
             probe(Check.ACCOUNT, lambda rest: check_account(rest, settings)),
             probe(Check.MARKET_DATA, lambda rest: check_market_data(rest, settings)),
         ]

@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 
 from options_helper.analysis.reconcile.portfolio_check import findings
 from options_helper.cli import app
+from options_helper.data.network import trusted_roots
 from options_helper.data.streaming.connection.server_errors import handshake_error, server_error
 from options_helper.doctor.computer import (
     check_disk,
@@ -496,6 +497,57 @@ def test_a_look_that_fails_costs_only_its_own_line(environment: Environment):
 
     assert found[Check.DISK].message == "The look itself failed (RuntimeError)."
     assert found[Check.PYTHON].verdict is OK
+
+
+def test_without_proxies_and_certificates_of_its_own_the_way_out_is_plain(environment: Environment):
+    found = findings_of(environment)[Check.WAY_OUT]
+
+    assert found.verdict is OK
+    assert found.message.startswith("no proxy is named; trusted: the certificates that certifi lists")
+    assert not found.details
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_is_named_without_its_password_and_said_not_to_count_for_streams(
+    environment: Environment, variable: str
+):
+    named = with_environment(environment, **{variable: "http://me:proxySentinel@proxy.example:3128"})
+
+    found = findings_of(named)[Check.WAY_OUT]
+
+    assert found.verdict is WARNING
+    assert (
+        f"through the proxy proxy.example:3128, which {variable} names; streams take no proxy"
+        in found.message
+    )
+    assert "NO_PROXY" in (found.remedy or "")
+    assert found.details == {variable: "proxy.example:3128"}
+    assert "proxySentinel" not in str(found)
+
+
+def test_a_proxy_that_is_not_for_alpaca_is_no_trouble(environment: Environment):
+    named = with_environment(environment, HTTPS_PROXY="http://127.0.0.1:9", NO_PROXY=".alpaca.markets")
+
+    found = findings_of(named)[Check.WAY_OUT]
+
+    assert found.verdict is OK
+    assert found.message.startswith("HTTPS_PROXY does not count for Alpaca's hosts")
+
+
+def test_certificates_that_a_variable_names_are_said_to_be_the_only_ones(
+    environment: Environment, tmp_path: Path
+):
+    missing = tmp_path / "corporate.pem"
+    named = with_environment(environment, SSL_CERT_FILE=str(missing))
+
+    found = findings_of(named)[Check.WAY_OUT]
+    assert found.verdict is FAILED
+    assert f"SSL_CERT_FILE names {missing}, which is not there" in found.message
+
+    missing.write_text(trusted_roots({}).path.read_text("utf-8"), "utf-8")
+    found = findings_of(named)[Check.WAY_OUT]
+    assert found.verdict is OK
+    assert f"trusted: {missing} alone, which SSL_CERT_FILE names, for REST and streams alike" in found.message
 
 
 @pytest.mark.parametrize(

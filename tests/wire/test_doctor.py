@@ -41,7 +41,7 @@ NOON = 1_774_022_400_123_456_789  # Friday 2026-03-20 12:00 in New York
 KEY = "PKSENTINELKEY0000001"
 SECRET = "sentinelSecret0000000000000000000000002"  # noqa: S105 - made up, to be searched for
 STREAMS = (Check.STOCK_STREAM, Check.OPTION_STREAM, Check.ORDER_STREAM)
-REQUESTS = (Check.CLOCK, Check.ACCOUNT, Check.MARKET_DATA)
+REQUESTS = (Check.CLOCK, Check.CALENDAR, Check.ACCOUNT, Check.MARKET_DATA)
 
 # For servers that answer, however busy the machine is …
 PATIENT = {
@@ -220,6 +220,17 @@ def test_a_request_that_fails_is_one_line_with_the_remedy(
         assert words in found[check].message
         assert remedy in (found[check].remedy or "")
     assert {check: found[check].verdict for check in STREAMS} == dict.fromkeys(STREAMS, OK)
+
+
+def test_where_the_market_s_hours_differ_the_market_is_believed(simulator: Simulators, doctor: Doctor):
+    agreed = doctor(simulator())[Check.CALENDAR]
+    closed = doctor(simulator(faults=Faults(closed_today=True)))[Check.CALENDAR]
+
+    assert (agreed.verdict, closed.verdict) == (OK, OK)
+    assert "the market is open; it closes Fri 20 Mar 16:00 ET; it says of its hours what" in agreed.message
+    assert "the market is closed; it opens Mon 23 Mar 09:30 ET" in closed.message
+    assert "is believed: 20 Mar 26 closed" in closed.message
+    assert closed.details == {"2026-03-20": "closed"}
 
 
 def test_a_wrong_secret_fails_everywhere_with_the_same_remedy(simulator: Simulators, doctor: Doctor):
