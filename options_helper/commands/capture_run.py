@@ -35,9 +35,15 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Heartbeat, Waiting
-from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat, remember_capture
+from options_helper.monitoring.heartbeat_file import (
+    CAPTURE_FILE,
+    forget_heartbeats,
+    read_heartbeat,
+    remember_capture,
+)
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
+from options_helper.monitoring.run_report import process_lives
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -132,6 +138,7 @@ class Capture:
             self._sealer.start(self._now())
             with writer:
                 with suppress(RuntimeError):  # a user without a home
+                    forget_heartbeats(process_lives)
                     remember_capture(state)
                 ending = self._run_sessions(display)
         if not _was_written(state, writer.last):

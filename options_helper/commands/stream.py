@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
@@ -13,6 +13,8 @@ from typer.core import TyperCommand
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.errors import ConfigError
 
+if TYPE_CHECKING:
+    from datetime import datetime
 # From this width on, the longest name stands in the table of options whole.
 TABLE_COLUMNS: Final = 100
 
@@ -223,7 +225,7 @@ def health(
             "--state",
             metavar="FILE",
             help="The heartbeat file, or the folder of a recording.",
-            show_default="the one written last, of the last capture and of the dashboard",
+            show_default="the run that is alive",
         ),
     ] = None,
     max_lag: Annotated[
@@ -236,26 +238,43 @@ def health(
 ) -> None:
     """Say whether a capture or the dashboard is well; the exit code is 0 only if it is.
 
-    The silence of a closed market is healthy; an old heartbeat or a process that is gone never is.
+    The silence of a closed market is healthy; an old heartbeat or a process that is gone never is. Without `--state` it
+    is about the one run that is alive, or, where none is, about the last one; where several are, it asks which.
+
+    Exit codes: 0, it is well; 1, it is not, or nothing runs; 2, several runs are alive and none was named.
     """
     import msgspec
 
     from options_helper.clock import utc_now
     from options_helper.commands.durations import parse_duration
-    from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, newest_heartbeat
+    from options_helper.monitoring.heartbeat_file import CAPTURE_FILE
     from options_helper.monitoring.run_report import read_run, report_lines
 
     try:
         max_lag_seconds = parse_duration(max_lag)
     except ValueError as error:
         raise ConfigError(f"--max-lag: {error}") from error
-    path = state or newest_heartbeat()
+    path = state or _present_run(utc_now(), max_lag_seconds)
     report = read_run(path / CAPTURE_FILE if path.is_dir() else path, utc_now(), max_lag_seconds)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report.facts())).decode())
     else:
         typer.echo("\n".join(report_lines(report)))
     raise typer.Exit(0 if report.healthy else 1)
+
+
+def _present_run(now: datetime, max_lag_seconds: float) -> Path:
+    """The heartbeat of the run that is alive, else the one that wrote last; ConfigError where several are."""
+    from options_helper.monitoring.heartbeat_file import dashboard_file, known_heartbeats
+    from options_helper.monitoring.run_report import read_run
+
+    reports = [read_run(path, now, max_lag_seconds) for path in known_heartbeats()]
+    alive = [report for report in reports if report.heartbeat is not None and not report.ended]
+    if len(alive) > 1:
+        choices = "".join(f"\n  --state {report.path}    {report.name}" for report in alive)
+        raise ConfigError(f"{len(alive)} runs are alive. Name the one you ask about:{choices}")
+    found = [report.path for report in alive or reports if report.path is not None]
+    return found[0] if found else dashboard_file() or Path("dashboard.json")
 
 
 RecordingArgument = Annotated[

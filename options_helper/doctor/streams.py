@@ -23,7 +23,7 @@ from options_helper.errors import StreamError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, LAST_CAPTURE_LINK, state_folder
+from options_helper.monitoring.heartbeat_file import known_heartbeats
 from options_helper.monitoring.run_report import RunStatus, read_run
 from options_helper.settings import Settings
 
@@ -215,8 +215,8 @@ def _slot_taken(visit: Visit, error: StreamError, holder: str | None) -> Finding
 def stream_holder(visit: Visit, environ: Mapping[str, str], now: datetime) -> str | None:
     """The dashboard or capture of this computer whose heartbeat says that it uses this feed; None where none does."""
     with suppress(RuntimeError):
-        for file in (DASHBOARD_FILE, LAST_CAPTURE_LINK):
-            report = read_run(state_folder(environ) / file, now, LIVING_SECONDS)
+        for path in known_heartbeats(environ):
+            report = read_run(path, now, LIVING_SECONDS)
             beat = report.heartbeat
             if beat is None or report.status is RunStatus.NOT_RUNNING:
                 continue

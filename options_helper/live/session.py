@@ -30,8 +30,9 @@ from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.monitoring.heartbeat import Role
-from options_helper.monitoring.heartbeat_file import dashboard_file
+from options_helper.monitoring.heartbeat_file import dashboard_file, forget_heartbeats
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
+from options_helper.monitoring.run_report import process_lives
 from options_helper.settings import Settings
 
 PROCESS_MODULE: Final = "_options_helper_process"
@@ -245,6 +246,7 @@ class LiveSession:
             self._housekeeper = PeriodicTask("live-housekeeper", self.keep, self._housekeeping_seconds)
             self._housekeeper.start()
         if self._heartbeat is None and self._heartbeat_path is not None:
+            forget_heartbeats(process_lives)
             self._heartbeat = HeartbeatWriter(self._heartbeat_path, self.snapshot, role=Role.DASHBOARD)
             self._heartbeat.start()
 

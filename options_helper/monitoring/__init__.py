@@ -10,15 +10,14 @@ PUBLIC: Final = {
     "heartbeat": ("Heartbeat", "Role", "Waiting"),
     "heartbeat_file": (
         "CAPTURE_FILE",
-        "DASHBOARD_FILE",
-        "LAST_CAPTURE_LINK",
         "dashboard_file",
-        "newest_heartbeat",
+        "forget_heartbeats",
+        "known_heartbeats",
         "read_heartbeat",
         "remember_capture",
         "state_folder",
     ),
     "heartbeat_writer": ("HeartbeatWriter",),
     "prometheus": ("serve_metrics",),
-    "run_report": ("RunStatus", "read_run", "report_lines"),
+    "run_report": ("RunStatus", "process_lives", "read_run", "report_lines"),
 }

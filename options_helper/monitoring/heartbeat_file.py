@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,16 +15,16 @@ from platformdirs import user_state_path
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.errors import StoreError
-from options_helper.monitoring.heartbeat import Heartbeat
+from options_helper.monitoring.heartbeat import Heartbeat, Role
 
 log = logging.getLogger(__name__)
 
 
 APPLICATION: Final = "options-helper"
 CAPTURE_FILE: Final = ".health.json"
-DASHBOARD_FILE: Final = "dashboard.json"
-# In the state folder: a link to the file of the capture that began last, so that a person need not name it.
-LAST_CAPTURE_LINK: Final = "last-capture.json"
+# In the state folder, by role and process: the file of a dashboard, or a link to that of a capture, so that a person
+# need not name it. Two dashboards that shared one would write over each other.
+_OF_A_PROCESS: Final = "{role}-{pid}.json"
 
 
 # The file's size is a multiple of this, so that a full disk, which has no new block, can still take the next one.
@@ -84,16 +85,16 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def dashboard_file() -> Path | None:
-    """Where the dashboard keeps its heartbeat; None for a user without a home."""
+    """Where the dashboard of this process keeps its heartbeat; None for a user without a home."""
     try:
-        return state_folder() / DASHBOARD_FILE
+        return state_folder() / _name(Role.DASHBOARD)
     except RuntimeError:
         return None
 
 
 def remember_capture(path: Path) -> None:
-    """Let `stream health` without a name find this file; a system that refuses only loses that."""
-    link = state_folder() / LAST_CAPTURE_LINK
+    """Let `stream health` without a name find this process's file; a system that refuses only loses that."""
+    link = state_folder() / _name(Role.CAPTURE)
     try:
         link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
@@ -102,11 +103,25 @@ def remember_capture(path: Path) -> None:
         log.info("%s cannot be made: %s", link, error)
 
 
-def newest_heartbeat() -> Path:
-    """The file that was written last, of the last capture and of the dashboard; the dashboard's where there is none."""
-    folder = state_folder()
-    found = [folder / name for name in (DASHBOARD_FILE, LAST_CAPTURE_LINK)]
-    return max(found, key=_written_ns)
+def known_heartbeats(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """The files of this user's dashboards and captures, the one written last first. RuntimeError as `state_folder`."""
+    folder = state_folder(environ)
+    found = {path: _written_ns(path) for role in Role for path in folder.glob(f"*{role}*.json")}
+    return tuple(sorted((path for path, written in found.items() if written), key=lambda path: -found[path]))
+
+
+def forget_heartbeats(process_lives: Callable[[int], bool | None]) -> None:
+    """Remove what processes have left that are gone, now that another run takes their place; never raises."""
+    with suppress(OSError, RuntimeError):
+        folder = state_folder()
+        for path in (path for role in Role for path in folder.glob(f"{role}-*.json")):
+            number = path.stem.rpartition("-")[2]
+            if number.isdecimal() and process_lives(int(number)) is False:
+                path.unlink(missing_ok=True)
+
+
+def _name(role: Role) -> str:
+    return _OF_A_PROCESS.format(role=role, pid=os.getpid())
 
 
 def _written_ns(path: Path) -> int:

@@ -39,6 +39,13 @@ class RunReport:
     message: str
     heartbeat: Heartbeat | None = None
     heartbeat_age_seconds: float | None = None
+    path: Path | None = None  # of the heartbeat's file
+
+    @property
+    def name(self) -> str:
+        """Which run it is: "the capture (process 4711)"."""
+        beat = self.heartbeat
+        return "nobody's run" if beat is None else f"the {beat.role} (process {beat.pid})"
 
     @property
     def healthy(self) -> bool:
@@ -70,6 +77,8 @@ class RunReport:
             "status": self.status,
             "healthy": self.healthy,
             "words": self.message,
+            "file": None if self.path is None else str(self.path),
+            "role": None if beat is None else beat.role,
             "lag_seconds": self.lag_seconds,
             "heartbeat_age_seconds": self.heartbeat_age_seconds,
             "uptime_seconds": self.uptime_seconds,
@@ -85,29 +94,52 @@ _NAMED_AT_MOST: Final = 5
 _SYMBOLS: Final = ("asked", "acknowledged", "refused")
 
 
+def process_lives(pid: int) -> bool | None:
+    """Whether the process of this number is there and no zombie; None where asking would end it."""
+    if sys.platform == "win32":
+        return None  # asking would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it is dead and only its number is left, as in a container where nobody collects it."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False  # another kind of system, or just gone
+    return said.rpartition(b")")[2].split()[:1] == [b"Z"]
+
+
 def read_run(
     path: Path,
     at: datetime,
     max_lag_seconds: float,
     *,
-    process_lives: Callable[[int], bool | None] | None = None,
+    process_lives: Callable[[int], bool | None] = process_lives,
 ) -> RunReport:
     """Read the heartbeat at `path` and judge it; never raises for what it finds there."""
     try:
         beat = read_heartbeat(path)
     except StoreError as error:
-        return RunReport(RunStatus.FAILED, str(error))
+        return RunReport(RunStatus.FAILED, str(error), path=path)
     if beat is None:
         return RunReport(
             RunStatus.NOT_RUNNING,
             f"There is no heartbeat at {path}: nothing has run. Start a capture or the dashboard, or name --state.",
+            path=path,
         )
     # A number means nothing on another computer, which a shared folder may be from.
     here = beat.host == socket.gethostname()
-    lives = (process_lives or _process_lives)(beat.pid) if here else None
+    lives = process_lives(beat.pid) if here else None
     age = round((at - beat.written_at).total_seconds(), 3)
     status, message = _judge(beat, age, max_lag_seconds, lives=lives)
-    return RunReport(status, message, beat, age)
+    return RunReport(status, message, beat, age, path)
 
 
 def _judge(beat: Heartbeat, age: float, max_lag: float, *, lives: bool | None) -> tuple[RunStatus, str]:
@@ -200,27 +232,6 @@ def _reason(one: StreamBeat) -> str:
     return "" if one.last_error is None else one.last_error
 
 
-def _process_lives(pid: int) -> bool | None:
-    if sys.platform == "win32":
-        return None  # asking would end it
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether it is dead and only its number is left, as in a container where nobody collects it."""
-    try:
-        said = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False  # another kind of system, or just gone
-    return said.rpartition(b")")[2].split()[:1] == [b"Z"]
-
-
 def format_age(seconds: float) -> str:
     """A stretch of time as one reads it."""
     if seconds < 10:
@@ -240,6 +251,7 @@ def report_lines(report: RunReport) -> list[str]:
     lines = [f"{report.status}: {report.message}"]
     if beat is None:
         return lines
+    lines.append(f"{report.name}, {report.path}")
     up, age = format_age(report.uptime_seconds or 0.0), max(0.0, report.heartbeat_age_seconds or 0.0)
     if report.ended:
         lines.append(f"It was up {up}; this is how it was {format_age(age)} ago:")

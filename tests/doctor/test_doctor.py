@@ -43,7 +43,7 @@ from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role, RunState
-from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
+from options_helper.monitoring.heartbeat_file import write_heartbeat
 from options_helper.settings import VARIABLES, Settings
 from tests.kit.builders import AS_OF
 from tests.kit.heartbeats import heartbeat, stream_beat
@@ -459,7 +459,7 @@ def test_who_holds_a_stream_is_known_from_its_heartbeat(
 ):
     environ = {"XDG_STATE_HOME": str(tmp_path)}
     beat = heartbeat(**{"role": Role.DASHBOARD, **facts})
-    write_heartbeat(tmp_path / "options-helper" / DASHBOARD_FILE, beat)
+    write_heartbeat(tmp_path / "options-helper" / "dashboard-4711.json", beat)
     visit = stock_visit(Settings(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET)), STREAM_TIMING)
 
     holder = stream_holder(visit, environ, AS_OF)

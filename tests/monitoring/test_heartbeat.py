@@ -25,7 +25,8 @@ from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
 from options_helper.monitoring.heartbeat_file import (
     dashboard_file,
-    newest_heartbeat,
+    forget_heartbeats,
+    known_heartbeats,
     read_heartbeat,
     remember_capture,
     state_folder,
@@ -373,20 +374,45 @@ def test_a_user_without_a_home_has_no_state_folder(monkeypatch: pytest.MonkeyPat
     assert dashboard_file() is None
 
 
+def test_each_process_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Three dashboards once wrote one file, and each other's half-written replacement."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    names = set()
+    for pid in (11, 12, 13):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        names.add(dashboard_file())
+
+    assert len(names) == 3
+    assert dashboard_file() == state_folder() / "dashboard-13.json"
+
+
 def test_the_file_written_last_is_found_without_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    dashboard, capture = state_folder() / "dashboard.json", tmp_path / "data" / ".health.json"
-    assert newest_heartbeat() == dashboard
+    assert known_heartbeats() == ()
+    dashboard, capture = dashboard_file(), tmp_path / "data" / ".health.json"
+    assert dashboard is not None
     for seconds, path in ((100, capture), (200, dashboard)):
         write_heartbeat(path, heartbeat())
         os.utime(path, (seconds, seconds))
 
     remember_capture(tmp_path / "gone" / ".health.json")
+    assert known_heartbeats() == (dashboard,)
     remember_capture(capture)
-
-    assert newest_heartbeat() == dashboard
+    assert [path.resolve() for path in known_heartbeats()] == [dashboard, capture]
     os.utime(capture, (300, 300))
-    assert newest_heartbeat().resolve() == capture
+    assert known_heartbeats()[0].resolve() == capture
+
+
+def test_what_processes_left_that_are_gone_goes_when_another_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for pid in (11, 12, 13):
+        write_heartbeat(state_folder() / f"dashboard-{pid}.json", heartbeat(pid=pid))
+
+    forget_heartbeats({11: True, 12: False, 13: None}.get)
+
+    assert {path.name for path in known_heartbeats()} == {"dashboard-11.json", "dashboard-13.json"}
 
 
 def test_a_service_manager_hears_of_the_run_s_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -21,7 +21,7 @@ from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.heartbeat import RunState
+from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import (
     read_heartbeat,
     remember_capture,
@@ -235,15 +235,35 @@ def test_a_folder_stands_for_the_recording_in_it(tmp_path: Path):
     assert stream_health("--state", str(tmp_path)).exit_code == 0
 
 
-def test_without_a_name_it_is_the_last_run(tmp_path: Path):
+def test_without_a_name_it_is_the_run_that_is_alive(tmp_path: Path):
     capture = heartbeat_file(tmp_path, written_at=utc_now())
     remember_capture(capture)
-
-    assert stream_health().output.startswith("running: The capture runs.")
-
-    write_heartbeat(state_folder() / "dashboard.json", heartbeat())
+    # It ended later than the capture wrote last, and is not meant all the same.
+    write_heartbeat(state_folder() / "dashboard-1.json", heartbeat(role=Role.DASHBOARD, state=RunState.ENDED))
     os.utime(capture, (1, 1))
+
+    said = stream_health().output
+    assert said.startswith("running: The capture runs.")
+    assert f"the capture (process {os.getpid()})" in said
+    assert str(state_folder()) in said.replace("\n", ""), "the file is named"
+
+
+def test_where_two_runs_are_alive_none_is_chosen_by_chance(tmp_path: Path):
+    """For cron, the one written last by a hair would be a coin toss."""
+    remember_capture(heartbeat_file(tmp_path, written_at=utc_now()))
+    dashboard = state_folder() / "dashboard-1.json"
+    write_heartbeat(dashboard, heartbeat(role=Role.DASHBOARD, written_at=utc_now()))
+
+    result = stream_health()
+    assert isinstance(result.exception, ConfigError)
+    assert f"--state {dashboard}    the dashboard (process {os.getpid()})" in str(result.exception)
+    assert "the capture (process" in str(result.exception)
+    assert stream_health("--state", str(dashboard)).exit_code == 0
+
+
+def test_where_nothing_ever_ran_it_says_so():
     assert stream_health().exit_code == 1
+    assert "nothing has run" in stream_health().output
 
 
 def test_a_person_reads_lag_uptime_totals_symbols_and_gaps(tmp_path: Path):

@@ -25,7 +25,7 @@ from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role
-from options_helper.monitoring.heartbeat_file import DASHBOARD_FILE, write_heartbeat
+from options_helper.monitoring.heartbeat_file import write_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
@@ -400,7 +400,7 @@ def test_that_the_own_dashboard_uses_its_stream_is_no_failure(
 ):
     server = simulator()
     beat = heartbeat(role=Role.DASHBOARD, written_at=utc_datetime(server.now_ns))
-    write_heartbeat(tmp_path / "state" / "options-helper" / DASHBOARD_FILE, beat)
+    write_heartbeat(tmp_path / "state" / "options-helper" / "dashboard-4711.json", beat)
 
     with held_stock_stream(server):
         found = doctor(server)
