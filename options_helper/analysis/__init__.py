@@ -19,4 +19,4 @@ PUBLIC: Final = {
     "structure_kinds": ("structure_kind",),
     "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
 }
-SHARED: Final = {"structure_kinds": ("StructureKind",)}
+SHARED: Final = {"option_events": ("halves",), "structure_kinds": ("StructureKind",)}

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -81,6 +82,11 @@ def _symbol_year(day: date) -> date:
     return day
 
 
+def _whole(value: Any) -> Any:
+    """2.0 as the 2 that it is, as tables write whole numbers; anything else is judged as it stands."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
 def _not_zero(value: float) -> float:
     if value == 0:
         raise PydanticCustomError("zero", "must not be 0 (negative is short)")
@@ -104,10 +110,15 @@ ShareSymbol = Annotated[
 Strike = Annotated[float, AfterValidator(_whole_mills)]
 Expiry = Annotated[date, AfterValidator(_symbol_year)]
 PictureDay = Annotated[date, AfterValidator(_symbol_year)]
-Contracts = Annotated[int, AfterValidator(_not_zero), Field(ge=-_CONTRACTS_AT_MOST, le=_CONTRACTS_AT_MOST)]
+Contracts = Annotated[
+    int,
+    BeforeValidator(_whole),
+    AfterValidator(_not_zero),
+    Field(ge=-_CONTRACTS_AT_MOST, le=_CONTRACTS_AT_MOST),
+]
 Shares = Annotated[float, AfterValidator(_not_zero), Field(ge=-_SHARES_AT_MOST, le=_SHARES_AT_MOST)]
 PricePerShare = Annotated[float, Field(ge=0)]
-Multiplier = Annotated[int, Field(gt=0, le=_CONTRACTS_AT_MOST)]
+Multiplier = Annotated[int, BeforeValidator(_whole), Field(gt=0, le=_CONTRACTS_AT_MOST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +241,7 @@ class Leg(_Entry):
     option_type: OptionType
     expiry: Expiry
     strike: Strike
-    contracts: Annotated[int, Field(gt=0, le=_CONTRACTS_AT_MOST)]
+    contracts: Annotated[int, BeforeValidator(_whole), Field(gt=0, le=_CONTRACTS_AT_MOST)]
     cost_basis: PricePerShare | None = None  # average opening price per share; None: not known
     multiplier: Multiplier | None = None  # dollars per point; None: the structure's, or what is usual
 

@@ -596,3 +596,20 @@ class TestSample:
 
         assert expiries[0] == date(2026, 11, 20)
         assert len(expiries) > 1
+
+
+def test_whole_numbers_may_be_written_as_tables_write_them():
+    """Pandas writes 2.0 for 2 as soon as one value of a column is missing."""
+    entry = (
+        '{"id": "a", "symbol": "AAPL1", "option_type": "call", "expiry": "2026-12-18", "strike": 180, '
+        '"contracts": -2.0, "multiplier": 100.0}'
+    )
+    leg = '{"side": "long", "option_type": "call", "expiry": "2026-12-18", "strike": 180, "contracts": 3.0}'
+    structure = f'{{"id": "b", "symbol": "AAPL", "net_debit": 1.0, "legs": [{leg}]}}'
+
+    single, multi = parse_portfolio(f'{{"positions": [{entry}, {structure}]}}', "mine.json").positions
+    assert isinstance(single, Position)
+    assert isinstance(multi, MultiLegPosition)
+    assert (single.contracts, single.multiplier, multi.contract_legs[0].contracts) == (-2, 100, 3)
+    with pytest.raises(ConfigError, match=r"position 'a', contracts: must be a valid integer"):
+        parse_portfolio(f'{{"positions": [{entry.replace("-2.0", "-2.5")}]}}', "mine.json")

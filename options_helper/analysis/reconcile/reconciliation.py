@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, assert_never
 
+from options_helper.analysis.option_events import halves
 from options_helper.analysis.reconcile.account_import import (
     NotImportableError,
     contradicts_itself,
@@ -34,6 +35,7 @@ from options_helper.model.account import (
     PositionMove,
     executions_by_symbol,
 )
+from options_helper.model.alpaca_symbols import underlying_root
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
@@ -285,6 +287,7 @@ def reconcile(
     """
     lots = lots_by_symbol(portfolio)
     later = executions_by_symbol(one for one in executions if file_date is None or one.day >= file_date)
+    half_told = halves(one for of_symbol in later.values() for one in of_symbol)
     later_moves = Moves(one for one in moves if file_date is None or one.day >= file_date)
     homeless = {
         symbol: why
@@ -299,6 +302,7 @@ def reconcile(
             readable=symbol not in view.left_out,
             foreign=symbol in view.foreign,
             executions=later.get(symbol, ()),
+            shares_moved=underlying_root(symbol) in half_told,
             own_moves=later_moves.of(symbol),
             related_moves=later_moves.about(symbol),
             mark=(marks or {}).get(symbol),
@@ -390,6 +394,7 @@ class _Sides:
     readable: bool
     foreign: bool  # the account holds it, and no file of ours can
     executions: tuple[Execution, ...]  # that the file may not know
+    shares_moved: bool  # for a contract on this underlying, of which nobody says which one it was
     own_moves: tuple[AccountMove, ...]  # that the file may not know
     related_moves: tuple[AccountMove, ...]  # these, or those of what a contract is written on
     mark: float | None
@@ -591,6 +596,8 @@ def _unexplained(sides: _Sides, today: date) -> Cause:
         return Cause.NOT_IN_FILE
     if sides.position is not None:
         return Cause.UNEXPLAINED
+    if sides.shares_moved and sides.instrument is not None and sides.instrument.is_option:
+        return Cause.OPTION_TRADE
     return Cause.EXPIRY if sides.has_ended(today) else Cause.NOT_IN_ACCOUNT
 
 

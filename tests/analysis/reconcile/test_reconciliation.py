@@ -265,6 +265,16 @@ def test_a_contract_that_ended_this_evening_has_expired(at: datetime, cause: Cau
     assert (row.agrees, row.causes) == (False, (cause,))
 
 
+def test_a_contract_whose_shares_moved_has_not_simply_expired():
+    """Alpaca may tell the shares before, or without, what they moved for."""
+    evening = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    view = AccountPositions(evening, {"AAPL": held("AAPL", 100, "180")})
+    file = portfolio(position(expiry=TODAY, contracts=1, identity="last"))
+    found = rows(file, view, executed("AAPL", 100, "180", ExecutionKind.OPTION_TRADE))
+
+    assert [row.causes for row in found] == [(Cause.OPTION_TRADE,), (Cause.OPTION_TRADE,)]
+
+
 def test_what_has_ended_and_is_still_in_the_account_is_said():
     evening = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
     symbol = "AAPL261120C00180000"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, time, timedelta
@@ -10,7 +10,7 @@ from decimal import Decimal
 from heapq import nlargest
 from typing import Any, Final
 
-from options_helper.model.account import AccountMove, Execution, PositionMove, Source
+from options_helper.model.account import AccountMove, Execution, ExecutionKind, PositionMove, Source
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.order_updates import (
@@ -30,6 +30,14 @@ CLOCKS_APART: Final = timedelta(minutes=10)
 
 # What `status` says of an assignment, exercise or expiry that did not happen, or not yet.
 _NOT_EXECUTED: Final = ("canceled", "pending")
+
+# What takes a contract away.
+_ENDS: Final = (
+    ExecutionKind.ASSIGNMENT,
+    ExecutionKind.CASH_SETTLEMENT,
+    ExecutionKind.EXERCISE,
+    ExecutionKind.EXPIRY,
+)
 
 _UPDATE_FIELDS: Final = tuple(one.name for one in fields(OrderUpdate))
 _LEG_FIELDS: Final = tuple(one.name for one in fields(LegUpdate))
@@ -163,7 +171,7 @@ class Blotter:
             for key, one in order.settled().executions
             if one.day == day
         ]
-        return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
+        return _once_settled(one for _, one in sorted(found, key=lambda pair: pair[0]))
 
     def moved(self, day: date) -> frozenset[str]:
         """The symbols of which a split, a transfer or the like changed the position on that day, by any amount."""
@@ -268,7 +276,32 @@ def settled_executions(
     problems = [sentence for order in settled for _, sentence in order.problems]
     problems += [_unclear(entry) for order in settled for entry in order.unclear]
     moves = tuple(one for order in settled for one in order.moves)
-    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0])), tuple(problems), moves
+    return _once_settled(one for _, one in sorted(found, key=lambda pair: pair[0])), tuple(problems), moves
+
+
+def _once_settled(executions: Iterable[Execution]) -> tuple[Execution, ...]:
+    """Each contract that ended once: a settlement in cash is the other half of the event that took the contract away.
+
+    As with shares, the event itself has no price where the cash is told by a row of its own.
+    """
+    every = tuple(executions)
+    ended: defaultdict[tuple[str, date, Decimal], Counter[bool]] = defaultdict(Counter)
+    for one in every:
+        if one.kind in _ENDS:
+            ended[one.symbol, one.day, one.quantity][_is_cash(one)] += 1
+    left = {key: min(count[True], count[False]) for key, count in ended.items()}
+    kept: list[Execution] = []
+    for one in every:
+        key = one.symbol, one.day, one.quantity
+        if one.kind in _ENDS and not _is_cash(one) and not one.price and left[key]:
+            left[key] -= 1
+        else:
+            kept.append(one)
+    return tuple(kept)
+
+
+def _is_cash(execution: Execution) -> bool:
+    return execution.kind is ExecutionKind.CASH_SETTLEMENT
 
 
 def _by_leg(update: OrderUpdate) -> Iterator[OrderUpdate]:

@@ -427,6 +427,32 @@ def test_a_contract_that_is_settled_in_cash_goes_at_what_was_paid(
     assert [one.price for one in executions_of(reported)] == [price]
 
 
+@pytest.mark.parametrize("kind", ["OPASN", "OPEXC", "OPEXP"])
+def test_a_cash_settlement_and_the_end_that_it_pays_for_are_one(kind: str):
+    """As the shares of an exercise stand in a row of their own, the cash may."""
+    contract = "SPXW261120P06600000"
+    qty, cash = ("1", "-1234") if kind == "OPASN" else ("-1", "1234")
+    end = option_update(kind, contract, qty)
+    paid = option_update("OPCSH", contract, qty, net_amount=cash, id="20261120000000000::paid")
+    blotter = Blotter(10)
+    blotter.add_backfill(backfill(end, paid))
+
+    once = [(contract, Decimal(qty), Decimal("12.34"))]
+    assert changes(blotter.executions(TODAY)) == changes(executions_of(backfill(end, paid))) == once
+    assert changes(executions_of(backfill(end))) == [(contract, Decimal(qty), 0)]
+
+
+def test_of_two_contracts_one_settlement_is_the_half_of_one_end():
+    contract = "SPXW261120P06600000"
+    ends = [option_update("OPEXP", contract, "-1", id=f"20261120000000000::{name}") for name in "ab"]
+    paid = option_update("OPCSH", contract, "-1", net_amount="1234", id="20261120000000000::paid")
+
+    assert sorted(changes(executions_of(backfill(*ends, paid)))) == [
+        (contract, -1, Decimal(0)),
+        (contract, -1, Decimal("12.34")),
+    ]
+
+
 def test_cash_for_a_contract_of_unknown_size_is_no_price():
     reported = backfill(option_update("OPASN", "SPX1261120C06000000", "1", net_amount="-2500"))
 
