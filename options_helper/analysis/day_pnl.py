@@ -7,7 +7,7 @@ Days begin at midnight in New York.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,11 +17,13 @@ from typing import Final, Self, assert_never
 
 import numpy as np
 
+from options_helper.analysis.holdings import held_quantities, is_unread
 from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
 from options_helper.analysis.option_events import halves
 from options_helper.analysis.priced_lines import numbers
 from options_helper.errors import SymbolError
 from options_helper.model.account import (
+    AccountPosition,
     AccountPositions,
     AccountState,
     Execution,
@@ -31,7 +33,7 @@ from options_helper.model.account import (
     executions_by_symbol,
 )
 from options_helper.model.alpaca_symbols import underlying_root
-from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.contract_symbols import has_contract_length, parse_contract_symbol, short_date
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date, session_before
 from options_helper.model.portfolio import STANDARD_MULTIPLIER, Portfolio
@@ -39,9 +41,17 @@ from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.text import format_holding, named
 
 # Of what the file holds no more, these leave the total unknown: the file may have held it this morning.
-_UNCLEAR: Final = frozenset({QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED})
+_UNCLEAR: Final = frozenset(
+    {QuoteWarning.TRADES_UNKNOWN, QuoteWarning.POSITION_MOVED, QuoteWarning.ACCOUNT_DIFFERS}
+)
 _ZERO: Final = Decimal(0)
 _UNKNOWN: Final = Decimal("NaN")
+# Two closes of one session are as near as this: the official one, the last trade, the closing auction.
+_SAME_CLOSE_OF_SHARE: Final = Decimal("1.25")
+_SAME_CLOSE_OF_CONTRACT: Final = Decimal(3)
+_NEAR_OF_CONTRACT: Final = Decimal("0.5")
+# The smallest splits (3:2 and 1:2) are beyond it, and hardly a session of a share is.
+_LARGEST_JUMP: Final = Decimal("1.45")
 _ONE_DAY: Final = timedelta(days=1)
 # What may be said against the profit of a day.
 _REASONS: Final = {
@@ -50,6 +60,7 @@ _REASONS: Final = {
     QuoteWarning.ACCOUNT_DIFFERS: "The account holds another quantity than the file",
     QuoteWarning.SHARED_CONTRACT: "Held by several lines and traded today, so counted in the total only",
     QuoteWarning.NO_PREVIOUS_CLOSE: "There is no close of {day}",
+    QuoteWarning.UNLIKELY_CLOSE: "The close of {day} cannot be in today's share (a split?)",
     QuoteWarning.FILE_BEHIND: "The file is behind, so later trades are not counted",
 }
 
@@ -124,6 +135,7 @@ class AccountDay:
     followed: Mapping[str, Followed] = field(default_factory=dict)  # what was traded
     unknown: Mapping[str, QuoteWarning] = field(default_factory=dict)  # why nothing is known of a symbol
     foreign: tuple[str, ...] = ()  # what was traded and no file can hold
+    unlikely: frozenset[str] = frozenset()  # whose close of that session cannot be in today's share
 
 
 def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
@@ -132,14 +144,18 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     account = live.account
     if account.executions_day != today or account.view is None or new_york_date(account.view.as_of) != today:
         return _nothing_known(account, today)
-    view, held = account.view, _held(portfolio)
+    view, held = account.view, held_quantities(portfolio)
     base_day = session_before(today, live.told_sessions)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
+    unlikely = {
+        symbol for symbol, close in base_closes.items() if not _is_of_todays_share(symbol, close, live)
+    }
+    base_closes = {symbol: close for symbol, close in base_closes.items() if symbol not in unlikely}
     followed: dict[str, Followed] = {}
     counted, later = executions_by_symbol(account.executions), executions_by_symbol(account.later)
     foreign = [symbol for symbol in dict.fromkeys((*counted, *later)) if view.is_foreign(symbol)]
     traded = dict.fromkeys(symbol for symbol in (*counted, *later) if symbol not in foreign)
-    unread = {symbol for symbol in (*held, *traded) if _is_unread(view, symbol)}
+    unread = {symbol for symbol in (*held, *traded) if is_unread(view, symbol)}
     half_told = halves((*account.executions, *account.later))
     doubtful = {symbol for symbol in (*held, *traded) if underlying_root(symbol) in half_told}
     unknown = dict.fromkeys(unread | doubtful | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
@@ -150,7 +166,9 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         in_view = counted.get(symbol, ())
         overnight = _quantity(view, symbol) - sum((done.quantity for done in in_view), _ZERO)
         executions = (*in_view, *later.get(symbol, ()))
-        outcome = _follow(overnight, executions, held.get(symbol, _ZERO), base_closes.get(symbol))
+        without_close = QuoteWarning.UNLIKELY_CLOSE if symbol in unlikely else QuoteWarning.NO_PREVIOUS_CLOSE
+        close = base_closes.get(symbol)
+        outcome = _follow(overnight, executions, held.get(symbol, _ZERO), close, without_close)
         if isinstance(outcome, Followed):
             followed[symbol] = outcome
         else:
@@ -167,6 +185,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         followed=followed,
         unknown=unknown,
         foreign=tuple(foreign),
+        unlikely=frozenset(unlikely),
     )
 
 
@@ -196,26 +215,47 @@ def _obstacle(report: RestReport, what: str) -> str:
             assert_never(report.phase)
 
 
-def _held(portfolio: Portfolio) -> Mapping[str, Decimal]:
-    """How much of each symbol the file holds, all its lines together."""
-    held: dict[str, Decimal] = defaultdict(Decimal)
-    for line in portfolio.lines:
-        held[line.instrument.live_symbol] += line.quantity
-    return held
-
-
 def _quantity(view: AccountPositions, symbol: str) -> Decimal:
     position = view.positions.get(symbol)
     return _ZERO if position is None else position.quantity
 
 
-def _is_unread(view: AccountPositions, symbol: str) -> bool:
-    """Whether how much the account holds of it is not known: a row that names nothing may be of anything."""
-    return symbol in view.left_out or (view.unnamed > 0 and symbol not in view.positions)
+def _is_of_todays_share(symbol: str, close: Decimal, live: LiveSnapshot) -> bool:
+    """Whether a close can be what today is measured from: a split leaves that of yesterday's share behind.
+
+    The account's own price of the last day is the witness. Without it a share is believed as long as some session has
+    made such a jump; a contract can make any.
+    """
+    is_option = has_contract_length(symbol)
+    position = live.account.view.positions.get(symbol) if live.account.view else None
+    witness = position.lastday_price if position else None
+    if witness:
+        factor = _SAME_CLOSE_OF_CONTRACT if is_option else _SAME_CLOSE_OF_SHARE
+        is_near = is_option and abs(close - witness) <= _NEAR_OF_CONTRACT
+        return is_near or _are_within(factor, close, witness)
+    price = _price_now(symbol, live, position)
+    return is_option or price is None or _are_within(_LARGEST_JUMP, price, close)
+
+
+def _are_within(factor: Decimal, one: Decimal, other: Decimal) -> bool:
+    return one <= factor * other and other <= factor * one
+
+
+def _price_now(symbol: str, live: LiveSnapshot, position: AccountPosition | None) -> Decimal | None:
+    trade, quote = live.trades.get(symbol), live.quotes.get(symbol)
+    if trade is not None and trade.price > 0:
+        return Decimal(str(trade.price))
+    if quote is not None and quote.bid_price and quote.ask_price:
+        return (Decimal(str(quote.bid_price)) + Decimal(str(quote.ask_price))) / 2
+    return position.current_price if position else None
 
 
 def _follow(
-    overnight: Decimal, executions: Sequence[Execution], held: Decimal, close: Decimal | None
+    overnight: Decimal,
+    executions: Sequence[Execution],
+    held: Decimal,
+    close: Decimal | None,
+    without_close: QuoteWarning,
 ) -> Followed | QuoteWarning:
     """Go from what was held at midnight to the last moment at which the account held as much as the file does."""
     positions = list(
@@ -226,7 +266,7 @@ def _follow(
     )
     if moment is None:
         return QuoteWarning.ACCOUNT_DIFFERS
-    lacking = QuoteWarning.NO_PREVIOUS_CLOSE if overnight and close is None else QuoteWarning.TRADES_UNKNOWN
+    lacking = without_close if overnight and close is None else QuoteWarning.TRADES_UNKNOWN
     return Followed(
         positions[moment],
         lacking=None if positions[moment].is_known else lacking,
@@ -279,7 +319,9 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     average = numbers(day.base_closes.get(symbol) for symbol in held.symbols)
     realized = np.zeros(count)
     base = np.abs(held.quantity * held.multiplier * average)
-    flags[QuoteWarning.NO_PREVIOUS_CLOSE] = np.isnan(average)
+    unlikely = np.array([symbol in day.unlikely for symbol in held.symbols], dtype=bool)
+    flags[QuoteWarning.NO_PREVIOUS_CLOSE] = np.isnan(average) & ~unlikely
+    flags[QuoteWarning.UNLIKELY_CLOSE] = unlikely
     for index, symbol in enumerate(held.symbols):
         if symbol not in day.unknown and symbol not in day.followed:
             continue

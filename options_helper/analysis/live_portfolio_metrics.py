@@ -25,7 +25,16 @@ from options_helper.analysis.day_pnl import (
     read_account_day,
 )
 from options_helper.analysis.grades import grades_of
-from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, QuoteWarning, warning_lists
+from options_helper.analysis.holdings import compare_holdings
+from options_helper.analysis.marks import (
+    Findings,
+    Flags,
+    Integers,
+    MarkSource,
+    Numbers,
+    QuoteWarning,
+    warning_lists,
+)
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
@@ -64,12 +73,17 @@ def compute_live_position_rows(
     entries = [entry for entry in portfolio.positions if not isinstance(entry, MultiLegPosition)]
     quantity = numbers(entry.lines[0].quantity for entry in entries)
     lines = price_lines(
-        [entry.instrument for entry in entries], quantity, live, stale_after_seconds, wide_spread_pct
+        [entry.instrument for entry in entries],
+        quantity,
+        live,
+        holdings=compare_holdings(portfolio, live.account),
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
     )
     basis = numbers(entry.lines[0].cost_basis for entry in entries)
     pnl = lines.worth * (lines.mark - basis)
     day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
-    findings = {**lines.findings, **day.findings, QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
+    findings = {**_findings_with_day(lines, day), QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
     columns = {
         **lines.columns,
         **_day_columns(day),
@@ -110,13 +124,14 @@ def compute_live_multileg_rows(
         [instrument for entry in structures for instrument in entry.instruments],
         quantity,
         live,
-        stale_after_seconds,
-        wide_spread_pct,
+        holdings=compare_holdings(portfolio, live.account),
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
     )
     leg_value = lines.worth * lines.mark
     leg_natural = lines.worth * lines.natural
     day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
-    lines = replace(lines, findings={**lines.findings, **day.findings})
+    lines = replace(lines, findings=_findings_with_day(lines, day))
     leg_columns = {
         **lines.columns,
         **_day_columns(day),
@@ -248,6 +263,15 @@ def _held_lines(lines: PricedLines, quantity: Numbers, as_of: datetime) -> HeldL
         multiplier=columns["multiplier"],
         price=np.where(is_of_today, lines.mark, np.nan),
     )
+
+
+def _findings_with_day(lines: PricedLines, day: LineDays) -> Findings:
+    """All that speaks against the lines; why a quantity is in doubt says more than that it is."""
+    doubt = lines.findings[QuoteWarning.QUANTITY_IN_DOUBT]
+    for reason in (QuoteWarning.ACCOUNT_DIFFERS, QuoteWarning.FILE_BEHIND):
+        if reason in day.findings:
+            doubt = doubt & ~day.findings[reason]
+    return {**lines.findings, **day.findings, QuoteWarning.QUANTITY_IN_DOUBT: doubt}
 
 
 def _day_columns(day: LineDays) -> dict[str, Any]:

@@ -61,12 +61,16 @@ class QuoteWarning(StrEnum):
     STALE_TRADE = "stale_trade"
     NO_COST_BASIS = "no_cost_basis"
     QUANTITY_IN_DOUBT = "quantity_in_doubt"
+    OTHER_SHARE = (
+        "other_share"  # a split or the like moved it: neither quantity nor cost are in today's share
+    )
     # These speak against the day's profit alone.
     TRADES_UNKNOWN = "trades_unknown"
     POSITION_MOVED = "position_moved"
     ACCOUNT_DIFFERS = "account_differs"
     SHARED_CONTRACT = "shared_contract"
     NO_PREVIOUS_CLOSE = "no_previous_close"
+    UNLIKELY_CLOSE = "unlikely_close"
     FILE_BEHIND = "file_behind"
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from options_helper.analysis.grades import rank_lines
+from options_helper.analysis.holdings import Holdings
 from options_helper.analysis.marks import (
     UNKNOWN_TIME,
     Findings,
@@ -52,7 +53,8 @@ class PricedLines:
     rank: Integers  # of the line's grade
     mark: Numbers
     natural: Numbers
-    worth: Numbers  # dollars for each dollar of price: quantity times multiplier, short is negative
+    # Dollars for each dollar of price: quantity times multiplier, short is negative. NaN where one is not known.
+    worth: Numbers
     findings: Findings
     columns: Mapping[str, Any]
 
@@ -61,6 +63,8 @@ def price_lines(
     instruments: Sequence[Instrument],
     quantity: Numbers,
     live: LiveSnapshot,
+    *,
+    holdings: Holdings,
     stale_after_seconds: float,
     wide_spread_pct: float,
 ) -> PricedLines:
@@ -88,10 +92,14 @@ def price_lines(
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
     multiplier = numbers(item.multiplier for item in instruments)
+    in_doubt, moved = holdings.in_doubt, frozenset(holdings.moved)
+    is_moved = _flags(item.live_symbol in moved for item in instruments)
     findings = {
         QuoteWarning.EXPIRED: ended,
         **_last_day_findings(instruments, last_days, ended, today),
         QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
+        QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _flags(item.live_symbol in in_doubt for item in instruments),
+        QuoteWarning.OTHER_SHARE: ~ended & is_moved,
         **_only(~ended, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)),
     }
     return PricedLines(
@@ -99,7 +107,8 @@ def price_lines(
         ended=ended,
         mark=price,
         natural=natural,
-        worth=quantity * multiplier,
+        # A price of today's share times a quantity of another one is no value.
+        worth=np.where(is_moved, np.nan, quantity * multiplier),
         rank=rank_lines(marks, findings, short=quantity < 0),
         findings=findings,
         columns={

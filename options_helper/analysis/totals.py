@@ -14,6 +14,7 @@ import pandas as pd
 
 from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
 from options_helper.analysis.grades import Grade, count_words
+from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -77,7 +78,8 @@ class LiveTotals:
     at_mark: Tally
     at_natural: Tally
     opened_for: Tally
-    at_risk: Tally
+    long_premium: Tally
+    holdings: Holdings  # where file and account differ, which every sum rests on
     # Of today, counted by line; and what the file holds no more, because it was closed today.
     day: Tally
     day_realized: Tally
@@ -131,14 +133,21 @@ class LiveTotals:
         return None if self.at_natural.total is None else self.at_natural.total + (self.cash or 0.0)
 
     @property
-    def premium_at_risk(self) -> float | None:
-        """What was paid for long options and debit structures that have not wholly expired."""
-        return self.at_risk.total
+    def long_premium_paid(self) -> float | None:
+        """What was paid for long options and debit structures that have not wholly expired.
+
+        It is not what can be lost: a short's risk is not in it.
+        """
+        return self.long_premium.total
 
     @property
     def unpriced(self) -> tuple[BookLine, ...]:
-        """The lines without a price that have not expired, each contract once."""
-        return _once(line for line in self.lines if not line.is_priced and not line.has_ended)
+        """The lines without a price that have not expired, each contract once; a split leaves one its price."""
+        return _once(
+            line
+            for line in self.lines
+            if not line.is_priced and not line.has_ended and QuoteWarning.OTHER_SHARE not in line.warnings
+        )
 
     @property
     def nearest_expiry(self) -> NearestExpiry | None:
@@ -198,7 +207,16 @@ def compute_live_totals(
         at_mark=_tally(single("market_value"), structure("net_mark"), grades=grades),
         at_natural=_tally(single("natural_value"), structure("net_natural"), grades=of_natural),
         opened_for=_tally(paid, np.abs(debit)),
-        at_risk=_tally(paid[may_lose], debit[may_lose_debit]),
+        long_premium=_tally(
+            paid[may_lose],
+            debit[may_lose_debit],
+            grades=[
+                grade if grade is Grade.QUANTITY else Grade.TWO_SIDED
+                for grade, counted in zip(grades, (*may_lose, *may_lose_debit), strict=True)
+                if counted
+            ],
+        ),
+        holdings=compare_holdings(portfolio, live.account),
         day=_tally(today.realized + today.unrealized),
         day_realized=_tally(today.realized),
         day_unrealized=_tally(today.unrealized),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from options_helper.analysis.reconcile.reconciliation import Behind, file_behind
-from options_helper.model.account import AccountMove, AccountPositions, AccountState, Execution
+from options_helper.model.account import (
+    AccountMove,
+    AccountPosition,
+    AccountPositions,
+    AccountState,
+    Execution,
+)
+from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.portfolio import Portfolio
 
 
@@ -17,6 +25,7 @@ class _Answer:
     view: AccountPositions | None
     executions: tuple[Execution, ...]
     moves: tuple[AccountMove, ...]
+    later: tuple[Execution, ...]
     behind: Behind | None
 
     def holds_for(self, portfolio: Portfolio, account: AccountState) -> bool:
@@ -25,6 +34,7 @@ class _Answer:
             and self.view is account.view
             and self.executions is account.executions
             and self.moves == account.moves
+            and self.later is account.later
         )
 
 
@@ -39,7 +49,38 @@ class FileComparison:
         """What the file does not know of today; worked out again only when file or account has changed."""
         last = self._last
         if last is None or not last.holds_for(portfolio, account):
-            behind = file_behind(portfolio, account)
-            last = _Answer(portfolio, account.view, account.executions, account.moves, behind)
+            behind = file_behind(portfolio, _with_what_came_later(account))
+            last = _Answer(portfolio, account.view, account.executions, account.moves, account.later, behind)
             self._last = last
         return last.behind
+
+
+def _with_what_came_later(account: AccountState) -> AccountState:
+    """The account as if it had been read after its last known execution: nobody waits for the next reading."""
+    view = account.view
+    if view is None or not account.later:
+        return account
+    positions = dict(view.positions)
+    for execution in account.later:
+        symbol = execution.symbol
+        before = positions.get(symbol) or AccountPosition(
+            symbol=symbol,
+            quantity=Decimal(0),
+            is_option=is_contract_symbol(symbol),
+            average_price=None,
+            cost_basis=None,
+            market_value=None,
+            current_price=None,
+        )
+        # What the account said of the cost was of the quantity before.
+        positions[symbol] = replace(
+            before,
+            quantity=before.quantity + execution.quantity,
+            average_price=None,
+            cost_basis=None,
+            market_value=None,
+        )
+    held = {symbol: position for symbol, position in positions.items() if position.quantity}
+    return replace(
+        account, view=replace(view, positions=held), executions=(*account.executions, *account.later)
+    )

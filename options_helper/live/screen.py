@@ -183,7 +183,7 @@ def build_screen(
         banners=(
             *_start_banners(problem),
             *_picture_banners(portfolio, snapshot, plays=plays),
-            *_account_banners(behind, hidden=options.preferences.hide_amounts),
+            *_account_banners(behind, totals, options),
             *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
             *_run_banners(run, snapshot, totals),
         ),
@@ -259,10 +259,17 @@ def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, plays: boo
         yield Banner(Level.WARNING, f"{said}. {REMOVE_AS_OF}")
 
 
-def _account_banners(behind: Behind | None, *, hidden: bool) -> Iterator[Banner]:
+def _account_banners(behind: Behind | None, totals: LiveTotals, options: ViewOptions) -> Iterator[Banner]:
+    """What file and account hold differently, first what today's executions explain."""
+    holdings = totals.holdings
+    if holdings.read_at is None:
+        return
+    read_at = f"The account was read {holdings.read_at.astimezone(options.zone):%H:%M:%S %Z}."
     if behind is not None:
-        said = f"{behind.sentence} The edit to copy is below, under {ACCOUNT_PANEL}."
-        yield Banner(Level.WARNING, BEHIND_HIDDEN if hidden else said)
+        said = f"{behind.sentence} {read_at} The edit to copy is below, under {ACCOUNT_PANEL}."
+        yield Banner(Level.WARNING, BEHIND_HIDDEN if options.preferences.hide_amounts else said)
+    if sentences := holdings.sentences(behind.symbols if behind else ()):
+        yield Banner(Level.WARNING, f"{' '.join(sentences)} {read_at} See {ACCOUNT_PANEL} below.")
 
 
 def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Banner]:

@@ -54,6 +54,7 @@ PUBLIC: Final = {
         "format_contract",
         "format_osi",
         "format_osi_compact",
+        "has_contract_length",
         "is_adjusted_root",
         "is_contract_symbol",
         "parse_contract_symbol",

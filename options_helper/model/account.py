@@ -98,6 +98,7 @@ class AccountPosition:
     cost_basis: Decimal | None  # dollars
     market_value: Decimal | None  # dollars, by the last trade
     current_price: Decimal | None  # per share
+    lastday_price: Decimal | None = None  # per share: where the last session closed, in today's share
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -193,6 +193,13 @@ def _sum_of_costs(lines: Sequence[PortfolioLine]) -> Decimal | None:
 class _Entry(BaseModel):
     # Strict: a number in quotation marks is a mistake to point out, not one to guess around.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The same with some fields changed; what was worked out of the old ones is worked out anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
     def changed(self, **fields: Any) -> Self:
         """The same with other values of these fields, checked anew; what was worked out of the old ones is not kept."""

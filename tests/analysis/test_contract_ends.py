@@ -58,7 +58,7 @@ def test_from_the_end_of_its_last_session_a_contract_has_no_price_and_no_natural
 
     assert ("expired" in row(book, live)["warnings"]) is has_ended
     assert ("expires_today" in row(book, live)["warnings"]) is not has_ended
-    assert (total.pnl.counted, total.liquidation_value, total.premium_at_risk) == (
+    assert (total.pnl.counted, total.liquidation_value, total.long_premium_paid) == (
         (0, None, 0) if has_ended else (1, 1500, 2000)
     )
     assert (total.nearest_expiry is None) is has_ended

@@ -510,7 +510,7 @@ class TestTheFileAndTheAccount:
         today = Today(position(), live(known, at(C180, 1.1)))
 
         assert today.figures() == NOTHING
-        assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.row()["warnings"] == ["quantity_in_doubt", "trades_unknown"]
 
     def test_a_position_that_could_not_be_read_and_that_the_file_lacks_leaves_the_total_unknown(self):
         known = account({}, executions=[traded(C190, 1, 1.0)], left_out=[C190])
@@ -526,7 +526,7 @@ class TestTheFileAndTheAccount:
         today = Today(book, live(known, at(C180, 1.1), at(C190, 1.1)))
 
         assert today.figures(0) == NOTHING
-        assert today.row(0)["warnings"] == ["trades_unknown"]
+        assert today.row(0)["warnings"] == ["quantity_in_doubt", "trades_unknown"]
         assert today.figures(1) == dollars(10, 0, 10)
 
     @pytest.mark.parametrize("trades", [(), (traded("AAPL", 1, 100),)], ids=["quiet day", "traded"])
@@ -801,7 +801,7 @@ class TestTheDay:
         )
 
         assert today.figures() == NOTHING
-        assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.row()["warnings"] == ["quantity_in_doubt", "trades_unknown"]
         assert today.totals.day_reasons == (later,)
 
     def test_an_account_that_was_not_asked_is_no_fault_of_a_line(self):

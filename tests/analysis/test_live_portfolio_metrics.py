@@ -547,10 +547,10 @@ class TestStructuresThatPeopleHold:
 
         assert (row["net_mark"], row["priced_legs"]) == (None, 1)
 
-    def test_what_was_paid_for_shares_is_no_premium_at_risk(self):
+    def test_what_was_paid_for_shares_is_no_long_premium_paid(self):
         totals = totals_of(portfolio(COVERED_CALL, position(cost_basis=2.0)), snapshot_with(*COVERED_QUOTES))
 
-        assert totals.premium_at_risk == 200
+        assert totals.long_premium_paid == 200
 
 
 class TestTotals:
@@ -576,7 +576,7 @@ class TestTotals:
         assert without_cash.liquidation_value == pytest.approx(-160)
         assert with_cash.liquidation_value == pytest.approx(840)
 
-    def test_premium_at_risk_is_what_was_paid_for_what_still_runs(self):
+    def test_long_premium_paid_is_what_was_paid_for_what_still_runs(self):
         book = portfolio(
             position(strike=180, contracts=2, cost_basis=1.5),
             position(strike=185, contracts=-1, cost_basis=9.0),
@@ -586,7 +586,7 @@ class TestTotals:
             holding("AAPL"),
         )
 
-        assert totals_of(book, self.LIVE).premium_at_risk == pytest.approx(300 + 250)
+        assert totals_of(book, self.LIVE).long_premium_paid == pytest.approx(300 + 250)
 
     def test_a_structure_is_at_risk_until_its_last_leg_expires(self):
         gone = date(2026, 11, 19)
@@ -595,7 +595,7 @@ class TestTotals:
         )
         vertical = structure(leg("long", 180, expiry=gone), leg("short", 185, expiry=gone), net_debit=250)
 
-        assert totals_of(portfolio(calendar, vertical), self.LIVE).premium_at_risk == 70
+        assert totals_of(portfolio(calendar, vertical), self.LIVE).long_premium_paid == 70
 
     def test_the_nearest_expiry_and_the_widest_spread_are_named(self):
         book = portfolio(CONDOR, position("AAPL", 190, expiry=date(2026, 11, 19)), position("AAPL", 180))

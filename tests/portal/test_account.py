@@ -252,3 +252,14 @@ def test_the_file_is_compared_again_when_the_account_or_the_file_changes():
     )
     assert sum(scenes.quantities(mended).values()) == sum(scenes.quantities(book).values()) + Decimal(1)
     assert comparison.behind(mended, behind) is None
+
+
+def test_a_fill_is_told_before_the_positions_are_read_again():
+    """The table of fills has it at once; a banner that waits for the next reading would contradict it."""
+    book, comparison = load_portfolio(SAMPLE), FileComparison()
+    just_filled = replace(known_account(book), later=(BOUGHT,))
+    told = comparison.behind(book, just_filled)
+
+    assert told is not None
+    assert told.symbols == {BOUGHT.symbol}
+    assert comparison.behind(book, replace(just_filled, later=())) is None

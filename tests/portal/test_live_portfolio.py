@@ -78,7 +78,7 @@ def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, 
 
     assert table(tab, "Contract")["DTE"].min() == 0
     assert "SPY 20 Nov 26 681 C" in tile(tab, "Nearest expiry")
-    assert "paid for what is held long" in tile(tab, "Premium at risk")
+    assert "paid for what is held long" in tile(tab, "Long premium paid")
     assert "expired" not in html(tab)
     assert "market time 15:00:00 UTC · " in html(tab)
     assert "NOT ALPACA: a market on this computer, 2026-11-20" in html(tab)
@@ -117,7 +117,7 @@ def test_a_book_that_has_expired_is_not_one_without_options_or_without_risk(port
     tab = portal.open()
 
     assert "all expired" in tile(tab, "Nearest expiry")
-    assert "no option is held long" in tile(tab, "Premium at risk")
+    assert "no option is held long" in tile(tab, "Long premium paid")
     assert "$0.00" not in html(tab)
 
 

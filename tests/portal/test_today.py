@@ -198,3 +198,29 @@ def test_hidden_amounts_hide_today_too(portal):
     assert "$" not in html(tab)
     assert "Today $" not in table(tab, "Mark from").columns
     assert table(tab, "Mark from")["Today %"].notna().all()
+
+
+def test_what_the_account_holds_and_the_file_lacks_is_said_at_every_figure(portal):
+    """Two positions of the account are not in the file, and neither was traded today."""
+    account = known_account()
+    assert account.view is not None
+    held = {
+        **account.view.positions,
+        "IBM": scenes.account_position("IBM", Decimal(50)),
+        SOLD_OUT: scenes.account_position(SOLD_OUT, Decimal(-1)),
+    }
+    account = replace(account, view=replace(account.view, positions=held, cash=Decimal(1000)))
+    tab = portal.show(lambda: scenes.live(account=account))
+    said = "FILE ONLY: 2 positions of the account are missing"
+
+    for name in (
+        "Unrealized P&L at mark",
+        "P&L at natural",
+        "P&L today",
+        "Liquidation value",
+        "Long premium paid",
+    ):
+        assert said in tile(tab, name).replace("&amp;", "&"), name
+    assert "The account holds what the file lacks: IBM shares, AAPL 18 Dec 26 300 C." in html(tab)
+    assert "the account has $1,000.00" in tile(tab, "Liquidation value")
+    assert "2 lines of the account that the file lacks" in html(tab)

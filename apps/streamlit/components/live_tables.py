@@ -59,11 +59,9 @@ WARNINGS_WITHOUT_PRICES: Final = {
 # What speaks against the day's profit alone; where it speaks against all of it, the total says it once.
 WARNINGS_ABOUT_TODAY: Final = {
     QuoteWarning.TRADES_UNKNOWN,
-    QuoteWarning.POSITION_MOVED,
-    QuoteWarning.ACCOUNT_DIFFERS,
     QuoteWarning.SHARED_CONTRACT,
     QuoteWarning.NO_PREVIOUS_CLOSE,
-    QuoteWarning.FILE_BEHIND,
+    QuoteWarning.UNLIKELY_CLOSE,
 }
 ColumnConfig = Mapping[str, Any]
 Draw: TypeAlias = Callable[["DataFrame", Column, ScreenModel], Any]

@@ -92,23 +92,25 @@ def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
         if totals.pnl_pct is not None
         else _why_no_share(totals),
         _tone(totals.pnl_pct),
+        totals.holdings.caveat,
     )
     yield Tile(
         "Liquidation value",
         money(totals.liquidation_value, hidden=hidden),
-        f"{'positions only' if totals.cash is None else 'positions and cash'}, "
-        f"at natural{_missing(totals.at_natural)}",
+        f"{_cash_counted(totals, hidden=hidden)}, at natural{_missing(totals.at_natural)}",
+        caveat=totals.holdings.caveat,
     )
     yield Tile(
-        "Premium at risk",
-        money(totals.premium_at_risk, hidden=hidden) if totals.at_risk.of else UNKNOWN,
-        f"paid for what is held long{_missing(totals.at_risk)}"
-        if totals.at_risk.of
+        "Long premium paid",
+        money(totals.long_premium_paid, hidden=hidden) if totals.long_premium.of else UNKNOWN,
+        f"paid for what is held long{_missing(totals.long_premium)}"
+        if totals.long_premium.of
         else "no option is held long",
+        caveat=totals.holdings.caveat,
     )
     yield Tile(
         "Legs priced",
-        f"{totals.priced_legs} of {totals.legs}",
+        f"{totals.priced_legs} of {totals.legs}" if totals.legs else UNKNOWN,
         _legs_note(screen),
     )
     expiry, spread = totals.nearest_expiry, totals.widest_spread
@@ -138,8 +140,9 @@ def _profit(
     missing: str = NOTHING_YET,
     caveat: str = "",
 ) -> Tile:
+    file_only = screen.totals.holdings.caveat
     if not tally.counted:
-        return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS)
+        return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS, caveat=file_only)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} {of}"
     grades = f"of which {tally.caveat}" if tally.caveat else ""
@@ -148,8 +151,18 @@ def _profit(
         f"{arrow(tally.known)} {amount}".strip(),
         source,
         tone=_tone(tally.known),
-        caveat="\n".join(filter(None, (partial, caveat, grades))),
+        caveat="\n".join(filter(None, (partial, file_only, caveat, grades))),
     )
+
+
+def _cash_counted(totals: LiveTotals, *, hidden: bool) -> str:
+    """Which cash is in the figure; where the account's is another, that too."""
+    cash, of_account = totals.cash, totals.holdings.cash
+    beside = "" if of_account is None else f" (the account has {money(float(of_account), hidden=hidden)})"
+    if cash is None:
+        return f"positions only{beside}"
+    agrees = of_account is None or abs(float(of_account) - cash) < 0.005
+    return "positions and cash" if agrees else f"positions and the file's cash{beside}"
 
 
 def _why_no_share(totals: LiveTotals) -> str:
@@ -204,6 +217,8 @@ def _first_to_expire(expiry: NearestExpiry) -> str:
 def _legs_note(screen: ScreenModel) -> str:
     """Why some legs have no price: those that expired never will have one."""
     totals = screen.totals
+    if not totals.legs:
+        return NO_POSITIONS
     if totals.complete:
         return "all, shares included"
     reasons = ((totals.unpriced, "without a price"), (totals.with_warning(QuoteWarning.EXPIRED), "expired"))

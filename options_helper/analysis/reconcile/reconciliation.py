@@ -193,6 +193,7 @@ class Behind:
 
     sentence: str
     edit: str  # what to change in the file, with the entries to copy
+    symbols: frozenset[str]  # whose quantities these executions explain
 
 
 def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
@@ -210,7 +211,9 @@ def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
     said = [sentence for row in rows for sentence in _happened(row)]
     more = f"; and {len(said) - _SAID_AT_MOST} more" if len(said) > _SAID_AT_MOST else ""
     return Behind(
-        f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.", proposed_edit(rows)
+        f"Your file is behind the account: {'; '.join(said[:_SAID_AT_MOST])}{more}.",
+        proposed_edit(rows),
+        frozenset(row.symbol for row in rows if row.symbol),
     )
 
 

@@ -139,6 +139,7 @@ def read_position(row: Any) -> AccountPosition:
         cost_basis=_cost(field(row, "cost_basis")),
         market_value=amount(field(row, "market_value")),
         current_price=amount(field(row, "current_price")),
+        lastday_price=amount(field(row, "lastday_price")),
     )
 
 

@@ -67,6 +67,7 @@ def test_a_position_is_read_to_the_cent():
             cost_basis=Decimal(850),
             market_value=Decimal(900),
             current_price=Decimal("4.5"),
+            lastday_price=Decimal("4.4"),
         )
     }
 

@@ -1,0 +1,148 @@
+"""What the file holds beside what the account holds: a sum of the file's lines is right only as far as they agree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from options_helper.model.account import AccountPositions, AccountState
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.text import format_count, format_holding, named
+
+_ZERO: Final = Decimal(0)
+# Two totals that are as near as this are one cost: what a split leaves as it is.
+_SAME_COST: Final = Decimal("0.005")
+# The quantities of what was split differ by a tenth at least; what differs by less was traded.
+_SPLIT_AT_LEAST: Final = Decimal("0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Where the quantities of file and account differ; symbols in Alpaca's spelling, in the order of their side."""
+
+    read_at: datetime | None = (
+        None  # the account's positions, on the market's clock; None: nothing is known of them
+    )
+    account_only: tuple[str, ...] = ()  # the file lacks them
+    file_only: tuple[str, ...] = ()  # the account lacks them
+    other_quantity: tuple[str, ...] = ()  # both have them
+    unread: tuple[str, ...] = ()  # how much the account has of them is not known
+    # Of those that differ, what a split, a transfer or the like moved: neither quantity nor cost are in today's share.
+    moved: tuple[str, ...] = ()
+    cash: Decimal | None = None  # the account's
+
+    @property
+    def in_doubt(self) -> frozenset[str]:
+        """The symbols whose quantity in the file is not the account's, or may not be."""
+        return frozenset((*self.file_only, *self.other_quantity, *self.unread))
+
+    @property
+    def differing(self) -> int:
+        """How many symbols differ."""
+        return len(self.account_only) + len(self.file_only) + len(self.other_quantity)
+
+    @property
+    def caveat(self) -> str:
+        """What is said at each figure that rests on the file's quantities alone; empty where nothing is missing."""
+        count = len(self.account_only)
+        if not count:
+            return ""
+        return f"FILE ONLY: {format_count(count, 'position')} of the account {'is' if count == 1 else 'are'} missing"
+
+    def sentences(self, explained: Collection[str] = ()) -> tuple[str, ...]:
+        """What file and account hold differently, in sentences without amounts; what is `explained` is left out."""
+        return tuple(
+            f"{beginning}: {_names(unexplained)}."
+            for beginning, symbols in (
+                ("The account holds what the file lacks", self.account_only),
+                ("The file holds what the account lacks", self.file_only),
+                (
+                    "Of these the account holds another quantity than the file",
+                    tuple(symbol for symbol in self.other_quantity if symbol not in self.moved),
+                ),
+                ("A split, a transfer or the like changed these, and the file does not know it", self.moved),
+            )
+            if (unexplained := [symbol for symbol in symbols if symbol not in explained])
+        )
+
+
+def held_quantities(portfolio: Portfolio) -> Mapping[str, Decimal]:
+    """How much of each symbol the file holds, all its lines together."""
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for line in portfolio.lines:
+        held[line.instrument.live_symbol] += line.quantity
+    return held
+
+
+def is_unread(view: AccountPositions, symbol: str) -> bool:
+    """Whether how much the account holds of it is not known: a row that names nothing may be of anything."""
+    return symbol in view.left_out or (view.unnamed > 0 and symbol not in view.positions)
+
+
+def compare_holdings(portfolio: Portfolio, account: AccountState) -> Holdings:
+    """Lay the quantities side by side, with what was executed since the account was read."""
+    view = account.view
+    if view is None:
+        return Holdings()
+    in_file, in_account = held_quantities(portfolio), _account_quantities(view, account)
+    unread = tuple(symbol for symbol in in_file if is_unread(view, symbol) or symbol in account.unsettled)
+    known = [symbol for symbol in in_file if symbol not in unread]
+    other = [symbol for symbol in known if in_account.get(symbol, _ZERO) != in_file[symbol]]
+    costs = _share_costs(portfolio)
+    return Holdings(
+        read_at=view.as_of,
+        account_only=tuple(
+            symbol
+            for symbol, quantity in in_account.items()
+            if quantity
+            and symbol not in in_file
+            and symbol not in account.unsettled
+            and not view.is_foreign(symbol)
+        ),
+        file_only=tuple(symbol for symbol in other if not in_account.get(symbol)),
+        other_quantity=tuple(symbol for symbol in other if in_account.get(symbol)),
+        unread=unread,
+        moved=tuple(
+            symbol
+            for symbol in (*other, *unread)
+            if symbol in account.moved or _was_split(view, symbol, in_file[symbol], costs.get(symbol))
+        ),
+        cash=view.cash,
+    )
+
+
+def _account_quantities(view: AccountPositions, account: AccountState) -> Mapping[str, Decimal]:
+    quantities = {symbol: position.quantity for symbol, position in view.positions.items()}
+    for execution in account.later:
+        quantities[execution.symbol] = quantities.get(execution.symbol, _ZERO) + execution.quantity
+    return quantities
+
+
+def _share_costs(portfolio: Portfolio) -> Mapping[str, Decimal | None]:
+    """What the file says that its shares of each symbol cost, in dollars; contracts are replaced in a split."""
+    costs: dict[str, Decimal | None] = {}
+    for line in portfolio.lines:
+        if line.instrument.is_option:
+            continue
+        symbol, cost = line.instrument.live_symbol, line.opening_cost
+        before = costs.get(symbol, _ZERO)
+        costs[symbol] = None if before is None or cost is None else before + cost
+    return costs
+
+
+def _was_split(view: AccountPositions, symbol: str, quantity: Decimal, cost: Decimal | None) -> bool:
+    """Whether the account has other shares of the very cost: so it was not traded, whatever is told of it."""
+    position = view.positions.get(symbol)
+    if position is None or position.cost_basis is None or not cost or not quantity:
+        return False
+    ratio = position.quantity / quantity
+    same_cost = abs(abs(position.cost_basis) - abs(cost)) <= _SAME_COST * abs(cost)
+    return same_cost and ratio > 0 and abs(ratio - 1) >= _SPLIT_AT_LEAST
+
+
+def _names(symbols: Iterable[str]) -> str:
+    return named([format_holding(symbol) for symbol in symbols], 4)

@@ -1,0 +1,242 @@
+"""What the account holds and the file lacks is said at the totals, and what was split is no profit or loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from options_helper.analysis.holdings import Holdings, compare_holdings
+from options_helper.analysis.live_health import book_caveats, headline
+from options_helper.analysis.live_portfolio_metrics import (
+    LiveTotals,
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+    compute_live_totals,
+)
+from options_helper.model.account import AccountState
+from options_helper.model.events import Quote
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from tests.analysis.test_day_pnl import account, traded
+from tests.kit.builders import (
+    AAPL_CALL,
+    holding,
+    portfolio,
+    position,
+    quote,
+    snapshot_with,
+    structure,
+)
+
+NVDA_PUT = "NVDA261218P00175000"
+
+
+def live(known: AccountState, *events: Quote) -> LiveSnapshot:
+    return replace(snapshot_with(*events), account=known)
+
+
+def totals(book: Portfolio, snapshot: LiveSnapshot) -> LiveTotals:
+    rows = compute_live_position_rows(book, snapshot, stale_after_seconds=30)
+    structures, legs = compute_live_multileg_rows(book, snapshot, stale_after_seconds=30)
+    return compute_live_totals(book, snapshot, rows, structures, legs)
+
+
+def row(book: Portfolio, snapshot: LiveSnapshot) -> dict[str, Any]:
+    return dict(compute_live_position_rows(book, snapshot, stale_after_seconds=30).iloc[0])
+
+
+def with_position(known: AccountState, symbol: str, **facts: Any) -> AccountState:
+    """The same account, of whose position more is known."""
+    assert known.view is not None
+    positions = {**known.view.positions, symbol: replace(known.view.positions[symbol], **facts)}
+    return replace(known, view=replace(known.view, positions=positions))
+
+
+class TestWhatTheFileLacks:
+    """A file without two positions of the account is a file only, whether or not anything was traded today."""
+
+    BOOK = portfolio(holding("AAPL", 100))
+    ACCOUNT = account({"AAPL": 100, "MSFT": 50, NVDA_PUT: -2}, closes={"AAPL": 270, "MSFT": 500})
+
+    def test_it_is_said_at_every_figure_with_no_trade_today(self):
+        total = totals(self.BOOK, live(self.ACCOUNT, quote("AAPL", 269.9, 270.1)))
+
+        assert total.holdings.account_only == ("MSFT", NVDA_PUT)
+        assert total.holdings.caveat == "FILE ONLY: 2 positions of the account are missing"
+        assert total.holdings.sentences() == (
+            "The account holds what the file lacks: MSFT shares, NVDA 18 Dec 26 175 P.",
+        )
+
+    def test_it_is_said_of_a_file_of_no_positions(self):
+        total = totals(portfolio(), live(self.ACCOUNT))
+
+        assert total.holdings.caveat == "FILE ONLY: 3 positions of the account are missing"
+        assert headline(snapshot_with(), caveats=book_caveats(total)).sentence == (
+            "Live, but 3 lines of the account that the file lacks."
+        )
+
+    def test_a_position_that_was_bought_since_the_account_was_read_counts(self):
+        fresh = replace(account({"AAPL": 100}), later=(traded("MSFT", 10, 500),))
+
+        assert compare_holdings(self.BOOK, fresh).account_only == ("MSFT",)
+
+    def test_one_of_which_nobody_knows_yet_is_not_said_to_be_missing(self):
+        open_one = replace(self.ACCOUNT, unsettled=frozenset({"MSFT"}))
+
+        assert compare_holdings(self.BOOK, open_one).account_only == (NVDA_PUT,)
+
+    def test_coins_are_no_part_of_it(self):
+        assert self.ACCOUNT.view is not None
+        coins = replace(self.ACCOUNT, view=replace(self.ACCOUNT.view, foreign=frozenset({"MSFT"})))
+
+        assert compare_holdings(self.BOOK, coins).account_only == (NVDA_PUT,)
+
+    def test_a_position_that_the_file_lost_and_that_was_traded_leaves_today_in_part(self):
+        """The account held 2 overnight and holds 9 now; the file lacks them, so its day is not the account's."""
+        known = account(
+            {"AAPL": 100, AAPL_CALL: 9}, closes={"AAPL": 270}, executions=[traded(AAPL_CALL, 7, 3)]
+        )
+        total = totals(self.BOOK, live(known, quote("AAPL", 269.9, 270.1)))
+
+        assert (total.day.counted, total.day.of) == (1, 2)
+
+
+class TestWhatTheAccountLacks:
+    """The reverse, and another quantity: the sum says how many of its lines are in doubt."""
+
+    def test_a_line_that_the_account_does_not_hold_is_in_doubt(self):
+        total = totals(portfolio(holding("AAPL", 100)), live(account({}), quote("AAPL", 269.9, 270.1)))
+
+        assert total.holdings.file_only == ("AAPL",)
+        assert (total.pnl.counted, total.pnl.caveat) == (1, "1 with a quantity in doubt")
+        assert total.at_natural.caveat == "1 with a quantity in doubt"
+
+    def test_another_quantity_is_in_doubt_everywhere_it_counts(self):
+        book = portfolio(position(contracts=2, cost_basis=3.0), structure(net_debit=100))
+        events = (quote(AAPL_CALL, 3.0, 3.1), quote("AAPL261218C00185000", 1.0, 1.1))
+        known = account({AAPL_CALL: 9, "AAPL261218C00185000": -1})
+        total = totals(book, live(known, *events))
+
+        assert total.holdings.other_quantity == (AAPL_CALL,)
+        assert total.long_premium.caveat == "2 with a quantity in doubt"
+        assert total.pnl.caveat == "2 with a quantity in doubt"
+
+    def test_where_both_agree_nothing_is_said(self):
+        total = totals(portfolio(holding("AAPL")), live(account({"AAPL": 100}), quote("AAPL", 269.9, 270.1)))
+
+        assert (total.holdings.differing, total.holdings.caveat, total.holdings.sentences()) == (0, "", ())
+        assert total.pnl.caveat == ""
+
+    def test_before_the_account_was_read_nothing_is_known(self):
+        assert compare_holdings(portfolio(holding("AAPL")), AccountState()) == Holdings()
+
+    def test_what_todays_trades_explain_is_not_said_twice(self):
+        found = compare_holdings(portfolio(holding("AAPL")), account({"AAPL": 50, "MSFT": 5}))
+
+        assert len(found.sentences()) == 2
+        assert found.sentences(explained={"AAPL"}) == ("The account holds what the file lacks: MSFT shares.",)
+
+
+class TestASplitIsNoProfitAndNoLoss:
+    """Seen elsewhere: 10 shares at 1,200 become 100 at 120, and the page shows a loss of ten thousand."""
+
+    @pytest.mark.parametrize(
+        ("shares", "cost", "now", "price"), [(10, 1200.0, 100, 120.0), (1000, 2.0, 100, 20.0)]
+    )
+    def test_a_row_of_today_says_it(self, shares: float, cost: float, now: float, price: float):
+        book = portfolio(holding("NVDA", shares, cost_basis=cost))
+        known = account({"NVDA": now}, closes={"NVDA": price}, moved={"NVDA"})
+        snapshot = live(known, quote("NVDA", price - 0.05, price + 0.05))
+        total = totals(book, snapshot)
+
+        assert (total.pnl.counted, total.pnl.of) == (0, 1)
+        assert (total.liquidation_value, total.market_value) == (None, None)
+        assert total.holdings.sentences()[-1] == (
+            "A split, a transfer or the like changed these, and the file does not know it: NVDA shares."
+        )
+        assert row(book, snapshot)["grade"] == "quantity in doubt"
+        assert {"other_share", "position_moved"} <= set(row(book, snapshot)["warnings"])
+
+    def test_without_a_row_the_cost_that_stayed_says_it(self):
+        """The row is dated the day before, or has not come yet: other shares of the very cost were not traded."""
+        book = portfolio(holding("NVDA", 10, cost_basis=1200.0))
+        known = with_position(account({"NVDA": 100}), "NVDA", cost_basis=Decimal("12000.40"))
+
+        assert totals(book, live(known, quote("NVDA", 119.9, 120.1))).pnl.counted == 0
+
+    def test_shares_that_were_bought_are_no_split(self):
+        book = portfolio(holding("NVDA", 10, cost_basis=120.0))
+        known = with_position(account({"NVDA": 100}), "NVDA", cost_basis=Decimal(12000))
+        total = totals(book, live(known, quote("NVDA", 119.9, 120.1)))
+
+        assert (total.pnl.total, total.pnl.caveat) == (0, "1 with a quantity in doubt")
+
+    def test_a_file_that_has_followed_is_right_again(self):
+        book = portfolio(holding("NVDA", 100, cost_basis=120.0))
+        known = account({"NVDA": 100}, closes={"NVDA": 1200}, moved={"NVDA"})
+        total = totals(book, live(known, quote("NVDA", 120.9, 121.1)))
+
+        assert total.pnl.total == pytest.approx(100)
+        assert total.day.counted == 0
+
+
+class TestACloseOfAnotherShare:
+    """File and account hold 100, the close is of before the split: no session makes such a jump."""
+
+    BOOK = portfolio(holding("NVDA", 100, cost_basis=80.0))
+
+    def day(self, close: float, price: float, witness: str | None = None) -> LiveTotals:
+        known = account({"NVDA": 100}, closes={"NVDA": close})
+        if witness is not None:
+            known = with_position(known, "NVDA", lastday_price=Decimal(witness))
+        return totals(self.BOOK, live(known, quote("NVDA", price - 0.05, price + 0.05)))
+
+    def test_without_a_witness_it_is_not_used(self):
+        total = self.day(1200, 120)
+
+        assert total.day.counted == 0
+        assert total.day_reasons == (
+            "The close of 19 Nov 26 cannot be in today's share (a split?): NVDA shares.",
+        )
+
+    def test_the_accounts_own_price_of_that_day_is_the_witness(self):
+        assert self.day(1200, 120, witness="120.40").day.counted == 0
+        assert self.day(130, 120, witness="65").day.counted == 0
+        assert self.day(120.4, 120, witness="120.40").day.total == pytest.approx(-40)
+
+    def test_a_jump_that_a_session_made_counts_with_a_witness(self):
+        """A trial that failed: from 60 to 21 in one night, and the account says 60 too."""
+        assert self.day(60, 21, witness="60.00").day.total == pytest.approx(-3900)
+
+    def test_what_sessions_do_make_needs_none(self):
+        """An ex-dividend day, a bad quarter: a close is as it was traded, and the dividend counts as a loss."""
+        assert self.day(60, 50).day.total == pytest.approx(-1000)
+        assert self.day(60, 85).day.total == pytest.approx(2500)
+
+    def test_a_contract_may_jump_as_it_likes_but_not_against_its_witness(self):
+        book = portfolio(position())
+        known = account({AAPL_CALL: 1}, closes={AAPL_CALL: 0.1})
+        events = quote(AAPL_CALL, 2.4, 2.6)
+
+        assert totals(book, live(known, events)).day.total == pytest.approx(240)
+        contradicted = with_position(known, AAPL_CALL, lastday_price=Decimal("2.00"))
+        assert totals(book, live(contradicted, events)).day.counted == 0
+
+    def test_a_traded_share_whose_close_is_not_believed_has_no_profit_either(self):
+        known = account({"NVDA": 100}, closes={"NVDA": 1200}, executions=[traded("NVDA", 10, 120)])
+        total = totals(self.BOOK, live(known, quote("NVDA", 119.9, 120.1)))
+
+        assert total.day.counted == 0
+        assert "cannot be in today's share" in total.day_reasons[0]
+
+
+def test_the_cash_of_the_account_stands_beside_the_files():
+    known = account({})
+    assert known.view is not None
+    rich = replace(known, view=replace(known.view, cash=Decimal(1000)))
+    total = totals(portfolio(cash=18250.0), live(rich))
+
+    assert (total.cash, total.holdings.cash) == (18250.0, Decimal(1000))
