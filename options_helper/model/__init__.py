@@ -28,7 +28,9 @@ PUBLIC: Final = {
         "contract_symbol",
         "is_index",
         "option_root",
+        "require_list",
         "to_alpaca_symbol",
+        "to_alpaca_symbols",
         "to_repo_symbol",
         "underlying_root",
         "underlying_symbol",
@@ -128,7 +130,7 @@ PUBLIC: Final = {
         "parse_portfolio",
     ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
-    "streams": ("StreamId", "StreamName"),
+    "streams": ("DEFAULT_PROVIDER", "StreamId", "StreamName"),
     "text": (
         "HIDDEN",
         "format_count",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
-from typing import Final
+from typing import Final, cast
 
-from options_helper.errors import SymbolError
+from options_helper.errors import ConfigError, SymbolError
 from options_helper.model.contract_symbols import (
     INDEX_ROOTS,
     OptionType,
     ParsedContract,
+    compact_symbol,
     format_osi_compact,
     is_adjusted_root,
+    is_contract_symbol,
     parse_contract_symbol,
     underlying_of_root,
 )
@@ -23,6 +26,30 @@ _CURRENCY_LETTERS: Final = 3
 def to_alpaca_symbol(symbol: str) -> str:
     """`BRK-B` → `BRK.B`; a symbol already in Alpaca's spelling stays as it is."""
     return re.sub(r"[-/]", ".", symbol.strip().upper())
+
+
+def to_alpaca_symbols(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Symbols as Alpaca's streams know them, shares and contracts, each once, in order; empty text is left out.
+
+    ConfigError for one text in place of a list, which would be taken for its letters, and for what is no text.
+    """
+    wanted = list(require_list(symbols, "symbols"))
+    for symbol in cast("list[object]", wanted):
+        if not isinstance(symbol, str):
+            raise ConfigError(f"A symbol is a text, and {symbol!r} is none.")
+    return tuple(dict.fromkeys(_streamed(symbol) for symbol in wanted if symbol.strip()))
+
+
+def require_list(texts: Iterable[str], what: str) -> Iterable[str]:
+    """The texts; ConfigError where it is one text alone, which would be taken for its letters."""
+    if isinstance(texts, str):
+        raise ConfigError(f"The {what} are a list of texts and not one text: write [{texts!r}].")
+    return texts
+
+
+def _streamed(symbol: str) -> str:
+    contract = compact_symbol(symbol.strip().upper())
+    return contract if is_contract_symbol(contract) else to_alpaca_symbol(symbol)
 
 
 def to_repo_symbol(symbol: str) -> str:

@@ -65,6 +65,15 @@ class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag_field="T", rename=W
         return epoch_nanoseconds(self.timestamp)
 
     @property
+    def exchange_at(self) -> datetime | None:
+        """Exchange time as a UTC datetime, cut to the microsecond; None when there was none, or none that can be."""
+        made_ns = self.timestamp_ns
+        try:
+            return None if made_ns is None else utc_datetime(made_ns)
+        except (ValueError, OverflowError, OSError):  # beyond the year 9999, or what the platform knows
+            return None
+
+    @property
     def received_at(self) -> datetime:
         """Receipt as a UTC datetime; for display, it cuts to the microsecond."""
         return utc_datetime(self.received_ns)

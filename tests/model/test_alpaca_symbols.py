@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import (
     contract_symbol,
     is_index,
     option_root,
     to_alpaca_symbol,
+    to_alpaca_symbols,
     to_repo_symbol,
     underlying_symbol,
 )
@@ -65,3 +68,19 @@ def test_an_index_is_no_stock():
     assert is_index("SPXW")
     assert is_index("NDX")
     assert not is_index("SPY")
+
+
+def test_symbols_of_a_stream_are_in_alpaca_s_spelling_each_once_and_none_empty():
+    asked = ["bf-b", "NVDA", " nvda ", "", "  ", "BRK/B", "BF.B", "*"]
+    assert to_alpaca_symbols(asked) == ("BF.B", "NVDA", "BRK.B", "*")
+
+
+def test_contracts_of_a_stream_are_written_without_padding():
+    asked = ["aapl  261218c00180000", "AAPL261218C00180000", "SPXW  261218P05000000"]
+    assert to_alpaca_symbols(asked) == ("AAPL261218C00180000", "SPXW261218P05000000")
+
+
+@pytest.mark.parametrize("wrong", ["NVDA", ["NVDA", None], [7]])
+def test_what_is_no_list_of_texts_is_refused_with_a_sentence(wrong: Any):
+    with pytest.raises(ConfigError, match="text"):
+        to_alpaca_symbols(wrong)

@@ -17,7 +17,9 @@ from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.connection import connection_runner
 from options_helper.data.streaming.connection.connection_runner import ConnectionRunner
-from options_helper.errors import StreamError
+from options_helper.errors import ConfigError, StreamError
+from options_helper.model.events import Quote
+from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
@@ -115,6 +117,23 @@ def test_order_updates_are_listened_to_in_a_second_run_too(simulator: Simulators
         wait_until(lambda: received)
         assert second.thread.is_alive(), "the first run's complaint is not the second's"
     assert server.connections[TRADING_PATH] == 2
+
+
+def test_symbols_are_asked_for_in_alpaca_s_spelling(simulator: Simulators):
+    server = simulator()
+    received: list[Quote] = []
+    streamer = AlpacaStockStreamer(
+        settings_for(server), feed="iex", timing=PATIENT, on_quotes=received.append
+    )
+    streamer.subscribe(["bf-b", "NVDA", "nvda", "", "MSFT"])
+    streamer.unsubscribe(["msft"])
+    with run_of(streamer):
+        wait_until(lambda: server.subscribed(STOCKS, "quotes") == {"BF.B", "NVDA"})
+        server.push(STOCKS, [quote("BF.B")])
+        wait_until(lambda: received)
+    assert received[0].exchange_at == utc_datetime(NOON)
+    with pytest.raises(ConfigError, match=r"write \['NVDA'\]"):
+        streamer.subscribe("NVDA")
 
 
 def test_two_runs_at_once_are_refused_and_the_first_goes_on(simulator: Simulators):

@@ -30,6 +30,7 @@ from options_helper.data.streaming.connection.server_errors import (
 from options_helper.data.streaming.connection.subscription_protocol import Request, SubscriptionProtocol
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
+from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols
 from options_helper.model.events import Bar, Quote, Trade, stamp
 from options_helper.settings import Settings, option_stream_path, stock_stream_path
 
@@ -67,22 +68,24 @@ class _AlpacaDataStreamer(ConnectionRunner):
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols too, on these channels (default: quotes and trades); before or during `run`.
 
-        Never waits: the server's answer reaches the sink. ValueError for a channel that the feed does not have.
+        They may be spelled in any way; an empty one is passed over. Never waits: the server's answer reaches the sink.
+        ValueError for a channel that the feed does not have, ConfigError for a text in place of a list.
         """
-        chosen = self._checked(channels)
+        chosen, wanted = self._checked(channels), to_alpaca_symbols(symbols)
         with self._protocol_lock:
-            self._protocol.want(symbols, chosen)
+            self._protocol.want(wanted, chosen)
         self.wake()
 
     def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols no longer on these channels (default: all); what was not streamed is passed over."""
         chosen = self._channels if channels is None else self._checked(channels)
+        unwanted = to_alpaca_symbols(symbols)
         with self._protocol_lock:
-            self._protocol.unwant(symbols, chosen)
+            self._protocol.unwant(unwanted, chosen)
         self.wake()
 
     def _checked(self, channels: Sequence[str] | None) -> tuple[str, ...]:
-        chosen = self._default_channels if channels is None else tuple(channels)
+        chosen = self._default_channels if channels is None else tuple(require_list(channels, "channels"))
         for channel in chosen:
             if channel not in self._channels:
                 raise ValueError(

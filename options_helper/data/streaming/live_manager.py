@@ -134,7 +134,11 @@ class LiveStreamManager:
             run.start()
 
     def stop(self) -> None:
-        """End every stream and wait for the threads, at most a second; harmless when nothing runs."""
+        """End every stream and wait for the threads, about a second at most; harmless when nothing runs.
+
+        From any thread, one of the run's own included, which then ends by itself. Where a thread is just importing the
+        SDK or waits for a name server, it is left to end by itself too.
+        """
         with self._lock:
             run, self._run = self._run, None
             if run is not None:
@@ -240,7 +244,8 @@ class _Run:
         self._account.stop()
         self.streams.stop(deadline - time.monotonic())
         self._ending.set()
-        self._consumer.join(max(0.1, deadline - time.monotonic()))
+        if self._consumer is not threading.current_thread():
+            self._consumer.join(max(0.1, deadline - time.monotonic()))
         self._stopped = True
 
     def _consume(self) -> None:

@@ -15,7 +15,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.connection.connection_runner import StreamSink
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.messages import Decode, DecodedFrame
+from options_helper.data.streaming.messages import Decode, DecodedFrame, decode_frame
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.errors import ConfigError, RestError, StreamRefused
 from options_helper.model.announcement import MarketKind
@@ -290,6 +290,33 @@ def test_stop_ends_every_thread_at_once_and_can_be_repeated():
         manager.stop()
         assert not manager.is_running()
         assert set(manager.snapshot().phase.values()) == {Phase.STOPPED}
+
+
+@pytest.mark.parametrize("where", ["live-consumer", "live-stocks"])
+def test_stop_may_be_called_from_the_run_s_own_threads(where: str):
+    stopped = threading.Event()
+
+    def stop() -> None:
+        manager.stop()
+        stopped.set()
+
+    def decode(payload: bytes) -> DecodedFrame:
+        if where == "live-consumer":
+            stop()
+        return decode_frame(payload)
+
+    steps = [acknowledge(), deliver(frame(quote_message("AAPL")))]
+    if where == "live-stocks":
+        steps.append(lambda _: stop())
+    source = ScriptedSource({StreamName.STOCKS: ScriptedStreams(steps)}, decode)
+    manager = LiveStreamManager(SETTINGS, source=source, rest_cls=None)
+    manager.start(LiveStreamConfig(stocks=("AAPL",), stream_fills=False))
+    try:
+        wait_until(stopped.is_set)
+        until_no_thread("live-")
+    finally:
+        manager.stop()
+    assert manager.snapshot().phase["stocks"] is Phase.STOPPED
 
 
 def test_stop_is_quick_while_a_stream_waits_to_reconnect():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from options_helper.errors import ConfigError
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols
+from options_helper.model.streams import DEFAULT_PROVIDER, StreamId, StreamName
 from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """What is wanted of one stream; symbols in its provider's spelling, the feed's name also for people."""
+    """What is wanted of one stream; the feed's name also for people.
+
+    Symbols in its provider's spelling; Alpaca's may be in any. ConfigError for a channel that its kind has not.
+    """
 
     stream: StreamId
     symbols: tuple[str, ...] = ()
@@ -20,13 +25,15 @@ class StreamRequest:
 
     def __post_init__(self) -> None:
         # A list would compare unequal to the same tuple, and an equal config would restart the run.
-        object.__setattr__(self, "symbols", tuple(dict.fromkeys(self.symbols)))
-        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "symbols", _symbols(self.stream, self.symbols))
+        object.__setattr__(self, "channels", _channels(self.stream, self.channels))
 
 
 @dataclass(frozen=True, slots=True)
 class LiveStreamConfig:
-    """What to stream; equal configs are the same run. Symbols in Alpaca's spelling. Holds no secret.
+    """What to stream; equal configs are the same run. Holds no secret.
+
+    Symbols in any spelling; they are kept in Alpaca's, each once, and an empty one is left out.
 
     `further` are streams beside the default account's three, for a source that has them; those with channels are wanted
     while they have symbols. Of streams that carry orders one is wanted at most: a run has one blotter. `paper` None:
@@ -64,12 +71,17 @@ class LiveStreamConfig:
         if self.queue_maxsize < 2 or self.fills_cache_size < 1:
             raise ConfigError("The queue needs room for 2 events or more, the fills cache for 1 or more.")
         # As in a request: an equal config must compare equal.
-        object.__setattr__(self, "stocks", tuple(dict.fromkeys(self.stocks)))
-        object.__setattr__(self, "option_contracts", tuple(dict.fromkeys(self.option_contracts)))
-        object.__setattr__(self, "stock_channels", tuple(self.stock_channels))
-        object.__setattr__(self, "option_channels", tuple(self.option_channels))
+        object.__setattr__(self, "stocks", to_alpaca_symbols(self.stocks))
+        object.__setattr__(self, "option_contracts", to_alpaca_symbols(self.option_contracts))
+        object.__setattr__(self, "stock_channels", _channels(StreamName.STOCKS, self.stock_channels))
+        object.__setattr__(self, "option_channels", _channels(StreamName.OPTIONS, self.option_channels))
         object.__setattr__(self, "further", tuple(self.further))
         self._require_one_request_each()
+        for stream in (*StreamName, *(request.stream for request in self.further)):
+            if stream.kind.channels and self.wants(stream) and not self.channels(stream):
+                raise ConfigError(
+                    f"There are symbols for {stream} and no channel; choose from {', '.join(stream.kind.channels)}."
+                )
 
     def _require_one_request_each(self) -> None:
         further = [request.stream for request in self.further]
@@ -132,3 +144,23 @@ class LiveStreamConfig:
         """Of all streams together, whether they are switched on or not."""
         further = (symbol for request in self.further for symbol in request.symbols)
         return (*self.stocks, *self.option_contracts, *further)
+
+
+def _symbols(stream: StreamId, symbols: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in order, none empty; of Alpaca's streams in its spelling."""
+    if stream.provider == DEFAULT_PROVIDER:
+        return to_alpaca_symbols(symbols)
+    return tuple(dict.fromkeys(filter(None, require_list(symbols, "symbols"))))
+
+
+def _channels(stream: StreamId, channels: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in order; ConfigError for one that the stream's kind has not."""
+    chosen = tuple(dict.fromkeys(require_list(channels, "channels")))
+    offered = stream.kind.channels
+    if unknown := [channel for channel in chosen if channel not in offered]:
+        raise ConfigError(
+            f"There is no channel {unknown[0]!r} of {stream}; choose from {', '.join(offered)}."
+            if offered
+            else f"The stream {stream} has no channels to choose; leave them out."
+        )
+    return chosen

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -260,3 +261,42 @@ def test_a_recorder_refuses_frames_that_its_files_would_be_read_from_otherwise(t
         CaptureEngine(CaptureConfig(LiveStreamConfig(("AAPL",)), tmp_path), Settings(), source=source)
     assert str(tmp_path) in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_symbols_are_mapped_wherever_they_enter():
+    """`bf-b` is a share whichever way it is written, and two spellings are one subscription."""
+    config = LiveStreamConfig(
+        stocks=("bf-b", "NVDA", "nvda", ""), option_contracts=("aapl  261218c00180000", "AAPL261218C00180000")
+    )
+    assert config.stocks == ("BF.B", "NVDA")
+    assert config.option_contracts == ("AAPL261218C00180000",)
+    assert config == LiveStreamConfig(stocks=("BF.B", "NVDA"), option_contracts=("AAPL261218C00180000",))
+    request = StreamRequest(StreamId(STOCKS, account="second"), ("bf-b", "BF.B", ""), "iex", ("quotes",))
+    assert request.symbols == ("BF.B",)
+
+
+def test_another_provider_s_symbols_stay_as_they_are():
+    request = StreamRequest(
+        StreamId(STOCKS, "breeze", "main"), ("nifty-50", "nifty-50", ""), "nse", ("quotes",)
+    )
+    assert request.symbols == ("nifty-50",)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stock_channels": ("quote",)},
+        {"option_channels": ("quotes", "bars")},
+        {"stock_channels": "quotes"},
+        {"stock_channels": (), "stocks": ("NVDA",)},
+        {"stocks": "NVDA"},
+    ],
+)
+def test_a_channel_that_is_not_there_is_refused_where_it_is_written(wrong: dict[str, Any]):
+    with pytest.raises(ConfigError, match=r"choose from|not one text"):
+        LiveStreamConfig(**wrong)
+
+
+def test_a_request_s_channel_is_refused_where_it_is_written():
+    with pytest.raises(ConfigError, match=r"no channel 'ticks' of alpaca/second/stocks; choose from quotes"):
+        StreamRequest(StreamId(STOCKS, account="second"), ("NVDA",), "iex", ("ticks",))
