@@ -607,7 +607,7 @@ class TestSeveralLinesOfOneContract:
 
     def test_fractions_of_a_share_add_up_exactly(self):
         first, second = holding("AAPL", 0.1), holding("AAPL", 0.2)
-        book = portfolio(first, second.model_copy(update={"id": "second"}))
+        book = portfolio(first, second.changed(id="second"))
         today = Today(book, live(account({"AAPL": "0.3"}, closes={"AAPL": 180.0}), at("AAPL", 190.0)))
 
         assert today.totals.day.total == pytest.approx(3)

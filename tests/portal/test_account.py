@@ -243,12 +243,10 @@ def test_the_file_is_compared_again_when_the_account_or_the_file_changes():
     unknown = replace(behind, view=None)
     assert comparison.behind(book, unknown) is None
     assert comparison.behind(book, behind) is not None
-    mended = book.model_copy(
-        update={
-            "positions": tuple(
-                entry.changed(contracts=4) if entry.id == "aapl-call" else entry for entry in book.positions
-            )
-        }
+    mended = book.changed(
+        positions=tuple(
+            entry.changed(contracts=4) if entry.id == "aapl-call" else entry for entry in book.positions
+        )
     )
     assert sum(scenes.quantities(mended).values()) == sum(scenes.quantities(book).values()) + Decimal(1)
     assert comparison.behind(mended, behind) is None

@@ -267,8 +267,12 @@ def test_a_real_chain_is_played_minute_by_minute_exactly(recordings, real_data):
 
 @pytest.mark.parametrize(
     "spoiled",
-    [b"9" * 40 + b",AAPL,1.5,100,V,,7", b"\xff\xfe,AAPL,1.5,100,V,,7", b"1," + b"x" * 140_000 + b",1,1,V,,7"],
-    ids=["forty digits", "no text", "a field without end"],
+    [
+        b"9" * 40 + b",AAPL,1.5,100,V,,7",
+        b"\xff\xfe,AAPL,1.5,100,V,,7",
+        b"1,AAPL," + b"x" * 140_000 + b",1,V,,7",
+    ],
+    ids=["forty digits", "no text", "a price without end"],
 )
 def test_a_spoiled_row_costs_itself_only(tmp_path: Path, spoiled: bytes):
     trades(tmp_path, "AAPL", trade_at(0), trade_at(5))

@@ -194,7 +194,7 @@ class RecordedQuotes:
         return bid if signed > 0 else ask
 
 
-@pytest.mark.parametrize(("until", "minutes"), [("2018-01-05 10:32:00", 62), ("2018-01-05 16:15:00", 405)])
+@pytest.mark.parametrize(("until", "minutes"), [("2018-01-05 10:32:00", 62), ("2018-01-05 15:59:00", 389)])
 def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
     until: str, minutes: int, real_data: Path, tmp_path: Path, running_simulator: Simulators
 ):
@@ -252,3 +252,19 @@ def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
     assert totals.complete
     assert totals.pnl_abs == pytest.approx(float(pnl))
     assert totals.pnl_natural_abs == pytest.approx(float(pnl_natural))
+
+
+def test_what_is_quoted_of_a_real_spxw_day_after_its_contracts_ended_is_no_price(
+    real_data: Path, tmp_path: Path, running_simulator: Simulators
+):
+    """The file goes on to a quarter past four; a series that expires that day stops at four."""
+    record_spxw_quotes(real_data, tmp_path, until="2018-01-05 16:15:00")
+
+    with replayed(running_simulator(ReplayMarket(tmp_path, speed=0)), SPXW_PORTFOLIO) as snapshot:
+        positions = compute_live_position_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)
+        structures, legs = compute_live_multileg_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)
+        totals = compute_live_totals(SPXW_PORTFOLIO, snapshot, positions, structures, legs)
+
+    assert positions["mark"].isna().all()
+    assert structures["net_mark"].isna().all()
+    assert totals.pnl_abs is None

@@ -357,7 +357,7 @@ def test_the_sample_reads_back_the_same_but_of_now(repository: Path):
     sample = load_portfolio(repository / "portfolio.json")
     assert sample.as_of is not None
 
-    assert parse_portfolio(portfolio_text(sample), "sample.json") == sample.model_copy(update={"as_of": None})
+    assert parse_portfolio(portfolio_text(sample), "sample.json") == sample.changed(as_of=None)
 
 
 def test_an_entry_is_one_that_json_can_read():

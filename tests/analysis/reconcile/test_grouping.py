@@ -134,7 +134,7 @@ def test_what_a_structure_leaves_of_a_contract_stays_single():
     grouping = group_entries(contracts("+10 C100", "-4 C110"))
 
     assert legs_of(grouping.entries[0]) == ["+4 C100", "-4 C110"]
-    assert grouping.entries[1] == contract("+6 C100").model_copy(update={"id": contract("+10 C100").id})
+    assert grouping.entries[1] == contract("+6 C100").changed(id=contract("+10 C100").id)
 
 
 def test_different_underlyings_expiries_and_roots_are_never_mixed():

@@ -61,7 +61,7 @@ NVDA = position("NVDA", 1200, contracts=1, cost_basis=50, identity="mine")
 
 
 def opened(entry: Any) -> Any:
-    return entry.model_copy(update={"opened_at": date(2026, 11, 2)})
+    return entry.changed(opened_at=date(2026, 11, 2))
 
 
 def test_a_split_is_the_cause_and_one_edit_that_keeps_id_and_day():

@@ -21,7 +21,7 @@ ON_FRIDAY, ON_SATURDAY = MarketDay(FRIDAY), MarketDay(SATURDAY)
 def of_day(day: date | None, *expiries: date) -> Portfolio:
     """A picture of that day, with a contract for each expiry."""
     entries = [position(expiry=one, identity=f"call-{number}") for number, one in enumerate(expiries)]
-    return portfolio(*entries, holding()).model_copy(update={"as_of": day})
+    return portfolio(*entries, holding()).changed(as_of=day)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,7 @@ def test_an_expiry_on_which_nothing_is_traded_is_to_be_looked_at(expiry: date, d
 
 @pytest.mark.parametrize(("opened_at", "looked_at"), [(FRIDAY, False), (SATURDAY, True)])
 def test_what_was_opened_on_a_day_to_come_is_to_be_looked_at(opened_at: date, *, looked_at: bool):
-    found = findings(
-        portfolio(position(identity="mine").model_copy(update={"opened_at": opened_at})), ON_FRIDAY
-    )
+    found = findings(portfolio(position(identity="mine").changed(opened_at=opened_at)), ON_FRIDAY)
 
     assert (found != ()) is looked_at
     assert all("which lies ahead: it is 20 Nov 26 in New York" in sentence for sentence in found)

@@ -461,7 +461,7 @@ def test_an_entry_that_would_stay_the_same_is_never_proposed():
         (position(contracts=-2, identity="msft-covered-call"), held(AAPL_CALL, -1), "msft-covered-call"),
         (position(contracts=2, identity="long-call"), held(AAPL_CALL, -1), "aapl-18dec26-180c"),
         (position(contracts=2, identity="my trade"), held(AAPL_CALL, -1), "my trade"),
-        (holding(shares=100).model_copy(update={"id": "long-aapl"}), held("AAPL", -5), "aapl-shares"),
+        (holding(shares=100).changed(id="long-aapl"), held("AAPL", -5), "aapl-shares"),
         (structure(identity="aapl-call-vertical"), held(SHORT_LEG, -1), "aapl-18dec26-185c"),
         (structure(identity="my trade"), held(SHORT_LEG, -1), "my trade"),
     ],
