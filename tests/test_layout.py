@@ -195,7 +195,7 @@ def test_every_portfolio_in_the_docs_is_one(repository: Path):
     page = (repository / "docs" / "PORTAL_STREAMLIT.md").read_text(encoding="utf-8")
     examples = re.findall(r"```json\n(.+?)```", page, flags=re.DOTALL)
 
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         assert parse_portfolio(example, "example.json").positions
 

@@ -175,7 +175,7 @@ COLUMNS: Final = (
         {STRUCTURE: None},
         "All legs, if closed now: longs sold at the bid, shorts bought at the ask.",
     ),
-    money("net_pnl_abs", {STRUCTURE: 40}, "Unrealized, at the mark.", "P&L $", 78),
+    money("net_pnl_abs", {STRUCTURE: 40}, "Unrealized, at the mark, before fees.", "P&L $", 78),
     percent("net_pnl_pct", {STRUCTURE: 50}, "Of what was paid, or received.", "P&L %", 58),
     money(
         "net_pnl_natural_abs",
@@ -254,7 +254,7 @@ COLUMNS: Final = (
     money("market_value", {POSITION: None}, "The position at its mark; short is negative."),
     money("natural_value", {POSITION: None}, "The position, if closed now; short is negative."),
     money("leg_value", {LEG: 80}, "The leg at its mark; short is negative.", "Value $", 100),
-    money("leg_pnl", {LEG: 195}, "Unrealized, at the mark.", "P&L $", 78),
+    money("leg_pnl", {LEG: 195}, "Unrealized, at the mark, before fees.", "P&L $", 78),
     money("leg_natural", {LEG: None}, "The leg, if closed now; short is negative."),
     Column(
         "direction", {POSITION: 30}, "▲ gain, ▼ loss.", "±", 36, kind=Kind.DIRECTION, drawn_from=("pnl_abs",)
@@ -268,7 +268,7 @@ COLUMNS: Final = (
         kind=Kind.DIRECTION,
         drawn_from=("net_pnl_abs",),
     ),
-    money("pnl_abs", {POSITION: 40}, "Unrealized, at the mark.", "P&L $", 78),
+    money("pnl_abs", {POSITION: 40}, "Unrealized, at the mark, before fees.", "P&L $", 78),
     percent("pnl_pct", {POSITION: 50}, "Of what was paid, or received.", "P&L %", 58),
     money(
         "pnl_natural_abs",
@@ -277,10 +277,19 @@ COLUMNS: Final = (
         "At natural $",
         80,
     ),
+    money("realized", ENTRIES, "What was realized on it so far, as the file says."),
+    money("fees", ENTRIES, "What was paid in fees for it so far, as the file says.", signed=False),
+    money(
+        "pnl_net",
+        {POSITION: 255, STRUCTURE: 175},
+        "Unrealized at the mark, with what was realized so far and less fees, where the file says either.",
+        "Net P&L $",
+        78,
+    ),
     money(
         "day_pnl",
         {POSITION: 70, STRUCTURE: 70, LEG: 90},
-        "Since the close of the session before, with what was traded today. Days begin in New York.",
+        "Since the close of the session before, with what was traded today, before fees. Days begin in New York.",
         "Today $",
         74,
     ),

@@ -39,7 +39,7 @@ from options_helper.analysis.priced_lines import PricedLines, numbers, price_lin
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
 from options_helper.model.account import Source
-from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position
+from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, PortfolioEntry, Position
 from options_helper.model.snapshot import LiveSnapshot
 
 __all__ = [
@@ -99,6 +99,7 @@ def compute_live_position_rows(
         "pnl_abs": pnl,
         "pnl_pct": _percent(pnl, lines.worth * basis),
         "pnl_natural_abs": lines.worth * (lines.natural - basis),
+        **_carried_columns(entries, pnl),
         "warnings": warning_lists(findings, len(entries)),
     }
     return table_frame(columns, Table.POSITION, columns["id"])
@@ -215,6 +216,7 @@ def _structure_rows(
         "priced_legs": priced,
         "priced": [f"{known} of {count} legs" for known, count in zip(priced, groups.sizes, strict=True)],
         **_net_columns(debit, groups.sums(leg_value), groups.sums(leg_natural)),
+        **_carried_columns(structures, groups.sums(leg_value) - debit),
         **_day_columns(_structure_days(day, lines, groups)),
         "grade": grades_of(groups.worst(lines.rank)),
         "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], groups),
@@ -240,6 +242,15 @@ def _net_columns(debit: Numbers, mark: Numbers, natural: Numbers) -> dict[str, N
         "net_pnl_abs": mark - debit,
         "net_pnl_pct": _percent(mark - debit, debit),
         "net_pnl_natural_abs": natural - debit,
+    }
+
+
+def _carried_columns(entries: Sequence[PortfolioEntry], pnl: Numbers) -> dict[str, Numbers]:
+    """What the file says of gains and fees so far; a net profit only where it says something of either."""
+    return {
+        "realized": numbers(entry.realized for entry in entries),
+        "fees": numbers(entry.fees for entry in entries),
+        "pnl_net": pnl + numbers(entry.carried for entry in entries),
     }
 
 

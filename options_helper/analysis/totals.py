@@ -69,6 +69,19 @@ class NearestExpiry(NamedTuple):
     lines: tuple[BookLine, ...]  # what expires then, each contract once
 
 
+class Carried(NamedTuple):
+    """Gains and fees so far, as far as the file names them."""
+
+    realized: float
+    fees: float
+    entries: int  # how many name either
+
+    @property
+    def net(self) -> float:
+        """Both together."""
+        return self.realized - self.fees
+
+
 @dataclass(frozen=True, slots=True)
 class LiveTotals:
     """The book in one line. Sums are counted by position, prices by line: each single, holding or leg."""
@@ -89,6 +102,7 @@ class LiveTotals:
     day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
     cash: float | None
     lines: tuple[BookLine, ...]
+    carried: Carried
 
     @property
     def legs(self) -> int:
@@ -225,6 +239,16 @@ def compute_live_totals(
         day_reasons=today.reasons,
         cash=portfolio.cash,
         lines=(*_book_lines(position_rows, "market_value"), *_book_lines(legs_df, "leg_value")),
+        carried=_carried(portfolio),
+    )
+
+
+def _carried(portfolio: Portfolio) -> Carried:
+    naming = [entry for entry in portfolio.positions if entry.carried is not None]
+    return Carried(
+        realized=fsum(entry.realized or 0.0 for entry in naming),
+        fees=fsum(entry.fees or 0.0 for entry in naming),
+        entries=len(naming),
     )
 
 

@@ -13,6 +13,7 @@ from options_helper.analysis.reconcile.reconciliation import ReconciledRow
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.contract_symbols import plain_number
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.text import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,12 +125,15 @@ def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
     """What an entry holds, and what it cost."""
     match entry:
         case Position():
-            return f"{entry.contracts} × {entry.instrument.label}", _format_price(entry.cost_basis)
+            return f"{entry.contracts} × {entry.instrument.label}", _format_cost(entry)
         case ShareHolding():
-            return f"{plain_number(entry.shares)} {entry.instrument.label}", _format_price(entry.cost_basis)
+            return f"{plain_number(entry.shares)} {entry.instrument.label}", _format_cost(entry)
         case MultiLegPosition():
             kind = structure_kind(entry)
-            return f"{_format_structure(entry)}, {kind or 'a structure without a name'}", _format_debit(entry)
+            return (
+                f"{_format_structure(entry)}, {kind or 'a structure without a name'}",
+                f"{_format_debit(entry)}{_format_carried(entry)}",
+            )
         case _:
             assert_never(entry)
 
@@ -143,10 +147,22 @@ def _format_structure(entry: MultiLegPosition) -> str:
     return f"{many} × {entry.label} ({ratio})"
 
 
+def _format_cost(entry: Position | ShareHolding) -> str:
+    price = entry.lines[0].cost_basis
+    lots = f" in {format_count(len(entry.lots), 'lot')}" if entry.lots else ""
+    return f"{_format_price(None if price is None else float(price))}{lots}{_format_carried(entry)}"
+
+
 def _format_price(price: float | None) -> str:
     if price is None:
         return "cost not named"
     return f"at {price:.2f}" if round(price, 2) == price else f"at {plain_number(price)}"
+
+
+def _format_carried(entry: PortfolioEntry) -> str:
+    """What was realized so far and paid in fees, where the file says so."""
+    realized = "" if entry.realized is None else f", realized {entry.realized:+,.2f}"
+    return realized + ("" if entry.fees is None else f", fees {entry.fees:,.2f}")
 
 
 def _format_debit(entry: MultiLegPosition) -> str:

@@ -127,6 +127,7 @@ PUBLIC: Final = {
         "ShareLeg",
         "Side",
         "load_portfolio",
+        "lots_after",
         "parse_portfolio",
     ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),

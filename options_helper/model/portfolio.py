@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, Self
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -43,6 +43,7 @@ from options_helper.model.contract_symbols import (
 )
 
 __all__ = [
+    "ContractLot",
     "Instrument",
     "Leg",
     "MultiLegPosition",
@@ -53,8 +54,10 @@ __all__ = [
     "Position",
     "ShareHolding",
     "ShareLeg",
+    "ShareLot",
     "Side",
     "load_portfolio",
+    "lots_after",
     "parse_portfolio",
 ]
 
@@ -118,6 +121,7 @@ Contracts = Annotated[
 ]
 Shares = Annotated[float, AfterValidator(_not_zero), Field(ge=-_SHARES_AT_MOST, le=_SHARES_AT_MOST)]
 PricePerShare = Annotated[float, Field(ge=0)]
+Fees = Annotated[float, Field(ge=0)]
 Multiplier = Annotated[int, BeforeValidator(_whole), Field(gt=0, le=_CONTRACTS_AT_MOST)]
 
 
@@ -147,14 +151,19 @@ class PortfolioLine:
 
     instrument: Instrument
     quantity: Decimal  # contracts or shares; short is negative
-    cost_basis: Decimal | None  # average opening price per share; None: not known
+    points: Decimal | None  # quantity times opening price per share, exactly; None: not known
+
+    @property
+    def cost_basis(self) -> Decimal | None:
+        """The average opening price per share; None where it is not known."""
+        return None if self.points is None else self.points / self.quantity
 
     @property
     def opening_cost(self) -> Decimal | None:
         """Dollars paid for it, negative for a short; None where price or multiplier is not known."""
-        if self.cost_basis is None or self.instrument.multiplier is None:
+        if self.points is None or self.instrument.multiplier is None:
             return None
-        return self.quantity * self.cost_basis * self.instrument.multiplier
+        return self.points * self.instrument.multiplier
 
 
 def _contract(symbol: str, terms: Position | Leg, multiplier: int | None) -> Instrument:
@@ -184,6 +193,11 @@ def _exact(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(str(value))
 
 
+def _points(quantity: Decimal, cost_basis: float | None) -> Decimal | None:
+    price = _exact(cost_basis)
+    return None if price is None else quantity * price
+
+
 def _sum_of_costs(lines: Sequence[PortfolioLine]) -> Decimal | None:
     costs = [line.opening_cost for line in lines]
     known = [cost for cost in costs if cost is not None]
@@ -206,6 +220,78 @@ class _Entry(BaseModel):
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | fields)
 
 
+class ContractLot(_Entry):
+    """Contracts of a position that were opened together; short is negative."""
+
+    contracts: Contracts
+    cost_basis: PricePerShare | None = None  # opening price per share; None: not known
+    opened_at: date | None = None
+
+    @property
+    def quantity(self) -> Decimal:
+        """Contracts with their sign."""
+        return Decimal(self.contracts)
+
+
+class ShareLot(_Entry):
+    """Shares of a holding that were bought, or sold short, together; short is negative."""
+
+    shares: Shares
+    cost_basis: PricePerShare | None = None  # price per share; None: not known
+    opened_at: date | None = None
+
+    @property
+    def quantity(self) -> Decimal:
+        """Shares with their sign."""
+        return Decimal(str(self.shares))
+
+
+_Lots: TypeAlias = Sequence[ContractLot | ShareLot]
+
+
+def _points_of(lots: _Lots) -> Decimal | None:
+    points = [_points(lot.quantity, lot.cost_basis) for lot in lots]
+    known = [one for one in points if one is not None]
+    return sum(known, Decimal(0)) if len(known) == len(points) else None
+
+
+def _all(lots: _Lots) -> Decimal:
+    return sum((lot.quantity for lot in lots), Decimal(0))
+
+
+def _check_lots(entry: Position | ShareHolding, amount: str) -> None:
+    """That lots say what the entry does not, and contradict nothing that it does."""
+    named = getattr(entry, amount)
+    if not entry.lots:
+        if amount not in entry.model_fields_set:
+            raise PydanticCustomError(
+                "no_quantity", "names neither {amount} nor lots; one of them is needed", {"amount": amount}
+            )
+        return
+    if doubled := [name for name in ("cost_basis", "opened_at") if getattr(entry, name) is not None]:
+        raise PydanticCustomError(
+            "twice", "names {name} beside lots; each lot has its own", {"name": doubled[0]}
+        )
+    if len({lot.quantity > 0 for lot in entry.lots}) > 1:
+        raise PydanticCustomError(
+            "sides", "has lots that are long and lots that are short; make two positions"
+        )
+    total = _all(entry.lots)
+    if amount in entry.model_fields_set and Decimal(str(named)) != total:
+        raise PydanticCustomError(
+            "sum_of_lots",
+            "names {named} {amount}, but its lots come to {total}; correct one, or leave {amount} away",
+            {"named": f"{named}", "amount": amount, "total": f"{total}"},
+        )
+
+
+def _carried(entry: Position | MultiLegPosition | ShareHolding) -> Decimal | None:
+    """What was realized so far, less fees; None where the entry names neither."""
+    named = [_exact(entry.realized), _exact(None if entry.fees is None else -entry.fees)]
+    known = [amount for amount in named if amount is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
 class Position(_Entry):
     """One option contract, held long (`contracts` > 0) or short (< 0)."""
 
@@ -214,10 +300,23 @@ class Position(_Entry):
     option_type: OptionType
     expiry: Expiry
     strike: Strike
-    contracts: Contracts
-    cost_basis: PricePerShare | None = None  # average opening price per share; None: not known
+    contracts: Contracts = 0  # with lots, their sum; 0 never comes out of a file
+    cost_basis: PricePerShare | None = (
+        None  # average opening price per share; None: not known, or in the lots
+    )
     opened_at: date | None = None
+    lots: Annotated[tuple[ContractLot, ...], Field(min_length=1)] | None = None
+    realized: float | None = None  # dollars gained on it so far; None: not named
+    fees: Fees | None = None  # dollars paid for it so far; None: not named
     multiplier: Multiplier | None = None  # dollars per point; only an adjusted contract has to name it
+
+    @model_validator(mode="after")
+    def _lots_add_up(self) -> Self:
+        _check_lots(self, "contracts")
+        if self.lots:
+            # Worked out once, like a cached property: the instance is not shared yet.
+            self.__dict__["contracts"] = int(_all(self.lots))
+        return self
 
     @cached_property
     def instrument(self) -> Instrument:
@@ -232,12 +331,19 @@ class Position(_Entry):
     @cached_property
     def lines(self) -> tuple[PortfolioLine, ...]:
         """What it holds, in one line."""
-        return (PortfolioLine(self.instrument, Decimal(self.contracts), _exact(self.cost_basis)),)
+        quantity = Decimal(self.contracts)
+        points = _points_of(self.lots) if self.lots else _points(quantity, self.cost_basis)
+        return (PortfolioLine(self.instrument, quantity, points),)
 
     @property
     def opening_cost(self) -> Decimal | None:
         """Dollars paid for it, negative for a short; None where that is not known."""
         return _sum_of_costs(self.lines)
+
+    @property
+    def carried(self) -> Decimal | None:
+        """Dollars realized on it so far, less fees; None where the file names neither."""
+        return _carried(self)
 
 
 class Leg(_Entry):
@@ -301,6 +407,8 @@ class MultiLegPosition(_Entry):
     net_debit: float | None = None  # None: what the legs cost together, if that is known
     opened_at: date | None = None
     legs: Annotated[tuple[_TaggedLeg, ...], Field(min_length=1)]
+    realized: float | None = None  # dollars gained on it so far, by legs that were closed; None: not named
+    fees: Fees | None = None  # dollars paid for it so far; None: not named
     multiplier: Multiplier | None = None  # dollars per point; only adjusted contracts have to name it
 
     @cached_property
@@ -312,7 +420,7 @@ class MultiLegPosition(_Entry):
     def lines(self) -> tuple[PortfolioLine, ...]:
         """What each leg holds, in the order of `legs`."""
         return tuple(
-            PortfolioLine(instrument, _signed(leg), _exact(leg.cost_basis))
+            PortfolioLine(instrument, _signed(leg), _points(_signed(leg), leg.cost_basis))
             for instrument, leg in zip(self.instruments, self.legs, strict=True)
         )
 
@@ -320,6 +428,11 @@ class MultiLegPosition(_Entry):
     def opening_cost(self) -> Decimal | None:
         """Dollars paid for all of it, a credit is negative; None where that is not known."""
         return _sum_of_costs(self.lines) if self.net_debit is None else _exact(self.net_debit)
+
+    @property
+    def carried(self) -> Decimal | None:
+        """Dollars realized on it so far, less fees; None where the file names neither."""
+        return _carried(self)
 
     @property
     def contract_legs(self) -> tuple[Leg, ...]:
@@ -387,8 +500,20 @@ class ShareHolding(_Entry):
 
     id: Identity
     symbol: ShareSymbol
-    shares: Shares
-    cost_basis: PricePerShare | None = None  # average price per share; None: not known
+    shares: Shares = 0.0  # with lots, their sum; 0 never comes out of a file
+    cost_basis: PricePerShare | None = None  # average price per share; None: not known, or in the lots
+    opened_at: date | None = None
+    lots: Annotated[tuple[ShareLot, ...], Field(min_length=1)] | None = None
+    realized: float | None = None  # dollars gained on it so far; None: not named
+    fees: Fees | None = None  # dollars paid for it so far; None: not named
+
+    @model_validator(mode="after")
+    def _lots_add_up(self) -> Self:
+        _check_lots(self, "shares")
+        if self.lots:
+            # Worked out once, like a cached property: the instance is not shared yet.
+            self.__dict__["shares"] = float(_all(self.lots))
+        return self
 
     @cached_property
     def instrument(self) -> Instrument:
@@ -403,12 +528,56 @@ class ShareHolding(_Entry):
     @cached_property
     def lines(self) -> tuple[PortfolioLine, ...]:
         """What it holds, in one line."""
-        return (PortfolioLine(self.instrument, Decimal(str(self.shares)), _exact(self.cost_basis)),)
+        quantity = Decimal(str(self.shares))
+        points = _points_of(self.lots) if self.lots else _points(quantity, self.cost_basis)
+        return (PortfolioLine(self.instrument, quantity, points),)
 
     @property
     def opening_cost(self) -> Decimal | None:
         """Dollars paid for it, negative for a short; None where that is not known."""
         return _sum_of_costs(self.lines)
+
+    @property
+    def carried(self) -> Decimal | None:
+        """Dollars realized on it so far, less fees; None where the file names neither."""
+        return _carried(self)
+
+
+def lots_after(
+    entry: Position | ShareHolding, quantity: Decimal, price: Decimal | None
+) -> tuple[ContractLot, ...] | tuple[ShareLot, ...]:
+    """The lots of an entry once it holds this quantity on the same side, at this average price per share.
+
+    What was opened since is a lot more, at what it must have cost; what was closed goes from the oldest. There are
+    none where what came cost nothing: that was no purchase.
+    """
+    line = entry.lines[0]
+    lots: _Lots = entry.lots or ()
+    left = _left(lots, quantity)
+    kept = [(left[index], lot.cost_basis, lot.opened_at) for index, lot in enumerate(lots)]
+    if abs(quantity) > abs(line.quantity):
+        opened = quantity - line.quantity
+        paid = None if price is None or line.points is None else (price * quantity - line.points) / opened
+        if paid is not None and paid <= 0:
+            return ()
+        kept.append((opened, None if paid is None else float(paid), None))
+    wanted = [one for one in kept if one[0]]
+    if isinstance(entry, Position):
+        return tuple(
+            ContractLot(contracts=int(one), cost_basis=cost, opened_at=day) for one, cost, day in wanted
+        )
+    return tuple(ShareLot(shares=float(one), cost_basis=cost, opened_at=day) for one, cost, day in wanted)
+
+
+def _left(lots: _Lots, quantity: Decimal) -> dict[int, Decimal]:
+    """By its place, what is left of each lot when the oldest are closed first; a lot without a day is the newest."""
+    to_close = max(Decimal(0), abs(_all(lots)) - abs(quantity))
+    left: dict[int, Decimal] = {}
+    for index, lot in sorted(enumerate(lots), key=lambda one: one[1].opened_at or date.max):
+        closed = min(to_close, abs(lot.quantity))
+        to_close -= closed
+        left[index] = lot.quantity - closed.copy_sign(lot.quantity)
+    return left
 
 
 _KINDS: Final[dict[str, type[_Entry]]] = {
@@ -418,9 +587,13 @@ _KINDS: Final[dict[str, type[_Entry]]] = {
 }
 
 
+_LOT_KINDS: Final[dict[str, type[_Entry]]] = {"single": ContractLot, "shares": ShareLot}
+
+
 def _kind(entry: Any) -> str | None:
     if isinstance(entry, dict):
-        return "structure" if "legs" in entry else "shares" if "shares" in entry else "single"
+        is_shares = "shares" in entry or ("lots" in entry and "strike" not in entry and "expiry" not in entry)
+        return "structure" if "legs" in entry else "shares" if is_shares else "single"
     return next((name for name, model in _KINDS.items() if isinstance(entry, model)), None)
 
 
@@ -535,6 +708,8 @@ def _sentence(error: ValidationError, raw: Any, name: str) -> str:
     """The first problem as a sentence, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
+    # A list whose entries were all refused is not too short as well.
+    problems = [one for one in problems if one is first or one["loc"] != first["loc"][: len(one["loc"])]]
     where = ", ".join([name, *_path(first["loc"], raw)])
     more = f" ({len(problems) - 1} more after this one)" if len(problems) > 1 else ""
     return f"{where}: {_reason(first)}{more}."
@@ -549,6 +724,8 @@ def _path(location: tuple[int | str, ...], raw: Any) -> list[str]:
             return [_position_name(raw["positions"][index], index), f"leg {leg + 1}", *map(str, fields)]
         case ("positions", int(index), str(), "legs", int(leg)):
             return [_position_name(raw["positions"][index], index), f"leg {leg + 1}"]
+        case ("positions", int(index), str(), "lots", int(lot), *fields):
+            return [_position_name(raw["positions"][index], index), f"lot {lot + 1}", *map(str, fields)]
         case ("positions", int(index), str(), *fields):
             return [_position_name(raw["positions"][index], index), *map(str, fields)]
         case _:
@@ -593,6 +770,8 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
     match location:
         case ("positions", int(), str(), "legs", int(), str(kind), *_):
             return list(_LEG_KINDS[kind].model_fields)
+        case ("positions", int(), str(kind), "lots", int(), *_):
+            return list(_LOT_KINDS[kind].model_fields)
         case ("positions", int(), str(kind), *_):
             return list(_KINDS[kind].model_fields)
         case _:

@@ -50,6 +50,7 @@ from tests.kit.builders import (
     holding,
     is_contract,
     leg,
+    lots_of,
     nanoseconds,
     portfolio,
     position,
@@ -280,6 +281,14 @@ class TestDefectsOfOtherProducts:
         # Worth 500 at the close, less the 200 that the short fetched.
         assert today.structure()["day_pct"] == pytest.approx(100 * -10 / 300)
         assert today.legs["day_pnl"].tolist() == pytest.approx([-20, 10])
+
+    def test_lots_of_one_position_are_one_line_also_after_a_trade(self):
+        """As entries of one contract they shared it, and a trade left each of them unknown."""
+        known = account({C180: 3}, closes={C180: 1.0}, executions=[traded(C180, 1, 1.05)])
+        today = Today(lots_of((2, 0.4, None), (1, 1.05, TODAY)), live(known, at(C180, 1.1)))
+
+        assert today.figures() == dollars(25, 0, 25)
+        assert today.row()["warnings"] == []
 
     def test_a_covered_call_is_its_shares_and_its_call(self):
         covered = structure(share_leg(), leg("short", 180), net_debit=24_300)

@@ -37,6 +37,7 @@ from tests.kit.builders import (
     health,
     holding,
     leg,
+    lots_of,
     nanoseconds,
     portfolio,
     position,
@@ -546,6 +547,40 @@ class TestStructuresThatPeopleHold:
         row, _ = structure_of(mixed, snapshot_with(quote("AAPL1261218C00180000", 2, 2.2), *COVERED_QUOTES))
 
         assert (row["net_mark"], row["priced_legs"]) == (None, 1)
+
+    def test_lots_are_one_line_at_their_average_cost(self):
+        lots = lots_of((1, 0.9, None), (2, 0.6, None))
+        row = row_of(lots, snapshot_with(quote(C180, 1.0, 1.2)))
+
+        assert (row["quantity"], row["cost_basis"]) == (3, pytest.approx(0.7))
+        assert row["pnl_abs"] == pytest.approx(330 - 210)
+
+    def test_a_lot_of_unknown_cost_leaves_the_profit_unknown(self):
+        row = row_of(lots_of((1, 0.9, None), (2, None, None)), snapshot_with(quote(C180, 1.0, 1.2)))
+
+        assert (row["market_value"], row["pnl_abs"]) == (pytest.approx(330), None)
+        assert QuoteWarning.NO_COST_BASIS in row["warnings"]
+
+    def test_gains_and_fees_so_far_are_in_the_net_profit_alone(self):
+        live = snapshot_with(quote(C180, 1.0, 1.2), quote(C185, 0.3, 0.4))
+        rolled = position(cost_basis=0.9, realized=150.0, fees=2.6)
+        vertical = structure(realized=-40.0, net_debit=60.0)
+        row = row_of(rolled, live)
+        of_structure, _ = structure_of(vertical, live)
+        totals = totals_of(portfolio(rolled, vertical, position(strike=185.0)), live)
+
+        assert (row["pnl_abs"], row["pnl_net"]) == (pytest.approx(20), pytest.approx(167.4))
+        assert (row["realized"], row["fees"]) == (150, 2.6)
+        assert (of_structure["net_pnl_abs"], of_structure["pnl_net"]) == (
+            pytest.approx(15),
+            pytest.approx(-25),
+        )
+        assert totals.pnl.total == pytest.approx(20 + 15 - 65)
+        assert totals.carried.net == pytest.approx(107.4)
+        assert totals.carried.entries == 2
+
+    def test_a_net_profit_is_not_known_where_the_file_names_neither_gains_nor_fees(self):
+        assert row_of(position(), snapshot_with(quote(C180, 1.0, 1.2)))["pnl_net"] is None
 
     def test_what_was_paid_for_shares_is_no_long_premium_paid(self):
         totals = totals_of(portfolio(COVERED_CALL, position(cost_basis=2.0)), snapshot_with(*COVERED_QUOTES))

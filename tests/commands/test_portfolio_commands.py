@@ -34,7 +34,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.kit.builders import holding, leg, nanoseconds, portfolio, position, share_leg, structure
+from tests.kit.builders import holding, leg, lots_of, nanoseconds, portfolio, position, share_leg, structure
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 EXPIRY = date(2049, 12, 17)
@@ -107,7 +107,10 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
             leg("short", 200, expiry=EXPIRY),
             identity="covered",
             net_debit=24_300,
+            realized=1_240.5,
+            fees=2.6,
         ),
+        lots_of((1, 8.4, None), (2, 7.1, None), fees=1.3).changed(expiry=EXPIRY),
     )
 
     result = command("check", file)
@@ -118,8 +121,12 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
         "MSFT-shares: 12.5 MSFT shares, at 487.215",
         "vertical: 1 × AAPL 17 Dec 49 180C/185C, vertical, paid 100.00",
         "ratio: 1 × AAPL 17 Dec 49 180C/185C (+1/-3), ratio spread, received 1,250.00",
-        "covered: 1 × AAPL shares/17 Dec 49 200C (+100/-1), covered call, paid 24,300.00",
-        "portfolio.json: 5 entries; nothing to look at.",
+        (
+            "covered: 1 × AAPL shares/17 Dec 49 200C (+100/-1), covered call, paid 24,300.00, "
+            "realized +1,240.50, fees 2.60"
+        ),
+        "in-lots: 3 × AAPL 17 Dec 49 180 C, at 7.533 in 2 lots, fees 1.30",
+        "portfolio.json: 6 entries; nothing to look at.",
     ]
     assert result.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
 

@@ -14,6 +14,7 @@ from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.portfolio import (
+    ContractLot,
     Leg,
     MultiLegPosition,
     Portfolio,
@@ -153,8 +154,9 @@ def position(
     expiry: date = EXPIRY,
     multiplier: int | None = None,
     identity: str | None = None,
+    **more: Any,
 ) -> Position:
-    """A single contract; its id says what it is unless given."""
+    """A single contract; its id says what it is unless given. `more` may be gains and fees."""
     return Position(
         id=identity or f"{symbol}-{strike:g}-{option_type}-{expiry}",
         symbol=symbol,
@@ -164,6 +166,20 @@ def position(
         contracts=contracts,
         cost_basis=cost_basis,
         multiplier=multiplier,
+        **more,
+    )
+
+
+def lots_of(*lots: tuple[int, float | None, date | None], identity: str = "in-lots", **more: Any) -> Position:
+    """The 180 call in lots of so many contracts, at a cost, opened on a day."""
+    return Position(
+        id=identity,
+        symbol="AAPL",
+        option_type="call",
+        expiry=EXPIRY,
+        strike=180.0,
+        lots=tuple(ContractLot(contracts=many, cost_basis=cost, opened_at=day) for many, cost, day in lots),
+        **more,
     )
 
 
@@ -191,20 +207,24 @@ def structure(
     net_debit: float | None = 100.0,
     multiplier: int | None = None,
     identity: str = "structure",
+    **more: Any,
 ) -> MultiLegPosition:
-    """A structure; without legs given it is a 180/185 call vertical."""
+    """A structure; without legs given it is a 180/185 call vertical. `more` may be gains and fees."""
     return MultiLegPosition(
         id=identity,
         symbol=symbol,
         net_debit=net_debit,
         legs=legs or (leg("long", 180.0), leg("short", 185.0)),
         multiplier=multiplier,
+        **more,
     )
 
 
-def holding(symbol: str = "AAPL", shares: float = 100.0, *, cost_basis: float | None = 250.0) -> ShareHolding:
-    """Plain shares."""
-    return ShareHolding(id=f"{symbol}-shares", symbol=symbol, shares=shares, cost_basis=cost_basis)
+def holding(
+    symbol: str = "AAPL", shares: float = 100.0, *, cost_basis: float | None = 250.0, **more: Any
+) -> ShareHolding:
+    """Plain shares; `more` may be gains and fees."""
+    return ShareHolding(id=f"{symbol}-shares", symbol=symbol, shares=shares, cost_basis=cost_basis, **more)
 
 
 def portfolio(*entries: PortfolioEntry, cash: float | None = None) -> Portfolio:

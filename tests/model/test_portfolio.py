@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from options_helper.analysis.reconcile.account_import import entry_text
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import (
     Leg,
@@ -26,7 +27,7 @@ from options_helper.model.portfolio import (
     load_portfolio,
     parse_portfolio,
 )
-from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
+from tests.kit.builders import holding, leg, lots_of, portfolio, position, share_leg, structure
 
 VALID: dict[str, Any] = {
     "base_currency": "USD",
@@ -60,6 +61,11 @@ VALID: dict[str, Any] = {
         {"id": "shares", "symbol": "BRK-B", "shares": 12.5, "cost_basis": 480},
     ],
 }
+
+
+def in_lots(entry: dict[str, Any], *lots: dict[str, Any]) -> None:
+    del entry["cost_basis"], entry["opened_at"]
+    entry["lots"] = list(lots)
 
 
 def valid() -> dict[str, Any]:
@@ -220,7 +226,7 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
             lambda positions: positions[0].update(strik=1),
             (
                 "portfolio.json, position 'call', strik: is no known field; known are id, symbol, option_type, "
-                "expiry, strike, contracts, cost_basis, opened_at, multiplier."
+                "expiry, strike, contracts, cost_basis, opened_at, lots, realized, fees, multiplier."
             ),
         ),
         (
@@ -271,6 +277,40 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
                 "portfolio.json, position 'vertical': net_debit is -120.00, but by their cost_basis the legs cost "
                 "0.00; correct one of them, or leave net_debit away."
             ),
+        ),
+        (
+            lambda positions: positions[0].pop("contracts"),
+            "portfolio.json, position 'call': names neither contracts nor lots; one of them is needed.",
+        ),
+        (
+            lambda positions: positions[0].update(lots=[{"contracts": -2, "cost_basis": 3}]),
+            "portfolio.json, position 'call': names cost_basis beside lots; each lot has its own.",
+        ),
+        (
+            lambda positions: in_lots(positions[0], {"contracts": -3}),
+            (
+                "portfolio.json, position 'call': names -2 contracts, but its lots come to -3; correct one, "
+                "or leave contracts away."
+            ),
+        ),
+        (
+            lambda positions: in_lots(positions[0], {"contracts": -3}, {"contracts": 1}),
+            "portfolio.json, position 'call': has lots that are long and lots that are short; make two positions.",
+        ),
+        (
+            lambda positions: in_lots(positions[0], {"contracts": -2, "price": 3}),
+            (
+                "portfolio.json, position 'call', lot 1, price: is no known field; known are contracts, cost_basis, "
+                "opened_at."
+            ),
+        ),
+        (
+            lambda positions: positions[2].update(lots=[]),
+            "portfolio.json, position 'shares', lots: must have at least one entry.",
+        ),
+        (
+            lambda positions: positions[1].update(fees=-1),
+            "portfolio.json, position 'vertical', fees: must be 0 or more, found -1.",
         ),
         (
             lambda positions: positions[0].update(contracts=10**19),
@@ -486,6 +526,42 @@ class TestWhatPeopleHold:
 
         assert (held.instrument.live_symbol, held.instrument.underlying) == (at_alpaca, at_alpaca)
 
+    def test_lots_add_up_to_contracts_and_to_an_average_cost(self):
+        content = {
+            "positions": [
+                {
+                    "id": "call",
+                    "symbol": "AAPL",
+                    "option_type": "call",
+                    "expiry": "2026-12-18",
+                    "strike": 180,
+                    "lots": [
+                        {"contracts": 1, "cost_basis": 8.4, "opened_at": "2026-10-02"},
+                        {"contracts": 2, "cost_basis": 7.1},
+                    ],
+                },
+                {
+                    "id": "shares",
+                    "symbol": "MSFT",
+                    "lots": [{"shares": 12.5, "cost_basis": 480}, {"shares": 30}],
+                },
+            ]
+        }
+        call, shares = parse_portfolio(json.dumps(content), "portfolio.json").positions
+
+        assert isinstance(call, Position)
+        assert call.contracts == 3
+        assert call.opening_cost == 2260
+        assert call.lines[0].cost_basis == pytest.approx(Decimal("7.5333"), abs=Decimal("0.0001"))
+        assert isinstance(shares, ShareHolding)
+        assert (shares.shares, shares.opening_cost) == (42.5, None)
+
+    def test_what_was_realized_and_paid_in_fees_is_carried_along(self):
+        assert position(realized=120.5, fees=2.6).carried == Decimal("117.9")
+        assert structure(realized=-80).carried == -80
+        assert holding(fees=1).carried == -1
+        assert holding().carried is None
+
     def test_a_changed_entry_is_checked_anew_and_keeps_nothing_that_was_worked_out(self):
         assert COVERED_CALL.label == "AAPL shares/18 Dec 26 200C"
 
@@ -557,6 +633,14 @@ def test_every_file_that_was_valid_before_reads_the_same(entries: list[dict[str,
             (line,) = entry.lines
             assert line.quantity == Decimal(str(before.get("contracts", before.get("shares"))))
             assert line.cost_basis == (Decimal(str(before["cost_basis"])) if "cost_basis" in before else None)
+
+
+def test_an_entry_in_lots_is_written_and_read_as_itself():
+    entry = lots_of((1, 8.4, date(2026, 10, 2)), (2, None, None), realized=-10.5, fees=1.3)
+
+    (read,) = parse_portfolio(f'{{"positions": [{entry_text(entry)}]}}', "portfolio.json").positions
+
+    assert read == entry
 
 
 def test_a_portfolio_has_a_line_for_each_single_leg_and_holding():

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
+from apps.streamlit.components.formatting import money
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_tables import csv_name, tables_as_csv
-from apps.streamlit.components.live_totals import book_tiles
+from apps.streamlit.components.live_totals import book_tiles, profit_tiles
 from apps.streamlit.components.style import DARK, LIGHT
 from options_helper.analysis.columns import amount_names
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -176,3 +177,21 @@ def test_every_colour_can_be_read_on_its_background(palette, backgrounds, name):
     for background in backgrounds:
         light, dark = sorted((luminance(getattr(palette, name)), luminance(background)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_the_first_figure_is_before_fees_and_says_what_it_is_net_where_the_file_names_any(screen_for):
+    screen, covered = screen_for(), screen_for(hide_amounts=True)
+    carried = screen.totals.carried._replace(realized=1240.5, fees=12.6, entries=2)
+    whole = replace(screen.totals.pnl, of=screen.totals.pnl.counted)
+
+    def note(one, **totals):
+        return next(profit_tiles(replace(one, totals=replace(one.totals, **totals)))).note
+
+    said = "before fees; +$1,240.50 realized and $12.60 fees so far, named by 2 positions of the file"
+    assert "fees" not in note(screen)
+    # Without the P&L of one position there is no net of all.
+    assert note(screen, carried=carried).endswith(said)
+    assert note(screen, carried=carried, pnl=whole).endswith(
+        f"{said}: {money(whole.known + 1227.9, signed=True)} net"
+    )
+    assert "1,240" not in note(covered, carried=carried, pnl=whole)

@@ -46,7 +46,8 @@ def totals_tiles(screen: ScreenModel) -> None:
 def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
     """Unrealized P&L: by the marks, and if everything were closed now; and what today made."""
     totals = screen.totals
-    yield _profit("Unrealized P&L at mark", totals.pnl, _provenance(screen), screen)
+    source = "\n".join(filter(None, (_provenance(screen), _with_gains_and_fees(screen))))
+    yield _profit("Unrealized P&L at mark", totals.pnl, source, screen)
     yield _profit(
         "P&L at natural",
         totals.pnl_natural,
@@ -163,6 +164,22 @@ def _cash_counted(totals: LiveTotals, *, hidden: bool) -> str:
         return f"positions only{beside}"
     agrees = of_account is None or abs(float(of_account) - cash) < 0.005
     return "positions and cash" if agrees else f"positions and the file's cash{beside}"
+
+
+def _with_gains_and_fees(screen: ScreenModel) -> str:
+    """What the profit comes to with what the file says was realized and paid in fees; a market price has neither."""
+    carried, pnl = screen.totals.carried, screen.totals.pnl
+    if not carried.entries:
+        return ""
+    hidden = screen.options.preferences.hide_amounts
+    parts = (
+        f"before fees; {money(carried.realized, signed=True, hidden=hidden)} realized and "
+        f"{money(carried.fees, hidden=hidden)} fees so far, named by "
+        f"{format_count(carried.entries, 'position')} of the file"
+    )
+    if pnl.total is None:
+        return parts
+    return f"{parts}: {money(pnl.total + carried.net, signed=True, hidden=hidden)} net"
 
 
 def _why_no_share(totals: LiveTotals) -> str:

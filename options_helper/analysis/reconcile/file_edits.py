@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import chain, count
 from types import MappingProxyType
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from options_helper.analysis.reconcile.account_import import (
     NotImportableError,
@@ -33,6 +34,7 @@ from options_helper.model.portfolio import (
     ShareHolding,
     ShareLeg,
     Side,
+    lots_after,
 )
 from options_helper.model.text import format_holding, format_price
 
@@ -135,11 +137,11 @@ class FileEdits:
         match entry:
             case Position() | ShareHolding():
                 position = self._position(entry.instrument.live_symbol)
-                return (
-                    _removal(entry)
-                    if position is None
-                    else self._replacement(entry, _as_held(entry, position))
-                )
+                if position is None:
+                    return _removal(entry)
+                if entry.lots and position.quantity == entry.lines[0].quantity:
+                    return _lots_by_hand(entry, opening_cost(position, entry.instrument.multiplier))
+                return self._replacement(entry, _as_held(entry, position))
             case MultiLegPosition():
                 return self._structure(entry)
             case _:
@@ -233,16 +235,33 @@ def _fitting_id(entry: PortfolioEntry) -> str:
 
 def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
     """The entry with the account's quantity and cost; what else it says stays, as far as it can still be true."""
-    if position.symbol != entry.instrument.live_symbol:
+    became = position.symbol != entry.instrument.live_symbol
+    if became:
         entry = _become(entry, position)
     price = opening_price(position, entry.instrument.multiplier)
-    cost = {"cost_basis": None if price is None else float(price)}
+    turned = (entry.lines[0].quantity > 0) != (position.quantity > 0)
+    fields: dict[str, Any] = {"cost_basis": _float(price)}
+    if entry.lots:
+        # Nobody says what became of each lot.
+        lots = () if turned or became else lots_after(entry, position.quantity, price)
+        fields = {"lots": lots} if lots else {"lots": None, **fields}
+    if entry.opened_at is not None and turned:
+        fields["opened_at"] = None
     if isinstance(entry, ShareHolding):
-        return entry.changed(shares=float(position.quantity), **cost)
-    turned = (entry.contracts > 0) != (position.quantity > 0)
-    opened_at = None if turned else entry.opened_at
+        return entry.changed(shares=float(position.quantity), **fields)
     multiplier = other_multiplier(entry, position) or entry.multiplier
-    return entry.changed(contracts=int(position.quantity), opened_at=opened_at, multiplier=multiplier, **cost)
+    return entry.changed(contracts=int(position.quantity), multiplier=multiplier, **fields)
+
+
+def _float(price: Decimal | None) -> float | None:
+    return None if price is None else float(price)
+
+
+def _lots_by_hand(entry: PortfolioEntry, cost: Decimal | None) -> Advice:
+    said = (
+        "the account does not say what they cost" if cost is None else f"by the account they cost {cost:,.2f}"
+    )
+    return Advice(f"Change the lots of '{entry.id}' by hand: {said} together.")
 
 
 def _become(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
@@ -266,15 +285,20 @@ def _single(
 ) -> Position | ShareHolding:
     """What remains of a structure when one leg is left."""
     if position.symbol != one.live_symbol:
-        now = entry_of(position)
-        return now.changed(
-            id=entry.id, **({} if isinstance(now, ShareHolding) else {"opened_at": entry.opened_at})
+        return entry_of(position).changed(
+            id=entry.id, opened_at=entry.opened_at, realized=entry.realized, fees=entry.fees
         )
     price = opening_price(position, one.multiplier or STANDARD_MULTIPLIER)
     cost_basis = None if price is None else float(price)
     if isinstance(leg, ShareLeg):
         return ShareHolding(
-            id=entry.id, symbol=one.symbol, shares=float(position.quantity), cost_basis=cost_basis
+            id=entry.id,
+            symbol=one.symbol,
+            shares=float(position.quantity),
+            cost_basis=cost_basis,
+            opened_at=entry.opened_at,
+            realized=entry.realized,
+            fees=entry.fees,
         )
     return Position(
         id=entry.id,
@@ -285,6 +309,8 @@ def _single(
         contracts=int(position.quantity),
         cost_basis=cost_basis,
         opened_at=entry.opened_at,
+        realized=entry.realized,
+        fees=entry.fees,
         multiplier=leg.multiplier or (entry.multiplier if leg.symbol in (None, entry.symbol) else None),
     )
 

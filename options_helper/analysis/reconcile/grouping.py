@@ -170,7 +170,11 @@ def group_entries(entries: Sequence[PortfolioEntry]) -> Grouping:
     """
     singles = [_SingleLeg(index, one, one.contracts) for index, one in enumerate(entries) if _is_plain(one)]
     found = [*_of_verticals(singles), *_of_pairs(StructureKind.CALENDAR, _CALENDARS, singles)]
-    holdings = [_Holding(index, one) for index, one in enumerate(entries) if isinstance(one, ShareHolding)]
+    holdings = [
+        _Holding(index, one)
+        for index, one in enumerate(entries)
+        if isinstance(one, ShareHolding) and not _has_more_to_say(one)
+    ]
     found += _covered(holdings, singles)
     found += _of_pairs(StructureKind.STRADDLE, _STRADDLES, singles)
     found += _of_pairs(StructureKind.STRANGLE, _STRANGLES, singles)
@@ -179,9 +183,14 @@ def group_entries(entries: Sequence[PortfolioEntry]) -> Grouping:
 
 
 def _is_plain(entry: PortfolioEntry) -> TypeGuard[Position]:
-    if not isinstance(entry, Position) or entry.instrument.adjusted:
+    if not isinstance(entry, Position) or entry.instrument.adjusted or _has_more_to_say(entry):
         return False
     return entry.instrument.multiplier == STANDARD_MULTIPLIER
+
+
+def _has_more_to_say(entry: Position | ShareHolding) -> bool:
+    """Whether it has lots, gains or fees, which nobody could divide."""
+    return entry.lots is not None or entry.carried is not None
 
 
 def _pair_up(candidates: Sequence[tuple[_T, _T]]) -> Iterator[tuple[_T, int, _T, int]]:

@@ -17,7 +17,6 @@ from options_helper.model.portfolio import (
     MultiLegPosition,
     Portfolio,
     PortfolioEntry,
-    ShareHolding,
 )
 from options_helper.model.text import format_count, named
 
@@ -115,7 +114,9 @@ def _costs(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:
         # Shares are often older than the calls on them, and of what is left when a leg has gone the debit is of before.
         elif not entry.has_shares and not any(has_expired(one, today) for one in entry.instruments):
             yield from _debit(entry)
-    elif entry.cost_basis is None:
+    elif entry.lots and entry.lines[0].points is None:
+        yield " has a lot that names no cost, so there is no P&L. Add cost_basis to each lot."
+    elif entry.lines[0].points is None:
         yield " names no cost, so there is no P&L. Add cost_basis, the opening price per share."
 
 
@@ -147,8 +148,10 @@ def _multipliers(entry: PortfolioEntry) -> Iterator[str]:
 
 
 def _dates(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:
-    opened_at = None if isinstance(entry, ShareHolding) else entry.opened_at
-    if opened_at is not None and opened_at > today.date:
+    lots = () if isinstance(entry, MultiLegPosition) else entry.lots or ()
+    days = [entry.opened_at, *(lot.opened_at for lot in lots)]
+    opened_at = max((day for day in days if day is not None), default=today.date)
+    if opened_at > today.date:
         yield (
             f" was opened on {short_date(opened_at)}, which lies ahead: it is {short_date(today.date)} in "
             f"{today.place}. Correct opened_at."

@@ -22,7 +22,7 @@ from options_helper.model.portfolio import (
     ShareLeg,
     parse_portfolio,
 )
-from tests.kit.builders import EXPIRY, holding, leg, position, structure
+from tests.kit.builders import EXPIRY, holding, leg, lots_of, position, structure
 
 LATER = date(2027, 1, 15)
 
@@ -221,6 +221,16 @@ def test_shares_cover_as_many_calls_as_they_can_and_the_rest_is_free_for_other_r
     assert legs_of(covered) == ["+100 shares", "-1 C110"]
     assert rest == holding("AAPL", 99.5)
     assert legs_of(strangle) == ["-2 P90", "-2 C110"]
+
+
+def test_what_has_lots_gains_or_fees_of_its_own_is_not_divided():
+    entries = [
+        holding("AAPL", 100, fees=1),
+        lots_of((1, 2.0, None)),
+        position(strike=185, contracts=-1, realized=5),
+    ]
+
+    assert group_entries(entries).entries == tuple(entries)
 
 
 def test_short_shares_cover_nothing():

@@ -36,6 +36,7 @@ from tests.kit.builders import (
     holding,
     is_contract,
     leg,
+    lots_of,
     portfolio,
     position,
     share_leg,
@@ -849,7 +850,13 @@ class TestStructuresThatPeopleHold:
         shares_left = rows(portfolio(COVERED), account(held("AAPL", 100, "250")))[1]
 
         assert gone.advice == "Remove the entry 'income'."
-        assert edited(shares_left) == {"id": "income", "symbol": "AAPL", "shares": 100, "cost_basis": 250}
+        assert edited(shares_left) == {
+            "id": "income",
+            "symbol": "AAPL",
+            "shares": 100,
+            "cost_basis": 250,
+            "opened_at": "2026-11-02",
+        }
 
     def test_a_call_that_is_left_without_its_shares_is_a_single(self):
         row, *_ = rows(portfolio(COVERED), account(held(AAPL_CALL, -1, "7")))
@@ -887,3 +894,62 @@ class TestStructuresThatPeopleHold:
         view = account(held("SPX261218C06800000", 1, "12"), held("SPXW261218C06800000", -1, "10"))
 
         assert all(row.agrees for row in rows(portfolio(mixed), view))
+
+
+OLDER, NEWER = date(2026, 10, 2), date(2026, 11, 2)
+LOTS = lots_of((2, 8.0, NEWER), (1, 5.0, OLDER), realized=150.0, fees=2.6)
+
+
+class TestLotsGainsAndFees:
+    """What an account cannot know is compared where it can be, and kept by every edit."""
+
+    def test_lots_agree_by_their_sum(self):
+        row = only_row(portfolio(LOTS), account(held(AAPL_CALL, 3, "7")))
+
+        assert (row.agrees, row.file_quantity, row.file_cost) == (True, 3, 2100)
+
+    def test_what_was_bought_since_is_a_lot_more_at_what_it_cost(self):
+        row = only_row(portfolio(LOTS), account(held(AAPL_CALL, 5, "7.4")))
+
+        assert row.advice == "Replace the entry 'in-lots' by:"
+        assert edited(row)["lots"] == [
+            {"contracts": 2, "cost_basis": 8, "opened_at": "2026-11-02"},
+            {"contracts": 1, "cost_basis": 5, "opened_at": "2026-10-02"},
+            {"contracts": 2, "cost_basis": 8},
+        ]
+        assert (edited(row)["realized"], edited(row)["fees"]) == (150, 2.6)
+
+    def test_what_was_sold_since_goes_from_the_oldest_lot(self):
+        row = only_row(portfolio(LOTS), account(held(AAPL_CALL, 1, "8")))
+
+        assert edited(row)["lots"] == [{"contracts": 1, "cost_basis": 8, "opened_at": "2026-11-02"}]
+        assert edited(row)["contracts"] == 1
+
+    def test_a_position_that_turned_has_none_of_its_lots_any_more(self):
+        row = only_row(portfolio(LOTS), account(held(AAPL_CALL, -1, "8")))
+
+        assert "lots" not in edited(row)
+        assert (edited(row)["contracts"], edited(row)["cost_basis"]) == (-1, 8)
+
+    def test_what_came_for_nothing_was_no_purchase(self):
+        """A split, of which nobody says what became of each lot."""
+        row = only_row(portfolio(LOTS), account(held(AAPL_CALL, 6, "3.5")))
+
+        assert "lots" not in edited(row)
+        assert (edited(row)["contracts"], edited(row)["cost_basis"], edited(row)["realized"]) == (6, 3.5, 150)
+
+    def test_lots_of_another_cost_are_changed_by_hand(self):
+        row = only_row(portfolio(LOTS), account(held(AAPL_CALL, 3, "9")))
+
+        assert row.causes == (Cause.COST_METHOD,)
+        assert (row.advice, row.edit) == (
+            "Change the lots of 'in-lots' by hand: by the account they cost 2,700.00 together.",
+            None,
+        )
+
+    def test_gains_and_fees_of_a_rolled_structure_stay_with_what_is_left_of_it(self):
+        rolled = structure(net_debit=300, realized=120.0, fees=1.3)
+
+        row = rows(portfolio(rolled), account(held(LONG_LEG, 1, "4")))[1]
+
+        assert (edited(row)["realized"], edited(row)["fees"]) == (120, 1.3)
