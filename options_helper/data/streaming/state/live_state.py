@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr, replace
 from options_helper.data.streaming.messages import Decode, decode_frame, read_message
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.market_clock import MarketClock
+from options_helper.data.streaming.state.session_end import SessionEnd
 from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import Announcement, MarketKind
@@ -119,6 +120,7 @@ class LiveState:
         self.fills = Blotter(fills_cache_size)
         self._wanted: frozenset[str] | None = None  # None: everything
         self._lags_taken_ns = 0
+        self._session_end = SessionEnd()
 
     def apply(self, frame: Frame) -> None:
         """Fold one frame in; each event it announces is counted as applied or as rejected, whatever it holds."""
@@ -155,6 +157,7 @@ class LiveState:
         quotes = self._caches.quotes
         newest = self._newest.get(stream, self._newest_at_first)
         impossible = 0
+        is_over = self._session_end.is_over(received_ns, self.clock.told)
         latest = ((received_ns + AHEAD_AT_MOST_NS) // NANOSECONDS & 0xFFFF_FFFF).to_bytes(4, "big")
         for event in events:
             force_setattr(event, "received_ns", received_ns)  # as `stamp` does
@@ -163,6 +166,8 @@ class LiveState:
                     impossible += 1
                 else:
                     self._apply_other(event, tally)
+                continue
+            if is_over and self._session_end.leaves_out(event, quotes, received_ns):
                 continue
             moment = event.timestamp
             # The last four bytes of the extension's forms of four and eight are its seconds. No believable quote of the
@@ -232,6 +237,8 @@ class LiveState:
             if (event.timestamp_ns or 0) > now_ns + AHEAD_AT_MOST_NS:
                 impossible(event)
                 continue
+            if isinstance(event, Quote) and self._is_after_session(event, now_ns):
+                continue
             if _is_news(event, cache.get(event.symbol)):
                 cache[event.symbol] = event
                 taken += 1
@@ -240,6 +247,10 @@ class LiveState:
                     newest = self._newest.get(name, self._newest_at_first)
                     self._newest[name] = max(newest, _seconds(event))
         return taken
+
+    def _is_after_session(self, quote: Quote, now_ns: int) -> bool:
+        is_over = self._session_end.is_over(now_ns, self.clock.told)
+        return is_over and self._session_end.leaves_out(quote, self._caches.quotes, now_ns)
 
     def correct_clock(self, skew: ClockSkew | None) -> None:
         """From now on the market's time is this computer's, put right by what is known of its error.
