@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -115,7 +116,7 @@ def _stream_findings(snapshot: LiveSnapshot, exceptions: Sequence[str]) -> Itera
     if failed := _in_phase(snapshot, Phase.FAILED):
         yield Headline(Level.ERROR, _failure(failed, snapshot.as_of))
     if lost := _in_phase(snapshot, Phase.RECONNECTING):
-        yield Headline(Level.WARNING, " ".join(_reconnecting(health, snapshot.as_of) for health in lost))
+        yield Headline(Level.WARNING, " ".join(_reconnecting(lost, snapshot.as_of)))
     if stalled := _in_phase(snapshot, Phase.STALLED):
         yield Headline(Level.WARNING, " ".join(_stalled(health) for health in stalled))
     if connecting := _in_phase(snapshot, Phase.CONNECTING):
@@ -201,11 +202,42 @@ def _failure(failed: Sequence[StreamHealth], as_of: datetime) -> str:
     return " ".join(sentences)
 
 
-def _reconnecting(health: StreamHealth, as_of: datetime) -> str:
-    seconds = ceil((health.next_try_at - as_of).total_seconds()) if health.next_try_at else 0
-    when = f"next try in {seconds} s" if seconds > 0 else "trying now"
-    reason = health.last_error or "the connection was lost."
-    return f"{health.name.label} reconnecting, attempt {health.reconnect_attempts}, {when}: {reason}"
+def _reconnecting(lost: Sequence[StreamHealth], as_of: datetime) -> Iterator[str]:
+    """One sentence for each cause: a server that is away is so for all its streams, and is named once."""
+    causes: dict[str, list[StreamHealth]] = {}
+    for health in lost:
+        reason = health.last_error or "the connection was lost."
+        causes.setdefault(_without_address(reason), []).append(health)
+    for several in causes.values():
+        tries = [health.next_try_at for health in several if health.next_try_at]
+        seconds = ceil((min(tries) - as_of).total_seconds()) if tries else 0
+        when = f"next try in {seconds} s" if seconds > 0 else "trying now"
+        attempt = max(health.reconnect_attempts for health in several)
+        reason = several[0].last_error or "the connection was lost."
+        yield f"{_labels(several)} reconnecting, attempt {attempt}, {when}: {reason}{_age_of_prices(several, as_of)}"
+
+
+def _without_address(reason: str) -> str:
+    """A reason without the address in it, in which alone the sentences of one server differ."""
+    return re.sub(r"\b(wss?|https?)://\S+|\('[^']*', \d+\)|/\S+", "", reason)
+
+
+def _labels(several: Sequence[StreamHealth]) -> str:
+    first, *others = [health.name.label for health in several]
+    if not others:
+        return first
+    return f"{', '.join([first, *map(str.lower, others[:-1])])} and {others[-1].lower()}"
+
+
+def _age_of_prices(several: Sequence[StreamHealth], as_of: datetime) -> str:
+    heard = [
+        health.last_event_at
+        for health in several
+        if health.last_event_at is not None and not health.name.kind.carries_orders
+    ]
+    if not heard:
+        return ""
+    return f" The newest price is {max(0, round((as_of - max(heard)).total_seconds()))} s old."
 
 
 def _stalled(health: StreamHealth) -> str:

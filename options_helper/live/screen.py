@@ -63,6 +63,8 @@ class State(StrEnum):
     NOT_STARTED = "not started"
     CONNECTING = "connecting"
     RUNNING = "running"
+    PLAYING = "playing"  # a recording
+    ENDED = "ended"  # the recording has
     STALLED = "stalled"
     RECONNECTING = "reconnecting"
     ERROR = "error"
@@ -224,14 +226,20 @@ def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
     if run.ended is not None:
         return State.STOPPED
     phases = {health.phase for health in snapshot.streams.values()}
-    return next((state for phase, state in STATE_OF_PHASE.items() if phase in phases), State.RUNNING)
+    going_on = State.RUNNING
+    if snapshot.market is MarketKind.REPLAY:
+        going_on = State.ENDED if snapshot.played_out else State.PLAYING
+    return next((state for phase, state in STATE_OF_PHASE.items() if phase in phases), going_on)
 
 
 def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None) -> Headline:
     if run is not None and run.ended is None:
         stale = labels(totals.with_warning(QuoteWarning.STALE_QUOTE))
         caveats, remarks = book_caveats(totals), book_remarks(totals)
-        return headline(snapshot, stale_symbols=stale, caveats=caveats, remarks=remarks)
+        found = headline(snapshot, stale_symbols=stale, caveats=caveats, remarks=remarks)
+        # What was recorded is played, and lives no more.
+        played = snapshot.market is MarketKind.REPLAY and found.sentence.startswith("Live")
+        return replace(found, sentence=f"Playing{found.sentence[4:]}") if played else found
     if obstacle is not None:
         return Headline(Level.WARNING, f"Start is not possible yet. {obstacle}")
     if run is None:

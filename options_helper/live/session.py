@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_position_rows,
 )
 from options_helper.analysis.totals import compute_live_totals
+from options_helper.clock import utc_now
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.rate_limit import RequestLimits
@@ -77,6 +79,7 @@ class Run:
     settings: Settings
     plan: SubscriptionPlan
     ended: str | None = None  # why it is over, as a sentence
+    ended_at: datetime | None = None  # by this computer's clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class LiveSession:
         build_manager: Callable[[Settings], Manager] | None = None,
         measure: Callable[[Portfolio, LiveSnapshot], Measure] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
         heartbeat: Path | None = None,
     ) -> None:
@@ -107,6 +111,7 @@ class LiveSession:
         self._build_manager = build_manager or partial(LiveStreamManager, limits=RequestLimits())
         self._measure = measure or measure_portfolio
         self._monotonic = monotonic
+        self._now = now
         self._housekeeping_seconds = housekeeping_seconds
         self._heartbeat_path = heartbeat
         self.comparison = FileComparison()
@@ -179,7 +184,7 @@ class LiveSession:
                 self._manager.stop()
             self._end_housekeeping()
             if self._run is not None and self._run.ended is None:
-                self._run = replace(self._run, ended=because)
+                self._run = replace(self._run, ended=because, ended_at=self._now())
         if housekeeper is not None:
             # Not under the lock, which a round may be waiting for.
             housekeeper.stop()
@@ -220,7 +225,7 @@ class LiveSession:
                 self._manager.stop()
             if self._run is not None:
                 # It stays ended when the new settings turn out not to work.
-                self._run = replace(self._run, ended="Stopped: the settings changed.")
+                self._run = replace(self._run, ended="Stopped: the settings changed.", ended_at=self._now())
             self._manager = self._build_manager(settings)
             self._manager_settings = settings
         return self._manager

@@ -75,15 +75,25 @@ def test_a_try_that_is_due_is_being_made():
     assert headline(with_streams(lost)).sentence == f"Stocks reconnecting, attempt 1, trying now: {LIMIT}"
 
 
-def test_two_lost_streams_are_both_named():
-    lost = [
-        health(name, Phase.RECONNECTING, reconnect_attempts=1, last_error=LIMIT)
-        for name in ("stocks", "options")
-    ]
-    sentence = headline(with_streams(*lost)).sentence
+def test_lost_streams_are_all_named_and_their_one_cause_once():
+    """A server that is away says the same of each stream, with another path."""
 
-    assert sentence.startswith("Stocks reconnecting")
-    assert "Options reconnecting" in sentence
+    def lost(name: str, error: str, attempts: int):
+        heard = AS_OF - timedelta(seconds=34)
+        return health(
+            name, Phase.RECONNECTING, reconnect_attempts=attempts, last_error=error, last_event_at=heard
+        )
+
+    away = "no connection to ws://127.0.0.1:9713/{}: [Errno 111] Connect call failed ('127.0.0.1', 9713)."
+    streams = [lost(name, away.format(name), 2) for name in ("stocks", "options", "fills")]
+    assert headline(with_streams(*streams)).sentence == (
+        f"Stocks, options and fills reconnecting, attempt 2, trying now: {away.format('stocks')} "
+        "The newest price is 34 s old."
+    )
+
+    other = headline(with_streams(lost("stocks", LIMIT, 1), lost("options", "HTTP 503.", 2))).sentence
+    assert other.startswith("Stocks reconnecting")
+    assert "Options reconnecting, attempt 2" in other
 
 
 def test_a_failure_outranks_a_reconnect_and_a_reconnect_a_stall():

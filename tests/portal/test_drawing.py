@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -138,6 +140,11 @@ def test_the_csv_has_every_row_of_every_table_and_no_zero_for_what_is_missing(sc
     assert unpriced[["bid", "ask", "mark", "pnl_abs"]].isna().all()
     assert (table["as_of"] == OPEN.isoformat()).all()
     assert set(table["marks_from"][table["section"] == "structure"]) == {"2 mid", "4 mid"}
+
+
+def test_no_figure_of_the_csv_has_the_noise_of_a_computation(screen_for):
+    for row in csv.reader(io.StringIO(tables_as_csv(screen_for()))):
+        assert not [cell for cell in row if re.fullmatch(r"-?\d+\.\d{7,}", cell)]
 
 
 def test_the_csv_hides_what_the_page_hides(screen_for):

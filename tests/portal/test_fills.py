@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 from types import MappingProxyType
@@ -165,6 +166,14 @@ def test_when_what_and_for_how_much_come_first_where_a_phone_shows_them(portal):
 
     assert list(rows.columns[:4]) == ["Time", "Side, qty", "Contract", "Price $"]
     assert list(rows.iloc[0][1:4]) == ["buy 1", "AAPL 15 Jan 27 275 C", "9.15"]
+
+
+def test_the_time_of_day_of_each_fill_is_in_its_cell_and_the_zone_once_above(portal):
+    """A cell that holds a whole date besides is cut before the time."""
+    tab = portal.show(showing(fill(1, at=OPEN - timedelta(days=1)), fill(2)))
+
+    assert list(table(tab, "Event")["Time"]) == ["15:32:04", "19 Nov 15:32:04"]
+    assert "Times are of UTC." in captions(tab)
 
 
 def test_hidden_amounts_leave_the_side(portal):

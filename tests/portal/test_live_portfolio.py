@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from options_helper.errors import ConfigError
 from options_helper.live.session import LiveSession, RunSettings, install_session, process_session
+from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from tests.kit.builders import health
 from tests.portal import scenes
@@ -59,6 +61,53 @@ def test_a_run_that_is_over_is_not_said_to_be_running(portal):
 
     assert state(tab) == "stopped"
     assert "running since" not in html(tab)
+    assert re.search(r"stopped at (?!—)", html(tab))
+
+
+def test_a_recording_is_played_and_ends_and_has_no_account(portal):
+    tab = portal.show(scenes.replay)
+    words = html(tab)
+    assert state(tab) == "playing"
+    assert "Live." not in words
+    assert 'data-stream="fills"' not in words
+    assert "Today: n/a. A replay has no account" in words
+    captions = [caption.value for caption in tab.caption]
+    assert "A replay has no account, so it has no fills." in captions
+    assert "A replay has no account to compare the file with." in captions
+
+    portal.scene = lambda: replace(scenes.replay(), played_out=True)
+    tab.run()
+    assert state(tab) == "ended"
+    assert "stocks <b>ended</b></span>" in html(tab)
+    assert "s ago" not in html(tab).partition("oh-chips")[2].partition("oh-aside")[0]
+
+
+def test_start_stop_and_restart_stand_once(portal):
+    tab = portal.show(scenes.live)
+
+    assert [button.label for button in tab.button if button.label in {"Start", "Stop", "Restart"}] == [
+        "Start",
+        "Stop",
+        "Restart",
+    ]
+
+
+def test_a_cell_holds_the_figure_that_is_seen(portal):
+    """What is copied, downloaded or read aloud is the cell's value, not its drawing."""
+    tab = portal.show(scenes.live)
+    for name in ("P&L $", "P&L %", "Today $", "At natural $"):
+        values = table(tab, name)[name].dropna()
+        assert (values == values.round(2)).all()
+
+
+def test_what_keeps_the_account_from_answering_is_said_once(portal):
+    sentence = "Alpaca answered 401. Check the key."
+    account = scenes.account_with(RestTask.FILLS, RestPhase.FAILED, problem=sentence)
+    words = html(portal.show(lambda: scenes.live(account=account)))
+
+    truth, _, details = words.partition("accounts for all")
+    assert truth.count(sentence) == 1
+    assert sentence in details
 
 
 def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
@@ -150,7 +199,6 @@ def test_without_keys_start_says_which_variables_to_set(portal, monkeypatch):
     tab = portal.open()
 
     assert tab.button(key="start-page").disabled
-    assert tab.button(key="start-sidebar").disabled
     assert "APCA_API_KEY_ID and APCA_API_SECRET_KEY" in html(tab)
     assert "options-helper ui --demo" in html(tab)
 
@@ -556,7 +604,7 @@ def test_what_is_hidden_is_not_told_by_an_error_in_the_file_either(portal):
     tab.run()
 
     assert "position 'a', cost_basis" in banners(tab)
-    assert "4321" not in everything(tab)
+    assert "4321.7" not in everything(tab)
 
 
 def test_an_error_in_the_file_is_said_once_and_as_the_text_it_is(portal):

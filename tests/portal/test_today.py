@@ -88,7 +88,10 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     ("account", "reason"),
     [
         (account_with(RestTask.FILLS, RestPhase.REQUESTING), "Today's fills have not been read yet."),
-        (account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."), "could not be read: No route."),
+        (
+            account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
+            "could not be read: The reason is above.",
+        ),
         (AccountState(), "Today's fills were not asked for."),
     ],
     ids=["asking", "failed", "off"],

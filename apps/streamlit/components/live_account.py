@@ -13,6 +13,7 @@ from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table,
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestTask
+from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.text import format_count
 
@@ -107,6 +108,8 @@ def _column_config() -> dict[str, Any]:
 
 def _not_known(screen: ScreenModel) -> str:
     report = screen.snapshot.account.reports[RestTask.POSITIONS]
+    if screen.snapshot.market is MarketKind.REPLAY:
+        return "A replay has no account to compare the file with."
     if screen.run is None:
         return "The account is not known before Start: it is asked for its positions then."
     match report.phase:

@@ -13,6 +13,7 @@ from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
+from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.order_updates import BlotterEntry
@@ -50,7 +51,7 @@ def fills_table(screen: ScreenModel) -> None:
         row_height=ROW_PIXELS,
         placeholder=UNKNOWN,
         column_config={
-            "Time": st.column_config.TextColumn(width=96),
+            "Time": st.column_config.TextColumn(width=112, help=f"In {screen.options.zone.key}."),
             "Side, qty": st.column_config.TextColumn(width=66, help="The quantity is of this event alone."),
             "Contract": st.column_config.TextColumn(width=146),
             "Price $": st.column_config.TextColumn(width=56),
@@ -129,6 +130,8 @@ def _known_since(screen: ScreenModel) -> str:
     report = screen.snapshot.account.reports[RestTask.FILLS]
     if screen.run is None:
         return "Known after Start: today's fills are asked for then, and the stream tells the rest."
+    if screen.snapshot.market is MarketKind.REPLAY:
+        return "A replay has no account, so it has no fills."
     if report.finished_at is None:
         return _not_read_yet(report.phase, report.problem)
     read_at = clock(report.finished_at, screen.options.zone, today=screen.snapshot.as_of)
@@ -141,6 +144,7 @@ def _known_since(screen: ScreenModel) -> str:
         parts.append(f"Reading it again {outcome}: {report.problem}")
     if screen.snapshot.account.doubts:
         parts.append("Some of it is in doubt: Stream details say what.")
+    parts.append(f"Times are of {screen.options.zone.key}.")
     parts.append("Positions come from the portfolio file: a fill does not change them until you edit it.")
     return " ".join(parts)
 
@@ -169,7 +173,13 @@ def _time(fill: BlotterEntry, screen: ScreenModel) -> str:
     happened_at = fill.timestamp
     if happened_at is None and fill.backfilled and fill.day is not None:
         return short_date(fill.day)
-    return clock(happened_at or fill.received_at, screen.options.zone, today=screen.snapshot.as_of)
+    moment = happened_at or fill.received_at
+    if moment is None:
+        return UNKNOWN
+    # The zone is named once, above: in a narrow cell it would cost the time of day.
+    local, today = (one.astimezone(screen.options.zone) for one in (moment, screen.snapshot.as_of))
+    day = "" if local.date() == today.date() else f"{local.day} {local:%b} "
+    return f"{day}{local:%H:%M:%S}"
 
 
 def _event(fill: BlotterEntry) -> str:

@@ -94,7 +94,7 @@ def _header(session: LiveSession, controls: Controls) -> None:
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="header"
     ):
         st.title("Live portfolio", anchor=False, width="content")
-        lifecycle_buttons(session, controls, location="page")
+        lifecycle_buttons(session, controls)
 
 
 def _lay_out() -> Slots:
@@ -129,7 +129,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | No
     screen = _screen(session, controls, options)
     announce_fills(screen)
     render_live(slots, screen)
-    if screen.state is State.RUNNING:
+    if screen.state in (State.RUNNING, State.PLAYING):
         settle_streams()
 
 

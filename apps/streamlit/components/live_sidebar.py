@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import streamlit as st
 
@@ -65,57 +65,44 @@ def sidebar_controls(session: LiveSession) -> Controls:
             market_time=settings.market_time if settings is not None and settings.local_market else None,
         )
         with actions:
-            lifecycle_buttons(session, controls, location="sidebar")
             _pending_changes(session, controls)
     return controls
 
 
-def lifecycle_buttons(session: LiveSession, controls: Controls, *, location: str) -> None:
-    """Start, Stop and Restart; in the sidebar and again in the page, because a phone hides the sidebar.
+def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
+    """Start, Stop and Restart, once and in the page, because a phone hides the sidebar.
 
     Each has its own place for good: what lies under the pointer must not become another button between two clicks.
     """
-    width: Literal["stretch", "content"] = "stretch" if location == "sidebar" else "content"
     running = session.running
-    with st.container(horizontal=location == "page", gap="small", width=width, key=f"lifecycle-{location}"):
+    with st.container(horizontal=True, gap="small", width="content", key="lifecycle"):
         st.button(
             "Start",
-            key=f"start-{location}",
+            key="start-page",
             type="secondary" if running else "primary",
             icon=":material/play_arrow:",
-            width=width,
             disabled=running or controls.obstacle is not None,
             help=None if running else plain(controls.obstacle or START_HELP),
             on_click=_start,
             args=(session, controls),
         )
-        with st.container(horizontal=True, gap="small", width=width):
-            _ending_buttons(session, controls, location, width)
-
-
-def _ending_buttons(
-    session: LiveSession, controls: Controls, location: str, width: Literal["stretch", "content"]
-) -> None:
-    running = session.running
-    st.button(
-        "Stop",
-        key=f"stop-{location}",
-        icon=":material/stop:",
-        width=width,
-        disabled=not running,
-        help="Ends the streams for all tabs." if running else None,
-        on_click=session.stop,
-    )
-    st.button(
-        "Restart",
-        key=f"restart-{location}",
-        icon=":material/refresh:",
-        width=width,
-        disabled=not running,
-        help="Connects anew with the settings that run, for all tabs." if running else None,
-        on_click=_restart,
-        args=(session, controls),
-    )
+        st.button(
+            "Stop",
+            key="stop-page",
+            icon=":material/stop:",
+            disabled=not running,
+            help="Ends the streams for all tabs." if running else None,
+            on_click=session.stop,
+        )
+        st.button(
+            "Restart",
+            key="restart-page",
+            icon=":material/refresh:",
+            disabled=not running,
+            help="Connects anew with the settings that run, for all tabs." if running else None,
+            on_click=_restart,
+            args=(session, controls),
+        )
 
 
 def describe(choices: RunSettings, name: str) -> str:

@@ -39,9 +39,10 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
 MAX_ROWS: Final = 14
+MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
 GRAVE_WARNINGS: Final = {
     QuoteWarning.EXPIRED,
     QuoteWarning.MISSING_LEGS,
@@ -244,8 +245,13 @@ def _warning_colour(warning: QuoteWarning, colours: Palette) -> str:
     return colours.error if warning in GRAVE_WARNINGS else colours.warning
 
 
-def _as_it_is(rows: DataFrame, column: Column, _screen: ScreenModel) -> Series:
-    return rows[column.name]
+def _as_it_is(rows: DataFrame, column: Column, _screen: ScreenModel) -> Any:
+    if column.kind not in (Kind.NUMBER, Kind.AGE):
+        return rows[column.name]
+    # A cell that is copied, downloaded or read aloud says what is seen, and no -435.00000000000034.
+    return (
+        rows[column.name].to_numpy(dtype=float).round(MOST_DIGITS if column.digits is None else column.digits)
+    )
 
 
 def _mark_origins(rows: DataFrame, column: Column, _screen: ScreenModel) -> list[str | None]:
@@ -355,4 +361,5 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
     table = table[[*first, *(name for name in table if name not in first)]]
     if screen.options.preferences.hide_amounts:
         table = table.drop(columns=[name for name in table if name in amount_names(declared)])
-    return table.to_csv(index=False)
+    numbers = table.select_dtypes("float").round(MOST_DIGITS)
+    return table.assign(**numbers).to_csv(index=False)

@@ -15,6 +15,7 @@ from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, NearestExpiry, Tally, labels
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
+from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.model.text import format_count, format_holding, named
@@ -71,6 +72,9 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
     if screen.run is None:
         yield "Today: known after Start, when the account was asked."
         return
+    if screen.snapshot.market is MarketKind.REPLAY:
+        yield "Today: n/a. A replay has no account, so what was traded is not known."
+        return
     if not totals.day.counted:
         yield "Today: n/a."
     elif (base := _base_day(screen)) is not None:
@@ -79,7 +83,11 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
         yield "Today: nothing of it was held overnight."
     if totals.closed_today:
         yield f"Closed today: {named([format_holding(symbol) for symbol in totals.closed_today], 3)}."
-    yield from totals.day_reasons
+    # What the account's answer was stands above already, with the remedy.
+    problems = {report.problem for report in screen.snapshot.account.reports.values() if report.problem}
+    for reason in totals.day_reasons:
+        told = next((problem for problem in problems if problem in reason), None)
+        yield reason if told is None else reason.replace(told, "The reason is above.")
 
 
 def book_tiles(screen: ScreenModel) -> Iterator[Tile]:

@@ -11,6 +11,7 @@ from apps.streamlit.components.live_rest import rest_line
 from apps.streamlit.components.style import draw, tag
 from options_helper.analysis.live_health import Level
 from options_helper.live.screen import Banner, ScreenModel, State
+from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.text import format_count
 
@@ -29,6 +30,8 @@ STATES: Final = {
     State.NOT_STARTED: ("quiet", "○"),
     State.CONNECTING: ("accent", "◌"),
     State.RUNNING: ("gain", "●"),
+    State.PLAYING: ("accent", "▶"),
+    State.ENDED: ("quiet", "■"),
     State.STALLED: ("warning", "▲"),
     State.RECONNECTING: ("warning", "↻"),
     State.ERROR: ("error", "✕"),
@@ -68,23 +71,38 @@ def _chips(screen: ScreenModel) -> str:
     if screen.run is None:
         return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
     snapshot = screen.snapshot
-    chips = [_chip(health, screen) for health in snapshot.streams.values()]
-    # When a run ended is not known here, so of one that is over nothing is said.
-    running = screen.state is not State.STOPPED and snapshot.running_since is not None
-    aside = format_count(screen.viewers, "viewer") + (_running_since(screen) if running else "")
+    # A recording has no account, so there is no stream of fills to speak of.
+    played = snapshot.market is MarketKind.REPLAY
+    chips = [
+        _chip(health, screen)
+        for health in snapshot.streams.values()
+        if not (played and health.name.kind.carries_orders)
+    ]
+    aside = format_count(screen.viewers, "viewer") + _running_or_stopped(screen)
     return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
 
 
-def _running_since(screen: ScreenModel) -> str:
+def _running_or_stopped(screen: ScreenModel) -> str:
     """The one time on the page that is this computer's, which is said where the market has another."""
-    since = clock(screen.snapshot.running_since, screen.options.zone, today=screen.now)
-    return f" · running since {since}" + (" by this computer's clock" if screen.plays else "")
+    ended_at = None if screen.run is None else screen.run.ended_at
+    word, moment = (
+        ("stopped at", ended_at)
+        if screen.state is State.STOPPED
+        else ("running since", screen.snapshot.running_since)
+    )
+    if moment is None:
+        return ""
+    said = clock(moment, screen.options.zone, today=screen.now)
+    return f" · {word} {said}" + (" by this computer's clock" if screen.plays else "")
 
 
 def _chip(health: StreamHealth, screen: ScreenModel) -> str:
     colour, sign = PHASES[health.phase]
     facts = [str(health.name)]
-    if health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
+    word = str(health.phase)
+    if screen.state is State.ENDED:
+        colour, sign, word = "quiet", "■", "ended"
+    elif health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
         last = health.last_event_at
         seconds = None if last is None else (screen.snapshot.as_of - last).total_seconds()
         facts.append("nothing yet" if seconds is None else f"{age(seconds)} ago")
@@ -95,7 +113,7 @@ def _chip(health: StreamHealth, screen: ScreenModel) -> str:
     return (
         f'<span class="oh-chip" style="--level:var(--{colour})" data-stream="{escape(health.name)}" '
         f'data-phase="{escape(health.phase)}" title="{escape(health.last_error or "")}">{sign} {escape(facts[0])} '
-        f"<b>{escape(health.phase)}</b>{escape(' · ' + words if words else '')}</span>"
+        f"<b>{escape(word)}</b>{escape(' · ' + words if words else '')}</span>"
     )
 
 

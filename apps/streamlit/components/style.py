@@ -57,9 +57,10 @@ STYLE: Final = """
   white-space: nowrap; }
 /* The remedy stands at a sentence's end. */
 .oh-rest.oh-troubled { white-space: normal; overflow-wrap: anywhere; }
-.oh-banner { margin-top: .45rem; padding: .5rem .8rem; border-radius: .4rem; border: 1px solid var(--level);
+.oh-banner { margin-top: .35rem; padding: .22rem .7rem; font-size: .88rem; border-radius: .4rem;
+  border: 1px solid var(--level);
   background: color-mix(in srgb, var(--level) 16%, transparent); overflow-wrap: anywhere; }
-.oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
+.oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(3, minmax(0, 1fr)); }
 .oh-tile { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: .4rem;
   padding: .4rem .75rem .45rem; min-width: 0; }
 .oh-hero { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem 1rem; }
