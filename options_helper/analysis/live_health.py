@@ -19,7 +19,6 @@ from options_helper.model.clock_skew import FEED_AHEAD_SECONDS, ClockSkew, forma
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import (
     NEW_YORK,
-    Session,
     expects_data,
     in_regular_hours,
     new_york_date,
@@ -27,6 +26,7 @@ from options_helper.model.market_hours import (
 )
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import format_count, format_symbol, named
+from options_helper.model.told_sessions import format_hours
 
 _WEEK: Final = timedelta(days=7)
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -173,14 +173,10 @@ def _told_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     days = sorted(day for day in snapshot.told_sessions if timedelta() <= day - today <= _WEEK)
     whose = "THE MARKET'S" if snapshot.market.plays else "ALPACA'S"
     return tuple(
-        f"{_told_words(snapshot.told_sessions[day])} {'TODAY' if day == today else short_date(day)} "
+        f"{format_hours(snapshot.told_sessions[day]).upper()} {'TODAY' if day == today else short_date(day)} "
         f"({whose} CALENDAR)"
         for day in days
     )
-
-
-def _told_words(session: Session | None) -> str:
-    return "CLOSED" if session is None else f"OPEN {session.opens:%H:%M} TO {session.closes:%H:%M} ET"
 
 
 def _clock_label(skew: ClockSkew | None) -> tuple[str, ...]:

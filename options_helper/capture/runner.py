@@ -39,6 +39,7 @@ from options_helper.model.announcement import Announcement
 from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import ToldSessions
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
 
@@ -188,6 +189,14 @@ class CaptureEngine:
     def leave(self) -> None:
         """Let the writer write what is at hand and end at once: the second signal."""
         self._deadline.leave()
+
+    def tell_hours(self, told: ToldSessions, ahead_ns: int) -> None:
+        """What the market says of its hours, and how far this computer's clock is ahead: when silence is trouble.
+
+        The rows keep this computer's time.
+        """
+        with self._lock:
+            self._clock.told, self._clock.ahead_ns = told, ahead_ns
 
     @property
     def is_writing(self) -> bool:

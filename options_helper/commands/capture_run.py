@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from options_helper.capture.hours import CaptureHours
 from options_helper.capture.plan import CapturePlan, Selection, plan_capture
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.capture.sealer import Sealer
 from options_helper.clock import utc_now
 from options_helper.commands.capture_display import Display, format_market_time, open_display
+from options_helper.commands.capture_market import MarketAsked
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.capture_session import (
     OBSERVE_EVERY_SECONDS,
@@ -28,6 +30,7 @@ from options_helper.commands.capture_troubles import troubles_of
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
@@ -72,7 +75,7 @@ def run_capture(request: CaptureRequest, settings: Settings) -> int:
     with ShutdownSignals() as shutdown, open_display(utc_now) as display:
         try:
             with shutdown.raising():
-                capture = Capture.prepare(request, settings, shutdown)
+                capture = Capture.prepare(request, settings, shutdown, rest_cls=AlpacaRest)
         except Interrupted:
             return 0
         return capture.run(display)
@@ -91,6 +94,8 @@ class Capture:
         now: Callable[[], datetime] = utc_now,
         finder: Callable[[Settings], Any] = ContractFinder,
         make_runner: Callable[[CaptureConfig, Settings], Any] = CaptureEngine,
+        rest_cls: Callable[..., AlpacaRest] | None = None,
+        limits: RequestLimits | None = None,
     ) -> None:
         self._request = request
         self._settings = settings
@@ -99,6 +104,7 @@ class Capture:
         self._now = now
         self._finder = finder
         self._make_runner = make_runner
+        self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now)
         self._planned_on = new_york_date(now())
         self._recorded = timedelta()
         self._sound = True
@@ -120,12 +126,13 @@ class Capture:
             require_pyarrow()
         require_folder(request.out)
         # A pause that Alpaca asked for is kept by tomorrow's finder, too.
-        finder = more.setdefault("finder", partial(ContractFinder, limits=RequestLimits()))
+        limits = more.setdefault("limits", RequestLimits())
+        finder = more.setdefault("finder", partial(ContractFinder, limits=limits))
         return cls(request, settings, planned(request.selection, settings, finder), shutdown, **more)
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
-        with closing(self._sealer):
+        with closing(self._sealer), self._market:
             return self._run(display)
 
     def _run(self, display: Display) -> int:
@@ -182,10 +189,11 @@ class Capture:
 
     def _await_open(self, display: Display) -> bool:
         """Wait until it is time to connect and known to what; False when a signal came first."""
-        while not (self._plan.hours.connected(now := self._now()) and self._has_plan_of_today(display)):
-            opens = self._plan.hours.next_change(now)
+        while not (self._hours.connected(now := self._market.now()) and self._has_plan_of_today(display)):
+            self._show_news(display)
+            opens = self._hours.next_change(now)
             pause = CHECK_CLOCK_SECONDS
-            if opens is not None and not self._plan.hours.connected(now):
+            if opens is not None and not self._hours.connected(now):
                 self._waiting = Waiting(opens)
                 display.waiting(f"The market is closed; recording begins {format_market_time(opens)}.")
                 pause = min(pause, (opens - now).total_seconds())
@@ -229,10 +237,16 @@ class Capture:
             self._signals,
             now=self._now,
             limit=None if limit is None else timedelta(seconds=limit) - self._recorded,
-            hours=self._plan.hours if request.market_hours else None,
+            is_closed=self._is_closed if request.market_hours else None,
         )
+
+        def meanwhile(now: datetime) -> None:
+            self._sealer.seal_after_midnight(now)
+            self._market.tell(engine)
+            self._show_news(display)
+
         try:
-            ending = session.watch(display, self._sealer.seal_after_midnight)
+            ending = session.watch(display, meanwhile)
             self._recorded += session.duration
             complete = session.drain(display)
         except BaseException:
@@ -244,6 +258,17 @@ class Capture:
         display.summary(status)
         self._show_troubles(status, display, complete=complete, ending=ending)
         return ending
+
+    @property
+    def _hours(self) -> CaptureHours:
+        return replace(self._plan.hours, told=self._market.told)
+
+    def _is_closed(self, _: datetime) -> bool:
+        return not self._hours.connected(self._market.now())
+
+    def _show_news(self, display: Display) -> None:
+        for sentence in self._market.take_news():
+            display.say(sentence)
 
     def _show_plan(self, display: Display) -> None:
         streams = self._plan.streams

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from options_helper.capture.hours import CaptureHours
 from options_helper.commands.capture_display import Display
 from options_helper.commands.capture_troubles import wanted_streams
 from options_helper.data.recording.status import CaptureStatus
@@ -79,7 +78,7 @@ class Signals:
 class CaptureSession:
     """One engine that has started, on the main thread, until everything is written.
 
-    It ends by itself when no stream is tried any more, after `limit`, and outside of `hours`, where these are given.
+    It ends by itself when no stream is tried any more, after `limit`, and when it `is_closed`, where these are given.
     """
 
     def __init__(
@@ -89,13 +88,13 @@ class CaptureSession:
         *,
         now: Callable[[], datetime],
         limit: timedelta | None,
-        hours: CaptureHours | None,
+        is_closed: Callable[[datetime], bool] | None,
     ) -> None:
         self._engine = engine
         self._signals = signals
         self._now = now
         self._limit = limit
-        self._hours = hours
+        self._is_closed = is_closed
         self._began = now()
 
     @property
@@ -153,6 +152,6 @@ class CaptureSession:
             return Ending.FAILED
         if self._limit is not None and self.duration >= self._limit:
             return Ending.DURATION
-        if self._hours is not None and not self._hours.connected(self._now()):
+        if self._is_closed is not None and self._is_closed(self._now()):
             return Ending.CLOSED
         return None

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from options_helper.data.rest.calendar_watch import ask_told_sessions
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_calendar import ask_told_sessions
 from options_helper.data.rest.market_time import is_demo, server_time
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import OptionsHelperError
 from options_helper.model.clock_skew import WORTH_SAYING_SECONDS
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import Session, in_regular_hours, next_change
+from options_helper.model.market_hours import in_regular_hours, next_change
+from options_helper.model.told_sessions import format_hours
 from options_helper.model.tolerant import field, word
 from options_helper.settings import Settings
 
@@ -69,17 +70,13 @@ def check_calendar(rest: AlpacaRest, now: Callable[[], datetime]) -> Finding:
     is_open = in_regular_hours(at, told)
     when = "not known" if change is None else f"{change:%a %d %b %H:%M} ET"
     said = f"the market is {'open; it closes' if is_open else 'closed; it opens'} {when}"
-    details = {day.isoformat(): _hours(session) for day, session in sorted(told.items())}
+    details = {day.isoformat(): format_hours(session) for day, session in sorted(told.items())}
     if not told:
         return Finding(Verdict.OK, f"{said}; it says of its hours what the program's calendar says")
-    days = ", ".join(f"{short_date(day)} {_hours(session)}" for day, session in sorted(told.items()))
+    days = ", ".join(f"{short_date(day)} {format_hours(session)}" for day, session in sorted(told.items()))
     return Finding(
         Verdict.OK, f"{said}. It differs from the program's calendar, and is believed: {days}", None, details
     )
-
-
-def _hours(session: Session | None) -> str:
-    return "closed" if session is None else f"{session.opens:%H:%M} to {session.closes:%H:%M} ET"
 
 
 def check_account(rest: AlpacaRest, settings: Settings) -> Finding:

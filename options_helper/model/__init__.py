@@ -98,7 +98,6 @@ PUBLIC: Final = {
         "ToldSessions",
         "NEW_YORK",
         "NOTHING_TOLD",
-        "Session",
         "expects_data",
         "in_regular_hours",
         "new_york_date",
@@ -141,5 +140,6 @@ PUBLIC: Final = {
         "named",
         "without_amounts",
     ),
+    "told_sessions": ("format_hours", "read_calendar", "read_clock"),
     "tolerant": ("amount", "field", "items", "word"),
 }

@@ -9,9 +9,9 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "account_reading": ("AccountReading", "read_account"),
+    "calendar_watch": ("CalendarWatch", "ask_told_sessions"),
     "client": ("AlpacaRest",),
     "contract_records": ("read_contract_record",),
-    "market_calendar": ("ask_told_sessions",),
     "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": ("RequestLimits", "RestPolicy"),

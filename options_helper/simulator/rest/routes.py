@@ -22,7 +22,6 @@ from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import (
     NEW_YORK,
     NOTHING_TOLD,
-    Session,
     ToldSessions,
     in_regular_hours,
     new_york_date,
@@ -193,8 +192,7 @@ def _calendar(query: Query, context: RequestContext) -> Answer:
     first = _day(query, "start", today)
     last = min(_day(query, "end", first + _CALENDAR_SPAN), first + _CALENDAR_SPAN)
     days = (first + timedelta(days=count) for count in range((last - first).days + 1))
-    sessions = ((day, regular_session(day, told)) for day in days)
-    return HTTPStatus.OK, [_calendar_row(day, session) for day, session in sessions if session is not None]
+    return HTTPStatus.OK, [row for day in days if (row := _calendar_row(day, told)) is not None]
 
 
 def _day(query: Query, name: str, default: date) -> date:
@@ -202,7 +200,10 @@ def _day(query: Query, name: str, default: date) -> date:
     return default if at_ns is None else new_york_date(utc_datetime(at_ns))
 
 
-def _calendar_row(day: date, session: Session) -> dict[str, str]:
+def _calendar_row(day: date, told: ToldSessions) -> dict[str, str] | None:
+    session = regular_session(day, told)
+    if session is None:
+        return None
     return {
         "date": day.isoformat(),
         "open": f"{session.opens:%H:%M}",

@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from options_helper.data.rest.calendar_watch import CalendarWatch
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
-from options_helper.data.streaming.polling.calendar_poller import CalendarPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.model.account import AccountState
+from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import ToldSessions
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
@@ -67,7 +69,17 @@ class AccountWatch:
             state, lock, now_ns, connect, partial(limits.held, account), server_clock=server_clock
         )
         self._prices = PricePoller(self._context, config, policy)
-        self._calendar = CalendarPoller(self._context, policy)
+        self._calendar = CalendarWatch(
+            self._context.rest,
+            self._context.now,
+            self._hear_hours,
+            self._report_hours,
+            lock=lock,
+            poll=policy.poll,
+            again=policy.again,
+            doubt=policy.doubt,
+            stopping=self._context.stopping,
+        )
         self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
         # Of the consumer's thread.
         self._connections: dict[StreamId, int] = {}
@@ -82,7 +94,8 @@ class AccountWatch:
         """Begin; asks nothing before the streams had a moment to connect."""
         if self._polls:
             self._prices.begin()
-            self._calendar.begin()
+            self._report_hours(RestPhase.WAITING, None)
+            self._calendar.start(self._policy.initial_delay)
         if self._polls_account:
             self._account.begin()
 
@@ -104,6 +117,20 @@ class AccountWatch:
         self._prices.stop(deadline - time.monotonic())
         self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
+
+    def _hear_hours(self, told: ToldSessions) -> None:
+        """Under the lock."""
+        if not self._context.stopping.is_set():
+            self._context.state.clock.told = told
+
+    def _report_hours(self, phase: RestPhase, problem: str | None) -> None:
+        changes: dict[str, Any] = {"phase": phase}
+        if phase is RestPhase.DONE:
+            changes |= {"finished_at": self._context.now(), "problem": None}
+        elif problem is not None:
+            # It stays while it is asked again.
+            changes["problem"] = problem
+        self._context.report(RestTask.CALENDAR, **changes)
 
     def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""

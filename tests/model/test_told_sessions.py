@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from options_helper.data.rest.calendar_watch import ask_told_sessions
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_calendar import ask_told_sessions, read_calendar, read_clock
 from options_helper.errors import RestError
 from options_helper.model.market_hours import (
     NEW_YORK,
@@ -18,6 +18,7 @@ from options_helper.model.market_hours import (
     in_regular_hours,
     regular_session,
 )
+from options_helper.model.told_sessions import read_calendar, read_clock
 
 FRIDAY = date(2026, 11, 20)
 MONDAY = date(2026, 11, 23)

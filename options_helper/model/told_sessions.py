@@ -1,13 +1,11 @@
-"""What Alpaca itself says of the market's hours, and where that differs from the calendar of this program."""
+"""What Alpaca's calendar and clock say of the market's hours, and where that differs from our calendar."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
-from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import RestError
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import (
@@ -20,9 +18,6 @@ from options_helper.model.market_hours import (
 )
 from options_helper.model.tolerant import field, word
 
-# Back to the session before a long closure; ahead as far as a capture or a page looks.
-_BACK: Final = timedelta(days=10)
-_AHEAD: Final = timedelta(days=45)
 # The longest closing since the war had four days. An answer that closes more is no calendar.
 _CLOSINGS_AT_MOST: Final = 10
 # At an opening and a closing two clocks may disagree for a moment.
@@ -30,16 +25,6 @@ _NEAR: Final = timedelta(minutes=2)
 _SOON: Final = timedelta(days=10)
 
 Row = Mapping[str, Any]
-
-
-def ask_told_sessions(rest: AlpacaRest, at: datetime, known: ToldSessions = NOTHING_TOLD) -> ToldSessions:
-    """Ask for the days of which Alpaca says otherwise than our calendar, about `at`; blocks, RestError.
-
-    `known` is what was told before: a session that was cut off then is not made longer by asking again.
-    """
-    today = new_york_date(at)
-    told = read_calendar(rest.calendar(today - _BACK, today + _AHEAD))
-    return MappingProxyType(read_clock(rest.clock(), told, known))
 
 
 def read_calendar(rows: Sequence[Row]) -> dict[date, Session | None]:
@@ -133,6 +118,11 @@ def _note_closed(
     ours = regular_session(next_day, said)
     if ours is not None and ours.opens != opens and opens < ours.closes and not _is_near(at, ours):
         said[next_day] = Session(opens.astimezone(NEW_YORK), ours.closes)
+
+
+def format_hours(session: Session | None) -> str:
+    """The hours of a day for people: "09:30 to 13:00 ET", or "closed"."""
+    return "closed" if session is None else f"{session.opens:%H:%M} to {session.closes:%H:%M} ET"
 
 
 def _is_near(at: datetime, session: Session | None) -> bool:

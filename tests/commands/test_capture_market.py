@@ -1,0 +1,203 @@
+"""A capture asks the market for its hours and learns its time by the way; its rows are none of that business."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from options_helper.capture.capture_config import CaptureConfig
+from options_helper.capture.plan import Selection
+from options_helper.commands.capture_market import MarketAsked
+from options_helper.commands.capture_run import Capture, CaptureRequest
+from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.rest.server_clock import ServerClock
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.errors import RestError
+from options_helper.model.market_hours import ToldSessions, regular_session
+from options_helper.model.snapshot import Phase
+from options_helper.settings import Settings
+from tests.commands.test_stream_capture_command import Scene, ScriptedRunner, new_york
+from tests.kit.fakes import SETTINGS
+from tests.kit.waiting import AT_ONCE, wait_until
+
+FRIDAY = date(2026, 11, 20)
+
+
+class Exchange:
+    """Whom a capture asks; the time of its answers is that of a computer whose clock is right."""
+
+    def __init__(self, *closed: date, behind: timedelta = timedelta(), refuses: bool = False) -> None:
+        self._closed = closed
+        self._behind = behind
+        self._refuses = refuses
+        self.made = 0
+        self.asked = 0
+        self.stopped = False
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def __call__(
+        self, _: Settings, *, server_clock: ServerClock, now: Callable[[], datetime], **__: Any
+    ) -> Exchange:
+        self.made += 1
+        self._server_clock, self._now = server_clock, now
+        return self
+
+    def calendar(self, first: date, last: date) -> list[dict[str, str]]:
+        """Its trading days."""
+        self.asked += 1
+        assert self.may_answer.wait(AT_ONCE)
+        if self._refuses:
+            raise RestError("It does not say.")
+        made_at = (self._now() + self._behind).astimezone(UTC).replace(microsecond=0)
+        self._server_clock.answered({"Date": format_datetime(made_at, usegmt=True)}, self._now(), self._now())
+        days = [first + timedelta(days=count) for count in range((last - first).days + 1)]
+        sessions = [regular_session(day) for day in days if day not in self._closed]
+        return [
+            {
+                "date": f"{session.opens:%Y-%m-%d}",
+                "open": f"{session.opens:%H:%M}",
+                "close": f"{session.closes:%H:%M}",
+            }
+            for session in sessions
+            if session is not None
+        ]
+
+    def clock(self) -> dict[str, Any]:
+        """It tells nothing."""
+        return {}
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+        self.stopped = True
+
+
+@contextmanager
+def asked(
+    exchange: Exchange, at: str = "2026-11-20T10:00", settings: Settings = SETTINGS
+) -> Iterator[MarketAsked]:
+    with MarketAsked(settings, exchange, RequestLimits(), lambda: new_york(at)) as market:
+        yield market
+
+
+class TellingRunner(ScriptedRunner):
+    """An engine that remembers what it was told of hours."""
+
+    told: ToldSessions | None = None
+    ahead_ns = 0
+
+    def tell_hours(self, told: ToldSessions, ahead_ns: int) -> None:
+        """Remember it."""
+        self.told, self.ahead_ns = told, ahead_ns
+
+
+class AskingScene(Scene):
+    """A scene whose first wait is until the market has answered."""
+
+    exchange: Exchange
+    capture: Capture
+
+    def wait(self, seconds: float) -> int:
+        wait_until(lambda: self.capture._market.told)  # noqa: SLF001 - that it was heard is nowhere else to be seen
+        return super().wait(seconds)
+
+    def runner(self, config: Any, _settings: Settings) -> ScriptedRunner:
+        self.sessions.append(TellingRunner(self, config))
+        self.on_session()
+        return self.sessions[-1]
+
+    def record_asking(self, out: Path, exchange: Exchange) -> int:
+        request = CaptureRequest(Selection(stocks=("AAPL",)), out, market_hours=True)
+        self.capture = Capture.prepare(
+            request, SETTINGS, self, now=self.now, make_runner=self.runner, rest_cls=exchange
+        )
+        return self.capture.run(self)
+
+
+def test_a_recorder_does_not_wait_for_a_day_on_which_the_exchange_stays_closed(tmp_path: Path):
+    """A day of mourning: from Thursday evening it waits for Monday, and says why."""
+    scene = AskingScene("2026-11-19T18:00", signals_at=["2026-11-23T12:00"])
+
+    assert scene.record_asking(tmp_path, Exchange(FRIDAY)) == 0
+
+    assert scene.hours == [("Mon 09:29", "Mon 12:00")]
+    assert "Note: the market's own calendar differs, and is believed: 20 Nov 26 closed." in scene.said
+
+
+def test_a_session_under_way_ends_when_the_market_says_that_it_is_closed(tmp_path: Path):
+    scene = AskingScene("2026-11-20T10:00", signals_at=["2026-11-23T12:00"])
+
+    exchange = Exchange(FRIDAY)
+    exchange.may_answer.clear()
+    scene.on_session = exchange.may_answer.set
+
+    scene.record_asking(tmp_path, exchange)
+
+    assert [day.split()[0] for day, _ in scene.hours] == ["Fri", "Mon"]
+    assert scene.hours[0][1] == "Fri 10:00"
+
+
+@pytest.mark.parametrize("behind", [timedelta(minutes=10), -timedelta(minutes=10)])
+def test_a_wrong_clock_does_not_move_the_hours_and_is_said_once(behind: timedelta):
+    with asked(Exchange(FRIDAY, behind=behind)) as market:
+        wait_until(lambda: market.told)
+
+        assert abs(market.now() - new_york("2026-11-20T10:00") - behind) < timedelta(seconds=1)
+        said = market.take_news()
+        assert sum("this computer's clock is 10 min" in sentence for sentence in said) == 1
+        assert market.take_news() == []
+
+
+def test_an_engine_is_told_of_hours_and_of_the_clock_and_silence_is_a_doubt(tmp_path: Path):
+    exchange = Exchange(FRIDAY, behind=timedelta(minutes=10))
+    scene = Scene("2026-11-20T10:00")
+    engine = TellingRunner(scene, CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path))
+    with asked(exchange) as market:
+        wait_until(lambda: market.told)
+        market.tell(engine)
+        assert engine.told == {FRIDAY: None}
+        assert engine.ahead_ns == pytest.approx(-600e9, abs=1e9)
+
+        scene.phase = Phase.STALLED
+        watch: Any = market._watch  # noqa: SLF001
+        watch._asked_at = float("-inf")  # noqa: SLF001 - as if it were long ago
+        market.tell(engine)
+        wait_until(lambda: exchange.asked == 2)
+
+
+def test_without_an_answer_the_calendar_stands_and_that_is_said_once():
+    with asked(Exchange(refuses=True)) as market:
+        wait_until(lambda: market._problem)  # noqa: SLF001 - when it was heard
+        assert market.told == {}
+        (said,) = market.take_news()
+
+    assert (
+        "the market's hours could not be asked for, so the program's calendar stands: It does not say."
+        in said
+    )
+
+
+def test_a_simulator_s_keys_are_not_taken_to_alpaca():
+    exchange = Exchange()
+    simulated = replace(SETTINGS, stream_url="ws://127.0.0.1:9", base_url="https://paper-api.alpaca.markets")
+
+    with asked(exchange, settings=simulated):
+        pass
+
+    assert exchange.made == 0
+
+
+def test_the_end_of_a_capture_ends_what_is_being_asked():
+    exchange = Exchange(FRIDAY)
+    with asked(exchange) as market:
+        wait_until(lambda: market.told)
+
+    assert exchange.stopped
