@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.journal import last_record, sessions
-from options_helper.data.recording.loss_log import KILLED, KILLED_WITHOUT_JOURNAL
+from options_helper.data.recording.journal import (
+    Record,
+    RecordKind,
+    last_record,
+    read_records,
+    session_began,
+    sessions,
+)
+from options_helper.data.recording.loss_log import (
+    JOURNAL_LACKS,
+    JOURNAL_LOST,
+    KILLED,
+    KILLED_WITHOUT_JOURNAL,
+    NOTE_UNREADABLE,
+)
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL, Completion, complete
-from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
+from options_helper.data.recording.session_notes import (
+    SessionNote,
+    replace_unreadable,
+    save_note,
+    session_notes,
+    unreadable_notes,
+)
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import NANOSECONDS
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.streams import StreamName
 
 log = logging.getLogger(__name__)
@@ -37,6 +57,11 @@ class EarlierSessions:
         self._began_ns = began_ns
         self._past_deadline = past_deadline
         self._missed: list[SessionNote] = []
+        self._bereft: list[
+            SessionNote
+        ] = []  # of those whose rows are still to be made: whose journal is gone
+        self._remade: list[SessionNote] = []  # in place of notes that nobody can read
+        self._ended: dict[str, int] = {}  # when those did whose note does not say so
         self._incomplete: deque[SessionNote] = deque()
         self._completing: Generator[Completion] | None = None
         self._completed: list[str] = []
@@ -47,10 +72,22 @@ class EarlierSessions:
 
         For whoever holds the folder, before it notes a session of its own.
         """
-        notes = session_notes(self._root)
-        self._missed = [note for note in notes if note.ended_ns is None and not note.missed]
         files = sessions(self._root)
+        self._remade = [
+            _remade_note(session, files.get(session, []), self._began_ns)
+            for session in unreadable_notes(self._root)
+        ]
+        notes = sorted([*session_notes(self._root), *self._remade], key=lambda note: note.session)
+        for note in notes:
+            if note.ended_ns is None and not note.missed:
+                ended_ns = _journaled_end(files.get(note.session, []))
+                if ended_ns is None:
+                    self._missed.append(note)
+                else:
+                    # The disk did not take its note any more; whether its files have all, its journal says.
+                    self._ended[note.session] = ended_ns
         self._incomplete.extend(note for note in notes if note.behind and note.session in files)
+        self._bereft = [note for note in notes if note.behind and note.session not in files]
 
     @property
     def are_incomplete(self) -> bool:
@@ -58,15 +95,34 @@ class EarlierSessions:
         return bool(self._incomplete)
 
     def gaps_since_kills(self) -> list[Gap]:
-        """The stretches since the ends of those that were killed, where nobody has written them down yet."""
-        return [gap for note in self._missed for gap in self._gaps_after(note)]
+        """The stretches since the ends of those that were killed, where nobody has written them down yet.
+
+        And what of the evidence that captures leave is missing, or cannot be read.
+        """
+        return [
+            *(gap for note in self._remade for gap in self._gaps_of_unreadable(note)),
+            *(
+                gap
+                for note in self._bereft
+                if note.ended_ns is not None
+                for gap in self._gaps_of_bereft(note)
+            ),
+            *(gap for note in self._missed for gap in self._gaps_after(note)),
+        ]
 
     def confirm_missed(self) -> None:
         """Note that these gaps are in the loss log."""
+        for note in self._remade:
+            with suppress(OSError):
+                replace_unreadable(self._root, note)
         for note in self._missed:
             log.warning("The capture %s was ended without warning.", note.session)
             self._change_note(note.session, missed=True)
-        self._missed = []
+        for session, ended_ns in self._ended.items():
+            self._change_note(session, ended_ns=ended_ns, put_off=1)
+        for note in self._bereft:
+            self._change_note(note.session, completed=True)
+        self._missed, self._remade, self._bereft, self._ended = [], [], [], {}
 
     def make_rows(self) -> list[Gap]:
         """Make some of the rows that the oldest left in its journal; returns what is found never to become rows.
@@ -116,7 +172,9 @@ class EarlierSessions:
 
     def _gaps_after(self, note: SessionNote) -> Iterator[Gap]:
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
-        if note.journal:
+        if note in self._bereft:
+            reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"
+        if note.journal and note not in self._bereft:
             since_ns = self._journaled_until(note)
         else:
             since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))
@@ -128,6 +186,20 @@ class EarlierSessions:
                 yield replace(gap, until_ns=self._began_ns, reason=reasons)
             if all(gap.symbols for gap in lasting):
                 yield Gap(name, since_ns, self._began_ns, reason)
+
+    def _gaps_of_unreadable(self, note: SessionNote) -> Iterator[Gap]:
+        """It may have been killed, and what it was asked for, nobody knows but its journal."""
+        reason = f"{NOTE_UNREADABLE} {note.session} cannot be read: what it was asked for and how it ended is not known"
+        kinds = note.asked or [name for name in StreamName if (self._root / name).is_dir()]
+        for name in [name for name in StreamName if name in kinds]:
+            yield Gap(name, note.began_ns, note.seen_ns, reason)
+
+    def _gaps_of_bereft(self, note: SessionNote) -> Iterator[Gap]:
+        """It ended with rows in its journal only."""
+        reason = f"{note.put_off} events of {note.session} were in its journal only, and {JOURNAL_LOST}"
+        names = [name for name in StreamName if name in note.asked]
+        for name in names:
+            yield Gap(name, note.began_ns, note.seen_ns, reason, note.put_off if len(names) == 1 else None)
 
     def _journaled_until(self, note: SessionNote) -> int:
         """When the journal of an earlier capture ends; when that one began, if nothing of it can be read."""
@@ -146,14 +218,62 @@ class EarlierSessions:
             "the files already; `options-helper stream rebuild` makes them"
             for kind, rows in (step.unplaced or {}).items()
         }
-        if step.problem:
-            log.error("The journal of %s: %s", note.session, step.problem)
-            damaged = f"the journal of {note.session} cannot be read to its end: {step.problem}"
+        problems = [*filter(None, [step.problem]), *(str(hole) for hole in step.holes if hole.until is None)]
+        if problems:
+            log.error("The journal of %s: %s", note.session, " ".join(problems))
+            damaged = f"the journal of {note.session} cannot be read to its end: {' '.join(problems)}"
             reasons |= {name: damaged for name in StreamName if name in note.asked}
-        return [Gap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
+        gaps = [Gap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
+        lacking = [hole for hole in step.holes if hole.until is not None and hole.until > note.filed]
+        if lacking:
+            holes = " ".join(map(str, lacking))
+            log.error("The journal of %s: %s", note.session, holes)
+            lacks = f"{JOURNAL_LACKS} of {note.session} records whose rows may be in no file: {holes}"
+            gaps += [
+                Gap(name, note.began_ns, self._began_ns, lacks) for name in StreamName if name in note.asked
+            ]
+        return gaps
 
     def _change_note(self, session: str, **changes: Any) -> None:
         for note in session_notes(self._root):
             if note.session == session:
                 with suppress(OSError):  # the next capture finds it as it was, and does all of this again
                     save_note(self._root, replace(note, **changes), durable=True)
+
+
+def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNote:
+    """What its journal says in place of a note that nobody can read; where it has none, that it ended somehow."""
+    first, last = _ends_of(files)
+    began = session_began(session)
+    began_ns = first.received_ns if first is not None else datetime_nanoseconds(began) if began else now_ns
+    facts = first.facts if first is not None and first.kind is RecordKind.SESSION else {}
+    streams = facts.get("streams", {})
+    asked = {"stocks": streams.get("stocks", ()), "options": streams.get("option_contracts", ())}
+    ended = last is not None and last.kind is RecordKind.END
+    return SessionNote(
+        session=session,
+        began_ns=min(began_ns, now_ns),
+        seen_ns=min(last.received_ns if last is not None else began_ns, now_ns),
+        journal=bool(files),
+        flush_events=facts.get("flush_events", FLUSH_ROWS),
+        flush_seconds=facts.get("flush_seconds", FLUSH_SECONDS),
+        asked={name: tuple(symbols) for name, symbols in asked.items() if symbols},
+        ended_ns=last.received_ns if last is not None and ended else None,
+        # Whether its files have all, nobody knows: they are held against the journal.
+        put_off=1 if ended else 0,
+        # Without a journal there is nothing more to be found out than is told of the note.
+        missed=not files,
+    )
+
+
+def _journaled_end(files: Sequence[Path]) -> int | None:
+    """When the session ended in order, by the last record of its journal; None where it was killed, or nobody knows."""
+    _, last = _ends_of(files)
+    return last.received_ns if last is not None and last.kind is RecordKind.END else None
+
+
+def _ends_of(files: Sequence[Path]) -> tuple[Record | None, Record | None]:
+    try:
+        return next(read_records(files, on_hole=lambda _: None), None), last_record(files)
+    except UNREADABLE_JOURNAL:
+        return None, None

@@ -231,6 +231,7 @@ class CaptureEngine:
             )
             or None,
             given_up=given_up,
+            gone=ledger.gone,
             removed=self._log.removed_rows,
             completed=self._earlier.rows,
             absent_seconds=self._streams.absent_seconds,

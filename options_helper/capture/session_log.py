@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -24,6 +24,7 @@ from options_helper.model.text import format_count, named
 log = logging.getLogger(__name__)
 
 _REMOVALS_SAID: Final = 4
+_GONE: Final = "dropped: the journal was deleted before rows were made of these, which were put off"
 
 
 class SessionLog:
@@ -104,9 +105,10 @@ class SessionLog:
             self.stay_alive(now_ns)
         return records
 
-    def stay_alive(self, now_ns: int) -> None:
-        """Note that the capture is at work at this moment."""
-        self._note = replace(self._note, seen_ns=now_ns)
+    def stay_alive(self, now_ns: int, filed: int | None = None) -> None:
+        """Note that the capture is at work at this moment, and how many records of its journal are in the files."""
+        filed = self._note.filed if filed is None else filed
+        self._note = replace(self._note, seen_ns=now_ns, filed=filed)
         self.save(durable=True)
 
     def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:
@@ -127,6 +129,15 @@ class SessionLog:
                 for name in names
             ]
         return self.write_gaps(gaps, now_ns)
+
+    def note_gone(self, events: Sequence[tuple[StreamId, int]], now_ns: int) -> list[Record]:
+        """Write down events that were in the journal only, and are gone with it."""
+        gone: Counter[StreamId] = Counter()
+        for stream, number in events:
+            gone[stream] += number
+        return self.write_gaps(
+            [Gap(name, now_ns, now_ns, _GONE, lost) for name, lost in gone.items()], now_ns
+        )
 
     def restore_losses(self, now_ns: int) -> list[Record]:
         """Write the loss log's rows again where their file is gone; returns what the journal is to say of it."""

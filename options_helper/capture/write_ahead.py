@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from array import array
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from options_helper.capture.pressure import Flushed
 from options_helper.data.intraday.files import Displaced
@@ -16,14 +17,18 @@ from options_helper.data.recording.journal import JournalWriter, Record, RecordK
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
 from options_helper.data.streaming.state.live_state import StreamTally
-from options_helper.errors import StoreError
 from options_helper.model.frames import Frame
-from options_helper.model.streams import StreamId
-from options_helper.model.text import format_count
+from options_helper.model.streams import StreamId, StreamName
 
 CATCH_UP_RECORDS: Final = 2_000
 # How often the making of rows asks whether something else is more urgent.
 CHECK_SECONDS: Final = 0.05
+# So long after its flush a row is on the disk, with a reserve.
+_SYNCED_AFTER_SECONDS: Final = 10.0
+_NAMES: Final = tuple(StreamName)
+_NUMBERS: Final[dict[StreamId, int]] = {name: number for number, name in enumerate(_NAMES)}
+
+T = TypeVar("T", bound="Record | int")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,32 @@ class Ledger:
 
     streams: dict[StreamId, tuple[QueueCounts, StreamTally]]  # what was put off counts as queued still
     put_off: int  # events that are in the journal, and no rows yet
+    gone: int  # events that were put off, and whose journal is gone; they count as queued for ever
+
+
+class _Waiting:
+    """Stream and events of each record that was put off, in order; five bytes a record."""
+
+    def __init__(self) -> None:
+        self._streams = array("B")
+        self._events = array("I")
+        self._first = 0
+
+    def add(self, record: Record) -> None:
+        """One more, the newest."""
+        self._streams.append(_NUMBERS[record.stream])
+        self._events.append(record.events if record.kind is RecordKind.FRAME else 0)
+
+    def take(self, records: int) -> Counter[StreamId]:
+        """Let the oldest go; their events by stream."""
+        events: Counter[StreamId] = Counter()
+        for at in range(self._first, min(self._first + records, len(self._streams))):
+            events[_NAMES[self._streams[at]]] += self._events[at]
+        self._first += records
+        if self._first > CATCH_UP_RECORDS and self._first * 2 > len(self._streams):
+            del self._streams[: self._first], self._events[: self._first]
+            self._first = 0
+        return events
 
 
 class WriteAhead:
@@ -51,11 +82,17 @@ class WriteAhead:
         self._frames: list[Frame] = []
         self._journaled = 0
         self._made = 0
-        self._read_back: Iterator[Record] | None = None
+        self._read_back: Iterator[Record | int] | None = None
+        self._waiting = _Waiting()
+        self._gone_untold: list[tuple[StreamId, int]] = []
+        # When `filed` was asked, by the records' clock, and how many records were rows then.
+        self._asked: deque[tuple[float, int]] = deque()
+        self._filed = 0
         # Guards what must agree with the queue's counters: written by the writer, read by ledger().
         self._lock = threading.Lock()
         self._tallies: dict[StreamId, StreamTally] = {}
         self._put_off: dict[StreamId, int] = defaultdict(int)
+        self._gone: dict[StreamId, int] = defaultdict(int)
 
     @property
     def unwritten(self) -> int:
@@ -122,36 +159,62 @@ class WriteAhead:
         self._settle(0)
 
     def catch_up(self, must_stop: Callable[[], bool]) -> int:
-        """Make rows of some records that were put off; how many. StoreError or OSError where they cannot be read."""
+        """Make rows of some records that were put off; how many, those among them that are gone from the journal.
+
+        OSError where the journal cannot be opened now.
+        """
         if self._journal is None or not self.put_off:
             return 0
         records = self._records_read_back(self._journal)
-        made = 0
+        done: list[Record | int] = []
         try:
-            for _ in self._applied(records, must_stop):
-                made += 1
+            for record in self._applied(records, must_stop):
+                done.append(record)  # noqa: PERF402 - what is done before an error is done
         finally:
-            self._made += made
-            if made < len(records) or not self.put_off:
+            self._made += sum(map(_records_in, done))
+            if len(done) < len(records) or not self.put_off:
                 self._read_back = None  # it has read too far, or everything
             with self._lock:
-                self._count_put_off(records[:made], -1)
+                for record in done:
+                    self._count_caught_up(record)
                 self._publish_tallies()
-        return made
+        return sum(map(_records_in, done))
 
-    def _records_read_back(self, journal: JournalWriter) -> list[Record]:
-        """Some of those that were put off, the oldest; always one at least."""
+    def take_gone(self) -> list[tuple[StreamId, int]]:
+        """Events that were in the journal only and are gone with it, by stream, since the last time."""
+        found, self._gone_untold = self._gone_untold, []
+        return found
+
+    def filed(self) -> int:
+        """How many records of the journal, from its first on, are in the files and on the disk.
+
+        Asked every few seconds. Rows that wait are written after `flush_seconds` of the records' own clock.
+        """
+        counts = self._recorder.counts()
+        if counts.problem is not None or counts.total.lost:
+            return self._filed
+        now = self._recorder.seconds
+        self._asked.append((now, self._made))
+        while self._asked and self._asked[0][0] + self._recorder.flush_seconds + _SYNCED_AFTER_SECONDS <= now:
+            self._filed = self._asked.popleft()[1]
+        return self._filed
+
+    def _records_read_back(self, journal: JournalWriter) -> list[Record | int]:
+        """Some of those that were put off, the oldest, and the holes between them."""
         records = list(islice(self._read_back or (), CATCH_UP_RECORDS))
         if not records:
             # It has read all that there was when it was opened.
-            self._read_back = journal.read_back(self._made)
+            self._read_back = _with_holes(journal, self._made)
             records = list(islice(self._read_back, CATCH_UP_RECORDS))
-        if not records:
-            raise StoreError(
-                f"The journal of this session lacks {format_count(self.put_off, 'record')} that it has been given: its "
-                "files in `journal` were moved, deleted or cut. Rows cannot be made of them; start the capture anew."
-            )
         return records
+
+    def _count_caught_up(self, record: Record | int) -> None:
+        for stream, events in self._waiting.take(_records_in(record)).items():
+            self._put_off[stream] -= events
+            if isinstance(record, int) and events:
+                # No row will ever be made of them: they stay in the count of what is queued.
+                self._gone[stream] += events
+                self._gone_untold.append((stream, events))
 
     def give_up(self) -> None:
         """Forget the unwritten records: their frames stay in the queue's count, and no later flush writes them."""
@@ -177,22 +240,26 @@ class WriteAhead:
             counts = self._queue.counts()
             streams = {
                 name: (
-                    replace(counted, queued=counted.queued + self._put_off.get(name, 0)),
+                    replace(
+                        counted,
+                        queued=counted.queued + self._put_off.get(name, 0) + self._gone.get(name, 0),
+                    ),
                     self._tallies.get(name) or StreamTally(),
                 )
                 for name, counted in counts.items()
             }
-            return Ledger(streams, sum(self._put_off.values()))
+            return Ledger(streams, sum(self._put_off.values()), sum(self._gone.values()))
 
-    def _applied(self, records: Sequence[Record], must_stop: Callable[[], bool]) -> Iterator[Record]:
-        """Each record of which rows were made."""
+    def _applied(self, records: Sequence[T], must_stop: Callable[[], bool]) -> Iterator[T]:
+        """Each record of which rows were made; and each hole, of which none can be."""
         check_at = time.monotonic() + CHECK_SECONDS
         for record in records:
             if time.monotonic() >= check_at:
                 if must_stop():
                     return
                 check_at = time.monotonic() + CHECK_SECONDS
-            self._recorder.apply(record)
+            if isinstance(record, Record):
+                self._recorder.apply(record)
             yield record
 
     def _settle(self, made: int) -> None:
@@ -207,13 +274,11 @@ class WriteAhead:
                 # What is no row now is nowhere: it stays in the queue's count, and at the end among what was lost.
                 frames = frames[: _frames_in(pending[:made])]
             else:
-                self._count_put_off(pending[made:], +1)
+                for record in pending[made:]:
+                    self._waiting.add(record)
+                    if record.kind is RecordKind.FRAME:
+                        self._put_off[record.stream] += record.events
             self._queue.settle(frames)
-
-    def _count_put_off(self, records: Sequence[Record], sign: int) -> None:
-        for record in records:
-            if record.kind is RecordKind.FRAME:
-                self._put_off[record.stream] += sign * record.events
 
     def _publish_tallies(self) -> None:
         self._tallies = {name: replace(tally) for name, tally in self._recorder.tallies.items()}
@@ -225,3 +290,17 @@ def _frame_record(frame: Frame) -> Record:
 
 def _frames_in(records: Sequence[Record]) -> int:
     return sum(record.kind is RecordKind.FRAME for record in records)
+
+
+def _records_in(one: Record | int) -> int:
+    return one if isinstance(one, int) else 1
+
+
+def _with_holes(journal: JournalWriter, skip: int) -> Iterator[Record | int]:
+    """What is read back, and how many records are gone where some are."""
+    holes: list[int] = []
+    for record in journal.read_back(skip, lambda hole: holes.append(hole.records)):
+        yield from holes
+        holes.clear()
+        yield record
+    yield from holes

@@ -214,7 +214,12 @@ class CaptureWriter:
         return RowsMade(made)
 
     def _catch_up(self) -> CaughtUp:
-        made = self._records.catch_up(self._rows_press)
+        try:
+            made = self._records.catch_up(self._rows_press)
+        except OSError as error:
+            # Too many open files, for instance: they are tried again, and the journal goes on meanwhile.
+            log.warning("rows that were put off cannot be read back now: %s", error)
+            made = 0
         self._report_event()
         return CaughtUp(made)
 
@@ -232,7 +237,7 @@ class CaptureWriter:
     def _observe(self) -> Noted:
         self._streams.keep_house(self._recorder.tallies)
         self._keep_folder()
-        displaced = self._note_displaced() + self._log.restore_losses(self._now_ns())
+        displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
         return Noted(self._records.add([*displaced, *self._log.observe(self._status(), self._now_ns())]))
 
     def _keep_folder(self) -> None:
@@ -256,8 +261,12 @@ class CaptureWriter:
         found += store.take_displaced()
         return self._log.note_displaced(found, self._now_ns())
 
+    def _note_gone(self) -> list[Record]:
+        """Events that were put off, and whose journal is gone."""
+        return self._log.note_gone(self._records.take_gone(), self._now_ns())
+
     def _sync(self) -> None:
-        self._log.stay_alive(self._now_ns())
+        self._log.stay_alive(self._now_ns(), self._records.filed())
         try:
             self._records.sync()
         except OSError as error:
@@ -269,7 +278,7 @@ class CaptureWriter:
         self._earlier.close()
         self._recorder.settle()
         self._recorder.store.look_for_files()
-        gaps = self._note_displaced()
+        gaps = self._note_displaced() + self._note_gone()
         now_ns = self._now_ns()
         gaps += self._log.restore_losses(now_ns)
         gaps += self._log.observe_the_end(self._status(), now_ns)

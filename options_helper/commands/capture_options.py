@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from options_helper.errors import ConfigError, SymbolError
 from options_helper.model.alpaca_symbols import to_alpaca_symbol
 from options_helper.model.contract_symbols import format_osi_compact, parse_contract_symbol
 
+LONGEST_FLUSH_SECONDS: Final = 3_600.0
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,3})?")
 _DAYS: Final = re.compile(r"(\d{1,4})d")
 _EXPIRY_SYNTAX: Final = "Write days (2026-12-18), spans (2026-12-01..2026-12-31) or the next days (30d)."
@@ -54,6 +56,17 @@ def read_seconds(option: str, text: str | None) -> float | None:
         raise ConfigError(f"{option}: {error}") from error
     if seconds <= 0:
         raise ConfigError(f"{option} {text}: it must be longer than nothing.")
+    if not isfinite(seconds):
+        raise ConfigError(f"{option}: that has no end. Leave the option away where there is to be none.")
+    return seconds
+
+
+def require_flush_seconds(seconds: float) -> float:
+    """ConfigError where it is no number of seconds in which a row can wait."""
+    if not 0 < seconds <= LONGEST_FLUSH_SECONDS:
+        raise ConfigError(
+            f"--flush-seconds {seconds:g}: a row cannot wait for so long. Use {LONGEST_FLUSH_SECONDS:g} at most."
+        )
     return seconds
 
 

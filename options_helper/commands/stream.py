@@ -178,6 +178,7 @@ def capture(
         read_filter,
         read_seconds,
         read_symbols,
+        require_flush_seconds,
     )
     from options_helper.commands.capture_plan_display import show_plan
     from options_helper.commands.capture_run import CaptureRequest, run_capture
@@ -204,7 +205,7 @@ def capture(
         out,
         duration_seconds=read_seconds("--duration", duration),
         market_hours=market_hours,
-        policy=StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds),
+        policy=StorePolicy(flush_rows=flush_events, flush_seconds=require_flush_seconds(flush_seconds)),
         journal=journal,
         parquet=form is not CaptureFormat.CSV,
         metrics_port=metrics_port,

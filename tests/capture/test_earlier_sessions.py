@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
+from options_helper.data.recording.journal import RecordKind, facts_record
+from options_helper.data.recording.loss_log import JOURNAL_LOST, LossLog
 from options_helper.data.recording.session_notes import save_note, session_notes
+from options_helper.data.recording.verify import audit
 from options_helper.model.gaps import Gap
 from options_helper.model.streams import StreamName
-from tests.data.recording.test_recover import killed
-from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
-from tests.kit.fakes import NOON
+from tests.data.recording.test_rebuild import began, received, record_session
+from tests.data.recording.test_recover import killed, note_of
+from tests.kit.captured import AAPL_QUOTES, bid_sizes, quotes, rows_in
+from tests.kit.fakes import NOON, quote_message
 
 BEGAN_NS = NOON + 3_600 * 1_000_000_000
 
@@ -89,3 +96,89 @@ def test_rows_that_nobody_can_make_are_a_gap_and_keep_no_capture_from_recording(
     assert gap.stream is StreamName.STOCKS
     assert gap.reason.endswith("cannot be read to its end: RuntimeError: nobody thought of this")
     assert session_notes(tmp_path)[0].completed
+
+
+def told(root: Path) -> list[str]:
+    """What the next capture writes down before it records, and what `verify` says until then is a fault."""
+    with earlier_than_this(root) as earlier:
+        losses = LossLog(root, "this")
+        gaps = earlier.gaps_since_kills()
+        for gap in gaps:
+            losses.write(gap)
+        earlier.confirm_missed()
+        for gap in made(earlier):
+            losses.write(gap)
+        earlier.confirm_completed()
+    return [gap.reason for gap in gaps]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '{"flush_seconds": null}', "\x00" * 40])
+def test_a_note_that_nobody_can_read_is_a_fault_and_its_journal_says_what_it_said(tmp_path: Path, text: str):
+    """What a loss of power leaves of a file that was replaced a moment before."""
+    leave_a_killed_session(tmp_path)
+    (note,) = session_notes(tmp_path)
+    path = tmp_path / "sessions" / f"{note.session}.json"
+    path.write_text(text)
+    assert any("The note of session one cannot be read" in problem for problem in audit(tmp_path).problems)
+
+    (unreadable,) = told(tmp_path)
+
+    assert unreadable.startswith("the note of session one cannot be read")
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)], "its rows are made all the same"
+    assert path.with_name("one.json.unreadable").read_text() == text
+    assert any("cannot be read" in problem for problem in audit(tmp_path).problems), "it is a fault for ever"
+    assert told(tmp_path) == [], "it is told once"
+
+
+def test_a_note_that_nobody_can_read_and_no_journal_is_told(tmp_path: Path):
+    with IntradayStore(tmp_path, StorePolicy(min_free_bytes=0), session_id="one") as store:
+        store.append("stocks", quotes(3))
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / "one.json").touch()
+
+    assert not audit(tmp_path).ok
+    (reason,) = told(tmp_path)
+    assert "what it was asked for and how it ended is not known" in reason
+    assert not audit(tmp_path).ok
+    assert told(tmp_path) == []
+
+
+@pytest.mark.parametrize("killed_then", [True, False])
+def test_a_journal_that_a_session_says_it_has_and_that_is_gone_is_told(tmp_path: Path, *, killed_then: bool):
+    leave_a_killed_session(tmp_path)
+    (note,) = session_notes(tmp_path)
+    save_note(
+        tmp_path, replace(note, ended_ns=None if killed_then else NOON + 99, put_off=0 if killed_then else 10)
+    )
+    shutil.rmtree(tmp_path / "journal")
+    assert any("kept a journal, and it is gone" in problem for problem in audit(tmp_path).problems)
+
+    (reason,) = told(tmp_path)
+
+    assert JOURNAL_LOST in reason
+    assert not audit(tmp_path).ok
+    assert told(tmp_path) == []
+
+
+def test_a_journal_whose_rows_are_all_in_the_files_may_be_deleted(tmp_path: Path):
+    leave_a_killed_session(tmp_path)
+    told(tmp_path)
+    shutil.rmtree(tmp_path / "journal")
+
+    assert audit(tmp_path).problems == ()
+    assert told(tmp_path) == []
+
+
+def test_a_session_whose_note_the_disk_did_not_take_is_not_called_killed(tmp_path: Path):
+    """Its journal has its end."""
+    records = [
+        began(NOON, 5),
+        received(NOON + 1, quote_message("AAPL")),
+        facts_record(RecordKind.END, NOON + 2, {}),
+    ]
+    record_session(tmp_path, "one", records)
+    save_note(tmp_path, replace(note_of("one", records[0]), asked={"stocks": ("AAPL",)}))
+
+    assert told(tmp_path) == []
+    (note,) = session_notes(tmp_path)
+    assert (note.ended_ns, note.completed) == (NOON + 2, True)

@@ -12,7 +12,6 @@ from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import JournalWriter, RecordKind, facts_record, journal_files
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
-from options_helper.errors import StoreError
 from options_helper.model.streams import StreamName
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
 from tests.kit.fakes import NOON, frame, quote_message
@@ -70,14 +69,36 @@ def test_what_is_put_off_while_others_are_caught_up_follows_without_an_idle_step
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == list(range(1, hands.arrived + 1))
 
 
-def test_rows_whose_journal_is_gone_are_counted_and_it_is_said_why(hands: Hands, tmp_path: Path):
+def test_rows_whose_journal_is_gone_are_counted_and_the_recorder_goes_on(hands: Hands, tmp_path: Path):
     hands.put_off(3)
     for path in journal_files(tmp_path):
         path.unlink()
+    hands.put_off(2)
 
-    with pytest.raises(StoreError, match="lacks 3 records"):
-        hands.catch_up()
-    assert hands.records.put_off == 3
+    while hands.records.put_off:
+        assert hands.catch_up()
+
+    assert hands.records.take_gone() == [(STOCKS, 3)]
+    counts, _ = hands.records.ledger().streams[STOCKS]
+    assert (counts.received, counts.queued, hands.records.ledger().gone) == (5, 3, 3)
+    hands.recorder.close()
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [4, 5]
+
+
+def test_catching_up_begins_where_it_was_left_and_not_at_the_beginning(hands: Hands, tmp_path: Path):
+    """A day has a million members: whoever hops over all of them journals nothing meanwhile."""
+    for _ in range(3):
+        hands.put_off(CATCH_UP_RECORDS)
+        while hands.records.put_off:
+            hands.catch_up()
+    (path,) = journal_files(tmp_path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size * 2 // 3))
+    hands.put_off(10)
+
+    assert hands.catch_up() == 10
+    assert hands.records.take_gone() == []
 
 
 def test_nothing_is_caught_up_where_nothing_was_put_off(hands: Hands):

@@ -91,6 +91,11 @@ class MemberFile:
         """Whether it holds a descriptor and the lock."""
         return self._descriptor is not None
 
+    @property
+    def size(self) -> int:
+        """Where the next member goes."""
+        return self._size
+
     def open(self) -> bool:
         """Open and lock it; whether it is still as this object left it. If not, scan it before appending.
 

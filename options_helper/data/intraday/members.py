@@ -136,15 +136,15 @@ def zlib_deflate(text: bytes) -> bytes:
     return zlib.compress(text, 2, _RAW_DEFLATE)
 
 
-def scan(read_at: ReadAt, size: int, *, check_bytes: int | None = None) -> Scan:
-    """Find the members of a file by hopping from one to the next.
+def scan(read_at: ReadAt, size: int, *, check_bytes: int | None = None, start: int = 0) -> Scan:
+    """Find the members of a file, or those from the byte `start` on, by hopping from one to the next.
 
     Members that end within the last `check_bytes`, and in any case the last one, are decoded and their checksum
     compared; None checks all of them. Bytes that are no member are damage; the search goes on behind them.
     """
     members: list[Member] = []
     damage: list[Damage] = []
-    offset = 0
+    offset = start
     while offset < size:
         member = member_at(read_at, offset, size)
         if member is None:
@@ -156,6 +156,31 @@ def scan(read_at: ReadAt, size: int, *, check_bytes: int | None = None) -> Scan:
             offset = member.end
     members, unsound = _checked(read_at, members, 0 if check_bytes is None else size - check_bytes)
     return Scan(size, tuple(members), _joined(sorted([*damage, *unsound])))
+
+
+def numbered_texts(
+    read_at: ReadAt, size: int, start: int, wanted: Callable[[int], bool]
+) -> Iterator[tuple[int, int, int, bytes | None]]:
+    """Offset, number of the first row, number behind the last one and text of each member, from `start` on, in order.
+
+    Where nobody can read it the text is None, and the numbers say nothing.
+    A member whose end is not `wanted` is not decoded, and has no text. A torn tail is where the file ends. OSError at
+    once where the file cannot be looked through.
+    """
+    found = scan(read_at, size, check_bytes=0, start=start)
+    pieces: list[Member | Damage] = sorted(
+        [*found.members, *found.inner_damage], key=lambda piece: piece.offset
+    )
+
+    def texts() -> Iterator[tuple[int, int, int, bytes | None]]:
+        for piece in pieces:
+            if isinstance(piece, Damage) or piece.foreign:
+                yield piece.offset, 0, 0, None
+            else:
+                end = piece.first + piece.rows
+                yield piece.offset, piece.first, end, member_text(read_at, piece) if wanted(end) else b""
+
+    return texts()
 
 
 def member_at(read_at: ReadAt, offset: int, size: int) -> Member | None:

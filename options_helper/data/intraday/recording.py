@@ -146,6 +146,7 @@ class Recording:
         self._problem: str | None = None
         self._dropping = False
         self._closing = False
+        self._place_lost = False
 
     def append(self, kind: Kind, events: Sequence[Event]) -> None:
         """Take decoded and stamped events; writes the partitions that have enough rows now."""
@@ -199,6 +200,13 @@ class Recording:
                 return
             partition.retry_at = now
             self._flush(partition, now)
+
+    def lose_place(self) -> None:
+        """Of a session that is resumed, some events are not given again: its next rows are looked for in the files."""
+        self.flush()
+        self._place_lost = True
+        for partition in self._partitions():
+            partition.must_find_place = True
 
     def note_gap(self, gap: Gap) -> None:
         """Note a stretch without events, once it is over, beside the files of its stream, days and symbols."""
@@ -297,6 +305,7 @@ class Recording:
     def _begin(self, by_symbol: _BySymbol, kind: Kind, event_type: type, symbol: str, day: date) -> Partition:
         key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
         by_symbol[symbol] = partition = Partition(key, self._context, self._counters[kind])
+        partition.must_find_place = self._place_lost
         return partition
 
     def _flush(self, partition: Partition, now: float) -> None:

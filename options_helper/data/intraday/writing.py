@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from options_helper.data.intraday.contents import extent_of, reading
+from options_helper.data.intraday.contents import PartRows, extent_of, reading
 from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
 from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member, scan
@@ -98,6 +98,8 @@ class Partition:
         self._there_until = 0
         self._last_there: tuple[int | None, int | None] | None = None
         self._follows = True  # what is new goes behind what is there
+        # Events of a session that is resumed are not given again: where it goes on is looked up, not counted.
+        self.must_find_place = False
 
     @property
     def waiting(self) -> int:
@@ -118,13 +120,14 @@ class Partition:
             return
         lines, self.lines = self.lines, []
         self._losing = False
+        if self.must_find_place and self._next_seq < self._there_until:
+            lines = self._found_place(lines)
         if self._next_seq < self._there_until:
             lines = self._stepped_over(lines, self._next_seq)
         if lines and self._follows:
             self._pack(lines)
         else:
-            self._counters.lines -= len(lines)
-            self._counters.lost += len(lines)
+            self._count_unplaced(len(lines))
 
     def lose(self, received_ns: int) -> None:
         """Note a row that there was no room for."""
@@ -189,6 +192,41 @@ class Partition:
         """Give back the descriptor; the next write opens it again."""
         if self._file is not None:
             self._file.close()
+
+    def _found_place(self, lines: list[str]) -> list[str]:
+        """The lines from the first one on that is in the files, which then is the next; all of them if none is there.
+
+        Rows that are older than the newest of the files and in none of them can only be put in order by a rebuild.
+        """
+        first = self._next_seq or 1
+        own = self._session_rows(first)
+        for skipped, line in enumerate(lines):
+            if (found := own.get(line)) is not None:
+                self._next_seq, self.must_find_place = found, False
+                self._count_unplaced(skipped)
+                return lines[skipped:]
+        newest = self._last_there[0] if self._last_there is not None else None
+        if newest is not None and (_times(lines[0])[0] or 0) > newest:
+            # What is missing is in the files, all of it, and these follow.
+            self._next_seq, self.must_find_place = self._there_until, False
+            return lines
+        self._count_unplaced(len(lines))
+        return []
+
+    def _session_rows(self, first: int) -> dict[str, int]:
+        """The number of each row, from `first` on, that the session may have written; of equal ones the first."""
+        rows: dict[str, int] = {}
+        for part in parts(self._context.root, self.key):
+            for text in PartRows(part.path, self.key.dataset.columns):
+                for line in text.decode(errors="replace").splitlines(keepends=True):
+                    number, _, rest = line.partition(",")
+                    if number.isdecimal() and first <= int(number) < self._there_until:
+                        rows.setdefault(rest, int(number))
+        return rows
+
+    def _count_unplaced(self, rows: int) -> None:
+        self._counters.lines -= rows
+        self._counters.lost += rows
 
     def _stepped_over(self, lines: list[str], first: int) -> list[str]:
         """Those of the lines that are not in the file; `first` is the number of the first one."""
@@ -279,8 +317,12 @@ class Partition:
         for session in [session for meta in metas for session in meta.sessions]:
             began.setdefault(session.id, session.first_seq)
         if own.id not in began:
-            self._follows = last is None or (last.last_recv_ns or 0) < own.started_ns
-            return number
+            if last is None or (last.last_recv_ns or 0) < own.started_ns:
+                return number
+            # It wrote nothing here; or it did, and what stood beside the file was lost.
+            self._there_until, self.must_find_place = number, True
+            self._last_there = (last.last_recv_ns, last.last_ts_ns)
+            return 1
         later = list(began)[list(began).index(own.id) + 1 :]
         self._there_until = min([began[one] for one in later], default=number)
         self._follows = self._there_until == number

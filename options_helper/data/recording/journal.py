@@ -9,13 +9,18 @@ payload length.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import struct
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,7 +30,7 @@ import msgspec
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
-from options_helper.data.intraday.members import encode_member, member_text, scan
+from options_helper.data.intraday.members import encode_member, member_text, numbered_texts, scan
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
@@ -36,6 +41,11 @@ FOLDER: Final = "journal"
 JOURNAL_SUFFIX: Final = ".jnl.gz"
 # A new file after this much, so that a lost or copied file is not the whole day.
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+
+# So far apart are the places that a writer remembers, to read back from there.
+_MARK_EVERY: Final = 2_000
+# What says nothing about a file.
+_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 _HEAD: Final = struct.Struct("<BBQII")
 _STREAMS: Final = tuple(StreamName)
@@ -71,6 +81,36 @@ class Record(NamedTuple):
     def gap(self) -> Gap:
         """What a record of a gap tells."""
         return msgspec.convert(self.facts, Gap)
+
+
+class Hole(NamedTuple):
+    """Records that a journal lacks: those from number `first` up to but without `until`; None: to the end, unknown."""
+
+    first: int
+    until: int | None
+    why: str
+    damaged: bool  # bytes that nobody can read; else a file is not there
+
+    @property
+    def records(self) -> int:
+        """How many are known to be missing."""
+        return 0 if self.until is None else self.until - self.first
+
+    def __str__(self) -> str:
+        if self.until is None:
+            return f"{self.why}, from record {self.first} on."
+        return f"{self.why}, records {self.first} to {self.until - 1} are missing."
+
+
+OnHole = Callable[[Hole], object]
+
+
+class _Mark(NamedTuple):
+    """Where in the session's files its record of this number begins a member."""
+
+    first: int
+    path: Path
+    offset: int
 
 
 class _Member(NamedTuple):
@@ -113,6 +153,7 @@ class JournalWriter:
         self._files = 0
         self._file_bytes = 0
         self._file_begins = 0  # the number of its first record
+        self._marks: list[_Mark] = []
         self._displaced: list[Displaced] = []
         self._records = 0
         self._buffer: list[bytes] = []
@@ -143,7 +184,9 @@ class JournalWriter:
             self._keep_folder()
         while self._members:
             data, records, since_ns = self._members[0]
-            self._file_for(since_ns, len(data)).append(data)
+            file = self._file_for(since_ns, len(data))
+            self._mark(file)
+            file.append(data)
             self._file_bytes += len(data)
             self.written_bytes += len(data)
             self._records += records
@@ -154,10 +197,21 @@ class JournalWriter:
         """Records that are not written."""
         return self._buffered_records + sum(member.records for member in self._members)
 
-    def read_back(self, skip: int) -> Iterator[Record]:
-        """The records that were flushed until now, but for the first `skip`; as `read_records` gives them."""
-        files = sorted(self._folder.glob(f"*/{self._session}-*{JOURNAL_SUFFIX}"), key=lambda path: path.name)
-        return read_records(files, skip)
+    def read_back(self, skip: int, on_hole: OnHole) -> Iterator[Record]:
+        """The records that were flushed until now, but for the first `skip`; `on_hole` is told of those that are gone.
+
+        It begins beside the first of them, wherever in the files that is. OSError where files cannot be opened now.
+        """
+        at = max(0, bisect_right(self._marks, skip, key=lambda mark: mark.first) - 1)
+        places = {self._marks[at].path: self._marks[at].offset} if self._marks else {}
+        for mark in self._marks[at + 1 :]:
+            places.setdefault(mark.path, 0)
+        return _read(places.items(), skip, self._records, on_hole)
+
+    def _mark(self, file: MemberFile) -> None:
+        last = self._marks[-1] if self._marks else None
+        if last is None or last.path != file.path or self._records >= last.first + _MARK_EVERY:
+            self._marks.append(_Mark(self._records, file.path, file.size))
 
     def discard(self) -> None:
         """Forget what is buffered."""
@@ -227,9 +281,22 @@ def session_name(started: datetime, pid: int) -> str:
     return f"{started.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z-{pid}"
 
 
+def session_began(name: str) -> datetime | None:
+    """When the session of this name began, by its computer's clock; None where the name does not say."""
+    try:
+        return datetime.strptime(name.rpartition("-")[0], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def journal_files(root: Path) -> list[Path]:
     """Every journal file below a root, sessions in time, files of a session in order."""
-    return sorted((root / FOLDER).glob(f"*/*{JOURNAL_SUFFIX}"), key=lambda path: path.name)
+    return sorted((root / FOLDER).glob(f"*/*{JOURNAL_SUFFIX}"), key=_session_and_number)
+
+
+def _session_and_number(path: Path) -> tuple[str, int, str]:
+    session, _, number = path.name.removesuffix(JOURNAL_SUFFIX).rpartition("-")
+    return session, int(number) if number.isdecimal() else 0, path.name
 
 
 def sessions(root: Path) -> dict[str, list[Path]]:
@@ -240,36 +307,64 @@ def sessions(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_records(paths: Iterable[Path], skip: int = 0) -> Iterator[Record]:
+def read_records(paths: Iterable[Path], skip: int = 0, on_hole: OnHole | None = None) -> Iterator[Record]:
     """The records of one session's files, in order, but for the first `skip` of them.
 
-    A torn tail, which a kill leaves or a writer at work, is where a file ends. StoreError, after the records before
-    it, where bytes inside a file are damaged or records are missing: what follows would not be what happened.
+    A torn tail, which a kill leaves or a writer at work, is where a file ends. Members are whole by themselves and say
+    the number of their first record: `on_hole` is told of records that are damaged or missing, before the record that
+    follows them. Without it that is a StoreError: what follows would not be what happened.
     """
-    expected = 0
-    for path in paths:
-        with reading(path) as (read_at, size):
-            found = scan(read_at, size, check_bytes=0)
-            whole_until = found.inner_damage[0].offset if found.inner_damage else size
-            for member in found.members:
-                if member.offset > whole_until:
-                    break
-                if member.first != expected:
-                    raise StoreError(
-                        f"Before {path.name}, records {expected} to {member.first - 1} are missing."
-                    )
-                expected += member.rows
-                if expected <= skip:
-                    continue
-                text = member_text(read_at, member)
+    return _read(((path, 0) for path in paths), skip, None, on_hole or _refuse)
+
+
+def _refuse(hole: Hole) -> None:
+    raise StoreError(str(hole))
+
+
+def _read(  # noqa: C901 - one walk over files, members and holes
+    places: Iterable[tuple[Path, int]], skip: int, until: int | None, on_hole: OnHole
+) -> Iterator[Record]:
+    """The records from `skip` on, of files from some byte on; those up to `until` are known to have been written."""
+    expected = skip
+
+    def is_new(end: int) -> bool:
+        return end > expected
+
+    why, damaged = "", False
+    for path, start in places:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            why = f"{path.name} cannot be read ({error.strerror or error})"
+            continue
+        with ExitStack() as closing:
+            closing.callback(os.close, descriptor)
+            read_at = partial(_read_at, descriptor)
+            try:
+                texts = numbered_texts(read_at, os.fstat(descriptor).st_size, start, is_new)
+            except OSError as error:  # it is a folder, or the disk is broken there
+                why = f"{path.name} cannot be read ({error.strerror or error})"
+                continue
+            for offset, first, end, text in texts:
                 if text is None:
-                    whole_until = member.offset
-                    break
-                yield from islice(_records_in(text), max(0, skip - member.first), None)
-            if whole_until < size:
-                raise StoreError(
-                    f"{path.name} is damaged at byte {whole_until}: it cannot be played back beyond that."
-                )
+                    why, damaged = why or f"{path.name} is damaged at byte {offset}", True
+                    continue
+                if first > expected:
+                    on_hole(Hole(expected, first, why or f"Before {path.name}", damaged))
+                    expected = first
+                why, damaged = "", False
+                seen, expected = expected - first, max(expected, end)
+                yield from islice(_records_in(text), seen, None)
+    if until is not None and expected < until:
+        on_hole(Hole(expected, until, why or "At the end of the journal", damaged))
+    elif why and until is None:
+        on_hole(Hole(expected, None, why, damaged))
+
+
+def _read_at(descriptor: int, offset: int, length: int) -> bytes:
+    return os.pread(descriptor, length, offset)
 
 
 def last_record(paths: Sequence[Path]) -> Record | None:

@@ -44,6 +44,10 @@ KILLED: Final = "the recorder was ended without warning"
 KILLED_WITHOUT_JOURNAL: Final = (
     f"{KILLED} and kept no journal: what it had received and not yet written is lost"
 )
+# Evidence that a session says it has and that is missing: nobody can tell, or make, what it had.
+JOURNAL_LOST: Final = "its journal is gone"
+JOURNAL_LACKS: Final = "the journal lacks"
+NOTE_UNREADABLE: Final = "the note of session"
 _LONGEST_ROW: Final = 1 << 16
 
 
@@ -166,6 +170,13 @@ def read_losses(root: Path) -> LossRows:
             problem = f"{FOLDER}/{path.name} has rows that are none of a gap ledger"
             ledger = replace(ledger, problems=(*ledger.problems, problem))
     return ledger
+
+
+def is_fault(reason: str) -> bool:
+    """Whether a row with this reason keeps a recording from adding up, also where nobody could count its events."""
+    return reason.startswith((NOT_RECORDED, JOURNAL_GONE, NOTE_UNREADABLE)) or any(
+        mark in reason for mark in (KILLED_WITHOUT_JOURNAL, JOURNAL_LOST, JOURNAL_LACKS)
+    )
 
 
 def loss_rows(root: Path) -> tuple[LossRow, ...]:

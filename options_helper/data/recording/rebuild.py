@@ -14,12 +14,14 @@ from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.recorder import Recorder
-from options_helper.errors import ConfigError, StoreError
+from options_helper.data.recording.recover import UNREADABLE_JOURNAL
+from options_helper.data.recording.session_notes import SessionNote, session_notes
+from options_helper.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSession:
-    """What one session of the journal gave; `problem` says what kept the rest of it back."""
+    """What one session of the journal gave; `problem` says what of it is missing, or kept the rest of it back."""
 
     session: str
     frames: int = 0
@@ -38,39 +40,45 @@ def rebuild(root: Path, out: Path) -> tuple[RebuiltSession, ...]:
         raise ConfigError(f"There is no journal in {root}; a recording without one cannot be rebuilt.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty. Name a new folder for what is rebuilt.")
-    return tuple([_rebuild_session(session, files, out) for session, files in found.items()])
+    notes = {note.session: note for note in session_notes(root)}
+    return tuple(
+        [_rebuild_session(session, files, out, notes.get(session)) for session, files in found.items()]
+    )
 
 
-def _rebuild_session(session: str, files: list[Path], out: Path) -> RebuiltSession:
+def _rebuild_session(session: str, files: list[Path], out: Path, note: SessionNote | None) -> RebuiltSession:
     ledger = LossLog(out, session)
     recorder: Recorder | None = None
     frames = 0
-    problem: str | None = None
+    problems: list[str] = []
     try:
-        for record in read_records(files):
-            recorder = recorder or Recorder(out, session, _policy_of(record))
+        for record in read_records(files, on_hole=lambda hole: problems.append(str(hole))):
+            recorder = recorder or Recorder(out, session, _policy_of(record, note))
             if record.kind is RecordKind.GAP:
                 ledger.write(record.gap)
             frames += record.kind is RecordKind.FRAME
             recorder.apply(record)
-    except StoreError as error:
-        problem = str(error)
+    except UNREADABLE_JOURNAL as error:
+        problems.append(str(error) or type(error).__name__)
     finally:
         if recorder is not None:
             recorder.close()
     if recorder is None:
-        return RebuiltSession(session, problem=problem)
+        return RebuiltSession(session, problem=" ".join(problems) or None)
     total = recorder.counts().total
     if total.lost:
-        full = f"{total.lost} rows found no room on the disk: {recorder.counts().problem}"
-        problem = full if problem is None else f"{problem} {full}"
+        problems.append(f"{total.lost} rows found no room on the disk: {recorder.counts().problem}")
     rejected = sum(tally.rejected for tally in recorder.tallies.values())
-    return RebuiltSession(session, frames, total.written, rejected, problem)
+    return RebuiltSession(session, frames, total.written, rejected, " ".join(problems) or None)
 
 
-def _policy_of(session: Record) -> StorePolicy:
-    """The sizes of members are the session's own."""
-    facts = session.facts
-    return StorePolicy(
-        flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"], look_seconds=inf
-    )
+def _policy_of(first: Record, note: SessionNote | None) -> StorePolicy:
+    """The sizes of members are the session's own, as its first record says, or its note where that record is gone."""
+    if first.kind is RecordKind.SESSION:
+        facts = first.facts
+        return StorePolicy(
+            flush_rows=facts["flush_events"], flush_seconds=facts["flush_seconds"], look_seconds=inf
+        )
+    if note is None:
+        return StorePolicy(look_seconds=inf)
+    return StorePolicy(flush_rows=note.flush_events, flush_seconds=note.flush_seconds, look_seconds=inf)

@@ -89,6 +89,7 @@ class Recorder:
         past_deadline: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = RecordClock()
+        self.flush_seconds = policy.flush_seconds
         self.last_event: Event | None = None
         self.tallies: dict[StreamId, StreamTally] = {name: StreamTally() for name in StreamName}
         self.store = IntradayStore(
@@ -119,6 +120,11 @@ class Recorder:
                 self.store.acquire()
             case RecordKind.MARKET | RecordKind.END:
                 pass  # rows keep the computer's time of receipt, and files know when they end
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, by the clock that the records make."""
+        return self._clock.seconds()
 
     def counts(self) -> StoreCounts:
         """What became of the rows."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.recording.journal import RecordKind, read_records
+from options_helper.data.recording.journal import Hole, RecordKind, read_records
 from options_helper.data.recording.recorder import RecordClock, keep_events
 from options_helper.data.recording.session_notes import SessionNote
 from options_helper.data.streaming.state.live_state import StreamTally
@@ -32,6 +32,7 @@ class Completion:
     rows: int = 0
     unplaced: Mapping[str, int] | None = None  # None: it goes on
     problem: str | None = None  # what keeps the rest of the journal back
+    holes: tuple[Hole, ...] = ()  # what the journal lacks: rows of it that are in no file are lost
     refused: str | None = None  # why the disk took no more: a later attempt may have more luck
 
 
@@ -44,11 +45,17 @@ def complete(
     come out as if the session had ended in order. For the writer, before it writes rows of its own.
     """
     clock, tally = RecordClock(), StreamTally()
+    holes: list[Hole] = []
     policy = StorePolicy(flush_rows=note.flush_events, flush_seconds=note.flush_seconds)
     session = Session(note.session, os.getpid(), socket.gethostname(), note.began_ns)
     problem: str | None = None
     with store.resuming(session, policy, clock=clock.seconds, past_deadline=past_deadline) as recording:
-        records = read_records(files)
+
+        def on_hole(hole: Hole) -> None:
+            holes.append(hole)
+            recording.lose_place()
+
+        records = read_records(files, on_hole=on_hole)
         step_ends = time.monotonic() + STEP_SECONDS
         while True:
             try:
@@ -69,4 +76,4 @@ def complete(
     kinds, refused = recording.counts().kinds, recording.counts().problem
     rows = sum(counts.written for counts in kinds.values())
     unplaced = {kind: counts.lost for kind, counts in kinds.items() if counts.lost}
-    yield Completion(rows, {} if refused else unplaced, problem, refused)
+    yield Completion(rows, {} if refused else unplaced, problem, tuple(holes), refused)

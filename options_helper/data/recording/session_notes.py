@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,7 @@ class SessionNote:
     missed: bool = False  # a later capture has written down that this one ended without warning
     refused: tuple[Gap, ...] = ()  # of those gaps, at its end, what the server would not send
     completed: bool = False  # a later capture has made the rows that only the journal had
+    filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property
     def behind(self) -> bool:
@@ -56,14 +58,40 @@ def save_note(root: Path, note: SessionNote, *, durable: bool = False) -> None:
 
 
 def session_notes(root: Path) -> list[SessionNote]:
-    """Those of a root, sessions in time; one that is not readable is left out, and logged."""
-    found = []
-    for path in sorted((root / FOLDER).glob("*.json")):
-        try:
-            found.append(_decode(path.read_bytes()))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("%s cannot be read: %s", path, error)
-    return found
+    """Those of a root, sessions in time; one that is not readable is left out, see `unreadable_notes`."""
+    return [note for note in map(_read, _paths(root)) if note is not None]
+
+
+def unreadable_notes(root: Path) -> list[str]:
+    """The sessions whose note is there and says nothing: a loss of power, or a broken disk."""
+    return [path.stem for path in _paths(root) if _read(path) is None]
+
+
+def replace_unreadable(root: Path, note: SessionNote) -> None:
+    """Put a note in the place of one that is not readable, which is kept beside it; OSError when the disk refuses."""
+    path = root / FOLDER / f"{note.session}.json"
+    with suppress(FileNotFoundError):
+        path.rename(path.with_name(f"{path.name}.unreadable"))
+    save_note(root, note, durable=True)
+
+
+def _paths(root: Path) -> list[Path]:
+    return sorted((root / FOLDER).glob("*.json"))
+
+
+def _read(path: Path) -> SessionNote | None:
+    try:
+        return _decode(path.read_bytes())
+    except (
+        OSError,
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        log.warning("%s cannot be read: %s", path, error)
+        return None
 
 
 def _written(note: SessionNote) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class CaptureStatus:
     gaps: int
     problem: str | None = None
     given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
+    gone: int = 0  # events that were in the journal only, which was deleted before rows were made of them
     removed: int = 0  # rows that were written, in files that were deleted since, and in no journal
     completed: int = 0  # rows of earlier captures that were made from their journal
     absent_seconds: float = 0.0  # how long the process did not run: a computer asleep, or a process stopped
@@ -55,6 +56,8 @@ class CaptureStatus:
         ledger = sum(health.dropped + health.rejected for health in self.streams.values())
         if self.state is CaptureState.ENDED:
             ledger += sum(health.queued for health in self.streams.values()) - (self.put_off - self.given_up)
+        else:
+            ledger += self.gone
         return ledger + self.store.total.lost - self.given_up + self.removed
 
     @property

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, starmap, zip_longest
+from math import inf
 from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -24,18 +25,18 @@ from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, sessions
 from options_helper.data.recording.loss_log import (
-    JOURNAL_GONE,
-    KILLED_WITHOUT_JOURNAL,
     NOT_RECORDED,
     LossRow,
+    is_fault,
     read_losses,
 )
 from options_helper.data.recording.recorder import KINDS
-from options_helper.data.recording.session_notes import SessionNote, session_notes
+from options_helper.data.recording.recover import UNREADABLE_JOURNAL
+from options_helper.data.recording.session_notes import SessionNote, session_notes, unreadable_notes
 from options_helper.data.streaming.messages import decode_frame
-from options_helper.errors import ConfigError, StoreError
+from options_helper.errors import ConfigError
 from options_helper.model.events import stamp
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
@@ -80,6 +81,9 @@ class SessionAudit:
     rejected: int
     torn_bytes: int
     problems: tuple[str, ...]
+    deleted: tuple[
+        str, ...
+    ] = ()  # what of the journal is not there any more, and not needed: the files have its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,12 @@ def audit(root: Path) -> Audit:
     being_written = writer_of(root) is not None
     # The journal first: rows that are written meanwhile are more, never less.
     journal = _JournalRows()
-    found_sessions = [journal.read(session, files) for session, files in sessions(root).items()]
-    ledger = read_losses(root)
     notes = session_notes(root)
+    noted = {note.session: note for note in notes}
+    found_sessions = [
+        journal.read(session, files, noted.get(session)) for session, files in sessions(root).items()
+    ]
+    ledger = read_losses(root)
     cut_off = {note.session for note in notes if note.ended_ns is None and not being_written}
     journaled = {one.session for one in found_sessions}
     partitions = [
@@ -145,7 +152,11 @@ def audit(root: Path) -> Audit:
         ),
         *ledger.problems,
         *(problem for row in ledger.rows for problem in _faults(row, journaled)),
-        *_unmissed(notes, being_written=being_written),
+        *_unmissed(notes, journaled, being_written=being_written),
+        *(
+            f"The note of session {session} cannot be read: whether it ended, and what it was asked for, nobody knows"
+            for session in unreadable_notes(root)
+        ),
         *_gone(root),
     ]
     if found_sessions:
@@ -171,7 +182,7 @@ def _faults(row: LossRow, journaled: Collection[str]) -> Iterator[str]:
     # What a journal has and nobody can read is counted there.
     if row.lost and not (row.session in journaled and row.reason.startswith("rejected")):
         yield f"{row.lost} events of the {row.stream} stream were lost from {since} on: {row.reason}"
-    elif KILLED_WITHOUT_JOURNAL in row.reason or row.reason.startswith((NOT_RECORDED, JOURNAL_GONE)):
+    elif is_fault(row.reason):
         yield f"{where}: {row.reason}"
 
 
@@ -180,9 +191,16 @@ def format_new_york(nanoseconds: int) -> str:
     return f"{utc_datetime(nanoseconds).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
 
 
-def _unmissed(notes: Iterable[SessionNote], *, being_written: bool) -> Iterator[str]:
+def _unmissed(
+    notes: Iterable[SessionNote], journaled: Collection[str], *, being_written: bool
+) -> Iterator[str]:
     """What captures that were ended without warning left untold, because none has followed them."""
     for note in notes:
+        at_work = being_written and note.ended_ns is None
+        if note.behind and note.session not in journaled and not note.missed and not at_work:
+            yield (
+                f"Session {note.session} kept a journal, and it is gone: rows that it had and the files lack are lost"
+            )
         if note.ended_ns is not None or note.missed or being_written:
             continue
         if not note.journal:
@@ -260,29 +278,58 @@ def _symbol_day(reports: list[PartReport], ledger: Iterable[LossRow], journaled:
     )
 
 
+@dataclass(slots=True)
+class _Hole:
+    """When what a journal lacks was received, between these two, as far as one can tell."""
+
+    since_ns: int
+    until_ns: float = inf
+
+
 class _JournalRows:
     """The rows that a journal makes, as a number for each line: eight bytes a row are all that is kept."""
 
     def __init__(self) -> None:
         self._lines: dict[PartitionKey, array[int]] = defaultdict(lambda: array("q"))
         self._rows = RowWriter()
+        self._holes: list[_Hole] = []
+        self._last_ns = -1  # of the sessions so far
 
-    def read(self, session: str, files: list[Path]) -> SessionAudit:
+    def read(self, session: str, files: list[Path], note: SessionNote | None) -> SessionAudit:
         """Take the rows of one session."""
         frames = events = rejected = 0
         first: Record | None = None
         last: Record | None = None
         problems: list[str] = []
+        deleted: list[str] = []
+        open_hole: _Hole | None = None
+
+        def on_hole(hole: Hole) -> None:
+            nonlocal open_hole
+            is_needed = note is None or (note.behind and (hole.until is None or hole.until > note.filed))
+            (problems if hole.damaged or is_needed else deleted).append(str(hole))
+            began_ns = note.began_ns if note is not None else self._last_ns + 1
+            open_hole = _Hole(last.received_ns if last is not None else began_ns - 1)
+            self._holes.append(open_hole)
+
         try:
-            for record in read_records(files):
+            for record in read_records(files, on_hole=on_hole):
                 first, last = first or record, record
+                if open_hole is not None:
+                    open_hole.until_ns, open_hole = record.received_ns, None
                 if record.kind is RecordKind.FRAME:
                     frames += 1
                     events += record.events
                     rejected += self._take(record)
-        except StoreError as error:
-            problems.append(str(error))
-        ended = last is not None and last.kind is RecordKind.END
+        except UNREADABLE_JOURNAL as error:
+            problems.append(str(error) or type(error).__name__)
+        if open_hole is not None and note is not None:
+            open_hole.until_ns = (note.ended_ns or note.seen_ns) + 1
+        self._last_ns = last.received_ns if last is not None else self._last_ns
+        # One whose journal is deleted or damaged at its end has ended as it should all the same.
+        ended = (note is not None and note.ended_ns is not None) or (
+            last is not None and last.kind is RecordKind.END
+        )
         return SessionAudit(
             session,
             began_ns=first and first.received_ns,
@@ -293,6 +340,7 @@ class _JournalRows:
             rejected=rejected,
             torn_bytes=sum(map(_torn_bytes, files)),
             problems=tuple(problems),
+            deleted=tuple(deleted),
         )
 
     def _take(self, record: Record) -> int:
@@ -309,21 +357,25 @@ class _JournalRows:
     ) -> Iterator[str]:
         """Rows that only the journal has, and rows that a partition has and the journal not."""
         missing: dict[str, int] = {}
+        unknown: dict[str, int] = {}
         keys = {part.key for part in find_parts(root)} | self._lines.keys()
         for key in sorted(keys, key=_key_name):
             # Let go of what is done: of a day of ten million rows it is eighty megabytes.
             expected = self._lines.pop(key, array("q"))
-            if _same_numbers(expected, _numbers_kept(root, key)):
+            if _same_numbers(expected, _numbers_kept(root, key, self._holes)):
                 continue
-            less, more = _difference_of(expected, array("q", _numbers_kept(root, key)))
+            less, more = _difference_of(expected, array("q", _numbers_kept(root, key, self._holes)))
             if less:
                 missing[_key_name(key)] = less
             if being_written:
                 continue  # since the journal was read, more rows came
             if more and _writers(root, key) <= journaled:
-                yield f"{_key_name(key)}: {more} rows are not in the journal"
+                unknown[_key_name(key)] = more
             if not less and not more:
                 yield f"{_key_name(key)}: the rows are in another order than in the journal"
+        if unknown:
+            of = named(tuple(f"{name}: {rows}" for name, rows in unknown.items()))
+            yield f"{sum(unknown.values())} rows are not in the journal ({of})"
         if missing and not being_written:
             of = named(tuple(f"{name}: {rows}" for name, rows in missing.items()))
             remedy = "`stream rebuild` makes them"
@@ -336,10 +388,24 @@ def _key_name(key: PartitionKey) -> str:
     return f"{key.kind} {key.dataset.name} {key.symbol} {key.day}"
 
 
-def _numbers_kept(root: Path, key: PartitionKey) -> Iterator[int]:
+def _numbers_kept(root: Path, key: PartitionKey, holes: Sequence[_Hole]) -> Iterator[int]:
+    """A number for each row, but for those that were received within a hole of the journal."""
     for part in parts(root, key):
         for text in PartRows(part.path, key.dataset.columns):
-            yield from _numbers(text)
+            yield from _numbers(text if not holes else _outside(text, holes))
+
+
+def _outside(text: bytes, holes: Sequence[_Hole]) -> bytes:
+    return b"".join(
+        line
+        for line in text.splitlines(keepends=True)
+        if not any(hole.since_ns < _receipt(line) < hole.until_ns for hole in holes)
+    )
+
+
+def _receipt(line: bytes) -> int:
+    receipt = line.split(b",", 2)[1]
+    return int(receipt) if receipt.isdigit() else 0
 
 
 def _same_numbers(expected: Iterable[int], kept: Iterable[int]) -> bool:
@@ -369,8 +435,11 @@ def _writers(root: Path, key: PartitionKey) -> set[str]:
 
 
 def _torn_bytes(path: Path) -> int:
-    with reading(path) as (read_at, size):
-        tail = scan(read_at, size, check_bytes=0).torn_tail
+    try:
+        with reading(path) as (read_at, size):
+            tail = scan(read_at, size, check_bytes=0).torn_tail
+    except OSError:  # told with the records that it has
+        return 0
     return 0 if tail is None else tail.length
 
 

@@ -34,6 +34,11 @@ def audit_lines(audit: Audit) -> Iterator[str]:
             ("session", "began", "last received", "frames", "events", "unreadable", "ended"),
             map(_session, audit.sessions),
         )
+    for one in audit.sessions:
+        yield from (
+            f"Journal {one.session}: {part} Their rows are in the files, and cannot be made again."
+            for part in one.deleted
+        )
     if audit.gaps:
         yield ""
         rows = (

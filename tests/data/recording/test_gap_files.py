@@ -113,7 +113,8 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
    ]
   }
  ],
- "completed": false
+ "completed": false,
+ "filed": 0
 }
 """
     )

@@ -111,15 +111,18 @@ def test_rows_are_not_put_behind_others_that_the_journal_has_elsewhere(tmp_path:
     assert completed(tmp_path, note) == Completion(rows=0, unplaced={"stocks": 7})
 
 
-def test_where_nobody_knows_which_rows_are_its_own_none_is_written_twice(tmp_path: Path):
-    """A loss of power took what stood beside the file."""
+def test_where_nobody_knows_which_rows_are_its_own_they_are_looked_up_and_none_is_written_twice(
+    tmp_path: Path,
+):
+    """A loss of power, or a disk without inodes, took what stood beside the file."""
     note = killed(tmp_path)
     (part,) = find_parts(tmp_path)
     meta = load_meta(part)
     assert meta
     save_meta(part, replace(meta, sessions=()))
 
-    assert completed(tmp_path, note) == Completion(rows=0, unplaced={"stocks": 20})
+    assert completed(tmp_path, note) == Completion(rows=10, unplaced={})
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
 
 
 def test_a_disk_that_refuses_leaves_it_for_later(tmp_path: Path):
@@ -131,7 +134,7 @@ def test_a_disk_that_refuses_leaves_it_for_later(tmp_path: Path):
     assert completed(tmp_path, note) == Completion(rows=10, unplaced={})
 
 
-def test_damage_to_the_journal_is_told_and_what_is_before_it_is_made(tmp_path: Path):
+def test_damage_to_the_journal_is_told_and_what_is_before_and_behind_it_is_made(tmp_path: Path):
     note = killed(tmp_path, members=1)
     (path,) = journal_files(tmp_path)
     members = members_of(path)
@@ -139,4 +142,6 @@ def test_damage_to_the_journal_is_told_and_what_is_before_it_is_made(tmp_path: P
 
     found = completed(tmp_path, note)
 
-    assert (found.rows, found.problem is not None) == (10, True)
+    (hole,) = found.holes
+    assert (found.rows, hole.first, hole.until, hole.damaged) == (19, 11, 12, True)
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(10), *range(11, 20)]
