@@ -33,10 +33,15 @@ from options_helper.model.account import (
     executions_by_symbol,
 )
 from options_helper.model.alpaca_symbols import underlying_root
-from options_helper.model.contract_symbols import has_contract_length, parse_contract_symbol, short_date
+from options_helper.model.contract_symbols import (
+    has_contract_length,
+    parse_contract_symbol,
+    short_date,
+    usual_multiplier,
+)
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date, session_before
-from options_helper.model.portfolio import STANDARD_MULTIPLIER, Portfolio
+from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.text import format_holding, named
 
@@ -403,9 +408,10 @@ def _shared_profit(held: HeldLines, symbol: str, position: RunningPosition) -> t
 def _multiplier(symbol: str) -> float:
     """Dollars per point of a symbol that the file does not have; NaN for an adjusted contract."""
     try:
-        return np.nan if parse_contract_symbol(symbol).adjusted else STANDARD_MULTIPLIER
+        multiplier = usual_multiplier(parse_contract_symbol(symbol).underlying)
     except SymbolError:
         return 1.0
+    return np.nan if multiplier is None else multiplier
 
 
 def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[str]) -> Iterator[str]:

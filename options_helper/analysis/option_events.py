@@ -10,8 +10,12 @@ from typing import Final
 from options_helper.errors import SymbolError
 from options_helper.model.account import Execution, ExecutionKind
 from options_helper.model.alpaca_symbols import option_root, underlying_root
-from options_helper.model.contract_symbols import INDEX_ROOTS, ParsedContract, parse_contract_symbol
-from options_helper.model.portfolio import STANDARD_MULTIPLIER
+from options_helper.model.contract_symbols import (
+    INDEX_ROOTS,
+    STANDARD_MULTIPLIER,
+    ParsedContract,
+    parse_contract_symbol,
+)
 
 _ENDS: Final = (ExecutionKind.ASSIGNMENT, ExecutionKind.EXERCISE)
 _DIGITS: Final = "0123456789"

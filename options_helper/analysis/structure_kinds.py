@@ -12,8 +12,8 @@ from itertools import groupby, pairwise
 from math import gcd
 from typing import Final
 
-from options_helper.model.contract_symbols import OptionType
-from options_helper.model.portfolio import STANDARD_MULTIPLIER, MultiLegPosition
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, OptionType
+from options_helper.model.portfolio import MultiLegPosition
 
 
 class StructureKind(StrEnum):

@@ -52,6 +52,7 @@ PUBLIC: Final = {
         "ODD_MULTIPLIERS",
         "OptionType",
         "ParsedContract",
+        "STANDARD_MULTIPLIER",
         "compact_symbol",
         "format_contract",
         "format_osi",
@@ -65,6 +66,7 @@ PUBLIC: Final = {
         "short_date",
         "strike_mills",
         "underlying_of_root",
+        "usual_multiplier",
     ),
     "events": (
         "AHEAD_AT_MOST_NS",
@@ -121,7 +123,6 @@ PUBLIC: Final = {
         "PortfolioEntry",
         "PortfolioLine",
         "Position",
-        "STANDARD_MULTIPLIER",
         "ShareHolding",
         "ShareLeg",
         "Side",

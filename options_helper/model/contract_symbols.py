@@ -47,6 +47,8 @@ INDEX_ROOTS: Final = {
     "XND": "XND",
     "XSP": "XSP",
 }
+# Dollars per point, and shares delivered, of nearly all contracts.
+STANDARD_MULTIPLIER: Final = 100
 # Dollars per point of the classes that have no digit in their root and are no hundred all the same.
 ODD_MULTIPLIERS: Final = {"NANOS": 1}
 
@@ -115,6 +117,11 @@ def _expiry(digits: str, text: str) -> date:
 def is_adjusted_root(root: str) -> bool:
     """Whether a root carries a digit: `AAPL1` after a corporate action, `1SPX` for a FLEX series."""
     return any(letter.isdigit() for letter in root)
+
+
+def usual_multiplier(root: str) -> int | None:
+    """Dollars per point of contracts with this root; None for adjusted ones, of which the root does not tell it."""
+    return None if is_adjusted_root(root) else ODD_MULTIPLIERS.get(root, STANDARD_MULTIPLIER)
 
 
 def underlying_of_root(root: str) -> str:

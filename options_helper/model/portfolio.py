@@ -38,8 +38,10 @@ from options_helper.model.contract_symbols import (
     format_contract,
     is_adjusted_root,
     plain_number,
+    root_of,
     short_date,
     strike_mills,
+    usual_multiplier,
 )
 
 __all__ = [
@@ -63,7 +65,6 @@ __all__ = [
 
 Side = Literal["long", "short"]
 
-STANDARD_MULTIPLIER: Final = 100
 # What a table of whole numbers can hold, and far more than anybody does.
 _CONTRACTS_AT_MOST: Final = 1_000_000
 _SHARES_AT_MOST: Final = 1_000_000_000
@@ -168,15 +169,13 @@ class PortfolioLine:
 
 def _contract(symbol: str, terms: Position | Leg, multiplier: int | None) -> Instrument:
     parts = (symbol, terms.expiry, terms.option_type, terms.strike)
-    adjusted = is_adjusted_root(symbol)
-    standard = None if adjusted else STANDARD_MULTIPLIER
     return Instrument(
         symbol=symbol,
         live_symbol=contract_symbol(*parts),
         label=format_contract(*parts),
         underlying=underlying_symbol(symbol),
-        multiplier=multiplier or standard,
-        adjusted=adjusted,
+        multiplier=multiplier or usual_multiplier(root_of(symbol)),
+        adjusted=is_adjusted_root(symbol),
         option_type=terms.option_type,
         expiry=terms.expiry,
         strike=terms.strike,

@@ -316,6 +316,42 @@ def test_check_says_what_alpaca_lists_no_longer(
     assert listed in capsys.readouterr().out.splitlines()
 
 
+def test_check_compares_the_file_with_alpaca_s_records(
+    file_of: Callable[..., Path], server: SimulatorServer, capsys: pytest.CaptureFixture[str]
+):
+    """A wrong multiplier, a cost per contract, a coin called a share and a credit without its minus."""
+
+    class Records(AlpacaRest):
+        def option_contract(self, symbol: str) -> dict[str, Any] | None:
+            record = {"symbol": symbol, "status": "active", "tradable": True, "underlying_symbol": "AAPL"}
+            return {**record, "multiplier": "100", "size": "100", "close_price": "2.35"}
+
+        def asset(self, symbol: str) -> dict[str, Any] | None:
+            coin = symbol == "BTCUSD"
+            return {"symbol": symbol, "class": "crypto" if coin else "us_equity", "status": "active"}
+
+    file = file_of(
+        position(expiry=EXPIRY, multiplier=1000, cost_basis=2.0, identity="multiplier"),
+        position(strike=190, expiry=EXPIRY, cost_basis=235.0, identity="cost"),
+        structure(
+            leg("long", 170, "put", expiry=EXPIRY),
+            leg("short", 175, "put", expiry=EXPIRY),
+            identity="credit",
+            net_debit=120,
+        ),
+        holding("BTCUSD", 1),
+    )
+
+    assert check_file(file, rest_cls=Records, now=lambda: NOW) == 1
+    looks = [line for line in capsys.readouterr().out.splitlines() if line.startswith("look: ")]
+    assert [line.partition(": ")[2][:46] for line in looks] == [
+        "'credit' was opened for 120.00, and what it ho",
+        "'multiplier': AAPL 17 Dec 49 180 C counts 1000",
+        "'cost': a cost_basis of 235.00 is 100 times th",
+        "Alpaca lists BTCUSD as crypto, and the file as",
+    ]
+
+
 def test_check_of_the_sample_says_first_that_it_is_a_picture(repository: Path):
     result = command("check", repository / "portfolio.json")
 

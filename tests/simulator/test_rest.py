@@ -141,6 +141,7 @@ def test_a_close_that_was_set_is_the_newest_bar_until_something_trades_today():
         ("/v2/orders", {"limit": 501}, 422, "limit must be a number from 1 to 500"),
         ("/v2/orders", {"status": "some"}, 422, "open, closed, all"),
         ("/v2/account/activities", {"page_size": 101}, 422, "from 1 to 100"),
+        ("/v2/account/activities", {"activity_types": "SPLIT,SSP"}, 422, "invalid activity type: SSP"),
         ("/v2/account/activities", {"page_token": "never given"}, 422, "page_token"),
         ("/v2/account/activities", {"after": "soon"}, 422, "after must be a day or a time"),
         ("/v2/assets/NOPE", {}, 404, "NOPE"),

@@ -206,6 +206,24 @@ def test_a_split_and_a_cash_settlement_are_found(server: SimulatorServer):
     }
 
 
+def test_an_old_name_and_a_contract_beside_its_underlying_are_read(server: SimulatorServer):
+    """Codes that the server refuses as a filter, and events that name the underlying where the contract was."""
+    put = "AAPL261120P00250000"
+    server.account.add_activity("OPASN", "AAPL", 2, contract_symbol=put, at=at(5))
+    server.account.add_activity("OPXRC", AAPL_CALL, 1, at=at(5))
+    server.account.add_activity("SSP", "NVDA", 90, at=at(5))
+    server.account.add_activity("CORR", net_amount="1.37", at=at(5))
+    blotter = Blotter(50)
+
+    assert blotter.add_backfill(read(server), at(60)) == 3
+    assert {(one.symbol, one.quantity) for one in blotter.executions(TODAY)} == {
+        (put, Decimal(2)),
+        (AAPL_CALL, Decimal(-1)),
+    }
+    assert blotter.moved(TODAY) == {"NVDA"}
+    assert blotter.problems(TODAY) == ()
+
+
 def test_a_row_that_nobody_can_read_costs_itself(server: SimulatorServer):
     push(server, FIRST)
     server.account.add_activity("OPEXP", AAPL_CALL, None, at=at(5))

@@ -22,9 +22,9 @@ from options_helper.model.contract_symbols import (
     plain_number,
     root_of,
     short_date,
+    usual_multiplier,
 )
 from options_helper.model.portfolio import (
-    STANDARD_MULTIPLIER,
     Portfolio,
     PortfolioEntry,
     Position,
@@ -121,7 +121,7 @@ def _contract(position: AccountPosition, underlyings: Mapping[str, str]) -> Posi
         expiry=terms.expiry,
         strike=terms.strike,
         contracts=int(position.quantity),
-        cost_basis=_price(position, multiplier if terms.adjusted else STANDARD_MULTIPLIER),
+        cost_basis=_price(position, multiplier if terms.adjusted else standard_multiplier(position)),
         multiplier=multiplier,
     )
 
@@ -145,7 +145,7 @@ def standard_multiplier(position: AccountPosition) -> int | None:
     """Dollars per point of what is no adjusted contract, which follows from the symbol alone; None for one that is."""
     if not position.is_option:
         return 1
-    return None if parse_contract_symbol(position.symbol).adjusted else STANDARD_MULTIPLIER
+    return usual_multiplier(root_of(position.symbol))
 
 
 def contradicts_itself(position: AccountPosition) -> bool:

@@ -10,8 +10,8 @@ from typing import Final
 from options_helper.model.alpaca_symbols import option_root, to_repo_symbol
 from options_helper.model.contract_hours import is_settled_at_open, last_trading_day
 from options_helper.model.contract_records import ContractRecord
-from options_helper.model.contract_symbols import root_of, short_date
-from options_helper.model.portfolio import STANDARD_MULTIPLIER, Instrument, Portfolio
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, root_of, short_date
+from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.text import format_price
 
 # A cost that is so many times the contract's close is one per contract, or in cents. A close below that price says

@@ -21,9 +21,8 @@ from options_helper.analysis.reconcile.account_import import (
 from options_helper.analysis.reconcile.entry_names import fits
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.account import AccountPosition, AccountPositions
-from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, parse_contract_symbol, short_date
 from options_helper.model.portfolio import (
-    STANDARD_MULTIPLIER,
     Instrument,
     Leg,
     MultiLegPosition,

@@ -12,9 +12,8 @@ from math import gcd
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
 from options_helper.analysis.structure_kinds import StructureKind
-from options_helper.model.contract_symbols import short_date
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, short_date
 from options_helper.model.portfolio import (
-    STANDARD_MULTIPLIER,
     Leg,
     MultiLegPosition,
     PortfolioEntry,

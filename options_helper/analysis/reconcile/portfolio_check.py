@@ -144,7 +144,7 @@ def _multipliers(entry: PortfolioEntry) -> Iterator[str]:
         )
     for root, dollars in ODD_MULTIPLIERS.items():
         if any(root_of(one.live_symbol) == root and one.multiplier != dollars for one in entry.instruments):
-            yield f': a point of {root} is worth {dollars} dollars a contract. Add "multiplier": {dollars}.'
+            yield f": a point of {root} is worth {dollars} dollars a contract. Remove multiplier."
 
 
 def _dates(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:

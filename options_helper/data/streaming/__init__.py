@@ -31,7 +31,7 @@ SHARED: Final = {
         "FILL_ACTIVITY",
         "POSITION_MOVES",
         "SHARES_MOVED",
-        "is_cash_dividend",
+        "is_payment",
         "read_activity",
         "read_order",
         "read_trade_update",

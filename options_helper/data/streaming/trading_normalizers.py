@@ -19,6 +19,7 @@ from options_helper.model.contract_symbols import (
     compact_symbol,
     is_contract_symbol,
     parse_contract_symbol,
+    usual_multiplier,
 )
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.order_updates import (
@@ -27,7 +28,6 @@ from options_helper.model.order_updates import (
     LegUpdate,
     OrderUpdate,
 )
-from options_helper.model.portfolio import STANDARD_MULTIPLIER
 from options_helper.model.tolerant import amount, field, items, word
 
 Row = dict[str, Any]
@@ -49,13 +49,18 @@ OPTION_ACTIVITIES: Final[Mapping[str, ExecutionKind]] = {
 }
 # What else changes a position, by what it is called there. A pass-through charge (PTC) moves money only.
 STOCK_DIVIDEND: Final = "DIV"
+# These say only by their symbol and quantity whether shares were moved, or money.
+MONEY_OR_SHARES: Final = frozenset({"ALLOC", "CORR", "DTCS", "DVF", "JNL", "SSO", "SSP"})
 POSITION_MOVES: Final[Mapping[str, PositionMove]] = {
     "ACATS": PositionMove.TRANSFER,
     "ALLOC": PositionMove.ALLOCATION,
     "CORR": PositionMove.CORRECTION,
     STOCK_DIVIDEND: PositionMove.STOCK_DIVIDEND,
+    "DTCS": PositionMove.TRANSFER,
+    "DVF": PositionMove.TRANSFER,
     "EXTRD": PositionMove.EXTERNAL_TRADE,
     "FOPT": PositionMove.TRANSFER,
+    "JNL": PositionMove.JOURNAL_OF_SHARES,
     "JNLS": PositionMove.JOURNAL_OF_SHARES,
     "MA": PositionMove.MERGER,
     "NC": PositionMove.NAME_CHANGE,
@@ -139,15 +144,19 @@ def read_activity(activity: Any, order: Any = None) -> OrderUpdate | None:
         return _read_fill(activity, order)
     if kind in OPTION_ACTIVITIES:
         return _read_option_event(activity, OPTION_ACTIVITIES[kind])
-    if kind in POSITION_MOVES and not is_cash_dividend(activity):
+    if kind in POSITION_MOVES and not is_payment(activity):
         return _read_move(activity, POSITION_MOVES[kind])
     return None
 
 
-def is_cash_dividend(activity: Any) -> bool:
-    """Whether it pays a dividend in money, which has the same type as one in shares."""
-    is_dividend = word(field(activity, "activity_type")) == STOCK_DIVIDEND
-    return is_dividend and word(field(activity, "activity_sub_type")) != "SDIV"
+def is_payment(activity: Any) -> bool:
+    """Whether it moves money alone, though its kind moves shares as well: a dividend, a journal entry of cash."""
+    kind = word(field(activity, "activity_type"))
+    if kind == STOCK_DIVIDEND:
+        return word(field(activity, "activity_sub_type")) != "SDIV"
+    return kind in MONEY_OR_SHARES and not (
+        word(field(activity, "symbol")) and amount(field(activity, "qty"))
+    )
 
 
 def _as_row(update: OrderUpdate) -> Row:
@@ -316,9 +325,10 @@ def _settlement(activity: Any, symbol: str | None, change: Decimal | None) -> De
         contract = parse_contract_symbol(symbol or "")
     except SymbolError:
         return None
-    if not change or contract.adjusted:
+    multiplier = usual_multiplier(contract.underlying)
+    if not change or multiplier is None:
         return None
-    price = -cash / (change * STANDARD_MULTIPLIER)
+    price = -cash / (change * multiplier)
     # Who closes a short pays, and who closes a long is paid.
     return price if price > 0 else None
 

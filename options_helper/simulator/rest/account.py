@@ -26,6 +26,11 @@ from options_helper.simulator.rest.context import (
 ORDERS_A_PAGE: Final = 50
 ORDERS_A_PAGE_AT_MOST: Final = 500
 ACTIVITIES_A_PAGE: Final = 100
+# Alpaca tells these and refuses them as a filter (its changelog of 6 November 2026).
+TOLD_ONLY: Final = frozenset({"CORR", "DTCS", "SEG", "SSO", "SSP"})
+# The filter for everything that is neither a fill, a payment nor a dividend.
+MISCELLANEOUS: Final = "MISC"
+NOT_MISCELLANEOUS: Final = frozenset({"CSD", "CSW", "DIV", "FILL"})
 DIRECTIONS: Final = ("asc", "desc")
 CENT: Final = Decimal("0.01")
 PRICE_STEP: Final = Decimal("0.000001")
@@ -83,10 +88,17 @@ def activities(query: Query, context: RequestContext) -> Answer:
     """A page of what happened; the next one begins after the id that the page token names."""
     limit = whole_number(query, "page_size", ACTIVITIES_A_PAGE, at_most=ACTIVITIES_A_PAGE)
     kinds = [kind for kind in query.get("activity_types", "").split(",") if kind]
-    found = [one for one in context.account.activities() if not kinds or one.row["activity_type"] in kinds]
+    if told_only := sorted(TOLD_ONLY.intersection(kinds)):
+        refuse_field(f"invalid activity type: {told_only[0]}")
+    found = [one for one in context.account.activities() if not kinds or _is_of_kind(one.row, kinds)]
     found = [one for one in found if query.get("date") in (None, _day_of(one.row))]
     following = _after_token(_within(found, query), query.get("page_token"))
     return HTTPStatus.OK, [one.row for one in following[: context.at_most(limit)]]
+
+
+def _is_of_kind(row: Mapping[str, Any], kinds: Sequence[str]) -> bool:
+    kind = row["activity_type"]
+    return kind in kinds or (MISCELLANEOUS in kinds and kind not in NOT_MISCELLANEOUS)
 
 
 def _within(placed: Iterable[Placed], query: Query) -> list[Placed]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.reconcile.account_import import entry_text, import_portfolio, portfolio_text
+from options_helper.analysis.reconcile.reconciliation import reconcile
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.portfolio import Portfolio, Position, ShareHolding, load_portfolio, parse_portfolio
@@ -248,6 +249,17 @@ def test_the_entry_means_the_same_contract(symbol: str, written: str):
     entry = only_entry(row(symbol))
 
     assert (entry.symbol, entry.instrument.live_symbol) == (written, symbol)
+
+
+def test_a_class_of_a_dollar_a_point_costs_a_dollar_a_point():
+    view = read(row("NANOS261218C00600000", avg_entry_price="4.25", cost_basis="8.5")).view
+    made = import_portfolio(view)
+
+    assert made.problems == ()
+    assert reconcile(made.portfolio, view, (), today=date(2026, 11, 20)).agrees is True
+    (entry,) = made.portfolio.positions
+    assert isinstance(entry, Position)
+    assert (entry.cost_basis, entry.multiplier, entry.instrument.multiplier) == (4.25, None, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from alpaca.trading.enums import ActivityType
 from alpaca.trading.models import TradeUpdate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,
+    MONEY_OR_SHARES,
     OPTION_ACTIVITIES,
     POSITION_MOVES,
     normalize_trade_update,
@@ -454,3 +456,69 @@ def test_which_way_it_went_is_read_in_capitals_and_from_what_was_meant(
 
     assert found is not None
     assert found.position_change == change
+
+
+# What moves money alone, in either of Alpaca's lists: its SDK's, and that of its changelog of 6 November 2026.
+MONEY_ALONE = frozenset(
+    [
+        "ACATC",
+        "CFEE",
+        "CIL",
+        "CSD",
+        "CSR",
+        "CSW",
+        "DIVCGL",
+        "DIVCGS",
+        "DIVFEE",
+        "DIVFT",
+        "DIVNRA",
+        "DIVROC",
+        "DIVTW",
+        "DIVTXEX",
+        "DIVWH",
+        "FEE",
+        "FIMAT",
+        "FXCNV",
+        "FXTRD",
+        "INT",
+        "INTNRA",
+        "INTPNL",
+        "INTTW",
+        "INVPNL",
+        "JNLC",
+        "MEM",
+        "OCT",
+        "PTC",
+        "PTR",
+        "SUB",
+        "SWP",
+        "WH",
+    ]
+)
+# What is no holding of ours: contracts on events, and where shares lie.
+NOTHING_OF_OURS = frozenset({"ECEXP", "SEG"})
+
+
+def test_every_code_of_alpacas_lists_is_placed():
+    """A new one in the SDK must be looked at: does it move a position?"""
+    known = {"FILL", *OPTION_ACTIVITIES, *POSITION_MOVES}
+
+    assert {kind.value for kind in ActivityType} <= known | MONEY_ALONE | NOTHING_OF_OURS
+    assert not known & (MONEY_ALONE | NOTHING_OF_OURS)
+    assert known >= {"OPXRC", "SSP", "SSO", "CORR", "ALLOC", "DTCS", "DVF", "JNL", "NC", "SC", "VOF", "EXTRD"}
+
+
+@pytest.mark.parametrize("kind", sorted(MONEY_OR_SHARES))
+@pytest.mark.parametrize(
+    "fields", [{}, {"symbol": "AAPL"}, {"symbol": "AAPL", "qty": "0"}, {"qty": "5"}], ids=str
+)
+def test_a_row_of_money_under_a_name_that_shares_have_too_moves_nothing(kind: str, fields: dict[str, Any]):
+    assert read_activity({"activity_type": kind, "net_amount": "1.37", "id": "1::2", **fields}) is None
+
+
+def test_a_class_of_a_dollar_a_point_is_settled_at_a_dollar_a_point():
+    row = {"activity_type": "OPCSH", "symbol": "NANOS261120C00600000", "qty": "-1", "net_amount": "12.34"}
+    update = read_activity({**row, "date": "2026-11-20"})
+
+    assert update is not None
+    assert update.price == Decimal("12.34")

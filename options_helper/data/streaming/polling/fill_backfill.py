@@ -16,7 +16,7 @@ from options_helper.data.streaming.trading_normalizers import (
     FILL_ACTIVITY,
     POSITION_MOVES,
     SHARES_MOVED,
-    is_cash_dividend,
+    is_payment,
     read_activity,
     read_order,
 )
@@ -35,9 +35,9 @@ OVERLAP: Final = timedelta(minutes=5)
 LOOKBACK: Final = timedelta(days=4)
 
 # Kinds that not every account's server may know: for one that it does not, it refuses the whole question.
-RARE_KINDS: Final = frozenset({"ALLOC", "FOPT", "OPCSH", "OPXRC", "SC"})
+RARE_KINDS: Final = frozenset({"ALLOC", "DVF", "FOPT", "JNL", "OPCSH", "OPXRC", "SC"})
 # Kinds that are told and cannot be asked for (Alpaca's changelog of 6 November 2026), and what they are told among.
-UNASKABLE: Final = frozenset({"CORR", "SSO", "SSP"})
+UNASKABLE: Final = frozenset({"CORR", "DTCS", "SSO", "SSP"})
 MISCELLANEOUS: Final = "MISC"
 REFUSED: Final = frozenset({400, 422})
 
@@ -76,7 +76,7 @@ def _request_moves(rest: AlpacaRest, first_day: datetime) -> tuple[list[Any], tu
     """The splits, transfers and the like, and a sentence where Alpaca would not say."""
     kinds = tuple(kind for kind in POSITION_MOVES if kind not in UNASKABLE)
     try:
-        return [row for row in _request(rest, kinds, first_day) if not is_cash_dividend(row)], ()
+        return [row for row in _request(rest, kinds, first_day) if not is_payment(row)], ()
     except RestError as error:
         if error.status not in REFUSED:
             raise
@@ -111,18 +111,13 @@ def _among_others(rest: AlpacaRest, first_day: datetime, known: Sequence[Any]) -
     told = {_name_of(row) for row in known}
     for row in rows:
         kind = word(field(row, "activity_type")) or ""
-        if (kind in UNASKABLE or kind in RARE_KINDS) and _name_of(row) not in told and _has_quantity(row):
+        if (kind in UNASKABLE or kind in RARE_KINDS) and _name_of(row) not in told and not is_payment(row):
             yield row
 
 
 def _name_of(activity: Any) -> tuple[str | None, ...]:
     # Under one identifier one symbol may lose what another gains.
     return tuple(word(field(activity, name)) for name in ("activity_type", "id", "symbol", "qty"))
-
-
-def _has_quantity(activity: Any) -> bool:
-    """Whether it moves more than money: an older split may be a payment for its parts."""
-    return bool(word(field(activity, "symbol")) and amount(field(activity, "qty")))
 
 
 def _legs_of_orders(orders: Iterable[Any]) -> dict[str, frozenset[str]]:

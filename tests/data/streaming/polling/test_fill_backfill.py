@@ -316,7 +316,7 @@ def test_a_contract_that_ended_is_known_by_either_of_alpacas_lists(kind: str, ev
 def test_what_cannot_be_asked_for_by_its_name_is_found_among_the_rest(kind: str, event: str):
     """Alpaca's changelog of 6 November 2026: returned by the listing, and refused as a filter."""
     account = StoredAccount(unheard="CORR SC SSO SSP")
-    row, payment = option_activity(kind, "AAPL", "300"), option_activity(kind, "AAPL", "0", net_amount="1.37")
+    row, payment = option_activity(kind, "AAPL", "300"), option_activity("JNL", "", "", net_amount="1.37")
     asked = account.activities
     account.activities = lambda types, after: (  # type: ignore[method-assign]
         pages([row, payment, option_activity("OPASN"), option_activity("FEE", "", "")])
