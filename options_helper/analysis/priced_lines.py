@@ -82,11 +82,16 @@ def price_lines(
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
     # After its end the last quote is no price any more: what it settled at is not known here.
     ended = _flags(
-        item.expiry is not None and has_ended(item.live_symbol, item.expiry, live.as_of, live.told_sessions)
+        item.expiry is not None
+        and has_ended(
+            item.live_symbol, item.expiry, live.as_of, live.told_sessions, at_open=item.settled_at_open
+        )
         for item in instruments
     )
     last_days = [
-        last_trading_day(item.live_symbol, item.expiry, live.told_sessions) if item.expiry else None
+        last_trading_day(item.live_symbol, item.expiry, live.told_sessions, at_open=item.settled_at_open)
+        if item.expiry
+        else None
         for item in instruments
     ]
     price = np.where(ended, np.nan, marks.price)
@@ -128,7 +133,9 @@ def _last_day_findings(
     instruments: Sequence[Instrument], last_days: Sequence[date | None], ended: Flags, today: date
 ) -> Findings:
     at_open = _flags(
-        item.expiry is not None and is_settled_at_open(item.live_symbol, item.expiry) for item in instruments
+        item.expiry is not None
+        and is_settled_at_open(item.live_symbol, item.expiry, named=item.settled_at_open)
+        for item in instruments
     )
     is_last = _flags(day == today for day in last_days)
     expires = _flags(item.expiry == today for item in instruments)

@@ -99,6 +99,9 @@ def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
         return _of_contracts(_reduced(_held(structure)))
     if {one.underlying for one in structure.instruments} != {contracts[0].underlying}:
         return None
+    # Shares cannot be delivered to what is settled in cash, so they cover none of it.
+    if any(one.delivery == "cash" for one in contracts):
+        return None
     return _beside_shares(
         Decimal(shares) / (contracts[0].multiplier or STANDARD_MULTIPLIER), _held(structure)
     )

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final, assert_never
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.contract_symbols import plain_number
-from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, Position, ShareHolding
+from options_helper.model.portfolio import (
+    Instrument,
+    MultiLegPosition,
+    Portfolio,
+    PortfolioEntry,
+    Position,
+    ShareHolding,
+)
 from options_helper.model.text import format_count
 
 if TYPE_CHECKING:
@@ -125,7 +132,7 @@ def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
     """What an entry holds, and what it cost."""
     match entry:
         case Position():
-            return f"{entry.contracts} × {entry.instrument.label}", _format_cost(entry)
+            return f"{entry.contracts} × {_format_contract(entry.instrument)}", _format_cost(entry)
         case ShareHolding():
             return f"{plain_number(entry.shares)} {entry.instrument.label}", _format_cost(entry)
         case MultiLegPosition():
@@ -136,6 +143,15 @@ def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
             )
         case _:
             assert_never(entry)
+
+
+def _format_contract(one: Instrument) -> str:
+    """A contract with what the file says of its settlement."""
+    at = {None: None, True: "settled at the open", False: "settled at the close"}[one.settled_at_open]
+    delivery = {None: None, "cash": "in cash", "physical": "by delivery"}[one.delivery]
+    style = None if one.exercise_style is None else one.exercise_style.capitalize()
+    said = [style, " ".join(filter(None, (at, delivery))) or None]
+    return " ".join(filter(None, (one.label, f"({', '.join(filter(None, said))})" if any(said) else None)))
 
 
 def _format_structure(entry: MultiLegPosition) -> str:

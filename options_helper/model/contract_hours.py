@@ -29,23 +29,36 @@ _ALWAYS_SETTLED_AT_OPEN: Final = frozenset({"VIX", "VIXW"})
 _LONGEST_CLOSURE: Final = timedelta(days=10)
 
 
-def is_settled_at_open(symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD) -> bool:
-    """Whether what it is worth is fixed by the opening prices of its last day ("AM settlement")."""
+def is_settled_at_open(
+    symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD, *, named: bool | None = None
+) -> bool:
+    """Whether what it is worth is fixed by the opening prices of its last day ("AM settlement").
+
+    What is `named`, in a file say, goes before what the root says.
+    """
+    if named is not None:
+        return named
     root = root_of(symbol)
     return root in _ALWAYS_SETTLED_AT_OPEN or (root in _SETTLED_AT_OPEN and _is_standard_expiry(expiry, told))
 
 
-def last_trading_day(symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD) -> date:
+def last_trading_day(
+    symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD, *, at_open: bool | None = None
+) -> date:
     """The last day on which it is traded: the expiry, or a session before it.
 
     Before it where the exchange is closed on the expiry, and where the contract is settled at the open.
     """
     settled = _settlement_day(expiry, told)
-    before = session_before(settled, told) if is_settled_at_open(symbol, expiry, told) else None
+    before = (
+        session_before(settled, told) if is_settled_at_open(symbol, expiry, told, named=at_open) else None
+    )
     return before or settled
 
 
-def contract_ended_at(symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD) -> datetime | None:
+def contract_ended_at(
+    symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD, *, at_open: bool | None = None
+) -> datetime | None:
     """From when on it has no price any more; None where the calendar does not reach.
 
     That is the end of its trading on the last day (16:00, 16:15, on half days 13:00 or 13:15), or the opening by which
@@ -55,19 +68,26 @@ def contract_ended_at(symbol: str, expiry: date, told: ToldSessions = NOTHING_TO
     session = regular_session(settled, told)
     if session is None:
         return None
-    if is_settled_at_open(symbol, expiry, told):
+    if is_settled_at_open(symbol, expiry, told, named=at_open):
         return session.opens
     return session.closes if _is_on_index(symbol) else option_trading_ends_at(symbol, settled, told)
 
 
-def has_ended(symbol: str, expiry: date, at: datetime, told: ToldSessions = NOTHING_TOLD) -> bool:
+def has_ended(
+    symbol: str,
+    expiry: date,
+    at: datetime,
+    told: ToldSessions = NOTHING_TOLD,
+    *,
+    at_open: bool | None = None,
+) -> bool:
     """Whether it has no price any more at `at`: it is expired, or settled."""
     today = new_york_date(at)
     if expiry < today:
         return True
     if expiry - today > _LONGEST_CLOSURE:
         return False  # without the calendar of its year, which takes its time to make
-    ended_at = contract_ended_at(symbol, expiry, told)
+    ended_at = contract_ended_at(symbol, expiry, told, at_open=at_open)
     return ended_at is not None and at >= ended_at
 
 

@@ -21,4 +21,5 @@ class ContractRecord:
     close_price: Decimal | None = None  # dollars per share
     close_day: date | None = None  # of the session that it is the close of
     settled_at_open: bool | None = None
+    exercise_style: str | None = None  # american, european
     last_trading_day: date | None = None

@@ -64,6 +64,9 @@ __all__ = [
 ]
 
 Side = Literal["long", "short"]
+Settlement = Literal["am", "pm"]
+Delivery = Literal["cash", "physical"]
+ExerciseStyle = Literal["american", "european"]
 
 # What a table of whole numbers can hold, and far more than anybody does.
 _CONTRACTS_AT_MOST: Final = 1_000_000
@@ -139,6 +142,10 @@ class Instrument:
     option_type: OptionType | None = None  # None, like expiry and strike: it is a share
     expiry: date | None = None
     strike: float | None = None
+    # What the file says of it, None where it leaves that to the root.
+    settled_at_open: bool | None = None
+    delivery: Delivery | None = None
+    exercise_style: ExerciseStyle | None = None
 
     @property
     def is_option(self) -> bool:
@@ -179,6 +186,9 @@ def _contract(symbol: str, terms: Position | Leg, multiplier: int | None) -> Ins
         option_type=terms.option_type,
         expiry=terms.expiry,
         strike=terms.strike,
+        settled_at_open=None if terms.settlement is None else terms.settlement == "am",
+        delivery=terms.delivery,
+        exercise_style=terms.exercise_style,
     )
 
 
@@ -308,6 +318,9 @@ class Position(_Entry):
     realized: float | None = None  # dollars gained on it so far; None: not named
     fees: Fees | None = None  # dollars paid for it so far; None: not named
     multiplier: Multiplier | None = None  # dollars per point; only an adjusted contract has to name it
+    settlement: Settlement | None = None  # at the open or at the close of its last day; None: as its root
+    delivery: Delivery | None = None  # what is settled in: cash, or what it is written on
+    exercise_style: ExerciseStyle | None = None
 
     @model_validator(mode="after")
     def _lots_add_up(self) -> Self:
@@ -356,6 +369,9 @@ class Leg(_Entry):
     contracts: Annotated[int, BeforeValidator(_whole), Field(gt=0, le=_CONTRACTS_AT_MOST)]
     cost_basis: PricePerShare | None = None  # average opening price per share; None: not known
     multiplier: Multiplier | None = None  # dollars per point; None: the structure's, or what is usual
+    settlement: Settlement | None = None  # these three as in `Position`
+    delivery: Delivery | None = None
+    exercise_style: ExerciseStyle | None = None
 
     @property
     def signed_contracts(self) -> int:

@@ -99,3 +99,45 @@ class TestSettledAtTheOpen:
 
         assert row(self.BOOK, live)["warnings"] == ["expired", "settled_at_open"]
         assert totals(self.BOOK, live).pnl.counted == 0
+
+
+@pytest.mark.parametrize(
+    ("symbol", "settlement", "as_of", "ended"),
+    [
+        ("MRUT", None, "2026-11-20 11:00", False),
+        ("MRUT", "am", "2026-11-20 11:00", True),
+        ("SPX", None, "2026-11-20 11:00", True),
+        ("SPX", "pm", "2026-11-20 11:00", False),
+        ("SPX", "pm", "2026-11-20 16:00", True),
+    ],
+)
+def test_a_settlement_that_the_file_names_goes_before_what_the_root_says(
+    symbol: str,
+    settlement: Any,
+    as_of: str,
+    ended: bool,  # noqa: FBT001 - an outcome
+):
+    """A root can be listed for both, and then only the contract's terms tell."""
+    terms = {"settlement": settlement}
+    single = position(symbol, 180, expiry=FRIDAY, **terms)
+    spread = structure(
+        leg("long", 180, expiry=FRIDAY, **terms), leg("short", 185, expiry=FRIDAY, **terms), symbol=symbol
+    )
+    symbols = [one.live_symbol for one in portfolio(single, spread).instruments]
+    live = snapshot_with(
+        *(quote(one, 3.0, 3.2, age=60, as_of=new_york(as_of)) for one in dict.fromkeys(symbols)),
+        as_of=new_york(as_of),
+    )
+
+    _, legs = compute_live_multileg_rows(portfolio(spread), live, stale_after_seconds=30)
+    assert (row(portfolio(single), live)["grade"] == "ended") is ended
+    assert [grade == "ended" for grade in legs["grade"]] == [ended, ended]
+
+
+def test_the_last_day_of_a_contract_that_is_settled_at_the_open_is_the_session_before():
+    live = snapshot_with(as_of=new_york("2026-11-18 11:00"))
+
+    assert row(portfolio(position("MRUT", 180, expiry=FRIDAY, settlement="am")), live)["last_day"] == date(
+        2026, 11, 19
+    )
+    assert row(portfolio(position("MRUT", 180, expiry=FRIDAY)), live)["last_day"] == FRIDAY

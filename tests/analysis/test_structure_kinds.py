@@ -137,6 +137,10 @@ def test_shares_of_a_class_stand_beside_the_contracts_on_them():
     assert structure_kind(structure(share_leg(), leg("short", 510), symbol="BRK-B")) == "covered call"
 
 
+def test_shares_cover_nothing_that_is_settled_in_cash():
+    assert structure_kind(structure(share_leg(), leg("short", 510, delivery="cash"))) is None
+
+
 def test_adjusted_contracts_have_the_shape_that_they_have():
     adjusted = structure(leg("long", 100), leg("short", 110), symbol="AAPL1", multiplier=150)
     covered = structure(share_leg(shares=150), leg("short", 110), symbol="AAPL1", multiplier=150)

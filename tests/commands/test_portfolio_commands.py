@@ -111,6 +111,15 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
             fees=2.6,
         ),
         lots_of((1, 8.4, None), (2, 7.1, None), fees=1.3).changed(expiry=EXPIRY),
+        position(
+            "MRUT",
+            260,
+            expiry=EXPIRY,
+            identity="index",
+            settlement="am",
+            delivery="cash",
+            exercise_style="european",
+        ),
     )
 
     result = command("check", file)
@@ -126,7 +135,8 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
             "realized +1,240.50, fees 2.60"
         ),
         "in-lots: 3 × AAPL 17 Dec 49 180 C, at 7.533 in 2 lots, fees 1.30",
-        "portfolio.json: 6 entries; nothing to look at.",
+        "index: 1 × MRUT 17 Dec 49 260 C (European, settled at the open in cash), at 1.00",
+        "portfolio.json: 7 entries; nothing to look at.",
     ]
     assert result.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
 

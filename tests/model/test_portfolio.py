@@ -226,7 +226,8 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
             lambda positions: positions[0].update(strik=1),
             (
                 "portfolio.json, position 'call', strik: is no known field; known are id, symbol, option_type, "
-                "expiry, strike, contracts, cost_basis, opened_at, lots, realized, fees, multiplier."
+                "expiry, strike, contracts, cost_basis, opened_at, lots, realized, fees, multiplier, settlement, "
+                "delivery, exercise_style."
             ),
         ),
         (
@@ -250,7 +251,8 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
             lambda positions: positions[1]["legs"][0].update(ratio=1),
             (
                 "portfolio.json, position 'vertical', leg 1, ratio: is no known field; known are side, symbol, "
-                "option_type, expiry, strike, contracts, cost_basis, multiplier."
+                "option_type, expiry, strike, contracts, cost_basis, multiplier, settlement, delivery, "
+                "exercise_style."
             ),
         ),
         (
@@ -277,6 +279,10 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
                 "portfolio.json, position 'vertical': net_debit is -120.00, but by their cost_basis the legs cost "
                 "0.00; correct one of them, or leave net_debit away."
             ),
+        ),
+        (
+            lambda positions: positions[1]["legs"][0].update(settlement="AM"),
+            "portfolio.json, position 'vertical', leg 1, settlement: must be 'am' or 'pm', found 'AM'.",
         ),
         (
             lambda positions: positions[0].pop("contracts"),

@@ -66,6 +66,11 @@ def _terms(one: Instrument, record: ContractRecord) -> Iterator[str]:
     if record.underlying is not None and record.underlying != one.underlying:
         yield _other_underlying(one, record.underlying)
     yield from _settlement(one, record)
+    if one.exercise_style and record.exercise_style and one.exercise_style != record.exercise_style:
+        yield (
+            f"{one.label} is {one.exercise_style.capitalize()} in the file, and "
+            f"{record.exercise_style.capitalize()} by Alpaca's record. Correct its exercise_style."
+        )
 
 
 def _multiplier(one: Instrument, record: ContractRecord) -> Iterator[str]:
@@ -88,14 +93,14 @@ def _other_underlying(one: Instrument, underlying: str) -> str:
 def _settlement(one: Instrument, record: ContractRecord) -> Iterator[str]:
     if one.expiry is None:
         return
-    at_open = is_settled_at_open(one.live_symbol, one.expiry)
+    at_open = is_settled_at_open(one.live_symbol, one.expiry, named=one.settled_at_open)
     if record.settled_at_open is not None and record.settled_at_open != at_open:
         words = {True: "at the open", False: "at the close"}
         yield (
             f"{one.label} is settled {words[record.settled_at_open]} by Alpaca's record, and is taken here to be "
-            f"settled {words[at_open]}: look at its last trading day yourself."
+            f'settled {words[at_open]}. Write "settlement": "{"am" if record.settled_at_open else "pm"}".'
         )
-    last_day = last_trading_day(one.live_symbol, one.expiry)
+    last_day = last_trading_day(one.live_symbol, one.expiry, at_open=one.settled_at_open)
     if record.last_trading_day is not None and record.last_trading_day != last_day:
         yield (
             f"{one.label} is traded until {short_date(record.last_trading_day)} by Alpaca's record, and is taken "

@@ -311,6 +311,9 @@ def _single(
         realized=entry.realized,
         fees=entry.fees,
         multiplier=leg.multiplier or (entry.multiplier if leg.symbol in (None, entry.symbol) else None),
+        settlement=leg.settlement,
+        delivery=leg.delivery,
+        exercise_style=leg.exercise_style,
     )
 
 

@@ -59,7 +59,7 @@ def has_expired(instrument: Instrument, today: MarketDay, picture_of: date | Non
         return False
     if picture_of is not None or today.at is None:
         return instrument.expiry < (picture_of or today.date)
-    return has_ended(instrument.live_symbol, instrument.expiry, today.at)
+    return has_ended(instrument.live_symbol, instrument.expiry, today.at, at_open=instrument.settled_at_open)
 
 
 def ahead(portfolio: Portfolio, today: MarketDay) -> str | None:

@@ -462,7 +462,7 @@ class _Sides:
         if one is None or one.expiry is None:
             return False
         return (today is not None and one.expiry < today) or has_ended(
-            one.live_symbol, one.expiry, self.as_of
+            one.live_symbol, one.expiry, self.as_of, at_open=one.settled_at_open
         )
 
     @property

@@ -31,6 +31,7 @@ def read_contract_record(symbol: str, row: Any) -> ContractRecord:
         close_price=amount(field(row, "close_price")),
         close_day=_day(field(row, "close_price_date")),
         settled_at_open=next((one for one in settlements if one is not None), None),
+        exercise_style=(word(field(row, "style")) or "").lower() or None,
         last_trading_day=next((one for one in last_days if one is not None), None),
     )
 

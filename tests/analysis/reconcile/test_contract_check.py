@@ -113,7 +113,7 @@ def test_a_file_that_says_what_the_record_says_has_nothing_to_look_at():
             {"root_symbol": "SPX", "underlying_symbol": "SPX", "settlement_type": "pm"},
             (
                 "'mine': SPX 18 Dec 26 180 C is settled at the close by Alpaca's record, and is taken here to be "
-                "settled at the open: look at its last trading day yourself."
+                'settled at the open. Write "settlement": "pm".'
             ),
         ),
         (
@@ -201,3 +201,23 @@ def test_a_share_is_one_that_alpaca_lists_as_such(fields: tuple[Any, Any, Any], 
 
     assert len(found) == (sentence is not None)
     assert sentence is None or sentence in found[0]
+
+
+def test_a_settlement_and_a_style_that_the_file_names_are_compared_too():
+    named = position("SPXW", 180, settlement="am", exercise_style="american", identity="mine")
+
+    found = said(named, root_symbol="SPXW", underlying_symbol="SPX", settlement="pm", style="european")
+
+    assert found == [
+        (
+            "'mine': SPXW 18 Dec 26 180 C is settled at the close by Alpaca's record, and is taken here to be settled "
+            'at the open. Write "settlement": "pm".'
+        ),
+        (
+            "'mine': SPXW 18 Dec 26 180 C is American in the file, and European by Alpaca's record. "
+            "Correct its exercise_style."
+        ),
+    ]
+
+    agreed = position("SPXW", 180, settlement="pm", exercise_style="european")
+    assert said(agreed, root_symbol="SPXW", underlying_symbol="SPX", settlement="pm", style="european") == []
