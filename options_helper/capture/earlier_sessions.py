@@ -18,6 +18,7 @@ from options_helper.data.recording.journal import (
     last_record,
     read_records,
     session_began,
+    session_number,
     sessions,
 )
 from options_helper.data.recording.loss_log import (
@@ -65,6 +66,8 @@ class EarlierSessions:
         self._incomplete: deque[SessionNote] = deque()
         self._completing: Generator[Completion] | None = None
         self._completed: list[str] = []
+        self._order: list[str] = []
+        self.next_number = 1  # what the session that begins counts as, in the folder
         self.rows = 0  # that were made from earlier journals
 
     def find_unfinished(self) -> None:
@@ -77,7 +80,12 @@ class EarlierSessions:
             _remade_note(session, files.get(session, []), self._began_ns)
             for session in unreadable_notes(self._root)
         ]
-        notes = sorted([*session_notes(self._root), *self._remade], key=lambda note: note.session)
+        notes = sorted(
+            [*session_notes(self._root), *self._remade], key=lambda note: (note.number, note.session)
+        )
+        self._order = [note.session for note in notes]
+        known = [note.number for note in notes]
+        self.next_number = 1 + max([*known, *map(session_number, files.values())], default=0)
         for note in notes:
             if note.ended_ns is None and not note.missed:
                 ended_ns = _journaled_end(files.get(note.session, []))
@@ -133,7 +141,9 @@ class EarlierSessions:
         if self._completing is None:
             log.warning("Making the rows of %s that are in its journal only.", note.session)
             files = sessions(self._root)[note.session]
-            self._completing = complete(self._store, note, files, self._past_deadline)
+            self._completing = complete(
+                self._store, note, files, self._past_deadline, self._earlier_than(note)
+            )
         step = self._step(self._completing)
         if step.unplaced is None:
             return []
@@ -148,6 +158,10 @@ class EarlierSessions:
             return []
         self._completed.append(note.session)
         return self._never_rows(note, step)
+
+    def _earlier_than(self, note: SessionNote) -> frozenset[str]:
+        # Without a number only the clocks tell.
+        return frozenset(self._order[: self._order.index(note.session)] if note.number else ())
 
     def confirm_completed(self) -> None:
         """Note that what `make_rows` returned so far is written down."""
@@ -252,6 +266,7 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
     ended = last is not None and last.kind is RecordKind.END
     return SessionNote(
         session=session,
+        number=facts.get("number", 0),
         began_ns=min(began_ns, now_ns),
         seen_ns=min(last.received_ns if last is not None else began_ns, now_ns),
         journal=bool(files),

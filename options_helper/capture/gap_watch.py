@@ -150,7 +150,9 @@ class GapWatch:
             if total > losses.seen:
                 losses.since_ns = self._observed_ns if losses.seen == losses.reported else losses.since_ns
                 losses.seen, losses.until_ns = total, now_ns
-            due = ending or now_ns - losses.reported_at_ns >= LOSSES_EVERY_SECONDS * NANOSECONDS
+            # Where the clock was set back, they are not held back for as long.
+            waited_ns = abs(now_ns - losses.reported_at_ns)
+            due = ending or waited_ns >= LOSSES_EVERY_SECONDS * NANOSECONDS
             if due and losses.seen > losses.reported:
                 count = losses.seen - losses.reported
                 losses.reported, losses.reported_at_ns = losses.seen, now_ns

@@ -79,6 +79,8 @@ class CaptureEngine:
         self._config = config
         self._now_ns = now_ns
         self._started_at = utc_datetime(began_ns)
+        self._elapsed = elapsed
+        self._began = elapsed()
         self.session = session_name(self._started_at, os.getpid())
         self._drain_seconds = drain_seconds
         self._deadline = Deadline()
@@ -148,6 +150,7 @@ class CaptureEngine:
 
     def _begin(self) -> None:
         self._earlier.find_unfinished()
+        self._log.give_number(self._earlier.next_number)
         self._log.save(durable=True)
         if self._config.journal:
             self._writer.state = WriterState(journals=True, earlier=self._earlier.are_incomplete)
@@ -232,6 +235,7 @@ class CaptureEngine:
             or None,
             given_up=given_up,
             gone=ledger.gone,
+            running_seconds=self._elapsed() - self._began,
             removed=self._log.removed_rows,
             completed=self._earlier.rows,
             absent_seconds=self._streams.absent_seconds,

@@ -44,7 +44,8 @@ class SessionLog:
     ) -> None:
         self._root = config.out
         self._keep_folder = keep_folder
-        self._began = facts_record(RecordKind.SESSION, began_ns, config.facts())
+        self._facts = config.facts()
+        self._began = facts_record(RecordKind.SESSION, began_ns, self._facts)
         self._note = _first_note(config, session, began_ns)
         self._losses = LossLog(config.out, session, disk)
         self._gap_watch = GapWatch(began_ns)
@@ -59,6 +60,13 @@ class SessionLog:
     def began(self) -> Record:
         """The first record of the session."""
         return self._began
+
+    def give_number(self, number: int) -> None:
+        """The session's number in its folder, which tells its place among the others; before it is `save`d."""
+        self._began = facts_record(
+            RecordKind.SESSION, self._began.received_ns, {**self._facts, "number": number}
+        )
+        self._note = replace(self._note, number=number)
 
     @property
     def unwritten_gaps(self) -> int:

@@ -134,7 +134,9 @@ class LineDisplay:
         """When the last line is old or no longer true."""
         wanted = _wanted(status)
         facts = (activity, status.gaps, status.problem, [(one.phase, one.last_error) for one in wanted])
-        due = self._said_at is None or (self._now() - self._said_at).total_seconds() >= LINE_EVERY_SECONDS
+        since = None if self._said_at is None else (self._now() - self._said_at).total_seconds()
+        # A clock that was set back is no reason to be silent.
+        due = since is None or not 0 <= since < LINE_EVERY_SECONDS
         if facts == self._said and not due:
             return
         self._said, self._said_at = facts, self._now()
@@ -206,7 +208,6 @@ def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
 def _summary_table(status: CaptureStatus) -> RenderableType:
     from rich.console import Group
 
-    seconds = (status.as_of - status.started_at).total_seconds()
     wanted = _wanted(status)
     table = _table(wanted)
     _add_rows(
@@ -223,7 +224,7 @@ def _summary_table(status: CaptureStatus) -> RenderableType:
             "gaps": lambda one: f"{one.gap_count:,}",
         },
     )
-    return Group(f"Session {status.session}: {seconds:,.0f} s", table)
+    return Group(f"Session {status.session}: {status.running_seconds:,.0f} s", table)
 
 
 def _table(streams: Sequence[StreamHealth]) -> Table:

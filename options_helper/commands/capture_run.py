@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from options_helper.capture.hours import CaptureHours
 from options_helper.capture.plan import CapturePlan, Selection, plan_capture
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.capture.sealer import Sealer
-from options_helper.clock import utc_now
+from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import Display, format_market_time, open_display
 from options_helper.commands.capture_market import MarketAsked
 from options_helper.commands.capture_options import require_folder
@@ -92,6 +92,7 @@ class Capture:
         shutdown: Shutdown,
         *,
         now: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_seconds,
         finder: Callable[[Settings], Any] = ContractFinder,
         make_runner: Callable[[CaptureConfig, Settings], Any] = CaptureEngine,
         rest_cls: Callable[..., AlpacaRest] | None = None,
@@ -106,7 +107,8 @@ class Capture:
         self._make_runner = make_runner
         self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now)
         self._planned_on = new_york_date(now())
-        self._recorded = timedelta()
+        self._elapsed = elapsed
+        self._recorded = 0.0  # seconds, of all sessions
         self._sound = True
         # Read by the heartbeat's thread, replaced by the main one.
         self._engine: Any = None
@@ -236,7 +238,8 @@ class Capture:
             engine,
             self._signals,
             now=self._now,
-            limit=None if limit is None else timedelta(seconds=limit) - self._recorded,
+            limit=None if limit is None else limit - self._recorded,
+            elapsed=self._elapsed,
             is_closed=self._is_closed if request.market_hours else None,
         )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from options_helper.clock import elapsed_seconds
 from options_helper.commands.capture_display import Display
 from options_helper.commands.capture_troubles import wanted_streams
 from options_helper.data.recording.status import CaptureStatus
@@ -78,7 +79,8 @@ class Signals:
 class CaptureSession:
     """One engine that has started, on the main thread, until everything is written.
 
-    It ends by itself when no stream is tried any more, after `limit`, and when it `is_closed`, where these are given.
+    It ends by itself when no stream is tried any more, after `limit` seconds, and when it `is_closed`, where these are
+    given.
     """
 
     def __init__(
@@ -87,20 +89,23 @@ class CaptureSession:
         signals: Signals,
         *,
         now: Callable[[], datetime],
-        limit: timedelta | None,
+        limit: float | None,
         is_closed: Callable[[datetime], bool] | None,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         self._engine = engine
         self._signals = signals
         self._now = now
         self._limit = limit
         self._is_closed = is_closed
-        self._began = now()
+        # The computer's clock may be set meanwhile, by hours where it gets its time only after the boot.
+        self._elapsed = elapsed
+        self._began = elapsed()
 
     @property
-    def duration(self) -> timedelta:
-        """How long it has been recording."""
-        return self._now() - self._began
+    def duration(self) -> float:
+        """For how many seconds it has been recording."""
+        return self._elapsed() - self._began
 
     def watch(self, display: Display, meanwhile: Callable[[datetime], object]) -> Ending:
         """Tell how it goes until it has to end, and call `meanwhile` with the time now and then."""
@@ -123,9 +128,9 @@ class CaptureSession:
     def abandon(self) -> bool:
         """After an error: the same with nobody to tell, and without waiting for ever for a disk that hangs."""
         stopper = self._stopper()
-        latest = self._now() + timedelta(seconds=ABANDON_SECONDS)
+        latest = self._elapsed() + ABANDON_SECONDS
         while stopper.is_alive():
-            if self._signals.count > 1 or self._now() >= latest:
+            if self._signals.count > 1 or self._elapsed() >= latest:
                 return self._leave(stopper)
             self._signals.wait(OBSERVE_EVERY_SECONDS / 5)
         return True

@@ -205,12 +205,13 @@ class IntradayStore:
         *,
         clock: Callable[[], float],
         past_deadline: Callable[[], bool],
+        earlier: AbstractSet[str] = frozenset(),
     ) -> Iterator[Recording]:
         """A recording for a session that was cut off; it is to be given all its events again.
 
         Only what is in no file is written, behind what is there, in the members that the session would have written.
         Rows that cannot be put in order any more, because another session has written since, are counted as lost.
-        For the writer, before it appends anything itself.
+        `earlier` are sessions that are known to have been before it. For the writer, before it appends anything itself.
         """
         self._writer()
         recording = Recording(
@@ -224,6 +225,7 @@ class IntradayStore:
             keep_folder=self.keep_folder,
             displaced=self._note_displaced,
             resumes=True,
+            earlier=earlier,
         )
         try:
             yield recording

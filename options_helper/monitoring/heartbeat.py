@@ -98,6 +98,7 @@ class Heartbeat:
     # Of a capture.
     rows: int | None = None
     rows_waiting: int | None = None
+    uptime_seconds: float | None = None  # by a clock that nobody sets; None: take the times
     bytes: int | None = None
     journal_bytes: int | None = None
     last_flush_at: datetime | None = None

@@ -173,6 +173,7 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 streams=_stream_beats(status, expectations),
                 gaps=status.gaps,
                 lost=status.lost,
+                uptime_seconds=round(status.running_seconds, 3),
                 rows=status.store.total.written,
                 rows_waiting=status.store.total.buffered + status.put_off,
                 bytes=status.store.total.bytes_written,

@@ -67,7 +67,9 @@ class RunReport:
     def uptime_seconds(self) -> float | None:
         """How long the run has lasted, or did."""
         beat = self.heartbeat
-        return None if beat is None else max(0.0, (beat.written_at - beat.started_at).total_seconds())
+        if beat is None or beat.uptime_seconds is not None:
+            return None if beat is None else beat.uptime_seconds
+        return max(0.0, (beat.written_at - beat.started_at).total_seconds())
 
     def facts(self) -> dict[str, Any]:
         """Everything, for JSON."""

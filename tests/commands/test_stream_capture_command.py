@@ -112,6 +112,8 @@ def test_a_dry_run_needs_no_portfolio_to_be_small(repository: Path, tmp_path: Pa
         ([], "nothing to record"),
         (["--stocks", "not a symbol"], "--stocks: 'not a symbol'"),
         (["--stocks", "SPY", "--duration", "soon"], "--duration"),
+        (["--stocks", "SPY", "--duration", "9" * 400], "--duration: that has no end"),
+        (["--stocks", "SPY", "--flush-seconds", "inf"], "--flush-seconds inf: a row cannot wait for so long"),
         (["--stocks", "SPY", "--stock-feed", "imaginary"], "no stock feed 'imaginary'"),
         (["--options-underlyings", "SPY", "--expiries", "friday"], "--expiries friday"),
         (["--portfolio", "nowhere.json"], "nowhere.json"),
@@ -179,12 +181,14 @@ class Scene:
 
     def __init__(self, at: str, signals_at: Sequence[str] = ()) -> None:
         self.now_at = new_york(at)
+        self.seconds = 0.0  # by a clock that nobody sets
         self._signals_at = [new_york(text) for text in signals_at]
         self.sessions: list[ScriptedRunner] = []
         self.said: list[str] = []
         self.ending: Callable[[CaptureStatus], CaptureStatus] = lambda status: status
         self.on_session: Callable[[], object] = lambda: None
         self.on_start: Callable[[], object] = lambda: None
+        self.on_wait: Callable[[], object] = lambda: None
         self.phase = Phase.LIVE
         self.is_tried_again = False
         self.stops_by_itself = True
@@ -195,8 +199,11 @@ class Scene:
 
     def wait(self, seconds: float) -> int:
         # Short pauses are longer here: every look at the clock costs the test some time.
+        before = self.now_at
         until = self.now_at + timedelta(seconds=max(seconds, 20))
         self.now_at = min([until, *(moment for moment in self._signals_at if moment > self.now_at)])
+        self.seconds += (self.now_at - before).total_seconds()
+        self.on_wait()
         return sum(moment <= self.now_at for moment in self._signals_at)
 
     def raising(self) -> contextlib.AbstractContextManager[None]:
@@ -222,6 +229,7 @@ class Scene:
             settings,
             self,
             now=self.now,
+            elapsed=lambda: self.seconds,
             finder=lambda _: self,
             make_runner=self.runner,
         )
@@ -335,6 +343,22 @@ def test_the_duration_counts_what_is_recorded_over_sessions(tmp_path: Path):
 
     assert code == 0
     assert scene.hours == [("Fri 15:01", "Fri 16:01"), ("Mon 09:29", "Mon 10:29")]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_duration_is_as_long_as_was_asked_for_however_the_clock_is_set(tmp_path: Path, hours: int):
+    """A computer without a battery gets its time after the boot."""
+    scene = Scene("2026-11-20T12:00")
+
+    def set_the_clock() -> None:
+        scene.now_at += timedelta(hours=hours)
+        scene.on_wait = lambda: None
+
+    scene.on_wait = set_the_clock
+    code = scene.record(tmp_path, duration_seconds=600)
+
+    assert (code, scene.said[-1]) == (0, "Ended, because its time is over. Nothing was lost.")
+    assert 600 <= scene.seconds < 660
 
 
 def test_a_signal_ends_the_wait_for_the_market(tmp_path: Path):
@@ -642,14 +666,13 @@ def test_sigterm_writes_what_was_received_and_ends_with_0(simulator, tmp_path: P
 # An hour is over as soon as there is a file of the name that is in LATER.
 HOUR_THAT_PASSES = """
 import os
-from datetime import timedelta
-from options_helper.clock import utc_now
+from options_helper.clock import elapsed_seconds
 from options_helper.commands.capture_run import Capture
 
-def now():
-    return utc_now() + timedelta(hours=os.path.exists(os.environ["LATER"]))
+def elapsed():
+    return elapsed_seconds() + 3_600 * os.path.exists(os.environ["LATER"])
 
-Capture.__init__.__kwdefaults__["now"] = now
+Capture.__init__.__kwdefaults__["elapsed"] = elapsed
 """
 
 

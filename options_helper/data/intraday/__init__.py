@@ -13,7 +13,7 @@ PUBLIC: Final = {
     "frames": ("frames_of",),
     "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
     "locking": ("writer_of",),
-    "members": ("encode_member", "member_text", "numbered_texts", "scan"),
+    "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
     "meta": ("Session", "load_meta"),
     "pace": ("FLUSH_ROWS", "FLUSH_SECONDS"),
     "parquet": ("require_pyarrow",),

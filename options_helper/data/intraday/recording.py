@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
@@ -117,6 +118,7 @@ class Recording:
         keep_folder: Callable[[], None] = lambda: None,
         displaced: Callable[[Displaced], None] = lambda _: None,
         resumes: bool = False,
+        earlier: AbstractSet[str] = frozenset(),
     ) -> None:
         self._root = root
         self._policy = policy
@@ -126,7 +128,7 @@ class Recording:
         self._past_deadline = past_deadline
         self._keep_folder = keep_folder
         self._context = WriteContext(
-            root, disk, session, now, self._folders_changed, self._many_are_new, displaced, resumes
+            root, disk, session, now, self._folders_changed, self._many_are_new, displaced, resumes, earlier
         )
         self._rows = RowWriter()
         self._counters: dict[Kind, Counters] = {kind: Counters() for kind in KINDS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -63,6 +64,8 @@ class WriteContext:
     displaced: Callable[[Displaced], None]
     # Whether the session was here before and was cut off: its rows that are in the files are not written again.
     resumes: bool = False
+    # The sessions that were before it, whatever their clocks said.
+    earlier: AbstractSet[str] = frozenset()
 
 
 class _Packed(NamedTuple):
@@ -317,7 +320,11 @@ class Partition:
         for session in [session for meta in metas for session in meta.sessions]:
             began.setdefault(session.id, session.first_seq)
         if own.id not in began:
-            if last is None or (last.last_recv_ns or 0) < own.started_ns:
+            if (
+                last is None
+                or (last.last_recv_ns or 0) < own.started_ns
+                or (began and began.keys() <= self._context.earlier)
+            ):
                 return number
             # It wrote nothing here; or it did, and what stood beside the file was lost.
             self._there_until, self.must_find_place = number, True

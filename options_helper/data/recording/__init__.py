@@ -19,6 +19,7 @@ PUBLIC: Final = {
         "read_records",
         "session_began",
         "session_name",
+        "session_number",
         "sessions",
     ),
     "loss_log": (

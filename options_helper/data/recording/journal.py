@@ -16,7 +16,7 @@ import struct
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -30,7 +30,14 @@ import msgspec
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
-from options_helper.data.intraday.members import encode_member, member_text, numbered_texts, scan
+from options_helper.data.intraday.members import (
+    encode_member,
+    member_at,
+    member_text,
+    numbered_texts,
+    scan,
+)
+from options_helper.data.recording.session_notes import session_notes
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
@@ -300,11 +307,30 @@ def _session_and_number(path: Path) -> tuple[str, int, str]:
 
 
 def sessions(root: Path) -> dict[str, list[Path]]:
-    """Session → its files in order, across days."""
+    """Session → its files in order, across days; the sessions in the order in which they were recorded.
+
+    That is by their numbers, because a clock may have been set back between them; those of older versions, which have
+    none, come first, by the times in their names.
+    """
     found: dict[str, list[Path]] = {}
     for path in journal_files(root):
         found.setdefault(path.name.removesuffix(JOURNAL_SUFFIX).rpartition("-")[0], []).append(path)
-    return found
+    noted = {note.session: note.number for note in session_notes(root)}
+    numbers = {name: noted.get(name) or session_number(files) for name, files in found.items()}
+    return dict(sorted(found.items(), key=lambda item: (numbers[item[0]], item[0])))
+
+
+def session_number(files: Sequence[Path]) -> int:
+    """The number that the first record of a journal gives to its session; 0 where it gives none, or is gone."""
+    for path in files[:1]:
+        with suppress(OSError, ValueError, struct.error), reading(path) as (read_at, size):
+            header = member_at(read_at, 0, size)
+            member = None if header is None else member_at(read_at, header.end, size)
+            text = None if member is None or member.foreign else member_text(read_at, member)
+            first = next(_records_in(text), None) if text else None
+            if first is not None and first.kind is RecordKind.SESSION:
+                return int(first.facts.get("number", 0))
+    return 0
 
 
 def read_records(paths: Iterable[Path], skip: int = 0, on_hole: OnHole | None = None) -> Iterator[Record]:

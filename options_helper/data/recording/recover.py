@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Generator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,19 +38,26 @@ class Completion:
 
 
 def complete(
-    store: IntradayStore, note: SessionNote, files: list[Path], past_deadline: Callable[[], bool]
+    store: IntradayStore,
+    note: SessionNote,
+    files: list[Path],
+    past_deadline: Callable[[], bool],
+    earlier: AbstractSet[str] = frozenset(),
 ) -> Generator[Completion]:
     """Make the missing rows of a session from its journal, in steps; the last one tells what could not be made.
 
     The records drive the same clock and the same flushes as they did, and what is in a file is stepped over: files
-    come out as if the session had ended in order. For the writer, before it writes rows of its own.
+    come out as if the session had ended in order. `earlier` are the sessions before it, whatever their clocks said.
+    For the writer, before it writes rows of its own.
     """
     clock, tally = RecordClock(), StreamTally()
     holes: list[Hole] = []
     policy = StorePolicy(flush_rows=note.flush_events, flush_seconds=note.flush_seconds)
     session = Session(note.session, os.getpid(), socket.gethostname(), note.began_ns)
     problem: str | None = None
-    with store.resuming(session, policy, clock=clock.seconds, past_deadline=past_deadline) as recording:
+    with store.resuming(
+        session, policy, clock=clock.seconds, past_deadline=past_deadline, earlier=earlier
+    ) as recording:
 
         def on_hole(hole: Hole) -> None:
             holes.append(hole)

@@ -40,6 +40,9 @@ class SessionNote:
     missed: bool = False  # a later capture has written down that this one ended without warning
     refused: tuple[Gap, ...] = ()  # of those gaps, at its end, what the server would not send
     completed: bool = False  # a later capture has made the rows that only the journal had
+    number: int = (
+        0  # counts the sessions of a folder from 1, in their order; 0 in the notes of older versions
+    )
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property
@@ -58,8 +61,9 @@ def save_note(root: Path, note: SessionNote, *, durable: bool = False) -> None:
 
 
 def session_notes(root: Path) -> list[SessionNote]:
-    """Those of a root, sessions in time; one that is not readable is left out, see `unreadable_notes`."""
-    return [note for note in map(_read, _paths(root)) if note is not None]
+    """Those of a root, in the order of their sessions; one that is not readable is left out, see `unreadable_notes`."""
+    found = [note for note in map(_read, _paths(root)) if note is not None]
+    return sorted(found, key=lambda note: (note.number, note.session))
 
 
 def unreadable_notes(root: Path) -> list[str]:

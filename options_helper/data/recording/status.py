@@ -40,6 +40,7 @@ class CaptureStatus:
     given_up: int = 0  # of those that are put off: rows for which the disk had no room, or the end no time
     gone: int = 0  # events that were in the journal only, which was deleted before rows were made of them
     removed: int = 0  # rows that were written, in files that were deleted since, and in no journal
+    running_seconds: float = 0.0  # however the computer's clock was set meanwhile
     completed: int = 0  # rows of earlier captures that were made from their journal
     absent_seconds: float = 0.0  # how long the process did not run: a computer asleep, or a process stopped
     # Of which days the market's own calendar says otherwise than ours.
