@@ -281,7 +281,9 @@ def _source_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
         case MarketKind.SIMULATED:
             return (f"SIMULATED MARKET {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}",)
         case MarketKind.REPLAY:
-            return (f"REPLAY {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
+            # What was made up once is made up each time it is played.
+            of = "" if snapshot.replay_of is None else f" of a {snapshot.replay_of.upper()} market"
+            return (f"REPLAY{of} {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d %H:%M} ET",)
         case MarketKind.LOCAL:
             return ("NOT ALPACA: a market on this computer", *_clock_label(snapshot.clock_skew))
         case MarketKind.ALPACA:

@@ -235,6 +235,7 @@ class CaptureEngine:
             or None,
             given_up=given_up,
             gone=ledger.gone,
+            replay_of=self._clock.replay_of,
             running_seconds=self._elapsed() - self._began,
             removed=self._log.removed_rows,
             completed=self._earlier.rows,

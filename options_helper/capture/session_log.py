@@ -108,10 +108,17 @@ class SessionLog:
         """Write down the gaps that are over and note those that last; returns what the journal is to say of it."""
         records = self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
         lasting = tuple(self._gap_watch.lasting(status.streams))
-        if lasting != self._note.gaps:
-            self._note = replace(self._note, gaps=lasting)
+        before = self._note
+        self._note_market(status)
+        self._note = replace(self._note, gaps=lasting)
+        if self._note != before:
             self.stay_alive(now_ns)
         return records
+
+    def _note_market(self, status: CaptureStatus) -> None:
+        """Whose market this is, is known once something was connected."""
+        if any(health.connections for health in status.streams.values()):
+            self._note = replace(self._note, market=str(status.replay_of or status.market))
 
     def stay_alive(self, now_ns: int, filed: int | None = None) -> None:
         """Note that the capture is at work at this moment, and how many records of its journal are in the files."""
@@ -162,6 +169,7 @@ class SessionLog:
 
     def observe_the_end(self, status: CaptureStatus, now_ns: int) -> list[Record]:
         """Write down every gap, those too that last; returns what the journal is to say of it."""
+        self._note_market(status)
         return self.write_gaps(self._found(status, now_ns, ending=True), now_ns)
 
     def end_record(self, status: CaptureStatus, now_ns: int) -> Record:
@@ -214,6 +222,7 @@ def _kind_and_fate(file: Displaced) -> tuple[str, str]:
 
 
 def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNote:
+    wanted = [name for name in StreamName if config.streams.wants(name)]
     return SessionNote(
         session=session,
         began_ns=began_ns,
@@ -221,9 +230,9 @@ def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNo
         journal=config.journal,
         flush_events=config.policy.flush_rows,
         flush_seconds=config.policy.flush_seconds,
-        asked={
-            name: tuple(config.streams.symbols(name)) for name in StreamName if config.streams.wants(name)
-        },
+        asked={name: tuple(config.streams.symbols(name)) for name in wanted},
+        feeds={name: config.streams.feed(name) for name in wanted},
+        channels={name: config.streams.channels(name) for name in wanted},
     )
 
 

@@ -94,6 +94,7 @@ class LiveSnapshot:
     running: bool = False
     running_since: datetime | None = None  # the computer's clock
     market: MarketKind = MarketKind.ALPACA
+    replay_of: MarketKind | None = None  # whose market was recorded, of a replay that is not of Alpaca's
     played_out: bool = False  # a replay has reached its end: nothing more will come
     # The newest of each symbol, whichever stream it came over; symbols of shares and contracts cannot be the same.
     quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)

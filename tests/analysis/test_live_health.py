@@ -209,6 +209,12 @@ class TestFeedLabels:
 
         assert feed_labels(replayed) == ("REPLAY 2018-01-05 10:32 ET",)
 
+    def test_a_replay_of_a_market_that_was_made_up_says_so(self):
+        at = datetime(2018, 1, 5, 10, 32, 59, tzinfo=NEW_YORK)
+        replayed = replace(snapshot_with(market=MarketKind.REPLAY, as_of=at), replay_of=MarketKind.SIMULATED)
+
+        assert feed_labels(replayed) == ("REPLAY of a SIMULATED market 2018-01-05 10:32 ET",)
+
 
 def test_what_the_numbers_rest_on_is_in_the_headline():
     """Everything crossed, missing or late, and a green "Live." above it, would be a lie."""

@@ -17,6 +17,7 @@ PUBLIC: Final = {
         "gap_record",
         "last_record",
         "read_records",
+        "recorded_market",
         "session_began",
         "session_name",
         "session_number",

@@ -39,6 +39,7 @@ from options_helper.data.intraday.members import (
 )
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.errors import StoreError
+from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
@@ -51,6 +52,8 @@ MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 
 # So far apart are the places that a writer remembers, to read back from there.
 _MARK_EVERY: Final = 2_000
+# A connection announces its market before its first frame.
+_ANNOUNCED_WITHIN: Final = 1_000
 # What says nothing about a file.
 _PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -318,6 +321,28 @@ def sessions(root: Path) -> dict[str, list[Path]]:
     noted = {note.session: note.number for note in session_notes(root)}
     numbers = {name: noted.get(name) or session_number(files) for name, files in found.items()}
     return dict(sorted(found.items(), key=lambda item: (numbers[item[0]], item[0])))
+
+
+def recorded_market(root: Path) -> MarketKind | None:
+    """Whose market a recording is of, where any of its sessions was of another than Alpaca's; None where none was.
+
+    By the notes of the sessions; those of older versions do not say it, and their journals do.
+    """
+    noted = {note.session: note.market for note in session_notes(root)}
+    kinds = {*noted.values()}
+    kinds |= {_announced(files) for name, files in sessions(root).items() if not noted.get(name)}
+    strange = (MarketKind.SIMULATED, MarketKind.LOCAL, MarketKind.REPLAY)
+    return next((kind for kind in strange if kind in kinds), None)
+
+
+def _announced(files: Sequence[Path]) -> str:
+    """Which market was announced before the first frame of a journal; empty where none was."""
+    with suppress(OSError, ValueError, StoreError, IndexError, struct.error):
+        for record in islice(read_records(files), _ANNOUNCED_WITHIN):
+            if record.kind is RecordKind.MARKET:
+                announced = Announcement.parse(record.payload.decode())
+                return announced.replay_of or announced.kind
+    return ""
 
 
 def session_number(files: Sequence[Path]) -> int:

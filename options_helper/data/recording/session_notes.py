@@ -40,9 +40,10 @@ class SessionNote:
     missed: bool = False  # a later capture has written down that this one ended without warning
     refused: tuple[Gap, ...] = ()  # of those gaps, at its end, what the server would not send
     completed: bool = False  # a later capture has made the rows that only the journal had
-    number: int = (
-        0  # counts the sessions of a folder from 1, in their order; 0 in the notes of older versions
-    )
+    feeds: Mapping[str, str] = field(default_factory=dict)  # stream → feed
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    market: str = ""  # whose it was (`MarketKind`), of a replay whose was recorded; empty: not known
+    number: int = 0  # counts the sessions of a folder from 1, in their order; 0: an older version's
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property

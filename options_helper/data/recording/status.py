@@ -41,6 +41,7 @@ class CaptureStatus:
     gone: int = 0  # events that were in the journal only, which was deleted before rows were made of them
     removed: int = 0  # rows that were written, in files that were deleted since, and in no journal
     running_seconds: float = 0.0  # however the computer's clock was set meanwhile
+    replay_of: MarketKind | None = None  # whose market was recorded, of a replay that is not of Alpaca's
     completed: int = 0  # rows of earlier captures that were made from their journal
     absent_seconds: float = 0.0  # how long the process did not run: a computer asleep, or a process stopped
     # Of which days the market's own calendar says otherwise than ours.

@@ -106,6 +106,15 @@ class HoldingMarket(Protocol):
         """What the account holds at the start."""
 
 
+@runtime_checkable
+class RecordedMarket(Protocol):
+    """A market that was recorded."""
+
+    @property
+    def replay_of(self) -> MarketKind | None:
+        """Whose it was, where it was not Alpaca's."""
+
+
 @dataclass(frozen=True, slots=True)
 class SilentMarket:
     """A market in which nothing happens by itself: tests push what they need."""
@@ -168,7 +177,9 @@ class PlayingClock:
 
     def announcement(self) -> Announcement:
         """What clients are told in the handshake."""
-        return Announcement(self._market.kind, self.now_ns(), self._market.speed, self._market.until_ns)
+        market = self._market
+        replay_of = market.replay_of if isinstance(market, RecordedMarket) else None
+        return Announcement(market.kind, self.now_ns(), market.speed, market.until_ns, replay_of)
 
     def skip_silence(self, until_ns: int) -> None:
         """Jump to just before the next event when it is more than an hour away: nobody waits for a night."""

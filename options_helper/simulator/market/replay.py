@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from options_helper.data.intraday.layout import find_parts
+from options_helper.data.recording.journal import recorded_market
 from options_helper.data.streaming.normalizers import CONDITIONS_SEPARATOR
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
@@ -238,6 +239,7 @@ class ReplayMarket:
         firsts = [event for event in map(_first_event, self._partitions) if event is not None]
         if not firsts:
             raise ConfigError(_nothing_to_play(directory, symbols, day))
+        self.replay_of = recorded_market(directory)
         self._speed = speed
         self._frame_events = frame_events
         self._awaited = frozenset(event.stream for event in firsts)

@@ -114,6 +114,9 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
   }
  ],
  "completed": false,
+ "feeds": {},
+ "channels": {},
+ "market": "",
  "number": 0,
  "filed": 0
 }

@@ -324,6 +324,7 @@ class LiveState:
             running=running,
             running_since=running_since,
             market=self.clock.kind,
+            replay_of=self.clock.replay_of,
             played_out=self.clock.ended(market_ns),
             quotes=MappingProxyType(self._caches.quotes.copy()),
             trades=MappingProxyType(self._caches.trades.copy()),

@@ -58,6 +58,12 @@ class MarketClock:
         announced = self._reading.announced
         return announced.kind if announced else self._unannounced
 
+    @property
+    def replay_of(self) -> MarketKind | None:
+        """Whose market was recorded, where this is a replay of one that was not Alpaca's."""
+        announced = self._reading.announced
+        return announced.replay_of if announced else None
+
     def announce(self, announcement: Announcement) -> bool:
         """Run on the simulator's time from now on; it stands still until the first event.
 
