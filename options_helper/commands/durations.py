@@ -6,6 +6,9 @@ import re
 from typing import Final
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+# What a number without a unit means behind a number with one.
+_NEXT: Final = {"d": "h", "h": "m", "m": "s", "min": "s"}
+_REST: Final = re.compile(r"(?<=[a-z])\d+$")
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d)\s*")
 
 
@@ -14,6 +17,8 @@ def parse_duration(text: str) -> float:
     wanted = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", wanted):
         return float(wanted)
+    if (rest := _REST.search(wanted)) and (unit := re.search(r"[a-z]+$", wanted[: rest.start()])):
+        wanted += _NEXT.get(unit[0], "?")
     if not wanted or _PART.sub("", wanted):
         raise ValueError(f"{text!r} is no stretch of time. Write for instance 30s, 5m, 1h30m.")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(wanted))

@@ -15,6 +15,9 @@ from options_helper.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from options_helper.data.intraday.scope import Scope
+
 # From this width on, the longest name stands in the table of options whole.
 TABLE_COLUMNS: Final = 100
 
@@ -281,31 +284,54 @@ def _present_run(now: datetime, max_lag_seconds: float) -> Path:
 RecordingArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder that was recorded into.", show_default=False)
 ]
+DayOption = Annotated[
+    str | None,
+    typer.Option("--day", metavar="DAY", help="One New York day, as 2026-12-18.", show_default="all days"),
+]
+SymbolsOption = Annotated[
+    str | None,
+    typer.Option("--symbols", metavar="A,B,…", help="Only these symbols.", show_default="all symbols"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+
+
+@stream.command("list", cls=NarrowHelp)
+def list_command(
+    directory: RecordingArgument,
+    *,
+    day: DayOption = None,
+    symbols: SymbolsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a folder holds: symbols, days, rows, size, and which gaps and losses are known.
+
+    Told by what stands beside the files, so it is quick; whether each byte is what was written says `stream verify`.
+    """
+    from options_helper.commands.stream_run import list_recording
+
+    root, scope = _scope(directory, day, symbols)
+    raise typer.Exit(list_recording(root, scope, as_json=as_json))
 
 
 @stream.command(cls=NarrowHelp)
 def verify(
     directory: RecordingArgument,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    day: DayOption = None,
+    symbols: SymbolsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a recording: each byte, row and number, the journal, the gaps, and trades against minute bars.
+
+    With `--day` only the files of that day are read, and the journals of the captures that wrote them.
 
     Exit code 1 when something does not add up: damage, missing rows, rows that only the journal has, lost events.
     Nothing is changed.
     """
-    import msgspec
+    from options_helper.commands.stream_run import verify_recording
 
-    from options_helper.data.recording.verify import audit
-    from options_helper.data.recording.verify_report import audit_facts, audit_lines
-
-    found = audit(_recording(directory))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(audit_facts(found))).decode())
-    else:
-        for line in audit_lines(found):
-            typer.echo(line)
-    raise typer.Exit(0 if found.ok else 1)
+    root, scope = _scope(directory, day, symbols)
+    raise typer.Exit(verify_recording(root, scope, as_json=as_json))
 
 
 @stream.command(cls=NarrowHelp)
@@ -313,6 +339,9 @@ def rebuild(
     directory: RecordingArgument,
     *,
     out: Annotated[Path, typer.Option("--out", metavar="NEW", help="A new folder for what is rebuilt.")],
+    day: DayOption = None,
+    symbols: SymbolsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the partitions of a recording once more, from its journal, into a new folder.
 
@@ -320,17 +349,95 @@ def rebuild(
     are more. Exit code 1 when the journal is damaged.
     """
     from options_helper.commands.capture_options import require_folder
-    from options_helper.data.recording.rebuild import rebuild as rebuild_recording
+    from options_helper.commands.stream_run import rebuild_recording
 
     require_folder(out)
-    made = rebuild_recording(_recording(directory), out)
-    for session in made:
-        problem = f"; {session.problem}" if session.problem else ""
-        unreadable = f", {session.rejected:,} events unreadable" if session.rejected else ""
-        typer.echo(
-            f"{session.session}: {session.rows:,} rows of {session.frames:,} frames{unreadable}{problem}"
+    root, scope = _scope(directory, day, symbols)
+    raise typer.Exit(rebuild_recording(root, out, scope, as_json=as_json))
+
+
+@stream.command(cls=NarrowHelp)
+def export(
+    directory: RecordingArgument,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="A new file: ….parquet, ….csv or ….csv.gz.")
+    ],
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="quotes, trades, bars, corrections, cancels, …")
+    ] = "quotes",
+    kind: Annotated[str, typer.Option(metavar="KIND", help="stocks or options.")] = "stocks",
+    symbols: SymbolsOption = None,
+    day: DayOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DAY", help="Or: from this day on,", show_default="the first"),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DAY", help="to this one, included.", show_default="the last"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the rows of a symbol's day, or of a range of symbols and days, into one Parquet or CSV file.
+
+    They are by symbol and day, in the order of receipt. A column has one type, whatever is in it. Where a file is
+    damaged its Parquet copy is read; exit code 1 when rows are missing all the same.
+    """
+    from options_helper.commands.capture_options import read_day
+    from options_helper.commands.stream_run import export_recording, symbols_in
+    from options_helper.data.intraday.scope import Scope
+
+    root, one = _recording(directory), read_day("--day", day)
+    if one is not None and (since is not None or until is not None):
+        raise ConfigError(
+            "--day goes with neither --from nor --to. Write one day, or the first and the last."
         )
-    raise typer.Exit(1 if any(session.problem for session in made) else 0)
+    scope = Scope(one or read_day("--from", since), one or read_day("--to", until), symbols_in(root, symbols))
+    code = export_recording(root, out, kind=kind, dataset=dataset, scope=scope, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@stream.command(cls=NarrowHelp)
+def seal(
+    directory: RecordingArgument,
+    *,
+    day: DayOption = None,
+    symbols: SymbolsOption = None,
+    parquet: Annotated[bool, typer.Option(help="A Parquet copy beside each file.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the files of days that are over small and final, with a Parquet copy beside each.
+
+    Each new file is read back and compared before it takes the old one's place, and the CSV stays. A day that is
+    sealed already is left as it is, but for a copy in the form of an earlier version, which is made anew. May run
+    while a capture records another day. Exit code 1 when a file could not be sealed; the others are.
+    """
+    from options_helper.clock import utc_now
+    from options_helper.commands.stream_run import seal_recording
+
+    root, scope = _scope(directory, day, symbols)
+    raise typer.Exit(seal_recording(root, scope, utc_now(), parquet=parquet, as_json=as_json))
+
+
+@stream.command(cls=NarrowHelp)
+def repair(
+    directory: RecordingArgument,
+    *,
+    day: DayOption = None,
+    symbols: SymbolsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mend the files of a recording that are damaged or gone, and bring what stands beside them up to date.
+
+    A finished day is made anew from its Parquet copy, where that is whole. Elsewhere the damaged bytes are cut out,
+    and kept beside the file; `stream rebuild` has the rows, if there is a journal. Exit code 1 when a file could not
+    be mended.
+    """
+    from options_helper.commands.stream_run import repair_recording
+
+    root, scope = _scope(directory, day, symbols)
+    raise typer.Exit(repair_recording(root, scope, as_json=as_json))
 
 
 @stream.command(cls=NarrowHelp)
@@ -363,6 +470,14 @@ def replay(
         for name, value in variables.items():
             typer.echo(f"export {name}={value}")
         ending.wait()
+
+
+def _scope(directory: Path, day: str | None, symbols: str | None) -> tuple[Path, Scope]:
+    from options_helper.commands.capture_options import read_day
+    from options_helper.commands.stream_run import scope_of
+
+    root = _recording(directory)
+    return root, scope_of(root, read_day("--day", day), symbols)
 
 
 def _recording(directory: Path) -> Path:

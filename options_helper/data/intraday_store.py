@@ -43,7 +43,7 @@ from options_helper.data.intraday.layout import (
     symbols,
 )
 from options_helper.data.intraday.locking import RootLock, writer_of
-from options_helper.data.intraday.meta import Session, load_meta, save_meta
+from options_helper.data.intraday.meta import Session, load_meta, require_known_schema, save_meta
 from options_helper.data.intraday.recording import (
     KindCounts,
     Recording,
@@ -86,6 +86,7 @@ class RepairReport:
     cut_bytes: int = 0
     kept: Path | None = None
     problem: str | None = None
+    made_anew: bool = False  # from its Parquet copy
 
 
 class IntradayStore:
@@ -403,8 +404,11 @@ class IntradayStore:
     def _repaired(self, part: PartFile) -> RepairReport:
         file = MemberFile(part.path, self._disk)
         try:
+            require_known_schema(part)
             if (restored := restore_from_copy(part, self._now(), self._disk)) is not None:
-                return RepairReport(part, restored.rows, restored.damaged_bytes, restored.kept)
+                return RepairReport(
+                    part, restored.rows, restored.damaged_bytes, restored.kept, made_anew=True
+                )
             if not part.path.exists():
                 return RepairReport(part, 0, problem=f"{part.path} is gone, and no whole copy of it is there")
             file.open()

@@ -139,6 +139,7 @@ PUBLIC: Final = {
         "format_price",
         "format_symbol",
         "named",
+        "table_lines",
         "without_amounts",
     ),
     "told_sessions": ("format_hours", "read_calendar", "read_clock"),

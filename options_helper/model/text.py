@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Final
 
@@ -22,6 +23,20 @@ def named(words: Sequence[str], at_most: int = 5) -> str:
     """The first few of a list, and how many more there are."""
     more = len(words) - at_most
     return ", ".join(words[:at_most]) + (f" and {more} more" if more > 0 else "")
+
+
+def table_lines(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], right: AbstractSet[str] = frozenset()
+) -> Iterator[str]:
+    """A table in columns as wide as they need to be; those named `right` are aligned there."""
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        fields = [
+            text.rjust(width) if name in right else text.ljust(width)
+            for name, text, width in zip(columns, line, widths, strict=True)
+        ]
+        yield "  ".join(fields).rstrip()
 
 
 def format_symbol(symbol: str) -> str:

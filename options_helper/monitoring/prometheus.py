@@ -67,11 +67,24 @@ def serve_metrics(port: int, read: Callable[[], Heartbeat], *, host: str = LOOPB
         server, thread = start_http_server(port, addr=host, registry=registry)
     except (OSError, OverflowError) as error:
         raise ConfigError(_port_problem(port, host, error)) from error
+    server.set_app(_at_its_paths(server.get_app()))
     thread.name = "live-metrics"
     try:
         yield f"http://{host}:{server.server_port}/metrics"
     finally:
         _end(server, thread)
+
+
+def _at_its_paths(app: Any) -> Callable[[Any, Any], Any]:
+    """The metrics where they are said to be, and no metrics elsewhere: a wrong address must not look right."""
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        if environ.get("PATH_INFO") in {"", "/", "/metrics", "/favicon.ico"}:
+            return app(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"There is nothing here; the metrics are at /metrics\n"]
+
+    return answer
 
 
 def _end(server: Any, thread: threading.Thread) -> None:

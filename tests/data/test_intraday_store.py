@@ -766,3 +766,45 @@ def test_a_disk_that_cannot_be_asked_for_its_room_leaves_the_folder_to_the_next(
 
         with store(tmp_path) as following:
             following.acquire()
+
+
+def from_the_future(root: Path) -> bytes:
+    """A day as a later version may write it; what stands beside it, as bytes."""
+    with store(root) as kept:
+        kept.append("stocks", quotes(3))
+    about = (root / AAPL_QUOTES).with_name(f"{DAY}.meta.json")
+    about.write_text(json.dumps({**json.loads(about.read_text()), "schema_version": 9, "tape": {"a": [1]}}))
+    return about.read_bytes()
+
+
+def test_a_file_of_a_later_version_is_neither_continued_nor_changed(tmp_path: Path):
+    about = from_the_future(tmp_path)
+    before = (tmp_path / AAPL_QUOTES).read_bytes()
+
+    with store(tmp_path) as kept:
+        kept.append("stocks", quotes(2, first=3))
+    (sealed, _) = store(tmp_path).seal(TODAY)
+    (repaired, _) = store(tmp_path).repair()
+
+    says = f"{DAY}.meta.json has schema_version 9, and this version of options-helper knows 1"
+    assert (sealed.problem or "").startswith(says)
+    assert (repaired.problem or "").startswith(says)
+    assert (tmp_path / AAPL_QUOTES).read_bytes() == before
+    assert (tmp_path / AAPL_QUOTES).with_name(f"{DAY}.meta.json").read_bytes() == about
+    assert numbers(rows_in((tmp_path / AAPL_QUOTES).with_name(f"{DAY}.1.csv.gz"))) == [4, 5]
+    (first, further) = store(tmp_path).verify()
+    assert "schema_version 9, which this version of options-helper does not know" in first.problems[0]
+    assert further.ok
+
+
+def test_what_another_version_says_beside_a_file_is_kept(tmp_path: Path):
+    from_the_future(tmp_path)
+    about = (tmp_path / AAPL_QUOTES).with_name(f"{DAY}.meta.json")
+    about.write_text(about.read_text().replace('"schema_version": 9', '"schema_version": 1'))
+
+    with store(tmp_path) as kept:
+        kept.append("stocks", quotes(2, first=3))
+        kept.seal(TODAY)
+
+    assert meta_of(tmp_path)["tape"] == {"a": [1]}
+    assert (meta_of(tmp_path)["rows"], meta_of(tmp_path)["sealed"]) == (5, True)

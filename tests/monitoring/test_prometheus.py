@@ -43,6 +43,19 @@ def scraped(**facts: Any) -> Samples:
         return scrape(address)
 
 
+def test_another_path_than_the_one_that_was_told_has_no_metrics():
+    with serve_metrics(0, heartbeat) as address:
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            scrape(address.replace("/metrics", "/foo"))
+
+        with refusal.value as answer:
+            assert (answer.code, answer.read()) == (
+                404,
+                b"There is nothing here; the metrics are at /metrics\n",
+            )
+        assert scrape(address)
+
+
 def test_every_number_a_watcher_needs_is_there():
     samples = scraped(rows_waiting=84)
 

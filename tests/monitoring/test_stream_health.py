@@ -346,6 +346,9 @@ def test_a_lag_that_is_no_time_is_a_sentence(tmp_path: Path):
         ("5m", 300),
         ("5min", 300),
         ("1h30m", 5_400),
+        ("1h30", 5_400),
+        ("2m30", 150),
+        ("1d12", 129_600),
         ("2 d", 172_800),
         ("250ms", 0.25),
     ],
@@ -354,7 +357,7 @@ def test_times_are_read_as_people_write_them(text: str, seconds: float):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "-5s", "5 parsecs", "1h 5", "five"])
+@pytest.mark.parametrize("text", ["", "s", "-5s", "5 parsecs", "1h 5", "five", "10ms5", "1h30m5x"])
 def test_what_is_no_time_is_refused(text: str):
     with pytest.raises(ValueError, match="no stretch of time"):
         parse_duration(text)

@@ -8,10 +8,12 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "contents": ("PartRows", "lines_of", "reading"),
+    "contents": ("lines_of", "reading", "row_texts"),
+    "export": ("export_rows", "parts_to_export"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "frames": ("frames_of",),
     "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
+    "listing": ("listing_facts", "listing_lines", "recorded_days", "recorded_symbols"),
     "locking": ("writer_of",),
     "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
     "meta": ("Session", "load_meta"),
@@ -19,6 +21,7 @@ PUBLIC: Final = {
     "parquet": ("require_pyarrow",),
     "recording": ("KindCounts", "StorePolicy"),
     "rows": ("DATASET_OF", "RowWriter"),
+    "scope": ("EVERYTHING", "Scope"),
     "verify_parts": ("PartReport",),
 }
 
@@ -28,7 +31,7 @@ SHARED: Final = {
     "frames": ("exchange_or_receipt_ns", "read_frame"),
     "layout": ("Kind", "PartFile", "dataset_named", "kind_named", "symbols"),
     "locking": ("RootLock",),
-    "meta": ("save_meta",),
+    "meta": ("require_known_schema", "save_meta"),
     "recording": ("Recording", "StoreCounts"),
     "repair": ("examine",),
     "restore": ("restore_from_copy",),

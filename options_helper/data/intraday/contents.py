@@ -86,6 +86,11 @@ class PartRows:
         return len(next(_rows(read_at, [member]), [])) == len(self.columns)
 
 
+def row_texts(path: Path, columns: Sequence[str]) -> Iterator[bytes]:
+    """The rows of a partition file as text, in pieces of whole rows, wherever they are readable."""
+    return iter(PartRows(path, columns))
+
+
 def joined(texts: Iterable[bytes], size: int = 4 << 20) -> Iterator[bytes]:
     """The same texts in larger pieces, of about `size` bytes; what is read at once costs less."""
     waiting: list[bytes] = []

@@ -20,7 +20,7 @@ from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import Scan, encode_member, member_pieces
-from options_helper.data.intraday.meta import PartMeta, load_meta, save_meta
+from options_helper.data.intraday.meta import PartMeta, load_meta, require_known_schema, save_meta
 from options_helper.data.intraday.parquet import COPY_SCHEMA, copy_facts, require_pyarrow, write_parquet
 from options_helper.data.intraday.repair import FileState, examine
 from options_helper.data.intraday.verify_parts import file_digest
@@ -75,6 +75,7 @@ def _finalize(part: PartFile, *, parquet: bool, at: datetime, disk: Disk) -> Fin
         # The locks, also that on the new file, are kept until the meta file says that it is sealed.
         until_said.callback(file.close)
         file.open()
+        require_known_schema(part)
         before = part.path.stat().st_size
         known = load_meta(part)
         if known is not None and known.sealed and (not parquet or _has_current_copy(part)):

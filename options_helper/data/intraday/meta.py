@@ -2,7 +2,7 @@
 
 kind, dataset, timeframe, symbol, day
 columns         the header line
-schema_version  1; another number would mean other columns or another layout
+schema_version  1; another number means other columns or another layout: such a file is neither continued nor changed
 rows            rows in the file when this was written; a file that is being recorded may have more by now
 first_seq, last_seq
 first_ts_ns, last_ts_ns, first_recv_ns, last_recv_ns
@@ -12,6 +12,8 @@ gaps            stretches in which rows are missing: since_ns, until_ns, reason,
                 can count)
 sealed          whether the day is over for this file; later events go into the next one
 sha256          of the sealed files, by name
+
+Fields that this version does not know are kept.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.intraday.layout import PartFile
+from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 
 SCHEMA_VERSION: Final = 1
@@ -85,6 +88,12 @@ class PartMeta(Extent):
     gaps: tuple[Gap, ...] = ()
     sealed: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, Any] = field(default_factory=dict)  # fields that another version has written
+
+    @property
+    def is_of_the_future(self) -> bool:
+        """Whether a later version has written it, which may mean something else by the same words."""
+        return self.schema_version > SCHEMA_VERSION
 
     @property
     def extent(self) -> Extent:
@@ -94,6 +103,9 @@ class PartMeta(Extent):
     def covering(self, extent: Extent) -> PartMeta:
         """With that said about the rows instead."""
         return replace(self, **{one.name: getattr(extent, one.name) for one in fields(Extent)})
+
+
+_FIELDS: Final = frozenset(one.name for one in fields(PartMeta)) - {"unknown"}
 
 
 def new_meta(part: PartFile) -> PartMeta:
@@ -117,6 +129,16 @@ def load_meta(part: PartFile) -> PartMeta | None:
         return None
 
 
+def require_known_schema(part: PartFile) -> None:
+    """StoreError where a later version has written the file, which this one must not change."""
+    meta = load_meta(part)
+    if meta is not None and meta.is_of_the_future:
+        raise StoreError(
+            f"{part.meta_path.name} has schema_version {meta.schema_version}, and this version of options-helper knows "
+            f"{SCHEMA_VERSION}. Use the version that wrote it."
+        )
+
+
 def save_meta(part: PartFile, meta: PartMeta, *, durable: bool = False) -> None:
     """Replace the file in one step; `durable` waits until the disk has it."""
     data = msgspec.json.format(msgspec.json.encode(_written(meta)), indent=1) + b"\n"
@@ -129,12 +151,20 @@ def _written(meta: PartMeta) -> dict[str, Any]:
         {"since_ns": gap.since_ns, "until_ns": gap.until_ns, "reason": gap.reason, "lost": gap.lost}
         for gap in meta.gaps
     ]
-    return {**msgspec.to_builtins(replace(meta, gaps=())), "gaps": gaps}
+    known = msgspec.to_builtins(replace(meta, gaps=(), unknown={}))
+    del known["unknown"]
+    return {**known, "gaps": gaps, **meta.unknown}
 
 
 def _decode(data: bytes) -> PartMeta:
     found = msgspec.json.decode(data, type=dict[str, Any])
     gaps = msgspec.convert(found.get("gaps", []), list[dict[str, Any]])
+    unknown = {name: value for name, value in found.items() if name not in _FIELDS}
     return msgspec.convert(
-        {**found, "gaps": [{**gap, "stream": found.get("kind"), "symbols": ()} for gap in gaps]}, PartMeta
+        {
+            **found,
+            "unknown": unknown,
+            "gaps": [{**gap, "stream": found.get("kind"), "symbols": ()} for gap in gaps],
+        },
+        PartMeta,
     )

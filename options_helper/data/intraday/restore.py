@@ -53,7 +53,7 @@ def restore_from_copy(part: PartFile, at: datetime, disk: Disk) -> Restored | No
             if not found.damage:
                 return None
             damaged, readable = sum(one.length for one in found.damage), rows_in(found)
-        if not _is_whole(part, readable):
+        if not has_whole_copy(part, readable):
             return None
         descriptor = _write_rows(part, disk)
         try:
@@ -69,8 +69,13 @@ def restore_from_copy(part: PartFile, at: datetime, disk: Disk) -> Restored | No
     return Restored(rows, damaged, kept)
 
 
-def _is_whole(part: PartFile, readable: int) -> bool:
-    """Whether the copy is the one that was sealed; without a word on that, whether it has all rows that are known."""
+def has_whole_copy(part: PartFile, readable: int) -> bool:
+    """Whether the copy is the one that was sealed; without a word on that, whether it has all rows that are known.
+
+    StoreError where there is a copy, and pyarrow is absent.
+    """
+    if not part.parquet_path.exists():
+        return False
     try:
         rows = copy_facts(part.parquet_path).rows
     except ImportError as error:
@@ -116,7 +121,7 @@ def _write_rows(part: PartFile, disk: Disk) -> int:
 def _runs(part: PartFile) -> Iterator[tuple[int, list[bytes]]]:
     """The rows of a member each, with the number of the first."""
     first, lines = 1, list[bytes]()
-    for number, line in _lines(part):
+    for number, line in copy_lines(part):
         if lines and (len(lines) == SEALED_ROWS or number != first + len(lines)):
             yield first, lines
             lines = []
@@ -127,7 +132,8 @@ def _runs(part: PartFile) -> Iterator[tuple[int, list[bytes]]]:
         yield first, lines
 
 
-def _lines(part: PartFile) -> Iterator[tuple[int, bytes]]:
+def copy_lines(part: PartFile) -> Iterator[tuple[int, bytes]]:
+    """The rows of a copy as lines of CSV, each with its number."""
     columns = part.key.dataset.columns
     for table in copy_tables(part.parquet_path, stored_columns(columns)):
         values: dict[str, Sequence[Any]] = table.to_pydict()

@@ -218,6 +218,12 @@ def _disagreements(
     if meta is None:
         yield f"there is no readable {name} beside it"
         return
+    if meta.is_of_the_future:
+        yield (
+            f"{name} has schema_version {meta.schema_version}, which this version of options-helper does not know: "
+            "use the one that wrote it"
+        )
+        return
     if meta.rows != extent.rows and not (being_written and meta.rows < extent.rows):
         yield f"{name} says {meta.rows} rows, the file has {extent.rows}"
     elif meta.rows == extent.rows and meta.extent != extent:

@@ -286,7 +286,7 @@ class Partition:
         number = max([waiting or 1, *(last + 1 for last in before)])
         while True:
             known = load_meta(part)
-            if known is not None and known.sealed and part.path.exists():
+            if known is not None and (known.sealed or known.is_of_the_future) and part.path.exists():
                 number = max(number, (known.last_seq or 0) + 1)
                 part = part.next()
                 continue

@@ -15,6 +15,7 @@ PUBLIC: Final = {
         "RecordKind",
         "facts_record",
         "gap_record",
+        "journal_files",
         "last_record",
         "read_records",
         "recorded_market",

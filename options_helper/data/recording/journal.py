@@ -418,6 +418,13 @@ def _read_at(descriptor: int, offset: int, length: int) -> bytes:
     return os.pread(descriptor, length, offset)
 
 
+def told(paths: Iterable[Path], done: Callable[[Path], object]) -> Iterator[Path]:
+    """The same paths; `done` is told of each when the next is asked for."""
+    for path in paths:
+        yield path
+        done(path)
+
+
 def last_record(paths: Sequence[Path]) -> Record | None:
     """What the files of a session end with; None when there are none, or nothing readable at their end."""
     for path in reversed(paths):

@@ -6,15 +6,18 @@ as a capture wrote them that was neither killed nor refused by its disk, nor put
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import StorePolicy
-from options_helper.data.recording.journal import Record, RecordKind, read_records, sessions
+from options_helper.data.recording.journal import Record, RecordKind, read_records, told
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
+from options_helper.data.recording.scoped_sessions import sessions_in
 from options_helper.data.recording.session_notes import SessionNote, session_notes
 from options_helper.errors import ConfigError
 
@@ -30,30 +33,45 @@ class RebuiltSession:
     problem: str | None = None
 
 
-def rebuild(root: Path, out: Path) -> tuple[RebuiltSession, ...]:
-    """Write the partitions and the gap ledger of a recording once more, into a new folder.
+def rebuild(
+    root: Path, out: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] = bool
+) -> tuple[RebuiltSession, ...]:
+    """Write the partitions, or those that are meant, and the gap ledger of a recording once more, into a new folder.
+
+    `done` is told of each file of the journal that was read.
 
     ConfigError when there is no journal, or something is in the new folder already.
     """
-    found = sessions(root)
+    found = sessions_in(root, scope)
     if not found:
-        raise ConfigError(f"There is no journal in {root}; a recording without one cannot be rebuilt.")
+        raise ConfigError(f"There is no journal{scope} in {root}; a recording without one cannot be rebuilt.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty. Name a new folder for what is rebuilt.")
     notes = {note.session: note for note in session_notes(root)}
     return tuple(
-        [_rebuild_session(session, files, out, notes.get(session)) for session, files in found.items()]
+        [
+            _rebuild_session(session, files, out, notes.get(session), scope=scope, done=done)
+            for session, files in found.items()
+        ]
     )
 
 
-def _rebuild_session(session: str, files: list[Path], out: Path, note: SessionNote | None) -> RebuiltSession:
+def _rebuild_session(
+    session: str,
+    files: list[Path],
+    out: Path,
+    note: SessionNote | None,
+    *,
+    scope: Scope,
+    done: Callable[[Path], object],
+) -> RebuiltSession:
     ledger = LossLog(out, session)
     recorder: Recorder | None = None
     frames = 0
     problems: list[str] = []
     try:
-        for record in read_records(files, on_hole=lambda hole: problems.append(str(hole))):
-            recorder = recorder or Recorder(out, session, _policy_of(record, note))
+        for record in read_records(told(files, done), on_hole=lambda hole: problems.append(str(hole))):
+            recorder = recorder or Recorder(out, session, _policy_of(record, note), scope=scope)
             if record.kind is RecordKind.GAP:
                 ledger.write(record.gap)
             frames += record.kind is RecordKind.FRAME

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.layout import PartitionKey
+from options_helper.data.intraday.rows import DATASET_OF, RowWriter
+from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import IntradayStore, StoreCounts, StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.streaming.messages import decode_frame
@@ -72,10 +75,30 @@ def keep_events(record: Record, store: Appends, tally: StreamTally) -> Event | N
     return events[-1] if events else None
 
 
+class _InScope:
+    """Passes on the events of some symbols and days."""
+
+    def __init__(self, store: Appends, scope: Scope) -> None:
+        self._store = store
+        self._scope = scope
+        self._lines = RowWriter()
+
+    def append(self, kind: Literal["stocks", "options"], events: Sequence[Event], /) -> None:
+        """Keep those that are meant."""
+
+        def key(event: Event) -> PartitionKey:
+            day, _ = self._lines.of_type(type(event))(event)
+            return PartitionKey(kind, DATASET_OF[type(event)], event.symbol, day)
+
+        if wanted := [event for event in events if self._scope.holds(key(event))]:
+            self._store.append(kind, wanted)
+
+
 class Recorder:
     """Applies records to an `IntradayStore`, in order; for one thread.
 
-    Once it is `past_deadline`, no further file is written: what waits then is lost at the end, and counted.
+    Once it is `past_deadline`, no further file is written: what waits then is lost at the end, and counted. Of a
+    `scope`, nothing else becomes rows.
     """
 
     def __init__(
@@ -84,6 +107,7 @@ class Recorder:
         session: str,
         policy: StorePolicy,
         *,
+        scope: Scope = EVERYTHING,
         now: Callable[[], datetime] | None = None,
         disk: Disk | None = None,
         past_deadline: Callable[[], bool] = lambda: False,
@@ -101,13 +125,14 @@ class Recorder:
             disk=disk,
             past_deadline=past_deadline,
         )
+        self._rows: Appends = self.store if scope.is_everything else _InScope(self.store, scope)
 
     def apply(self, record: Record) -> None:
         """Do what this record says; a frame's events are counted as applied or rejected."""
         self._clock.observe(record)
         match record.kind:
             case RecordKind.FRAME:
-                last_event = keep_events(record, self.store, self.tallies[record.stream])
+                last_event = keep_events(record, self._rows, self.tallies[record.stream])
                 self.last_event = last_event or self.last_event
             case RecordKind.TICK:
                 self.store.tick()

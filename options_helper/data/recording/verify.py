@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, starmap, zip_longest
@@ -16,16 +17,17 @@ from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from options_helper.data.intraday.contents import PartRows, lines_of, reading
+from options_helper.data.intraday.contents import lines_of, reading, row_texts
 from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import PartitionKey, find_parts, missing_parts, parts
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.rows import DATASET_OF, RowWriter
+from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, sessions
+from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, told
 from options_helper.data.recording.loss_log import (
     NOT_RECORDED,
     LossRow,
@@ -34,6 +36,7 @@ from options_helper.data.recording.loss_log import (
 )
 from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
+from options_helper.data.recording.scoped_sessions import sessions_in
 from options_helper.data.recording.session_notes import SessionNote, session_notes, unreadable_notes
 from options_helper.data.streaming.messages import decode_frame
 from options_helper.errors import ConfigError
@@ -121,26 +124,32 @@ class Audit:
         return not self.problems
 
 
-def audit(root: Path) -> Audit:
-    """Look at every byte and row of a recording; ConfigError where there is none."""
+def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] = bool) -> Audit:
+    """Look at every byte and row of a recording, or of the part that is meant; ConfigError where there is none.
+
+    `done` is told of each file that was read.
+    """
     store = IntradayStore(root)
     being_written = writer_of(root) is not None
     # The journal first: rows that are written meanwhile are more, never less.
-    journal = _JournalRows()
-    notes = session_notes(root)
-    noted = {note.session: note for note in notes}
+    journal = _JournalRows(scope, done)
+    noted = {note.session: note for note in session_notes(root)}
     found_sessions = [
-        journal.read(session, files, noted.get(session)) for session, files in sessions(root).items()
+        journal.read(session, files, noted.get(session))
+        for session, files in sessions_in(root, scope).items()
     ]
+    read = {one.session for one in found_sessions}
+    notes = [note for note in noted.values() if note.session in read or _concerns(note, scope)]
     ledger = read_losses(root)
+    losses = tuple(row for row in ledger.rows if scope.meets(row.since_ns, row.until_ns))
     cut_off = {note.session for note in notes if note.ended_ns is None and not being_written}
     journaled = {one.session for one in found_sessions}
     partitions = [
-        _symbol_day(list(reports), ledger.rows, journaled)
-        for _, reports in groupby(store.verify(cut_off=cut_off), key=lambda report: report.part.key)
+        _symbol_day(list(reports), losses, journaled)
+        for _, reports in groupby(_reports(store, scope, cut_off, done), key=lambda report: report.part.key)
     ]
     if not partitions and not found_sessions and not notes:
-        raise ConfigError(f"There is no recording in {root}. Name the folder that was recorded into.")
+        raise ConfigError(f"There is no recording{scope} in {root}. Name the folder that was recorded into.")
     problems = [
         *(f"{_name(one)}: {problem}" for one in partitions for problem in one.problems),
         *(f"{_name(one)}: {one.lost} rows are lost" for one in partitions if one.lost),
@@ -151,13 +160,13 @@ def audit(root: Path) -> Audit:
             if one.rejected
         ),
         *ledger.problems,
-        *(problem for row in ledger.rows for problem in _faults(row, journaled)),
+        *(problem for row in losses for problem in _faults(row, journaled)),
         *_unmissed(notes, journaled, being_written=being_written),
         *(
             f"The note of session {session} cannot be read: whether it ended, and what it was asked for, nobody knows"
             for session in unreadable_notes(root)
         ),
-        *_gone(root),
+        *_gone(root, scope),
     ]
     if found_sessions:
         killed = any(note.behind for note in notes)
@@ -165,11 +174,11 @@ def audit(root: Path) -> Audit:
     return Audit(
         tuple(partitions),
         tuple(found_sessions),
-        ledger.rows,
-        tuple(_minutes(store, _Coverage(found_sessions, notes, ledger.rows))),
+        losses,
+        tuple(_minutes(store, scope, _Coverage(found_sessions, notes, losses))),
         being_written,
         tuple(problems),
-        tuple(_silent(notes, partitions, ledger.rows)),
+        tuple(one for one in _silent(notes, partitions, losses) if scope.has_symbol(one[1])),
     )
 
 
@@ -213,9 +222,27 @@ def _unmissed(
                 yield f"The {gap.stream} stream of session {note.session}: {gap.reason}"
 
 
-def _gone(root: Path) -> Iterator[str]:
+def _reports(
+    store: IntradayStore, scope: Scope, cut_off: AbstractSet[str], done: Callable[[Path], object]
+) -> Iterator[PartReport]:
+    symbols: Sequence[str | None] = sorted(scope.symbols) or [None]
+    for symbol in symbols:
+        for report in store.verify(symbol=symbol, day=scope.day, cut_off=cut_off):
+            if scope.holds(report.part.key):
+                yield report
+                done(report.part.path)
+
+
+def _concerns(note: SessionNote, scope: Scope) -> bool:
+    """Whether a capture was at work on a day that is meant."""
+    return scope.meets(note.began_ns, note.ended_ns or note.seen_ns)
+
+
+def _gone(root: Path, scope: Scope) -> Iterator[str]:
     """Files that are gone while what is known about them is there."""
     for part in missing_parts(root):
+        if not scope.holds(part.key):
+            continue
         meta, copied = load_meta(part), part.parquet_path.exists()
         if meta is not None or copied:
             rows = f"{meta.rows} rows or more" if meta and meta.rows else "rows that nobody had counted yet"
@@ -289,7 +316,9 @@ class _Hole:
 class _JournalRows:
     """The rows that a journal makes, as a number for each line: eight bytes a row are all that is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, scope: Scope, done: Callable[[Path], object]) -> None:
+        self._scope = scope
+        self._done = done
         self._lines: dict[PartitionKey, array[int]] = defaultdict(lambda: array("q"))
         self._rows = RowWriter()
         self._holes: list[_Hole] = []
@@ -313,7 +342,7 @@ class _JournalRows:
             self._holes.append(open_hole)
 
         try:
-            for record in read_records(files, on_hole=on_hole):
+            for record in read_records(told(files, self._done), on_hole=on_hole):
                 first, last = first or record, record
                 if open_hole is not None:
                     open_hole.until_ns, open_hole = record.received_ns, None
@@ -349,7 +378,8 @@ class _JournalRows:
             stamp(event, record.received_ns)
             day, line = self._rows.of_type(type(event))(event)
             key = PartitionKey(KINDS[record.stream], DATASET_OF[type(event)], event.symbol, day)
-            self._lines[key].extend(_numbers(f"0,{line}".encode()))
+            if self._scope.holds(key):
+                self._lines[key].extend(_numbers(f"0,{line}".encode()))
         return len(rejected)
 
     def disagreements(
@@ -358,7 +388,7 @@ class _JournalRows:
         """Rows that only the journal has, and rows that a partition has and the journal not."""
         missing: dict[str, int] = {}
         unknown: dict[str, int] = {}
-        keys = {part.key for part in find_parts(root)} | self._lines.keys()
+        keys = {part.key for part in find_parts(root) if self._scope.holds(part.key)} | self._lines.keys()
         for key in sorted(keys, key=_key_name):
             # Let go of what is done: of a day of ten million rows it is eighty megabytes.
             expected = self._lines.pop(key, array("q"))
@@ -391,14 +421,14 @@ def _key_name(key: PartitionKey) -> str:
 def _numbers_kept(root: Path, key: PartitionKey, holes: Sequence[_Hole]) -> Iterator[int]:
     """A number for each row, but for those that were received within a hole of the journal."""
     for part in parts(root, key):
-        for text in PartRows(part.path, key.dataset.columns):
+        for text in row_texts(part.path, key.dataset.columns):
             yield from _numbers(text if not holes else _outside(text, holes))
 
 
 def _outside(text: bytes, holes: Sequence[_Hole]) -> bytes:
     return b"".join(
         line
-        for line in text.splitlines(keepends=True)
+        for line in lines_of(text)
         if not any(hole.since_ns < _receipt(line) < hole.until_ns for hole in holes)
     )
 
@@ -475,10 +505,10 @@ class _Coverage:
         )
 
 
-def _minutes(store: IntradayStore, coverage: _Coverage) -> Iterator[MinuteAudit]:
+def _minutes(store: IntradayStore, scope: Scope, coverage: _Coverage) -> Iterator[MinuteAudit]:
     for kind in ("stocks", "options"):
-        for symbol in store.list_symbols(kind, "bars"):
-            for day in store.list_days(kind, "bars", symbol):
+        for symbol in filter(scope.has_symbol, store.list_symbols(kind, "bars")):
+            for day in filter(scope.has_day, store.list_days(kind, "bars", symbol)):
                 yield from _minutes_of(store, coverage, kind, symbol, day)
 
 

@@ -13,11 +13,23 @@ from options_helper.data.recording.verify import Audit, MinuteAudit, SessionAudi
 from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.model.text import named
+from options_helper.model.text import named, table_lines
 
 _SHOWN_GAPS: Final = 50
 _RIGHT: Final = frozenset(
-    {"rows", "gaps", "lost", "frames", "events", "unreadable", "minutes", "trades", "volume", "partly heard"}
+    {
+        "rows",
+        "size",
+        "gaps",
+        "lost",
+        "frames",
+        "events",
+        "unreadable",
+        "minutes",
+        "trades",
+        "volume",
+        "partly heard",
+    }
 )
 
 
@@ -147,11 +159,4 @@ def _time(nanoseconds: int | None) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    lines = [columns, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        fields = [
-            text.rjust(width) if name in _RIGHT else text.ljust(width)
-            for name, text, width in zip(columns, line, widths, strict=True)
-        ]
-        yield "  ".join(fields).rstrip()
+    return table_lines(columns, rows, right=_RIGHT)
