@@ -349,3 +349,16 @@ def test_a_disk_that_is_really_full_and_then_has_room_again(tiny_disk: Path):
 
     assert bid_sizes(rows_in(root / AAPL_QUOTES)) == [*range(10_000)]
     assert [report.problems for report in store(root).verify()] == [()]
+
+
+def test_a_disk_without_inodes_is_not_called_full(tmp_path: Path):
+    """Space is left: who reads of space looks for large files, and there are none."""
+    disk = FullDisk(0).calls()
+    with store(tmp_path, flush_rows=1, disk=replace(disk, free_inodes=lambda _: 0)) as kept:
+        kept.append("stocks", quotes(1))
+
+        assert "no inodes left" in str(kept.counts().problem)
+    with store(tmp_path, flush_rows=1, disk=disk) as kept:
+        kept.append("stocks", quotes(1))
+
+        assert "No space left" in str(kept.counts().problem)

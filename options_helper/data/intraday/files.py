@@ -26,6 +26,11 @@ def _free_bytes(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
+def _free_inodes(folder: Path) -> int | None:
+    status = os.statvfs(folder)
+    return status.f_favail if status.f_files else None
+
+
 def _sync(descriptor: int) -> None:
     # Not every system has the cheaper call.
     getattr(os, "fdatasync", os.fsync)(descriptor)
@@ -70,6 +75,7 @@ class Disk:
     sync: Callable[[int], None] = _sync
     sync_all: Callable[[Path], bool] = sync_file_system
     free_bytes: Callable[[Path], int] = _free_bytes
+    free_inodes: Callable[[Path], int | None] = _free_inodes  # None where the file system does not count them
 
 
 class MemberFile:
@@ -251,8 +257,19 @@ class MemberFile:
 def create_file(path: Path, data: bytes, disk: Disk, *, durable: bool = True) -> list[Path]:
     """Make a file with content in one step, with the folders it needs; returns the folders that have new names.
 
-    Unless it is `durable`, a loss of power before the next sync can leave the name without the content.
+    Unless it is `durable`, a loss of power before the next sync can leave the name without the content. The OSError of
+    a disk that has room and no inodes says so: who reads only of space looks for the wrong thing.
     """
+    try:
+        return _create_file(path, data, disk, durable=durable)
+    except OSError as error:
+        if error.errno == errno.ENOSPC and disk.free_inodes(_nearest_folder(path)) == 0:
+            reason = "the disk has no inodes left, so it takes no further file"
+            raise OSError(errno.ENOSPC, reason, str(path)) from error
+        raise
+
+
+def _create_file(path: Path, data: bytes, disk: Disk, *, durable: bool) -> list[Path]:
     changed = _make_folders(path.parent)
     new = path.with_name(f".{path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -290,6 +307,10 @@ def _open_locked(path: Path) -> int:
             return descriptor
         # Replaced between opening and locking: that lock is on a file without a name.
         os.close(descriptor)
+
+
+def _nearest_folder(path: Path) -> Path:
+    return next((folder for folder in path.parents if folder.is_dir()), Path("/"))
 
 
 def _make_folders(folder: Path) -> list[Path]:
