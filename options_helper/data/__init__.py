@@ -30,5 +30,6 @@ PUBLIC: Final = {
         "reread",
         "stamp_of",
     ),
+    "proxy_tunnel": ("open_tunnel",),
     "sdk_import": ("load_sdk",),
 }

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from options_helper.errors import ConfigError
 
 # The first that is set counts: requests' own order, then OpenSSL's. Without any, the list that certifi brings.
@@ -24,6 +26,14 @@ CERTIFICATE_REMEDY: Final = (
     "Where a company's firewall or a virus scanner looks into the traffic, name the file of its root certificate in "
     "REQUESTS_CA_BUNDLE, which counts for REST and streams alike; see also that the date of this computer is right."
 )
+
+
+class Proxy(NamedTuple):
+    """A proxy on the way out."""
+
+    variable: str  # that names it
+    shown: str  # host and port
+    address: SecretStr  # which may hold a name and a password
 
 
 class TrustedRoots(NamedTuple):
@@ -86,10 +96,10 @@ def certificate_problem(error: BaseException | None) -> str | None:
     return None
 
 
-def proxy_for(host: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
-    """The proxy that REST takes to this host, as (variable, host and port); None where there is none.
+def proxy_for(host: str, environ: Mapping[str, str] = os.environ) -> Proxy | None:
+    """The proxy that is named for this host, for REST and streams alike; None where there is none.
 
-    What the computer's own settings say (Mac, Windows) is not looked at.
+    What the computer's own settings say (Mac, Windows) is not looked at: there REST may take one and streams do not.
     """
     from requests.utils import should_bypass_proxies
 
@@ -98,7 +108,7 @@ def proxy_for(host: str, environ: Mapping[str, str] = os.environ) -> tuple[str, 
         if named := environ.get(variable, "").strip():
             if should_bypass_proxies(f"https://{host}/", no_proxy=bypass):
                 return None
-            return variable, without_password(named)
+            return Proxy(variable, without_password(named), SecretStr(named))
     return None
 
 

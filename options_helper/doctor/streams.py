@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from options_helper.data.network import proxy_for
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
@@ -161,6 +162,8 @@ def _check_network(visit: Visit) -> str:
 def _unresolved(url: str) -> str | None:
     """What is wrong with the address's name. A name server that does not answer keeps only this thread waiting."""
     host = urlsplit(url).hostname or ""
+    if url.startswith("wss:") and proxy_for(host) is not None:
+        return None  # the proxy looks it up
     try:
         # The event loop would look it up on a thread that the program waits for at its end.
         socket.getaddrinfo(host, None)

@@ -19,7 +19,7 @@ from options_helper.settings import Settings
 
 
 def check_way_out(settings: Settings | None, environ: Mapping[str, str]) -> Finding:
-    """Which proxy and which certificates count on the way to Alpaca, and does that hold for streams as for REST?"""
+    """Which proxy and which certificates count on the way to Alpaca?"""
     details = _variables(environ)
     try:
         roots = readable_roots(environ)
@@ -30,26 +30,29 @@ def check_way_out(settings: Settings | None, environ: Mapping[str, str]) -> Find
     if roots.variable is not None:
         trusted = f"{roots.path} alone, which {roots.variable} names"
     said = f"trusted: {trusted}, for REST and streams alike"
-    if (proxied := _proxied(settings or Settings(), environ)) is None:
+    host = _proxied_host(settings or Settings(), environ)
+    proxy = None if host is None else proxy_for(host, environ)
+    if proxy is None:
         named = [name for name in PROXY_VARIABLES if name in details]
         none = f"{named[0]} does not count for Alpaca's hosts" if named else "no proxy is named"
         return Finding(Verdict.OK, f"{none}; {said}", None, details)
-    host, variable, proxy = proxied
-    return Finding(
-        Verdict.WARNING,
-        f"REST goes to {host} through the proxy {proxy}, which {variable} names; streams take no proxy; {said}.",
-        "See that the stream lines below are ok: streams need a direct way out on port 443. To reach REST without the "
-        "proxy as well, name the host in NO_PROXY.",
-        details,
-    )
+    through = f"the way to {host} goes through the proxy {proxy.shown}, which {proxy.variable} names"
+    if "://" in proxy.shown:
+        return Finding(
+            Verdict.WARNING,
+            f"{through[0].upper()}{through[1:]}; streams take proxies that begin with http:// alone; {said}.",
+            "Name such a one in HTTPS_PROXY, or the host in NO_PROXY where it can be reached without.",
+            details,
+        )
+    return Finding(Verdict.OK, f"{through}, for REST and streams alike; {said}", None, details)
 
 
-def _proxied(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """The first of the account's and the data's hosts that is asked through a proxy; plain HTTP never is."""
-    for url in (settings.base_url, settings.data_url):
+def _proxied_host(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """The first of the hosts that is reached through a proxy; what is not encrypted never is."""
+    for url in (settings.base_url, settings.data_url, settings.stream_url):
         host = urlsplit(url).hostname or ""
-        if url.startswith("https:") and (found := proxy_for(host, environ)) is not None:
-            return host, *found
+        if url.startswith(("https:", "wss:")) and proxy_for(host, environ) is not None:
+            return host
     return None
 
 

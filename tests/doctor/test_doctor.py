@@ -508,21 +508,27 @@ def test_without_proxies_and_certificates_of_its_own_the_way_out_is_plain(enviro
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_a_proxy_is_named_without_its_password_and_said_not_to_count_for_streams(
-    environment: Environment, variable: str
-):
+def test_a_proxy_is_named_without_its_password(environment: Environment, variable: str):
     named = with_environment(environment, **{variable: "http://me:proxySentinel@proxy.example:3128"})
 
     found = findings_of(named)[Check.WAY_OUT]
 
-    assert found.verdict is WARNING
+    assert found.verdict is OK
     assert (
-        f"through the proxy proxy.example:3128, which {variable} names; streams take no proxy"
-        in found.message
+        f"through the proxy proxy.example:3128, which {variable} names, for REST and streams" in found.message
     )
-    assert "NO_PROXY" in (found.remedy or "")
     assert found.details == {variable: "proxy.example:3128"}
     assert "proxySentinel" not in str(found)
+
+
+def test_a_proxy_of_a_kind_that_streams_cannot_take_is_a_warning(environment: Environment):
+    found = findings_of(with_environment(environment, ALL_PROXY="socks5://proxy.example:1080"))[Check.WAY_OUT]
+
+    assert found.verdict is WARNING
+    assert (
+        "socks5://proxy.example:1080, which ALL_PROXY names; streams take proxies that begin" in found.message
+    )
+    assert "HTTPS_PROXY" in (found.remedy or "")
 
 
 def test_a_proxy_that_is_not_for_alpaca_is_no_trouble(environment: Environment):

@@ -23,7 +23,7 @@ from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import LoggingSink
-from options_helper.errors import ConfigError, OptionsHelperError, RestError, StreamError
+from options_helper.errors import ConfigError, OptionsHelperError, StreamError
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.waiting import AT_ONCE
@@ -274,75 +274,111 @@ def test_a_server_that_does_not_encrypt_is_not_told_to_have_a_bad_certificate(
 PROXY_PASSWORD = "proxySentinel"  # noqa: S105 - a made-up one
 
 
-def test_rest_goes_through_the_proxy_that_is_named(
-    encrypted: Between, certificate: Certificate, between: Putting, monkeypatch: pytest.MonkeyPatch
+@BOTH
+def test_rest_and_streams_go_through_the_proxy_that_is_named(
+    encrypted: Between,
+    certificate: Certificate,
+    between: Putting,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Asking,
 ):
     """And the keys go through it encrypted."""
     proxy = between(f"http://127.0.0.1:{encrypted.port}", answer=b"HTTP/1.1 200 Connected\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PROXY_PASSWORD}@127.0.0.1:{proxy.port}")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.file))
 
-    ask_rest(settings_to(encrypted.port))
+    ask(settings_to(encrypted.port))
 
     assert proxy.said[0].startswith(f"CONNECT 127.0.0.1:{encrypted.port}".encode())
-    assert b"Proxy-Authorization: Basic" in proxy.said[0]
+    assert b"Proxy-Authorization: Basic bWU6cHJveHlTZW50aW5lbA==" in proxy.said[0]
     assert DEMO_KEY.encode() not in b"".join(proxy.said)
 
 
+@BOTH
+def test_a_host_that_no_proxy_names_is_reached_without(
+    encrypted: Between, certificate: Certificate, monkeypatch: pytest.MonkeyPatch, ask: Asking
+):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.file))
+
+    ask(settings_to(encrypted.port))
+
+
+@BOTH
+def test_a_simulator_on_this_computer_is_reached_without(
+    running_simulator: StartSimulator, monkeypatch: pytest.MonkeyPatch, ask: Asking
+):
+    for name in ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    ask(settings_to(urlsplit(running_simulator().rest_url).port or 0, scheme=""))
+
+
+@BOTH
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("status", "says"),
     [
-        (
-            b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
-            r"wants to know who asks \(407\)",
-        ),
-        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "does not lead to .*NO_PROXY"),
+        (b"407 Proxy Authentication Required", r"wants to know who asks \(407\)"),
+        (b"403 Forbidden", "does not lead to .*NO_PROXY"),
     ],
 )
 def test_a_proxy_that_refuses_is_named_and_its_password_is_not(
-    encrypted: Between, between: Putting, monkeypatch: pytest.MonkeyPatch, answer: bytes, says: str
+    between: Putting, monkeypatch: pytest.MonkeyPatch, ask: Asking, status: bytes, says: str
 ):
-    proxy = between(f"http://127.0.0.1:{encrypted.port}", answer=answer)
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n"
+    proxy = between("http://127.0.0.1:9", answer=answer)
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PROXY_PASSWORD}@127.0.0.1:{proxy.port}")
 
-    with pytest.raises(RestError, match=says) as failed:
-        ask_rest(settings_to(encrypted.port))
+    with pytest.raises(OptionsHelperError, match=says) as failed:
+        ask(settings_to(9))
 
     assert f"127.0.0.1:{proxy.port}" in str(failed.value)
     assert PROXY_PASSWORD not in str(failed.value)
     assert len(proxy.said) == 1
 
 
-@pytest.mark.parametrize(
-    ("address", "says"),
-    [
-        (
-            "http://127.0.0.1:9",
-            "The proxy 127.0.0.1:9, which HTTPS_PROXY or ALL_PROXY names, does not lead to",
-        ),
-        ("socks5://127.0.0.1:9", r"SOCKS proxy socks5://127.0.0.1:9.*pip install 'requests\[socks\]'"),
-    ],
-)
-def test_a_proxy_that_cannot_be_used_has_its_own_sentence(
-    monkeypatch: pytest.MonkeyPatch, address: str, says: str
-):
-    monkeypatch.setenv("ALL_PROXY", address)
+@BOTH
+def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, ask: Asking):
+    monkeypatch.setenv("ALL_PROXY", f"http://me:{PROXY_PASSWORD}@127.0.0.1:9")
 
-    with pytest.raises(RestError, match=says):
-        ask_rest(settings_to(9))
-
-
-def test_a_stream_that_finds_no_way_says_that_it_takes_no_proxy(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PROXY_PASSWORD}@proxy.example:3128")
-
-    with pytest.raises(StreamError, match=r"HTTPS_PROXY names proxy\.example:3128.*direct way out") as failed:
-        open_stream(settings_to(9))
+    with pytest.raises(
+        OptionsHelperError, match=r"The proxy 127\.0\.0\.1:9.*HTTPS_PROXY or ALL_PROXY"
+    ) as failed:
+        ask(settings_to(9))
 
     assert PROXY_PASSWORD not in str(failed.value)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(StreamError) as failed:
+
+
+def test_a_proxy_that_breaks_off_or_says_nothing_is_named_by_a_stream(
+    monkeypatch: pytest.MonkeyPatch, between: Putting
+):
+    proxy = between("http://127.0.0.1:9", answer=b"")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with pytest.raises(StreamError, match=rf"The proxy 127\.0\.0\.1:{proxy.port}.* broke off on the way to"):
         open_stream(settings_to(9))
-    assert "proxy" not in str(failed.value)
+
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(
+            StreamError, match=rf"The proxy 127\.0\.0\.1:{port} did not open the way to .* within"
+        ):
+            open_stream(settings_to(9), SOON)
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (ask_rest, r"SOCKS proxy socks5://127\.0\.0\.1:9.*pip install 'requests\[socks\]'"),
+        (open_stream, r"begin with http:// alone, and ALL_PROXY names socks5://127\.0\.0\.1:9"),
+    ],
+)
+def test_a_socks_proxy_has_its_own_sentence(monkeypatch: pytest.MonkeyPatch, ask: Asking, says: str):
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+
+    with pytest.raises(OptionsHelperError, match=says):
+        ask(settings_to(9))
 
 
 @pytest.fixture

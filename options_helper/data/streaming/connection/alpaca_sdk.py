@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from options_helper.data.network import (
     proxy_for,
     tls_context,
 )
+from options_helper.data.proxy_tunnel import open_tunnel
 from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
 from options_helper.data.streaming.connection.websocket_frames import MessageReader
 from options_helper.data.streaming.messages import Message, read_message
@@ -122,6 +124,9 @@ class SdkConnection:
         self._feed = feed
         self._timing = timing
         self._protocol: Any = None
+        # Through a proxy; the protocol closes it once it has taken it over.
+        self._tunnel: socket.socket | None = None
+        self._through: str | None = None
         self._stream = make_stream(
             {
                 "create_protocol": self._make_protocol,
@@ -151,7 +156,7 @@ class SdkConnection:
         if self._address.startswith("wss:"):
             # The roots that REST trusts, too; the library's own choice is another list.
             self._stream._websocket_params["ssl"] = tls_context()
-        await self._step("connect to", self._stream._connect())
+        await self._step("connect to", self._connect())
         await self._step("authenticate on", self._stream._auth())
 
     @property
@@ -166,7 +171,9 @@ class SdkConnection:
         """How far it came when the time was over."""
         protocol = self._protocol
         if protocol is None:
-            return f"No address of {self._host} took the {self._feed} connection{self._past_proxy()}"
+            if self._through is not None and self._tunnel is None:
+                return f"The proxy {self._through} did not open the way to {self._host} for the {self._feed} feed"
+            return f"No address of {self._host} took the {self._feed} connection"
         server = f"The {self._feed} server ({self._host})"
         if getattr(protocol, "transport", None) is None:
             return f"{server} took the connection and did not finish the handshake of its encryption"
@@ -176,14 +183,15 @@ class SdkConnection:
             return f"{server} took the connection and gave no answer to its handshake, and so no welcome"
         return f"{server} gave no welcome"
 
-    def _past_proxy(self) -> str:
-        """What must be known where a proxy is named: the SDK's websocket library knows none."""
-        proxy = (
-            proxy_for(urlsplit(self._address).hostname or "") if self._address.startswith("wss:") else None
-        )
-        if proxy is None:
-            return ""
-        return f" ({proxy[0]} names {proxy[1]}, which REST goes through; streams do not and need a direct way out)"
+    async def _connect(self) -> None:
+        parts = urlsplit(self._address)
+        host = parts.hostname or ""
+        # Nothing comes between this computer and a simulator of its own.
+        if parts.scheme == "wss" and (proxy := proxy_for(host)) is not None:
+            self._through = proxy.shown
+            self._tunnel = await open_tunnel(proxy, host, parts.port or 443)
+            self._stream._websocket_params["sock"] = self._tunnel
+        await self._stream._connect()
 
     async def _step(self, action: str, step: Any) -> None:
         try:
@@ -226,9 +234,7 @@ class SdkConnection:
             )
         if isinstance(error, OSError):
             why = str(error) or type(error).__name__
-            return StreamError(
-                f"Cannot {action} the {self._feed} feed at {self._host}{self._past_proxy()}: {why}."
-            )
+            return StreamError(f"Cannot {action} the {self._feed} feed at {self._host}: {why}.")
         return StreamError(f"Cannot {action} the {self._feed} feed: {str(error) or type(error).__name__}.")
 
     @property
@@ -278,6 +284,8 @@ class SdkConnection:
         """Say goodbye if the peer answers soon, and free the socket in any case; harmless before `open`."""
         protocol = self._protocol
         if protocol is None or getattr(protocol, "transport", None) is None:
+            if self._tunnel is not None:
+                self._tunnel.close()
             return
         protocol.tap = None
         # The library's own close outlasts its timeout several times, and a cancellation of it too.
