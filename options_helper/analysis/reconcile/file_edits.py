@@ -19,6 +19,7 @@ from options_helper.analysis.reconcile.account_import import (
     opening_price,
 )
 from options_helper.analysis.reconcile.entry_names import fits
+from options_helper.analysis.reconcile.openings import new_entries, opened_since, rolls
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, parse_contract_symbol, short_date
@@ -97,8 +98,22 @@ class FileEdits:
         self._lots = lots
         self._positions = view.positions
         self._left_out = view.left_out
-        self._successors = successors  # what a corporate action made of a symbol
-        self._predecessors = {now: old for old, now in successors.items()}
+        # Neither of the file nor of a corporate action.
+        opened = opened_since(
+            position
+            for symbol, position in view.positions.items()
+            if symbol not in lots and symbol not in successors.values()
+        )
+        gone = lots.keys() - view.positions.keys() - view.left_out - successors.keys()
+        shared = {symbol for symbol in lots if len(self.holders(symbol)) > 1}
+        self._rolled = rolls(portfolio.structures, gone - shared, opened)
+        # What a corporate action made of a symbol, or what it was rolled to.
+        self._successors = {**successors, **self._rolled}
+        self._predecessors = {now: old for old, now in self._successors.items()}
+        self._new_entries = new_entries(
+            [one for one in opened if one.instrument.live_symbol not in self._predecessors]
+        )
+        self._new_ids: dict[str, str] = {}
 
     def for_symbol(self, symbol: str) -> Advice:
         """The change for one contract or share."""
@@ -147,11 +162,19 @@ class FileEdits:
                 assert_never(entry)
 
     def _addition(self, position: AccountPosition) -> Advice:
-        try:
-            entry = entry_of(position)
-        except NotImportableError as error:
-            return Advice(str(error))
-        return Advice("Add this entry:", entry_text(entry.changed(id=self._new_id(entry.id))))
+        entry = self._new_entries.get(position.symbol)
+        if entry is None:
+            try:
+                entry = entry_of(position)
+            except NotImportableError as error:
+                return Advice(str(error))
+        kind = structure_kind(entry) if isinstance(entry, MultiLegPosition) else None
+        what = f"this entry, {kind.with_article}" if kind else "this entry"
+        # Each of its legs has a row, and all of them say the same.
+        if entry.id not in self._new_ids:
+            self._new_ids[entry.id] = self._new_id(entry.id)
+            self._identities.add(self._new_ids[entry.id])
+        return Advice(f"Add {what}:", entry_text(entry.changed(id=self._new_ids[entry.id])))
 
     def _new_id(self, wanted: str) -> str:
         return next(
@@ -201,7 +224,9 @@ class FileEdits:
                 self._renamed[entry.id] = self._new_id(_fitting_id(changed))
                 self._identities.add(self._renamed[entry.id])
             changed = changed.changed(id=self._renamed[entry.id])
-        return Advice(f"Replace the entry '{entry.id}' by:", entry_text(changed))
+        rolled = any(one.live_symbol in self._rolled for one in entry.instruments)
+        note = ", which was rolled (what the closed part brought belongs into realized)," if rolled else ""
+        return Advice(f"Replace the entry '{entry.id}'{note} by:", entry_text(changed))
 
 
 def format_ids(entries: Iterable[PortfolioEntry]) -> str:
@@ -340,7 +365,8 @@ def _leg_as_held(
         cost = {"cost_basis": None}
     if position.symbol != one.live_symbol:
         now = entry_of(position)
-        leg = leg.changed(symbol=now.symbol)
+        if now.symbol != one.symbol:
+            leg = leg.changed(symbol=now.symbol)
         if isinstance(leg, Leg) and isinstance(now, Position):
             leg = leg.changed(expiry=now.expiry, strike=now.strike, multiplier=now.multiplier)
     side: Side = "long" if position.quantity > 0 else "short"

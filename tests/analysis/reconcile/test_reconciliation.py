@@ -953,3 +953,84 @@ class TestLotsGainsAndFees:
         row = rows(portfolio(rolled), account(held(LONG_LEG, 1, "4")))[1]
 
         assert (edited(row)["realized"], edited(row)["fees"]) == (120, 1.3)
+
+
+DIAGONAL = structure(
+    leg("short", 185), leg("long", 180, expiry=date(2027, 6, 18)), net_debit=900, identity="diagonal"
+).changed(opened_at=date(2026, 11, 2))
+FAR_LEG, ROLLED_TO = "AAPL270618C00180000", "AAPL270115C00190000"
+
+
+class TestOpenedSince:
+    """What belongs together is proposed together, and a rolled structure stays itself."""
+
+    def test_a_condor_that_was_opened_since_is_one_entry_to_add(self):
+        view = account(
+            held("SPY261218P00640000", 2, "3"),
+            held("SPY261218P00655000", -2, "5"),
+            held("SPY261218C00705000", -2, "4"),
+            held("SPY261218C00720000", 2, "1.5"),
+            held("MSFT", 100, "480"),
+        )
+        found = rows(portfolio(), view)
+
+        assert {row.advice for row in found if row.symbol != "MSFT"} == {"Add this entry, an iron condor:"}
+        assert len({row.edit for row in found}) == 2
+        condor = next(edited(row) for row in found if row.symbol != "MSFT")
+        assert condor["id"] == "spy-18dec26-iron-condor"
+        assert [one["cost_basis"] for one in condor["legs"]] == [3, 5, 4, 1.5]
+        assert proposed_edit(found).count("iron-condor") == 1
+
+    def test_what_would_be_torn_apart_is_proposed_contract_by_contract(self):
+        view = account(held(LONG_LEG, 3, "4"), held(SHORT_LEG, -1, "2"))
+
+        assert [edited(row)["contracts"] for row in rows(portfolio(), view)] == [3, -1]
+
+    def test_a_rolled_diagonal_is_replaced_whole_and_keeps_its_name(self):
+        view = account(held(FAR_LEG, 1, "12"), held(ROLLED_TO, -1, "3.5"))
+        gone, new = (row for row in rows(portfolio(DIAGONAL), view) if row.agrees is False)
+
+        assert gone.advice == new.advice
+        assert new.advice == (
+            "Replace the entry 'diagonal', which was rolled (what the closed part brought belongs into realized), "
+            "by:"
+        )
+        assert gone.edit == new.edit
+        assert edited(new) == {
+            "id": "diagonal",
+            "symbol": "AAPL",
+            "net_debit": 850,
+            "opened_at": "2026-11-02",
+            "legs": [
+                {
+                    "side": "short",
+                    "option_type": "call",
+                    "expiry": "2027-01-15",
+                    "strike": 190,
+                    "contracts": 1,
+                },
+                {
+                    "side": "long",
+                    "option_type": "call",
+                    "expiry": "2027-06-18",
+                    "strike": 180,
+                    "contracts": 1,
+                },
+            ],
+        }
+
+    @pytest.mark.parametrize(
+        "opened",
+        [
+            [held(ROLLED_TO, -2, "3.5")],
+            [held("AAPL270115P00190000", -1, "3.5")],
+            [held("AAPL261127C00190000", -1, "3.5")],
+            [held(ROLLED_TO, -1, "3.5"), held("AAPL270115C00195000", -1, "2")],
+        ],
+        ids=["another quantity", "another type", "an earlier expiry", "two that could be it"],
+    )
+    def test_what_may_not_be_a_roll_is_proposed_apart(self, opened: list[AccountPosition]):
+        found = rows(portfolio(DIAGONAL), account(held(FAR_LEG, 1, "12"), *opened))
+
+        assert not any("rolled" in (row.advice or "") for row in found)
+        assert any((row.advice or "").startswith("Add this entry") for row in found)
