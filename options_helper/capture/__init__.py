@@ -7,7 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "hours": ("CaptureHours",),
+    "hours": ("LEAD", "CaptureHours"),
     "plan": ("CapturePlan", "Selection", "plan_capture"),
     "runner": ("CaptureConfig", "CaptureEngine"),
     "sealer": ("Sealer",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from options_helper import __version__
@@ -13,12 +14,16 @@ from options_helper.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class CaptureConfig:
-    """What to record and where. `streams` never has fills: those are the account's, not the market's."""
+    """What to record and where. `streams` never has fills: those are the account's, not the market's.
+
+    `due` is when it should have begun, where it begins too late: what was sent since is written down as lost.
+    """
 
     streams: LiveStreamConfig
     out: Path
     journal: bool = True
     policy: StorePolicy = field(default_factory=StorePolicy)  # when the partitions are written
+    due: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.streams.further:

@@ -42,6 +42,7 @@ class GapWatch:
         self._losses: dict[tuple[StreamId, str], _Losses] = {}
         # Since when: connected and silent, though data was expected; and the symbols that the server left out.
         self._silent_since_ns: dict[StreamId, int] = {}
+        self._silent_connection: dict[StreamId, int] = defaultdict(int)
         self._refused_since_ns: dict[StreamId, dict[str, int]] = defaultdict(dict)
 
     def observe(
@@ -121,7 +122,9 @@ class GapWatch:
     def _note_silence(self, health: StreamHealth) -> None:
         if health.phase is Phase.STALLED:
             self._silent_since_ns[health.name] = epoch_nanoseconds(health.silent_since) or self._observed_ns
-        elif health.phase is not Phase.STOPPED:
+            self._silent_connection[health.name] = health.connections
+        elif health.phase is not Phase.STOPPED or health.connections != self._silent_connection[health.name]:
+            # One that was stopped before anybody saw its next connection was left for its silence, and has that gap.
             self._silent_since_ns.pop(health.name, None)
 
     def _ended_refusals(self, health: StreamHealth, now_ns: int) -> list[Gap]:

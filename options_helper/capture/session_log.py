@@ -17,11 +17,14 @@ from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import format_count, named
 
 log = logging.getLogger(__name__)
+
+BEGAN_LATE: Final = "The recording began late: it should have been connected since then."
 
 _REMOVALS_SAID: Final = 4
 _GONE: Final = "dropped: the journal was deleted before rows were made of these, which were put off"
@@ -46,6 +49,7 @@ class SessionLog:
         self._keep_folder = keep_folder
         self._facts = config.facts()
         self._began = facts_record(RecordKind.SESSION, began_ns, self._facts)
+        self._due = config.due
         self._note = _first_note(config, session, began_ns)
         self._losses = LossLog(config.out, session, disk)
         self._gap_watch = GapWatch(began_ns)
@@ -67,6 +71,13 @@ class SessionLog:
             RecordKind.SESSION, self._began.received_ns, {**self._facts, "number": number}
         )
         self._note = replace(self._note, number=number)
+
+    def late_begin(self) -> list[Gap]:
+        """A gap for each stream since the session should have begun; none where it begins in time."""
+        if self._due is None:
+            return []
+        since_ns = min(datetime_nanoseconds(self._due), self._note.began_ns)
+        return [Gap(name, since_ns, self._note.began_ns, BEGAN_LATE) for name in self._note.asked]
 
     @property
     def unwritten_gaps(self) -> int:

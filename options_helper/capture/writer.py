@@ -145,7 +145,9 @@ class CaptureWriter:
 
     def _begin(self) -> Happened:
         # Another kill may come at any moment: the end of the capture before is written down first.
-        gaps = self._log.write_gaps(self._earlier.gaps_since_kills(), self._now_ns())
+        gaps = self._log.write_gaps(
+            [*self._earlier.gaps_since_kills(), *self._log.late_begin()], self._now_ns()
+        )
         self._earlier.confirm_missed()
         return Noted(self._records.add([self._log.began, *gaps]))
 

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from options_helper.capture.hours import CaptureHours
+from options_helper.capture.hours import LEAD, CaptureHours
 from options_helper.capture.plan import CapturePlan, Selection, plan_capture
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.capture.sealer import Sealer
@@ -27,6 +27,7 @@ from options_helper.commands.capture_session import (
     Signals,
 )
 from options_helper.commands.capture_troubles import troubles_of
+from options_helper.commands.durations import format_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.status import CaptureState, CaptureStatus
@@ -103,6 +104,8 @@ class Capture:
         self._plan = plan
         self._signals = Signals(shutdown)
         self._now = now
+        self._due: datetime | None = None  # when this session should begin, where that was waited for
+        self._late: str | None = None  # what of this session is missing because it began so late
         self._finder = finder
         self._make_runner = make_runner
         self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now)
@@ -197,6 +200,10 @@ class Capture:
             pause = CHECK_CLOCK_SECONDS
             if opens is not None and not self._hours.connected(now):
                 self._waiting = Waiting(opens)
+                # The first of those that were waited for, because a computer may sleep through a whole session; but the
+                # market may have told meanwhile that there is none.
+                if self._due is None or not self._hours.connected(self._due):
+                    self._due = opens
                 display.waiting(f"The market is closed; recording begins {format_market_time(opens)}.")
                 pause = min(pause, (opens - now).total_seconds())
             if self._signals.wait(pause):
@@ -229,10 +236,13 @@ class Capture:
 
     def _record(self, display: Display) -> Ending:
         request = self._request
-        config = CaptureConfig(self._plan.streams, request.out, request.journal, request.policy)
+        late = self._overdue
+        due = None if late is None else self._now() - late  # on the computer's clock, as all of a recording
+        config = CaptureConfig(self._plan.streams, request.out, request.journal, request.policy, due=due)
         engine = self._make_runner(config, self._settings)
         engine.start()
         self._engine, self._held_up = engine, None
+        self._say_late(display)
         limit = request.duration_seconds
         session = CaptureSession(
             engine,
@@ -273,6 +283,24 @@ class Capture:
         for sentence in self._market.take_news():
             display.say(sentence)
 
+    @property
+    def _overdue(self) -> timedelta | None:
+        """How late this session begins, where something is missing because of that."""
+        if self._due is None or not self._hours.connected(self._due):
+            return None
+        late = self._market.now() - self._due
+        return late if late > LEAD else None
+
+    def _say_late(self, display: Display) -> None:
+        late, self._due = self._overdue, None
+        self._late = None
+        if late is not None:
+            self._late = (
+                f"Recording began {format_duration(late.total_seconds())} late: the computer slept, this process did "
+                "not run, or something kept it from beginning."
+            )
+            display.say(self._late)
+
     def _show_plan(self, display: Display) -> None:
         streams = self._plan.streams
         stocks = format_count(len(streams.stocks), "stock")
@@ -285,6 +313,7 @@ class Capture:
         self, status: CaptureStatus, display: Display, *, complete: bool, ending: Ending
     ) -> None:
         troubles = troubles_of(status, complete=complete)
+        troubles += [self._late] if self._late else []
         for trouble in troubles:
             display.say(trouble)
         if status.gaps:

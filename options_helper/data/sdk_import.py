@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+import warnings
 from typing import Final
 
 from options_helper.errors import ConfigError
@@ -17,6 +18,10 @@ MODULES: Final = (
     "pyrate_limiter",
 )
 
+# alpaca-py connects through the websockets library's older interface, which is for its authors to change; here it would
+# be an error under `python -W error`. A filter for good: taking it back would change those of all threads.
+_OLD_INTERFACE: Final = r"websockets\.legacy is deprecated"
+
 _importing: Final = threading.Lock()
 
 
@@ -24,6 +29,7 @@ def load_sdk() -> None:
     """Have alpaca-py and what it is asked with at hand; ConfigError, saying what to install, where one is missing."""
     try:
         with _importing:
+            warnings.filterwarnings("ignore", _OLD_INTERFACE, DeprecationWarning)
             for name in MODULES:
                 importlib.import_module(name)
     except ImportError as error:

@@ -193,6 +193,8 @@ class Scene:
         self.is_tried_again = False
         self.stops_by_itself = True
         self.lookups_fail = False
+        # When the computer sleeps, and for how long.
+        self.sleeps: tuple[datetime, timedelta] | None = None
 
     def now(self) -> datetime:
         return self.now_at
@@ -202,6 +204,9 @@ class Scene:
         before = self.now_at
         until = self.now_at + timedelta(seconds=max(seconds, 20))
         self.now_at = min([until, *(moment for moment in self._signals_at if moment > self.now_at)])
+        if self.sleeps is not None and self.now_at >= self.sleeps[0]:
+            self.now_at += self.sleeps[1]
+            self.sleeps = None
         self.seconds += (self.now_at - before).total_seconds()
         self.on_wait()
         return sum(moment <= self.now_at for moment in self._signals_at)
@@ -326,6 +331,26 @@ def test_market_hours_are_waited_for_kept_and_waited_for_again(tmp_path: Path):
     assert code == 0
     assert scene.hours == [("Fri 09:29", "Fri 13:01"), ("Mon 09:29", "Mon 12:00")]
     assert scene.said[1] == "The market is closed; recording begins Fri 27 Nov 09:29 in New York."
+
+
+def test_a_session_that_begins_late_says_so_and_has_a_gap(tmp_path: Path):
+    """The computer slept over the open, or a whole day: no connection was there to be lost."""
+    scene = Scene("2026-11-25T07:00", signals_at=["2026-11-25T12:00"])
+    scene.sleeps = (new_york("2026-11-25T08:00"), timedelta(hours=3))
+
+    assert scene.record(tmp_path, market_hours=True) == 1
+    (at_once, in_the_summary) = [
+        sentence for sentence in scene.said if "Recording began 90 min late" in sentence
+    ]
+    assert at_once == in_the_summary
+    assert not any("Nothing was lost" in sentence for sentence in scene.said)
+    assert scene.sessions[0].config.due == new_york("2026-11-25T09:29:30")
+
+
+def test_a_session_that_begins_in_time_has_no_gap(tmp_path: Path):
+    scene = Scene("2026-11-25T07:00", signals_at=["2026-11-25T12:00"])
+    assert scene.record(tmp_path, market_hours=True) == 0
+    assert scene.sessions[0].config.due is None
 
 
 def test_the_clock_may_be_put_back_over_a_weekend(tmp_path: Path):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import pytest
 
 from options_helper.capture.pressure import SYNC_SECONDS
 from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
-from options_helper.clock import utc_now_ns
+from options_helper.capture.session_log import BEGAN_LATE
+from options_helper.clock import utc_now, utc_now_ns
+from options_helper.commands.capture_troubles import troubles_of
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
@@ -39,7 +42,13 @@ from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.errors import StoreError
-from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.instants import (
+    NANOSECONDS,
+    datetime_nanoseconds,
+    epoch_nanoseconds,
+    timestamp_extension,
+    utc_datetime,
+)
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
@@ -90,6 +99,7 @@ def runner(
     flush_seconds: float = FLUSH_SECONDS,
     journal: bool = True,
     drain_seconds: float = DRAIN_SECONDS,
+    retry: RetryPolicy | None = None,
     **more: Any,
 ) -> CaptureEngine:
     policy = StorePolicy(flush_rows=flush_events, flush_seconds=flush_seconds)
@@ -100,7 +110,7 @@ def runner(
             stocks=partial(AlpacaStockStreamer, timing=PATIENT),
             options=partial(AlpacaOptionStreamer, timing=PATIENT),
         ),
-        retry=RetryPolicy(slow_base_seconds=0.1),
+        retry=retry or RetryPolicy(slow_base_seconds=0.1),
         disk=disk,
         drain_seconds=drain_seconds,
         **more,
@@ -282,6 +292,57 @@ def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp
     assert int(row["since_ns"]) // 1_000 == last_received_ns // 1_000
     assert began_ns < last_received_ns < int(row["until_ns"]) < utc_now_ns()
     assert "1000" in row["reason"]
+
+
+def test_a_capture_that_begins_late_has_a_gap_since_it_was_due(simulator: Simulators, tmp_path: Path):
+    server = simulator()
+    due = utc_now() - timedelta(hours=1)
+    config = replace(CaptureConfig(ONLY_STOCKS, tmp_path), due=due)
+    capture = CaptureEngine(config, settings_for(server), retry=RetryPolicy())
+    capture.start()
+    wait_until(lambda: capture.status().streams[STOCKS].connections)
+    capture.stop()
+
+    (row,) = gap_rows(tmp_path)
+    assert (row["stream"], row["reason"]) == ("stocks", BEGAN_LATE)
+    assert float(row["seconds"]) >= 3_600
+
+
+def test_a_stream_that_is_let_in_later_is_recorded_from_then_on(simulator: Simulators, tmp_path: Path):
+    """Refused before the open, as on a morning of an outage: a recorder must not be gone for the day."""
+    server = simulator(faults=Faults(http_status=403, first_connections=4))
+    with capturing(
+        server, tmp_path, ONLY_STOCKS, retry=RetryPolicy(base_seconds=0.05, refused_pauses=(0.05,))
+    ) as capture:
+        server.push(STOCKS, [quote()])
+        until_received(capture, server)
+
+    assert len(rows_on_disk(tmp_path)) == 1
+    (row,) = gap_rows(tmp_path)
+    assert "HTTP 403" in row["reason"]
+    troubles = troubles_of(capture.status())
+    assert any("was refused for" in trouble and "and then recorded" in trouble for trouble in troubles)
+
+
+def test_a_connection_that_is_mute_since_before_the_open_has_a_gap_from_the_open_on(
+    simulator: Simulators, tmp_path: Path, running_simulator: Simulators
+):
+    """The normal morning of `--market-hours`, which connects half a minute before."""
+    opens_ns = datetime_nanoseconds(datetime(2026, 3, 20, 13, 30, tzinfo=UTC))
+    server = running_simulator(SilentMarket(start_ns=opens_ns - 2 * NANOSECONDS))
+    clock = SteppedClock()
+    with capturing(server, tmp_path, ONLY_STOCKS, monotonic=clock.monotonic) as capture:
+        # A played market's clock goes on from its first event.
+        early = timestamp_extension(opens_ns - NANOSECONDS)
+        server.push(STOCKS, [{**quote(), "t": early}])
+        wait_until(lambda: capture.status().streams[STOCKS].silent_since, saw=capture.status)
+        clock.advance(ONLY_STOCKS.stall_seconds + 1)
+        wait_until(lambda: capture.status().streams[STOCKS].connections == 2, saw=capture.status)
+        wait_until(lambda: capture.status().gaps == 1)
+
+    (row,) = gap_rows(tmp_path)
+    assert "No stocks data for 61 s although the market is open" in row["reason"]
+    assert 61 <= float(row["seconds"]) < 61 + AT_ONCE, "not from the quote before the open on"
 
 
 def test_a_gap_that_lasts_to_the_end_is_written_at_the_end(simulator: Simulators, tmp_path: Path):

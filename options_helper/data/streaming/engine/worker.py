@@ -442,7 +442,8 @@ class StreamWorker(StreamSink):
         with self._lock:
             report = self._report
         now = Moment(self._monotonic(), wall_ns)
-        silent_since = self._silence.since(_live_since(report), self._last_frame)
+        connected_since = report.live_since if report.phase is Phase.STALLED else _live_since(report)
+        silent_since = self._silence.since(connected_since, self._last_frame)
         return StreamHealth(
             name=self.name,
             phase=self._displayed_phase(report, now),
