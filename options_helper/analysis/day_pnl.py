@@ -79,12 +79,14 @@ class RunningPosition:
     # What percentages are of: the close of what was held at midnight, and the cost of what was opened since.
     base: Decimal
     realized: Decimal = _ZERO
+    overnight: Decimal = _ZERO  # what was held at midnight, at the previous close; short is negative
 
     @classmethod
     def at_midnight(cls, quantity: Decimal, close: Decimal | None) -> Self:
         """What was held overnight."""
         price = _UNKNOWN if close is None else close
-        return cls(quantity, price, abs(quantity) * price if quantity else _ZERO)
+        worth = quantity * price if quantity else _ZERO
+        return cls(quantity, price, abs(worth), overnight=worth)
 
     def after(self, execution: Execution) -> RunningPosition:
         """The position that an execution leaves: it opens more, closes some, or closes all and opens the other way."""
@@ -99,6 +101,7 @@ class RunningPosition:
             average=_average(kept, self.average, opened, price),
             base=self.base + (abs(opened) * price if opened else _ZERO),
             realized=self.realized + (closed * (price - self.average) if closed else _ZERO),
+            overnight=self.overnight,
         )
 
     @property
@@ -115,7 +118,7 @@ def _average(kept: Decimal, average: Decimal, opened: Decimal, price: Decimal) -
     return (kept * average + opened * price) / (kept + opened)
 
 
-_UNKNOWN_POSITION: Final = RunningPosition(_ZERO, _UNKNOWN, _UNKNOWN, _UNKNOWN)
+_UNKNOWN_POSITION: Final = RunningPosition(_ZERO, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +292,8 @@ class HeldLines:
     quantity: Numbers  # short is negative
     multiplier: Numbers
     price: Numbers  # NaN: there is none of today
+    # Legs whose structure cannot be worth what they come to: they have no price either.
+    not_believed: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +303,7 @@ class LineDays:
     realized: Numbers
     unrealized: Numbers
     base: Numbers  # what percentages are of, as in `RunningPosition`
+    overnight: Numbers  # what was held at midnight, as there
     findings: Findings
 
     @property
@@ -320,10 +326,11 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
     if day.obstacles:
         flags[QuoteWarning.TRADES_UNKNOWN] |= day.requested
         nothing = np.full(count, np.nan)
-        return LineDays(nothing, nothing, nothing, flags)
+        return LineDays(nothing, nothing, nothing, nothing, flags)
     average = numbers(day.base_closes.get(symbol) for symbol in held.symbols)
     realized = np.zeros(count)
-    base = np.abs(held.quantity * held.multiplier * average)
+    overnight = held.quantity * held.multiplier * average
+    base = np.abs(overnight)
     unlikely = np.array([symbol in day.unlikely for symbol in held.symbols], dtype=bool)
     flags[QuoteWarning.NO_PREVIOUS_CLOSE] = np.isnan(average) & ~unlikely
     flags[QuoteWarning.UNLIKELY_CLOSE] = unlikely
@@ -334,10 +341,11 @@ def line_days(day: AccountDay, held: HeldLines) -> LineDays:
         factor = held.multiplier[index]
         average[index] = float(position.average)
         realized[index], base[index] = float(position.realized) * factor, float(position.base) * factor
+        overnight[index] = float(position.overnight) * factor
         for warning in _REASONS:
             flags[warning][index] = warning in reasons
     unrealized = held.quantity * held.multiplier * (held.price - average)
-    return LineDays(realized, unrealized, base, flags)
+    return LineDays(realized, unrealized, base, overnight, flags)
 
 
 def _line_position(day: AccountDay, symbol: str) -> tuple[RunningPosition, set[QuoteWarning | None]]:
@@ -355,40 +363,63 @@ def _line_position(day: AccountDay, symbol: str) -> tuple[RunningPosition, set[Q
 class BookDay:
     """Today's profit of the whole book in dollars, one element for each part, NaN where it is not known.
 
-    A part is a line; or a contract that several lines hold and that was traded; or a contract that the file holds no
-    more because it was closed today.
+    A part is a position, a structure as a whole; or a contract that several lines hold and that was traded; or a
+    contract that the file holds no more because it was closed today.
     """
 
     realized: Numbers
     unrealized: Numbers
+    ranks: Integers  # of the grade of its price
+    base_day: (
+        date | None
+    )  # the session whose close a part of it is measured from; None: all of it was opened today
     closed: tuple[str, ...]  # symbols
-    behind: tuple[
-        str, ...
-    ]  # symbols that were traded after the file was as the account, which is not counted
+    # Symbols that were traded after the file was as the account, which is not counted.
+    behind: tuple[str, ...]
     reasons: tuple[str, ...]  # sentences: why what is missing is missing
 
 
-def sum_up_day(day: AccountDay, held: HeldLines) -> BookDay:
-    """Today's profit of these lines, which are all of the file, and of what it holds no more."""
+def sum_up_day(day: AccountDay, held: HeldLines, entries: Sequence[str], ranks: Integers) -> BookDay:
+    """Today's profit of these lines, which are all of the file, and of what it holds no more.
+
+    `entries` are the ids of the positions that the lines belong to, `ranks` those of the lines' grades.
+    """
     if day.obstacles:
         # A file without positions may have had some this morning.
         nothing = np.full(max(len(held.symbols), 1), np.nan)
-        return BookDay(nothing, nothing, (), (), day.obstacles)
+        return BookDay(nothing, nothing, np.zeros(len(nothing), dtype=np.int64), None, (), (), day.obstacles)
     lines = line_days(day, held)
-    alone = ~lines.findings[QuoteWarning.SHARED_CONTRACT]
-    shared = dict.fromkeys(symbol for symbol, single in zip(held.symbols, alone, strict=True) if not single)
+    is_shared = lines.findings[QuoteWarning.SHARED_CONTRACT]
+    alone = np.flatnonzero(~is_shared).tolist()
+    # Its row adds the legs of a structure up, and where one is not known neither is the sum: so it is here.
+    places = {entry: place for place, entry in enumerate(dict.fromkeys(entries[line] for line in alone))}
+    place_of = np.array([places[entries[line]] for line in alone], dtype=np.int64)
+    realized, unrealized = np.zeros(len(places)), np.zeros(len(places))
+    worst = np.zeros(len(places), dtype=np.int64)
+    np.add.at(realized, place_of, lines.realized[alone])
+    np.add.at(unrealized, place_of, lines.unrealized[alone])
+    np.maximum.at(worst, place_of, ranks[alone])
+    shared = {held.symbols[line]: line for line in reversed(np.flatnonzero(is_shared).tolist())}
     gone = [symbol for symbol in (*day.followed, *day.unknown) if symbol not in day.lines]
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
     unclear = [symbol for symbol in gone if day.unknown.get(symbol) in _UNCLEAR]
-    parts = [
-        *(_shared_profit(held, symbol, day.followed[symbol].position) for symbol in shared),
-        *((float(day.followed[symbol].position.realized) * _multiplier(symbol), 0.0) for symbol in closed),
-        *((np.nan, np.nan) for _ in unclear),
+    others = [
+        *(
+            (*_shared_profit(held, symbol, day.followed[symbol].position), ranks[line])
+            for symbol, line in shared.items()
+        ),
+        *((float(day.followed[symbol].position.realized) * _multiplier(symbol), 0.0, 0) for symbol in closed),
+        *((np.nan, np.nan, 0) for _ in unclear),
     ]
-    realized, unrealized = np.array(parts, dtype=np.float64).reshape(-1, 2).T
+    other = np.array(others, dtype=np.float64).reshape(-1, 3).T
+    was_held = bool(np.any((np.nan_to_num(lines.overnight) != 0) & ~np.isnan(lines.pnl))) or any(
+        day.followed[symbol].position.overnight for symbol in (*shared, *closed)
+    )
     return BookDay(
-        realized=np.concatenate([lines.realized[alone], realized]),
-        unrealized=np.concatenate([lines.unrealized[alone], unrealized]),
+        realized=np.concatenate([realized, other[0]]),
+        unrealized=np.concatenate([unrealized, other[1]]),
+        ranks=np.concatenate([worst, other[2].astype(np.int64)]),
+        base_day=day.base_day if was_held else None,
         closed=tuple(closed),
         behind=tuple(symbol for symbol, followed in day.followed.items() if followed.behind),
         reasons=tuple(_reasons(day, held, lines, gone)),
@@ -420,7 +451,9 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
     for warning, sentence in _REASONS.items():
         of_gone = [format_holding(symbol) for symbol in gone if _said_of(day, symbol) is warning]
         yield from _sentence(sentence.format(day=base_day), _chosen(held, lines.findings[warning]) + of_gone)
-    yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price)))
+    not_believed = np.zeros(len(held.symbols), dtype=bool) if held.not_believed is None else held.not_believed
+    yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price) & ~not_believed))
+    yield from _sentence("Their structure cannot be worth what they come to", _chosen(held, not_believed))
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
     not_given = [format_holding(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
     yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)

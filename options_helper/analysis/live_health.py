@@ -90,7 +90,10 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
         (totals.with_warning(QuoteWarning.CROSSED_MARKET), "with a crossed quote"),
         *((totals.of_grade(grade), words) for grade, words in _CAVEATS.items()),
     )
-    return tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
+    beyond = len(totals.not_believed)
+    impossible = f"{format_count(beyond, 'structure')} quoted beyond what it can be worth"
+    lines = tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
+    return (*lines, impossible) if beyond else lines
 
 
 def book_remarks(totals: LiveTotals) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from options_helper.analysis.day_pnl import (
     made_today,
     read_account_day,
 )
-from options_helper.analysis.grades import grades_of
+from options_helper.analysis.grades import RANKS, Grade, grades_of
 from options_helper.analysis.holdings import compare_holdings
 from options_helper.analysis.marks import (
     Findings,
@@ -35,6 +35,7 @@ from options_helper.analysis.marks import (
     QuoteWarning,
     warning_lists,
 )
+from options_helper.analysis.payoffs import believable_range
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
@@ -56,6 +57,8 @@ __all__ = [
 ]
 
 DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
+# Of what the legs were worth one by one: on less than that no percentage of a day stands.
+_SMALLEST_BASE: Final = 0.05
 
 POSITION_COLUMNS: Final = column_names(Table.POSITION)
 STRUCTURE_COLUMNS: Final = column_names(Table.STRUCTURE)
@@ -131,7 +134,12 @@ def compute_live_multileg_rows(
     )
     leg_value = lines.worth * lines.mark
     leg_natural = lines.worth * lines.natural
-    day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
+    groups = _LegGroups(structures)
+    not_believed = _not_believed(structures, groups.sums(leg_value), lines.today)
+    held = _held_lines(lines, quantity, live.as_of)
+    of_leg = np.repeat(not_believed, groups.sizes)
+    held = replace(held, price=np.where(of_leg, np.nan, held.price))
+    day = line_days(read_account_day(portfolio, live), held)
     lines = replace(lines, findings=_findings_with_day(lines, day))
     leg_columns = {
         **lines.columns,
@@ -151,7 +159,16 @@ def compute_live_multileg_rows(
     }
     identities = [f"{entry.id}/{index}" for entry, index, *_ in owned_legs]
     legs = table_frame(leg_columns, Table.LEG, identities)
-    return _structure_rows(structures, lines, leg_value, leg_natural, day), legs
+    days = _structure_days(day, quantity, groups, numbers(entry.opening_cost for entry in structures))
+    values = np.where(of_leg, np.nan, leg_value), leg_natural
+    return _structure_rows(structures, lines, groups, values, days, not_believed=not_believed), legs
+
+
+def _not_believed(structures: Sequence[MultiLegPosition], net_marks: Numbers, today: date) -> Flags:
+    """Where the marks of the legs come to more, or less, than the structure can be worth."""
+    ranges = [believable_range(entry.lines, today) for entry in structures]
+    least, greatest = np.array(ranges, dtype=np.float64).reshape(-1, 2).T
+    return (net_marks < least) | (net_marks > greatest)
 
 
 class _LegGroups:
@@ -193,16 +210,19 @@ class _LegGroups:
 def _structure_rows(
     structures: Sequence[MultiLegPosition],
     lines: PricedLines,
-    leg_value: Numbers,
-    leg_natural: Numbers,
+    groups: _LegGroups,
+    values: tuple[Numbers, Numbers],
     day: LineDays,
+    *,
+    not_believed: Flags,
 ) -> pd.DataFrame:
-    groups = _LegGroups(structures)
-    priced = groups.counts(~np.isnan(leg_value))
+    leg_value, leg_natural = values
+    priced = groups.counts(~np.isnan(lines.worth * lines.mark))
     ends = np.split(lines.ended, groups.first_legs[1:])
     nearest = [_nearest(entry, ended) for entry, ended in zip(structures, ends, strict=False)]
     findings = {warning: groups.any(flags) for warning, flags in lines.findings.items()}
     findings[QuoteWarning.MISSING_LEGS] = priced < groups.sizes
+    findings[QuoteWarning.IMPOSSIBLE_MARK] = not_believed
     debit = numbers(entry.opening_cost for entry in structures)
     findings[QuoteWarning.NO_COST_BASIS] = np.isnan(debit)
     columns = {
@@ -217,8 +237,10 @@ def _structure_rows(
         "priced": [f"{known} of {count} legs" for known, count in zip(priced, groups.sizes, strict=True)],
         **_net_columns(debit, groups.sums(leg_value), groups.sums(leg_natural)),
         **_carried_columns(structures, groups.sums(leg_value) - debit),
-        **_day_columns(_structure_days(day, lines, groups)),
-        "grade": grades_of(groups.worst(lines.rank)),
+        **_day_columns(day),
+        "grade": grades_of(
+            np.maximum(groups.worst(lines.rank), np.where(not_believed, RANKS[Grade.NOT_BELIEVED], 0))
+        ),
         "marks_from": _marks_from(lines.columns["mark_source"], lines.columns["mark_via"], groups),
         "mark_age_seconds": groups.oldest(lines.columns["mark_age_seconds"]),
         "quote_age_seconds": groups.oldest(lines.columns["quote_age_seconds"]),
@@ -254,12 +276,23 @@ def _carried_columns(entries: Sequence[PortfolioEntry], pnl: Numbers) -> dict[st
     }
 
 
-def _structure_days(day: LineDays, lines: PricedLines, groups: _LegGroups) -> LineDays:
+def _structure_days(day: LineDays, quantity: Numbers, groups: _LegGroups, debit: Numbers) -> LineDays:
+    """The day of each structure; its percentage is of what it was worth at midnight, or was opened for today.
+
+    Both are net, and neither moves when a leg is traded to and fro. Where they come to little beside what the legs are
+    worth one by one, a percentage would say nothing.
+    """
+    # Of a leg that was not held at midnight, what it was opened for.
+    opened = np.where(day.overnight == 0, np.sign(quantity) * day.base, 0.0)
+    net = np.abs(groups.sums(day.overnight + opened))
+    gross = groups.sums(np.abs(day.overnight) + np.abs(opened))
+    is_of_today = ~groups.any(day.overnight != 0) & ~np.isnan(debit)
+    base = np.where(is_of_today, np.abs(debit), net)
     return LineDays(
         realized=groups.sums(day.realized),
         unrealized=groups.sums(day.unrealized),
-        # As with a net debit, what was sold takes from what was paid.
-        base=np.abs(groups.sums(np.sign(lines.worth) * day.base)),
+        base=np.where(base < _SMALLEST_BASE * gross, np.nan, base),
+        overnight=groups.sums(day.overnight),
         findings={},
     )
 

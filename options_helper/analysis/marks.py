@@ -43,6 +43,7 @@ class QuoteWarning(StrEnum):
     SETTLED_AT_OPEN = "settled_at_open"  # so it was traded for the last time on the session before
     ADJUSTED_CONTRACT = "adjusted_contract"
     MISSING_LEGS = "missing_legs"
+    IMPOSSIBLE_MARK = "impossible_mark"  # beyond what the structure can be worth
     NOT_SUBSCRIBED = "not_subscribed"
     REFUSED_SYMBOL = "refused_symbol"
     MISSING_QUOTE = "missing_quote"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from math import fsum
 from typing import NamedTuple
@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
-from options_helper.analysis.grades import Grade, count_words
+from options_helper.analysis.grades import RANKS, Grade, count_words, grades_of
 from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
+from options_helper.analysis.payoffs import undefined_risks
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -93,13 +94,18 @@ class LiveTotals:
     opened_for: Tally
     long_premium: Tally
     holdings: Holdings  # where file and account differ, which every sum rests on
-    # Of today, counted by line; and what the file holds no more, because it was closed today.
+    # Of today, counted by position; and what the file holds no more, because it was closed today.
     day: Tally
     day_realized: Tally
     day_unrealized: Tally
     closed_today: tuple[str, ...]  # symbols
     day_behind: tuple[str, ...]  # symbols whose later trades are not in today's profit
     day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
+    day_base: date | None  # the session whose close today is measured from; None: nothing was held overnight
+    not_believed: tuple[
+        str, ...
+    ]  # structures, in words, whose legs come to more or less than they can be worth
+    undefined_risks: tuple[str, ...]  # ids of the positions whose loss has no end
     cash: float | None
     lines: tuple[BookLine, ...]
     carried: Carried
@@ -212,7 +218,15 @@ def compute_live_totals(
     still_running = legs_df["position_id"][~_ended(legs_df)]
     of_options = np.array([not entry.has_shares for entry in portfolio.structures], dtype=bool)
     may_lose_debit = (debit > 0) & of_options & structure_df["id"].isin(still_running).to_numpy()
-    today = sum_up_day(read_account_day(portfolio, live), _all_held_lines(position_rows, legs_df, live.as_of))
+    today = sum_up_day(
+        read_account_day(portfolio, live),
+        _all_held_lines(position_rows, structure_df, legs_df, live.as_of),
+        [*position_rows["id"], *legs_df["position_id"]],
+        np.array(
+            [_rank_of_day(grade) for grade in (*_grades(position_rows), *_grades(legs_df))], dtype=np.int64
+        ),
+    )
+    of_day = grades_of(today.ranks)
     grades = [*_grades(position_rows), *_grades(structure_df)]
     of_natural = [grade if grade.speaks_against_natural else Grade.TWO_SIDED for grade in grades]
     return LiveTotals(
@@ -231,12 +245,25 @@ def compute_live_totals(
             ],
         ),
         holdings=compare_holdings(portfolio, live.account),
-        day=_tally(today.realized + today.unrealized),
+        day=_tally(today.realized + today.unrealized, grades=of_day),
         day_realized=_tally(today.realized),
         day_unrealized=_tally(today.unrealized),
         closed_today=today.closed,
         day_behind=today.behind,
         day_reasons=today.reasons,
+        day_base=today.base_day,
+        not_believed=tuple(
+            words
+            for words, grade in zip(structure_df["words"], _grades(structure_df), strict=True)
+            if grade is Grade.NOT_BELIEVED
+        ),
+        undefined_risks=undefined_risks(
+            portfolio,
+            ended={
+                *position_rows["live_symbol"][_ended(position_rows)],
+                *legs_df["live_symbol"][_ended(legs_df)],
+            },
+        ),
         cash=portfolio.cash,
         lines=(*_book_lines(position_rows, "market_value"), *_book_lines(legs_df, "leg_value")),
         carried=_carried(portfolio),
@@ -252,7 +279,17 @@ def _carried(portfolio: Portfolio) -> Carried:
     )
 
 
-def _all_held_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame, as_of: datetime) -> HeldLines:
+def _rank_of_day(grade: Grade) -> int:
+    # Where the quantity is not the account's, today is not known or is told without the later trades.
+    return RANKS[Grade.TWO_SIDED if grade is Grade.QUANTITY else grade]
+
+
+def _all_held_lines(
+    position_rows: pd.DataFrame, structure_df: pd.DataFrame, legs_df: pd.DataFrame, as_of: datetime
+) -> HeldLines:
+    disbelieved = structure_df["id"][[grade is Grade.NOT_BELIEVED for grade in _grades(structure_df)]]
+    of_leg = legs_df["position_id"].isin(disbelieved).to_numpy(dtype=bool)
+    not_believed = np.concatenate([np.zeros(len(position_rows), dtype=bool), of_leg])
     tables = (position_rows, legs_df)
 
     def both(name: str) -> Numbers:
@@ -265,7 +302,8 @@ def _all_held_lines(position_rows: pd.DataFrame, legs_df: pd.DataFrame, as_of: d
         symbols=[*position_rows["live_symbol"], *legs_df["live_symbol"]],
         quantity=np.concatenate([_column(position_rows, "quantity"), _column(legs_df, "signed_contracts")]),
         multiplier=both("multiplier"),
-        price=np.where(is_of_today, both("mark"), np.nan),
+        price=np.where(is_of_today & ~not_believed, both("mark"), np.nan),
+        not_believed=not_believed,
     )
 
 

@@ -291,9 +291,9 @@ class TestDefectsOfOtherProducts:
         assert today.row()["warnings"] == []
 
     def test_a_covered_call_is_its_shares_and_its_call(self):
-        covered = structure(share_leg(), leg("short", 180), net_debit=24_300)
-        known = account({"AAPL": 100, C180: -1}, closes={"AAPL": 248, C180: 5.0})
-        today = Today(covered, live(known, at("AAPL", 250), at(C180, 5.4)))
+        covered, call = structure(share_leg(), leg("short", 270), net_debit=24_300), "AAPL261218C00270000"
+        known = account({"AAPL": 100, call: -1}, closes={"AAPL": 248, call: 5.0})
+        today = Today(covered, live(known, at("AAPL", 250), at(call, 5.4)))
 
         assert figures(today.structure()) == dollars(160, 0, 160)
         assert today.totals.day.total == pytest.approx(160)
@@ -840,8 +840,8 @@ class TestStructures:
 
         assert today.legs["day_pnl"].tolist() == [pytest.approx(20), pytest.approx(float("nan"), nan_ok=True)]
         assert figures(today.structure()) == (None, 0.0, None)
-        assert today.totals.day.known == pytest.approx(20)
-        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+        # The total says what the row does: not one leg of two.
+        assert (today.totals.day.known, today.totals.day.counted, today.totals.day.of) == (0, 0, 1)
 
     def test_what_worth_nothing_at_the_close_has_no_percentage(self):
         known = account({C180: 1, C185: -1}, closes={C180: 1.0, C185: 1.0})
@@ -894,3 +894,56 @@ def test_a_book_without_what_it_closed_has_what_the_trades_made(
     made = -overnight * close - sum(each.quantity * (each.price or 0) for each in done)
     assert totals.day.total == pytest.approx(float(100 * made), abs=1e-6)
     assert totals.day_realized.total == totals.day.total
+
+
+class TestThePercentageOfAStructuresDay:
+    """Its base is net and does not wander: a leg that is traded to and fro within the day leaves it as it is."""
+
+    BOOK = structure(leg("long", 180), leg("short", 185), net_debit=300)
+    CLOSES: Mapping[str, float] = MappingProxyType({C180: 8.0, C185: 5.0})
+
+    def percent(self, *executions: Execution, closes: Mapping[str, float] | None = None) -> float | None:
+        known = account({C180: 1, C185: -1}, closes=closes or self.CLOSES, executions=executions)
+        today = Today(self.BOOK, live(known, at(C180, 8.6), at(C185, 5.3)))
+        found = today.structure()["day_pct"]
+        return None if found is None else float(found)
+
+    def test_it_is_of_what_the_structure_was_worth_at_midnight(self):
+        assert self.percent() == pytest.approx(100 * 30 / 300)
+
+    def test_a_round_trip_in_one_leg_does_not_move_the_base(self):
+        """Seen here: each purchase counted anew, so that the base came near zero and the percentage to hundreds."""
+        trips = [traded(C185, 1, 5.2), traded(C185, -1, 5.25)] * 3
+
+        assert self.percent(*trips) == pytest.approx(100 * (30 + 3 * 5) / 300)
+
+    def test_opened_today_it_is_of_the_net_debit(self):
+        assert self.percent(traded(C180, 1, 8.2), traded(C185, -1, 5.2)) == pytest.approx(100 * 30 / 300)
+
+    def test_one_leg_of_yesterday_and_one_of_today_are_taken_together(self):
+        assert self.percent(traded(C185, -1, 4.0)) == pytest.approx(100 * (60 - 130) / 400)
+
+    def test_of_next_to_nothing_there_is_no_percentage(self):
+        """8.00 less 7.95: five dollars beside sixteen hundred."""
+        assert self.percent(closes={C180: 8.0, C185: 7.95}) is None
+
+
+class TestTheTotalSaysWhatTheRowsDo:
+    """Right after a fill the total counted three of a condor's four legs while its row showed none."""
+
+    def test_a_structure_with_an_open_leg_counts_as_a_whole_or_not_at_all(self):
+        book = portfolio(structure(leg("long", 180), leg("short", 185)), position(strike=190))
+        known = account({C180: 1, C185: -1, C190: 1}, closes={C180: 5.0, C185: 3.0, C190: 1.0})
+        unsettled = replace(known, unsettled=frozenset({C185}))
+        today = Today(book, live(unsettled, at(C180, 5.2), at(C185, 3.1), at(C190, 1.5)))
+
+        assert today.structure()["day_pnl"] is None
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
+        assert today.totals.day.known == pytest.approx(50)
+
+    def test_the_base_is_named_also_where_only_what_was_closed_was_held_overnight(self):
+        sold = account({}, closes={C180: 5.0}, executions=[traded(C180, -1, 6.0)])
+        opened = account({C190: 1}, closes={C190: 1.0}, executions=[traded(C190, 1, 1.2)])
+
+        assert Today(portfolio(), live(sold)).totals.day_base == YESTERDAY
+        assert Today(position(strike=190), live(opened, at(C190, 1.5))).totals.day_base is None

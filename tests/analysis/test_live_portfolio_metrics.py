@@ -481,8 +481,12 @@ class TestStructures:
         assert list(structures.columns) == list(STRUCTURE_COLUMNS)
 
 
-COVERED_CALL = structure(share_leg(), leg("short", 180), net_debit=24_300.0)
-COVERED_QUOTES = (quote("AAPL", 249.0, 251.0), quote(C180, 5.0, 5.4))
+COVERED_CALL = structure(share_leg(), leg("short", 270), net_debit=24_300.0)
+COVERED_QUOTES = (
+    quote("AAPL", 249.0, 251.0),
+    quote("AAPL261218C00270000", 5.0, 5.4),
+    quote(C180, 70.0, 71.0),
+)
 
 
 class TestStructuresThatPeopleHold:
@@ -492,7 +496,7 @@ class TestStructuresThatPeopleHold:
         row, legs = structure_of(COVERED_CALL, snapshot_with(*COVERED_QUOTES))
 
         assert (row["words"], row["expiry"], row["dte"]) == (
-            "AAPL shares/18 Dec 26 180C",
+            "AAPL shares/18 Dec 26 270C",
             date(2026, 12, 18),
             28,
         )
@@ -687,9 +691,10 @@ def test_a_structure_is_the_sum_of_its_legs(sides: list[list[float]], debit: flo
     live = snapshot_with(quote(C180, *sides[0]), quote(C185, *sides[1]))
     row, legs = structure_of(structure(net_debit=debit), live)
 
-    if legs["leg_value"].isna().any():
+    if legs["leg_value"].isna().any() or "impossible_mark" in row["warnings"]:
         assert row["net_pnl_abs"] is None
         return
+    assert -51 <= row["net_mark"] <= 551  # 0 to 500, and a tenth
     assert row["net_mark"] == pytest.approx(legs["leg_value"].sum())
     assert row["net_pnl_abs"] == pytest.approx(row["net_mark"] - debit)
     assert row["net_natural"] <= row["net_mark"] + 1e-9

@@ -83,7 +83,10 @@ def prices(portfolio: Portfolio, *, as_of: datetime, age: float = 0.4, step: int
     """A quote for every contract and share; each step moves them by a cent or two."""
     events: list[Quote | Trade] = []
     for index, item in enumerate(dict.fromkeys(portfolio.instruments)):
-        middle = (3.0 if item.is_option else 500.0) + index * 1.37 + 0.01 * ((step * (index + 1)) % 29)
+        # A call is worth less with each strike and a put more, so that a structure is worth what it can be.
+        rise = 0.02 * (-1 if item.option_type == "call" else 1) * (item.strike or 0.0)
+        base = 20.0 + rise if item.is_option else 500.0 + index * 1.37
+        middle = base + 0.01 * ((step * (index + 1)) % 29)
         half = 0.02 + 0.01 * (index % 4)
         events.append(
             quote(

@@ -67,7 +67,7 @@ def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(port
     also = execution("MSFT261218P00500000", 1, "4.00", at=MORNING)
     tab = portal.show(with_account(bought, also, without_close=["SPY261120C00681000"]))
     words = tile(tab, "P&L today")
-    assert "PARTIAL: 14 of 15 lines\nWITHOUT LATER TRADES in 2 contracts" in words
+    assert "PARTIAL: 9 of 10 positions\nWITHOUT LATER TRADES in 2 contracts" in words
 
 
 def test_a_file_that_is_up_to_date_lacks_no_trades(portal):
@@ -78,7 +78,7 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     tab = portal.show(with_account(without_close=[AAPL_CALL]))
     row = table(tab, "Mark from").iloc[1]
 
-    assert "PARTIAL: 14 of 15 lines" in tile(tab, "P&L today")
+    assert "PARTIAL: 9 of 10 positions" in tile(tab, "P&L today")
     assert "There is no close of 19 Nov 26: AAPL 15 Jan 27 275 C." in html(tab)
     assert row[["Today $", "Today %"]].isna().all()
     assert "no previous close" in row["Warnings"]
@@ -130,7 +130,7 @@ def test_what_was_opened_today_needs_no_close_and_names_none(portal):
     account = replace(account, view=replace(account.view, positions=held))
     tab = portal.show(lambda: scenes.live(account=account))
 
-    assert "PARTIAL: 1 of 15 lines" in tile(tab, "P&L today")
+    assert "PARTIAL: 1 of 10 positions" in tile(tab, "P&L today")
     assert "Today: nothing of it was held overnight." in html(tab)
 
 

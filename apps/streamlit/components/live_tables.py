@@ -46,6 +46,7 @@ MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
 GRAVE_WARNINGS: Final = {
     QuoteWarning.EXPIRED,
     QuoteWarning.MISSING_LEGS,
+    QuoteWarning.IMPOSSIBLE_MARK,
     QuoteWarning.REFUSED_SYMBOL,
     QuoteWarning.MISSING_QUOTE,
     QuoteWarning.CROSSED_MARKET,

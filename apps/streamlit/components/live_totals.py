@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from html import escape
 from typing import Final
 
@@ -17,7 +16,6 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.model.text import format_count, format_holding, named
 
 NOTHING_YET: Final = "nothing to count yet"
@@ -60,7 +58,6 @@ def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
         totals.day,
         _parts_of_today(screen),
         screen,
-        of="lines",
         missing="n/a; the reason is below",
         caveat=_without_later_trades(totals.day_behind),
     )
@@ -77,8 +74,10 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
         return
     if not totals.day.counted:
         yield "Today: n/a."
-    elif (base := _base_day(screen)) is not None:
-        yield f"Today: against the close of {short_date(base)}."
+    elif totals.day_base is not None:
+        yield f"Today: against the close of {short_date(totals.day_base)}."
+        if screen.portfolio.shares:
+            yield "A dividend that goes ex today counts as a loss."
     else:
         yield "Today: nothing of it was held overnight."
     if totals.closed_today:
@@ -115,7 +114,7 @@ def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
         f"paid for what is held long{_missing(totals.long_premium)}"
         if totals.long_premium.of
         else "no option is held long",
-        caveat=totals.holdings.caveat,
+        caveat="\n".join(filter(None, (totals.holdings.caveat, _undefined(totals)))),
     )
     yield Tile(
         "Legs priced",
@@ -162,6 +161,12 @@ def _profit(
         tone=_tone(tally.known),
         caveat="\n".join(filter(None, (partial, file_only, caveat, grades))),
     )
+
+
+def _undefined(totals: LiveTotals) -> str:
+    """What the premium paid says nothing of."""
+    count = len(totals.undefined_risks)
+    return f"UNDEFINED RISK: {format_count(count, 'position')}" if count else ""
 
 
 def _cash_counted(totals: LiveTotals, *, hidden: bool) -> str:
@@ -213,20 +218,6 @@ def _parts_of_today(screen: ScreenModel) -> str:
 def _part(tally: Tally, screen: ScreenModel) -> str:
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     return amount if tally.complete else f"{amount} ({tally.counted} of {tally.of})"
-
-
-def _base_day(screen: ScreenModel) -> date | None:
-    """The session whose close today is measured from; None where only what was opened today is counted."""
-    tables = (screen.positions, screen.legs)
-    known: list[date] = [
-        day for table in tables for day in table["previous_close_day"][table["day_pnl"].notna()] if day
-    ]
-    newest = max(known, default=None)
-    last_session = session_before(new_york_date(screen.snapshot.as_of), screen.snapshot.told_sessions)
-    # An older close is no base: what has only that one was opened today.
-    if newest is None or last_session is None or newest < last_session:
-        return None
-    return newest
 
 
 def _why_none_expires(totals: LiveTotals) -> str:
