@@ -165,12 +165,13 @@ def _as_row(update: OrderUpdate) -> Row:
 
 
 def _read(data: Any, order: Any) -> OrderUpdate:
+    of_legs = _is_of_legs(order)
     return OrderUpdate(
         timestamp_ns=_update_time(data, order),
         event=word(field(data, "event")),
         order_id=word(field(order, "id")),
-        symbol=_symbol(order),
-        side=_side(order),
+        symbol=None if of_legs else _symbol(order),
+        side=None if of_legs else _side(order),
         qty=amount(field(order, "qty")),
         filled_qty=amount(field(order, "filled_qty")),
         filled_avg_price=amount(field(order, "filled_avg_price")),
@@ -259,6 +260,13 @@ def _read_common(activity: Any, event: str) -> OrderUpdate:
         fill_qty=None if quantity is None else abs(quantity),
         day=None if timestamp_ns is not None else _day(activity),
     )
+
+
+def _is_of_legs(order: Any) -> bool:
+    """Whether it is the whole of a multi-leg order, which trades nothing itself, whatever stands as its symbol."""
+    is_multi_leg = word(field(order, "order_class")) == "mleg"
+    # Its legs may be of that class too, and are contracts.
+    return is_multi_leg and not is_contract_symbol(word(field(order, "symbol")) or "")
 
 
 def _symbol(holder: Any) -> str | None:

@@ -405,6 +405,19 @@ def test_a_cash_settlement_is_an_execution_at_what_was_paid(qty: str, cash: str,
     assert (update.position_change, update.price) == (Decimal(change), price)
 
 
+@pytest.mark.parametrize("symbol", ["SPY", "", None])
+def test_the_whole_of_a_multi_leg_order_trades_nothing_itself(symbol: str | None):
+    """Two shares of SPY at 1.20 would be bought by it."""
+    words = {"order_class": "mleg", "side": "buy", "legs": None}
+    whole = read_trade_update(update(order_changes={**words, "symbol": symbol}))
+    of_leg = read_trade_update(update(order_changes=words))
+
+    assert whole is not None
+    assert of_leg is not None
+    assert (whole.symbol, whole.side, whole.position_change) == (None, None, None)
+    assert (of_leg.symbol, of_leg.side) == ("AAPL240315C00172500", "buy")
+
+
 def test_a_leg_that_is_filled_in_two_pieces_is_told_as_two():
     contract = "SPY240315C00500000"
     pieces = [

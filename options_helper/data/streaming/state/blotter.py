@@ -31,6 +31,8 @@ CLOCKS_APART: Final = timedelta(minutes=10)
 # What `status` says of an assignment, exercise or expiry that did not happen, or not yet.
 _NOT_EXECUTED: Final = ("canceled", "pending")
 
+# The event by which an order has all that it asks for.
+_COMPLETE: Final = "fill"
 # What takes a contract away.
 _ENDS: Final = (
     ExecutionKind.ASSIGNMENT,
@@ -204,7 +206,7 @@ class Blotter:
         """Whether the fill of a whole order of several legs is known leg by leg, which is how REST reports it."""
         if not entry.is_fill or entry.symbol is not None or entry.order_id is None:
             return False
-        filled = entry.filled_qty or entry.fill_qty
+        filled = entry.filled_qty or entry.fill_qty or (entry.qty if entry.event == _COMPLETE else None)
         legs = self._legs.get(entry.order_id)
         if not filled:
             return False

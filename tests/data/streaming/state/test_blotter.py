@@ -281,6 +281,17 @@ def test_a_fill_of_the_whole_that_names_no_leg_is_settled_once_its_legs_are_told
     assert [symbol for symbol, event in shown(blotter, "symbol", "event") if event == "fill"] == [LONG, SHORT]
 
 
+def test_a_fill_of_the_whole_that_says_no_quantity_is_settled_by_what_was_ordered():
+    order = OrderEvent("whole", symbol="", side="").order(order_class="mleg", filled_qty=None)
+    update = read_trade_update(OrderEvent("whole").update(order=order, qty=None))
+    assert update is not None
+    blotter = Blotter(10)
+    blotter.add_update(update, at(1))
+    blotter.add_backfill(replace(backfill(*(leg.requested() for leg in two_legs())), legs=BOTH_LEGS))
+
+    assert blotter.problems(TODAY) == ()
+
+
 def test_a_fill_of_the_whole_is_settled_by_the_fills_that_rest_alone_tells_at_that_time():
     blotter = Blotter(10)
     blotter.add_update(whole(), at(1))
