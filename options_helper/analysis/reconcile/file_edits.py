@@ -39,7 +39,10 @@ from options_helper.model.portfolio import (
 from options_helper.model.text import format_holding, format_price
 
 # Of a cost: a roll or a part that was closed may be in it, and Alpaca's would erase that.
-UNLESS_MEANT: Final = "Keep the file's cost if it carries what closed parts brought or cost. Otherwise:"
+UNLESS_MEANT: Final = (
+    "Keep the file's cost if it carries what closed parts brought or cost, or "
+    "name that as realized. Otherwise:"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -437,7 +437,8 @@ def test_a_cost_that_carries_over_what_closed_parts_brought_may_be_kept():
     for row in (of_rest, of_shares):
         assert row.causes == (Cause.COST_METHOD,)
         assert row.advice.startswith(
-            "Keep the file's cost if it carries what closed parts brought or cost. Otherwise: Replace the entry"
+            "Keep the file's cost if it carries what closed parts brought or cost, or name that as realized. "
+            "Otherwise: Replace the entry"
         )
         assert row.edit
 
