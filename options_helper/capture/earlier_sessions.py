@@ -20,6 +20,7 @@ from options_helper.data.recording.journal import (
     session_began,
     session_number,
     sessions,
+    unnoted_sessions,
 )
 from options_helper.data.recording.loss_log import (
     JOURNAL_LACKS,
@@ -34,7 +35,6 @@ from options_helper.data.recording.session_notes import (
     replace_unreadable,
     save_note,
     session_notes,
-    unreadable_notes,
 )
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
@@ -78,7 +78,7 @@ class EarlierSessions:
         files = sessions(self._root)
         self._remade = [
             _remade_note(session, files.get(session, []), self._began_ns)
-            for session in unreadable_notes(self._root)
+            for session in unnoted_sessions(self._root)
         ]
         notes = sorted(
             [*session_notes(self._root), *self._remade], key=lambda note: (note.number, note.session)
@@ -203,7 +203,10 @@ class EarlierSessions:
 
     def _gaps_of_unreadable(self, note: SessionNote) -> Iterator[Gap]:
         """It may have been killed, and what it was asked for, nobody knows but its journal."""
-        reason = f"{NOTE_UNREADABLE} {note.session} cannot be read: what it was asked for and how it ended is not known"
+        reason = (
+            f"{NOTE_UNREADABLE} {note.session} is gone or cannot be read: "
+            "what it was asked for and how it ended is not known"
+        )
         kinds = note.asked or [name for name in StreamName if (self._root / name).is_dir()]
         for name in [name for name in StreamName if name in kinds]:
             yield Gap(name, note.began_ns, note.seen_ns, reason)
@@ -242,7 +245,7 @@ class EarlierSessions:
         if lacking:
             holes = " ".join(map(str, lacking))
             log.error("The journal of %s: %s", note.session, holes)
-            lacks = f"{JOURNAL_LACKS} of {note.session} records whose rows may be in no file: {holes}"
+            lacks = f"{JOURNAL_LACKS} records of {note.session}, whose rows may be in no file: {holes}"
             gaps += [
                 Gap(name, note.began_ns, self._began_ns, lacks) for name in StreamName if name in note.asked
             ]

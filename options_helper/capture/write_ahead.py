@@ -199,6 +199,13 @@ class WriteAhead:
             self._filed = self._asked.popleft()[1]
         return self._filed
 
+    def note_flushed(self) -> None:
+        """Note that every row was brought to its file a moment ago, where that is so."""
+        counts = self._recorder.counts()
+        if counts.problem is None and not counts.total.buffered and not counts.total.lost:
+            self._filed = self._made
+            self._asked.clear()
+
     def _records_read_back(self, journal: JournalWriter) -> list[Record | int]:
         """Some of those that were put off, the oldest, and the holes between them."""
         records = list(islice(self._read_back or (), CATCH_UP_RECORDS))

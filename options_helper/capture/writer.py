@@ -261,7 +261,11 @@ class CaptureWriter:
         store.look_for_files()
         store.flush()
         found += store.take_displaced()
-        return self._log.note_displaced(found, self._now_ns())
+        # The records of a journal that is gone are not needed then.
+        self._records.note_flushed()
+        now_ns = self._now_ns()
+        self._log.stay_alive(now_ns, self._records.filed())
+        return self._log.note_displaced(found, now_ns)
 
     def _note_gone(self) -> list[Record]:
         """Events that were put off, and whose journal is gone."""

@@ -119,11 +119,13 @@ def test_a_note_that_nobody_can_read_is_a_fault_and_its_journal_says_what_it_sai
     (note,) = session_notes(tmp_path)
     path = tmp_path / "sessions" / f"{note.session}.json"
     path.write_text(text)
-    assert any("The note of session one cannot be read" in problem for problem in audit(tmp_path).problems)
+    assert any(
+        "The note of session one is gone or cannot be read" in problem for problem in audit(tmp_path).problems
+    )
 
     (unreadable,) = told(tmp_path)
 
-    assert unreadable.startswith("the note of session one cannot be read")
+    assert unreadable.startswith("the note of session one is gone or cannot be read")
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)], "its rows are made all the same"
     assert path.with_name("one.json.unreadable").read_text() == text
     assert any("cannot be read" in problem for problem in audit(tmp_path).problems), "it is a fault for ever"
@@ -182,3 +184,15 @@ def test_a_session_whose_note_the_disk_did_not_take_is_not_called_killed(tmp_pat
     assert told(tmp_path) == []
     (note,) = session_notes(tmp_path)
     assert (note.ended_ns, note.completed) == (NOON + 2, True)
+
+
+def test_a_note_that_is_deleted_is_missed_where_the_journal_says_that_there_was_one(tmp_path: Path):
+    first, *rest = [began(NOON, 5), received(NOON + 1, quote_message("AAPL"))]
+    numbered = facts_record(RecordKind.SESSION, NOON, {**first.facts, "number": 1})
+    record_session(tmp_path, "one", [numbered, *rest])
+
+    assert any("The note of session one is gone" in problem for problem in audit(tmp_path).problems)
+    (reason,) = told(tmp_path)
+    assert reason.startswith("the note of session one is gone")
+    assert session_notes(tmp_path)[0].number == 1
+    assert told(tmp_path) == []

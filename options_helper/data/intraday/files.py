@@ -124,7 +124,12 @@ class MemberFile:
         except (FileNotFoundError, NotADirectoryError):
             has_a_name = self._descriptor is not None and os.fstat(self._descriptor).st_nlink > 0
             return "moved" if has_a_name else "removed"
-        if (found.st_dev, found.st_ino) != self._identity:
+        identity = self._identity
+        if self._descriptor is not None:
+            # Asked anew: not every file system keeps the number of a file.
+            held = os.fstat(self._descriptor)
+            identity = (held.st_dev, held.st_ino)
+        if (found.st_dev, found.st_ino) != identity:
             return "replaced"
         return None if found.st_size == self._size else "changed"
 

@@ -23,6 +23,7 @@ PUBLIC: Final = {
         "session_name",
         "session_number",
         "sessions",
+        "unnoted_sessions",
     ),
     "loss_log": (
         "JOURNAL_LACKS",
@@ -37,7 +38,7 @@ PUBLIC: Final = {
     "rebuild": ("rebuild",),
     "recorder": ("KINDS", "Recorder"),
     "recover": ("Completion", "UNREADABLE_JOURNAL", "complete"),
-    "session_notes": ("SessionNote", "replace_unreadable", "save_note", "session_notes", "unreadable_notes"),
+    "session_notes": ("SessionNote", "replace_unreadable", "save_note", "session_notes"),
     "status": ("CaptureState", "CaptureStatus"),
     "verify": ("audit",),
     "verify_report": ("audit_facts", "audit_lines"),

@@ -37,7 +37,7 @@ from options_helper.data.intraday.members import (
     numbered_texts,
     scan,
 )
-from options_helper.data.recording.session_notes import session_notes
+from options_helper.data.recording.session_notes import session_notes, unreadable_notes
 from options_helper.errors import StoreError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.gaps import Gap
@@ -343,6 +343,21 @@ def _announced(files: Sequence[Path]) -> str:
                 announced = Announcement.parse(record.payload.decode())
                 return announced.replay_of or announced.kind
     return ""
+
+
+def unnoted_sessions(root: Path) -> list[str]:
+    """The sessions whose note cannot be read, or is gone while their journal says that they had one.
+
+    Older versions kept no notes, and gave no numbers.
+    """
+    noted = {note.session for note in session_notes(root)}
+    unreadable = unreadable_notes(root)
+    gone = [
+        name
+        for name, files in sessions(root).items()
+        if name not in noted and name not in unreadable and session_number(files)
+    ]
+    return [*unreadable, *gone]
 
 
 def session_number(files: Sequence[Path]) -> int:

@@ -27,7 +27,14 @@ from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, told
+from options_helper.data.recording.journal import (
+    Hole,
+    Record,
+    RecordKind,
+    read_records,
+    told,
+    unnoted_sessions,
+)
 from options_helper.data.recording.loss_log import (
     NOT_RECORDED,
     LossRow,
@@ -37,7 +44,7 @@ from options_helper.data.recording.loss_log import (
 from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.scoped_sessions import sessions_in
-from options_helper.data.recording.session_notes import SessionNote, session_notes, unreadable_notes
+from options_helper.data.recording.session_notes import SessionNote, session_notes
 from options_helper.data.streaming.messages import decode_frame
 from options_helper.errors import ConfigError
 from options_helper.model.events import stamp
@@ -163,8 +170,10 @@ def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] 
         *(problem for row in losses for problem in _faults(row, journaled)),
         *_unmissed(notes, journaled, being_written=being_written),
         *(
-            f"The note of session {session} cannot be read: whether it ended, and what it was asked for, nobody knows"
-            for session in unreadable_notes(root)
+            f"The note of session {session} is gone or cannot be read: how it ended, and what it was asked for, "
+            "nobody knows"
+            for session in unnoted_sessions(root)
+            if not being_written  # which may be about to write its own
         ),
         *_gone(root, scope),
     ]
