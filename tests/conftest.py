@@ -15,6 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from options_helper.clock import utc_now
+from options_helper.data.network import BYPASS_VARIABLES, PROXY_VARIABLES
 from options_helper.settings import ENV_PREFIXES
 from tests.kit.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
 from tests.kit.recordings import Recordings
@@ -126,9 +127,9 @@ def no_thread_left_behind() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide the developer's own keys, so that no test can reach an account."""
+    """Hide the developer's own keys, so that no test can reach an account, and the way out of their network."""
     for name in os.environ:
-        if name.startswith((*ENV_PREFIXES, "OH_")):
+        if name.startswith((*ENV_PREFIXES, "OH_")) or name in (*PROXY_VARIABLES, *BYPASS_VARIABLES):
             monkeypatch.delenv(name)
     monkeypatch.setattr("options_helper.settings.DEFAULT_ENV_FILE", tmp_path / "no-alpaca.env")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -74,6 +74,11 @@ class Thinned(Generic[Item]):
             self._kept.append(item)
         self._newer = () if due else (item,)
 
+    def keep(self, wanted: Callable[[Item], bool]) -> None:
+        """Drop the items that are not wanted."""
+        self._kept = list(filter(wanted, self._kept))
+        self._newer = tuple(filter(wanted, self._newer))
+
     def items(self) -> tuple[Item, ...]:
         """The items kept and, in any case, the newest; oldest first."""
         return (*self._kept, *self._newer)
@@ -122,6 +127,12 @@ class PnlHistory:
         )
         self._points.append(self._last)
         self._follow(measure.marks)
+
+    def forget_after(self, now: datetime) -> None:
+        """Drop what was noted of later than now, by a clock that was ahead; what comes is on a new line."""
+        self._points.keep(lambda point: point.at <= now)
+        self._seen_until = now
+        self.break_line()
 
     def break_line(self) -> None:
         """Leave a gap before the next point: what comes is not the same sum going on."""

@@ -294,9 +294,13 @@ class LiveSession:
             if self._run is not run:
                 return
             seen_until = self._history.seen_until
-            # A replay begun again starts at its own morning: that is another session.
             if seen_until is not None and snapshot.as_of < seen_until:
-                self._history = PnlHistory()
+                if snapshot.market.plays:
+                    # A replay begun again starts at its own morning: that is another session.
+                    self._history = PnlHistory()
+                else:
+                    # This computer's clock was set or put right; the session goes on.
+                    self._history.forget_after(snapshot.as_of)
             self._history.add(snapshot, measure)
 
     def _stop_when_idle(self) -> None:

@@ -127,3 +127,17 @@ def test_after_an_edit_of_the_file_another_book_begins():
     history.add(at(2), worth(-23_150.0))
 
     assert [(point.book, point.segment) for point in history.points()] == [(0, 0), (1, 1)]
+
+
+def test_a_clock_that_is_put_right_costs_what_was_noted_of_later_and_nothing_else():
+    """The day so far stays: only what the wrong clock noted ahead of now is dropped."""
+    history = PnlHistory()
+    for second, pnl in ((0, 100.0), (1, 101.0), (600, 102.0), (602, 103.0)):
+        history.add(at(second), worth(pnl))
+
+    history.forget_after(AS_OF + timedelta(seconds=4))
+    history.add(at(5), worth(104.0))
+
+    assert [point.pnl for point in history.points()] == [100.0, 101.0, 104.0]
+    assert segments(history) == [0, 0, 1]
+    assert history.seen_until == AS_OF + timedelta(seconds=5)

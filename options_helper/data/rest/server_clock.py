@@ -47,6 +47,12 @@ class ServerClock:
         with self._lock:
             self._lags.extend(lags)
 
+    def forget(self) -> None:
+        """Know nothing: the clock was set, and what was known of it is of before."""
+        with self._lock:
+            self._bounds.clear()
+            self._lags.clear()
+
     @property
     def skew(self) -> ClockSkew | None:
         """What is known by now; None: nothing."""

@@ -203,6 +203,7 @@ class _Run:
             rest_cls=rest_cls,
             policy=policy,
             limits=limits,
+            monotonic=monotonic,
         )
         self.streams = StreamGroup(
             config,

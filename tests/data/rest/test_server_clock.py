@@ -124,3 +124,13 @@ def test_a_feed_whose_times_are_ahead_of_the_servers_clock_is_told_apart():
 )
 def test_a_length_of_time_is_told_in_its_largest_units(seconds: float, words: str):
     assert format_span(seconds) == words
+
+
+def test_what_was_known_of_a_clock_that_was_set_counts_no_more():
+    clock = ServerClock()
+    answer(clock, ahead=-600)
+    clock.streamed([-600.0] * 9)
+
+    clock.forget()
+
+    assert clock.skew is None

@@ -48,6 +48,7 @@ class AccountWatch:
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
         limits: RequestLimits | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._polls = rest_cls is not None
@@ -66,7 +67,13 @@ class AccountWatch:
             )
 
         self._context = PollContext(
-            state, lock, now_ns, connect, partial(limits.held, account), server_clock=server_clock
+            state,
+            lock,
+            now_ns,
+            connect,
+            partial(limits.held, account),
+            server_clock=server_clock,
+            monotonic=monotonic,
         )
         self._prices = PricePoller(self._context, config, policy)
         self._calendar = CalendarWatch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -23,6 +24,8 @@ T = TypeVar("T")
 SHORT_PAUSE_SECONDS: Final = 2.0
 # A time that moves with every look would be another sentence each time.
 PAUSE_STEP_NS: Final = 5 * NANOSECONDS
+# A clock that is set moves by more between two looks than one that merely runs badly.
+SET_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class PollContext:
         held: Callable[[], float],
         *,
         server_clock: ServerClock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
         self._held = held
@@ -60,6 +64,9 @@ class PollContext:
         self._now_ns = now_ns
         self._connect = connect
         self._server_clock = server_clock or ServerClock()
+        self._monotonic = monotonic
+        # The computer's time at its start, so to speak; it jumps when the clock is set. Under the lock.
+        self._offset_seconds: float | None = None
         self._rest: AlpacaRest | None = None
         # Held while the clients are made, which imports much.
         self._connecting = threading.Lock()
@@ -80,9 +87,18 @@ class PollContext:
 
     def correct_clock(self) -> None:
         """Put the market's clock right by what answers and events say of this computer's; under the lock."""
+        self._notice_a_set_clock()
         if not self.state.clock.plays:
             self._server_clock.streamed(self.state.take_lags())
             self.state.correct_clock(self._server_clock.skew)
+
+    def _notice_a_set_clock(self) -> None:
+        before, self._offset_seconds = (
+            self._offset_seconds,
+            self._now_ns() / NANOSECONDS - self._monotonic(),
+        )
+        if before is not None and abs(self._offset_seconds - before) > SET_SECONDS:
+            self._server_clock.forget()
 
     def market_ns(self) -> int:
         """The market's time."""

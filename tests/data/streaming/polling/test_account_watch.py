@@ -6,11 +6,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, cast
 
 import pytest
 
+from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
@@ -19,6 +21,7 @@ from options_helper.errors import RestError
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.frames import Frame
+from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from tests.kit.fakes import NOON, SETTINGS, SteppedClock
@@ -337,6 +340,34 @@ def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announce
 
     problem = context.account_state.reports[RestTask.PRICES].problem
     assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
+
+
+def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before():
+    """For up to a minute, until the next answer, every age would be wrong by what is right now."""
+    server_clock = ServerClock()
+    state, clock, nobody = LiveState(fills_cache_size=1), SteppedClock(), cast("Any", object())
+    context = PollContext(
+        state,
+        threading.Lock(),
+        clock,
+        lambda _: nobody,
+        held=lambda: 0.0,
+        server_clock=server_clock,
+        monotonic=clock.monotonic,
+    )
+    right = utc_datetime(NOON + 600 * 10**9)
+    date_of_answer = {"Date": format_datetime(right.replace(microsecond=0), usegmt=True)}
+    server_clock.answered(date_of_answer, utc_datetime(NOON), utc_datetime(NOON))
+    context.correct_clock()
+    assert abs(context.now() - right) < timedelta(seconds=2)
+
+    clock.advance(1)
+    context.correct_clock()
+    assert state.clock.ahead_ns != 0
+
+    clock.now_ns += 600 * 10**9
+    context.correct_clock()
+    assert abs(context.now() - right) < timedelta(seconds=3)
 
 
 def test_updates_that_are_no_executions_ask_nothing():
