@@ -152,7 +152,7 @@ class LiveSession:
             return History(self._history.points(), self._history.trends())
 
     def start(self, portfolio_file: PortfolioFile, choices: RunSettings, settings: Settings) -> None:
-        """Run with these choices for this portfolio; does nothing when that is what runs.
+        """Run with these choices for this portfolio; where that is what runs, only what has failed is tried again.
 
         Choices that only change symbols or the idle time leave the connections up. ConfigError when the portfolio
         or the keys are missing.
@@ -163,6 +163,7 @@ class LiveSession:
             now = self._run
             wanted = Run(choices, portfolio_file, settings, plan_for(portfolio_file.portfolio, choices))
             if now == wanted:
+                self._manager_for(settings).start(config_for(choices, wanted.plan))
                 return
             try:
                 self._manager_for(settings).start(config_for(choices, wanted.plan))

@@ -143,6 +143,14 @@ def test_five_presses_of_start_are_one_run(stage):
     assert len(stage.manager.runs) == 1
 
 
+def test_a_start_of_what_runs_is_passed_on_for_what_has_failed(stage):
+    """The manager tries refused streams again; everything else runs on."""
+    stage.start()
+    stage.start()
+    assert len(stage.manager.runs) == 1
+    assert stage.manager.symbol_changes == stage.manager.runs
+
+
 def test_two_tabs_that_press_start_at_once_are_one_run(stage):
     """Two connections to one endpoint would be refused with 406."""
     together = threading.Barrier(8)
