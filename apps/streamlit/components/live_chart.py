@@ -151,7 +151,12 @@ def chart_spec(
         color=colours.quiet,
     )
     chart = alt.layer(*layers).properties(title=title)
-    return chart.to_dict()
+    spec = chart.to_dict()
+    # Altair names a stand-in for data that it was not given; Vega would measure it and find no extent.
+    spec.pop("datasets", None)
+    for layer in spec["layer"]:
+        layer.pop("data", None)
+    return spec
 
 
 def _scale(full: Any, partial: Any, before: Any) -> Any:
