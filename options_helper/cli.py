@@ -9,17 +9,16 @@ from typing import Annotated
 import typer
 
 from options_helper import __version__
+from options_helper.commands.help_style import plain_typer
 from options_helper.commands.logs import set_up_logging
 from options_helper.commands.portfolio import portfolio as portfolio_commands
 from options_helper.commands.stream import stream
 from options_helper.errors import ConfigError, OptionsHelperError
 
-app = typer.Typer(
+app = plain_typer(
     name="options-helper",
     help="A live, read-only view of an options portfolio on Alpaca's streams. Not financial advice.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
     # A traceback is for a bug report; a decorated one prints the values of variables, secrets among them.
     pretty_exceptions_enable=False,
 )

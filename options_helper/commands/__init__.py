@@ -9,6 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "doctor": ("run_checkup",),
+    "help_style": ("plain_typer",),
     "logs": ("set_up_logging",),
     "page_launcher": (),
     "portfolio": ("portfolio",),

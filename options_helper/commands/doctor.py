@@ -89,9 +89,23 @@ def _print_line(console: Console, line: Line) -> None:
         text = f"{verdict.plain:{_VERDICT_WIDTH}}{check:{_CHECK_WIDTH}}{message.plain}"
         console.print(text, markup=False, soft_wrap=True)
     if line.check in _SHOWN_IN_FULL:
-        width = max(map(len, line.finding.details), default=0)
-        for name, value in line.finding.details.items():
-            indent = " " * (_VERDICT_WIDTH + _CHECK_WIDTH)
+        _print_details(console, line)
+
+
+def _print_details(console: Console, line: Line) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    width = max(map(len, line.finding.details), default=0)
+    indent = " " * (_VERDICT_WIDTH + _CHECK_WIDTH)
+    for name, value in line.finding.details.items():
+        if console.is_terminal:
+            grid = Table.grid()
+            grid.add_column(width=len(indent) + width + 2, no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(Text(f"{indent}{name}", "dim"), Text(str(value), "dim"))
+            console.print(grid)
+        else:
             console.print(f"{indent}{name:{width}}  {value}", markup=False, soft_wrap=True, style="dim")
 
 

@@ -8,19 +8,21 @@ from typing import Annotated
 
 import typer
 
-portfolio = typer.Typer(
+from options_helper.commands.help_style import plain_typer
+
+portfolio = plain_typer(
     name="portfolio",
     help="Check the portfolio file, write one from the account, and compare the two.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
-FileArgument = Annotated[Path, typer.Argument(metavar="[FILE]", help="The portfolio file.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The portfolio file.")]
 DEFAULT_FILE = Path("portfolio.json")
+JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
 @portfolio.command()
-def check(file: FileArgument = DEFAULT_FILE) -> None:
+def check(file: FileArgument = DEFAULT_FILE, *, as_json: JsonOption = False) -> None:
     """Say what the file holds, structures by their names, and what is to be looked at.
 
     That is: expired contracts, expiries on which nothing is traded, missing costs, net debits that cannot have been,
@@ -32,9 +34,10 @@ def check(file: FileArgument = DEFAULT_FILE) -> None:
     Exit codes: 0, all is well; 1, something is to be looked at; 2, it cannot say: the file or Alpaca's answer cannot be
     read.
     """
+    from options_helper.commands.portfolio_display import screen_for
     from options_helper.commands.portfolio_run import check_file
 
-    raise typer.Exit(check_file(file))
+    raise typer.Exit(check_file(file, screen_for(as_json=as_json)))
 
 
 @portfolio.command("import")
@@ -76,6 +79,7 @@ def reconcile(
             show_default="when it was last written",
         ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the file with the account: quantity, cost and value of every contract and share.
 
@@ -85,6 +89,7 @@ def reconcile(
 
     Exit codes: 0, they agree; 1, they differ; 2, it cannot say: the file or the account cannot be read.
     """
+    from options_helper.commands.portfolio_display import screen_for
     from options_helper.commands.portfolio_run import compare_with_account
 
-    raise typer.Exit(compare_with_account(file, since and since.date()))
+    raise typer.Exit(compare_with_account(file, since and since.date(), screen_for(as_json=as_json)))

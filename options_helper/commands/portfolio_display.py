@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from math import ceil, gcd
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow
 from options_helper.analysis.structure_kinds import structure_kind
@@ -126,6 +126,105 @@ class Screen:
             table.add_row(_SIGNS[row.agrees], _what(row), *_figures(row).values())
         table.caption = "file → account; where there is one figure, both have it"
         self._console.print(table)
+
+    def cash(self, portfolio: Portfolio, cash: Decimal | None) -> None:
+        """Print the cash of file and account."""
+        self.say(cash_line(portfolio, cash))
+
+    def finding(self, sentence: str) -> None:
+        """Print what is to be looked at."""
+        self.say(f"look: {sentence}")
+
+    def edit(self, text: str) -> None:
+        """Print what to put into the file."""
+        self.say(f"\nTo make the file agree:\n\n{text}\n")
+
+    def verdict(self, sentence: str) -> None:
+        """Print what all of it comes to."""
+        self.say(sentence)
+
+    def end(self, code: int) -> int:
+        """Nothing more comes; the exit code."""
+        return code
+
+
+class JsonScreen(Screen):
+    """Tells all of it at the end, as one object of JSON; what is asked for meanwhile is shown as ever."""
+
+    def __init__(self, console: Console | None = None, beside: Console | None = None) -> None:
+        super().__init__(console, beside)
+        self._facts: dict[str, Any] = {"verdict": None, "exit_code": None, "notes": [], "remarks": []}
+
+    def say(self, sentence: str) -> None:
+        """Keep what is said beside the figures."""
+        self._facts["notes"].append(sentence)
+
+    def remark(self, sentence: str) -> None:
+        """Keep it, too."""
+        self._facts["remarks"].append(sentence)
+
+    def portfolio(self, portfolio: Portfolio) -> None:
+        """Keep what a file holds."""
+        rows = ((entry.id, *_format_entry(entry)) for entry in portfolio.positions)
+        self._facts["entries"] = [{"id": name, "holds": held, "cost": cost} for name, held, cost in rows]
+        self._facts["findings"] = []
+
+    def comparison(self, rows: Sequence[ReconciledRow]) -> None:
+        """Keep every row, figures as numbers."""
+        self._facts["lines"] = [_facts_of(row) for row in rows]
+
+    def cash(self, portfolio: Portfolio, cash: Decimal | None) -> None:
+        """Keep the cash of both."""
+        self._facts |= {"file_cash": portfolio.cash, "account_cash": _number(cash)}
+
+    def finding(self, sentence: str) -> None:
+        """Keep what is to be looked at."""
+        self._facts["findings"].append(sentence)
+
+    def edit(self, text: str) -> None:
+        """Keep what to put into the file."""
+        self._facts["edit"] = text
+
+    def verdict(self, sentence: str) -> None:
+        """Keep what all of it comes to."""
+        self._facts["verdict"] = sentence
+
+    def end(self, code: int) -> int:
+        """Print it; the exit code."""
+        import msgspec
+
+        self._facts["exit_code"] = code
+        super().say(msgspec.json.format(msgspec.json.encode(self._facts)).decode())
+        return code
+
+
+def screen_for(*, as_json: bool) -> Screen:
+    """Where a command tells what it found: to a person, or to a program."""
+    return JsonScreen() if as_json else Screen()
+
+
+def _facts_of(row: ReconciledRow) -> dict[str, Any]:
+    figures = (
+        "file_quantity",
+        "account_quantity",
+        "file_cost",
+        "account_cost",
+        "file_value",
+        "account_value",
+    )
+    return {
+        "symbol": row.symbol,
+        "label": row.label,
+        "agrees": row.agrees,
+        **{name: _number(getattr(row, name)) for name in figures},
+        "causes": [cause.label for cause in row.causes],
+        "advice": row.advice,
+        "edit": row.edit,
+    }
+
+
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
 
 
 def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:

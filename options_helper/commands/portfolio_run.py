@@ -25,7 +25,7 @@ from options_helper.analysis.reconcile.grouping import group_entries
 from options_helper.analysis.reconcile.portfolio_check import findings, has_expired, picture
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
-from options_helper.commands.portfolio_display import RequestStatus, Screen, cash_line
+from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.client import AlpacaRest
@@ -49,6 +49,8 @@ FINE: Final = 0
 DIFFERENT: Final = 1
 CANNOT_SAY: Final = 2
 STDOUT: Final = Path("-")
+# A file that was copied or saved again is of an earlier day than its time says.
+TRIED_BEFORE: Final = timedelta(days=30)
 # What was traded longer ago than that is not asked for; a file so old is better written anew.
 HISTORY_AT_MOST: Final = timedelta(days=90)
 
@@ -83,16 +85,16 @@ def check_file(
         _say_whose_day(screen, today, instant)
     found = (*findings(portfolio, today), *unknown)
     for sentence in found:
-        screen.say(f"look: {sentence}")
+        screen.finding(sentence)
     if problem is not None:
         screen.remark(problem)
     held = f"{path.name}: {len(portfolio.positions)} entries"
     if problem is None:
-        screen.say(f"{held}; {len(found) or 'nothing'} to look at.")
+        screen.verdict(f"{held}; {len(found) or 'nothing'} to look at.")
     else:
         known = f"{len(found)} to look at" if found else "nothing to look at in the file itself"
-        screen.say(f"{held}; {known}, but whether Alpaca knows all symbols cannot be said.")
-    return DIFFERENT if found else FINE if problem is None else CANNOT_SAY
+        screen.verdict(f"{held}; {known}, but whether Alpaca knows all symbols cannot be said.")
+    return screen.end(DIFFERENT if found else FINE if problem is None else CANNOT_SAY)
 
 
 def import_account(
@@ -153,18 +155,24 @@ def compare_with_account(
         executions, moves, doubts = _changes_since(rest, day, as_of)
         waiting.request("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
-    found = reconcile(
-        portfolio, reading.view, executions, today=today.date, marks=marks, file_date=day, moves=moves
-    )
+        compare = partial(reconcile, portfolio, reading.view, today=today.date, marks=marks)
+        found = compare(executions, file_date=day, moves=moves)
+        if since is None and found.unexplained:
+            waiting.request("the executions before the file was written")
+            earlier = day - TRIED_BEFORE
+            executions, moves, doubts_before = _changes_since(rest, earlier, as_of)
+            again = compare(executions, file_date=earlier, moves=moves)
+            if again.unexplained < found.unexplained:
+                found, doubts = again, (*doubts_before, _looked_before(path, day, earlier))
     screen.comparison(found.rows)
-    screen.say(cash_line(portfolio, reading.view.cash))
+    screen.cash(portfolio, reading.view.cash)
     _say_whose_day(screen, today, instant)
     for problem in (*reading.problems, *found.remarks, *doubts, *more):
         screen.remark(problem)
     if edit := proposed_edit(found.rows):
-        screen.say(f"\nTo make the file agree:\n\n{edit}\n")
-    screen.say(_verdict(found, path.name))
-    return CANNOT_SAY if found.agrees is None else FINE if found.agrees else DIFFERENT
+        screen.edit(edit)
+    screen.verdict(_verdict(found, path.name))
+    return screen.end(CANNOT_SAY if found.agrees is None else FINE if found.agrees else DIFFERENT)
 
 
 def _market_day(
@@ -207,13 +215,21 @@ def _connected(
         yield waiting, rest
 
 
+def _looked_before(path: Path, day: date, earlier: date) -> str:
+    return (
+        f"{path.name} was last written on {short_date(day)}, and what was traded before that, since "
+        f"{short_date(earlier)}, explains more: it may have been copied, or saved again. "
+        "--since DAY names the day of which it is."
+    )
+
+
 def _verdict(found: Reconciliation, name: str) -> str:
     differing = sum(row.agrees is False for row in found.rows)
     unknown = sum(row.agrees is None for row in found.rows)
     if differing:
-        return f"{name} and the account differ in {differing} of {len(found.rows)} rows."
+        return f"{name} and the account differ in {differing} of {len(found.rows)} lines."
     if unknown:
-        return f"{name} and the account cannot be compared in {unknown} of {len(found.rows)} rows."
+        return f"{name} and the account cannot be compared in {unknown} of {len(found.rows)} lines."
     return f"{name} and the account agree."
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from options_helper.commands.help_style import plain_typer
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.errors import ConfigError
 
@@ -18,25 +17,11 @@ if TYPE_CHECKING:
 
     from options_helper.data.intraday.scope import Scope
 
-# From this width on, the longest name stands in the table of options whole.
-TABLE_COLUMNS: Final = 100
-
-stream = typer.Typer(
+stream = plain_typer(
     name="stream",
     help="Record the market-data streams, check the recordings and play them back.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
-
-
-class NarrowHelp(TyperCommand):
-    """A command whose help is a list where a table is too narrow for the names of its options, and would cut them."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help for the width there is."""
-        if shutil.get_terminal_size().columns < TABLE_COLUMNS:
-            self.rich_markup_mode = None
-        super().format_help(ctx, formatter)
 
 
 class CaptureFormat(StrEnum):
@@ -47,7 +32,7 @@ class CaptureFormat(StrEnum):
     BOTH = "both"
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def capture(
     *,
     out: Annotated[
@@ -220,7 +205,7 @@ def capture(
     raise typer.Exit(run_capture(request, settings))
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def health(
     *,
     state: Annotated[
@@ -295,7 +280,7 @@ SymbolsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
-@stream.command("list", cls=NarrowHelp)
+@stream.command("list")
 def list_command(
     directory: RecordingArgument,
     *,
@@ -313,7 +298,7 @@ def list_command(
     raise typer.Exit(list_recording(root, scope, as_json=as_json))
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def verify(
     directory: RecordingArgument,
     *,
@@ -334,7 +319,7 @@ def verify(
     raise typer.Exit(verify_recording(root, scope, as_json=as_json))
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def rebuild(
     directory: RecordingArgument,
     *,
@@ -356,7 +341,7 @@ def rebuild(
     raise typer.Exit(rebuild_recording(root, out, scope, as_json=as_json))
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def export(
     directory: RecordingArgument,
     *,
@@ -398,7 +383,7 @@ def export(
     raise typer.Exit(code)
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def seal(
     directory: RecordingArgument,
     *,
@@ -420,7 +405,7 @@ def seal(
     raise typer.Exit(seal_recording(root, scope, utc_now(), parquet=parquet, as_json=as_json))
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def repair(
     directory: RecordingArgument,
     *,
@@ -440,7 +425,7 @@ def repair(
     raise typer.Exit(repair_recording(root, scope, as_json=as_json))
 
 
-@stream.command(cls=NarrowHelp)
+@stream.command()
 def replay(
     directory: RecordingArgument,
     *,

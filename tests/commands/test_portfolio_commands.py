@@ -567,7 +567,7 @@ def test_reconcile_names_the_fill_and_the_edit_that_makes_them_agree(
         "differs: AAPL 17 Dec 49 180 C: quantity 2 → 3, cost 200.00 → 450.00; filled after the file was written",
         "cash: 1,000.00 → 750.00",
     ]
-    assert result.stdout.endswith("portfolio.json and the account differ in 1 of 1 rows.\n")
+    assert result.stdout.endswith("portfolio.json and the account differ in 1 of 1 lines.\n")
     assert file.read_bytes() == before
 
     edit = result.stdout.partition("Replace the entry 'call' by:\n")[2].partition("\n\n")[0]
@@ -584,12 +584,37 @@ def test_reconcile_takes_the_day_of_the_file_from_its_date_or_from_the_user(
     filled = datetime(2026, 11, 19, 2, 30, tzinfo=UTC)
     server.account.add_activity("FILL", CALL, 1, "2.5", side="buy", order_id="order", at=filled)
 
+    # A file that was copied or saved again is of an earlier day than its time says.
     os.utime(file, (NOW.timestamp(),) * 2)
-    assert "no known execution explains the quantity" in command("reconcile", file).stdout
+    copied = command("reconcile", file)
+    assert "filled after" in copied.stdout
+    assert "was last written on 20 Nov 26, and what was traded before that, since 21 Oct 26," in copied.stderr
     assert "no known execution explains" in command("reconcile", file, "--since", "2026-11-19").stdout
     assert "filled after" in command("reconcile", file, "--since", "2026-11-18").stdout
     os.utime(file, (filled.timestamp() - 60,) * 2)
     assert "filled after" in command("reconcile", file).stdout
+
+
+def test_a_script_reads_what_reconcile_and_check_found(file_of: Callable[..., Path], server: SimulatorServer):
+    file = file_of(A_CALL, cash=1000)
+    server.account.set_position(CALL, 3, "1.5")
+    server.account.set_cash(750)
+
+    result = command("reconcile", "--json", file)
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["exit_code"]) == (1, 1)
+    (line,) = said["lines"]
+    assert (line["symbol"], line["agrees"]) == (CALL, False)
+    assert (line["file_quantity"], line["account_quantity"]) == (2.0, 3.0)
+    assert (said["file_cash"], said["account_cash"]) == (1000.0, 750.0)
+    assert "Replace the entry 'call'" in said["edit"]
+    assert said["verdict"] == "portfolio.json and the account differ in 1 of 1 lines."
+
+    result = command("check", "--json", file)
+    said = json.loads(result.stdout)
+    assert said["exit_code"] == result.exit_code
+    assert [entry["id"] for entry in said["entries"]] == ["call"]
+    assert len(said["findings"]) == int(said["verdict"].split("; ")[1].split()[0].replace("nothing", "0"))
 
 
 def test_reconcile_says_how_far_back_it_looks_for_causes(
@@ -612,7 +637,7 @@ def test_reconcile_cannot_say_what_it_cannot_read(file_of: Callable[..., Path], 
     assert result.stdout.splitlines()[0] == (
         "not known: AAPL 17 Dec 49 180 C: quantity 2 → –, cost 200.00 → –; the account's row cannot be read"
     )
-    assert result.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 1 rows.\n")
+    assert result.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 1 lines.\n")
     assert "is held long or short is not known" in result.stderr
 
 
@@ -626,7 +651,7 @@ def test_reconcile_cannot_say_what_a_row_without_a_name_is(
 
     assert result.exit_code == 2
     assert "not known: a position without a symbol: the account's row cannot be read\n" in result.stdout
-    assert result.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 2 rows.\n")
+    assert result.stdout.endswith("portfolio.json and the account cannot be compared in 1 of 2 lines.\n")
     assert "A position of the account has no symbol" in result.stderr
 
 

@@ -181,6 +181,12 @@ class Reconciliation:
     remarks: tuple[str, ...] = ()  # what the account holds and no file can: nothing is there to compare
 
     @property
+    def unexplained(self) -> int:
+        """How many rows differ in quantity for no reason that is known."""
+        unknown = {Cause.NOT_IN_FILE, Cause.NOT_IN_ACCOUNT, Cause.UNEXPLAINED}
+        return sum(not unknown.isdisjoint(row.causes) for row in self.rows)
+
+    @property
     def agrees(self) -> bool | None:
         """Whether quantities and costs agree in every row; None: where they can be compared, they do."""
         answers = {row.agrees for row in self.rows}
