@@ -181,7 +181,7 @@ def test_file_and_account_are_compared_contract_by_contract_what_differs_first(p
         4,
     ]
     assert first["Likely cause"] == "filled after the file was written"
-    assert first["File value $"] == pytest.approx(3 * 100 * 4.37)
+    assert first["File value $"] == pytest.approx(3 * 100 * 14.5)
     assert rows["Account value $"].isna().all()
     assert set(rows["Agrees"][1:]) == {"yes"}
 
@@ -261,3 +261,11 @@ def test_a_fill_is_told_before_the_positions_are_read_again():
     assert told is not None
     assert told.symbols == {BOUGHT.symbol}
     assert comparison.behind(book, replace(just_filled, later=())) is None
+
+
+def test_the_title_of_the_closed_panel_says_how_much_differs(portal):
+    assert "File and account" in [panel.label for panel in portal.show(with_account()).expander]
+
+    portal.session.stop()
+    tab = portal.show(with_account(BOUGHT))
+    assert "File and account: 1 differ" in [panel.label for panel in tab.expander]

@@ -11,7 +11,7 @@ import streamlit as st
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
-from options_helper.live.screen import ScreenModel
+from options_helper.live.screen import ACCOUNT_PANEL, ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
@@ -30,12 +30,22 @@ AGREEMENT: Final[Mapping[bool | None, str]] = {True: "yes", False: "NO", None: U
 
 
 def file_and_account(screen: ScreenModel) -> None:
-    """Draw the comparison with the change of the file to copy, or say why there is none."""
+    """Draw the comparison with the change of the file to copy, or say why there is none.
+
+    The title of the panel says how much differs, because it is closed at first.
+    """
     view = screen.snapshot.account.view
+    rows = [] if view is None else reconciled_rows(screen, view)
+    differing = sum(row.agrees is False for row in rows)
+    title = f"{ACCOUNT_PANEL}: {differing} differ" if differing else ACCOUNT_PANEL
+    with st.expander(title):
+        _comparison(rows, screen, view)
+
+
+def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions | None) -> None:
     if view is None:
         st.caption(plain(_not_known(screen)))
         return
-    rows = reconciled_rows(screen, view)
     st.caption(plain(_summary(rows, screen, view)))
     if not rows:
         return

@@ -33,7 +33,6 @@ from apps.streamlit.components.style import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.live.screen import (
-    ACCOUNT_PANEL,
     ScreenModel,
     State,
     ViewOptions,
@@ -109,7 +108,7 @@ def _lay_out() -> Slots:
                 positions=_section("Positions"),
                 structures=_section("Structures"),
                 fills=_section("Fills and order updates"),
-                account=st.expander(ACCOUNT_PANEL).container(),
+                account=st.container(),
                 details=st.expander("Stream details").container(),
             )
 
