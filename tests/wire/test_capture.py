@@ -289,7 +289,8 @@ def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp
     (row,) = gap_rows(tmp_path)
     assert row["stream"] == "stocks"
     last_received_ns = int(rows_on_disk(tmp_path)["recv_ns"].max())
-    assert int(row["since_ns"]) // 1_000 == last_received_ns // 1_000
+    # The moment is kept by the clock that nobody sets, and told by the computer's: two looks, not one.
+    assert abs(int(row["since_ns"]) - last_received_ns) < 1_000_000
     assert began_ns < last_received_ns < int(row["until_ns"]) < utc_now_ns()
     assert "1000" in row["reason"]
 
