@@ -129,6 +129,17 @@ class HandlerCaller:
         if isinstance(outcome, Coroutine):
             outcome.close()
 
+    def close(self) -> None:
+        """Give up what still waits, because its loop has ended."""
+        waiting, self._waiting, self._drain = self._waiting, deque(), None
+        for outcome in waiting:
+            self.unhandled += 1
+            self._troubles.note(
+                "an event still waited at the end", "events still wait for a handler at the end"
+            )
+            if isinstance(outcome, Coroutine):
+                outcome.close()
+
     async def _await_all(self) -> None:
         while self._waiting:
             try:
@@ -187,6 +198,7 @@ class ConnectionRunner(ABC):
         try:
             self._run_loop()
         finally:
+            self._caller.close()
             self._troubles.conclude()
             with self._lock:
                 self._runs = False

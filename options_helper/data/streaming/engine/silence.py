@@ -20,9 +20,20 @@ class Moment(NamedTuple):
     monotonic: float
     wall_ns: int
 
-    def wall_at(self, monotonic: float) -> int:
-        """What the wall clock would have shown then, had nobody set it."""
-        return self.wall_ns - int((self.monotonic - monotonic) * NANOSECONDS)
+    def tell(self, moment: Moment) -> int:
+        """When that was, on the wall clock as it goes now: exactly, unless somebody has set it since."""
+        counted_ns = self.wall_ns - int((self.monotonic - moment.monotonic) * NANOSECONDS)
+        return moment.wall_ns if abs(counted_ns - moment.wall_ns) < NANOSECONDS else counted_ns
+
+    def before(self, seconds: float) -> Moment:
+        """So long before this one."""
+        return Moment(self.monotonic - seconds, self.wall_ns - int(seconds * NANOSECONDS))
+
+
+def latest(first: Moment, *others: Moment | None) -> Moment:
+    """The latest of those that are known, by the clock that nobody sets."""
+    known = [first, *(moment for moment in others if moment is not None)]
+    return max(known, key=lambda moment: moment.monotonic)
 
 
 class SilenceJudge:
@@ -102,8 +113,7 @@ class SilenceJudge:
         if live_since is None or expected_since is None:
             return None
         heard = self._heard(last_frame)
-        known = [moment for moment in (heard, live_since, expected_since) if moment is not None]
-        return max(known, key=lambda moment: moment.monotonic)
+        return latest(live_since, expected_since, heard)
 
     def seconds(self, now: Moment, live_since: Moment | None, last_frame: Moment | None) -> float:
         """How long it has been silent; 0 where nothing is expected or there is no connection."""

@@ -15,7 +15,7 @@ from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.data.streaming.engine.pulse import Absence
-from options_helper.data.streaming.engine.silence import Moment, SilenceJudge
+from options_helper.data.streaming.engine.silence import Moment, SilenceJudge, latest
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
@@ -129,7 +129,7 @@ class StreamWorker(StreamSink):
         # Guarded by self._lock: set by this stream's thread, ended by stop() and watch().
         self._streamer: Streamer | None = None
         self._stall: StreamError | None = None
-        self._silent_since = 0.0  # of the stalled connection, on the monotonic clock
+        self._silent_since = Moment(0.0, 0)  # of the stalled connection
         # Written by this stream's thread alone, as two numbers because that is done for every frame; others may read
         # them a moment late.
         self._last_frame_ns = 0
@@ -363,7 +363,7 @@ class StreamWorker(StreamSink):
             self._stall = StreamError(
                 f"No {self.name} {what} for {silence:.0f} s although the market is open; connecting anew."
             )
-            self._silent_since = silent_since.monotonic
+            self._silent_since = silent_since
             self._report = replace(self._report, phase=Phase.STALLED, last_error=str(self._stall))
             self._streamer.stop()
 
@@ -412,9 +412,8 @@ class StreamWorker(StreamSink):
         with self._lock:
             if self._stall is not None:
                 # The connection answered its pings all the while, so they bound nothing.
-                return now.wall_at(self._silent_since)
-        bounded = now.monotonic - UNDETECTED_SECONDS
-        return now.wall_at(max(report.live_since.monotonic, self._last_frame_at, bounded))
+                return now.tell(self._silent_since)
+        return now.tell(latest(report.live_since, self._last_frame, now.before(UNDETECTED_SECONDS)))
 
     def _close_gap(self) -> None:
         now_ns = self._report_clock(self._now_ns())
@@ -454,7 +453,7 @@ class StreamWorker(StreamSink):
             next_try_at=None if report.next_try is None else self._at(wall_ns) + _until(report.next_try, now),
             connections=report.connections,
             connected_since=None if report.live_since is None else self._at(report.live_since.wall_ns),
-            silent_since=None if silent_since is None else self._at(now.wall_at(silent_since.monotonic)),
+            silent_since=None if silent_since is None else self._at(now.tell(silent_since)),
             requested=report.requested,
             acknowledged=report.acknowledged,
             refused_symbols=report.refused,
