@@ -116,6 +116,7 @@ PUBLIC: Final = {
         "UpdateKind",
     ),
     "portfolio": (
+        "COST_TOLERANCE",
         "Instrument",
         "Leg",
         "MultiLegPosition",

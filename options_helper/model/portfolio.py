@@ -72,7 +72,7 @@ ExerciseStyle = Literal["american", "european"]
 _CONTRACTS_AT_MOST: Final = 1_000_000
 _SHARES_AT_MOST: Final = 1_000_000_000
 # Half a cent per share: two statements of one cost that are rounded to whole cents are the same.
-_COST_TOLERANCE: Final = Decimal("0.005")
+COST_TOLERANCE: Final = Decimal("0.005")
 
 
 def _whole_mills(strike: float) -> float:
@@ -490,7 +490,7 @@ class MultiLegPosition(_Entry):
         if self.net_debit is None or of_legs is None:
             return self
         shares = sum(abs(line.quantity) * (line.instrument.multiplier or 1) for line in self.lines)
-        if abs(of_legs - Decimal(str(self.net_debit))) > _COST_TOLERANCE * shares:
+        if abs(of_legs - Decimal(str(self.net_debit))) > COST_TOLERANCE * shares:
             raise PydanticCustomError(
                 "two_costs",
                 "net_debit is {net_debit}, but by their cost_basis the legs cost {of_legs}; correct one of them, "

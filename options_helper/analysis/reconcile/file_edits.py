@@ -24,6 +24,7 @@ from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.account import AccountPosition, AccountPositions
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, parse_contract_symbol, short_date
 from options_helper.model.portfolio import (
+    COST_TOLERANCE,
     Instrument,
     Leg,
     MultiLegPosition,
@@ -280,6 +281,13 @@ def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Posit
     return entry.changed(contracts=int(position.quantity), multiplier=multiplier, **fields)
 
 
+def _as_written(in_file: float | None, price: Decimal | None) -> float | None:
+    """The account's price, or the file's where both are the same but for rounding."""
+    if price is None or in_file is None:
+        return _float(price)
+    return in_file if abs(Decimal(str(in_file)) - price) <= COST_TOLERANCE else float(price)
+
+
 def _float(price: Decimal | None) -> float | None:
     return None if price is None else float(price)
 
@@ -315,8 +323,7 @@ def _single(
         return entry_of(position).changed(
             id=entry.id, opened_at=entry.opened_at, realized=entry.realized, fees=entry.fees
         )
-    price = opening_price(position, one.multiplier or STANDARD_MULTIPLIER)
-    cost_basis = None if price is None else float(price)
+    cost_basis = _as_written(leg.cost_basis, opening_price(position, one.multiplier or STANDARD_MULTIPLIER))
     if isinstance(leg, ShareLeg):
         return ShareHolding(
             id=entry.id,
@@ -363,7 +370,9 @@ def _leg_as_held(
 ) -> Leg | ShareLeg:
     """A leg with the account's quantity; with its cost where the file has one, or is to have one (`named`)."""
     price = opening_price(position, one.multiplier) if named or leg.cost_basis is not None else None
-    cost: dict[str, float | None] = {} if price is None else {"cost_basis": float(price)}
+    cost: dict[str, float | None] = {}
+    if price is not None:
+        cost = {"cost_basis": _as_written(leg.cost_basis, price)}
     if price is None and leg.cost_basis is not None:
         cost = {"cost_basis": None}
     if position.symbol != one.live_symbol:

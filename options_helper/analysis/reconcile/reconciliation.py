@@ -39,11 +39,15 @@ from options_helper.model.alpaca_symbols import underlying_root
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.portfolio import Instrument, MultiLegPosition, Portfolio, PortfolioEntry
+from options_helper.model.portfolio import (
+    COST_TOLERANCE,
+    Instrument,
+    MultiLegPosition,
+    Portfolio,
+    PortfolioEntry,
+)
 from options_helper.model.text import format_price, format_symbol, named
 
-# Half a cent per share: what a file rounds to whole cents is the same cost.
-COST_TOLERANCE: Final = Decimal("0.005")
 UNNAMED: Final = "a position without a symbol"
 _SAID_AT_MOST: Final = 3
 _AVERAGE_DIGITS: Final = 4

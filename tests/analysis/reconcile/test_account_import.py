@@ -297,6 +297,31 @@ def test_the_multiplier_of_an_adjusted_contract_follows_from_its_two_costs(
     assert entry.multiplier == multiplier
 
 
+@pytest.mark.parametrize(
+    ("symbol", "identity"),
+    [
+        ("BAC.PRL", "bac-prl-shares"),
+        ("ACHR.WS", "achr-ws-shares"),
+        ("SPAQ.U", "spaq-u-shares"),
+        ("ABC.RT", "abc-rt-shares"),
+        ("384CVR015", "384cvr015-shares"),
+        ("BRK.B", "brk-b-shares"),
+    ],
+)
+def test_preferreds_warrants_units_rights_and_numbered_shares_are_imported_and_reconcile_clean(
+    symbol: str, identity: str
+):
+    """A file that was just imported differed for ever, and the share was left out of it."""
+    view = read(shares(symbol)).view
+
+    made = import_portfolio(view)
+
+    assert (made.problems, [entry.id for entry in made.portfolio.positions]) == ((), [identity])
+    written = parse_portfolio(portfolio_text(made.portfolio), "made.json")
+    found = reconcile(written, view, [], today=AS_OF.date())
+    assert (found.agrees, found.remarks, [row.symbol for row in found.rows]) == (True, (), [symbol])
+
+
 def test_what_no_file_can_hold_is_left_out_and_said():
     made = import_portfolio(read(shares("ESCROW.CASH5"), shares("MSFT")).view)
 

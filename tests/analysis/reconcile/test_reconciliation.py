@@ -879,6 +879,15 @@ class TestStructuresThatPeopleHold:
         assert [one["cost_basis"] for one in edited(short_leg)["legs"]] == [8.4, 3.4]
         assert "net_debit" not in edited(short_leg)
 
+    def test_what_a_leg_that_is_left_alone_cost_stays_as_the_file_has_it(self):
+        by_leg = structure(
+            leg("long", 180, cost_basis=8.4), leg("short", 185, cost_basis=3.15), net_debit=None
+        )
+
+        _, closed = rows(portfolio(by_leg), account(held(LONG_LEG, 1, "8.3966")))
+
+        assert (closed.agrees, edited(closed)["cost_basis"]) == (False, 8.4)
+
     def test_a_structure_of_unknown_cost_agrees_and_is_offered_the_account_s(self):
         unknown = structure(net_debit=None)
 
