@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from options_helper.data.network import CERTIFICATE_VARIABLES, PROXY_VARIABLES, tls_context, trusted_roots
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RestPolicy
-from options_helper.data.streaming.alpaca_stream import AlpacaStockStreamer
+from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import LoggingSink
 from options_helper.errors import ConfigError, OptionsHelperError, StreamError
@@ -190,11 +191,13 @@ class Acknowledged(LoggingSink):
 
     def __init__(self) -> None:
         self.symbols: tuple[str, ...] = ()
+        self.is_acknowledged = False
         self.leave: Callable[[], None] = lambda: None
 
     def subscribed(self, requested: Any, acknowledged: Any, refusals: Any) -> None:
         super().subscribed(requested, acknowledged, refusals)
         self.symbols = tuple(acknowledged)
+        self.is_acknowledged = True
         self.leave()
 
 
@@ -207,6 +210,44 @@ def open_stream(settings: Settings, timing: ConnectionTiming | None = None) -> N
     sink.leave = streamer.stop
     streamer.run()
     assert sink.symbols == ("SPY",)
+
+
+def open_option_stream(settings: Settings) -> None:
+    sink = Acknowledged()
+    contract = "SPY301220C00600000"
+    options = AlpacaOptionStreamer(
+        settings, feed="indicative", sink=sink, timing=ConnectionTiming(opening=AT_ONCE)
+    )
+    options.subscribe((contract,), channels=("quotes",))
+    sink.leave = options.stop
+    options.run()
+    assert sink.symbols == (contract,)
+
+
+def open_order_stream(settings: Settings) -> None:
+    sink = Acknowledged()
+    orders = AlpacaTradingStreamer(settings, sink=sink, timing=ConnectionTiming(opening=AT_ONCE))
+    orders.subscribe_trade_updates()
+    sink.leave = orders.stop
+    orders.run()
+    assert sink.is_acknowledged
+
+
+@pytest.mark.parametrize("ask", [open_option_stream, open_order_stream], ids=["options", "orders"])
+def test_options_and_orders_take_the_same_way_out(
+    encrypted: Between,
+    certificate: Certificate,
+    between: Putting,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[Settings], None],
+):
+    proxy = between(f"http://127.0.0.1:{encrypted.port}", answer=b"HTTP/1.1 200 Connected\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+
+    ask(settings_to(encrypted.port))
+
+    assert len(proxy.said) == 1
 
 
 BOTH = pytest.mark.parametrize("ask", [ask_rest, open_stream], ids=["REST", "streams"])
