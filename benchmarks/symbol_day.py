@@ -1,0 +1,125 @@
+"""What sealing, verifying and exporting a long symbol-day cost: memory must not grow with its rows.
+
+    python benchmarks/symbol_day.py [ROWS]     a million rows unless another number is named
+
+Each step runs in a process of its own, which says its CPU seconds and the most memory that it had. The limit for any
+number of rows, ten million among them, is 200 MB.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from options_helper.data.intraday.export import export_rows
+from options_helper.data.intraday.scope import Scope
+from options_helper.data.intraday_store import IntradayStore, StorePolicy
+from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, facts_record
+from options_helper.data.recording.recorder import Recorder
+from options_helper.data.recording.verify import audit
+from options_helper.model.instants import timestamp_extension
+from options_helper.model.streams import StreamName
+
+OPEN = 1_793_889_000_000_000_000  # Thursday 2026-11-05 09:30 in New York
+DAY = date(2026, 11, 5)
+DAY_NS = 6 * 3_600 * 1_000_000_000
+FLUSH_ROWS = 500
+PER_FRAME = 20
+LIMIT_MB = 200
+STEPS = ("verify as recorded", "seal with a copy", "verify sealed", "export", "stream verify")
+
+
+def record(root: Path, rows: int) -> None:
+    """One symbol's day, journal and files: a price that walks, sizes of a few round lots, random nanoseconds."""
+    dice = random.Random(5)
+    cents, now = 30_000, OPEN
+    session = "20261105T143000.000000Z-1"
+    facts = {"flush_events": FLUSH_ROWS, "flush_seconds": 3_600.0}
+    journal = JournalWriter(root, session)
+    recorder = Recorder(root, session, StorePolicy(flush_rows=FLUSH_ROWS, flush_seconds=3_600))
+
+    def keep(record: Record) -> None:
+        journal.append(record)
+        recorder.apply(record)
+
+    keep(facts_record(RecordKind.SESSION, OPEN, facts))
+    waiting: list[dict[str, object]] = []
+    for number in range(1, rows + 1):
+        now += dice.randrange(2 * DAY_NS // rows)
+        cents += dice.choice((-1, 0, 0, 0, 1))
+        waiting.append(_quote(dice, cents, now))
+        if len(waiting) == PER_FRAME or number == rows:
+            received_ns = now + dice.randrange(2_000_000, 9_000_000)
+            payload = msgspec.msgpack.encode(waiting)
+            keep(Record(RecordKind.FRAME, received_ns, payload, StreamName.STOCKS, len(waiting)))
+            waiting = []
+        if number % 1_000 == 0:
+            journal.flush()
+    keep(facts_record(RecordKind.END, now, {}))
+    journal.close()
+    recorder.close()
+
+
+def _quote(dice: random.Random, cents: int, at_ns: int) -> dict[str, object]:
+    return {
+        "T": "q", "S": "SPY", "bx": dice.choice("VQPZKUN"), "bp": cents / 100, "bs": dice.randrange(1, 20) * 100,
+        "ax": dice.choice("VQPZKUN"), "ap": (cents + dice.randrange(1, 4)) / 100, "as": dice.randrange(1, 20) * 100,
+        "c": ["R"], "z": "C", "t": timestamp_extension(at_ns),
+    }  # fmt: skip
+
+
+def run_step(root: Path, step: str) -> None:
+    """One of them; AssertionError where it does not do what it should."""
+    if step == "stream verify":
+        assert audit(root).ok
+    elif step.startswith("verify"):
+        assert all(report.ok for report in IntradayStore(root).verify())
+    elif step.startswith("seal"):
+        assert all(report.problem is None for report in IntradayStore(root).seal(DAY, parquet=True))
+    else:
+        out = root.with_name("exported.parquet")
+        assert not export_rows(root, out, kind="stocks", dataset="quotes", scope=Scope()).problems
+
+
+def bytes_of(root: Path, suffix: str) -> int:
+    """The sizes of all files that end so."""
+    return sum(path.stat().st_size for path in root.rglob(f"*{suffix}"))
+
+
+def main() -> None:
+    """Print a line for each step."""
+    if len(sys.argv) == 3:  # a step, in its own process
+        began = time.process_time()
+        run_step(Path(sys.argv[1]), sys.argv[2])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+        print(f"{time.process_time() - began:.1f} {peak}")
+        return
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "recording"
+        record(root, rows)
+        recorded = bytes_of(root, ".csv.gz")
+        print(f"a symbol-day of {rows:,} quotes; the limit is {LIMIT_MB} MB")
+        for step in STEPS:
+            made = subprocess.run(
+                [sys.executable, __file__, str(root), step], check=True, capture_output=True, text=True
+            )
+            seconds, megabytes = map(float, made.stdout.split())
+            print(f"  {step:<20} {seconds:>7.1f} s CPU {megabytes:>5.0f} MB   {megabytes / LIMIT_MB:.2f}x")
+        sealed, copy = bytes_of(root, ".csv.gz"), bytes_of(root, ".parquet")
+        print("bytes a row")
+        print(
+            f"  as recorded {recorded / rows:.1f}, sealed {sealed / rows:.1f}, Parquet copy {copy / rows:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
