@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.model.account import AccountState
 from options_helper.model.events import Quote
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.test_day_pnl import account, traded
@@ -53,6 +55,18 @@ def with_position(known: AccountState, symbol: str, **facts: Any) -> AccountStat
     assert known.view is not None
     positions = {**known.view.positions, symbol: replace(known.view.positions[symbol], **facts)}
     return replace(known, view=replace(known.view, positions=positions))
+
+
+def test_today_says_too_that_shares_are_of_after_hours_and_contracts_of_the_close():
+    """At 18:00: 100 shares quoted at 225 now, beside a put last quoted at 15:59 with the stock at 250."""
+    evening, put = datetime(2026, 11, 20, 18, tzinfo=NEW_YORK), "AAPL261218P00250000"
+    book = portfolio(holding("AAPL", 100), position(strike=250, option_type="put", cost_basis=5.0))
+    events = quote("AAPL", 224.9, 225.1, age=2, as_of=evening), quote(put, 5.0, 5.2, age=7260, as_of=evening)
+    known = account({"AAPL": 100, put: 1}, closes={"AAPL": 250, put: 5.1}, as_of=evening)
+    total = totals(book, replace(snapshot_with(*events, as_of=evening), account=known))
+
+    assert total.day.total == pytest.approx(-2500)
+    assert total.day.caveat == "1 of after hours"
 
 
 class TestWhatTheFileLacks:

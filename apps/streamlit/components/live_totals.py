@@ -76,7 +76,7 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
         yield "Today: n/a."
     elif totals.day_base is not None:
         yield f"Today: against the close of {short_date(totals.day_base)}."
-        if screen.portfolio.shares:
+        if any(not item.is_option for item in screen.portfolio.instruments):
             yield "A dividend that goes ex today counts as a loss."
     else:
         yield "Today: nothing of it was held overnight."
