@@ -111,6 +111,7 @@ def test_order_updates_are_listened_to_in_a_second_run_too(simulator: Simulators
     streamer = AlpacaTradingStreamer(settings_for(server), on_trade_updates=received.append, timing=PATIENT)
     streamer.subscribe_trade_updates()
     assert isinstance(Run(streamer).ended(), StreamError)
+    wait_until(lambda: not server.subscribed(FILLS))  # the first one's end has reached the server
     with run_of(streamer) as second:
         wait_until(lambda: server.subscribed(FILLS))
         server.push(FILLS, [FILL])
