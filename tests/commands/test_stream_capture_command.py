@@ -579,6 +579,22 @@ def test_finished_days_get_their_parquet_copy_and_today_does_not(tmp_path: Path)
     assert len(list(folder.glob("*.csv.gz"))) == 2
 
 
+def test_a_finished_day_that_cannot_be_sealed_is_named_and_the_capture_has_failed(tmp_path: Path):
+    """The others are sealed; exit code 0 would say that there is nothing to look at."""
+    noon_ns = int(FRIDAY_NOON.timestamp()) * 10**9 - 86_400 * 10**9
+    with IntradayStore(tmp_path) as store:
+        store.append("stocks", [*quotes(5, start_ns=noon_ns), *quotes(5, "SPY", start_ns=noon_ns)])
+    folder = tmp_path / "stocks" / "quotes" / "tick"
+    (folder / "AAPL" / ".2026-11-19.parquet.new").mkdir()
+    scene = Scene("2026-11-20T12:00")
+
+    code = scene.record(tmp_path, parquet=True, duration_seconds=60)
+
+    assert code == 1
+    assert [one for one in scene.said if one.startswith(f"Not sealed: {folder}/AAPL/2026-11-19.csv.gz: ")]
+    assert [path.parent.name for path in folder.rglob("*.parquet")] == ["SPY"]
+
+
 def test_a_heartbeat_that_cannot_be_written_is_said_at_the_end(tmp_path: Path):
     (tmp_path / "file").touch()
     scene = Scene("2026-11-20T12:00")
