@@ -94,7 +94,7 @@ COLUMNS: Final = (
         150,
         kind=Kind.NAME,
     ),
-    Column("words", {STRUCTURE: 10}, "The structure in words.", "Structure", 232, kind=Kind.NAME),
+    Column("words", {STRUCTURE: 10}, "The structure in words.", "Structure", 256, kind=Kind.NAME),
     Column("contract_symbol", LINES, "The contract's OCC symbol; shares have none."),
     Column("live_symbol", LINES, "The symbol that Alpaca streams."),
     Column("side", {LEG: None}, "`long` or `short`."),

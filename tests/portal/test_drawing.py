@@ -25,6 +25,7 @@ from apps.streamlit.components.live_tables import (
 from apps.streamlit.components.live_totals import book_tiles, profit_tiles
 from apps.streamlit.components.style import DARK, LIGHT
 from options_helper.analysis.columns import amount_names
+from options_helper.analysis.marks import QuoteWarning
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.pnl_history import PnlPoint
 from options_helper.live.screen import Preferences, ViewOptions, build_screen
@@ -147,6 +148,23 @@ def test_the_csv_has_every_row_of_every_table_and_no_zero_for_what_is_missing(sc
     assert unpriced[["bid", "ask", "mark", "pnl_abs"]].isna().all()
     assert (table["as_of"] == OPEN.isoformat()).all()
     assert set(table["marks_from"][table["section"] == "structure"]) == {"2 mid", "4 mid"}
+
+
+def test_a_third_warning_is_counted_in_its_cell_and_the_gravest_stand_first(screen_for):
+    """The cell's edge would cut it off, and nothing would say that it is there."""
+    screen = screen_for()
+    row = (
+        QuoteWarning.WIDE_SPREAD,
+        QuoteWarning.STALE_QUOTE,
+        QuoteWarning.CROSSED_MARKET,
+        QuoteWarning.EXPIRED,
+    )
+    others = [()] * (len(screen.positions) - 1)
+    crowded = replace(screen, positions=screen.positions.assign(warnings=[row, *others]))
+
+    cells = positions_frame(crowded)["Warnings"].to_pylist()
+    assert cells[0] == ["crossed market", "expired", "+2"]
+    assert cells[1] == []
 
 
 def test_no_figure_of_the_csv_has_the_noise_of_a_computation(screen_for):

@@ -642,3 +642,13 @@ def test_the_course_of_a_structure_is_hidden_with_its_amounts(portal):
     trends = [list(trend) for trend in table(tab, "Structure")["Trend"]]
     assert trends
     assert all(0 <= value <= 1 for trend in trends for value in trend)
+
+
+def test_a_structure_says_how_many_and_of_which_kind(portal):
+    tab = portal.show(scenes.live)
+    shown = table(tab, "Structure")
+    assert shown["Structure"].iloc[0] == "2 × AAPL 18 Dec 26 270C/280C"
+    assert shown["Kind"].iloc[0] == "vertical"
+
+    tab.toggle(key="hide").set_value(True).run()
+    assert table(tab, "Structure")["Structure"].iloc[0] == "AAPL 18 Dec 26 270C/280C"

@@ -5,10 +5,10 @@ Row order never changes between refreshes, because the browser keeps a selection
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
-from math import isnan
+from math import gcd, isnan
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import streamlit as st
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MAX_ROWS: Final = 14
+PILLS_AT_MOST: Final = 2  # a third is cut off by the cell's edge
 MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
 GRAVE_WARNINGS: Final = {
     QuoteWarning.EXPIRED,
@@ -81,6 +82,7 @@ def positions_table(screen: ScreenModel) -> None:
         key="positions-table",
         alt="Single contracts and shares",
     )
+    _say_further_warnings(screen.positions, screen)
 
 
 def structures_table(screen: ScreenModel) -> None:
@@ -93,6 +95,7 @@ def structures_table(screen: ScreenModel) -> None:
     chosen = _draw_selectable_table(
         structures_frame(screen), Table.STRUCTURE, screen, key=key, alt="Structures"
     )
+    _say_further_warnings(screen.structures, screen)
     if chosen is None:
         st.caption("Select a structure to see its legs.")
         return
@@ -207,6 +210,7 @@ def _column_config(column: Column, colours: Palette, stale_after_seconds: float)
             make = config.DatetimeColumn
         case Kind.WARNINGS:
             words = {warning.label: _warning_colour(warning, colours) for warning in QuoteWarning}
+            words |= {_more(PILLS_AT_MOST + count): colours.quiet for count in range(1, len(QuoteWarning))}
             make = config.MultiselectColumn
             how = {"options": list(words), "color": list(words.values())}
         case Kind.DIRECTION:
@@ -308,21 +312,64 @@ def _course(trend: tuple[float, ...] | None) -> tuple[float, ...] | None:
     return tuple(round((value - least) / span, 3) if span else 0.5 for value in trend)
 
 
+def _names(rows: DataFrame, column: Column, screen: ScreenModel) -> Any:
+    """What a row is, and of a structure how many: "2 × AAPL 18 Dec 26 270C/280C"; its kind has a column."""
+    if "priced_legs" not in rows:
+        return rows[column.name]
+    many = {} if screen.options.preferences.hide_amounts else _units(screen)
+    return [
+        " ".join(filter(None, (many.get(identity), words)))
+        for identity, words in zip(rows["id"], rows[column.name], strict=True)
+    ]
+
+
+def _units(screen: ScreenModel) -> dict[str, str]:
+    """How many times each structure is held."""
+    contracts: dict[str, list[int]] = {}
+    options = screen.legs[screen.legs["option_type"].notna()]
+    for identity, count in zip(options["position_id"], options["contracts"].tolist(), strict=True):
+        contracts.setdefault(identity, []).append(count)
+    return {identity: f"{gcd(*counts)} ×" for identity, counts in contracts.items()}
+
+
 def _warnings(rows: DataFrame, column: Column, screen: ScreenModel) -> list[list[str]]:
+    """The two gravest of each row; how many more there are stands behind them, and which below the table."""
+    return [
+        labels if len(labels) <= PILLS_AT_MOST else [*labels[:PILLS_AT_MOST], _more(len(labels))]
+        for labels in _all_warnings(rows[column.name], screen)
+    ]
+
+
+def _all_warnings(each: Iterable[Sequence[QuoteWarning]], screen: ScreenModel) -> list[list[str]]:
     day_is_known_in_part = screen.totals.day.counted > 0
     return [
         [
             warning.label
-            for warning in warnings
+            for warning in sorted(warnings, key=lambda warning: warning not in GRAVE_WARNINGS)
             if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
             and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
         ]
-        for warnings in rows[column.name]
+        for warnings in each
     ]
+
+
+def _more(count: int) -> str:
+    return f"+{count - PILLS_AT_MOST}"
+
+
+def _say_further_warnings(rows: DataFrame, screen: ScreenModel) -> None:
+    """What a cell has no room for."""
+    each = zip(rows["words"], _all_warnings(rows["warnings"], screen), strict=True)
+    further = [
+        f"{words}: {', '.join(labels[PILLS_AT_MOST:])}" for words, labels in each if labels[PILLS_AT_MOST:]
+    ]
+    if further:
+        st.caption(plain(f"Further warnings. {'; '.join(further)}."))
 
 
 # What is not drawn as it is in the table.
 _DRAWN: Final[Mapping[Kind, Draw]] = {
+    Kind.NAME: _names,
     Kind.DATE: _days,
     Kind.WARNINGS: _warnings,
     Kind.DIRECTION: _arrows,
