@@ -129,6 +129,7 @@ PUBLIC: Final = {
         "Side",
         "load_portfolio",
         "lots_after",
+        "lots_through_split",
         "parse_portfolio",
     ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),

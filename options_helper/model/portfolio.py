@@ -584,6 +584,34 @@ def lots_after(
     return tuple(ShareLot(shares=float(one), cost_basis=cost, opened_at=day) for one, cost, day in wanted)
 
 
+def lots_through_split(
+    entry: Position | ShareHolding, quantity: Decimal, price: Decimal | None
+) -> tuple[ContractLot, ...] | tuple[ShareLot, ...]:
+    """The lots of an entry once a split has left this quantity for the same money; none where the money is another."""
+    line = entry.lines[0]
+    if price is None or line.points is None or quantity == line.quantity:
+        return ()
+    if abs(price * quantity - line.points) > COST_TOLERANCE * abs(quantity):
+        return ()
+    ratio = quantity / line.quantity
+    amounts = [lot.quantity * ratio for lot in entry.lots or ()]
+    if isinstance(entry, ShareHolding):
+        return tuple(
+            lot.changed(shares=float(amount), cost_basis=_divided(lot.cost_basis, ratio))
+            for lot, amount in zip(entry.lots or (), amounts, strict=True)
+        )
+    if any(amount != int(amount) for amount in amounts):
+        return ()
+    return tuple(
+        lot.changed(contracts=int(amount), cost_basis=_divided(lot.cost_basis, ratio))
+        for lot, amount in zip(entry.lots or (), amounts, strict=True)
+    )
+
+
+def _divided(price: float | None, ratio: Decimal) -> float | None:
+    return None if price is None else float(Decimal(str(price)) / ratio)
+
+
 def _left(lots: _Lots, quantity: Decimal) -> dict[int, Decimal]:
     """By its place, what is left of each lot when the oldest are closed first; a lot without a day is the newest."""
     to_close = max(Decimal(0), abs(_all(lots)) - abs(quantity))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain, count
@@ -36,6 +36,7 @@ from options_helper.model.portfolio import (
     ShareLeg,
     Side,
     lots_after,
+    lots_through_split,
 )
 from options_helper.model.text import format_holding, format_price
 
@@ -96,6 +97,7 @@ class FileEdits:
         lots: Mapping[str, Sequence[Lot]],
         view: AccountPositions,
         successors: Mapping[str, str] = MappingProxyType({}),
+        split: Collection[str] = (),
     ) -> None:
         self._identities = {entry.id for entry in portfolio.positions}
         self._renamed: dict[str, str] = {}
@@ -113,6 +115,7 @@ class FileEdits:
         self._rolled = rolls(portfolio.structures, gone - shared, opened)
         # What a corporate action made of a symbol, or what it was rolled to.
         self._successors = {**successors, **self._rolled}
+        self._split = split  # symbols of the file that were split
         self._predecessors = {now: old for old, now in self._successors.items()}
         self._new_entries = new_entries(
             [one for one in opened if one.instrument.live_symbol not in self._predecessors]
@@ -159,7 +162,9 @@ class FileEdits:
                     return _removal(entry)
                 if entry.lots and position.quantity == entry.lines[0].quantity:
                     return _lots_by_hand(entry, opening_cost(position, entry.instrument.multiplier))
-                return self._replacement(entry, _as_held(entry, position))
+                return self._replacement(
+                    entry, _as_held(entry, position, was_split=entry.instrument.live_symbol in self._split)
+                )
             case MultiLegPosition():
                 return self._structure(entry)
             case _:
@@ -261,7 +266,9 @@ def _fitting_id(entry: PortfolioEntry) -> str:
             assert_never(entry)
 
 
-def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Position | ShareHolding:
+def _as_held(
+    entry: Position | ShareHolding, position: AccountPosition, *, was_split: bool
+) -> Position | ShareHolding:
     """The entry with the account's quantity and cost; what else it says stays, as far as it can still be true."""
     became = position.symbol != entry.instrument.live_symbol
     if became:
@@ -270,8 +277,10 @@ def _as_held(entry: Position | ShareHolding, position: AccountPosition) -> Posit
     turned = (entry.lines[0].quantity > 0) != (position.quantity > 0)
     fields: dict[str, Any] = {"cost_basis": _float(price)}
     if entry.lots:
-        # Nobody says what became of each lot.
-        lots = () if turned or became else lots_after(entry, position.quantity, price)
+        # Where a split has not simply multiplied them, nobody says what became of each lot.
+        lots = lots_through_split(entry, position.quantity, price) if was_split and not turned else ()
+        if not lots and not (turned or became):
+            lots = lots_after(entry, position.quantity, price)
         fields = {"lots": lots} if lots else {"lots": None, **fields}
     if entry.opened_at is not None and turned:
         fields["opened_at"] = None

@@ -324,7 +324,7 @@ def reconcile(
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
         if symbol not in homeless
     }
-    edits = FileEdits(portfolio, lots, view, _successors(sides, later_moves))
+    edits = FileEdits(portfolio, lots, view, _successors(sides, later_moves), _split(sides))
     cash = _cash_edit(portfolio, view)
     rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
     unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
@@ -340,6 +340,11 @@ def _successors(sides: Mapping[str, _Sides], moves: Moves) -> Mapping[str, str]:
         Holding(name, one.position.quantity) for name, one in sides.items() if one.position and not one.lots
     ]
     return moves.successors(gone, new)
+
+
+def _split(sides: Mapping[str, _Sides]) -> frozenset[str]:
+    kinds = {PositionMove.SPLIT, PositionMove.STOCK_DIVIDEND}
+    return frozenset(name for name, one in sides.items() if any(move.move in kinds for move in one.moves))
 
 
 def _no_place(position: AccountPosition | None) -> str | None:

@@ -94,6 +94,25 @@ def test_a_split_is_the_cause_and_one_edit_that_keeps_id_and_day():
     assert proposed_edit(found.rows).count("Replace the entry 'mine' by:") == 1
 
 
+def test_a_split_multiplies_each_lot_and_keeps_its_day():
+    lots = [
+        {"shares": 10, "cost_basis": 1000.0, "opened_at": "2025-01-02"},
+        {"shares": 5, "cost_basis": 1300.0, "opened_at": "2026-01-02"},
+    ]
+    text = json.dumps({"positions": [{"id": "nvda", "symbol": "NVDA", "lots": lots}]})
+    found = compared(
+        list(parse_portfolio(text, "lots.json").positions),
+        [held("NVDA", 150, "110")],
+        move(PositionMove.SPLIT, "NVDA", 135),
+    )
+
+    (entry,) = edits(found)
+    assert entry["lots"] == [
+        {"shares": 100, "cost_basis": 100, "opened_at": "2025-01-02"},
+        {"shares": 50, "cost_basis": 130, "opened_at": "2026-01-02"},
+    ]
+
+
 def test_a_contract_without_a_record_of_its_own_takes_its_underlyings():
     found = compared([NVDA], [held(NEW_CALL, 10)], move(PositionMove.SPLIT, "NVDA", None))
 
