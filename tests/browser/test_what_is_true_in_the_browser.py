@@ -136,7 +136,25 @@ AMOUNTS = (
     "Value $",
 )
 
-PRICES = ("Bid $", "Ask $", "Mark $", "Last $", "Spot $", "Close before $", "Price $", "Average $", "Trend")
+# By chance these may have the same number: prices, shares, ages, and how the chart draws its points.
+PRICES = (
+    "reach",
+    "P&L %",
+    "Today %",
+    "Spread %",
+    "Moneyness %",
+    "Quote age s",
+    "DTE",
+    "Bid $",
+    "Ask $",
+    "Mark $",
+    "Last $",
+    "Spot $",
+    "Close before $",
+    "Price $",
+    "Average $",
+    "Trend",
+)
 
 
 class Sent:
