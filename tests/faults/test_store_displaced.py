@@ -12,6 +12,7 @@ import pytest
 
 from options_helper.data.intraday.locking import RootLock
 from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording import loss_log
 from options_helper.data.recording.journal import JournalWriter, journal_files
 from options_helper.data.recording.loss_log import LossLog, loss_rows
 from options_helper.errors import StoreError
@@ -171,3 +172,37 @@ def test_the_rows_of_a_loss_log_that_is_deleted_are_written_again(tmp_path: Path
     (path,) = losses.restore()
     assert [row.reason for row in loss_rows(tmp_path)] == ["gap 0", "gap 1", "gap 2"]
     assert path.exists()
+
+
+def test_a_row_that_is_written_before_the_deletion_is_noticed_hides_none_of_those_before(tmp_path: Path):
+    """It begins the file anew, which from then on is the right one."""
+    losses = LossLog(tmp_path, "one")
+    losses.write(Gap("stocks", NOON, NOON, "before"))
+    shutil.rmtree(tmp_path / "gaps")
+
+    losses.write(Gap("stocks", NOON + SECOND, NOON + SECOND, "after"))
+
+    assert [row.reason for row in loss_rows(tmp_path)] == ["before", "after"]
+    assert len(losses.restore()) == 1, "told once"
+    assert losses.restore() == []
+
+
+def test_a_row_that_was_on_its_way_when_the_loss_log_was_deleted_is_told_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The row is written, and gone before its folder could be made sure of."""
+
+    def deletes(_folder: Path) -> None:
+        shutil.rmtree(tmp_path / "gaps")
+        raise FileNotFoundError
+
+    losses, lost = LossLog(tmp_path, "one"), Gap("stocks", NOON, NOON, "a gap")
+    with monkeypatch.context() as patch:
+        patch.setattr(loss_log, "sync_folder", deletes)
+        with pytest.raises(FileNotFoundError):
+            losses.write(lost)
+
+    losses.write(lost)
+
+    assert [row.reason for row in loss_rows(tmp_path)] == ["a gap"]
+    assert len(losses.restore()) == 1

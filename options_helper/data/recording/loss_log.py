@@ -9,7 +9,7 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,30 +64,45 @@ class LossLog:
         # What this session wrote, by file, and which file that was: it may be deleted meanwhile.
         self._written: dict[Path, list[Gap]] = {}
         self._files: dict[Path, tuple[int, int]] = {}
+        self._restored: list[Path] = []  # found displaced, and not yet told
 
     def write(self, gap: Gap) -> None:
         """Add a row to the day on which the gap began; OSError when the disk refuses."""
         path = self._folder / f"{new_york_date(gap.since).isoformat()}.csv"
-        self._write(path, gap)
+        # First, for the row would begin a file that looks as if it had been this one all along.
+        self._restore(path)
+        self._write(path, [gap])
         self._written.setdefault(path, []).append(gap)
 
     def restore(self) -> list[Path]:
-        """Write this session's rows again where their file was deleted or replaced; which files those are."""
-        displaced = [path for path, known in self._files.items() if _identity(path) != known]
-        for path in displaced:
-            log.error("%s was removed or replaced; what this session had told there is told again", path)
-            for gap in self._written.get(path, ()):
-                self._write(path, gap)
-        return displaced
+        """Write this session's rows again where their file was deleted or replaced.
 
-    def _write(self, path: Path, gap: Gap) -> None:
+        Returns which files those are, each once, also those that a row written since has found so.
+        """
+        for path in tuple(self._files):
+            self._restore(path)
+        restored, self._restored = self._restored, []
+        return restored
+
+    def _restore(self, path: Path) -> None:
+        known = self._files.get(path)
+        if known is None or _identity(path) == known:
+            return
+        log.error("%s was removed or replaced; what this session had told there is told again", path)
+        if rows := self._written.get(path):
+            self._write(path, rows)
+        else:
+            del self._files[path]
+        self._restored.append(path)
+
+    def _write(self, path: Path, gaps: Sequence[Gap]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             size = _end_of_last_line(descriptor)
             os.ftruncate(descriptor, size)
-            rows = [self._row(gap)] if size else [COLUMNS, self._row(gap)]
-            self._append(descriptor, size, _csv_text(rows))
+            rows = [self._row(gap) for gap in gaps]
+            self._append(descriptor, size, _csv_text(rows if size else [COLUMNS, *rows]))
             status = os.fstat(descriptor)
             self._files[path] = (status.st_dev, status.st_ino)
         finally:
