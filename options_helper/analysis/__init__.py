@@ -19,4 +19,8 @@ PUBLIC: Final = {
     "structure_kinds": ("structure_kind",),
     "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
 }
-SHARED: Final = {"option_events": ("halves",), "structure_kinds": ("StructureKind",)}
+SHARED: Final = {
+    "option_events": ("halves",),
+    "payoffs": ("payoff_bounds",),
+    "structure_kinds": ("StructureKind",),
+}

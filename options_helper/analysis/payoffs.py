@@ -1,17 +1,24 @@
-"""What a structure can be worth at most and at least: a mark beyond that is no mark, whatever its legs' quotes say."""
+"""What a structure can be worth at most and at least: beyond that a mark is no mark, and a debit was typed wrongly."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from math import inf
 from typing import Final
 
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
 
-# Of the range between least and greatest: middles of quotes err, and American contracts are not paid at expiry alone.
+_NOTHING: Final = Decimal(0)
+# Of a debit. What has to come back at least was worth less then, by the interest of some years.
+_DISCOUNTED: Final = Decimal("0.75")
+# Rights to exercise early are worth something, and fees may be in the debit.
+_BEYOND: Final = Decimal("0.02")
+# Of a mark, in parts of the range: middles of quotes err, and American contracts are not paid at expiry alone.
 _TOLERANCE: Final = 0.1
 _TICK: Final = 0.05  # dollars per share
 # What is paid for certain at expiry is worth less today, by no more than this a year.
@@ -19,37 +26,57 @@ _HIGHEST_RATE: Final = 0.1
 _DAYS_A_YEAR: Final = 365.0
 
 
-def payoff_bounds(lines: Sequence[PortfolioLine]) -> tuple[float, float]:
-    """The least and the greatest that lines of one expiry are worth then, in dollars; infinite where nothing ends it.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The least and the most that it can be worth, in dollars; None: there is no such limit, or it is not known."""
 
-    Multipliers must be known.
+    least: Decimal | None
+    most: Decimal | None
+
+    def contains(self, debit: Decimal) -> bool:
+        """Whether somebody may have paid this (negative: received), interest and fees allowed for."""
+        return (self.least is None or debit >= _lowered(self.least)) and (
+            self.most is None or debit <= -_lowered(-self.most)
+        )
+
+
+def payoff_bounds(held: Sequence[PortfolioLine]) -> Bounds:
+    """What these lines can be worth together, between the payoffs at expiry over all prices of the underlying.
+
+    Before the last expiry a bound holds where what is long does not end before what is short, or the other way round.
+    Nothing is known of several underlyings, of an unknown multiplier, or of contracts that may deliver something else.
     """
-    prices = [0.0, *(line.instrument.strike for line in lines if line.instrument.strike is not None)]
-    values = [sum(_payoff(line, price) for line in lines) for price in prices]
-    slope = sum(_worth(line) for line in lines if line.instrument.option_type != "put")
-    return min(values) if slope >= 0 else -inf, max(values) if slope <= 0 else inf
+    lines = [line for line in held if line.quantity]
+    if not lines or not _are_comparable([line.instrument for line in lines]):
+        return Bounds(None, None)
+    prices = (_NOTHING, *(_exact(line.instrument.strike) for line in lines if line.instrument.is_option))
+    payoffs = [sum((_payoff(line, price) for line in lines), _NOTHING) for price in prices]
+    rise = sum((_weight(line) for line in lines if line.instrument.option_type != "put"), _NOTHING)
+    long_ends = [_end(line) for line in lines if line.quantity > 0]
+    short_ends = [_end(line) for line in lines if line.quantity < 0]
+    return Bounds(
+        least=min(payoffs) if rise >= 0 and _none_before(long_ends, short_ends) else None,
+        most=max(payoffs) if rise <= 0 and _none_before(short_ends, long_ends) else None,
+    )
 
 
 def believable_range(lines: Sequence[PortfolioLine], today: date) -> tuple[float, float]:
-    """Between which dollars a mark of this structure is believed; infinite where its payoff does not say."""
-    instruments = [line.instrument for line in lines]
-    expiries = {one.expiry for one in instruments if one.expiry is not None}
-    if len(expiries) != 1 or not _are_comparable(instruments):
+    """Between which dollars a mark of this structure is believed; infinite where its payoff does not say.
+
+    Over several expiries every mark is believed: a debit beyond the bounds is looked at once, a mark would be missing.
+    """
+    expiries = {line.instrument.expiry for line in lines if line.instrument.expiry is not None}
+    bounds = payoff_bounds(lines)
+    if len(expiries) != 1:
         return -inf, inf
-    least, greatest = payoff_bounds(lines)
+    least = -inf if bounds.least is None else float(bounds.least)
+    most = inf if bounds.most is None else float(bounds.most)
     years = max((expiries.pop() - today).days, 0) / _DAYS_A_YEAR
     today_of_one = max(1 - _HIGHEST_RATE * years, 0.0)
-    width = greatest - least
-    tolerance = (_TOLERANCE * width if width < inf else 0.0) + _TICK * max(
-        abs(_worth(line)) for line in lines
-    )
-    return min(least, least * today_of_one) - tolerance, max(greatest, greatest * today_of_one) + tolerance
-
-
-def _are_comparable(instruments: Sequence[Instrument]) -> bool:
-    """Whether one price at expiry decides on all of them, and it is known how."""
-    known = all(one.multiplier is not None and not one.adjusted for one in instruments)
-    return known and len({one.underlying for one in instruments}) == 1
+    width = most - least
+    tick = _TICK * float(max(abs(_weight(line)) for line in lines))
+    tolerance = tick + (_TOLERANCE * width if width < inf else 0.0)
+    return min(least, least * today_of_one) - tolerance, max(most, most * today_of_one) + tolerance
 
 
 def undefined_risks(portfolio: Portfolio, ended: Collection[str] = ()) -> tuple[str, ...]:
@@ -72,25 +99,50 @@ def _uncovered(held: Sequence[tuple[str, PortfolioLine]]) -> Iterable[str]:
     """The entries of one name that are short where, at some time ahead, all of it together is."""
     expiries = [line.instrument.expiry for _, line in held if line.instrument.expiry is not None]
     for day in dict.fromkeys((*expiries, date.max)):
-        slopes: dict[str, float] = defaultdict(float)
+        slopes: dict[str, Decimal] = defaultdict(Decimal)
         for identity, line in held:
-            if line.instrument.expiry is None or line.instrument.expiry >= day:
-                slopes[identity] += _worth(line)
+            if _end(line) >= day:
+                slopes[identity] += _weight(line)
         if sum(slopes.values()) < 0:
             yield from (identity for identity, slope in slopes.items() if slope < 0)
 
 
-def _worth(line: PortfolioLine) -> float:
+def _are_comparable(instruments: Sequence[Instrument]) -> bool:
+    """Whether one price at expiry decides on all of them, and it is known how."""
+    known = all(one.multiplier is not None and not one.adjusted for one in instruments)
+    return known and len({one.underlying for one in instruments}) == 1
+
+
+def _weight(line: PortfolioLine) -> Decimal:
     """Dollars for each dollar of price; what an adjusted contract delivers is taken for what is usual."""
-    return float(line.quantity) * (line.instrument.multiplier or STANDARD_MULTIPLIER)
+    return line.quantity * (line.instrument.multiplier or STANDARD_MULTIPLIER)
 
 
-def _payoff(line: PortfolioLine, price: float) -> float:
-    strike = line.instrument.strike or 0.0
+def _payoff(line: PortfolioLine, price: Decimal) -> Decimal:
+    """What it is worth at its end, in dollars, at this price of the underlying."""
+    over = price - _exact(line.instrument.strike)
     match line.instrument.option_type:
         case "call":
-            return _worth(line) * max(price - strike, 0.0)
+            return _weight(line) * max(over, _NOTHING)
         case "put":
-            return _worth(line) * max(strike - price, 0.0)
+            return _weight(line) * max(-over, _NOTHING)
         case None:
-            return _worth(line) * price
+            return _weight(line) * price
+
+
+def _end(line: PortfolioLine) -> date:
+    return line.instrument.expiry or date.max
+
+
+def _none_before(kept: Sequence[date], ending: Sequence[date]) -> bool:
+    """Whether all of the first end no sooner than any of the second; shares never end, on whichever side they are."""
+    finite = [end for end in ending if end != date.max]
+    return not kept or not finite or min(kept) >= max(finite)
+
+
+def _lowered(bound: Decimal) -> Decimal:
+    return bound * (_DISCOUNTED if bound > 0 else 1 + _BEYOND)
+
+
+def _exact(value: float | None) -> Decimal:
+    return _NOTHING if value is None else Decimal(str(value))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from math import inf
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.analysis.payoffs import believable_range, payoff_bounds, undefined_risks
 from options_helper.analysis.totals import LiveTotals
-from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, ShareLeg
+from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, ShareLeg, Side
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.test_day_pnl import account, at
 from tests.kit.builders import (
@@ -44,49 +46,115 @@ def totals(book: Portfolio, live: LiveSnapshot) -> LiveTotals:
     return compute_live_totals(book, live, rows, structures, legs)
 
 
+def put(side: Side, strike: float, **more: Any) -> Leg:
+    return leg(side, strike, "put", **more)
+
+
+def bounds(*legs: Leg | ShareLeg, **more: Any) -> tuple[Decimal | None, Decimal | None]:
+    found = payoff_bounds(structure(*legs, **more).lines)
+    return found.least, found.most
+
+
 @pytest.mark.parametrize(
-    ("legs", "bounds"),
+    ("legs", "least", "most"),
     [
-        ((leg("long", 180), leg("short", 185)), (0, 500)),
-        ((leg("short", 180), leg("long", 185)), (-500, 0)),
-        ((leg("long", 170, "put"), leg("short", 175, "put"), leg("short", 180), leg("long", 185)), (-500, 0)),
-        ((leg("long", 180), leg("short", 185, contracts=2), leg("long", 190)), (0, 500)),
-        ((leg("short", 180),), (-inf, 0)),
-        ((leg("short", 180, "put"),), (-18_000, 0)),
-        ((leg("long", 180), leg("short", 185, contracts=2)), (-inf, 500)),
-        ((share_leg(), leg("short", 180)), (0, 18_000)),
-        ((share_leg(), leg("long", 170, "put"), leg("short", 180)), (17_000, 18_000)),
-        ((leg("long", 180), leg("short", 180, "put")), (-18_000, inf)),
+        ((leg("long", 180), leg("short", 185)), 0, 500),
+        ((leg("short", 180), leg("long", 185)), -500, 0),
+        ((put("long", 640, contracts=2), put("short", 655, contracts=2)), -3_000, 0),
+        ((put("long", 170), put("short", 175), leg("short", 180), leg("long", 185)), -500, 0),
+        ((put("long", 640), put("short", 655), leg("short", 705), leg("long", 720)), -1_500, 0),
+        ((leg("long", 180), leg("short", 185, contracts=2), leg("long", 190)), 0, 500),
+        ((leg("long", 180), leg("short", 185), put("long", 185), put("short", 180)), 500, 500),
+        ((leg("short", 180),), None, 0),
+        ((put("short", 180),), -18_000, 0),
+        ((leg("long", 180), put("long", 180)), 0, None),
+        ((leg("short", 180), put("short", 180)), None, 0),
+        ((leg("long", 180), leg("short", 185, contracts=2)), None, 500),
+        ((share_leg(), leg("short", 180)), 0, 18_000),
+        ((share_leg(), put("long", 170), leg("short", 180)), 17_000, 18_000),
+        ((leg("long", 180), put("short", 180)), -18_000, None),
+        # A calendar that was bought is worth no less than nothing, and nobody knows how much at most.
+        ((leg("short", 180), leg("long", 180, expiry=LATER)), 0, None),
+        ((leg("long", 180), leg("short", 180, expiry=LATER)), None, 0),
+        ((leg("long", 180), put("short", 180, expiry=LATER)), None, None),
     ],
-    ids=["debit", "credit", "condor", "butterfly", "call", "put", "ratio", "covered", "collar", "synthetic"],
-)
-def test_the_least_and_the_greatest_that_it_is_worth_at_expiry(
-    legs: tuple[Leg | ShareLeg, ...], bounds: tuple[float, float]
+    ids=[
+        "debit", "credit", "put credit", "narrow condor", "condor", "butterfly", "box", "call", "put", "straddle",
+        "short straddle", "ratio", "covered", "collar", "synthetic", "calendar", "short calendar", "two expiries",
+    ],
+)  # fmt: skip
+def test_the_bounds_are_those_of_the_payoff(
+    legs: tuple[Leg | ShareLeg, ...], least: int | None, most: int | None
 ):
-    assert payoff_bounds(structure(*legs).lines) == bounds
+    assert bounds(*legs) == (least, most)
+
+
+def test_shares_never_end():
+    found = payoff_bounds((*holding(shares=100).lines, *structure(leg("short", 180)).lines))
+
+    assert (found.least, found.most) == (Decimal(0), Decimal(18_000))
+
+
+@pytest.mark.parametrize(
+    ("legs", "more"),
+    [
+        ((), {"symbol": "AAPL1"}),  # nobody knows its size
+        ((), {"symbol": "AAPL1", "multiplier": 100}),  # nor, with its size known, what is delivered
+        ((leg("long", 180), leg("short", 185, symbol="MSFT")), {}),
+    ],
+    ids=["size", "delivery", "two names"],
+)
+def test_where_one_price_does_not_decide_nothing_is_known(legs: tuple[Leg, ...], more: dict[str, Any]):
+    assert bounds(*legs, **more) == (None, None)
+
+
+STRIKES = st.integers(1, 2_000).map(lambda half_dollars: half_dollars / 2)
+SIDES = st.sampled_from(("long", "short"))
+LEGS = st.builds(
+    lambda side, strike, kind, contracts: leg(side, strike, kind, contracts=contracts),
+    SIDES,
+    STRIKES,
+    st.sampled_from(("call", "put")),
+    st.integers(1, 20),
+)
+SHARE_LEGS = st.builds(share_leg, SIDES, st.integers(1, 500).map(float))
+
+
+def worth(one: Leg | ShareLeg, price: Decimal) -> Decimal:
+    """What it is worth at its end, by the contract's own words."""
+    sign = 1 if one.side == "long" else -1
+    if isinstance(one, ShareLeg):
+        return sign * Decimal(str(one.shares)) * price
+    gain = price - Decimal(str(one.strike))
+    return sign * 100 * one.contracts * max(gain if one.option_type == "call" else -gain, Decimal(0))
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(("call", "put")), st.integers(1, 40), st.integers(-3, 3)), min_size=1),
-    st.integers(0, 60),
+    st.lists(LEGS, min_size=1, max_size=5),
+    st.lists(SHARE_LEGS, max_size=1),
+    st.integers(0, 4_000).map(lambda half_dollars: Decimal(half_dollars) / 2),
 )
-def test_no_price_at_expiry_leads_beyond_the_bounds(terms: list[tuple[str, int, int]], price: int):
-    legs = [
-        leg("long" if many > 0 else "short", strike, "call" if kind == "call" else "put", contracts=abs(many))
-        for kind, strike, many in terms
-        if many
-    ]
-    if not legs:
-        return
-    least, greatest = payoff_bounds(structure(*legs).lines)
-    value = sum(
-        100
-        * one.signed_contracts
-        * max(price - one.strike if one.option_type == "call" else one.strike - price, 0)
-        for one in legs
-    )
+def test_no_price_at_expiry_leads_beyond_the_bounds_and_some_price_to_each(
+    legs: list[Leg], shares: list[ShareLeg], price: Decimal
+):
+    held = (*legs, *shares)
+    least, most = bounds(*held)
+    reached = {
+        sum((worth(one, at_price) for one in held), Decimal(0))
+        for at_price in (Decimal(0), *(Decimal(str(one.strike)) for one in legs))
+    }
 
-    assert least <= value <= greatest
+    value = sum((worth(one, price) for one in held), Decimal(0))
+    assert least is None or least <= value
+    assert most is None or value <= most
+    assert {least, most} - {None} <= reached
+
+
+@given(st.lists(LEGS, min_size=1, max_size=5), st.integers(0, 2_000))
+def test_a_mark_that_its_payoff_can_come_to_is_believed(legs: list[Leg], price: int):
+    least, most = believable_range(structure(*legs).lines, TODAY)
+
+    assert least < sum((worth(one, Decimal(price)) for one in legs), Decimal(0)) < most
 
 
 class TestMaxProfitBeyondThePayoff:
@@ -146,7 +214,7 @@ def test_what_is_paid_for_certain_is_worth_less_until_then():
     )
     least, greatest = believable_range(box.lines, TODAY)
 
-    assert payoff_bounds(box.lines) == (500, 500)
+    assert bounds(*box.legs) == (Decimal(500), Decimal(500))
     assert 440 < least < 460
     assert greatest == pytest.approx(505)
 

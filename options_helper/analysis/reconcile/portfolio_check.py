@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from options_helper.analysis.reconcile.payoff import payoff_bounds
+from options_helper.analysis.payoffs import payoff_bounds
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import ODD_MULTIPLIERS, root_of, short_date
 from options_helper.model.market_hours import MarketDay, regular_session
