@@ -240,7 +240,7 @@ class CaptureEngine:
             removed=self._log.removed_rows,
             completed=self._earlier.rows,
             absent_seconds=self._streams.absent_seconds,
-            told_sessions=self._clock.told,
+            told_sessions=dict(self._clock.told),
         )
 
     def _state(self, writer: WriterState, *, behind: bool) -> CaptureState:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from multiprocessing.process import BaseProcess
@@ -124,8 +124,7 @@ def capture(  # noqa: PLR0917 - multiprocessing passes them on so
         # A capture that is killed before its journal begins leaves no session to look for.
         if status.journal_bytes or not keeps_journal:
             received.value = status.streams[STOCKS].received
-    # A view of a mapping cannot travel to another process; these tests tell no calendar.
-    said.send(replace(runner.stop(), told_sessions={}))
+    said.send(runner.stop())
 
 
 class Capturer:

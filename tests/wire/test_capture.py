@@ -6,13 +6,15 @@ import csv
 import errno
 import itertools
 import os
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -307,6 +309,19 @@ def test_a_capture_that_begins_late_has_a_gap_since_it_was_due(simulator: Simula
     (row,) = gap_rows(tmp_path)
     assert (row["stream"], row["reason"]) == ("stocks", BEGAN_LATE)
     assert float(row["seconds"]) >= 3_600
+
+
+def test_a_status_travels_to_another_process_with_the_hours_that_were_told(
+    simulator: Simulators, tmp_path: Path
+):
+    server, told = simulator(), MappingProxyType({date(2026, 11, 20): None})
+    capture = CaptureEngine(CaptureConfig(ONLY_STOCKS, tmp_path), settings_for(server), retry=RetryPolicy())
+    capture.tell_hours(told, 0)
+    capture.start()
+    status = capture.stop()
+
+    copied = pickle.loads(pickle.dumps(status))  # noqa: S301 - our own bytes
+    assert (copied, copied.told_sessions) == (status, told)
 
 
 def test_a_stream_that_is_let_in_later_is_recorded_from_then_on(simulator: Simulators, tmp_path: Path):

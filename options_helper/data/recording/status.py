@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from options_helper.data.intraday_store import StoreCounts
 from options_helper.model.announcement import MarketKind
-from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
+from options_helper.model.market_hours import ToldSessions
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -44,8 +44,8 @@ class CaptureStatus:
     replay_of: MarketKind | None = None  # whose market was recorded, of a replay that is not of Alpaca's
     completed: int = 0  # rows of earlier captures that were made from their journal
     absent_seconds: float = 0.0  # how long the process did not run: a computer asleep, or a process stopped
-    # Of which days the market's own calendar says otherwise than ours.
-    told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
+    # Of which days the market's own calendar says otherwise than ours; a copy, which can travel to another process.
+    told_sessions: ToldSessions = field(default_factory=dict)
 
     @property
     def accounted(self) -> bool:
