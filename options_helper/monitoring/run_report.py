@@ -28,7 +28,7 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     STALE = "stale"  # it is there and does not keep up: the heartbeat is old, or a feed is silent that should move
     NOT_RUNNING = "not_running"
-    FAILED = "failed"  # something keeps it from its work that will not pass by itself
+    FAILED = "failed"  # something keeps it from its work, most likely until somebody acts
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def _judge_streams(beat: Heartbeat, age: float, max_lag: float) -> tuple[RunStat
 
 
 def _failures(beat: Heartbeat) -> str:
-    """A sentence for each stream that will not come back; empty where there is none."""
+    """A sentence for each stream that is refused or has given up, however often it is still tried; empty: none is."""
     failed = {name: one for name, one in beat.streams.items() if one.phase is Phase.FAILED}
     return " ".join(f"The {name} stream has failed. {_reason(one)}".strip() for name, one in failed.items())
 
