@@ -585,6 +585,14 @@ def test_hidden_amounts_are_nowhere(portal):
     assert table(tab, "Contract")["P&L %"].notna().all()
 
 
+def test_the_toggle_says_what_it_hides_and_what_stays(portal):
+    said = portal.open().toggle(key="hide").help
+
+    for hidden in ("Dollars", "quantities", "tooltips", "chart's data", "downloads"):
+        assert hidden in said.partition("stay visible")[0]
+    assert "Prices per share, percentages and signs stay visible" in said
+
+
 def test_each_tab_decides_for_itself_what_it_hides(portal):
     first, second = portal.show(scenes.live), portal.open()
     first.toggle(key="hide").set_value(True).run()

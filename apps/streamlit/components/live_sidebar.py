@@ -31,6 +31,10 @@ STOCK_FEED_HELP: Final = (
 )
 OPTION_FEED_HELP: Final = "indicative: modelled quotes, free. opra: the real ones, with a paid plan."
 START_HELP: Final = "Connects and shows live prices. No order is ever placed."
+HIDE_HELP: Final = (
+    "Dollars and quantities leave the screen, tooltips, the chart's data and downloads. Prices per share, percentages "
+    "and signs stay visible: whoever knows a quantity can work out the amount."
+)
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
 
@@ -322,5 +326,5 @@ def _preferences() -> Preferences:
     spread = st.number_input(
         "Wide spread from (%)", 1, 200, normal.wide_spread_percent, step=1, key="spread", bind="query-params"
     )
-    hidden = st.toggle("Hide amounts", key="hide", bind="query-params")
+    hidden = st.toggle("Hide amounts", key="hide", bind="query-params", help=plain(HIDE_HELP))
     return Preferences(refresh or normal.refresh_seconds, stale, spread, hidden)
