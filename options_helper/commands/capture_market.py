@@ -14,8 +14,9 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.model.account import RestPhase
+from options_helper.model.clock_skew import format_span
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.instants import NANOSECONDS
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.snapshot import Phase
 from options_helper.model.told_sessions import format_hours
@@ -47,17 +48,19 @@ class MarketAsked:
         rest_cls: Callable[..., AlpacaRest] | None,
         limits: RequestLimits,
         now: Callable[[], datetime],
+        elapsed: Callable[[], float],
     ) -> None:
         self._now = now
-        self._server_clock = ServerClock()
+        self._server_clock = ServerClock(lambda: datetime_nanoseconds(now()), elapsed)
         self._stopping = threading.Event()
         # Guarded by self._lock: written by the thread that asks.
         self._lock = threading.Lock()
         self._told: ToldSessions = NOTHING_TOLD
         self._problem: str | None = None
         self._news: list[str] = []
-        # Of the main thread.
         self._is_skew_said = False
+        # Of the main thread: which engine was told what.
+        self._last_told: tuple[Listener | None, ToldSessions, int] = (None, NOTHING_TOLD, 0)
         self._rest: AlpacaRest | None = None
         self._watch: CalendarWatch | None = None
         if rest_cls is not None and _is_one_market(settings):
@@ -87,14 +90,21 @@ class MarketAsked:
         return self._told
 
     def now(self) -> datetime:
-        """The market's time: this computer's, put right by what is known of its error."""
+        """The market's time: this computer's, put right by what is known of its error. From any thread."""
+        self._notice_set_clock()
         return self._now() - timedelta(seconds=self._ahead_seconds())
 
     def tell(self, engine: Listener) -> None:
-        """Tell an engine, and ask again where one of its streams is silent that should not be."""
-        ahead_ns = int(self._ahead_seconds() * NANOSECONDS)
-        if self._told or ahead_ns:
-            engine.tell_hours(self._told, ahead_ns)
+        """Tell an engine what it does not know yet, and ask again where one of its streams is silent.
+
+        What is true no more is taken back: a clock that was put right, a closing that was called off.
+        """
+        self._notice_set_clock()
+        told, ahead_ns = self._told, int(self._ahead_seconds() * NANOSECONDS)
+        before = self._last_told if self._last_told[0] is engine else (engine, NOTHING_TOLD, 0)
+        if before[1:] != (told, ahead_ns):
+            engine.tell_hours(told, ahead_ns)
+        self._last_told = (engine, told, ahead_ns)
         watch = self._watch
         if watch is not None and any(
             health.phase is Phase.STALLED for health in engine.status().streams.values()
@@ -106,13 +116,28 @@ class MarketAsked:
         skew = self._server_clock.skew
         with self._lock:
             news, self._news = self._news, []
-        if skew is not None and skew.matters and not self._is_skew_said:
-            self._is_skew_said = True
+            says_skew = skew is not None and skew.matters and not self._is_skew_said
+            self._is_skew_said = self._is_skew_said or says_skew
+        if skew is not None and says_skew:
             news.append(
                 f"Note: this computer's clock is {skew.words}. The hours go by theirs; what is recorded keeps this "
                 "computer's time. Set the clock before the next capture."
             )
         return news
+
+    def _notice_set_clock(self) -> None:
+        """What was known of the clock before it was set is forgotten, and the market asked for its time anew."""
+        put_forward_ns = self._server_clock.look()
+        if not put_forward_ns:
+            return
+        with self._lock:
+            self._is_skew_said = False
+            self._news.append(
+                f"Note: this computer's clock was put {'forward' if put_forward_ns > 0 else 'back'} by "
+                f"{format_span(abs(put_forward_ns) / NANOSECONDS)}. What was recorded before keeps the time of before."
+            )
+        if self._watch is not None:
+            self._watch.ask_anew()
 
     def _ahead_seconds(self) -> float:
         skew = self._server_clock.skew

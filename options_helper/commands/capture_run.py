@@ -108,7 +108,7 @@ class Capture:
         self._late: str | None = None  # what of this session is missing because it began so late
         self._finder = finder
         self._make_runner = make_runner
-        self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now)
+        self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now, elapsed)
         self._planned_on = new_york_date(now())
         self._elapsed = elapsed
         self._recorded = 0.0  # seconds, of all sessions

@@ -21,11 +21,12 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import RestError
-from options_helper.model.market_hours import ToldSessions, regular_session
+from options_helper.model.instants import datetime_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK, ToldSessions, regular_session
 from options_helper.model.snapshot import Phase
 from options_helper.settings import Settings
 from tests.commands.test_stream_capture_command import Scene, ScriptedRunner, new_york
-from tests.kit.fakes import SETTINGS
+from tests.kit.fakes import SETTINGS, SteppedClock
 from tests.kit.waiting import AT_ONCE, wait_until
 
 FRIDAY = date(2026, 11, 20)
@@ -36,7 +37,7 @@ class Exchange:
 
     def __init__(self, *closed: date, behind: timedelta = timedelta(), refuses: bool = False) -> None:
         self._closed = closed
-        self._behind = behind
+        self.behind = behind
         self._refuses = refuses
         self.made = 0
         self.asked = 0
@@ -57,7 +58,7 @@ class Exchange:
         assert self.may_answer.wait(AT_ONCE)
         if self._refuses:
             raise RestError("It does not say.")
-        made_at = (self._now() + self._behind).astimezone(UTC).replace(microsecond=0)
+        made_at = (self._now() + self.behind).astimezone(UTC).replace(microsecond=0)
         self._server_clock.answered({"Date": format_datetime(made_at, usegmt=True)}, self._now(), self._now())
         days = [first + timedelta(days=count) for count in range((last - first).days + 1)]
         sessions = [regular_session(day) for day in days if day not in self._closed]
@@ -70,6 +71,10 @@ class Exchange:
             for session in sessions
             if session is not None
         ]
+
+    def reopen(self) -> None:
+        """From now on each day is as in our calendar."""
+        self._closed = ()
 
     def clock(self) -> dict[str, Any]:
         """It tells nothing."""
@@ -84,7 +89,15 @@ class Exchange:
 def asked(
     exchange: Exchange, at: str = "2026-11-20T10:00", settings: Settings = SETTINGS
 ) -> Iterator[MarketAsked]:
-    with MarketAsked(settings, exchange, RequestLimits(), lambda: new_york(at)) as market:
+    with MarketAsked(settings, exchange, RequestLimits(), lambda: new_york(at), lambda: 0.0) as market:
+        yield market
+
+
+@contextmanager
+def asked_by(clock: SteppedClock, exchange: Exchange) -> Iterator[MarketAsked]:
+    """The same by a clock that can be set."""
+    limits = RequestLimits()
+    with MarketAsked(SETTINGS, exchange, limits, lambda: utc_datetime(clock()), clock.monotonic) as market:
         yield market
 
 
@@ -115,9 +128,16 @@ class AskingScene(Scene):
         return self.sessions[-1]
 
     def record_asking(self, out: Path, exchange: Exchange) -> int:
+        self.exchange = exchange
         request = CaptureRequest(Selection(stocks=("AAPL",)), out, market_hours=True)
         self.capture = Capture.prepare(
-            request, SETTINGS, self, now=self.now, make_runner=self.runner, rest_cls=exchange
+            request,
+            SETTINGS,
+            self,
+            now=self.now,
+            elapsed=lambda: self.seconds,
+            make_runner=self.runner,
+            rest_cls=exchange,
         )
         return self.capture.run(self)
 
@@ -170,6 +190,69 @@ def test_an_engine_is_told_of_hours_and_of_the_clock_and_silence_is_a_doubt(tmp_
         watch: Any = market._watch  # noqa: SLF001
         watch._asked_at = float("-inf")  # noqa: SLF001 - as if it were long ago
         market.tell(engine)
+        wait_until(lambda: exchange.asked == 2)
+
+
+def test_what_is_true_no_more_is_taken_back_from_an_engine(tmp_path: Path):
+    """A closing that was called off, and a clock that NTP put right."""
+    clock, exchange = SteppedClock(datetime_nanoseconds(new_york("2026-11-20T10:00"))), Exchange(FRIDAY)
+    exchange.behind = timedelta(minutes=10)
+    engine = TellingRunner(
+        Scene("2026-11-20T10:00"), CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path)
+    )
+    with asked_by(clock, exchange) as market:
+        wait_until(lambda: market.told)
+        market.tell(engine)
+        assert (engine.told, engine.ahead_ns < 0) == ({FRIDAY: None}, True)
+
+        exchange.reopen()
+        exchange.behind = timedelta()
+        clock.put_forward(600)
+        market.tell(engine)
+        wait_until(lambda: not market.told)
+        market.tell(engine)
+        assert (engine.told, engine.ahead_ns) == ({}, 0)
+
+        engine.told = None
+        market.tell(engine)
+        assert engine.told is None, "nothing is said twice"
+
+
+class SetClockScene(AskingScene):
+    """A computer that is wrong until its clock is set, once a session runs."""
+
+    def wait(self, seconds: float) -> int:
+        wait_until(lambda: self.capture._market._server_clock.skew)  # noqa: SLF001 - as above
+        if self.sessions and self.exchange.behind:
+            self.now_at += self.exchange.behind
+            self.exchange.behind = timedelta()
+        return Scene.wait(self, seconds)
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=1), -timedelta(hours=1)])
+def test_a_clock_that_is_set_while_a_session_runs_moves_no_hours(behind: timedelta, tmp_path: Path):
+    """What was known of the wrong clock would end today's session early, or begin tomorrow's too soon or late."""
+    scene = SetClockScene("2026-11-19T06:00", signals_at=["2026-11-20T12:00"])
+
+    scene.record_asking(tmp_path, Exchange(behind=behind))
+
+    by_the_wrong_clock = new_york("2026-11-19T09:29") - behind
+    assert scene.hours == [
+        (f"Thu {by_the_wrong_clock.astimezone(NEW_YORK):%H:%M}", "Thu 16:01"),
+        ("Fri 09:29", "Fri 12:00"),
+    ]
+    which_way = "forward" if behind > timedelta() else "back"
+    assert sum(f"this computer's clock was put {which_way} by 1 h." in said for said in scene.said) == 1
+
+
+def test_an_answer_that_was_under_way_when_the_clock_was_set_is_not_the_last():
+    clock, exchange = SteppedClock(datetime_nanoseconds(new_york("2026-11-20T10:00"))), Exchange()
+    exchange.may_answer.clear()
+    with asked_by(clock, exchange) as market:
+        wait_until(lambda: exchange.asked)
+        clock.put_forward(600)
+        market.now()
+        exchange.may_answer.set()
         wait_until(lambda: exchange.asked == 2)
 
 

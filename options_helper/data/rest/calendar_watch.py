@@ -71,6 +71,7 @@ class CalendarWatch:
         self._day: date | None = None  # of the last answer; None: ask
         self._asked_at = float("-inf")  # on time.monotonic
         self._session = 0  # of those that are played one after another
+        self._anew = 0  # how often it was to be asked anew
 
     def start(self, after: float = 0.0) -> None:
         """Ask for the first time after so many seconds."""
@@ -82,6 +83,13 @@ class CalendarWatch:
             if time.monotonic() - self._asked_at < self._doubt_seconds:
                 return
             self._asked_at = time.monotonic()
+            self._day = None
+        self._task.run_within(0)
+
+    def ask_anew(self) -> None:
+        """Ask at once, whenever that was done last; what is being asked is not enough."""
+        with self._lock:
+            self._anew += 1
             self._day = None
         self._task.run_within(0)
 
@@ -103,7 +111,7 @@ class CalendarWatch:
             if self._day == day:
                 return self._poll_seconds
             self._asked_at = time.monotonic()
-            known, session = self._told, self._session
+            known, session, anew = self._told, self._session, self._anew
         self._report(RestPhase.REQUESTING, None)
         try:
             told = ask_told_sessions(self._rest(), at, known)
@@ -112,7 +120,7 @@ class CalendarWatch:
             return self._again_seconds
         with self._lock:
             if session == self._session:
-                self._told, self._day = told, day
+                self._told, self._day = told, day if anew == self._anew else None
                 self._hear(told)
         self._report(RestPhase.DONE, None)
         return self._poll_seconds

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Final
 
+from options_helper.clock import elapsed_seconds, utc_now_ns
 from options_helper.model.clock_skew import FEED_AHEAD_SECONDS, ClockSkew
+from options_helper.model.instants import NANOSECONDS
 
 # Each answer bounds the skew; the newest few together bound it more tightly, and one that contradicts those before it
 # says that the clock was set.
@@ -19,17 +21,51 @@ _ANSWERS: Final = 8
 # Streamed delays that are looked at together: half of them must agree, so that an odd event says nothing.
 _LAGS: Final = 31
 _FEWEST_LAGS: Final = 5
+# A clock that is set moves by more between two looks than one that merely runs badly.
+_SET_NS: Final = NANOSECONDS
+# Two readings with a longer pause between them are no pair: the thread was held up, and may be again.
+_AT_ONCE_SECONDS: Final = 0.1
 
 
 class ServerClock:
-    """Hears the times of one program's answers and events; callable from any thread."""
+    """Hears the times of one program's answers and events, and notices when the clock is set; for any thread.
 
-    def __init__(self) -> None:
+    `now_ns` is this computer's clock, `elapsed` the seconds that nobody sets and that go on while it sleeps.
+    """
+
+    def __init__(
+        self,
+        now_ns: Callable[[], int] = utc_now_ns,
+        elapsed: Callable[[], float] = elapsed_seconds,
+    ) -> None:
+        self._now_ns = now_ns
+        self._elapsed = elapsed
         # Guarded by self._lock: written by those who ask and by the streams' consumer.
         self._lock = threading.Lock()
         # Each: at least and at most so many seconds ahead.
         self._bounds: deque[tuple[float, float]] = deque(maxlen=_ANSWERS)
         self._lags: deque[float] = deque(maxlen=_LAGS)
+        # The clock's time at the computer's start, so to speak; None until the first look.
+        self._offset_ns: int | None = None
+
+    def look(self) -> int:
+        """By how many nanoseconds the clock was put forward since the last look, back where negative; 0: it was not.
+
+        Where it was, all that was known of it is of before, and forgotten: whoever goes by it asks anew.
+        """
+        with self._lock:
+            began = self._elapsed()
+            now_ns = self._now_ns()
+            ended = self._elapsed()
+            if ended - began > _AT_ONCE_SECONDS:
+                return 0
+            before_ns, self._offset_ns = self._offset_ns, now_ns - int(ended * NANOSECONDS)
+            put_forward_ns = 0 if before_ns is None else self._offset_ns - before_ns
+            if abs(put_forward_ns) <= _SET_NS:
+                return 0
+            self._bounds.clear()
+            self._lags.clear()
+            return put_forward_ns
 
     def answered(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
         """An answer came to a question that was sent then; one that a cache kept says nothing."""
@@ -46,12 +82,6 @@ class ServerClock:
         """Seconds from the making of an event to its receipt, by this computer's uncorrected clock."""
         with self._lock:
             self._lags.extend(lags)
-
-    def forget(self) -> None:
-        """Know nothing: the clock was set, and what was known of it is of before."""
-        with self._lock:
-            self._bounds.clear()
-            self._lags.clear()
 
     @property
     def skew(self) -> ClockSkew | None:

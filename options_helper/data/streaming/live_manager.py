@@ -203,7 +203,7 @@ class _Run:
             rest_cls=rest_cls,
             policy=policy,
             limits=limits,
-            monotonic=monotonic,
+            elapsed=elapsed,
         )
         self.streams = StreamGroup(
             config,
@@ -294,12 +294,15 @@ class _Run:
     def _fold(self, frames: Sequence[Frame]) -> bool:
         """Apply and settle the frames; whether more are waiting."""
         with self._lock:
+            self._account.notice_set_clock()
             for frame in frames:
                 self._state.apply(frame)
             # Under the same lock, so that no snapshot sees an event twice or not at all.
             return self.streams.queue.settle(frames) > 0
 
     def snapshot(self) -> LiveSnapshot:
+        with self._lock:
+            self._account.notice_set_clock()
         now_ns = self._now_ns()
         healths = self.streams.healths(now_ns)
         with self._lock:

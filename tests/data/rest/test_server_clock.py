@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.model.clock_skew import ClockSkew, format_span
+from options_helper.model.instants import NANOSECONDS
+from tests.kit.fakes import SteppedClock
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 
@@ -126,11 +128,48 @@ def test_a_length_of_time_is_told_in_its_largest_units(seconds: float, words: st
     assert format_span(seconds) == words
 
 
-def test_what_was_known_of_a_clock_that_was_set_counts_no_more():
-    clock = ServerClock()
+@pytest.mark.parametrize("seconds", [600, -600, 2])
+def test_what_was_known_of_a_clock_that_was_set_counts_no_more(seconds: int):
+    computer = SteppedClock()
+    clock = ServerClock(computer, computer.monotonic)
+    assert clock.look() == 0
     answer(clock, ahead=-600)
     clock.streamed([-600.0] * 9)
 
-    clock.forget()
+    computer.advance(1)
+    computer.put_forward(seconds)
 
+    assert clock.look() == seconds * NANOSECONDS
     assert clock.skew is None
+    assert clock.look() == 0, "it is noticed once"
+
+
+def test_a_night_and_a_clock_that_runs_badly_are_no_clock_that_was_set():
+    computer = SteppedClock()
+    clock = ServerClock(computer, computer.monotonic)
+    clock.look()
+    answer(clock, ahead=-600)
+
+    computer.advance(30_000)
+    assert clock.look() == 0
+    for _ in range(9):
+        computer.advance(30)
+        computer.put_forward(0.5)
+        assert clock.look() == 0
+
+    assert clock.skew is not None
+
+
+def test_a_thread_that_was_held_up_while_it_looked_saw_no_clock_being_set():
+    computer = SteppedClock()
+
+    def held_up() -> int:
+        before = computer()
+        computer.advance(5)
+        return before
+
+    clock = ServerClock(computer, computer.monotonic)
+    clock.look()
+    clock._now_ns = held_up  # noqa: SLF001 - a pause between two readings cannot be had otherwise
+
+    assert clock.look() == 0

@@ -578,6 +578,38 @@ def test_a_computer_that_slept_has_a_gap_on_each_stream_and_no_stall():
             assert gap.seconds == 7_200
 
 
+def test_a_sleep_makes_what_is_known_old_and_is_no_clock_that_was_set():
+    """On Linux the monotonic clock stands still meanwhile."""
+    clock, awake = SteppedClock(NOON), SteppedClock()
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))])
+    with running_manager(
+        stocks=stocks, now_ns=clock, monotonic=awake.monotonic, elapsed=clock.monotonic
+    ) as manager:
+        wait_until(lambda: manager.snapshot().quotes)
+        clock.advance(7_200)
+        snapshot = manager.snapshot()
+        quote = snapshot.stock_quotes["AAPL"]
+        assert (snapshot.as_of - quote.received_at).total_seconds() == 7_200
+
+
+@pytest.mark.parametrize("seconds", [600, -600])
+def test_no_age_jumps_when_somebody_sets_the_clock(seconds: int):
+    clock = SteppedClock(NOON)
+    stocks = ScriptedStreams([acknowledge(), deliver(frame(quote_message("AAPL")))])
+    with running_manager(
+        stocks=stocks, now_ns=clock, monotonic=clock.monotonic, elapsed=clock.monotonic
+    ) as manager:
+        wait_until(lambda: manager.snapshot().quotes)
+        clock.advance(21)
+        clock.put_forward(seconds)
+        snapshot = manager.snapshot()
+        quote = snapshot.stock_quotes["AAPL"]
+        assert (snapshot.as_of - quote.received_at).total_seconds() == 21
+        last_event_at = snapshot.streams["stocks"].last_event_at
+        assert last_event_at is not None
+        assert (snapshot.as_of - last_event_at).total_seconds() == 21
+
+
 @pytest.mark.parametrize("task", ["load_calendar", "keep_house", "_observe_account"])
 def test_an_error_of_the_housekeeping_costs_its_round_and_no_quote(
     task: str, caplog: pytest.LogCaptureFixture

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from options_helper.clock import elapsed_seconds
 from options_helper.data.rest.calendar_watch import CalendarWatch
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
@@ -48,14 +49,14 @@ class AccountWatch:
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
         limits: RequestLimits | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         self._policy = policy
         self._polls = rest_cls is not None
         self._polls_account = self._polls and config.stream_fills
         account = settings.for_account(paper=config.paper)
         limits = limits or RequestLimits()
-        server_clock = ServerClock()
+        server_clock = ServerClock(now_ns, elapsed)
 
         def connect(stopping: threading.Event) -> AlpacaRest:
             return (rest_cls or AlpacaRest)(
@@ -73,7 +74,6 @@ class AccountWatch:
             connect,
             partial(limits.held, account),
             server_clock=server_clock,
-            monotonic=monotonic,
         )
         self._prices = PricePoller(self._context, config, policy)
         self._calendar = CalendarWatch(
@@ -138,6 +138,10 @@ class AccountWatch:
             # It stays while it is asked again.
             changes["problem"] = problem
         self._context.report(RestTask.CALENDAR, **changes)
+
+    def notice_set_clock(self) -> None:
+        """Before anything is received or looked at, so that no age jumps where the clock was set. Under the lock."""
+        self._context.notice_set_clock()
 
     def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""

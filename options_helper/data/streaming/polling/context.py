@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -24,8 +23,6 @@ T = TypeVar("T")
 SHORT_PAUSE_SECONDS: Final = 2.0
 # A time that moves with every look would be another sentence each time.
 PAUSE_STEP_NS: Final = 5 * NANOSECONDS
-# A clock that is set moves by more between two looks than one that merely runs badly.
-SET_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,6 @@ class PollContext:
         held: Callable[[], float],
         *,
         server_clock: ServerClock | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
         self._held = held
@@ -63,10 +59,7 @@ class PollContext:
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._connect = connect
-        self._server_clock = server_clock or ServerClock()
-        self._monotonic = monotonic
-        # The computer's time at its start, so to speak; it jumps when the clock is set. Under the lock.
-        self._offset_seconds: float | None = None
+        self._server_clock = server_clock or ServerClock(now_ns)
         self._rest: AlpacaRest | None = None
         # Held while the clients are made, which imports much.
         self._connecting = threading.Lock()
@@ -87,18 +80,18 @@ class PollContext:
 
     def correct_clock(self) -> None:
         """Put the market's clock right by what answers and events say of this computer's; under the lock."""
-        self._notice_a_set_clock()
+        self.notice_set_clock()
         if not self.state.clock.plays:
             self._server_clock.streamed(self.state.take_lags())
             self.state.correct_clock(self._server_clock.skew)
 
-    def _notice_a_set_clock(self) -> None:
-        before, self._offset_seconds = (
-            self._offset_seconds,
-            self._now_ns() / NANOSECONDS - self._monotonic(),
-        )
-        if before is not None and abs(self._offset_seconds - before) > SET_SECONDS:
-            self._server_clock.forget()
+    def notice_set_clock(self) -> None:
+        """Let what was received keep its age where somebody has set the computer's clock; under the lock."""
+        if put_forward_ns := self._server_clock.look():
+            self.state.clock_was_set(put_forward_ns)
+            if not self.state.clock.plays:
+                # What was known of the old clock corrects the new one no more, not for a moment.
+                self.state.correct_clock(None)
 
     def market_ns(self) -> int:
         """The market's time."""

@@ -263,14 +263,28 @@ class LiveState:
         moved_ns = self.clock.ahead_ns - ahead_ns
         if moved_ns and (abs(moved_ns) >= _CORRECTED_NS or not ahead_ns):
             self.clock.ahead_ns = ahead_ns
-            self._caches.receive_later(moved_ns)
-            for tally in self.tallies.values():
-                if tally.last_event_ns is not None:
-                    tally.last_event_ns += moved_ns
-            # What was not believed may be now, and counts for what is new.
-            known = [_seconds(quote) for quote in self._caches.quotes.values()]
-            newest = max(known, default=b"")
-            self._newest = {name: max(seconds, newest) for name, seconds in self._newest.items()}
+            self._receive_later(moved_ns)
+
+    def clock_was_set(self, put_forward_ns: int) -> None:
+        """Somebody put this computer's clock forward by so much, or back: all that was received keeps its age.
+
+        A played session's time does not jump with it either.
+        """
+        if self.clock.plays:
+            self.clock.wall_was_set(put_forward_ns)
+        else:
+            self._receive_later(put_forward_ns)
+
+    def _receive_later(self, by_ns: int) -> None:
+        self._caches.receive_later(by_ns)
+        self._lags_taken_ns += by_ns
+        for tally in self.tallies.values():
+            if tally.last_event_ns is not None:
+                tally.last_event_ns += by_ns
+        # What was not believed may be now, and counts for what is new.
+        known = [_seconds(quote) for quote in self._caches.quotes.values()]
+        newest = max(known, default=b"")
+        self._newest = {name: max(seconds, newest) for name, seconds in self._newest.items()}
 
     def take_lags(self) -> list[float]:
         """Seconds from making to receipt of what was streamed since the last call, by the computer's own clock.

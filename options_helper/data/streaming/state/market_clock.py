@@ -92,6 +92,12 @@ class MarketClock:
         self._reading = _Reading(announced, event_ns, wall_ns, max(floor_ns, now_ns))
         return max(now_ns, event_ns)
 
+    def wall_was_set(self, put_forward_ns: int) -> None:
+        """Somebody put this computer's clock forward by so much, or back: a played session goes on where it is."""
+        event_wall_ns = self._reading.event_wall_ns
+        if event_wall_ns is not None:
+            self._reading = self._reading._replace(event_wall_ns=event_wall_ns + put_forward_ns)
+
     def at(self, wall_ns: int) -> int:
         """The market's time at that moment of the computer's."""
         announced, event_ns, event_wall_ns, floor_ns = self._reading

@@ -22,9 +22,9 @@ from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
-from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamName
-from tests.kit.fakes import NOON, SETTINGS, SteppedClock
+from tests.kit.fakes import NOON, SETTINGS, SteppedClock, frame, quote_message
 from tests.kit.waiting import FOREVER, wait_until
 
 CALL = "AAPL261218C00180000"
@@ -342,10 +342,11 @@ def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announce
     assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
 
 
-def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before():
+@pytest.mark.parametrize("behind", [600, -600], ids=["it was behind", "it was ahead"])
+def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before(behind: int):
     """For up to a minute, until the next answer, every age would be wrong by what is right now."""
-    server_clock = ServerClock()
     state, clock, nobody = LiveState(fills_cache_size=1), SteppedClock(), cast("Any", object())
+    server_clock = ServerClock(clock, clock.monotonic)
     context = PollContext(
         state,
         threading.Lock(),
@@ -353,9 +354,8 @@ def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before():
         lambda _: nobody,
         held=lambda: 0.0,
         server_clock=server_clock,
-        monotonic=clock.monotonic,
     )
-    right = utc_datetime(NOON + 600 * 10**9)
+    right = utc_datetime(NOON + behind * 10**9)
     date_of_answer = {"Date": format_datetime(right.replace(microsecond=0), usegmt=True)}
     server_clock.answered(date_of_answer, utc_datetime(NOON), utc_datetime(NOON))
     context.correct_clock()
@@ -364,10 +364,30 @@ def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before():
     clock.advance(1)
     context.correct_clock()
     assert state.clock.ahead_ns != 0
+    made_ns = context.market_ns()
+    state.apply(quoted(made_ns, 3.0, clock()))
+    clock.advance(21)
 
-    clock.now_ns += 600 * 10**9
+    clock.put_forward(behind)
     context.correct_clock()
-    assert abs(context.now() - right) < timedelta(seconds=3)
+
+    assert abs(context.now() - right) < timedelta(seconds=24)
+    (quote,) = snapshot_of(state, clock()).quotes.values()
+    age = (context.market_ns() - quote.received_ns) / 10**9
+    assert age == pytest.approx(21, abs=0.01), "what was received keeps its age"
+    state.apply(quoted(made_ns - 30 * 10**9, 1.0, clock()))
+    (quote,) = snapshot_of(state, clock()).quotes.values()
+    assert quote.bid_price == 3.0, "and an older quote does not take its place"
+
+
+def quoted(made_ns: int, bid: float, received_ns: int) -> Frame:
+    """A frame with one quote, by this computer's clock."""
+    return Frame(StreamName.STOCKS, frame(quote_message("AAPL", bid, at_ns=made_ns)), 1, received_ns)
+
+
+def snapshot_of(state: LiveState, wall_ns: int) -> LiveSnapshot:
+    """What is shown then."""
+    return state.snapshot(wall_ns, running=True, running_since=None, streams={})
 
 
 def test_updates_that_are_no_executions_ask_nothing():

@@ -131,3 +131,12 @@ def test_a_past_moment_of_a_replay_is_not_now():
 
     assert clock.at(WALL + 30 * SECOND) == THEN + 40 * SECOND
     assert clock.at(WALL + 90 * SECOND) == THEN + 100 * SECOND
+
+
+def test_a_played_session_does_not_jump_when_somebody_sets_this_computer_s_clock():
+    clock = replay()
+    clock.arrival(THEN + 10 * SECOND, WALL)
+
+    clock.wall_was_set(3_600 * SECOND)
+
+    assert clock.at(WALL + 3_605 * SECOND) == THEN + 15 * SECOND
