@@ -17,7 +17,7 @@ from typing import Final, Self, assert_never
 
 import numpy as np
 
-from options_helper.analysis.holdings import held_quantities, is_unread
+from options_helper.analysis.holdings import is_unread
 from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
 from options_helper.analysis.option_events import halves
 from options_helper.analysis.priced_lines import numbers
@@ -152,7 +152,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     account = live.account
     if account.executions_day != today or account.view is None or new_york_date(account.view.as_of) != today:
         return _nothing_known(account, today)
-    view, held = account.view, held_quantities(portfolio)
+    view, held = account.view, portfolio.quantities
     base_day = session_before(today, live.told_sessions)
     base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
     unlikely = {
@@ -165,7 +165,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     traded = dict.fromkeys(symbol for symbol in (*counted, *later) if symbol not in foreign)
     unread = {symbol for symbol in (*held, *traded) if is_unread(view, symbol)}
     half_told = halves((*account.executions, *account.later))
-    doubtful = {symbol for symbol in (*held, *traded) if underlying_root(symbol) in half_told}
+    doubtful = {symbol for symbol in (*held, *traded) if half_told and underlying_root(symbol) in half_told}
     unknown = dict.fromkeys(unread | doubtful | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
     unknown |= dict.fromkeys(account.moved, QuoteWarning.POSITION_MOVED)
     for symbol in traded:
@@ -241,8 +241,10 @@ def _is_of_todays_share(symbol: str, close: Decimal, live: LiveSnapshot) -> bool
         factor = _SAME_CLOSE_OF_CONTRACT if is_option else _SAME_CLOSE_OF_SHARE
         is_near = is_option and abs(close - witness) <= _NEAR_OF_CONTRACT
         return is_near or _are_within(factor, close, witness)
+    if is_option:
+        return True
     price = _price_now(symbol, live, position)
-    return is_option or price is None or _are_within(_LARGEST_JUMP, price, close)
+    return price is None or _are_within(_LARGEST_JUMP, price, close)
 
 
 def _are_within(factor: Decimal, one: Decimal, other: Decimal) -> bool:

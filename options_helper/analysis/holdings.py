@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,14 +69,6 @@ class Holdings:
         )
 
 
-def held_quantities(portfolio: Portfolio) -> Mapping[str, Decimal]:
-    """How much of each symbol the file holds, all its lines together."""
-    held: dict[str, Decimal] = defaultdict(Decimal)
-    for line in portfolio.lines:
-        held[line.instrument.live_symbol] += line.quantity
-    return held
-
-
 def is_unread(view: AccountPositions, symbol: str) -> bool:
     """Whether how much the account holds of it is not known: a row that names nothing may be of anything."""
     return symbol in view.left_out or (view.unnamed > 0 and symbol not in view.positions)
@@ -88,7 +79,7 @@ def compare_holdings(portfolio: Portfolio, account: AccountState) -> Holdings:
     view = account.view
     if view is None:
         return Holdings()
-    in_file, in_account = held_quantities(portfolio), _account_quantities(view, account)
+    in_file, in_account = portfolio.quantities, _account_quantities(view, account)
     unread = tuple(symbol for symbol in in_file if is_unread(view, symbol) or symbol in account.unsettled)
     known = [symbol for symbol in in_file if symbol not in unread]
     other = [symbol for symbol in known if in_account.get(symbol, _ZERO) != in_file[symbol]]

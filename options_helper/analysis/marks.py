@@ -168,9 +168,11 @@ def read_marks(
     bid, ask = _sides(quotes, is_option)
     last = _prices(trade.price if trade is not None else None for trade in trades)
     last[last == 0] = np.nan
-    quote_ns, trade_ns = _made(quotes), _made(trades)
-    late_quote = np.zeros(len(bid), dtype=bool) if hours is None else is_option & (quote_ns > hours.ends_ns)
-    old_trade = np.zeros(len(bid), dtype=bool) if hours is None else trade_ns < hours.opens_ns
+    of_quotes, of_trades = _times(quotes), _times(trades)
+    late_quote = (
+        np.zeros(len(bid), dtype=bool) if hours is None else is_option & (of_quotes.at > hours.ends_ns)
+    )
+    old_trade = np.zeros(len(bid), dtype=bool) if hours is None else of_trades.at < hours.opens_ns
 
     crossed = bid > ask
     too_wide = _is_too_wide(bid, ask, is_option)
@@ -187,12 +189,12 @@ def read_marks(
     is_ask = ~is_mid & ~is_trade & (np.isnan(bid) | (is_weak & shorts)) & ~np.isnan(ask)
 
     now_ns = epoch_nanoseconds(as_of) or 0
-    quote_age = _ages(quotes, now_ns)
     code = is_mid * 1 + is_trade * 2 + is_bid * 3 + is_ask * 4
     events = [
         trade if n == 2 else quote if n else None
-        for n, quote, trade in zip(code, quotes, trades, strict=True)
+        for n, quote, trade in zip(code.tolist(), quotes, trades, strict=True)
     ]
+    times = _chosen(code, of_quotes, of_trades)
     return Marks(
         bid=bid,
         ask=ask,
@@ -200,9 +202,9 @@ def read_marks(
         price=np.choose(code, [np.nan, (bid + ask) / 2, last, bid, ask]),
         source=_BY_CODE[code],
         via=np.array([_VIAS[type(event)] for event in events], dtype=object),
-        age=_ages(events, now_ns),
-        time_ns=np.array([_time(event) for event in events], dtype=np.int64),
-        quote_age=quote_age,
+        age=_ages(times.received, now_ns),
+        time_ns=times.made,
+        quote_age=_ages(of_quotes.received, now_ns),
         findings={
             QuoteWarning.MISSING_QUOTE: np.isnan(bid) & np.isnan(ask),
             QuoteWarning.CROSSED_MARKET: crossed,
@@ -212,8 +214,8 @@ def read_marks(
             QuoteWarning.TOO_WIDE: too_wide,
             QuoteWarning.NO_SIZE: no_size,
             QuoteWarning.MARK_FROM_TRADE: is_trade,
-            QuoteWarning.DELAYED_PRICE: _delayed(events),
-            **_session_findings(_made(events), hours),
+            QuoteWarning.DELAYED_PRICE: times.late,
+            **_session_findings(times.at, hours),
         },
     )
 
@@ -238,19 +240,44 @@ def _lacks_size(quotes: Sequence[Quote | None]) -> Flags:
     )
 
 
-def _made(events: Sequence[Quote | Trade | None]) -> Integers:
-    """When the exchange made each, or where it does not say, when it came; 0 for none."""
-    return np.array(
-        [
-            0
-            if event is None
-            else event.received_ns
-            if (time_ns := _time(event)) == UNKNOWN_TIME
-            else time_ns
-            for event in events
-        ],
-        dtype=np.int64,
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When events were made and came, one element for each line, epoch nanoseconds."""
+
+    made: Integers  # by the exchange's clock, or `UNKNOWN_TIME`
+    received: Integers  # 0 for no event
+    late: Flags  # made long before it came
+
+    @property
+    def at(self) -> Integers:
+        """When each was made, or where that is not known, when it came; 0 for none."""
+        return np.where(self.made == UNKNOWN_TIME, self.received, self.made)
+
+
+def _times(events: Sequence[Quote | Trade | None]) -> _Times:
+    """Read each event's time once: that is most of what a refresh costs."""
+    received = [0 if event is None else event.received_ns for event in events]
+    made = [None if event is None else event.timestamp_ns for event in events]
+    return _Times(
+        # The wire can carry times that no calendar has.
+        np.array(
+            [UNKNOWN_TIME if ns is None or not 0 <= ns <= _LAST_TIME else ns for ns in made], dtype=np.int64
+        ),
+        np.array(received, dtype=np.int64),
+        np.array(
+            [ns is not None and came - ns > _DELAYED_NS for came, ns in zip(received, made, strict=True)],
+            dtype=np.bool_,
+        ),
     )
+
+
+def _chosen(code: Integers, of_quotes: _Times, of_trades: _Times) -> _Times:
+    """The times of the event that each price is of."""
+    is_trade, is_any = code == 2, code != 0
+    made = np.where(is_trade, of_trades.made, of_quotes.made)
+    received = np.where(is_trade, of_trades.received, of_quotes.received)
+    late = np.where(is_trade, of_trades.late, of_quotes.late)
+    return _Times(np.where(is_any, made, UNKNOWN_TIME), np.where(is_any, received, 0), is_any & late)
 
 
 def _session_findings(made_ns: Integers, hours: SessionTimes | None) -> Findings:
@@ -277,27 +304,12 @@ def _prices(values: Iterable[float | None]) -> Numbers:
     return prices
 
 
-def _ages(events: Sequence[Quote | Trade | None], now_ns: int) -> Numbers:
+def _ages(received: Integers, now_ns: int) -> Numbers:
     """Seconds since each was received; NaN for none."""
-    received = np.array([event.received_ns if event is not None else 0 for event in events], dtype=np.int64)
     # An event may be received while the snapshot is taken: that is no age below zero.
     ages = np.maximum(now_ns - received, 0) / NANOSECONDS
     ages[received == 0] = np.nan
     return ages
-
-
-def _delayed(events: Sequence[Quote | Trade | None]) -> Flags:
-    """Where the exchange made the event long before it came."""
-    times = ((event.received_ns, event.timestamp_ns) if event is not None else (0, None) for event in events)
-    return np.array(
-        [made is not None and received - made > _DELAYED_NS for received, made in times], dtype=np.bool_
-    )
-
-
-def _time(event: Quote | Trade | None) -> int:
-    time_ns = event.timestamp_ns if event is not None else None
-    # The wire can carry times that no calendar has.
-    return time_ns if time_ns is not None and 0 <= time_ns <= _LAST_TIME else UNKNOWN_TIME
 
 
 def warning_lists(findings: Findings, count: int) -> list[list[QuoteWarning]]:

@@ -80,20 +80,10 @@ def price_lines(
     )
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
+    lives = _contract_lives(instruments, live)
     # After its end the last quote is no price any more: what it settled at is not known here.
-    ended = _flags(
-        item.expiry is not None
-        and has_ended(
-            item.live_symbol, item.expiry, live.as_of, live.told_sessions, at_open=item.settled_at_open
-        )
-        for item in instruments
-    )
-    last_days = [
-        last_trading_day(item.live_symbol, item.expiry, live.told_sessions, at_open=item.settled_at_open)
-        if item.expiry
-        else None
-        for item in instruments
-    ]
+    ended = _flags(life.ended for life in lives)
+    last_days = [life.last_day for life in lives]
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
     multiplier = numbers(item.multiplier for item in instruments)
@@ -101,7 +91,7 @@ def price_lines(
     is_moved = _flags(item.live_symbol in moved for item in instruments)
     findings = {
         QuoteWarning.EXPIRED: ended,
-        **_last_day_findings(instruments, last_days, ended, today),
+        **_last_day_findings(instruments, lives, ended, today),
         QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
         QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _flags(item.live_symbol in in_doubt for item in instruments),
         QuoteWarning.OTHER_SHARE: ~ended & is_moved,
@@ -129,15 +119,48 @@ def price_lines(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _ContractLife:
+    """When contracts of one class and expiry stop; all false and None for shares."""
+
+    ended: bool = False
+    last_day: date | None = None  # on which it is traded
+    at_open: bool = False  # settled by the opening prices
+
+
+def _contract_lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> list[_ContractLife]:
+    """The life of each line's contract, worked out once for all that share class and expiry."""
+    known: dict[tuple[str, date, bool | None], _ContractLife] = {}
+    lives: list[_ContractLife] = []
+    for item in instruments:
+        if item.expiry is None:
+            lives.append(_NO_CONTRACT)
+            continue
+        terms = (item.symbol, item.expiry, item.settled_at_open)
+        if terms not in known:
+            symbol, expiry, named, told = (
+                item.live_symbol,
+                item.expiry,
+                item.settled_at_open,
+                live.told_sessions,
+            )
+            known[terms] = _ContractLife(
+                has_ended(symbol, expiry, live.as_of, told, at_open=named),
+                last_trading_day(symbol, expiry, told, at_open=named),
+                is_settled_at_open(symbol, expiry, told, named=named),
+            )
+        lives.append(known[terms])
+    return lives
+
+
+_NO_CONTRACT: Final = _ContractLife()
+
+
 def _last_day_findings(
-    instruments: Sequence[Instrument], last_days: Sequence[date | None], ended: Flags, today: date
+    instruments: Sequence[Instrument], lives: Sequence[_ContractLife], ended: Flags, today: date
 ) -> Findings:
-    at_open = _flags(
-        item.expiry is not None
-        and is_settled_at_open(item.live_symbol, item.expiry, named=item.settled_at_open)
-        for item in instruments
-    )
-    is_last = _flags(day == today for day in last_days)
+    at_open = _flags(life.at_open for life in lives)
+    is_last = _flags(life.last_day == today for life in lives)
     expires = _flags(item.expiry == today for item in instruments)
     return {
         QuoteWarning.EXPIRES_TODAY: expires & ~ended,

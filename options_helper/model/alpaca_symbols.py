@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final, cast
 
-from options_helper.errors import ConfigError, SymbolError
+from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import (
     INDEX_ROOTS,
     OptionType,
     ParsedContract,
     compact_symbol,
     format_osi_compact,
+    has_contract_length,
     is_adjusted_root,
     is_contract_symbol,
-    parse_contract_symbol,
+    root_of,
     underlying_of_root,
 )
 
@@ -78,11 +79,8 @@ def underlying_symbol(symbol: str) -> str:
 
 def underlying_root(symbol: str) -> str:
     """What ties a share to its contracts, adjusted ones among them: the root without a dot, and without a digit."""
-    try:
-        root = parse_contract_symbol(symbol).underlying
-    except SymbolError:
-        return option_root(symbol)
-    return root.strip("0123456789") or root
+    root = root_of(symbol)
+    return root.strip("0123456789") or root if has_contract_length(symbol) else root
 
 
 def is_coin_pair(symbol: str) -> bool:

@@ -17,6 +17,8 @@ _CONTRACT: Final = re.compile(
     r"(?P<root>[A-Z0-9]{1,6}|[A-Z]{1,4}[.\-/][A-Z]) *(?P<expiry>[0-9]{6})(?P<side>[CP])(?P<mills>[0-9]{8})"
 )
 _AFTER_ROOT: Final = 15
+# What the names of class shares are written with, and roots are not.
+_NO_PUNCTUATION: Final = str.maketrans("", "", ".-/ ")
 _SIDES: Final[dict[str, OptionType]] = {"C": "call", "P": "put"}
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LARGEST_MILLS: Final = 99_999_999
@@ -90,7 +92,7 @@ def parse_contract_symbol(text: str) -> ParsedContract:
 def root_of(symbol: str) -> str:
     """The root of a contract's symbol, or of what its contracts are written on: never read further, so it is quick."""
     name = symbol[:-_AFTER_ROOT] if has_contract_length(symbol) else symbol
-    return re.sub(r"[.\-/ ]", "", name).upper()
+    return name.translate(_NO_PUNCTUATION).upper()
 
 
 def has_contract_length(symbol: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -683,10 +684,18 @@ class Portfolio(_Entry):
         """What every single, leg and holding is in, in portfolio order; the same one may come twice."""
         return tuple(instrument for entry in self.positions for instrument in entry.instruments)
 
-    @property
+    @cached_property
     def lines(self) -> tuple[PortfolioLine, ...]:
         """What every entry holds, in portfolio order."""
         return tuple(line for entry in self.positions for line in entry.lines)
+
+    @cached_property
+    def quantities(self) -> Mapping[str, Decimal]:
+        """How much of each symbol of a feed is held, all lines together; short is negative."""
+        held: dict[str, Decimal] = defaultdict(Decimal)
+        for line in self.lines:
+            held[line.instrument.live_symbol] += line.quantity
+        return dict(held)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
