@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from math import inf
 from typing import Final
 
@@ -60,7 +61,8 @@ def payoff_bounds(held: Sequence[PortfolioLine]) -> Bounds:
     )
 
 
-def believable_range(lines: Sequence[PortfolioLine], today: date) -> tuple[float, float]:
+@lru_cache(maxsize=4096)  # asked at each refresh, and lines never change
+def believable_range(lines: tuple[PortfolioLine, ...], today: date) -> tuple[float, float]:
     """Between which dollars a mark of this structure is believed; infinite where its payoff does not say.
 
     Over several expiries every mark is believed: a debit beyond the bounds is looked at once, a mark would be missing.

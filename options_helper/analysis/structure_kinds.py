@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby, pairwise
 from math import gcd
 from typing import Final
@@ -89,6 +90,7 @@ _BUTTERFLY: Final = (1, -2, 1)
 _CONDOR: Final = (1, -1, -1, 1)
 
 
+@lru_cache(maxsize=4096)  # asked at each refresh, and an entry never changes
 def structure_kind(structure: MultiLegPosition) -> StructureKind | None:
     """What a structure is called; None when no rule knows it as a whole."""
     shares = sum(line.quantity for line in structure.lines if not line.instrument.is_option)
