@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import accumulate
 from typing import Final, Self, assert_never
@@ -57,7 +57,6 @@ _SAME_CLOSE_OF_CONTRACT: Final = Decimal(3)
 _NEAR_OF_CONTRACT: Final = Decimal("0.5")
 # The smallest splits (3:2 and 1:2) are beyond it, and hardly a session of a share is.
 _LARGEST_JUMP: Final = Decimal("1.45")
-_ONE_DAY: Final = timedelta(days=1)
 # What may be said against the profit of a day.
 _REASONS: Final = {
     QuoteWarning.TRADES_UNKNOWN: "What was traded today is not known",
@@ -165,7 +164,11 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
     traded = dict.fromkeys(symbol for symbol in (*counted, *later) if symbol not in foreign)
     unread = {symbol for symbol in (*held, *traded) if is_unread(view, symbol)}
     half_told = halves((*account.executions, *account.later))
-    doubtful = {symbol for symbol in (*held, *traded) if half_told and underlying_root(symbol) in half_told}
+    doubtful = (
+        {symbol for symbol in (*held, *traded) if underlying_root(symbol) in half_told}
+        if half_told
+        else set()
+    )
     unknown = dict.fromkeys(unread | doubtful | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
     unknown |= dict.fromkeys(account.moved, QuoteWarning.POSITION_MOVED)
     for symbol in traded:

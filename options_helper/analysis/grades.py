@@ -35,11 +35,6 @@ class Grade(StrEnum):
     ENDED = "ended"  # a contract whose trading is over
 
     @property
-    def is_mild(self) -> bool:
-        """Whether it is a good price for what it is, and no reason to worry."""
-        return self in (Grade.TWO_SIDED, Grade.LAST_TRADE, Grade.WIDE)
-
-    @property
     def speaks_against_natural(self) -> bool:
         """Whether it speaks against what closing now would fetch, too: that needs no middle, only the side it is at."""
         return self in _AGAINST_NATURAL

@@ -353,7 +353,7 @@ class Position(_Entry):
         """Dollars paid for it, negative for a short; None where that is not known."""
         return _sum_of_costs(self.lines)
 
-    @property
+    @cached_property
     def carried(self) -> Decimal | None:
         """Dollars realized on it so far, less fees; None where the file names neither."""
         return _carried(self)
@@ -445,12 +445,12 @@ class MultiLegPosition(_Entry):
         """Dollars paid for all of it, a credit is negative; None where that is not known."""
         return _sum_of_costs(self.lines) if self.net_debit is None else _exact(self.net_debit)
 
-    @property
+    @cached_property
     def carried(self) -> Decimal | None:
         """Dollars realized on it so far, less fees; None where the file names neither."""
         return _carried(self)
 
-    @property
+    @cached_property
     def contract_legs(self) -> tuple[Leg, ...]:
         """The legs that are contracts."""
         return tuple(leg for leg in self.legs if isinstance(leg, Leg))
@@ -553,7 +553,7 @@ class ShareHolding(_Entry):
         """Dollars paid for it, negative for a short; None where that is not known."""
         return _sum_of_costs(self.lines)
 
-    @property
+    @cached_property
     def carried(self) -> Decimal | None:
         """Dollars realized on it so far, less fees; None where the file names neither."""
         return _carried(self)

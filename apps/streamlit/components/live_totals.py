@@ -220,10 +220,6 @@ def _part(tally: Tally, screen: ScreenModel) -> str:
     return amount if tally.complete else f"{amount} ({tally.counted} of {tally.of})"
 
 
-def _why_none_expires(totals: LiveTotals) -> str:
-    return "all expired" if totals.with_warning(QuoteWarning.EXPIRED) else "no options"
-
-
 def _first_to_expire(expiry: NearestExpiry) -> str:
     """The first contract that expires then, and how many more."""
     first, *others = labels(expiry.lines)

@@ -53,8 +53,8 @@ class SessionEnd:
 
         To be asked while `is_over`. Where nothing is known it is better than nothing, and its time says what it is.
         """
-        known = quotes.get(quote.symbol)
-        if known is None or not has_contract_length(quote.symbol):
+        known = quotes.get(quote.symbol) if has_contract_length(quote.symbol) else None
+        if known is None:
             return False
         ends_ns = self._end_of(quote.symbol, now_ns)
         return _made_ns(quote) > ends_ns >= _made_ns(known)
