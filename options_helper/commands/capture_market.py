@@ -15,11 +15,10 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.model.account import RestPhase
 from options_helper.model.clock_skew import format_span
-from options_helper.model.contract_symbols import short_date
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.snapshot import Phase
-from options_helper.model.told_sessions import format_hours
+from options_helper.model.told_sessions import format_told
 from options_helper.settings import Settings
 
 STOP_SECONDS: Final = 0.5
@@ -151,9 +150,8 @@ class MarketAsked:
     def _hear(self, told: ToldSessions) -> None:
         """Under the lock."""
         if told != self._told:
-            days = ", ".join(f"{short_date(day)} {format_hours(told[day])}" for day in sorted(told))
             self._news.append(
-                f"Note: the market's own calendar differs, and is believed: {days}."
+                f"Note: the market's own calendar differs, and is believed: {format_told(told)}."
                 if told
                 else "Note: the market's own calendar agrees with the program's again."
             )

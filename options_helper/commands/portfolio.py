@@ -28,8 +28,8 @@ def check(file: FileArgument = DEFAULT_FILE, *, as_json: JsonOption = False) -> 
     That is: expired contracts, expiries on which nothing is traded, missing costs, net debits that cannot have been,
     legs that cancel each other, adjusted contracts without a multiplier, and, when there are keys, symbols that
     Alpaca does not know or no longer lists, and what its record of a contract says otherwise than the file. A
-    contract has expired when its trading has ended, in New York; with a simulator's keys that market is asked for
-    its time. Without keys nothing is connected.
+    contract has expired when its trading has ended, in New York; with keys the market is asked for its own hours, and
+    a simulator for its time. Without keys nothing is connected.
 
     Exit codes: 0, all is well; 1, something is to be looked at; 2, it cannot say: the file or Alpaca's answer cannot be
     read.

@@ -6,6 +6,7 @@ import math
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
+from options_helper.data.rest.calendar_watch import ask_told_sessions
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.contract_records import read_contract_record
 from options_helper.data.rest.market_time import is_demo, known_day, market_day, server_time
@@ -42,6 +44,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.told_sessions import format_told
 from options_helper.model.tolerant import word
 from options_helper.settings import NO_KEYS, Settings
 
@@ -146,7 +149,9 @@ def compare_with_account(
     instant = now()
     with _connected("the market's time", screen, settings) as (waiting, rest):
         as_of = server_time(rest) or instant
-        today = MarketDay(new_york_date(as_of), plays=is_demo(settings), at=as_of)
+        today = _with_hours(
+            MarketDay(new_york_date(as_of), plays=is_demo(settings), at=as_of), as_of, rest, screen
+        )
         if since is not None:
             _require_past(since, today)
         day = since or _day_of(path, as_of)
@@ -155,7 +160,7 @@ def compare_with_account(
         executions, moves, doubts = _changes_since(rest, day, as_of)
         waiting.request("the prices")
         marks, more = _marks(rest, settings, portfolio, reading.view)
-        compare = partial(reconcile, portfolio, reading.view, today=today.date, marks=marks)
+        compare = partial(reconcile, portfolio, reading.view, today=today.date, marks=marks, told=today.told)
         found = compare(executions, file_date=day, moves=moves)
         if since is None and found.unexplained:
             waiting.request("the executions before the file was written")
@@ -178,15 +183,27 @@ def compare_with_account(
 def _market_day(
     screen: Screen, settings: Settings, instant: datetime, rest_cls: Callable[..., AlpacaRest]
 ) -> tuple[MarketDay, RestError | None]:
-    """The day of the market, for which a demo is asked, and why it did not say it."""
+    """The day of the market, for which a demo is asked, and why it did not say it; with keys, as it tells its hours."""
     known = known_day(settings, instant)
-    if not (settings.has_credentials and is_demo(settings)):
+    if not settings.has_credentials:
         return known, None
     try:
         with _connected("the market's time", screen, settings, rest_cls) as (_, rest):
-            return market_day(rest, settings, instant), None
+            return _with_hours(market_day(rest, settings, instant), instant, rest, screen), None
     except RestError as error:
         return known, error
+
+
+def _with_hours(today: MarketDay, instant: datetime, rest: AlpacaRest, screen: Screen) -> MarketDay:
+    """The day with what the market says of its hours; where that cannot be asked for, it is said."""
+    try:
+        told = ask_told_sessions(rest, today.at or instant)
+    except RestError as error:
+        screen.remark(f"The market's hours could not be asked for, so the program's calendar stands: {error}")
+        return today
+    if told:
+        screen.remark(f"The market's own calendar differs, and is believed: {format_told(told)}.")
+    return replace(today, told=told)
 
 
 def _say_whose_day(screen: Screen, today: MarketDay, instant: datetime) -> None:

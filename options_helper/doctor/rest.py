@@ -13,9 +13,8 @@ from options_helper.data.rest.market_time import is_demo, server_time
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import OptionsHelperError
 from options_helper.model.clock_skew import WORTH_SAYING_SECONDS
-from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import in_regular_hours, next_change
-from options_helper.model.told_sessions import format_hours
+from options_helper.model.told_sessions import format_hours, format_told
 from options_helper.model.tolerant import field, word
 from options_helper.settings import Settings
 
@@ -73,9 +72,11 @@ def check_calendar(rest: AlpacaRest, now: Callable[[], datetime]) -> Finding:
     details = {day.isoformat(): format_hours(session) for day, session in sorted(told.items())}
     if not told:
         return Finding(Verdict.OK, f"{said}; it says of its hours what the program's calendar says")
-    days = ", ".join(f"{short_date(day)} {format_hours(session)}" for day, session in sorted(told.items()))
     return Finding(
-        Verdict.OK, f"{said}. It differs from the program's calendar, and is believed: {days}", None, details
+        Verdict.OK,
+        f"{said}. It differs from the program's calendar, and is believed: {format_told(told)}",
+        None,
+        details,
     )
 
 

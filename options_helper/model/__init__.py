@@ -144,6 +144,6 @@ PUBLIC: Final = {
         "table_lines",
         "without_amounts",
     ),
-    "told_sessions": ("format_hours", "read_calendar", "read_clock"),
+    "told_sessions": ("format_hours", "format_told", "read_calendar", "read_clock"),
     "tolerant": ("amount", "field", "items", "word"),
 }

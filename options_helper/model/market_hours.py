@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from types import MappingProxyType
@@ -57,6 +57,7 @@ class MarketDay:
     date: date
     plays: bool = False
     at: datetime | None = None  # the moment of that day at which it is judged; None: not known
+    told: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
 
     @property
     def place(self) -> str:

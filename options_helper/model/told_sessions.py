@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from options_helper.errors import RestError
+from options_helper.model.contract_symbols import short_date
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import (
     NEW_YORK,
@@ -123,6 +124,11 @@ def _note_closed(
 def format_hours(session: Session | None) -> str:
     """The hours of a day for people: "09:30 to 13:00 ET", or "closed"."""
     return "closed" if session is None else f"{session.opens:%H:%M} to {session.closes:%H:%M} ET"
+
+
+def format_told(told: ToldSessions) -> str:
+    """The days that differ, in their order, for people: "26 Nov 26 closed, 27 Nov 26 09:30 to 13:00 ET"."""
+    return ", ".join(f"{short_date(day)} {format_hours(session)}" for day, session in sorted(told.items()))
 
 
 def _is_near(at: datetime, session: Session | None) -> bool:

@@ -202,7 +202,8 @@ def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
         )
     ]
     assert server.requests == {
-        "/v2/clock": 1,
+        "/v2/clock": 2,  # for its time, and for its hours
+        "/v2/calendar": 1,
         f"/v2/options/contracts/{CALL}": 1,
         "/v2/options/contracts/AAPL491217C00181000": 1,
         "/v2/options/contracts/SPXW491217C06800000": 1,
@@ -279,6 +280,41 @@ def test_a_contract_has_expired_from_the_moment_at_which_its_trading_ends(
     assert check_file(file, now=lambda: end - timedelta(minutes=1)) == 0
     assert check_file(file, now=lambda: end) == 1
     assert "expired on" in capsys.readouterr().out
+
+
+def test_a_day_on_which_the_market_says_that_it_stays_closed_ended_its_contracts_the_day_before(
+    file_of: Callable[..., Path], server: SimulatorServer, capsys: pytest.CaptureFixture[str]
+):
+    """No calendar can know of a day of mourning; Alpaca's is asked, and believed."""
+    friday = NOW.date()
+    file = file_of(position(expiry=friday, identity="last"))
+    assert check_file(file) == 1  # the empty market does not know the contract
+    assert "expired on" not in capsys.readouterr().out
+
+    server.set_faults(Faults(closed_today=True))
+
+    assert check_file(file) == 1
+    checked = capsys.readouterr()
+    assert "'last': AAPL 20 Nov 26 180 C expired on 20 Nov 26" in checked.out
+    assert "The market's own calendar differs, and is believed: 20 Nov 26 closed." in checked.err
+    assert compare_with_account(file, None) == 1
+    assert "quantity 1 → 0, cost 100.00 → –; expired\n" in capsys.readouterr().out
+
+
+def test_without_the_market_s_hours_the_program_s_calendar_judges_and_it_is_said(
+    file_of: Callable[..., Path], server: SimulatorServer, capsys: pytest.CaptureFixture[str]
+):
+    class NoCalendar(AlpacaRest):
+        def calendar(self, first: date, last: date) -> list[dict[str, Any]]:
+            return []
+
+    file = file_of(position(expiry=NOW.date(), identity="last"))
+
+    assert check_file(file, rest_cls=NoCalendar) == 1
+    said = capsys.readouterr()
+    assert "The market's hours could not be asked for, so the program's calendar stands: " in said.err
+    assert "expired on" not in said.out
+    assert "Alpaca does not know AAPL 20 Nov 26 180 C" in said.out
 
 
 def test_a_demo_that_does_not_answer_is_judged_by_where_its_session_begins(

@@ -75,6 +75,7 @@ def reconciled_rows(screen: ScreenModel, view: AccountPositions) -> list[Reconci
         today=today,
         marks=_marks(screen),
         moves=account.moves if account.executions_day == today else (),
+        told=screen.snapshot.told_sessions,
     )
     return sorted(found.rows, key=lambda row: row.agrees is not False)
 

@@ -59,7 +59,9 @@ def has_expired(instrument: Instrument, today: MarketDay, picture_of: date | Non
         return False
     if picture_of is not None or today.at is None:
         return instrument.expiry < (picture_of or today.date)
-    return has_ended(instrument.live_symbol, instrument.expiry, today.at, at_open=instrument.settled_at_open)
+    return has_ended(
+        instrument.live_symbol, instrument.expiry, today.at, today.told, at_open=instrument.settled_at_open
+    )
 
 
 def ahead(portfolio: Portfolio, today: MarketDay) -> str | None:
@@ -97,7 +99,8 @@ def _expiries(entry: PortfolioEntry, today: MarketDay, picture_of: date | None) 
             continue
         if has_expired(one, today, picture_of):
             yield f": {one.label} expired on {short_date(one.expiry)}. Remove it from the file."
-        elif regular_session(one.expiry) is None:
+        # A closing that was told later moves the end of trading and changes no symbol; an opening makes a session.
+        elif regular_session(one.expiry) is None and not today.told.get(one.expiry):
             yield (
                 f": {one.label} expires on {one.expiry:%A}, {short_date(one.expiry)}, when the exchange is closed. "
                 "Correct the expiry: Alpaca's symbols name a trading day."

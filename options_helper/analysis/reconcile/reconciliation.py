@@ -38,7 +38,7 @@ from options_helper.model.account import (
 from options_helper.model.alpaca_symbols import underlying_root
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import new_york_date
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import (
     COST_TOLERANCE,
     Instrument,
@@ -292,11 +292,13 @@ def reconcile(
     marks: Mapping[str, float] | None = None,
     file_date: date | None = None,
     moves: Sequence[AccountMove] = (),
+    told: ToldSessions = NOTHING_TOLD,
 ) -> Reconciliation:
     """Compare a portfolio with the account.
 
     `executions`, oldest first, and `moves` explain quantities; those before `file_date` are in the file. `marks` are
-    this program's own, in dollars per share by Alpaca's symbol; without them the file has no values.
+    this program's own, in dollars per share by Alpaca's symbol; without them the file has no values. What the market
+    `told` of its hours decides when a contract has ended.
     """
     lots = lots_by_symbol(portfolio)
     later = executions_by_symbol(one for one in executions if file_date is None or one.day >= file_date)
@@ -320,6 +322,7 @@ def reconcile(
             related_moves=later_moves.about(symbol),
             mark=(marks or {}).get(symbol),
             as_of=view.as_of,
+            told=told,
         )
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
         if symbol not in homeless
@@ -417,6 +420,7 @@ class _Sides:
     related_moves: tuple[AccountMove, ...]  # these, or those of what a contract is written on
     mark: float | None
     as_of: datetime  # when the account was asked
+    told: ToldSessions
 
     @property
     def instrument(self) -> Instrument | None:
@@ -477,7 +481,7 @@ class _Sides:
         if one is None or one.expiry is None:
             return False
         return (today is not None and one.expiry < today) or has_ended(
-            one.live_symbol, one.expiry, self.as_of, at_open=one.settled_at_open
+            one.live_symbol, one.expiry, self.as_of, self.told, at_open=one.settled_at_open
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.reconcile.portfolio_check import CORRECT_AS_OF, findings, picture
-from options_helper.model.market_hours import MarketDay
+from options_helper.model.market_hours import NEW_YORK, MarketDay, Session
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
@@ -134,3 +134,14 @@ def test_what_ends_today_has_expired_this_evening(at: datetime, *, expired: bool
     assert any("expired on 20 Nov 26" in sentence for sentence in found) is expired
     # Of a picture of that day, its contracts are a part.
     assert findings(of_day(FRIDAY, FRIDAY), MarketDay(FRIDAY, at=at)) == ()
+
+
+@pytest.mark.parametrize("name", ["closed", "shortened", "opened"])
+def test_what_the_market_told_of_a_day_to_come_makes_no_expiry_wrong(name: str):
+    """A closing that is announced changes no contract's symbol; a day that it opens is a trading day."""
+    day = SATURDAY if name == "opened" else FRIDAY
+    opens = datetime.combine(day, time(9, 30), NEW_YORK)
+    session = None if name == "closed" else Session(opens, opens + timedelta(hours=3))
+    before = datetime.combine(FRIDAY - timedelta(days=3), time(10), NEW_YORK)
+
+    assert findings(of_day(None, day), MarketDay(before.date(), at=before, told={day: session})) == ()
