@@ -38,7 +38,7 @@ from options_helper.errors import ConfigError
 from options_helper.model.announcement import Announcement
 from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import utc_datetime
+from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import ToldSessions
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
@@ -240,6 +240,7 @@ class CaptureEngine:
             removed=self._log.removed_rows,
             completed=self._earlier.rows,
             absent_seconds=self._streams.absent_seconds,
+            clock_ahead_seconds=self._clock.ahead_ns / NANOSECONDS,
             told_sessions=dict(self._clock.told),
         )
 

@@ -102,7 +102,11 @@ class SessionLog:
             log.info("the note of this session cannot be written: %s", error)
 
     def write_gaps(self, gaps: Sequence[Gap], now_ns: int) -> list[Record]:
-        """Add them to the loss log; returns what the journal is to say of them."""
+        """Add them to the loss log; returns what the journal is to say of them.
+
+        Each begins before it ends, whatever the clock did meanwhile: nobody could make a row good that says otherwise.
+        """
+        gaps = [gap.in_order for gap in gaps]
         self._gaps += len(gaps)
         self._unwritten.extend(gaps)
         try:

@@ -109,7 +109,7 @@ class Capture:
         self._finder = finder
         self._make_runner = make_runner
         self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now, elapsed)
-        self._planned_on = new_york_date(now())
+        self._planned_on = new_york_date(self._market.now())
         self._elapsed = elapsed
         self._recorded = 0.0  # seconds, of all sessions
         self._sound = True
@@ -214,7 +214,7 @@ class Capture:
 
     def _has_plan_of_today(self, display: Display) -> bool:
         """Another day has other contracts; where they cannot be had, yesterday's are recorded on, if there are any."""
-        today = new_york_date(self._now())
+        today = new_york_date(self._market.now())
         if today == self._planned_on:
             return True
         try:
@@ -242,7 +242,8 @@ class Capture:
         engine = self._make_runner(config, self._settings)
         engine.start()
         self._engine, self._held_up = engine, None
-        self._say_late(display)
+        self._due = None
+        self._say_late(late, display)
         limit = request.duration_seconds
         session = CaptureSession(
             engine,
@@ -291,8 +292,7 @@ class Capture:
         late = self._market.now() - self._due
         return late if late > LEAD else None
 
-    def _say_late(self, display: Display) -> None:
-        late, self._due = self._overdue, None
+    def _say_late(self, late: timedelta | None, display: Display) -> None:
         self._late = None
         if late is not None:
             self._late = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from options_helper.model.instants import NANOSECONDS, utc_datetime
@@ -31,6 +31,13 @@ class Gap:
     def until(self) -> datetime | None:
         """When it ended, UTC; None while it lasts."""
         return None if self.until_ns is None else utc_datetime(self.until_ns)
+
+    @property
+    def in_order(self) -> Gap:
+        """The same; where the clock was set back before it ended, it begins where it ends."""
+        if self.until_ns is None or self.since_ns <= self.until_ns:
+            return self
+        return replace(self, since_ns=self.until_ns)
 
     @property
     def seconds(self) -> float | None:

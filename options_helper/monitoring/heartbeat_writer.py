@@ -234,7 +234,8 @@ def _is_expected_to_move(health: StreamHealth, status: LiveSnapshot | CaptureSta
         return False  # orders, for one, come when they come
     if status.market.plays:
         return True  # a played session is open until its stream is quiet
-    return expects_data(health.name, health.feed or "", status.as_of, health.requested, status.told_sessions)
+    at = status.market_time if isinstance(status, CaptureStatus) else status.as_of
+    return expects_data(health.name, health.feed or "", at, health.requested, status.told_sessions)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

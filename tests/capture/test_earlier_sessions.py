@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from options_helper.capture.capture_config import CaptureConfig
 from options_helper.capture.earlier_sessions import EarlierSessions
+from options_helper.capture.session_log import SessionLog
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import RecordKind, facts_record
 from options_helper.data.recording.loss_log import JOURNAL_LOST, LossLog
 from options_helper.data.recording.session_notes import save_note, session_notes
 from options_helper.data.recording.verify import audit
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.model.gaps import Gap
 from options_helper.model.streams import StreamName
 from tests.data.recording.test_rebuild import began, received, record_session
@@ -28,10 +31,12 @@ BEGAN_NS = NOON + 3_600 * 1_000_000_000
 
 
 @contextmanager
-def earlier_than_this(root: Path, disk: Disk | None = None) -> Iterator[EarlierSessions]:
+def earlier_than_this(
+    root: Path, disk: Disk | None = None, *, began_ns: int = BEGAN_NS
+) -> Iterator[EarlierSessions]:
     with IntradayStore(root, StorePolicy(min_free_bytes=0), disk=disk) as store:
         store.acquire()
-        earlier = EarlierSessions(root, store, BEGAN_NS, lambda: False)
+        earlier = EarlierSessions(root, store, began_ns, lambda: False)
         earlier.find_unfinished()
         yield earlier
 
@@ -83,6 +88,26 @@ def test_a_kill_is_missed_by_one_capture_only(tmp_path: Path):
         earlier.confirm_missed()
     with earlier_than_this(tmp_path) as earlier:
         assert earlier.gaps_since_kills() == []
+
+
+@pytest.mark.parametrize("lasts", [False, True], ids=["heard to the end", "already in a gap"])
+def test_after_a_reboot_with_the_clock_behind_no_gap_ends_before_it_begins(tmp_path: Path, *, lasts: bool):
+    """The audit would complain of it for good."""
+    leave_a_killed_session(tmp_path)
+    (note,) = session_notes(tmp_path)
+    if lasts:
+        save_note(tmp_path, replace(note, gaps=(Gap("stocks", NOON + 5, None, "Cut off."),)))
+    began_ns = NOON - 3_600 * 1_000_000_000
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path)
+    log = SessionLog(config, "two", began_ns, Disk())
+
+    with earlier_than_this(tmp_path, began_ns=began_ns) as earlier:
+        records = log.write_gaps(earlier.gaps_since_kills(), began_ns)
+
+    assert len(records) == 1
+    (row,) = audit(tmp_path).gaps
+    assert (row.since_ns, row.until_ns) == (began_ns, began_ns)
+    assert not any("ends before it begins" in problem for problem in audit(tmp_path).problems)
 
 
 def test_rows_that_nobody_can_make_are_a_gap_and_keep_no_capture_from_recording(tmp_path: Path):

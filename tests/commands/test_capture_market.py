@@ -30,6 +30,7 @@ from tests.kit.fakes import SETTINGS, SteppedClock
 from tests.kit.waiting import AT_ONCE, wait_until
 
 FRIDAY = date(2026, 11, 20)
+ONE_STOCK = Selection(stocks=("AAPL",))
 
 
 class Exchange:
@@ -127,15 +128,16 @@ class AskingScene(Scene):
         self.on_session()
         return self.sessions[-1]
 
-    def record_asking(self, out: Path, exchange: Exchange) -> int:
+    def record_asking(self, out: Path, exchange: Exchange, selection: Selection = ONE_STOCK) -> int:
         self.exchange = exchange
-        request = CaptureRequest(Selection(stocks=("AAPL",)), out, market_hours=True)
+        request = CaptureRequest(selection, out, market_hours=True)
         self.capture = Capture.prepare(
             request,
             SETTINGS,
             self,
             now=self.now,
             elapsed=lambda: self.seconds,
+            finder=lambda _: self,
             make_runner=self.runner,
             rest_cls=exchange,
         )
@@ -218,15 +220,22 @@ def test_what_is_true_no_more_is_taken_back_from_an_engine(tmp_path: Path):
         assert engine.told is None, "nothing is said twice"
 
 
-class SetClockScene(AskingScene):
-    """A computer that is wrong until its clock is set, once a session runs."""
+class WrongClockScene(AskingScene):
+    """A computer whose clock is wrong, which it knows before its first wait is over."""
 
     def wait(self, seconds: float) -> int:
         wait_until(lambda: self.capture._market._server_clock.skew)  # noqa: SLF001 - as above
+        return Scene.wait(self, seconds)
+
+
+class SetClockScene(WrongClockScene):
+    """Wrong until its clock is set, once a session runs."""
+
+    def wait(self, seconds: float) -> int:
         if self.sessions and self.exchange.behind:
             self.now_at += self.exchange.behind
             self.exchange.behind = timedelta()
-        return Scene.wait(self, seconds)
+        return super().wait(seconds)
 
 
 @pytest.mark.parametrize("behind", [timedelta(hours=1), -timedelta(hours=1)])
@@ -243,6 +252,20 @@ def test_a_clock_that_is_set_while_a_session_runs_moves_no_hours(behind: timedel
     ]
     which_way = "forward" if behind > timedelta() else "back"
     assert sum(f"this computer's clock was put {which_way} by 1 h." in said for said in scene.said) == 1
+
+
+def test_the_day_of_the_plan_is_the_market_s_too(tmp_path: Path):
+    """By a clock that is 15 hours ahead it is tomorrow at the open, and what expires today would be left out."""
+    scene = WrongClockScene("2026-11-19T20:00", signals_at=["2026-11-20T03:00"])
+    scene.on_wait = lambda: setattr(scene, "lookups_fail", True)
+
+    code = scene.record_asking(
+        tmp_path, Exchange(behind=-timedelta(hours=15)), Selection(underlyings=("AAPL",))
+    )
+
+    assert code == 0
+    (session,) = scene.sessions
+    assert session.config.streams.option_contracts == ("AAPL261119C00100000",)
 
 
 def test_an_answer_that_was_under_way_when_the_clock_was_set_is_not_the_last():

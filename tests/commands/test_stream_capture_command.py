@@ -353,6 +353,21 @@ def test_a_session_that_begins_in_time_has_no_gap(tmp_path: Path):
     assert scene.sessions[0].config.due is None
 
 
+def test_a_start_that_takes_its_time_is_judged_once_for_the_ledger_and_for_what_is_said(tmp_path: Path):
+    """A disk that was asleep: the summary must not tell of a stretch that is nowhere in the ledger."""
+    scene = Scene("2026-11-25T07:00", signals_at=["2026-11-25T12:00"])
+
+    def start() -> None:
+        scene.now_at += timedelta(minutes=2)
+        scene.seconds += 120
+
+    scene.on_start = start
+
+    assert scene.record(tmp_path, market_hours=True) == 0
+    assert scene.sessions[0].config.due is None
+    assert not any("late" in sentence for sentence in scene.said)
+
+
 def test_the_clock_may_be_put_back_over_a_weekend(tmp_path: Path):
     scene = Scene("2026-10-30T12:00", signals_at=["2026-11-02T12:00"])
 

@@ -20,3 +20,11 @@ def test_a_gap_that_lasts_has_no_end_and_no_length():
     gap = Gap("stocks", NOON, None, "cut")
 
     assert (gap.until, gap.seconds) == (None, None)
+
+
+def test_a_gap_over_which_the_clock_was_set_back_has_no_length_below_nothing():
+    assert Gap("stocks", NOON, NOON - 3_600, "cut").in_order == Gap(
+        "stocks", NOON - 3_600, NOON - 3_600, "cut"
+    )
+    for gap in (Gap("stocks", NOON, None, "cut"), Gap("stocks", NOON, NOON + 1, "cut")):
+        assert gap.in_order == gap

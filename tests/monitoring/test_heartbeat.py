@@ -442,3 +442,15 @@ def test_the_watchdog_is_not_fed_when_the_recorder_has_ended(tmp_path: Path):
         wait_until(lambda: writer.last.written_at == clock.now)
 
     assert "WATCHDOG=1" not in notified
+
+
+@pytest.mark.parametrize(("ahead", "expects"), [(0, False), (-12, True), (12, True), (4, False)])
+def test_by_a_wrong_clock_a_capture_s_stream_is_expected_to_move_in_the_market_s_hours(
+    tmp_path: Path, ahead: int, *, expects: bool
+):
+    """It is 22:00 by this computer, and 10:00 in New York where it is twelve hours wrong."""
+    beat = beat_of(
+        stocks_health(as_of=NIGHT), path=tmp_path, as_of=NIGHT, clock_ahead_seconds=ahead * 3_600.0
+    )
+
+    assert beat.expects_data is expects

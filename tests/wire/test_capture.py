@@ -316,12 +316,13 @@ def test_a_status_travels_to_another_process_with_the_hours_that_were_told(
 ):
     server, told = simulator(), MappingProxyType({date(2026, 11, 20): None})
     capture = CaptureEngine(CaptureConfig(ONLY_STOCKS, tmp_path), settings_for(server), retry=RetryPolicy())
-    capture.tell_hours(told, 0)
+    capture.tell_hours(told, 90 * 1_000_000_000)
     capture.start()
     status = capture.stop()
 
     copied = pickle.loads(pickle.dumps(status))  # noqa: S301 - our own bytes
     assert (copied, copied.told_sessions) == (status, told)
+    assert copied.as_of - copied.market_time == timedelta(seconds=90), "it goes by the market's time, too"
 
 
 def test_a_stream_that_is_let_in_later_is_recorded_from_then_on(simulator: Simulators, tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from options_helper.data.intraday_store import StoreCounts
@@ -44,8 +44,16 @@ class CaptureStatus:
     replay_of: MarketKind | None = None  # whose market was recorded, of a replay that is not of Alpaca's
     completed: int = 0  # rows of earlier captures that were made from their journal
     absent_seconds: float = 0.0  # how long the process did not run: a computer asleep, or a process stopped
+    clock_ahead_seconds: float = (
+        0.0  # this computer's, of the market's time, as far as that is known and matters
+    )
     # Of which days the market's own calendar says otherwise than ours; a copy, which can travel to another process.
     told_sessions: ToldSessions = field(default_factory=dict)
+
+    @property
+    def market_time(self) -> datetime:
+        """The market's time, by which its hours are judged; `as_of` is this computer's, as all of a recording."""
+        return self.as_of - timedelta(seconds=self.clock_ahead_seconds)
 
     @property
     def accounted(self) -> bool:

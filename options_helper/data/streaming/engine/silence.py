@@ -1,6 +1,7 @@
 """How long a stream has been silent while its feed should move; knows no thread, clock or calendar.
 
-Lengths are of the monotonic clock, which nobody sets; the wall clock only tells when.
+Lengths are of the monotonic clock, which nobody sets, and which on Linux stands still while the computer sleeps; the
+wall clock only tells when.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ class Moment(NamedTuple):
     wall_ns: int
 
     def tell(self, moment: Moment) -> int:
-        """When that was, on the wall clock as it goes now: exactly, unless somebody has set it since."""
+        """When that was, on the wall clock as it goes now: exactly, unless somebody has set it since.
+
+        After a sleep on Linux it is told as later by the length of the sleep, as after a clock that was put forward:
+        somewhere in the stretch in which the process did not run, which has a gap of its own.
+        """
         counted_ns = self.wall_ns - int((self.monotonic - moment.monotonic) * NANOSECONDS)
         return moment.wall_ns if abs(counted_ns - moment.wall_ns) < NANOSECONDS else counted_ns
 
