@@ -87,6 +87,7 @@ class Banner:
 
     level: Level
     text: str
+    told_below: bool = False  # all of it stands further down the page, so that here a line is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +276,12 @@ def _account_banners(behind: Behind | None, totals: LiveTotals, options: ViewOpt
     read_at = f"The account was read {holdings.read_at.astimezone(options.zone):%H:%M:%S %Z}."
     if behind is not None:
         said = f"{behind.sentence} {read_at} The edit to copy is below, under {ACCOUNT_PANEL}."
-        yield Banner(Level.WARNING, BEHIND_HIDDEN if options.preferences.hide_amounts else said)
+        shown = BEHIND_HIDDEN if options.preferences.hide_amounts else said
+        yield Banner(Level.WARNING, shown, told_below=True)
     if sentences := holdings.sentences(behind.symbols if behind else ()):
-        yield Banner(Level.WARNING, f"{' '.join(sentences)} {read_at} See {ACCOUNT_PANEL} below.")
+        yield Banner(
+            Level.WARNING, f"{' '.join(sentences)} {read_at} See {ACCOUNT_PANEL} below.", told_below=True
+        )
 
 
 def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Banner]:

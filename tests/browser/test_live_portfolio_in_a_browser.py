@@ -82,6 +82,75 @@ def test_a_selected_structure_shows_its_legs_and_stays_selected_through_refreshe
     assert "Legs of NVDA" in tab.text(".st-key-tables")
 
 
+def test_the_legs_of_a_selected_structure_come_to_where_the_viewer_looks(browser):
+    tab = started(browser.open(width=1280, height=720))
+    main = tab.page.get_by_test_id("stMain")
+    grid = tab.page.locator(".st-key-structures [data-testid=stDataFrame]")
+    # The table's own end is at the window's, so that nothing of what lies below it is seen.
+    grid.evaluate("node => node.scrollIntoView({block: 'end'})")
+    grid.click(position={"x": 16, "y": 36 + 15})
+
+    def legs_are_seen():
+        box = tab.page.locator(".st-key-legs").bounding_box()
+        return (
+            box and box["y"] >= 0 and box["y"] + box["height"] <= 720 and len(tab.column("legs", "Qty")) == 2
+        )
+
+    see(legs_are_seen, saw=lambda: tab.page.locator(".st-key-legs").bounding_box())
+    rows = tab.page.locator(".st-key-structures [data-testid=stDataFrame]").first.bounding_box()
+    assert rows["y"] + 36 >= 0, "the row that was chosen is still there"
+
+    # Who then goes elsewhere is not brought back by a refresh.
+    main.evaluate("node => node.scrollTo(0, 0)")
+    marks = tab.column("legs", "Mark $")
+    see(lambda: tab.column("legs", "Mark $") != marks)
+    assert main.evaluate("node => node.scrollTop") == 0
+
+
+def test_a_keyboard_that_pressed_start_is_still_there_and_stops_nothing_by_a_second_enter(browser):
+    tab = browser.open()
+    start = tab.page.get_by_test_id("stMain").get_by_role("button", name="Start", exact=True)
+    start.focus()
+    tab.page.keyboard.press("Enter")
+    see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))
+    focused = "document.activeElement.className + document.activeElement.innerText"
+    see(lambda: "st-key-lifecycle" in tab.page.evaluate(focused), saw=lambda: tab.page.evaluate(focused))
+
+    tab.page.keyboard.press("Enter")
+    tab.page.keyboard.press("Tab")
+    assert "Stop" in tab.page.evaluate(focused)
+    assert tab.state == "running"
+
+
+def test_the_first_positions_are_seen_in_a_small_window_and_what_is_cut_off_under_a_pointer(browser):
+    tab = started(browser.open(width=1280, height=720))
+    see(lambda: "$" in tab.tile("P&L today"), saw=lambda: tab.tile("P&L today"))
+    see(lambda: tab.column("positions", "Today $"))
+    assert tab.page.locator(".st-key-positions").bounding_box()["y"] + 36 + 30 <= 720
+
+    tab.page.set_viewport_size({"width": 800, "height": 720})
+    note = tab.page.locator(".oh-today")
+    is_cut = "node => node.firstChild.scrollWidth > node.firstChild.clientWidth"
+    see(lambda: note.evaluate(is_cut))
+    note.hover()
+    see(lambda: not note.evaluate(is_cut))
+
+
+def test_the_chart_is_filled_anew_and_not_built_anew(browser):
+    """One that is built anew loses how it was zoomed."""
+    tab = started(browser.open())
+    see(lambda: tab.text(".oh-unseen"))
+    chart = tab.page.locator("[data-testid=stVegaLiteChart] .marks")
+    chart.evaluate("node => { window.chart_node = node; }")
+    said = tab.text(".oh-unseen")
+    see(lambda: tab.text(".oh-unseen") != said)
+    # What is drawn follows what is said by a moment.
+    for _ in range(2):
+        said = tab.text(".oh-unseen")
+        see(lambda said=said: tab.text(".oh-unseen") != said)
+    assert chart.evaluate("node => node === window.chart_node")
+
+
 def test_a_market_that_goes_away_is_said_at_once_and_the_last_prices_stay(browser, market):
     tab = started(browser.open())
     market.stop()

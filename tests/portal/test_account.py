@@ -136,6 +136,7 @@ def test_a_file_behind_the_account_is_said_and_the_edit_is_there_to_copy(portal)
     tab = portal.show(with_account(BOUGHT))
 
     assert "Your file is behind the account: bought 1 AAPL 15 Jan 27 275 C at 9.15." in html(tab)
+    assert "oh-banner oh-line" in html(tab)
     assert '"contracts": 4' in tab.code[0].value
 
 

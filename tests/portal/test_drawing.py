@@ -193,6 +193,16 @@ def test_the_liquidation_value_says_whether_it_counts_cash(screen_for):
     assert bare.note.startswith("positions only, at natural")
 
 
+def test_what_a_sum_lacks_stands_at_it_and_is_never_cut_off(screen_for):
+    screen = screen_for()
+    lacking = replace(screen.totals.at_natural, counted=1, of=3, grades=())
+    screen = replace(screen, totals=replace(screen.totals, at_natural=lacking))
+
+    (tile,) = [tile for tile in book_tiles(screen) if tile.name == "Liquidation value"]
+    assert "1 of 3 known" in tile.caveat
+    assert "known" not in tile.note
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]

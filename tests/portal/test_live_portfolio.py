@@ -511,6 +511,7 @@ def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):
 
     assert "portfolio.json is not valid JSON" in banners(tab)
     assert "The last good reading of it stays in use" in banners(tab)
+    assert "oh-line" not in banners(tab).partition(">")[0], "a remedy at the end is not cut off"
     assert len(table(tab, "Contract")) == 7
 
 

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from apps.streamlit.components.style import ArrowTable, Palette, arrow_table
+from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
 from options_helper.live.pnl_history import PnlPoint
 
 HEIGHT: Final = 272
+ALT: Final = "P&L over the session: a line at the mark, a band to natural"
 FULL: Final = "whole book"
 PARTIAL: Final = "PARTIAL sum"
 BEFORE: Final = "before the file changed"
@@ -46,8 +47,11 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
         width="stretch",
         height=HEIGHT,
         key="pnl",
-        alt=_alt_text(points, hide_amounts=hide_amounts),
+        # Streamlit writes it into the spec, so each figure in it would make a new chart: unzoomed, and empty at first,
+        # of which Vega warns.
+        alt=ALT,
     )
+    draw(tag("div", summary(points, hide_amounts=hide_amounts), "oh-unseen", role="note"))
 
 
 def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo, *, hide_amounts: bool = False) -> ArrowTable:
@@ -191,7 +195,8 @@ def _has_partial(points: tuple[PnlPoint, ...]) -> bool:
     return any(point.counted < point.positions for point in points)
 
 
-def _alt_text(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
+def summary(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
+    """The chart in words, for those who hear the page."""
     dashed = " Dashed stretches are sums of some positions only." if _has_partial(points) else ""
     if hide_amounts:
         return f"P&L over the session; its amounts are hidden.{dashed}"

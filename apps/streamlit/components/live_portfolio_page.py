@@ -18,6 +18,7 @@ from apps.streamlit.components.live_alarm import ALARM_STYLE
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
+from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
 from apps.streamlit.components.live_tables import csv_name, positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
@@ -71,6 +72,7 @@ def render_live_portfolio_page() -> None:
     )
     st.html(STYLE)
     st.html(ALARM_STYLE)
+    st.html(FOCUS_STYLE)
     settle_process()
     session = page_session()
     note_viewer(session)
@@ -99,7 +101,7 @@ def _header(session: LiveSession, controls: Controls) -> None:
 def _lay_out() -> Slots:
     with st.container(key="page"):
         truth = st.container()
-        totals, chart = st.columns([6, 5], gap="small")
+        totals, chart = st.columns([3, 2], gap="small")
         with st.container(key="tables"):
             return Slots(
                 truth=truth,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import plain
+from apps.streamlit.components.live_focus import keep_focus
 from options_helper.data.portfolio_file import (
     PortfolioFile,
     default_text,
@@ -107,6 +108,7 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
             on_click=_restart,
             args=(session, controls),
         )
+        keep_focus(running=running)
 
 
 def describe(choices: RunSettings, name: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 import streamlit as st
 
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, plain
+from apps.streamlit.components.live_focus import keep_legs_in_view
 from apps.streamlit.components.style import (
     ROW_PIXELS,
     ArrowTable,
@@ -95,21 +96,22 @@ def structures_table(screen: ScreenModel) -> None:
     chosen = _draw_selectable_table(
         structures_frame(screen), Table.STRUCTURE, screen, key=key, alt="Structures"
     )
-    _say_further_warnings(screen.structures, screen)
     if chosen is None:
         st.caption("Select a structure to see its legs.")
-        return
+        keep_legs_in_view(None, 0)
+    else:
+        _draw_legs(screen, chosen)
+    _say_further_warnings(screen.structures, screen)
+
+
+def _draw_legs(screen: ScreenModel, chosen: int) -> None:
+    """The legs of this row, directly below its table, and in view when they are news."""
     identity = screen.structures["id"].iloc[chosen]
-    legs = screen.legs[screen.legs["position_id"] == identity]
-    st.caption(plain(f"Legs of {screen.structures['words'].iloc[chosen]}"))
+    legs = legs_frame(screen.legs[screen.legs["position_id"] == identity], screen)
     with st.container(key="legs"):
-        _draw_table(
-            legs_frame(legs, screen),
-            Table.LEG,
-            screen,
-            key="legs-table",
-            alt="Legs of the selected structure",
-        )
+        st.caption(plain(f"Legs of {screen.structures['words'].iloc[chosen]}"))
+        _draw_table(legs, Table.LEG, screen, key="legs-table", alt="Legs of the selected structure")
+    keep_legs_in_view(identity, table_height(min(legs.num_rows, MAX_ROWS)))
 
 
 def positions_frame(screen: ScreenModel) -> ArrowTable:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, money, percent
-from apps.streamlit.components.style import draw, tag
+from apps.streamlit.components.style import draw, line, tag
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, NearestExpiry, Tally, labels
 from options_helper.live.screen import ScreenModel
@@ -37,7 +37,8 @@ def totals_tiles(screen: ScreenModel) -> None:
     """Draw the totals in one piece."""
     hero = "".join(_tile(tile, "oh-profit") for tile in profit_tiles(screen))
     # Always there, so that nothing moves when the account's answer comes.
-    hero += tag("div", " ".join(day_sentences(screen)), "oh-note oh-today", role="note")
+    known = bool(screen.totals.day.counted)
+    hero += line(" ".join(day_sentences(screen)), "oh-note oh-today", role="note", whole=not known)
     small = "".join(_tile(tile, "oh-tile") for tile in book_tiles(screen))
     draw(f'<div class="oh-tiles"><div class="oh-tile oh-hero">{hero}</div>{small}</div>')
 
@@ -105,16 +106,16 @@ def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
     yield Tile(
         "Liquidation value",
         money(totals.liquidation_value, hidden=hidden),
-        f"{_cash_counted(totals, hidden=hidden)}, at natural{_missing(totals.at_natural)}",
-        caveat=totals.holdings.caveat,
+        f"{_cash_counted(totals, hidden=hidden)}, at natural",
+        caveat="\n".join(filter(None, (totals.holdings.caveat, *_reservations(totals.at_natural)))),
     )
     yield Tile(
         "Long premium paid",
         money(totals.long_premium_paid, hidden=hidden) if totals.long_premium.of else UNKNOWN,
-        f"paid for what is held long{_missing(totals.long_premium)}"
-        if totals.long_premium.of
-        else "no option is held long",
-        caveat="\n".join(filter(None, (totals.holdings.caveat, _undefined(totals)))),
+        "paid for what is held long" if totals.long_premium.of else "no option is held long",
+        caveat="\n".join(
+            filter(None, (totals.holdings.caveat, *_reservations(totals.long_premium), _undefined(totals)))
+        ),
     )
     yield Tile(
         "Legs priced",
@@ -257,11 +258,12 @@ def _provenance(screen: ScreenModel) -> str:
     return f"{counts}{by_rest} · oldest {age(oldest)}{beside_nothing}"
 
 
-def _missing(tally: Tally) -> str:
-    if not tally.counted:
-        return ""
-    known = "" if tally.complete else f" · {tally.counted} of {tally.of} known"
-    return f"{known} · of which {tally.caveat}" if tally.caveat else known
+def _reservations(tally: Tally) -> Iterator[str]:
+    """What must stand at a sum that is not known, or not surely, in all its parts."""
+    if tally.counted and not tally.complete:
+        yield f"{tally.counted} of {tally.of} known"
+    if tally.counted and tally.caveat:
+        yield tally.caveat
 
 
 def _tone(amount: float | None) -> str:
@@ -272,6 +274,6 @@ def _tone(amount: float | None) -> str:
 def _tile(tile: Tile, css_class: str) -> str:
     figure = f"oh-figure oh-{tile.tone}" if tile.tone else "oh-figure"
     caveat = tag("div", tile.caveat, "oh-note oh-caveat") if tile.caveat else ""
-    note = tag("div", tile.note, "oh-note")
+    note = "".join(line(part, "oh-note") for part in tile.note.split("\n"))
     parts = tag("div", tile.name, "oh-name") + tag("div", tile.figure, figure) + caveat + note
     return f'<div class="{css_class}" role="group" data-tile="{escape(tile.name)}">{parts}</div>'

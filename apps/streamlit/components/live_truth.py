@@ -8,7 +8,7 @@ from typing import Final
 from apps.streamlit.components.formatting import age, clock, rate
 from apps.streamlit.components.live_alarm import alarm, announce_state
 from apps.streamlit.components.live_rest import rest_line
-from apps.streamlit.components.style import draw, tag
+from apps.streamlit.components.style import draw, line, tag
 from options_helper.analysis.live_health import Level
 from options_helper.live.screen import Banner, ScreenModel, State
 from options_helper.model.announcement import MarketKind
@@ -119,4 +119,5 @@ def _chip(health: StreamHealth, screen: ScreenModel) -> str:
 
 def _banner(banner: Banner) -> str:
     colour = LEVELS[banner.level]
-    return f'<div class="oh-banner" style="--level:var(--{colour})">{escape(banner.text)}</div>'
+    # No other is cut off: its remedy stands at the sentence's end.
+    return line(banner.text, "oh-banner", whole=not banner.told_below, style=f"--level:var(--{colour})")

@@ -34,9 +34,17 @@ DARK: Final = Palette("#35c9a0", "#ff9466", "#f0b429", "#ff7a7a", "#8fa0b5", "#5
 STYLE: Final = """
 <style>
 .stAppHeader { height: 2.6rem; min-height: 2.6rem; background: transparent; }
-.stMainBlockContainer { padding: 2.4rem 1.5rem 2rem; max-width: 1760px; }
+.stMainBlockContainer { padding: .4rem 1.5rem 2rem; max-width: 1760px; }
+/* The title and the buttons lie in Streamlit's own strip, beside its menu and the arrow of a closed sidebar. */
+.stAppHeader, .stAppHeader * { pointer-events: none !important; }
+.stAppHeader :is(button, a, [role=button]), .stAppHeader :is(button, a, [role=button]) * {
+  pointer-events: auto !important; }
+@media (min-width: 641px) {
+  .st-key-header { padding-right: 2.5rem; }
+  .stApp:has([data-testid=stExpandSidebarButton]) .st-key-header { padding-left: 2.5rem; }
+}
 .stMainBlockContainer h1 { font-size: 1.4rem; padding: 0; letter-spacing: -0.01em; }
-.stMainBlockContainer h3 { font-size: 1rem; padding: .7rem 0 1rem; letter-spacing: 0; }
+.stMainBlockContainer h3 { font-size: 1rem; padding: .3rem 0 .85rem; letter-spacing: 0; }
 .st-key-page { gap: .6rem; }
 .st-key-tables { gap: .35rem; }
 .oh { font-variant-numeric: tabular-nums; line-height: 1.35; }
@@ -64,7 +72,7 @@ STYLE: Final = """
 .oh-tile { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: .4rem;
   padding: .4rem .75rem .45rem; min-width: 0; }
 .oh-hero { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem 1rem; }
-.oh-profit { flex: 1 1 10rem; }
+.oh-profit { flex: 1 1 8.5rem; }
 .oh-today { flex: 1 0 100%; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent);
   padding-top: .3rem; }
 .oh-name { font-size: .8rem; color: var(--quiet); }
@@ -73,11 +81,27 @@ STYLE: Final = """
 .oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; white-space: pre-line; }
 .oh-caveat { color: var(--warning); font-weight: 600; }
 .oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
+/* One line, and all of it over what lies below while a pointer rests on it; where none can, every word is shown. */
+@media (hover: hover) and (min-width: 641px) {
+  .oh-line { position: relative; height: 1.3em; contain: inline-size; }
+  .oh-line > span { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .oh-line:hover > span { position: absolute; z-index: 10; left: -.4rem; top: -.2rem; min-width: 100%;
+    width: max-content; max-width: max(22rem, 100%); padding: .2rem .4rem; border-radius: .3rem;
+    white-space: pre-line; background: Canvas; box-shadow: 0 1px 6px color-mix(in srgb, CanvasText 35%, transparent); }
+  .oh-today.oh-line, .oh-banner.oh-line { height: auto; }
+  .oh-today.oh-line:hover { height: calc(1.3em + .3rem + 1px); }
+  .oh-banner.oh-line:hover { height: calc(1.35em + .44rem + 2px); }
+  .oh-banner.oh-line:hover > span { left: -1px; top: -1px; padding: .22rem .7rem; max-width: calc(100% + 2px);
+    color: CanvasText; }
+}
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
 .oh-table th, .oh-table td { padding: .2rem 1.2rem .2rem 0; text-align: left; vertical-align: top; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
 .oh-table th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
+/* For those who hear the page; without a place, not even a gap's. */
+.stElementContainer:has(.oh-unseen) { position: absolute; }
+.oh-unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .oh-quiet { color: var(--quiet); font-size: .82rem; }
 /* News must not lie over the buttons, nor over the line that says what the prices are worth. */
 .stToastContainer { top: auto !important; bottom: .75rem; }
@@ -107,6 +131,13 @@ def tag(name: str, text: str, css_class: str, **attributes: str) -> str:
     """One element around a text of any origin."""
     extra = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
     return f'<{name} class="{css_class}"{extra}>{escape(text)}</{name}>'
+
+
+def line(text: str, css_class: str, *, whole: bool = False, **attributes: str) -> str:
+    """A text that takes one line, and is shown in full under a pointer or where there is none; or `whole` at once."""
+    extra = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
+    one_line = css_class if whole else f"{css_class} oh-line"
+    return f'<div class="{one_line}"{extra}>{tag("span", text, "")}</div>'
 
 
 def table_height(rows: int) -> int:

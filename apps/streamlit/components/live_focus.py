@@ -1,0 +1,76 @@
+"""Keep what a viewer looks at in view, and a keyboard where it was, when a refresh changes the page under both.
+
+Each is a component without a size, because only a script in the browser can scroll or move the focus.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+FOCUS_STYLE: Final = """
+<style>
+.st-key-legs { scroll-margin: 3rem 0 1rem; }
+.st-key-legs-in-view, .st-key-run-focus { position: absolute; }
+.st-key-lifecycle:focus { outline: none; }
+.st-key-lifecycle:focus-visible { outline: 2px solid currentColor; outline-offset: 3px; border-radius: .4rem; }
+</style>
+"""
+
+# The table is drawn after this runs, so its height is waited for; what was chosen before a viewer came moves nothing.
+_LEGS: Final = st.components.v2.component(
+    "options_helper_legs_in_view",
+    html="<span></span>",
+    js="""export default ({ parentElement, data }) => {
+  const before = parentElement.dataset.chosen;
+  parentElement.dataset.chosen = data.chosen;
+  if (before === undefined || before === data.chosen || !data.chosen) return;
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const show = (frames) => {
+    const legs = document.querySelector('.st-key-legs');
+    if (parentElement.dataset.chosen !== data.chosen || frames === 0) return;
+    if (!legs || legs.offsetHeight < data.pixels) requestAnimationFrame(() => show(frames - 1));
+    else legs.scrollIntoView({ block: 'nearest', behavior: calm ? 'auto' : 'smooth' });
+  };
+  show(300);
+}""",
+    isolate_styles=False,
+)
+# A button that is pressed and then disabled loses the focus to the page as a whole, where Tab begins at the top. The
+# group takes it, and no other button: a second Enter must not stop what the first began.
+_RUN: Final = st.components.v2.component(
+    "options_helper_run_focus",
+    html="<span></span>",
+    js="""export default ({ parentElement, data }) => {
+  const group = parentElement.closest('.st-key-lifecycle');
+  if (!group) return;
+  if (!group.hasAttribute('tabindex')) {
+    group.setAttribute('tabindex', '-1');
+    group.setAttribute('role', 'group');
+    group.setAttribute('aria-label', 'Start, Stop, Restart');
+    document.addEventListener('focusin', ({ target }) => { group.dataset.held = group.contains(target); });
+  }
+  const before = parentElement.dataset.running;
+  parentElement.dataset.running = data.running;
+  if (before === undefined || before === String(data.running)) return;
+  const keep = (frames) => {
+    const focused = document.activeElement;
+    const lost = !focused || focused === document.body || focused.disabled;
+    if (lost && group.dataset.held === 'true') group.focus({ preventScroll: true });
+    else if (frames) requestAnimationFrame(() => keep(frames - 1));
+  };
+  keep(60);
+}""",
+    isolate_styles=False,
+)
+
+
+def keep_legs_in_view(chosen: str | None, pixels: int) -> None:
+    """Scroll, once for each choice and no further than it takes, to the legs that are that many pixels high."""
+    _LEGS(key="legs-in-view", data={"chosen": chosen or "", "pixels": pixels})
+
+
+def keep_focus(*, running: bool) -> None:
+    """Draw within the run's buttons: the focus stays there when the one that was pressed is disabled."""
+    _RUN(key="run-focus", data={"running": running})
