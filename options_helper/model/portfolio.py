@@ -269,6 +269,11 @@ def _all(lots: _Lots) -> Decimal:
     return sum((lot.quantity for lot in lots), Decimal(0))
 
 
+def _line(entry: Position | ShareHolding, quantity: Decimal) -> PortfolioLine:
+    points = _points_of(entry.lots) if entry.lots else _points(quantity, entry.cost_basis)
+    return PortfolioLine(entry.instrument, quantity, points)
+
+
 def _check_lots(entry: Position | ShareHolding, amount: str) -> None:
     """That lots say what the entry does not, and contradict nothing that it does."""
     named = getattr(entry, amount)
@@ -344,9 +349,7 @@ class Position(_Entry):
     @cached_property
     def lines(self) -> tuple[PortfolioLine, ...]:
         """What it holds, in one line."""
-        quantity = Decimal(self.contracts)
-        points = _points_of(self.lots) if self.lots else _points(quantity, self.cost_basis)
-        return (PortfolioLine(self.instrument, quantity, points),)
+        return (_line(self, Decimal(self.contracts)),)
 
     @property
     def opening_cost(self) -> Decimal | None:
@@ -544,9 +547,7 @@ class ShareHolding(_Entry):
     @cached_property
     def lines(self) -> tuple[PortfolioLine, ...]:
         """What it holds, in one line."""
-        quantity = Decimal(str(self.shares))
-        points = _points_of(self.lots) if self.lots else _points(quantity, self.cost_basis)
-        return (PortfolioLine(self.instrument, quantity, points),)
+        return (_line(self, Decimal(str(self.shares))),)
 
     @property
     def opening_cost(self) -> Decimal | None:

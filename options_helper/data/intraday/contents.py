@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from options_helper.data.intraday.members import Damage, Member, ReadAt, Scan, member_pieces, scan
@@ -52,16 +52,10 @@ class PartRows:
                 if pieces is None:
                     self.damage.append(Damage(member.offset, member.length))
                     continue
-                at_the_beginning = member.offset == 0
-                for text in pieces:
-                    if at_the_beginning:
-                        at_the_beginning = False
-                        header, _, rows = text.partition(b"\n")
-                        self.columns = next(rows_of(header), [])
-                    else:
-                        rows = text
-                    if rows:
-                        yield rows
+                columns, texts = columns_and_rows(member, pieces)
+                if columns is not None:
+                    self.columns = columns
+                yield from filter(None, texts)
 
     @property
     def lacks_rows(self) -> bool:
@@ -121,6 +115,19 @@ def lines_of(text: bytes) -> list[bytes]:
     # Behind the last line end there is nothing, or a line without its end.
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]
+
+
+def columns_and_rows(member: Member, pieces: Iterable[bytes]) -> tuple[list[str] | None, Iterator[bytes]]:
+    """The columns that a member names, None where it names none, and the texts of its rows.
+
+    Only a file's first member begins with the line of their names.
+    """
+    texts = iter(pieces)
+    first = next(texts, None) if member.offset == 0 else None
+    if first is None:
+        return None, texts
+    header, _, rows = first.partition(b"\n")
+    return next(rows_of(header), []), chain((rows,), texts)
 
 
 def rows_of(text: bytes) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from options_helper.data.intraday.contents import lines_of, reading, row_extent, rows_of
+from options_helper.data.intraday.contents import columns_and_rows, lines_of, reading, row_extent, rows_of
 from options_helper.data.intraday.layout import PartFile
 from options_helper.data.intraday.members import Damage, Member, member_pieces, scan
 from options_helper.data.intraday.meta import Extent, PartMeta, load_meta
@@ -153,22 +153,18 @@ class _RowCheck:
     def take(self, member: Member, pieces: Iterable[bytes], seen: Callable[[bytes], object]) -> None:
         """The rows of the next readable member; their text is `seen`, too."""
         rows = 0
-        at_the_beginning = member.offset == 0
-        for text in pieces:
-            if at_the_beginning:
-                at_the_beginning = False
-                header, _, rest = text.partition(b"\n")
-                self._columns = next(rows_of(header), [])
-                self._expected = None if member.foreign else member.first
-            else:
-                rest = text
-            seen(rest)
-            lines = lines_of(rest)
+        columns, texts = columns_and_rows(member, pieces)
+        if columns is not None:
+            self._columns = columns
+            self._expected = None if member.foreign else member.first
+        for text in texts:
+            seen(text)
+            lines = lines_of(text)
             if lines:
                 self._first = self._first or lines[0]
                 self._last = lines[-1]
             rows += len(lines)
-            self._check_rows(lines, quoted=b'"' in rest)
+            self._check_rows(lines, quoted=b'"' in text)
         self._rows += rows
         if not member.foreign and member.rows != rows:
             self._miscounted.add(f"the member at {member.offset} says {member.rows} rows and has {rows}")
