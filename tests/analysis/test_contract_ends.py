@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
 
 from options_helper.analysis.live_portfolio_metrics import (
-    LiveTotals,
     compute_live_multileg_rows,
-    compute_live_position_rows,
-    compute_live_totals,
 )
-from options_helper.model.market_hours import NEW_YORK
-from options_helper.model.portfolio import Portfolio
-from options_helper.model.snapshot import LiveSnapshot
-from tests.kit.builders import leg, portfolio, position, quote, snapshot_with, structure
+from tests.kit.builders import leg, new_york, portfolio, position, quote, snapshot_with, structure
+from tests.kit.tables import row, totals_of
 
 FRIDAY, HALF_DAY = date(2026, 11, 20), date(2026, 11, 27)
-
-
-def new_york(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
-
-
-def totals(book: Portfolio, live: LiveSnapshot) -> LiveTotals:
-    rows = compute_live_position_rows(book, live, stale_after_seconds=30)
-    structures, legs = compute_live_multileg_rows(book, live, stale_after_seconds=30)
-    return compute_live_totals(book, live, rows, structures, legs)
-
-
-def row(book: Portfolio, live: LiveSnapshot) -> dict[str, Any]:
-    return dict(compute_live_position_rows(book, live, stale_after_seconds=30).iloc[0])
 
 
 @pytest.mark.parametrize(
@@ -54,7 +35,7 @@ def test_from_the_end_of_its_last_session_a_contract_has_no_price_and_no_natural
     contract = book.instruments[0].live_symbol
     moment = new_york(as_of)
     live = snapshot_with(quote(contract, 3.0, 3.2, age=60, as_of=moment), as_of=moment)
-    total = totals(book, live)
+    total = totals_of(book, live)
 
     assert ("expired" in row(book, live)["warnings"]) is has_ended
     assert ("expires_today" in row(book, live)["warnings"]) is not has_ended
@@ -70,7 +51,7 @@ def test_a_calendar_whose_front_has_ended_tonight_waits_for_its_back():
     structures, _ = compute_live_multileg_rows(book, live, stale_after_seconds=30)
 
     assert structures["dte"].tolist() == [28]
-    assert totals(book, live).nearest_expiry.dte == 28  # type: ignore[union-attr]
+    assert totals_of(book, live).nearest_expiry.dte == 28  # type: ignore[union-attr]
 
 
 class TestSettledAtTheOpen:
@@ -98,7 +79,7 @@ class TestSettledAtTheOpen:
         live = snapshot_with(self.LAST, as_of=new_york("2026-11-20 11:00"))
 
         assert row(self.BOOK, live)["warnings"] == ["expired", "settled_at_open"]
-        assert totals(self.BOOK, live).pnl.counted == 0
+        assert totals_of(self.BOOK, live).pnl.counted == 0
 
 
 @pytest.mark.parametrize(

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from options_helper.analysis.grades import GRADES, Grade, count_words
 from options_helper.analysis.live_health import Level, book_caveats, book_remarks, headline
 from options_helper.analysis.live_portfolio_metrics import (
-    LiveTotals,
     compute_live_multileg_rows,
-    compute_live_position_rows,
-    compute_live_totals,
 )
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.builders import AAPL_CALL, holding, portfolio, position, quote, snapshot_with, structure, trade
+from tests.kit.tables import row, totals_of
 
 EVENING = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)  # 18:00 in New York
 PUT = "AAPL261218P00250000"
 
 
-def totals(book: Portfolio, live: LiveSnapshot) -> LiveTotals:
-    rows = compute_live_position_rows(book, live, stale_after_seconds=30)
-    structures, legs = compute_live_multileg_rows(book, live, stale_after_seconds=30)
-    return compute_live_totals(book, live, rows, structures, legs)
-
-
 def sentence(book: Portfolio, live: LiveSnapshot) -> str:
-    total = totals(book, live)
+    total = totals_of(book, live)
     return headline(live, caveats=book_caveats(total), remarks=book_remarks(total)).sentence
-
-
-def row(book: Portfolio, live: LiveSnapshot) -> dict[str, Any]:
-    return dict(compute_live_position_rows(book, live, stale_after_seconds=30).iloc[0])
 
 
 class TestTheMiddleOfAQuoteThatTheBookCannotSupport:
@@ -46,7 +33,7 @@ class TestTheMiddleOfAQuoteThatTheBookCannotSupport:
     def test_the_fresh_trade_inside_it_counts_and_says_so(self):
         book = portfolio(holding("AMZN", 100, cost_basis=190.0))
         live = snapshot_with(quote("AMZN", 150.0, 400.0), trade("AMZN", 200.0))
-        total = totals(book, live)
+        total = totals_of(book, live)
 
         assert total.pnl.total == pytest.approx(1000)
         assert total.pnl.caveat == "1 by the last trade"
@@ -55,14 +42,16 @@ class TestTheMiddleOfAQuoteThatTheBookCannotSupport:
     def test_without_a_trade_it_is_only_a_bound(self):
         book = portfolio(position(contracts=10, cost_basis=4.0))
         live = snapshot_with(quote(AAPL_CALL, 0.6, 25.0))
-        total = totals(book, live)
+        total = totals_of(book, live)
 
         assert total.pnl.total == pytest.approx(-3400)
         assert total.pnl.caveat == "1 at least"
         assert "1 line counted at the least it is worth" in sentence(book, live)
 
     def test_a_wide_quote_is_counted_and_said(self):
-        total = totals(portfolio(position(), position(strike=185)), snapshot_with(quote(AAPL_CALL, 1.0, 1.5)))
+        total = totals_of(
+            portfolio(position(), position(strike=185)), snapshot_with(quote(AAPL_CALL, 1.0, 1.5))
+        )
 
         assert (total.pnl.counted, total.pnl.caveat) == (1, "1 wide")
 
@@ -83,7 +72,7 @@ class TestABoundIsNoPrice:
         self, contracts: int, bid: float | None, ask: float | None, caveat: str
     ):
         book = portfolio(position(contracts=contracts, cost_basis=3.0))
-        total = totals(book, snapshot_with(quote(AAPL_CALL, bid, ask)))
+        total = totals_of(book, snapshot_with(quote(AAPL_CALL, bid, ask)))
 
         assert total.pnl.total == pytest.approx(-200 * contracts)
         assert total.pnl.caveat == caveat
@@ -91,7 +80,7 @@ class TestABoundIsNoPrice:
     def test_it_is_not_live_without_a_word(self):
         book = portfolio(position(contracts=-10, cost_basis=3.0))
         live = snapshot_with(quote(AAPL_CALL, 1.0, None))
-        total = totals(book, live)
+        total = totals_of(book, live)
 
         said = headline(live, caveats=book_caveats(total))
         assert (said.level, said.sentence) == (Level.WARNING, "Live, but 1 line counted at best.")
@@ -109,7 +98,7 @@ class TestPricesOfDifferentSessions:
             as_of=EVENING,
         )
 
-        assert totals(book, live).pnl.caveat == "1 of after hours"
+        assert totals_of(book, live).pnl.caveat == "1 of after hours"
         assert sentence(book, live) == (
             "Market closed: last session's prices, but 1 line with a price of after hours. Opens Mon 09:30 ET."
         )
@@ -122,7 +111,7 @@ class TestPricesOfDifferentSessions:
             as_of=EVENING,
         )
 
-        assert totals(book, live).pnl.caveat == ""
+        assert totals_of(book, live).pnl.caveat == ""
         assert sentence(book, live) == "Market closed: last session's prices. Opens Mon 09:30 ET."
 
     @pytest.mark.parametrize(("bid", "ask"), [(0.01, 25.0), (3.0, 3.2)])
@@ -133,14 +122,14 @@ class TestPricesOfDifferentSessions:
             trade(AAPL_CALL, 4.2, age=7300, as_of=EVENING),
             as_of=EVENING,
         )
-        total = totals(book, live)
+        total = totals_of(book, live)
 
         assert total.pnl.total == pytest.approx(200)
         assert total.pnl.caveat == "1 by the last trade"
 
     def test_where_the_session_left_nothing_a_later_quote_is_a_bound_of_after_hours(self):
         live = snapshot_with(quote(AAPL_CALL, 4.0, 4.2, age=3600, as_of=EVENING), as_of=EVENING)
-        total = totals(portfolio(position()), live)
+        total = totals_of(portfolio(position()), live)
 
         assert (total.market_value, total.pnl.caveat) == (400, "1 of after hours")
 
@@ -191,8 +180,8 @@ def test_a_structure_is_of_the_grade_of_its_worst_leg():
 
 def test_closing_now_needs_no_middle():
     """A wide quote speaks against the mark and not against what closing would fetch; an old one against both."""
-    wide = totals(portfolio(position()), snapshot_with(quote(AAPL_CALL, 1.0, 1.5)))
-    stale = totals(portfolio(position()), snapshot_with(quote(AAPL_CALL, age=31)))
+    wide = totals_of(portfolio(position()), snapshot_with(quote(AAPL_CALL, 1.0, 1.5)))
+    stale = totals_of(portfolio(position()), snapshot_with(quote(AAPL_CALL, age=31)))
 
     assert (wide.pnl.caveat, wide.at_natural.caveat) == ("1 wide", "")
     assert (stale.pnl.caveat, stale.at_natural.caveat) == ("1 stale", "1 stale")

@@ -13,14 +13,10 @@ from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.live_health import book_caveats, headline
 from options_helper.analysis.live_portfolio_metrics import (
     LiveTotals,
-    compute_live_multileg_rows,
-    compute_live_position_rows,
-    compute_live_totals,
 )
 from options_helper.model.account import AccountState
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.test_day_pnl import account, traded
 from tests.kit.builders import (
@@ -32,22 +28,13 @@ from tests.kit.builders import (
     snapshot_with,
     structure,
 )
+from tests.kit.tables import row, totals_of
 
 NVDA_PUT = "NVDA261218P00175000"
 
 
 def live(known: AccountState, *events: Quote) -> LiveSnapshot:
     return replace(snapshot_with(*events), account=known)
-
-
-def totals(book: Portfolio, snapshot: LiveSnapshot) -> LiveTotals:
-    rows = compute_live_position_rows(book, snapshot, stale_after_seconds=30)
-    structures, legs = compute_live_multileg_rows(book, snapshot, stale_after_seconds=30)
-    return compute_live_totals(book, snapshot, rows, structures, legs)
-
-
-def row(book: Portfolio, snapshot: LiveSnapshot) -> dict[str, Any]:
-    return dict(compute_live_position_rows(book, snapshot, stale_after_seconds=30).iloc[0])
 
 
 def with_position(known: AccountState, symbol: str, **facts: Any) -> AccountState:
@@ -63,7 +50,7 @@ def test_today_says_too_that_shares_are_of_after_hours_and_contracts_of_the_clos
     book = portfolio(holding("AAPL", 100), position(strike=250, option_type="put", cost_basis=5.0))
     events = quote("AAPL", 224.9, 225.1, age=2, as_of=evening), quote(put, 5.0, 5.2, age=7260, as_of=evening)
     known = account({"AAPL": 100, put: 1}, closes={"AAPL": 250, put: 5.1}, as_of=evening)
-    total = totals(book, replace(snapshot_with(*events, as_of=evening), account=known))
+    total = totals_of(book, replace(snapshot_with(*events, as_of=evening), account=known))
 
     assert total.day.total == pytest.approx(-2500)
     assert total.day.caveat == "1 of after hours"
@@ -76,7 +63,7 @@ class TestWhatTheFileLacks:
     ACCOUNT = account({"AAPL": 100, "MSFT": 50, NVDA_PUT: -2}, closes={"AAPL": 270, "MSFT": 500})
 
     def test_it_is_said_at_every_figure_with_no_trade_today(self):
-        total = totals(self.BOOK, live(self.ACCOUNT, quote("AAPL", 269.9, 270.1)))
+        total = totals_of(self.BOOK, live(self.ACCOUNT, quote("AAPL", 269.9, 270.1)))
 
         assert total.holdings.account_only == ("MSFT", NVDA_PUT)
         assert total.holdings.caveat == "FILE ONLY: 2 positions of the account are missing"
@@ -85,7 +72,7 @@ class TestWhatTheFileLacks:
         )
 
     def test_it_is_said_of_a_file_of_no_positions(self):
-        total = totals(portfolio(), live(self.ACCOUNT))
+        total = totals_of(portfolio(), live(self.ACCOUNT))
 
         assert total.holdings.caveat == "FILE ONLY: 3 positions of the account are missing"
         assert headline(snapshot_with(), caveats=book_caveats(total)).sentence == (
@@ -113,7 +100,7 @@ class TestWhatTheFileLacks:
         known = account(
             {"AAPL": 100, AAPL_CALL: 9}, closes={"AAPL": 270}, executions=[traded(AAPL_CALL, 7, 3)]
         )
-        total = totals(self.BOOK, live(known, quote("AAPL", 269.9, 270.1)))
+        total = totals_of(self.BOOK, live(known, quote("AAPL", 269.9, 270.1)))
 
         assert (total.day.counted, total.day.of) == (1, 2)
 
@@ -122,7 +109,7 @@ class TestWhatTheAccountLacks:
     """The reverse, and another quantity: the sum says how many of its lines are in doubt."""
 
     def test_a_line_that_the_account_does_not_hold_is_in_doubt(self):
-        total = totals(portfolio(holding("AAPL", 100)), live(account({}), quote("AAPL", 269.9, 270.1)))
+        total = totals_of(portfolio(holding("AAPL", 100)), live(account({}), quote("AAPL", 269.9, 270.1)))
 
         assert total.holdings.file_only == ("AAPL",)
         assert (total.pnl.counted, total.pnl.caveat) == (1, "1 with a quantity in doubt")
@@ -132,14 +119,16 @@ class TestWhatTheAccountLacks:
         book = portfolio(position(contracts=2, cost_basis=3.0), structure(net_debit=100))
         events = (quote(AAPL_CALL, 3.0, 3.1), quote("AAPL261218C00185000", 1.0, 1.1))
         known = account({AAPL_CALL: 9, "AAPL261218C00185000": -1})
-        total = totals(book, live(known, *events))
+        total = totals_of(book, live(known, *events))
 
         assert total.holdings.other_quantity == (AAPL_CALL,)
         assert total.long_premium.caveat == "2 with a quantity in doubt"
         assert total.pnl.caveat == "2 with a quantity in doubt"
 
     def test_where_both_agree_nothing_is_said(self):
-        total = totals(portfolio(holding("AAPL")), live(account({"AAPL": 100}), quote("AAPL", 269.9, 270.1)))
+        total = totals_of(
+            portfolio(holding("AAPL")), live(account({"AAPL": 100}), quote("AAPL", 269.9, 270.1))
+        )
 
         assert (total.holdings.differing, total.holdings.caveat, total.holdings.sentences()) == (0, "", ())
         assert total.pnl.caveat == ""
@@ -164,7 +153,7 @@ class TestASplitIsNoProfitAndNoLoss:
         book = portfolio(holding("NVDA", shares, cost_basis=cost))
         known = account({"NVDA": now}, closes={"NVDA": price}, moved={"NVDA"})
         snapshot = live(known, quote("NVDA", price - 0.05, price + 0.05))
-        total = totals(book, snapshot)
+        total = totals_of(book, snapshot)
 
         assert (total.pnl.counted, total.pnl.of) == (0, 1)
         assert (total.liquidation_value, total.market_value) == (None, None)
@@ -179,19 +168,19 @@ class TestASplitIsNoProfitAndNoLoss:
         book = portfolio(holding("NVDA", 10, cost_basis=1200.0))
         known = with_position(account({"NVDA": 100}), "NVDA", cost_basis=Decimal("12000.40"))
 
-        assert totals(book, live(known, quote("NVDA", 119.9, 120.1))).pnl.counted == 0
+        assert totals_of(book, live(known, quote("NVDA", 119.9, 120.1))).pnl.counted == 0
 
     def test_shares_that_were_bought_are_no_split(self):
         book = portfolio(holding("NVDA", 10, cost_basis=120.0))
         known = with_position(account({"NVDA": 100}), "NVDA", cost_basis=Decimal(12000))
-        total = totals(book, live(known, quote("NVDA", 119.9, 120.1)))
+        total = totals_of(book, live(known, quote("NVDA", 119.9, 120.1)))
 
         assert (total.pnl.total, total.pnl.caveat) == (0, "1 with a quantity in doubt")
 
     def test_a_file_that_has_followed_is_right_again(self):
         book = portfolio(holding("NVDA", 100, cost_basis=120.0))
         known = account({"NVDA": 100}, closes={"NVDA": 1200}, moved={"NVDA"})
-        total = totals(book, live(known, quote("NVDA", 120.9, 121.1)))
+        total = totals_of(book, live(known, quote("NVDA", 120.9, 121.1)))
 
         assert total.pnl.total == pytest.approx(100)
         assert total.day.counted == 0
@@ -206,7 +195,7 @@ class TestACloseOfAnotherShare:
         known = account({"NVDA": 100}, closes={"NVDA": close})
         if witness is not None:
             known = with_position(known, "NVDA", lastday_price=Decimal(witness))
-        return totals(self.BOOK, live(known, quote("NVDA", price - 0.05, price + 0.05)))
+        return totals_of(self.BOOK, live(known, quote("NVDA", price - 0.05, price + 0.05)))
 
     def test_without_a_witness_it_is_not_used(self):
         total = self.day(1200, 120)
@@ -235,13 +224,13 @@ class TestACloseOfAnotherShare:
         known = account({AAPL_CALL: 1}, closes={AAPL_CALL: 0.1})
         events = quote(AAPL_CALL, 2.4, 2.6)
 
-        assert totals(book, live(known, events)).day.total == pytest.approx(240)
+        assert totals_of(book, live(known, events)).day.total == pytest.approx(240)
         contradicted = with_position(known, AAPL_CALL, lastday_price=Decimal("2.00"))
-        assert totals(book, live(contradicted, events)).day.counted == 0
+        assert totals_of(book, live(contradicted, events)).day.counted == 0
 
     def test_a_traded_share_whose_close_is_not_believed_has_no_profit_either(self):
         known = account({"NVDA": 100}, closes={"NVDA": 1200}, executions=[traded("NVDA", 10, 120)])
-        total = totals(self.BOOK, live(known, quote("NVDA", 119.9, 120.1)))
+        total = totals_of(self.BOOK, live(known, quote("NVDA", 119.9, 120.1)))
 
         assert total.day.counted == 0
         assert "cannot be in today's share" in total.day_reasons[0]
@@ -251,6 +240,6 @@ def test_the_cash_of_the_account_stands_beside_the_files():
     known = account({})
     assert known.view is not None
     rich = replace(known, view=replace(known.view, cash=Decimal(1000)))
-    total = totals(portfolio(cash=18250.0), live(rich))
+    total = totals_of(portfolio(cash=18250.0), live(rich))
 
     assert (total.cash, total.holdings.cash) == (18250.0, Decimal(1000))

@@ -19,10 +19,8 @@ from options_helper.analysis.live_portfolio_metrics import (
     LEG_COLUMNS,
     POSITION_COLUMNS,
     STRUCTURE_COLUMNS,
-    LiveTotals,
     compute_live_multileg_rows,
     compute_live_position_rows,
-    compute_live_totals,
 )
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import labels
@@ -47,6 +45,7 @@ from tests.kit.builders import (
     structure,
     trade,
 )
+from tests.kit.tables import totals_of
 
 C180, C185 = "AAPL261218C00180000", "AAPL261218C00185000"
 P170, P175 = "AAPL261218P00170000", "AAPL261218P00175000"
@@ -79,11 +78,6 @@ def known(table: pd.DataFrame) -> dict[str, Any]:
 def structure_of(entry: PortfolioEntry, live: LiveSnapshot) -> tuple[dict[str, Any], pd.DataFrame]:
     structures, legs = compute_live_multileg_rows(portfolio(entry), live, stale_after_seconds=30)
     return known(structures), legs
-
-
-def totals_of(book: Portfolio, live: LiveSnapshot) -> LiveTotals:
-    structures, legs = compute_live_multileg_rows(book, live, stale_after_seconds=30)
-    return compute_live_totals(book, live, rows_of(book, live), structures, legs)
 
 
 class TestPositionRows:

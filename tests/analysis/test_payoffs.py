@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 from options_helper.analysis.live_health import book_caveats, headline
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
-    compute_live_position_rows,
-    compute_live_totals,
 )
 from options_helper.analysis.payoffs import believable_range, payoff_bounds, undefined_risks
-from options_helper.analysis.totals import LiveTotals
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, ShareLeg, Side
-from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.test_day_pnl import account, at
 from tests.kit.builders import (
     AAPL_CALL,
@@ -34,16 +30,11 @@ from tests.kit.builders import (
     snapshot_with,
     structure,
 )
+from tests.kit.tables import totals_of
 
 C180, C185 = AAPL_CALL, "AAPL261218C00185000"
 TODAY, LATER = date(2026, 11, 20), date(2027, 1, 15)
 VERTICAL = structure(net_debit=300.0)
-
-
-def totals(book: Portfolio, live: LiveSnapshot) -> LiveTotals:
-    rows = compute_live_position_rows(book, live, stale_after_seconds=30)
-    structures, legs = compute_live_multileg_rows(book, live, stale_after_seconds=30)
-    return compute_live_totals(book, live, rows, structures, legs)
 
 
 def put(side: Side, strike: float, **more: Any) -> Leg:
@@ -164,7 +155,7 @@ class TestMaxProfitBeyondThePayoff:
 
     def test_a_net_mark_beyond_the_width_is_not_believed_and_said(self):
         structures, legs = compute_live_multileg_rows(portfolio(VERTICAL), self.LIVE, stale_after_seconds=30)
-        total = totals(portfolio(VERTICAL), self.LIVE)
+        total = totals_of(portfolio(VERTICAL), self.LIVE)
 
         assert structures[["net_mark", "net_pnl_abs", "net_pnl_pct"]].isna().all(axis=None)
         assert structures["grade"].tolist() == ["not believed"]
@@ -177,11 +168,11 @@ class TestMaxProfitBeyondThePayoff:
         )
 
     def test_what_closing_would_fetch_stays(self):
-        assert totals(portfolio(VERTICAL), self.LIVE).at_natural.total == pytest.approx(260)
+        assert totals_of(portfolio(VERTICAL), self.LIVE).at_natural.total == pytest.approx(260)
 
     def test_today_is_not_measured_by_such_a_mark_either(self):
         known = account({C180: 1, C185: -1}, closes={C180: 8.0, C185: 5.0})
-        total = totals(portfolio(VERTICAL), replace(self.LIVE, account=known))
+        total = totals_of(portfolio(VERTICAL), replace(self.LIVE, account=known))
 
         assert total.day.counted == 0
         assert any("cannot be worth what they come to" in reason for reason in total.day_reasons)
@@ -189,7 +180,7 @@ class TestMaxProfitBeyondThePayoff:
     def test_one_a_little_beyond_it_is_an_error_of_middles(self):
         live = snapshot_with(quote(C180, 12.0, 12.4), quote(C185, 6.9, 7.1))
 
-        assert totals(portfolio(VERTICAL), live).market_value == pytest.approx(520)
+        assert totals_of(portfolio(VERTICAL), live).market_value == pytest.approx(520)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +230,7 @@ def test_what_is_paid_for_certain_is_worth_less_until_then():
 )
 def test_a_loss_without_end_is_counted_by_position(book: Portfolio, ids: tuple[str, ...]):
     assert undefined_risks(book) == ids
-    assert totals(book, snapshot_with()).undefined_risks == ids
+    assert totals_of(book, snapshot_with()).undefined_risks == ids
 
 
 def test_a_contract_that_has_ended_is_no_risk():
@@ -249,4 +240,4 @@ def test_a_contract_that_has_ended_is_no_risk():
 def test_a_priced_vertical_within_its_width_says_nothing():
     live = snapshot_with(at(C180, 3.0), at(C185, 1.0))
 
-    assert totals(portfolio(VERTICAL), live).not_believed == ()
+    assert totals_of(portfolio(VERTICAL), live).not_believed == ()

@@ -10,16 +10,12 @@ import pytest
 
 from options_helper.capture.sealer import Sealer
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.model.market_hours import NEW_YORK
+from tests.kit.builders import new_york
 from tests.kit.captured import quotes
 from tests.kit.waiting import wait_until
 
 DAY = "2026-11-19"
 DAY_NS = 86_400 * 10**9
-
-
-def new_york(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
 
 
 def nanoseconds(at: datetime) -> int:

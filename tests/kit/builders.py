@@ -13,6 +13,7 @@ from options_helper.model.contract_symbols import OptionType, parse_contract_sym
 from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import (
     ContractLot,
     Leg,
@@ -31,6 +32,11 @@ from options_helper.model.streams import StreamId, StreamName
 AS_OF = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 EXPIRY = date(2026, 12, 18)
 AAPL_CALL = "AAPL261218C00180000"
+
+
+def new_york(text: str) -> datetime:
+    """An instant by New York's clock: "2026-11-20 15:59"."""
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
 
 
 def nanoseconds(moment: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -13,13 +13,10 @@ from options_helper.model.contract_hours import (
     last_trading_day,
     option_trading_ends_at,
 )
-from options_helper.model.market_hours import NEW_YORK, Session
+from options_helper.model.market_hours import Session
+from tests.kit.builders import new_york
 
 FRIDAY, HALF_DAY = date(2026, 11, 20), date(2026, 11, 27)
-
-
-def new_york(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
 
 
 @pytest.mark.parametrize(

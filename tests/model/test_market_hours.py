@@ -21,7 +21,6 @@ from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.market_hours import (
-    NEW_YORK,
     Session,
     ToldSessions,
     expects_data,
@@ -33,12 +32,8 @@ from options_helper.model.market_hours import (
 )
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
-from tests.kit.builders import health, nanoseconds, portfolio, position, quote, snapshot_with
+from tests.kit.builders import health, nanoseconds, new_york, portfolio, position, quote, snapshot_with
 from tests.kit.fakes import SETTINGS
-
-
-def new_york(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
 
 
 @pytest.mark.parametrize(
