@@ -33,6 +33,8 @@ from options_helper.model.portfolio import (
 
 # Alpaca rounds its average price; a multiplier that follows from it is whole within so much.
 _MULTIPLIER_TOLERANCE: Final = Decimal("0.01")
+# A file holds no more; two costs that come to more contradict each other, and no position is left out for that.
+_MULTIPLIER_AT_MOST: Final = 1_000_000
 # How far a total may be from what its rounded price per share makes of it.
 _PRICE_TOLERANCE: Final = Decimal("0.005")
 _RELATIVE_TOLERANCE: Final = Decimal("0.01")
@@ -138,7 +140,11 @@ def multiplier_of(position: AccountPosition) -> int | None:
         return None
     multiplier = abs(position.cost_basis / (position.average_price * position.quantity))
     whole = round(multiplier)
-    return whole if whole and abs(multiplier - whole) <= _MULTIPLIER_TOLERANCE else None
+    return (
+        whole
+        if 0 < whole <= _MULTIPLIER_AT_MOST and abs(multiplier - whole) <= _MULTIPLIER_TOLERANCE
+        else None
+    )
 
 
 def standard_multiplier(position: AccountPosition) -> int | None:

@@ -406,6 +406,13 @@ def test_an_entry_is_one_that_json_can_read():
     }
 
 
+def test_costs_that_make_no_multiplier_leave_no_position_out():
+    """Whatever Alpaca says of the two: what is held is in the file, and the multiplier is for its owner to name."""
+    (held,) = imported(row("SDS1261218C00000001", qty="1", avg_entry_price="0.000001")).singles
+
+    assert (held.contracts, held.multiplier) == (1, None)
+
+
 AMOUNTS = st.decimals(0, 100_000, places=6).map(str)
 CONTRACTS = st.builds(
     lambda root, side, strike, quantity, price: row(
