@@ -103,6 +103,15 @@ def copy_facts(path: Path) -> CopyFacts:
     )
 
 
+def copy_last_number(path: Path) -> int:
+    """The number of a copy's last row; 0 where it has none. StoreError when it cannot be read."""
+    last = 0
+    for table in copy_tables(path, ["seq"]):
+        if table.num_rows:
+            last = int(table["seq"][-1].as_py())
+    return last
+
+
 def copy_tables(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     """The rows of a copy in the store's schema, a row group at a time; StoreError when it cannot be read."""
     from pyarrow import ArrowException, parquet

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.contents import extent_of, header_of, reading, rows_in
+from options_helper.data.intraday.contents import extent_of, header_of, lines_of, reading, row_texts, rows_in
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.finalize import SEALED_ROWS, add_parquet, sealed_member
 from options_helper.data.intraday.layout import PartFile
@@ -39,6 +39,7 @@ class Restored(NamedTuple):
 def restore_from_copy(part: PartFile, at: datetime, disk: Disk) -> Restored | None:
     """Put a file with the rows of its Parquet copy in place; None where nothing is damaged, or no copy is whole.
 
+    A file that has only the first rows of its copy, or none, counts as damaged: it was begun anew, or came from a backup.
     The damaged file is kept. Sizes that the feed sent as `3.0` become `3`; nothing else can differ. OSError when the
     disk refuses, BlockingIOError when another process writes the file; StoreError where pyarrow is needed and absent.
     """
@@ -50,7 +51,7 @@ def restore_from_copy(part: PartFile, at: datetime, disk: Disk) -> Restored | No
         if part.path.exists():
             file.open()
             found = file.scan(None)
-            if not found.damage:
+            if not found.damage and not _is_cut_short(part, rows_in(found)):
                 return None
             damaged, readable = sum(one.length for one in found.damage), rows_in(found)
         if not has_whole_copy(part, readable):
@@ -67,6 +68,28 @@ def restore_from_copy(part: PartFile, at: datetime, disk: Disk) -> Restored | No
         file.close()
     log.warning("%s was made anew from %s: %d rows", part.path, part.parquet_path.name, rows)
     return Restored(rows, damaged, kept)
+
+
+def _is_cut_short(part: PartFile, rows: int) -> bool:
+    """Whether a sound file has fewer rows than its copy, and none but the first ones of that."""
+    try:
+        if rows >= copy_facts(part.parquet_path).rows:
+            return False
+        pairs = zip(_lines(part), copy_lines(part), strict=False)
+        return all(_place(line) == _place(copied) for line, (_, copied) in pairs)
+    except (ImportError, StoreError):
+        # A sound file is left as it is where nobody can compare it; `verify` says what it finds.
+        return False
+
+
+def _lines(part: PartFile) -> Iterator[bytes]:
+    for text in row_texts(part.path, part.key.dataset.columns):
+        yield from lines_of(text)
+
+
+def _place(line: bytes) -> list[bytes]:
+    """Number, receipt and exchange time, which are the same text in a file and in its copy."""
+    return line.split(b",", 3)[:3]
 
 
 def has_whole_copy(part: PartFile, readable: int) -> bool:

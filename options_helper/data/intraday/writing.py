@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,8 +17,12 @@ from options_helper.data.intraday.files import Disk, Displaced, MemberFile, crea
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
 from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member, scan
 from options_helper.data.intraday.meta import Extent, PartMeta, Session, load_meta, save_meta
+from options_helper.data.intraday.parquet import copy_last_number
 from options_helper.data.intraday.repair import examine, header_member
+from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
+
+log = logging.getLogger(__name__)
 
 # What a row that waits as text takes of the memory, about: its line, and what Python adds to any text.
 LINE_BYTES: Final = 200
@@ -286,11 +291,17 @@ class Partition:
         number = max([waiting or 1, *(last + 1 for last in before)])
         while True:
             known = load_meta(part)
-            if known is not None and (known.sealed or known.is_of_the_future) and part.path.exists():
+            there = part.path.exists()
+            if known is not None and (known.sealed or known.is_of_the_future) and there:
                 number = max(number, (known.last_seq or 0) + 1)
                 part = part.next()
                 continue
-            if not part.path.exists():
+            if not there and part.parquet_path.exists():
+                # The file of a day that is over is gone, and its copy has the rows: a new file would hide them.
+                number = max(number, _last_number(part, known) + 1)
+                part = part.next()
+                continue
+            if not there:
                 self._create(part, number)
             file = MemberFile(part.path, context.disk)
             file.open()
@@ -352,6 +363,19 @@ class Partition:
         # It is written again later; what matters is in the file itself.
         with suppress(OSError):
             self.save_meta()
+
+
+def _last_number(part: PartFile, known: PartMeta | None) -> int:
+    """The number of the last row of a file that is gone and has a copy; 0 where nobody can tell."""
+    if known is not None and known.last_seq is not None:
+        return known.last_seq
+    try:
+        return copy_last_number(part.parquet_path)
+    except (ImportError, StoreError) as error:
+        log.warning(
+            "%s cannot be read, so the rows behind it are numbered anew: %s", part.parquet_path, error
+        )
+        return 0
 
 
 def _rows_gone(part: PartFile, meta: PartMeta) -> int:

@@ -13,10 +13,11 @@ import pyarrow.parquet
 import pytest
 
 from options_helper.data.intraday import finalize
+from options_helper.data.intraday.layout import dataset_named
 from options_helper.data.intraday.members import encode_member, member_pieces, scan
 from options_helper.data.intraday.parquet import COPY_SCHEMA, copy_facts
 from options_helper.model.events import Quote, Trade
-from tests.kit.captured import AAPL_QUOTES, DAY, members_of, quotes, rows_in, store
+from tests.kit.captured import AAPL_QUOTES, DAY, members_of, numbers, quotes, rows_in, store
 from tests.kit.fakes import NOON
 
 TODAY = date.fromisoformat(DAY)
@@ -36,6 +37,11 @@ def sealed(root: Path, *, parquet: bool = True) -> Path:
         (report,) = kept.seal(TODAY, parquet=parquet)
     assert report.problem is None
     return root / AAPL_QUOTES
+
+
+def header() -> bytes:
+    """The line of the columns."""
+    return dataset_named("quotes").header.encode()
 
 
 def spoil(path: Path, *, share: float = 0.5) -> None:
@@ -212,6 +218,49 @@ def test_a_late_event_never_goes_into_a_day_that_has_a_copy(tmp_path: Path):
     assert path.read_bytes() == before
     assert sizes(tmp_path) == [*range(1_100)]
     assert "the file has" not in "\n".join(problems(tmp_path))
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_late_event_hides_no_sealed_day_of_which_only_the_copy_is_left(tmp_path: Path, *, said: bool):
+    path = sealed(tmp_path)
+    path.unlink()
+    if not said:
+        path.with_name(f"{DAY}.meta.json").unlink()
+
+    with store(tmp_path) as kept:
+        kept.append("stocks", quotes(100, first=1_000))
+
+    assert not path.exists(), "an empty file in its place would hide the copy"
+    assert sizes(tmp_path) == [*range(1_100)]
+    assert numbers(rows_in(path.with_name(f"{DAY}.1.csv.gz"))) == [*range(1_001, 1_101)]
+    store(tmp_path).repair()
+    assert (sizes(tmp_path), problems(tmp_path)) == ([*range(1_100)], [])
+
+
+@pytest.mark.parametrize("left", [0, 300])
+def test_a_file_that_has_fewer_rows_than_its_sealed_copy_is_made_anew(tmp_path: Path, left: int):
+    """As an earlier version began it anew, and as a backup of that afternoon has it."""
+    path = sealed(tmp_path)
+    whole = rows_in(path)
+    path.write_bytes(b"".join(members_of(path)[: left // 100] or [encode_member(header(), 1, 0)]))
+    assert len(rows_in(path)) == left
+
+    (report,) = store(tmp_path).repair()
+
+    assert (report.problem, report.rows, report.made_anew) == (None, 1_000, True)
+    assert (rows_in(path), problems(tmp_path)) == (whole, [])
+    assert report.kept is not None, "what was in its place is kept"
+
+
+def test_a_sound_file_with_rows_of_its_own_is_not_replaced_by_its_copy(tmp_path: Path):
+    path = sealed(tmp_path)
+    path.write_bytes(encode_member(header() + b"1,5,6" + b"," * 10 + b"\n", 1, 1))
+    before = path.read_bytes()
+
+    (report,) = store(tmp_path).repair()
+
+    assert (report.made_anew, path.read_bytes()) == (False, before)
+    assert f"{DAY}.parquet has 1000 rows, the file has 1" in "\n".join(problems(tmp_path))
 
 
 @pytest.mark.parametrize("meta", ["there", "without a digest", "gone"])
