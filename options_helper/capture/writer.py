@@ -156,7 +156,8 @@ class CaptureWriter:
             case Take(seconds):
                 return self._take(seconds)
             case AwaitDisk(seconds):
-                self._streams.keep_house(self._recorder.tallies)
+                # Nothing is read while the disk refuses, and the connections are well.
+                self._streams.keep_house(None)
                 self._deadline.wait_to_leave(seconds)
             case Step.FLUSH:
                 return self._flush()
@@ -237,7 +238,8 @@ class CaptureWriter:
         return EarlierRowsMade(self._earlier.are_incomplete, self._records.add(gaps))
 
     def _observe(self) -> Noted:
-        self._streams.keep_house(self._recorder.tallies)
+        # Rows that are put off are looked at later: until then what was read of a stream stands still.
+        self._streams.keep_house(None if self.state.behind else self._recorder.tallies)
         self._keep_folder()
         displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
         return Noted(self._records.add([*displaced, *self._log.observe(self._status(), self._now_ns())]))

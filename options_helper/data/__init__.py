@@ -30,6 +30,6 @@ PUBLIC: Final = {
         "reread",
         "stamp_of",
     ),
-    "proxy_tunnel": ("open_tunnel",),
+    "proxy_tunnel": ("NEXT_ADDRESS_SECONDS", "open_tunnel"),
     "sdk_import": ("load_sdk",),
 }

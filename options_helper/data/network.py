@@ -18,9 +18,10 @@ from options_helper.errors import ConfigError
 
 # The first that is set counts: requests' own order, then OpenSSL's. Without any, the list that certifi brings.
 CERTIFICATE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-# Lower case counts before upper case, as in every program that knows them.
+# Lower case counts before upper case, also where it is set to nothing, as in every program that knows them.
 PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 BYPASS_VARIABLES: Final = ("no_proxy", "NO_PROXY")
+UNREADABLE_ADDRESS: Final = "an address that cannot be read"
 
 CERTIFICATE_REMEDY: Final = (
     "Where a company's firewall or a virus scanner looks into the traffic, name the file of its root certificate in "
@@ -105,6 +106,8 @@ def proxy_for(host: str, environ: Mapping[str, str] = os.environ) -> Proxy | Non
 
     bypass = next((environ[name] for name in BYPASS_VARIABLES if environ.get(name)), None)
     for variable in PROXY_VARIABLES:
+        if variable.isupper() and variable.lower() in environ:
+            continue
         if named := environ.get(variable, "").strip():
             if should_bypass_proxies(f"https://{host}/", no_proxy=bypass):
                 return None
@@ -113,11 +116,16 @@ def proxy_for(host: str, environ: Mapping[str, str] = os.environ) -> Proxy | Non
 
 
 def without_password(address: str) -> str:
-    """Host and port of a proxy's address with its scheme where that is unusual; never a name or a password."""
+    """Host and port of a proxy's address with its scheme where that is unusual; never a name or a password.
+
+    `UNREADABLE_ADDRESS` where it is none: a sign in a password that is not escaped makes a host and a port of it.
+    """
     try:
         parts = urlsplit(address if "://" in address else f"http://{address}")
         port = "" if parts.port is None else f":{parts.port}"
     except ValueError:
-        return "an address that cannot be read"
+        return UNREADABLE_ADDRESS
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        return UNREADABLE_ADDRESS
     scheme = "" if parts.scheme == "http" else f"{parts.scheme}://"
     return f"{scheme}{parts.hostname or 'no host'}{port}"

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from options_helper.capture import write_ahead
 from options_helper.capture.pressure import SYNC_SECONDS
 from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.capture.session_log import BEGAN_LATE
@@ -427,6 +428,62 @@ def test_under_pressure_rows_are_put_off_and_made_later_and_nothing_is_lost(
 
     assert final.lost == 0
     assert list(rows_on_disk(tmp_path)["bid_price"]) == list(range(80))
+
+
+def noted_judgements(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """At each look at the streams: whether they were judged by what could be read of them."""
+    judged: list[bool] = []
+    keep_house = StreamGroup.keep_house
+
+    def noted(group: StreamGroup, tallies: Any = None) -> None:
+        judged.append(tallies is not None)
+        keep_house(group, tallies)
+
+    monkeypatch.setattr(StreamGroup, "keep_house", noted)
+    return judged
+
+
+def test_no_stream_is_judged_by_what_was_read_while_its_rows_are_put_off(
+    simulator: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        write_ahead, "CATCH_UP_RECORDS", 1
+    )  # so that it looks at the streams between two of them
+    judged = noted_judgements(monkeypatch)
+    server = simulator()
+    free = threading.Event()
+    small = replace(ONLY_STOCKS, queue_maxsize=100)
+    with capturing(server, tmp_path, small, disk=slow_disk(0.05, free), flush_events=1) as capture:
+        wait_until(lambda: judged)
+        for number in range(40):
+            server.push(STOCKS, [quote(bid=number)])
+        until_received(capture, server)
+        for number in range(60):
+            server.push(STOCKS, [quote(bid=40 + number)])
+        wait_until(lambda: False in judged, timeout=20, saw=capture.status)
+        free.set()
+        wait_until(lambda: not capture.status().put_off, timeout=20, saw=capture.status)
+
+
+def test_no_stream_is_judged_by_what_was_read_while_the_disk_refuses(
+    simulator: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    judged = noted_judgements(monkeypatch)
+    server = simulator()
+    full = threading.Event()
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os.write(descriptor, data)
+
+    with capturing(server, tmp_path, ONLY_STOCKS, disk=Disk(write=write)) as capture:
+        wait_until(lambda: judged)
+        full.set()
+        server.push(STOCKS, [quote()])
+        wait_until(lambda: False in judged, saw=capture.status)
+        full.clear()
+        wait_until(lambda: judged[-1], saw=capture.status)
 
 
 def test_a_full_disk_is_waited_for_and_what_found_no_room_is_counted(simulator: Simulators, tmp_path: Path):

@@ -391,6 +391,58 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, ask
     assert PROXY_PASSWORD not in str(failed.value)
 
 
+@BOTH
+@pytest.mark.parametrize("sign", ["/", "#", "?", "1/"])
+def test_a_proxy_s_password_with_a_sign_that_is_not_escaped_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, ask: Asking, sign: str
+):
+    """Such a sign ends the host, so that the name is taken for the host, and the password's begin for the port."""
+    begin = "9876" if sign[:-1] else "passwordSentinel"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://nameSentinel:{begin}{sign}{PROXY_PASSWORD}@127.0.0.1:9")
+
+    with pytest.raises(OptionsHelperError) as failed:
+        ask(settings_to(9))
+
+    for part in ("nameSentinel", "passwordSentinel", "9876", PROXY_PASSWORD):
+        assert part not in f"{failed.value}{caplog.text}"
+
+
+def test_a_proxy_that_cannot_be_read_says_how_to_write_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pass/word@127.0.0.1:9")
+
+    with pytest.raises(StreamError, match=r"HTTPS_PROXY names has an address that cannot be read.*/ as %2F"):
+        open_stream(settings_to(9))
+
+
+@BOTH
+def test_a_lower_case_proxy_of_nothing_is_no_proxy(
+    encrypted: Between, certificate: Certificate, monkeypatch: pytest.MonkeyPatch, ask: Asking
+):
+    """Which is how one turns off a proxy that is set for the whole computer."""
+    monkeypatch.setenv("https_proxy", "")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.file))
+
+    ask(settings_to(encrypted.port))
+
+
+def test_a_proxy_s_first_address_that_swallows_everything_does_not_keep_a_stream_from_the_second(
+    encrypted: Between,
+    certificate: Certificate,
+    between: Putting,
+    black_hole: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    proxy = between(f"http://127.0.0.1:{encrypted.port}", answer=b"HTTP/1.1 200 Connected\r\n\r\n")
+    addresses(monkeypatch, black_hole, proxy.port)
+    monkeypatch.setenv("HTTPS_PROXY", "http://localhost:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.file))
+
+    open_stream(settings_to(encrypted.port))
+
+    assert len(proxy.said) == 1
+
+
 def test_a_proxy_that_breaks_off_or_says_nothing_is_named_by_a_stream(
     monkeypatch: pytest.MonkeyPatch, between: Putting
 ):

@@ -39,7 +39,7 @@ class Restored(NamedTuple):
 def restore_from_copy(part: PartFile, at: datetime, disk: Disk) -> Restored | None:
     """Put a file with the rows of its Parquet copy in place; None where nothing is damaged, or no copy is whole.
 
-    A file that has only the first rows of its copy, or none, counts as damaged: it was begun anew, or came from a backup.
+    A file that has only the first rows of its copy, or none, counts as damaged: it was begun anew, or is of a backup.
     The damaged file is kept. Sizes that the feed sent as `3.0` become `3`; nothing else can differ. OSError when the
     disk refuses, BlockingIOError when another process writes the file; StoreError where pyarrow is needed and absent.
     """

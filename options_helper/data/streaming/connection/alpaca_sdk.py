@@ -25,7 +25,7 @@ from options_helper.data.network import (
     proxy_for,
     tls_context,
 )
-from options_helper.data.proxy_tunnel import open_tunnel
+from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
 from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
 from options_helper.data.streaming.connection.websocket_frames import MessageReader
 from options_helper.data.streaming.messages import Message, read_message
@@ -56,10 +56,6 @@ class ConnectionTiming:
 
 
 DEFAULT_TIMING: Final = ConnectionTiming()
-
-# A name's addresses are tried side by side, each so many seconds after the one before and the families by turns: with
-# one deadline over all of them, a first one that swallows what is sent to it would keep us from the others for ever.
-NEXT_ADDRESS_SECONDS: Final = 0.25
 
 
 @functools.cache

@@ -71,10 +71,12 @@ class SilenceJudge:
         last_frame: Moment | None,
         *,
         expected: bool,
-        applied: int = 0,
-        rejected: int = 0,
+        applied: int | None = 0,
+        rejected: int | None = 0,
     ) -> float:
         """Look at the stream; the seconds of its silence. `applied` and `rejected` are its events so far.
+
+        They are None while nobody tries to read its events: what comes then counts as heard.
 
         `live_since` is None while there is no connection; `expected` says whether the feed should move now.
         """
@@ -91,7 +93,12 @@ class SilenceJudge:
         self._last_silence = self.seconds(now, live_since, last_frame)
         return self._last_silence
 
-    def _note_readability(self, applied: int, rejected: int) -> None:
+    def _note_readability(self, applied: int | None, rejected: int | None) -> None:
+        if applied is None or rejected is None:
+            if self._heard_before is not None:
+                # A stretch that nobody judged to its end earns no patience either.
+                self._heard_before, self._last_silence = None, 0.0
+            return
         # What still waits to be read counts as heard, unless nothing of the last that was looked at could be read.
         if applied > self._applied:
             self._heard_before = None

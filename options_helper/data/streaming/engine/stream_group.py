@@ -223,7 +223,8 @@ class StreamGroup:
     def keep_house(self, tallies: Mapping[StreamId, StreamTally] | None = None) -> None:
         """Measure the rates and judge the silences; about twice a second.
 
-        `tallies` say what became of the events: a stream of which nothing can be read is as good as silent.
+        `tallies` say what became of the events: a stream of which nothing can be read is as good as silent. None says
+        that nobody tries to read them now, so that they stand still.
         """
         # First: what was not heard because nothing ran is no silence.
         self._pulse.look()
@@ -231,8 +232,11 @@ class StreamGroup:
         for name, counts in self.queue.counts().items():
             self._rates[name].observe(now, counts.received)
         for name, worker in self._workers.items():
-            tally = (tallies or {}).get(name) or StreamTally()
-            worker.watch(tally.applied, tally.rejected)
+            if tallies is None:
+                worker.watch(None, None)
+            else:
+                tally = tallies.get(name) or StreamTally()
+                worker.watch(tally.applied, tally.rejected)
 
     def _on_absence(self, absence: Absence) -> None:
         for worker in self._workers.values():

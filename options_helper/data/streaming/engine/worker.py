@@ -330,10 +330,10 @@ class StreamWorker(StreamSink):
         self._complaint = sentence
         self._update(last_error=sentence)
 
-    def watch(self, applied: int = 0, rejected: int = 0) -> None:
+    def watch(self, applied: int | None = 0, rejected: int | None = 0) -> None:
         """End a connection that is silent though data is due; on the consumer's thread, about twice a second.
 
-        `applied` and `rejected` are what became of this stream's events so far.
+        `applied` and `rejected` are what became of this stream's events so far; None while nobody tries to read them.
         """
         if self.name.kind.silence_is_normal:
             return

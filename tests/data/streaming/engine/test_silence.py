@@ -30,6 +30,7 @@ class Watched:
     last_frame: Moment | None = None
     applied: int = 0
     rejected: int = 0
+    is_read: bool = True
     silence: float = 0.0
 
     @property
@@ -64,8 +65,8 @@ class Watched:
             self.live_since,
             self.last_frame,
             expected=self.is_due,
-            applied=self.applied,
-            rejected=self.rejected,
+            applied=self.applied if self.is_read else None,
+            rejected=self.rejected if self.is_read else None,
         )
         return self.silence
 
@@ -139,6 +140,33 @@ def test_what_waits_to_be_read_counts_as_heard():
         stream.last_frame = stream.now
         stream.pass_by(1)
     assert stream.silence <= 1
+
+
+def test_what_is_put_off_counts_as_heard_also_where_the_last_that_was_looked_at_was_unreadable():
+    """Its rows stand still then, and so does the count of what could be read."""
+    stream = at("2026-11-25T12:00:00")
+    stream.hear()
+    stream.pass_by(1)
+    stream.hear(readable=False)
+    stream.look()
+    assert stream.judge.is_unreadable
+    stream.is_read = False
+    for _ in range(120):
+        stream.last_frame = stream.now
+        stream.pass_by(1)
+        assert stream.silence <= 1
+    stream.is_read = True
+    stream.hear()
+    stream.pass_by(1)
+    assert (stream.silence, stream.judge.patience_seconds) == (1, STALL)
+
+
+def test_a_stream_that_goes_mute_while_rows_are_put_off_is_silent():
+    stream = at("2026-11-25T12:00:00")
+    stream.hear()
+    stream.is_read = False
+    stream.pass_by(STALL + 1)
+    assert stream.silence >= STALL
 
 
 # What may happen between two looks: time passes, a frame, one that cannot be read, a new connection.
