@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from options_helper.errors import ConfigError
+from options_helper.live.screen import State
+from options_helper.model.market_hours import regular_session
 from options_helper.model.portfolio import parse_portfolio
 from tests.kit.first_paths import FIRST_FILES, FIRST_PATHS
 from tests.kit.waiting import A_PROCESS
@@ -197,7 +199,17 @@ def test_every_portfolio_in_the_docs_is_one(repository: Path):
 
     assert len(examples) == 3
     for example in examples:
-        assert parse_portfolio(example, "example.json").positions
+        portfolio = parse_portfolio(example, "example.json")
+        assert portfolio.positions
+        # Contracts are listed for days on which the exchange is open.
+        assert all(item.expiry is None or regular_session(item.expiry) for item in portfolio.instruments)
+
+
+def test_every_word_that_can_stand_first_on_the_page_is_in_the_docs(repository: Path):
+    page = (repository / "docs" / "PORTAL_STREAMLIT.md").read_text(encoding="utf-8")
+    words = page.partition("## The truth line")[2].partition("One word (")[2].partition(")")[0]
+
+    assert words.split(", ") == [state.value.upper() for state in State]
 
 
 def test_the_program_in_the_docs_uses_what_there_is(repository: Path, monkeypatch: pytest.MonkeyPatch):

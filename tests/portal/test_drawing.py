@@ -75,6 +75,28 @@ def test_a_sum_of_some_positions_is_drawn_otherwise_than_the_book_s_and_the_titl
     assert "dashed: PARTIAL" in spec["title"]["subtitle"][0]
 
 
+def test_a_sum_that_was_partial_stays_dashed_when_the_file_changes():
+    rows = chart_rows((point(0, counted=9), point(2, segment=1), point(4, segment=2, book=1)), NEW_YORK)
+    spec = chart_spec("America/New_York", DARK, hide_amounts=False, partial=True, changed=True)
+    partial, full, present = rows["sum"].to_pylist()
+
+    line = spec["layer"][1]["encoding"]
+    colours, dashes = (
+        dict(zip(line[channel]["scale"]["domain"], line[channel]["scale"]["range"], strict=True))
+        for channel in ("color", "strokeDash")
+    )
+    assert colours[partial] == colours[full] == DARK.quiet != colours[present]
+    assert dashes[partial] != dashes[full] == dashes[present] == [1, 0]
+
+
+@pytest.mark.parametrize("banded", [True, False])
+def test_the_title_speaks_of_a_band_where_one_is_drawn(*, banded: bool):
+    title = chart_spec("UTC", DARK, hide_amounts=False, banded=banded)["title"]["text"]
+
+    assert title.startswith("P&L over the session: line at mark")
+    assert ("band to natural" in title) == banded
+
+
 def test_a_natural_that_is_not_known_is_no_zero_in_the_chart():
     rows = chart_rows((point(0, natural=None), point(2)), NEW_YORK)
 

@@ -15,10 +15,12 @@ from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, dr
 from options_helper.live.pnl_history import PnlPoint
 
 HEIGHT: Final = 272
-ALT: Final = "P&L over the session: a line at the mark, a band to natural"
+TITLE: Final = "P&L over the session: line at mark"
+BAND: Final = ", band to natural"
 FULL: Final = "whole book"
 PARTIAL: Final = "PARTIAL sum"
 BEFORE: Final = "before the file changed"
+PARTIAL_BEFORE: Final = "PARTIAL sum before the file changed"
 DASHED: Final = "dashed: PARTIAL, a sum of some positions only"
 CHANGED: Final = "upright line: the portfolio file changed; grey: before"
 # A line needs two points, so the only one of a segment shows as a dot; every other is only there to be pointed at.
@@ -43,13 +45,14 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
             hide_amounts=hide_amounts,
             partial=_has_partial(points),
             changed=points[0].book != points[-1].book,
+            banded=_has_band(points),
         ),
         width="stretch",
         height=HEIGHT,
         key="pnl",
         # Streamlit writes it into the spec, so each figure in it would make a new chart: unzoomed, and empty at first,
         # of which Vega warns.
-        alt=ALT,
+        alt=_title(banded=_has_band(points)),
     )
     draw(tag("div", summary(points, hide_amounts=hide_amounts), "oh-unseen", role="note"))
 
@@ -95,8 +98,11 @@ def chart_spec(
     hide_amounts: bool,
     partial: bool = False,
     changed: bool = False,
+    banded: bool = True,
 ) -> dict[str, Any]:
     """The chart of any points; `partial` ones are drawn dashed, and where the file `changed`, an upright line.
+
+    The title speaks of a band where the points are `banded`: natural is known of some.
 
     Streamlit gives every mark a tooltip that has none, and Vega a label with its figures: both are refused, since the
     one shows hidden amounts and the other is read aloud six hundred times.
@@ -121,9 +127,12 @@ def chart_spec(
         alt.Tooltip("natural:Q", title="P&L at natural", format="+$,.2f"),
         alt.Tooltip("counted:N", title="Counted"),
     ]
-    # A sum of some positions must not pass for the book's: another colour, and no whole line.
-    colour = alt.Color("sum:N", scale=_scale(colours.accent, colours.warning, colours.quiet), legend=None)
-    dash = alt.StrokeDash("sum:N", scale=_scale([1, 0], [5, 4], [1, 0]), legend=None)
+    # A sum of some positions must not pass for the book's: another colour, and no whole line, which it keeps when the
+    # file changes.
+    colour = alt.Color(
+        "sum:N", scale=_scale(colours.accent, colours.warning, colours.quiet, colours.quiet), legend=None
+    )
+    dash = alt.StrokeDash("sum:N", scale=_scale([1, 0], [5, 4], [1, 0], [5, 4]), legend=None)
     silent: Any = {"tooltip": None, "aria": False}
     base = alt.Chart().encode(x=alt.X("at:T", axis=times), detail="segment:N", color=colour)
     band = base.mark_area(opacity=0.18, clip=True, **silent).encode(
@@ -146,7 +155,7 @@ def chart_spec(
         rule = alt.Chart().mark_rule(strokeDash=[2, 3], color=colours.quiet, clip=True, **silent)
         layers.append(rule.encode(x=alt.X("at:T", axis=times)).transform_filter("datum.change"))
     title = alt.Title(
-        "P&L over the session: line at mark, band to natural",
+        _title(banded=banded),
         subtitle=[words for words, holds in ((DASHED, partial), (CHANGED, changed)) if holds],
         subtitleColor=colours.warning,
         anchor="start",
@@ -163,16 +172,22 @@ def chart_spec(
     return spec
 
 
-def _scale(full: Any, partial: Any, before: Any) -> Any:
+def _scale(*values: Any) -> Any:
+    """One value for each kind of sum."""
     import altair as alt
 
-    return alt.Scale(domain=[FULL, PARTIAL, BEFORE], range=[full, partial, before])
+    return alt.Scale(domain=[FULL, PARTIAL, BEFORE, PARTIAL_BEFORE], range=list(values))
+
+
+def _title(*, banded: bool) -> str:
+    return f"{TITLE}{BAND}" if banded else TITLE
 
 
 def _kind_of_sum(point: PnlPoint, present: int) -> str:
+    whole = point.counted == point.positions
     if point.book != present:
-        return BEFORE
-    return FULL if point.counted == point.positions else PARTIAL
+        return BEFORE if whole else PARTIAL_BEFORE
+    return FULL if whole else PARTIAL
 
 
 def _amounts(points: Iterable[PnlPoint]) -> list[float]:
@@ -189,6 +204,10 @@ def _range(points: tuple[PnlPoint, ...]) -> tuple[float, float]:
     least, most = min(amounts), max(amounts)
     room = max(most - least, abs(most), abs(least))
     return least - room, most + room
+
+
+def _has_band(points: tuple[PnlPoint, ...]) -> bool:
+    return any(point.natural is not None for point in points)
 
 
 def _has_partial(points: tuple[PnlPoint, ...]) -> bool:
