@@ -290,7 +290,8 @@ def list_command(
 ) -> None:
     """Show what a folder holds: symbols, days, rows, size, and which gaps and losses are known.
 
-    Told by what stands beside the files, so it is quick; whether each byte is what was written says `stream verify`.
+    Told by what stands beside the files, so it is quick. `stream verify` reads each byte of them, and holds each row
+    against the journal; without one it can say that the files are whole, not that each row is what was received.
     """
     from options_helper.commands.stream_run import list_recording
 
