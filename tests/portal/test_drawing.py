@@ -194,6 +194,16 @@ def test_no_figure_of_the_csv_has_the_noise_of_a_computation(screen_for):
         assert not [cell for cell in row if re.fullmatch(r"-?\d+\.\d{7,}", cell)]
 
 
+def test_no_zero_of_the_csv_has_a_sign(screen_for):
+    screen = screen_for()
+    nothing = screen.positions.assign(pnl_abs=-0.0, pnl_pct=-1e-9)
+
+    saved = list(csv.DictReader(io.StringIO(tables_as_csv(replace(screen, positions=nothing)))))
+
+    assert {row["pnl_abs"] for row in saved if row["section"] == "position"} == {"0.0"}
+    assert "-0.0" not in {cell for row in saved for cell in row.values()}
+
+
 def test_the_csv_hides_what_the_page_hides(screen_for):
     table = pd.read_csv(io.StringIO(tables_as_csv(screen_for(hide_amounts=True))))
 

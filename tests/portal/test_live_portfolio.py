@@ -6,10 +6,12 @@ import json
 import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from options_helper.errors import ConfigError
@@ -43,6 +45,22 @@ def test_opening_the_page_connects_nothing(portal):
     assert state(tab) == "not started"
     assert portal.managers == []
     assert not tab.button(key="start-page").disabled
+
+
+def test_the_csv_is_made_without_the_tab_since_the_server_makes_it_on_another_thread(
+    portal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Streamlit calls it at the click, and warns in the terminal each time it is asked of the tab there."""
+    offered: list[Callable[[], str]] = []
+    monkeypatch.setattr(st, "download_button", lambda *_, data, **__: offered.append(data))
+    portal.show(scenes.live)
+    caplog.clear()
+
+    with ThreadPoolExecutor(1) as server:
+        saved = server.submit(offered[-1]).result()
+
+    assert "section" in saved.partition("\n")[0]
+    assert [record for record in caplog.records if record.name.startswith("streamlit")] == []
 
 
 def test_before_start_no_share_of_nothing_is_called_partial(portal):

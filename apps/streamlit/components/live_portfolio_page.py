@@ -135,14 +135,21 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | No
 
 
 def _screen(session: LiveSession, controls: Controls, options: ViewOptions) -> ScreenModel:
-    """The whole screen now; the same for all that is drawn and for what is downloaded."""
+    """The whole screen now, for all that is drawn."""
+    return _screen_with(session, controls, options, st.session_state.get("start_problem"))
+
+
+def _screen_with(
+    session: LiveSession, controls: Controls, options: ViewOptions, problem: str | None
+) -> ScreenModel:
+    """The same screen on any thread: nothing is asked of the tab, `problem` is what stood between it and Start."""
     return build_screen(
         session,
         controls.portfolio_file,
         options,
         now=utc_now(),
         obstacle=controls.obstacle,
-        problem=st.session_state.get("start_problem"),
+        problem=problem,
         local_market=controls.local_market,
         market_time=controls.market_time,
     )
@@ -200,8 +207,11 @@ def _watch_file(controls: Controls) -> None:
 
 
 def _footer(session: LiveSession, controls: Controls, options: ViewOptions) -> None:
+    problem = st.session_state.get("start_problem")
+
+    # Called at the click on a thread of the server, which knows nothing of the tab.
     def tables() -> str:
-        return tables_as_csv(_screen(session, controls, options))
+        return tables_as_csv(_screen_with(session, controls, options, problem))
 
     snapshot = take_snapshot(session, utc_now(), controls.market_time, local_market=controls.local_market)
     with st.container(horizontal=True, vertical_alignment="center", key="footer"):

@@ -411,5 +411,6 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
     table = table[[*first, *(name for name in table if name not in first)]]
     if screen.options.preferences.hide_amounts:
         table = table.drop(columns=[name for name in table if name in amount_names(declared)])
-    numbers = table.select_dtypes("float").round(MOST_DIGITS)
+    # What rounds to nothing has no sign; 0.0 added to -0.0 is 0.0.
+    numbers = table.select_dtypes("float").round(MOST_DIGITS) + 0.0
     return table.assign(**numbers).to_csv(index=False)
