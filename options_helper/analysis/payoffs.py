@@ -9,8 +9,9 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
+from options_helper.model.contract_hours import is_settled_at_open
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
 
@@ -25,6 +26,16 @@ _TICK: Final = 0.05  # dollars per share
 # What is paid for certain at expiry is worth less today, by no more than this a year.
 _HIGHEST_RATE: Final = 0.1
 _DAYS_A_YEAR: Final = 365.0
+
+
+class _End(NamedTuple):
+    """When a line ends; of two, the lesser ends first. What the market tells of its hours changes no such order."""
+
+    day: date
+    at_close: bool  # of the session; else its worth is fixed at the opening of that day, hours before
+
+
+_NEVER: Final = _End(date.max, at_close=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,8 @@ def payoff_bounds(held: Sequence[PortfolioLine]) -> Bounds:
     """What these lines can be worth together, between the payoffs at expiry over all prices of the underlying.
 
     Before the last expiry a bound holds where what is long does not end before what is short, or the other way round.
-    Nothing is known of several underlyings, of an unknown multiplier, or of contracts that may deliver something else.
+    Nothing is known of several underlyings, of an unknown multiplier, of contracts that may deliver something else, or
+    of a day on which some are settled at the open and others at the close: two prices decide then.
     """
     lines = [line for line in held if line.quantity]
     if not lines or not _are_comparable([line.instrument for line in lines]):
@@ -53,8 +65,8 @@ def payoff_bounds(held: Sequence[PortfolioLine]) -> Bounds:
     prices = (_NOTHING, *(_exact(line.instrument.strike) for line in lines if line.instrument.is_option))
     payoffs = [sum((_payoff(line, price) for line in lines), _NOTHING) for price in prices]
     rise = sum((_weight(line) for line in lines if line.instrument.option_type != "put"), _NOTHING)
-    long_ends = [_end(line) for line in lines if line.quantity > 0]
-    short_ends = [_end(line) for line in lines if line.quantity < 0]
+    long_ends = [_end(line.instrument) for line in lines if line.quantity > 0]
+    short_ends = [_end(line.instrument) for line in lines if line.quantity < 0]
     return Bounds(
         least=min(payoffs) if rise >= 0 and _none_before(long_ends, short_ends) else None,
         most=max(payoffs) if rise <= 0 and _none_before(short_ends, long_ends) else None,
@@ -99,20 +111,22 @@ def undefined_risks(portfolio: Portfolio, ended: Collection[str] = ()) -> tuple[
 
 def _uncovered(held: Sequence[tuple[str, PortfolioLine]]) -> Iterable[str]:
     """The entries of one name that are short where, at some time ahead, all of it together is."""
-    expiries = [line.instrument.expiry for _, line in held if line.instrument.expiry is not None]
-    for day in dict.fromkeys((*expiries, date.max)):
+    ends = [_end(line.instrument) for _, line in held]
+    for time in dict.fromkeys((*ends, _NEVER)):
         slopes: dict[str, Decimal] = defaultdict(Decimal)
-        for identity, line in held:
-            if _end(line) >= day:
+        for (identity, line), end in zip(held, ends, strict=True):
+            if end >= time:
                 slopes[identity] += _weight(line)
         if sum(slopes.values()) < 0:
             yield from (identity for identity, slope in slopes.items() if slope < 0)
 
 
 def _are_comparable(instruments: Sequence[Instrument]) -> bool:
-    """Whether one price at expiry decides on all of them, and it is known how."""
+    """Whether one price at each expiry decides on all of them, and it is known how."""
     known = all(one.multiplier is not None and not one.adjusted for one in instruments)
-    return known and len({one.underlying for one in instruments}) == 1
+    ends = {_end(one) for one in instruments}
+    one_a_day = len({end.day for end in ends}) == len(ends)
+    return known and one_a_day and len({one.underlying for one in instruments}) == 1
 
 
 def _weight(line: PortfolioLine) -> Decimal:
@@ -132,13 +146,17 @@ def _payoff(line: PortfolioLine, price: Decimal) -> Decimal:
             return _weight(line) * price
 
 
-def _end(line: PortfolioLine) -> date:
-    return line.instrument.expiry or date.max
+@lru_cache(maxsize=4096)  # asked at each refresh, and an instrument never changes
+def _end(instrument: Instrument) -> _End:
+    if instrument.expiry is None:
+        return _NEVER
+    at_open = is_settled_at_open(instrument.live_symbol, instrument.expiry, named=instrument.settled_at_open)
+    return _End(instrument.expiry, at_close=not at_open)
 
 
-def _none_before(kept: Sequence[date], ending: Sequence[date]) -> bool:
+def _none_before(kept: Sequence[_End], ending: Sequence[_End]) -> bool:
     """Whether all of the first end no sooner than any of the second; shares never end, on whichever side they are."""
-    finite = [end for end in ending if end != date.max]
+    finite = [end for end in ending if end != _NEVER]
     return not kept or not finite or min(kept) >= max(finite)
 
 

@@ -32,6 +32,7 @@ from tests.kit.builders import (
 )
 from tests.kit.tables import totals_of
 
+AM_PM_DAY = date(2026, 11, 20)  # a third Friday: SPX is settled at its open, SPXW at its close
 C180, C185 = AAPL_CALL, "AAPL261218C00185000"
 TODAY, LATER = date(2026, 11, 20), date(2027, 1, 15)
 VERTICAL = structure(net_debit=300.0)
@@ -39,6 +40,10 @@ VERTICAL = structure(net_debit=300.0)
 
 def put(side: Side, strike: float, **more: Any) -> Leg:
     return leg(side, strike, "put", **more)
+
+
+def index_call(side: Side, root: str, strike: float = 6_900, expiry: date = AM_PM_DAY) -> Leg:
+    return leg(side, strike, expiry=expiry, symbol=root)
 
 
 def bounds(*legs: Leg | ShareLeg, **more: Any) -> tuple[Decimal | None, Decimal | None]:
@@ -80,6 +85,18 @@ def test_the_bounds_are_those_of_the_payoff(
     assert bounds(*legs) == (least, most)
 
 
+def test_what_is_all_settled_at_the_open_has_the_bounds_of_its_payoff():
+    legs = (index_call("long", "SPX"), index_call("short", "SPX", 6_950))
+
+    assert bounds(*legs, symbol="SPX") == (Decimal(0), Decimal(5_000))
+
+
+def test_a_calendar_of_two_settlements_is_a_calendar():
+    later = index_call("long", "SPXW", expiry=LATER)
+
+    assert bounds(index_call("short", "SPX"), later, symbol="SPX") == (Decimal(0), None)
+
+
 def test_shares_never_end():
     found = payoff_bounds((*holding(shares=100).lines, *structure(leg("short", 180)).lines))
 
@@ -92,8 +109,11 @@ def test_shares_never_end():
         ((), {"symbol": "AAPL1"}),  # nobody knows its size
         ((), {"symbol": "AAPL1", "multiplier": 100}),  # nor, with its size known, what is delivered
         ((leg("long", 180), leg("short", 185, symbol="MSFT")), {}),
+        ((index_call("long", "SPX"), index_call("short", "SPXW")), {"symbol": "SPX"}),
+        ((index_call("short", "SPX"), index_call("long", "SPXW")), {"symbol": "SPX"}),
+        ((put("short", 180, settlement="am"), put("long", 175, settlement="pm")), {}),
     ],
-    ids=["size", "delivery", "two names"],
+    ids=["size", "delivery", "two names", "open and close", "close and open", "named"],
 )
 def test_where_one_price_does_not_decide_nothing_is_known(legs: tuple[Leg, ...], more: dict[str, Any]):
     assert bounds(*legs, **more) == (None, None)
@@ -189,8 +209,10 @@ class TestMaxProfitBeyondThePayoff:
         structure(leg("short", 180), leg("long", 180, expiry=LATER)),  # what is left of the back nobody knows
         structure(symbol="AAPL1", multiplier=100),
         structure(leg("long", 180), leg("short", 185, symbol="MSFT")),
+        structure(index_call("long", "SPX"), index_call("short", "SPXW"), symbol="SPX"),
+        structure(put("short", 40), put("long", 40, symbol="AAPL1", multiplier=100)),
     ],
-    ids=["calendar", "adjusted", "two names"],
+    ids=["calendar", "adjusted", "two names", "open and close", "after a spin-off"],
 )
 def test_where_no_payoff_says_what_is_possible_everything_is(entry: MultiLegPosition):
     assert believable_range(entry.lines, TODAY) == (-inf, inf)
@@ -210,6 +232,11 @@ def test_what_is_paid_for_certain_is_worth_less_until_then():
     assert greatest == pytest.approx(505)
 
 
+def index_spread(bought: str, sold: str) -> MultiLegPosition:
+    legs = (index_call("long", bought, 6_900, LATER), index_call("short", sold, 6_950, LATER))
+    return structure(*legs, symbol="SPX", identity=f"{bought}/{sold}")
+
+
 @pytest.mark.parametrize(
     ("book", "ids"),
     [
@@ -220,6 +247,10 @@ def test_what_is_paid_for_certain_is_worth_less_until_then():
         (portfolio(position(contracts=-1), position(strike=200)), ()),
         # The long ends before the short does.
         (portfolio(position(contracts=-1, expiry=LATER, identity="late"), position(strike=200)), ("late",)),
+        # It ends hours before: at the open of the day at whose close the short does.
+        (portfolio(index_spread("SPX", "SPXW")), ("SPX/SPXW",)),
+        (portfolio(index_spread("SPXW", "SPX")), ()),
+        (portfolio(index_spread("SPX", "SPX")), ()),
         (portfolio(holding("MSFT", -10)), ("MSFT-shares",)),
         (
             portfolio(structure(leg("long", 180), leg("short", 185, contracts=2), identity="ratio")),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
+from math import inf
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from options_helper.analysis.payoffs import Bounds, believable_range, payoff_bounds, undefined_risks
 from options_helper.analysis.reconcile.portfolio_check import CORRECT_AS_OF, findings, picture
 from options_helper.model.market_hours import NEW_YORK, MarketDay, Session
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
 FRIDAY, SATURDAY = date(2026, 11, 20), date(2026, 11, 21)
+JSON_BLOCK = re.compile(r"```json\n(.*?)```", re.DOTALL)
 ON_FRIDAY, ON_SATURDAY = MarketDay(FRIDAY), MarketDay(SATURDAY)
 
 
@@ -33,6 +37,31 @@ def sample(repository: Path) -> Portfolio:
 @given(today=st.dates(date(2026, 11, 20), date(2099, 12, 31)))
 def test_the_sample_passes_on_any_day(sample: Portfolio, today: date):
     assert findings(sample, MarketDay(today)) == ()
+
+
+def test_no_example_of_the_docs_has_anything_against_it(repository: Path, tmp_path: Path):
+    """What a reader copies is taken, and neither its debits nor its marks are called impossible."""
+    pages = [repository / "README.md", *sorted((repository / "docs").glob("*.md"))]
+    blocks = [block for page in pages for block in JSON_BLOCK.findall(page.read_text(encoding="utf-8"))]
+    examples = [block for block in blocks if '"positions"' in block]
+    assert len(examples) >= 3
+
+    for number, block in enumerate(examples):
+        path = tmp_path / f"{number}.json"
+        path.write_text(block, encoding="utf-8")
+        assert findings(load_portfolio(path), ON_FRIDAY) == ()
+
+
+def test_two_settlements_and_two_deliveries_have_no_bounds(repository: Path, tmp_path: Path):
+    page = (repository / "docs" / "PORTAL_STREAMLIT.md").read_text(encoding="utf-8")
+    (block,) = (one for one in JSON_BLOCK.findall(page) if "am-against-pm" in one)
+    (tmp_path / "held.json").write_text(block, encoding="utf-8")
+    book = {entry.id: entry for entry in load_portfolio(tmp_path / "held.json").structures}
+
+    for name in ("am-against-pm", "after-a-spin-off"):
+        assert payoff_bounds(book[name].lines) == Bounds(None, None)
+        assert believable_range(book[name].lines, FRIDAY) == (-inf, inf)
+    assert undefined_risks(portfolio(book["am-against-pm"])) == ("am-against-pm",)
 
 
 @pytest.mark.parametrize(
