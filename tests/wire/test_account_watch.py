@@ -336,11 +336,34 @@ def test_an_execution_that_cannot_be_placed_leaves_the_day_in_doubt_and_says_so(
         "FILL", CALL, 1, 2.0, side=None, order_id="o9", cum_qty="1", type="fill", order_status="filled"
     )
     with watching(server) as manager:
-        until_done(manager, RestTask.POSITIONS)
+        wait_until(lambda: manager.snapshot().account.doubts, saw=manager.snapshot)
         account = manager.snapshot().account
 
     assert account.executions_day is None
     assert any(CALL in doubt for doubt in account.doubts)
+
+
+def test_fills_that_cannot_be_read_do_not_keep_the_positions_away(simulator: Simulators):
+    """Whatever the activities answer, and however long: the file's quantities are compared."""
+    server = simulator(faults=Faults(rest_path=ACTIVITIES, rest_status=500))
+    server.account.set_position(PUT, -3, 2.5)
+    with watching(server) as manager:
+        until_reported(manager, lambda one: "HTTP 500" in (one.problem or ""), RestTask.FILLS)
+        until_done(manager, RestTask.POSITIONS)
+        account = manager.snapshot().account
+        assert account.view is not None
+        assert account.view.positions[PUT].quantity == -3
+        assert account.executions_day is None
+        server.set_faults(Faults())
+        wait_until(lambda: manager.snapshot().account.executions_day == TODAY, saw=manager.snapshot)
+
+
+def test_positions_are_known_while_the_activities_never_answer(simulator: Simulators):
+    server = simulator(faults=Faults(rest_path=ACTIVITIES, rest_hang=True))
+    with watching(server) as manager:
+        until_live(manager, FILLS)
+        wait_until(lambda: manager.snapshot().account.view is not None, saw=manager.snapshot)
+        assert report(manager, RestTask.FILLS).phase is not RestPhase.DONE
 
 
 def test_without_the_trading_stream_the_account_is_not_asked(simulator: Simulators):

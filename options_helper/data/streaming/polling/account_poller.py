@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
@@ -48,6 +49,7 @@ class AccountPoller:
         self._read_at = float("-inf")  # on time.monotonic
         self._read_until: datetime | None = None
         self._doubts: tuple[str, ...] = ()  # of the last reading of the fills
+        self._are_fills_known = False  # whether the last reading of the fills was answered; the thread's
 
     def begin(self) -> None:
         """Ask for the first time after the streams had a moment to connect."""
@@ -94,20 +96,19 @@ class AccountPoller:
         # While order updates are heard, they tell what happens between two answers; else a look before tells.
         connection = self._connection
         before = None
-        if connection is None:
-            before = self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, {}))
-        # No fill is to be missed because positions cannot be read.
-        backfill = self._context.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
-        if backfill is not None:
-            self._take(backfill)
+        if connection is None or not self._are_fills_known:
+            before = self._look(rest)
+        # No fill is to be missed because positions cannot be read, and no position because fills cannot.
+        were_known, backfill = self._are_fills_known, self._attempt_fills(rest)
+        if backfill is None and before is not None and not were_known:
+            return self._policy.again
         with self._context.lock:
             executed = self._executed()
-        view = self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, rest.account()))
+        view = self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, with_cash=True))
         if view is None:
             return self._policy.again
         if backfill is None:
-            # They are here, and say nothing without the fills.
-            self._context.report(RestTask.POSITIONS, phase=RestPhase.WAITING)
+            self._publish_without_fills(view, executed)
             return self._policy.again
         is_listening = connection is not None and connection == self._connection
         if before is None and not is_listening:
@@ -117,8 +118,43 @@ class AccountPoller:
         # What is not clear now is when it is asked again.
         return self._policy.minimum_interval if self._context.account_state.unsettled else self._policy.poll
 
-    def _view(self, rest: AlpacaRest, account: Mapping[str, Any]) -> AccountPositions:
-        reading = read_account(rest.positions(), account, self._context.now())
+    def _look(self, rest: AlpacaRest) -> AccountPositions | None:
+        """The positions before the fills are asked for; told at once where the fills may keep everybody waiting."""
+        if self._are_fills_known:
+            return self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, with_cash=False))
+        with self._context.lock:
+            executed = self._executed()
+        view = self._context.attempt(RestTask.POSITIONS, lambda: self._view(rest, with_cash=True))
+        if view is not None:
+            self._publish_without_fills(view, executed)
+        return view
+
+    def _attempt_fills(self, rest: AlpacaRest) -> Backfill | None:
+        backfill = self._context.attempt(RestTask.FILLS, lambda: self._read_fills(rest))
+        self._are_fills_known = backfill is not None
+        if backfill is not None:
+            self._take(backfill)
+        return backfill
+
+    def _publish_without_fills(self, view: AccountPositions, executed: dict[str, Any]) -> None:
+        """Tell positions; where executions that nobody heard may be in them, the fills' report says why no day is."""
+        unheard = {} if self._is_told(view) else {"executions_day": None, "doubts": ()}
+        self._publish(view, executed | unheard, frozenset())
+
+    def _is_told(self, view: AccountPositions) -> bool:
+        """Whether the last reading and what was heard since come to these very positions: then its day stands."""
+        with self._context.lock:
+            known, today = self._context.account_state, self._context.today()
+        if known.view is None or known.executions_day != today or known.unsettled:
+            return False
+        quantities = defaultdict(Decimal, _quantities(known.view))
+        for execution in known.later:
+            quantities[execution.symbol] += execution.quantity
+        return {symbol: held for symbol, held in quantities.items() if held} == _quantities(view)
+
+    def _view(self, rest: AlpacaRest, *, with_cash: bool) -> AccountPositions:
+        positions = rest.positions()
+        reading = read_account(positions, rest.account() if with_cash else {}, self._context.now())
         for problem in reading.problems:
             log.warning("%s", problem)
         return reading.view
@@ -208,10 +244,11 @@ def _identity_of(execution: Execution) -> tuple[str, str, Decimal, Decimal | Non
 
 def _differing(before: AccountPositions, after: AccountPositions) -> frozenset[str]:
     """The symbols of which the account holds something else than a moment ago."""
-    quantities = [
-        {symbol: position.quantity for symbol, position in view.positions.items()} for view in (before, after)
-    ]
-    return frozenset(symbol for symbol, _ in quantities[0].items() ^ quantities[1].items())
+    return frozenset(symbol for symbol, _ in _quantities(before).items() ^ _quantities(after).items())
+
+
+def _quantities(view: AccountPositions) -> dict[str, Decimal]:
+    return {symbol: position.quantity for symbol, position in view.positions.items() if position.quantity}
 
 
 def _midnight(day: date) -> datetime:

@@ -217,16 +217,14 @@ def test_a_position_that_changes_between_two_looks_leaves_its_symbol_open_and_is
 def test_what_is_heard_while_an_answer_is_on_its_way_leaves_its_symbol_open_and_not_the_day():
     """However slow the server and however busy the account, there is something to tell after each answer."""
     harness = Harness()
-    first_only = iter([None])
 
     def heard_on_the_way() -> int:
-        for _ in first_only:
-            harness.on_order_update()
+        harness.on_order_update()
         return 0
 
-    rest = ScriptedRest(heard_on_the_way)
+    rest = ScriptedRest(lambda: 0, heard_on_the_way)
     with harness.watching(rest, poll=FOREVER, minimum_interval=FOREVER, listening=True) as account_state:
-        wait_until(lambda: account_state().view is not None, saw=account_state)
+        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
         seen = account_state()
 
     assert seen.executions_day == date(2026, 11, 5)
@@ -282,7 +280,7 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
 def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
     harness, rest = Harness(), ScriptedRest(lambda: 0)
     with harness.watching(rest, poll=FOREVER, listening=True) as account_state:
-        wait_until(lambda: account_state().view is not None, saw=account_state)
+        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
         before = rest.requests
         harness.on_order_update()
         harness.observe(fills_applied=1, listening=True)
@@ -446,17 +444,63 @@ def test_a_contract_that_was_traded_has_its_close_although_nothing_is_streamed()
         wait_until(lambda: CALL in account_state().closes, saw=account_state)
 
 
-def test_positions_wait_for_fills_that_cannot_be_read():
-    class Fillless(ScriptedRest):
-        def orders(self, *_: Any) -> Iterator[list[Any]]:
-            raise RestError("The orders cannot be read.")
+class Fillless(ScriptedRest):
+    """Its fills can be read only while `answers`."""
 
-    rest = Fillless(lambda: 2)
-    with Harness().watching(rest) as account_state:
+    answers = False
+
+    def orders(self, *_: Any) -> Iterator[list[Any]]:
+        """None, or no answer."""
+        if not self.answers:
+            raise RestError("The orders cannot be read.")
+        return iter(())
+
+
+def test_positions_do_not_wait_for_fills_that_cannot_be_read():
+    """The quantities are known by them; the day is not, and its report says why."""
+    with Harness().watching(Fillless(lambda: 2)) as account_state:
         wait_until(
-            lambda: rest.requests > 2 and account_state().reports[RestTask.FILLS].problem, saw=account_state
+            lambda: account_state().view is not None and account_state().reports[RestTask.FILLS].problem,
+            saw=account_state,
         )
-        wait_until(
-            lambda: account_state().reports[RestTask.POSITIONS].phase is RestPhase.WAITING, saw=account_state
-        )
-        assert account_state().view is None
+        seen = account_state()
+
+    assert seen.view is not None
+    assert seen.view.positions[CALL].quantity == 2
+    assert seen.reports[RestTask.POSITIONS].problem is None
+    assert (seen.executions_day, seen.doubts) == (None, ())
+
+
+def test_positions_are_told_while_fills_are_still_waited_for():
+    released = threading.Event()
+
+    class Slow(ScriptedRest):
+        def orders(self, *_: Any) -> Iterator[list[Any]]:
+            assert released.wait(FOREVER)
+            return iter(())
+
+    with Harness().watching(Slow(lambda: 2), listening=True) as account_state:
+        wait_until(lambda: account_state().view is not None, saw=account_state)
+        assert account_state().reports[RestTask.FILLS].phase is RestPhase.REQUESTING
+        released.set()
+        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
+
+
+@pytest.mark.parametrize(("held", "day"), [("1", date(2026, 11, 5)), ("3", None)])
+def test_the_day_stands_without_its_fills_only_while_the_positions_are_what_is_known_of_it(
+    held: str, day: date | None
+):
+    """An assignment that only the fills would tell shows in the positions."""
+    rest, now = Fillless(lambda: now[-1]), [1]
+    rest.answers = True
+    with Harness().watching(rest, listening=True) as account_state:
+        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
+        rest.answers = False
+        wait_until(lambda: account_state().reports[RestTask.FILLS].problem, saw=account_state)
+        now.append(int(held))
+        before = rest.requests
+        wait_until(lambda: rest.requests >= before + 3, saw=account_state)
+        seen = account_state()
+
+    assert seen.view is not None
+    assert (str(seen.view.positions[CALL].quantity), seen.executions_day) == (held, day)
