@@ -13,6 +13,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from apps.streamlit.components.style import WORD_JOINER
 from options_helper.live.session import LiveSession, install_session, process_session
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
@@ -66,8 +67,8 @@ def press(tab: AppTest, button: str) -> None:
 
 
 def html(tab: AppTest) -> str:
-    """What the page's own HTML says, style left out."""
-    return unescape(markup(tab))
+    """What the page's own HTML says, style left out, and what only tells a browser where no line may end."""
+    return unescape(markup(tab)).replace(WORD_JOINER, "")
 
 
 def markup(tab: AppTest) -> str:

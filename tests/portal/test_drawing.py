@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,7 +25,7 @@ from apps.streamlit.components.live_tables import (
     tables_as_csv,
 )
 from apps.streamlit.components.live_totals import book_tiles, profit_tiles
-from apps.streamlit.components.style import DARK, LIGHT
+from apps.streamlit.components.style import DARK, LIGHT, WORD_JOINER, line, tag
 from options_helper.analysis.columns import amount_names
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -213,6 +215,15 @@ def test_the_csv_hides_what_the_page_hides(screen_for):
 
 def test_the_csv_is_named_after_the_market_s_day_in_new_york():
     assert csv_name(datetime(2026, 11, 21, 2, 30, tzinfo=UTC)) == "live-portfolio-20261120.csv"
+
+
+@pytest.mark.parametrize("sign", ["−", "+"])
+@pytest.mark.parametrize("draw", [partial(tag, "div"), line], ids=["a piece", "a line"])
+def test_no_line_ends_between_a_sign_and_its_dollars(draw: Callable[[str, str], str], sign: str):
+    """On a narrow screen "−" stood alone at the end of a line, and the loss below it read as a gain."""
+    drawn = draw(f"named by 2 positions of the file: {sign}$1,004.50 net, of $2.00", "oh-note")
+
+    assert f": {sign}{WORD_JOINER}$1,004.50 net, of $2.00" in drawn
 
 
 def test_the_liquidation_value_says_whether_it_counts_cash(screen_for):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -23,6 +24,9 @@ class Palette:
 
 
 ArrowTable = Any
+
+WORD_JOINER: Final = "\u2060"
+_SIGN_OF_DOLLARS: Final = re.compile(r"[-+−](?=\$)")
 
 ROW_PIXELS: Final = 30
 HEADER_PIXELS: Final = 36
@@ -130,7 +134,12 @@ def draw(html: str) -> None:
 def tag(name: str, text: str, css_class: str, **attributes: str) -> str:
     """One element around a text of any origin."""
     extra = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
-    return f'<{name} class="{css_class}"{extra}>{escape(text)}</{name}>'
+    return f'<{name} class="{css_class}"{extra}>{escape(_signs_kept(text))}</{name}>'
+
+
+def _signs_kept(text: str) -> str:
+    """A browser may end a line between a sign and its dollars, and a loss would read as a gain; a joiner forbids it."""
+    return _SIGN_OF_DOLLARS.sub(f"\\g<0>{WORD_JOINER}", text)
 
 
 def line(text: str, css_class: str, *, whole: bool = False, **attributes: str) -> str:
