@@ -61,7 +61,7 @@ def symbols_in(root: Path, text: str | None) -> frozenset[str]:
 def list_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
     """Show what there is."""
     days = recorded_days(root, scope)
-    journal = sum(path.stat().st_size for path in journal_files(root))
+    journal = sum(_size_of(path) for path in journal_files(root))
     at_work = writer_of(root) is not None
     if as_json:
         _print_json({"being_recorded": at_work, "journal_bytes": journal, "days": listing_facts(days)})
@@ -76,7 +76,7 @@ def list_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
 def verify_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
     """Check it; 1 where something does not add up."""
     with _progress("verify", _bytes_of(root, scope)) as advance:
-        found = audit(root, scope, lambda path: advance(path.stat().st_size))
+        found = audit(root, scope, lambda path: advance(_size_of(path)))
     if as_json:
         _print_json(audit_facts(found))
     else:
@@ -87,9 +87,9 @@ def verify_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
 
 def rebuild_recording(root: Path, out: Path, scope: Scope, *, as_json: bool) -> int:
     """Make its files again; 1 where the journal does not give all of them."""
-    total = sum(path.stat().st_size for path in journal_files(root))
+    total = sum(_size_of(path) for path in journal_files(root))
     with _progress("rebuild", total) as advance:
-        made = rebuild(root, out, scope, lambda path: advance(path.stat().st_size))
+        made = rebuild(root, out, scope, lambda path: advance(_size_of(path)))
     if as_json:
         _print_json({"sessions": [asdict(one) for one in made]})
     else:
@@ -210,7 +210,7 @@ def repair_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
 
 def _bytes_of(root: Path, scope: Scope) -> int:
     files = [part.path for part in find_parts(root) if scope.holds(part.key)]
-    return sum(path.stat().st_size for path in [*files, *journal_files(root)])
+    return sum(_size_of(path) for path in [*files, *journal_files(root)])
 
 
 @contextmanager
@@ -240,4 +240,8 @@ def _counted(reports: Iterable[_T], advance: Callable[[int], object]) -> Iterabl
 
 
 def _size_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    """How large it is; 0 for one that is gone, which may happen at any moment."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -60,16 +62,32 @@ def trusted_roots(environ: Mapping[str, str] = os.environ) -> TrustedRoots:
 
 
 def readable_roots(environ: Mapping[str, str] = os.environ) -> TrustedRoots:
-    """`trusted_roots`, of which a file was read; ConfigError where it holds no certificates."""
+    """`trusted_roots`, of which a file was read; ConfigError where it holds no certificates.
+
+    It is read again only where it has changed: REST asks before each request.
+    """
     roots = trusted_roots(environ)
     if roots.variable is not None:
-        tls_context(environ)
+        with suppress(FileNotFoundError):  # gone this moment, which reading it says
+            found = roots.path.stat()
+            _read_once(roots, (found.st_ino, found.st_size, found.st_mtime_ns))
+            return roots
+        _context_of(roots)
     return roots
+
+
+@lru_cache(maxsize=4)
+def _read_once(roots: TrustedRoots, _version: tuple[int, int, int]) -> None:
+    _context_of(roots)
 
 
 def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """A client's context that trusts `trusted_roots` and nobody else; ConfigError where they cannot be read."""
-    path, variable = trusted_roots(environ)
+    return _context_of(trusted_roots(environ))
+
+
+def _context_of(roots: TrustedRoots) -> ssl.SSLContext:
+    path, variable = roots
     try:
         if path.is_dir():
             return ssl.create_default_context(capath=str(path))

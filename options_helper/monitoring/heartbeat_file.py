@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -111,13 +112,24 @@ def known_heartbeats(environ: Mapping[str, str] | None = None) -> tuple[Path, ..
 
 
 def forget_heartbeats(process_lives: Callable[[int], bool | None]) -> None:
-    """Remove what processes have left that are gone, now that another run takes their place; never raises."""
+    """Remove what processes have left that are gone, now that another run takes their place; never raises.
+
+    A home may be shared: what another computer wrote, or nobody can say who, is left alone.
+    """
     with suppress(OSError, RuntimeError):
         folder = state_folder()
         for path in (path for role in Role for path in folder.glob(f"{role}-*.json")):
             number = path.stem.rpartition("-")[2]
-            if number.isdecimal() and process_lives(int(number)) is False:
+            if number.isdecimal() and process_lives(int(number)) is False and _is_of_this_host(path):
                 path.unlink(missing_ok=True)
+
+
+def _is_of_this_host(path: Path) -> bool:
+    try:
+        beat = read_heartbeat(path)
+    except StoreError:
+        return False
+    return beat is not None and beat.host == socket.gethostname()
 
 
 def _name(role: Role) -> str:

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
 from options_helper.cli import app, main
+from options_helper.commands import stream_run
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import RecordKind, facts_record
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
@@ -29,6 +31,34 @@ from tests.kit.captured import AAPL_QUOTES, members_of
 from tests.kit.fakes import NOON, quote_message
 from tests.kit.rebuilt import partitions
 from tests.kit.waiting import A_PROCESS, wait_until
+
+
+@pytest.mark.parametrize("command", ["verify", "rebuild"])
+def test_a_file_that_goes_while_it_is_looked_at_ends_nothing(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    """The bar only asks how large it is."""
+    name = {"verify": "audit", "rebuild": "rebuild"}[command]
+    known = getattr(stream_run, name)
+    told: list[Path] = []
+
+    def vanishing(*arguments: Any) -> Any:
+        *others, done = arguments
+        done(tmp_path / "gone.csv.gz")
+
+        def each(path: Path) -> None:
+            told.append(path)
+            done(path)
+
+        return known(*others, each)
+
+    monkeypatch.setattr(stream_run, name, vanishing)
+
+    assert (
+        stream(command, recording, *(["--out", tmp_path / "new"] if command == "rebuild" else [])).exit_code
+        == 0
+    )
+    assert told
 
 
 def stream(*arguments: object) -> Result:

@@ -408,11 +408,25 @@ def test_what_processes_left_that_are_gone_goes_when_another_begins(
 ):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for pid in (11, 12, 13):
-        write_heartbeat(state_folder() / f"dashboard-{pid}.json", heartbeat(pid=pid))
+        beat = heartbeat(pid=pid, host=socket.gethostname())
+        write_heartbeat(state_folder() / f"dashboard-{pid}.json", beat)
 
     forget_heartbeats({11: True, 12: False, 13: None}.get)
 
     assert {path.name for path in known_heartbeats()} == {"dashboard-11.json", "dashboard-13.json"}
+
+
+def test_what_another_computer_left_in_a_home_that_both_share_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its process numbers mean nothing here; nor does a file that cannot be read say whose it is."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    write_heartbeat(state_folder() / "dashboard-12.json", heartbeat(pid=12, host="another"))
+    (state_folder() / "dashboard-13.json").write_text("{}")
+
+    forget_heartbeats(lambda _: False)
+
+    assert {path.name for path in known_heartbeats()} == {"dashboard-12.json", "dashboard-13.json"}
 
 
 def test_a_service_manager_hears_of_the_run_s_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from options_helper.data.network import CERTIFICATE_VARIABLES, PROXY_VARIABLES, tls_context, trusted_roots
+from options_helper.data.network import (
+    CERTIFICATE_VARIABLES,
+    PROXY_VARIABLES,
+    readable_roots,
+    tls_context,
+    trusted_roots,
+)
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
@@ -289,6 +295,30 @@ def test_a_list_of_certificates_that_cannot_be_used_is_a_sentence(
 
     with pytest.raises(OptionsHelperError, match=r"REQUESTS_CA_BUNDLE.*corporate\.pem"):
         ask(settings_to(9))
+
+
+def test_a_list_of_certificates_is_read_again_only_where_it_has_changed(
+    certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    named = tmp_path / "corporate.pem"
+    shutil.copy(certificate.file, named)
+    read: list[str] = []
+    known = ssl.create_default_context
+
+    def counted(*arguments: Any, **more: Any) -> ssl.SSLContext:
+        read.append(str(more.get("cafile")))
+        return known(*arguments, **more)
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    environ = {"REQUESTS_CA_BUNDLE": str(named)}
+
+    for _ in range(3):
+        assert readable_roots(environ).path == named
+    assert read == [str(named)]
+    named.write_bytes(b"no certificate")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="cannot be read as certificates"):
+            readable_roots(environ)
 
 
 def test_without_a_variable_streams_trust_what_rest_trusts_and_not_the_computer_s_own_list():

@@ -17,7 +17,8 @@ from options_helper.data.intraday.meta import Extent
 
 log = logging.getLogger(__name__)
 
-# The feed says how long a text is; a reader that refuses a long one would refuse the whole file.
+# The feed says how long a text is; a reader that refuses a long one would refuse the whole file. Python has one
+# limit for the whole process: whatever reads CSV beside this module is no longer kept from long fields either.
 csv.field_size_limit(2**31 - 1)
 
 
@@ -47,14 +48,19 @@ class PartRows:
         with reading(self._path) as (read_at, size):
             found = scan(read_at, size, check_bytes=0)
             self.damage = list(found.damage)
+            has_header = False
             for member in found.members:
+                if not has_header and member.offset and not self._fits(read_at, member):
+                    # The header is damaged, and these are rows of other columns: nobody knows of which.
+                    self.damage.append(Damage(member.offset, member.length))
+                    continue
                 pieces = member_pieces(read_at, member)
                 if pieces is None:
                     self.damage.append(Damage(member.offset, member.length))
                     continue
                 columns, texts = columns_and_rows(member, pieces)
                 if columns is not None:
-                    self.columns = columns
+                    self.columns, has_header = columns, True
                 yield from filter(None, texts)
 
     @property

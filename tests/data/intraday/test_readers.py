@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from options_helper.data.intraday.contents import PartRows
 from options_helper.data.intraday.members import encode_member
 from options_helper.data.intraday.meta import load_meta
 from options_helper.data.intraday.parquet import write_parquet
@@ -26,6 +27,25 @@ from options_helper.model.instants import epoch_nanoseconds
 from tests.kit.captured import AAPL_QUOTES, DAY, quotes, store
 from tests.kit.duck import result_of
 from tests.kit.fakes import NOON
+
+
+@pytest.mark.parametrize("fields", [3, 4])
+def test_rows_behind_a_damaged_header_are_read_only_where_they_can_have_its_columns(
+    tmp_path: Path, fields: int
+):
+    """As `repair` judges them; three fields under four names would be other values than were written."""
+    path = tmp_path / "file.csv.gz"
+    spoilt = b"?" * 40
+    member = encode_member(b",".join([b"1"] * fields) + b"\n", 1, 1)
+    path.write_bytes(spoilt + member)
+
+    rows = PartRows(path, ["seq", "recv_ns", "ts_ns", "price"])
+    read = b"".join(rows)
+
+    assert read == (b"1,1,1,1\n" if fields == 4 else b"")
+    assert sum(one.length for one in rows.damage) == len(spoilt) + (0 if fields == 4 else len(member))
+    assert rows.lacks_rows
+
 
 # Nine digits that no microsecond holds.
 EVENTS = quotes(1_200, start_ns=1_793_898_000_123_456_789, bid_exchange="V", conditions=["R"])

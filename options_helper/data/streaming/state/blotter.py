@@ -243,7 +243,8 @@ class Blotter:
         return True
 
     def _prune(self) -> None:
-        """Keep no more order states than `entries` can show."""
+        """Keep no more order states than `entries` can show, nor legs of orders of which nothing is kept."""
+        self._prune_legs()
         if self._states_added <= 2 * self._size:
             return
         entries = (entry for order in self._orders.values() for entry in order.settled().entries)
@@ -252,6 +253,18 @@ class Blotter:
         if len(newest) == self._size:
             self._oldest_state_ns = oldest_ns = newest[-1] - REPORTS_APART_NS
             self._forget(lambda entry: _is_state(entry) and _time_ns(entry) < oldest_ns)
+
+    def _prune_legs(self) -> None:
+        if len(self._legs) <= len(self._orders) + 2 * self._size:
+            return
+        unknown = [
+            whole
+            for whole, legs in self._legs.items()
+            if whole not in self._orders and legs.isdisjoint(self._orders)
+        ]
+        # The newest stay: they may be told of before any of their orders is.
+        for whole in unknown[: max(0, len(unknown) - self._size)]:
+            del self._legs[whole]
 
     def _forget(self, unwanted: Callable[[BlotterEntry], bool]) -> None:
         for order in self._orders.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -279,6 +280,22 @@ def test_a_fill_of_the_whole_that_names_no_leg_is_settled_once_its_legs_are_told
 
     assert changes(blotter.executions(TODAY)) == [(LONG, 1, Decimal("3.40")), (SHORT, -1, Decimal("1.10"))]
     assert [symbol for symbol, event in shown(blotter, "symbol", "event") if event == "fill"] == [LONG, SHORT]
+
+
+def test_the_legs_of_orders_that_are_forgotten_are_forgotten_too():
+    """A run of months hears of many; those of orders that are known, and the newest, stay."""
+    blotter = Blotter(10)
+    blotter.add_update(whole(), at(1))
+    blotter.add_backfill(replace(backfill(), legs=BOTH_LEGS))
+    sizes = []
+    for number in range(1_000, 2_000):
+        legs = {f"whole-{number}": frozenset({f"leg-{number}"})}
+        blotter.add_backfill(replace(backfill(), legs=legs))
+        sizes.append(len(pickle.dumps(blotter)))
+
+    assert max(sizes[100:]) <= max(sizes[:100])
+    blotter.add_backfill(backfill(*(leg.requested() for leg in two_legs())))
+    assert blotter.problems(TODAY) == ()
 
 
 def test_a_fill_of_the_whole_that_says_no_quantity_is_settled_by_what_was_ordered():
