@@ -20,6 +20,7 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
+    "holdings": ("was_split",),
     "option_events": ("halves",),
     "payoffs": ("payoff_bounds",),
     "structure_kinds": ("StructureKind",),

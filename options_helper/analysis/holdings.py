@@ -8,7 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from options_helper.model.account import AccountPositions, AccountState
+from options_helper.model.account import AccountPosition, AccountPositions, AccountState
+from options_helper.model.contract_hours import has_ended
+from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.text import format_count, format_holding, named
 
@@ -60,7 +63,7 @@ class Holdings:
                 ("The account holds what the file lacks", self.account_only),
                 ("The file holds what the account lacks", self.file_only),
                 (
-                    "Of these the account holds another quantity than the file",
+                    "The account holds another quantity than the file of these",
                     tuple(symbol for symbol in self.other_quantity if symbol not in self.moved),
                 ),
                 ("A split, a transfer or the like changed these, and the file does not know it", self.moved),
@@ -74,8 +77,13 @@ def is_unread(view: AccountPositions, symbol: str) -> bool:
     return symbol in view.left_out or (view.unnamed > 0 and symbol not in view.positions)
 
 
-def compare_holdings(portfolio: Portfolio, account: AccountState) -> Holdings:
-    """Lay the quantities side by side, with what was executed since the account was read."""
+def compare_holdings(
+    portfolio: Portfolio, account: AccountState, told: ToldSessions = NOTHING_TOLD
+) -> Holdings:
+    """Lay the quantities side by side, with what was executed since the account was read.
+
+    A contract that has ended, by the market's `told` hours too, and that the account still lists, lacks in no file.
+    """
     view = account.view
     if view is None:
         return Holdings()
@@ -93,6 +101,7 @@ def compare_holdings(portfolio: Portfolio, account: AccountState) -> Holdings:
             and symbol not in in_file
             and symbol not in account.unsettled
             and not view.is_foreign(symbol)
+            and not _is_over(symbol, view, told)
         ),
         file_only=tuple(symbol for symbol in other if not in_account.get(symbol)),
         other_quantity=tuple(symbol for symbol in other if in_account.get(symbol)),
@@ -100,7 +109,8 @@ def compare_holdings(portfolio: Portfolio, account: AccountState) -> Holdings:
         moved=tuple(
             symbol
             for symbol in (*other, *unread)
-            if symbol in account.moved or _was_split(view, symbol, in_file[symbol], costs.get(symbol))
+            if symbol in account.moved
+            or was_split(view.positions.get(symbol), in_file[symbol], costs.get(symbol))
         ),
         cash=view.cash,
     )
@@ -125,9 +135,18 @@ def _share_costs(portfolio: Portfolio) -> Mapping[str, Decimal | None]:
     return costs
 
 
-def _was_split(view: AccountPositions, symbol: str, quantity: Decimal, cost: Decimal | None) -> bool:
-    """Whether the account has other shares of the very cost: so it was not traded, whatever is told of it."""
-    position = view.positions.get(symbol)
+def _is_over(symbol: str, view: AccountPositions, told: ToldSessions) -> bool:
+    """Whether it is a contract that had ended when the account was read."""
+    return is_contract_symbol(symbol) and has_ended(
+        symbol, parse_contract_symbol(symbol).expiry, view.as_of, told
+    )
+
+
+def was_split(position: AccountPosition | None, quantity: Decimal, cost: Decimal | None) -> bool:
+    """Whether the account has other shares of the very cost: so it was not traded, whatever is told of it.
+
+    `quantity` and `cost`, in dollars, are the file's.
+    """
     if position is None or position.cost_basis is None or not cost or not quantity:
         return False
     ratio = position.quantity / quantity

@@ -244,7 +244,7 @@ def compute_live_totals(
                 if counted
             ],
         ),
-        holdings=compare_holdings(portfolio, live.account),
+        holdings=compare_holdings(portfolio, live.account, live.told_sessions),
         day=_tally(today.realized + today.unrealized, grades=of_day),
         day_realized=_tally(today.realized),
         day_unrealized=_tally(today.unrealized),

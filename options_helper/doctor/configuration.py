@@ -211,5 +211,5 @@ def _judged(path: Path, portfolio: Portfolio, today: MarketDay) -> Finding:
 
 
 def _about_expired(held: str, expired: Sequence[str]) -> Finding:
-    remedy = "Take them out of the file; `options-helper portfolio reconcile` shows how."
+    remedy = "Remove each once the account has dropped it; `options-helper portfolio reconcile` tells."
     return Finding(Verdict.WARNING, f"{held}; expired: {named(expired, 3)}.", remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -94,6 +94,25 @@ class TestWhatTheFileLacks:
         coins = replace(self.ACCOUNT, view=replace(self.ACCOUNT.view, foreign=frozenset({"MSFT"})))
 
         assert compare_holdings(self.BOOK, coins).account_only == (NVDA_PUT,)
+
+    def test_what_it_lacks_is_told_apart_from_another_quantity(self):
+        found = compare_holdings(self.BOOK, account({"AAPL": 90, "MSFT": 50}))
+
+        assert found.sentences() == (
+            "The account holds what the file lacks: MSFT shares.",
+            "The account holds another quantity than the file of these: AAPL shares.",
+        )
+
+    def test_a_contract_that_has_ended_lacks_in_no_file(self):
+        """SPX is settled at the open, and the account lists it until the evening."""
+        settled = "SPX261120P06700000"
+        opens = datetime(2026, 11, 20, 9, 30, tzinfo=NEW_YORK)
+        before, after = (account({settled: 1}, as_of=at) for at in (opens - timedelta(minutes=1), opens))
+        book = portfolio()
+
+        assert compare_holdings(book, before).account_only == (settled,)
+        assert totals_of(book, replace(live(after), as_of=opens)).holdings.caveat == ""
+        assert compare_holdings(book, before, {opens.date(): None}).account_only == ()
 
     def test_a_position_that_the_file_lost_and_that_was_traded_leaves_today_in_part(self):
         """The account held 2 overnight and holds 9 now; the file lacks them, so its day is not the account's."""

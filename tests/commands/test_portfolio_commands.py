@@ -146,11 +146,11 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
     [
         (
             position(expiry=date(2020, 1, 17), identity="old"),
-            "'old': AAPL 17 Jan 20 180 C expired on 17 Jan 20. Remove it from the file.",
+            "'old': AAPL 17 Jan 20 180 C expired on 17 Jan 20. Remove it once the account has dropped it.",
         ),
         (
             structure(leg("long", 180, expiry=date(2020, 1, 17)), leg("short", 180, expiry=EXPIRY)),
-            "'structure': AAPL 17 Jan 20 180 C expired on 17 Jan 20. Remove it from the file.",
+            "'structure': AAPL 17 Jan 20 180 C expired on 17 Jan 20. Remove it once the account has dropped it.",
         ),
         (
             position(expiry=EXPIRY, cost_basis=None, identity="gift"),
@@ -280,6 +280,29 @@ def test_a_contract_has_expired_from_the_moment_at_which_its_trading_ends(
     assert check_file(file, now=lambda: end - timedelta(minutes=1)) == 0
     assert check_file(file, now=lambda: end) == 1
     assert "expired on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("shares", "code", "purpose"),
+    [(10, 0, "To name in the file what it leaves out:"), (11, 1, "To make the file agree:")],
+)
+def test_an_edit_says_what_it_is_for(
+    file_of: Callable[..., Path],
+    serve: Callable[..., SimulatorServer],
+    capsys: pytest.CaptureFixture[str],
+    *,
+    shares: float,
+    code: int,
+    purpose: str,
+):
+    """Seen: "to make the file agree", above a verdict that it agrees."""
+    serve(SeededMarket(portfolio(holding("MSFT", 10, cost_basis=480.0))))
+    file = file_of(holding("MSFT", shares, cost_basis=None))
+
+    assert compare_with_account(file, None) == code
+    said = capsys.readouterr().out
+    assert purpose in said
+    assert said.count("To ") == 1
 
 
 def test_a_day_on_which_the_market_says_that_it_stays_closed_ended_its_contracts_the_day_before(

@@ -97,7 +97,9 @@ class FileEdits:
         lots: Mapping[str, Sequence[Lot]],
         view: AccountPositions,
         successors: Mapping[str, str] = MappingProxyType({}),
+        *,
         split: Collection[str] = (),
+        over: Collection[str] = (),
     ) -> None:
         self._identities = {entry.id for entry in portfolio.positions}
         self._renamed: dict[str, str] = {}
@@ -108,7 +110,8 @@ class FileEdits:
         opened = opened_since(
             position
             for symbol, position in view.positions.items()
-            if symbol not in lots and symbol not in successors.values()
+            # What has ended is not worth an entry: the account lists it until it has booked the end.
+            if symbol not in lots and symbol not in successors.values() and symbol not in over
         )
         gone = lots.keys() - view.positions.keys() - view.left_out - successors.keys()
         shared = {symbol for symbol in lots if len(self.holders(symbol)) > 1}

@@ -21,6 +21,8 @@ from options_helper.model.portfolio import (
 from options_helper.model.text import format_count, named
 
 CORRECT_AS_OF: Final = 'Correct "as_of" or remove it.'
+# Alpaca's accounts list it until the next day.
+REMOVE_EXPIRED: Final = "Remove it once the account has dropped it."
 REMOVE_AS_OF: Final = 'When it is yours, remove "as_of" from it.'
 
 
@@ -98,7 +100,7 @@ def _expiries(entry: PortfolioEntry, today: MarketDay, picture_of: date | None) 
         if one.expiry is None:
             continue
         if has_expired(one, today, picture_of):
-            yield f": {one.label} expired on {short_date(one.expiry)}. Remove it from the file."
+            yield f": {one.label} expired on {short_date(one.expiry)}. {REMOVE_EXPIRED}"
         # A closing that was told later moves the end of trading and changes no symbol; an opening makes a session.
         elif regular_session(one.expiry) is None and not today.told.get(one.expiry):
             yield (

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, assert_never
 
+from options_helper.analysis.holdings import was_split
 from options_helper.analysis.option_events import halves
 from options_helper.analysis.reconcile.account_import import (
     NotImportableError,
@@ -327,7 +328,8 @@ def reconcile(
         for symbol in dict.fromkeys([*lots, *sorted(view.positions.keys() | view.left_out)])
         if symbol not in homeless
     }
-    edits = FileEdits(portfolio, lots, view, _successors(sides, later_moves), _split(sides))
+    over = frozenset(symbol for symbol, one in sides.items() if one.is_over)
+    edits = FileEdits(portfolio, lots, view, _successors(sides, later_moves), split=_split(sides), over=over)
     cash = _cash_edit(portfolio, view)
     rows = {symbol: _row(one, edits, today, cash) for symbol, one in sides.items()}
     unnamed = [ReconciledRow(None, UNNAMED, agrees=None, causes=(Cause.NOT_READ,))] * view.unnamed
@@ -340,7 +342,9 @@ def reconcile(
 def _successors(sides: Mapping[str, _Sides], moves: Moves) -> Mapping[str, str]:
     gone = [Holding(name, one.file_quantity) for name, one in sides.items() if one.is_gone]
     new = [
-        Holding(name, one.position.quantity) for name, one in sides.items() if one.position and not one.lots
+        Holding(name, one.position.quantity)
+        for name, one in sides.items()
+        if one.position and not one.lots and not one.is_over
     ]
     return moves.successors(gone, new)
 
@@ -457,6 +461,11 @@ class _Sides:
         return bool(self.lots and self.readable and self.position is None and not self.foreign)
 
     @property
+    def is_over(self) -> bool:
+        """Whether only the account holds it, and that no longer than until it has booked the end."""
+        return not self.lots and self.position is not None and self.has_ended()
+
+    @property
     def multiplier(self) -> int | None:
         instrument = self.instrument
         return instrument.multiplier if instrument else None
@@ -502,7 +511,10 @@ class _Sides:
 
     @property
     def file_value(self) -> Decimal | None:
+        """At the mark; None where there is none, where it has ended, and where the mark is of another share."""
         if self.mark is None or not self.lots or self.multiplier is None:
+            return None
+        if self.has_ended() or self.moves or was_split(self.position, self.file_quantity, self.file_cost):
             return None
         return Decimal(str(self.mark)) * self.file_quantity * self.multiplier
 
@@ -520,12 +532,14 @@ class _Sides:
     @property
     def unknown_to_file(self) -> tuple[Execution, ...]:
         """The newest executions that make up the difference, alone or with all moves; none where they do not."""
+        if self.is_over:
+            return ()
         return self._newest(_NONE) or (self._newest(self._moved) if self._moved is not None else ())
 
     @property
     def moves(self) -> tuple[AccountMove, ...]:
         """The moves that have to do with a difference which executions alone do not make up."""
-        differs = self.account_quantity is not None and not self.same_quantity
+        differs = self.account_quantity is not None and not self.same_quantity and not self.is_over
         is_told = bool(self._newest(_NONE)) or (self.is_gone and self.has_ended())
         return self.related_moves if differs and not is_told else ()
 
@@ -574,7 +588,7 @@ def _row(sides: _Sides, edits: FileEdits, today: date, cash_edit: str | None) ->
     advice = edits.for_symbol(sides.symbol) if improvable else None
     if advice and differences == (Cause.COST_METHOD,):
         advice = advice.unless_meant()
-    moved = not sides.same_quantity and sides.instrument is not None
+    moved = not sides.same_quantity and sides.instrument is not None and not sides.is_over
     return ReconciledRow(
         symbol=sides.symbol,
         label=sides.instrument.label if sides.instrument else format_symbol(sides.symbol),
@@ -598,6 +612,8 @@ def _differences(sides: _Sides, today: date) -> Iterator[Cause]:
     """What speaks against the file."""
     if not sides.readable:
         yield Cause.NOT_READ
+    elif sides.is_over:
+        return
     elif sides.same_quantity:
         if _differ(sides.file_cost, sides.account_cost, [sides]):
             yield Cause.MULTIPLIER if sides.other_multiplier else Cause.COST_METHOD
@@ -625,6 +641,8 @@ def _unexplained(sides: _Sides, today: date) -> Cause:
 
 def _remarks(sides: _Sides, today: date) -> Iterator[Cause]:
     """What file and account say differently, or only one of them says, though nothing is wrong with either."""
+    if sides.is_over:
+        yield Cause.EXPIRY
     if not sides.same_quantity:
         return
     if sides.account_quantity and sides.has_ended(today):

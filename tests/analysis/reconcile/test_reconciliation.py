@@ -21,11 +21,13 @@ from options_helper.analysis.reconcile.reconciliation import (
     reconcile,
 )
 from options_helper.model.account import (
+    AccountMove,
     AccountPosition,
     AccountPositions,
     AccountState,
     Execution,
     ExecutionKind,
+    PositionMove,
     Source,
 )
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry, parse_portfolio
@@ -283,6 +285,69 @@ def test_what_has_ended_and_is_still_in_the_account_is_said():
     row = only_row(portfolio(position(expiry=TODAY, contracts=1, cost_basis=1)), view)
 
     assert (row.agrees, row.causes) == (True, (Cause.EXPIRY,))
+
+
+OPENED = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # 10:00 in New York
+SETTLED = "SPX261120P06700000"  # by the opening prices of that day
+
+
+@pytest.mark.parametrize("executions", [(), (executed(SETTLED, 1),)], ids=["old", "of today"])
+def test_what_has_ended_and_only_the_account_lists_is_expired_and_not_to_be_added(
+    executions: tuple[Execution, ...],
+):
+    """Check says to remove it, and who did was told to add it again."""
+    view = AccountPositions(OPENED, {SETTLED: held(SETTLED, 1, "12")}, Decimal(5))
+    file = portfolio(cash=10.0)
+    row = only_row(file, view, *executions)
+
+    assert (row.agrees, row.causes, row.account_quantity) == (True, (Cause.EXPIRY,), 1)
+    assert (row.advice, row.edit, row.cash_edit) == (None, None, None)
+    assert (row.unknown_to_file, row.moves) == ((), ())
+    assert file_behind(file, account_state(view, *executions)) is None
+
+
+def test_what_has_ended_is_no_leg_of_what_is_proposed():
+    """A calendar of which the near leg has ended this evening is its far leg."""
+    evening = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    near, far = held("AAPL261120C00180000", -1, "1"), held(AAPL_CALL, 1, "4")
+    ended, alive = rows(portfolio(), AccountPositions(evening, {one.symbol: one for one in (near, far)}))
+
+    assert (ended.agrees, ended.advice) == (True, None)
+    assert "legs" not in edited(alive)
+
+
+def test_until_the_moment_at_which_it_ends_it_is_missing_from_the_file():
+    before = OPENED.replace(hour=14, minute=29)
+    row = only_row(portfolio(), AccountPositions(before, {SETTLED: held(SETTLED, 1, "12")}))
+
+    assert (row.agrees, row.causes, row.advice) == (False, (Cause.NOT_IN_FILE,), "Add this entry:")
+
+
+def test_what_has_ended_has_no_value_at_a_mark():
+    strike = position("SPX", 6700, "put", expiry=TODAY, contracts=1, cost_basis=12)
+    view = AccountPositions(OPENED, {SETTLED: held(SETTLED, 1, "12", market_value="2100")})
+    row = only_row(portfolio(strike), view, marks={SETTLED: 20.95})
+
+    assert (row.agrees, row.file_value, row.account_value) == (True, None, 2100)
+    assert row.causes == (Cause.EXPIRY,)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_shares_of_before_a_split_have_no_value_at_a_mark_of_after_it(*, told: bool):
+    split = (AccountMove("ca", PositionMove.SPLIT, "KO", Decimal(100), TODAY),) if told else ()
+    view = account(held("KO", 200, "35"))
+    row = only_row(portfolio(holding("KO", 100, cost_basis=70)), view, marks={"KO": 36.0}, moves=split)
+
+    assert (row.file_quantity, row.account_quantity, row.file_value) == (100, 200, None)
+
+
+def test_what_was_only_traded_keeps_its_value():
+    view = account(held("KO", 200, "40"))
+    row = only_row(
+        portfolio(holding("KO", 100, cost_basis=70)), view, executed("KO", 100), marks={"KO": 36.0}
+    )
+
+    assert row.file_value == 3600
 
 
 def test_a_coin_that_the_file_calls_shares_is_no_share_that_was_sold():
