@@ -21,7 +21,7 @@ class Grade(StrEnum):
 
     TWO_SIDED = "two-sided"  # the middle of a quote that is narrow enough
     LAST_TRADE = "last trade"  # inside what is known of the quote
-    WIDE = "wide"  # the middle of a wide quote: a rough guess
+    WIDE = "wide"  # the middle of a wide quote, or of one in which nobody bids: a rough guess
     AT_LEAST = "at least"  # a bound: a long at the bid, a short at the ask
     AT_BEST = "at best"  # a bound: a short at the bid, a long at the ask
     AFTER_HOURS = "after hours"  # made after the session that the other prices are of
@@ -83,7 +83,8 @@ def rank_lines(marks: Marks, findings: Findings, *, short: Flags) -> Integers:
         Grade.AT_BEST: np.where(short, at_bid, at_ask),
         Grade.AT_LEAST: np.where(short, at_ask, at_bid),
         Grade.LAST_TRADE: from_trade,
-        Grade.WIDE: found(QuoteWarning.WIDE_SPREAD),
+        # Nobody would pay the middle of nothing and an offer, however small that is.
+        Grade.WIDE: found(QuoteWarning.WIDE_SPREAD) | found(QuoteWarning.ZERO_BID),
     }
     ranks: Integers = np.select(
         list(holds.values()), [RANKS[grade] for grade in holds], default=RANKS[Grade.TWO_SIDED]

@@ -135,9 +135,10 @@ class Screen:
         """Print what is to be looked at."""
         self.say(f"look: {sentence}")
 
-    def edit(self, text: str) -> None:
-        """Print what to put into the file."""
-        self.say(f"\nTo make the file agree:\n\n{text}\n")
+    def edit(self, text: str, *, differs: bool) -> None:
+        """Print what to put into the file, which `differs` or only leaves something out."""
+        purpose = "To make the file agree" if differs else "To name in the file what it leaves out"
+        self.say(f"\n{purpose}:\n\n{text}\n")
 
     def verdict(self, sentence: str) -> None:
         """Print what all of it comes to."""
@@ -181,7 +182,7 @@ class JsonScreen(Screen):
         """Keep what is to be looked at."""
         self._facts["findings"].append(sentence)
 
-    def edit(self, text: str) -> None:
+    def edit(self, text: str, *, differs: bool) -> None:  # noqa: ARG002  # the verdict says it
         """Keep what to put into the file."""
         self._facts["edit"] = text
 

@@ -175,7 +175,7 @@ def compare_with_account(
     for problem in (*reading.problems, *found.remarks, *doubts, *more):
         screen.remark(problem)
     if edit := proposed_edit(found.rows):
-        screen.edit(edit)
+        screen.edit(edit, differs=any(row.advice and not row.agrees for row in found.rows))
     screen.verdict(_verdict(found, path.name))
     return screen.end(CANNOT_SAY if found.agrees is None else FINE if found.agrees else DIFFERENT)
 

@@ -55,6 +55,21 @@ class TestTheMiddleOfAQuoteThatTheBookCannotSupport:
 
         assert (total.pnl.counted, total.pnl.caveat) == (1, "1 wide")
 
+    @pytest.mark.parametrize("contracts", [1, -1])
+    def test_where_nobody_bids_the_middle_is_a_guess_however_small(self, contracts: int):
+        """0.00 × 0.01 is a cent apart, and has one side."""
+        book, live = portfolio(position(contracts=contracts)), snapshot_with(quote(AAPL_CALL, 0.0, 0.01))
+        total = totals_of(book, live)
+
+        assert (row(book, live)["mark"], row(book, live)["grade"]) == (0.005, "wide")
+        assert (total.pnl.caveat, total.pnl_natural.caveat) == ("1 wide", "")
+        assert sentence(book, live) == "Live, 1 line quoted wide."
+
+    def test_a_bid_of_a_cent_is_a_bid(self):
+        live = snapshot_with(quote(AAPL_CALL, 0.01, 0.02))
+
+        assert row(portfolio(position()), live)["grade"] == "two-sided"
+
 
 class TestABoundIsNoPrice:
     """A short with a bid and no ask owes at least the bid: what it makes is the best case."""
