@@ -14,6 +14,7 @@ from options_helper.model.account import (
     Execution,
 )
 from options_helper.model.contract_symbols import is_contract_symbol
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.portfolio import Portfolio
 
 
@@ -26,15 +27,17 @@ class _Answer:
     executions: tuple[Execution, ...]
     moves: tuple[AccountMove, ...]
     later: tuple[Execution, ...]
+    told: ToldSessions
     behind: Behind | None
 
-    def holds_for(self, portfolio: Portfolio, account: AccountState) -> bool:
+    def holds_for(self, portfolio: Portfolio, account: AccountState, told: ToldSessions) -> bool:
         return (
             self.portfolio is portfolio
             and self.view is account.view
             and self.executions is account.executions
             and self.moves == account.moves
             and self.later is account.later
+            and self.told == told
         )
 
 
@@ -45,12 +48,16 @@ class FileComparison:
         # Replaced in one step; threads that meet here work it out twice at worst.
         self._last: _Answer | None = None
 
-    def behind(self, portfolio: Portfolio, account: AccountState) -> Behind | None:
+    def behind(
+        self, portfolio: Portfolio, account: AccountState, told: ToldSessions = NOTHING_TOLD
+    ) -> Behind | None:
         """What the file does not know of today; worked out again only when file or account has changed."""
         last = self._last
-        if last is None or not last.holds_for(portfolio, account):
-            behind = file_behind(portfolio, _with_what_came_later(account))
-            last = _Answer(portfolio, account.view, account.executions, account.moves, account.later, behind)
+        if last is None or not last.holds_for(portfolio, account, told):
+            behind = file_behind(portfolio, _with_what_came_later(account), told)
+            last = _Answer(
+                portfolio, account.view, account.executions, account.moves, account.later, told, behind
+            )
             self._last = last
         return last.behind
 

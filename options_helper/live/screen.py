@@ -171,7 +171,7 @@ def build_screen(
         portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
     )
     totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
-    behind = session.comparison.behind(portfolio, snapshot.account)
+    behind = session.comparison.behind(portfolio, snapshot.account, snapshot.told_sessions)
     return ScreenModel(
         options=options,
         now=now,

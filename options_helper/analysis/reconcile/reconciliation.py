@@ -207,7 +207,9 @@ class Behind:
     symbols: frozenset[str]  # whose quantities these executions explain
 
 
-def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
+def file_behind(
+    portfolio: Portfolio, account: AccountState, told: ToldSessions = NOTHING_TOLD
+) -> Behind | None:
     """What the banner says when executions, splits and the like explain why file and account differ; None when not.
 
     It needs no complete list of them: those that make up the difference exactly are the ones.
@@ -215,7 +217,9 @@ def file_behind(portfolio: Portfolio, account: AccountState) -> Behind | None:
     if account.view is None or not (account.executions or account.moves):
         return None
     today = new_york_date(account.view.as_of)
-    found = reconcile(portfolio, account.view, account.executions, today=today, moves=account.moves)
+    found = reconcile(
+        portfolio, account.view, account.executions, today=today, moves=account.moves, told=told
+    )
     rows = [row for row in found.rows if row.unknown_to_file or row.moves]
     if not rows:
         return None

@@ -306,6 +306,14 @@ def test_what_has_ended_and_only_the_account_lists_is_expired_and_not_to_be_adde
     assert file_behind(file, account_state(view, *executions)) is None
 
 
+def test_what_ended_by_the_market_s_own_hours_is_not_to_be_added_either():
+    bought = executed(f"AAPL{TODAY:%y%m%d}C00180000", 1)
+    state = account_state(AccountPositions(OPENED, {bought.symbol: held(bought.symbol, 1)}), bought)
+
+    assert file_behind(portfolio(), state) is not None
+    assert file_behind(portfolio(), state, {TODAY: None}) is None
+
+
 def test_what_has_ended_is_no_leg_of_what_is_proposed():
     """A calendar of which the near leg has ended this evening is its far leg."""
     evening = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
