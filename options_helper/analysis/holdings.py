@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from options_helper.model.account import AccountPosition, AccountPositions, AccountState
+from options_helper.model.account import AccountPosition, AccountPositions, AccountState, RestPhase, RestTask
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
@@ -36,6 +36,9 @@ class Holdings:
     # Of those that differ, what a split, a transfer or the like moved: neither quantity nor cost are in today's share.
     moved: tuple[str, ...] = ()
     cash: Decimal | None = None  # the account's
+    # Why the account, which was asked, is not known as it is now: "it could not be read"; empty where it is, and where
+    # nobody asks it. With `read_at` it was known before.
+    unanswered: str = ""
 
     @property
     def in_doubt(self) -> frozenset[str]:
@@ -48,12 +51,24 @@ class Holdings:
         return len(self.account_only) + len(self.file_only) + len(self.other_quantity)
 
     @property
-    def caveat(self) -> str:
-        """What is said at each figure that rests on the file's quantities alone; empty where nothing is missing."""
-        count = len(self.account_only)
-        if not count:
+    def not_compared(self) -> str:
+        """That there is no account to compare the file with, or only an old one, and why; empty where it is of now."""
+        if not self.unanswered:
             return ""
-        return f"FILE ONLY: {format_count(count, 'position')} of the account {'is' if count == 1 else 'are'} missing"
+        if self.read_at is None:
+            return f"not compared with the account ({self.unanswered})"
+        return f"compared with an older reading of the account ({self.unanswered} since)"
+
+    @property
+    def caveat(self) -> str:
+        """What is said at each figure that rests on the file's quantities alone; empty where they are the account's."""
+        count = len(self.account_only)
+        are = "is" if count == 1 else "are"
+        missing = (
+            f"FILE ONLY: {format_count(count, 'position')} of the account {are} missing" if count else ""
+        )
+        doubt = f"QUANTITIES {self.not_compared}" if self.unanswered else ""
+        return "\n".join(filter(None, (missing, doubt)))
 
     def sentences(self, explained: Collection[str] = ()) -> tuple[str, ...]:
         """What file and account hold differently, in sentences without amounts; what is `explained` is left out."""
@@ -85,8 +100,9 @@ def compare_holdings(
     A contract that has ended, by the market's `told` hours too, and that the account still lists, lacks in no file.
     """
     view = account.view
+    unanswered = _unanswered(account)
     if view is None:
-        return Holdings()
+        return _not_compared(portfolio, account, unanswered)
     in_file, in_account = portfolio.quantities, _account_quantities(view, account)
     unread = tuple(symbol for symbol in in_file if is_unread(view, symbol) or symbol in account.unsettled)
     known = [symbol for symbol in in_file if symbol not in unread]
@@ -113,7 +129,28 @@ def compare_holdings(
             or was_split(view.positions.get(symbol), in_file[symbol], costs.get(symbol))
         ),
         cash=view.cash,
+        unanswered=unanswered,
     )
+
+
+def _not_compared(portfolio: Portfolio, account: AccountState, unanswered: str) -> Holdings:
+    """What is known where the positions are not: of what was traded, nobody knows whether the file has it."""
+    if account.reports[RestTask.POSITIONS].phase is RestPhase.OFF:
+        return Holdings()
+    executed = {execution.symbol for execution in (*account.executions, *account.later)}
+    traded = executed | account.unsettled | account.moved
+    unread = tuple(symbol for symbol in portfolio.quantities if symbol in traded)
+    return Holdings(unread=unread, unanswered=unanswered)
+
+
+def _unanswered(account: AccountState) -> str:
+    """Why nothing of now is known of the account that was asked; empty where it answered, or was not asked."""
+    report = account.reports[RestTask.POSITIONS]
+    if report.phase is RestPhase.OFF:
+        return ""
+    if report.problem is not None or report.phase is RestPhase.FAILED:
+        return "it could not be read"
+    return "it has not answered yet" if account.view is None and report.phase is not RestPhase.WAITING else ""
 
 
 def _account_quantities(view: AccountPositions, account: AccountState) -> Mapping[str, Decimal]:

@@ -82,7 +82,7 @@ def headline(
 
 
 def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
-    """What the totals rest on that is not a good price of now, each in a few words."""
+    """What the totals rest on that is no good price of now, or no quantity of the account's, each in a few words."""
     facts = (
         (totals.with_warning(QuoteWarning.DELAYED_PRICE), "more than a minute behind the exchange"),
         (totals.unpriced, "without a price"),
@@ -93,7 +93,12 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
     beyond = len(totals.not_believed)
     impossible = f"{format_count(beyond, 'structure')} quoted beyond what it can be worth"
     lines = tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
-    return (*lines, impossible) if beyond else lines
+    not_compared = totals.holdings.not_compared
+    return (
+        *((f"quantities {not_compared}",) if not_compared else ()),
+        *lines,
+        *((impossible,) if beyond else ()),
+    )
 
 
 def book_remarks(totals: LiveTotals) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from options_helper.analysis.holdings import Holdings, compare_holdings
-from options_helper.analysis.live_health import book_caveats, headline
+from options_helper.analysis.live_health import Headline, Level, book_caveats, headline
 from options_helper.analysis.live_portfolio_metrics import (
     LiveTotals,
 )
-from options_helper.model.account import AccountState
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import LiveSnapshot
@@ -160,6 +160,80 @@ class TestWhatTheAccountLacks:
 
         assert len(found.sentences()) == 2
         assert found.sentences(explained={"AAPL"}) == ("The account holds what the file lacks: MSFT shares.",)
+
+
+def unknown(phase: RestPhase, problem: str | None = None, **facts: Any) -> AccountState:
+    """An account whose positions were never read."""
+    report = RestReport(RestTask.POSITIONS, phase, problem=problem)
+    reports = {**AccountState().reports, RestTask.POSITIONS: report}
+    return replace(AccountState(), reports=reports, **facts)
+
+
+class TestAnAccountThatWasAskedAndIsNotKnown:
+    """Then nobody can say that the file's quantities are the account's, and each figure says that nobody does."""
+
+    BOOK = portfolio(holding("AAPL", 100), position(contracts=2))
+    EVENTS = quote("AAPL", 269.9, 270.1), quote(AAPL_CALL, 3.0, 3.1)
+
+    @pytest.mark.parametrize(
+        ("phase", "problem", "why"),
+        [
+            (RestPhase.FAILED, "HTTP 500.", "it could not be read"),
+            (RestPhase.REQUESTING, "HTTP 500.", "it could not be read"),
+            (RestPhase.REQUESTING, None, "it has not answered yet"),
+        ],
+    )
+    def test_headline_and_totals_say_that_nothing_was_compared_and_why(
+        self, phase: RestPhase, problem: str | None, why: str
+    ):
+        total = totals_of(self.BOOK, live(unknown(phase, problem), *self.EVENTS))
+
+        assert total.holdings.caveat == f"QUANTITIES not compared with the account ({why})"
+        said = headline(snapshot_with(), caveats=book_caveats(total))
+        assert said == Headline(Level.WARNING, f"Live, but quantities not compared with the account ({why}).")
+
+    @pytest.mark.parametrize("phase", [RestPhase.OFF, RestPhase.WAITING])
+    def test_one_that_is_not_asked_is_no_reason_to_worry(self, phase: RestPhase):
+        """By choice, as of a replay, or before its turn."""
+        total = totals_of(self.BOOK, live(unknown(phase), *self.EVENTS))
+
+        assert (total.holdings.caveat, total.pnl.caveat, book_caveats(total)) == ("", "", ())
+
+    @pytest.mark.parametrize("phase", [RestPhase.FAILED, RestPhase.REQUESTING, RestPhase.WAITING])
+    def test_a_fill_of_what_the_file_holds_leaves_its_line_in_doubt(self, phase: RestPhase):
+        sold = unknown(phase, later=(traded(AAPL_CALL, -2, 3),))
+        total = totals_of(self.BOOK, live(sold, *self.EVENTS))
+
+        assert total.holdings.unread == (AAPL_CALL,)
+        assert total.pnl.caveat == "1 with a quantity in doubt"
+        assert "1 line with a quantity in doubt" in book_caveats(total)
+
+    def test_a_recording_s_fills_are_of_no_account_that_could_be_compared(self):
+        played = unknown(RestPhase.OFF, later=(traded(AAPL_CALL, -2, 3),))
+
+        assert compare_holdings(self.BOOK, played) == Holdings()
+
+    def test_what_was_read_before_it_failed_is_said_to_be_old(self):
+        known = account({"AAPL": 100, AAPL_CALL: 2, "MSFT": 1})
+        report = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problem="HTTP 500.")
+        lost = replace(known, reports={**known.reports, RestTask.POSITIONS: report})
+        total = totals_of(self.BOOK, live(lost, *self.EVENTS))
+
+        assert total.holdings.account_only == ("MSFT",)
+        assert total.holdings.caveat == (
+            "FILE ONLY: 1 position of the account is missing\n"
+            "QUANTITIES compared with an older reading of the account (it could not be read since)"
+        )
+        assert book_caveats(total)[0] == (
+            "quantities compared with an older reading of the account (it could not be read since)"
+        )
+
+    def test_asking_again_each_minute_is_nothing_to_say(self):
+        known = account({"AAPL": 100, AAPL_CALL: 2})
+        report = RestReport(RestTask.POSITIONS, RestPhase.REQUESTING)
+        again = replace(known, reports={**known.reports, RestTask.POSITIONS: report})
+
+        assert book_caveats(totals_of(self.BOOK, live(again, *self.EVENTS))) == ()
 
 
 class TestASplitIsNoProfitAndNoLoss:

@@ -132,6 +132,15 @@ def test_what_a_server_said_over_rest_is_text_and_never_markup(portal):
     assert "<img" not in "".join(element.proto.body for element in tab.get("html"))
 
 
+def test_totals_over_an_account_that_cannot_be_read_are_not_green(portal):
+    unread = account_with(RestTask.POSITIONS, RestPhase.FAILED, problem="HTTP 500.")
+    page = html(portal.show(lambda: scenes.live(account=unread)))
+
+    assert "Live, but quantities not compared with the account (it could not be read)" in page
+    # Both P&L, today's, the percentage, liquidation value and premium.
+    assert page.count("QUANTITIES not compared with the account (it could not be read)") == 6
+
+
 def test_a_file_behind_the_account_is_said_and_the_edit_is_there_to_copy(portal):
     tab = portal.show(with_account(BOUGHT))
 
@@ -220,10 +229,14 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
         (account_with(RestTask.POSITIONS, RestPhase.REQUESTING), "it was asked and has not answered"),
         (
             account_with(RestTask.POSITIONS, RestPhase.REQUESTING, problem="Wait 20 s."),
-            "it was asked and has not answered. Wait 20 s.",
+            "The account is not known; it is asked again, after this: Wait 20 s.",
+        ),
+        (
+            account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
+            "The account is not known yet: its positions were not asked for yet.",
         ),
     ],
-    ids=["off", "failed", "asking", "held up"],
+    ids=["off", "failed", "asking", "held up", "waiting"],
 )
 def test_an_account_that_is_not_known_is_said_so(portal, account, words):
     tab = portal.show(lambda: scenes.live(account=account))

@@ -90,11 +90,15 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
         (account_with(RestTask.FILLS, RestPhase.REQUESTING), "Today's fills have not been read yet."),
         (
             account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
-            "could not be read: The reason is above.",
+            "Today: n/a. Today's fills could not be read; the reason is above.",
+        ),
+        (
+            account_with(RestTask.FILLS, RestPhase.REQUESTING, problem="No route."),
+            "Today's fills are asked for again; the reason is above.",
         ),
         (AccountState(), "Today's fills were not asked for."),
     ],
-    ids=["asking", "failed", "off"],
+    ids=["asking", "failed", "again", "off"],
 )
 def test_while_the_account_is_not_known_today_is_no_figure_and_the_reason_is_there(portal, account, reason):
     tab = portal.show(lambda: scenes.live(account=account))

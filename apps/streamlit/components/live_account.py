@@ -12,7 +12,7 @@ from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ACCOUNT_PANEL, ScreenModel
-from options_helper.model.account import AccountPositions, RestPhase, RestTask
+from options_helper.model.account import AccountPositions, RestPhase, RestReport, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.text import format_count
@@ -123,14 +123,21 @@ def _not_known(screen: ScreenModel) -> str:
         return "A replay has no account to compare the file with."
     if screen.run is None:
         return "The account is not known before Start: it is asked for its positions then."
+    return _how_far(report)
+
+
+def _how_far(report: RestReport) -> str:
     match report.phase:
         case RestPhase.OFF:
             return "The account is not known: without the fills stream it is not asked for."
+        case RestPhase.WAITING if report.problem is None:
+            return "The account is not known yet: its positions were not asked for yet."
         case RestPhase.FAILED:
-            return f"The account is not known: {report.problem}"
+            return f"The account is not known: {report.problem or 'its positions could not be read.'}"
+        case _ if report.problem is not None:
+            return f"The account is not known; it is asked again, after this: {report.problem}"
         case _:
-            unanswered = "The account is not known yet: it was asked and has not answered."
-            return f"{unanswered} {report.problem}" if report.problem else unanswered
+            return "The account is not known yet: it was asked and has not answered."
 
 
 def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions) -> str:

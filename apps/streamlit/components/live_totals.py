@@ -87,7 +87,12 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
     problems = {report.problem for report in screen.snapshot.account.reports.values() if report.problem}
     for reason in totals.day_reasons:
         told = next((problem for problem in problems if problem in reason), None)
-        yield reason if told is None else reason.replace(told, "The reason is above.")
+        yield reason if told is None else _with_reason_above(reason, told)
+
+
+def _with_reason_above(reason: str, told: str) -> str:
+    """The reason up to what was told already: "Today's fills could not be read; the reason is above."."""
+    return f"{reason.partition(told)[0].rstrip(' :').removesuffix(', after this')}; the reason is above."
 
 
 def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
