@@ -39,6 +39,7 @@ PUBLIC: Final = {
     "backoff": ("SLOW_BASE_SECONDS", "compute_backoff_seconds"),
     "clock_skew": ("ClockSkew", "FEED_AHEAD_SECONDS", "WORTH_SAYING_SECONDS", "format_span"),
     "contract_hours": (
+        "contract_ended_at",
         "has_ended",
         "is_settled_at_open",
         "last_trading_day",

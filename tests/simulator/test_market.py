@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -134,6 +134,68 @@ def test_it_starts_on_friday_for_contracts_that_are_named_after_a_saturday():
 def test_it_starts_when_it_is_told_to():
     noon = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
     assert started_at(BOOK, start=noon) == noon
+
+
+THIRD_FRIDAY = date(2026, 11, 20)
+AT_OPEN = position("SPX", 6700.0, "put", expiry=THIRD_FRIDAY)
+AT_CLOSE = position("SPXW", 6700.0, "put", expiry=THIRD_FRIDAY)
+
+
+def test_a_contract_settled_at_the_open_is_neither_quoted_nor_traded_nor_ordered_after_it():
+    book = Portfolio(positions=(AT_OPEN, AT_CLOSE))
+    market = SeededMarket(book)
+    ended, trading = AT_OPEN.instrument.live_symbol, AT_CLOSE.instrument.live_symbol
+    steps = played(market, everything(book), 600)
+    ordered = {
+        data["data"]["order"]["symbol"] for step in steps if step.stream is FILLS for data in step.messages
+    }
+
+    assert utc_datetime(market.start_ns) == datetime.combine(THIRD_FRIDAY, time(10), NEW_YORK)
+    assert messages(steps, symbol=ended) == []
+    assert messages(steps, "q", trading)
+    assert messages(steps, "t", trading)
+    assert ordered == {trading}
+    told = market.snapshot(ended, market.start_ns, date(2026, 11, 19))
+    assert (told.quote, told.trade, list(told.daily_bars)) == (None, None, [date(2026, 11, 19)])
+    assert market.snapshot(trading, market.start_ns, date(2026, 11, 19)).quote
+
+
+def test_a_contract_is_quoted_until_its_end_and_not_after_it_and_no_order_outlives_it():
+    book = Portfolio(positions=(NEAR,))
+    market = SeededMarket(book, start=datetime.combine(FRIDAY, time(15, 59), NEW_YORK))
+    ends_ns = market.start_ns + 60 * NANOSECONDS
+    steps = played(market, everything(book), 180)
+
+    spoken = [step.market_ns for step in steps if messages([step], symbol=CALL)]
+    orders = [step.market_ns for step in steps if step.stream is FILLS]
+    assert max(spoken) < ends_ns
+    assert orders
+    assert max(orders) < ends_ns
+
+
+def test_a_file_may_name_when_its_contract_is_settled():
+    named = position("AAPL", 180.0, expiry=FRIDAY, settlement="am")
+    other = position("MSFT", 500.0, expiry=FRIDAY)
+    book = Portfolio(positions=(named, other))
+
+    steps = played(SeededMarket(book), everything(book), 30)
+
+    assert messages(steps, symbol=named.instrument.live_symbol) == []
+    assert messages(steps, "q", other.instrument.live_symbol)
+
+
+@pytest.mark.parametrize("later", [(), (position("SPX", 6500.0, "put", expiry=date(2026, 12, 18)),)])
+def test_where_all_that_expires_first_is_settled_at_the_open_the_market_starts_on_its_last_day(later):
+    """A day later it would show nothing of it."""
+    market = SeededMarket(Portfolio(positions=(AT_OPEN, *later)))
+
+    assert utc_datetime(market.start_ns) == datetime.combine(date(2026, 11, 19), time(10), NEW_YORK)
+
+
+def test_it_starts_on_the_session_before_a_holiday_on_which_contracts_expire():
+    market = SeededMarket(Portfolio(positions=(position("AAPL", 180.0, expiry=date(2027, 6, 18)),)))
+
+    assert utc_datetime(market.start_ns).astimezone(NEW_YORK).date() == date(2027, 6, 17)
 
 
 def test_a_book_of_shares_has_a_market_too():

@@ -16,6 +16,9 @@ from options_helper.simulator.wire.protocol import TRADE_UPDATES, rfc3339
 FIRST_ORDER_SECONDS: Final = 5.0
 SECONDS_BETWEEN_ORDERS: Final = (12.0, 45.0)
 CANCELLED_SHARE: Final = 0.15
+UNTIL_PARTLY_SECONDS: Final = 4.0
+UNTIL_DONE_SECONDS: Final = 6.0
+LONGEST_ORDER_NS: Final = round((UNTIL_PARTLY_SECONDS + UNTIL_DONE_SECONDS) * NANOSECONDS)
 
 OrderEvent = Literal["new", "partial_fill", "fill", "canceled"]
 STATUSES: Final[Mapping[OrderEvent, str]] = {
@@ -28,12 +31,17 @@ STATUSES: Final[Mapping[OrderEvent, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tradable:
-    """Something the account trades: its symbol, what it holds of it, and bid and ask at a market time."""
+    """Something the account trades: its symbol, what it holds of it, bid and ask at a market time, and until when."""
 
     symbol: str
     held: float
     is_option: bool
     quote: Callable[[int], tuple[float, float]]
+    ends_ns: int | None = None  # from when on nobody trades it; None: never
+
+    def trades_at(self, at_ns: int) -> bool:
+        """Whether it has not ended at this market time."""
+        return self.ends_ns is None or at_ns < self.ends_ns
 
 
 @dataclass(slots=True)
@@ -89,11 +97,15 @@ class OrderScript:
         return round(self._dice.uniform(least, most) * NANOSECONDS)
 
     def _place(self, at_ns: int) -> None:
-        order = self._new_order(at_ns)
+        # No order is placed that would outlive what it is about.
+        tradables = [one for one in self._tradables if one.trades_at(at_ns + LONGEST_ORDER_NS)]
+        if not tradables:
+            return
+        order = self._new_order(self._dice.choice(tradables), at_ns)
         cancelled = self._placed > 1 and self._dice.random() < CANCELLED_SHARE
         first = self._dice.randint(1, order.quantity - 1)
-        partly_ns = at_ns + self._seconds(1, 4)
-        done_ns = partly_ns + self._seconds(1, 6)
+        partly_ns = at_ns + self._seconds(1, UNTIL_PARTLY_SECONDS)
+        done_ns = partly_ns + self._seconds(1, UNTIL_DONE_SECONDS)
         self._plan_event(at_ns, order, "new")
         self._plan_event(partly_ns, order, "partial_fill", first)
         if cancelled:
@@ -101,8 +113,7 @@ class OrderScript:
         else:
             self._plan_event(done_ns, order, "fill", order.quantity - first)
 
-    def _new_order(self, at_ns: int) -> Order:
-        tradable = self._dice.choice(self._tradables)
+    def _new_order(self, tradable: Tradable, at_ns: int) -> Order:
         bid, ask = tradable.quote(at_ns)
         side = self._dice.choice(("buy", "sell"))
         # A buyer pays the offer and a seller takes the bid, unless the bid is nothing.

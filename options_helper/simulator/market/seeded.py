@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import cached_property, partial
 from itertools import count
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from options_helper.errors import SymbolError
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.announcement import MarketKind
+from options_helper.model.contract_hours import contract_ended_at, last_trading_day
 from options_helper.model.contract_symbols import ParsedContract, parse_contract_symbol
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
@@ -73,8 +74,8 @@ class SeededMarket:
     """Correlated underlyings, options quoted from a model around them, and the account's orders.
 
     It never closes: it starts at 10:00 in New York on the portfolio's first expiry day, so that a contract expires
-    today whenever somebody looks, and runs at the pace of real time. Same portfolio, seed and subscriptions: same
-    messages.
+    today whenever somebody looks, and runs at the pace of real time. A contract that has ended is neither quoted nor
+    traded. Same portfolio, seed and subscriptions: same messages.
     """
 
     kind: Final = MarketKind.SIMULATED
@@ -88,7 +89,7 @@ class SeededMarket:
     ) -> None:
         self._portfolio = portfolio
         self._seed = seed
-        self._start = start or datetime.combine(_first_expiry(portfolio), START, NEW_YORK)
+        self._start = start or datetime.combine(_first_day(portfolio), START, NEW_YORK)
         self._running: _Session | None = None
 
     @property
@@ -142,11 +143,18 @@ class SeededMarket:
         return _Session(self._portfolio, self._calibrations, self._seed, self._start, interest)
 
 
-def _first_expiry(portfolio: Portfolio) -> date:
-    expiries = [item.expiry for item in portfolio.instruments if item.expiry is not None]
-    day = min(expiries, default=DEFAULT_DAY)
-    # Old contracts are named after a Saturday; the market was open the day before.
-    return day - timedelta(days=max(0, day.weekday() - 4))
+def _first_day(portfolio: Portfolio) -> date:
+    """The first expiry; the session before it where the market is closed or all of that day is settled at the open."""
+    expiries = {item: item.expiry for item in portfolio.instruments if item.expiry is not None}
+    first = min(expiries.values(), default=DEFAULT_DAY)
+    return max(
+        (
+            last_trading_day(item.live_symbol, expiry, at_open=item.settled_at_open)
+            for item, expiry in expiries.items()
+            if expiry == first
+        ),
+        default=first,
+    )
 
 
 def _calibration_of(
@@ -296,14 +304,19 @@ class _Stock:
 class _Contract:
     """One option: a model's value around its underlying's price."""
 
-    def __init__(self, symbol: str, terms: ParsedContract, stock: _Stock, seed: int) -> None:
+    def __init__(
+        self, symbol: str, terms: ParsedContract, stock: _Stock, seed: int, *, at_open: bool | None = None
+    ) -> None:
         self.symbol = symbol
         self._terms = terms
         self._stock = stock
         self._dice = random.Random(f"{seed}:{symbol}")
         self._liquidity = liquidity_of(stock.symbol)
         closes = datetime.combine(terms.expiry, CLOSE, NEW_YORK)
-        self._expires_ns = epoch_nanoseconds(closes) or 0
+        ends = contract_ended_at(symbol, terms.expiry, at_open=at_open) or closes
+        self.ends_ns = epoch_nanoseconds(ends) or 0
+        # What trades on for a quarter of an hour is worth what the shares closed at.
+        self._expires_ns = min(self.ends_ns, epoch_nanoseconds(closes) or 0)
         pause = self._liquidity.seconds_between_quotes * self._remoteness
         self.quote_turn = _Turn(self._dice, pause)
         self.trade_turn = _Turn(self._dice, pause * QUOTES_PER_OPTION_TRADE, at_once=False)
@@ -350,13 +363,17 @@ class _Contract:
         return round(max(1, round(value / tick)) * tick, 2)
 
     def snapshot(self, now_ns: int, last_session: date) -> SymbolSnapshot:
-        """Its prices at this moment; asking rolls no dice."""
+        """Its prices at this moment; asking rolls no dice. Of one that has ended, what it was worth a session ago."""
+        closed_ns = epoch_nanoseconds(datetime.combine(last_session, CLOSE, NEW_YORK)) or 0
+        close = self.last_price(self._stock.previous_close, closed_ns)
+        if now_ns >= self.ends_ns:
+            traded = last_session <= self._terms.expiry
+            bars = {last_session: daily_bar(last_session, close, volume=OPTION_VOLUME)} if traded else {}
+            return SymbolSnapshot(daily_bars=bars)
         bid, ask = self.bid_and_ask(now_ns)
         at = timestamp_extension(now_ns)
         price = self.last_price(self._stock.price, now_ns)
         today = new_york_date(utc_datetime(now_ns))
-        closed_ns = epoch_nanoseconds(datetime.combine(last_session, CLOSE, NEW_YORK)) or 0
-        close = self.last_price(self._stock.previous_close, closed_ns)
         opening = self.last_price(self._stock.opening, now_ns)
         quoted = bid > 0 and self._terms.expiry > today
         years = self._years(now_ns)
@@ -435,7 +452,7 @@ class _Session:
             symbol: _Stock(symbol, calibration, seed) for symbol, calibration in calibrations.items()
         }
         self._contracts: dict[str, _Contract] = {}
-        self._underlyings = {item.live_symbol: item.underlying for item in portfolio.instruments}
+        self._held = {item.live_symbol: item for item in portfolio.instruments}
         held = _held(portfolio)
         self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
         self._held_contracts = [symbol for symbol in held if self._contract(symbol)]
@@ -515,10 +532,10 @@ class _Session:
 
     def _option_messages(self, tick: int, now_ns: int) -> Iterator[Message]:
         for contract in self._quoted_contracts:
-            if contract.quote_turn.take(tick):
+            if now_ns < contract.ends_ns and contract.quote_turn.take(tick):
                 yield contract.quote(now_ns)
         for contract in self._traded_contracts:
-            if contract.trade_turn.take(tick):
+            if now_ns < contract.ends_ns and contract.trade_turn.take(tick):
                 yield contract.trade(now_ns)
 
     def _stock(self, symbol: str, near: float | None = None) -> _Stock:
@@ -538,9 +555,12 @@ class _Session:
                 terms = parse_contract_symbol(symbol)
             except SymbolError:
                 return None
-            underlying = self._underlyings.get(symbol) or underlying_symbol(terms.underlying_norm)
+            held = self._held.get(symbol)
+            underlying = underlying_symbol(terms.underlying_norm) if held is None else held.underlying
             stock = self._stock(underlying, near=terms.strike)
-            contract = self._contracts[symbol] = _Contract(symbol, terms, stock, self._seed)
+            at_open = None if held is None else held.settled_at_open
+            contract = _Contract(symbol, terms, stock, self._seed, at_open=at_open)
+            self._contracts[symbol] = contract
         return contract
 
     def _tradables(self, held: Mapping[str, float]) -> list[Tradable]:
@@ -548,7 +568,13 @@ class _Session:
         contracts = [self._contracts[symbol] for symbol in self._held_contracts]
         if contracts:
             return [
-                Tradable(item.symbol, held[item.symbol], is_option=True, quote=item.bid_and_ask)
+                Tradable(
+                    item.symbol,
+                    held[item.symbol],
+                    is_option=True,
+                    quote=item.bid_and_ask,
+                    ends_ns=item.ends_ns,
+                )
                 for item in contracts
             ]
         return [
