@@ -109,8 +109,9 @@ class CaptureSession:
 
     def watch(self, display: Display, meanwhile: Callable[[datetime], object]) -> Ending:
         """Tell how it goes until it has to end, and call `meanwhile` with the time now and then."""
-        while (ending := self._ending()) is None:
-            display.show(self._engine.status(), "recording")
+        # Asked once a turn: it counts what queue, journal and files have, under the locks of those that write them.
+        while (ending := self._ending(status := self._engine.status())) is None:
+            display.show(status, "recording")
             meanwhile(self._now())
             self._signals.wait(OBSERVE_EVERY_SECONDS)
         return ending
@@ -146,12 +147,12 @@ class CaptureSession:
         stopper.join(LEAVING_SECONDS)
         return not stopper.is_alive()
 
-    def _ending(self) -> Ending | None:
+    def _ending(self, status: CaptureStatus) -> Ending | None:
         if self._signals.count:
             return Ending.SIGNAL
         if not self._engine.is_writing:
             return Ending.BROKEN
-        wanted = wanted_streams(self._engine.status())
+        wanted = wanted_streams(status)
         # One that is refused is tried again for as long as the session lasts, so its thread lives.
         if wanted and all(health.phase is Phase.FAILED and not health.alive for health in wanted):
             return Ending.FAILED

@@ -218,12 +218,12 @@ class _Entry(BaseModel):
     # Strict: a number in quotation marks is a mistake to point out, not one to guess around.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """The same with some fields changed; what was worked out of the old ones is worked out anew."""
-        copied = super().model_copy(update=update, deep=deep)
-        for name in copied.__dict__.keys() - type(self).model_fields.keys():
-            del copied.__dict__[name]
-        return copied
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's
+        """As `changed`: pydantic's own checks nothing, and keeps a quantity that was worked out of other lots.
+
+        Nothing here can be changed, so a `deep` copy has nothing more of its own.
+        """
+        return self.changed(**(update or {}))
 
     def changed(self, **fields: Any) -> Self:
         """The same with other values of these fields, checked anew; what was worked out of the old ones is not kept."""

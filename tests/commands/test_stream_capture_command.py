@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -249,7 +250,7 @@ class Scene:
             self.said.append(words)
 
     def show(self, status: CaptureStatus, activity: str) -> None:
-        pass
+        self.sessions[-1].shown += 1
 
     def summary(self, status: CaptureStatus) -> None:
         pass
@@ -267,6 +268,7 @@ class ScriptedRunner:
         self.config = config
         self.started = self.stopped = scene.now_at
         self.left = False
+        self.asked = self.shown = 0
         self._scene = scene
         self.has_ended = False
 
@@ -286,6 +288,8 @@ class ScriptedRunner:
         self.left = True
 
     def status(self) -> CaptureStatus:
+        if threading.current_thread() is threading.main_thread():  # and not the heartbeat's
+            self.asked += 1
         health = StreamHealth(
             STOCKS, phase=self._scene.phase, feed="iex", connections=1, received=7, applied=7
         )
@@ -331,6 +335,17 @@ def test_market_hours_are_waited_for_kept_and_waited_for_again(tmp_path: Path):
     assert code == 0
     assert scene.hours == [("Fri 09:29", "Fri 13:01"), ("Mon 09:29", "Mon 12:00")]
     assert scene.said[1] == "The market is closed; recording begins Fri 27 Nov 09:29 in New York."
+
+
+def test_the_recorder_is_asked_once_for_each_line_that_is_shown(tmp_path: Path):
+    """Its answer takes locks that the writer needs. Summary, heartbeat and the turn that ends the session ask too."""
+    scene = Scene("2026-11-25T10:00", signals_at=["2026-11-25T10:05"])
+
+    scene.record(tmp_path)
+
+    (session,) = scene.sessions
+    assert session.shown > 10
+    assert session.asked <= session.shown + 5
 
 
 def test_a_session_that_begins_late_says_so_and_has_a_gap(tmp_path: Path):

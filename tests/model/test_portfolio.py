@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from options_helper.analysis.reconcile.account_import import entry_text
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import (
+    ContractLot,
     Leg,
     MultiLegPosition,
     Portfolio,
@@ -576,6 +577,21 @@ class TestWhatPeopleHold:
         assert (rolled.label, rolled.id) == ("AAPL shares/18 Dec 26 210C", COVERED_CALL.id)
         with pytest.raises(ValidationError):
             COVERED_CALL.changed(legs=())
+
+    def test_a_copy_with_other_lots_holds_what_they_come_to_and_is_checked(self):
+        """What pydantic's own copy kept was the quantity of the lots before."""
+        lots = (ContractLot(contracts=2), ContractLot(contracts=1))
+        held = Position(
+            id="lots", symbol="AAPL", option_type="call", expiry=date(2026, 12, 18), strike=200, lots=lots
+        )
+        assert (held.contracts, held.lines[0].quantity) == (3, Decimal(3))
+
+        fewer = held.model_copy(update={"lots": lots[:1]})
+
+        assert (fewer.contracts, fewer.lines[0].quantity) == (2, Decimal(2))
+        assert held.model_copy() == held
+        with pytest.raises(ValidationError):
+            held.model_copy(update={"lots": ()})
 
 
 EXPIRIES = st.dates(date(2026, 1, 1), date(2030, 1, 1)).map(str)
