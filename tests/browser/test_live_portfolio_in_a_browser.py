@@ -110,6 +110,8 @@ def test_the_legs_of_a_selected_structure_come_to_where_the_viewer_looks(browser
 def test_a_keyboard_that_pressed_start_is_still_there_and_stops_nothing_by_a_second_enter(browser):
     tab = browser.open()
     start = tab.page.get_by_test_id("stMain").get_by_role("button", name="Start", exact=True)
+    # What keeps the focus is loaded a moment after the button.
+    tab.page.locator(".st-key-lifecycle[tabindex]").wait_for()
     start.focus()
     tab.page.keyboard.press("Enter")
     see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))

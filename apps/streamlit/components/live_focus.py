@@ -60,7 +60,7 @@ _RUN: Final = st.components.v2.component(
     if (lost && group.dataset.held === 'true') group.focus({ preventScroll: true });
     else if (frames) requestAnimationFrame(() => keep(frames - 1));
   };
-  keep(60);
+  keep(300);
 }""",
     isolate_styles=False,
 )
