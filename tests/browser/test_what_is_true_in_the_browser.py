@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
 
@@ -165,16 +164,25 @@ class Sent:
     def _note(self, frame: bytes | str) -> None:
         data = frame if isinstance(frame, bytes) else frame.encode()
         self.text += data.decode("utf-8", "replace")
-        for start in (found.start() for found in re.finditer(rb"(?=\xff\xff\xff\xff)", data)):
-            with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-                table = pa.ipc.open_stream(data[start:]).read_all()
-                for name, column in zip(table.column_names, table.columns, strict=True):
-                    flat = column.combine_chunks()
-                    while pa.types.is_list(flat.type):
-                        flat = flat.flatten()
-                    if pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type):
-                        values = {float(value) for value in flat.to_pylist() if value is not None}
-                        self.columns.setdefault(name, set()).update(values)
+        for found in re.finditer(rb"(?=\xff\xff\xff\xff)", data):
+            table = table_at(data, found.start())
+            if table is None:
+                continue
+            for name, column in zip(table.column_names, table.columns, strict=True):
+                flat = column.combine_chunks()
+                while pa.types.is_list(flat.type):
+                    flat = flat.flatten()
+                if pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type):
+                    values = {float(value) for value in flat.to_pylist() if value is not None}
+                    self.columns.setdefault(name, set()).update(values)
+
+
+def table_at(data: bytes, start: int) -> pa.Table | None:
+    """The table that begins there; None where these bytes only look like a beginning: within a table, say."""
+    try:
+        return pa.ipc.open_stream(data[start:]).read_all()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+        return None
 
 
 def test_when_the_program_has_ended_the_page_says_so_above_streamlit_s_own_words(
