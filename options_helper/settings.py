@@ -19,6 +19,8 @@ from options_helper.model.announcement import MarketKind
 
 STOCK_FEEDS: Final = streams.STOCKS.feed_names
 OPTION_FEEDS: Final = streams.OPTIONS.feed_names
+CRYPTO_LOCATIONS: Final = streams.CRYPTO.feed_names
+NEWS_STREAM_PATH: Final = "/v1beta1/news"
 
 DEFAULT_BASE_URL: Final = "https://paper-api.alpaca.markets"
 LIVE_BASE_URL: Final = "https://api.alpaca.markets"
@@ -66,6 +68,12 @@ def option_stream_path(feed: str) -> str:
     """Where the market-data host serves an option feed."""
     _require_member(feed, OPTION_FEEDS, "options feed")
     return f"/v1beta1/{feed}"
+
+
+def crypto_stream_path(location: str) -> str:
+    """Where the market-data host serves the coins of a place."""
+    _require_member(location, CRYPTO_LOCATIONS, "crypto location")
+    return f"/v1beta3/crypto/{location}"
 
 
 @dataclass(frozen=True, slots=True)

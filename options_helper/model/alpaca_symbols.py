@@ -89,6 +89,17 @@ def is_coin_pair(symbol: str) -> bool:
     return bool(coin and slash) and len(currency) >= _CURRENCY_LETTERS
 
 
+def to_coin_pairs(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Pairs as Alpaca's crypto stream knows them (`btc/usd` → `BTC/USD`), each once, in order; `*` stands for all.
+
+    ConfigError for what is no pair, since a share of that name is another thing.
+    """
+    wanted = [text for symbol in require_list(symbols, "symbols") if (text := str(symbol).strip().upper())]
+    if strangers := [text for text in wanted if text != "*" and not is_coin_pair(text)]:
+        raise ConfigError(f"{strangers[0]!r} is no pair of a coin and a currency; write it as BTC/USD.")
+    return tuple(dict.fromkeys(wanted))
+
+
 def is_index(symbol: str) -> bool:
     """Whether contracts of this symbol are written on an index, which has no stock to subscribe to."""
     return underlying_of_root(option_root(symbol)) in INDEX_ROOTS

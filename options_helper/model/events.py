@@ -47,6 +47,16 @@ WIRE_NAMES: Final = {
     "corrected_price": "cp",
     "corrected_size": "cs",
     "corrected_conditions": "cc",
+    "status_code": "sc",
+    "status_message": "sm",
+    "reason_code": "rc",
+    "reason_message": "rm",
+    "limit_up_price": "u",
+    "limit_down_price": "d",
+    "indicator": "i",
+    "bids": "b",
+    "asks": "a",
+    "reset": "r",
 }
 
 
@@ -152,7 +162,73 @@ class TradeCancel(MarketEvent, frozen=True, gc=False, tag="x", kw_only=True):
     exchange: str | None = None
 
 
-Event = Quote | Trade | Bar | UpdatedBar | DailyBar | TradeCorrection | TradeCancel
+class TradingStatus(MarketEvent, frozen=True, gc=False, tag="s", kw_only=True):
+    """Trading in one share was halted, paused or resumed; codes as the tape's plan (CTA or UTP) has them."""
+
+    status_code: str | None = None
+    status_message: str | None = None
+    reason_code: str | None = None
+    reason_message: str | None = None
+    tape: str | None = None
+
+
+class LimitBand(MarketEvent, frozen=True, gc=False, tag="l", kw_only=True):
+    """Limit up and limit down: outside of these prices, in dollars, a share is not traded now."""
+
+    limit_up_price: Finite | None = None
+    limit_down_price: Finite | None = None
+    indicator: str | None = None
+    tape: str | None = None
+
+
+class BookLevel(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """One price of an order book and all that is offered there; a size of 0 says that it is gone."""
+
+    price: Finite
+    size: Finite
+
+
+class BookUpdate(MarketEvent, frozen=True, gc=False, tag="o", kw_only=True):
+    """Levels of one order book that changed; with `reset`, the whole book, and what was known is void.
+
+    Alpaca numbers these messages in no way and sends no checksum.
+    """
+
+    bids: list[BookLevel] = []
+    asks: list[BookLevel] = []
+    reset: bool = False
+
+
+class News(MarketEvent, frozen=True, gc=False, tag="n", kw_only=True):
+    """An article; `symbols` are those it is about, `symbol` is empty. Texts as sent: `content` is HTML, or empty."""
+
+    symbol: str = ""
+    # When it was last changed, which is when it was made in the form that came.
+    timestamp: Ext | str | int | None = msgspec.field(default=None, name="updated_at")
+    created: Ext | str | int | None = msgspec.field(default=None, name="created_at")
+    article_id: int = msgspec.field(name="id")
+    headline: str = ""
+    summary: str | None = None
+    author: str | None = None
+    content: str | None = None
+    url: str | None = None
+    source: str | None = None
+    symbols: list[str] = []
+
+
+Event = (
+    Quote
+    | Trade
+    | Bar
+    | UpdatedBar
+    | DailyBar
+    | TradeCorrection
+    | TradeCancel
+    | TradingStatus
+    | LimitBand
+    | BookUpdate
+    | News
+)
 
 
 def stamp(event: Event, received_ns: int) -> None:

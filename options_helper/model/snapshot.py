@@ -21,7 +21,7 @@ from options_helper.model.events import (
 from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.order_updates import BlotterEntry
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId
 
 E = TypeVar("E")
 
@@ -103,7 +103,7 @@ class LiveSnapshot:
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamId, StreamHealth] = field(
-        default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in StreamName})
+        default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in PORTFOLIO_STREAMS})
     )
     # This computer's clock beside the servers', which `as_of` and every age are put right by; None: not measured.
     clock_skew: ClockSkew | None = None

@@ -70,7 +70,17 @@ STOCKS: Final = StreamKind(
         Feed("overnight", "overnight = indicative quotes, trades 15 min late", Hours.NIGHT),
         Feed("test", "test feed = invented prices", Hours.ALWAYS),
     ),
-    channels=("quotes", "trades", "bars", "updatedBars", "dailyBars"),
+    channels=(
+        "quotes",
+        "trades",
+        "bars",
+        "updatedBars",
+        "dailyBars",
+        "statuses",
+        "lulds",
+        "corrections",
+        "cancelErrors",
+    ),
 )
 OPTIONS: Final = StreamKind(
     "options",
@@ -80,6 +90,17 @@ OPTIONS: Final = StreamKind(
     channels=("quotes", "trades"),
 )
 FILLS: Final = StreamKind("fills", "Fills", Hours.REGULAR, carries_orders=True, silence_is_normal=True)
+CRYPTO: Final = StreamKind(
+    "crypto",
+    "Crypto",
+    Hours.ALWAYS,
+    # Where coins are traded; prices differ between them.
+    feeds=(Feed("us"), Feed("us-1", "us-1 = Kraken"), Feed("eu-1", "eu-1 = Kraken in Europe")),
+    channels=("quotes", "trades", "bars", "updatedBars", "dailyBars", "orderbooks"),
+)
+NEWS: Final = StreamKind("news", "News", Hours.ALWAYS, channels=("news",), silence_is_normal=True)
+# Of providers that send whole books of some levels; of Alpaca's there are none for shares and contracts.
+BOOKS: Final = StreamKind("books", "Books", Hours.REGULAR, channels=("depth", "quotes"))
 
 
 class StreamId(str):
@@ -116,14 +137,22 @@ class StreamId(str):
 
 
 class StreamName(StreamId, ReprEnum):
-    """The three streams of the default account: `StreamName("stocks")` finds one by its text."""
+    """The streams of the default account: `StreamName("stocks")` finds one by its text."""
 
     STOCKS = STOCKS
     OPTIONS = OPTIONS
     FILLS = FILLS
+    CRYPTO = CRYPTO
+    NEWS = NEWS
 
     def __new__(cls, kind: Any) -> Self:  # of a member; what calls the class gives the text of one
         """A member's value is its text, as with any enumeration of texts."""
         member = StreamId.__new__(cls, kind)
         member._value_ = str(member)
         return member
+
+
+# What a portfolio of shares and contracts needs: every snapshot tells of these …
+PORTFOLIO_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS)
+# … and of these only while they are wanted.
+FURTHER_STREAMS: Final = (StreamName.CRYPTO, StreamName.NEWS)

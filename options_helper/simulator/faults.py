@@ -34,7 +34,7 @@ class Faults:
 
     # Whom and when.
     stream: StreamName | None = _value(  # noqa: RUF009 - a dataclass field, like the others
-        StreamName, "only on this stream: stocks, options or fills"
+        StreamName, "only on this stream: stocks, options, fills, crypto or news"
     )
     first_connections: int | None = _value(int, "only on the first N connections of each endpoint")
     after_events: int = _value(int, "faults of a running stream begin after N events of a connection", 0)

@@ -30,7 +30,7 @@ from options_helper.model.market_hours import (
     regular_session,
     session_before,
 )
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from tests.kit.builders import health, nanoseconds, new_york, portfolio, position, quote, snapshot_with
 from tests.kit.fakes import SETTINGS
@@ -229,7 +229,7 @@ def test_in_a_year_that_no_calendar_knows_nothing_is_expected_and_nobody_ends(da
 
     assert regular_session(day) is None
     assert next_change(noon) is None
-    for stream in StreamName:
+    for stream in PORTFOLIO_STREAMS:
         for feed in ("sip", "opra", "overnight"):
             assert not expects_data(stream, feed, noon, ["SPY"])
 

@@ -16,7 +16,7 @@ BREEZE = StreamId(BOOKS, "breeze", "main")
 
 
 def test_the_default_account_s_streams_are_called_by_their_kind():
-    assert [str(name) for name in StreamName] == ["stocks", "options", "fills"]
+    assert [str(name) for name in StreamName] == ["stocks", "options", "fills", "crypto", "news"]
     assert f"{StreamName.STOCKS:>7}" == " stocks"
     assert StreamName("options") is StreamName.OPTIONS
     assert {StreamName.STOCKS: 1}["stocks"] == 1
@@ -57,7 +57,7 @@ def test_a_stream_is_a_key_in_any_json(stream: StreamId):
 
 
 def test_people_read_the_kind_first():
-    assert [name.label for name in StreamName] == ["Stocks", "Options", "Fills"]
+    assert [name.label for name in StreamName] == ["Stocks", "Options", "Fills", "Crypto", "News"]
     assert BREEZE.label == "Books (breeze, main)"
 
 

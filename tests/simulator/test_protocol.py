@@ -18,7 +18,7 @@ from options_helper.simulator.wire.protocol import (
     ENDPOINTS,
     ERRORS,
     FREE_PLAN,
-    STOCK_CHANNELS,
+    OFFERS,
     Encoding,
     Limits,
     Payload,
@@ -136,7 +136,7 @@ def test_the_acknowledgement_lists_the_complete_subscription_with_every_channel(
     answer = send(protocol, {"quotes": ["SPY"], "bars": ["SPY"], "action": "subscribe"})
     assert answer == {
         "T": "subscription",
-        **{channel: [] for channel in STOCK_CHANNELS},
+        **{channel: [] for channel in OFFERS[StreamName.STOCKS][0]},
         "quotes": ["AAPL", "SPY"],
         "bars": ["SPY"],
     }

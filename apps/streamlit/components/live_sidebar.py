@@ -20,7 +20,7 @@ from options_helper.data.portfolio_file import (
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.model.text import format_count, without_amounts
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 
@@ -269,7 +269,7 @@ def _reload(session: LiveSession) -> None:
 
 def _choices() -> RunSettings:
     """What the run is made of; it applies to every tab."""
-    streams = st.pills("Streams", list(StreamName), selection_mode="multi", key="streams") or []
+    streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
     with st.expander("Feeds and limits"):
         stock_feed = st.selectbox("Stock feed", list(STOCK_FEEDS), key="stock_feed", help=STOCK_FEED_HELP)
         options_feed = st.selectbox(

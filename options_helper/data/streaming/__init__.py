@@ -25,6 +25,7 @@ PUBLIC: Final = {
 
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
+    "alpaca_stream": ("AlpacaCryptoStreamer", "AlpacaNewsStreamer"),
     "messages": ("Decode", "Message", "read_message"),
     "trading_normalizers": (
         "ENDS_OF_CONTRACTS",

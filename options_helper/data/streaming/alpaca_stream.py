@@ -1,4 +1,4 @@
-"""Alpaca's stock and option market-data streams, one connection each, through alpaca-py."""
+"""Alpaca's market-data streams (stocks, options, crypto, news), one connection each, through alpaca-py."""
 
 from __future__ import annotations
 
@@ -30,13 +30,20 @@ from options_helper.data.streaming.connection.server_errors import (
 from options_helper.data.streaming.connection.subscription_protocol import Request, SubscriptionProtocol
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
 from options_helper.errors import StreamError, StreamRefused
-from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols
+from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols, to_coin_pairs
 from options_helper.model.events import Bar, Quote, Trade, stamp
-from options_helper.settings import Settings, option_stream_path, stock_stream_path
+from options_helper.model.streams import CRYPTO, NEWS, OPTIONS, STOCKS
+from options_helper.settings import (
+    NEWS_STREAM_PATH,
+    Settings,
+    crypto_stream_path,
+    option_stream_path,
+    stock_stream_path,
+)
 
 
 class _AlpacaDataStreamer(ConnectionRunner):
-    """What the stock and the option stream share."""
+    """What the market-data streams share."""
 
     _channels: tuple[str, ...]
     _default_channels: tuple[str, ...] = ("quotes", "trades")
@@ -71,7 +78,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
         They may be spelled in any way; an empty one is passed over. Never waits: the server's answer reaches the sink.
         ValueError for a channel that the feed does not have, ConfigError for a text in place of a list.
         """
-        chosen, wanted = self._checked(channels), to_alpaca_symbols(symbols)
+        chosen, wanted = self._checked(channels), self._spelled(symbols)
         with self._protocol_lock:
             self._protocol.want(wanted, chosen)
         self.wake()
@@ -79,7 +86,7 @@ class _AlpacaDataStreamer(ConnectionRunner):
     def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols no longer on these channels (default: all); what was not streamed is passed over."""
         chosen = self._channels if channels is None else self._checked(channels)
-        unwanted = to_alpaca_symbols(symbols)
+        unwanted = self._spelled(symbols)
         with self._protocol_lock:
             self._protocol.unwant(unwanted, chosen)
         self.wake()
@@ -92,6 +99,10 @@ class _AlpacaDataStreamer(ConnectionRunner):
                     f"the {self._feed} feed has no channel {channel!r}, only {', '.join(self._channels)}"
                 )
         return chosen
+
+    @staticmethod
+    def _spelled(symbols: Iterable[str]) -> tuple[str, ...]:
+        return to_alpaca_symbols(symbols)
 
     @abstractmethod
     def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
@@ -211,7 +222,7 @@ class AlpacaStockStreamer(_AlpacaDataStreamer):
     `Trade` and `Bar`. Handlers may be functions or coroutine functions; they run on the stream's thread.
     """
 
-    _channels = ("quotes", "trades", "bars", "updatedBars", "dailyBars")
+    _channels = STOCKS.channels
 
     def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
         stream_cls = self._stream_cls or stock_stream_class()
@@ -228,7 +239,7 @@ class AlpacaStockStreamer(_AlpacaDataStreamer):
 class AlpacaOptionStreamer(_AlpacaDataStreamer):
     """Quotes and trades of option contracts from the feed indicative or opra; otherwise as the stock streamer."""
 
-    _channels = ("quotes", "trades")
+    _channels = OPTIONS.channels
 
     def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
         stream_cls = self._stream_cls or option_stream_class()
@@ -238,6 +249,51 @@ class AlpacaOptionStreamer(_AlpacaDataStreamer):
             raw_data=True,
             websocket_params=websocket_params,
             url_override=self._settings.stream_url + option_stream_path(self._feed),
+        )
+
+
+class AlpacaCryptoStreamer(_AlpacaDataStreamer):
+    """Quotes, trades, bars and order books of coins (`BTC/USD`) from us, us-1 or eu-1; else as the stock streamer."""
+
+    _channels = CRYPTO.channels
+
+    def __init__(self, settings: Settings, *, location: str = "us", **arguments: Any) -> None:
+        super().__init__(settings, feed=f"crypto {location}", **arguments)
+        self._path = crypto_stream_path(location)
+
+    @staticmethod
+    def _spelled(symbols: Iterable[str]) -> tuple[str, ...]:
+        return to_coin_pairs(symbols)
+
+    def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
+        stream_cls = self._stream_cls or crypto_stream_class()
+        # The SDK knows one place by name; every place is reached by its address.
+        return stream_cls(
+            api_key,
+            api_secret,
+            raw_data=True,
+            websocket_params=websocket_params,
+            url_override=self._settings.stream_url + self._path,
+        )
+
+
+class AlpacaNewsStreamer(_AlpacaDataStreamer):
+    """Articles about symbols, or about all with `*`; otherwise as the stock streamer."""
+
+    _channels = NEWS.channels
+    _default_channels = NEWS.channels
+
+    def __init__(self, settings: Settings, **arguments: Any) -> None:
+        super().__init__(settings, feed="news", **arguments)
+
+    def _make_sdk_stream(self, api_key: str, api_secret: str, websocket_params: dict[str, Any]) -> Any:
+        stream_cls = self._stream_cls or news_stream_class()
+        return stream_cls(
+            api_key,
+            api_secret,
+            raw_data=True,
+            websocket_params=websocket_params,
+            url_override=self._settings.stream_url + NEWS_STREAM_PATH,
         )
 
 
@@ -255,3 +311,19 @@ def option_stream_class() -> type[Any]:
     from alpaca.data.live import OptionDataStream
 
     return OptionDataStream
+
+
+def crypto_stream_class() -> type[Any]:
+    """alpaca-py's crypto stream, imported on first use."""
+    load_sdk()
+    from alpaca.data.live import CryptoDataStream
+
+    return CryptoDataStream
+
+
+def news_stream_class() -> type[Any]:
+    """alpaca-py's news stream, imported on first use."""
+    load_sdk()
+    from alpaca.data.live import NewsDataStream
+
+    return NewsDataStream

@@ -46,15 +46,39 @@ CHANNELS: Final[Mapping[str, str]] = {
     "l": "lulds",
     "c": "corrections",
     "x": "cancelErrors",
+    "o": "orderbooks",
+    "n": "news",
 }
-STOCK_CHANNELS: Final = tuple(CHANNELS.values())
 # They come unasked with the trades channel.
 COMPANIONS_OF_TRADES: Final = ("corrections", "cancelErrors")
-OPTION_CHANNELS: Final = ("trades", "quotes")
 TRADE_UPDATES: Final = "trade_updates"
 
 STOCK_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]*(\.[A-Z]+)?|\*")
 OPTION_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,6}\d{6}[CP]\d{8}|\*")
+_COIN_PAIR: Final = re.compile(r"[A-Z0-9]+/[A-Z]+|\*")
+# What each stream offers, in the order of its acknowledgement, and how its symbols are written.
+OFFERS: Final[Mapping[StreamName, tuple[tuple[str, ...], re.Pattern[str]]]] = {
+    StreamName.STOCKS: (
+        (
+            "trades",
+            "quotes",
+            "bars",
+            "updatedBars",
+            "dailyBars",
+            "statuses",
+            "lulds",
+            "corrections",
+            "cancelErrors",
+        ),
+        STOCK_SYMBOL,
+    ),
+    StreamName.OPTIONS: (("trades", "quotes"), OPTION_SYMBOL),
+    StreamName.CRYPTO: (
+        ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars"),
+        _COIN_PAIR,
+    ),
+    StreamName.NEWS: (("news",), STOCK_SYMBOL),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,8 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     **_endpoints(StreamName.STOCKS, "/v1beta1/boats", "/v1beta1/overnight"),
     **_endpoints(StreamName.OPTIONS, "/v1beta1/indicative", "/v1beta1/opra"),
     **_endpoints(StreamName.FILLS, "/stream"),
+    **_endpoints(StreamName.CRYPTO, "/v1beta3/crypto/us", "/v1beta3/crypto/us-1", "/v1beta3/crypto/eu-1"),
+    **_endpoints(StreamName.NEWS, "/v1beta1/news"),
 }
 
 
@@ -237,14 +263,14 @@ class ServerProtocol(ABC):
 
 
 class MarketDataProtocol(ServerProtocol):
-    """A stock or option endpoint: arrays of maps, in msgpack or JSON."""
+    """An endpoint of market data or news: arrays of maps, in msgpack or JSON."""
 
     # The subscription again, for `wants`, which is asked for every message.
     _wanted: Mapping[str, frozenset[str]] = MappingProxyType({})
 
     @property
     def _channels(self) -> tuple[str, ...]:
-        return OPTION_CHANNELS if self._options else STOCK_CHANNELS
+        return OFFERS[self.endpoint.stream][0]
 
     @property
     def _options(self) -> bool:
@@ -293,6 +319,8 @@ class MarketDataProtocol(ServerProtocol):
         if channel is None:
             return self.listening
         symbols = self._wanted.get(channel, frozenset())
+        if channel == "news":
+            return "*" in symbols or not symbols.isdisjoint(message.get("symbols", ()))
         return message.get("S") in symbols or "*" in symbols
 
     def payloads(self, messages: Sequence[Any], *, as_json_text: bool = False) -> list[Payload]:
@@ -356,7 +384,7 @@ class MarketDataProtocol(ServerProtocol):
 
     def _acknowledge(self, subscription: dict[str, tuple[str, ...]]) -> Reply:
         complete = {channel: subscription.get(channel, ()) for channel in self._channels}
-        if not self._options:
+        if self.endpoint.stream is StreamName.STOCKS:
             complete |= dict.fromkeys(COMPANIONS_OF_TRADES, complete["trades"])
         self.subscription = complete
         self._wanted = {channel: frozenset(symbols) for channel, symbols in complete.items()}
@@ -364,7 +392,7 @@ class MarketDataProtocol(ServerProtocol):
             parts = [{"T": "subscription", channel: symbols} for channel, symbols in complete.items()]
             return Reply([payload for part in parts for payload in self.payloads([part])])
         messages: list[Message] = [{"T": "subscription", **complete}]
-        if self._faults.late_ack and complete["quotes"]:
+        if self._faults.late_ack and complete.get("quotes"):
             self.wire.sent += 1
             messages.insert(0, {"T": "q", "S": complete["quotes"][0], "bp": 1.0, "ap": 1.1})
         return Reply(self.payloads(messages))
@@ -382,7 +410,7 @@ class MarketDataProtocol(ServerProtocol):
         return None
 
     def _well_formed(self, symbols: object) -> bool:
-        pattern = OPTION_SYMBOL if self._options else STOCK_SYMBOL
+        pattern = OFFERS[self.endpoint.stream][1]
         return isinstance(symbols, list) and all(
             isinstance(symbol, str) and pattern.fullmatch(symbol) for symbol in symbols
         )
@@ -392,10 +420,13 @@ class MarketDataProtocol(ServerProtocol):
         return symbols[: max(0, len(symbols) - left_out)]
 
     def _exceeds_limit(self, subscription: Mapping[str, tuple[str, ...]]) -> bool:
-        if self._options:
-            limit, used = self._limits.option_quotes, len(subscription["quotes"])
-        else:
-            limit, used = self._limits.stock_symbols, len(set().union(*subscription.values()))
+        match self.endpoint.stream:
+            case StreamName.OPTIONS:
+                limit, used = self._limits.option_quotes, len(subscription["quotes"])
+            case StreamName.STOCKS:
+                limit, used = self._limits.stock_symbols, len(set().union(*subscription.values()))
+            case _:
+                return False
         return limit is not None and used > limit
 
     def _control(self, message: Message) -> Reply:

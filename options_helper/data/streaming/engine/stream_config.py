@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from options_helper.errors import ConfigError
-from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols
-from options_helper.model.streams import DEFAULT_PROVIDER, StreamId, StreamName
-from options_helper.settings import OPTION_FEEDS, STOCK_FEEDS
+from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols, to_coin_pairs
+from options_helper.model.streams import CRYPTO, DEFAULT_PROVIDER, StreamId, StreamName
+from options_helper.settings import CRYPTO_LOCATIONS, OPTION_FEEDS, STOCK_FEEDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,10 @@ class StreamRequest:
 class LiveStreamConfig:
     """What to stream; equal configs are the same run. Holds no secret.
 
-    Symbols in any spelling; they are kept in Alpaca's, each once, and an empty one is left out.
+    Symbols in any spelling; they are kept in Alpaca's, each once, and an empty one is left out. Coins are pairs such as
+    `BTC/USD`; `*` in `news` stands for the news of all symbols.
 
-    `further` are streams beside the default account's three, for a source that has them; those with channels are wanted
+    `further` are streams beside the default account's own, for a source that has them; those with channels are wanted
     while they have symbols. Of streams that carry orders one is wanted at most: a run has one blotter. `paper` None:
     the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events. ConfigError where it cannot
     work.
@@ -57,6 +58,11 @@ class LiveStreamConfig:
     fills_cache_size: int = 200
     stock_channels: tuple[str, ...] = ("quotes", "trades")
     option_channels: tuple[str, ...] = ("quotes", "trades")
+    crypto: tuple[str, ...] = ()
+    crypto_channels: tuple[str, ...] = ("quotes", "trades")
+    crypto_location: str = "us"
+    news: tuple[str, ...] = ()
+    news_channels: tuple[str, ...] = ("news",)
     further: tuple[StreamRequest, ...] = ()
 
     def __post_init__(self) -> None:
@@ -68,6 +74,10 @@ class LiveStreamConfig:
             raise ConfigError(
                 f"There is no option feed {self.options_feed!r}; choose one of {', '.join(OPTION_FEEDS)}."
             )
+        if self.crypto_location not in CRYPTO_LOCATIONS:
+            raise ConfigError(
+                f"There is no crypto location {self.crypto_location!r}; choose one of {', '.join(CRYPTO_LOCATIONS)}."
+            )
         if self.queue_maxsize < 2 or self.fills_cache_size < 1:
             raise ConfigError("The queue needs room for 2 events or more, the fills cache for 1 or more.")
         # As in a request: an equal config must compare equal.
@@ -75,6 +85,10 @@ class LiveStreamConfig:
         object.__setattr__(self, "option_contracts", to_alpaca_symbols(self.option_contracts))
         object.__setattr__(self, "stock_channels", _channels(StreamName.STOCKS, self.stock_channels))
         object.__setattr__(self, "option_channels", _channels(StreamName.OPTIONS, self.option_channels))
+        object.__setattr__(self, "crypto", _symbols(StreamName.CRYPTO, self.crypto))
+        object.__setattr__(self, "crypto_channels", _channels(StreamName.CRYPTO, self.crypto_channels))
+        object.__setattr__(self, "news", _symbols(StreamName.NEWS, self.news))
+        object.__setattr__(self, "news_channels", _channels(StreamName.NEWS, self.news_channels))
         object.__setattr__(self, "further", tuple(self.further))
         self._require_one_request_each()
         for stream in (*StreamName, *(request.stream for request in self.further)):
@@ -102,7 +116,7 @@ class LiveStreamConfig:
     def without_symbols(self) -> LiveStreamConfig:
         """The same config for any symbols: two that agree in this need no reconnect."""
         further = tuple(replace(request, symbols=()) for request in self.further)
-        return replace(self, stocks=(), option_contracts=(), further=further)
+        return replace(self, stocks=(), option_contracts=(), crypto=(), news=(), further=further)
 
     def request(self, stream: StreamId) -> StreamRequest:
         """What is wanted of a stream; without symbols while it is switched off, or where nothing is said of it."""
@@ -115,6 +129,10 @@ class LiveStreamConfig:
                 return StreamRequest(stream, symbols, self.options_feed, self.option_channels)
             case StreamName.FILLS:
                 return StreamRequest(stream, feed="trading")
+            case StreamName.CRYPTO:
+                return StreamRequest(stream, self.crypto, self.crypto_location, self.crypto_channels)
+            case StreamName.NEWS:
+                return StreamRequest(stream, self.news, "news", self.news_channels)
             case _:
                 return self._further(stream) or StreamRequest(stream)
 
@@ -141,13 +159,15 @@ class LiveStreamConfig:
 
     @property
     def every_symbol(self) -> tuple[str, ...]:
-        """Of all streams together, whether they are switched on or not."""
+        """Of all streams that have prices together, whether they are switched on or not."""
         further = (symbol for request in self.further for symbol in request.symbols)
-        return (*self.stocks, *self.option_contracts, *further)
+        return (*self.stocks, *self.option_contracts, *self.crypto, *further)
 
 
 def _symbols(stream: StreamId, symbols: Iterable[str]) -> tuple[str, ...]:
     """Each once, in order, none empty; of Alpaca's streams in its spelling."""
+    if stream.kind is CRYPTO:
+        return to_coin_pairs(symbols)
     if stream.provider == DEFAULT_PROVIDER:
         return to_alpaca_symbols(symbols)
     return tuple(dict.fromkeys(filter(None, require_list(symbols, "symbols"))))

@@ -24,7 +24,7 @@ from options_helper.model.announcement import Announcement
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import FURTHER_STREAMS, PORTFOLIO_STREAMS, StreamId, StreamName
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class StreamGroup:
     ) -> None:
         # Replaced whole under self._lock; read by any thread without it.
         self.config = config
-        # The default streams are in every snapshot, whether this source has them or not.
-        self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*StreamName, *source.streams)))
+        # Those of a portfolio are in every snapshot, whether this source has them or not.
+        self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*PORTFOLIO_STREAMS, *source.streams)))
         # Replaced with the config.
         self._requests = {name: config.request(name) for name in self.names}
         self.queue = FrameQueue(config.queue_maxsize, self.names)
@@ -248,8 +248,16 @@ class StreamGroup:
         return self._pulse.absent_seconds
 
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
-        """What each worker knows, and its rate; the ledger is `with_ledger`'s to add."""
-        return {name: self._health(name, wall_ns) for name in self.names}
+        """What each worker knows, and its rate; the ledger is `with_ledger`'s to add.
+
+        Of crypto and news only while they are wanted.
+        """
+        shown = (
+            name
+            for name in self.names
+            if name not in FURTHER_STREAMS or name in self._workers or self.config.wants(name)
+        )
+        return {name: self._health(name, wall_ns) for name in shown}
 
     def _health(self, name: StreamId, wall_ns: int) -> StreamHealth:
         worker, request = self._workers.get(name), self._requests[name]

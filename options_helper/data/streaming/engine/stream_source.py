@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
+from options_helper.data.streaming.alpaca_stream import (
+    AlpacaCryptoStreamer,
+    AlpacaNewsStreamer,
+    AlpacaOptionStreamer,
+    AlpacaStockStreamer,
+)
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
@@ -47,15 +52,17 @@ class StreamSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlpacaSource:
-    """Alpaca's three streams of one account; tests put other classes in their place."""
+    """Alpaca's streams of one account; tests put other classes in their place."""
 
     stocks: Callable[..., Any] = AlpacaStockStreamer
     options: Callable[..., Any] = AlpacaOptionStreamer
     fills: Callable[..., Any] = AlpacaTradingStreamer
+    crypto: Callable[..., Any] = AlpacaCryptoStreamer
+    news: Callable[..., Any] = AlpacaNewsStreamer
 
     @property
     def streams(self) -> tuple[StreamId, ...]:
-        """Stocks, options and fills."""
+        """Stocks, options, fills, crypto and news."""
         return tuple(StreamName)
 
     def check(self, settings: Settings) -> None:
@@ -75,6 +82,10 @@ class AlpacaSource:
                 streamer = self.fills(settings, paper=config.paper, sink=sink)
                 streamer.subscribe_trade_updates()
                 return streamer  # type: ignore[no-any-return]
+            case StreamName.CRYPTO:
+                return self.crypto(settings, location=config.crypto_location, sink=sink)  # type: ignore[no-any-return]
+            case StreamName.NEWS:
+                return self.news(settings, sink=sink)  # type: ignore[no-any-return]
 
     def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each
         """All of Alpaca's market data come as MessagePack."""

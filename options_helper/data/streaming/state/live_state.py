@@ -24,14 +24,18 @@ from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.events import (
     AHEAD_AT_MOST_NS,
     Bar,
+    BookUpdate,
     DailyBar,
     Event,
+    LimitBand,
+    News,
     Quote,
     RestQuote,
     RestTrade,
     Trade,
     TradeCancel,
     TradeCorrection,
+    TradingStatus,
     UpdatedBar,
     is_older,
 )
@@ -110,8 +114,8 @@ class LiveState:
         self.clock = MarketClock(market)
         self.tallies = {name: StreamTally() for name in dict.fromkeys((*self._decoders, *streams))}
         self._caches = _Caches()
-        # Alpaca's stocks and contracts share no symbol. Of other streams nobody knows, so with one of them no stream
-        # can tell by its own quotes alone what is new.
+        # Alpaca's shares, contracts and coins share no symbol. Of other streams nobody knows, so with one of them no
+        # stream can tell by its own quotes alone what is new.
         further = self._decoders.keys() - set(StreamName)
         may_share = any(not name.kind.carries_orders for name in further)
         self._newest_at_first = _COMPARE_ALL if may_share else b""
@@ -194,8 +198,8 @@ class LiveState:
         match event:
             case Trade():
                 _keep_newest(caches.trades, event, tally)
-            case DailyBar():
-                pass  # the day so far is not a minute; nothing shows it yet
+            case DailyBar() | TradingStatus() | LimitBand() | BookUpdate() | News():
+                pass  # no minute, quote or trade; nothing shows it yet
             case Bar() | UpdatedBar():
                 _keep_newest(caches.bars, event, tally)
             case TradeCorrection():

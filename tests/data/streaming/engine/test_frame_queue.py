@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from tests.kit.waiting import FOREVER, at_once
 
-STOCKS, OPTIONS, FILLS = StreamName
+STOCKS, OPTIONS, FILLS = PORTFOLIO_STREAMS
 
 
 def test_frames_come_out_in_the_order_they_went_in():

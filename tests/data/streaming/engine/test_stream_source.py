@@ -19,7 +19,16 @@ from options_helper.errors import ConfigError
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import LiveSnapshot, Phase
-from options_helper.model.streams import FILLS, STOCKS, Feed, Hours, StreamId, StreamKind, StreamName
+from options_helper.model.streams import (
+    FILLS,
+    PORTFOLIO_STREAMS,
+    STOCKS,
+    Feed,
+    Hours,
+    StreamId,
+    StreamKind,
+    StreamName,
+)
 from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -108,7 +117,7 @@ def test_a_made_up_stream_goes_through_queue_fold_and_health_without_any_key():
     assert (health.phase, health.feed, health.acknowledged) == (Phase.LIVE, "delayed", (PAIR,))
     assert (health.received, health.applied, health.rejected) == (3, 2, 1)
     assert health.accounted
-    assert [snapshot.streams[name].phase for name in StreamName] == [Phase.OFF] * 3
+    assert [snapshot.streams[name].phase for name in PORTFOLIO_STREAMS] == [Phase.OFF] * 3
 
 
 def test_its_losses_symbols_and_reconnects_are_as_any_other_s():
