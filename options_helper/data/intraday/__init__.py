@@ -14,7 +14,7 @@ PUBLIC: Final = {
     "frames": ("frames_of",),
     "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
     "listing": ("listing_facts", "listing_lines", "recorded_days", "recorded_symbols"),
-    "locking": ("writer_of",),
+    "locking": ("locked_root", "writer_of"),
     "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
     "meta": ("Session", "load_meta"),
     "pace": ("FLUSH_ROWS", "FLUSH_SECONDS"),

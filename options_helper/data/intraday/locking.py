@@ -7,7 +7,8 @@ import json
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -119,6 +120,17 @@ class RootLock:
                 f"{self._path.parent} cannot be recorded into: {reason}. "
                 "Choose a folder that you may write to."
             ) from error
+
+
+@contextmanager
+def locked_root(root: Path, started: datetime) -> Iterator[None]:
+    """Hold the right to write below a root; StoreError, at once, when another holds it."""
+    lock = RootLock(root)
+    lock.acquire(started)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def holder_of(lock_path: Path) -> Holder:

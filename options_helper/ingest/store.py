@@ -1,0 +1,244 @@
+"""What was ingested: a file for each window, and a ledger that says which windows are there.
+
+    <root>/ingest/<job>/<subject>/2026-11-27T150000Z.csv.gz
+    <root>/ingest/<job>/ledger.jsonl
+
+A window is there when the ledger says so, and the ledger is written last: the file gets its name as a whole, then the
+row follows. A kill before the row leaves a file that the next run replaces; a kill in its midst leaves half a line,
+which counts as none and is cut off. So nothing is ever there by halves, and asking again changes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+import msgspec
+
+from options_helper.clock import utc_now
+from options_helper.data.atomic_file import replace_file, sync_folder
+from options_helper.data.intraday.locking import locked_root
+from options_helper.errors import StoreError
+from options_helper.ingest.jobs import JobName, Window
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "ingest"
+LEDGER: Final = "ledger.jsonl"
+EVERYTHING: Final = "all"  # the subject of what is asked for all symbols at once
+_SUFFIX: Final = ".csv.gz"
+_STAMP: Final = "%Y-%m-%dT%H%M%SZ"
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under their columns; None is a field of which nothing is known, and stays empty in the file."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]] = ()
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of a ledger: a window that is stored. Instants are UTC."""
+
+    subject: str
+    since: datetime
+    until: datetime
+    asked_at: datetime
+    written_at: datetime
+    rows: int = 0
+    file: str | None = None  # below the job's folder; None: the job keeps its rows elsewhere
+    requests: int = 0
+    seconds: float = 0.0  # what asking took
+    notes: tuple[str, ...] = ()  # what is missing, or odd; a sentence each
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was asked for a window; `table` None: the job keeps its rows elsewhere and says here what it did."""
+
+    table: Table | None
+    asked_at: datetime
+    requests: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Put a row behind the others and wait until the disk has it; OSError when it refuses."""
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        before = os.fstat(descriptor).st_size
+        if os.write(descriptor, data) < len(data):  # a disk that is full took a part
+            os.ftruncate(descriptor, before)
+            raise OSError(f"{path} took a part of a row only")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        sync_folder(path.parent)
+
+
+class IngestStore:
+    """The ingested windows below `<root>/ingest`; for one thread.
+
+    In a `with` it is the folder's one writer (StoreError where another is); without, it only reads, makes nothing, and
+    may be used while another writes. `now`, `replace` and `append` are for tests.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        replace: Callable[[Path, bytes], None] | None = None,
+        append: Callable[[Path, bytes], None] = _append,
+    ) -> None:
+        self.root = root
+        self._now = now
+        self._replace = replace or (lambda path, data: replace_file(path, data, durable=True))
+        self._append = append
+        self._lock = ExitStack()
+        self._entries: dict[JobName, list[Entry]] = {}
+
+    def __enter__(self) -> Self:
+        self._lock.enter_context(locked_root(self.root / FOLDER, self._now()))
+        for job in JobName:
+            _cut_torn_row(self._ledger(job))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def entries(self, job: JobName) -> Sequence[Entry]:
+        """The stored windows of a job, in the order of their writing."""
+        if job not in self._entries:
+            self._entries[job] = list(_read_ledger(self._ledger(job)))
+        return self._entries[job]
+
+    def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
+        """The stored window of a subject that ends last and whose file is still there; None where there is none."""
+        of_subject = (entry for entry in self.entries(job) if entry.subject == subject)
+        latest_first = sorted(of_subject, key=lambda entry: entry.until, reverse=True)
+        return next((entry for entry in latest_first if self._is_there(job, entry)), None)
+
+    def watermark(self, job: JobName, subject: str = EVERYTHING) -> datetime | None:
+        """Until when a job has what it wants of a subject, as far as is stored."""
+        entry = self.newest(job, subject)
+        return None if entry is None else entry.until
+
+    def keep(self, job: JobName, subject: str, window: Window, answer: Answer) -> Entry:
+        """Store what was asked for a window, whole or not at all; StoreError when the disk refuses.
+
+        A file that is there already, of a run that was killed, is replaced.
+        """
+        table = answer.table
+        name = None if table is None else f"{quote(subject, safe='')}/{window.since:{_STAMP}}{_SUFFIX}"
+        entry = Entry(
+            subject=subject,
+            since=window.since,
+            until=window.until,
+            asked_at=answer.asked_at,
+            written_at=self._now(),
+            rows=0 if table is None else len(table.rows),
+            file=name,
+            requests=answer.requests,
+            seconds=round(answer.seconds, 3),
+            notes=answer.notes,
+        )
+        try:
+            if table is not None and name is not None:
+                path = self._folder(job) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._replace(path, encode_table(table))
+            self._folder(job).mkdir(parents=True, exist_ok=True)
+            self._append(self._ledger(job), msgspec.json.encode(entry) + b"\n")
+        except OSError as error:
+            raise StoreError(
+                f"{self._folder(job)} cannot be written into: {error.strerror or error}. Make room, or choose "
+                "another folder with --out; what is missing is asked for again."
+            ) from error
+        if job in self._entries:
+            self._entries[job].append(entry)
+        return entry
+
+    def read(self, job: JobName, entry: Entry) -> Iterator[dict[str, str]]:
+        """The rows of a stored window by column, as text; StoreError where the file cannot be read."""
+        if entry.file is None:
+            return
+        path = self._folder(job) / entry.file
+        try:
+            text = gzip.decompress(path.read_bytes()).decode()
+        except (OSError, EOFError, ValueError) as error:
+            raise StoreError(
+                f"{path} cannot be read: {error}. Remove it, and the window is asked for again where that is possible."
+            ) from error
+        yield from csv.DictReader(io.StringIO(text))
+
+    def _is_there(self, job: JobName, entry: Entry) -> bool:
+        return entry.file is None or (self._folder(job) / entry.file).exists()
+
+    def _folder(self, job: JobName) -> Path:
+        return self.root / FOLDER / job
+
+    def _ledger(self, job: JobName) -> Path:
+        return self._folder(job) / LEDGER
+
+
+def encode_table(table: Table) -> bytes:
+    """The table as a gzipped CSV file; the same rows are the same bytes."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    return gzip.compress(text.getvalue().encode(), mtime=0)
+
+
+def _read_ledger(path: Path) -> Iterator[Entry]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror or error}. Make it readable for this user."
+        ) from error
+    # Behind the last line's end stands nothing, or the half of a row that is being written.
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            yield msgspec.json.decode(line, type=Entry)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning(
+                "%s, line %d is no row of a ledger (%s): its window counts as missing", path, number, error
+            )
+
+
+def _cut_torn_row(path: Path) -> None:
+    """Take away what a kill left of a row, so that the next one does not go on in its midst."""
+    try:
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}. Make it writable for this user."
+        ) from error

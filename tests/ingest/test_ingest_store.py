@@ -1,0 +1,187 @@
+"""A window is stored whole or not at all, wherever the process is killed, and the store says what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from options_helper.data.atomic_file import replace_file
+from options_helper.errors import StoreError
+from options_helper.ingest.jobs import JobName, Window
+from options_helper.ingest.store import Answer, IngestStore, Table, _append
+
+AT = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
+SLOT = Window(AT, AT + timedelta(minutes=15), AT)
+NEXT = Window(SLOT.until, SLOT.until + timedelta(minutes=15), SLOT.until)
+TABLE = Table(("symbol", "bid"), [("SPY261218C00700000", 1.25), ("SPY261218P00700000", None)])
+
+
+def now() -> datetime:
+    return AT
+
+
+class Killed(BaseException):
+    """What no `except Exception` stops, as little as SIGKILL."""
+
+
+def answer(table: Table | None = TABLE) -> Answer:
+    return Answer(table, AT, requests=2, seconds=0.5)
+
+
+def files(root: Path) -> list[str]:
+    return sorted(
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() and path.name != ".capture.lock"
+    )
+
+
+def test_what_is_kept_is_read_back_and_moves_the_watermark(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+    again = IngestStore(tmp_path)
+    entry = again.newest(JobName.CHAINS, "SPY")
+
+    assert entry is not None
+    assert (entry.rows, entry.requests, entry.asked_at) == (2, 2, AT)
+    assert again.watermark(JobName.CHAINS, "SPY") == SLOT.until
+    assert again.watermark(JobName.CHAINS, "QQQ") is None
+    assert list(again.read(JobName.CHAINS, entry)) == [
+        {"symbol": "SPY261218C00700000", "bid": "1.25"},
+        {"symbol": "SPY261218P00700000", "bid": ""},
+    ]
+
+
+def test_the_same_window_is_the_same_bytes(tmp_path: Path):
+    for folder in ("a", "b"):
+        with IngestStore(tmp_path / folder, now=now) as store:
+            store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+    first, second = (next((tmp_path / name).rglob("*.csv.gz")).read_bytes() for name in ("a", "b"))
+    assert first == second
+
+
+def test_a_subject_with_odd_signs_stays_in_its_folder(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "../BRK/B", SLOT, answer())
+
+    assert [name for name in files(tmp_path) if name.endswith(".gz")] == [
+        "ingest/chains/..%2FBRK%2FB/2026-11-25T150000Z.csv.gz"
+    ]
+
+
+def dies_before(_path: Path, _data: bytes) -> None:
+    raise Killed
+
+
+def replaces_and_dies(path: Path, data: bytes) -> None:
+    replace_file(path, data)
+    raise Killed
+
+
+def writes_half_and_dies(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data[: len(data) // 2])
+    raise Killed
+
+
+def leaves_half_a_file(path: Path, data: bytes) -> None:
+    path.with_name(f".{path.name}.0123abcd.new").write_bytes(data[: len(data) // 2])
+    raise Killed
+
+
+def appends_and_dies(path: Path, data: bytes) -> None:
+    _append(path, data)
+    raise Killed
+
+
+@pytest.mark.parametrize(
+    ("step", "kill", "is_stored"),
+    [
+        ("replace", dies_before, False),
+        ("replace", leaves_half_a_file, False),
+        ("replace", replaces_and_dies, False),
+        ("append", dies_before, False),
+        ("append", writes_half_and_dies, False),
+        ("append", appends_and_dies, True),
+    ],
+)
+def test_a_kill_at_any_step_leaves_nothing_by_halves(
+    tmp_path: Path, step: str, kill: Callable[[Path, bytes], None], *, is_stored: bool
+):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+    with pytest.raises(Killed), IngestStore(tmp_path, now=now, **{step: kill}) as store:  # type: ignore[arg-type]
+        store.keep(JobName.CHAINS, "SPY", NEXT, answer())
+
+    expected = NEXT.until if is_stored else SLOT.until
+    assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == expected
+
+    with IngestStore(tmp_path, now=now) as store:
+        if not is_stored:
+            store.keep(JobName.CHAINS, "SPY", NEXT, answer())
+        windows = [(entry.since, entry.rows) for entry in store.entries(JobName.CHAINS)]
+
+    assert windows == [(SLOT.since, 2), (NEXT.since, 2)]
+    assert files(tmp_path) == [
+        "ingest/chains/SPY/2026-11-25T150000Z.csv.gz",
+        "ingest/chains/SPY/2026-11-25T151500Z.csv.gz",
+        "ingest/chains/ledger.jsonl",
+    ]
+
+
+def test_a_file_that_somebody_removed_is_asked_for_again(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+        entry = store.keep(JobName.CHAINS, "SPY", NEXT, answer())
+        assert entry.file is not None
+        (tmp_path / "ingest" / "chains" / entry.file).unlink()
+
+        assert store.watermark(JobName.CHAINS, "SPY") == SLOT.until
+
+
+def test_a_job_that_keeps_its_rows_elsewhere_has_a_row_in_the_ledger_alone(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as store:
+        entry = store.keep(JobName.GAPS, "all", SLOT, answer(None))
+
+        assert store.watermark(JobName.GAPS) == SLOT.until
+        assert list(store.read(JobName.GAPS, entry)) == []
+
+
+def test_a_second_writer_is_turned_away_and_a_reader_is_not(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+        with pytest.raises(StoreError, match="is being written by"), IngestStore(tmp_path, now=now):
+            pass
+        assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == SLOT.until
+
+
+def test_to_read_makes_no_folder(tmp_path: Path):
+    assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_cannot_be_read_costs_its_window_only(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+    ledger = tmp_path / "ingest" / "chains" / "ledger.jsonl"
+    ledger.write_bytes(b'{"subject": 7}\n' + ledger.read_bytes())
+
+    assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == SLOT.until
+    assert "line 1 is no row of a ledger" in caplog.text
+
+
+def test_a_disk_that_refuses_is_a_sentence(tmp_path: Path):
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with (
+        IngestStore(tmp_path, now=now, replace=full) as store,
+        pytest.raises(StoreError, match=r"No space left.*asked for again"),
+    ):
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
