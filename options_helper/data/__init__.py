@@ -8,6 +8,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "atomic_file": ("replace_file", "sync_folder"),
+    "get_only": ("GetOnlyAdapter", "require_reading"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),
     "network": (
         "BYPASS_VARIABLES",

@@ -6,21 +6,14 @@ It stands below the SDK's clients, so that nothing they offer gets around it. It
 
 from __future__ import annotations
 
-import contextlib
-import io
-import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
 from requests.exceptions import (
     ChunkedEncodingError,
     ContentDecodingError,
@@ -34,14 +27,12 @@ from requests.exceptions import (
     ConnectionError as ConnectionFailed,
 )
 from requests.utils import select_proxy
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ReadTimeoutError
 
+from options_helper.data.get_only import GetOnlyAdapter, require_reading
 from options_helper.data.network import (
     CERTIFICATE_REMEDY,
     certificate_problem,
-    readable_roots,
     without_password,
 )
 from options_helper.data.rest.rate_limit import (
@@ -56,9 +47,6 @@ from options_helper.model.backoff import compute_backoff_seconds
 from options_helper.model.tolerant import field, word
 
 SECRET_HEADERS: Final = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
-# What requests adds on its own, of ~/.netrc for one: another service's password, which is none of Alpaca's business,
-# and which Alpaca would take for a second way to authenticate.
-AMBIENT_HEADER: Final = "Authorization"
 LONGEST_MESSAGE: Final = 200
 
 _REMEDIES: Final = {
@@ -86,7 +74,7 @@ class _Failure:
     cause: Exception | None = None
 
 
-class ReadOnlyAdapter(HTTPAdapter):
+class ReadOnlyAdapter(GetOnlyAdapter):
     """Sends what the SDK prepared, if it is a GET; everything but a readable answer becomes RestError.
 
     Blocks for the policy's attempts, for the pauses between them, and while the host's limiter lets nobody through;
@@ -109,34 +97,17 @@ class ReadOnlyAdapter(HTTPAdapter):
         self._now = now
         self._random = random
         self._server_clock = server_clock or ServerClock()
-        self._sockets = _OpenSockets()
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Let the connections tell their sockets, which nothing else would give away, and keep the deadline."""
-        super().init_poolmanager(*arguments, **options)
-        self._watch(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """The same for connections through a proxy."""
-        return self._watch(super().proxy_manager_for(proxy, **options))
-
-    def _watch(self, manager: Any) -> Any:
-        manager.pool_classes_by_scheme = _pools(self._sockets, self._policy.answer_seconds)
-        return manager
+        self._timeout = (policy.connect_seconds, policy.read_seconds)
+        super().__init__(policy.answer_seconds)
 
     def stop(self) -> None:
         """End the requests under way and all later ones; callable from any thread."""
         self._stopping.set()
-        self._sockets.shut()
+        self.shut()
 
     def send(self, request: PreparedRequest, *_arguments: Any, **options: Any) -> Response:
         """The answer to a GET, tried again where that may help."""
-        if request.method != "GET":
-            raise RestError(
-                f"A {request.method} request was held back, because this program only reads. Please report it."
-            )
-        request.headers.pop(AMBIENT_HEADER, None)
+        require_reading(request)
         limiter = self._limiter_of(urlsplit(str(request.url)).netloc)
         attempt = 0
         while True:
@@ -182,7 +153,7 @@ class ReadOnlyAdapter(HTTPAdapter):
     def _attempt(self, request: PreparedRequest, options: dict[str, Any]) -> Response | _Failure:
         where, sent_at = _where(request), self._now()
         try:
-            response = super().send(request, **self._our_options(request, options))
+            response = super().send(request, **{**options, "timeout": self._timeout})
             received_at = self._now()
             # Read here and not by the SDK, so that an answer that breaks off is tried again too.
             _ = response.content
@@ -195,16 +166,6 @@ class ReadOnlyAdapter(HTTPAdapter):
             # Whatever else answers on the way, a login page for one, has a clock of its own.
             self._server_clock.answered(response.headers, sent_at, received_at)
         return judged
-
-    def _our_options(self, request: PreparedRequest, options: dict[str, Any]) -> dict[str, Any]:
-        # Plain HTTP goes to this computer alone, and with it the keys: a proxy must not come between.
-        plain = str(request.url).startswith("http://")
-        return {
-            **options,
-            "timeout": (self._policy.connect_seconds, self._policy.read_seconds),
-            "proxies": {} if plain else options.get("proxies"),
-            "verify": str(readable_roots().path),
-        }
 
     def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | _Failure:
         status = response.status_code
@@ -355,84 +316,3 @@ def _message_in(response: Response, request: PreparedRequest) -> str:
         if secret := request.headers.get(name):
             said = said.replace(str(secret), "…")
     return " ".join(said.split())[:LONGEST_MESSAGE].rstrip(" .")
-
-
-class _OpenSockets:
-    """The sockets of the connections that are open, so that a request under way can be ended from outside."""
-
-    def __init__(self) -> None:
-        # Guarded by self._lock: filled by the threads that ask, read by the one that stops.
-        self._lock = threading.Lock()
-        self._sockets: WeakSet[socket.socket] = WeakSet()
-        self._ended = False
-
-    def add(self, connected: socket.socket) -> None:
-        with self._lock:
-            self._sockets.add(connected)
-            if self._ended:
-                _shut(connected)
-
-    def shut(self) -> None:
-        """End what waits on them, and what will."""
-        with self._lock:
-            self._ended = True
-            for each in self._sockets:
-                _shut(each)
-
-
-def _shut(connected: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connected.shutdown(socket.SHUT_RDWR)
-
-
-class _UntilDeadline(io.RawIOBase):
-    """What a socket brings before a deadline: a timeout of the socket alone begins anew with every byte."""
-
-    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
-        self._raw = raw
-        self._deadline = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        """As the socket's own file."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        """As the socket's own file; TimeoutError after the deadline."""
-        if time.monotonic() > self._deadline:
-            raise TimeoutError("the answer took too long")
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        """Close the socket's own file."""
-        self._raw.close()
-        super().close()
-
-
-def _pools(sockets: _OpenSockets, answer_seconds: float) -> dict[str, type[HTTPConnectionPool]]:
-    class Answer(HTTPResponse):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            # Below the headers, which can drip as the body can.
-            self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), answer_seconds))
-
-    class Connection(HTTPConnection):
-        response_class = Answer
-
-        def connect(self) -> None:
-            super().connect()
-            sockets.add(self.sock)
-
-    class SecureConnection(HTTPSConnection):
-        response_class = Answer
-
-        def connect(self) -> None:
-            super().connect()
-            sockets.add(self.sock)
-
-    class Pool(HTTPConnectionPool):
-        ConnectionCls = Connection
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = SecureConnection
-
-    return {"http": Pool, "https": SecurePool}
