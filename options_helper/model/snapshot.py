@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import MarketKind
+from options_helper.model.callbacks import CallbackStats
 from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.contract_symbols import has_contract_length
 from options_helper.model.events import (
@@ -109,6 +110,8 @@ class LiveSnapshot:
     clock_skew: ClockSkew | None = None
     # Of which days the market's own calendar says otherwise than ours; whoever judges hours or days passes it on.
     told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
+    # Of all callbacks together, those that were removed among them.
+    callbacks: CallbackStats = field(default_factory=CallbackStats)
 
     @property
     def stock_quotes(self) -> Mapping[str, Quote]:

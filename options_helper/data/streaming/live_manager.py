@@ -17,6 +17,8 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback
+from options_helper.data.streaming.callbacks.dispatcher import CallbackHandle, Callbacks
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
@@ -24,7 +26,8 @@ from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.model.announcement import Announcement
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.callbacks import CallbackKind
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import LiveSnapshot
@@ -41,6 +44,12 @@ HOUSEKEEPING_SECONDS: Final = 0.5
 FOLD_EVENTS: Final = 10_000
 # After a fold the consumer lets frames gather: a wake-up for each would cost more than what is in them.
 LINGER_SECONDS: Final = 0.025
+# Where callbacks wait for the market, it is this much.
+CALLBACK_LINGER_SECONDS: Final = 0.001
+# While something waits that a callback may be holding up, the consumer looks this often.
+CALLBACK_LOOK_SECONDS: Final = 0.02
+# Of a stop, whatever else takes its time: callbacks get this long to take what was brought to them.
+CALLBACK_STOP_SECONDS: Final = 0.1
 
 
 class LiveStreamManager:
@@ -81,6 +90,7 @@ class LiveStreamManager:
         self._rest_cls = rest_cls
         self._limits = limits or RequestLimits()
         self._watch = watch or WatchPolicy()
+        self._callbacks = Callbacks(monotonic)
         # Held throughout start() and stop(): two tabs cannot start two runs.
         self._lock = threading.Lock()
         # Replaced whole under the lock; whoever only looks does not wait for a start or a stop.
@@ -126,23 +136,28 @@ class LiveStreamManager:
                 rest_cls=self._rest_cls if settings.has_credentials else None,
                 policy=self._watch,
                 limits=self._limits,
+                callbacks=self._callbacks,
             )
             if running is not None:
                 self._run = None
-                running.stop()
+                running.stop(time.monotonic() + STOP_SECONDS)
             self._run = self._last = run
+            self._callbacks.open()
             run.start()
 
     def stop(self) -> None:
         """End every stream and wait for the threads, about a second at most; harmless when nothing runs.
 
-        From any thread, one of the run's own included, which then ends by itself. Where a thread is just importing the
-        SDK or waits for a name server, it is left to end by itself too.
+        From any thread, one of the run's own included, which then ends by itself, and in a callback. Where a thread is
+        just importing the SDK or waits for a name server, it is left to end by itself too. Callbacks may take what was
+        brought to them until then; what still waits at the end is given up, and so is a call that does not end.
         """
+        deadline = time.monotonic() + STOP_SECONDS
         with self._lock:
             run, self._run = self._run, None
             if run is not None:
-                run.stop()
+                run.stop(deadline - CALLBACK_STOP_SECONDS)
+            self._callbacks.close(max(CALLBACK_STOP_SECONDS, deadline - time.monotonic()))
 
     def is_running(self) -> bool:
         """Whether a run was started and not stopped; its streams may be failing, which the snapshot tells."""
@@ -152,12 +167,58 @@ class LiveStreamManager:
         """Everything at this instant. After a stop: the last run as it ended, its ages growing on."""
         run = self._last
         if run is None:
+            market = MarketKind.ALPACA if self._settings is None else self._settings.market_kind
             as_of = utc_datetime(self._now_ns())
-            settings = self._settings
-            return (
-                LiveSnapshot(as_of) if settings is None else LiveSnapshot(as_of, market=settings.market_kind)
-            )
+            return LiveSnapshot(as_of, market=market, callbacks=self._callbacks.stats)
         return run.snapshot()
+
+    def on(
+        self,
+        kind: CallbackKind | str,
+        symbol: str | None,
+        callback: Callback,
+        *,
+        newest: bool = False,
+        queue_size: int = QUEUE_SIZE,
+    ) -> CallbackHandle:
+        """Call back with each value of a kind, of one symbol in any spelling, None: of every one.
+
+        A function or a coroutine function; it runs beside the streams, which wait for nothing that it does. Its values
+        come one after another, in order. Those that wait stand in a queue of `queue_size`, and what finds it full is
+        given up; with `newest`, only the newest of each symbol waits. Registered now or while the streams run, it stays
+        through reconnects, stops and starts until it is removed.
+
+        ValueError for a kind that there is not, TypeError for a callback that cannot be called.
+        """
+        return self._callbacks.add(_kind(kind), symbol, callback, newest=newest, queue_size=queue_size)
+
+    def on_quote(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with each `Quote`; `more` as for `on`."""
+        return self.on(CallbackKind.QUOTE, symbol, callback, **more)
+
+    def on_trade(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with each `Trade`."""
+        return self.on(CallbackKind.TRADE, symbol, callback, **more)
+
+    def on_bar(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with each minute's `Bar`; kinds of their own are `updated_bar` and `daily_bar`."""
+        return self.on(CallbackKind.BAR, symbol, callback, **more)
+
+    def on_book(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with the `Book` after each of its changes."""
+        return self.on(CallbackKind.BOOK, symbol, callback, **more)
+
+    def on_news(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with each article (`News`) that names the symbol."""
+        return self.on(CallbackKind.NEWS, symbol, callback, **more)
+
+    def on_order_update(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with each `OrderUpdate` that the socket brings; one of several legs is of each of their symbols."""
+        return self.on(CallbackKind.ORDER_UPDATE, symbol, callback, **more)
+
+    def remove_callbacks(self, symbol: str | None) -> int:
+        """Remove all that were registered for this symbol, None: for every symbol; how many they were."""
+        return self._callbacks.remove_of(symbol)
 
 
 class _Run:
@@ -176,8 +237,10 @@ class _Run:
         rest_cls: Callable[..., AlpacaRest] | None,
         policy: WatchPolicy,
         limits: RequestLimits,
+        callbacks: Callbacks,
     ) -> None:
         self.settings = settings
+        self._callbacks = callbacks
         self._now_ns = now_ns
         self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
         self._started_at = utc_datetime(now_ns())
@@ -239,9 +302,8 @@ class _Run:
         self.streams.change_symbols(config)
         self._account.change_symbols(config)
 
-    def stop(self) -> None:
-        """Producers first; the closed queue then ends the consumer after their last frame."""
-        deadline = time.monotonic() + STOP_SECONDS
+    def stop(self, deadline: float) -> None:
+        """Producers first; the closed queue then ends the consumer after their last frame. Until then, by monotonic."""
         self._account.stop()
         self.streams.stop(deadline - time.monotonic())
         self._ending.set()
@@ -265,13 +327,24 @@ class _Run:
         queue = self.streams.queue
         next_check = time.monotonic() + HOUSEKEEPING_SECONDS
         while not queue.drained:
-            frames = queue.take(HOUSEKEEPING_SECONDS, FOLD_EVENTS)
+            frames = queue.take(self._patience, FOLD_EVENTS)
             if frames and not self._fold(frames):
-                self._ending.wait(LINGER_SECONDS)
+                self._ending.wait(self._linger)
+            if self._callbacks.needs_looks:
+                self._callbacks.look()
             if time.monotonic() >= next_check:
                 next_check = time.monotonic() + HOUSEKEEPING_SECONDS
                 self._try("watch the streams", self._keep_house)
                 self._try("watch the account", self._observe_account)
+
+    @property
+    def _patience(self) -> float:
+        """How long the consumer waits for a frame."""
+        return CALLBACK_LOOK_SECONDS if self._callbacks.needs_looks else HOUSEKEEPING_SECONDS
+
+    @property
+    def _linger(self) -> float:
+        return CALLBACK_LINGER_SECONDS if self._callbacks.wants_market else LINGER_SECONDS
 
     def _keep_house(self) -> None:
         self.streams.keep_house(self._state.tallies)
@@ -292,18 +365,24 @@ class _Run:
                 log.exception("failed to %s; this is tried again, and logged once", task)
 
     def _fold(self, frames: Sequence[Frame]) -> bool:
-        """Apply and settle the frames; whether more are waiting."""
+        """Apply and settle the frames, and tell the callbacks; whether more are waiting."""
         with self._lock:
             self._account.notice_set_clock()
+            self._state.collect_told(wanted=self._callbacks.any)
             for frame in frames:
                 self._state.apply(frame)
+            told = self._state.take_told()
             # Under the same lock, so that no snapshot sees an event twice or not at all.
-            return self.streams.queue.settle(frames) > 0
+            is_more = self.streams.queue.settle(frames) > 0
+        if told:
+            self._callbacks.tell(told)
+        return is_more
 
     def snapshot(self) -> LiveSnapshot:
         with self._lock:
             self._account.notice_set_clock()
         now_ns = self._now_ns()
+        callbacks = self._callbacks.stats
         healths = self.streams.healths(now_ns)
         with self._lock:
             counts = self.streams.queue.counts()
@@ -316,4 +395,14 @@ class _Run:
                     for name, health in healths.items()
                 },
                 account=self._account.account_state,
+                callbacks=callbacks,
             )
+
+
+def _kind(kind: CallbackKind | str) -> CallbackKind:
+    try:
+        return CallbackKind(kind)
+    except ValueError:
+        raise ValueError(
+            f"There are no callbacks on {kind!r}; choose one of {', '.join(CallbackKind)}."
+        ) from None

@@ -20,6 +20,7 @@ from options_helper.data.streaming.state.session_end import SessionEnd
 from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.callbacks import CallbackKind, CallbackStats, Told
 from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.events import (
     AHEAD_AT_MOST_NS,
@@ -125,6 +126,24 @@ class LiveState:
         self._wanted: frozenset[str] | None = None  # None: everything
         self._lags_taken_ns = 0
         self._session_end = SessionEnd()
+        # What callbacks are to be told, in order, events of a frame together; None while nobody wants it.
+        self._told: list[Told | Sequence[Event]] | None = None
+
+    def collect_told(self, *, wanted: bool) -> None:
+        """From now on keep what is applied, for `take_told`, or do not."""
+        self._told = [] if wanted else None
+
+    def take_told(self) -> Sequence[Told | Sequence[Event]]:
+        """What was applied since the last call; nothing where it is not kept."""
+        if not self._told:
+            return ()
+        told, self._told = self._told, []
+        return told
+
+    def _tell(self, kind: CallbackKind, symbols: tuple[str, ...], value: Any) -> None:
+        """Let the callbacks of this kind be told, of these symbols and of every symbol."""
+        if self._told is not None:
+            self._told.append(Told(kind, symbols, value))
 
     def apply(self, frame: Frame) -> None:
         """Fold one frame in; each event it announces is counted as applied or as rejected, whatever it holds."""
@@ -192,6 +211,10 @@ class LiveState:
         tally.applied += len(events) - impossible
         tally.rejected += impossible
         tally.last_event_ns = received_ns
+        if self._told is not None:
+            self._told.append(
+                [event for event in events if not _is_impossible(event)] if impossible else events
+            )
 
     def _apply_other(self, event: Event, tally: StreamTally) -> None:
         caches = self._caches
@@ -218,6 +241,8 @@ class LiveState:
             return
         received_ns = self.clock.arrival(update.timestamp_ns, frame.received_ns)
         self.fills.add_update(update, utc_datetime(received_ns))
+        legs = (leg.symbol for leg in update.legs or ())
+        self._tell(CallbackKind.ORDER_UPDATE, tuple(filter(None, (update.symbol, *legs))), update)
         tally.applied += frame.events
         tally.last_event_ns = received_ns
 
@@ -333,6 +358,7 @@ class LiveState:
         running_since: datetime | None,
         streams: Mapping[StreamId, StreamHealth],
         account: AccountState | None = None,
+        callbacks: CallbackStats | None = None,
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
         self._forget_unwanted()
@@ -352,16 +378,21 @@ class LiveState:
             streams=MappingProxyType(dict(streams)),
             clock_skew=None if self.clock.plays else self.clock.skew,
             told_sessions=self.clock.told,
+            callbacks=callbacks or CallbackStats(),
         )
 
 
 def _cannot_be(event: Event, tally: StreamTally) -> bool:
     """Whether it says that it was made a day or more after it was received: no clock is so wrong unnoticed."""
-    made_ns = event.timestamp_ns
-    if made_ns is None or made_ns < event.received_ns + _DAY_NS:
+    if not _is_impossible(event):
         return False
     tally.last_rejections.append(f"{event.symbol}: a time that cannot be")
     return True
+
+
+def _is_impossible(event: Event) -> bool:
+    made_ns = event.timestamp_ns
+    return made_ns is not None and made_ns >= event.received_ns + _DAY_NS
 
 
 def _keep_newest(cache: dict[str, _E], event: _E, tally: StreamTally) -> None:

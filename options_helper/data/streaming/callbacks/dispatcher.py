@@ -1,0 +1,333 @@
+"""Registers callbacks, and hands them what the streams bring, beside whoever brings it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any, Final, Self
+
+from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Delivery
+from options_helper.data.streaming.callbacks.lanes import Lane, LoopLane, Shared, ThreadLane
+from options_helper.data.streaming.callbacks.registry import KIND_OF_EVENT, Registry, Row
+from options_helper.model.alpaca_symbols import to_alpaca_symbols
+from options_helper.model.callbacks import CallbackKind, CallbackStats, Told, total_of
+from options_helper.model.events import Event
+
+# What comes over a stream so often that whoever wants it wants it at once.
+_OF_THE_MARKET: Final = frozenset(KIND_OF_EVENT.values()) | {CallbackKind.BOOK}
+
+
+class CallbackHandle:
+    """One registered callback; as a context manager it is registered for the time of the block.
+
+    Every method may be called from any thread, and in the callback itself.
+    """
+
+    def __init__(self, owner: Callbacks, delivery: Delivery) -> None:
+        self._owner = owner
+        self._delivery = delivery
+
+    @property
+    def kind(self) -> CallbackKind:
+        """What it is told."""
+        return self._delivery.kind
+
+    @property
+    def symbol(self) -> str | None:
+        """Of which symbol, as it was registered; None: of every one."""
+        return self._delivery.symbol
+
+    @property
+    def stats(self) -> CallbackStats:
+        """What became of all that it was offered; also after it was removed, and after a stop."""
+        return self._owner.stats_of(self._delivery)
+
+    def remove(self) -> None:
+        """Call it no more: what waits is given up, a call under way ends by itself. Harmless when repeated."""
+        self._owner.remove(self._delivery)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+class Callbacks:
+    """All callbacks of one manager. They outlive its runs; threads and loops for them are there while it is open.
+
+    Plain functions share a thread; one that holds it up gets it for itself, and the others go on on another. Coroutine
+    functions of one object share an event loop, the same for as long as one of them is registered; functions without an
+    object share one with others of the same code. Every method may be called from any thread, and in a callback.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._shared = Shared(monotonic)
+        self._lock = self._shared.lock
+        # Everything below is guarded by self._lock. The registry is replaced whole.
+        self._registry: Registry[Delivery] = Registry()
+        self._rows: dict[type[Any], Row[Delivery] | None] = {}  # of the registry, by type of event
+        self._is_open = False
+        self._thread = self._new_thread()
+        self._loops: dict[object, LoopLane] = {}
+        self._lanes: list[Lane] = []
+        # Removed, with a call under way; and those whose ledger is closed.
+        self._leaving: list[Delivery] = []
+        self._left = CallbackStats()
+
+    def add(
+        self,
+        kind: CallbackKind,
+        symbol: str | None,
+        callback: Callback,
+        *,
+        newest: bool = False,
+        queue_size: int = QUEUE_SIZE,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> CallbackHandle:
+        """Register a callback; `symbol` in any spelling, None: every symbol. `loop`: where to call it.
+
+        TypeError where it cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(
+                f"A callback is a function or a coroutine function, and {callback!r} cannot be called."
+            )
+        delivery = Delivery(kind, symbol, callback, newest=newest, size=queue_size, loop=loop)
+        with self._lock:
+            self._use(self._registry.with_entry(delivery, kind, _spellings(symbol)))
+        return CallbackHandle(self, delivery)
+
+    def _use(self, registry: Registry[Delivery]) -> None:
+        self._registry = registry
+        self._rows = {event: registry.rows.get(kind) for event, kind in KIND_OF_EVENT.items()}
+
+    def remove(self, delivery: Delivery) -> None:
+        """Offer it nothing more, and give up what waits for it."""
+        with self._lock:
+            self._remove(delivery)
+
+    def remove_of(self, symbol: str | None) -> int:
+        """Remove those that were registered for this symbol, None: for every symbol; how many they were."""
+        spellings = _spellings(symbol)
+        with self._lock:
+            found = [one for one in self._registry.kinds if _spellings(one.symbol) == spellings]
+            for delivery in found:
+                self._remove(delivery)
+        return len(found)
+
+    def _remove(self, delivery: Delivery) -> None:
+        if delivery not in self._registry.kinds:
+            return
+        self._use(self._registry.without(delivery))
+        delivery.give_up_waiting()
+        self._leaving.append(delivery)
+        self._let_go(delivery.lane)
+
+    def _let_go(self, lane: Lane | None) -> None:
+        """End a lane that has nobody left, and is not where the next one comes to."""
+        if lane is None or lane is self._thread or any(one.lane is lane for one in self._registry.kinds):
+            return
+        lane.end()
+        self._lanes = [other for other in self._lanes if other is not lane]
+        self._loops = {owner: other for owner, other in self._loops.items() if other is not lane}
+
+    def wants(self, kind: CallbackKind) -> bool:
+        """Whether anybody is to be told of this kind."""
+        return kind in self._registry.rows
+
+    @property
+    def any(self) -> bool:
+        """Whether anybody is registered."""
+        return bool(self._registry.rows)
+
+    @property
+    def wants_market(self) -> bool:
+        """Whether anybody waits for what the market sends."""
+        return not _OF_THE_MARKET.isdisjoint(self._registry.rows)
+
+    def tell(self, told: Iterable[Told | Sequence[Event]]) -> None:
+        """Offer all of this, in order; events of a frame may stand together. Never waits for a callback."""
+        with self._lock:
+            woken: dict[Lane, None] = {}
+            for one in told:
+                if isinstance(one, Told):
+                    self._offer_told(one, woken)
+                else:
+                    self._offer_events(one, woken)
+            for lane in woken:
+                self._wake(lane)
+
+    def _offer_told(self, told: Told, woken: dict[Lane, None]) -> None:
+        symbol = told.symbols[0] if told.symbols else ""
+        for delivery in self._registry.find(told.kind, told.symbols):
+            self._offer(delivery, symbol, told.value, woken)
+
+    def _offer_events(self, events: Iterable[Event], woken: dict[Lane, None]) -> None:
+        # The hot path: once for each event of the market.
+        rows = self._rows
+        for event in events:
+            row = rows.get(type(event))
+            if row is not None:
+                symbol = event.symbol
+                for delivery in row.of(symbol):
+                    self._offer(delivery, symbol, event, woken)
+
+    def _offer(self, delivery: Delivery, symbol: str, value: Any, woken: dict[Lane, None]) -> None:
+        if not delivery.offer(symbol, value):
+            return
+        if not self._is_open:
+            delivery.give_up_waiting()
+            return
+        lane = delivery.lane or self._place(delivery)
+        lane.ready.append(delivery)
+        woken[lane] = None
+
+    def _wake(self, lane: Lane) -> None:
+        if not lane.wake():
+            self._give_up(one for one in self._registry.kinds if one.lane is lane)
+
+    def _give_up(self, deliveries: Iterable[Delivery]) -> None:
+        """What waits, and all calls under way but the one that is asking for this."""
+        now = self._shared.monotonic()
+        for delivery in deliveries:
+            delivery.give_up_waiting()
+            if delivery.lane is None or not delivery.lane.is_calling(delivery):
+                delivery.abandon(now)
+
+    def _place(self, delivery: Delivery) -> Lane:
+        """Where it runs from now on."""
+        is_plain = delivery.loop is None and not _is_asynchronous(delivery.callback)
+        return self._settle_on(self._thread if is_plain else self._loop_of(delivery), delivery)
+
+    def _settle_on(self, lane: Lane, delivery: Delivery) -> Lane:
+        delivery.lane = lane
+        if lane not in self._lanes:
+            self._lanes.append(lane)
+        return lane
+
+    def _loop_of(self, delivery: Delivery) -> LoopLane:
+        owner = _owner_of(delivery.callback) if delivery.loop is None else id(delivery.loop)
+        if owner not in self._loops:
+            self._loops[owner] = LoopLane(self._shared, delivery.loop)
+        return self._loops[owner]
+
+    def _await_on_loop(self, delivery: Delivery) -> None:
+        """Let a loop await what a plain function returned, and serve it from now on."""
+        lane = self._loop_of(delivery)
+        self._settle_on(lane, delivery)
+        lane.ready.append(delivery)
+        self._wake(lane)
+
+    def _new_thread(self) -> ThreadLane:
+        return ThreadLane(self._shared, self._await_on_loop)
+
+    @property
+    def needs_looks(self) -> bool:
+        """Whether something waits that a callback may be holding up: `look` again in a moment."""
+        return any(lane.holds_up for lane in self._lanes)
+
+    def look(self) -> None:
+        """Move those that a callback holds up; each owner of a stuck thread or loop keeps it."""
+        with self._lock:
+            for lane in tuple(self._lanes):
+                if lane.is_stuck():
+                    self._move_from(lane)
+
+    def _move_from(self, lane: Lane) -> None:
+        others = [one for one in self._registry.kinds if one.lane is lane and one.call is None]
+        if not others:
+            return
+        sibling = lane.sibling()
+        for delivery in others:
+            delivery.lane, delivery.task = sibling, None
+        sibling.ready.extend(one for one in (*lane.unbegun, *lane.ready) if one.lane is sibling)
+        self._lanes.append(sibling)
+        if isinstance(sibling, ThreadLane):
+            self._thread = sibling
+        elif isinstance(sibling, LoopLane):
+            self._loops = {owner: sibling if other is lane else other for owner, other in self._loops.items()}
+        sibling.wake()
+
+    def stats_of(self, delivery: Delivery) -> CallbackStats:
+        """The ledger of one."""
+        with self._lock:
+            return delivery.stats(self._shared.monotonic())
+
+    @property
+    def stats(self) -> CallbackStats:
+        """The ledger of all, those that were removed among them."""
+        with self._lock:
+            now = self._shared.monotonic()
+            self._leaving, over = (
+                [one for one in self._leaving if one.pending],
+                [one for one in self._leaving if not one.pending],
+            )
+            self._left = total_of((self._left, *(one.stats(now) for one in over)))
+            present = (*self._leaving, *self._registry.kinds)
+            return total_of((self._left, *(one.stats(now) for one in present)))
+
+    def open(self) -> None:
+        """Call back from now on."""
+        with self._lock:
+            self._is_open = True
+
+    def close(self, seconds: float) -> None:
+        """Deliver what waits for at most so long, give up the rest, and end the threads; harmless when repeated.
+
+        In a callback it does not wait for that one, which ends by itself and counts then. One that does not end in time
+        is abandoned: it counts as given up.
+        """
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            self._shared.is_awaited = True
+            self._shared.settled.wait_for(self._has_settled, seconds)
+            self._shared.is_awaited = False
+            self._is_open = False
+            self._give_up((*self._leaving, *self._registry.kinds))
+            lanes, self._lanes, self._loops = self._lanes, [], {}
+            self._thread = self._new_thread()
+            for delivery in self._registry.kinds:
+                delivery.lane = delivery.task = None
+            for lane in lanes:
+                lane.end()
+        for lane in lanes:
+            lane.join(deadline - time.monotonic())
+
+    def _has_settled(self) -> bool:
+        """Whether nothing waits but for what this thread itself holds up."""
+        every = (*self._leaving, *self._registry.kinds)
+        return not any(one.pending for one in every if one.lane is None or not one.lane.is_here)
+
+
+def _spellings(symbol: str | None) -> frozenset[str] | None:
+    """As streams may call it: as it was written, and in Alpaca's spelling."""
+    return (
+        None if symbol is None else frozenset((symbol, symbol.strip().upper(), *to_alpaca_symbols([symbol])))
+    )
+
+
+def _is_asynchronous(callback: Callback) -> bool:
+    function = _unwrapped(callback)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - of an object
+    )
+
+
+def _owner_of(callback: Callback) -> object:
+    """Whose event loop it runs on: its object's, or that of all functions made of the same code."""
+    function = _unwrapped(callback)
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType):
+        return id(owner)
+    return getattr(function, "__code__", id(function))
+
+
+def _unwrapped(callback: Callback) -> Callback:
+    while isinstance(callback, partial):
+        callback = callback.func
+    return callback

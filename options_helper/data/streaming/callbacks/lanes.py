@@ -1,0 +1,374 @@
+"""Where callbacks run: plain functions on a thread, coroutine functions on an event loop.
+
+A lane calls in the order in which things were offered. On an event loop one thing after another of a callback is
+awaited, and callbacks overlap. Whoever owns the lanes shares one lock with them; no callback runs under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, cast
+
+from options_helper.data.streaming.callbacks.delivery import Call, Delivery
+
+log = logging.getLogger(__name__)
+
+# A lane that is busy with the same thing at so many looks, over so long, is stuck in it. Looks as well as seconds:
+# where the whole process stood still, it was nobody's fault.
+STUCK_LOOKS: Final = 3
+STUCK_SECONDS: Final = 0.05
+# Others of the same loop may hold what belongs to it, so they are moved to another one only when they must be.
+LOOP_STUCK_SECONDS: Final = 1.0
+# After so many calls of one callback an event loop turns to the others.
+CALLS_IN_A_ROW: Final = 32
+# What a callback started on its loop has this long to end with it, in seconds.
+TASK_SECONDS: Final = 0.1
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the lanes of one owner share: one lock, which guards all of their state, and what it is good for."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    # Notified when a call is over while somebody waits for it.
+    settled: threading.Condition = field(init=False)
+    is_awaited: bool = False
+
+    def __post_init__(self) -> None:
+        self.settled = threading.Condition(self.lock)
+
+
+class Lane(ABC):
+    """Calls what is ready. Every method is called under the lock, but for `join`, which waits."""
+
+    stuck_seconds = STUCK_SECONDS
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        # A callback stands here once for each thing that waits for it, at least.
+        self.ready: deque[Delivery] = deque()
+        # Taken from there, and not begun yet.
+        self.unbegun: set[Delivery] = set()
+        self._is_ending = False
+        self._stuck_in: object = None
+        self._stuck_since = 0.0
+        self._stuck_looks = 0
+
+    @abstractmethod
+    def wake(self) -> bool:
+        """Something is ready; False where the lane is gone, and nothing will be called."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Begin no more calls."""
+
+    @abstractmethod
+    def join(self, seconds: float) -> None:
+        """Wait so long for the thread, if it is the lane's own and not this one."""
+
+    @abstractmethod
+    def sibling(self) -> Lane:
+        """A new one of its kind, for those that a stuck one must not hold up."""
+
+    @property
+    @abstractmethod
+    def is_here(self) -> bool:
+        """Whether this is the thread on which it calls."""
+
+    @abstractmethod
+    def is_calling(self, delivery: Delivery) -> bool:
+        """Whether it is this callback that is asking."""
+
+    @property
+    @abstractmethod
+    def busy_with(self) -> object:
+        """What it has been doing without a pause; None while it is idle."""
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether something waits to be begun, so that it is worth asking whether the lane is stuck."""
+        return bool(self.ready or self.unbegun)
+
+    def is_stuck(self) -> bool:
+        """Whether one call holds up others that are ready; to be asked again and again."""
+        now, busy_with = self._shared.monotonic(), self.busy_with if self.holds_up else None
+        if busy_with is None or busy_with is not self._stuck_in:
+            self._stuck_in, self._stuck_since, self._stuck_looks = busy_with, now, 0
+            return False
+        self._stuck_looks += 1
+        return self._stuck_looks >= STUCK_LOOKS and now - self._stuck_since >= self.stuck_seconds
+
+    def _end_call(self, delivery: Delivery, call: Call, error: BaseException | None) -> None:
+        with self._shared.lock:
+            is_first = delivery.end(call, self._shared.monotonic(), error)
+            if delivery.waiting and delivery.lane is not self and delivery.lane is not None:
+                # It was moved while this lane was with its call.
+                delivery.lane.ready.extend([delivery] * delivery.waiting)
+                delivery.lane.wake()
+            if self._shared.is_awaited:
+                self._shared.settled.notify_all()
+        if is_first:
+            log.error("the callback %s failed; it is logged once, and counted", delivery, exc_info=error)
+
+
+class ThreadLane(Lane):
+    """Calls plain functions, one after another, on a thread of its own that begins with the first call.
+
+    `await_elsewhere` is given, under the lock, a callback whose function returned something to be awaited.
+    """
+
+    def __init__(self, shared: Shared, await_elsewhere: Callable[[Delivery], None]) -> None:
+        super().__init__(shared)
+        self._await_elsewhere = await_elsewhere
+        self._arrived = threading.Condition(shared.lock)
+        self._thread: threading.Thread | None = None
+        self._call: Call | None = None
+
+    def wake(self) -> bool:
+        """Begin the thread, or let it go on."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="live-callbacks", daemon=True)
+            self._thread.start()
+        else:
+            self._arrived.notify()
+        return True
+
+    def end(self) -> None:
+        """Let the thread end after the call under way."""
+        self._is_ending = True
+        self._arrived.notify()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread."""
+        if self._thread is not None and not self.is_here:
+            self._thread.join(max(0.0, seconds))
+
+    def sibling(self) -> ThreadLane:
+        """Another thread."""
+        return ThreadLane(self._shared, self._await_elsewhere)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is its thread."""
+        return self._thread is threading.current_thread()
+
+    def is_calling(self, delivery: Delivery) -> bool:
+        """Whether this is its thread, in that call."""
+        return self.is_here and delivery.call is self._call
+
+    @property
+    def busy_with(self) -> object:
+        """The call under way."""
+        return self._call
+
+    def _run(self) -> None:
+        while (begun := self._wait_for_call()) is not None:
+            self._call_back(*begun)
+
+    def _wait_for_call(self) -> tuple[Delivery, Call] | None:
+        """The next one; None at the end."""
+        with self._shared.lock:
+            self._call = None
+            while not self._is_ending:
+                while self.ready:
+                    delivery = self.ready.popleft()
+                    call = delivery.begin(self._shared.monotonic()) if delivery.lane is self else None
+                    if call is not None:
+                        self._call = call
+                        return delivery, call
+                self._arrived.wait()
+        return None
+
+    def _call_back(self, delivery: Delivery, call: Call) -> None:
+        failure: BaseException | None = None
+        try:
+            outcome = delivery.callback(call.value)
+        except BaseException as error:  # noqa: BLE001 - of code that is not ours, SystemExit too; it is counted
+            failure = error
+        else:
+            if outcome is not None and inspect.isawaitable(outcome):
+                with self._shared.lock:
+                    delivery.outcome = outcome
+                    self._await_elsewhere(delivery)
+                return
+        self._end_call(delivery, call, failure)
+
+
+class LoopLane(Lane):
+    """Calls on an event loop, and awaits what is to be awaited.
+
+    The loop is its own, on a thread of its own, or one that is given, which goes on without this.
+    """
+
+    stuck_seconds = LOOP_STUCK_SECONDS
+
+    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        super().__init__(shared)
+        self._loop = loop
+        self._owns_loop = loop is None
+        self._thread: threading.Thread | None = None
+        self._thread_id: int | None = None
+        # What was asked of the loop and has not begun there.
+        self._asked: object = None
+        # Only the loop's thread looks at it.
+        self._tasks: dict[asyncio.Task[None], tuple[Delivery, Call | None]] = {}
+
+    def wake(self) -> bool:
+        """Ask the loop to serve what is ready; False where it is closed."""
+        if self._is_ending or (self._loop is not None and self._loop.is_closed()):
+            return False
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._loop,), name="live-callbacks-loop", daemon=True
+            )
+            self._thread.start()
+        if self._asked is None:
+            self._asked = object()
+            return self._call_soon(self._loop, self._serve_ready)
+        return True
+
+    def _call_soon(self, loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> bool:
+        try:
+            loop.call_soon_threadsafe(function)
+        except RuntimeError:  # closed in this moment
+            return False
+        return True
+
+    def end(self) -> None:
+        """Cancel what was abandoned; an own loop ends with the last call that was not."""
+        self._is_ending = True
+        if self._loop is not None:
+            self._call_soon(self._loop, self._cancel)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread."""
+        if self._thread is not None and not self.is_here:
+            self._thread.join(max(0.0, seconds))
+
+    def sibling(self) -> LoopLane:
+        """Another loop, on a thread of its own."""
+        return LoopLane(self._shared)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the thread of its loop."""
+        return self._thread_id == threading.get_ident()
+
+    def is_calling(self, delivery: Delivery) -> bool:
+        """Whether this is the task that serves it."""
+        return self.is_here and delivery.task is not None and delivery.task is _current_task()
+
+    @property
+    def busy_with(self) -> object:
+        """What the loop was asked for and has not come to."""
+        if self.unbegun:
+            self.wake()  # a question of which it is seen whether it comes to it
+        # Whose loop it is holds up himself only.
+        return self._asked if self._owns_loop else None
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            while not self._is_ending:
+                try:
+                    loop.run_forever()
+                except BaseException:
+                    # SystemExit of a task that a callback started: a thread would obey it without a word.
+                    log.exception("something that a callback started raised an error")
+            loop.run_until_complete(_end_tasks())
+        finally:
+            loop.close()
+
+    def _cancel(self) -> None:
+        """On the loop's thread: end the calls that were abandoned; the others end by themselves."""
+        for task, (delivery, call) in list(self._tasks.items()):
+            if call is None or delivery.call is not call:
+                del self._tasks[task]
+                task.cancel()
+        self._stop_when_idle()
+
+    def _stop_when_idle(self) -> None:
+        if self._is_ending and self._owns_loop and not self._tasks:
+            asyncio.get_running_loop().stop()
+
+    def _serve_ready(self) -> None:
+        """On the loop's thread: begin a task for each callback that has something to do and no task yet."""
+        self._thread_id = threading.get_ident()
+        with self._shared.lock:
+            self._asked = None
+            waiting = dict.fromkeys(self.ready)
+            self.ready.clear()
+            for delivery in waiting:
+                if delivery.lane is self and delivery.task is None and not self._is_ending:
+                    delivery.task = task = asyncio.get_running_loop().create_task(self._serve(delivery))
+                    self._tasks[task] = (delivery, None)
+                    self.unbegun.add(delivery)
+                    task.add_done_callback(partial(self._leave, delivery))
+
+    async def _serve(self, delivery: Delivery) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        for _ in range(CALLS_IN_A_ROW):
+            call, outcome = self._begin_call(delivery)
+            if call is None:
+                return
+            self._tasks[task] = (delivery, call)
+            failure: BaseException | None = None
+            try:
+                if outcome is None:
+                    outcome = delivery.callback(call.value)
+                if outcome is not None and inspect.isawaitable(outcome):
+                    await outcome
+            except BaseException as error:  # noqa: BLE001 - of code that is not ours, CancelledError too
+                failure = error
+            self._end_call(delivery, call, failure)
+            if task.cancelling():
+                return
+
+    def _begin_call(self, delivery: Delivery) -> tuple[Call | None, object]:
+        """The next call, and what its function has returned where it was called already."""
+        with self._shared.lock:
+            self.unbegun.discard(delivery)
+            if delivery.lane is not self or self._is_ending:
+                return None, None
+            if delivery.outcome is None:
+                return delivery.begin(self._shared.monotonic()), None
+            outcome, delivery.outcome = delivery.outcome, None
+            return delivery.call, outcome
+
+    def _leave(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
+        """A task is over, whatever ended it: another one goes on with what still waits."""
+        self._tasks.pop(task, None)
+        self._stop_when_idle()
+        with self._shared.lock:
+            if delivery.task is task:
+                self.unbegun.discard(delivery)
+                delivery.task = None
+                if delivery.waiting and delivery.lane is self:
+                    self.ready.append(delivery)
+                    self.wake()
+
+
+def _current_task() -> object:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # there is no loop on this thread
+        return None
+
+
+async def _end_tasks() -> None:
+    """End what is left on this thread's loop, and wait a moment for it."""
+    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=TASK_SECONDS)
