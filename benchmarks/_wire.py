@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -50,14 +50,16 @@ def settings_for(url: str) -> Settings:
     )
 
 
-def serve_at_rate(per_frame: int, events_per_second: int) -> None:
+def serve_at_rate(
+    per_frame: int, events_per_second: int, *, frames: Sequence[bytes] = (), compression: bool = False
+) -> None:
     """Be the server process: print the address, wait for a subscriber, send until the input says stop."""
-    with SimulatorServer(SilentMarket()) as server:
+    with SimulatorServer(SilentMarket(), compression=compression) as server:
         say({"url": server.stream_url})
         while not server.subscribed(StreamName.STOCKS):
             time.sleep(0.01)
         total = int(sys.stdin.readline())
-        frames = quote_frames(per_frame)
+        frames = frames or quote_frames(per_frame)
         sent = 0
         began = time.monotonic()
         while sent < total:

@@ -28,6 +28,9 @@ DEFAULT_STREAM_URL: Final = "wss://stream.data.alpaca.markets"
 DEFAULT_DATA_URL: Final = "https://data.alpaca.markets"
 DEFAULT_REST_PER_MINUTE: Final = 200
 MOST_REST_PER_MINUTE: Final = 10_000
+# Of the market-data streams. Inflating costs more than it saves, except on a link that is slow or paid by the byte.
+NO_COMPRESSION: Final = "none"
+COMPRESSIONS: Final = (NO_COMPRESSION, "deflate")
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
 
 NO_KEYS: Final = (
@@ -46,6 +49,7 @@ VARIABLES: Final = frozenset(
         "OH_ALPACA_STREAM_URL",
         "OH_ALPACA_DATA_URL",
         "OH_ALPACA_REST_PER_MINUTE",
+        "OH_ALPACA_COMPRESSION",
         "OH_ALPACA_MARKET_TIME",
     }
 )
@@ -92,6 +96,7 @@ class Settings:
     data_url: str = DEFAULT_DATA_URL
     # What Alpaca allows an account by default.
     rest_per_minute: int = DEFAULT_REST_PER_MINUTE
+    compression: str = NO_COMPRESSION
     # Where the session begins that a simulator plays; of no account for Alpaca, whose time is everybody's.
     market_time: datetime | None = None
 
@@ -104,6 +109,7 @@ class Settings:
         _require_address(self.stream_url, _WEBSOCKET_SCHEMES, "OH_ALPACA_STREAM_URL")
         _require_address(self.data_url, _HTTP_SCHEMES, "OH_ALPACA_DATA_URL")
         _require_rate(self.rest_per_minute)
+        _require_member(self.compression, COMPRESSIONS, "OH_ALPACA_COMPRESSION")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Settings:
@@ -124,6 +130,7 @@ class Settings:
             stream_url=values.get("OH_ALPACA_STREAM_URL", DEFAULT_STREAM_URL).rstrip("/"),
             data_url=values.get("OH_ALPACA_DATA_URL", DEFAULT_DATA_URL).rstrip("/"),
             rest_per_minute=_rate(values.get("OH_ALPACA_REST_PER_MINUTE")),
+            compression=values.get("OH_ALPACA_COMPRESSION", NO_COMPRESSION).lower(),
             market_time=_instant(values.get("OH_ALPACA_MARKET_TIME")),
         )
 

@@ -85,6 +85,18 @@ def test_a_pace_that_is_none_is_refused(value: str):
         load({"OH_ALPACA_REST_PER_MINUTE": value})
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"), [({}, "none"), ({"OH_ALPACA_COMPRESSION": "Deflate"}, "deflate")]
+)
+def test_compression_is_only_for_who_wants_it(given: dict[str, str], wanted: str):
+    assert load(given).compression == wanted
+
+
+def test_a_compression_that_nobody_knows_is_refused():
+    with pytest.raises(ConfigError, match="OH_ALPACA_COMPRESSION 'zstd' is not known"):
+        load({"OH_ALPACA_COMPRESSION": "zstd"})
+
+
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path):
     file = env_file(tmp_path, f"APCA_API_KEY_ID={KEY}\nAPCA_API_SECRET_KEY=\nAPCA_API_BASE_URL=  # default\n")
 
@@ -314,6 +326,7 @@ def test_a_complete_environment_needs_no_file(tmp_path):
         "OH_ALPACA_STREAM_URL": "ws://127.0.0.1:1",
         "OH_ALPACA_DATA_URL": "http://127.0.0.1:1",
         "OH_ALPACA_REST_PER_MINUTE": "200",
+        "OH_ALPACA_COMPRESSION": "none",
         "OH_ALPACA_MARKET_TIME": "2026-11-20T15:00:00+00:00",
     }
 

@@ -39,6 +39,7 @@ _ATTRIBUTES: Final = {
     "OH_ALPACA_STREAM_URL": "stream_url",
     "OH_ALPACA_DATA_URL": "data_url",
     "OH_ALPACA_REST_PER_MINUTE": "rest_per_minute",
+    "OH_ALPACA_COMPRESSION": "compression",
     "OH_ALPACA_MARKET_TIME": "market_time",
 }
 

@@ -67,6 +67,9 @@ class Faults:
     stream_error: int | None = _value(int, "send this error in the stream (407 closes the connection)")
 
     # The running stream: what is wrong with the data.
+    bad_compression: bool = _switch(
+        "compressed messages that nobody can inflate, to clients that agreed to compression"
+    )
     malformed: bool = _switch("a message that is no map in every frame")
     unknown_type: bool = _switch("a message of an unknown type in every frame")
     json_text: bool = _switch("JSON text frames to a client that asked for msgpack")
@@ -246,6 +249,11 @@ class FaultyWire:
     @property
     def _begun(self) -> bool:
         return self.sent >= self.faults.after_events
+
+    @property
+    def spoils_compression(self) -> bool:
+        """Whether what leaves now cannot be inflated."""
+        return self.faults.bad_compression and self.sent > self.faults.after_events
 
     def take_ending(self) -> Ending | None:
         """How the connection must end now, told once; None while it may go on."""

@@ -31,7 +31,8 @@ class SimulatorServer:
     """Plays a market on one loopback port; `start` and `stop`, or a `with` block.
 
     All work is done in the thread named `simulator`; every method here may be called from any other thread. A replay
-    begins once each stream that it has events of has a subscriber, or `gathering_seconds` after the first one.
+    begins once each stream that it has events of has a subscriber, or `gathering_seconds` after the first one. With
+    `compression` it agrees to deflate for clients that offer it, each of which then gets bytes of its own.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SimulatorServer:
         limits: Limits = NO_LIMITS,
         computer_ns: Callable[[], int] = utc_now_ns,
         gathering_seconds: float = GATHERING_SECONDS,
+        compression: bool = False,
     ) -> None:
         self._market = market
         self._port = port
@@ -53,6 +55,7 @@ class SimulatorServer:
         self._limits = limits
         self._computer_ns = computer_ns
         self._gathering_seconds = gathering_seconds
+        self._compression = compression
         self._counters = Counters()
         self._state = SimulatorState(market)
         self._thread: threading.Thread | None = None
@@ -229,6 +232,7 @@ class SimulatorServer:
             state=self._state,
             computer_ns=self._computer_ns,
             gathering_seconds=self._gathering_seconds,
+            compression=self._compression,
         )
         await loop.run(self._port, ready)
 

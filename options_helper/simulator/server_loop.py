@@ -31,7 +31,14 @@ from options_helper.simulator.counters import Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
 from options_helper.simulator.market.market import Interest, Market, PlayingClock
 from options_helper.simulator.rest.http import REFUSED, PlainHttp, json_response, offered_keys
-from options_helper.simulator.wire.outgoing import BATCH, MessageFrame, OutgoingFrame, PushQueue, framed
+from options_helper.simulator.wire.outgoing import (
+    BATCH,
+    Deflater,
+    MessageFrame,
+    OutgoingFrame,
+    PushQueue,
+    framed,
+)
 from options_helper.simulator.wire.protocol import (
     ENDPOINTS,
     Encoding,
@@ -76,6 +83,7 @@ class Client:
 
     def __init__(self, connection: ServerConnection, number: int, protocol: ServerProtocol) -> None:
         self.connection = connection
+        self._deflater = Deflater() if connection.protocol.extensions else None
         self.protocol = protocol
         self._number = number
 
@@ -97,8 +105,11 @@ class Client:
 
     def write(self, content: bytes) -> None:
         """Put whole websocket frames on the way; never waits."""
-        # Past the library's own sending: a server's frame is not masked, so one copy serves all clients.
+        # Past the library's own sending: a server's frame is not masked, so one copy serves all clients, and only who
+        # agreed on compression gets bytes of its own.
         if content and self.open:
+            if self._deflater is not None:
+                content = self._deflater.deflate(content, spoiled=self.protocol.wire.spoils_compression)
             self.connection.transport.write(content)
 
     async def drained(self) -> None:
@@ -142,6 +153,7 @@ class ServerLoop:
         state: SimulatorState,
         computer_ns: Callable[[], int],
         gathering_seconds: float,
+        compression: bool = False,
     ) -> None:
         self.muted: frozenset[StreamName] = frozenset()
         self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
@@ -157,6 +169,7 @@ class ServerLoop:
         self._counters = counters
         self._state = state
         self._gathering_seconds = gathering_seconds
+        self._compression = compression
         self._faults = faults
         self._connections_before_faults: Counter[str] = Counter()
         self._plain_http = PlainHttp(
@@ -203,8 +216,7 @@ class ServerLoop:
             process_request=self._answer_handshake,
             process_response=self._announce_market,
             create_connection=cast("type[ServerConnection]", self._create_connection),
-            # The same bytes for every client; a compressed frame would be each client's own.
-            compression=None,
+            compression="deflate" if self._compression else None,
             close_timeout=CLOSE_SECONDS,
             max_size=LONGEST_REQUEST,
             open_timeout=HANDSHAKE_SECONDS,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from options_helper.model.instants import utc_datetime
 from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import DEFAULT_REST_PER_MINUTE, DEMO_KEY, DEMO_SECRET
+from options_helper.settings import DEFAULT_REST_PER_MINUTE, DEMO_KEY, DEMO_SECRET, NO_COMPRESSION
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.market import Market
 from options_helper.simulator.server import SimulatorServer
@@ -44,6 +44,7 @@ def serve_market(market: Market, *, port: int = 0, faults: Faults = NO_FAULTS) -
             "OH_ALPACA_STOCK_FEED": "iex",
             "OH_ALPACA_OPTIONS_FEED": "indicative",
             "OH_ALPACA_REST_PER_MINUTE": str(DEFAULT_REST_PER_MINUTE),
+            "OH_ALPACA_COMPRESSION": NO_COMPRESSION,
             # Before anything is connected, a page has to know of what day the book is to be shown.
             "OH_ALPACA_MARKET_TIME": utc_datetime(server.now_ns).isoformat(timespec="seconds"),
         }

@@ -28,7 +28,7 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Quote
 from options_helper.model.instants import timestamp_extension
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.settings import DEMO_SECRET
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
@@ -134,7 +134,7 @@ def watching(
     **more: Any,
 ) -> Iterator[Watch]:
     manager = LiveStreamManager(
-        settings_for(server, secret),
+        more.pop("settings", None) or settings_for(server, secret),
         stock_stream_cls=partial(AlpacaStockStreamer, timing=timing),
         option_stream_cls=partial(AlpacaOptionStreamer, timing=timing),
         trading_stream_cls=partial(AlpacaTradingStreamer, timing=timing),
@@ -194,6 +194,36 @@ def test_all_three_streams_come_alive_over_one_connection_each(simulator: Simula
     assert wait_until(lambda: not server.clients) is True
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_compression_changes_nothing_but_the_bytes(simulator: Simulators, offered: bool):  # noqa: FBT001
+    """Also where the server agrees to none, and where a message is longer than what a frame's first bytes can say."""
+    server = simulator(compression=offered)
+    compressed = replace(settings_for(server), compression="deflate")
+    with watching(server, ONLY_STOCKS, settings=compressed) as watch:
+        watch.until_live()
+        for burst in range(20):
+            server.push(STOCKS, [quote(bid=180 + burst + number / 1_000) for number in range(200)])
+        health = watch.until(lambda health: health.applied == 4_000)
+
+    assert (health.rejected, health.gap_count) == (0, 0)
+    assert watch.snapshot.quotes["AAPL"].bid_price == pytest.approx(199.199)
+    assert server.connections[STOCK_PATH] == 1
+
+
+def test_a_compressed_message_that_cannot_be_read_is_a_loss_that_says_so(simulator: Simulators):
+    server = simulator(compression=True, faults=Faults(bad_compression=True, first_connections=1))
+    compressed = replace(settings_for(server), compression="deflate")
+    with watching(server, ONLY_STOCKS, settings=compressed) as watch:
+        watch.until_live()
+        server.push(STOCKS, [quote()])
+        watch.until_error("a compressed message cannot be read")
+        watch.until_live(connections=2)
+        server.push(STOCKS, [quote()])
+        health = watch.until(lambda health: health.applied == 1)
+
+    assert (health.rejected, health.gap_count) == (0, 1)
+
+
 def test_the_server_gets_exactly_the_symbols_and_channels_asked_for(simulator: Simulators):
     server = simulator()
     with watching(server) as watch:
@@ -224,7 +254,7 @@ def test_thousands_of_symbols_are_subscribed_in_a_fragmented_message(simulator: 
 def test_a_wrong_key_is_final_after_one_confirmation_and_says_what_to_check(simulator: Simulators):
     server = simulator()
     with watching(server, secret="wrong-secret") as watch:  # noqa: S106 - a made-up secret
-        for name in StreamName:
+        for name in PORTFOLIO_STREAMS:
             health = watch.until(lambda health: health.phase is Phase.FAILED, name)
             assert "APCA_API_SECRET_KEY" in (health.last_error or "")
 

@@ -111,7 +111,10 @@ class _AlpacaDataStreamer(ConnectionRunner):
     def _new_connection(self) -> SdkConnection:
         key, secret = self._settings.require_credentials()
         return SdkConnection(
-            lambda parameters: self._make_sdk_stream(key, secret, parameters), self._feed, self._timing
+            lambda parameters: self._make_sdk_stream(key, secret, parameters),
+            self._feed,
+            self._timing,
+            compression=self._settings.compression,
         )
 
     async def _communicate(

@@ -9,6 +9,7 @@ from typing import Final
 SHARED: Final = {
     "outgoing": (
         "BATCH",
+        "Deflater",
         "EncodedFrame",
         "MessageFrame",
         "OutgoingFrame",

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from options_helper.data.streaming.messages import count_messages
 from options_helper.model.streams import StreamName
-from options_helper.simulator.wire.protocol import Encoding, Payload, ServerProtocol, websocket_frame
+from options_helper.simulator.wire.protocol import (
+    TEXT_FRAME,
+    Encoding,
+    Payload,
+    ServerProtocol,
+    frame_bounds,
+    websocket_frame,
+)
 
 # Frames that leave in one write, so that a fast market costs one system call for many of them.
 BATCH: Final = 64
 # Frames that `push` may be ahead of the sockets before it waits, and how long it is willing to wait.
 PUSH_BACKLOG: Final = 1_000
 PUSH_PATIENCE_SECONDS: Final = 30.0
+# What a flush ends with and a message is sent without (RFC 7692 §7.2.1).
+_TAIL: Final = b"\x00\x00\xff\xff"
+# The block type that is reserved (RFC 1951 §3.2.3).
+_NO_DEFLATE: Final = b"\xff\xff\xff"
 
 
 class OutgoingFrame(Protocol):
@@ -76,6 +88,26 @@ class EncodedFrame:
 def framed(payloads: Iterable[Payload]) -> bytes:
     """Whole websocket frames, one after the other."""
     return b"".join(map(websocket_frame, payloads))
+
+
+class Deflater:
+    """Compresses one client's messages, all in one window, as RFC 7692 has it."""
+
+    def __init__(self) -> None:
+        self._window = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+
+    def deflate(self, frames: bytes, *, spoiled: bool = False) -> bytes:
+        """The same whole frames, each message compressed; or so that no window can inflate it."""
+        deflated: list[bytes] = []
+        start = 0
+        while start < len(frames):
+            body, stop = frame_bounds(frames, start)
+            text = frames[start] == TEXT_FRAME
+            data = self._window.compress(frames[body:stop]) + self._window.flush(zlib.Z_SYNC_FLUSH)
+            sent = _NO_DEFLATE if spoiled else data[: -len(_TAIL)]
+            deflated.append(websocket_frame(Payload(sent, text=text), compressed=True))
+            start = stop
+        return b"".join(deflated)
 
 
 class PushQueue:

@@ -167,15 +167,29 @@ class Payload(NamedTuple):
     text: bool
 
 
-def websocket_frame(payload: Payload) -> bytes:
+TEXT_FRAME: Final = 0x81
+_BINARY_FRAME: Final = 0x82
+_COMPRESSED: Final = 0x40
+
+
+def websocket_frame(payload: Payload, *, compressed: bool = False) -> bytes:
     """One whole server frame: unmasked, final, and so the same bytes for every client."""
-    head = 0x81 if payload.text else 0x82
+    head = (TEXT_FRAME if payload.text else _BINARY_FRAME) | (_COMPRESSED if compressed else 0)
     size = len(payload.data)
     if size < 126:
         return struct.pack(">BB", head, size) + payload.data
     if size < 65_536:
         return struct.pack(">BBH", head, 126, size) + payload.data
     return struct.pack(">BBQ", head, 127, size) + payload.data
+
+
+def frame_bounds(frames: bytes, start: int) -> tuple[int, int]:
+    """Where the content of the whole frame that begins at `start` begins and ends."""
+    size, body = frames[start + 1], start + 2
+    if size in (126, 127):
+        body += 2 if size == 126 else 8
+        size = int.from_bytes(frames[start + 2 : body], "big")
+    return body, body + size
 
 
 @dataclass(frozen=True, slots=True)

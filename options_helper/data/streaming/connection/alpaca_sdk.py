@@ -27,11 +27,11 @@ from options_helper.data.network import (
 )
 from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
 from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
-from options_helper.data.streaming.connection.websocket_frames import MessageReader
+from options_helper.data.streaming.connection.websocket_frames import Inflater, MessageReader
 from options_helper.data.streaming.messages import Message, read_message
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
-from options_helper.settings import Settings
+from options_helper.settings import NO_COMPRESSION, Settings
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
@@ -58,6 +58,20 @@ class ConnectionTiming:
 DEFAULT_TIMING: Final = ConnectionTiming()
 
 
+def _message_reader(
+    protocol: Any, on_message: Callable[[bytes], None], pass_on: Callable[[bytes], None]
+) -> MessageReader:
+    """What reads an open connection's bytes; a message that cannot be inflated ends the connection."""
+    return MessageReader(
+        on_message,
+        pass_on,
+        MAX_MESSAGE_BYTES,
+        # What the handshake did not agree on the server must not send.
+        inflate=Inflater(MAX_MESSAGE_BYTES).inflate if protocol.extensions else None,
+        on_failure=lambda error: protocol.fail_connection(error.code, str(error)),
+    )
+
+
 @functools.cache
 def connection_protocol() -> type[Any]:
     """The SDK's websocket protocol class, which reads data messages by `MessageReader` once the connection is open."""
@@ -72,7 +86,7 @@ def connection_protocol() -> type[Any]:
 
         def connection_open(self) -> None:
             super().connection_open()
-            self._messages_in = MessageReader(self._arrive, super().data_received, MAX_MESSAGE_BYTES)
+            self._messages_in = _message_reader(self, self._arrive, super().data_received)
             # The first message may have come with the handshake's answer, in the same packet.
             buffered: bytearray = vars(self.reader)["_buffer"]
             early = bytes(buffered)
@@ -111,11 +125,17 @@ def connection_protocol() -> type[Any]:
 class SdkConnection:
     """Holds one `StockDataStream`, `OptionDataStream` or `TradingStream` of alpaca-py for one connection.
 
-    Lives on one event loop; `feed` names it in errors. The SDK object's `run` and `stop` are not used.
+    Lives on one event loop; `feed` names it in errors, and `compression` is what the server is offered. The SDK
+    object's `run` and `stop` are not used.
     """
 
     def __init__(
-        self, make_stream: Callable[[dict[str, Any]], Any], feed: str, timing: ConnectionTiming
+        self,
+        make_stream: Callable[[dict[str, Any]], Any],
+        feed: str,
+        timing: ConnectionTiming,
+        *,
+        compression: str = NO_COMPRESSION,
     ) -> None:
         self._feed = feed
         self._timing = timing
@@ -134,8 +154,7 @@ class SdkConnection:
                 "happy_eyeballs_delay": NEXT_ADDRESS_SECONDS,
                 "interleave": 1,
                 "logger": _wire_log,
-                # Inflating costs more than it saves for a portfolio's worth of quotes.
-                "compression": None,
+                "compression": None if compression == NO_COMPRESSION else compression,
             }
         )
 
