@@ -31,6 +31,7 @@ from options_helper.commands.durations import format_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.rest.budget_ledger import RECORDER
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
@@ -108,7 +109,8 @@ class Capture:
         self._late: str | None = None  # what of this session is missing because it began so late
         self._finder = finder
         self._make_runner = make_runner
-        self._market = MarketAsked(settings, rest_cls, limits or RequestLimits(), now, elapsed)
+        self._limits = limits or RequestLimits()
+        self._market = MarketAsked(settings, rest_cls, self._limits, now, elapsed)
         self._planned_on = new_york_date(self._market.now())
         self._elapsed = elapsed
         self._recorded = 0.0  # seconds, of all sessions
@@ -131,7 +133,7 @@ class Capture:
             require_pyarrow()
         require_folder(request.out)
         # A pause that Alpaca asked for is kept by tomorrow's finder, too.
-        limits = more.setdefault("limits", RequestLimits())
+        limits = more.setdefault("limits", RequestLimits(RECORDER))
         finder = more.setdefault("finder", partial(ContractFinder, limits=limits))
         return cls(request, settings, planned(request.selection, settings, finder), shutdown, **more)
 
@@ -142,7 +144,13 @@ class Capture:
 
     def _run(self, display: Display) -> int:
         state = self._request.state or self._request.out / CAPTURE_FILE
-        writer = HeartbeatWriter(state, self._now_status, market=self._settings.market_kind, now=self._now)
+        writer = HeartbeatWriter(
+            state,
+            self._now_status,
+            market=self._settings.market_kind,
+            providers=self._limits.report,
+            now=self._now,
+        )
         with self._metrics(writer, display):
             with IntradayStore(self._request.out) as store:
                 store.acquire()

@@ -29,6 +29,7 @@ from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
+from options_helper.data.rest.budget_ledger import COMMAND
 from options_helper.data.rest.calendar_watch import ask_told_sessions
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.contract_records import read_contract_record
@@ -224,7 +225,7 @@ def _connected(
     what: str, screen: Screen, settings: Settings, rest_cls: Callable[..., AlpacaRest] = AlpacaRest
 ) -> Iterator[tuple[RequestStatus, AlpacaRest]]:
     """A client, and beside it what the screen shows while it is waited for."""
-    limits = RequestLimits()
+    limits = RequestLimits(COMMAND)
     with (
         screen.waiting(what, partial(limits.held, settings)) as waiting,
         rest_cls(settings, limits=limits) as rest,

@@ -33,4 +33,5 @@ PUBLIC: Final = {
     ),
     "proxy_tunnel": ("NEXT_ADDRESS_SECONDS", "open_tunnel"),
     "sdk_import": ("load_sdk",),
+    "state_folder": ("state_folder",),
 }

@@ -15,7 +15,6 @@ MODULES: Final = (
     "alpaca.data.historical",
     "alpaca.trading.stream",
     "alpaca.trading.client",
-    "pyrate_limiter",
 )
 
 # alpaca-py connects through the websockets library's older interface, which is for its authors to change; here it would

@@ -19,10 +19,12 @@ from typing import Final
 
 from options_helper import settings as settings_module
 from options_helper.clock import utc_now
+from options_helper.data.rest.budget_ledger import COMMAND
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import is_demo, known_day, market_day
 from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.data.sdk_import import load_sdk
+from options_helper.data.state_folder import state_folder
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.doctor.computer import (
     Installed,
@@ -54,7 +56,6 @@ from options_helper.doctor.streams import (
 from options_helper.doctor.way_out import check_way_out
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.model.market_hours import MarketDay, new_york_date
-from options_helper.monitoring.heartbeat_file import state_folder
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class Checkup:
         return [self._local(check, lambda: finding) for check in NETWORK_CHECKS]
 
     def _rest_probes(self, settings: Settings) -> list[Probe]:
-        environment, limits = self._environment, RequestLimits()
+        environment, limits = self._environment, RequestLimits(COMMAND)
 
         def probe(check: Check, judge: Callable[[AlpacaRest], Finding]) -> Probe:
             def run(stopping: threading.Event) -> Finding:

@@ -23,6 +23,7 @@ from options_helper.analysis.totals import compute_live_totals
 from options_helper.clock import utc_now
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
+from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
@@ -108,7 +109,8 @@ class LiveSession:
         heartbeat: Path | None = None,
     ) -> None:
         # One pace for all managers: new settings do not give an account another minute.
-        self._build_manager = build_manager or partial(LiveStreamManager, limits=RequestLimits())
+        self._limits = RequestLimits(PAGE)
+        self._build_manager = build_manager or partial(LiveStreamManager, limits=self._limits)
         self._measure = measure or measure_portfolio
         self._monotonic = monotonic
         self._now = now
@@ -253,7 +255,9 @@ class LiveSession:
             self._housekeeper.start()
         if self._heartbeat is None and self._heartbeat_path is not None:
             forget_heartbeats(process_lives)
-            self._heartbeat = HeartbeatWriter(self._heartbeat_path, self.snapshot, role=Role.DASHBOARD)
+            self._heartbeat = HeartbeatWriter(
+                self._heartbeat_path, self.snapshot, role=Role.DASHBOARD, providers=self._limits.report
+            )
             self._heartbeat.start()
 
     def _end_housekeeping(self) -> None:

@@ -139,6 +139,15 @@ PUBLIC: Final = {
         "lots_through_split",
         "parse_portfolio",
     ),
+    "providers": (
+        "BreakerState",
+        "BudgetReport",
+        "EndpointReport",
+        "FAULTS",
+        "FailureKind",
+        "ProviderReport",
+        "Providers",
+    ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": (
         "CRYPTO",

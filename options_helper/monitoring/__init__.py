@@ -15,7 +15,6 @@ PUBLIC: Final = {
         "known_heartbeats",
         "read_heartbeat",
         "remember_capture",
-        "state_folder",
     ),
     "heartbeat_writer": ("HeartbeatWriter",),
     "prometheus": ("serve_metrics",),

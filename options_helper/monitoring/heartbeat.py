@@ -19,6 +19,7 @@ from typing import Final
 from options_helper import __version__
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.announcement import MarketKind
+from options_helper.model.providers import Providers
 from options_helper.model.snapshot import LiveSnapshot, Phase
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Role(StrEnum):
 
     CAPTURE = "capture"
     DASHBOARD = "dashboard"
+    INGESTION = "ingestion"
 
 
 class RunState(StrEnum):
@@ -49,7 +51,40 @@ class Waiting:
     until: datetime
 
 
-Status = CaptureStatus | LiveSnapshot | Waiting
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobBeat:
+    """One job of an ingestion, in numbers. Ages are as of the writing, on the market's clock."""
+
+    every_seconds: float  # while its windows come due
+    watermark_at: datetime | None = None  # up to where the store has it; None: it has nothing
+    watermark_age_seconds: float | None = None
+    next_due_at: datetime | None = None  # None: nothing comes due any more, as far as is known
+    late_seconds: float | None = (
+        None  # for how long the oldest window that is not done has been due; None: none is
+    )
+    successes: int = 0  # windows, as are the next two
+    failures: int = 0
+    failing: int = 0  # since the last success
+    last_success_at: datetime | None = None
+    rows: int = 0
+    problem: str | None = None  # what went wrong last, and what to do; None once it went well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestionStatus:
+    """Everything about an ingestion at one instant; `jobs` by their names."""
+
+    started_at: datetime
+    state: RunState = RunState.RUNNING
+    market: MarketKind = MarketKind.ALPACA
+    running_seconds: float = 0.0
+    jobs: Mapping[str, JobBeat] = field(default_factory=dict)
+    rows: int = 0
+    bytes: int = 0
+    problem: str | None = None
+
+
+Status = CaptureStatus | LiveSnapshot | Waiting | IngestionStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +130,17 @@ class Heartbeat:
     streams: Mapping[str, StreamBeat] = field(default_factory=dict)  # those that were asked for
     gaps: int = 0
     lost: int = 0  # events that are in no file, or were never shown
-    # Of a capture.
+    # Of a capture; rows, bytes and uptime of an ingestion too.
     rows: int | None = None
     rows_waiting: int | None = None
     uptime_seconds: float | None = None  # by a clock that nobody sets; None: take the times
     bytes: int | None = None
     journal_bytes: int | None = None
     last_flush_at: datetime | None = None
+    # Of an ingestion, by job.
+    jobs: Mapping[str, JobBeat] = field(default_factory=dict)
+    # What was asked over REST, by host.
+    providers: Providers = field(default_factory=dict)
 
     @property
     def lag_seconds(self) -> float | None:

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from platformdirs import user_state_path
 
 from options_helper.data.atomic_file import replace_file
+from options_helper.data.state_folder import state_folder
 from options_helper.errors import StoreError
 from options_helper.monitoring.heartbeat import Heartbeat, Role
 
 log = logging.getLogger(__name__)
 
 
-APPLICATION: Final = "options-helper"
 CAPTURE_FILE: Final = ".health.json"
 # In the state folder, by role and process: the file of a dashboard, or a link to that of a capture, so that a person
 # need not name it. Two dashboards that shared one would write over each other.
@@ -72,17 +71,6 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
         raise StoreError(
             f"{path} is no heartbeat of this version: {error}. Name the file of a capture or of the dashboard."
         ) from error
-
-
-def state_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where programs keep what is theirs for this user; it may not exist yet.
-
-    RuntimeError for a user without a home.
-    """
-    environ = os.environ if environ is None else environ
-    if base := environ.get("XDG_STATE_HOME"):
-        return Path(base) / APPLICATION
-    return user_state_path(APPLICATION, appauthor=False)
 
 
 def dashboard_file() -> Path | None:

@@ -18,9 +18,18 @@ from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.errors import OptionsHelperError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import expects_data
+from options_helper.model.providers import Providers
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamId
-from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
+from options_helper.monitoring.heartbeat import (
+    Heartbeat,
+    IngestionStatus,
+    Role,
+    RunState,
+    Status,
+    StreamBeat,
+    Waiting,
+)
 from options_helper.monitoring.heartbeat_file import write_heartbeat
 from options_helper.monitoring.systemd import notify_systemd
 
@@ -41,8 +50,9 @@ class HeartbeatWriter:
 
     `market` is whose market is asked, for as long as nothing is connected.
 
-    `read` says how the run is; it is called on the thread of this object, but at the beginning and at the end on the
-    caller's. A disk that refuses costs nothing but the file: it is logged once, and the file grows old, which tells.
+    `read` says how the run is, `providers` what it asked over REST; both are called on the thread of this object, but
+    at the beginning and at the end on the caller's. A disk that refuses costs nothing but the file: it is logged once,
+    and the file grows old, which tells.
     Begin it after the run has its folder, so that it does not write over the file of the run that really has it.
     """
 
@@ -53,12 +63,14 @@ class HeartbeatWriter:
         *,
         role: Role = Role.CAPTURE,
         market: MarketKind = MarketKind.ALPACA,
+        providers: Callable[[], Providers] = dict,
         every_seconds: float = EVERY_SECONDS,
         now: Callable[[], datetime] = utc_now,
         notify_service: Callable[[str], None] | None = None,
     ) -> None:
         self._path = path
         self._read = read
+        self._providers = providers
         self._now = now
         self._notify_service = notify_service or notify_systemd
         self._expectations = _Expectations()
@@ -110,7 +122,8 @@ class HeartbeatWriter:
             self._notify_service("WATCHDOG=1")
 
     def _described(self) -> Heartbeat:
-        return describe(self._read(), replace(self._blank, written_at=self._now()), self._expectations)
+        blank = replace(self._blank, written_at=self._now(), providers=self._providers())
+        return describe(self._read(), blank, self._expectations)
 
     def _write(self, beat: Heartbeat) -> None:
         self.last = beat
@@ -179,6 +192,18 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 bytes=status.store.total.bytes_written,
                 journal_bytes=status.journal_bytes,
                 last_flush_at=status.store.last_flush_at,
+            )
+        case IngestionStatus():
+            return replace(
+                blank,
+                started_at=status.started_at,
+                state=status.state,
+                problem=status.problem,
+                market=status.market,
+                uptime_seconds=round(status.running_seconds, 3),
+                rows=status.rows,
+                bytes=status.bytes,
+                jobs=status.jobs,
             )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from options_helper.errors import ConfigError
+from options_helper.model.providers import BreakerState, FailureKind
 from options_helper.model.snapshot import Phase
 from options_helper.monitoring.heartbeat import Heartbeat
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 LOOPBACK: Final = "127.0.0.1"
+Table = Sequence[tuple[str, str, str]]
+
 _PREFIX: Final = "options_helper"
 # Name, what it is, and where one stream has it. A counter's name gets `_total` from the library.
 _STREAM_GAUGES: Final = (
@@ -46,6 +49,37 @@ _RUN_COUNTERS: Final = (
     ("rows_written", "Rows written to the recorded files.", "rows"),
     ("partition_bytes_written", "Bytes written to the recorded files.", "bytes"),
     ("journal_bytes_written", "Bytes written to the journal.", "journal_bytes"),
+)
+_BUDGET_GAUGES: Final = (
+    ("request_budget", "Requests a minute that the account has at this host.", "per_minute"),
+    ("request_budget_share", "Requests a minute that this program may make of them.", "share"),
+    ("request_budget_left", "Requests that it may still make now.", "left"),
+    ("request_pause_seconds", "Seconds for which the host wants to be left alone.", "held_seconds"),
+)
+_ENDPOINT_GAUGES: Final = (
+    ("request_seconds_last", "Seconds that the newest answer took.", "latency_last"),
+    ("request_seconds_p50", "Seconds that half of the newest answers took at most.", "latency_p50"),
+    ("request_seconds_p95", "Seconds that 95 % of the newest answers took at most.", "latency_p95"),
+    ("questions_failing", "Questions without an answer since the last one that had one.", "failing"),
+)
+_ENDPOINT_COUNTERS: Final = (
+    ("requests", "Requests sent, each try of a question.", "requests"),
+    ("request_successes", "Requests that brought what was asked for.", "successes"),
+)
+_JOB_GAUGES: Final = (
+    ("job_watermark_age_seconds", "How far what is stored lies behind now.", "watermark_age_seconds"),
+    ("job_late_seconds", "For how long the oldest window that is not done has been due.", "late_seconds"),
+    ("job_every_seconds", "How often the job comes due.", "every_seconds"),
+    ("job_failing", "Windows that failed since the last success.", "failing"),
+)
+_JOB_TIMES: Final = (
+    ("job_next_due_time_seconds", "When the job comes due next.", "next_due_at"),
+    ("job_last_success_time_seconds", "When it last stored a window.", "last_success_at"),
+)
+_JOB_COUNTERS: Final = (
+    ("job_successes", "Windows that were stored.", "successes"),
+    ("job_failures", "Windows that failed.", "failures"),
+    ("job_rows", "Rows that were stored.", "rows"),
 )
 
 
@@ -119,6 +153,8 @@ class _Collector:
         yield from _run_numbers(beat)
         yield from _stream_families(beat)
         yield _phases(beat)
+        yield from _provider_families(beat)
+        yield from _job_families(beat)
 
     def describe(self) -> Iterable[Metric]:
         return ()
@@ -140,14 +176,63 @@ def _run_numbers(beat: Heartbeat) -> Iterator[Metric]:
 
 
 def _stream_families(beat: Heartbeat) -> Iterator[Metric]:
+    rows = [((stream, one.feed or ""), one) for stream, one in beat.streams.items()]
+    yield from _families(_STREAM_GAUGES, _STREAM_COUNTERS, ("stream", "feed"), rows)
+
+
+def _provider_families(beat: Heartbeat) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    for make, table in ((GaugeMetricFamily, _STREAM_GAUGES), (CounterMetricFamily, _STREAM_COUNTERS)):
-        for name, meaning, attribute in table:
-            family = make(f"{_PREFIX}_{name}", meaning, labels=("stream", "feed"))
-            for stream, one in beat.streams.items():
+    budgets = [((host,), one.budget) for host, one in beat.providers.items()]
+    yield from _families(_BUDGET_GAUGES, (), ("host",), budgets)
+    endpoints = [
+        ((host, family), endpoint)
+        for host, one in beat.providers.items()
+        for family, endpoint in one.endpoints.items()
+    ]
+    yield from _families(_ENDPOINT_GAUGES, _ENDPOINT_COUNTERS, ("host", "endpoint"), endpoints)
+    failures = CounterMetricFamily(
+        f"{_PREFIX}_request_failures", "Requests that failed, by kind.", labels=("host", "endpoint", "kind")
+    )
+    breakers = GaugeMetricFamily(
+        f"{_PREFIX}_breaker_state",
+        "1 for the state of the breaker, 0 for the rest.",
+        labels=("host", "endpoint", "state"),
+    )
+    for labels, endpoint in endpoints:
+        for kind in FailureKind:
+            failures.add_metric((*labels, kind.value), endpoint.failures.get(kind, 0))
+        for state in BreakerState:
+            breakers.add_metric((*labels, state.value), float(endpoint.breaker is state))
+    yield failures
+    yield breakers
+
+
+def _job_families(beat: Heartbeat) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    rows = [((job,), one) for job, one in beat.jobs.items()]
+    yield from _families(_JOB_GAUGES, _JOB_COUNTERS, ("job",), rows)
+    for name, meaning, attribute in _JOB_TIMES:
+        family = GaugeMetricFamily(f"{_PREFIX}_{name}", meaning, labels=("job",))
+        for labels, one in rows:
+            if (at := getattr(one, attribute)) is not None:
+                family.add_metric(labels, at.timestamp())
+        yield family
+
+
+def _families(
+    gauges: Table, counters: Table, labels: Sequence[str], rows: Sequence[tuple[Sequence[str], object]]
+) -> Iterator[Metric]:
+    """A family for each number of the tables, with a sample for each row that knows it; none without rows."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    for make, table in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
+        for name, meaning, attribute in table if rows else ():
+            family = make(f"{_PREFIX}_{name}", meaning, labels=labels)
+            for values, one in rows:
                 if (value := getattr(one, attribute)) is not None:
-                    family.add_metric((stream, one.feed or ""), value)
+                    family.add_metric(values, value)
             yield family
 
 

@@ -18,18 +18,28 @@ from pathlib import Path
 import pytest
 
 from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.state_folder import state_folder
 from options_helper.errors import StoreError
 from options_helper.model.announcement import MarketKind
+from options_helper.model.providers import BudgetReport, EndpointReport, FailureKind, ProviderReport
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, Status, StreamBeat, Waiting
+from options_helper.monitoring.heartbeat import (
+    Heartbeat,
+    IngestionStatus,
+    JobBeat,
+    Role,
+    RunState,
+    Status,
+    StreamBeat,
+    Waiting,
+)
 from options_helper.monitoring.heartbeat_file import (
     dashboard_file,
     forget_heartbeats,
     known_heartbeats,
     read_heartbeat,
     remember_capture,
-    state_folder,
     write_heartbeat,
 )
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -468,3 +478,22 @@ def test_by_a_wrong_clock_a_capture_s_stream_is_expected_to_move_in_the_market_s
     )
 
     assert beat.expects_data is expects
+
+
+def test_an_ingestion_has_its_jobs_and_every_run_what_it_asked(tmp_path: Path):
+    path = tmp_path / "health.json"
+    job = JobBeat(every_seconds=300.0, watermark_at=AS_OF, failures=1, problem="HTTP 503.")
+    asked = {
+        "data.alpaca.markets": ProviderReport(
+            budget=BudgetReport(per_minute=200, share=100, left=99),
+            endpoints={"/v2/clock": EndpointReport(requests=1, failures={FailureKind.SERVER: 1})},
+        )
+    }
+    status = IngestionStatus(started_at=AS_OF, running_seconds=2.5, jobs={"chains": job}, rows=7)
+
+    with HeartbeatWriter(path, lambda: status, role=Role.INGESTION, providers=lambda: asked):
+        beat = read_heartbeat(path)
+
+    assert beat is not None
+    assert (beat.role, beat.state, beat.uptime_seconds, beat.rows) == ("ingestion", RunState.RUNNING, 2.5, 7)
+    assert (beat.jobs, beat.providers) == ({"chains": job}, asked)

@@ -6,6 +6,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +14,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from options_helper.errors import ConfigError
+from options_helper.model.providers import (
+    BreakerState,
+    BudgetReport,
+    EndpointReport,
+    FailureKind,
+    ProviderReport,
+)
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.heartbeat import Heartbeat
+from options_helper.monitoring.heartbeat import Heartbeat, JobBeat
 from options_helper.monitoring.prometheus import serve_metrics
 from tests.kit.builders import AS_OF
 from tests.kit.heartbeats import heartbeat, stream_beat
@@ -24,23 +32,23 @@ from tests.kit.waiting import AT_ONCE
 Samples = dict[tuple[str, str], float]
 
 
-def scrape(address: str) -> Samples:
-    """(name, stream) → value; of the phases, (name, stream/phase) → value."""
+def scrape(address: str, labels: Sequence[str] = ("stream", "phase")) -> Samples:
+    """(name, the values of these labels with / between) → value."""
     with urllib.request.urlopen(address, timeout=AT_ONCE) as answer:  # noqa: S310 - our own server
         text = answer.read().decode()
     return {
         (
             sample.name,
-            "/".join(sample.labels[name] for name in ("stream", "phase") if name in sample.labels),
+            "/".join(sample.labels[name] for name in labels if name in sample.labels),
         ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
 
-def scraped(**facts: Any) -> Samples:
+def scraped(labels: Sequence[str] = ("stream", "phase"), **facts: Any) -> Samples:
     with serve_metrics(0, lambda: heartbeat(**facts)) as address:
-        return scrape(address)
+        return scrape(address, labels)
 
 
 def test_another_path_than_the_one_that_was_told_has_no_metrics():
@@ -140,3 +148,38 @@ def test_a_missing_extra_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
         serve_metrics(0, heartbeat),
     ):
         pass
+
+
+def provider(**more: Any) -> ProviderReport:
+    endpoint = EndpointReport(
+        requests=5, successes=3, failures={FailureKind.SERVER: 2}, latency_last=0.25, failing=2, **more
+    )
+    return ProviderReport(
+        budget=BudgetReport(per_minute=200, share=100, left=95), endpoints={"/v2/clock": endpoint}
+    )
+
+
+def test_what_was_asked_over_rest_is_told_by_host_and_endpoint():
+    samples = scraped(
+        ("host", "endpoint", "kind", "state"), providers={"data": provider(breaker=BreakerState.OPEN)}
+    )
+
+    assert samples["options_helper_request_budget_left", "data"] == 95
+    assert samples["options_helper_requests_total", "data//v2/clock"] == 5
+    assert samples["options_helper_request_failures_total", "data//v2/clock/5xx"] == 2
+    assert samples["options_helper_request_failures_total", "data//v2/clock/429"] == 0
+    assert samples["options_helper_request_seconds_last", "data//v2/clock"] == 0.25
+    assert ("options_helper_request_seconds_p95", "data//v2/clock") not in samples, "not known is not zero"
+    assert samples["options_helper_breaker_state", "data//v2/clock/open"] == 1
+    assert samples["options_helper_breaker_state", "data//v2/clock/closed"] == 0
+
+
+def test_each_job_of_an_ingestion_tells_how_far_it_is():
+    job = JobBeat(every_seconds=300.0, watermark_age_seconds=42.0, next_due_at=AS_OF, rows=7)
+
+    samples = scraped(("job",), jobs={"chains": job})
+
+    assert samples["options_helper_job_watermark_age_seconds", "chains"] == 42
+    assert samples["options_helper_job_next_due_time_seconds", "chains"] == AS_OF.timestamp()
+    assert samples["options_helper_job_rows_total", "chains"] == 7
+    assert ("options_helper_job_late_seconds", "chains") not in samples

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from options_helper.clock import utc_now
 from options_helper.commands.durations import parse_duration
 from options_helper.commands.stream import stream
+from options_helper.data.state_folder import state_folder
 from options_helper.errors import ConfigError
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.announcement import MarketKind
@@ -25,7 +26,6 @@ from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import (
     read_heartbeat,
     remember_capture,
-    state_folder,
     write_heartbeat,
 )
 from options_helper.monitoring.run_report import (

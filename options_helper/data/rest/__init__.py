@@ -9,6 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "account_reading": ("AccountReading", "read_account"),
+    "budget_ledger": ("COMMAND", "PAGE", "RECORDER"),
     "calendar_watch": ("CalendarWatch", "ask_told_sessions"),
     "client": ("AlpacaRest",),
     "contract_records": ("read_contract_record",),

@@ -81,7 +81,7 @@ class AlpacaRest:
 
         self._adapter = ReadOnlyAdapter(
             policy,
-            partial((limits or RequestLimits()).limiter, settings),
+            partial((limits or RequestLimits()).host, settings),
             stopping or threading.Event(),
             now=now,
             random=random.random,

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Final, cast
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from options_helper.clock import elapsed_seconds
+from options_helper.data.rest.budget_ledger import (
+    COMMAND,
+    Answer,
+    Member,
+    Share,
+    Window,
+    recent,
+    size,
+    take_alone,
+    tick_of,
+)
+from options_helper.data.rest.endpoints import Endpoint, family_of
 from options_helper.data.rest.server_clock import http_date
-from options_helper.settings import Settings
+from options_helper.data.rest.shared_budget import SharedBudget
+from options_helper.model.providers import BudgetReport, ProviderReport, Providers
+from options_helper.settings import MOST_REST_PER_MINUTE, Settings
 
 TOO_MANY_REQUESTS: Final = 429
 # Answers that another try may better; those from 520 on are of what stands before Alpaca (Cloudflare).
@@ -40,32 +54,55 @@ class RestPolicy:
 DEFAULT_POLICY: Final = RestPolicy()
 
 
+class Budget(Protocol):
+    """Who decides whether a request may leave."""
+
+    def take(self, per_minute: int, at_most: int, sent: Window, held_until: float, now: float) -> Answer:
+        """Let a request leave, or say when one may; `sent` is what this program has sent."""
+
+    def hold(self, held_until: float) -> None:
+        """A server wants silence until then."""
+
+
 class RequestLimiter:
     """At most so many requests within any minute, and none while a server asked for silence; never waits itself.
 
-    Counted over all threads.
+    Counted over all threads, and with a shared `budget` over all programs. `now` is then a clock that these share.
     """
 
-    def __init__(self, per_minute: int, *, now: Callable[[], float] = time.monotonic) -> None:
-        from pyrate_limiter import Duration, InMemoryBucket, Rate
-
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        now: Callable[[], float] = elapsed_seconds,
+        budget: Budget | None = None,
+        at_most: int | None = None,
+    ) -> None:
         self._now = now
-        # Guarded by self._lock: a refusal and the wait that follows from it belong together.
+        self._budget = budget or OwnBudget()
+        self._at_most = MOST_REST_PER_MINUTE if at_most is None else at_most
+        # Held while the budget is asked, which may read and write a file; whoever only looks does not take it.
+        self._asking = threading.Lock()
+        # Guarded by self._lock.
         self._lock = threading.Lock()
-        self._bucket = InMemoryBucket([Rate(per_minute, Duration.MINUTE)])
+        self._per_minute = per_minute
         self._held_until = 0.0
+        self._answer: Answer | None = None
 
     def allow(self, per_minute: int) -> None:
         """From now on so many; those that have left still count."""
-        from pyrate_limiter import Duration, Rate
-
         with self._lock:
-            self._bucket.rates = [Rate(per_minute, Duration.MINUTE)]
+            self._per_minute = per_minute
 
     def hold(self, seconds: float) -> None:
         """Let nobody through before this time is over; a longer pause that was asked for before stays."""
+        if seconds <= 0:
+            return
         with self._lock:
             self._held_until = max(self._held_until, self._now() + seconds)
+            held_until = self._held_until
+        with self._asking:
+            self._budget.hold(held_until)
 
     def held(self) -> float:
         """The seconds until a pause that a server asked for is over; 0 when there is none."""
@@ -74,49 +111,127 @@ class RequestLimiter:
 
     def take(self) -> float:
         """Take one request out of the minute and return 0, or return the seconds until there may be one to take."""
-        from pyrate_limiter import RateItem
+        with self._asking:
+            with self._lock:
+                sent = () if self._answer is None else self._answer.sent
+                per_minute, held_until = self._per_minute, self._held_until
+            answer = self._budget.take(per_minute, self._at_most, sent, held_until, self._now())
+            with self._lock:
+                self._answer = answer
+                self._held_until = max(self._held_until, answer.held_until)
+        return answer.turn.wait
 
+    def report(self) -> BudgetReport:
+        """What is left, as far as this program knows: what others have sent since it asked last, it does not."""
         with self._lock:
-            if held := self._held():
-                return held
-            request = RateItem("request", int(self._now() * 1000))
-            self._bucket.leak(request.timestamp)
-            if self._bucket.put(request):
-                return 0.0
-            # Only buckets of other kinds answer by an awaitable.
-            return max(1, cast("int", self._bucket.waiting(request))) / 1000
+            held, answer, whole = self._held(), self._answer, self._per_minute
+            if answer is None:
+                share = min(whole, self._at_most)
+                return BudgetReport(per_minute=whole, share=share, left=share, held_seconds=held)
+            turn = answer.turn
+            expired = size(answer.sent) - size(recent(answer.sent, tick_of(self._now())))
+            return BudgetReport(
+                per_minute=whole,
+                share=turn.share,
+                left=min(turn.share, turn.left + expired),
+                held_seconds=held,
+                programs=turn.programs,
+                problem=answer.problem,
+            )
 
     def _held(self) -> float:
         return max(0.0, self._held_until - self._now())
 
 
-class RequestLimits:
-    """The limiters of a program, one for an account at a host: made where it begins, and passed to all who ask.
+class OwnBudget:
+    """All of the minute is this program's."""
 
-    Alpaca counts by account, and apart for trading and for data. Callable from several threads.
+    def take(self, per_minute: int, at_most: int, sent: Window, held_until: float, now: float) -> Answer:
+        """Let a request leave, or say when one may."""
+        return take_alone(Member("", COMMAND, per_minute, at_most, tick_of(now), sent), held_until, now)
+
+    def hold(self, held_until: float) -> None:
+        """Nobody else has to know."""
+
+
+class HostRequests:
+    """What all that a program asks one host has in common: its pace, and of each endpoint how it answers."""
+
+    def __init__(self, limiter: RequestLimiter, now: Callable[[], float] = elapsed_seconds) -> None:
+        self.limiter = limiter
+        self._now = now
+        # Guarded by self._lock; endpoints are added and never taken away.
+        self._lock = threading.Lock()
+        self._endpoints: dict[str, Endpoint] = {}
+
+    def endpoint(self, path: str) -> Endpoint:
+        """The family that an address belongs to."""
+        with self._lock:
+            return self._endpoints.setdefault(family_of(path), Endpoint(self._now))
+
+    def report(self) -> ProviderReport:
+        """All of it at this instant."""
+        with self._lock:
+            endpoints = dict(self._endpoints)
+        return ProviderReport(
+            budget=self.limiter.report(),
+            endpoints={family: endpoint.report() for family, endpoint in sorted(endpoints.items())},
+        )
+
+
+class RequestLimits:
+    """What a program asks, by account and host: made where it begins, and passed to all who ask.
+
+    Alpaca counts by account, and apart for trading and for data. With a `share` the minute is shared with all of this
+    user's programs on this computer that have one, through files in the user's state folder; without, this program has
+    all of it. `at_most` is the most this program takes in a minute, whatever it could. `now` is a clock that all of
+    them share. Callable from several threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        share: Share | None = None,
+        *,
+        at_most: int | None = None,
+        now: Callable[[], float] = elapsed_seconds,
+    ) -> None:
+        self._share = share
+        self._at_most = at_most
+        self._now = now
         self._lock = threading.Lock()
-        # Guarded by self._lock; by the key and the host.
-        self._limiters: dict[tuple[SecretStr | None, str], RequestLimiter] = {}
+        # Guarded by self._lock; by the key and the host, the one asked last at the end.
+        self._hosts: dict[tuple[SecretStr | None, str], HostRequests] = {}
 
-    def limiter(self, settings: Settings, host: str) -> RequestLimiter:
-        """The one of the settings' account at this host, whoever asks; it allows what the settings say."""
+    def host(self, settings: Settings, host: str) -> HostRequests:
+        """What the settings' account asks this host, whoever does; it is allowed what the settings say."""
+        key = (settings.api_key, host)
         with self._lock:
-            limiter = self._limiters.get((settings.api_key, host))
-            if limiter is None:
-                limiter = RequestLimiter(settings.rest_per_minute)
-                self._limiters[settings.api_key, host] = limiter
-        limiter.allow(settings.rest_per_minute)
-        return limiter
+            found = self._hosts.pop(key, None)
+            if found is None:
+                found = self._new_host(settings, host)
+            self._hosts[key] = found
+        found.limiter.allow(settings.rest_per_minute)
+        return found
 
     def held(self, settings: Settings) -> float:
         """The seconds until the account may ask both of its hosts again; 0 when neither wants a pause."""
         hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
         with self._lock:
-            limiters = [self._limiters.get((settings.api_key, host)) for host in hosts]
-        return max((limiter.held() for limiter in limiters if limiter is not None), default=0.0)
+            asked = [self._hosts.get((settings.api_key, host)) for host in hosts]
+        return max((one.limiter.held() for one in asked if one is not None), default=0.0)
+
+    def report(self) -> Providers:
+        """Each host, for the account that asked it last; reads no file."""
+        with self._lock:
+            hosts = {host: one for (_, host), one in self._hosts.items()}
+        return {host: one.report() for host, one in sorted(hosts.items())}
+
+    def _new_host(self, settings: Settings, host: str) -> HostRequests:
+        budget = None if self._share is None else SharedBudget(settings.api_key, host, self._share)
+        limiter = RequestLimiter(
+            settings.rest_per_minute, now=self._now, budget=budget, at_most=self._at_most
+        )
+        return HostRequests(limiter, self._now)
 
 
 def requested_pause_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:

@@ -7,6 +7,7 @@ It stands below the SDK's clients, so that nothing they offer gets around it. It
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,8 +36,10 @@ from options_helper.data.network import (
     certificate_problem,
     without_password,
 )
+from options_helper.data.rest.endpoints import Endpoint
 from options_helper.data.rest.rate_limit import (
     PASSING_STATUSES,
+    HostRequests,
     RequestLimiter,
     RestPolicy,
     requested_pause_seconds,
@@ -44,6 +47,7 @@ from options_helper.data.rest.rate_limit import (
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.errors import ConfigError, RestError, RestStopped
 from options_helper.model.backoff import compute_backoff_seconds
+from options_helper.model.providers import FailureKind
 from options_helper.model.tolerant import field, word
 
 SECRET_HEADERS: Final = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
@@ -69,9 +73,21 @@ class _Failure:
     """Why a request brought nothing, and whether it may if it is made again."""
 
     error: RestError
+    kind: FailureKind
     passing: bool = False
     pause: float | None = None  # seconds, as the server asked; None: it did not
     cause: Exception | None = None
+
+
+def _tell(endpoint: Endpoint, answer: Response | _Failure | None) -> None:
+    """How a question ended; None: before it was known."""
+    match answer:
+        case None:
+            endpoint.abandoned()
+        case _Failure():
+            endpoint.failed(answer.kind, str(answer.error))
+        case _:
+            endpoint.answered()
 
 
 class ReadOnlyAdapter(GetOnlyAdapter):
@@ -84,15 +100,17 @@ class ReadOnlyAdapter(GetOnlyAdapter):
     def __init__(
         self,
         policy: RestPolicy,
-        limiter_of: Callable[[str], RequestLimiter],
+        host_of: Callable[[str], HostRequests],
         stopping: threading.Event,
         *,
         now: Callable[[], datetime],
         random: Callable[[], float],
         server_clock: ServerClock | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._elapsed = elapsed
         self._policy = policy
-        self._limiter_of = limiter_of
+        self._host_of = host_of
         self._stopping = stopping
         self._now = now
         self._random = random
@@ -108,19 +126,48 @@ class ReadOnlyAdapter(GetOnlyAdapter):
     def send(self, request: PreparedRequest, *_arguments: Any, **options: Any) -> Response:
         """The answer to a GET, tried again where that may help."""
         require_reading(request)
-        limiter = self._limiter_of(urlsplit(str(request.url)).netloc)
+        parts = urlsplit(str(request.url))
+        host = self._host_of(parts.netloc)
+        endpoint = host.endpoint(parts.path)
+        self._require_working(endpoint, request)
+        answer: Response | _Failure | None = None
+        try:
+            answer = self._answer(request, options, host.limiter, endpoint)
+        finally:
+            _tell(endpoint, answer)
+        if isinstance(answer, Response):
+            return answer
+        raise answer.error from answer.cause
+
+    def _require_working(self, endpoint: Endpoint, request: PreparedRequest) -> None:
+        """Begin, unless the endpoint has failed too often of late."""
+        if pause := endpoint.begin():
+            reason = endpoint.problem or "It has failed again and again."
+            raise RestError(
+                f"{_where(request)} was not asked. {_again(self._now(), pause)} Its last requests failed: {reason}",
+                retry_after=pause,
+            )
+
+    def _answer(
+        self, request: PreparedRequest, options: dict[str, Any], limiter: RequestLimiter, endpoint: Endpoint
+    ) -> Response | _Failure:
+        """The answer, or why the last try brought none; RestStopped, and RestError where it was not asked."""
         attempt = 0
         while True:
             attempt += 1
             self._await_turn(limiter, request)
+            began = self._elapsed()
             answer = self._attempt(request, options)
+            took = self._elapsed() - began
             if isinstance(answer, Response):
+                endpoint.tried(took, None)
                 return answer
             limiter.hold(answer.pause or 0)
             if self._stopping.is_set():
                 raise RestStopped from answer.cause
-            if attempt >= self._policy.attempts or not self._may_pass(answer):
-                raise answer.error from answer.cause
+            endpoint.tried(took, answer.kind)
+            if attempt >= self._policy.attempts or endpoint.is_probed or not self._may_pass(answer):
+                return answer
             if answer.pause is None:
                 self._wait(self._backoff_seconds(attempt))
 
@@ -175,7 +222,8 @@ class ReadOnlyAdapter(GetOnlyAdapter):
                     f"{where} points to another address (HTTP {status}), where keys are never sent. "
                     "Check APCA_API_BASE_URL and OH_ALPACA_DATA_URL.",
                     status=status,
-                )
+                ),
+                FailureKind.OTHER,
             )
         if status >= 400:
             return self._refused(where, request, response)
@@ -184,6 +232,7 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         except (ValueError, RecursionError) as error:
             return _Failure(
                 RestError(f"{where} gave {_about_unreadable(response)}", status=status),
+                FailureKind.UNREADABLE,
                 passing=True,
                 cause=error,
             )
@@ -196,7 +245,20 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         remedy = _again(now, pause) if pause else _remedy(status)
         message = _message_in(response, request)
         said = f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"
-        return _Failure(RestError(said, status=status, retry_after=pause), passing, pause)
+        error = RestError(said, status=status, retry_after=pause)
+        return _Failure(error, _kind_of(status), passing, pause)
+
+
+def _kind_of(status: int) -> FailureKind:
+    match status:
+        case 401 | 403:
+            return FailureKind.REFUSED
+        case 408:
+            return FailureKind.TIMEOUT
+        case 429:
+            return FailureKind.TOO_MANY
+        case _:
+            return FailureKind.SERVER if status >= 500 else FailureKind.QUESTION
 
 
 def _where(request: PreparedRequest) -> str:
@@ -208,7 +270,7 @@ def _failure(where: str, error: Exception, proxy: str) -> _Failure:
     """What kept the answer away, in a sentence; `proxy` is the one that was to be taken."""
     match error:
         case ConfigError():
-            failure = _Failure(RestError(str(error)), cause=error)
+            failure = _Failure(RestError(str(error)), FailureKind.OTHER, cause=error)
         case Timeout():
             failure = _late(where, error)
         case SSLError():
@@ -223,18 +285,19 @@ def _failure(where: str, error: Exception, proxy: str) -> _Failure:
                 f"{where} cannot be reached, or the connection broke off. "
                 "Check the network, APCA_API_BASE_URL and OH_ALPACA_DATA_URL."
             )
-            failure = _Failure(RestError(said), passing=True, cause=error)
+            failure = _Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
         case InvalidSchema():
             failure = _no_such_proxy(where, error, proxy)
         case _:
             said = f"{where} cannot be asked ({type(error).__name__}). {_REMEDY_FOR_OTHERS}"
-            failure = _Failure(RestError(said), cause=error)
+            failure = _Failure(RestError(said), FailureKind.OTHER, cause=error)
     return failure
 
 
 def _late(where: str, error: Exception) -> _Failure:
     return _Failure(
         RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
+        FailureKind.TIMEOUT,
         passing=True,
         cause=error,
     )
@@ -258,9 +321,9 @@ def _not_encrypted(where: str, error: Exception) -> _Failure:
             "between."
         )
         # A connection that breaks off in the midst of it looks the same.
-        return _Failure(RestError(said), passing=True, cause=error)
+        return _Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
     said = f"{where} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
-    return _Failure(RestError(said), cause=error)
+    return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
 
 
 def _proxy_of(request: PreparedRequest, options: dict[str, Any]) -> str:
@@ -274,17 +337,17 @@ def _no_way_through(where: str, error: Exception, proxy: str) -> _Failure:
             f"The proxy {proxy} wants to know who asks (407). Write its name and password into HTTPS_PROXY, as in "
             f"http://NAME:PASSWORD@{proxy}; it is on the way to {where}."
         )
-        return _Failure(RestError(said), cause=error)
+        return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
     if (reason := certificate_problem(error)) is not None:
         said = (
             f"The proxy {proxy} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
         )
-        return _Failure(RestError(said), cause=error)
+        return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
     said = (
         f"The proxy {proxy}, which HTTPS_PROXY or ALL_PROXY names, does not lead to {where}. Check that variable, or "
         "name the host in NO_PROXY where it can be reached without."
     )
-    return _Failure(RestError(said), passing=True, cause=error)
+    return _Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
 
 
 def _no_such_proxy(where: str, error: Exception, proxy: str) -> _Failure:
@@ -295,7 +358,7 @@ def _no_such_proxy(where: str, error: Exception, proxy: str) -> _Failure:
         )
     else:
         said = f"{where} cannot be asked through {proxy}. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
-    return _Failure(RestError(said), cause=error)
+    return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
 
 
 def _remedy(status: int) -> str:

@@ -81,21 +81,21 @@ def account(key: str = "one", per_minute: int = 1) -> Settings:
 
 def test_whoever_asks_for_an_account_keeps_one_pace_at_a_host_whatever_it_is_set_to():
     limits = RequestLimits()
-    first = limits.limiter(account(), "one.example")
+    first = limits.host(account(), "one.example").limiter
     assert first.take() == 0
     assert first.take() > 0
 
-    assert limits.limiter(account(per_minute=2), "one.example") is first
+    assert limits.host(account(per_minute=2), "one.example").limiter is first
     assert first.take() == 0
     assert first.take() > 0
-    assert limits.limiter(account(), "one.example").take() > 0
-    assert limits.limiter(account(), "another.example").take() == 0
+    assert limits.host(account(), "one.example").limiter.take() > 0
+    assert limits.host(account(), "another.example").limiter.take() == 0
 
 
 def test_each_account_has_a_minute_of_its_own():
     limits = RequestLimits()
 
-    taken = [limits.limiter(account(key), "one.example").take() for key in ("one", "another", "one")]
+    taken = [limits.host(account(key), "one.example").limiter.take() for key in ("one", "another", "one")]
 
     assert taken[:2] == [0, 0]
     assert taken[2] > 0
@@ -105,9 +105,9 @@ def test_a_pause_at_either_host_holds_the_account_and_no_other():
     limits = RequestLimits()
     assert limits.held(account()) == 0
 
-    limits.limiter(account(), "paper-api.alpaca.markets").hold(30)
-    limits.limiter(account(), "data.alpaca.markets").hold(60)
-    limits.limiter(account(), "one.example").hold(90)
+    limits.host(account(), "paper-api.alpaca.markets").limiter.hold(30)
+    limits.host(account(), "data.alpaca.markets").limiter.hold(60)
+    limits.host(account(), "one.example").limiter.hold(90)
 
     assert 30 < limits.held(account()) <= 60
     assert limits.held(account("another")) == 0

@@ -1,0 +1,65 @@
+"""Leave an endpoint alone that has failed again and again, and find out with one request whether it works again.
+
+A dead endpoint would otherwise eat the minute of those that live, three tries and their timeouts at a time. A machine
+of values: it is told what happened and when, in seconds of any clock that runs evenly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from options_helper.model.providers import BreakerState
+
+FAILURES_TO_OPEN: Final = 5
+FIRST_PAUSE_SECONDS: Final = 30.0
+# It doubles with each probe that fails. No longer: who comes back to the network does not want to wait for it.
+LONGEST_PAUSE_SECONDS: Final = 120.0
+# While one request finds out, others are told to come back after so long.
+PROBE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """What is known of one endpoint."""
+
+    failures: int = 0  # of different requests, one after another
+    open_until: float | None = None
+    pause: float = FIRST_PAUSE_SECONDS
+    is_probed: bool = False
+
+    def state(self, now: float) -> BreakerState:
+        """Whether the endpoint is asked."""
+        if self.open_until is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if now < self.open_until else BreakerState.HALF_OPEN
+
+    def wait(self, now: float) -> float:
+        """The seconds until a request may go; 0 where one may now."""
+        if self.open_until is None:
+            return 0.0
+        if now < self.open_until:
+            return self.open_until - now
+        return PROBE_SECONDS if self.is_probed else 0.0
+
+    def admitted(self, now: float) -> Breaker:
+        """A request went, which `wait` allowed; where the pause is over it is the one that finds out."""
+        return replace(self, is_probed=self.state(now) is BreakerState.HALF_OPEN)
+
+    def failed(self, now: float) -> Breaker:
+        """A request, with all of its tries, showed that the endpoint does not work."""
+        failures = self.failures + 1
+        if self.is_probed:
+            pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
+            return Breaker(failures, now + pause, pause)
+        if self.open_until is not None:
+            return replace(self, failures=failures)  # one of those that were under way when it opened
+        return Breaker(failures, now + self.pause if failures >= FAILURES_TO_OPEN else None)
+
+    def abandoned(self) -> Breaker:
+        """A request was ended, or told nothing of the endpoint; if it was to find out, the next one does."""
+        return replace(self, is_probed=False)
+
+
+CLOSED: Final = Breaker()
+"""Also what an answer makes of any breaker."""
