@@ -74,6 +74,7 @@ PUBLIC: Final = {
     "events": (
         "AHEAD_AT_MOST_NS",
         "Bar",
+        "BookLevel",
         "BookUpdate",
         "DailyBar",
         "Event",
@@ -91,7 +92,7 @@ PUBLIC: Final = {
         "is_older",
         "stamp",
     ),
-    "frames": ("Frame",),
+    "frames": ("Continuity", "Frame"),
     "gaps": ("Gap",),
     "instants": (
         "NANOSECONDS",
@@ -114,6 +115,7 @@ PUBLIC: Final = {
         "regular_session",
         "session_before",
     ),
+    "order_book": ("Book", "BookCounts", "BookState"),
     "order_updates": (
         "BlotterEntry",
         "CorrectionKind",

@@ -21,6 +21,7 @@ from options_helper.model.events import (
 )
 from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
+from options_helper.model.order_book import Book
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId
 
@@ -101,6 +102,7 @@ class LiveSnapshot:
     quotes: Mapping[str, Quote] = field(default_factory=lambda: EMPTY)
     trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
     bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
+    books: Mapping[str, Book] = field(default_factory=lambda: EMPTY)  # of what is streamed with order books
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamId, StreamHealth] = field(

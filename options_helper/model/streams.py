@@ -43,6 +43,7 @@ class StreamKind:
     channels: tuple[str, ...] = ()  # none: it has no symbols, and is wanted or not
     carries_orders: bool = False  # the account's own: none may be lost, and they have no price
     silence_is_normal: bool = False  # things come when they come
+    book_channel: str | None = None  # the one of the channels that brings order books
 
     def hours_of(self, feed: str) -> Hours:
         """When this feed moves; the kind's own hours for a feed that is not in the row."""
@@ -97,10 +98,11 @@ CRYPTO: Final = StreamKind(
     # Where coins are traded; prices differ between them.
     feeds=(Feed("us"), Feed("us-1", "us-1 = Kraken"), Feed("eu-1", "eu-1 = Kraken in Europe")),
     channels=("quotes", "trades", "bars", "updatedBars", "dailyBars", "orderbooks"),
+    book_channel="orderbooks",
 )
 NEWS: Final = StreamKind("news", "News", Hours.ALWAYS, channels=("news",), silence_is_normal=True)
 # Of providers that send whole books of some levels; of Alpaca's there are none for shares and contracts.
-BOOKS: Final = StreamKind("books", "Books", Hours.REGULAR, channels=("depth", "quotes"))
+BOOKS: Final = StreamKind("books", "Books", Hours.REGULAR, channels=("depth", "quotes"), book_channel="depth")
 
 
 class StreamId(str):

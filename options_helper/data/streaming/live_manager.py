@@ -10,6 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from options_helper.clock import elapsed_seconds, utc_now_ns
@@ -25,12 +27,15 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource, Str
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.state.books import lost_books
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.callbacks import CallbackKind
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
+from options_helper.model.order_book import Book
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.text import named
 from options_helper.settings import Settings
 
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
@@ -205,7 +210,7 @@ class LiveStreamManager:
         return self.on(CallbackKind.BAR, symbol, callback, **more)
 
     def on_book(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
-        """Call back with the `Book` after each of its changes."""
+        """Call back with the `Book`, its best 50 levels, after each message about it; its state says how it is."""
         return self.on(CallbackKind.BOOK, symbol, callback, **more)
 
     def on_news(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
@@ -219,6 +224,37 @@ class LiveStreamManager:
     def remove_callbacks(self, symbol: str | None) -> int:
         """Remove all that were registered for this symbol, None: for every symbol; how many they were."""
         return self._callbacks.remove_of(symbol)
+
+    def latest_book(
+        self, symbol: str, max_age_seconds: float = 5.0, *, levels: int | None = None
+    ) -> Book | None:
+        """The order book, whole or with so many of its best levels; its state says whether it is well.
+
+        None where it is not known now, or nothing has come for the symbol for longer than that: `why_no_book` tells.
+        """
+        book, as_of = self._look_at_book(symbol, levels)
+        return None if book is None or book.why_not(as_of, max_age_seconds) else book
+
+    def why_no_book(self, symbol: str, max_age_seconds: float = 5.0) -> str | None:
+        """Why `latest_book` has none, as a sentence; None where it has."""
+        book, as_of = self._look_at_book(symbol, 1)
+        if book is not None:
+            return book.why_not(as_of, max_age_seconds)
+        if self._run is None:
+            return "Nothing is streamed now, so there is no order book."
+        return f"No order book of {symbol} is streamed: it needs a channel of order books."
+
+    def _look_at_book(self, symbol: str, levels: int | None) -> tuple[Book | None, datetime]:
+        run = self._last
+        return (None, utc_datetime(self._now_ns())) if run is None else run.look_at_book(symbol, levels)
+
+    def book_history(self, symbol: str, count: int = 10) -> Sequence[Book]:
+        """The last books of a symbol, newest first: one for each second in which something came, the best 20 levels.
+
+        Where one was lost stands a book without levels.
+        """
+        run = self._last
+        return () if run is None else run.book_history(symbol, count)
 
 
 class _Run:
@@ -257,6 +293,8 @@ class _Run:
             decoders={name: source.decoder(name) for name in source.streams if not name.kind.carries_orders},
             market=settings.market_kind,
         )
+        self._state.books.expect(config.book_symbols)
+        self._wants_book = partial(callbacks.wants_of, CallbackKind.BOOK)
         self._account = AccountWatch(
             config,
             settings,
@@ -299,6 +337,7 @@ class _Run:
         """Send the difference on the open connections, and forget what is wanted no longer."""
         with self._lock:
             self._state.keep_only(config.every_symbol)
+            self._state.books.expect(config.book_symbols)
         self.streams.change_symbols(config)
         self._account.change_symbols(config)
 
@@ -336,6 +375,7 @@ class _Run:
                 next_check = time.monotonic() + HOUSEKEEPING_SECONDS
                 self._try("watch the streams", self._keep_house)
                 self._try("watch the account", self._observe_account)
+                self._try("watch the order books", self._watch_books)
 
     @property
     def _patience(self) -> float:
@@ -354,6 +394,37 @@ class _Run:
         applied = sum(tally.applied for name, tally in tallies if name.kind.carries_orders)
         self._account.observe(self.streams.healths(self._now_ns()), applied)
 
+    def _watch_books(self) -> None:
+        """Ask anew for the books that cannot be believed."""
+        with self._lock:
+            self._follow_books()
+            due = self._state.books.take_resyncs(self._state.clock.at(self._now_ns()))
+        for stream, symbols in due.items():
+            log.warning("%s: asking anew for the order books of %s", stream, named(symbols))
+            if stream.kind.book_channel is not None:
+                self.streams.resubscribe(stream, symbols, stream.kind.book_channel)
+
+    def _follow_books(self) -> None:
+        """Let the books know at once where something of them was lost; under the lock."""
+        now_ns = self._state.clock.at(self._now_ns())
+        for stream, counts in self.streams.queue.counts().items():
+            if stream.kind.book_channel is not None:
+                self._state.books.follow(stream, counts.heard, now_ns)
+
+    def look_at_book(self, symbol: str, levels: int | None) -> tuple[Book | None, datetime]:
+        """The book of a symbol as it stands, and the market's time."""
+        now_ns = self._now_ns()
+        lost = lost_books(self.streams.healths(now_ns).values())
+        with self._lock:
+            self._follow_books()
+            as_of = utc_datetime(self._state.clock.at(now_ns))
+            return self._state.books.view(symbol, levels, lost), as_of
+
+    def book_history(self, symbol: str, count: int) -> Sequence[Book]:
+        """The last books of a symbol."""
+        with self._lock:
+            return self._state.books.history(symbol, count)
+
     def _try(self, task: str, work: Callable[[], None]) -> None:
         """Do one task of a round; its error costs this round of it, and not the fold of all that is still to come."""
         try:
@@ -368,7 +439,7 @@ class _Run:
         """Apply and settle the frames, and tell the callbacks; whether more are waiting."""
         with self._lock:
             self._account.notice_set_clock()
-            self._state.collect_told(wanted=self._callbacks.any)
+            self._state.collect_told(wanted=self._callbacks.any, wants_book=self._wants_book)
             for frame in frames:
                 self._state.apply(frame)
             told = self._state.take_told()
@@ -385,6 +456,7 @@ class _Run:
         callbacks = self._callbacks.stats
         healths = self.streams.healths(now_ns)
         with self._lock:
+            self._follow_books()
             counts = self.streams.queue.counts()
             return self._state.snapshot(
                 now_ns,

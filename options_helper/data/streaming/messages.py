@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from options_helper.model.events import Event
+from options_helper.model.events import BookUpdate, Event
 
 # What a decoder raises for bytes that are not what they should be; the last one for a bottomless nesting.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -38,6 +38,7 @@ _DECODE_ONE: Final = msgspec.msgpack.Decoder(Event).decode
 _TAKE_APART: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _READ_ANY: Final = msgspec.msgpack.Decoder().decode
 _READ_FIELDS: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+_BOOK_TYPE: Final = str(BookUpdate.__struct_config__.tag)
 # NaN and the infinities, of 64 and of 32 bits.
 _NO_NUMBER: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff].{6}|\xca[\x7f\xff][\x80-\xff].{2}", re.DOTALL)
 
@@ -70,6 +71,30 @@ def _decode_one_by_one(payload: bytes) -> DecodedFrame:
             else:
                 rejected.append(f"{_describe(message)}: {error}")
     return DecodedFrame(events, tuple(rejected))
+
+
+def books_damaged_by(payload: bytes) -> tuple[str, ...]:
+    """Of which order books a frame holds a message that cannot be read; `*` where nobody can tell."""
+    try:
+        messages = _TAKE_APART(payload)
+    except UNREADABLE:
+        return ("*",)
+    contents = [_book_content(message) for message in messages]
+    return tuple(str(content.get("S") or "*") for content in contents if content is not None)
+
+
+def _book_content(message: msgspec.Raw) -> dict[str, Any] | None:
+    """What is in a message that cannot be read and may be about a book; None for every other one."""
+    try:
+        _DECODE_ONE(message)
+        return None
+    except UNREADABLE:
+        pass
+    try:
+        content = _READ_ANY(message)
+    except UNREADABLE:
+        return {}
+    return content if isinstance(content, dict) and content.get("T") == _BOOK_TYPE else None
 
 
 def _with_numbers_only(message: msgspec.Raw) -> Event | None:

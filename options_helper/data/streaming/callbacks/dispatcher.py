@@ -140,6 +140,10 @@ class Callbacks:
         """Whether anybody is to be told of this kind."""
         return kind in self._registry.rows
 
+    def wants_of(self, kind: CallbackKind, symbol: str) -> bool:
+        """Whether anybody is to be told of this kind of that symbol."""
+        return bool(self._registry.find(kind, (symbol,)))
+
     @property
     def any(self) -> bool:
         """Whether anybody is registered."""

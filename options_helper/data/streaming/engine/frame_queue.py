@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from options_helper.model.frames import Frame
+from options_helper.model.frames import Continuity, Frame
 from options_helper.model.streams import StreamId, StreamName
 
 
@@ -18,6 +18,7 @@ class QueueCounts:
     received: int = 0
     dropped: int = 0
     queued: int = 0
+    heard: Continuity = field(default_factory=Continuity)
 
 
 class FrameQueue:
@@ -51,13 +52,20 @@ class FrameQueue:
             counts.received += events
             if self._closed or self._depth + events > limit:
                 counts.dropped += events
+                counts.heard = counts.heard._replace(dropped=counts.dropped)
                 return False
             counts.queued += events
             self._depth += events
-            self._frames.append(Frame(stream, payload, events, received_ns))
+            self._frames.append(Frame(stream, payload, events, received_ns, counts.heard))
             if self._consumer_waits:
                 self._arrived.notify()
         return True
+
+    def connected(self, stream: StreamId) -> None:
+        """A connection begins: what it brings does not go on where the one before ended."""
+        with self._lock:
+            counts = self._counts[stream]
+            counts.heard = counts.heard._replace(connection=counts.heard.connection + 1)
 
     def take(self, timeout: float, max_events: int) -> Sequence[Frame]:
         """The oldest frames, in order, of about `max_events` events; waits up to `timeout` seconds for the first.
@@ -108,4 +116,7 @@ class FrameQueue:
     def counts(self) -> dict[StreamId, QueueCounts]:
         """A copy of the counters, all read at one instant."""
         with self._lock:
-            return {name: QueueCounts(c.received, c.dropped, c.queued) for name, c in self._counts.items()}
+            return {
+                name: QueueCounts(c.received, c.dropped, c.queued, c.heard)
+                for name, c in self._counts.items()
+            }

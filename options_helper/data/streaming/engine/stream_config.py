@@ -158,6 +158,17 @@ class LiveStreamConfig:
         return self.stream_fills if stream == StreamName.FILLS else self._further(stream) is not None
 
     @property
+    def book_symbols(self) -> dict[str, StreamId]:
+        """Whose order books are wanted, each with the stream that brings it."""
+        streams = (*StreamName, *(request.stream for request in self.further))
+        return {
+            symbol: stream
+            for stream in streams
+            if stream.kind.book_channel in self.channels(stream)
+            for symbol in self.symbols(stream)
+        }
+
+    @property
     def every_symbol(self) -> tuple[str, ...]:
         """Of all streams that have prices together, whether they are switched on or not."""
         further = (symbol for request in self.further for symbol in request.symbols)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
@@ -137,6 +137,14 @@ class StreamGroup:
                 streamer.subscribe(added, channels=config.channels(name))
         self._retire_idle_workers()
         self._start_workers()
+
+    def resubscribe(self, stream: StreamId, symbols: Sequence[str], channel: str) -> None:
+        """Leave these symbols on this channel and take them again, on the open connection; never waits."""
+        with self._lock:
+            streamer = self._streamers.get(stream)
+        if streamer is not None:
+            streamer.unsubscribe(symbols, channels=(channel,))
+            streamer.subscribe(symbols, channels=(channel,))
 
     @property
     def has_failed(self) -> bool:

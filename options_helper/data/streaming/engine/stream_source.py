@@ -27,8 +27,8 @@ class SymbolStreamer(Streamer, Protocol):
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols too."""
 
-    def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """Stream these symbols no longer."""
+    def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Stream these symbols no longer, on these channels or on all."""
 
 
 class StreamSource(Protocol):

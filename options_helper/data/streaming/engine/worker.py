@@ -284,6 +284,7 @@ class StreamWorker(StreamSink):
     def connected(self, announcement: str | None) -> None:
         """Take over the simulator's time, if it is one."""
         self._complaint = None
+        self._queue.connected(self.name)
         if announcement is not None:
             self._announce(Announcement.parse(announcement))
 

@@ -15,5 +15,6 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "blotter": ("Backfill", "KEPT_DAYS"),
+    "books": ("lost_books",),
     "live_state": ("LiveState",),
 }

@@ -13,9 +13,11 @@ from typing import Any, Final, TypeVar
 from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr, replace
 
-from options_helper.data.streaming.messages import Decode, decode_frame, read_message
+from options_helper.data.streaming.messages import Decode, books_damaged_by, decode_frame, read_message
 from options_helper.data.streaming.state.blotter import Blotter
+from options_helper.data.streaming.state.books import Books, lost_books
 from options_helper.data.streaming.state.market_clock import MarketClock
+from options_helper.data.streaming.state.order_book import are_possible
 from options_helper.data.streaming.state.session_end import SessionEnd
 from options_helper.data.streaming.trading_normalizers import read_trade_update
 from options_helper.model.account import AccountState
@@ -52,6 +54,8 @@ _DAY_NS: Final = 86_400 * NANOSECONDS
 # A correction of the clock that changes by less is not worth moving everything.
 _CORRECTED_NS: Final = NANOSECONDS
 _LAGS_AT_ONCE: Final = 8
+# Of each book, in a snapshot: whoever wants it whole asks for it by name.
+SHOWN_LEVELS: Final = 50
 # Of the timestamp extension, in bytes: the one that can hold any year.
 _LONG_FORM: Final = 12
 # No quote's seconds, which have four bytes, are that new: each is compared with the one that is known.
@@ -123,15 +127,18 @@ class LiveState:
         # Of all quotes of a stream so far, in seconds as the wire has them.
         self._newest: dict[StreamId, bytes] = {}
         self.fills = Blotter(fills_cache_size)
+        self.books = Books()
         self._wanted: frozenset[str] | None = None  # None: everything
         self._lags_taken_ns = 0
         self._session_end = SessionEnd()
         # What callbacks are to be told, in order, events of a frame together; None while nobody wants it.
         self._told: list[Told | Sequence[Event]] | None = None
+        self._wants_book: Callable[[str], bool] | None = None
 
-    def collect_told(self, *, wanted: bool) -> None:
-        """From now on keep what is applied, for `take_told`, or do not."""
+    def collect_told(self, *, wanted: bool, wants_book: Callable[[str], bool] | None = None) -> None:
+        """From now on keep what is applied, for `take_told`, or do not; whole books only of symbols that want it."""
         self._told = [] if wanted else None
+        self._wants_book = wants_book if wanted else None
 
     def take_told(self) -> Sequence[Told | Sequence[Event]]:
         """What was applied since the last call; nothing where it is not kept."""
@@ -168,16 +175,24 @@ class LiveState:
                 received_ns = self.clock.arrival(events[-1].timestamp_ns, received_ns)
             else:
                 received_ns = self.clock.at(received_ns)
-            self._apply_events(frame.stream, events, received_ns, tally)
+            self._apply_events(frame, events, received_ns, tally)
         if rejected:
+            self._doubt_books(frame)
             tally.last_rejections.extend(rejected)
             tally.rejected += len(rejected)
 
+    def _doubt_books(self, frame: Frame) -> None:
+        """What could not be read may have been a part of a book."""
+        if frame.stream.kind.book_channel is not None:
+            reason = "A message of its could not be read; it is asked for anew."
+            now_ns = self.clock.at(frame.received_ns)
+            self.books.doubt(books_damaged_by(frame.payload), frame.stream, reason, now_ns)
+
     def _apply_events(
-        self, stream: StreamId, events: Sequence[Event], received_ns: int, tally: StreamTally
+        self, frame: Frame, events: Sequence[Event], received_ns: int, tally: StreamTally
     ) -> None:
         # The hot path: nearly all events are quotes, and each microsecond here is taken from the page.
-        quotes = self._caches.quotes
+        stream, quotes = frame.stream, self._caches.quotes
         newest = self._newest.get(stream, self._newest_at_first)
         impossible = 0
         is_over = self._session_end.is_over(received_ns, self.clock.told)
@@ -185,7 +200,9 @@ class LiveState:
         for event in events:
             force_setattr(event, "received_ns", received_ns)  # as `stamp` does
             if type(event) is not Quote:
-                if _cannot_be(event, tally):
+                if type(event) is BookUpdate:
+                    impossible += not self._apply_book(event, frame, tally)
+                elif _cannot_be(event, tally):
                     impossible += 1
                 else:
                     self._apply_other(event, tally)
@@ -216,12 +233,30 @@ class LiveState:
                 [event for event in events if not _is_impossible(event)] if impossible else events
             )
 
+    def _apply_book(self, update: BookUpdate, frame: Frame, tally: StreamTally) -> bool:
+        """Whether it could be applied, or belongs to what is over; what cannot be leaves its book in doubt."""
+        if are_possible(update.bids) and are_possible(update.asks) and not _cannot_be(update, tally):
+            self.books.apply(frame.stream, update, frame.heard)
+            self._tell_book(update.symbol)
+            return True
+        tally.last_rejections.append(f"{update.symbol}: a level of its book that cannot be")
+        reason = "A message of its had numbers that cannot be; it is asked for anew."
+        self.books.doubt((update.symbol,), frame.stream, reason, update.received_ns)
+        self._tell_book(update.symbol)
+        return False
+
+    def _tell_book(self, symbol: str) -> None:
+        if self._wants_book is not None and self._wants_book(symbol):
+            book = self.books.view(symbol, SHOWN_LEVELS)
+            if book is not None:
+                self._tell(CallbackKind.BOOK, (symbol,), book)
+
     def _apply_other(self, event: Event, tally: StreamTally) -> None:
         caches = self._caches
         match event:
             case Trade():
                 _keep_newest(caches.trades, event, tally)
-            case DailyBar() | TradingStatus() | LimitBand() | BookUpdate() | News():
+            case DailyBar() | TradingStatus() | LimitBand() | News():
                 pass  # no minute, quote or trade; nothing shows it yet
             case Bar() | UpdatedBar():
                 _keep_newest(caches.bars, event, tally)
@@ -229,7 +264,7 @@ class LiveState:
                 _correct(caches.trades, event)
             case TradeCancel():
                 _cancel(caches.trades, event)
-            case Quote():
+            case Quote() | BookUpdate():
                 pass  # handled by the caller
 
     def _apply_fill(self, frame: Frame) -> None:
@@ -306,6 +341,7 @@ class LiveState:
 
     def _receive_later(self, by_ns: int) -> None:
         self._caches.receive_later(by_ns)
+        self.books.receive_later(by_ns)
         self._lags_taken_ns += by_ns
         for tally in self.tallies.values():
             if tally.last_event_ns is not None:
@@ -338,6 +374,7 @@ class LiveState:
         if is_another:
             self._caches = _Caches()
             self._newest = {}
+            self.books.forget()
             self.fills.clear()
         return is_another
 
@@ -373,6 +410,7 @@ class LiveState:
             quotes=MappingProxyType(self._caches.quotes.copy()),
             trades=MappingProxyType(self._caches.trades.copy()),
             bars=MappingProxyType(self._caches.bars.copy()),
+            books=MappingProxyType(self.books.views(SHOWN_LEVELS, lost_books(streams.values()))),
             fills=self.fills.entries(),
             account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),

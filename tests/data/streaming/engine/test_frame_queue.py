@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.model.frames import Continuity
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from tests.kit.waiting import FOREVER, at_once
 
@@ -136,3 +137,23 @@ def test_received_is_always_settled_or_dropped_or_queued(steps: list[tuple[str, 
         for name in StreamName:
             assert counts[name].received == settled[name] + counts[name].dropped + counts[name].queued
         assert sum(count.queued for count in counts.values()) <= 100
+
+
+def test_a_frame_knows_how_far_its_stream_had_got():
+    """Between two frames that differ in it, something may have been lost; other streams have no part in it."""
+    queue = FrameQueue(10)
+    queue.connected(StreamName.STOCKS)
+    queue.put(StreamName.STOCKS, b"first", 5, 0)
+    queue.put(StreamName.STOCKS, b"too much", 9, 0)
+    queue.put(StreamName.STOCKS, b"after a loss", 1, 0)
+    queue.put(StreamName.OPTIONS, b"another stream", 1, 0)
+    queue.connected(StreamName.STOCKS)
+    queue.put(StreamName.STOCKS, b"anew", 1, 0)
+
+    assert [frame.heard for frame in queue.take(0, 10)] == [
+        Continuity(1, 0),
+        Continuity(1, 9),
+        Continuity(),
+        Continuity(2, 9),
+    ]
+    assert queue.counts()[StreamName.STOCKS].heard == Continuity(2, 9)

@@ -1,0 +1,112 @@
+"""Order books through the real client: whole, aged, lost with the connection, and asked for anew where they cross."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.model.events import BookLevel
+from options_helper.model.order_book import Book, BookState
+from options_helper.model.streams import StreamName
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.kit.books import book_message
+from tests.kit.fakes import NOON
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import FOREVER, wait_until
+
+Simulators = Callable[..., SimulatorServer]
+
+BTC = "BTC/USD"
+CONFIG = LiveStreamConfig(
+    stream_fills=False, crypto=(BTC,), crypto_channels=("orderbooks",), reconnect_base_seconds=0.01
+)
+WHOLE = book_message({9.0: 1.5, 8.0: 2.0}, {10.0: 4.0}, reset=True)
+
+
+@contextmanager
+def streaming_books(server: SimulatorServer) -> Iterator[LiveStreamManager]:
+    manager = LiveStreamManager(settings_for(server), rest_cls=None)
+    manager.start(CONFIG)
+    try:
+        wait_until(lambda: server.subscribed(StreamName.CRYPTO, "orderbooks"), saw=manager.snapshot)
+        yield manager
+    finally:
+        manager.stop()
+
+
+def await_book(manager: LiveStreamManager, fits: Callable[[Book], bool]) -> Book:
+    def found() -> Book | None:
+        book = manager.snapshot().books.get(BTC)
+        return book if book is not None and fits(book) else None
+
+    book = wait_until(found, saw=manager.snapshot)
+    assert book is not None
+    return book
+
+
+def test_a_book_is_there_from_its_reset_on_and_until_its_connection_ends(running_simulator: Simulators):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with streaming_books(server) as manager:
+        assert manager.latest_book(BTC) is None
+        heard: list[Book] = []
+        listener = manager.on_book(BTC, heard.append)
+        manager.on_book("ETH/USD", heard.append)
+        server.push(StreamName.CRYPTO, [WHOLE])
+        server.push(StreamName.CRYPTO, [book_message({9.5: 3.0, 8.0: 0.0}, {})])
+        await_book(manager, lambda book: book.counts.messages == 2)
+        wait_until(lambda: listener.stats.delivered == 2, saw=lambda: listener.stats)
+        assert [book.best_bid for book in heard] == [BookLevel(9.0, 1.5), BookLevel(9.5, 3.0)]
+
+        book = manager.latest_book(BTC, FOREVER)
+        assert book is not None
+        assert (book.bids, book.asks) == ((BookLevel(9.5, 3.0), BookLevel(9.0, 1.5)), (BookLevel(10.0, 4.0),))
+        assert manager.why_no_book(BTC, FOREVER) is None
+        assert manager.latest_book(BTC, -1.0) is None
+        assert "are allowed" in (manager.why_no_book(BTC, -1.0) or "")
+        assert manager.book_history(BTC, 9)[-1].best_bid == BookLevel(9.0, 1.5)
+
+        server.disconnect_all(stream=StreamName.CRYPTO)
+        await_book(manager, lambda book: not book.state.has_levels)
+        assert manager.latest_book(BTC, FOREVER) is None
+        wait_until(
+            lambda: manager.snapshot().streams[StreamName.CRYPTO].connections == 2, saw=manager.snapshot
+        )
+
+        server.push(StreamName.CRYPTO, [book_message({7.0: 1.0}, {})])
+        waiting = await_book(manager, lambda book: book.counts.unapplied == 1)
+        assert (waiting.state, waiting.bids) == (BookState.WAITING, ())
+        server.push(StreamName.CRYPTO, [WHOLE])
+        assert await_book(manager, lambda book: book.state.has_levels).bid_levels == 2
+
+    assert (
+        manager.why_no_book(BTC)
+        == "The order book of BTC/USD is lost. Its stream is not connected (stopped)."
+    )
+
+
+def test_what_cannot_be_believed_is_subscribed_anew_on_the_open_connection(running_simulator: Simulators):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    with streaming_books(server) as manager:
+        server.push(StreamName.CRYPTO, [WHOLE])
+        server.push(StreamName.CRYPTO, [{**book_message({}, {}), "b": [{"p": -1.0, "s": 1.0}]}])
+
+        asked = await_book(manager, lambda book: book.counts.resyncs == 1)
+        assert asked.state is BookState.UNSURE
+
+        def synced() -> bool:
+            # What comes between the two requests reaches nobody, so it is said until it is heard.
+            server.push(StreamName.CRYPTO, [WHOLE])
+            return manager.snapshot().books[BTC].state is BookState.SYNCED
+
+        wait_until(synced, saw=manager.snapshot)
+        assert manager.snapshot().streams[StreamName.CRYPTO].connections == 1
+
+
+def test_what_is_not_streamed_has_no_book_and_the_reason_is_said():
+    manager = LiveStreamManager(rest_cls=None)
+
+    assert manager.latest_book(BTC) is None
+    assert manager.why_no_book(BTC) == "Nothing is streamed now, so there is no order book."
+    assert manager.book_history(BTC) == ()
