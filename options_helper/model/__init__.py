@@ -99,6 +99,7 @@ PUBLIC: Final = {
         "TIMESTAMP_EXT_CODE",
         "datetime_nanoseconds",
         "epoch_nanoseconds",
+        "nanosecond_text",
         "timestamp_extension",
         "utc_datetime",
     ),

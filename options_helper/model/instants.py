@@ -74,6 +74,18 @@ def utc_datetime(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
 
 
+def nanosecond_text(nanoseconds: int) -> str | None:
+    """Write an instant in UTC with all nine digits, the only text that every reader takes as exact.
+
+    None for an instant that no calendar has.
+    """
+    try:
+        moment = utc_datetime(nanoseconds)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds % NANOSECONDS:09d}Z"
+
+
 def timestamp_extension(nanoseconds: int) -> Ext:
     """Epoch nanoseconds as the msgpack timestamp extension, in the form msgpack-python chooses (32 or 64 bit)."""
     seconds, rest = divmod(nanoseconds, NANOSECONDS)

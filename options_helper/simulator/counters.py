@@ -15,6 +15,7 @@ from options_helper.model.streams import StreamName
 from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
 from options_helper.simulator.market.last_values import LastValues
 from options_helper.simulator.market.market import HoldingMarket, Market
+from options_helper.simulator.market.past import PastMarket, PlayedPast
 
 
 class Counters:
@@ -70,12 +71,16 @@ class SimulatorState:
         self._lock = threading.Lock()
         self._account = _opening_account(market)
         self._last_values = LastValues()
+        # A market that knows its past need not be remembered.
+        self._past = market if isinstance(market, PastMarket) else PlayedPast()
 
     def note(self, stream: StreamName, messages: Iterable[Any], now_ns: int) -> None:
         """Keep what is being said, whether or not somebody listens."""
         with self._lock:
             if stream is not StreamName.FILLS:
                 self._last_values.note(messages)
+                if isinstance(self._past, PlayedPast):
+                    self._past.note(messages)
                 return
             for message in messages:
                 self._account.note(message, now_ns)
@@ -84,6 +89,11 @@ class SimulatorState:
         """The price at which a session ended."""
         with self._lock:
             self._last_values.set_close(symbol, price, day)
+
+    @property
+    def past(self) -> PastMarket:
+        """What was said before; to be asked while it is `opened`."""
+        return self._past
 
     @contextmanager
     def opened(self) -> Iterator[tuple[SimulatedAccount, LastValues]]:

@@ -14,7 +14,8 @@ from options_helper.errors import ConfigError
 from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds
 from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import Interest, Step
-from options_helper.simulator.market.replay import BAR_NS, ReplayMarket, find_partitions
+from options_helper.simulator.market.past import BAR_NS
+from options_helper.simulator.market.replay import ReplayMarket, find_partitions
 from tests.kit.pace import LONG
 from tests.kit.recordings import SPXW_CLOSE, SPXW_OPENING, spxw_rows, taq_rows, write_partition
 

@@ -18,6 +18,7 @@ from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.account import Holding, SimulatedAccount
 from options_helper.simulator.market.last_values import LastValues
 from options_helper.simulator.market.market import Market, SilentMarket
+from options_helper.simulator.market.past import PlayedPast
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.rest.context import RequestContext
 from options_helper.simulator.rest.routes import answer_request
@@ -36,12 +37,15 @@ def context(
 ) -> RequestContext:
     last_values = LastValues()
     last_values.note(messages or [])
+    past = PlayedPast()
+    past.note(messages or [])
     return RequestContext(
         market or SilentMarket(),
         last_values,
         SimulatedAccount(cash=Decimal("18250.5")),
         NOW,
         YESTERDAY,
+        past,
         faults=Faults(**faults),
     )
 

@@ -22,8 +22,8 @@ from options_helper.data.intraday.meta import load_meta, new_meta, save_meta
 from options_helper.data.intraday.parquet import copy_facts, copy_tables, require_same_rows, stored_columns
 from options_helper.data.intraday.rows import SIZES, quoted_text
 from options_helper.data.intraday.verify_parts import file_digest
-from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.errors import StoreError
+from options_helper.model.instants import nanosecond_text
 
 log = logging.getLogger(__name__)
 

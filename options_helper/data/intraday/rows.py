@@ -27,7 +27,6 @@ from options_helper.data.streaming.normalizers import (
     QUOTE_COLUMNS,
     TRADE_COLUMNS,
     join_conditions,
-    nanosecond_text,
 )
 from options_helper.model.events import (
     Bar,
@@ -39,7 +38,13 @@ from options_helper.model.events import (
     TradeCorrection,
     UpdatedBar,
 )
-from options_helper.model.instants import NANOSECONDS, TIMESTAMP_EXT_CODE, epoch_nanoseconds, utc_datetime
+from options_helper.model.instants import (
+    NANOSECONDS,
+    TIMESTAMP_EXT_CODE,
+    epoch_nanoseconds,
+    nanosecond_text,
+    utc_datetime,
+)
 from options_helper.model.market_hours import new_york_date
 
 _TIME_COLUMNS: Final = ("recv_ns", "ts_ns", "timestamp", "symbol")

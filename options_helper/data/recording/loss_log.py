@@ -17,8 +17,8 @@ from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.files import Disk, write_all
-from options_helper.data.streaming.normalizers import nanosecond_text
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import nanosecond_text
 from options_helper.model.market_hours import new_york_date
 
 log = logging.getLogger(__name__)

@@ -41,6 +41,8 @@ ACTIVITIES_A_PAGE: Final = 100
 CONTRACTS_A_PAGE: Final = 1_000
 # A server that repeats its pages must not hold us for ever.
 PAGES_AT_MOST: Final = 100
+# Of the past, which has ten thousand rows a page: whoever wants more asks for shorter stretches.
+PAST_PAGES_AT_MOST: Final = 300
 
 # Orders of one instant may be cut apart by a page, and `after` leaves its own instant out.
 _OVERLAP: Final = timedelta(milliseconds=1)
@@ -74,7 +76,11 @@ class AlpacaRest:
     ) -> None:
         key, secret = settings.require_credentials()
         load_sdk()
-        from alpaca.data.historical import OptionHistoricalDataClient, StockHistoricalDataClient
+        from alpaca.data.historical import (
+            CryptoHistoricalDataClient,
+            OptionHistoricalDataClient,
+            StockHistoricalDataClient,
+        )
         from alpaca.trading.client import TradingClient
 
         from options_helper.data.rest.transport import ReadOnlyAdapter
@@ -95,6 +101,9 @@ class AlpacaRest:
         )
         self._options = self._behind_adapter(
             OptionHistoricalDataClient(key, secret, raw_data=True, url_override=settings.data_url)
+        )
+        self._crypto = self._behind_adapter(
+            CryptoHistoricalDataClient(key, secret, raw_data=True, url_override=settings.data_url)
         )
 
     def __enter__(self) -> Self:
@@ -127,6 +136,11 @@ class AlpacaRest:
         """The latest trade by symbol, from the best feed that the plan has; symbols without one are left out."""
         answer = self._map(self._stocks, "/stocks/trades/latest", {"symbols": ",".join(symbols)})
         return _inner_map(answer, "trades")
+
+    def past(self, kind: str, path: str, query: Mapping[str, Any]) -> Iterator[Row]:
+        """Quotes, trades or bars of stocks, options or crypto, by Alpaca's own parameters, page by page."""
+        client = {"stocks": self._stocks, "options": self._options, "crypto": self._crypto}[kind]
+        return self._pages_by_token(client, path, dict(query), at_most=PAST_PAGES_AT_MOST)
 
     def clock(self) -> Row:
         """The market's time and its next opening and closing."""
@@ -225,15 +239,17 @@ class AlpacaRest:
     def _rows(self, path: str, query: Query | None = None) -> list[Row]:
         return _maps(self._account.get(path, query), path)
 
-    def _pages_by_token(self, client: Any, path: str, query: Query) -> Iterator[Row]:
+    def _pages_by_token(
+        self, client: Any, path: str, query: Query, *, at_most: int = PAGES_AT_MOST
+    ) -> Iterator[Row]:
         token: str | None = None
-        for _ in range(PAGES_AT_MOST):
+        for _ in range(at_most):
             page = self._map(client, path, {**query, "page_token": token})
             yield page
             token = word(page.get("next_page_token"))
             if token is None:
                 return
-        raise _endless(path)
+        raise _endless(path, at_most)
 
 
 def _inner_map(answer: Row, name: str) -> dict[str, Any]:
@@ -266,8 +282,8 @@ def _unreadable(path: str) -> RestError:
     return RestError(f"Alpaca's answer to {path} has another form than it should. Try again, or report it.")
 
 
-def _endless(path: str) -> RestError:
+def _endless(path: str, pages: int = PAGES_AT_MOST) -> RestError:
     return RestError(
-        f"Alpaca's answer to {path} has more than {PAGES_AT_MOST} pages; what is behind them is not known. "
+        f"Alpaca's answer to {path} has more than {pages} pages; what is behind them is not known. "
         "Ask for less."
     )

@@ -18,7 +18,6 @@ PUBLIC: Final = {
         "QUOTE_COLUMNS",
         "TRADE_COLUMNS",
         "join_conditions",
-        "nanosecond_text",
     ),
     "subscriptions": ("SubscriptionPlan", "build_subscription_plan"),
 }

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from options_helper.model.events import WIRE_NAMES
-from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, utc_datetime
+from options_helper.model.instants import epoch_nanoseconds, nanosecond_text
 
 Row = dict[str, Any]
 
@@ -56,18 +56,6 @@ def join_conditions(conditions: Any) -> str | None:
     if conditions is None or isinstance(conditions, str):
         return conditions
     return CONDITIONS_SEPARATOR.join(str(code) for code in conditions)
-
-
-def nanosecond_text(nanoseconds: int) -> str | None:
-    """Write an instant in UTC with all nine digits, the only text that every reader takes as exact.
-
-    None for an instant that no calendar has.
-    """
-    try:
-        moment = utc_datetime(nanoseconds)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds % NANOSECONDS:09d}Z"
 
 
 def _row(

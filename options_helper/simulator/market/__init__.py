@@ -15,5 +15,6 @@ SHARED: Final = {
     "account": ("CLOSED_STATUSES", "Holding", "Number", "Placed", "SimulatedAccount", "plain"),
     "last_values": ("LastValues", "SymbolSnapshot"),
     "market": ("HoldingMarket", "Interest", "ListingMarket", "Market", "PlayingClock", "QuotingMarket"),
+    "past": ("BAR_NS", "PastMarket", "PlayedPast"),
     "seeded": ("DEFAULT_SEED", "SeededMarket"),
 }

@@ -21,19 +21,21 @@ from options_helper.data.recording.journal import recorded_market
 from options_helper.data.streaming.normalizers import CONDITIONS_SEPARATOR
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.instants import NANOSECONDS, timestamp_extension
+from options_helper.model.instants import epoch_nanoseconds, timestamp_extension, utc_datetime
+from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market.market import Interest, Step
+from options_helper.simulator.market.past import BAR_NS, told
 
 log = logging.getLogger(__name__)
 
 FRAME_EVENTS: Final = 100
-# A bar carries the start of its minute and is known only at its end.
-BAR_NS: Final = 60 * NANOSECONDS
 # Compressed bytes read at a time from one file: some hundred rows, because a thousand files may be open at once.
 BLOCK_BYTES: Final = 8_192
 LONGEST_ROW_BYTES: Final = 4_096
+# Rows of a day that are kept for those who ask for it page by page.
+PARTITIONS_KEPT: Final = 8
 GZIP: Final = 16 + zlib.MAX_WBITS
 
 Reader = Callable[[str], Any]
@@ -91,6 +93,7 @@ class Partition:
     stream: StreamName
     dataset: str
     symbol: str
+    day: date  # New York's
 
     def events(self) -> Iterator[Event]:
         """Its rows in the order in which they were recorded; a time that goes back is played at once."""
@@ -98,6 +101,12 @@ class Partition:
         for time_ns, message in self._messages():
             reached_ns = max(reached_ns, time_ns)
             yield Event(reached_ns, self.stream, message)
+
+    def past(self) -> list[tuple[int, Message]]:
+        """Its messages by the exchange's time; one without a time is nobody's past."""
+        timed = ((epoch_nanoseconds(message.get("t")), message) for _, message in self._messages())
+        known = [(at_ns, message) for at_ns, message in timed if at_ns is not None]
+        return sorted(known, key=lambda event: event[0])
 
     def last_ns(self) -> int:
         """The market time of the newest last row; 0 when there is none. Reads the files through."""
@@ -244,6 +253,8 @@ class ReplayMarket:
         self._frame_events = frame_events
         self._awaited = frozenset(event.stream for event in firsts)
         self._start_ns = min(event.market_ns for event in firsts)
+        # For the thread that answers: what was read of the last partitions that somebody asked for.
+        self._read_lately: dict[Partition, list[tuple[int, Message]]] = {}
         self._until_ns = max(partition.last_ns() for partition in self._partitions)
 
     @property
@@ -282,6 +293,25 @@ class ReplayMarket:
             if event is not None
         )
         return next((price for price in prices if price is not None), None)
+
+    def past(self, kind: str, symbol: str, since_ns: int, until_ns: int) -> Sequence[Message]:
+        """What was recorded of a symbol in a stretch; a partition is read when it is first asked for."""
+        first, last = (new_york_date(utc_datetime(at_ns)) for at_ns in (since_ns, until_ns))
+        found = [
+            (at_ns, message)
+            for item in self._partitions
+            if item.symbol == symbol and _TYPES[item.dataset] == kind and first <= item.day <= last
+            for at_ns, message in self._read(item)
+        ]
+        return told(found, since_ns, until_ns)
+
+    def _read(self, partition: Partition) -> list[tuple[int, Message]]:
+        # The partitions of a symbol come by their days, and so do their events.
+        if partition not in self._read_lately:
+            while len(self._read_lately) >= PARTITIONS_KEPT:
+                del self._read_lately[next(iter(self._read_lately))]
+            self._read_lately[partition] = partition.past()
+        return self._read_lately[partition]
 
     def steps(self, interest: Interest) -> Iterator[Step]:  # noqa: ARG002 - a recording says what it has
         """Everything recorded, in time; events of one stream and instant together."""
@@ -325,7 +355,9 @@ def find_partitions(
     """The recorded files below a folder, stocks before options, in a fixed order."""
     by_partition = groupby(find_parts(directory), key=attrgetter("key"))
     return [
-        Partition(tuple(part.path for part in files), _STREAMS[key.kind], key.dataset.name, key.symbol)
+        Partition(
+            tuple(part.path for part in files), _STREAMS[key.kind], key.dataset.name, key.symbol, key.day
+        )
         for key, files in by_partition
         if key.dataset.name in _TYPES
         and (symbols is None or key.symbol in symbols)

@@ -1,6 +1,6 @@
 """The simulator's REST interface: a request in, an answer out.
 
-Imports `market`, `wire` and `model`.
+Imports `market`, `wire`, `model` and `settings`.
 """
 
 from typing import Final

@@ -14,6 +14,7 @@ from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.account import SimulatedAccount
 from options_helper.simulator.market.last_values import LastValues, SymbolSnapshot
 from options_helper.simulator.market.market import Market, QuotingMarket
+from options_helper.simulator.market.past import PastMarket
 from options_helper.simulator.wire.protocol import NO_LIMITS, Limits
 
 Answer = tuple[HTTPStatus, Any]
@@ -32,6 +33,7 @@ class RequestContext:
     account: SimulatedAccount
     now_ns: int
     last_session: date  # the trading day before the market's today
+    past: PastMarket
     limits: Limits = NO_LIMITS
     faults: Faults = NO_FAULTS
 

@@ -89,7 +89,14 @@ class PlainHttp:
         last_session = session_before(today) or today - timedelta(days=1)
         with self._state.opened() as (account, last_values):
             context = RequestContext(
-                self._market, last_values, account, now_ns, last_session, self._limits, faults
+                self._market,
+                last_values,
+                account,
+                now_ns,
+                last_session,
+                self._state.past,
+                self._limits,
+                faults,
             )
             return answer_request(path, query, context)
 

@@ -71,13 +71,13 @@ def latest_option_trades(query: Query, context: RequestContext) -> Answer:
 
 
 def _stocks(query: Query, context: RequestContext) -> list[str]:
-    _require_feed(query, context, STOCK_FEEDS)
-    return _symbols(query, STOCK_SYMBOL)
+    require_feed(query, context, STOCK_FEEDS)
+    return symbols_in(query, STOCK_SYMBOL)
 
 
 def _contracts(query: Query, context: RequestContext) -> list[str]:
-    _require_feed(query, context, OPTION_FEEDS)
-    symbols = _symbols(query, OPTION_SYMBOL)
+    require_feed(query, context, OPTION_FEEDS)
+    symbols = symbols_in(query, OPTION_SYMBOL)
     if len(symbols) > OPTION_SYMBOLS_AT_MOST:
         raise RequestRefused(
             HTTPStatus.BAD_REQUEST,
@@ -86,7 +86,8 @@ def _contracts(query: Query, context: RequestContext) -> list[str]:
     return symbols
 
 
-def _require_feed(query: Query, context: RequestContext, feeds: tuple[str, ...]) -> None:
+def require_feed(query: Query, context: RequestContext, feeds: tuple[str, ...]) -> None:
+    """Refuse a feed that there is not, or that the plan has not."""
     feed = query.get("feed")
     if feed is not None and feed not in feeds:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, f"invalid feed: {feed}")
@@ -94,7 +95,8 @@ def _require_feed(query: Query, context: RequestContext, feeds: tuple[str, ...])
         raise RequestRefused(HTTPStatus.FORBIDDEN, f"subscription does not permit querying {feed} data")
 
 
-def _symbols(query: Query, spelling: re.Pattern[str]) -> list[str]:
+def symbols_in(query: Query, spelling: re.Pattern[str]) -> list[str]:
+    """The symbols that are asked for, each once; the request is refused where there is none, or one is no symbol."""
     symbols = [symbol for symbol in query.get("symbols", "").split(",") if symbol]
     if not symbols:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "symbols is required")
@@ -125,7 +127,7 @@ def _snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
         "dailyBar": daily,
         "prevDailyBar": previous,
     }
-    return {name: _plain(message) for name, message in parts.items() if message is not None}
+    return {name: plain_message(message) for name, message in parts.items() if message is not None}
 
 
 def _option_snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
@@ -136,14 +138,14 @@ def _option_snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
 
 
 def _quote(snapshot: SymbolSnapshot) -> dict[str, Any]:
-    return _plain(snapshot.quote or {})
+    return plain_message(snapshot.quote or {})
 
 
 def _trade(snapshot: SymbolSnapshot) -> dict[str, Any]:
-    return _plain(snapshot.trade or {})
+    return plain_message(snapshot.trade or {})
 
 
-def _plain(message: Message) -> dict[str, Any]:
+def plain_message(message: Message) -> dict[str, Any]:
     """The message without what the answer says elsewhere."""
     return {key: value for key, value in message.items() if key not in ("T", "S")}
 

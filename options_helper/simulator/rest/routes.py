@@ -28,8 +28,9 @@ from options_helper.model.market_hours import (
     next_change,
     regular_session,
 )
+from options_helper.settings import CRYPTO_LOCATIONS
 from options_helper.simulator.market.market import ListingMarket
-from options_helper.simulator.rest import account, prices
+from options_helper.simulator.rest import account, history, prices
 from options_helper.simulator.rest.context import (
     Answer,
     Query,
@@ -233,6 +234,13 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
         "/v2/stocks/snapshots": prices.stock_snapshots,
         "/v2/stocks/quotes/latest": prices.latest_stock_quotes,
         "/v2/stocks/trades/latest": prices.latest_stock_trades,
+        **{f"/v2/stocks/{name}": history.stock_history(name) for name in ("quotes", "trades", "bars")},
+        **{f"/v1beta1/options/{name}": history.option_history(name) for name in ("trades", "bars")},
+        **{
+            f"/v1beta3/crypto/{location}/{name}": history.crypto_history(name)
+            for location in CRYPTO_LOCATIONS
+            for name in ("quotes", "trades", "bars")
+        },
         "/v1beta1/options/snapshots": prices.option_snapshots,
         "/v1beta1/options/quotes/latest": prices.latest_option_quotes,
         "/v1beta1/options/trades/latest": prices.latest_option_trades,

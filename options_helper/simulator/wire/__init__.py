@@ -18,6 +18,7 @@ SHARED: Final = {
         "framed",
     ),
     "protocol": (
+        "COIN_PAIR",
         "ENDPOINTS",
         "Encoding",
         "Endpoint",

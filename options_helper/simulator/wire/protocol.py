@@ -55,7 +55,7 @@ TRADE_UPDATES: Final = "trade_updates"
 
 STOCK_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]*(\.[A-Z]+)?|\*")
 OPTION_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,6}\d{6}[CP]\d{8}|\*")
-_COIN_PAIR: Final = re.compile(r"[A-Z0-9]+/[A-Z]+|\*")
+COIN_PAIR: Final = re.compile(r"[A-Z0-9]+/[A-Z]+|\*")
 # What each stream offers, in the order of its acknowledgement, and how its symbols are written.
 OFFERS: Final[Mapping[StreamName, tuple[tuple[str, ...], re.Pattern[str]]]] = {
     StreamName.STOCKS: (
@@ -75,7 +75,7 @@ OFFERS: Final[Mapping[StreamName, tuple[tuple[str, ...], re.Pattern[str]]]] = {
     StreamName.OPTIONS: (("trades", "quotes"), OPTION_SYMBOL),
     StreamName.CRYPTO: (
         ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars"),
-        _COIN_PAIR,
+        COIN_PAIR,
     ),
     StreamName.NEWS: (("news",), STOCK_SYMBOL),
 }
@@ -113,6 +113,7 @@ class Limits:
     refused_feeds: frozenset[str] = frozenset()
     one_connection: bool = True
     auth_timeout_seconds: float = 10.0
+    sip_delay_ns: int = 0  # of the consolidated feed's past, the newest so much is not told
 
 
 NO_LIMITS: Final = Limits()

@@ -19,10 +19,9 @@ from options_helper.data.streaming.normalizers import (
     BAR_COLUMNS,
     QUOTE_COLUMNS,
     TRADE_COLUMNS,
-    nanosecond_text,
 )
 from options_helper.model.events import Bar, Event, Quote, Trade, UpdatedBar, stamp
-from options_helper.model.instants import timestamp_extension
+from options_helper.model.instants import nanosecond_text, timestamp_extension
 
 EXCHANGE_NS = 1_515_166_320_123_456_789  # 2018-01-05 15:32:00.123456789 UTC
 RECEIVED_NS = EXCHANGE_NS + 21_000_000
