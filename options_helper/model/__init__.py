@@ -156,6 +156,7 @@ PUBLIC: Final = {
         "CRYPTO",
         "DEFAULT_PROVIDER",
         "FURTHER_STREAMS",
+        "Hours",
         "NEWS",
         "OPTIONS",
         "PORTFOLIO_STREAMS",

@@ -8,13 +8,14 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "backfill": ("Backfill", "Stretch", "replace_stretch"),
     "contents": ("lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "frames": ("frames_of",),
-    "layout": ("PartitionKey", "find_parts", "missing_parts", "parts"),
+    "layout": ("PartitionKey", "dataset_named", "find_parts", "kind_named", "missing_parts", "parts"),
     "listing": ("listing_facts", "listing_lines", "recorded_days", "recorded_symbols"),
-    "locking": ("locked_root", "writer_of"),
+    "locking": ("lock_file", "locked_root", "writer_of"),
     "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
     "meta": ("Session", "load_meta"),
     "pace": ("FLUSH_ROWS", "FLUSH_SECONDS"),
@@ -29,7 +30,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "finalize": ("FinalizeReport", "finalize_part"),
     "frames": ("exchange_or_receipt_ns", "read_frame"),
-    "layout": ("Kind", "PartFile", "dataset_named", "kind_named", "symbols"),
+    "layout": ("Kind", "PartFile", "symbols"),
     "locking": ("RootLock",),
     "meta": ("require_known_schema", "save_meta"),
     "recording": ("Recording", "StoreCounts"),

@@ -113,6 +113,8 @@ def _from_arrow(table: Any, columns: Sequence[str]) -> pd.DataFrame:
 
 def exchange_or_receipt_ns(frame: pd.DataFrame) -> pd.Series[int]:
     """When each row was: the exchange's time, or that of receipt where there is none."""
+    if "recv_ns" not in frame:
+        return frame["ts_ns"]
     return frame["ts_ns"].where(frame["ts_ns"].notna(), frame["recv_ns"])
 
 

@@ -88,10 +88,21 @@ DATASET_OF: Final[dict[type, Dataset]] = {
     TradeCorrection: _dataset("corrections", "tick", CORRECTION_COLUMNS),
     TradeCancel: _dataset("cancels", "tick", CANCEL_COLUMNS),
 }
-DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for dataset in DATASET_OF.values()}
+# What history told later of a gap has no receipt; it is kept apart from what was heard, and says who told it and when.
+BACKFILL_OF: Final[dict[type, Dataset]] = {
+    event: _dataset(
+        f"{DATASET_OF[event].name}_backfill",
+        DATASET_OF[event].timeframe,
+        ("asked_at_ns", *DATASET_OF[event].columns[2:], "source"),
+    )
+    for event in (Quote, Trade, Bar)
+}
+DATASETS: Final[dict[str, Dataset]] = {
+    dataset.name: dataset for dataset in (*DATASET_OF.values(), *BACKFILL_OF.values())
+}
 # A column has one type, whatever is in it on a day: a file's schema must not depend on its content. Every other column
 # is text. Whole numbers of 64 bits that no float may touch on the way:
-WHOLE: Final = ("seq", "recv_ns", "ts_ns")
+WHOLE: Final = ("seq", "recv_ns", "asked_at_ns", "ts_ns")
 COUNTS: Final = ("trade_count",)
 # The same without a sign: the feed's ids go up to 2^64.
 IDS: Final = ("trade_id", "original_trade_id", "corrected_trade_id")

@@ -1,7 +1,7 @@
 """What a capture leaves on disk: journal, rows, losses, notes; and how they are verified and rebuilt.
 
 In: frames and health. Out: records, a loss log, reports. Owns no thread.
-Imports `data.intraday`, `data.streaming` and `model`.
+Imports `data.intraday`, `data.streaming`, `data.rest` and `model`.
 """
 
 from typing import Final

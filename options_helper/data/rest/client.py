@@ -21,6 +21,7 @@ from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, R
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.sdk_import import load_sdk
 from options_helper.errors import RestError
+from options_helper.model.announcement import MarketKind
 from options_helper.model.tolerant import word
 from options_helper.settings import Settings
 
@@ -93,6 +94,7 @@ class AlpacaRest:
             random=random.random,
             server_clock=server_clock,
         )
+        self._market = settings.market_kind
         self._account = self._behind_adapter(
             TradingClient(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url)
         )
@@ -113,6 +115,11 @@ class AlpacaRest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def market(self) -> MarketKind:
+        """Whose market it asks, as far as the address says."""
+        return self._market
 
     def stop(self) -> None:
         """End every call under way and let no other begin; sets `stopping`. Harmless when repeated."""

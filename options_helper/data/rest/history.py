@@ -27,11 +27,7 @@ SYMBOLS_A_REQUEST: Final[Mapping[str, int]] = {
     "crypto": OPTION_SYMBOLS_A_REQUEST,
 }
 ROWS_A_PAGE: Final = 10_000
-_EVENT_OF: Final[Mapping[str, tuple[str, type[PastEvent]]]] = {
-    "quotes": ("q", Quote),
-    "trades": ("t", Trade),
-    "bars": ("b", Bar),
-}
+EVENT_TYPES: Final[Mapping[str, type[PastEvent]]] = {"quotes": Quote, "trades": Trade, "bars": Bar}
 # What became of a trade since (`u`): it was cancelled, or another one stands in its place.
 _WITHDRAWN: Final = frozenset({"canceled", "incorrect"})
 
@@ -87,7 +83,8 @@ def _parameters(query: PastQuery) -> dict[str, Any]:
 
 def _page(query: PastQuery, answer: Mapping[str, Any], asked_at_ns: int) -> PastPage:
     page, unreadable = PastPage(), 0
-    tag, event_type = _EVENT_OF[query.channel]
+    event_type = EVENT_TYPES[query.channel]
+    tag = event_type.__struct_config__.tag
     for symbol, row in _rows(answer.get(query.channel)):
         try:
             event = msgspec.convert(

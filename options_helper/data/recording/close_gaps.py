@@ -1,0 +1,288 @@
+"""Ask history for what a recorder did not hear, prove its answer by what was heard, and keep what was missing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from options_helper.data.intraday.backfill import Backfill, Stretch, replace_stretch
+from options_helper.data.intraday.frames import frames_of
+from options_helper.data.intraday.layout import PartitionKey, dataset_named, kind_named, parts
+from options_helper.data.intraday.locking import lock_file
+from options_helper.data.intraday.scope import EVERYTHING, Scope
+from options_helper.data.recording.closings import read_closings, save_closing
+from options_helper.data.recording.gap_closing import (
+    GapClosing,
+    GapQuestion,
+    question_of,
+    waits_for_its_journal,
+)
+from options_helper.data.recording.loss_log import LossRow, read_losses
+from options_helper.data.recording.overlap import KEY_COLUMNS, Key, Overlap, compare, event_key, recorded_key
+from options_helper.data.recording.session_notes import SessionNote, session_notes
+from options_helper.data.rest.client import AlpacaRest, batches
+from options_helper.data.rest.history import (
+    EVENT_TYPES,
+    SYMBOLS_A_REQUEST,
+    PastEvent,
+    PastQuery,
+    past_pages,
+)
+from options_helper.errors import RestError, RestStopped, StoreError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK
+
+LOCK_NAME: Final = ".closing.lock"
+# Minutes of a symbol in one request, about: a busy one has thousands of quotes in each.
+SYMBOL_MINUTES: Final = 600
+_MINUTE_NS: Final = 60 * NANOSECONDS
+# The question was at fault, not the moment: other gaps may have better luck.
+_OF_THE_QUESTION: Final = frozenset({400, 404, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingReport:
+    """What became of the gaps that were looked at: those asked about now, those for later, and what went wrong."""
+
+    closings: tuple[GapClosing, ...] = ()
+    later: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> Sequence[str]:
+        """A sentence each."""
+        told = (f"{_named(one.stream, one.since_ns, one.until_ns)}: {one.words}." for one in self.closings)
+        return (*told, *self.later, *self.problems)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were added."""
+        return sum(one.more for one in self.closings)
+
+
+def close_gaps(root: Path, rest: AlpacaRest, *, now: datetime, scope: Scope = EVERYTHING) -> ClosingReport:
+    """Ask for each gap of a recording that may be asked about at `now`, and that was not, or not with success.
+
+    Also while a capture records into the folder. Harmless when repeated, and wherever it was ended: what it brings is
+    in files of its own, each written whole, and its ledger is written last. Blocks; RestStopped when the client was
+    stopped, RestError where no gap could be asked about, StoreError where another process does the same or the disk
+    refuses.
+    """
+    with _alone(root):
+        return _Closer(root, rest, datetime_nanoseconds(now)).close(scope)
+
+
+class _Closer:
+    def __init__(self, root: Path, rest: AlpacaRest, now_ns: int) -> None:
+        self._root = root
+        self._rest = rest
+        self._now_ns = now_ns
+        self._notes = {note.session: note for note in session_notes(root)}
+        self._closings: list[GapClosing] = []
+        self._later: list[str] = []
+        self._problems: list[str] = []
+
+    def close(self, scope: Scope) -> ClosingReport:
+        ledger, known = read_losses(self._root), read_closings(self._root)
+        self._problems += [f"{problem}." for problem in (*ledger.problems, *known.problems)]
+        for gap in ledger.rows:
+            told = known.of_gaps.get((gap.session, gap.stream, gap.since_ns, _end_of(gap)))
+            is_wanted = told is None or told.is_worth_another_try(self._now_ns)
+            if is_wanted and scope.meets(gap.since_ns, gap.until_ns) and not self._close(gap):
+                break
+        return ClosingReport(tuple(self._closings), tuple(self._later), tuple(self._problems))
+
+    def _close(self, gap: LossRow) -> bool:
+        """Whether there is any use in asking for the next."""
+        where = _named(gap.stream, gap.since_ns, gap.until_ns)
+        if waits_for_its_journal(gap, self._notes):
+            self._later.append(
+                f"{where}: rows next to it wait in a journal; the next capture into this folder makes them first."
+            )
+            return True
+        question = question_of(gap, self._notes, self._now_ns)
+        if question is None:
+            return True
+        if isinstance(question, GapQuestion):
+            if (hindrance := self._hindrance(question)) is not None:
+                self._later.append(f"{where}: {hindrance}.")
+                return True
+            try:
+                question = self._asked(question)
+            except RestError as error:
+                return self._is_passed_over(where, error)
+            except StoreError as error:
+                self._problems.append(f"{where}: {error}")
+                return True
+        try:
+            save_closing(self._root, question)
+        except OSError as error:
+            raise _refused(self._root, error) from error
+        self._closings.append(question)
+        return True
+
+    def _hindrance(self, question: GapQuestion) -> str | None:
+        """Why it is not asked about now; None where it may be."""
+        if question.may_be_asked_at_ns > self._now_ns:
+            at = utc_datetime(question.may_be_asked_at_ns).astimezone(NEW_YORK)
+            return f"it may be asked about from {at:%H:%M:%S} in New York on"
+        for note in self._notes.values():
+            if note.session == question.gap.session and _is_another_market(note, self._rest.market):
+                return "it was recorded of another market than the one that would be asked"
+        return None
+
+    def _is_passed_over(self, where: str, error: RestError) -> bool:
+        if isinstance(error, RestStopped):
+            raise error
+        of_the_question = error.status in _OF_THE_QUESTION
+        if not self._closings and not of_the_question:
+            raise error
+        self._problems.append(f"{where}: {error}")
+        return of_the_question
+
+    def _asked(self, question: GapQuestion) -> GapClosing:
+        counts: Counter[str] = Counter()
+        for piece in question.slices():
+            for channel in question.channels:
+                for symbols in batches(question.symbols, _symbols_at_once(question, channel, piece)):
+                    counts += self._ask(question, channel, tuple(symbols), piece)
+        return question.judged(self._now_ns, counts["recorded"], counts["found"], counts["more"])
+
+    def _ask(
+        self, question: GapQuestion, channel: str, symbols: tuple[str, ...], piece: Stretch
+    ) -> Counter[str]:
+        query = PastQuery(
+            kind=question.kind,
+            channel=channel,
+            symbols=symbols,
+            since_ns=piece.since_ns,
+            until_ns=piece.until_ns,
+            feed=question.feed,
+        )
+        answers: dict[str, _Answer] = defaultdict(lambda: _Answer([], []))
+        for page in past_pages(self._rest, query, self._now_ns):
+            for event in page.events:
+                answers[event.symbol].events.append(event)
+            for event in page.withdrawn:
+                answers[event.symbol].withdrawn.append(event)
+        counts: Counter[str] = Counter()
+        for symbol in symbols:
+            counts += self._keep(question, channel, symbol, piece, answers[symbol])
+        return counts
+
+    def _keep(
+        self, question: GapQuestion, channel: str, symbol: str, piece: Stretch, answer: _Answer
+    ) -> Counter[str]:
+        """Hold the answer against what was recorded, write what is missing, and count."""
+        heard = _Heard.read(self._root, question, channel, symbol, piece)
+        overlap: Overlap[PastEvent] = compare(
+            heard.keys,
+            ((event_key(event), event) for event in answer.events),
+            map(event_key, answer.withdrawn),
+        )
+        more = [event for event in overlap.more if overlap.is_whole or heard.misses(event.timestamp_ns or 0)]
+        source = f"rest {question.feed}".strip()
+        backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
+        try:
+            replace_stretch(self._root, backfill, more)
+        except OSError as error:
+            raise _refused(self._root, error) from error
+        return Counter(recorded=overlap.recorded, found=overlap.found, more=len(more))
+
+
+class _Answer(NamedTuple):
+    events: list[PastEvent]
+    withdrawn: list[PastEvent]
+
+
+class _Heard(NamedTuple):
+    """What was recorded of a symbol in a stretch, and the hole in it, by the exchange's time."""
+
+    keys: list[Key]
+    last_before_ns: int
+    first_after_ns: int
+
+    @classmethod
+    def read(cls, root: Path, question: GapQuestion, channel: str, symbol: str, piece: Stretch) -> _Heard:
+        keys: list[Key] = []
+        last_before_ns, first_after_ns = piece.since_ns - 1, piece.until_ns
+        for received_ns, ts_ns, key in _recorded(root, question, channel, symbol, piece):
+            keys.append(key)
+            if received_ns <= question.gap.since_ns:
+                last_before_ns = max(last_before_ns, ts_ns)
+            else:
+                # Of what was heard amid a gap, nobody can tell what is missing between.
+                first_after_ns = min(first_after_ns, ts_ns)
+        return cls(keys, last_before_ns, first_after_ns)
+
+    def misses(self, ts_ns: int) -> bool:
+        """Whether nothing of this time was heard."""
+        return self.last_before_ns < ts_ns < self.first_after_ns
+
+
+def _recorded(
+    root: Path, question: GapQuestion, channel: str, symbol: str, piece: Stretch
+) -> Iterator[tuple[int, int, Key]]:
+    """Receipt, exchange time and key of each recorded row of a stretch; a foreign file has no receipt of its own."""
+    dataset = dataset_named(channel)
+    columns = KEY_COLUMNS[channel]
+    keys = [PartitionKey(kind_named(question.kind), dataset, symbol, day) for day in piece.days]
+    for part in chain.from_iterable(parts(root, key) for key in keys):
+        for frame in frames_of(part, (*columns, "recv_ns")):
+            rows = frame[(frame["ts_ns"] >= piece.since_ns) & (frame["ts_ns"] < piece.until_ns)]
+            if "recv_ns" not in rows:
+                rows = rows.assign(recv_ns=rows["ts_ns"] + question.delay_ns)
+            rows = rows.reindex(columns=["recv_ns", *columns]).astype(object)
+            for received_ns, *values in rows.where(rows.notna(), None).itertuples(index=False, name=None):
+                yield received_ns or values[0], values[0], recorded_key(channel, values)
+
+
+def _symbols_at_once(question: GapQuestion, channel: str, piece: Stretch) -> int:
+    most = SYMBOLS_A_REQUEST[question.kind]
+    if channel == "bars":
+        return most
+    minutes = 1 + (piece.until_ns - piece.since_ns) // _MINUTE_NS
+    return max(1, min(most, SYMBOL_MINUTES // minutes))
+
+
+def _is_another_market(note: SessionNote, asked: MarketKind) -> bool:
+    """Whether a market of this computer was recorded and Alpaca would be asked, or the reverse."""
+    return note.market != "" and (note.market == MarketKind.ALPACA) != (asked is MarketKind.ALPACA)
+
+
+def _end_of(gap: LossRow) -> int:
+    return gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
+
+
+def _named(stream: str, since_ns: int, until_ns: int | None) -> str:
+    since = utc_datetime(since_ns).astimezone(NEW_YORK)
+    if until_ns is None:
+        return f"{stream}, from {since:%Y-%m-%d %H:%M:%S} on"
+    return f"{stream}, {since:%Y-%m-%d %H:%M:%S} to {utc_datetime(until_ns).astimezone(NEW_YORK):%H:%M:%S}"
+
+
+def _refused(root: Path, error: OSError) -> StoreError:
+    return StoreError(f"{error.filename or root}: {error.strerror or error}. Make room, and ask again.")
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """The right to close a root's gaps; StoreError where another process has it."""
+    try:
+        descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(f"{root}: {error.strerror or error}. Name the folder of a recording.") from error
+    try:
+        if not lock_file(descriptor):
+            raise StoreError(f"Another process closes the gaps of {root} at the moment.")
+        yield
+    finally:
+        os.close(descriptor)

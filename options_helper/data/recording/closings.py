@@ -1,0 +1,109 @@
+"""Write down what became of each gap that history was asked about: a row in `<root>/closings/<New York day>.csv`.
+
+The day is that of the gap, whose row in the gap ledger stays as it is. An answer takes the place of an earlier one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from options_helper.data.atomic_file import replace_file
+from options_helper.data.recording.gap_closing import ClosingState, GapClosing
+from options_helper.model.instants import nanosecond_text, utc_datetime
+from options_helper.model.market_hours import new_york_date
+
+FOLDER: Final = "closings"
+GapId = tuple[str, str, int, int]
+COLUMNS: Final = (
+    "session",
+    "stream",
+    "since_ns",
+    "until_ns",
+    "since",
+    "until",
+    "state",
+    "asked_at_ns",
+    "recorded",
+    "found",
+    "more",
+    "why",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Closings:
+    """What is written of a root's gaps, by gap; `problems` are sentences about what cannot be read."""
+
+    of_gaps: Mapping[GapId, GapClosing]
+    problems: tuple[str, ...] = ()
+
+
+def read_closings(root: Path) -> Closings:
+    """All of a root; a file that cannot be read costs itself, and its gaps count as not asked about."""
+    found: dict[GapId, GapClosing] = {}
+    problems: list[str] = []
+    for path in sorted((root / FOLDER).glob("*.csv")):
+        try:
+            found |= _read(path)
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError):
+            problems.append(
+                f"{FOLDER}/{path.name} cannot be read; remove it, and its gaps are asked about again"
+            )
+    return Closings(found, tuple(problems))
+
+
+def save_closing(root: Path, closing: GapClosing) -> None:
+    """Add it, or put it in the place of an earlier one; when the disk refuses, OSError, and the file is as before."""
+    path = root / FOLDER / f"{new_york_date(utc_datetime(closing.since_ns)).isoformat()}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        known = _read(path)
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError):
+        known = {}  # it is not there, or `verify` has said that it cannot be read
+    known[closing.of] = closing
+    replace_file(path, _text(known.values()), durable=True)
+
+
+def _text(closings: Iterable[GapClosing]) -> bytes:
+    text = io.StringIO()
+    rows = sorted(closings, key=lambda closing: (closing.since_ns, closing.of))
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *map(_row, rows)])
+    return text.getvalue().encode()
+
+
+def _row(closing: GapClosing) -> tuple[object, ...]:
+    return (
+        *closing.of,
+        nanosecond_text(closing.since_ns),
+        nanosecond_text(closing.until_ns),
+        closing.state,
+        closing.asked_at_ns,
+        closing.recorded,
+        closing.found,
+        closing.more,
+        closing.why,
+    )
+
+
+def _read(path: Path) -> dict[GapId, GapClosing]:
+    with path.open(encoding="utf-8", newline="") as file:
+        closings = [_closing(row) for row in csv.DictReader(file)]
+    return {closing.of: closing for closing in closings}
+
+
+def _closing(row: Mapping[str, str]) -> GapClosing:
+    counts = {name: int(row[name]) for name in ("recorded", "found", "more")}
+    times = {name: int(row[name]) for name in ("since_ns", "until_ns", "asked_at_ns")}
+    return GapClosing(
+        session=row["session"],
+        stream=row["stream"],
+        state=ClosingState(row["state"]),
+        why=row["why"],
+        **times,
+        **counts,
+    )

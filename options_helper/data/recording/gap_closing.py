@@ -1,0 +1,274 @@
+"""What of a recorded gap history can close, when it may be asked, and what its answer is worth. Pure.
+
+The times of a gap are the computer's, those of history the exchange's. So a margin is asked for on both sides, and what
+was recorded within it is held against the answer: what is measured there is how complete the answer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+
+from options_helper.data.intraday.backfill import Stretch
+from options_helper.data.recording.loss_log import LossRow
+from options_helper.data.recording.session_notes import SessionNote
+from options_helper.data.rest.history import CHANNELS
+from options_helper.model.gaps import Gap
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK, new_york_date, regular_session
+from options_helper.model.streams import CRYPTO, STOCKS, Hours, StreamName
+from options_helper.model.text import format_count
+
+MARGIN_NS: Final = 60 * NANOSECONDS
+_MINUTE_NS: Final = 60 * NANOSECONDS
+# The consolidated feeds' last quarter of an hour is not told to every plan; IEX and coins are told at once.
+_DELAY_NS: Final = 15 * _MINUTE_NS
+# `delayed_sip` streams what happened so long ago, and history knows it as the consolidated feed.
+_DELAYED_FEED: Final = "delayed_sip"
+_AT_ONCE: Final = frozenset({"iex"})
+# What ended just now may not be told yet, nor be in the recorder's files: a bar comes after its minute.
+_SETTLED_NS: Final = 2 * _MINUTE_NS
+# Invented prices, of which nobody keeps a history.
+_WITHOUT_HISTORY: Final = frozenset({"test"})
+# What is asked for at once stays in memory.
+SLICE_NS: Final = 30 * _MINUTE_NS
+LONGEST_NS: Final = 24 * 60 * _MINUTE_NS
+_EARLIEST, _LATEST = time(4), time(20)
+# History may be put right for some days; after that a gap stays what it is.
+_ASK_AGAIN_NS: Final = 20 * 60 * _MINUTE_NS
+_ASK_AGAIN_UNTIL_NS: Final = 7 * 24 * 60 * _MINUTE_NS
+# These come with others, or say the same again later: their history is that of the trades and bars.
+_OF_OTHERS: Final = frozenset({"updatedBars", "dailyBars", "corrections", "cancelErrors"})
+_USUAL: Final = ("quotes", "trades", "bars")
+# What is in the journal comes from there.
+_REBUILT: Final = "stream rebuild"
+
+
+class ClosingState(StrEnum):
+    """What became of a gap."""
+
+    CLOSED = "closed"
+    PARTLY = "partly closed"
+    NOT = "cannot be closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapClosing:
+    """What history said of one row of the gap ledger, which it names by session, stream and times."""
+
+    session: str
+    stream: str
+    since_ns: int
+    until_ns: int
+    state: ClosingState
+    asked_at_ns: int
+    recorded: int = 0  # rows of the gap's margins that were recorded …
+    found: int = 0  # … and those of them that are in the answer
+    more: int = 0  # rows of the answer that were not recorded, and are now
+    why: str = ""  # what keeps it from being closed, a sentence
+
+    @property
+    def of(self) -> tuple[str, str, int, int]:
+        """Which row of the ledger it is about."""
+        return self.session, self.stream, self.since_ns, self.until_ns
+
+    @property
+    def words(self) -> str:
+        """With the counts: "412 of 412 recorded rows are in the answer, 3 more: closed"."""
+        said = f"{self.state}"
+        if self.recorded or self.more:
+            of = f"{self.found:,} of {format_count(self.recorded, 'recorded row')}"
+            said = f"{of} {'is' if self.recorded == 1 else 'are'} in the answer, {self.more:,} more: {said}"
+        return f"{said}; {self.why}" if self.why else said
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing would come of asking again."""
+        return self.state is not ClosingState.PARTLY or 0 < self.recorded == self.found
+
+    def is_worth_another_try(self, now_ns: int) -> bool:
+        """Whether history may know more by now."""
+        is_young = now_ns - self.until_ns < _ASK_AGAIN_UNTIL_NS
+        return not self.is_final and is_young and now_ns - self.asked_at_ns >= _ASK_AGAIN_NS
+
+
+@dataclass(frozen=True, slots=True)
+class GapQuestion:
+    """What is to be asked for one gap; `stretch` is of the exchange's time, margins included."""
+
+    gap: LossRow
+    until_ns: int  # of the gap
+    kind: str
+    channels: tuple[str, ...]
+    symbols: tuple[str, ...]
+    feed: str  # as history calls it
+    stretch: Stretch
+    delay_ns: int = 0  # how much older than its receipt an event of this feed is
+    untold: tuple[str, ...] = ()  # recorded channels that have no history
+    recent_ns: int = _SETTLED_NS  # how old an event must be to be asked for
+
+    @property
+    def may_be_asked_at_ns(self) -> int:
+        """From when on its last margin is settled, and told to every plan; the computer's time."""
+        return self.stretch.until_ns + self.recent_ns
+
+    def slices(self) -> Iterator[Stretch]:
+        """The stretch in pieces that fit into memory, those left out in which nothing is traded."""
+        for open_stretch in _trading_times(self):
+            since_ns = open_stretch.since_ns
+            while since_ns < open_stretch.until_ns:
+                yield Stretch(since_ns, min(since_ns + SLICE_NS, open_stretch.until_ns))
+                since_ns += SLICE_NS
+
+    def judged(self, now_ns: int, recorded: int, found: int, more: int) -> GapClosing:
+        """What the answer is worth."""
+        why = _shortcoming(self, recorded, found)
+        state = ClosingState.PARTLY if why else ClosingState.CLOSED
+        return replace(_closing(self.gap, self.until_ns, state, now_ns, why),
+                       recorded=recorded, found=found, more=more)  # fmt: skip
+
+
+def question_of(
+    gap: LossRow, notes: Mapping[str, SessionNote], now_ns: int
+) -> GapQuestion | GapClosing | None:
+    """What to ask for a gap, or that it cannot be closed, and why; None while it lasts, or where a rebuild mends it."""
+    if gap.until_ns is None or _REBUILT in gap.reason:
+        return None
+    question = _question(gap, max(gap.since_ns, gap.until_ns), notes)
+    if (why := _hindrance(question)) is not None:
+        return _closing(gap, question.until_ns, ClosingState.NOT, now_ns, why)
+    return question
+
+
+def _question(gap: LossRow, until_ns: int, notes: Mapping[str, SessionNote]) -> GapQuestion:
+    kind = _kind_of(gap.stream)
+    told = CHANNELS.get(kind, ())
+    concerned = _concerned(gap, until_ns, notes)
+    wanted = {channel for note in concerned for channel in _channels(note, gap.stream)} - _OF_OTHERS
+    feed = next((note.feeds[gap.stream] for note in concerned if gap.stream in note.feeds), "")
+    delay_ns = _DELAY_NS if feed == _DELAYED_FEED else 0
+    return GapQuestion(
+        gap,
+        until_ns,
+        kind,
+        tuple(channel for channel in told if channel in wanted),
+        _symbols(gap, concerned),
+        "sip" if feed == _DELAYED_FEED else feed,
+        Stretch(gap.since_ns - MARGIN_NS - delay_ns, until_ns + MARGIN_NS - delay_ns),
+        delay_ns,
+        tuple(sorted(f"{kind} {channel}" for channel in wanted - set(told))),
+        _SETTLED_NS if kind == CRYPTO.name or feed in _AT_ONCE else _DELAY_NS,
+    )
+
+
+def waits_for_its_journal(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
+    """Whether rows next to a gap may be in a journal only: outside their files they would be taken for missing."""
+    until_ns = gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
+    return any(
+        note.behind and (note.ended_ns is not None or note.missed)
+        for note in _concerned(gap, until_ns, notes)
+    )
+
+
+def _channels(note: SessionNote, stream: str) -> Sequence[str]:
+    """What was recorded; a note of an earlier version does not say, and then it was what is recorded as a rule."""
+    if stream in note.channels or stream not in tuple(StreamName):
+        return note.channels.get(stream, ())
+    return [channel for channel in StreamName(stream).kind.channels if channel in _USUAL]
+
+
+def _kind_of(stream: str) -> str:
+    return StreamName(stream).kind.name if stream in tuple(StreamName) else stream
+
+
+def _concerned(gap: LossRow, until_ns: int, notes: Mapping[str, SessionNote]) -> list[SessionNote]:
+    """The captures that heard its stream right before, amid or after it; the one that told of it comes first."""
+    found = [
+        note
+        for note in notes.values()
+        if gap.stream in note.asked
+        and note.began_ns <= until_ns + MARGIN_NS
+        and (note.session == gap.session or max(note.seen_ns, note.ended_ns or 0) >= gap.since_ns - MARGIN_NS)
+    ]
+    return sorted(found, key=lambda note: note.session != gap.session)
+
+
+def _symbols(gap: LossRow, concerned: Sequence[SessionNote]) -> tuple[str, ...]:
+    """Those that the gap is of: all that were asked for, but for those that the server would not send."""
+    refusals = [one for note in concerned for one in (*note.gaps, *note.refused) if one.stream == gap.stream]
+    own = next((one.symbols for one in refusals if one.symbols and _is(one, gap)), ())
+    refused = {symbol for one in refusals for symbol in one.symbols}
+    asked = dict.fromkeys(symbol for note in concerned for symbol in note.asked[gap.stream])
+    return own or tuple(symbol for symbol in asked if symbol not in refused)
+
+
+def _is(refusal: Gap, row: LossRow) -> bool:
+    return refusal.since_ns == row.since_ns and " ".join(refusal.reason.split()) == row.reason
+
+
+def _hindrance(question: GapQuestion) -> str | None:
+    """Why nothing can be asked, in words that follow a colon; None where it can."""
+    if not question.channels:
+        return (
+            f"there is no history of {' and '.join(question.untold) or f'the {question.gap.stream} stream'}"
+        )
+    if not question.symbols:
+        return "nobody knows what was asked for then: the note of its session is gone or cannot be read"
+    if question.kind == STOCKS.name and not question.feed:
+        return "the note of its session, of an earlier version, does not say of which feed it was"
+    if question.feed in _WITHOUT_HISTORY:
+        return f"there is no history of the {question.feed} feed"
+    if sum(one.until_ns - one.since_ns for one in question.slices()) > LONGEST_NS:
+        return "more than a day of trading is missing, which is to be asked for as days and not as a gap"
+    return None
+
+
+def _shortcoming(question: GapQuestion, recorded: int, found: int) -> str:
+    """What an answer lacks to close its gap, in a sentence; empty where it closes it."""
+    said = []
+    if not recorded:
+        said.append("nothing was recorded within a minute of it that could prove the answer whole")
+    elif found < recorded:
+        said.append(
+            f"the answer lacks {format_count(recorded - found, 'recorded row')}, so it may lack others"
+        )
+    if question.untold:
+        said.append(f"there is no history of {' and '.join(question.untold)}")
+    return ", and ".join(said)
+
+
+def _closing(gap: LossRow, until_ns: int, state: ClosingState, now_ns: int, why: str) -> GapClosing:
+    return GapClosing(
+        session=gap.session,
+        stream=gap.stream,
+        since_ns=gap.since_ns,
+        until_ns=until_ns,
+        state=state,
+        asked_at_ns=now_ns,
+        why=why,
+    )
+
+
+def _trading_times(question: GapQuestion) -> Iterable[Stretch]:
+    """Of its stretch the times at which something can be traded; nights and holidays need no question."""
+    stretch = question.stretch
+    if _hours(question) not in (Hours.REGULAR, Hours.OPTIONS):
+        return [stretch]
+    since, until = (utc_datetime(at_ns) for at_ns in stretch)
+    days = (new_york_date(since) + timedelta(days=number) for number in range((until - since).days + 2))
+    open_days = (
+        Stretch(*(datetime_nanoseconds(datetime.combine(day, at, NEW_YORK)) for at in (_EARLIEST, _LATEST)))
+        for day in days
+        if regular_session(day) is not None
+    )
+    met = (
+        Stretch(max(day.since_ns, stretch.since_ns), min(day.until_ns, stretch.until_ns)) for day in open_days
+    )
+    return [one for one in met if one.since_ns < one.until_ns]
+
+
+def _hours(question: GapQuestion) -> Hours:
+    return StreamName(question.kind).kind.hours_of(question.feed)

@@ -1,0 +1,385 @@
+"""A recorded gap is closed with what history says, as far as the rows on both sides prove it, and never by halves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording.close_gaps import ClosingReport, close_gaps
+from options_helper.data.recording.closings import read_closings
+from options_helper.data.recording.gap_closing import ClosingState
+from options_helper.data.recording.session_notes import save_note, session_notes
+from options_helper.errors import RestError, RestStopped, StoreError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.events import Bar, Quote, Trade
+from options_helper.model.instants import NANOSECONDS, timestamp_extension, utc_datetime
+from options_helper.model.streams import StreamName
+from tests.kit.builders import AAPL_CALL
+from tests.kit.cut import MINUTE, ScriptedHistory, Told, record_cut, rows_kept, uncut_rows
+from tests.kit.fakes import NOON
+
+SECOND = NANOSECONDS
+GAP = (NOON + 20 * SECOND, NOON + 30 * SECOND)
+LATER = utc_datetime(NOON + 60 * MINUTE)
+RECORDED = ("quotes", "trades", "bars")
+BACKFILL = tuple(f"{name}_backfill" for name in RECORDED)
+
+
+def day(symbol: str = "AAPL", seconds: int = 50) -> list[Told]:
+    """A quote each half second, two at once each ten; a trade each two; and the minute."""
+    made: list[Told] = []
+    for half in range(2 * seconds):
+        at_ns = NOON + half * SECOND // 2
+        times = {"timestamp": timestamp_extension(at_ns), "received_ns": at_ns + 1_000_000, "symbol": symbol}
+        quote = Quote(bid_price=1.0, bid_size=half, ask_price=1.5, ask_size=2, **times)
+        made += [quote, quote] if half % 20 == 0 else [quote]
+        if half % 4 == 0:
+            made.append(
+                Trade(price=1.25, size=100, exchange="V", trade_id=half, conditions=["@", " "], **times)
+            )
+    times = {"timestamp": timestamp_extension(NOON), "received_ns": NOON + 25 * SECOND, "symbol": symbol}
+    made.append(Bar(open=1, high=2, low=1, close=2, volume=5_000, trade_count=25, vwap=1.25, **times))
+    return made
+
+
+def close(root: Path, history: ScriptedHistory, now: Any = LATER) -> ClosingReport:
+    return close_gaps(root, history.client, now=now)
+
+
+def test_what_was_not_heard_is_brought_and_what_was_heard_proves_it(tmp_path: Path):
+    events = [*day(), *day("MSFT")]
+    record_cut(tmp_path, events, [GAP])
+
+    report = close(tmp_path, ScriptedHistory(events, page=7))
+
+    (closing,) = report.closings
+    recorded = len(rows_kept(tmp_path, *RECORDED))
+    assert (
+        closing.words
+        == f"{recorded} of {recorded} recorded rows are in the answer, {report.rows} more: closed"
+    )
+    assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
+    assert report.rows == len(rows_kept(tmp_path, *BACKFILL)) > 50
+    assert report.problems == report.later == ()
+
+
+def test_what_is_brought_says_when_and_who_and_is_read_like_any_dataset(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    close(tmp_path, ScriptedHistory(events))
+
+    frame = IntradayStore(tmp_path).read("stocks", "quotes_backfill", "AAPL", start=utc_datetime(GAP[0]))
+
+    assert set(frame["source"]) == {"rest iex"}
+    assert set(frame["asked_at_ns"]) == {NOON + 60 * MINUTE}
+    assert list(frame["seq"]) == list(range(1, len(frame) + 1))
+    assert frame["ts_ns"].is_monotonic_increasing
+    assert all(report.ok for report in IntradayStore(tmp_path).verify())
+
+
+def test_asked_again_nothing_changes_and_nothing_is_asked(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    close(tmp_path, ScriptedHistory(events))
+    before = contents(tmp_path)
+    history = ScriptedHistory(events)
+
+    assert close(tmp_path, history) == ClosingReport()
+
+    assert history.asked == []
+    assert contents(tmp_path) == before
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ("backfill" in str(path) or path.parent.name == "closings")
+    }
+
+
+def test_overlapping_gaps_share_a_file_and_bring_each_row_once(tmp_path: Path):
+    events = day(seconds=200)
+    gaps = [GAP, (GAP[1] + 5 * SECOND, GAP[1] + 40 * SECOND), (NOON + 150 * SECOND, NOON + 170 * SECOND)]
+    record_cut(tmp_path, events, gaps)
+
+    report = close(tmp_path, ScriptedHistory(events))
+
+    assert [closing.state for closing in report.closings] == [ClosingState.CLOSED] * 3
+    assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
+
+
+def test_an_answer_that_lacks_recorded_rows_closes_in_part_and_brings_the_hole_alone(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    told = [replaced(event) if number % 7 == 0 else event for number, event in enumerate(events)]
+
+    (closing,) = close(tmp_path, ScriptedHistory(told)).closings
+
+    assert closing.state is ClosingState.PARTLY
+    assert 0 < closing.found < closing.recorded
+    assert f"the answer lacks {closing.recorded - closing.found} recorded rows" in closing.words
+    times = IntradayStore(tmp_path).read("stocks", "quotes_backfill", "AAPL")["ts_ns"]
+    assert GAP[0] <= times.min() <= times.max() < GAP[1]
+
+
+def replaced(event: Told) -> Told:
+    """The same in another size or volume: a row that contradicts what was heard."""
+    match event:
+        case Quote():
+            return msgspec.structs.replace(event, bid_size=10_000)
+        case Trade():
+            return msgspec.structs.replace(event, trade_id=10_000)
+        case _:
+            return event
+
+
+def test_an_empty_answer_proves_nothing_and_is_asked_again_after_a_day(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+
+    (closing,) = close(tmp_path, ScriptedHistory([])).closings
+
+    assert (closing.state, closing.found, closing.more) == (ClosingState.PARTLY, 0, 0)
+    assert rows_kept(tmp_path, *BACKFILL) == []
+    history = ScriptedHistory(events)
+    assert close(tmp_path, history, utc_datetime(NOON + 120 * MINUTE)).closings == ()
+    (again,) = close(tmp_path, history, utc_datetime(NOON + 24 * 60 * MINUTE)).closings
+    assert again.state is ClosingState.CLOSED
+    assert list(read_closings(tmp_path).of_gaps.values()) == [again]
+
+
+def test_where_nothing_was_heard_on_either_side_nothing_is_proven(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [(NOON - SECOND, NOON + 50 * SECOND)])
+
+    (closing,) = close(tmp_path, ScriptedHistory(events)).closings
+
+    assert closing.state is ClosingState.PARTLY
+    assert closing.more == len(events)
+    assert "could prove the answer whole" in closing.words
+
+
+def test_quotes_of_contracts_have_no_history_and_their_trades_are_brought(tmp_path: Path):
+    events = [event for event in day(AAPL_CALL) if not isinstance(event, Bar)]
+    record_cut(tmp_path, events, [GAP], stream=StreamName.OPTIONS, asked={"options": (AAPL_CALL,)})
+    history = ScriptedHistory(events)
+
+    (closing,) = close(tmp_path, history).closings
+
+    assert closing.state is ClosingState.PARTLY
+    assert closing.words.endswith("there is no history of options quotes")
+    assert {path for path, _ in history.asked} == {"/options/trades"}
+    assert closing.is_final
+
+
+def test_a_recording_of_nothing_but_quotes_of_contracts_cannot_be_closed(tmp_path: Path):
+    events = [event for event in day(AAPL_CALL) if isinstance(event, Quote)]
+    record_cut(tmp_path, events, [GAP], stream=StreamName.OPTIONS, channels={"options": ("quotes",)})
+    history = ScriptedHistory(events)
+
+    (closing,) = close(tmp_path, history).closings
+
+    assert closing.words == "cannot be closed; there is no history of options quotes"
+    assert history.asked == []
+
+
+@pytest.mark.parametrize(
+    ("feed", "minutes", "asked_as"), [("iex", 3, "iex"), ("sip", 16, "sip"), ("delayed_sip", 1, "sip")]
+)
+def test_a_gap_is_asked_about_when_every_plan_is_told_of_it(
+    tmp_path: Path, feed: str, minutes: int, asked_as: str
+):
+    """The consolidated feed after a quarter of an hour, which a delayed one has been through already."""
+    delay = 15 * MINUTE if feed == "delayed_sip" else 0
+    events = [received_later(event, delay) for event in day()]
+    gap = (GAP[0] + delay, GAP[1] + delay)
+    record_cut(tmp_path, events, [gap], feeds={"stocks": feed})
+    history = ScriptedHistory(events)
+    due_ns = gap[1] + minutes * MINUTE
+
+    early = close(tmp_path, history, utc_datetime(due_ns - SECOND))
+    assert early.closings == ()
+    assert "it may be asked about from" in early.later[0]
+    assert history.asked == []
+
+    (closing,) = close(tmp_path, history, utc_datetime(due_ns)).closings
+    assert closing.state is ClosingState.CLOSED
+    assert {query["feed"] for _, query in history.asked} == {asked_as}
+
+
+def received_later(event: Told, delay_ns: int) -> Told:
+    return msgspec.structs.replace(event, received_ns=event.received_ns + delay_ns)
+
+
+def test_a_refusal_amid_the_pages_leaves_the_gap_for_another_time(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+
+    def refuse(page: int) -> None:
+        if page == 2:
+            raise RestError("Alpaca answered with HTTP 429.", status=429)
+
+    with pytest.raises(RestError, match="429"):
+        close(tmp_path, ScriptedHistory(events, page=20, on_page=refuse))
+
+    assert read_closings(tmp_path).of_gaps == {}
+    (closing,) = close(tmp_path, ScriptedHistory(events, page=20)).closings
+    assert closing.state is ClosingState.CLOSED
+    assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
+
+
+def test_after_a_refusal_of_the_moment_what_was_closed_before_stays_and_the_rest_waits(tmp_path: Path):
+    events = day(seconds=400)
+    record_cut(tmp_path, events, [GAP, (NOON + 300 * SECOND, NOON + 310 * SECOND)])
+
+    def refuse(page: int) -> None:
+        if page == 4:
+            raise RestError("Alpaca answered with HTTP 503.", status=503)
+
+    report = close(tmp_path, ScriptedHistory(events, on_page=refuse))
+
+    assert len(report.closings) == len(report.problems) == 1
+    assert "503" in report.problems[0]
+    assert len(close(tmp_path, ScriptedHistory(events)).closings) == 1
+
+
+def test_a_question_that_is_refused_costs_its_own_gap_alone(tmp_path: Path):
+    events = day(seconds=400)
+    record_cut(tmp_path, events, [GAP, (NOON + 300 * SECOND, NOON + 310 * SECOND)])
+
+    def refuse(page: int) -> None:
+        if page == 1:
+            raise RestError("Alpaca answered with HTTP 400: invalid symbol.", status=400)
+
+    report = close(tmp_path, ScriptedHistory(events, on_page=refuse))
+
+    assert len(report.closings) == len(report.problems) == 1
+
+
+def test_a_stop_ends_it_at_once(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+
+    def stop(_: int) -> None:
+        raise RestStopped
+
+    with pytest.raises(RestStopped):
+        close(tmp_path, ScriptedHistory(events, on_page=stop))
+
+
+def test_rows_that_wait_in_a_journal_come_to_their_files_first(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP], journal=True, put_off=3)
+    history = ScriptedHistory(events)
+
+    report = close(tmp_path, history)
+
+    assert history.asked == []
+    assert "wait in a journal" in report.later[0]
+    (note,) = session_notes(tmp_path)
+    save_note(tmp_path, replace(note, completed=True))
+    assert len(close(tmp_path, history).closings) == 1
+
+
+def test_another_market_is_not_asked_about_this_one(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP], market="alpaca")
+
+    report = close(tmp_path, ScriptedHistory(events, market=MarketKind.LOCAL))
+
+    assert "another market" in report.later[0]
+    assert len(close(tmp_path, ScriptedHistory(events, market=MarketKind.ALPACA)).closings) == 1
+
+
+def test_it_is_done_by_one_process_at_a_time(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+
+    def again(_: int) -> None:
+        with pytest.raises(StoreError, match="Another process"):
+            close(tmp_path, ScriptedHistory(events))
+
+    assert len(close(tmp_path, ScriptedHistory(events, on_page=again)).closings) == 1
+
+
+def test_a_sealed_day_is_written_anew_and_sealed_again(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP, (NOON + 40 * SECOND, NOON + 45 * SECOND)])
+    history = ScriptedHistory([event for event in events if event.received_ns < NOON + 32 * SECOND])
+    close(tmp_path, history)
+    store = IntradayStore(tmp_path)
+    store.seal(utc_datetime(NOON).date(), parquet=True)
+
+    close(tmp_path, ScriptedHistory(events), utc_datetime(NOON + 26 * 60 * MINUTE))
+
+    assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
+    assert all(report.ok for report in store.verify())
+    assert all(report.problem is None for report in store.seal(utc_datetime(NOON).date(), parquet=True))
+    assert all(report.ok for report in store.verify())
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that would tidy up is done any more."""
+
+
+class _Deaths:
+    """Kills before the n-th change to the files of a folder; a hook stays for ever, so there is one."""
+
+    def __init__(self) -> None:
+        self.folder = ""
+        self.steps_left: int | None = None
+        sys.addaudithook(self._on_event)
+
+    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.steps_left is None or not self.folder:
+            return
+        changes = event in ("os.rename", "os.remove", "os.mkdir") or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
+        )
+        if changes and str(arguments[0]).startswith(self.folder):
+            if self.steps_left == 0:
+                raise Killed
+            self.steps_left -= 1
+
+    @contextmanager
+    def after(self, steps: int, folder: Path) -> Iterator[None]:
+        self.folder, self.steps_left = str(folder), steps
+        try:
+            yield
+        finally:
+            self.steps_left = None
+
+
+DEATHS = _Deaths()
+
+
+def test_wherever_it_is_killed_no_file_is_half_and_the_next_run_makes_the_same(tmp_path: Path):
+    events = [event for event in day(seconds=40) if not isinstance(event, Bar)]
+    whole = tmp_path / "whole"
+    record_cut(whole, events, [GAP])
+    close(whole, ScriptedHistory(events))
+    expected = contents(whole)
+    died = 0
+    for steps in range(100):
+        root = tmp_path / str(steps)
+        record_cut(root, events, [GAP])
+        try:
+            with DEATHS.after(steps, root):
+                close(root, ScriptedHistory(events))
+            break
+        except Killed:
+            died += 1
+        rows_kept(root, *BACKFILL)  # readable
+        close(root, ScriptedHistory(events))
+        assert contents(root) == expected, f"killed after {steps} steps"
+
+    assert died > 10
