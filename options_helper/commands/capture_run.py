@@ -39,12 +39,12 @@ from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count
-from options_helper.monitoring.heartbeat import Heartbeat, Waiting
+from options_helper.monitoring.heartbeat import Heartbeat, Role, Waiting
 from options_helper.monitoring.heartbeat_file import (
     CAPTURE_FILE,
     forget_heartbeats,
     read_heartbeat,
-    remember_capture,
+    remember_run,
 )
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
@@ -159,7 +159,7 @@ class Capture:
             with writer:
                 with suppress(RuntimeError):  # a user without a home
                     forget_heartbeats(process_lives)
-                    remember_capture(state)
+                    remember_run(state, Role.CAPTURE)
                 ending = self._run_sessions(display)
         if not _was_written(state, writer.last):
             display.say(

@@ -13,8 +13,6 @@ from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.errors import ConfigError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from options_helper.data.intraday.scope import Scope
 
 stream = plain_typer(
@@ -232,38 +230,10 @@ def health(
 
     Exit codes: 0, it is well; 1, it is not, or nothing runs; 2, several runs are alive and none was named.
     """
-    import msgspec
-
-    from options_helper.clock import utc_now
-    from options_helper.commands.durations import parse_duration
+    from options_helper.commands.health import STREAMING, show_health
     from options_helper.monitoring.heartbeat_file import CAPTURE_FILE
-    from options_helper.monitoring.run_report import read_run, report_lines
 
-    try:
-        max_lag_seconds = parse_duration(max_lag)
-    except ValueError as error:
-        raise ConfigError(f"--max-lag: {error}") from error
-    path = state or _present_run(utc_now(), max_lag_seconds)
-    report = read_run(path / CAPTURE_FILE if path.is_dir() else path, utc_now(), max_lag_seconds)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report.facts())).decode())
-    else:
-        typer.echo("\n".join(report_lines(report)))
-    raise typer.Exit(0 if report.healthy else 1)
-
-
-def _present_run(now: datetime, max_lag_seconds: float) -> Path:
-    """The heartbeat of the run that is alive, else the one that wrote last; ConfigError where several are."""
-    from options_helper.monitoring.heartbeat_file import dashboard_file, known_heartbeats
-    from options_helper.monitoring.run_report import read_run
-
-    reports = [read_run(path, now, max_lag_seconds) for path in known_heartbeats()]
-    alive = [report for report in reports if report.heartbeat is not None and not report.ended]
-    if len(alive) > 1:
-        choices = "".join(f"\n  --state {report.path}    {report.name}" for report in alive)
-        raise ConfigError(f"{len(alive)} runs are alive. Name the one you ask about:{choices}")
-    found = [report.path for report in alive or reports if report.path is not None]
-    return found[0] if found else dashboard_file() or Path("dashboard.json")
+    raise typer.Exit(show_health(state, max_lag, STREAMING, CAPTURE_FILE, as_json=as_json))
 
 
 RecordingArgument = Annotated[

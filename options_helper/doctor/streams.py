@@ -25,7 +25,8 @@ from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat_file import known_heartbeats
-from options_helper.monitoring.run_report import RunStatus, read_run
+from options_helper.monitoring.judgement import RunStatus
+from options_helper.monitoring.run_report import read_run
 from options_helper.settings import Settings
 
 # Connecting, the answer to the key and the acknowledgement may each take so long.

@@ -11,12 +11,14 @@ PUBLIC: Final = {
     "heartbeat_file": (
         "CAPTURE_FILE",
         "dashboard_file",
+        "file_of",
         "forget_heartbeats",
         "known_heartbeats",
         "read_heartbeat",
-        "remember_capture",
+        "remember_run",
     ),
     "heartbeat_writer": ("HeartbeatWriter",),
     "prometheus": ("serve_metrics",),
-    "run_report": ("RunStatus", "process_lives", "read_run", "report_lines"),
+    "judgement": ("RunStatus",),
+    "run_report": ("process_lives", "read_run", "report_lines"),
 }

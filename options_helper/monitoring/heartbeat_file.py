@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 CAPTURE_FILE: Final = ".health.json"
-# In the state folder, by role and process: the file of a dashboard, or a link to that of a capture, so that a person
-# need not name it. Two dashboards that shared one would write over each other.
+# In the state folder, by role and process: the file of a dashboard, or a link to that of a capture or an ingestion, so
+# that a person need not name it. Two dashboards that shared one would write over each other.
 _OF_A_PROCESS: Final = "{role}-{pid}.json"
 
 
@@ -73,17 +73,28 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
         ) from error
 
 
+def file_of(role: Role) -> Path:
+    """Where a run of this process is found by its role: a dashboard's heartbeat, or a link to that of another.
+
+    RuntimeError as `state_folder`.
+    """
+    return state_folder() / _OF_A_PROCESS.format(role=role, pid=os.getpid())
+
+
 def dashboard_file() -> Path | None:
     """Where the dashboard of this process keeps its heartbeat; None for a user without a home."""
     try:
-        return state_folder() / _name(Role.DASHBOARD)
+        return file_of(Role.DASHBOARD)
     except RuntimeError:
         return None
 
 
-def remember_capture(path: Path) -> None:
-    """Let `stream health` without a name find this process's file; a system that refuses only loses that."""
-    link = state_folder() / _name(Role.CAPTURE)
+def remember_run(path: Path, role: Role) -> None:
+    """Let `stream health` or `ingest health` without a name find this process's file.
+
+    A system that refuses only loses that. RuntimeError as `state_folder`.
+    """
+    link = file_of(role)
     try:
         link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
@@ -92,10 +103,12 @@ def remember_capture(path: Path) -> None:
         log.info("%s cannot be made: %s", link, error)
 
 
-def known_heartbeats(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """The files of this user's dashboards and captures, the one written last first. RuntimeError as `state_folder`."""
+def known_heartbeats(
+    environ: Mapping[str, str] | None = None, roles: Iterable[Role] = Role
+) -> tuple[Path, ...]:
+    """The files of this user's runs of these roles, the one written last first. RuntimeError as `state_folder`."""
     folder = state_folder(environ)
-    found = {path: _written_ns(path) for role in Role for path in folder.glob(f"*{role}*.json")}
+    found = {path: _written_ns(path) for role in roles for path in folder.glob(f"*{role}*.json")}
     return tuple(sorted((path for path, written in found.items() if written), key=lambda path: -found[path]))
 
 
@@ -118,10 +131,6 @@ def _is_of_this_host(path: Path) -> bool:
     except StoreError:
         return False
     return beat is not None and beat.host == socket.gethostname()
-
-
-def _name(role: Role) -> str:
-    return _OF_A_PROCESS.format(role=role, pid=os.getpid())
 
 
 def _written_ns(path: Path) -> int:

@@ -5,30 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from rich import filesize
 
 from options_helper.errors import StoreError
-from options_helper.model.announcement import MarketKind
-from options_helper.model.snapshot import Phase
+from options_helper.model.providers import ProviderReport
 from options_helper.model.text import format_count
-from options_helper.monitoring.heartbeat import Heartbeat, RunState, StreamBeat
+from options_helper.monitoring.heartbeat import Heartbeat, JobBeat, Role, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import read_heartbeat
-
-
-class RunStatus(StrEnum):
-    """How a run is; only `running` is healthy."""
-
-    RUNNING = "running"
-    STALE = "stale"  # it is there and does not keep up: the heartbeat is old, or a feed is silent that should move
-    NOT_RUNNING = "not_running"
-    FAILED = "failed"  # something keeps it from its work, most likely until somebody acts
+from options_helper.monitoring.judgement import Finding, RunStatus, format_age, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +31,7 @@ class RunReport:
     heartbeat: Heartbeat | None = None
     heartbeat_age_seconds: float | None = None
     path: Path | None = None  # of the heartbeat's file
+    findings: tuple[Finding, ...] = ()
 
     @property
     def name(self) -> str:
@@ -79,6 +71,7 @@ class RunReport:
             "status": self.status,
             "healthy": self.healthy,
             "words": self.message,
+            "findings": [{"severity": one.severity, **asdict(one)} for one in self.findings],
             "file": None if self.path is None else str(self.path),
             "role": None if beat is None else beat.role,
             "lag_seconds": self.lag_seconds,
@@ -133,139 +126,78 @@ def read_run(
     if beat is None:
         return RunReport(
             RunStatus.NOT_RUNNING,
-            f"There is no heartbeat at {path}: nothing has run. Start a capture or the dashboard, or name --state.",
+            f"There is no heartbeat at {path}: nothing has run. Start it, or name --state.",
             path=path,
         )
     # A number means nothing on another computer, which a shared folder may be from.
     here = beat.host == socket.gethostname()
     lives = process_lives(beat.pid) if here else None
     age = round((at - beat.written_at).total_seconds(), 3)
-    status, message = _judge(beat, age, max_lag_seconds, lives=lives)
-    return RunReport(status, message, beat, age, path)
-
-
-def _judge(beat: Heartbeat, age: float, max_lag: float, *, lives: bool | None) -> tuple[RunStatus, str]:
-    if beat.state is RunState.ENDED:
-        return _judge_ended(beat)
-    if lives is False:
-        return RunStatus.NOT_RUNNING, (
-            f"The {beat.role} (process {beat.pid}) is gone without a word; its last sign is {format_age(age)} old. "
-            "It was killed, or it crashed."
-        )
-    if age > max_lag:
-        return RunStatus.STALE, (
-            f"The {beat.role} (process {beat.pid}) last wrote its heartbeat {format_age(age)} ago: it is stopped, or "
-            "its disk is full or hangs."
-        )
-    if age < -max_lag:
-        return RunStatus.STALE, (
-            f"The {beat.role} wrote its heartbeat {format_age(-age)} in the future: the computer's clock was set back."
-        )
-    if beat.problem:
-        return RunStatus.FAILED, f"The {beat.role} runs, but: {beat.problem}"
-    return _judge_streams(beat, max(0.0, age), max_lag)
-
-
-def _judge_ended(beat: Heartbeat) -> tuple[RunStatus, str]:
-    if why := beat.problem or _failures(beat):
-        return RunStatus.FAILED, f"The {beat.role} has ended. {why}"
-    return (
-        RunStatus.NOT_RUNNING,
-        f"The {beat.role} ended in order at {beat.written_at:%Y-%m-%d %H:%M:%S} UTC.",
-    )
-
-
-def _judge_streams(beat: Heartbeat, age: float, max_lag: float) -> tuple[RunStatus, str]:
-    if failures := _failures(beat):
-        return RunStatus.FAILED, failures
-    late = {
-        name: one.lag_seconds + age
-        for name, one in beat.streams.items()
-        if one.lag_seconds is not None and one.lag_seconds + age > max_lag
-    }
-    if late:
-        said = " ".join(
-            f"No {name} data for {format_age(lag)} although the market is open ({beat.streams[name].phase}). "
-            f"{_reason(beat.streams[name])}"
-            for name, lag in late.items()
-        )
-        return RunStatus.STALE, said.strip()
-    return RunStatus.RUNNING, _wellness(beat)
-
-
-def _failures(beat: Heartbeat) -> str:
-    """A sentence for each stream that is refused or has given up, however often it is still tried; empty: none is."""
-    failed = {name: one for name, one in beat.streams.items() if one.phase is Phase.FAILED}
-    return " ".join(f"The {name} stream has failed. {_reason(one)}".strip() for name, one in failed.items())
-
-
-def _wellness(beat: Heartbeat) -> str:
-    if beat.state is RunState.WAITING:
-        until = "" if beat.waits_until is None else f" at {beat.waits_until:%a %Y-%m-%d %H:%M %Z}"
-        return f"The {beat.role} waits for the market to open{until}."
-    doing = {
-        RunState.RUNNING: "runs",
-        RunState.JOURNAL_ONLY: "runs; under pressure it writes the journal first, and the rows later",
-    }[beat.state]
-    played = {
-        MarketKind.ALPACA: "",
-        MarketKind.LOCAL: " on a market of this computer",
-        MarketKind.SIMULATED: " on a simulated market",
-        MarketKind.REPLAY: " on a replay",
-    }
-    silence = (
-        ""
-        if any(one.expects_data for one in beat.streams.values())
-        else "; nothing is expected from its feeds now"
-    )
-    return f"The {beat.role} {doing}{played[beat.market]}{silence}.{_unconnected(beat)}"
-
-
-def _unconnected(beat: Heartbeat) -> str:
-    """Which streams have never been connected, and why; empty where all have."""
-    waiting = {name: one for name, one in beat.streams.items() if not one.connections}
-    if not waiting:
-        return ""
-    reasons = dict.fromkeys(filter(None, map(_reason, waiting.values())))
-    return " ".join((f" Never connected so far: {', '.join(waiting)}.", *reasons))
-
-
-def _reason(one: StreamBeat) -> str:
-    return "" if one.last_error is None else one.last_error
-
-
-def format_age(seconds: float) -> str:
-    """A stretch of time as one reads it."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7_200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172_800:
-        return f"{seconds / 3_600:.1f} h"
-    return f"{seconds / 86_400:.1f} days"
+    judged = judge(beat, age, max_lag_seconds, lives=lives)
+    return RunReport(judged.status, judged.words, beat, age, path, judged.findings)
 
 
 def report_lines(report: RunReport) -> list[str]:
     """The report as a person reads it in a terminal."""
     beat = report.heartbeat
     lines = [f"{report.status}: {report.message}"]
+    lines += [f"! {_in_full(one, report)}" for one in report.findings]
     if beat is None:
         return lines
     lines.append(f"{report.name}, {report.path}")
     up, age = format_age(report.uptime_seconds or 0.0), max(0.0, report.heartbeat_age_seconds or 0.0)
     if report.ended:
         lines.append(f"It was up {up}; this is how it was {format_age(age)} ago:")
+    elif beat.role is Role.INGESTION:
+        lines.append(f"up {up}, heartbeat {format_age(age)} old")
     else:
         lag = "nothing expected" if report.lag_seconds is None else format_age(report.lag_seconds)
         lines.append(f"up {up}, heartbeat {format_age(age)} old, lag: {lag}")
     lines += [_stream_line(name, one, age, ended=report.ended) for name, one in beat.streams.items()]
+    lines += [_job_line(name, job, age) for name, job in beat.jobs.items()]
+    lines += [_provider_line(host, one) for host, one in beat.providers.items()]
     if beat.rows is not None:
         size = filesize.decimal((beat.bytes or 0) + (beat.journal_bytes or 0))
-        lines.append(f"{format_count(beat.rows, 'row')} written, {beat.rows_waiting or 0:,} waiting, {size}")
-    lines.append(f"{format_count(beat.gaps, 'gap')}, {format_count(beat.lost, 'event')} lost")
+        waiting = "" if beat.rows_waiting is None else f" {beat.rows_waiting:,} waiting,"
+        lines.append(f"{format_count(beat.rows, 'row')} written,{waiting} {size}")
+    if beat.role is not Role.INGESTION:
+        lines.append(f"{format_count(beat.gaps, 'gap')}, {format_count(beat.lost, 'event')} lost")
     return lines
+
+
+def _in_full(finding: Finding, report: RunReport) -> str:
+    """What to do, and what is found where the first line does not say it."""
+    return finding.remedy if finding.status is report.status else f"{finding.sentence} {finding.remedy}"
+
+
+def _job_line(name: str, job: JobBeat, age: float) -> str:
+    lies = None if job.watermark_age_seconds is None else format_age(job.watermark_age_seconds + age)
+    upto = "nothing stored yet" if lies is None else f"stored up to {lies} ago"
+    due = "" if job.next_due_at is None else f", next due {job.next_due_at:%a %H:%M:%S} UTC"
+    failed = f", {job.failures:,} failed" if job.failures else ""
+    windows, rows = format_count(job.successes, "window"), format_count(job.rows, "row")
+    return f"{name}: {upto}{due}, {windows}{failed}, {rows}"
+
+
+def _provider_line(host: str, provider: ProviderReport) -> str:
+    """The host in a line; its endpoints one by one are in the JSON."""
+    budget, endpoints = provider.budget, provider.endpoints.values()
+    kinds = Counter[str]()
+    for one in endpoints:
+        kinds.update(one.failures)
+    failed = (
+        f", {kinds.total():,} failed ({', '.join(f'{kind} {n:,}' for kind, n in kinds.items())})"
+        if kinds
+        else ""
+    )
+    slowest = max((one.latency_p95 for one in endpoints if one.latency_p95 is not None), default=None)
+    speed = "" if slowest is None else f", 95 % answered within {format_age(slowest)}"
+    others = f", {budget.programs} programs ask" if budget.programs > 1 else ""
+    requests = format_count(sum(one.requests for one in endpoints), "request")
+    return (
+        f"{host}: {requests}{failed}{speed}; {budget.left:,} of {budget.share:,} left this minute "
+        f"(the account has {budget.per_minute:,}{others})"
+    )
 
 
 def _stream_line(name: str, one: StreamBeat, age: float, *, ended: bool) -> str:

@@ -39,7 +39,7 @@ from options_helper.monitoring.heartbeat_file import (
     forget_heartbeats,
     known_heartbeats,
     read_heartbeat,
-    remember_capture,
+    remember_run,
     write_heartbeat,
 )
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -405,9 +405,9 @@ def test_the_file_written_last_is_found_without_its_name(tmp_path: Path, monkeyp
         write_heartbeat(path, heartbeat())
         os.utime(path, (seconds, seconds))
 
-    remember_capture(tmp_path / "gone" / ".health.json")
+    remember_run(tmp_path / "gone" / ".health.json", Role.CAPTURE)
     assert known_heartbeats() == (dashboard,)
-    remember_capture(capture)
+    remember_run(capture, Role.CAPTURE)
     assert [path.resolve() for path in known_heartbeats()] == [dashboard, capture]
     os.utime(capture, (300, 300))
     assert known_heartbeats()[0].resolve() == capture

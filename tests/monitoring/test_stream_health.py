@@ -25,13 +25,12 @@ from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import (
     read_heartbeat,
-    remember_capture,
+    remember_run,
     write_heartbeat,
 )
+from options_helper.monitoring.judgement import RunStatus, format_age
 from options_helper.monitoring.run_report import (
     RunReport,
-    RunStatus,
-    format_age,
     read_run,
     report_lines,
 )
@@ -237,7 +236,7 @@ def test_a_folder_stands_for_the_recording_in_it(tmp_path: Path):
 
 def test_without_a_name_it_is_the_run_that_is_alive(tmp_path: Path):
     capture = heartbeat_file(tmp_path, written_at=utc_now())
-    remember_capture(capture)
+    remember_run(capture, Role.CAPTURE)
     # It ended later than the capture wrote last, and is not meant all the same.
     write_heartbeat(state_folder() / "dashboard-1.json", heartbeat(role=Role.DASHBOARD, state=RunState.ENDED))
     os.utime(capture, (1, 1))
@@ -250,7 +249,7 @@ def test_without_a_name_it_is_the_run_that_is_alive(tmp_path: Path):
 
 def test_where_two_runs_are_alive_none_is_chosen_by_chance(tmp_path: Path):
     """For cron, the one written last by a hair would be a coin toss."""
-    remember_capture(heartbeat_file(tmp_path, written_at=utc_now()))
+    remember_run(heartbeat_file(tmp_path, written_at=utc_now()), Role.CAPTURE)
     dashboard = state_folder() / "dashboard-1.json"
     write_heartbeat(dashboard, heartbeat(role=Role.DASHBOARD, written_at=utc_now()))
 

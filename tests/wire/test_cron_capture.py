@@ -18,7 +18,8 @@ import pytest
 from options_helper.clock import utc_now
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.run_report import RunReport, RunStatus, read_run
+from options_helper.monitoring.judgement import RunStatus
+from options_helper.monitoring.run_report import RunReport, read_run
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
