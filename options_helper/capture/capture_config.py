@@ -7,9 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from options_helper import __version__
+from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.intraday_store import StorePolicy
+from options_helper.data.recording.book_recorder import BookSampling
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError
+from options_helper.model.streams import StreamId, StreamName
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +27,28 @@ class CaptureConfig:
     journal: bool = True
     policy: StorePolicy = field(default_factory=StorePolicy)  # when the partitions are written
     due: datetime | None = None
+    books: BookSampling = field(default_factory=BookSampling)  # how order books are sampled
 
     def __post_init__(self) -> None:
-        if self.streams.further:
-            names = ", ".join(request.stream for request in self.streams.further)
-            raise ConfigError(f"Stocks and options can be recorded; there are no files yet for {names}.")
+        if strange := [stream for stream in wanted_streams(self.streams) if not kinds_of(stream)]:
+            raise ConfigError(
+                f"There are no files yet for {', '.join(strange)}; leave them out of the capture."
+            )
         object.__setattr__(self, "streams", replace(self.streams, stream_fills=False))
 
     def facts(self) -> dict[str, object]:
         """What a journal says of its session."""
-        streams = asdict(self.streams)
-        del streams["further"]  # never any here
-        return {
+        facts = {
             "version": __version__,
-            "streams": streams,
+            "streams": asdict(self.streams),
             "flush_events": self.policy.flush_rows,
             "flush_seconds": self.policy.flush_seconds,
         }
+        has_books = any("books" in kinds_of(stream) for stream in wanted_streams(self.streams))
+        return {**facts, "books": asdict(self.books)} if has_books else facts
+
+
+def wanted_streams(config: LiveStreamConfig) -> list[StreamId]:
+    """The market's streams that there is something to record of, those of the default account first."""
+    every = (*StreamName, *(request.stream for request in config.further))
+    return [stream for stream in every if config.wants(stream) and not stream.kind.carries_orders]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import (
@@ -192,7 +193,7 @@ class EarlierSessions:
             since_ns = self._journaled_until(note)
         else:
             since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))
-        for name in [name for name in StreamName if name in note.asked]:
+        for name in note.asked:
             # A gap that nobody could close lasts until now.
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
@@ -207,14 +208,16 @@ class EarlierSessions:
             f"{NOTE_UNREADABLE} {note.session} is gone or cannot be read: "
             "what it was asked for and how it ended is not known"
         )
-        kinds = note.asked or [name for name in StreamName if (self._root / name).is_dir()]
-        for name in [name for name in StreamName if name in kinds]:
+        for name in note.asked or [name for name in StreamName if self._has_files_of(name)]:
             yield Gap(name, note.began_ns, note.seen_ns, reason)
+
+    def _has_files_of(self, stream: str) -> bool:
+        return any((self._root / kind).is_dir() for kind in kinds_of(stream))
 
     def _gaps_of_bereft(self, note: SessionNote) -> Iterator[Gap]:
         """It ended with rows in its journal only."""
         reason = f"{note.put_off} events of {note.session} were in its journal only, and {JOURNAL_LOST}"
-        names = [name for name in StreamName if name in note.asked]
+        names = list(note.asked)
         for name in names:
             yield Gap(name, note.began_ns, note.seen_ns, reason, note.put_off if len(names) == 1 else None)
 
@@ -229,26 +232,24 @@ class EarlierSessions:
 
     def _never_rows(self, note: SessionNote, step: Completion) -> list[Gap]:
         reasons = {
-            StreamName(
-                kind
-            ): f"{rows} rows of {note.session} are in its journal only, because later ones are in "
+            name: f"{rows} rows of {note.session} are in its journal only, because later ones are in "
             "the files already; `options-helper stream rebuild` makes them"
             for kind, rows in (step.unplaced or {}).items()
+            for name in note.asked
+            if kind in kinds_of(name)
         }
         problems = [*filter(None, [step.problem]), *(str(hole) for hole in step.holes if hole.until is None)]
         if problems:
             log.error("The journal of %s: %s", note.session, " ".join(problems))
             damaged = f"the journal of {note.session} cannot be read to its end: {' '.join(problems)}"
-            reasons |= {name: damaged for name in StreamName if name in note.asked}
+            reasons |= dict.fromkeys(note.asked, damaged)
         gaps = [Gap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
         lacking = [hole for hole in step.holes if hole.until is not None and hole.until > note.filed]
         if lacking:
             holes = " ".join(map(str, lacking))
             log.error("The journal of %s: %s", note.session, holes)
             lacks = f"{JOURNAL_LACKS} records of {note.session}, whose rows may be in no file: {holes}"
-            gaps += [
-                Gap(name, note.began_ns, self._began_ns, lacks) for name in StreamName if name in note.asked
-            ]
+            gaps += [Gap(name, note.began_ns, self._began_ns, lacks) for name in note.asked]
         return gaps
 
     def _change_note(self, session: str, **changes: Any) -> None:
@@ -265,7 +266,12 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
     began_ns = first.received_ns if first is not None else datetime_nanoseconds(began) if began else now_ns
     facts = first.facts if first is not None and first.kind is RecordKind.SESSION else {}
     streams = facts.get("streams", {})
-    asked = {"stocks": streams.get("stocks", ()), "options": streams.get("option_contracts", ())}
+    asked = {
+        "stocks": streams.get("stocks", ()),
+        "options": streams.get("option_contracts", ()),
+        "crypto": streams.get("crypto", ()),
+        **{request["stream"]: request["symbols"] for request in streams.get("further", ())},
+    }
     ended = last is not None and last.kind is RecordKind.END
     return SessionNote(
         session=session,

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from options_helper.capture.capture_config import CaptureConfig
+from options_helper.capture.capture_config import CaptureConfig, wanted_streams
 from options_helper.capture.deadline import Deadline
 from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.capture.pressure import WriterState
@@ -26,13 +26,13 @@ from options_helper.capture.write_ahead import WriteAhead
 from options_helper.capture.writer import CaptureWriter
 from options_helper.clock import elapsed_seconds, utc_now_ns
 from options_helper.data.intraday.files import Disk
+from options_helper.data.recording.decoders import decoder_of
 from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, session_name
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
-from options_helper.data.streaming.messages import decode_frame
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import Announcement
@@ -40,7 +40,6 @@ from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import ToldSessions
-from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
 
 __all__ = ["CaptureConfig", "CaptureEngine", "StreamRunner"]
@@ -170,7 +169,7 @@ class CaptureEngine:
         if self._earlier.rows:
             now_ns = self._now_ns()
             reason = "the rows of an earlier capture were made first"
-            wanted = [name for name in StreamName if self._config.streams.wants(name)]
+            wanted = wanted_streams(self._config.streams)
             gaps = [Gap(name, self._log.began.received_ns, now_ns, reason) for name in wanted]
             self._log.write_gaps(gaps, now_ns)
 
@@ -264,11 +263,12 @@ class CaptureEngine:
 
 def _require_recordable(config: CaptureConfig, source: StreamSource) -> None:
     """Raise ConfigError where frames would be read otherwise by the source than from a journal, now or years later."""
-    wanted = [name for name in StreamName if config.streams.wants(name)]
-    if strange := [name for name in wanted if source.decoder(name) is not decode_frame]:
+    wanted = wanted_streams(config.streams)
+    if strange := [name for name in wanted if source.decoder(name) is not decoder_of(name)]:
         raise ConfigError(
             f"{' and '.join(strange)} of {type(source).__name__} cannot be recorded into {config.out}: that source "
-            "decodes their frames itself, and recordings are read as Alpaca's frames (`messages.decode_frame`)."
+            f"decodes their frames itself, and a recording of {strange[0].provider} is read in another way "
+            "(`recording.decoders`)."
         )
 
 

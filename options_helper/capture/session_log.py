@@ -9,17 +9,25 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
-from options_helper.capture.capture_config import CaptureConfig
+from options_helper.capture.capture_config import CaptureConfig, wanted_streams
 from options_helper.capture.gap_watch import GapWatch
 from options_helper.data.intraday.files import Disk, Displaced
-from options_helper.data.recording.journal import JOURNAL_SUFFIX, Record, RecordKind, facts_record, gap_record
+from options_helper.data.intraday.layout import kinds_of
+from options_helper.data.recording.journal import (
+    JOURNAL_SUFFIX,
+    Record,
+    RecordKind,
+    break_record,
+    facts_record,
+    gap_record,
+)
 from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import StreamId
 from options_helper.model.text import format_count, named
 
 log = logging.getLogger(__name__)
@@ -124,6 +132,11 @@ class SessionLog:
         records = self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
         lasting = tuple(self._gap_watch.lasting(status.streams))
         before = self._note
+        records += [
+            break_record(now_ns, gap.stream, gap.reason, connected=False)
+            for gap in lasting
+            if _ends_books(gap) and gap not in before.gaps
+        ]
         self._note_market(status)
         self._note = replace(self._note, gaps=lasting)
         if self._note != before:
@@ -153,7 +166,7 @@ class SessionLog:
             counted = rows if kind is not None and not self._journal_is_whole else None
             self.removed_rows += counted or 0
             where = "; its journal has them: `stream rebuild` makes them" if kind and counted is None else ""
-            names = [name for name in StreamName if name in self._note.asked and kind in (None, name)]
+            names = [name for name in self._note.asked if kind is None or kind in kinds_of(name)]
             gaps += [
                 Gap(name, since_ns or self._note.began_ns, now_ns, f"{reason}{where}", counted)
                 for name in names
@@ -201,11 +214,7 @@ class SessionLog:
 
     def _found(self, status: CaptureStatus, now_ns: int, *, ending: bool) -> list[Gap]:
         # With a journal, rows that found no room are in it.
-        unwritten: dict[StreamId, int] = (
-            {}
-            if self._note.journal
-            else {StreamName(kind): counts.lost for kind, counts in status.store.kinds.items()}
-        )
+        unwritten = {} if self._note.journal else {name: _lost_rows(name, status) for name in status.streams}
         return self._gap_watch.observe(status.streams, now_ns, unwritten=unwritten, ending=ending)
 
 
@@ -232,12 +241,21 @@ def _told(files: Sequence[Displaced]) -> Iterator[tuple[str | None, int | None, 
             yield None, None, reason, 0
 
 
+def _ends_books(gap: Gap) -> bool:
+    """Whether books would be sampled on that are none while this lasts."""
+    return not gap.symbols and "books" in kinds_of(gap.stream)
+
+
 def _kind_and_fate(file: Displaced) -> tuple[str, str]:
     return file.kind or "", file.what
 
 
+def _lost_rows(stream: StreamId, status: CaptureStatus) -> int:
+    return status.store.of(kinds_of(stream)).lost
+
+
 def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNote:
-    wanted = [name for name in StreamName if config.streams.wants(name)]
+    wanted = wanted_streams(config.streams)
     return SessionNote(
         session=session,
         began_ns=began_ns,

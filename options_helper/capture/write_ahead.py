@@ -13,20 +13,18 @@ from typing import Final, TypeVar
 
 from options_helper.capture.pressure import Flushed
 from options_helper.data.intraday.files import Displaced
-from options_helper.data.recording.journal import JournalWriter, Record, RecordKind
+from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, break_record
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
 from options_helper.data.streaming.state.live_state import StreamTally
-from options_helper.model.frames import Frame
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.frames import Continuity, Frame
+from options_helper.model.streams import StreamId
 
 CATCH_UP_RECORDS: Final = 2_000
 # How often the making of rows asks whether something else is more urgent.
 CHECK_SECONDS: Final = 0.05
 # So long after its flush a row is on the disk, with a reserve.
 _SYNCED_AFTER_SECONDS: Final = 10.0
-_NAMES: Final = tuple(StreamName)
-_NUMBERS: Final[dict[StreamId, int]] = {name: number for number, name in enumerate(_NAMES)}
 
 T = TypeVar("T", bound="Record | int")
 
@@ -44,20 +42,22 @@ class _Waiting:
     """Stream and events of each record that was put off, in order; five bytes a record."""
 
     def __init__(self) -> None:
+        self._numbers: dict[StreamId, int] = {}  # of the streams, as they come
         self._streams = array("B")
         self._events = array("I")
         self._first = 0
 
     def add(self, record: Record) -> None:
         """One more, the newest."""
-        self._streams.append(_NUMBERS[record.stream])
+        self._streams.append(self._numbers.setdefault(record.stream, len(self._numbers)))
         self._events.append(record.events if record.kind is RecordKind.FRAME else 0)
 
     def take(self, records: int) -> Counter[StreamId]:
         """Let the oldest go; their events by stream."""
+        names = list(self._numbers)
         events: Counter[StreamId] = Counter()
         for at in range(self._first, min(self._first + records, len(self._streams))):
-            events[_NAMES[self._streams[at]]] += self._events[at]
+            events[names[self._streams[at]]] += self._events[at]
         self._first += records
         if self._first > CATCH_UP_RECORDS and self._first * 2 > len(self._streams):
             del self._streams[: self._first], self._events[: self._first]
@@ -76,6 +76,7 @@ class WriteAhead:
         self._queue = queue
         self._journal = journal
         self._recorder = recorder
+        self._heard: dict[StreamId, Continuity] = {}
         # Frames of records in either are not settled.
         self._unwritten: list[Record] = []
         self._pending: list[Record] = []
@@ -115,7 +116,7 @@ class WriteAhead:
 
     def add(self, before: Sequence[Record], frames: Sequence[Frame] = (), *after: Record) -> int:
         """Take these, in this order; how many records that is."""
-        records = [*before, *map(_frame_record, frames), *after]
+        records = [*before, *self._frame_records(frames), *after]
         self._frames += frames
         if self._journal is None:
             self._pending += records
@@ -124,6 +125,17 @@ class WriteAhead:
             self._journal.append(record)
         self._unwritten += records
         return len(records)
+
+    def _frame_records(self, frames: Sequence[Frame]) -> Iterator[Record]:
+        """The frames, and before some of them that their stream's order books do not go on."""
+        for frame in frames:
+            if frame.stream.kind.book_channel is not None:
+                before = self._heard.setdefault(frame.stream, frame.heard)
+                if frame.heard != before:
+                    self._heard[frame.stream] = frame.heard
+                    reason = _break_reason(before, frame.heard)
+                    yield break_record(frame.received_ns, frame.stream, reason, connected=True)
+            yield _frame_record(frame)
 
     def flush(self) -> Flushed:
         """Write the unwritten ones to the journal; those that it has now are pending."""
@@ -289,6 +301,12 @@ class WriteAhead:
 
     def _publish_tallies(self) -> None:
         self._tallies = {name: replace(tally) for name, tally in self._recorder.tallies.items()}
+
+
+def _break_reason(before: Continuity, now: Continuity) -> str:
+    if now.connection != before.connection:
+        return "Its stream was connected anew; the whole book has not come since."
+    return "Frames of its stream found the queue full and were dropped."
 
 
 def _frame_record(frame: Frame) -> Record:

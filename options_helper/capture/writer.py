@@ -227,7 +227,7 @@ class CaptureWriter:
         return CaughtUp(made)
 
     def _report_event(self) -> None:
-        if (event := self._recorder.last_event) is not None:
+        if (event := self._recorder.maker.last_event) is not None:
             self._on_event(event)
 
     def _rows_press(self) -> bool:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 from rich import filesize
 
 from options_helper.commands.background_writer import BackgroundWriter
+from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.intraday.recording import KindCounts
-from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshot import Phase, StreamHealth
@@ -247,7 +247,7 @@ def _add_rows(
 
 
 def _counts(health: StreamHealth, status: CaptureStatus) -> KindCounts:
-    return status.store.kinds.get(KINDS[health.name], KindCounts())
+    return status.store.of(kinds_of(health.name))
 
 
 def _wanted(status: CaptureStatus) -> list[StreamHealth]:

@@ -1,9 +1,10 @@
 """Keep every event of the streams in files that no crash, full disk or second process can ruin.
 
-    <root>/<kind>/<dataset>/<timeframe>/<SYMBOL>/<New York day>.csv.gz
+    <root>/<kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz
 
-with kind stocks or options, and as datasets quotes, trades, corrections and cancels (timeframe tick), bars and
-updated_bars (1Min) and daily_bars (1Day). What the parts promise is said where they are: columns and their texts in
+with kind stocks, options, crypto or books, and as datasets quotes, trades, corrections and cancels (timeframe tick),
+bars and updated_bars (1Min), daily_bars (1Day), book_updates (tick) and book_snapshots_N (sampled). The day is New
+York's, that of a book by UTC. What the parts promise is said where they are: columns and their texts in
 `intraday.rows`, the gzip members in `intraday.members`, names in `intraday.layout`, what stands beside a file in
 `intraday.meta`.
 
@@ -22,12 +23,12 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import chain
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from options_helper.clock import utc_now
 from options_helper.data.intraday.files import Disk, Displaced, MemberFile
@@ -40,6 +41,7 @@ from options_helper.data.intraday.layout import (
     find_parts,
     kind_named,
     missing_parts,
+    partition_day,
     symbols,
 )
 from options_helper.data.intraday.locking import RootLock, writer_of
@@ -52,17 +54,19 @@ from options_helper.data.intraday.recording import (
 )
 from options_helper.data.intraday.repair import examine
 from options_helper.data.intraday.restore import restore_from_copy
+from options_helper.data.intraday.rows import Storable
 from options_helper.data.intraday.verify_parts import PartReport, verify_parts
 from options_helper.errors import ConfigError, StoreError
-from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import epoch_nanoseconds
-from options_helper.model.market_hours import new_york_date
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+# What was made so shortly before a day's end may be received on the next, where books are kept by receipt.
+_LATE: Final = timedelta(hours=1)
 
 __all__ = [
     "FinalizeReport",
@@ -133,7 +137,7 @@ class IntradayStore:
         """Become the writer; StoreError when another one is at work or the disk is nearly full. Harmless twice."""
         self._writer()
 
-    def append(self, kind: Kind, events: Sequence[Event]) -> None:
+    def append(self, kind: Kind, events: Sequence[Storable]) -> None:
         """Keep events as they were decoded, with their receipt stamped; nothing is left out, merged or rounded.
 
         They are in a file `flush_rows` events or `flush_seconds` later, the latter by `tick`. Never waits for room:
@@ -243,7 +247,7 @@ class IntradayStore:
     ) -> pd.DataFrame:
         """The flushed rows of one symbol, in the order in which they were received.
 
-        Of one New York day, or from `start` up to but without `end`, by exchange time (by receipt where there is none).
+        Of one day, or from `start` up to but without `end`, by exchange time (by receipt where there is none).
         For the types of the columns see `intraday.frames.read_frame`. ConfigError for a time without a zone.
         """
         wanted = date.fromisoformat(day) if isinstance(day, str) else day
@@ -255,8 +259,8 @@ class IntradayStore:
         found = [
             part
             for part in sorted(there, key=lambda part: (part.key.day, part.part))
-            if (start is None or part.key.day >= new_york_date(start))
-            and (end is None or part.key.day <= new_york_date(end))
+            if (start is None or part.key.day >= partition_day(kind, start))
+            and (end is None or part.key.day <= partition_day(kind, end + _LATE))
         ]
         if not found:
             self._say_what_there_is(kind, dataset, symbol)
@@ -291,7 +295,7 @@ class IntradayStore:
         return tuple(symbols(self.root, kind_named(kind), dataset_named(dataset)))
 
     def list_days(self, kind: str, dataset: str, symbol: str) -> tuple[date, ...]:
-        """The New York days that have a file, in order."""
+        """The days that have a file, in order."""
         found = find_parts(self.root, kind=kind, dataset=dataset, symbol=symbol)
         return tuple(dict.fromkeys(part.key.day for part in found))
 

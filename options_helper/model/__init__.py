@@ -163,6 +163,7 @@ PUBLIC: Final = {
         "STOCKS",
         "StreamId",
         "StreamName",
+        "stream_named",
     ),
     "text": (
         "HIDDEN",

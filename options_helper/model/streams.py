@@ -154,6 +154,17 @@ class StreamName(StreamId, ReprEnum):
         return member
 
 
+_KINDS: Final = {kind.name: kind for kind in (STOCKS, OPTIONS, FILLS, CRYPTO, NEWS, BOOKS)}
+
+
+def stream_named(text: str) -> StreamId:
+    """The stream with this text, which a journal or a note has; ValueError where there is no such kind."""
+    *owner, name = text.split("/")
+    if name not in _KINDS or len(owner) not in (0, 2):
+        raise ValueError(f"there is no stream {text!r}")
+    return StreamId(_KINDS[name], *owner) if owner else StreamName(name)
+
+
 # What a portfolio of shares and contracts needs: every snapshot tells of these …
 PORTFOLIO_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS)
 # … and of these only while they are wanted.

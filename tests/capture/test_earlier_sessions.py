@@ -118,7 +118,7 @@ def test_rows_that_nobody_can_make_are_a_gap_and_keep_no_capture_from_recording(
         (gap,) = made(earlier)
         earlier.confirm_completed()
 
-    assert gap.stream is StreamName.STOCKS
+    assert gap.stream == StreamName.STOCKS
     assert gap.reason.endswith("cannot be read to its end: RuntimeError: nobody thought of this")
     assert session_notes(tmp_path)[0].completed
 

@@ -424,8 +424,8 @@ def test_a_stretch_is_read_by_exchange_time_across_days(tmp_path: Path):
 
 def test_a_wrong_question_is_answered_with_a_sentence(tmp_path: Path):
     kept = store(tmp_path)
-    with pytest.raises(ConfigError, match="no kind 'crypto'; the store has stocks and options"):
-        kept.list_symbols("crypto", "quotes")
+    with pytest.raises(ConfigError, match="no kind 'futures'; the store has stocks, options"):
+        kept.list_symbols("futures", "quotes")
     with pytest.raises(ConfigError, match="no dataset 'ticks'; the store has bars"):
         kept.read("stocks", "ticks", "AAPL")
     with pytest.raises(ConfigError, match="has no time zone"):

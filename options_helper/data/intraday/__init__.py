@@ -9,11 +9,21 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "backfill": ("Backfill", "Stretch", "replace_stretch"),
+    "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "MOST_LEVELS", "snapshot_type"),
     "contents": ("lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "frames": ("frames_of",),
-    "layout": ("PartitionKey", "dataset_named", "find_parts", "kind_named", "missing_parts", "parts"),
+    "layout": (
+        "Kind",
+        "PartitionKey",
+        "dataset_named",
+        "find_parts",
+        "kind_named",
+        "kinds_of",
+        "missing_parts",
+        "parts",
+    ),
     "listing": ("listing_facts", "listing_lines", "recorded_days", "recorded_symbols"),
     "locking": ("lock_file", "locked_root", "writer_of"),
     "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
@@ -21,7 +31,7 @@ PUBLIC: Final = {
     "pace": ("FLUSH_ROWS", "FLUSH_SECONDS"),
     "parquet": ("require_pyarrow",),
     "recording": ("KindCounts", "StorePolicy"),
-    "rows": ("DATASET_OF", "RowWriter"),
+    "rows": ("DATASET_OF", "RowWriter", "Storable"),
     "scope": ("EVERYTHING", "Scope"),
     "verify_parts": ("PartReport",),
 }
@@ -30,7 +40,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "finalize": ("FinalizeReport", "finalize_part"),
     "frames": ("exchange_or_receipt_ns", "read_frame"),
-    "layout": ("Kind", "PartFile", "symbols"),
+    "layout": ("PartFile", "partition_day", "symbols"),
     "locking": ("RootLock",),
     "meta": ("require_known_schema", "save_meta"),
     "recording": ("Recording", "StoreCounts"),

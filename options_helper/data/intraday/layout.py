@@ -1,4 +1,6 @@
-"""Where a partition lies: `<root>/<kind>/<dataset>/<timeframe>/<SYMBOL>/<New York day>.csv.gz`, and back again.
+"""Where a partition lies: `<root>/<kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz`, and back again.
+
+The day is New York's, but for order books, which know no session: theirs is the day by UTC.
 
 A day has one file as a rule. A further one, `<day>.1.csv.gz` and so on, is begun where the newest cannot be continued:
 it is sealed, it has other columns, or another program wrote it. The rows go on counting from one to the next. Beside
@@ -14,20 +16,24 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, Literal, get_args
 from urllib.parse import quote, unquote
 
 from options_helper.data.intraday.rows import DATASETS, Dataset
 from options_helper.errors import ConfigError
+from options_helper.model.market_hours import new_york_date
 
-Kind = Literal["stocks", "options"]
+Kind = Literal["stocks", "options", "crypto", "books"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SUFFIX: Final = ".csv.gz"
 META_SUFFIX: Final = ".meta.json"
 COPY_SUFFIX: Final = ".parquet"
 LOCK_NAME: Final = ".capture.lock"
+
+# Of the streams, by their kind, that have several: coins come with their books.
+_KINDS_OF: Final[dict[str, tuple[Kind, ...]]] = {"crypto": ("crypto", "books")}
 
 _FILE_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.([1-9]\d*))?\.csv\.gz")
 _PLAIN_SIGNS: Final = "^+=@$~"
@@ -87,7 +93,18 @@ def kind_named(name: str) -> Kind:
     for kind in KINDS:
         if kind == name:
             return kind
-    raise ConfigError(f"There is no kind {name!r}; the store has {' and '.join(KINDS)}.")
+    raise ConfigError(f"There is no kind {name!r}; the store has {', '.join(KINDS)}.")
+
+
+def kinds_of(stream: str) -> tuple[Kind, ...]:
+    """Of which kinds a stream's rows are: by the last part of its id, which names the stream's own kind."""
+    name = stream.rpartition("/")[2]
+    return _KINDS_OF.get(name) or tuple(kind for kind in KINDS if kind == name)
+
+
+def partition_day(kind: str, at: datetime) -> date:
+    """The day on whose files something of that moment is kept."""
+    return at.astimezone(UTC).date() if kind == "books" else new_york_date(at)
 
 
 def symbol_folder(root: Path, kind: Kind, dataset: Dataset, symbol: str) -> Path:

@@ -15,15 +15,13 @@ from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.files import Disk, Displaced
-from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey
+from options_helper.data.intraday.layout import KINDS, Kind, PartitionKey, kinds_of, partition_day
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
-from options_helper.data.intraday.rows import DATASET_OF, RowWriter
+from options_helper.data.intraday.rows import DATASET_OF, RowWriter, Storable
 from options_helper.data.intraday.writing import Counters, Partition, WriteContext
 from options_helper.errors import StoreError
-from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
-from options_helper.model.market_hours import new_york_date
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +77,18 @@ class StoreCounts:
     @property
     def total(self) -> KindCounts:
         """All kinds together."""
-        kinds = self.kinds.values()
+        return self.of(self.kinds)
+
+    def of(self, kinds: Iterable[str]) -> KindCounts:
+        """These kinds together."""
+        found = [self.kinds[kind] for kind in kinds if kind in self.kinds]
         return KindCounts(
-            appended=sum(kind.appended for kind in kinds),
-            written=sum(kind.written for kind in kinds),
-            buffered=sum(kind.buffered for kind in kinds),
-            lost=sum(kind.lost for kind in kinds),
-            bytes_written=sum(kind.bytes_written for kind in kinds),
-            flushes=sum(kind.flushes for kind in kinds),
+            appended=sum(kind.appended for kind in found),
+            written=sum(kind.written for kind in found),
+            buffered=sum(kind.buffered for kind in found),
+            lost=sum(kind.lost for kind in found),
+            bytes_written=sum(kind.bytes_written for kind in found),
+            flushes=sum(kind.flushes for kind in found),
         )
 
 
@@ -150,7 +152,7 @@ class Recording:
         self._closing = False
         self._place_lost = False
 
-    def append(self, kind: Kind, events: Sequence[Event]) -> None:
+    def append(self, kind: Kind, events: Sequence[Storable]) -> None:
         """Take decoded and stamped events; writes the partitions that have enough rows now."""
         counters = self._counters[kind]
         counters.appended += len(events)
@@ -215,7 +217,7 @@ class Recording:
         self._gaps.append(gap)
         now = self._clock()
         for partition in self._partitions():
-            if partition.key.kind == gap.stream:
+            if partition.key.kind in kinds_of(gap.stream):
                 self._meta_since.setdefault(partition, now)
 
     def finish_day(self, day: date) -> None:
@@ -278,7 +280,7 @@ class Recording:
         partitions = sum(len(by_symbol) for by_symbol in list(self._days.values()))
         return StoreCounts(kinds, partitions, self._last_flush_at, self._sync_failures, self._problem)
 
-    def _append_run(self, kind: Kind, event_type: type, events: Iterable[Event], now: float) -> None:
+    def _append_run(self, kind: Kind, event_type: type, events: Iterable[Storable], now: float) -> None:
         row, flush_rows = self._rows.of_type(event_type), self._policy.flush_rows
         by_symbol: _BySymbol = {}
         run_day: date | None = None
@@ -374,7 +376,7 @@ class Recording:
             self._flush(partition, now)
         return not self._is_full()
 
-    def _drop(self, kind: Kind, events: Sequence[Event]) -> None:
+    def _drop(self, kind: Kind, events: Sequence[Storable]) -> None:
         """Lose these, as the newest, and count them; what waits is kept."""
         if not self._dropping:
             self._dropping = True
@@ -440,9 +442,9 @@ class Recording:
         return [
             replace(gap, symbols=())
             for gap in self._gaps
-            if gap.stream == key.kind
+            if key.kind in kinds_of(gap.stream)
             and (not gap.symbols or key.symbol in gap.symbols)
-            and _touches(gap, key.day)
+            and _touches(gap, key)
         ]
 
     def _close_files(self) -> None:
@@ -473,5 +475,6 @@ class Recording:
                 del by_symbol[partition.key.symbol]
 
 
-def _touches(gap: Gap, day: date) -> bool:
-    return new_york_date(gap.since) <= day and (gap.until is None or day <= new_york_date(gap.until))
+def _touches(gap: Gap, key: PartitionKey) -> bool:
+    since = partition_day(key.kind, gap.since)
+    return since <= key.day and (gap.until is None or key.day <= partition_day(key.kind, gap.until))

@@ -14,14 +14,16 @@ column, `seq`, which is known when the line is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from msgspec.msgpack import Ext
 
+from options_helper.data.intraday.book_rows import MOST_LEVELS, SNAPSHOTS, BookLevelRow, BookSnapshotRow
 from options_helper.data.streaming.normalizers import (
     BAR_COLUMNS,
     QUOTE_COLUMNS,
@@ -30,6 +32,7 @@ from options_helper.data.streaming.normalizers import (
 )
 from options_helper.model.events import (
     Bar,
+    BookLevel,
     DailyBar,
     Event,
     Quote,
@@ -58,6 +61,22 @@ CORRECTION_COLUMNS: Final = (
     "exchange",
 )
 CANCEL_COLUMNS: Final = (*_TIME_COLUMNS, "price", "size", "exchange", "trade_id")
+BOOK_LEVEL_COLUMNS: Final = (*_TIME_COLUMNS, "message", "reset", "side", "price", "size")
+BOOK_SNAPSHOT_COLUMNS: Final = (*_TIME_COLUMNS, "heard_ns", "state")
+
+# What a file holds a row of: an event, or what was made of one about an order book.
+Storable = Event | BookLevelRow | BookSnapshotRow
+
+
+def book_columns(name: str, levels: int) -> tuple[str, ...]:
+    """Of so many levels, best first: `bid_px_00`, `bid_px_01` …; `name` is bid_px, bid_sz, ask_px or ask_sz."""
+    return tuple(f"{name}_{level:02}" for level in range(levels))
+
+
+def _snapshot_columns(levels: int) -> tuple[str, ...]:
+    """BookLevel by level, bid before ask."""
+    sides = (book_columns(name, levels) for name in ("bid_px", "bid_sz", "ask_px", "ask_sz"))
+    return (*BOOK_SNAPSHOT_COLUMNS, *(column for level in zip(*sides, strict=True) for column in level))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,11 @@ DATASET_OF: Final[dict[type, Dataset]] = {
     DailyBar: _dataset("daily_bars", "1Day", BAR_COLUMNS),
     TradeCorrection: _dataset("corrections", "tick", CORRECTION_COLUMNS),
     TradeCancel: _dataset("cancels", "tick", CANCEL_COLUMNS),
+    BookLevelRow: _dataset("book_updates", "tick", BOOK_LEVEL_COLUMNS),
+    **{
+        row: _dataset(f"book_snapshots_{row.LEVELS}", "sampled", _snapshot_columns(row.LEVELS))
+        for row in SNAPSHOTS
+    },
 }
 # What history told later of a gap has no receipt; it is kept apart from what was heard, and says who told it and when.
 BACKFILL_OF: Final[dict[type, Dataset]] = {
@@ -103,13 +127,17 @@ DATASETS: Final[dict[str, Dataset]] = {
 # A column has one type, whatever is in it on a day: a file's schema must not depend on its content. Every other column
 # is text. Whole numbers of 64 bits that no float may touch on the way:
 WHOLE: Final = ("seq", "recv_ns", "asked_at_ns", "ts_ns")
-COUNTS: Final = ("trade_count",)
+COUNTS: Final = ("trade_count", "message", "heard_ns")
 # The same without a sign: the feed's ids go up to 2^64.
 IDS: Final = ("trade_id", "original_trade_id", "corrected_trade_id")
 # Floats of 64 bits; most sizes are whole, and a fraction of a share is one too.
-SIZES: Final = ("bid_size", "ask_size", "size", "corrected_size", "volume")
+SIZES: Final = (
+    "bid_size", "ask_size", "size", "corrected_size", "volume",
+    *book_columns("bid_sz", MOST_LEVELS), *book_columns("ask_sz", MOST_LEVELS),
+)  # fmt: skip
 PRICES: Final = (
     "bid_price", "ask_price", "price", "corrected_price", "open", "high", "low", "close", "vwap",
+    *book_columns("bid_px", MOST_LEVELS), *book_columns("ask_px", MOST_LEVELS),
 )  # fmt: skip
 LARGEST_ID: Final = 2**64 - 1
 LARGEST_COUNT: Final = 2**63 - 1
@@ -119,6 +147,7 @@ WriteRow = Callable[[Any], tuple[date, str]]
 
 # The last whole second whose nanoseconds fit 64 bits.
 _LAST_SECOND: Final = 2**63 // NANOSECONDS - 1
+_DAY_NS: Final = 86_400 * NANOSECONDS
 _LOW_34_BITS: Final = 0x3_FFFF_FFFF
 # Caches are for texts that come again and again; whoever sends other ones costs time, not memory.
 _CACHED_SECONDS: Final = 4_096
@@ -197,6 +226,7 @@ class RowWriter:
         self._second = _Seconds()
         self._text = _Texts()
         self._price = _Prices()
+        self._utc_days: dict[int, date] = {}
         self._of_type: dict[type, WriteRow] = {
             Quote: self._quote,
             Trade: self._trade,
@@ -205,17 +235,19 @@ class RowWriter:
             DailyBar: self._bar,
             TradeCorrection: self._correction,
             TradeCancel: self._cancel,
+            BookLevelRow: self._book_level,
+            **{row: partial(self._book_snapshot, row.LEVELS) for row in SNAPSHOTS},
         }
 
     def of_type(self, event_type: type) -> WriteRow:
         """What turns an event of this type into its New York day and its line.
 
-        The day is that of the exchange time, or of the receipt where there is none; the same day is always the same
-        object.
+        The day is that of the exchange time, or of the receipt where there is none; of an order book's rows it is the
+        day of receipt by UTC, since their order is that of receipt. The same day is always the same object.
         """
         return self._of_type[event_type]
 
-    def _times(self, event: Event) -> tuple[date, str]:
+    def _times(self, event: Storable) -> tuple[date, str]:
         received = event.received_ns or ""
         timestamp = event.timestamp
         # The forms of nearly every event; decoded extensions hold bytes, whatever the stub allows.
@@ -230,7 +262,7 @@ class RowWriter:
                 return second.day, f"{received},{second.epoch}{digits},{second.text}{digits}Z"
         return self._rare_times(event, received)
 
-    def _rare_times(self, event: Event, received: int | str) -> tuple[date, str]:
+    def _rare_times(self, event: Storable, received: int | str) -> tuple[date, str]:
         exchange_ns = epoch_nanoseconds(event.timestamp)
         if exchange_ns is None or not -(2**63) < exchange_ns < 2**63:
             return self._day(event.received_ns), f"{received},,"
@@ -289,6 +321,32 @@ class RowWriter:
             f"{times},{text[event.symbol]},{self._price[event.price]},{_number(event.size)},"
             f"{text[event.exchange]},{_whole(event.trade_id, LARGEST_ID)}\n"
         )
+
+    def _book_level(self, row: BookLevelRow) -> tuple[date, str]:
+        _, times = self._times(row)
+        return self._utc_day(row.received_ns), (
+            f"{times},{self._text[row.symbol]},{row.message},{row.start},{row.side},"
+            f"{self._price[row.price]},{_number(row.size)}\n"
+        )
+
+    def _book_snapshot(self, levels: int, row: BookSnapshotRow) -> tuple[date, str]:
+        _, times = self._times(row)
+        heard = "" if row.heard_ns is None else row.heard_ns
+        pairs = (f"{self._level(row.bids, place)},{self._level(row.asks, place)}" for place in range(levels))
+        return self._utc_day(row.received_ns), (
+            f"{times},{self._text[row.symbol]},{heard},{row.state},{','.join(pairs)}\n"
+        )
+
+    def _level(self, levels: Sequence[BookLevel], place: int) -> str:
+        if place >= len(levels):
+            return ","
+        return f"{self._price[levels[place].price]},{_number(levels[place].size)}"
+
+    def _utc_day(self, received_ns: int) -> date:
+        number = received_ns // _DAY_NS
+        if (day := self._utc_days.get(number)) is None:
+            day = self._utc_days[number] = utc_datetime(received_ns).date()
+        return day
 
 
 def _number(number: float | None) -> str:

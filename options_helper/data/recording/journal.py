@@ -4,7 +4,8 @@
 the order in which the writer took them, so that playing it back does exactly what the capture did.
 
 A record is 18 bytes, little endian, and its payload: kind, stream, receipt (epoch nanoseconds), events announced,
-payload length.
+payload length. The default account's streams have a number; with 255 the payload begins with the length of a stream's
+id, one byte, and the id, so that each record says by itself whose it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import IntEnum
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -43,7 +44,7 @@ from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import StreamId, StreamName, stream_named
 
 FOLDER: Final = "journal"
 JOURNAL_SUFFIX: Final = ".jnl.gz"
@@ -60,6 +61,7 @@ _PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _HEAD: Final = struct.Struct("<BBQII")
 _STREAMS: Final = tuple(StreamName)
 _STREAM_NUMBERS: Final[dict[StreamId, int]] = {name: number for number, name in enumerate(_STREAMS)}
+_NAMED: Final = 255
 
 
 class RecordKind(IntEnum):
@@ -71,6 +73,9 @@ class RecordKind(IntEnum):
     GAP = 4  # JSON: a stretch in which a stream could not hear, or events that were lost
     MARKET = 5  # a simulator announced its time, in the words of its handshake
     END = 6  # JSON: the capture ended as it should, with these totals
+    BREAK = (
+        7  # JSON: a stream's order books do not go on from here: a new connection, a loss, or none any more
+    )
 
 
 class Record(NamedTuple):
@@ -141,6 +146,12 @@ def gap_record(received_ns: int, gap: Gap) -> Record:
     return facts_record(RecordKind.GAP, received_ns, asdict(gap))
 
 
+def break_record(received_ns: int, stream: str, reason: str, *, connected: bool) -> Record:
+    """A record of a stream's books being void from here on; not `connected`: until it is back."""
+    facts = {"stream": stream, "reason": reason, "connected": connected}
+    return facts_record(RecordKind.BREAK, received_ns, facts)
+
+
 class JournalWriter:
     """Appends records; what was flushed survives a kill. For one thread, under the root's lock.
 
@@ -175,11 +186,13 @@ class JournalWriter:
 
     def append(self, record: Record) -> None:
         """Take a record; it is in the file after the next `flush`."""
-        stream = _STREAM_NUMBERS[record.stream]
-        head = _HEAD.pack(record.kind, stream, record.received_ns, record.events, len(record.payload))
+        number, payload = _STREAM_NUMBERS.get(record.stream), record.payload
+        if number is None:
+            number, payload = _NAMED, _name_of(record.stream) + payload
+        head = _HEAD.pack(record.kind, number, record.received_ns, record.events, len(payload))
         if not self._buffer:
             self._buffered_since_ns = record.received_ns
-        self._buffer += (head, record.payload)
+        self._buffer += (head, payload)
         self._buffered_records += 1
 
     def flush(self) -> None:
@@ -454,7 +467,24 @@ def last_record(paths: Sequence[Path]) -> Record | None:
 def _records_in(text: bytes) -> Iterator[Record]:
     start = 0
     while start < len(text):
-        kind, stream, received_ns, events, length = _HEAD.unpack_from(text, start)
+        kind, number, received_ns, events, length = _HEAD.unpack_from(text, start)
         start += _HEAD.size
-        yield Record(RecordKind(kind), received_ns, text[start : start + length], _STREAMS[stream], events)
+        payload = text[start : start + length]
+        stream, payload = _named(payload) if number == _NAMED else (_STREAMS[number], payload)
+        yield Record(RecordKind(kind), received_ns, payload, stream, events)
         start += length
+
+
+def _name_of(stream: StreamId) -> bytes:
+    name = stream.encode()
+    return bytes((len(name),)) + name
+
+
+def _named(payload: bytes) -> tuple[StreamId, bytes]:
+    ends = 1 + payload[0]
+    return _stream_named(payload[1:ends]), payload[ends:]
+
+
+@cache
+def _stream_named(name: bytes) -> StreamId:
+    return stream_named(name.decode())

@@ -9,24 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Protocol
 
 from options_helper.data.intraday.files import Disk
-from options_helper.data.intraday.layout import PartitionKey
-from options_helper.data.intraday.rows import DATASET_OF, RowWriter
+from options_helper.data.intraday.layout import Kind, PartitionKey
+from options_helper.data.intraday.rows import DATASET_OF, RowWriter, Storable
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import IntradayStore, StoreCounts, StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind
-from options_helper.data.streaming.messages import decode_frame
+from options_helper.data.recording.row_maker import RowMaker
 from options_helper.data.streaming.state.live_state import StreamTally
-from options_helper.model.events import Event, stamp
 from options_helper.model.instants import NANOSECONDS, utc_datetime
-from options_helper.model.streams import StreamId, StreamName
-
-KINDS: Final[dict[StreamId, Literal["stocks", "options"]]] = {
-    StreamName.STOCKS: "stocks",
-    StreamName.OPTIONS: "options",
-}
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId
 
 
 class RecordClock:
@@ -54,25 +48,10 @@ class RecordClock:
 
 
 class Appends(Protocol):
-    """What takes events."""
+    """What takes rows."""
 
-    def append(self, kind: Literal["stocks", "options"], events: Sequence[Event], /) -> None:
+    def append(self, kind: Kind, events: Sequence[Storable], /) -> None:
         """Keep them."""
-
-
-def keep_events(record: Record, store: Appends, tally: StreamTally) -> Event | None:
-    """Make rows of a frame; its events are counted as applied or rejected. Returns the last one."""
-    events, rejected = decode_frame(record.payload)
-    for event in events:
-        stamp(event, record.received_ns)
-    if events:
-        store.append(KINDS[record.stream], events)
-        tally.applied += len(events)
-        tally.last_event_ns = record.received_ns
-    if rejected:
-        tally.rejected += len(rejected)
-        tally.last_rejections.extend(rejected)
-    return events[-1] if events else None
 
 
 class _InScope:
@@ -83,10 +62,10 @@ class _InScope:
         self._scope = scope
         self._lines = RowWriter()
 
-    def append(self, kind: Literal["stocks", "options"], events: Sequence[Event], /) -> None:
+    def append(self, kind: Kind, events: Sequence[Storable], /) -> None:
         """Keep those that are meant."""
 
-        def key(event: Event) -> PartitionKey:
+        def key(event: Storable) -> PartitionKey:
             day, _ = self._lines.of_type(type(event))(event)
             return PartitionKey(kind, DATASET_OF[type(event)], event.symbol, day)
 
@@ -114,8 +93,8 @@ class Recorder:
     ) -> None:
         self._clock = RecordClock()
         self.flush_seconds = policy.flush_seconds
-        self.last_event: Event | None = None
-        self.tallies: dict[StreamId, StreamTally] = {name: StreamTally() for name in StreamName}
+        self.maker = RowMaker()
+        self.tallies: dict[StreamId, StreamTally] = {name: StreamTally() for name in PORTFOLIO_STREAMS}
         self.store = IntradayStore(
             root,
             policy,
@@ -130,10 +109,10 @@ class Recorder:
     def apply(self, record: Record) -> None:
         """Do what this record says; a frame's events are counted as applied or rejected."""
         self._clock.observe(record)
+        tally = self.tallies.get(record.stream) or self.tallies.setdefault(record.stream, StreamTally())
+        for kind, rows in self.maker.rows_of(record, tally):
+            self._rows.append(kind, rows)
         match record.kind:
-            case RecordKind.FRAME:
-                last_event = keep_events(record, self._rows, self.tallies[record.stream])
-                self.last_event = last_event or self.last_event
             case RecordKind.TICK:
                 self.store.tick()
             case RecordKind.GAP:
@@ -143,7 +122,7 @@ class Recorder:
                     self.store.note_gap(gap)
             case RecordKind.SESSION:
                 self.store.acquire()
-            case RecordKind.MARKET | RecordKind.END:
+            case RecordKind.FRAME | RecordKind.BREAK | RecordKind.MARKET | RecordKind.END:
                 pass  # rows keep the computer's time of receipt, and files know when they end
 
     @property

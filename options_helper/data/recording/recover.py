@@ -15,7 +15,8 @@ from typing import Final
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import Hole, RecordKind, read_records
-from options_helper.data.recording.recorder import RecordClock, keep_events
+from options_helper.data.recording.recorder import RecordClock
+from options_helper.data.recording.row_maker import RowMaker
 from options_helper.data.recording.session_notes import SessionNote
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.errors import StoreError
@@ -50,7 +51,7 @@ def complete(
     come out as if the session had ended in order. `earlier` are the sessions before it, whatever their clocks said.
     For the writer, before it writes rows of its own.
     """
-    clock, tally = RecordClock(), StreamTally()
+    clock, tally, maker = RecordClock(), StreamTally(), RowMaker()
     holes: list[Hole] = []
     policy = StorePolicy(flush_rows=note.flush_events, flush_seconds=note.flush_seconds)
     session = Session(note.session, os.getpid(), socket.gethostname(), note.began_ns)
@@ -74,9 +75,9 @@ def complete(
             if record is None:
                 break
             clock.observe(record)
-            if record.kind is RecordKind.FRAME:
-                keep_events(record, recording, tally)
-            elif record.kind is RecordKind.TICK:
+            for kind, made in maker.rows_of(record, tally):
+                recording.append(kind, made)
+            if record.kind is RecordKind.TICK:
                 recording.tick()
             if time.monotonic() >= step_ends:
                 yield Completion(recording.counts().total.written)

@@ -41,13 +41,12 @@ from options_helper.data.recording.loss_log import (
     is_fault,
     read_losses,
 )
-from options_helper.data.recording.recorder import KINDS
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
+from options_helper.data.recording.row_maker import RowMaker
 from options_helper.data.recording.scoped_sessions import sessions_in
 from options_helper.data.recording.session_notes import SessionNote, session_notes
-from options_helper.data.streaming.messages import decode_frame
+from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.errors import ConfigError
-from options_helper.model.events import stamp
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import named
@@ -335,7 +334,8 @@ class _JournalRows:
 
     def read(self, session: str, files: list[Path], note: SessionNote | None) -> SessionAudit:
         """Take the rows of one session."""
-        frames = events = rejected = 0
+        frames = events = 0
+        maker, tally = RowMaker(), StreamTally()
         first: Record | None = None
         last: Record | None = None
         problems: list[str] = []
@@ -358,7 +358,7 @@ class _JournalRows:
                 if record.kind is RecordKind.FRAME:
                     frames += 1
                     events += record.events
-                    rejected += self._take(record)
+                self._take(maker, record, tally)
         except UNREADABLE_JOURNAL as error:
             problems.append(str(error) or type(error).__name__)
         if open_hole is not None and note is not None:
@@ -375,21 +375,19 @@ class _JournalRows:
             ended=ended,
             frames=frames,
             events=events,
-            rejected=rejected,
+            rejected=tally.rejected,
             torn_bytes=sum(map(_torn_bytes, files)),
             problems=tuple(problems),
             deleted=tuple(deleted),
         )
 
-    def _take(self, record: Record) -> int:
-        found, rejected = decode_frame(record.payload)
-        for event in found:
-            stamp(event, record.received_ns)
-            day, line = self._rows.of_type(type(event))(event)
-            key = PartitionKey(KINDS[record.stream], DATASET_OF[type(event)], event.symbol, day)
-            if self._scope.holds(key):
-                self._lines[key].extend(_numbers(f"0,{line}".encode()))
-        return len(rejected)
+    def _take(self, maker: RowMaker, record: Record, tally: StreamTally) -> None:
+        for kind, rows in maker.rows_of(record, tally):
+            for row in rows:
+                day, line = self._rows.of_type(type(row))(row)
+                key = PartitionKey(kind, DATASET_OF[type(row)], row.symbol, day)
+                if self._scope.holds(key):
+                    self._lines[key].extend(_numbers(f"0,{line}".encode()))
 
     def disagreements(
         self, root: Path, journaled: set[str], *, being_written: bool, killed: bool

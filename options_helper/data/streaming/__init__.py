@@ -11,7 +11,7 @@ PUBLIC: Final = {
     "alpaca_stream": ("AlpacaOptionStreamer", "AlpacaStockStreamer"),
     "alpaca_trading_stream": ("AlpacaTradingStreamer",),
     "live_manager": ("LiveStreamConfig", "LiveStreamManager"),
-    "messages": ("count_messages", "decode_frame"),
+    "messages": ("Decode", "books_damaged_by", "count_messages", "decode_frame"),
     "normalizers": (
         "BAR_COLUMNS",
         "CONDITIONS_SEPARATOR",

@@ -8,8 +8,10 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "blotter": ("settled_executions",),
+    "books": ("BookPolicy", "Books"),
     "live_state": ("StreamTally",),
     "market_clock": ("MarketClock",),
+    "order_book": ("are_possible",),
 }
 
 # What the neighbours inside this subject use, and nobody else.
