@@ -10,6 +10,7 @@ import typer
 
 from options_helper import __version__
 from options_helper.commands.help_style import plain_typer
+from options_helper.commands.ingest import ingest
 from options_helper.commands.logs import set_up_logging
 from options_helper.commands.portfolio import portfolio as portfolio_commands
 from options_helper.commands.stream import stream
@@ -25,6 +26,7 @@ app = plain_typer(
 
 app.add_typer(portfolio_commands)
 app.add_typer(stream)
+app.add_typer(ingest)
 
 PortfolioOption = Annotated[
     Path | None,

@@ -16,6 +16,7 @@ PUBLIC: Final = {
         "compute_live_position_rows",
     ),
     "marks": ("QuoteWarning", "read_marks"),
+    "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
     "structure_kinds": ("structure_kind",),
     "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
 }

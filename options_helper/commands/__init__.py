@@ -1,7 +1,8 @@
 """The commands of the terminal: they own clocks, signals and exit codes, and print.
 
-In: arguments. Out: what is printed, and an exit code. Imports `capture`, `doctor`, `monitoring`, `simulator`, `data`,
-`analysis`, `model` and `settings`; nothing below imports it. Heavy libraries are loaded by the command that needs them.
+In: arguments. Out: what is printed, and an exit code. Imports `capture`, `doctor`, `ingest`, `monitoring`, `simulator`,
+`data`, `analysis`, `model` and `settings`; nothing below imports it. Heavy libraries are loaded by the command that
+needs them.
 """
 
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 PUBLIC: Final = {
     "doctor": ("run_checkup",),
     "help_style": ("plain_typer",),
+    "ingest": ("ingest",),
     "logs": ("set_up_logging",),
     "page_launcher": (),
     "portfolio": ("portfolio",),

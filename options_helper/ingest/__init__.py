@@ -1,10 +1,17 @@
 """Market data asked for at steady times: what is due, who is asked, and where the answers are kept.
 
 In: a portfolio, a folder, the time. Out: files of whole windows and the ledger that says which are there.
-Imports `data` and `model`.
+Imports `data`, `analysis`, `model` and `settings`.
 """
 
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final = {
+    "asking": ("Asker", "offered_jobs"),
+    "jobs": ("Job", "JobName", "all_jobs"),
+    "plan": ("IngestPlan", "PlannedJob", "plan_ingestion"),
+    "selection": ("Selection",),
+    "store": ("Entry", "IngestStore"),
+    "work": ("Ingestion", "Task"),
+}

@@ -31,6 +31,7 @@ from options_helper.data.atomic_file import replace_file, sync_folder
 from options_helper.data.intraday.locking import locked_root
 from options_helper.errors import StoreError
 from options_helper.ingest.jobs import JobName, Window
+from options_helper.model.announcement import MarketKind
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: datetime
     asked_at: datetime
     written_at: datetime
+    market: str = MarketKind.ALPACA.value  # whose: a simulated one is none of anybody's money
     rows: int = 0
     file: str | None = None  # below the job's folder; None: the job keeps its rows elsewhere
     requests: int = 0
@@ -74,6 +76,7 @@ class Answer:
     asked_at: datetime
     requests: int = 0
     seconds: float = 0.0
+    rows: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -97,18 +100,20 @@ class IngestStore:
     """The ingested windows below `<root>/ingest`; for one thread.
 
     In a `with` it is the folder's one writer (StoreError where another is); without, it only reads, makes nothing, and
-    may be used while another writes. `now`, `replace` and `append` are for tests.
+    may be used while another writes. `market` is whose market is asked. `now`, `replace` and `append` are for tests.
     """
 
     def __init__(
         self,
         root: Path,
         *,
+        market: MarketKind = MarketKind.ALPACA,
         now: Callable[[], datetime] = utc_now,
         replace: Callable[[Path, bytes], None] | None = None,
         append: Callable[[Path, bytes], None] = _append,
     ) -> None:
         self.root = root
+        self._market = market
         self._now = now
         self._replace = replace or (lambda path, data: replace_file(path, data, durable=True))
         self._append = append
@@ -156,7 +161,8 @@ class IngestStore:
             until=window.until,
             asked_at=answer.asked_at,
             written_at=self._now(),
-            rows=0 if table is None else len(table.rows),
+            market=self._market.value,
+            rows=answer.rows,
             file=name,
             requests=answer.requests,
             seconds=round(answer.seconds, 3),

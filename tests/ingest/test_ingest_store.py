@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 def answer(table: Table | None = TABLE) -> Answer:
-    return Answer(table, AT, requests=2, seconds=0.5)
+    return Answer(table, AT, requests=2, seconds=0.5, rows=2)
 
 
 def files(root: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "close_gaps": ("close_gaps",),
     "journal": (
         "JOURNAL_SUFFIX",
         "JournalWriter",

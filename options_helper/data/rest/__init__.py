@@ -9,9 +9,9 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "account_reading": ("AccountReading", "read_account"),
-    "budget_ledger": ("COMMAND", "PAGE", "RECORDER"),
+    "budget_ledger": ("COMMAND", "INGESTION", "PAGE", "RECORDER"),
     "calendar_watch": ("CalendarWatch", "ask_told_sessions"),
-    "client": ("AlpacaRest", "batches"),
+    "client": ("AlpacaRest", "STOCK_SYMBOLS_A_REQUEST", "batches"),
     "contract_records": ("read_contract_record",),
     "history": (
         "CHANNELS",

@@ -163,6 +163,10 @@ class AlpacaRest:
         for page in self._pages_by_token(self._account, "/options/contracts", parameters):
             yield _maps(page.get("option_contracts"), "/options/contracts")
 
+    def data_pages(self, version: str, path: str, query: Mapping[str, Any]) -> Iterator[Row]:
+        """What the market-data host has at `/<version><path>`, page by page."""
+        yield from self._pages_by_token(self._stocks, path, dict(query), version=version)
+
     def option_contract(self, symbol: str) -> Row | None:
         """The listed contract; None when Alpaca knows none of this symbol."""
         return self._map_or_none(f"/options/contracts/{quote(symbol, safe='')}")
@@ -229,8 +233,8 @@ class AlpacaRest:
             client._session.mount(scheme, self._adapter)  # noqa: SLF001 - the SDK has no other place for it
         return client
 
-    def _map(self, client: Any, path: str, query: Query | None = None) -> Row:
-        answer = client.get(path, query)
+    def _map(self, client: Any, path: str, query: Query | None = None, version: str | None = None) -> Row:
+        answer = client.get(path, query, api_version=version)
         if not isinstance(answer, dict):
             raise _unreadable(path)
         return answer
@@ -247,11 +251,17 @@ class AlpacaRest:
         return _maps(self._account.get(path, query), path)
 
     def _pages_by_token(
-        self, client: Any, path: str, query: Query, *, at_most: int = PAGES_AT_MOST
+        self,
+        client: Any,
+        path: str,
+        query: Query,
+        *,
+        version: str | None = None,
+        at_most: int = PAGES_AT_MOST,
     ) -> Iterator[Row]:
         token: str | None = None
         for _ in range(at_most):
-            page = self._map(client, path, {**query, "page_token": token})
+            page = self._map(client, path, {**query, "page_token": token}, version)
             yield page
             token = word(page.get("next_page_token"))
             if token is None:

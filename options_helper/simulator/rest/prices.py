@@ -39,8 +39,14 @@ def stock_snapshots(query: Query, context: RequestContext) -> Answer:
 
 def option_snapshots(query: Query, context: RequestContext) -> Answer:
     """A page of everything about each contract."""
+    return snapshot_page(_contracts(query, context), query, context)
+
+
+def snapshot_page(contracts: list[str], query: Query, context: RequestContext) -> Answer:
+    """A page of everything about these contracts."""
+    require_feed(query, context, OPTION_FEEDS)
     limit = whole_number(query, "limit", SNAPSHOTS_A_PAGE, at_most=SNAPSHOTS_A_PAGE_AT_MOST)
-    rows = _rows(_contracts(query, context), context, _option_snapshot)
+    rows = _rows(contracts, context, _option_snapshot)
     if context.faults.rest_null_greek:
         _lose_greek(rows)
     page, following = page_of(sorted(rows.items()), query.get("page_token"), context.at_most(limit))

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import NAMESPACE_OID, uuid5
+from zlib import crc32
 
 from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
 from options_helper.model.announcement import MarketKind
@@ -30,7 +31,7 @@ from options_helper.model.market_hours import (
 )
 from options_helper.settings import CRYPTO_LOCATIONS
 from options_helper.simulator.market.market import ListingMarket
-from options_helper.simulator.rest import account, history, prices
+from options_helper.simulator.rest import account, history, prices, reference
 from options_helper.simulator.rest.context import (
     Answer,
     Query,
@@ -44,6 +45,7 @@ from options_helper.simulator.rest.context import (
 CONTRACTS_A_PAGE: Final = 100
 _CALENDAR_SPAN: Final = timedelta(days=365)
 CONTRACTS_A_PAGE_AT_MOST: Final = 10_000
+_OPEN_INTEREST_BELOW: Final = 20_000
 
 Answering = Callable[[Query, RequestContext], Answer]
 
@@ -64,7 +66,7 @@ def _answering(path: str, context: RequestContext) -> Answering:
         return answering
     collection, _, symbol = path.rpartition("/")
     if collection in _OF_ONE:
-        return lambda _, context: _OF_ONE[collection](symbol, context)
+        return lambda query, context: _OF_ONE[collection](symbol, query, context)
     raise RequestRefused(HTTPStatus.NOT_FOUND, f"the simulator has no {path}")
 
 
@@ -72,24 +74,27 @@ def _contracts(query: Query, context: RequestContext) -> Answer:
     """One page of the contracts that fit, ordered by symbol."""
     limit = whole_number(query, "limit", CONTRACTS_A_PAGE, at_most=CONTRACTS_A_PAGE_AT_MOST)
     known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(context))}
-    try:
-        fitting = [symbol for symbol, terms in known.items() if _fits(terms, query)]
-    except ValueError as error:
-        raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    page, following = page_of(fitting, query.get("page_token"), context.at_most(limit))
+    page, following = page_of(_fitting(known, query), query.get("page_token"), context.at_most(limit))
     return HTTPStatus.OK, {
-        "option_contracts": [_contract(symbol, known[symbol]) for symbol in page],
+        "option_contracts": [_contract(symbol, known[symbol], context) for symbol in page],
         "next_page_token": following,
     }
 
 
-def _one_contract(symbol: str, context: RequestContext) -> Answer:
+def _chain(underlying: str, query: Query, context: RequestContext) -> Answer:
+    """A page of everything about the contracts of one underlying."""
+    known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(context))}
+    wanted = {**query, "underlying_symbols": underlying}
+    return prices.snapshot_page(_fitting(known, wanted), query, context)
+
+
+def _one_contract(symbol: str, _: Query, context: RequestContext) -> Answer:
     if symbol not in _listed(context) and not (is_contract_symbol(symbol) and context.snapshot(symbol).quote):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"option contract not found for {symbol}")
-    return HTTPStatus.OK, _contract(symbol, parse_contract_symbol(symbol))
+    return HTTPStatus.OK, _contract(symbol, parse_contract_symbol(symbol), context)
 
 
-def _one_asset(symbol: str, context: RequestContext) -> Answer:
+def _one_asset(symbol: str, _: Query, context: RequestContext) -> Answer:
     if not _is_share(symbol, context):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"asset not found for {symbol}")
     return HTTPStatus.OK, {
@@ -124,6 +129,13 @@ def _listed(context: RequestContext) -> frozenset[str]:
     return frozenset(listed).union(symbol for symbol in held if is_contract_symbol(symbol))
 
 
+def _fitting(known: Mapping[str, ParsedContract], query: Query) -> list[str]:
+    try:
+        return [symbol for symbol, terms in known.items() if _fits(terms, query)]
+    except ValueError as error:
+        raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+
+
 def _fits(terms: ParsedContract, query: Query) -> bool:
     wanted = query.get("underlying_symbols")
     underlying = to_alpaca_symbol(terms.underlying_norm)
@@ -143,7 +155,7 @@ def _fits(terms: ParsedContract, query: Query) -> bool:
     )
 
 
-def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
+def _contract(symbol: str, terms: ParsedContract, context: RequestContext) -> dict[str, Any]:
     underlying = to_alpaca_symbol(terms.underlying_norm)
     strike = plain_number(terms.strike)
     return {
@@ -161,8 +173,9 @@ def _contract(symbol: str, terms: ParsedContract) -> dict[str, Any]:
         "strike_price": strike,
         "multiplier": "100",
         "size": "100",
-        "open_interest": None,
-        "open_interest_date": None,
+        # Invented, as everything here, and the same whenever one asks.
+        "open_interest": str(crc32(symbol.encode()) % _OPEN_INTEREST_BELOW),
+        "open_interest_date": context.last_session.isoformat(),
         "close_price": None,
         "close_price_date": None,
     }
@@ -231,10 +244,12 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
         "/v2/calendar": _calendar,
         "/v2/clock": _clock,
         "/v2/options/contracts": _contracts,
+        "/v1/corporate-actions": reference.corporate_actions,
         "/v2/stocks/snapshots": prices.stock_snapshots,
         "/v2/stocks/quotes/latest": prices.latest_stock_quotes,
         "/v2/stocks/trades/latest": prices.latest_stock_trades,
-        **{f"/v2/stocks/{name}": history.stock_history(name) for name in ("quotes", "trades", "bars")},
+        **{f"/v2/stocks/{name}": history.stock_history(name) for name in ("quotes", "trades")},
+        "/v2/stocks/bars": reference.bars,
         **{f"/v1beta1/options/{name}": history.option_history(name) for name in ("trades", "bars")},
         **{
             f"/v1beta3/crypto/{location}/{name}": history.crypto_history(name)
@@ -246,6 +261,6 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
         "/v1beta1/options/trades/latest": prices.latest_option_trades,
     }
 )
-_OF_ONE: Final[Mapping[str, Callable[[str, RequestContext], Answer]]] = MappingProxyType(
-    {"/v2/options/contracts": _one_contract, "/v2/assets": _one_asset}
+_OF_ONE: Final[Mapping[str, Callable[[str, Query, RequestContext], Answer]]] = MappingProxyType(
+    {"/v2/options/contracts": _one_contract, "/v2/assets": _one_asset, "/v1beta1/options/snapshots": _chain}
 )

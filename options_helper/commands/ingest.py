@@ -1,0 +1,108 @@
+"""The `ingest` commands: ask for market data at steady times, and keep it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from options_helper.commands.help_style import plain_typer
+
+if TYPE_CHECKING:
+    from options_helper.commands.ingest_run import IngestRequest
+
+ingest = plain_typer(
+    name="ingest",
+    help="Ask for option chains, bars, corporate actions and more at steady times, and keep the answers.",
+    no_args_is_help=True,
+)
+
+JobsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[JOBS]...", help="Only these jobs; `ingest plan` names them.", show_default="all"
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="DIR", file_okay=False, help="The folder to keep it in; a capture's, for its gaps."
+    ),
+]
+PortfolioOption = Annotated[
+    Path,
+    typer.Option("--portfolio", metavar="PATH", help="Whose underlyings and shares are asked for."),
+]
+ChainsEveryOption = Annotated[
+    str,
+    typer.Option("--chains-every", metavar="TIME", help="How often chains are asked for: 5m to 15m."),
+]
+PerMinuteOption = Annotated[
+    int | None,
+    typer.Option(
+        "--requests-per-minute",
+        min=1,
+        metavar="N",
+        help="So many at most, and never more than half of the account's minute.",
+        show_default="half of the account's",
+    ),
+]
+
+
+@ingest.command()
+def plan(
+    jobs: JobsArgument = None,
+    *,
+    out: OutOption,
+    portfolio: PortfolioOption = Path("portfolio.json"),
+    chains_every: ChainsEveryOption = "15m",
+    requests_per_minute: PerMinuteOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say what is due now, how many requests that takes and how long; connects to nothing.
+
+    What is due follows from what the folder holds and from the exchange's calendar. Requests and seconds are those of
+    the last such window; for one that was never asked for, what is usual.
+
+    Exit codes: 0; 2, it cannot say: an option, the portfolio or the folder.
+    """
+    from options_helper.commands.ingest_run import show_plan
+
+    show_plan(_request(jobs, out, portfolio, chains_every, requests_per_minute), as_json=as_json)
+
+
+@ingest.command()
+def run(
+    jobs: JobsArgument = None,
+    *,
+    out: OutOption,
+    portfolio: PortfolioOption = Path("portfolio.json"),
+    chains_every: ChainsEveryOption = "15m",
+    requests_per_minute: PerMinuteOption = None,
+) -> None:
+    """Do once what is due, and end: for cron and systemd timers.
+
+    Each window is kept whole or not at all, so it may be killed at any moment and run again; a window that is there is
+    not asked for twice. What was missed is caught up where there is a history of it.
+
+    Exit codes: 0, everything that was due is kept; 1, something is not, and the output says why; 2, nothing was asked
+    for: an option, the settings, the portfolio, or another ingestion that writes into the folder.
+    """
+    from options_helper.commands.ingest_run import run_once
+
+    raise typer.Exit(run_once(_request(jobs, out, portfolio, chains_every, requests_per_minute)))
+
+
+def _request(
+    jobs: list[str] | None, out: Path, portfolio: Path, chains_every: str, requests_per_minute: int | None
+) -> IngestRequest:
+    from options_helper.commands.ingest_run import IngestRequest, read_every, read_jobs
+
+    return IngestRequest(
+        out=out,
+        portfolio=portfolio,
+        jobs=read_jobs(jobs or ()),
+        chains_every=read_every(chains_every),
+        per_minute=requests_per_minute,
+    )

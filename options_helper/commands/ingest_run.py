@@ -1,0 +1,238 @@
+"""Ask for what is due, once, and print how it went; and say beforehand what that would be."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import typer
+
+from options_helper.clock import elapsed_seconds, utc_now
+from options_helper.commands.capture_options import require_folder
+from options_helper.commands.durations import format_duration, parse_duration
+from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
+from options_helper.data.recording.close_gaps import close_gaps
+from options_helper.data.rest.budget_ledger import INGESTION
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import known_day, market_day
+from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.ingest.asking import Asker, offered_jobs
+from options_helper.ingest.jobs import Job, JobName, all_jobs
+from options_helper.ingest.plan import IngestPlan, PlannedJob, plan_ingestion
+from options_helper.ingest.selection import Selection
+from options_helper.ingest.store import Entry, IngestStore
+from options_helper.ingest.work import Ingestion, Task
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.portfolio import load_portfolio
+from options_helper.model.text import format_count, table_lines
+from options_helper.settings import Settings
+
+SHORTEST_EVERY: Final = timedelta(minutes=5)
+LONGEST_EVERY: Final = timedelta(minutes=15)
+_COLUMNS: Final = ("job", "of", "due", "requests", "next due (New York)")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRequest:
+    """Everything the command line says."""
+
+    out: Path
+    portfolio: Path
+    jobs: tuple[JobName, ...] = ()  # none: all
+    chains_every: timedelta = LONGEST_EVERY
+    per_minute: int | None = None
+
+
+def read_jobs(words: Sequence[str]) -> tuple[JobName, ...]:
+    """The jobs of these names, each once; ConfigError names those there are."""
+    known = {job.value: job for job in JobName}
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        raise ConfigError(f"There is no job {unknown[0]!r}. The jobs are: {', '.join(known)}.")
+    return tuple(dict.fromkeys(known[word] for word in words))
+
+
+def read_every(text: str) -> timedelta:
+    """How often chains are asked for; ConfigError where that is too often or too rarely."""
+    try:
+        every = timedelta(seconds=parse_duration(text))
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"--chains-every: {error}") from error
+    if not SHORTEST_EVERY <= every <= LONGEST_EVERY:
+        raise ConfigError(f"--chains-every {text}: use 5m to 15m.")
+    return every
+
+
+def show_plan(
+    request: IngestRequest, *, as_json: bool = False, now: Callable[[], datetime] = utc_now
+) -> None:
+    """Print what is due; connects to nothing."""
+    settings = Settings.load()
+    at = known_day(settings, now()).at or now()
+    plan = plan_ingestion(
+        _jobs(request, settings),
+        Selection.of(load_portfolio(request.portfolio)),
+        IngestStore(request.out),
+        at,
+        per_minute=_per_minute(request, settings),
+    )
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(_facts(plan, at))).decode())
+        return
+    rows = [_plan_row(planned) for planned in plan.jobs]
+    typer.echo("\n".join(table_lines(_COLUMNS, rows, right={"due", "requests"})))
+    due = sum(len(planned.windows) for planned in plan.jobs)
+    typer.echo(
+        f"{format_count(due, 'window')} due, {format_count(plan.requests, 'request')}, about "
+        f"{format_duration(plan.seconds)} at {plan.per_minute} a minute."
+        if due
+        else "Nothing is due."
+    )
+
+
+def _plan_row(planned: PlannedJob) -> tuple[str, ...]:
+    next_due = planned.next_due_at
+    return (
+        planned.job,
+        planned.subject,
+        str(len(planned.windows)),
+        str(planned.requests),
+        "not known" if next_due is None else f"{next_due.astimezone(NEW_YORK):%a %d %b %H:%M}",
+    )
+
+
+def _facts(plan: IngestPlan, at: datetime) -> dict[str, Any]:
+    return {
+        "as_of": at.astimezone(UTC),
+        "requests": plan.requests,
+        "seconds": plan.seconds,
+        "requests_per_minute": plan.per_minute,
+        "jobs": [asdict(planned) for planned in plan.jobs],
+    }
+
+
+def run_once(
+    request: IngestRequest,
+    *,
+    settings: Settings | None = None,
+    now: Callable[[], datetime] = utc_now,
+    rest_cls: Callable[..., AlpacaRest] = AlpacaRest,
+    say: Callable[[str], object] = typer.echo,
+) -> int:
+    """Do what is due; the exit code. Blocks, on the main thread."""
+    settings = settings or Settings.load()
+    with ShutdownSignals() as shutdown, opened(request, settings, now=now, rest_cls=rest_cls) as ingestion:
+        try:
+            with shutdown.raising():
+                return 0 if _do_all(ingestion, say) else 1
+        except Interrupted:
+            say("Asked to end before everything was done. What is kept is whole; the rest is due again.")
+            return 1
+
+
+def _do_all(ingestion: Ingestion, say: Callable[[str], object]) -> bool:
+    """Whether all of it is kept; one that fails waits, so the others get their turn."""
+    kept, failed = 0, 0
+    while (task := ingestion.next_task()) is not None:
+        try:
+            say(entry_line(task, ingestion.do(task)))
+            kept += 1
+        except OptionsHelperError as error:
+            say(f"{task_name(task)}: failed. {error}")
+            failed += 1
+    if not kept and not failed:
+        say("Nothing is due.")
+    elif failed:
+        say(f"{format_count(kept, 'window')} kept, {failed} failed; what failed is due again.")
+    else:
+        say(f"{format_count(kept, 'window')} kept.")
+    return not failed
+
+
+def task_name(task: Task) -> str:
+    """For people: "chains SPY, Wed 25 Nov 10:00"."""
+    subject = "" if task.subject == "all" else f" {task.subject}"
+    return f"{task.job}{subject}, {task.window.since.astimezone(NEW_YORK):%a %d %b %H:%M}"
+
+
+def entry_line(task: Task, entry: Entry) -> str:
+    """What a stored window has in it, for people."""
+    notes = "".join(f"\n  {note}" for note in entry.notes)
+    return (
+        f"{task_name(task)}: {format_count(entry.rows, 'row')}, {format_count(entry.requests, 'request')}, "
+        f"{entry.seconds:.1f} s{notes}"
+    )
+
+
+@contextmanager
+def opened(
+    request: IngestRequest,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    rest_cls: Callable[..., AlpacaRest],
+) -> Iterator[Ingestion]:
+    """The folder's one writer and a client, ready to work; OptionsHelperError where that cannot be."""
+    settings.require_credentials()
+    require_folder(request.out)
+    selection = Selection.of(load_portfolio(request.portfolio))
+    store = IngestStore(request.out, market=settings.market_kind, now=now)
+    limits = RequestLimits(INGESTION, at_most=_per_minute(request, settings))
+    with store, rest_cls(settings, limits=limits) as rest:
+        asker = Asker(
+            settings,
+            selection,
+            store,
+            lambda: rest,
+            now=now,
+            elapsed=elapsed_seconds,
+            requested=lambda: _requested(limits),
+            close_gaps=close_gaps,
+        )
+        yield Ingestion(
+            _jobs(request, settings),
+            selection,
+            store,
+            asker,
+            now=market_clock(rest, settings, now),
+            elapsed=elapsed_seconds,
+            random=random.random,
+        )
+
+
+def _requested(limits: RequestLimits) -> int:
+    return sum(endpoint.requests for host in limits.report().values() for endpoint in host.endpoints.values())
+
+
+def market_clock(rest: AlpacaRest, settings: Settings, now: Callable[[], datetime]) -> Callable[[], datetime]:
+    """The market's time: this computer's, or that of a session which a simulator plays. Blocks; RestError."""
+    day = market_day(rest, settings, now())
+    if not day.plays or day.at is None:
+        return now
+    ahead = day.at - now()
+    return lambda: now() + ahead
+
+
+def _per_minute(request: IngestRequest, settings: Settings) -> int:
+    """What this program takes of the account's minute at most."""
+    share = max(1, int(settings.rest_per_minute * INGESTION.ceiling))
+    return share if request.per_minute is None else min(request.per_minute, share)
+
+
+def _jobs(request: IngestRequest, settings: Settings) -> list[Job]:
+    offered = offered_jobs(settings)
+    wanted = request.jobs or offered
+    if missing := [name for name in wanted if name not in offered]:
+        raise ConfigError(f"The job {missing[0]} cannot be done: {_why_not(missing[0])}")
+    return [job for job in all_jobs(request.chains_every) if job.name in wanted]
+
+
+def _why_not(_job: JobName) -> str:
+    return "nothing of this program asks for it yet."

@@ -1,0 +1,243 @@
+"""Ask for one window of one job, and give its answer back as a table; keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from options_helper.analysis.own_volatility import thirty_day_volatility
+from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
+from options_helper.errors import RestError
+from options_helper.ingest.gap_closing import GapCloser
+from options_helper.ingest.jobs import JobName, Window
+from options_helper.ingest.selection import PROXIES, Selection
+from options_helper.ingest.store import Answer, Cell, IngestStore, Table
+from options_helper.ingest.tables import (
+    VOLATILITY,
+    actions_table,
+    bars_table,
+    chain_table,
+    contracts_table,
+    option_quotes,
+    volatility_row,
+)
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.text import named
+from options_helper.settings import Settings
+
+SNAPSHOTS_A_PAGE: Final = 1_000
+CONTRACTS_A_PAGE: Final = 10_000
+ACTIONS_A_PAGE: Final = 1_000
+BARS_A_PAGE: Final = 10_000
+# The farthest contracts that are listed; the endpoint leaves late expiries out unless it is told a date.
+_HORIZON: Final = timedelta(days=4 * 366)
+# What was announced, and what has just been put right.
+_ACTIONS_BACK: Final = timedelta(days=7)
+_ACTIONS_AHEAD: Final = timedelta(days=60)
+# A session's bars are asked for when they are older than a quarter of an hour; every plan has them of all exchanges.
+BARS_FEED: Final = "sip"
+NO_RATE: Final = "taken as 0: no rate is stored"
+_SYMBOL_REFUSALS: Final = frozenset({400, 422})
+
+
+@dataclass(slots=True)
+class _Question:
+    """What is asked, and what is to be said of the answer."""
+
+    subject: str
+    window: Window
+    asked_at: datetime
+    rows: int = 0  # that were kept elsewhere
+    notes: list[str] = field(default_factory=list)
+
+
+def offered_jobs(settings: Settings) -> tuple[JobName, ...]:  # noqa: ARG001
+    """What can be asked for with these settings."""
+    return tuple(name for name in JobName if name not in (JobName.FRED, JobName.NEWS))
+
+
+class Asker:
+    """Asks Alpaca, for one thread; `rest` is made when something is asked for the first time.
+
+    `now` is this computer's time, `elapsed` seconds of a clock that nobody sets, and `requested` how many requests left
+    so far. Everything may raise OptionsHelperError, and RestStopped after a stop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        selection: Selection,
+        store: IngestStore,
+        rest: Callable[[], AlpacaRest],
+        *,
+        now: Callable[[], datetime],
+        elapsed: Callable[[], float],
+        requested: Callable[[], int],
+        close_gaps: GapCloser,
+    ) -> None:
+        self._settings = settings
+        self._selection = selection
+        self._store = store
+        self._rest = rest
+        self._now = now
+        self._elapsed = elapsed
+        self._requested = requested
+        self._close_gaps = close_gaps
+        self._methods: dict[JobName, Callable[[_Question], Table | None]] = {
+            JobName.CHAINS: self._chain,
+            JobName.CONTRACTS: self._contracts,
+            JobName.CORPORATE_ACTIONS: self._actions,
+            JobName.MINUTE_BARS: self._minute_bars,
+            JobName.DAILY_BARS: self._daily_bars,
+            JobName.MACRO_PROXIES: self._proxies,
+            JobName.VOLATILITY: self._volatilities,
+            JobName.GAPS: self._gaps,
+        }
+
+    @property
+    def jobs(self) -> tuple[JobName, ...]:
+        """What can be asked for."""
+        return tuple(self._methods)
+
+    def ask(self, job: JobName, subject: str, window: Window) -> Answer:
+        """Ask for everything in a window. Blocks."""
+        question = _Question(subject, window, self._now())
+        began, requests = self._elapsed(), self._requested()
+        table = self._methods[job](question)
+        return Answer(
+            table,
+            question.asked_at,
+            requests=self._requested() - requests,
+            seconds=self._elapsed() - began,
+            rows=question.rows if table is None else len(table.rows),
+            notes=tuple(question.notes),
+        )
+
+    def _minute_bars(self, question: _Question) -> Table:
+        return self._bars("1Min", self._selection.stocks, question)
+
+    def _daily_bars(self, question: _Question) -> Table:
+        return self._bars("1Day", self._selection.stocks, question)
+
+    def _proxies(self, question: _Question) -> Table:
+        return self._bars("1Day", tuple(PROXIES), question, PROXIES)
+
+    def _chain(self, question: _Question) -> Table:
+        feed = self._settings.options_feed
+        query = {"feed": feed, "limit": SNAPSHOTS_A_PAGE}
+        path = f"/options/snapshots/{question.subject}"
+        found: dict[str, Any] = {}
+        for page in self._rest().data_pages("v1beta1", path, query):
+            snapshots = page.get("snapshots")
+            found |= snapshots if isinstance(snapshots, dict) else {}
+        table = chain_table(found, question.window.since, question.asked_at, feed)
+        question.notes += _left_out(len(found) - len(table.rows), "contracts whose symbol is none")
+        return table
+
+    def _contracts(self, question: _Question) -> Table:
+        day = new_york_date(question.window.since)
+        query = {
+            "underlying_symbols": question.subject,
+            "expiration_date_gte": day.isoformat(),
+            "expiration_date_lte": (day + _HORIZON).isoformat(),
+            "limit": CONTRACTS_A_PAGE,
+        }
+        rows = [row for page in self._rest().option_contracts(query) for row in page]
+        table = contracts_table(rows, day.isoformat(), question.asked_at)
+        without = sum(1 for row in table.rows if row[11] is None)
+        if without:
+            question.notes.append(
+                f"{without} of {len(table.rows)} contracts have no open interest on record."
+            )
+        return table
+
+    def _actions(self, question: _Question) -> Table:
+        day = new_york_date(question.window.since)
+        query = {
+            "start": (day - _ACTIONS_BACK).isoformat(),
+            "end": (day + _ACTIONS_AHEAD).isoformat(),
+            "limit": ACTIONS_A_PAGE,
+        }
+        found = self._of_symbols("v1", "/corporate-actions", query, self._selection.stocks, question)
+        return actions_table(found, question.asked_at)
+
+    def _bars(
+        self,
+        timeframe: str,
+        symbols: Sequence[str],
+        question: _Question,
+        stands_for: Mapping[str, str] | None = None,
+    ) -> Table:
+        query = {
+            "timeframe": timeframe,
+            "start": _bar_start(timeframe, question.window),
+            # Alpaca includes the end.
+            "end": (question.window.until - timedelta(seconds=1)).isoformat(),
+            "feed": BARS_FEED,
+            "adjustment": "raw",
+            "limit": BARS_A_PAGE,
+        }
+        pages = self._of_symbols("v2", "/stocks/bars", query, symbols, question)
+        table = bars_table(pages, timeframe, BARS_FEED, stands_for)
+        found = {row[0] for row in table.rows}
+        if without := [symbol for symbol in symbols if symbol not in found]:
+            question.notes.append(f"No bar came of {named(without)}.")
+        return table
+
+    def _of_symbols(
+        self, version: str, path: str, query: Mapping[str, Any], symbols: Sequence[str], question: _Question
+    ) -> list[Any]:
+        """All pages of all symbols; one that the server does not know is noted, and costs the others nothing."""
+        found: list[Any] = []
+        for batch in batches(symbols, STOCK_SYMBOLS_A_REQUEST):
+            try:
+                found += self._batch(version, path, query, batch)
+            except RestError as error:
+                if error.status not in _SYMBOL_REFUSALS or len(batch) == 1:
+                    raise
+                found += self._one_by_one(version, path, query, batch, question)
+        return found
+
+    def _batch(self, version: str, path: str, query: Mapping[str, Any], symbols: Sequence[str]) -> list[Any]:
+        asked = {**query, "symbols": ",".join(symbols)}
+        return list(self._rest().data_pages(version, path, asked))
+
+    def _one_by_one(
+        self, version: str, path: str, query: Mapping[str, Any], symbols: Sequence[str], question: _Question
+    ) -> Iterator[Any]:
+        refused: list[RestError] = []
+        for symbol in symbols:
+            try:
+                yield from self._batch(version, path, query, [symbol])
+            except RestError as error:
+                if error.status not in _SYMBOL_REFUSALS:
+                    raise
+                refused.append(error)
+                question.notes.append(f"{symbol}: {error}")
+        if len(refused) == len(symbols):  # it is no symbol's fault
+            raise refused[0]
+
+    def _volatilities(self, question: _Question) -> Table:
+        window, rows = question.window, list[Sequence[Cell]]()
+        for entry in self._store.entries(JobName.CHAINS):
+            if window.since <= entry.since < window.until:
+                quotes = option_quotes(self._store.read(JobName.CHAINS, entry))
+                found = thirty_day_volatility(quotes, entry.since)
+                rows.append(volatility_row(entry.since, entry.subject, found, 0.0, NO_RATE))
+        return Table(VOLATILITY, rows)
+
+    def _gaps(self, question: _Question) -> None:
+        report = self._close_gaps(self._store.root, self._rest(), now=question.asked_at)
+        question.rows = report.rows
+        question.notes += report.words
+
+
+def _bar_start(timeframe: str, window: Window) -> str:
+    """A daily bar begins at midnight in New York, before its session."""
+    return new_york_date(window.since).isoformat() if timeframe == "1Day" else window.since.isoformat()
+
+
+def _left_out(count: int, what: str) -> list[str]:
+    return [f"{count} {what} are left out."] if count else []

@@ -1,0 +1,211 @@
+"""What is due is done, one window at a time; a failure costs itself and says when it is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from options_helper.errors import RestError, RestStopped
+from options_helper.ingest.jobs import JobName, Window, all_jobs
+from options_helper.ingest.plan import plan_ingestion
+from options_helper.ingest.selection import Selection
+from options_helper.ingest.store import Answer, IngestStore, Table
+from options_helper.ingest.work import Ingestion, Task
+
+# A Wednesday, 10:00 in New York.
+AT = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
+SELECTION = Selection(("SPY", "QQQ"), ("SPY", "QQQ"))
+TABLE = Table(("symbol",), [("SPY261218C00700000",)])
+
+
+@dataclass
+class Clock:
+    """A time that stands still until it is moved."""
+
+    at: datetime = AT
+
+    def now(self) -> datetime:
+        return self.at
+
+    def elapsed(self) -> float:
+        return (self.at - AT).total_seconds()
+
+    def advance(self, **span: float) -> None:
+        self.at += timedelta(**span)
+
+
+@dataclass
+class Asked:
+    """Answers with one row, or as the test says."""
+
+    jobs: tuple[JobName, ...]
+    errors: dict[str, Exception] = field(default_factory=dict)
+    asked: list[tuple[JobName, str]] = field(default_factory=list)
+
+    def ask(self, job: JobName, subject: str, window: Window) -> Answer:
+        self.asked.append((job, subject))
+        if subject in self.errors:
+            raise self.errors[subject]
+        return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=1)
+
+
+Make = Callable[..., tuple[Ingestion, Asked]]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(tmp_path: Path, clock: Clock) -> Iterator[Make]:
+    with IngestStore(tmp_path, now=clock.now) as store:
+
+        def made(*jobs: JobName, **errors: Exception) -> tuple[Ingestion, Asked]:
+            asked = Asked(jobs, errors)
+            ingestion = Ingestion(
+                all_jobs(),
+                SELECTION,
+                store,
+                asked,
+                now=clock.now,
+                elapsed=clock.elapsed,
+                random=lambda: 0.0,
+            )
+            return ingestion, asked
+
+        yield made
+
+
+def do_all(ingestion: Ingestion) -> list[Task]:
+    done = []
+    while task := ingestion.next_task():
+        try:
+            ingestion.do(task)
+        except RestError:
+            continue
+        done.append(task)
+    return done
+
+
+def test_everything_due_is_done_once_and_what_cannot_wait_comes_first(make: Make):
+    ingestion, asked = make(JobName.DAILY_BARS, JobName.CHAINS)
+
+    do_all(ingestion)
+
+    assert asked.asked == [(JobName.CHAINS, "SPY"), (JobName.CHAINS, "QQQ"), (JobName.DAILY_BARS, "all")]
+    assert ingestion.next_task() is None
+
+
+def test_one_underlying_that_fails_costs_no_other(make: Make, clock: Clock):
+    ingestion, asked = make(JobName.CHAINS, SPY=RestError("no answer"))
+
+    do_all(ingestion)
+
+    assert asked.asked == [(JobName.CHAINS, "SPY"), (JobName.CHAINS, "QQQ")]
+    tally = ingestion.tallies[JobName.CHAINS]
+    assert (tally.successes, tally.failures, tally.failing, tally.problem) == (1, 1, 0, None)
+    clock.advance(seconds=14)
+    assert ingestion.next_task() is None
+    clock.advance(seconds=1)
+    assert ingestion.next_task() is not None
+
+
+def test_pauses_after_failures_grow_and_a_success_ends_them(make: Make, clock: Clock):
+    ingestion, asked = make(JobName.CONTRACTS, SPY=RestError("no answer"), QQQ=RestError("no answer"))
+
+    pauses = []
+    for _ in range(7):
+        do_all(ingestion)
+        pauses.append(ingestion.pause_seconds())
+        clock.advance(seconds=pauses[-1])
+
+    assert pauses == [15, 30, 60, 120, 240, 450, 450]
+    asked.errors.clear()
+    assert len(do_all(ingestion)) == 2
+    assert ingestion.tallies[JobName.CONTRACTS].failing == 0
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_not_tried_again_soon(make: Make, status: int):
+    ingestion, _ = make(JobName.CONTRACTS, SPY=RestError("refused", status=status))
+
+    do_all(ingestion)
+
+    assert ingestion.pause_seconds() == 900
+
+
+def test_a_pause_that_the_server_wants_is_kept(make: Make):
+    ingestion, _ = make(JobName.CONTRACTS, SPY=RestError("too many", status=429, retry_after=200))
+
+    do_all(ingestion)
+
+    assert ingestion.pause_seconds() == 200
+
+
+def test_a_stop_is_no_failure(make: Make):
+    ingestion, _ = make(JobName.CONTRACTS, SPY=RestStopped())
+    task = ingestion.next_task()
+    assert task is not None
+
+    with pytest.raises(RestStopped):
+        ingestion.do(task)
+
+    assert ingestion.tallies[JobName.CONTRACTS].failures == 0
+    assert ingestion.next_task() == task
+
+
+def test_the_pause_lasts_until_the_next_window(make: Make, clock: Clock):
+    ingestion, _ = make(JobName.CHAINS)
+    do_all(ingestion)
+
+    assert ingestion.pause_seconds() == 15 * 60
+    clock.advance(minutes=15)
+    assert ingestion.pause_seconds() == 0
+
+
+def test_a_figure_of_our_own_waits_for_the_chain_it_is_made_of(make: Make, clock: Clock):
+    ingestion, asked = make(JobName.VOLATILITY, JobName.CHAINS)
+
+    do_all(ingestion)
+    clock.advance(minutes=16)
+    do_all(ingestion)
+
+    slots = [(JobName.CHAINS, "SPY"), (JobName.CHAINS, "QQQ")]
+    assert asked.asked == [*slots, *slots, (JobName.VOLATILITY, "all")]
+
+
+def test_a_plan_says_what_is_due_and_by_experience_how_much_that_is(make: Make, clock: Clock, tmp_path: Path):
+    ingestion, _ = make(JobName.CONTRACTS)
+    do_all(ingestion)
+    clock.advance(days=2)
+
+    plan = plan_ingestion(all_jobs(), SELECTION, IngestStore(tmp_path), clock.now(), per_minute=100)
+
+    contracts = [planned for planned in plan.jobs if planned.job is JobName.CONTRACTS]
+    assert [(one.subject, len(one.windows), one.requests, one.seconds) for one in contracts] == [
+        ("SPY", 1, 3, 1.5),
+        ("QQQ", 1, 3, 1.5),
+    ]
+    assert plan.requests == sum(planned.requests for planned in plan.jobs)
+
+
+def test_a_small_budget_spreads_the_requests_over_minutes(tmp_path: Path):
+    plan = plan_ingestion(all_jobs(), SELECTION, IngestStore(tmp_path), AT, per_minute=2)
+
+    assert plan.requests > 4
+    assert plan.seconds >= 60 * (plan.requests // 2 - 1)
+
+
+def test_a_portfolio_without_options_has_no_chain_to_ask_for(tmp_path: Path):
+    shares = Selection((), ("AAPL",))
+    plan = plan_ingestion(all_jobs(), shares, IngestStore(tmp_path), AT, per_minute=100)
+
+    asked = {planned.job for planned in plan.jobs}
+    assert JobName.CHAINS not in asked
+    assert JobName.VOLATILITY not in asked
+    assert JobName.DAILY_BARS in asked

@@ -1,0 +1,161 @@
+"""The ingest commands against a market on a real socket, with alpaca-py's own clients."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from options_helper.commands.ingest_run import IngestRequest, run_once, show_plan
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.errors import ConfigError, RestError
+from options_helper.ingest.jobs import JobName
+from options_helper.ingest.store import IngestStore
+from options_helper.model.portfolio import load_portfolio
+from options_helper.settings import Settings
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market.seeded import SeededMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.kit.simulated import PATIENT_REST, settings_for
+
+PORTFOLIO = Path(__file__).resolve().parents[2] / "portfolio.json"
+Say = list[str]
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def server(running_simulator: Callable[..., SimulatorServer]) -> SimulatorServer:
+    """A market that plays a Friday at 10:00 in New York."""
+    return running_simulator(SeededMarket(load_portfolio(PORTFOLIO)))
+
+
+@pytest.fixture
+def said() -> Say:
+    return []
+
+
+@pytest.fixture
+def run(server: SimulatorServer, tmp_path: Path, said: Say) -> Run:
+    """Do these jobs once, into the test's folder."""
+
+    def ran(*jobs: JobName, settings: Settings | None = None) -> int:
+        request = IngestRequest(tmp_path, PORTFOLIO, jobs)
+        patient = partial(AlpacaRest, policy=PATIENT_REST)
+        return run_once(
+            request,
+            settings=settings or settings_for(server),
+            rest_cls=patient,  # type: ignore[arg-type]
+            say=said.append,
+        )
+
+    return ran
+
+
+def rows(root: Path, job: JobName, subject: str) -> Iterator[dict[str, str]]:
+    (path,) = (root / "ingest" / job / subject).glob("*.csv.gz")
+    yield from csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode()))
+
+
+def test_everything_that_is_due_is_asked_for_and_kept(run: Run, tmp_path: Path, said: Say):
+    assert run() == 0
+
+    chain = list(rows(tmp_path, JobName.CHAINS, "SPY"))
+    assert {row["symbol"][:3] for row in chain} == {"SPY"}
+    assert all(float(row["ask"]) > 0 for row in chain)
+    assert {row["slot_ns"] for row in chain} == {
+        str(int(datetime(2026, 11, 20, 15, tzinfo=UTC).timestamp()) * 10**9)
+    }
+    contracts = list(rows(tmp_path, JobName.CONTRACTS, "BRK.B"))
+    assert [row["open_interest_day"] for row in contracts] == ["2026-11-19"]
+    assert {row["type"] for row in rows(tmp_path, JobName.CORPORATE_ACTIONS, "all")} == {"cash_dividends"}
+    days = list(rows(tmp_path, JobName.DAILY_BARS, "all"))
+    assert {row["symbol"] for row in days} >= {"SPY", "AAPL", "BRK.B"}
+    assert said[-1].endswith("windows kept.")
+    assert {entry.market for entry in IngestStore(tmp_path).entries(JobName.CHAINS)} == {"local"}
+
+
+def test_what_is_kept_is_not_asked_for_again(run: Run, said: Say):
+    assert run(JobName.CHAINS, JobName.CONTRACTS) == 0
+    said.clear()
+
+    assert run(JobName.CHAINS, JobName.CONTRACTS) == 0
+    assert said == ["Nothing is due."]
+
+
+def test_a_bar_that_does_not_come_is_named(run: Run, said: Say):
+    assert run(JobName.MACRO_PROXIES) == 0
+
+    assert "No bar came of QQQ, IWM, DIA, TLT, IEF and 7 more." in said[0]
+
+
+def test_pages_are_followed(run: Run, server: SimulatorServer, tmp_path: Path):
+    server.set_faults(Faults(rest_page=2))
+
+    assert run(JobName.CHAINS) == 0
+
+    entries = {entry.subject: entry for entry in IngestStore(tmp_path).entries(JobName.CHAINS)}
+    assert (entries["SPY"].rows, entries["SPY"].requests) == (5, 3)
+
+
+def test_a_server_that_fails_costs_the_window_and_is_said(
+    run: Run, server: SimulatorServer, tmp_path: Path, said: Say
+):
+    server.set_faults(Faults(rest_status=500, rest_path="/v1beta1/options/snapshots/SPY"))
+
+    assert run(JobName.CHAINS) == 1
+
+    store = IngestStore(tmp_path)
+    assert store.watermark(JobName.CHAINS, "SPY") is None
+    assert store.watermark(JobName.CHAINS, "AAPL") is not None
+    assert "chains SPY, Fri 20 Nov 10:00: failed." in said[0]
+    assert "HTTP 500" in said[0]
+    assert said[-1] == "4 windows kept, 1 failed; what failed is due again."
+
+
+def test_a_wrong_key_keeps_nothing_and_says_what_to_check(run: Run, server: SimulatorServer, tmp_path: Path):
+    wrong = settings_for(server, secret="wrong")  # noqa: S106 - it opens nothing
+
+    with pytest.raises(RestError, match="Check APCA_API_KEY_ID"):
+        run(JobName.CHAINS, settings=wrong)
+
+    assert not list(tmp_path.rglob("*.csv.gz"))
+
+
+def test_a_plan_connects_to_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody listens at these addresses."""
+    monkeypatch.setenv("APCA_API_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("OH_ALPACA_DATA_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("OH_ALPACA_STREAM_URL", "ws://127.0.0.1:9")
+    at = datetime(2026, 11, 25, 15, 1, tzinfo=UTC)
+
+    show_plan(IngestRequest(tmp_path / "new", PORTFOLIO), as_json=True, now=lambda: at)
+
+    told = json.loads(capsys.readouterr().out)
+    chains = [planned for planned in told["jobs"] if planned["job"] == "chains"]
+    assert [len(planned["windows"]) for planned in chains] == [1] * 5
+    assert told["requests"] > 20
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_plan_is_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    at = datetime(2026, 11, 25, 15, 1, tzinfo=UTC)
+
+    show_plan(IngestRequest(tmp_path, PORTFOLIO, (JobName.CHAINS,)), now=lambda: at)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["chains", "SPY", "1", "4", "Wed", "25", "Nov", "10:15"]
+    assert lines[-1] == "5 windows due, 20 requests, about 10 s at 100 a minute."
+
+
+def test_nothing_is_asked_without_keys(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no Alpaca keys"):
+        run_once(IngestRequest(tmp_path, PORTFOLIO), settings=Settings())
