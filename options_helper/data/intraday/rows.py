@@ -92,6 +92,11 @@ class Dataset:
         """The first line of each of its files."""
         return ",".join(self.columns) + "\n"
 
+    @property
+    def is_backfill(self) -> bool:
+        """Whether its rows were asked for and not heard."""
+        return "asked_at_ns" in self.columns
+
 
 def _dataset(name: str, timeframe: str, columns: tuple[str, ...]) -> Dataset:
     return Dataset(name, timeframe, ("seq", *columns))

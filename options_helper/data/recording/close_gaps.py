@@ -94,7 +94,7 @@ class _Closer:
         ledger, known = read_losses(self._root), read_closings(self._root)
         self._problems += [f"{problem}." for problem in (*ledger.problems, *known.problems)]
         for gap in ledger.rows:
-            told = known.of_gaps.get((gap.session, gap.stream, gap.since_ns, _end_of(gap)))
+            told = known.of_gap(gap)
             is_wanted = told is None or told.is_worth_another_try(self._now_ns)
             if is_wanted and scope.meets(gap.since_ns, gap.until_ns) and not self._close(gap):
                 break
@@ -256,10 +256,6 @@ def _symbols_at_once(question: GapQuestion, channel: str, piece: Stretch) -> int
 def _is_another_market(note: SessionNote, asked: MarketKind) -> bool:
     """Whether a market of this computer was recorded and Alpaca would be asked, or the reverse."""
     return note.market != "" and (note.market == MarketKind.ALPACA) != (asked is MarketKind.ALPACA)
-
-
-def _end_of(gap: LossRow) -> int:
-    return gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
 
 
 def _named(stream: str, since_ns: int, until_ns: int | None) -> str:

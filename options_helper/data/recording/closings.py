@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import replace_file
-from options_helper.data.recording.gap_closing import ClosingState, GapClosing
+from options_helper.data.recording.gap_closing import ClosingState, GapClosing, end_of
+from options_helper.data.recording.loss_log import LossRow
 from options_helper.model.instants import nanosecond_text, utc_datetime
 from options_helper.model.market_hours import new_york_date
 
@@ -41,6 +42,15 @@ class Closings:
 
     of_gaps: Mapping[GapId, GapClosing]
     problems: tuple[str, ...] = ()
+
+    def of_gap(self, gap: LossRow) -> GapClosing | None:
+        """What history said of a row of the gap ledger; None while it was not asked."""
+        return self.of_gaps.get((gap.session, gap.stream, gap.since_ns, end_of(gap)))
+
+    def has_closed(self, gap: LossRow) -> bool:
+        """Whether nothing of it is missing any more."""
+        closing = self.of_gap(gap)
+        return closing is not None and closing.state is ClosingState.CLOSED
 
 
 def read_closings(root: Path) -> Closings:

@@ -77,8 +77,8 @@ class GapClosing:
 
     @property
     def words(self) -> str:
-        """With the counts: "412 of 412 recorded rows are in the answer, 3 more: closed"."""
-        said = f"{self.state}"
+        """With the counts: "412 of 412 recorded rows are in the answer, 3 more: gap closed"."""
+        said = f"gap {self.state}"
         if self.recorded or self.more:
             of = f"{self.found:,} of {format_count(self.recorded, 'recorded row')}"
             said = f"{of} {'is' if self.recorded == 1 else 'are'} in the answer, {self.more:,} more: {said}"
@@ -137,7 +137,7 @@ def question_of(
     """What to ask for a gap, or that it cannot be closed, and why; None while it lasts, or where a rebuild mends it."""
     if gap.until_ns is None or _REBUILT in gap.reason:
         return None
-    question = _question(gap, max(gap.since_ns, gap.until_ns), notes)
+    question = _question(gap, end_of(gap), notes)
     if (why := _hindrance(question)) is not None:
         return _closing(gap, question.until_ns, ClosingState.NOT, now_ns, why)
     return question
@@ -164,12 +164,16 @@ def _question(gap: LossRow, until_ns: int, notes: Mapping[str, SessionNote]) -> 
     )
 
 
+def end_of(gap: LossRow) -> int:
+    """When it ended, on a clock that was not set back meanwhile; where it lasts, when it began."""
+    return gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
+
+
 def waits_for_its_journal(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
     """Whether rows next to a gap may be in a journal only: outside their files they would be taken for missing."""
-    until_ns = gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
     return any(
         note.behind and (note.ended_ns is not None or note.missed)
-        for note in _concerned(gap, until_ns, notes)
+        for note in _concerned(gap, end_of(gap), notes)
     )
 
 

@@ -6,13 +6,17 @@ as a capture wrote them that was neither killed nor refused by its disk, nor put
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import StorePolicy
+from options_helper.data.recording.closings import read_closings, save_closing
 from options_helper.data.recording.journal import Record, RecordKind, read_records, told
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.recorder import Recorder
@@ -38,6 +42,8 @@ def rebuild(
 ) -> tuple[RebuiltSession, ...]:
     """Write the partitions, or those that are meant, and the gap ledger of a recording once more, into a new folder.
 
+    What history told of its gaps is copied there.
+
     `done` is told of each file of the journal that was read.
 
     ConfigError when there is no journal, or something is in the new folder already.
@@ -48,12 +54,29 @@ def rebuild(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty. Name a new folder for what is rebuilt.")
     notes = {note.session: note for note in session_notes(root)}
-    return tuple(
+    made = tuple(
         [
             _rebuild_session(session, files, out, notes.get(session), scope=scope, done=done)
             for session, files in found.items()
         ]
     )
+    _copy_what_history_told(root, out, scope)
+    return made
+
+
+def _copy_what_history_told(root: Path, out: Path, scope: Scope) -> None:
+    """No journal has it; it is as true of the rows that are made again."""
+    for part in find_parts(root):
+        if not (part.key.dataset.is_backfill and scope.holds(part.key)):
+            continue
+        folder = part.key.folder(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (part.path, part.meta_path, part.parquet_path):
+            with suppress(FileNotFoundError):
+                shutil.copy2(path, folder / path.name)
+    for closing in read_closings(root).of_gaps.values():
+        if scope.meets(closing.since_ns, closing.until_ns):
+            save_closing(out, closing)
 
 
 def _rebuild_session(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from options_helper.data.intraday.contents import lines_of, reading, row_texts
 from options_helper.data.intraday.frames import frames_of
-from options_helper.data.intraday.layout import PartitionKey, find_parts, missing_parts, parts
+from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, missing_parts, parts
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
@@ -27,6 +27,8 @@ from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording.closings import read_closings
+from options_helper.data.recording.gap_closing import GapClosing
 from options_helper.data.recording.journal import (
     Hole,
     Record,
@@ -123,6 +125,7 @@ class Audit:
     being_written: bool
     problems: tuple[str, ...]
     silent: tuple[tuple[str, str], ...] = ()
+    closings: tuple[GapClosing, ...] = ()  # what history said of the gaps
 
     @property
     def ok(self) -> bool:
@@ -146,7 +149,7 @@ def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] 
     ]
     read = {one.session for one in found_sessions}
     notes = [note for note in noted.values() if note.session in read or _concerns(note, scope)]
-    ledger = read_losses(root)
+    ledger, closings = read_losses(root), read_closings(root)
     losses = tuple(row for row in ledger.rows if scope.meets(row.since_ns, row.until_ns))
     cut_off = {note.session for note in notes if note.ended_ns is None and not being_written}
     journaled = {one.session for one in found_sessions}
@@ -166,7 +169,8 @@ def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] 
             if one.rejected
         ),
         *ledger.problems,
-        *(problem for row in losses for problem in _faults(row, journaled)),
+        *closings.problems,
+        *(problem for row in losses if not closings.has_closed(row) for problem in _faults(row, journaled)),
         *_unmissed(notes, journaled, being_written=being_written),
         *(
             f"The note of session {session} is gone or cannot be read: how it ended, and what it was asked for, "
@@ -187,6 +191,7 @@ def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] 
         being_written,
         tuple(problems),
         tuple(one for one in _silent(notes, partitions, losses) if scope.has_symbol(one[1])),
+        tuple(filter(None, map(closings.of_gap, losses))),
     )
 
 
@@ -263,7 +268,7 @@ def _silent(
 ) -> Iterator[tuple[str, str]]:
     """What was asked for and never came, where the ledger does not say why."""
     notes = list(notes)
-    filled = {(one.kind, one.symbol) for one in partitions if one.rows}
+    filled = {(one.kind, one.symbol) for one in partitions if one.rows and not is_backfill(one.dataset)}
     refused = {
         (gap.stream, symbol)
         for note in notes
@@ -281,6 +286,11 @@ def _silent(
         if stream not in explained
     }
     yield from sorted(asked - filled - refused)
+
+
+def is_backfill(dataset: str) -> bool:
+    """Whether the rows of a dataset were asked for and not heard."""
+    return dataset_named(dataset).is_backfill
 
 
 def _name(one: SymbolDay) -> str:
@@ -395,7 +405,8 @@ class _JournalRows:
         """Rows that only the journal has, and rows that a partition has and the journal not."""
         missing: dict[str, int] = {}
         unknown: dict[str, int] = {}
-        keys = {part.key for part in find_parts(root) if self._scope.holds(part.key)} | self._lines.keys()
+        heard = {part.key for part in find_parts(root) if not part.key.dataset.is_backfill}
+        keys = {key for key in heard if self._scope.holds(key)} | self._lines.keys()
         for key in sorted(keys, key=_key_name):
             # Let go of what is done: of a day of ten million rows it is eighty megabytes.
             expected = self._lines.pop(key, array("q"))

@@ -50,21 +50,7 @@ def audit_lines(audit: Audit) -> Iterator[str]:
             f"Journal {one.session}: {part} Their rows are in the files, and cannot be made again."
             for part in one.deleted
         )
-    if audit.gaps:
-        yield ""
-        rows = (
-            (
-                gap.stream,
-                format_new_york(gap.since_ns),
-                "" if gap.until_ns is None else format_new_york(gap.until_ns),
-                _number(gap.lost),
-                gap.reason,
-            )
-            for gap in audit.gaps
-        )
-        yield from _table(("gap in", "since", "until", "lost", "why"), list(rows)[:_SHOWN_GAPS])
-        if len(audit.gaps) > _SHOWN_GAPS:
-            yield f"… and {len(audit.gaps) - _SHOWN_GAPS} more gaps, all in --json"
+    yield from _gap_lines(audit)
     if audit.minutes:
         yield ""
         yield "Captured trades against the feed's minute bars, which leave out some conditions, by the exchange's time:"
@@ -85,6 +71,31 @@ def audit_lines(audit: Audit) -> Iterator[str]:
     yield "It all adds up." if audit.ok else _count(len(audit.problems))
 
 
+def _gap_lines(audit: Audit) -> Iterator[str]:
+    """What was not heard, and what history said of it."""
+    if audit.gaps:
+        yield ""
+        rows = (
+            (
+                gap.stream,
+                format_new_york(gap.since_ns),
+                "" if gap.until_ns is None else format_new_york(gap.until_ns),
+                _number(gap.lost),
+                gap.reason,
+            )
+            for gap in audit.gaps
+        )
+        yield from _table(("gap in", "since", "until", "lost", "why"), list(rows)[:_SHOWN_GAPS])
+        if len(audit.gaps) > _SHOWN_GAPS:
+            yield f"… and {len(audit.gaps) - _SHOWN_GAPS} more gaps, all in --json"
+    if audit.closings:
+        yield ""
+        asked = [(one.stream, format_new_york(one.since_ns), one.words) for one in audit.closings]
+        yield from _table(("gap in", "since", "what history says of it"), asked[:_SHOWN_GAPS])
+        if len(audit.closings) > _SHOWN_GAPS:
+            yield f"… and of {len(audit.closings) - _SHOWN_GAPS} more gaps, all in --json"
+
+
 def audit_facts(audit: Audit) -> dict[str, object]:
     """The audit as a program reads it."""
     gaps = [
@@ -100,7 +111,9 @@ def audit_facts(audit: Audit) -> dict[str, object]:
         }
         for gap in audit.gaps
     ]
-    return {"ok": audit.ok, **msgspec.to_builtins(replace(audit, gaps=())), "gaps": gaps}
+    closings = [{**msgspec.to_builtins(one), "words": one.words} for one in audit.closings]
+    rest = msgspec.to_builtins(replace(audit, gaps=(), closings=()))
+    return {"ok": audit.ok, **rest, "gaps": gaps, "closings": closings}
 
 
 def _count(problems: int) -> str:

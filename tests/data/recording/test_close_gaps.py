@@ -7,24 +7,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from options_helper.data.intraday.backfill import Backfill, Stretch, replace_stretch
+from options_helper.data.intraday.export import export_rows
+from options_helper.data.intraday.listing import recorded_days
+from options_helper.data.intraday.scope import EVERYTHING
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.close_gaps import ClosingReport, close_gaps
 from options_helper.data.recording.closings import read_closings
 from options_helper.data.recording.gap_closing import ClosingState
-from options_helper.data.recording.session_notes import save_note, session_notes
+from options_helper.data.recording.journal import RecordKind, facts_record, gap_record
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
+from options_helper.data.recording.verify import audit
+from options_helper.data.recording.verify_report import audit_facts, audit_lines
 from options_helper.errors import RestError, RestStopped, StoreError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Bar, Quote, Trade
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, timestamp_extension, utc_datetime
 from options_helper.model.streams import StreamName
+from tests.data.recording.test_rebuild import began, received, record_session
 from tests.kit.builders import AAPL_CALL
 from tests.kit.cut import MINUTE, ScriptedHistory, Told, record_cut, rows_kept, uncut_rows
-from tests.kit.fakes import NOON
+from tests.kit.fakes import NOON, quote_message
 
 SECOND = NANOSECONDS
 GAP = (NOON + 20 * SECOND, NOON + 30 * SECOND)
@@ -64,7 +74,7 @@ def test_what_was_not_heard_is_brought_and_what_was_heard_proves_it(tmp_path: Pa
     recorded = len(rows_kept(tmp_path, *RECORDED))
     assert (
         closing.words
-        == f"{recorded} of {recorded} recorded rows are in the answer, {report.rows} more: closed"
+        == f"{recorded} of {recorded} recorded rows are in the answer, {report.rows} more: gap closed"
     )
     assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
     assert report.rows == len(rows_kept(tmp_path, *BACKFILL)) > 50
@@ -188,7 +198,7 @@ def test_a_recording_of_nothing_but_quotes_of_contracts_cannot_be_closed(tmp_pat
 
     (closing,) = close(tmp_path, history).closings
 
-    assert closing.words == "cannot be closed; there is no history of options quotes"
+    assert closing.words == "gap cannot be closed; there is no history of options quotes"
     assert history.asked == []
 
 
@@ -383,3 +393,103 @@ def test_wherever_it_is_killed_no_file_is_half_and_the_next_run_makes_the_same(t
         assert contents(root) == expected, f"killed after {steps} steps"
 
     assert died > 10
+
+
+# What else reads a recording.
+
+
+def test_verify_tells_the_counts_and_a_loss_that_is_closed_is_no_fault_any_more(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP], lost=60, reason="dropped: the queue was full")
+    assert "60 events of the stocks stream were lost" in audit(tmp_path).problems[0]
+
+    report = close(tmp_path, ScriptedHistory(events))
+
+    found = audit(tmp_path)
+    assert found.ok
+    assert found.closings == report.closings
+    said = "\n".join(audit_lines(found))
+    assert "recorded rows are in the answer, " in said
+    assert "more: gap closed" in said
+    (closing,) = cast("list[dict[str, Any]]", audit_facts(found)["closings"])
+    assert (closing["state"], closing["recorded"]) == ("closed", closing["found"])
+    assert msgspec.json.encode(audit_facts(found))
+
+
+def test_verify_keeps_the_fault_of_a_gap_that_is_closed_in_part(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP], lost=60, reason="dropped: the queue was full")
+
+    close(tmp_path, ScriptedHistory([]))
+
+    assert [problem for problem in audit(tmp_path).problems if "60 events" in problem]
+
+
+def test_verify_names_a_ledger_of_closings_that_cannot_be_read(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    close(tmp_path, ScriptedHistory(events))
+    (path,) = (tmp_path / "closings").iterdir()
+    path.write_bytes(b"session,stream\n\xff,1\n")
+
+    assert any("cannot be read" in problem for problem in audit(tmp_path).problems)
+    report = close(tmp_path, ScriptedHistory(events))
+    assert report.closings[0].state is ClosingState.CLOSED
+    assert "cannot be read" in report.problems[0]
+    assert audit(tmp_path).ok
+
+
+def test_rows_that_history_told_are_none_that_the_journal_lacks_and_are_copied_by_a_rebuild(tmp_path: Path):
+    root, out = tmp_path / "recorded", tmp_path / "rebuilt"
+    heard = [received(NOON + at * SECOND, quote_message("AAPL", at_ns=NOON + at * SECOND)) for at in (1, 9)]
+    gap = Gap(StreamName.STOCKS, NOON + 2 * SECOND, NOON + 8 * SECOND, "The connection was lost.")
+    records = [began(NOON), *heard, gap_record(gap.until_ns or 0, gap)]
+    record_session(root, "one", [*records, facts_record(RecordKind.END, NOON + 10 * SECOND, {})])
+    save_note(
+        root,
+        SessionNote(
+            session="one",
+            began_ns=NOON,
+            seen_ns=NOON + 10 * SECOND,
+            ended_ns=NOON + 10 * SECOND,
+            journal=True,
+            flush_events=500,
+            flush_seconds=5.0,
+            asked={"stocks": ("AAPL",)},
+            feeds={"stocks": "iex"},
+            channels={"stocks": ("quotes",)},
+        ),
+    )
+    told = [
+        msgspec.convert(quote_message("AAPL", at_ns=NOON + at * SECOND) | {"t": NOON + at * SECOND}, Quote)
+        for at in (1, 3, 9)
+    ]
+
+    (closing,) = close(root, ScriptedHistory(told)).closings
+    assert (closing.words, audit(root).ok) == (
+        "2 of 2 recorded rows are in the answer, 1 more: gap closed",
+        True,
+    )
+
+    rebuild(root, out)
+    assert contents(out) == contents(root)
+    assert audit(out).closings == (closing,)
+
+
+def test_list_export_and_repair_have_the_datasets_like_any_other(tmp_path: Path):
+    root, out = tmp_path / "recorded", tmp_path / "brought.csv"
+    events = day()
+    record_cut(root, events, [GAP])
+    close(root, ScriptedHistory(events))
+
+    listed = {(one.dataset, one.rows) for one in recorded_days(root)}
+    assert ("quotes_backfill", 21) in listed
+    exported = export_rows(root, out, kind="stocks", dataset="quotes_backfill", scope=EVERYTHING)
+    assert (exported.rows, len(out.read_text().splitlines())) == (21, 22)
+
+    (path,) = root.rglob("quotes_backfill/**/*.csv.gz")
+    path.write_bytes(path.read_bytes() + b"torn")
+    with pytest.raises(StoreError, match="repair"):
+        replace_stretch(root, Backfill("stocks", "AAPL", Quote, Stretch(NOON, NOON + MINUTE), "rest"), [])
+    IntradayStore(root).repair()
+    assert audit(root).ok
