@@ -26,6 +26,7 @@ PUBLIC: Final = {
     ),
     "alpaca_symbols": (
         "contract_symbol",
+        "is_coin_pair",
         "is_index",
         "option_root",
         "require_list",

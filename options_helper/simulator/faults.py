@@ -81,6 +81,9 @@ class Faults:
     crossed_quotes: bool = _switch("bid and ask change places")
     zero_bids: bool = _switch("quotes whose bid price and size are zero")
     zero_quotes: bool = _switch("quotes with zero on both sides")
+    book_without_reset: bool = _switch("order books never come whole, only changes do")
+    book_crossed: bool = _switch("changes of an order book bid more than is asked")
+    book_loses: int | None = _value(int, "every N-th change of an order book is left out")
     text_fills: bool = _switch("trade updates in text frames, as the live account sends them")
     fill_without_timestamp: bool = _switch("trade updates without a timestamp")
     fill_unknown_status: bool = _switch("trade updates whose order has an unknown status")
@@ -103,6 +106,8 @@ class Faults:
     def __post_init__(self) -> None:
         _require(self, "http_status", self.http_status in (None, *REFUSALS), "an HTTP status from 400 on")
         _require(self, "rest_status", self.rest_status in (None, *REFUSALS), "an HTTP status from 400 on")
+        loses = self.book_loses is None or self.book_loses > 0
+        _require(self, "book_loses", loses, "a number from 1 on")
         _require(self, "rest_page", self.rest_page is None or self.rest_page > 0, "a number from 1 on")
         sendable = self.close_code in (None, *CLOSE_CODES)
         _require(
@@ -164,6 +169,9 @@ _DATA_FAULTS: Final = (
     "crossed_quotes",
     "zero_bids",
     "zero_quotes",
+    "book_without_reset",
+    "book_crossed",
+    "book_loses",
     "fill_without_timestamp",
     "fill_unknown_status",
     "fill_null_data",
@@ -231,6 +239,7 @@ class FaultyWire:
         self._spoils = faults.spoil_data
         self._oversized_due = faults.oversized
         self._previous_odd = False
+        self._book_changes = 0
 
     @property
     def transparent(self) -> bool:
@@ -302,6 +311,11 @@ class FaultyWire:
             spoiled = self._spoil_fill(message)
         elif message.get("S") == self.faults.silent_symbol and self.faults.silent_symbol is not None:
             return []
+        elif message.get("T") == "o":
+            book = self._spoil_book(self._spoil_time(message))
+            if book is None:
+                return []
+            spoiled = book
         else:
             spoiled = self._spoil_quote(self._spoil_time(message))
         return [spoiled, spoiled] if self.faults.duplicate else [spoiled]
@@ -325,6 +339,17 @@ class FaultyWire:
             message = {**message, "bp": 0, "bs": 0}
         if self.faults.zero_quotes:
             message = {**message, "ap": 0, "as": 0}
+        return message
+
+    def _spoil_book(self, message: Message) -> Message | None:
+        """None where it does not leave."""
+        if message.get("r"):
+            return {**message, "r": False} if self.faults.book_without_reset else message
+        self._book_changes += 1
+        if self.faults.book_loses and self._book_changes % self.faults.book_loses == 0:
+            return None
+        if self.faults.book_crossed and (asked := [level["p"] for level in message.get("a", ())]):
+            return {**message, "b": [*message.get("b", ()), {"p": max(asked) * 2, "s": 1.0}]}
         return message
 
     def _spoil_fill(self, message: Message) -> Message:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.model.events import BookLevel
 from options_helper.model.order_book import Book, BookState
 from options_helper.model.streams import StreamName
+from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.books import book_message
@@ -110,3 +113,21 @@ def test_what_is_not_streamed_has_no_book_and_the_reason_is_said():
     assert manager.latest_book(BTC) is None
     assert manager.why_no_book(BTC) == "Nothing is streamed now, so there is no order book."
     assert manager.book_history(BTC) == ()
+
+
+# A thousand seconds of this market pass in one of ours: what is due after some seconds is due at once.
+QUICK = SilentMarket(start_ns=NOON, speed=1_000.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"), [("book-crossed", BookState.CROSSED), ("book-without-reset", BookState.WAITING)]
+)
+def test_a_book_that_the_server_spoils_is_asked_for_anew(
+    running_simulator: Simulators, fault: str, state: BookState
+):
+    server = running_simulator(QUICK, faults=Faults.parse([fault]))
+    with streaming_books(server) as manager:
+        server.push(StreamName.CRYPTO, [WHOLE])
+        server.push(StreamName.CRYPTO, [book_message({9.0: 2.0}, {10.0: 2.0})])
+
+        assert await_book(manager, lambda book: book.counts.resyncs > 0).state is state

@@ -22,6 +22,7 @@ class SymbolSnapshot:
     daily_bars: Mapping[date, Message] = field(default_factory=dict)
     greeks: Mapping[str, float | None] | None = None
     implied_volatility: float | None = None
+    book: Message | None = None  # whole
 
     def over(self, other: SymbolSnapshot) -> SymbolSnapshot:
         """The same, with the other's where nothing is known here."""
@@ -32,19 +33,21 @@ class SymbolSnapshot:
             daily_bars={**other.daily_bars, **self.daily_bars},
             greeks=self.greeks or other.greeks,
             implied_volatility=self.implied_volatility or other.implied_volatility,
+            book=self.book or other.book,
         )
 
 
 class LastValues:
-    """Last quote, trade and bars by symbol, and the closes of days before; its owner sees to the threads."""
+    """Last quote, trade, bars and book by symbol, and the closes of days before; its owner sees to the threads."""
 
     def __init__(self) -> None:
         # By a message's type, then by its symbol.
         self._last: dict[str, dict[str, Message]] = {"q": {}, "t": {}, "b": {}, "d": {}}
         self._closes: dict[str, dict[date, Message]] = {}
+        self._books: dict[str, _HeardBook] = {}
 
     def note(self, messages: Iterable[Any]) -> None:
-        """Keep the last quote, trade and bar of each symbol; what is none of them is passed over."""
+        """Keep the last quote, trade and bar of each symbol, and its book; what is none of them is passed over."""
         for message in messages:
             if not isinstance(message, dict):
                 continue
@@ -52,6 +55,8 @@ class LastValues:
             # A test may push anything under these keys; and a recording at full speed has no time for patterns.
             if isinstance(kind, str) and isinstance(symbol, str) and kind in self._last:
                 self._last[kind][symbol] = message
+            elif kind == "o" and isinstance(symbol, str):
+                self._books.setdefault(symbol, _HeardBook()).note(message)
 
     def set_close(self, symbol: str, price: float, day: date) -> None:
         """The price at which a session ended."""
@@ -67,7 +72,41 @@ class LastValues:
             trade=trade,
             minute_bar=self._last["b"].get(symbol),
             daily_bars=bars,
+            book=self._books[symbol].whole if symbol in self._books else None,
         )
+
+
+class _HeardBook:
+    """A book that was said in parts."""
+
+    def __init__(self) -> None:
+        self._at: Any = None
+        self._sides: dict[str, dict[float, float]] = {"b": {}, "a": {}}
+
+    def note(self, message: Message) -> None:
+        """Take a part in; a test may push anything as one."""
+        self._at = message.get("t")
+        for side, levels in self._sides.items():
+            if message.get("r"):
+                levels.clear()
+            levels.update((level["p"], level["s"]) for level in message.get(side) or () if _is_level(level))
+            for price in [price for price, size in levels.items() if not size]:
+                del levels[price]
+
+    @property
+    def whole(self) -> Message:
+        """All of it, best prices first."""
+        bids, asks = sorted(self._sides["b"].items(), reverse=True), sorted(self._sides["a"].items())
+        return {
+            "t": self._at,
+            "b": [{"p": price, "s": size} for price, size in bids],
+            "a": [{"p": price, "s": size} for price, size in asks],
+        }
+
+
+def _is_level(level: Any) -> bool:
+    numbers = (level.get("p"), level.get("s")) if isinstance(level, dict) else ()
+    return bool(numbers) and all(isinstance(number, int | float) for number in numbers)
 
 
 def daily_bar(day: date, close: float, *, opening: float | None = None, volume: int = 100) -> Message:

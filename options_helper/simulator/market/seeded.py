@@ -11,7 +11,7 @@ from itertools import count
 from typing import Final
 
 from options_helper.errors import SymbolError
-from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.alpaca_symbols import is_coin_pair, is_index, underlying_symbol
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_hours import contract_ended_at, last_trading_day
 from options_helper.model.contract_symbols import ParsedContract, parse_contract_symbol
@@ -27,6 +27,7 @@ from options_helper.simulator.market.calibration import (
     calibrate,
     entries_by_underlying,
 )
+from options_helper.simulator.market.coins import CoinMarket
 from options_helper.simulator.market.last_values import SymbolSnapshot, daily_bar
 from options_helper.simulator.market.market import Interest, Step
 from options_helper.simulator.market.opening import opening_holdings
@@ -452,6 +453,8 @@ class _Session:
             symbol: _Stock(symbol, calibration, seed) for symbol, calibration in calibrations.items()
         }
         self._contracts: dict[str, _Contract] = {}
+        self._coins = CoinMarket(seed)
+        self._coins_version: int | None = None
         self._held = {item.live_symbol: item for item in portfolio.instruments}
         held = _held(portfolio)
         self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
@@ -466,6 +469,8 @@ class _Session:
 
     def snapshot(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """The prices of a share or contract that is there; an index is no share."""
+        if is_coin_pair(symbol):
+            return self._coins.snapshot(symbol, now_ns, last_session)
         priced = self._contracts.get(symbol) or (None if is_index(symbol) else self._stocks.get(symbol))
         return SymbolSnapshot() if priced is None else priced.snapshot(now_ns, last_session)
 
@@ -484,6 +489,7 @@ class _Session:
             self._observe_interest()
             yield Step(now_ns, StreamName.STOCKS, _timed(self._stock_messages(tick, now_ns), now_ns))
             yield Step(now_ns, StreamName.OPTIONS, _timed(self._option_messages(tick, now_ns), now_ns))
+            yield Step(now_ns, StreamName.CRYPTO, _timed(self._coin_messages(tick, now_ns), now_ns))
             for update in self._orders.updates(now_ns):
                 yield Step(now_ns, StreamName.FILLS, [update])
 
@@ -537,6 +543,10 @@ class _Session:
         for contract in self._traded_contracts:
             if now_ns < contract.ends_ns and contract.trade_turn.take(tick):
                 yield contract.trade(now_ns)
+
+    def _coin_messages(self, tick: int, now_ns: int) -> Iterator[Message]:
+        anew, self._coins_version = self._coins_version != self._interest.version, self._interest.version
+        return self._coins.messages(self._interest, tick, now_ns, anew=anew)
 
     def _stock(self, symbol: str, near: float | None = None) -> _Stock:
         """An underlying, made up now if nobody holds it; `near` is a strike that its price should be near."""

@@ -19,7 +19,7 @@ from options_helper.simulator.rest.context import (
     page_of,
     whole_number,
 )
-from options_helper.simulator.wire.protocol import OPTION_SYMBOL, STOCK_SYMBOL
+from options_helper.simulator.wire.protocol import COIN_PAIR, OPTION_SYMBOL, STOCK_SYMBOL
 
 Rows = dict[str, dict[str, Any]]
 
@@ -74,6 +74,11 @@ def latest_option_quotes(query: Query, context: RequestContext) -> Answer:
 def latest_option_trades(query: Query, context: RequestContext) -> Answer:
     """The last trade of each contract."""
     return HTTPStatus.OK, {"trades": _rows(_contracts(query, context), context, _trade)}
+
+
+def latest_books(query: Query, context: RequestContext) -> Answer:
+    """The whole order book of each coin."""
+    return HTTPStatus.OK, {"orderbooks": _rows(symbols_in(query, COIN_PAIR), context, _book)}
 
 
 def _stocks(query: Query, context: RequestContext) -> list[str]:
@@ -149,6 +154,10 @@ def _quote(snapshot: SymbolSnapshot) -> dict[str, Any]:
 
 def _trade(snapshot: SymbolSnapshot) -> dict[str, Any]:
     return plain_message(snapshot.trade or {})
+
+
+def _book(snapshot: SymbolSnapshot) -> dict[str, Any]:
+    return plain_message(snapshot.book or {})
 
 
 def plain_message(message: Message) -> dict[str, Any]:

@@ -256,6 +256,7 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
             for location in CRYPTO_LOCATIONS
             for name in ("quotes", "trades", "bars")
         },
+        **{f"/v1beta3/crypto/{place}/latest/orderbooks": prices.latest_books for place in CRYPTO_LOCATIONS},
         "/v1beta1/options/snapshots": prices.option_snapshots,
         "/v1beta1/options/quotes/latest": prices.latest_option_quotes,
         "/v1beta1/options/trades/latest": prices.latest_option_trades,

@@ -25,6 +25,7 @@ SHARED: Final = {
         "Keys",
         "Limits",
         "NO_LIMITS",
+        "COIN_PAIR",
         "OPTION_SYMBOL",
         "Reply",
         "STOCK_SYMBOL",
