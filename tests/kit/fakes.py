@@ -91,6 +91,7 @@ class ScriptedStream:
     def __init__(self, sink: StreamSink, script: Sequence[Step]) -> None:
         self.sink = sink
         self.wanted: dict[str, None] = {}
+        self.channels: dict[str, frozenset[str]] = {}  # by symbol
         self.sent: list[tuple[str, tuple[str, ...]]] = []
         self.stopped = threading.Event()
         self._script = script
@@ -100,13 +101,19 @@ class ScriptedStream:
         added = tuple(symbols)
         self.sent.append(("subscribe", added))
         self.wanted.update(dict.fromkeys(added))
+        for symbol in added:
+            self.channels[symbol] = self.channels.get(symbol, frozenset()).union(channels)
 
-    def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """Note that these are wanted no longer."""
+    def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Note that these are wanted no longer, on these channels or at all."""
         gone = tuple(symbols)
         self.sent.append(("unsubscribe", gone))
         for symbol in gone:
-            self.wanted.pop(symbol, None)
+            left = self.channels.pop(symbol, frozenset()).difference(channels or ())
+            if channels is not None and left:
+                self.channels[symbol] = left
+            else:
+                self.wanted.pop(symbol, None)
 
     def subscribe_trade_updates(self) -> None:
         """Note the one stream there is."""

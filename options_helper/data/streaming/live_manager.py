@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from operator import is_not
 from typing import Any, Final
 
 from options_helper.clock import elapsed_seconds, utc_now_ns
@@ -21,7 +22,8 @@ from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, Al
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback
 from options_helper.data.streaming.callbacks.dispatcher import CallbackHandle, Callbacks
-from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.callbacks.health_news import HealthNews
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig, requests_for
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
@@ -34,7 +36,8 @@ from options_helper.model.callbacks import CallbackKind
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.order_book import Book
-from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.snapshot import LiveSnapshot, StreamHealth
+from options_helper.model.streams import StreamId
 from options_helper.model.text import named
 from options_helper.settings import Settings
 
@@ -98,6 +101,8 @@ class LiveStreamManager:
         self._callbacks = Callbacks(monotonic)
         # Held throughout start() and stop(): two tabs cannot start two runs.
         self._lock = threading.Lock()
+        # Of the last start, with all that was subscribed to and unsubscribed from since; under the lock.
+        self._config = LiveStreamConfig()
         # Replaced whole under the lock; whoever only looks does not wait for a start or a stop.
         self._run: _Run | None = None
         self._last: _Run | None = None
@@ -111,18 +116,21 @@ class LiveStreamManager:
     def start(self, config: LiveStreamConfig) -> None:
         """Stream what the config says; never waits for the network.
 
-        What runs already runs on. When only the symbols differ, the open connections change their
+        What runs already runs on, and what was subscribed to and unsubscribed from stays so, but for symbols that this
+        config names and the last one did not. When only the symbols differ, the open connections change their
         subscriptions; otherwise the old run is stopped first. Streams that have failed are tried again at once, with
         the settings as they are now: where those have changed, the whole run begins anew. ConfigError when keys are
         missing, settings wrong, or a stream is wanted that the source has not; what runs then runs on.
         """
         with self._lock:
             running = self._run
+            config = config.keeping_changes_of(self._config)
             settings: Settings | None = None
             if running is not None and running.can_become(config):
                 if running.streams.has_failed:
                     settings = self._settings or Settings.load()
                 if settings is None or settings == running.settings:
+                    self._config = config
                     running.change_symbols(config)
                     running.streams.revive()
                     return
@@ -147,7 +155,8 @@ class LiveStreamManager:
                 self._run = None
                 running.stop(time.monotonic() + STOP_SECONDS)
             self._run = self._last = run
-            self._callbacks.open()
+            self._config = config
+            self._callbacks.open(run)
             run.start()
 
     def stop(self) -> None:
@@ -162,7 +171,9 @@ class LiveStreamManager:
             run, self._run = self._run, None
             if run is not None:
                 run.stop(deadline - CALLBACK_STOP_SECONDS)
-            self._callbacks.close(max(CALLBACK_STOP_SECONDS, deadline - time.monotonic()))
+        if run is not None:
+            # Not under the lock: a callback that is waited for may be waiting for it.
+            self._callbacks.close(run, max(CALLBACK_STOP_SECONDS, deadline - time.monotonic()))
 
     def is_running(self) -> bool:
         """Whether a run was started and not stopped; its streams may be failing, which the snapshot tells."""
@@ -176,6 +187,41 @@ class LiveStreamManager:
             as_of = utc_datetime(self._now_ns())
             return LiveSnapshot(as_of, market=market, callbacks=self._callbacks.stats)
         return run.snapshot()
+
+    def subscribe(
+        self, symbols: Iterable[str], *, channels: Iterable[str] = (), stream: StreamId | None = None
+    ) -> None:
+        """Stream these symbols too, on these channels; without any named, on those that the config has for the stream.
+
+        Symbols in any spelling; each goes to the stream that carries its kind, or to the one that is named. While
+        streams run, the difference is sent on the open connections, and what was not needed so far is connected. Never
+        waits for the network, also in a callback. It stays so through reconnects, stops and starts until
+        `unsubscribe`. ConfigError for a channel that the stream has not, or a stream that the source has not.
+        """
+        with self._lock:
+            config = self._config
+            for request in requests_for(symbols, channels, stream):
+                config = config.subscribing(request)
+            self._change(config)
+
+    def unsubscribe(
+        self, symbols: Iterable[str], *, channels: Iterable[str] = (), stream: StreamId | None = None
+    ) -> None:
+        """Stream these symbols no longer on these channels; without any named, on none. Otherwise as `subscribe`.
+
+        A connection that is left without symbols stays open for others until the next `start` or `stop`.
+        """
+        with self._lock:
+            config = self._config
+            for request in requests_for(symbols, channels, stream):
+                config = config.unsubscribing(request)
+            self._change(config)
+
+    def _change(self, config: LiveStreamConfig) -> None:
+        if self._run is not None:
+            require_offered(config, self._source)
+            self._run.change_symbols(config, keep_idle=True)
+        self._config = config
 
     def on(
         self,
@@ -220,6 +266,17 @@ class LiveStreamManager:
     def on_order_update(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `OrderUpdate` that the socket brings; one of several legs is of each of their symbols."""
         return self.on(CallbackKind.ORDER_UPDATE, symbol, callback, **more)
+
+    def on_gap(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with each `Gap` of the stream that carries the symbol: when it opens, and when it is over.
+
+        It is told before anything that came after it. One that did not last long may be told once, when it is over.
+        """
+        return self.on(CallbackKind.GAP, symbol, callback, **more)
+
+    def on_health(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+        """Call back with the `StreamHealth` of the stream that carries the symbol, whenever its phase has changed."""
+        return self.on(CallbackKind.HEALTH, symbol, callback, **more)
 
     def remove_callbacks(self, symbol: str | None) -> int:
         """Remove all that were registered for this symbol, None: for every symbol; how many they were."""
@@ -282,8 +339,10 @@ class _Run:
         self._started_at = utc_datetime(now_ns())
         self._ending = threading.Event()
         self._stopped = False
-        # Only the consumer's thread looks at it.
+        # Only the consumer's thread looks at these.
         self._logged: set[tuple[str, type[Exception]]] = set()
+        self._health_news = HealthNews()
+        self._reports: tuple[object, ...] = ()
         # Guarded by self._lock: written by the consumer, which counts its own without it, and, at an announcement or a
         # change of symbols, by others.
         self._lock = threading.Lock()
@@ -333,12 +392,12 @@ class _Run:
         is_same = self.streams.config.without_symbols() == config.without_symbols()
         return is_same and self.streams.failure is None
 
-    def change_symbols(self, config: LiveStreamConfig) -> None:
+    def change_symbols(self, config: LiveStreamConfig, *, keep_idle: bool = False) -> None:
         """Send the difference on the open connections, and forget what is wanted no longer."""
         with self._lock:
             self._state.keep_only(config.every_symbol)
             self._state.books.expect(config.book_symbols)
-        self.streams.change_symbols(config)
+        self.streams.change_symbols(config, keep_idle=keep_idle)
         self._account.change_symbols(config)
 
     def stop(self, deadline: float) -> None:
@@ -367,6 +426,8 @@ class _Run:
         next_check = time.monotonic() + HOUSEKEEPING_SECONDS
         while not queue.drained:
             frames = queue.take(self._patience, FOLD_EVENTS)
+            # Before what was taken is told: a gap that lies before it was noted before it came.
+            self._try("look at the streams", self._look_at_streams)
             if frames and not self._fold(frames):
                 self._ending.wait(self._linger)
             if self._callbacks.needs_looks:
@@ -376,6 +437,18 @@ class _Run:
                 self._try("watch the streams", self._keep_house)
                 self._try("watch the account", self._observe_account)
                 self._try("watch the order books", self._watch_books)
+        self._tell_of_streams()
+
+    def _look_at_streams(self) -> None:
+        """Tell what is new in their health, where one of them noted something."""
+        reports = self.streams.reports
+        if len(reports) != len(self._reports) or any(map(is_not, reports, self._reports)):
+            self._reports = reports
+            self._tell_of_streams()
+
+    def _tell_of_streams(self) -> None:
+        if told := self._health_news.observe(self._healths(self._now_ns())):
+            self._callbacks.tell(told)
 
     @property
     def _patience(self) -> float:
@@ -388,6 +461,8 @@ class _Run:
 
     def _keep_house(self) -> None:
         self.streams.keep_house(self._state.tallies)
+        # A phase may change by the time alone.
+        self._tell_of_streams()
 
     def _observe_account(self) -> None:
         tallies = self._state.tallies.items()
@@ -457,18 +532,24 @@ class _Run:
         healths = self.streams.healths(now_ns)
         with self._lock:
             self._follow_books()
-            counts = self.streams.queue.counts()
             return self._state.snapshot(
                 now_ns,
                 running=not self._stopped,
                 running_since=self._started_at,
-                streams={
-                    name: with_ledger(health, counts[name], self._state.tallies[name])
-                    for name, health in healths.items()
-                },
+                streams=self._with_ledgers(healths),
                 account=self._account.account_state,
                 callbacks=callbacks,
             )
+
+    def _healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
+        healths = self.streams.healths(wall_ns)
+        with self._lock:
+            return self._with_ledgers(healths)
+
+    def _with_ledgers(self, healths: Mapping[StreamId, StreamHealth]) -> dict[StreamId, StreamHealth]:
+        """Under the lock, so that all is counted at one instant."""
+        counts, tallies = self.streams.queue.counts(), self._state.tallies
+        return {name: with_ledger(health, counts[name], tallies[name]) for name, health in healths.items()}
 
 
 def _kind(kind: CallbackKind | str) -> CallbackKind:

@@ -9,4 +9,5 @@ from typing import Final
 PUBLIC: Final = {
     "delivery": ("QUEUE_SIZE", "Callback"),
     "dispatcher": ("CallbackHandle", "Callbacks"),
+    "health_news": ("HealthNews",),
 }

@@ -71,7 +71,7 @@ class Callbacks:
         # Everything below is guarded by self._lock. The registry is replaced whole.
         self._registry: Registry[Delivery] = Registry()
         self._rows: dict[type[Any], Row[Delivery] | None] = {}  # of the registry, by type of event
-        self._is_open = False
+        self._run: object = None  # whose events are called back with; None: it is closed
         self._thread = self._new_thread()
         self._loops: dict[object, LoopLane] = {}
         self._lanes: list[Lane] = []
@@ -184,7 +184,7 @@ class Callbacks:
     def _offer(self, delivery: Delivery, symbol: str, value: Any, woken: dict[Lane, None]) -> None:
         if not delivery.offer(symbol, value):
             return
-        if not self._is_open:
+        if self._run is None:
             delivery.give_up_waiting()
             return
         lane = delivery.lane or self._place(delivery)
@@ -275,13 +275,13 @@ class Callbacks:
             present = (*self._leaving, *self._registry.kinds)
             return total_of((self._left, *(one.stats(now) for one in present)))
 
-    def open(self) -> None:
-        """Call back from now on."""
+    def open(self, run: object) -> None:
+        """Call back from now on, with what this run brings."""
         with self._lock:
-            self._is_open = True
+            self._run = run
 
-    def close(self, seconds: float) -> None:
-        """Deliver what waits for at most so long, give up the rest, and end the threads; harmless when repeated.
+    def close(self, run: object, seconds: float) -> None:
+        """Deliver what waits for at most so long, give up the rest, and end the threads; unless another run has begun.
 
         In a callback it does not wait for that one, which ends by itself and counts then. One that does not end in time
         is abandoned: it counts as given up.
@@ -291,7 +291,9 @@ class Callbacks:
             self._shared.is_awaited = True
             self._shared.settled.wait_for(self._has_settled, seconds)
             self._shared.is_awaited = False
-            self._is_open = False
+            if self._run is not run:
+                return
+            self._run = None
             self._give_up((*self._leaving, *self._registry.kinds))
             lanes, self._lanes, self._loops = self._lanes, [], {}
             self._thread = self._new_thread()

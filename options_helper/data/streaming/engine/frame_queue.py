@@ -42,6 +42,7 @@ class FrameQueue:
         self._depth = 0
         self._closed = False
         self._consumer_waits = False
+        self._nudged = False
         self._counts = {name: QueueCounts() for name in self._limits}
 
     def put(self, stream: StreamId, payload: bytes, events: int, received_ns: int) -> bool:
@@ -70,13 +71,14 @@ class FrameQueue:
     def take(self, timeout: float, max_events: int) -> Sequence[Frame]:
         """The oldest frames, in order, of about `max_events` events; waits up to `timeout` seconds for the first.
 
-        Empty when nothing came, or the queue is closed and empty.
+        Empty when nothing came, when it was nudged, or the queue is closed and empty.
         """
         with self._lock:
-            if not self._frames and not self._closed:
+            if not self._frames and not self._closed and not self._nudged:
                 self._consumer_waits = True
                 self._arrived.wait(timeout)
                 self._consumer_waits = False
+            self._nudged = False
             frames = self._frames
             if self._depth <= max_events:
                 self._frames = deque()
@@ -86,6 +88,12 @@ class FrameQueue:
                 max_events -= frames[0].events
                 taken.append(frames.popleft())
             return taken
+
+    def nudge(self) -> None:
+        """Let the consumer look around soon, though nothing came."""
+        with self._lock:
+            self._nudged = True
+            self._arrived.notify()
 
     def settle(self, frames: Sequence[Frame]) -> int:
         """Say that these frames' events are counted as applied or rejected now; how many frames wait."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from options_helper.errors import ConfigError
-from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols, to_coin_pairs
-from options_helper.model.streams import CRYPTO, DEFAULT_PROVIDER, StreamId, StreamName
+from options_helper.model.alpaca_symbols import (
+    is_coin_pair,
+    require_list,
+    to_alpaca_symbols,
+    to_coin_pairs,
+)
+from options_helper.model.contract_symbols import compact_symbol, is_contract_symbol
+from options_helper.model.streams import CRYPTO, DEFAULT_PROVIDER, NEWS, StreamId, StreamName
 from options_helper.settings import CRYPTO_LOCATIONS, OPTION_FEEDS, STOCK_FEEDS
 
 
@@ -36,10 +42,11 @@ class LiveStreamConfig:
     Symbols in any spelling; they are kept in Alpaca's, each once, and an empty one is left out. Coins are pairs such as
     `BTC/USD`; `*` in `news` stands for the news of all symbols.
 
-    `further` are streams beside the default account's own, for a source that has them; those with channels are wanted
-    while they have symbols. Of streams that carry orders one is wanted at most: a run has one blotter. `paper` None:
-    the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events. ConfigError where it cannot
-    work.
+    `symbol_channels` say of some symbols which channels are wanted, in place of their stream's; without channels such a
+    symbol is not streamed. `further` are streams beside the default account's own, for a source that has them; those
+    with channels are wanted while they have symbols. Of streams that carry orders one is wanted at most: a run has one
+    blotter. `paper` None: the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events.
+    ConfigError where it cannot work.
     """
 
     stocks: tuple[str, ...] = ()
@@ -64,6 +71,7 @@ class LiveStreamConfig:
     news: tuple[str, ...] = ()
     news_channels: tuple[str, ...] = ("news",)
     further: tuple[StreamRequest, ...] = ()
+    symbol_channels: tuple[StreamRequest, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stock_feed not in STOCK_FEEDS:
@@ -90,9 +98,10 @@ class LiveStreamConfig:
         object.__setattr__(self, "news", _symbols(StreamName.NEWS, self.news))
         object.__setattr__(self, "news_channels", _channels(StreamName.NEWS, self.news_channels))
         object.__setattr__(self, "further", tuple(self.further))
+        object.__setattr__(self, "symbol_channels", _grouped(self.symbol_channels))
         self._require_one_request_each()
         for stream in (*StreamName, *(request.stream for request in self.further)):
-            if stream.kind.channels and self.wants(stream) and not self.channels(stream):
+            if (plain := self._plain(stream)).symbols and not plain.channels:
                 raise ConfigError(
                     f"There are symbols for {stream} and no channel; choose from {', '.join(stream.kind.channels)}."
                 )
@@ -116,10 +125,57 @@ class LiveStreamConfig:
     def without_symbols(self) -> LiveStreamConfig:
         """The same config for any symbols: two that agree in this need no reconnect."""
         further = tuple(replace(request, symbols=()) for request in self.further)
-        return replace(self, stocks=(), option_contracts=(), crypto=(), news=(), further=further)
+        return replace(
+            self, stocks=(), option_contracts=(), crypto=(), news=(), further=further, symbol_channels=()
+        )
 
     def request(self, stream: StreamId) -> StreamRequest:
         """What is wanted of a stream; without symbols while it is switched off, or where nothing is said of it."""
+        plain = self._plain(stream)
+        if not self.symbol_channels:
+            return plain
+        return replace(plain, symbols=tuple(self.channels_by_symbol(stream)))
+
+    def channels_by_symbol(self, stream: StreamId) -> dict[str, tuple[str, ...]]:
+        """What is wanted of each symbol of a stream, in the order of asking."""
+        plain = self._plain(stream)
+        wanted = {**dict.fromkeys(plain.symbols, plain.channels), **_of_stream(self.symbol_channels, stream)}
+        return {symbol: channels for symbol, channels in wanted.items() if channels}
+
+    def subscribing(self, more: StreamRequest) -> LiveStreamConfig:
+        """The same, with these channels of these symbols too; without any named, with the stream's own."""
+        stream, wanted = more.stream, self.channels_by_symbol(more.stream)
+        added = more.channels or self._plain(stream).channels or stream.kind.channels
+        return self._with_channels(stream, {one: (*wanted.get(one, ()), *added) for one in more.symbols})
+
+    def unsubscribing(self, less: StreamRequest) -> LiveStreamConfig:
+        """The same, without these channels of these symbols; without any named, without all."""
+        wanted, dropped = self.channels_by_symbol(less.stream), less.channels or less.stream.kind.channels
+        return self._with_channels(
+            less.stream,
+            {one: tuple(name for name in wanted.get(one, ()) if name not in dropped) for one in less.symbols},
+        )
+
+    def _with_channels(self, stream: StreamId, chosen: Mapping[str, tuple[str, ...]]) -> LiveStreamConfig:
+        changed = (StreamRequest(stream, (symbol,), channels=channels) for symbol, channels in chosen.items())
+        return replace(self, symbol_channels=(*self.symbol_channels, *changed))
+
+    def keeping_changes_of(self, before: LiveStreamConfig) -> LiveStreamConfig:
+        """The same with what was subscribed to and unsubscribed from under another config.
+
+        What this one names itself, and that did not, is streamed in any case.
+        """
+        kept = []
+        for stream in dict.fromkeys(request.stream for request in before.symbol_channels):
+            plain, named_before = self._plain(stream), before._plain(stream).symbols
+            for symbol, channels in _of_stream(before.symbol_channels, stream).items():
+                is_new = symbol in plain.symbols and symbol not in named_before
+                wanted = (*channels, *plain.channels) if is_new else channels
+                kept.append(StreamRequest(stream, (symbol,), channels=wanted))
+        return replace(self, symbol_channels=(*kept, *self.symbol_channels))
+
+    def _plain(self, stream: StreamId) -> StreamRequest:
+        """What is wanted of a stream's symbols of which nothing else is said."""
         match stream:
             case StreamName.STOCKS:
                 symbols = self.stocks if self.stream_stocks else ()
@@ -160,19 +216,50 @@ class LiveStreamConfig:
     @property
     def book_symbols(self) -> dict[str, StreamId]:
         """Whose order books are wanted, each with the stream that brings it."""
-        streams = (*StreamName, *(request.stream for request in self.further))
+        streams = (*StreamName, *(request.stream for request in (*self.further, *self.symbol_channels)))
         return {
             symbol: stream
             for stream in streams
-            if stream.kind.book_channel in self.channels(stream)
-            for symbol in self.symbols(stream)
+            for symbol, channels in self.channels_by_symbol(stream).items()
+            if stream.kind.book_channel in channels
         }
 
     @property
     def every_symbol(self) -> tuple[str, ...]:
         """Of all streams that have prices together, whether they are switched on or not."""
         further = (symbol for request in self.further for symbol in request.symbols)
-        return (*self.stocks, *self.option_contracts, *self.crypto, *further)
+        named = dict.fromkeys((*self.stocks, *self.option_contracts, *self.crypto, *further))
+        for request in self.symbol_channels:
+            for symbol in request.symbols:
+                if request.channels:
+                    named[symbol] = None
+                else:
+                    named.pop(symbol, None)
+        return tuple(named)
+
+
+def requests_for(
+    symbols: Iterable[str], channels: Iterable[str] = (), stream: StreamId | None = None
+) -> tuple[StreamRequest, ...]:
+    """These symbols on these channels, each asked of the stream that carries it, or all of the one that is named.
+
+    A contract goes to options, a pair such as `BTC/USD` to crypto, the channel "news" to news, and the rest to stocks.
+    ConfigError for a channel that the stream has not.
+    """
+    channels = tuple(require_list(channels, "channels"))
+    by_stream: dict[StreamId, list[str]] = {}
+    for symbol in require_list(symbols, "symbols"):
+        by_stream.setdefault(stream or _carrier(symbol, channels), []).append(symbol)
+    return tuple(StreamRequest(of, tuple(found), channels=channels) for of, found in by_stream.items())
+
+
+def _carrier(symbol: str, channels: tuple[str, ...]) -> StreamId:
+    if channels and set(channels) <= set(NEWS.channels):
+        return StreamName.NEWS
+    if is_coin_pair(symbol.strip().upper()):
+        return StreamName.CRYPTO
+    is_contract = is_contract_symbol(compact_symbol(symbol.strip().upper()))
+    return StreamName.OPTIONS if is_contract else StreamName.STOCKS
 
 
 def _symbols(stream: StreamId, symbols: Iterable[str]) -> tuple[str, ...]:
@@ -182,6 +269,34 @@ def _symbols(stream: StreamId, symbols: Iterable[str]) -> tuple[str, ...]:
     if stream.provider == DEFAULT_PROVIDER:
         return to_alpaca_symbols(symbols)
     return tuple(dict.fromkeys(filter(None, require_list(symbols, "symbols"))))
+
+
+def _grouped(requests: Iterable[StreamRequest]) -> tuple[StreamRequest, ...]:
+    """As few requests as say the same, in order of the symbols; of a symbol that is in several, the last one counts."""
+    requests = tuple(requests)
+    grouped: list[StreamRequest] = []
+    for stream in dict.fromkeys(request.stream for request in requests):
+        if not stream.kind.channels:
+            raise ConfigError(f"The stream {stream} has neither symbols nor channels to choose.")
+        by_channels: dict[tuple[str, ...], list[str]] = {}
+        for symbol, channels in sorted(_of_stream(requests, stream).items()):
+            in_order = tuple(name for name in stream.kind.channels if name in channels)
+            by_channels.setdefault(in_order, []).append(symbol)
+        grouped += (
+            StreamRequest(stream, tuple(symbols), channels=channels)
+            for channels, symbols in by_channels.items()
+        )
+    return tuple(grouped)
+
+
+def _of_stream(requests: Iterable[StreamRequest], stream: StreamId) -> dict[str, tuple[str, ...]]:
+    """Channels by symbol."""
+    return {
+        symbol: request.channels
+        for request in requests
+        if request.stream == stream
+        for symbol in request.symbols
+    }
 
 
 def _channels(stream: StreamId, channels: Iterable[str]) -> tuple[str, ...]:

@@ -123,19 +123,19 @@ class StreamGroup:
                     self._workers = {**self._workers, name: worker}
                 worker.start()
 
-    def change_symbols(self, config: LiveStreamConfig) -> None:
-        """Send the difference on the open connections; a stream without symbols ends, one that gets some starts."""
+    def change_symbols(self, config: LiveStreamConfig, *, keep_idle: bool = False) -> None:
+        """Send the difference on the open connections; a stream that gets its first symbols starts.
+
+        One without symbols ends, or with `keep_idle` stays connected for those to come.
+        """
         with self._lock:
             before, self.config = self.config, config
             self._requests = {name: config.request(name) for name in self.names}
             streamers = dict(self._streamers)
         for name, streamer in streamers.items():
-            old, new = dict.fromkeys(before.symbols(name)), dict.fromkeys(config.symbols(name))
-            if gone := [symbol for symbol in old if symbol not in new]:
-                streamer.unsubscribe(gone)
-            if added := [symbol for symbol in new if symbol not in old]:
-                streamer.subscribe(added, channels=config.channels(name))
-        self._retire_idle_workers()
+            _send_difference(streamer, before.channels_by_symbol(name), config.channels_by_symbol(name))
+        if not keep_idle:
+            self._retire_idle_workers()
         self._start_workers()
 
     def resubscribe(self, stream: StreamId, symbols: Sequence[str], channel: str) -> None:
@@ -203,7 +203,7 @@ class StreamGroup:
             # A worker that was retired meanwhile runs nothing more, and may have a successor, whose place this is.
             if self._workers.get(name) is sink:
                 # Both at once, so that a change of symbols is either in the config or finds this streamer.
-                streamer.subscribe(self.config.symbols(name), channels=self.config.channels(name))
+                _send_difference(streamer, {}, self.config.channels_by_symbol(name))
                 self._streamers[name] = streamer
         return streamer
 
@@ -222,11 +222,16 @@ class StreamGroup:
         if self._clock.ended(market_ns):
             return False
         request = self._requests[name]
+        if name.kind.channels and not request.symbols:
+            return False
         return expects_data(name, request.feed, utc_datetime(market_ns), request.symbols, self._clock.told)
 
     def load_calendar(self) -> None:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
-        self.expects_data(StreamName.STOCKS, self.market_ns(self._now_ns()))
+        feed = self._requests[StreamName.STOCKS].feed
+        expects_data(
+            StreamName.STOCKS, feed, utc_datetime(self.market_ns(self._now_ns())), told=self._clock.told
+        )
 
     def keep_house(self, tallies: Mapping[StreamId, StreamTally] | None = None) -> None:
         """Measure the rates and judge the silences; about twice a second.
@@ -254,6 +259,11 @@ class StreamGroup:
     def absent_seconds(self) -> float:
         """How long this process did not run since the start, as far as that can be known."""
         return self._pulse.absent_seconds
+
+    @property
+    def reports(self) -> tuple[object, ...]:
+        """Others than before when something changed in what a worker knows."""
+        return tuple(worker.report for worker in self._workers.values())
 
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add.
@@ -287,6 +297,30 @@ class StreamGroup:
             # Also where a thread is still busy closing: nothing of it counts any more.
             return replace(health, phase=Phase.STOPPED, connected_since=None, next_try_at=None)
         return replace(health, events_per_second=self._rates[name].per_second if health.alive else 0.0)
+
+
+def _send_difference(
+    streamer: SymbolStreamer, old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]
+) -> None:
+    """Ask for what is wanted now and was not, and no more for what was and is not; channels by symbol."""
+    if gone := [symbol for symbol in old if symbol not in new]:
+        streamer.unsubscribe(gone)
+    for channels, symbols in _lacking({symbol: old[symbol] for symbol in old if symbol in new}, new).items():
+        streamer.unsubscribe(symbols, channels=channels)
+    for channels, symbols in _lacking(new, old).items():
+        streamer.subscribe(symbols, channels=channels)
+
+
+def _lacking(
+    some: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, ...], list[str]]:
+    """The channels that some have and others have not, and of which symbols: those with the same ones together."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for symbol, channels in some.items():
+        known = others.get(symbol, ())
+        if missing := tuple(channel for channel in channels if channel not in known):
+            lacking.setdefault(missing, []).append(symbol)
+    return lacking
 
 
 def with_ledger(health: StreamHealth, counts: QueueCounts, tally: StreamTally) -> StreamHealth:

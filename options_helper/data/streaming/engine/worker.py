@@ -178,6 +178,11 @@ class StreamWorker(StreamSink):
         self._thread.start()
 
     @property
+    def report(self) -> object:
+        """Another one after each change of what it knows; `health` tells what that is."""
+        return self._report
+
+    @property
     def has_failed(self) -> bool:
         """Whether another try would get the same answer, as far as is known."""
         return self._report.phase is Phase.FAILED
@@ -391,6 +396,7 @@ class StreamWorker(StreamSink):
             since_ns = _after(report.gaps, since_ns)
             gap = Gap(self.name, since_ns, max(since_ns, until_ns), DID_NOT_RUN)
             self._report = _with_gap(report, gap)
+        self._queue.nudge()
 
     def _open_gap(self, reason: str) -> None:
         self._look()
@@ -404,6 +410,7 @@ class StreamWorker(StreamSink):
         with self._lock:
             gaps = self._report.gaps
             self._report = _with_gap(self._report, Gap(self.name, _after(gaps, since_ns), None, reason))
+        self._queue.nudge()
 
     def _last_received_ns(self, report: _Report) -> int:
         """Since when nothing may have been received, on the computer's clock."""
@@ -429,6 +436,7 @@ class StreamWorker(StreamSink):
             # A clock that was put back meanwhile makes no gap of less than nothing.
             gap = replace(gap, until_ns=max(gap.since_ns, now_ns))
             self._report = replace(self._report, gaps=(*others, gap))
+        self._queue.nudge()
 
     def _at(self, wall_ns: int) -> datetime:
         return utc_datetime(self._report_clock(wall_ns))
@@ -436,6 +444,8 @@ class StreamWorker(StreamSink):
     def _update(self, **changes: Any) -> None:
         with self._lock:
             self._report = replace(self._report, **changes)
+        if "phase" in changes:
+            self._queue.nudge()
 
     def health(self, feed: str | None, wall_ns: int) -> StreamHealth:
         """What this worker knows at that moment; the ledger and the rate are the owner's to fill in."""

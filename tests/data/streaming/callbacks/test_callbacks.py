@@ -24,6 +24,7 @@ from options_helper.model.events import (
     TradingStatus,
     UpdatedBar,
 )
+from options_helper.model.snapshot import Phase
 from tests.kit.fakes import (
     CONFIG,
     SETTINGS,
@@ -35,6 +36,7 @@ from tests.kit.fakes import (
     quote_message,
     running_manager,
     trade_message,
+    wait_for,
 )
 from tests.kit.waiting import AT_ONCE, FOREVER, at_once, until_no_thread, wait_until
 
@@ -81,9 +83,13 @@ def quotes(*symbols: str) -> list[dict[str, Any]]:
 
 def test_each_kind_goes_to_its_own_callbacks(manager: LiveStreamManager, stocks: Stocks):
     told: list[Any] = []
+
+    def note(kind: str, value: Any) -> None:
+        told.append((kind, type(value)))
+
     kinds = ("quote", "trade", "bar", "updated_bar", "daily_bar", "status", "luld", "correction", "cancel")
     for kind in kinds:
-        manager.on(kind, "AAPL", lambda value, kind=kind: told.append((kind, type(value))))
+        manager.on(kind, "AAPL", partial(note, kind))
 
     stocks.send(
         quote_message("AAPL"),
@@ -115,7 +121,7 @@ def test_of_three_symbols_with_two_callbacks_each_the_failing_one_costs_only_its
         manager.on_quote(symbol, lambda quote: seen.setdefault(quote.symbol, []).append(quote.symbol))
         for symbol in ("AAPL", "MSFT", "TSLA")
     ]
-    others = [manager.on_quote(symbol, seen.clear and (lambda _: None)) for symbol in ("AAPL", "TSLA")]
+    others = [manager.on_quote(symbol, lambda _: None) for symbol in ("AAPL", "TSLA")]
     failing = manager.on_quote("MSFT", broken)
 
     stocks.send(*quotes("AAPL", "MSFT", "TSLA") * 5)
@@ -511,6 +517,45 @@ def test_order_updates_reach_their_callbacks():
         wait_until(lambda: seen)
 
     assert (seen[0].event, seen[0].order_id) == ("fill", "1")
+
+
+def test_ten_disconnects_are_ten_gaps_and_each_comes_before_what_follows_it():
+    """One of the usage examples of a service of this kind."""
+    order: list[str] = []
+    lives = [[acknowledge(), deliver(frame(quote_message("AAPL", bid))), fail("lost")] for bid in range(10)]
+    go = threading.Event()
+    lives[0].insert(0, wait_for(go))
+    stocks = ScriptedStreams(*lives, [acknowledge(), deliver(frame(quote_message("AAPL", 10)))])
+
+    with running_manager(stocks=stocks) as manager:
+        handles = [
+            manager.on_quote("AAPL", lambda quote: order.append(f"quote {quote.bid_price:.0f}")),
+            manager.on_gap("AAPL", lambda gap: order.append("gap" if gap.until_ns is None else "over")),
+        ]
+        go.set()
+        wait_until(lambda: "quote 10" in order, saw=lambda: order)
+
+    quotes_only = [one for one in order if one.startswith("quote")]
+    assert quotes_only == [f"quote {number}" for number in range(11)]
+    assert order.count("over") == 10
+    for number in range(10):
+        between = order[order.index(f"quote {number}") : order.index(f"quote {number + 1}")]
+        assert "over" in between, order
+    assert all(handle.stats.accounted and not handle.stats.pending for handle in handles)
+
+
+def test_phases_are_told_until_the_last_one():
+    phases: list[tuple[str, Phase]] = []
+    go = threading.Event()
+
+    with running_manager(stocks=ScriptedStreams([wait_for(go), acknowledge()])) as manager:
+        manager.on_health("AAPL", lambda health: phases.append((health.name, health.phase)))
+        go.set()
+        wait_until(lambda: ("stocks", Phase.LIVE) in phases or ("stocks", Phase.QUIET) in phases)
+        manager.stop()
+
+    assert phases[-1] == ("stocks", Phase.STOPPED)
+    assert {name for name, _ in phases} == {"stocks"}
 
 
 def test_what_is_no_callback_is_refused_when_it_is_registered():
