@@ -38,7 +38,7 @@ NO_KEYS: Final = (
     "Without an account, options-helper ui --demo shows a simulated market, and options-helper simulate serves one."
 )
 
-ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_")
+ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "BREEZE_")
 VARIABLES: Final = frozenset(
     {
         "APCA_API_KEY_ID",
@@ -53,9 +53,29 @@ VARIABLES: Final = frozenset(
         "OH_ALPACA_MARKET_TIME",
     }
 )
+BREEZE_VARIABLES: Final = frozenset(
+    {
+        "BREEZE_ENABLED",
+        "BREEZE_API_KEY",
+        "BREEZE_API_SECRET",
+        "BREEZE_SESSION",
+        "BREEZE_REST_URL",
+        "BREEZE_STREAM_URL",
+        "BREEZE_MASTER_URL",
+    }
+)
+DEFAULT_BREEZE_REST_URL: Final = "https://api.icicidirect.com/breezeapi/api/v1"
+DEFAULT_BREEZE_STREAM_URL: Final = "wss://livestream.icicidirect.com"
+DEFAULT_BREEZE_MASTER_URL: Final = "https://directlink.icicidirect.com/MotherAppMaster/SecurityMaster.zip"
+BREEZE_LOGIN: Final = (
+    "Log in at https://api.icicidirect.com/apiuser/login with your app key, and put the API_Session that the browser "
+    "shows into BREEZE_SESSION, in the environment or in config/alpaca.env"
+)
 _HTTP_SCHEMES: Final = ("https", "http")
 _WEBSOCKET_SCHEMES: Final = ("wss", "ws")
 _ENCRYPTED_SCHEMES: Final = ("https", "wss")
+_ON: Final = ("yes", "true", "on", "1")
+_OFF: Final = ("no", "false", "off", "0")
 # What gets into a key by a wrong way of writing it down: quotation marks that were not closed, the end of a statement,
 # a place to be filled in. Letters, digits and the signs of Base64 are what keys are made of.
 _NO_KEY_HAS: Final = frozenset("\"'`;,<>{}$\\")
@@ -183,6 +203,76 @@ class Settings:
         _require_address(url, _HTTP_SCHEMES + _WEBSOCKET_SCHEMES, "address")
 
 
+@dataclass(frozen=True, slots=True)
+class BreezeSettings:
+    """What is needed to reach ICICI's Breeze, or a fake of it; a value that cannot work raises ConfigError at once.
+
+    Nothing is asked of Breeze unless it is enabled. As Alpaca's, the keys go to addresses that are encrypted or on this
+    computer; the list of instruments holds no secret and follows the same rule, since symbols are found by it.
+    """
+
+    enabled: bool = False
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    session: SecretStr | None = None  # the API_Session of one day
+    rest_url: str = DEFAULT_BREEZE_REST_URL
+    stream_url: str = DEFAULT_BREEZE_STREAM_URL
+    master_url: str = DEFAULT_BREEZE_MASTER_URL
+
+    def __post_init__(self) -> None:
+        # Breeze's keys have any sign in them but those that cannot stand in a header.
+        _require_header_text(self.api_key, "BREEZE_API_KEY")
+        _require_header_text(self.api_secret, "BREEZE_API_SECRET")
+        _require_header_text(self.session, "BREEZE_SESSION")
+        _require_address(self.rest_url, _HTTP_SCHEMES, "BREEZE_REST_URL")
+        _require_address(self.stream_url, _WEBSOCKET_SCHEMES, "BREEZE_STREAM_URL")
+        _require_address(self.master_url, _HTTP_SCHEMES, "BREEZE_MASTER_URL")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> BreezeSettings:
+        """Read the environment, then `config/alpaca.env` for what the environment leaves open, as `Settings.load`."""
+        values = _relevant(environ)
+        if not values.keys() >= BREEZE_VARIABLES:
+            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        return cls(
+            enabled=_switch(values.get("BREEZE_ENABLED", "no"), "BREEZE_ENABLED"),
+            api_key=_secret(values.get("BREEZE_API_KEY")),
+            api_secret=_secret(values.get("BREEZE_API_SECRET")),
+            session=_secret(values.get("BREEZE_SESSION")),
+            rest_url=values.get("BREEZE_REST_URL", DEFAULT_BREEZE_REST_URL).rstrip("/"),
+            stream_url=values.get("BREEZE_STREAM_URL", DEFAULT_BREEZE_STREAM_URL).rstrip("/"),
+            master_url=values.get("BREEZE_MASTER_URL", DEFAULT_BREEZE_MASTER_URL),
+        )
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether somebody has begun to set it up."""
+        return self.api_key is not None or self.session is not None
+
+    def require_session(self) -> tuple[str, str]:
+        """App key and session in the clear; ConfigError with the remedy where it is off or one is missing."""
+        if not self.enabled:
+            raise ConfigError(
+                "Breeze is switched off. It has been tried against a fake server only; to use it all the same, set "
+                "BREEZE_ENABLED=yes in the environment or in config/alpaca.env."
+            )
+        if self.api_key is None:
+            raise ConfigError(
+                "There is no BREEZE_API_KEY. Set it to the app key that ICICI's Breeze page shows you."
+            )
+        if self.session is None:
+            raise ConfigError(f"There is no BREEZE_SESSION. {BREEZE_LOGIN}.")
+        return self.api_key.get_secret_value(), self.session.get_secret_value()
+
+    def require_secret(self) -> tuple[str, str]:
+        """App key and secret in the clear, for what must be signed; ConfigError where one is missing."""
+        if self.api_key is None or self.api_secret is None:
+            raise ConfigError(
+                "There is no BREEZE_API_SECRET. Set it to the secret beside the app key on Breeze's page."
+            )
+        return self.api_key.get_secret_value(), self.api_secret.get_secret_value()
+
+
 def _relevant(values: Mapping[str, str]) -> dict[str, str]:
     return {
         name: text
@@ -237,6 +327,13 @@ def _secret(value: str | None) -> SecretStr | None:
     return None if value is None else SecretStr(value)
 
 
+def _switch(text: str, name: str) -> bool:
+    said = text.lower()
+    if said not in (*_ON, *_OFF):
+        raise ConfigError(f"{name} {text!r} is neither yes nor no.")
+    return said in _ON
+
+
 def _rate(text: str | None) -> int:
     if text is None:
         return DEFAULT_REST_PER_MINUTE
@@ -276,6 +373,14 @@ def _require_key_text(key: SecretStr | None, name: str) -> None:
     if not (text.isascii() and text.isprintable()) or " " in text or not _NO_KEY_HAS.isdisjoint(text):
         raise ConfigError(
             f"{name} has a space or a sign in it that no key has. Copy it again from Alpaca's dashboard."
+        )
+
+
+def _require_header_text(key: SecretStr | None, name: str) -> None:
+    text = "" if key is None else key.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ConfigError(
+            f"{name} has a space or a sign in it that no key has. Copy it again from Breeze's page."
         )
 
 

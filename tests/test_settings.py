@@ -17,6 +17,7 @@ from options_helper.settings import (
     NO_KEYS,
     OPTION_FEEDS,
     STOCK_FEEDS,
+    BreezeSettings,
     Settings,
     option_stream_path,
     stock_stream_path,
@@ -331,3 +332,62 @@ def test_a_complete_environment_needs_no_file(tmp_path):
     }
 
     assert Settings.load(environ, file).has_credentials
+
+
+def breeze(environ: dict[str, str] | None = None, file: Path | None = None) -> BreezeSettings:
+    return BreezeSettings.load(environ or {}, file or Path("no-such-folder/alpaca.env"))
+
+
+def test_breeze_is_off_and_leads_to_icici_unless_told_otherwise():
+    settings = breeze()
+
+    assert not settings.enabled
+    assert not settings.has_keys
+    assert {settings.rest_url[:8], settings.master_url[:8]} == {"https://"}
+    assert settings.stream_url == "wss://livestream.icicidirect.com"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "BREEZE_ENABLED=yes"),
+        ({"BREEZE_ENABLED": "yes"}, "BREEZE_API_KEY"),
+        ({"BREEZE_ENABLED": "yes", "BREEZE_API_KEY": KEY}, "Log in at https://"),
+    ],
+)
+def test_who_needs_a_session_is_told_what_is_missing(given: dict[str, str], words: str):
+    with pytest.raises(ConfigError, match=words):
+        breeze(given).require_session()
+
+
+def test_breezes_keys_may_have_any_sign_and_come_from_the_file_too(tmp_path: Path):
+    odd = "7N3k9(84p6Q4=J5*2K%3l#q@q08y$3&"
+    file = env_file(tmp_path, f"BREEZE_ENABLED=yes\nBREEZE_API_KEY='{odd}'\nBREEZE_SESSION=12345678\n")
+
+    assert breeze(file=file).require_session() == (odd, "12345678")
+    with pytest.raises(ConfigError, match="BREEZE_API_SECRET"):
+        breeze(file=file).require_secret()
+    assert odd not in repr(breeze(file=file))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BREEZE_ENABLED", "perhaps", "neither yes nor no"),
+        ("BREEZE_SESSION", "12 34", "copy it again|Copy it again"),
+        ("BREEZE_REST_URL", "http://api.icicidirect.com/x", "without encryption"),
+        ("BREEZE_STREAM_URL", "https://livestream.icicidirect.com", "starts with wss://"),
+        ("BREEZE_MASTER_URL", "ftp://example.com/x.zip", "starts with https://"),
+    ],
+)
+def test_a_setting_of_breezes_that_cannot_work_is_refused(name: str, value: str, words: str):
+    with pytest.raises(ConfigError, match=words) as refused:
+        breeze({name: value})
+
+    assert name in str(refused.value)
+
+
+def test_a_fake_on_this_computer_needs_no_encryption():
+    fake = {"BREEZE_REST_URL": "http://127.0.0.1:1/x", "BREEZE_STREAM_URL": "ws://127.0.0.1:2"}
+
+    assert breeze(fake).stream_url == "ws://127.0.0.1:2"

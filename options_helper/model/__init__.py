@@ -154,6 +154,7 @@ PUBLIC: Final = {
     ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": (
+        "BOOKS",
         "CRYPTO",
         "DEFAULT_PROVIDER",
         "FURTHER_STREAMS",

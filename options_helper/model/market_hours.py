@@ -12,6 +12,7 @@ from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, short_date, underlying_of_root
+from options_helper.model.indian_hours import is_indian_session
 from options_helper.model.streams import Hours, StreamId
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -94,6 +95,8 @@ def expects_data(
             return _is_night(at, told)
         case Hours.REGULAR:
             return in_regular_hours(at, told)
+        case Hours.INDIA:
+            return is_indian_session(at)
         case Hours.OPTIONS:
             return in_regular_hours(at, told) or (
                 _in_extra_option_time(at, told) and any(map(_is_traded_late, symbols))

@@ -20,6 +20,7 @@ class Hours(StrEnum):
     REGULAR = auto()  # the exchange's session
     OPTIONS = auto()  # the same, and a quarter of an hour more for contracts on some funds and indices
     NIGHT = auto()  # 20:00 to 4:00 before a trading day
+    INDIA = auto()  # the session of NSE and BSE, for shares and contracts alike
     ALWAYS = auto()
 
 
@@ -101,8 +102,16 @@ CRYPTO: Final = StreamKind(
     book_channel="orderbooks",
 )
 NEWS: Final = StreamKind("news", "News", Hours.ALWAYS, channels=("news",), silence_is_normal=True)
-# Of providers that send whole books of some levels; of Alpaca's there are none for shares and contracts.
-BOOKS: Final = StreamKind("books", "Books", Hours.REGULAR, channels=("depth", "quotes"), book_channel="depth")
+# Of providers that send whole books of some levels; of Alpaca's there are none for shares and contracts. Breeze's are
+# the only ones so far; another provider's feed brings hours of its own.
+BOOKS: Final = StreamKind(
+    "books",
+    "Books",
+    Hours.INDIA,
+    feeds=(Feed("nse", "NSE and BSE, 5 levels"),),
+    channels=("depth", "quotes"),
+    book_channel="depth",
+)
 
 
 class StreamId(str):

@@ -58,7 +58,7 @@ def streamer_of(server: SimulatorServer, **handlers: Any) -> AlpacaStockStreamer
 class Run:
     """One `run` on a thread of its own, and what it raised."""
 
-    def __init__(self, streamer: ConnectionRunner) -> None:
+    def __init__(self, streamer: ConnectionRunner[Any]) -> None:
         self.error: BaseException | None = None
         self._streamer = streamer
         self.thread = threading.Thread(target=self._run, name="live-library-user")
@@ -77,7 +77,7 @@ class Run:
 
 
 @contextmanager
-def run_of(streamer: ConnectionRunner) -> Iterator[Run]:
+def run_of(streamer: ConnectionRunner[Any]) -> Iterator[Run]:
     run = Run(streamer)
     try:
         yield run

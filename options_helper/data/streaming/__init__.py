@@ -25,7 +25,7 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "alpaca_stream": ("AlpacaCryptoStreamer", "AlpacaNewsStreamer"),
-    "messages": ("Decode", "Message", "books_damaged_by", "read_message"),
+    "messages": ("Decode", "DecodedFrame", "Message", "UNREADABLE", "books_damaged_by", "read_message"),
     "trading_normalizers": (
         "ENDS_OF_CONTRACTS",
         "FILL_ACTIVITY",

@@ -42,7 +42,7 @@ from options_helper.settings import (
 )
 
 
-class _AlpacaDataStreamer(ConnectionRunner):
+class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
     """What the market-data streams share."""
 
     _channels: tuple[str, ...]

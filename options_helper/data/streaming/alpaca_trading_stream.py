@@ -25,7 +25,7 @@ from options_helper.settings import Settings
 TRADE_UPDATES: Final = "trade_updates"
 
 
-class AlpacaTradingStreamer(ConnectionRunner):
+class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
     """Order updates of the account that the settings name.
 
     `paper` overrides the account's kind, otherwise the base URL decides. `stream` is a ready `TradingStream` of

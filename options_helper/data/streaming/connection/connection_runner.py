@@ -11,9 +11,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming, SdkConnection
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.errors import StreamError
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,26 @@ class Streamer(Protocol):
         """End `run` soon, also one that is yet to come; returns at once, callable from any thread and handler."""
 
 
-class ConnectionRunner(ABC):
+class Connection(Protocol):
+    """One connection's life, on one event loop."""
+
+    async def open(self) -> None:
+        """Connect and authenticate; StreamError otherwise."""
+
+    async def ended(self) -> None:
+        """Wait until it is gone."""
+
+    def loss(self) -> StreamError:
+        """Why it is gone, in words."""
+
+    async def close(self) -> None:
+        """Say goodbye and free the socket; harmless before `open`."""
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class ConnectionRunner(ABC, Generic[C]):
     """Runs one connection's conversation on an event loop of the calling thread, until stopped."""
 
     def __init__(self, name: str, timing: ConnectionTiming) -> None:
@@ -284,13 +303,11 @@ class ConnectionRunner(ABC):
         news.clear()
 
     @abstractmethod
-    def _new_connection(self) -> SdkConnection:
+    def _new_connection(self) -> C:
         """Make the connection, not opened yet."""
 
     @abstractmethod
-    async def _communicate(
-        self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
-    ) -> None:
+    async def _communicate(self, connection: C, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
         """Subscribe and listen on the open connection; wait on `news`, and raise when `ended` is done."""
 
 

@@ -14,3 +14,6 @@ PUBLIC: Final = {
     "stream_source": ("AlpacaSource", "StreamSource", "require_offered"),
     "worker": ("RetryPolicy",),
 }
+
+# What the neighbours inside this subject use, and nobody else.
+SHARED: Final = {"stream_config": ("StreamRequest",)}

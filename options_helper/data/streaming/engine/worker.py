@@ -299,7 +299,7 @@ class StreamWorker(StreamSink):
         """The stream is live from the first answer on, unless the server refused everything."""
         had_refusals = bool(self._report.refused)
         self._update(requested=tuple(requested), acknowledged=tuple(acknowledged), refused=tuple(refusals))
-        if requested and not acknowledged:
+        if requested and len(refusals) == len(requested):
             return
         if self._report.live_since is None:
             self._update(

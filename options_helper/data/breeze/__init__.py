@@ -1,0 +1,13 @@
+"""ICICI's Breeze over HTTP, read-only: the day's session and the list of instruments.
+
+In: settings. Out: what opens the stream, and instruments by their symbols; a StreamError that says whether to try
+again. Imports `settings`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "account": ("Access", "BreezeAccount", "SESSION_OVER"),
+    "master": ("CHANNELS", "Instrument", "Master", "require_symbols"),
+}
