@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -189,27 +186,6 @@ def test_the_example_with_pyarrow_and_parquet_runs(page: str, finished: Path):
     assert names["quotes"]["seq"].to_pylist() == list(range(1, ROWS + 1))
     assert sorted(set(names["trades"]["symbol"].to_pylist())) == ["AAPL", "NA"]
     assert sum(names["trades"]["size"].to_pylist()) == 7.0
-
-
-def test_the_systemd_unit_is_one(page: str, tmp_path: Path):
-    """Checked by systemd itself, with a program that is there."""
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("there is no systemd-analyze here")
-    (unit,) = re.findall(r"```ini\n(.+?)```", page, flags=re.DOTALL)
-    program = (
-        tmp_path / "options-helper"
-    )  # where a checkout lies may have spaces, which a unit would have to quote
-    program.symlink_to(sys.executable)
-    unit = unit.replace("/srv/options-helper/.venv/bin/options-helper", str(program))
-    path = tmp_path / "options-capture.service"
-    path.write_text(unit.replace("User=recorder", "User=daemon"), encoding="utf-8")
-
-    checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
-    )
-
-    complaints = [line for line in checked.stderr.splitlines() if "options-capture" in line]
-    assert complaints == []
 
 
 def test_the_options_on_the_page_exist(page: str, repository: Path):

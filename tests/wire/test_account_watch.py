@@ -5,6 +5,7 @@ Whoever answers slowly, or never, delays nobody: an answer that is awaited here 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ PUT = "AAPL260320P00170000"
 TODAY, YESTERDAY = date(2026, 3, 20), date(2026, 3, 19)
 SNAPSHOTS = "/v1beta1/options/snapshots"
 ACTIVITIES = "/v2/account/activities"
-ONE_TRY = partial(AlpacaRest, policy=RestPolicy(attempts=1, read_seconds=FOREVER))
+ONE_TRY = partial(AlpacaRest, policy=RestPolicy(attempts=1, read_seconds=FOREVER, breaker_pause_seconds=0.05))
 SOON = WatchPolicy(initial_delay=0.1, poll=0.3, again=0.2, debounce=0.05, minimum_interval=0.2)
 
 Simulators = Callable[..., SimulatorServer]
@@ -242,6 +243,27 @@ def test_a_pause_that_the_server_wants_is_said_while_it_lasts(simulator: Simulat
         )
     finally:
         manager.stop()
+
+
+def test_an_endpoint_that_is_left_alone_is_said_and_the_others_are_asked_on(simulator: Simulators):
+    server = simulator(faults=Faults(rest_path="/v2/positions", rest_status=500))
+    left_alone = RestPolicy(attempts=1, read_seconds=FOREVER, breaker_pause_seconds=FOREVER)
+    manager = manager_for(server, rest_cls=partial(AlpacaRest, policy=left_alone))
+    manager.start(CONFIG)
+    try:
+        until_reported(manager, lambda one: "was not asked" in (one.problem or ""), RestTask.POSITIONS)
+        said = report(manager, RestTask.POSITIONS).problem
+        until_done(manager, RestTask.PRICES, RestTask.FILLS)
+    finally:
+        manager.stop()
+
+    assert said
+    assert re.fullmatch(
+        r"Alpaca \(127\.0\.0\.1, /v2/positions\) was not asked\. "
+        r"It may be asked again at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\. "
+        r"Its last requests failed: Alpaca \(127\.0\.0\.1, /v2/positions\) answered with HTTP 500.*",
+        said,
+    )
 
 
 def test_fills_from_while_nobody_listened_appear_once_each_with_a_running_total(simulator: Simulators):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,15 @@ def test_one_question_finds_out_whether_it_works_again(server: ScriptedServer):
 
     report = asked.endpoint("/v2/clock")
     assert (report.breaker, report.failing, report.problem) == (BreakerState.CLOSED, 0, None)
+
+
+def test_how_long_it_is_left_alone_is_the_policy_s(server: ScriptedServer):
+    server.replies(Reply(status=503))
+    asked = Asked(server.url, replace(ONE_TRY, breaker_pause_seconds=3))
+    for _ in range(5):
+        asked.fails()
+
+    assert asked.endpoint("/v2/clock").retry_seconds == 3
 
 
 def test_tries_of_one_question_are_one_failure_and_a_probe_has_one_try(server: ScriptedServer):

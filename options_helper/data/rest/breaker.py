@@ -13,8 +13,8 @@ from options_helper.model.providers import BreakerState
 
 FAILURES_TO_OPEN: Final = 5
 FIRST_PAUSE_SECONDS: Final = 30.0
-# It doubles with each probe that fails. No longer: who comes back to the network does not want to wait for it.
-LONGEST_PAUSE_SECONDS: Final = 120.0
+# It doubles with each probe that fails, up to so many times the first: who comes back to a network wants to go on.
+LONGEST_PAUSES: Final = 4
 # While one request finds out, others are told to come back after so long.
 PROBE_SECONDS: Final = 5.0
 
@@ -25,7 +25,7 @@ class Breaker:
 
     failures: int = 0  # of different requests, one after another
     open_until: float | None = None
-    pause: float = FIRST_PAUSE_SECONDS
+    pause: float = 0.0  # how long the present one is as a whole
     is_probed: bool = False
 
     def state(self, now: float) -> BreakerState:
@@ -46,15 +46,15 @@ class Breaker:
         """A request went, which `wait` allowed; where the pause is over it is the one that finds out."""
         return replace(self, is_probed=self.state(now) is BreakerState.HALF_OPEN)
 
-    def failed(self, now: float) -> Breaker:
+    def failed(self, now: float, first_pause: float = FIRST_PAUSE_SECONDS) -> Breaker:
         """A request, with all of its tries, showed that the endpoint does not work."""
         failures = self.failures + 1
-        if self.is_probed:
-            pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
-            return Breaker(failures, now + pause, pause)
-        if self.open_until is not None:
+        if self.open_until is not None and not self.is_probed:
             return replace(self, failures=failures)  # one of those that were under way when it opened
-        return Breaker(failures, now + self.pause if failures >= FAILURES_TO_OPEN else None)
+        if failures < FAILURES_TO_OPEN:
+            return Breaker(failures)
+        pause = min(2 * self.pause, LONGEST_PAUSES * first_pause) if self.is_probed else first_pause
+        return Breaker(failures, now + pause, pause)
 
     def abandoned(self) -> Breaker:
         """A request was ended, or told nothing of the endpoint; if it was to find out, the next one does."""

@@ -80,11 +80,11 @@ class Endpoint:
             self._breaker = CLOSED
             self._failing, self._failing_as, self._problem = 0, None, None
 
-    def failed(self, kind: FailureKind, problem: str) -> None:
-        """All tries of a question failed, the last one so."""
+    def failed(self, kind: FailureKind, problem: str, pause: float) -> None:
+        """All tries of a question failed, the last one so; `pause` is a breaker's first."""
         with self._lock:
             if kind in FAULTS:
-                self._breaker = self._breaker.failed(self._now())
+                self._breaker = self._breaker.failed(self._now(), pause)
             elif kind is FailureKind.OTHER:
                 self._breaker = self._breaker.abandoned()
             else:

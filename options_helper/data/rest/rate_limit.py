@@ -35,6 +35,8 @@ TOO_MANY_REQUESTS: Final = 429
 PASSING_STATUSES: Final = frozenset({408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)})
 # No server is believed that wants silence for longer.
 LONGEST_PAUSE_SECONDS: Final = 86_400.0
+# Whoever waits for its turn for less is not late.
+SHORT_WAIT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class RestPolicy:
     backoff_cap_seconds: float = 8.0
     # The longest pause that is waited for when a server asks for it; a longer one is an error that says so.
     requested_pause_cap_seconds: float = 60.0
+    # For so long an endpoint is left alone that fails again and again; then ever longer, up to four times this.
+    breaker_pause_seconds: float = 30.0
 
 
 DEFAULT_POLICY: Final = RestPolicy()
@@ -88,6 +92,7 @@ class RequestLimiter:
         self._per_minute = per_minute
         self._held_until = 0.0
         self._answer: Answer | None = None
+        self._turn_at = 0.0  # when the request that was told to wait may leave
 
     def allow(self, per_minute: int) -> None:
         """From now on so many; those that have left still count."""
@@ -109,6 +114,20 @@ class RequestLimiter:
         with self._lock:
             return self._held()
 
+    def busy(self) -> str | None:
+        """Why a request waits, for longer than a moment, for its turn in the minute; None: none does."""
+        with self._lock:
+            turn_in, answer = self._turn_at - self._now(), self._answer
+        if answer is None or turn_in < SHORT_WAIT_SECONDS:
+            return None
+        turn = answer.turn
+        others = "" if turn.programs == 1 else f", shared by {turn.programs} programs"
+        used_up = (
+            f"The minute's requests are used up ({turn.share} for this program{others}); "
+            "the next leaves when its turn comes."
+        )
+        return used_up if answer.problem is None else f"{used_up} {answer.problem}"
+
     def take(self) -> float:
         """Take one request out of the minute and return 0, or return the seconds until there may be one to take."""
         with self._asking:
@@ -118,6 +137,7 @@ class RequestLimiter:
             answer = self._budget.take(per_minute, self._at_most, sent, held_until, self._now())
             with self._lock:
                 self._answer = answer
+                self._turn_at = self._now() + answer.turn.wait
                 self._held_until = max(self._held_until, answer.held_until)
         return answer.turn.wait
 
@@ -215,16 +235,22 @@ class RequestLimits:
 
     def held(self, settings: Settings) -> float:
         """The seconds until the account may ask both of its hosts again; 0 when neither wants a pause."""
-        hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
-        with self._lock:
-            asked = [self._hosts.get((settings.api_key, host)) for host in hosts]
-        return max((one.limiter.held() for one in asked if one is not None), default=0.0)
+        return max((one.limiter.held() for one in self._asked(settings)), default=0.0)
+
+    def busy(self, settings: Settings) -> str | None:
+        """Why the account's requests wait for their turn, as a sentence; None: they do not, or for a moment only."""
+        return next((why for one in self._asked(settings) if (why := one.limiter.busy())), None)
 
     def report(self) -> Providers:
         """Each host, for the account that asked it last; reads no file."""
         with self._lock:
             hosts = {host: one for (_, host), one in self._hosts.items()}
         return {host: one.report() for host, one in sorted(hosts.items())}
+
+    def _asked(self, settings: Settings) -> list[HostRequests]:
+        hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
+        with self._lock:
+            return [one for host in hosts if (one := self._hosts.get((settings.api_key, host)))]
 
     def _new_host(self, settings: Settings, host: str) -> HostRequests:
         budget = None if self._share is None else SharedBudget(settings.api_key, host, self._share)

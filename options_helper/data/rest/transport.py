@@ -79,17 +79,6 @@ class _Failure:
     cause: Exception | None = None
 
 
-def _tell(endpoint: Endpoint, answer: Response | _Failure | None) -> None:
-    """How a question ended; None: before it was known."""
-    match answer:
-        case None:
-            endpoint.abandoned()
-        case _Failure():
-            endpoint.failed(answer.kind, str(answer.error))
-        case _:
-            endpoint.answered()
-
-
 class ReadOnlyAdapter(GetOnlyAdapter):
     """Sends what the SDK prepared, if it is a GET; everything but a readable answer becomes RestError.
 
@@ -134,10 +123,20 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         try:
             answer = self._answer(request, options, host.limiter, endpoint)
         finally:
-            _tell(endpoint, answer)
+            self._tell(endpoint, answer)
         if isinstance(answer, Response):
             return answer
         raise answer.error from answer.cause
+
+    def _tell(self, endpoint: Endpoint, answer: Response | _Failure | None) -> None:
+        """How a question ended; None: before it was known."""
+        match answer:
+            case None:
+                endpoint.abandoned()
+            case _Failure():
+                endpoint.failed(answer.kind, str(answer.error), self._policy.breaker_pause_seconds)
+            case _:
+                endpoint.answered()
 
     def _require_working(self, endpoint: Endpoint, request: PreparedRequest) -> None:
         """Begin, unless the endpoint has failed too often of late."""

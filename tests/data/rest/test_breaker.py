@@ -9,13 +9,14 @@ from options_helper.data.rest.breaker import (
     CLOSED,
     FAILURES_TO_OPEN,
     FIRST_PAUSE_SECONDS,
-    LONGEST_PAUSE_SECONDS,
+    LONGEST_PAUSES,
     PROBE_SECONDS,
     Breaker,
 )
 from options_helper.model.providers import BreakerState
 
 CLOSED_, OPEN, HALF_OPEN = BreakerState
+LONGEST_PAUSE_SECONDS = LONGEST_PAUSES * FIRST_PAUSE_SECONDS
 
 
 def failed_often(at: float = 0.0) -> Breaker:

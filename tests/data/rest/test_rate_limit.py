@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from options_helper.data.rest.budget_ledger import PAGE, RECORDER
 from options_helper.data.rest.rate_limit import (
     LONGEST_PAUSE_SECONDS,
     RequestLimiter,
@@ -128,6 +129,38 @@ def test_a_pause_is_kept_by_everybody_and_the_longest_counts():
     assert limiter.held() == 0
     # Nobody who was held back has used the minute up.
     assert [limiter.take(), limiter.take()] == [0, 0]
+
+
+def test_who_waits_for_its_turn_says_so_and_who_waits_for_a_moment_does_not():
+    clock = Clock()
+    limits = RequestLimits(now=clock)
+    limiter = limits.host(account(per_minute=2), "data.alpaca.markets").limiter
+    assert [limiter.take(), limiter.take()] == [0, 0]
+    assert limits.busy(account()) is None
+
+    limiter.take()
+
+    assert limits.busy(account()) == (
+        "The minute's requests are used up (2 for this program); the next leaves when its turn comes."
+    )
+    assert limits.busy(account("another")) is None
+    clock.seconds += 59
+    assert limits.busy(account()) is None, "it is about to leave"
+
+
+def test_a_share_that_is_used_up_is_said_to_be_one_of_several():
+    clock = Clock()
+    page, recorder = RequestLimits(PAGE, now=clock), RequestLimits(RECORDER, now=clock)
+    for limits in (recorder, page):
+        limiter = limits.host(account(per_minute=3), "data.alpaca.markets").limiter
+        limiter.take()
+    while not limiter.take():
+        pass
+
+    assert page.busy(account()) == (
+        "The minute's requests are used up (2 for this program, shared by 2 programs); "
+        "the next leaves when its turn comes."
+    )
 
 
 RESET = str(int(NOW.timestamp()) + 7)

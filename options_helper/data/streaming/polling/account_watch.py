@@ -73,6 +73,7 @@ class AccountWatch:
             now_ns,
             connect,
             partial(limits.held, account),
+            busy=partial(limits.busy, account),
             server_clock=server_clock,
         )
         self._prices = PricePoller(self._context, config, policy)

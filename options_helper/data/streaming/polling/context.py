@@ -50,10 +50,12 @@ class PollContext:
         connect: Callable[[threading.Event], AlpacaRest],
         held: Callable[[], float],
         *,
+        busy: Callable[[], str | None] = lambda: None,
         server_clock: ServerClock | None = None,
     ) -> None:
         self.state = state
         self._held = held
+        self._busy = busy
         self.lock = lock
         self.account_state = AccountState()
         self.stopping = threading.Event()
@@ -115,16 +117,10 @@ class PollContext:
                 )
 
     def report_pause(self) -> None:
-        """Say of the tasks under way that the server wants a pause, and until about when."""
-        seconds = 0.0 if self._rest is None else self._held()
-        if seconds < SHORT_PAUSE_SECONDS:
+        """Say of the tasks under way why they are late: the server wants a pause, or the minute is used up."""
+        problem = None if self._rest is None else self._pause() or self._busy()
+        if problem is None:
             return
-        # The pause is one of this computer's seconds, so its end is told by this computer's clock, and said to be.
-        until = utc_datetime(
-            -(-(self._now_ns() + int(seconds * NANOSECONDS)) // PAUSE_STEP_NS) * PAUSE_STEP_NS
-        )
-        whose = ", by this computer's clock" if self.state.clock.plays else ""
-        problem = f"Alpaca allows no more requests until {until:%H:%M:%S} UTC{whose}; then it is asked again."
         with self.lock:
             waiting = [
                 one for one in self.account_state.reports.values() if one.phase is RestPhase.REQUESTING
@@ -132,6 +128,18 @@ class PollContext:
         for one in waiting:
             if one.problem != problem:
                 self.report(one.task, problem=problem)
+
+    def _pause(self) -> str | None:
+        """That the server wants one, and until about when; None where it does not, or for a moment only."""
+        seconds = self._held()
+        if seconds < SHORT_PAUSE_SECONDS:
+            return None
+        # The pause is one of this computer's seconds, so its end is told by this computer's clock, and said to be.
+        until = utc_datetime(
+            -(-(self._now_ns() + int(seconds * NANOSECONDS)) // PAUSE_STEP_NS) * PAUSE_STEP_NS
+        )
+        whose = ", by this computer's clock" if self.state.clock.plays else ""
+        return f"Alpaca allows no more requests until {until:%H:%M:%S} UTC{whose}; then it is asked again."
 
     def attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
         """What was read; None when it could not be, and the reason is in the task's report until it is done."""

@@ -340,6 +340,25 @@ def test_the_end_of_a_pause_is_told_by_a_clock_that_is_named(announced: Announce
     assert problem == f"Alpaca allows no more requests until {until}then it is asked again."
 
 
+def test_a_question_that_waits_for_its_turn_says_why():
+    nobody: Any = object()
+    context = PollContext(
+        LiveState(fills_cache_size=1),
+        threading.Lock(),
+        lambda: NOON,
+        lambda _: nobody,
+        held=lambda: 0.0,
+        busy=lambda: "The minute's requests are used up.",
+    )
+    context.rest()
+    context.report(RestTask.PRICES, phase=RestPhase.REQUESTING)
+
+    context.report_pause()
+
+    assert context.account_state.reports[RestTask.PRICES].problem == "The minute's requests are used up."
+    assert context.account_state.reports[RestTask.FILLS].problem is None
+
+
 @pytest.mark.parametrize("behind", [600, -600], ids=["it was behind", "it was ahead"])
 def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before(behind: int):
     """For up to a minute, until the next answer, every age would be wrong by what is right now."""
