@@ -94,6 +94,35 @@ def run(
     raise typer.Exit(run_once(_request(jobs, out, portfolio, chains_every, requests_per_minute)))
 
 
+@ingest.command()
+def health(
+    *,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            help="The heartbeat file, or the folder of its data.",
+            show_default="the ingestion that is alive",
+        ),
+    ] = None,
+    max_lag: Annotated[str, typer.Option(metavar="TIME", help="How old the heartbeat may be.")] = "30s",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say whether the daemon is well; the exit code is 0 only if it is.
+
+    It is not where a window has been due for two intervals or an hour and is not stored, where a job has failed three
+    times running, where a key is refused, and where the heartbeat is old or its process gone. What is worth a look
+    besides, such as a minute of requests that is used up, is listed and costs nothing.
+
+    Exit codes: 0, it is well; 1, it is not, or nothing runs; 2, several are alive and none was named.
+    """
+    from options_helper.commands.health import INGESTING, show_health
+    from options_helper.monitoring.heartbeat_file import INGESTION_FILE
+
+    raise typer.Exit(show_health(state, max_lag, INGESTING, INGESTION_FILE, as_json=as_json))
+
+
 def _request(
     jobs: list[str] | None, out: Path, portfolio: Path, chains_every: str, requests_per_minute: int | None
 ) -> IngestRequest:

@@ -10,6 +10,7 @@ PUBLIC: Final = {
     "heartbeat": ("Heartbeat", "Role", "Waiting"),
     "heartbeat_file": (
         "CAPTURE_FILE",
+        "INGESTION_FILE",
         "dashboard_file",
         "file_of",
         "forget_heartbeats",

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 
 CAPTURE_FILE: Final = ".health.json"
+# Another name, so that an ingestion can keep its data where a capture records.
+INGESTION_FILE: Final = ".ingest-health.json"
 # In the state folder, by role and process: the file of a dashboard, or a link to that of a capture or an ingestion, so
 # that a person need not name it. Two dashboards that shared one would write over each other.
 _OF_A_PROCESS: Final = "{role}-{pid}.json"
