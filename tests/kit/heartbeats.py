@@ -12,7 +12,7 @@ from options_helper.data.intraday_store import KindCounts, StoreCounts
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState, StreamBeat
 from options_helper.monitoring.heartbeat_file import write_heartbeat
 from tests.kit.builders import AS_OF
@@ -51,7 +51,7 @@ def capture_status(*streams: StreamHealth, as_of: datetime = AS_OF, **more: Any)
         "gaps": 1,
         **more,
     }
-    healths = {name: StreamHealth(name) for name in StreamName} | {one.name: one for one in streams}
+    healths = {name: StreamHealth(name) for name in PORTFOLIO_STREAMS} | {one.name: one for one in streams}
     return CaptureStatus(as_of=as_of, streams=healths, **facts)
 
 

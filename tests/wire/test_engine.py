@@ -417,9 +417,9 @@ def test_a_server_that_is_not_there_is_named_and_tried_again(simulator: Simulato
 def test_a_closed_connection_is_a_gap_and_is_made_anew(simulator: Simulators, code: int):
     server = simulator()
     with watching(server) as watch:
-        watch.until_live(*StreamName)
+        watch.until_live(*PORTFOLIO_STREAMS)
         server.disconnect_all(code)
-        watch.until_live(*StreamName, connections=2)
+        watch.until_live(*PORTFOLIO_STREAMS, connections=2)
         server.push(STOCKS, [quote()])
         wait_until(lambda: watch.snapshot.stock_quotes)
         gaps = [health.gaps for health in watch.snapshot.streams.values()]
@@ -634,7 +634,7 @@ def test_the_secret_is_in_no_log_error_or_repr_whatever_goes_wrong(simulator: Si
             Faults(reset=True),
         ):
             with watching(simulator(faults=faults, secret=secret), secret=secret, timing=IMPATIENT) as watch:
-                for name in StreamName:
+                for name in PORTFOLIO_STREAMS:
                     watch.until(lambda health: health.connections or health.last_error, name)
                 written.write(repr(watch.snapshot) + repr(watch.manager) + repr(vars(watch.manager)))
     finally:
