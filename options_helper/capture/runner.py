@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from options_helper.capture.capture_config import CaptureConfig, wanted_streams
@@ -36,10 +36,10 @@ from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import Announcement
-from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import ToldSessions
+from options_helper.model.order_book import Book
 from options_helper.settings import Settings
 
 __all__ = ["CaptureConfig", "CaptureEngine", "StreamRunner"]
@@ -83,6 +83,8 @@ class CaptureEngine:
         self.session = session_name(self._started_at, os.getpid())
         self._drain_seconds = drain_seconds
         self._deadline = Deadline()
+        # Replaced whole by the writer, read by any.
+        self._books: Mapping[str, Book] = {}
         # Filled by the stream threads, emptied by the writer.
         self._announcements: deque[Record] = deque()
         # The lock guards the clock: set by the stream threads and the writer, read by status().
@@ -127,7 +129,7 @@ class CaptureEngine:
             announcements=self._announcements,
             deadline=self._deadline,
             status=self.status,
-            on_event=self._on_event,
+            on_rows=self._on_rows,
             now_ns=now_ns,
         )
 
@@ -205,6 +207,10 @@ class CaptureEngine:
         """Whether the writer lives."""
         return self._writer.is_alive
 
+    def books(self) -> Mapping[str, Book]:
+        """The order books as they were recorded last, by symbol; their receipts are by this computer's clock."""
+        return self._books
+
     def status(self) -> CaptureStatus:
         """Everything at this instant; the ledger is read as one."""
         now_ns = self._now_ns()
@@ -254,9 +260,12 @@ class CaptureEngine:
         self._clock.announce(announcement)
         self._announcements.append(Record(RecordKind.MARKET, self._now_ns(), announcement.header().encode()))
 
-    def _on_event(self, event: Event) -> None:
-        """So that the silence after a played session's end is known to be its end."""
+    def _on_rows(self) -> None:
+        self._books = self._recorder.maker.books.look(self._config.books.levels)
+        if (event := self._recorder.maker.last_event) is None:
+            return
         with self._lock:
+            # So that the silence after a played session's end is known to be its end.
             if self._clock.plays:
                 self._clock.arrival(event.timestamp_ns, event.received_ns)
 

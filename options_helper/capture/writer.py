@@ -39,9 +39,8 @@ from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.errors import OptionsHelperError, StoreError
-from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, named
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +51,8 @@ GATHER_SECONDS: Final = 0.1
 class CaptureWriter:
     """Owns the thread `live-writer`, and with it all that a capture writes; `state` and `problem` are read by any.
 
-    `status` gives the whole capture's; `on_event` is called with the newest event when rows were made; `announcements`
-    is filled by the stream threads.
+    `status` gives the whole capture's; `on_rows` is called when rows were made; `announcements` is filled by the stream
+    threads.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class CaptureWriter:
         announcements: deque[Record],
         deadline: Deadline,
         status: Callable[[], CaptureStatus],
-        on_event: Callable[[Event], object],
+        on_rows: Callable[[], object],
         now_ns: Callable[[], int],
     ) -> None:
         self._streams = streams
@@ -79,7 +78,7 @@ class CaptureWriter:
         self._announcements = announcements
         self._deadline = deadline
         self._status = status
-        self._on_event = on_event
+        self._on_rows = on_rows
         self._now_ns = now_ns
         self._thread = threading.Thread(target=self._run, name="live-writer", daemon=True)
         # Only the thread changes these; others may see them a moment old.
@@ -213,7 +212,7 @@ class CaptureWriter:
     def _make_rows(self) -> RowsMade:
         must_stop = self._rows_press if self.state.journals else self._deadline.is_past
         made = self._records.make_rows(must_stop)
-        self._report_event()
+        self._on_rows()
         return RowsMade(made)
 
     def _catch_up(self) -> CaughtUp:
@@ -223,12 +222,8 @@ class CaptureWriter:
             # Too many open files, for instance: they are tried again, and the journal goes on meanwhile.
             log.warning("rows that were put off cannot be read back now: %s", error)
             made = 0
-        self._report_event()
+        self._on_rows()
         return CaughtUp(made)
-
-    def _report_event(self) -> None:
-        if (event := self._recorder.maker.last_event) is not None:
-            self._on_event(event)
 
     def _rows_press(self) -> bool:
         return self._seen().pressed
@@ -240,9 +235,18 @@ class CaptureWriter:
     def _observe(self) -> Noted:
         # Rows that are put off are looked at later: until then what was read of a stream stands still.
         self._streams.keep_house(None if self.state.behind else self._recorder.tallies)
+        if not self.state.behind:
+            self._ask_for_books()
         self._keep_folder()
         displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
         return Noted(self._records.add([*displaced, *self._log.observe(self._status(), self._now_ns())]))
+
+    def _ask_for_books(self) -> None:
+        """Subscribe anew where a book cannot be believed: the whole of it comes then."""
+        for stream, symbols in self._recorder.maker.books.take_resyncs(self._now_ns()).items():
+            log.warning("%s: asking anew for the order books of %s", stream, named(symbols))
+            if (channel := stream.kind.book_channel) is not None:
+                self._streams.resubscribe(stream, symbols, channel)
 
     def _keep_folder(self) -> None:
         """StoreError where another recorder has the folder's name: this one ends, and writes nothing there."""

@@ -22,6 +22,7 @@ from options_helper.model.text import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.live import Live
     from rich.table import Table
 
 LINE_EVERY_SECONDS: Final = 30.0
@@ -54,13 +55,20 @@ class Display(Protocol):
 @contextmanager
 def open_display(now: Callable[[], datetime]) -> Iterator[Display]:
     """The display that fits what stdout is; whoever reads it, or does not, never holds up those who tell."""
+    with open_console() as (console, live):
+        yield LineDisplay(console, now) if live is None else TableDisplay(live, console)
+
+
+@contextmanager
+def open_console() -> Iterator[tuple[Console, Live | None]]:
+    """What writes to stdout without ever waiting for it; and where that is a terminal, what is drawn anew in place."""
     from rich.console import Console
 
     with _writer(sys.stdout) as out, _writer(sys.stderr) as errors:
         console = Console(file=out, highlight=False)
         if not console.is_terminal:
             with _log_written_to(errors):
-                yield LineDisplay(console, now)
+                yield console, None
             return
         from rich.file_proxy import FileProxy
         from rich.live import Live
@@ -77,7 +85,7 @@ def open_display(now: Callable[[], datetime]) -> Iterator[Display]:
                 redirect_stderr=False,
             ) as live,
         ):
-            yield TableDisplay(live, console)
+            yield console, live
 
 
 @contextmanager

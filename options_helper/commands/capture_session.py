@@ -92,8 +92,10 @@ class CaptureSession:
         limit: float | None,
         is_closed: Callable[[datetime], bool] | None,
         elapsed: Callable[[], float] = elapsed_seconds,
+        every_seconds: float = OBSERVE_EVERY_SECONDS,
     ) -> None:
         self._engine = engine
+        self._every_seconds = every_seconds
         self._signals = signals
         self._now = now
         self._limit = limit
@@ -113,7 +115,7 @@ class CaptureSession:
         while (ending := self._ending(status := self._engine.status())) is None:
             display.show(status, "recording")
             meanwhile(self._now())
-            self._signals.wait(OBSERVE_EVERY_SECONDS)
+            self._signals.wait(self._every_seconds)
         return ending
 
     def drain(self, display: Display) -> bool:

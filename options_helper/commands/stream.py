@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from options_helper.commands.book_providers import BookProvider
 from options_helper.commands.help_style import plain_typer
-from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
+from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS, MOST_LEVELS
 from options_helper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -236,6 +237,83 @@ def health(
     raise typer.Exit(show_health(state, max_lag, STREAMING, CAPTURE_FILE, as_json=as_json))
 
 
+@stream.command()
+def books(
+    *,
+    provider: Annotated[
+        BookProvider, typer.Option(help="Who sends the books; Alpaca has them for coins alone.")
+    ],
+    symbols: Annotated[
+        list[str],
+        typer.Option("--symbols", metavar="BTC/USD,ETH/USD", help="Whose books; of Breeze NSE:RELIANCE."),
+    ],
+    levels: Annotated[
+        int, typer.Option(min=1, max=MOST_LEVELS, metavar="N", help="Show, and sample, so many levels.")
+    ] = 10,
+    interval: Annotated[
+        str, typer.Option(metavar="TIME", help="How often they are shown, and sampled (100ms, 1s).")
+    ] = "1s",
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End after so long (30s, 2h).", show_default="no end")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", file_okay=False, help="Record into this folder, too."),
+    ] = None,
+    location: Annotated[
+        str, typer.Option(metavar="PLACE", help="Of Alpaca's coins: us, us-1 (Kraken) or eu-1.")
+    ] = "us",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Invented books, without a network; the same ones for a seed.")
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the invented books.")] = 1,
+) -> None:
+    """Show order books as ladders, until Ctrl-C; a pipe gets a line for each book.
+
+    Each has its state and its age. Only a book that is *synced* is whole; one that nothing has come for in five seconds
+    is called *quiet*, because a quiet market and a dead feed look the same. Not financial advice.
+
+    With `--out` each change is recorded, the best levels at each interval, and what was lost, as `stream capture` does;
+    `stream verify`, `rebuild`, `list` and `export` look after it. Beside that, books/latest/SYMBOL/latest.json in the
+    folder has each book as it stands, replaced whole once a second.
+
+    With `--dry-run` nothing is connected, and no key is needed. Without a folder time is invented too: the output of a
+    seed and a duration is the same, to the letter.
+
+    Exit codes: 0, nothing was lost; 1, something was, or nothing came for a symbol; 2, an option, the settings or the
+    folder.
+    """
+    from options_helper.commands.books_rehearsal import Rehearsal
+    from options_helper.commands.books_request import (
+        books_request,
+        invented_request,
+        read_book_symbols,
+        read_sampling,
+    )
+    from options_helper.commands.books_run import rehearse, run_books
+    from options_helper.commands.capture_options import read_seconds, require_folder
+    from options_helper.settings import Settings
+
+    wanted, sampling = read_book_symbols(provider, symbols), read_sampling(levels, interval)
+    seconds = read_seconds("--duration", duration)
+    if out is not None:
+        require_folder(out)
+    if not dry_run:
+        request = books_request(provider, wanted, location, sampling, seconds)
+        raise typer.Exit(run_books(request, Settings.load(), out))
+    request = invented_request(provider, wanted, seed, sampling, seconds)
+    if out is not None:
+        raise typer.Exit(run_books(request, Settings.load(), out))
+    feed = Rehearsal(
+        wanted,
+        seed,
+        whole=provider is BookProvider.BREEZE,
+        levels=sampling.levels,
+        interval_seconds=sampling.interval_seconds,
+    )
+    raise typer.Exit(rehearse(feed, request))
+
+
 RecordingArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder that was recorded into.", show_default=False)
 ]
@@ -320,9 +398,9 @@ def export(
         Path, typer.Option("--out", metavar="FILE", help="A new file: ….parquet, ….csv or ….csv.gz.")
     ],
     dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="quotes, trades, bars, corrections, cancels, …")
+        str, typer.Option(metavar="NAME", help="quotes, trades, bars, book_updates, …")
     ] = "quotes",
-    kind: Annotated[str, typer.Option(metavar="KIND", help="stocks or options.")] = "stocks",
+    kind: Annotated[str, typer.Option(metavar="KIND", help="stocks, options, crypto or books.")] = "stocks",
     symbols: SymbolsOption = None,
     day: DayOption = None,
     since: Annotated[

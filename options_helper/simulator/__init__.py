@@ -1,13 +1,14 @@
 """A market on a loopback port that speaks Alpaca's wire protocol and REST, and misbehaves on request.
 
 In: a portfolio or a recording, faults, a seed. Out: a server that unmodified clients talk to.
-Imports `model` and `settings`.
+Imports `data.streaming`, `model` and `settings`.
 """
 
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "invented_books": ("EVERY_SECONDS", "INVENTED", "InventedBooks"),
     "faults": ("Faults", "fault_meanings"),
     "session": ("replayed_market", "serve_market", "simulated_market"),
 }

@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "backfill": ("Backfill", "Stretch", "replace_stretch"),
-    "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "MOST_LEVELS", "snapshot_type"),
+    "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "snapshot_type"),
     "contents": ("lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
@@ -19,6 +19,7 @@ PUBLIC: Final = {
         "PartitionKey",
         "dataset_named",
         "find_parts",
+        "folder_name",
         "kind_named",
         "kinds_of",
         "missing_parts",
@@ -28,7 +29,7 @@ PUBLIC: Final = {
     "locking": ("lock_file", "locked_root", "writer_of"),
     "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
     "meta": ("Session", "load_meta"),
-    "pace": ("FLUSH_ROWS", "FLUSH_SECONDS"),
+    "pace": ("FLUSH_ROWS", "FLUSH_SECONDS", "MOST_LEVELS"),
     "parquet": ("require_pyarrow",),
     "recording": ("KindCounts", "StorePolicy"),
     "rows": ("DATASET_OF", "RowWriter", "Storable"),

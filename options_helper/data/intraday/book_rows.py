@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec.msgpack import Ext
 
+from options_helper.data.intraday.pace import MOST_LEVELS
 from options_helper.model.events import BookLevel
 from options_helper.model.order_book import BookState
 
@@ -75,7 +76,7 @@ class BookSnapshot20(BookSnapshotRow, frozen=True, gc=False):
 class BookSnapshot50(BookSnapshotRow, frozen=True, gc=False):
     """Fifty levels of each side."""
 
-    LEVELS = 50
+    LEVELS = MOST_LEVELS
 
 
 # The columns of a file cannot depend on what is asked for today, so a few depths have files.
@@ -85,7 +86,6 @@ SNAPSHOTS: Final[tuple[type[BookSnapshotRow], ...]] = (
     BookSnapshot20,
     BookSnapshot50,
 )
-MOST_LEVELS: Final = SNAPSHOTS[-1].LEVELS
 
 
 def snapshot_type(levels: int) -> type[BookSnapshotRow]:

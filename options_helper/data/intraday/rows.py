@@ -23,7 +23,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.msgpack import Ext
 
-from options_helper.data.intraday.book_rows import MOST_LEVELS, SNAPSHOTS, BookLevelRow, BookSnapshotRow
+from options_helper.data.intraday.book_rows import SNAPSHOTS, BookLevelRow, BookSnapshotRow
+from options_helper.data.intraday.pace import MOST_LEVELS
 from options_helper.data.streaming.normalizers import (
     BAR_COLUMNS,
     QUOTE_COLUMNS,
@@ -331,7 +332,7 @@ class RowWriter:
         _, times = self._times(row)
         return self._utc_day(row.received_ns), (
             f"{times},{self._text[row.symbol]},{row.message},{row.start},{row.side},"
-            f"{self._price[row.price]},{_number(row.size)}\n"
+            f"{self._price[row.price]},{_size(row.size)}\n"
         )
 
     def _book_snapshot(self, levels: int, row: BookSnapshotRow) -> tuple[date, str]:
@@ -345,7 +346,7 @@ class RowWriter:
     def _level(self, levels: Sequence[BookLevel], place: int) -> str:
         if place >= len(levels):
             return ","
-        return f"{self._price[levels[place].price]},{_number(levels[place].size)}"
+        return f"{self._price[levels[place].price]},{_size(levels[place].size)}"
 
     def _utc_day(self, received_ns: int) -> date:
         number = received_ns // _DAY_NS
@@ -356,6 +357,11 @@ class RowWriter:
 
 def _number(number: float | None) -> str:
     return "" if number is None or not isfinite(number) else repr(number)
+
+
+def _size(size: float | None) -> str:
+    """A book's sizes are floats whatever the feed wrote; whole ones stand as their Parquet copy gives them back."""
+    return str(int(size)) if size is not None and isfinite(size) and size.is_integer() else _number(size)
 
 
 def _whole(number: int | None, largest: int) -> str:

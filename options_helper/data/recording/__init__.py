@@ -27,6 +27,7 @@ PUBLIC: Final = {
         "sessions",
         "unnoted_sessions",
     ),
+    "latest_books": ("LatestBooks",),
     "loss_log": (
         "JOURNAL_LACKS",
         "JOURNAL_LOST",

@@ -13,12 +13,12 @@ from typing import Final
 from msgspec.msgpack import Ext
 
 from options_helper.data.intraday.book_rows import (
-    MOST_LEVELS,
     BookLevelRow,
     BookSnapshotRow,
     BookStart,
     snapshot_type,
 )
+from options_helper.data.intraday.pace import MOST_LEVELS
 from options_helper.data.streaming.state.books import BookPolicy, Books
 from options_helper.data.streaming.state.order_book import are_possible
 from options_helper.errors import ConfigError

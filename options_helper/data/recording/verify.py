@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from options_helper.data.intraday.contents import lines_of, reading, row_texts
 from options_helper.data.intraday.frames import frames_of
-from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, missing_parts, parts
+from options_helper.data.intraday.layout import (
+    PartitionKey,
+    dataset_named,
+    find_parts,
+    kinds_of,
+    missing_parts,
+    parts,
+)
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
@@ -275,8 +282,11 @@ def _silent(
         for gap in (*note.gaps, *note.refused)
         for symbol in gap.symbols
     }
-    explained = {row.stream for row in ledger if row.reason.startswith(NOT_RECORDED)} - {
-        kind for kind, _ in filled
+    kinds = {kind for kind, _ in filled}
+    explained = {
+        row.stream
+        for row in ledger
+        if row.reason.startswith(NOT_RECORDED) and kinds.isdisjoint(kinds_of(row.stream))
     }
     asked = {
         (stream, symbol)
@@ -285,7 +295,11 @@ def _silent(
         for symbol in symbols
         if stream not in explained
     }
-    yield from sorted(asked - filled - refused)
+    yield from sorted(
+        (stream, symbol)
+        for stream, symbol in asked - refused
+        if not any((kind, symbol) in filled for kind in kinds_of(stream))
+    )
 
 
 def is_backfill(dataset: str) -> bool:

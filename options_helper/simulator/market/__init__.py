@@ -7,6 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "book_walk": ("BookWalk",),
     "replay": ("ReplayMarket",),
 }
 

@@ -366,6 +366,22 @@ def test_books_are_listed_like_anything_else(tmp_path: Path):
     assert part.path.parent.name == "BTC%2FUSD"
 
 
+def test_a_sealed_day_of_books_has_a_copy_from_which_it_is_made_anew(tmp_path: Path):
+    walk = BookWalk("BTC/USD", seed=7)
+    frames = [received(MIDNIGHT + n * SECOND, walk.next_message(MIDNIGHT)) for n in range(5)]
+    record_session(tmp_path, "one", [began(MIDNIGHT), *frames, ended(MIDNIGHT + 9 * SECOND)])
+    store = IntradayStore(tmp_path)
+    assert not [one.problem for one in store.seal(AFTER, parquet=True) if one.problem]
+    whole = folded(tmp_path, AFTER)
+    (part,) = find_parts(tmp_path, kind="books", dataset="book_updates")
+
+    part.path.unlink()
+    assert [one.made_anew for one in store.repair(day=AFTER) if one.part == part] == [True]
+
+    assert folded(tmp_path, AFTER) == whole
+    assert audit(tmp_path).ok
+
+
 def test_the_same_seed_gives_the_same_book_in_any_process():
     """Neither the hash of a text, which is another in each process, nor anybody else's random numbers have a part."""
     program = (

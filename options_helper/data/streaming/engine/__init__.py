@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "frame_queue": ("FrameQueue", "QueueCounts"),
-    "stream_config": ("LiveStreamConfig", "requests_for"),
+    "stream_config": ("LiveStreamConfig", "StreamRequest", "requests_for"),
     "stream_group": ("StreamGroup", "with_ledger"),
     "stream_source": ("AlpacaSource", "StreamSource", "require_offered"),
     "worker": ("RetryPolicy",),

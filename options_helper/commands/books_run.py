@@ -1,0 +1,267 @@
+"""Show order books in a terminal, and record them where a folder is named, until a signal or the duration ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from options_helper.capture.runner import CaptureConfig, CaptureEngine
+from options_helper.clock import elapsed_seconds, utc_now
+from options_helper.commands.books_display import BooksDisplay, open_books_display
+from options_helper.commands.books_view import BooksView, truth_words
+from options_helper.commands.capture_session import CaptureSession, Ending, Signals
+from options_helper.commands.capture_troubles import troubles_of
+from options_helper.commands.shutdown_signals import ShutdownSignals
+from options_helper.data.intraday.layout import kinds_of
+from options_helper.data.recording.book_recorder import BookSampling
+from options_helper.data.recording.latest_books import LatestBooks
+from options_helper.data.recording.session_notes import session_notes
+from options_helper.data.recording.status import CaptureStatus
+from options_helper.data.streaming.engine.stream_source import StreamSource
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.errors import ConfigError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId
+from options_helper.model.text import format_count, named
+from options_helper.monitoring.heartbeat import Role
+from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, forget_heartbeats, remember_run
+from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
+from options_helper.monitoring.run_report import process_lives
+from options_helper.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class BooksRequest:
+    """Everything the command line says. `source` brings `stream`, which `config` asks for; `label` names both."""
+
+    source: StreamSource
+    stream: StreamId
+    config: LiveStreamConfig
+    label: str
+    sampling: BookSampling
+    duration_seconds: float | None = None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Whose books."""
+        return self.config.symbols(self.stream)
+
+
+class Feed(Protocol):
+    """Where the books that are shown come from."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began, by its own clock."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing more will come."""
+
+    def look(self) -> BooksView:
+        """The books as they are now."""
+
+
+class LiveFeed:
+    """A run of streams without a recording."""
+
+    def __init__(self, request: BooksRequest, manager: LiveStreamManager) -> None:
+        self._request = request
+        self._manager = manager
+        self._began = elapsed_seconds()
+
+    @property
+    def elapsed(self) -> float:
+        """By this computer's."""
+        return elapsed_seconds() - self._began
+
+    @property
+    def health(self) -> StreamHealth:
+        """How the stream is."""
+        return self._manager.snapshot().streams[self._request.stream]
+
+    @property
+    def has_failed(self) -> bool:
+        """One that is refused is tried again for as long as the run lasts, so its thread lives."""
+        health = self.health
+        return health.phase is Phase.FAILED and not health.alive
+
+    def look(self) -> BooksView:
+        """Of one snapshot."""
+        snapshot, request = self._manager.snapshot(), self._request
+        truth = truth_words(
+            snapshot.streams[request.stream], _whose(request.label, snapshot.market), snapshot.as_of
+        )
+        return BooksView(snapshot.as_of, request.symbols, snapshot.books, truth)
+
+
+def run_books(request: BooksRequest, settings: Settings, out: Path | None) -> int:
+    """Show, and record where there is a folder, until something ends it; the exit code. Blocks, on the main thread."""
+    if out is not None:
+        require_same_books(out, request)
+    with ShutdownSignals() as shutdown, open_books_display(request.sampling.levels) as display:
+        signals = Signals(shutdown)
+        if out is not None:
+            return _record(request, out, settings, signals, display)
+        return _show(request, settings, signals, display)
+
+
+def rehearse(feed: Feed, request: BooksRequest) -> int:
+    """Show the books of a feed that can lose nothing; the exit code."""
+    with ShutdownSignals() as shutdown, open_books_display(request.sampling.levels) as display:
+        ending = watch(feed, request, Signals(shutdown), display)
+        display.conclude(feed.look())
+        return _conclude(display, ending, [])
+
+
+def require_same_books(out: Path, request: BooksRequest) -> None:
+    """ConfigError where the folder has books of another place: a symbol's file would be of both."""
+    wanted = (str(request.stream), request.config.feed(request.stream))
+    for note in session_notes(out):
+        for stream in note.asked:
+            there = (str(stream), note.feeds.get(stream, ""))
+            if "books" in kinds_of(stream) and there != wanted:
+                raise ConfigError(
+                    f"{out} has order books of {' '.join(there)}, and those of {' '.join(wanted)} would be in the same "
+                    "files. Record them into a folder of their own."
+                )
+
+
+def watch(feed: Feed, request: BooksRequest, signals: Signals, display: BooksDisplay) -> Ending:
+    """Show the books at a steady pace until it has to end."""
+    limit, due = request.duration_seconds, elapsed_seconds()
+    while True:
+        display.show(feed.look())
+        if limit is not None and feed.elapsed >= limit:
+            return Ending.DURATION
+        due += request.sampling.interval_seconds
+        if signals.wait(due - elapsed_seconds()):
+            return Ending.SIGNAL
+        if feed.has_failed:
+            return Ending.FAILED
+
+
+def _show(request: BooksRequest, settings: Settings, signals: Signals, display: BooksDisplay) -> int:
+    manager = LiveStreamManager(settings, source=request.source)
+    manager.start(request.config)
+    try:
+        feed = LiveFeed(request, manager)
+        ending = watch(feed, request, signals, display)
+        view, health = feed.look(), feed.health
+    finally:
+        manager.stop()
+    display.conclude(view)
+    return _conclude(display, ending, [*_silent(view), *_losses(health)])
+
+
+def _record(
+    request: BooksRequest, out: Path, settings: Settings, signals: Signals, display: BooksDisplay
+) -> int:
+    config = CaptureConfig(request.config, out, books=request.sampling)
+    engine = CaptureEngine(config, settings, source=request.source)
+    engine.start()
+    shown = _Recorded(request, engine, LatestBooks(out, request.label), display)
+    session = CaptureSession(
+        engine,
+        signals,
+        now=utc_now,
+        limit=request.duration_seconds,
+        is_closed=None,
+        every_seconds=request.sampling.interval_seconds,
+    )
+    state = out / CAPTURE_FILE
+    with HeartbeatWriter(state, engine.status, market=settings.market_kind):
+        with suppress(RuntimeError):  # a user without a home
+            forget_heartbeats(process_lives)
+            remember_run(state, Role.CAPTURE)
+        try:
+            ending = session.watch(shown, lambda _: None)
+            shown.is_over = True
+            complete = session.drain(shown)
+        except BaseException:
+            session.abandon()
+            raise
+    status = engine.status()
+    view = shown.view(status)
+    shown.end(view)
+    written = status.store.of(kinds_of(request.stream))
+    display.say(f"{format_count(written.written, 'row')} in {out}; session {status.session}.")
+    return _conclude(display, ending, [*_silent(view), *troubles_of(status, complete=complete)])
+
+
+class _Recorded:
+    """Shows the books of a capture while it records, and writes the files for those who read files."""
+
+    def __init__(
+        self, request: BooksRequest, engine: CaptureEngine, latest: LatestBooks, display: BooksDisplay
+    ) -> None:
+        self._request = request
+        self._engine = engine
+        self._latest = latest
+        self._display = display
+        self.is_over = False
+
+    def view(self, status: CaptureStatus) -> BooksView:
+        """The books as they were recorded last."""
+        request = self._request
+        truth = truth_words(
+            status.streams[request.stream], _whose(request.label, status.market), status.as_of
+        )
+        return BooksView(status.as_of, request.symbols, self._engine.books(), truth)
+
+    def say(self, sentence: str) -> None:
+        """Pass it on."""
+        self._display.say(sentence)
+
+    def waiting(self, text: str) -> None:
+        """Nothing waits for an open market here."""
+
+    def show(self, status: CaptureStatus, activity: str) -> None:  # noqa: ARG002 - the books say it
+        """The books, on the screen and in their files, until what is left is written."""
+        if self.is_over:
+            return
+        view = self.view(status)
+        self._display.show(view)
+        self._latest.write(view.books, view.as_of)
+
+    def summary(self, status: CaptureStatus) -> None:
+        """Told by the caller."""
+
+    def end(self, view: BooksView) -> None:
+        """How they were last."""
+        self._display.conclude(view)
+        self._latest.write(view.books, view.as_of, ended=True)
+
+
+def _conclude(display: BooksDisplay, ending: Ending, troubles: Sequence[str]) -> int:
+    for trouble in troubles:
+        display.say(trouble)
+    display.say(
+        f"Ended, because {ending}. {'Something is missing, see above.' if troubles else 'Nothing was lost.'}"
+    )
+    return 1 if troubles else 0
+
+
+def _silent(view: BooksView) -> list[str]:
+    heard = {symbol for symbol, book in view.books.items() if book.received_ns is not None}
+    silent = [symbol for symbol in view.symbols if symbol not in heard]
+    return [f"Nothing came for {named(silent)}."] if silent else []
+
+
+def _losses(health: StreamHealth) -> list[str]:
+    facts = ((health.dropped, "dropped: the queue was full"), (health.rejected, "could not be read"))
+    return [f"{format_count(count, 'message')} {what}." for count, what in facts if count]
+
+
+def _whose(label: str, market: MarketKind) -> str:
+    match market:
+        case MarketKind.ALPACA:
+            return label
+        case MarketKind.LOCAL:
+            return f"{label} (NOT ALPACA: a market on this computer)"
+        case MarketKind.SIMULATED | MarketKind.REPLAY:
+            return f"{label} ({market.upper()} MARKET)"

@@ -1,0 +1,256 @@
+"""`options-helper stream books`: the same books for a seed, ladders and lines, and a recording that adds up."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from options_helper.cli import app
+from options_helper.commands.books_display import BooksLines
+from options_helper.commands.books_view import BooksView, book_lines, screen
+from options_helper.data.recording.latest_books import LatestBooks
+from options_helper.data.recording.loss_log import loss_rows
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.session_notes import session_notes
+from options_helper.data.recording.verify import audit
+from options_helper.errors import ConfigError
+from options_helper.model.events import BookLevel
+from options_helper.model.instants import datetime_nanoseconds, utc_datetime
+from options_helper.model.order_book import Book, BookState
+from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
+from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from tests.kit.rebuilt import partitions
+from tests.kit.waiting import A_PROCESS, wait_until
+
+AS_OF = datetime(2026, 11, 27, 15, tzinfo=UTC)
+AS_OF_NS = datetime_nanoseconds(AS_OF)
+SECOND = 1_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def own_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["stream", "books", *arguments])
+
+
+def rehearsed(*arguments: str, provider: str = "alpaca-crypto", symbols: str = "BTC/USD,ETH/USD") -> str:
+    ended = invoke(
+        "--provider", provider, "--symbols", symbols, "--dry-run", "--interval", "100ms", "--duration", "300ms",
+        *arguments,
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    return str(ended.output)
+
+
+def test_the_output_of_a_seed_is_the_same_to_the_letter():
+    output = rehearsed("--seed", "7", "--levels", "3")
+
+    assert rehearsed("--seed", "7", "--levels", "3") == output
+    assert rehearsed("--seed", "8", "--levels", "3") != output
+    first, *lines, last = output.splitlines()
+    assert first.startswith("15:00:00Z invented, seed 7 (SIMULATED MARKET")
+    assert lines[0].startswith("15:00:00Z BTC/USD synced 0.0 s  bid ")
+    assert "top 3: " in lines[0]
+    assert last == "Ended, because its time is over. Nothing was lost."
+
+
+def test_a_dry_run_needs_no_keys_and_connects_to_nothing(monkeypatch: pytest.MonkeyPatch):
+    """A fixture fails every test that reaches for another computer."""
+    monkeypatch.delenv("APCA_API_KEY_ID", raising=False)
+
+    assert "NSE:TCS synced" in rehearsed(provider="breeze", symbols="nse:tcs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--provider", "alpaca-crypto", "--symbols", "AAPL"), "'AAPL' is no pair of a coin and a currency"),
+        (("--provider", "alpaca-crypto", "--symbols", "*"), "name each pair"),
+        (("--provider", "alpaca-crypto", "--symbols", " , "), "name those whose books you want"),
+        (("--provider", "alpaca-crypto", "--symbols", "BTC/USD", "--interval", "1ms"), "ten times a second"),
+        (("--provider", "alpaca-crypto", "--symbols", "BTC/USD", "--duration", "soon"), "--duration"),
+        (("--provider", "alpaca-crypto", "--symbols", "BTC/USD", "--location", "mars"), "no crypto location 'mars'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_a_sentence(
+    arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("APCA_API_KEY_ID", DEMO_KEY)
+    monkeypatch.setenv("APCA_API_SECRET_KEY", DEMO_SECRET)
+
+    ended = invoke(*arguments)
+
+    assert isinstance(ended.exception, ConfigError)
+    assert says in str(ended.exception)
+
+
+def book(state: BookState = BookState.SYNCED, *, age_seconds: float = 0.5, reason: str = "") -> Book:
+    levels = state.has_levels
+    return Book(
+        "BTC/USD",
+        state,
+        "crypto",
+        bids=(BookLevel(100.0, 1.5), BookLevel(99.5, 2.0)) if levels else (),
+        asks=(BookLevel(100.5, 0.25),) if levels else (),
+        bid_levels=2 * levels,
+        ask_levels=1 * levels,
+        received_ns=AS_OF_NS - int(age_seconds * SECOND),
+        made_ns=AS_OF_NS - SECOND,
+        reason=reason,
+    )
+
+
+def view(*books: Book, symbols: tuple[str, ...] = ("BTC/USD",)) -> BooksView:
+    return BooksView(AS_OF, symbols, {one.symbol: one for one in books}, "alpaca crypto us · live")
+
+
+@pytest.mark.parametrize(
+    ("of", "line"),
+    [
+        (
+            book(),
+            (
+                "15:00:00Z BTC/USD synced 0.5 s  bid 100.0 × 1.50  ask 100.5 × 0.25  spread 0.5 (49.88 bp)  "
+                "top 5: 3.50 bid, 0.25 asked"
+            ),
+        ),
+        (book(BookState.LOST, reason="Cut."), "15:00:00Z BTC/USD lost 0.5 s Cut."),
+        (None, "15:00:00Z BTC/USD waiting - Nothing has come for it yet."),
+    ],
+)
+def test_a_pipe_gets_a_line_for_each_book(of: Book | None, line: str):
+    assert list(book_lines(view(*filter(None, (of,))), 5)) == [line]
+
+
+def test_silence_is_never_freshness():
+    (line,) = book_lines(view(book(age_seconds=12)), 5)
+
+    assert "BTC/USD quiet 12.0 s" in line
+    assert line.endswith("Nothing has come for it for 12 s: a quiet market and a dead feed look the same.")
+
+
+def drawn(of: BooksView, levels: int = 3) -> list[str]:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console.print(screen(of, levels))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_terminal_gets_a_ladder_that_keeps_its_height():
+    """A table that grows and shrinks cannot be read."""
+    lines = drawn(view(book()))
+
+    assert "BTC/USD  synced  0.5 s" in lines[0]
+    assert lines[4].split() == ["▪▪▪", "1.50", "1.50", "100.0", "100.5", "0.25", "0.25", "▪"]
+    assert lines[5].split() == ["▪▪▪▪▪▪▪▪", "3.50", "2.00", "99.5"]
+    assert "spread 0.5 (49.88 bp) · imbalance of 5 levels +0.87" in "\n".join(lines)
+    assert lines[-1].startswith("alpaca crypto us · live")
+    assert len(drawn(view(book(BookState.LOST)))) == len(lines) - 1, "but for the line of what it is worth"
+
+
+def test_whose_books_they_are_is_said_at_the_beginning_and_each_half_minute():
+    console = Console(file=io.StringIO(), width=200)
+    lines = BooksLines(console, 5)
+    for second in (0, 10, 29, 30, 31):
+        at = AS_OF.replace(second=second % 60)
+        lines.show(BooksView(at, (), {}, f"truth at {second}"))
+
+    said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert said == ["15:00:00Z truth at 0", "15:00:30Z truth at 30"]
+
+
+def test_the_latest_book_is_a_file_that_is_replaced_once_a_second_and_read_by_all(tmp_path: Path):
+    latest = LatestBooks(tmp_path, "alpaca crypto us")
+    path = tmp_path / "books" / "latest" / "BTC%2FUSD" / "latest.json"
+    latest.write({"BTC/USD": book()}, AS_OF)
+    latest.write({"BTC/USD": book(BookState.LOST)}, AS_OF.replace(microsecond=999_999))
+    facts = msgspec.json.decode(path.read_bytes())
+
+    assert facts["bids"] == [[100.0, 1.5], [99.5, 2.0]]
+    assert (facts["state"], facts["age_seconds"], facts["recording"]) == ("synced", 0.5, True)
+    assert path.stat().st_mode & 0o777 == 0o644
+    latest.write({"BTC/USD": book(BookState.LOST)}, AS_OF.replace(second=1))
+    assert msgspec.json.decode(path.read_bytes())["state"] == "lost"
+    latest.write({"BTC/USD": book()}, AS_OF.replace(second=1), ended=True)
+    assert msgspec.json.decode(path.read_bytes())["recording"] is False
+    assert list(path.parent.iterdir()) == [path], "nothing half written is left"
+
+
+def test_a_folder_that_refuses_the_latest_books_costs_nothing_but_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "books").write_text("in the way")
+    latest = LatestBooks(tmp_path, "x")
+    for second in range(3):
+        latest.write({"BTC/USD": book()}, AS_OF.replace(second=second))
+
+    assert len(caplog.records) == 1
+
+
+PROGRAM = "import sys; from options_helper.entry import main; sys.exit(main())"
+
+
+def recording(out: Path, *more: str) -> subprocess.Popen[str]:
+    """A process that records invented books."""
+    return subprocess.Popen(
+        [
+            sys.executable, "-c", PROGRAM, "stream", "books", "--provider", "alpaca-crypto",
+            "--symbols", "BTC/USD,ETH/USD", "--dry-run", "--out", str(out), "--interval", "200ms", *more,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "XDG_STATE_HOME": str(out / "state")},
+    )  # fmt: skip
+
+
+def latest_of(out: Path, symbol: str) -> dict[str, Any]:
+    path = out / "books" / "latest" / symbol / "latest.json"
+    return dict(msgspec.json.decode(path.read_bytes())) if path.exists() else {}
+
+
+def test_a_recording_adds_up_and_comes_back_after_a_kill(tmp_path: Path):
+    """Killed in its midst, gone on with, ended by Ctrl-C: rows and journal agree, and a rebuild is equal."""
+    out = tmp_path / "recorded"
+    with recording(out) as killed:
+        wait_until(lambda: latest_of(out, "ETH%2FUSD").get("state") == "synced", timeout=A_PROCESS)
+        killed.send_signal(signal.SIGKILL)
+    with recording(out) as ended:
+        wait_until(lambda: _has_gone_on(out), timeout=A_PROCESS)
+        ended.send_signal(signal.SIGINT)
+        output, _ = ended.communicate(timeout=A_PROCESS)
+
+    assert ended.returncode == 0, output
+    assert "Ended, because it was asked to end. Nothing was lost." in output
+    found = audit(out)
+    assert found.problems == ()
+    assert found.silent == ()
+    assert [row.stream for row in loss_rows(out)] == ["invented/default/books"]
+    rebuild(out, tmp_path / "rebuilt")
+    assert partitions(tmp_path / "rebuilt") == partitions(out)
+    assert latest_of(out, "BTC%2FUSD")["recording"] is False
+    heartbeat = read_heartbeat(out / CAPTURE_FILE)
+    assert heartbeat is not None
+    assert list(heartbeat.streams) == ["invented/default/books"]
+
+
+def _has_gone_on(out: Path) -> bool:
+    """Whether a second one has made the rows that the first left in its journal, and has books of its own."""
+    notes = sorted(session_notes(out), key=lambda note: note.number)
+    if len(notes) < 2 or not notes[0].completed:
+        return False
+    began = utc_datetime(notes[1].began_ns).isoformat()
+    return str(latest_of(out, "ETH%2FUSD").get("received_at", "")) > began

@@ -1,0 +1,95 @@
+"""Books recorded from a real socket: never over a cut, asked for anew, and the same from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from options_helper.capture.runner import CaptureConfig, CaptureEngine
+from options_helper.data.intraday.book_messages import book_messages
+from options_helper.data.intraday.book_rows import BookStart
+from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording.loss_log import loss_rows
+from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.verify import audit
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.model.events import BookLevel
+from options_helper.model.order_book import Book, BookState
+from options_helper.model.streams import StreamName
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.kit.books import book_message
+from tests.kit.rebuilt import partitions
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import wait_until
+
+Simulators = Callable[..., SimulatorServer]
+
+CRYPTO, BTC = StreamName.CRYPTO, "BTC/USD"
+CONFIG = LiveStreamConfig(
+    stream_fills=False, crypto=(BTC,), crypto_channels=("orderbooks",), reconnect_base_seconds=0.01
+)
+WHOLE = book_message({9.0: 1.5, 8.0: 2.0}, {10.0: 4.0}, reset=True)
+
+
+@contextmanager
+def recording(server: SimulatorServer, out: Path) -> Iterator[CaptureEngine]:
+    engine = CaptureEngine(CaptureConfig(CONFIG, out), settings_for(server))
+    engine.start()
+    try:
+        wait_until(lambda: server.subscribed(CRYPTO, "orderbooks"), saw=engine.status)
+        yield engine
+    finally:
+        engine.stop()
+
+
+def await_book(engine: CaptureEngine, fits: Callable[[Book], bool]) -> None:
+    wait_until(lambda: (book := engine.books().get(BTC)) is not None and fits(book), saw=engine.books)
+
+
+def test_a_cut_connection_ends_the_book_in_the_files_too(running_simulator: Simulators, tmp_path: Path):
+    server, out = running_simulator(SilentMarket()), tmp_path / "recorded"
+    with recording(server, out) as engine:
+        server.push(CRYPTO, [WHOLE])
+        await_book(engine, lambda book: book.best_bid == BookLevel(9.0, 1.5))
+        server.disconnect_all(stream=CRYPTO)
+        wait_until(lambda: engine.status().streams[CRYPTO].connections == 2, saw=engine.status)
+        wait_until(lambda: server.subscribed(CRYPTO, "orderbooks"), saw=engine.status)
+
+        server.push(CRYPTO, [book_message({7.0: 1.0}, {})])
+        await_book(engine, lambda book: book.state is BookState.WAITING and book.counts.unapplied == 1)
+        server.push(CRYPTO, [WHOLE])
+        await_book(engine, lambda book: book.state is BookState.SYNCED)
+
+    days = IntradayStore(out).list_days("books", "book_updates", BTC)
+    starts = [one.start for day in days for one in book_messages(out, BTC, day)]
+    # A test that runs over midnight has a file more.
+    assert [start for start in starts if start is not BookStart.CARRIED] == [
+        BookStart.FEED,
+        BookStart.LOST,
+        BookStart.NOT,
+        BookStart.FEED,
+    ]
+    assert [row.stream for row in loss_rows(out)] == ["crypto"]
+    assert audit(out).problems == ()
+    rebuild(out, tmp_path / "rebuilt")
+    assert partitions(tmp_path / "rebuilt") == partitions(out)
+
+
+def test_what_cannot_be_believed_is_asked_for_anew_while_it_is_recorded(
+    running_simulator: Simulators, tmp_path: Path
+):
+    server = running_simulator(SilentMarket())
+    with recording(server, tmp_path) as engine:
+        server.push(CRYPTO, [WHOLE])
+        server.push(CRYPTO, [{**book_message({}, {}), "b": [{"p": -1.0, "s": 1.0}]}])
+        await_book(engine, lambda book: book.counts.resyncs == 1)
+
+        def synced() -> bool:
+            # What comes between the two requests reaches nobody, so it is said until it is heard.
+            server.push(CRYPTO, [WHOLE])
+            return engine.books()[BTC].state is BookState.SYNCED
+
+        wait_until(synced, saw=engine.books)
+        assert engine.status().streams[CRYPTO].connections == 1
