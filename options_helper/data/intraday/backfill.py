@@ -67,8 +67,8 @@ class Backfill:
 
 def replace_stretch(
     root: Path, backfill: Backfill, events: Sequence[Quote | Trade | Bar], disk: Disk | None = None
-) -> None:
-    """Let these be what history told of a symbol in a stretch, in place of what it told before.
+) -> int:
+    """Let these be what history told of a symbol in a stretch, in place of what it told before; how many rows it adds.
 
     Their receipt is when they were asked for. StoreError where a file is damaged, another process has it, or a later
     version wrote it; OSError when the disk refuses. Each file is whole at any time.
@@ -79,18 +79,20 @@ def replace_stretch(
         day, line = write(event)
         text = f"{line[:-1]},{quoted_text(backfill.source)}\n".encode()
         rows[day].append(_Row(event.timestamp_ns or 0, text))
+    added = 0
     for day, of_day in rows.items():
         key = PartitionKey(backfill.kind, BACKFILL_OF[backfill.event_type], backfill.symbol, day)
-        _replace(first_part(root, key), backfill.stretch, of_day, disk or Disk())
+        added += _replace(first_part(root, key), backfill.stretch, of_day, disk or Disk())
+    return added
 
 
-def _replace(part: PartFile, stretch: Stretch, rows: Sequence[_Row], disk: Disk) -> None:
+def _replace(part: PartFile, stretch: Stretch, rows: Sequence[_Row], disk: Disk) -> int:
     require_known_schema(part)
     before = list(_rows_of(part)) if part.path.exists() else []
     kept = [row for row in before if not stretch.holds(row.ts_ns)]
     after = sorted([*kept, *rows], key=lambda row: row.ts_ns)
     if after == before and (not before or _is_told(part, len(before))):
-        return
+        return 0
     with suppress(FileExistsError):
         part.path.parent.mkdir(parents=True)
     file = MemberFile(part.path, disk)
@@ -102,6 +104,7 @@ def _replace(part: PartFile, stretch: Stretch, rows: Sequence[_Row], disk: Disk)
         raise StoreError(f"{part.path} is being finished by another process; ask again later.") from error
     finally:
         file.close()
+    return len(after) - len(before)
 
 
 def _rows_of(part: PartFile) -> Iterator[_Row]:

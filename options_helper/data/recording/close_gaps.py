@@ -55,17 +55,13 @@ class ClosingReport:
     closings: tuple[GapClosing, ...] = ()
     later: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    rows: int = 0  # that were added
 
     @property
     def words(self) -> Sequence[str]:
         """A sentence each."""
         told = (f"{_named(one.stream, one.since_ns, one.until_ns)}: {one.words}." for one in self.closings)
         return (*told, *self.later, *self.problems)
-
-    @property
-    def rows(self) -> int:
-        """How many rows were added."""
-        return sum(one.more for one in self.closings)
 
 
 def close_gaps(root: Path, rest: AlpacaRest, *, now: datetime, scope: Scope = EVERYTHING) -> ClosingReport:
@@ -77,7 +73,12 @@ def close_gaps(root: Path, rest: AlpacaRest, *, now: datetime, scope: Scope = EV
     refuses.
     """
     with _alone(root):
-        return _Closer(root, rest, datetime_nanoseconds(now)).close(scope)
+        try:
+            return _Closer(root, rest, datetime_nanoseconds(now)).close(scope)
+        except OSError as error:
+            raise StoreError(
+                f"{error.filename or root}: {error.strerror or error}. Make room, and ask again."
+            ) from error
 
 
 class _Closer:
@@ -89,48 +90,51 @@ class _Closer:
         self._closings: list[GapClosing] = []
         self._later: list[str] = []
         self._problems: list[str] = []
+        self._ledger: tuple[LossRow, ...] = ()
+        self._rows = 0
+        # Gaps that overlap are asked about together, and may be many: losses that go on are a row a minute.
+        self._counts: dict[tuple[object, ...], Counter[str]] = {}
 
     def close(self, scope: Scope) -> ClosingReport:
         ledger, known = read_losses(self._root), read_closings(self._root)
         self._problems += [f"{problem}." for problem in (*ledger.problems, *known.problems)]
+        self._ledger = ledger.rows
         for gap in ledger.rows:
             told = known.of_gap(gap)
             is_wanted = told is None or told.is_worth_another_try(self._now_ns)
             if is_wanted and scope.meets(gap.since_ns, gap.until_ns) and not self._close(gap):
                 break
-        return ClosingReport(tuple(self._closings), tuple(self._later), tuple(self._problems))
+        return ClosingReport(tuple(self._closings), tuple(self._later), tuple(self._problems), self._rows)
 
     def _close(self, gap: LossRow) -> bool:
         """Whether there is any use in asking for the next."""
         where = _named(gap.stream, gap.since_ns, gap.until_ns)
-        if waits_for_its_journal(gap, self._notes):
-            self._later.append(
-                f"{where}: rows next to it wait in a journal; the next capture into this folder makes them first."
-            )
-            return True
-        question = question_of(gap, self._notes, self._now_ns)
-        if question is None:
-            return True
-        if isinstance(question, GapQuestion):
-            if (hindrance := self._hindrance(question)) is not None:
-                self._later.append(f"{where}: {hindrance}.")
-                return True
-            try:
-                question = self._asked(question)
-            except RestError as error:
-                return self._is_passed_over(where, error)
-            except StoreError as error:
-                self._problems.append(f"{where}: {error}")
-                return True
         try:
-            save_closing(self._root, question)
-        except OSError as error:
-            raise _refused(self._root, error) from error
-        self._closings.append(question)
+            closing = self._closing_of(gap, where)
+        except RestError as error:
+            return self._is_passed_over(where, error)
+        except StoreError as error:
+            self._problems.append(f"{where}: {error}")
+            return True
+        if closing is not None:
+            save_closing(self._root, closing)
+            self._closings.append(closing)
         return True
+
+    def _closing_of(self, gap: LossRow, where: str) -> GapClosing | None:
+        """What history says of it; None where it is not asked now, which is told."""
+        question = question_of(gap, self._ledger, self._notes, self._now_ns)
+        if not isinstance(question, GapQuestion):
+            return question
+        if (hindrance := self._hindrance(question)) is not None:
+            self._later.append(f"{where}: {hindrance}.")
+            return None
+        return self._asked(question)
 
     def _hindrance(self, question: GapQuestion) -> str | None:
         """Why it is not asked about now; None where it may be."""
+        if waits_for_its_journal(question.gap, self._notes):
+            return "rows next to it wait in a journal, of which the next capture into this folder makes them"
         if question.may_be_asked_at_ns > self._now_ns:
             at = utc_datetime(question.may_be_asked_at_ns).astimezone(NEW_YORK)
             return f"it may be asked about from {at:%H:%M:%S} in New York on"
@@ -149,12 +153,19 @@ class _Closer:
         return of_the_question
 
     def _asked(self, question: GapQuestion) -> GapClosing:
+        asked = (question.gap.stream, question.stretch, question.symbols)
+        if asked not in self._counts:
+            self._counts[asked] = self._counted(question)
+        counts = self._counts[asked]
+        return question.judged(self._now_ns, counts)
+
+    def _counted(self, question: GapQuestion) -> Counter[str]:
         counts: Counter[str] = Counter()
         for piece in question.slices():
             for channel in question.channels:
                 for symbols in batches(question.symbols, _symbols_at_once(question, channel, piece)):
                     counts += self._ask(question, channel, tuple(symbols), piece)
-        return question.judged(self._now_ns, counts["recorded"], counts["found"], counts["more"])
+        return counts
 
     def _ask(
         self, question: GapQuestion, channel: str, symbols: tuple[str, ...], piece: Stretch
@@ -168,12 +179,15 @@ class _Closer:
             feed=question.feed,
         )
         answers: dict[str, _Answer] = defaultdict(lambda: _Answer([], []))
+        counts: Counter[str] = Counter()
         for page in past_pages(self._rest, query, self._now_ns):
+            counts["unreadable"] += page.unreadable
             for event in page.events:
-                answers[event.symbol].events.append(event)
+                # Of what was not asked for, nobody can tell whether it was heard.
+                if piece.holds(event.timestamp_ns or 0):
+                    answers[event.symbol].events.append(event)
             for event in page.withdrawn:
                 answers[event.symbol].withdrawn.append(event)
-        counts: Counter[str] = Counter()
         for symbol in symbols:
             counts += self._keep(question, channel, symbol, piece, answers[symbol])
         return counts
@@ -191,10 +205,7 @@ class _Closer:
         more = [event for event in overlap.more if overlap.is_whole or heard.misses(event.timestamp_ns or 0)]
         source = f"rest {question.feed}".strip()
         backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
-        try:
-            replace_stretch(self._root, backfill, more)
-        except OSError as error:
-            raise _refused(self._root, error) from error
+        self._rows += replace_stretch(self._root, backfill, more)
         return Counter(recorded=overlap.recorded, found=overlap.found, more=len(more))
 
 
@@ -216,7 +227,7 @@ class _Heard(NamedTuple):
         last_before_ns, first_after_ns = piece.since_ns - 1, piece.until_ns
         for received_ns, ts_ns, key in _recorded(root, question, channel, symbol, piece):
             keys.append(key)
-            if received_ns <= question.gap.since_ns:
+            if received_ns <= question.since_ns:
                 last_before_ns = max(last_before_ns, ts_ns)
             else:
                 # Of what was heard amid a gap, nobody can tell what is missing between.
@@ -263,10 +274,6 @@ def _named(stream: str, since_ns: int, until_ns: int | None) -> str:
     if until_ns is None:
         return f"{stream}, from {since:%Y-%m-%d %H:%M:%S} on"
     return f"{stream}, {since:%Y-%m-%d %H:%M:%S} to {utc_datetime(until_ns).astimezone(NEW_YORK):%H:%M:%S}"
-
-
-def _refused(root: Path, error: OSError) -> StoreError:
-    return StoreError(f"{error.filename or root}: {error.strerror or error}. Make room, and ask again.")
 
 
 @contextmanager

@@ -100,7 +100,8 @@ class GapQuestion:
     """What is to be asked for one gap; `stretch` is of the exchange's time, margins included."""
 
     gap: LossRow
-    until_ns: int  # of the gap
+    since_ns: int  # of the gap, and of those that it overlaps with
+    until_ns: int
     kind: str
     channels: tuple[str, ...]
     symbols: tuple[str, ...]
@@ -123,41 +124,57 @@ class GapQuestion:
                 yield Stretch(since_ns, min(since_ns + SLICE_NS, open_stretch.until_ns))
                 since_ns += SLICE_NS
 
-    def judged(self, now_ns: int, recorded: int, found: int, more: int) -> GapClosing:
-        """What the answer is worth."""
-        why = _shortcoming(self, recorded, found)
+    def judged(self, now_ns: int, counts: Mapping[str, int]) -> GapClosing:
+        """What the answer is worth, of which these are counted: recorded, found, more, unreadable."""
+        why = _shortcoming(self, counts)
         state = ClosingState.PARTLY if why else ClosingState.CLOSED
-        return replace(_closing(self.gap, self.until_ns, state, now_ns, why),
-                       recorded=recorded, found=found, more=more)  # fmt: skip
+        return replace(
+            _closing(self.gap, state, now_ns, why),
+            recorded=counts.get("recorded", 0),
+            found=counts.get("found", 0),
+            more=counts.get("more", 0),
+        )
 
 
 def question_of(
-    gap: LossRow, notes: Mapping[str, SessionNote], now_ns: int
+    gap: LossRow, ledger: Iterable[LossRow], notes: Mapping[str, SessionNote], now_ns: int
 ) -> GapQuestion | GapClosing | None:
     """What to ask for a gap, or that it cannot be closed, and why; None while it lasts, or where a rebuild mends it."""
     if gap.until_ns is None or _REBUILT in gap.reason:
         return None
-    question = _question(gap, end_of(gap), notes)
+    question = _question(gap, *_together(gap, ledger), notes)
     if (why := _hindrance(question)) is not None:
-        return _closing(gap, question.until_ns, ClosingState.NOT, now_ns, why)
+        return _closing(gap, ClosingState.NOT, now_ns, why)
     return question
 
 
-def _question(gap: LossRow, until_ns: int, notes: Mapping[str, SessionNote]) -> GapQuestion:
+def _together(gap: LossRow, ledger: Iterable[LossRow]) -> tuple[int, int]:
+    """From when to when its stream had this gap and those that overlap: what was heard amid them may be incomplete."""
+    since_ns, until_ns = gap.since_ns, end_of(gap)
+    others = [row for row in ledger if row.stream == gap.stream and row.until_ns is not None]
+    while met := [row for row in others if row.since_ns <= until_ns and end_of(row) >= since_ns]:
+        since_ns = min(since_ns, *(row.since_ns for row in met))
+        until_ns = max(until_ns, *(end_of(row) for row in met))
+        others = [row for row in others if row not in met]
+    return since_ns, until_ns
+
+
+def _question(gap: LossRow, since_ns: int, until_ns: int, notes: Mapping[str, SessionNote]) -> GapQuestion:
     kind = _kind_of(gap.stream)
     told = CHANNELS.get(kind, ())
-    concerned = _concerned(gap, until_ns, notes)
+    concerned = _concerned(gap, notes)
     wanted = {channel for note in concerned for channel in _channels(note, gap.stream)} - _OF_OTHERS
     feed = next((note.feeds[gap.stream] for note in concerned if gap.stream in note.feeds), "")
     delay_ns = _DELAY_NS if feed == _DELAYED_FEED else 0
     return GapQuestion(
         gap,
+        since_ns,
         until_ns,
         kind,
         tuple(channel for channel in told if channel in wanted),
         _symbols(gap, concerned),
         "sip" if feed == _DELAYED_FEED else feed,
-        Stretch(gap.since_ns - MARGIN_NS - delay_ns, until_ns + MARGIN_NS - delay_ns),
+        Stretch(since_ns - MARGIN_NS - delay_ns, until_ns + MARGIN_NS - delay_ns),
         delay_ns,
         tuple(sorted(f"{kind} {channel}" for channel in wanted - set(told))),
         _SETTLED_NS if kind == CRYPTO.name or feed in _AT_ONCE else _DELAY_NS,
@@ -171,10 +188,7 @@ def end_of(gap: LossRow) -> int:
 
 def waits_for_its_journal(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
     """Whether rows next to a gap may be in a journal only: outside their files they would be taken for missing."""
-    return any(
-        note.behind and (note.ended_ns is not None or note.missed)
-        for note in _concerned(gap, end_of(gap), notes)
-    )
+    return any(note.behind and (note.ended_ns is not None or note.missed) for note in _concerned(gap, notes))
 
 
 def _channels(note: SessionNote, stream: str) -> Sequence[str]:
@@ -188,13 +202,13 @@ def _kind_of(stream: str) -> str:
     return StreamName(stream).kind.name if stream in tuple(StreamName) else stream
 
 
-def _concerned(gap: LossRow, until_ns: int, notes: Mapping[str, SessionNote]) -> list[SessionNote]:
+def _concerned(gap: LossRow, notes: Mapping[str, SessionNote]) -> list[SessionNote]:
     """The captures that heard its stream right before, amid or after it; the one that told of it comes first."""
     found = [
         note
         for note in notes.values()
         if gap.stream in note.asked
-        and note.began_ns <= until_ns + MARGIN_NS
+        and note.began_ns <= end_of(gap) + MARGIN_NS
         and (note.session == gap.session or max(note.seen_ns, note.ended_ns or 0) >= gap.since_ns - MARGIN_NS)
     ]
     return sorted(found, key=lambda note: note.session != gap.session)
@@ -215,12 +229,11 @@ def _is(refusal: Gap, row: LossRow) -> bool:
 
 def _hindrance(question: GapQuestion) -> str | None:
     """Why nothing can be asked, in words that follow a colon; None where it can."""
-    if not question.channels:
-        return (
-            f"there is no history of {' and '.join(question.untold) or f'the {question.gap.stream} stream'}"
-        )
-    if not question.symbols:
+    if question.kind in CHANNELS and not question.symbols:
         return "nobody knows what was asked for then: the note of its session is gone or cannot be read"
+    if not question.channels:
+        untold = " and ".join(question.untold) or f"the {question.gap.stream} stream"
+        return f"there is no history of {untold}"
     if question.kind == STOCKS.name and not question.feed:
         return "the note of its session, of an earlier version, does not say of which feed it was"
     if question.feed in _WITHOUT_HISTORY:
@@ -230,26 +243,27 @@ def _hindrance(question: GapQuestion) -> str | None:
     return None
 
 
-def _shortcoming(question: GapQuestion, recorded: int, found: int) -> str:
+def _shortcoming(question: GapQuestion, counts: Mapping[str, int]) -> str:
     """What an answer lacks to close its gap, in a sentence; empty where it closes it."""
+    recorded, lacking = counts.get("recorded", 0), counts.get("recorded", 0) - counts.get("found", 0)
     said = []
     if not recorded:
         said.append("nothing was recorded within a minute of it that could prove the answer whole")
-    elif found < recorded:
-        said.append(
-            f"the answer lacks {format_count(recorded - found, 'recorded row')}, so it may lack others"
-        )
+    if lacking:
+        said.append(f"the answer lacks {format_count(lacking, 'recorded row')}, so it may lack others")
+    if unreadable := counts.get("unreadable", 0):
+        said.append(f"{format_count(unreadable, 'row')} of the answer cannot be read")
     if question.untold:
         said.append(f"there is no history of {' and '.join(question.untold)}")
     return ", and ".join(said)
 
 
-def _closing(gap: LossRow, until_ns: int, state: ClosingState, now_ns: int, why: str) -> GapClosing:
+def _closing(gap: LossRow, state: ClosingState, now_ns: int, why: str) -> GapClosing:
     return GapClosing(
         session=gap.session,
         stream=gap.stream,
         since_ns=gap.since_ns,
-        until_ns=until_ns,
+        until_ns=end_of(gap),
         state=state,
         asked_at_ns=now_ns,
         why=why,

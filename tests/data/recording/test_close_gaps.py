@@ -127,6 +127,21 @@ def test_overlapping_gaps_share_a_file_and_bring_each_row_once(tmp_path: Path):
     assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
 
 
+def test_a_gap_within_another_is_proven_by_what_was_heard_around_both(tmp_path: Path):
+    """A queue that was full while the connection came and went: nothing was heard on either side of the inner one."""
+    events = day(seconds=300)
+    outer, inner = (NOON + 20 * SECOND, NOON + 280 * SECOND), (NOON + 140 * SECOND, NOON + 150 * SECOND)
+    record_cut(tmp_path, events, [outer, inner])
+
+    history = ScriptedHistory(events)
+
+    report = close(tmp_path, history)
+
+    assert {closing.state for closing in report.closings} == {ClosingState.CLOSED}
+    assert len(history.asked) == len(RECORDED)  # both at once
+    assert report.rows == len(rows_kept(tmp_path, *BACKFILL)) == report.closings[0].more
+
+
 def test_an_answer_that_lacks_recorded_rows_closes_in_part_and_brings_the_hole_alone(tmp_path: Path):
     events = day()
     record_cut(tmp_path, events, [GAP])
