@@ -14,6 +14,7 @@ st.write(
     "Every figure says where it came from and how old it is, and nothing that was lost is hidden."
 )
 st.page_link("pages/12_Live_Portfolio.py", label="Open the live portfolio", icon="📈")
+st.page_link("pages/13_Order_Book.py", label="Open the order book", icon="📚")
 st.caption(
     "Read-only: no order is ever placed, and nothing connects before you press Start. Not financial advice."
 )

@@ -8,7 +8,16 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "book_ladder": ("LadderRow", "ladder", "price_decimals", "size_decimals", "spread_words", "trust"),
+    "book_ladder": (
+        "DepthPoint",
+        "LadderRow",
+        "depth_points",
+        "ladder",
+        "price_decimals",
+        "size_decimals",
+        "spread_words",
+        "trust",
+    ),
     "columns": ("COLUMNS", "CSV_COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
     "live_health": ("Headline", "Level", "book_caveats", "book_remarks", "feed_labels", "headline"),
     "live_portfolio_metrics": (

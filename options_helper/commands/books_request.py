@@ -65,11 +65,18 @@ def books_request(
                 duration_seconds,
             )
         case BookProvider.BREEZE:
-            raise ConfigError(
-                "Breeze's books cannot be streamed yet; --dry-run shows invented ones in their form."
-            )
+            return _breeze_request(symbols, sampling, duration_seconds)
         case _:
             assert_never(provider)
+
+
+def _breeze_request(
+    symbols: tuple[str, ...], sampling: BookSampling, duration_seconds: float | None
+) -> BooksRequest:
+    from options_helper.data.streaming.breeze.source import BREEZE_BOOKS, BreezeSource, breeze_request
+
+    config = LiveStreamConfig(stream_fills=False, further=(breeze_request(symbols),))
+    return BooksRequest(BreezeSource(), BREEZE_BOOKS, config, "breeze", sampling, duration_seconds)
 
 
 def invented_request(

@@ -69,6 +69,7 @@ class RunSettings:
     paper: bool | None = None  # None: as the account's address says
     max_option_contracts: int = 250
     idle_stop_minutes: float = 10.0  # 0: never
+    book_pairs: tuple[str, ...] = ()  # of which coins order books are streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +342,8 @@ def config_for(choices: RunSettings, plan: SubscriptionPlan) -> LiveStreamConfig
         stock_feed=choices.stock_feed,
         options_feed=choices.options_feed,
         paper=choices.paper,
+        crypto=choices.book_pairs,
+        crypto_channels=("orderbooks",),
     )
 
 

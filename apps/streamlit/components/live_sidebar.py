@@ -20,8 +20,9 @@ from options_helper.data.portfolio_file import (
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
+from options_helper.model.alpaca_symbols import to_coin_pairs
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
-from options_helper.model.text import format_count, without_amounts
+from options_helper.model.text import format_count, named, without_amounts
 from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
@@ -35,6 +36,10 @@ START_HELP: Final = "Connects and shows live prices. No order is ever placed."
 HIDE_HELP: Final = (
     "Dollars and quantities leave the screen, tooltips, the chart's data and downloads. Prices per share, percentages "
     "and signs stay visible: whoever knows a quantity can work out the amount."
+)
+BOOKS_HELP: Final = (
+    "Coins whose order books are streamed, shown on the page Order book. "
+    "Alpaca has none of shares or options."
 )
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
@@ -117,6 +122,7 @@ def describe(choices: RunSettings, name: str) -> str:
     parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
     parts += [f"options {choices.options_feed}"] if choices.stream_options else []
     parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
+    parts += [f"books of {named(choices.book_pairs, 3)}"] if choices.book_pairs else []
     return " · ".join([*parts, f"at most {choices.max_option_contracts} contracts"])
 
 
@@ -186,7 +192,7 @@ def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> s
 
 
 def _missing(choices: RunSettings) -> str | None:
-    if choices.stream_stocks or choices.stream_options or choices.stream_fills:
+    if choices.stream_stocks or choices.stream_options or choices.stream_fills or choices.book_pairs:
         return None
     return "No stream is chosen: pick stocks, options or fills."
 
@@ -217,11 +223,24 @@ def _show_choices(choices: RunSettings, portfolio: str) -> None:
         account=_account_word(choices.paper),
         max_option_contracts=choices.max_option_contracts,
         idle_stop_minutes=choices.idle_stop_minutes,
+        book_pairs=", ".join(choices.book_pairs),
     )
 
 
 def _account_word(paper: bool | None) -> str:  # noqa: FBT001 - one value is all there is to say
     return next(word for word, value in ACCOUNTS.items() if value is paper)
+
+
+def _read_pairs(text: str) -> tuple[str, ...]:
+    """The pairs that are named; one that is none is said beside its box, and left out."""
+    try:
+        pairs = to_coin_pairs(text.replace(",", " ").split())
+    except ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return ()
+    if "*" in pairs:
+        st.error("Name each pair; nobody can look at every book.", icon=":material/error:")
+    return tuple(pair for pair in pairs if pair != "*")
 
 
 def _portfolio_control(session: LiveSession) -> PortfolioFile:
@@ -270,6 +289,9 @@ def _reload(session: LiveSession) -> None:
 def _choices() -> RunSettings:
     """What the run is made of; it applies to every tab."""
     streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
+    pairs = _read_pairs(
+        st.text_input("Order books of", key="book_pairs", placeholder="BTC/USD, ETH/USD", help=BOOKS_HELP)
+    )
     with st.expander("Feeds and limits"):
         stock_feed = st.selectbox("Stock feed", list(STOCK_FEEDS), key="stock_feed", help=STOCK_FEED_HELP)
         options_feed = st.selectbox(
@@ -308,6 +330,7 @@ def _choices() -> RunSettings:
         paper=ACCOUNTS[account],
         max_option_contracts=max_contracts,
         idle_stop_minutes=idle_minutes,
+        book_pairs=pairs,
     )
 
 

@@ -7,4 +7,7 @@ Imports `data.breeze`, `connection`, `engine`, `model` and `settings`.
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final = {
+    "source": ("BREEZE_BOOKS", "BreezeSource", "breeze_request"),
+    "ticks": ("decode_tick",),
+}

@@ -1,0 +1,144 @@
+"""The order book: ladder and depth of one symbol of the run that all pages share. It draws; the core decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from apps.streamlit.components.live_alarm import ALARM_STYLE
+from apps.streamlit.components.live_focus import FOCUS_STYLE
+from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
+from apps.streamlit.components.live_truth import truth_line
+from apps.streamlit.components.live_viewer import note_viewer, page_session, settle_process, viewer_zone
+from apps.streamlit.components.order_book_depth import depth_chart
+from apps.streamlit.components.order_book_ladder import BOOK_STYLE, book_bar, book_tiles, ladder_table
+from apps.streamlit.components.style import STYLE, draw, palette, tag
+from options_helper.clock import utc_now
+from options_helper.live.screen import ScreenModel, ViewOptions, build_screen
+from options_helper.live.session import LiveSession, Run
+
+SIDEBAR_PIXELS: Final = 268
+LEVELS: Final = (5, 10, 20, 50)
+DISCLAIMER: Final = (
+    "Read-only: this page shows, it never places an order. The feed numbers no message of a book, so what is shown is "
+    "best effort. **Not financial advice.**"
+)
+HOW_TO: Final = "Name pairs under Order books of in the sidebar, such as BTC/USD, and press Start."
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Where the live content goes: drawn once, so that a refresh sends nothing but what has changed."""
+
+    truth: DeltaGenerator
+    bar: DeltaGenerator
+    ladder: DeltaGenerator
+    depth: DeltaGenerator
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which book this tab looks at."""
+
+    symbol: str | None
+    levels: int
+    size: float  # of a market order, to say what it would pay
+
+
+def render_order_book_page() -> None:
+    """Draw the page; nothing connects before Start is pressed."""
+    st.set_page_config(
+        page_title="Order book", page_icon="📚", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS
+    )
+    for style in (STYLE, ALARM_STYLE, FOCUS_STYLE, BOOK_STYLE):
+        st.html(style)
+    settle_process()
+    session = page_session()
+    note_viewer(session)
+    controls = sidebar_controls(session)
+    options = ViewOptions(controls.preferences, viewer_zone())
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="header"
+    ):
+        st.title("Order book", anchor=False, width="content")
+        lifecycle_buttons(session, controls)
+    with st.container(key="page"):
+        truth = st.container()
+        choice = _choice(_symbols(session, controls))
+        bar = st.container()
+        ladder, depth = st.columns([1, 1], gap="small")
+        slots = Slots(truth, bar, ladder.container(), depth.container())
+    seconds = options.preferences.refresh_seconds
+    st.fragment(_live, run_every=seconds)(slots, controls, options, choice, session.run)
+    st.caption(DISCLAIMER)
+
+
+def _symbols(session: LiveSession, controls: Controls) -> list[str]:
+    """Whose books there are or will be: those of the run, and before one those that this tab has chosen."""
+    run = session.run
+    snapshot = session.snapshot()
+    chosen = controls.choices.book_pairs if run is None else run.choices.book_pairs
+    return list(dict.fromkeys((*chosen, *(snapshot.books if snapshot is not None else ()))))
+
+
+def _choice(symbols: list[str]) -> Choice:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="book-choice"):
+        # With nothing to choose from, nothing would stay chosen when there is.
+        symbol = (
+            st.segmented_control("Book of", symbols, default=symbols[0], required=True, key="book")
+            if symbols
+            else None
+        )
+        levels = st.segmented_control("Levels", LEVELS, default=10, required=True, key="levels")
+        size = st.number_input(
+            "Market order of",
+            0.0001,
+            1_000_000.0,
+            1.0,
+            format="%g",
+            width=150,
+            key="order-size",
+            help="What a market order of this size would pay now. None is placed, here or anywhere.",
+        )
+    return Choice(symbol, levels or LEVELS[1], size)
+
+
+def _live(slots: Slots, controls: Controls, options: ViewOptions, choice: Choice, seen: Run | None) -> None:
+    """One refresh: snapshot → truth line → bar → ladder and depth."""
+    session = page_session()
+    note_viewer(session)
+    if session.run is not seen:
+        # Another tab pressed a button, the idle time is over, or the portfolio file changed.
+        st.rerun()
+    screen = build_screen(
+        session,
+        controls.portfolio_file,
+        options,
+        now=utc_now(),
+        obstacle=controls.obstacle,
+        problem=st.session_state.get("start_problem"),
+        local_market=controls.local_market,
+        market_time=controls.market_time,
+    )
+    # What is told of below is told on the other page.
+    here = replace(screen, banners=tuple(banner for banner in screen.banners if not banner.told_below))
+    with slots.truth:
+        truth_line(here)
+    _draw_book(slots, screen, choice)
+
+
+def _draw_book(slots: Slots, screen: ScreenModel, choice: Choice) -> None:
+    snapshot = screen.snapshot
+    book = None if choice.symbol is None else snapshot.books.get(choice.symbol)
+    with slots.bar:
+        if choice.symbol is None:
+            draw(tag("div", HOW_TO, "oh-quiet"))
+        else:
+            draw(book_bar(choice.symbol, book, snapshot.as_of) + book_tiles(book, choice.size))
+    with slots.ladder:
+        draw(ladder_table(book, choice.levels))
+    with slots.depth:
+        depth_chart(book, choice.levels, colours=palette())
