@@ -17,6 +17,7 @@ FIRST_PATHS = {
     "options_helper.data.streaming.alpaca_stream": ("AlpacaOptionStreamer", "AlpacaStockStreamer"),
     "options_helper.data.streaming.alpaca_trading_stream": ("AlpacaTradingStreamer",),
     "options_helper.data.streaming.live_manager": ("LiveStreamConfig", "LiveStreamManager"),
+    "options_helper.data.streaming.market_stream": ("MarketStream",),
     "options_helper.data.streaming.normalizers": ("normalize_quote", "normalize_trade", "normalize_bar"),
     "options_helper.data.streaming.subscriptions": ("SubscriptionPlan", "build_subscription_plan"),
     "options_helper.data.streaming.trading_normalizers": ("normalize_trade_update",),

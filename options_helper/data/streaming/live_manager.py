@@ -6,6 +6,7 @@ a new one, so a late frame of the old run reaches the old queue and nothing else
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -20,9 +21,10 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
-from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback
+from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Symbols
 from options_helper.data.streaming.callbacks.dispatcher import CallbackHandle, Callbacks
 from options_helper.data.streaming.callbacks.health_news import HealthNews
+from options_helper.data.streaming.callbacks.pulling import Pull
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig, requests_for
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
@@ -226,60 +228,75 @@ class LiveStreamManager:
     def on(
         self,
         kind: CallbackKind | str,
-        symbol: str | None,
+        symbol: Symbols,
         callback: Callback,
         *,
         newest: bool = False,
         queue_size: int = QUEUE_SIZE,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> CallbackHandle:
-        """Call back with each value of a kind, of one symbol in any spelling, None: of every one.
+        """Call back with each value of a kind: of a symbol or several, in any spelling, None: of every one.
 
-        A function or a coroutine function; it runs beside the streams, which wait for nothing that it does. Its values
-        come one after another, in order. Those that wait stand in a queue of `queue_size`, and what finds it full is
-        given up; with `newest`, only the newest of each symbol waits. Registered now or while the streams run, it stays
-        through reconnects, stops and starts until it is removed.
+        A function or a coroutine function; it runs beside the streams, which wait for nothing that it does, or on
+        `loop`. Its values come one after another, in order. Those that wait stand in a queue of `queue_size`, and what
+        finds it full is given up; with `newest`, only the newest of each symbol waits. Registered now or while the
+        streams run, it stays through reconnects, stops and starts until it is removed.
 
         ValueError for a kind that there is not, TypeError for a callback that cannot be called.
         """
-        return self._callbacks.add(_kind(kind), symbol, callback, newest=newest, queue_size=queue_size)
+        return self._callbacks.add(
+            _kind(kind), symbol, callback, newest=newest, queue_size=queue_size, loop=loop
+        )
 
-    def on_quote(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def pull(
+        self,
+        kind: CallbackKind | str,
+        symbol: Symbols,
+        *,
+        newest: bool = False,
+        queue_size: int = QUEUE_SIZE,
+    ) -> Pull:
+        """The same for whoever would rather fetch: an iterator for `async for`, of the loop that runs here."""
+        loop = asyncio.get_running_loop()
+        return self._callbacks.pull(_kind(kind), symbol, newest=newest, queue_size=queue_size, loop=loop)
+
+    def on_quote(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `Quote`; `more` as for `on`."""
         return self.on(CallbackKind.QUOTE, symbol, callback, **more)
 
-    def on_trade(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_trade(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `Trade`."""
         return self.on(CallbackKind.TRADE, symbol, callback, **more)
 
-    def on_bar(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_bar(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each minute's `Bar`; kinds of their own are `updated_bar` and `daily_bar`."""
         return self.on(CallbackKind.BAR, symbol, callback, **more)
 
-    def on_book(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_book(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with the `Book`, its best 50 levels, after each message about it; its state says how it is."""
         return self.on(CallbackKind.BOOK, symbol, callback, **more)
 
-    def on_news(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_news(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each article (`News`) that names the symbol."""
         return self.on(CallbackKind.NEWS, symbol, callback, **more)
 
-    def on_order_update(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_order_update(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `OrderUpdate` that the socket brings; one of several legs is of each of their symbols."""
         return self.on(CallbackKind.ORDER_UPDATE, symbol, callback, **more)
 
-    def on_gap(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_gap(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `Gap` of the stream that carries the symbol: when it opens, and when it is over.
 
         It is told before anything that came after it. One that did not last long may be told once, when it is over.
         """
         return self.on(CallbackKind.GAP, symbol, callback, **more)
 
-    def on_health(self, symbol: str | None, callback: Callback, **more: Any) -> CallbackHandle:
+    def on_health(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with the `StreamHealth` of the stream that carries the symbol, whenever its phase has changed."""
         return self.on(CallbackKind.HEALTH, symbol, callback, **more)
 
-    def remove_callbacks(self, symbol: str | None) -> int:
-        """Remove all that were registered for this symbol, None: for every symbol; how many they were."""
+    def remove_callbacks(self, symbol: Symbols) -> int:
+        """Remove all that were registered for just this symbol, None: for every symbol; how many they were."""
         return self._callbacks.remove_of(symbol)
 
     def latest_book(

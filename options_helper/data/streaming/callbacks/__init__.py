@@ -7,7 +7,8 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "delivery": ("QUEUE_SIZE", "Callback"),
+    "delivery": ("QUEUE_SIZE", "Callback", "Symbols"),
     "dispatcher": ("CallbackHandle", "Callbacks"),
     "health_news": ("HealthNews",),
+    "pulling": ("Pull",),
 }

@@ -13,6 +13,8 @@ from options_helper.model.callbacks import CallbackKind, CallbackStats
 QUEUE_SIZE: Final = 10_000
 
 Callback = Callable[[Any], object]
+# One, several, or all of them.
+Symbols = str | tuple[str, ...] | None
 
 _ERROR_LETTERS: Final = 300
 
@@ -56,7 +58,7 @@ class Delivery:
     def __init__(
         self,
         kind: CallbackKind,
-        symbol: str | None,
+        symbol: Symbols,
         callback: Callback,
         *,
         newest: bool = False,
@@ -156,5 +158,6 @@ class Delivery:
         )
 
     def __str__(self) -> str:
+        of = "every symbol" if self.symbol is None else self.symbol
         name = getattr(self.callback, "__qualname__", type(self.callback).__name__)
-        return f"{name} (on {self.kind} of {self.symbol or 'every symbol'})"
+        return f"{name} (on {self.kind} of {of})"

@@ -10,8 +10,9 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Final, Self
 
-from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Delivery
+from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Delivery, Symbols
 from options_helper.data.streaming.callbacks.lanes import Lane, LoopLane, Shared, ThreadLane
+from options_helper.data.streaming.callbacks.pulling import Pull, PullLane
 from options_helper.data.streaming.callbacks.registry import KIND_OF_EVENT, Registry, Row
 from options_helper.model.alpaca_symbols import to_alpaca_symbols
 from options_helper.model.callbacks import CallbackKind, CallbackStats, Told, total_of
@@ -37,8 +38,8 @@ class CallbackHandle:
         return self._delivery.kind
 
     @property
-    def symbol(self) -> str | None:
-        """Of which symbol, as it was registered; None: of every one."""
+    def symbol(self) -> Symbols:
+        """Of which symbol or symbols, as it was registered; None: of every one."""
         return self._delivery.symbol
 
     @property
@@ -82,14 +83,14 @@ class Callbacks:
     def add(
         self,
         kind: CallbackKind,
-        symbol: str | None,
+        symbol: Symbols,
         callback: Callback,
         *,
         newest: bool = False,
         queue_size: int = QUEUE_SIZE,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> CallbackHandle:
-        """Register a callback; `symbol` in any spelling, None: every symbol. `loop`: where to call it.
+        """Register a callback; symbols in any spelling, None: every symbol. `loop`: where to call it.
 
         TypeError where it cannot be called.
         """
@@ -106,13 +107,30 @@ class Callbacks:
         self._registry = registry
         self._rows = {event: registry.rows.get(kind) for event, kind in KIND_OF_EVENT.items()}
 
+    def pull(
+        self,
+        kind: CallbackKind,
+        symbol: Symbols,
+        *,
+        newest: bool = False,
+        queue_size: int = QUEUE_SIZE,
+        loop: asyncio.AbstractEventLoop,
+    ) -> Pull:
+        """Register somebody on this loop who fetches values instead of being called with them."""
+        lane = PullLane(self._shared, loop)
+        delivery = Delivery(kind, symbol, _call_nobody, newest=newest, size=queue_size, loop=loop)
+        with self._lock:
+            self._settle_on(lane, delivery)
+            self._use(self._registry.with_entry(delivery, kind, _spellings(symbol)))
+        return Pull(lane, delivery, self.remove)
+
     def remove(self, delivery: Delivery) -> None:
         """Offer it nothing more, and give up what waits for it."""
         with self._lock:
             self._remove(delivery)
 
-    def remove_of(self, symbol: str | None) -> int:
-        """Remove those that were registered for this symbol, None: for every symbol; how many they were."""
+    def remove_of(self, symbol: Symbols) -> int:
+        """Remove those that were registered for just this, None: for every symbol; how many they were."""
         spellings = _spellings(symbol)
         with self._lock:
             found = [one for one in self._registry.kinds if _spellings(one.symbol) == spellings]
@@ -310,11 +328,16 @@ class Callbacks:
         return not any(one.pending for one in every if one.lane is None or not one.lane.is_here)
 
 
-def _spellings(symbol: str | None) -> frozenset[str] | None:
-    """As streams may call it: as it was written, and in Alpaca's spelling."""
-    return (
-        None if symbol is None else frozenset((symbol, symbol.strip().upper(), *to_alpaca_symbols([symbol])))
-    )
+def _spellings(symbols: Symbols) -> frozenset[str] | None:
+    """As streams may call them: as they were written, and in Alpaca's spelling."""
+    if symbols is None:
+        return None
+    written = (symbols,) if isinstance(symbols, str) else symbols
+    return frozenset((*written, *(one.strip().upper() for one in written), *to_alpaca_symbols(written)))
+
+
+def _call_nobody(_: object) -> None:
+    """Stands where a callback stands, for values that are fetched."""
 
 
 def _is_asynchronous(callback: Callback) -> bool:
