@@ -95,6 +95,49 @@ def run(
 
 
 @ingest.command()
+def daemon(
+    jobs: JobsArgument = None,
+    *,
+    out: OutOption,
+    portfolio: PortfolioOption = Path("portfolio.json"),
+    chains_every: ChainsEveryOption = "15m",
+    requests_per_minute: PerMinuteOption = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            dir_okay=False,
+            help="Where to write, every second, how it goes.",
+            show_default="DIR/.ingest-health.json",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Serve Prometheus metrics on this computer only.",
+            show_default="none",
+        ),
+    ] = None,
+) -> None:
+    """Do what is due, whenever it is, until Ctrl-C or SIGTERM.
+
+    It pauses until the next window, looks at the clock every half minute, and ends within a second: what is being asked
+    is left, and is due again. The market is asked for its hours each morning, and believed.
+
+    Exit codes: 0, ended by a signal; 1, the same while a job was failing; 2, it did not begin: an option, the settings,
+    the portfolio, or another ingestion that writes into the folder.
+    """
+    from options_helper.commands.ingest_daemon import run_daemon
+
+    request = _request(jobs, out, portfolio, chains_every, requests_per_minute)
+    raise typer.Exit(run_daemon(request, state=state, metrics_port=metrics_port))
+
+
+@ingest.command()
 def health(
     *,
     state: Annotated[

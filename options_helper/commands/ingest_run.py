@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from options_helper.clock import elapsed_seconds, utc_now
+from options_helper.commands.capture_market import MarketAsked
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.durations import format_duration, parse_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
@@ -36,6 +37,7 @@ from options_helper.settings import Settings
 
 SHORTEST_EVERY: Final = timedelta(minutes=5)
 LONGEST_EVERY: Final = timedelta(minutes=15)
+_OF_THE_HOURS: Final = frozenset({"/v2/calendar", "/v2/clock"})
 _COLUMNS: Final = ("job", "of", "due", "requests", "next due (New York)")
 
 
@@ -128,10 +130,10 @@ def run_once(
 ) -> int:
     """Do what is due; the exit code. Blocks, on the main thread."""
     settings = settings or Settings.load()
-    with ShutdownSignals() as shutdown, opened(request, settings, now=now, rest_cls=rest_cls) as ingestion:
+    with ShutdownSignals() as shutdown, opened(request, settings, now=now, rest_cls=rest_cls) as found:
         try:
             with shutdown.raising():
-                return 0 if _do_all(ingestion, say) else 1
+                return 0 if _do_all(found.ingestion, say) else 1
         except Interrupted:
             say("Asked to end before everything was done. What is kept is whole; the rest is due again.")
             return 1
@@ -140,12 +142,12 @@ def run_once(
 def _do_all(ingestion: Ingestion, say: Callable[[str], object]) -> bool:
     """Whether all of it is kept; one that fails waits, so the others get their turn."""
     kept, failed = 0, 0
-    while (task := ingestion.next_task()) is not None:
+    while (task := ingestion.look().task) is not None:
         try:
             say(entry_line(task, ingestion.do(task)))
             kept += 1
         except OptionsHelperError as error:
-            say(f"{task_name(task)}: failed. {error}")
+            say(failure_line(task, error))
             failed += 1
     if not kept and not failed:
         say("Nothing is due.")
@@ -171,6 +173,24 @@ def entry_line(task: Task, entry: Entry) -> str:
     )
 
 
+def failure_line(task: Task, error: OptionsHelperError) -> str:
+    """Why a window is not stored, for people."""
+    return f"{task_name(task)}: failed. {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIngestion:
+    """An ingestion that can work, and what it works with."""
+
+    ingestion: Ingestion
+    settings: Settings
+    folder: Path
+    rest: AlpacaRest
+    limits: RequestLimits
+    market: Callable[[], datetime]  # the market's time
+    take_news: Callable[[], list[str]]  # of the market's hours and of clocks; a sentence each
+
+
 @contextmanager
 def opened(
     request: IngestRequest,
@@ -178,14 +198,17 @@ def opened(
     *,
     now: Callable[[], datetime],
     rest_cls: Callable[..., AlpacaRest],
-) -> Iterator[Ingestion]:
+) -> Iterator[OpenIngestion]:
     """The folder's one writer and a client, ready to work; OptionsHelperError where that cannot be."""
     settings.require_credentials()
     require_folder(request.out)
     selection = Selection.of(load_portfolio(request.portfolio))
+    jobs = _jobs(request, settings)
     store = IngestStore(request.out, market=settings.market_kind, now=now)
     limits = RequestLimits(INGESTION, at_most=_per_minute(request, settings))
-    with store, rest_cls(settings, limits=limits) as rest:
+    hours = MarketAsked(settings, rest_cls, limits, now, elapsed_seconds)
+    with store, rest_cls(settings, limits=limits) as rest, hours:
+        market = _market_clock(rest, settings, now, hours.now)
         asker = Asker(
             settings,
             selection,
@@ -196,26 +219,36 @@ def opened(
             requested=lambda: _requested(limits),
             close_gaps=close_gaps,
         )
-        yield Ingestion(
-            _jobs(request, settings),
+        ingestion = Ingestion(
+            jobs,
             selection,
             store,
             asker,
-            now=market_clock(rest, settings, now),
+            now=market,
             elapsed=elapsed_seconds,
             random=random.random,
+            told=lambda: hours.told,
         )
+        yield OpenIngestion(ingestion, settings, request.out, rest, limits, market, hours.take_news)
 
 
 def _requested(limits: RequestLimits) -> int:
-    return sum(endpoint.requests for host in limits.report().values() for endpoint in host.endpoints.values())
+    """For windows; the market's hours are asked for beside them, on another thread."""
+    return sum(
+        endpoint.requests
+        for host in limits.report().values()
+        for family, endpoint in host.endpoints.items()
+        if family not in _OF_THE_HOURS
+    )
 
 
-def market_clock(rest: AlpacaRest, settings: Settings, now: Callable[[], datetime]) -> Callable[[], datetime]:
-    """The market's time: this computer's, or that of a session which a simulator plays. Blocks; RestError."""
+def _market_clock(
+    rest: AlpacaRest, settings: Settings, now: Callable[[], datetime], market: Callable[[], datetime]
+) -> Callable[[], datetime]:
+    """The market's time, or that of a session which a simulator plays. Blocks for that one; RestError."""
     day = market_day(rest, settings, now())
     if not day.plays or day.at is None:
-        return now
+        return market
     ahead = day.at - now()
     return lambda: now() + ahead
 

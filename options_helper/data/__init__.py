@@ -21,7 +21,7 @@ PUBLIC: Final = {
         "readable_roots",
         "without_password",
     ),
-    "periodic_task": ("PeriodicTask",),
+    "periodic_task": ("PeriodicTask", "STOP_SECONDS"),
     "portfolio_file": (
         "DEFAULT_NAME",
         "PortfolioFile",

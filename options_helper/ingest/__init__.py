@@ -1,7 +1,7 @@
 """Market data asked for at steady times: what is due, who is asked, and where the answers are kept.
 
 In: a portfolio, a folder, the time. Out: files of whole windows and the ledger that says which are there.
-Imports `data`, `analysis`, `model` and `settings`.
+Imports `monitoring`, `data`, `analysis`, `model` and `settings`.
 """
 
 from typing import Final
@@ -14,4 +14,5 @@ PUBLIC: Final = {
     "selection": ("Selection",),
     "store": ("Entry", "IngestStore"),
     "work": ("Ingestion", "Task"),
+    "worker": ("IngestWorker", "Outcome", "job_beats"),
 }

@@ -15,10 +15,12 @@ import gzip
 import io
 import logging
 import os
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -62,6 +64,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     written_at: datetime
     market: str = MarketKind.ALPACA.value  # whose: a simulated one is none of anybody's money
     rows: int = 0
+    bytes: int = 0  # of the file
     file: str | None = None  # below the job's folder; None: the job keeps its rows elsewhere
     requests: int = 0
     seconds: float = 0.0  # what asking took
@@ -118,7 +121,8 @@ class IngestStore:
         self._replace = replace or (lambda path, data: replace_file(path, data, durable=True))
         self._append = append
         self._lock = ExitStack()
-        self._entries: dict[JobName, list[Entry]] = {}
+        # By job and subject, in the order of their ends.
+        self._entries: dict[JobName, dict[str, list[Entry]]] = {}
 
     def __enter__(self) -> Self:
         self._lock.enter_context(locked_root(self.root / FOLDER, self._now()))
@@ -131,17 +135,14 @@ class IngestStore:
     ) -> None:
         self._lock.close()
 
-    def entries(self, job: JobName) -> Sequence[Entry]:
-        """The stored windows of a job, in the order of their writing."""
-        if job not in self._entries:
-            self._entries[job] = list(_read_ledger(self._ledger(job)))
-        return self._entries[job]
+    def entries(self, job: JobName) -> Iterator[Entry]:
+        """The stored windows of a job, subject by subject, each in the order of their ends."""
+        return chain.from_iterable(self._by_subject(job).values())
 
     def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
         """The stored window of a subject that ends last and whose file is still there; None where there is none."""
-        of_subject = (entry for entry in self.entries(job) if entry.subject == subject)
-        latest_first = sorted(of_subject, key=lambda entry: entry.until, reverse=True)
-        return next((entry for entry in latest_first if self._is_there(job, entry)), None)
+        of_subject = self._by_subject(job).get(subject, ())
+        return next((entry for entry in reversed(of_subject) if self._is_there(job, entry)), None)
 
     def watermark(self, job: JobName, subject: str = EVERYTHING) -> datetime | None:
         """Until when a job has what it wants of a subject, as far as is stored."""
@@ -155,6 +156,7 @@ class IngestStore:
         """
         table = answer.table
         name = None if table is None else f"{quote(subject, safe='')}/{window.since:{_STAMP}}{_SUFFIX}"
+        data = b"" if table is None else encode_table(table)
         entry = Entry(
             subject=subject,
             since=window.since,
@@ -163,16 +165,18 @@ class IngestStore:
             written_at=self._now(),
             market=self._market.value,
             rows=answer.rows,
+            bytes=len(data),
             file=name,
             requests=answer.requests,
             seconds=round(answer.seconds, 3),
             notes=answer.notes,
         )
+        known = self._by_subject(job)
         try:
-            if table is not None and name is not None:
+            if name is not None:
                 path = self._folder(job) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._replace(path, encode_table(table))
+                self._replace(path, data)
             self._folder(job).mkdir(parents=True, exist_ok=True)
             self._append(self._ledger(job), msgspec.json.encode(entry) + b"\n")
         except OSError as error:
@@ -180,8 +184,7 @@ class IngestStore:
                 f"{self._folder(job)} cannot be written into: {error.strerror or error}. Make room, or choose "
                 "another folder with --out; what is missing is asked for again."
             ) from error
-        if job in self._entries:
-            self._entries[job].append(entry)
+        _put(known, entry)
         return entry
 
     def read(self, job: JobName, entry: Entry) -> Iterator[dict[str, str]]:
@@ -197,6 +200,14 @@ class IngestStore:
             ) from error
         yield from csv.DictReader(io.StringIO(text))
 
+    def _by_subject(self, job: JobName) -> dict[str, list[Entry]]:
+        if job not in self._entries:
+            found: dict[str, list[Entry]] = {}
+            for entry in _read_ledger(self._ledger(job)):
+                _put(found, entry)
+            self._entries[job] = found
+        return self._entries[job]
+
     def _is_there(self, job: JobName, entry: Entry) -> bool:
         return entry.file is None or (self._folder(job) / entry.file).exists()
 
@@ -205,6 +216,10 @@ class IngestStore:
 
     def _ledger(self, job: JobName) -> Path:
         return self._folder(job) / LEDGER
+
+
+def _put(found: dict[str, list[Entry]], entry: Entry) -> None:
+    insort(found.setdefault(entry.subject, []), entry, key=lambda one: one.until)
 
 
 def encode_table(table: Table) -> bytes:

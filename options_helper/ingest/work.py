@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from options_helper.errors import OptionsHelperError, RestError, RestStopped, StoreError
-from options_helper.ingest.jobs import Job, JobName, Window, due, next_window
+from options_helper.errors import RestError, RestStopped, StoreError
+from options_helper.ingest.jobs import EachTradingDay, InSession, Job, JobName, Window, next_window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore
 from options_helper.model.backoff import compute_backoff_seconds
@@ -39,8 +39,37 @@ class Tally:
     failing: int = 0  # since the last success
     rows: int = 0
     requests: int = 0
+    bytes: int = 0
     last_success_at: datetime | None = None
     problem: str | None = None  # of the last window, None where it is stored
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job has come, by its slowest subject."""
+
+    watermark: datetime | None  # None: of one of them, nothing is stored
+    due_at: datetime | None  # of the first window that is not stored; in the past, it is late
+
+    def with_slower(self, other: Progress | None) -> Progress:
+        """The earlier of both, each."""
+        if other is None:
+            return self
+        both = (self.watermark, other.watermark)
+        due = [at for at in (self.due_at, other.due_at) if at is not None]
+        watermark = None if None in both else min(at for at in both if at is not None)
+        return Progress(watermark, min(due, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be done at one moment."""
+
+    task: Task | None = None  # now, what cannot be had later first
+    pause_seconds: float = (
+        math.inf
+    )  # until something is due, on the market's clock; infinity: nothing will be
+    progress: Mapping[JobName, Progress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +86,17 @@ def watermark_of(store: IngestStore, job: JobName, subject: str, now: datetime) 
     return min((entry.since for entry in store.entries(JobName.CHAINS)), default=now)
 
 
+def _stored_up_to(job: Job, entry: Entry | None) -> datetime | None:
+    """What a snapshot shows is of its beginning, however long none is due after it."""
+    if entry is None:
+        return None
+    match job.schedule:
+        case EachTradingDay() | InSession():
+            return entry.since
+        case _:
+            return entry.until
+
+
 class Asking(Protocol):
     """Who is asked; an `Asker` is one."""
 
@@ -69,7 +109,9 @@ class Asking(Protocol):
 
 
 class Ingestion:
-    """The due windows of some jobs, done one after another; for one thread, but `tallies` is replaced as a whole.
+    """The due windows of some jobs, done one after another; for one thread.
+
+    `outlook` and `tallies` are replaced as a whole, and may be read by any.
 
     `now` is the market's time, `told` what the market says of its hours; `elapsed` is a clock that nobody sets, and
     `random` is for the pauses after failures.
@@ -96,27 +138,28 @@ class Ingestion:
         self._random = random
         self._told = told
         self._troubles: dict[tuple[JobName, str], _Trouble] = {}
-        self.tallies: dict[JobName, Tally] = {job.name: Tally() for job in self.jobs}
+        self.outlook = Outlook()
+        self.tallies: Mapping[JobName, Tally] = {job.name: Tally() for job in self.jobs}
 
-    def next_task(self) -> Task | None:
-        """What is to be done now, what cannot be had later first; None where nothing is due."""
+    def look(self) -> Outlook:
+        """What is to be done now, and otherwise for how long nothing is; publishes the `outlook`."""
         now, told = self._now(), self._told()
+        task, pause, progress = None, math.inf, dict[JobName, Progress]()
         for job, subject in self._subjects():
-            window = due(job, now, watermark_of(self._store, job.name, subject, now), told)
-            if window is not None and not self._waits(job.name, subject):
-                return Task(job.name, subject, window)
-        return None
-
-    def pause_seconds(self) -> float:
-        """How long nothing will be due, on the market's clock; infinity where nothing ever will be."""
-        now, told, left = self._now(), self._told(), math.inf
-        for job, subject in self._subjects():
-            window = next_window(job, now, watermark_of(self._store, job.name, subject, now), told)
+            watermark = watermark_of(self._store, job.name, subject, now)
+            window = next_window(job, now, watermark, told)
+            due_at = None if window is None else window.due_at
+            stored = Progress(_stored_up_to(job, self._store.newest(job.name, subject)), due_at)
+            progress[job.name] = stored.with_slower(progress.get(job.name))
             if window is None:
                 continue
-            until_due = (window.due_at - now).total_seconds()
-            left = min(left, max(0.0, until_due, self._trouble_seconds(job.name, subject)))
-        return left
+            held = self._trouble_seconds(job.name, subject)
+            left = max(0.0, (window.due_at - now).total_seconds(), held)
+            if left == 0 and task is None:
+                task = Task(job.name, subject, window)
+            pause = min(pause, left)
+        self.outlook = Outlook(task, pause, progress)
+        return self.outlook
 
     def do(self, task: Task) -> Entry:
         """Ask for a window and store it. Blocks; what goes wrong is counted, and raised.
@@ -128,7 +171,8 @@ class Ingestion:
             entry = self._store.keep(task.job, task.subject, task.window, answer)
         except RestStopped:
             raise
-        except OptionsHelperError as error:
+        except Exception as error:
+            # Whatever it is, it is this window's; the next ones get their turn.
             self._note_failure(task, error)
             raise
         self._note_success(task, entry)
@@ -137,14 +181,11 @@ class Ingestion:
     def _subjects(self) -> Iterator[tuple[Job, str]]:
         return ((job, subject) for job in self.jobs for subject in self._selection.subjects(job.name))
 
-    def _waits(self, job: JobName, subject: str) -> bool:
-        return self._trouble_seconds(job, subject) > 0
-
     def _trouble_seconds(self, job: JobName, subject: str) -> float:
         trouble = self._troubles.get((job, subject))
         return 0.0 if trouble is None else max(0.0, trouble.until - self._elapsed())
 
-    def _note_failure(self, task: Task, error: OptionsHelperError) -> None:
+    def _note_failure(self, task: Task, error: Exception) -> None:
         before = self._troubles.get((task.job, task.subject))
         failures = 1 if before is None else before.failures + 1
         until = self._elapsed() + self._again_seconds(failures, error)
@@ -160,7 +201,7 @@ class Ingestion:
             ),
         )
 
-    def _again_seconds(self, failures: int, error: OptionsHelperError) -> float:
+    def _again_seconds(self, failures: int, error: Exception) -> float:
         if isinstance(error, StoreError) or (isinstance(error, RestError) and error.status in _REFUSALS):
             return _AGAIN_SECONDS_AT_MOST
         pause = compute_backoff_seconds(
@@ -183,6 +224,7 @@ class Ingestion:
                 failing=0,
                 rows=tally.rows + entry.rows,
                 requests=tally.requests + entry.requests,
+                bytes=tally.bytes + entry.bytes,
                 last_success_at=entry.written_at,
                 problem=None,
             ),

@@ -83,7 +83,7 @@ def make(tmp_path: Path, clock: Clock) -> Iterator[Make]:
 
 def do_all(ingestion: Ingestion) -> list[Task]:
     done = []
-    while task := ingestion.next_task():
+    while task := ingestion.look().task:
         try:
             ingestion.do(task)
         except RestError:
@@ -98,7 +98,7 @@ def test_everything_due_is_done_once_and_what_cannot_wait_comes_first(make: Make
     do_all(ingestion)
 
     assert asked.asked == [(JobName.CHAINS, "SPY"), (JobName.CHAINS, "QQQ"), (JobName.DAILY_BARS, "all")]
-    assert ingestion.next_task() is None
+    assert ingestion.look().task is None
 
 
 def test_one_underlying_that_fails_costs_no_other(make: Make, clock: Clock):
@@ -110,9 +110,9 @@ def test_one_underlying_that_fails_costs_no_other(make: Make, clock: Clock):
     tally = ingestion.tallies[JobName.CHAINS]
     assert (tally.successes, tally.failures, tally.failing, tally.problem) == (1, 1, 0, None)
     clock.advance(seconds=14)
-    assert ingestion.next_task() is None
+    assert ingestion.look().task is None
     clock.advance(seconds=1)
-    assert ingestion.next_task() is not None
+    assert ingestion.look().task is not None
 
 
 def test_pauses_after_failures_grow_and_a_success_ends_them(make: Make, clock: Clock):
@@ -121,7 +121,7 @@ def test_pauses_after_failures_grow_and_a_success_ends_them(make: Make, clock: C
     pauses = []
     for _ in range(7):
         do_all(ingestion)
-        pauses.append(ingestion.pause_seconds())
+        pauses.append(ingestion.look().pause_seconds)
         clock.advance(seconds=pauses[-1])
 
     assert pauses == [15, 30, 60, 120, 240, 450, 450]
@@ -136,7 +136,7 @@ def test_a_refused_key_is_not_tried_again_soon(make: Make, status: int):
 
     do_all(ingestion)
 
-    assert ingestion.pause_seconds() == 900
+    assert ingestion.look().pause_seconds == 900
 
 
 def test_a_pause_that_the_server_wants_is_kept(make: Make):
@@ -144,28 +144,28 @@ def test_a_pause_that_the_server_wants_is_kept(make: Make):
 
     do_all(ingestion)
 
-    assert ingestion.pause_seconds() == 200
+    assert ingestion.look().pause_seconds == 200
 
 
 def test_a_stop_is_no_failure(make: Make):
     ingestion, _ = make(JobName.CONTRACTS, SPY=RestStopped())
-    task = ingestion.next_task()
+    task = ingestion.look().task
     assert task is not None
 
     with pytest.raises(RestStopped):
         ingestion.do(task)
 
     assert ingestion.tallies[JobName.CONTRACTS].failures == 0
-    assert ingestion.next_task() == task
+    assert ingestion.look().task == task
 
 
 def test_the_pause_lasts_until_the_next_window(make: Make, clock: Clock):
     ingestion, _ = make(JobName.CHAINS)
     do_all(ingestion)
 
-    assert ingestion.pause_seconds() == 15 * 60
+    assert ingestion.look().pause_seconds == 15 * 60
     clock.advance(minutes=15)
-    assert ingestion.pause_seconds() == 0
+    assert ingestion.look().pause_seconds == 0
 
 
 def test_a_figure_of_our_own_waits_for_the_chain_it_is_made_of(make: Make, clock: Clock):
