@@ -135,17 +135,20 @@ def test_a_pause_that_history_asks_for_is_kept_and_a_lasting_one_leaves_the_gap(
     assert [closing.state for closing in report.closings] == [ClosingState.CLOSED]
 
 
+@pytest.mark.parametrize("played_ago_ns", [0, 21 * 24 * 60 * MINUTE], ids=["now", "played"])
 def test_a_capture_that_was_cut_off_and_goes_on_is_completed_while_it_records(
-    running_simulator: Callable[..., SimulatorServer], tmp_path: Path
+    running_simulator: Callable[..., SimulatorServer], tmp_path: Path, played_ago_ns: int
 ):
+    """Of a market that is played, too, whose time is not the computer's."""
     clock = SteppedClock()
-    server = running_simulator(SilentMarket(), computer_ns=clock)
+    server = running_simulator(SilentMarket(), computer_ns=lambda: clock.now_ns - played_ago_ns)
     numbers = itertools.count()
 
     def quoted(count: int) -> None:
         for _ in range(count):
             clock.now_ns += SECOND
-            server.push(StreamName.STOCKS, [quote_message("AAPL", 1 + next(numbers), at_ns=clock.now_ns)])
+            message = quote_message("AAPL", 1 + next(numbers), at_ns=server.now_ns)
+            server.push(StreamName.STOCKS, [message])
 
     def recorded() -> int:
         return len(rows_kept(tmp_path, "quotes"))

@@ -10,7 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "backfill": ("Backfill", "Stretch", "replace_stretch"),
     "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "snapshot_type"),
-    "contents": ("lines_of", "reading", "row_texts"),
+    "contents": ("extent_of", "lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "frames": ("frames_of",),

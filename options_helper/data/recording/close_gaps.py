@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple
 
 from options_helper.data.intraday.backfill import Backfill, Stretch, replace_stretch
+from options_helper.data.intraday.contents import extent_of, reading
 from options_helper.data.intraday.frames import frames_of
-from options_helper.data.intraday.layout import PartitionKey, dataset_named, kind_named, parts
+from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, kind_named, parts
 from options_helper.data.intraday.locking import lock_file
+from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.recording.closings import read_closings, save_closing
 from options_helper.data.recording.gap_closing import (
+    MARGIN_NS,
     GapClosing,
     GapQuestion,
     question_of,
@@ -94,6 +98,9 @@ class _Closer:
         self._rows = 0
         # Gaps that overlap are asked about together, and may be many: losses that go on are a row a minute.
         self._counts: dict[tuple[object, ...], Counter[str]] = {}
+        self._ages: dict[
+            str, int
+        ] = {}  # of events at their receipt, by session; of a market of this computer
 
     def close(self, scope: Scope) -> ClosingReport:
         ledger, known = read_losses(self._root), read_closings(self._root)
@@ -123,13 +130,24 @@ class _Closer:
 
     def _closing_of(self, gap: LossRow, where: str) -> GapClosing | None:
         """What history says of it; None where it is not asked now, which is told."""
-        question = question_of(gap, self._ledger, self._notes, self._now_ns)
+        ago_ns = self._ago_ns(gap)
+        question = question_of(gap, self._ledger, self._notes, self._now_ns, ago_ns=ago_ns)
         if not isinstance(question, GapQuestion):
             return question
         if (hindrance := self._hindrance(question)) is not None:
             self._later.append(f"{where}: {hindrance}.")
             return None
         return self._asked(question)
+
+    def _ago_ns(self, gap: LossRow) -> int | None:
+        """How far this computer's time was ahead of a market's on it, by what was heard; None for Alpaca's."""
+        note = self._notes.get(gap.session)
+        if note is None or self._rest.market is MarketKind.ALPACA:
+            return None
+        if note.session not in self._ages:
+            age_ns = int(median(_ages(self._root, note) or [0]))
+            self._ages[note.session] = age_ns if abs(age_ns) >= MARGIN_NS else 0
+        return self._ages[note.session]
 
     def _hindrance(self, question: GapQuestion) -> str | None:
         """Why it is not asked about now; None where it may be."""
@@ -207,6 +225,23 @@ class _Closer:
         backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
         self._rows += replace_stretch(self._root, backfill, more)
         return Counter(recorded=overlap.recorded, found=overlap.found, more=len(more))
+
+
+def _ages(root: Path, note: SessionNote) -> list[int]:
+    """How long before its receipt an event was made: of the first and last ticks in the files that a session heard."""
+    ages = []
+    for part in find_parts(root):
+        if part.key.dataset.name not in ("quotes", "trades"):
+            continue
+        with reading(part.path) as (read_at, size):
+            extent = extent_of(read_at, scan(read_at, size, check_bytes=0))
+        for received_ns, ts_ns in (
+            (extent.first_recv_ns, extent.first_ts_ns),
+            (extent.last_recv_ns, extent.last_ts_ns),
+        ):
+            if received_ns is not None and ts_ns is not None and note.began_ns <= received_ns:
+                ages.append(received_ns - ts_ns)
+    return ages
 
 
 class _Answer(NamedTuple):

@@ -111,6 +111,12 @@ class GapQuestion:
     untold: tuple[str, ...] = ()  # recorded channels that have no history
     recent_ns: int = _SETTLED_NS  # how old an event must be to be asked for
 
+    def of_another_time(self, ago_ns: int) -> GapQuestion:
+        """The same, of a market whose time was so far behind the computer's, whatever its feed is called."""
+        shift_ns = ago_ns - self.delay_ns
+        stretch = Stretch(*(at_ns - shift_ns for at_ns in self.stretch))
+        return replace(self, stretch=stretch, delay_ns=ago_ns, recent_ns=self.recent_ns + ago_ns)
+
     @property
     def may_be_asked_at_ns(self) -> int:
         """From when on its last margin is settled, and told to every plan; the computer's time."""
@@ -137,12 +143,22 @@ class GapQuestion:
 
 
 def question_of(
-    gap: LossRow, ledger: Iterable[LossRow], notes: Mapping[str, SessionNote], now_ns: int
+    gap: LossRow,
+    ledger: Iterable[LossRow],
+    notes: Mapping[str, SessionNote],
+    now_ns: int,
+    *,
+    ago_ns: int | None = None,
 ) -> GapQuestion | GapClosing | None:
-    """What to ask for a gap, or that it cannot be closed, and why; None while it lasts, or where a rebuild mends it."""
+    """What to ask for a gap, or that it cannot be closed, and why; None while it lasts, or where a rebuild mends it.
+
+    A market that is played has a time of its own: `ago_ns` is how far behind the computer's, as it was measured.
+    """
     if gap.until_ns is None or _REBUILT in gap.reason:
         return None
     question = _question(gap, *_together(gap, ledger), notes)
+    if ago_ns is not None:
+        question = question.of_another_time(ago_ns)
     if (why := _hindrance(question)) is not None:
         return _closing(gap, ClosingState.NOT, now_ns, why)
     return question

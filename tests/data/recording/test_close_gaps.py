@@ -217,6 +217,20 @@ def test_a_recording_of_nothing_but_quotes_of_contracts_cannot_be_closed(tmp_pat
     assert history.asked == []
 
 
+def test_coins_are_asked_for_at_their_location_and_their_books_have_no_history(tmp_path: Path):
+    events = [event for event in day("BTC/USD") if not isinstance(event, Bar)]
+    more = {"channels": {"crypto": ("quotes", "trades", "orderbooks")}, "feeds": {"crypto": "us"}}
+    record_cut(tmp_path, events, [GAP], stream=StreamName.CRYPTO, asked={"crypto": ("BTC/USD",)}, **more)
+    history = ScriptedHistory(events)
+
+    (closing,) = close(tmp_path, history).closings
+
+    assert {path for path, _ in history.asked} == {"/crypto/us/quotes", "/crypto/us/trades"}
+    assert (closing.found, closing.state) == (closing.recorded, ClosingState.PARTLY)
+    assert closing.why == "there is no history of crypto orderbooks"
+    assert len(rows_kept(tmp_path, *RECORDED, *BACKFILL)) == len(events)
+
+
 @pytest.mark.parametrize(
     ("feed", "minutes", "asked_as"), [("iex", 3, "iex"), ("sip", 16, "sip"), ("delayed_sip", 1, "sip")]
 )
@@ -228,7 +242,7 @@ def test_a_gap_is_asked_about_when_every_plan_is_told_of_it(
     events = [received_later(event, delay) for event in day()]
     gap = (GAP[0] + delay, GAP[1] + delay)
     record_cut(tmp_path, events, [gap], feeds={"stocks": feed})
-    history = ScriptedHistory(events)
+    history = ScriptedHistory(events, market=MarketKind.ALPACA)
     due_ns = gap[1] + minutes * MINUTE
 
     early = close(tmp_path, history, utc_datetime(due_ns - SECOND))
