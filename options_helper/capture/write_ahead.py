@@ -279,6 +279,8 @@ class WriteAhead:
                 check_at = time.monotonic() + CHECK_SECONDS
             if isinstance(record, Record):
                 self._recorder.apply(record)
+            else:
+                self._recorder.maker.lose_place()
             yield record
 
     def _settle(self, made: int) -> None:

@@ -101,6 +101,6 @@ class _InventedStreamer:
         with self._lock:
             messages = [walk.next_message(now_ns) for walk in self._walks.values()]
             anew = sorted(self._asked_anew & self._walks.keys())
-            wholes = [self._walks[symbol].reset_message(now_ns) for symbol in anew]
+            wholes = [self._walks[symbol].whole_book(now_ns) for symbol in anew]
             self._asked_anew.clear()
         return [*messages, *wholes]

@@ -9,14 +9,21 @@ import pytest
 
 from options_helper.capture.write_ahead import CATCH_UP_RECORDS, WriteAhead
 from options_helper.data.intraday_store import StorePolicy
-from options_helper.data.recording.journal import JournalWriter, RecordKind, facts_record, journal_files
+from options_helper.data.recording.journal import (
+    JournalWriter,
+    RecordKind,
+    facts_record,
+    journal_files,
+    read_records,
+)
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.model.streams import StreamName
+from tests.kit.books import book_message
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
 from tests.kit.fakes import NOON, frame, quote_message
 
-STOCKS = StreamName.STOCKS
+STOCKS, CRYPTO = StreamName.STOCKS, StreamName.CRYPTO
 
 
 class Hands:
@@ -48,6 +55,39 @@ def hands(tmp_path: Path) -> Iterator[Hands]:
     yield hands
     hands.records.close()
     hands.recorder.close()
+
+
+def test_a_frame_behind_a_loss_or_on_a_new_connection_has_a_record_before_it_that_ends_the_books(
+    tmp_path: Path,
+):
+    """Only of streams that bring books: the journals of the others are what they were."""
+    queue = FrameQueue(4, (STOCKS, CRYPTO))
+    recorder = Recorder(tmp_path, "one", StorePolicy(min_free_bytes=0))
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one"), recorder)
+    book = frame(book_message({1.0: 1.0}, {2.0: 1.0}, reset=True))
+
+    def arrive(*streams: StreamName) -> None:
+        for stream in streams:
+            queue.put(stream, book if stream is CRYPTO else frame(quote_message("AAPL")), 1, NOON)
+        records.add((), queue.take(0.0, 100))
+        records.flush()
+        records.make_rows(lambda: False)
+
+    arrive(STOCKS, CRYPTO)
+    queue.connected(STOCKS)
+    queue.connected(CRYPTO)
+    arrive(STOCKS, CRYPTO)
+    arrive(CRYPTO, CRYPTO, CRYPTO, CRYPTO, CRYPTO)  # the last ones find no room
+    arrive(CRYPTO)
+    records.close()
+    recorder.close()
+
+    written = list(read_records(journal_files(tmp_path)))
+    breaks = [(at, record.facts) for at, record in enumerate(written) if record.kind is RecordKind.BREAK]
+    assert [(facts["stream"], facts["connected"]) for _, facts in breaks] == [("crypto", True)] * 2
+    assert [written[at + 1].stream for at, _ in breaks] == [CRYPTO] * 2
+    assert "connected anew" in breaks[0][1]["reason"]
+    assert "dropped" in breaks[1][1]["reason"]
 
 
 def test_what_is_put_off_while_others_are_caught_up_follows_without_an_idle_step(

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec import msgpack
+
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.data.intraday.book_messages import book_messages
 from options_helper.data.intraday.book_rows import BookStart
 from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.recording.journal import Record, RecordKind, break_record, facts_record
 from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.verify import audit
@@ -17,12 +20,17 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.model.events import BookLevel
 from options_helper.model.order_book import Book, BookState
 from options_helper.model.streams import StreamName
-from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.book_walk import BookWalk
+from options_helper.simulator.market.market import Interest, SilentMarket
+from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
+from tests.data.recording.test_rebuild import record_session
 from tests.kit.books import book_message
+from tests.kit.fakes import NOON
 from tests.kit.rebuilt import partitions
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import wait_until
+from tests.wire.test_order_books import streaming_books
 
 Simulators = Callable[..., SimulatorServer]
 
@@ -30,6 +38,7 @@ CRYPTO, BTC = StreamName.CRYPTO, "BTC/USD"
 CONFIG = LiveStreamConfig(
     stream_fills=False, crypto=(BTC,), crypto_channels=("orderbooks",), reconnect_base_seconds=0.01
 )
+SESSION = {"flush_events": 500, "flush_seconds": 1.0}
 WHOLE = book_message({9.0: 1.5, 8.0: 2.0}, {10.0: 4.0}, reset=True)
 
 
@@ -93,3 +102,25 @@ def test_what_cannot_be_believed_is_asked_for_anew_while_it_is_recorded(
 
         wait_until(synced, saw=engine.books)
         assert engine.status().streams[CRYPTO].connections == 1
+
+
+def test_a_recorded_book_is_played_again_to_the_real_client(running_simulator: Simulators, tmp_path: Path):
+    """What was lost while it was recorded is not played either: the book goes on with the next whole one."""
+    walk, records = BookWalk(BTC, seed=7), [facts_record(RecordKind.SESSION, NOON, SESSION)]
+    for number in range(20):
+        at_ns = NOON + number * 1_000_000
+        if number == 10:
+            records.append(break_record(at_ns, CRYPTO, "cut", connected=True))
+        message = walk.whole_book(at_ns) if number == 15 else walk.next_message(at_ns)
+        records.append(Record(RecordKind.FRAME, at_ns, msgpack.encode([message]), CRYPTO, 1))
+    record_session(tmp_path, "one", [*records, facts_record(RecordKind.END, NOON + 10**9, {"streams": {}})])
+
+    played = ReplayMarket(tmp_path, speed=0)
+    assert sum(len(step.messages) for step in played.steps(Interest())) == 15
+    with streaming_books(running_simulator(played)) as manager:
+        last = walk.whole_book(0)
+        best = BookLevel(last["b"][0]["p"], last["b"][0]["s"])
+        wait_until(
+            lambda: (book := manager.snapshot().books[BTC]).counts.messages == 15 and book.best_bid == best,
+            saw=manager.snapshot,
+        )

@@ -9,6 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "backfill": ("Backfill", "Stretch", "replace_stretch"),
+    "book_messages": ("BookMessage", "messages_in"),
     "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "snapshot_type"),
     "contents": ("extent_of", "lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),

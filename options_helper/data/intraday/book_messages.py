@@ -33,10 +33,13 @@ def book_messages(root: Path, symbol: str, day: date) -> Iterator[BookMessage]:
     """
     key = PartitionKey("books", DATASET_OF[BookLevelRow], symbol, day)
     for part in parts(root, key):
-        rows = PartRows(part.path, key.dataset.columns)
-        yield from _messages(
-            dict(zip(rows.columns, row, strict=False)) for text in rows for row in rows_of(text)
-        )
+        yield from messages_in(part.path)
+
+
+def messages_in(path: Path) -> Iterator[BookMessage]:
+    """Those of one file."""
+    rows = PartRows(path, DATASET_OF[BookLevelRow].columns)
+    yield from _messages(dict(zip(rows.columns, row, strict=False)) for text in rows for row in rows_of(text))
 
 
 def _messages(rows: Iterable[dict[str, str]]) -> Iterator[BookMessage]:

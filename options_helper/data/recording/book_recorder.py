@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from msgspec.msgpack import Ext
@@ -94,6 +95,12 @@ class BookRecorder:
 
         self._breaks[broken.stream] += 1
         return self._marks(broken.stream, begin_anew, at_ns)
+
+    def break_off_all(self, reason: str, at_ns: int) -> list[BookLevelRow]:
+        """Forget the books of every stream; a mark for each that was one."""
+        streams = dict.fromkeys(self._streams.values())
+        marks = (self.break_off(BookBreak(stream, reason, connected=True), at_ns) for stream in streams)
+        return list(chain.from_iterable(marks))
 
     def doubt(self, stream: str, symbols: Iterable[str], reason: str, at_ns: int) -> list[BookLevelRow]:
         """A part of these books was lost, `*` for all of the stream; a mark for each that was one."""

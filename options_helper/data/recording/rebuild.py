@@ -17,7 +17,7 @@ from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.closings import read_closings, save_closing
-from options_helper.data.recording.journal import Record, RecordKind, read_records, told
+from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, told
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
@@ -92,8 +92,14 @@ def _rebuild_session(
     recorder: Recorder | None = None
     frames = 0
     problems: list[str] = []
+
+    def on_hole(hole: Hole) -> None:
+        problems.append(str(hole))
+        if recorder is not None:
+            recorder.maker.lose_place()
+
     try:
-        for record in read_records(told(files, done), on_hole=lambda hole: problems.append(str(hole))):
+        for record in read_records(told(files, done), on_hole=on_hole):
             recorder = recorder or Recorder(out, session, _policy_of(record, note), scope=scope)
             if record.kind is RecordKind.GAP:
                 ledger.write(record.gap)

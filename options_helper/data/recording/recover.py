@@ -63,6 +63,7 @@ def complete(
         def on_hole(hole: Hole) -> None:
             holes.append(hole)
             recording.lose_place()
+            maker.lose_place()
 
         records = read_records(files, on_hole=on_hole)
         step_ends = time.monotonic() + STEP_SECONDS

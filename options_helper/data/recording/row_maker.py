@@ -34,9 +34,19 @@ class RowMaker:
     def __init__(self) -> None:
         self.books = BookRecorder()
         self.last_event: Event | None = None
+        self._place_lost = False
+
+    def lose_place(self) -> None:
+        """Records are missing before the next one: what they changed in a book, nobody knows."""
+        self._place_lost = True
 
     def rows_of(self, record: Record, tally: StreamTally) -> Iterator[Rows]:
         """What this record adds to the files; a frame's events are counted as applied or as rejected."""
+        if self._place_lost:
+            self._place_lost = False
+            yield Rows(
+                "books", self.books.break_off_all("Records of the journal are missing.", record.received_ns)
+            )
         if sampled := self.books.sampled_until(record.received_ns):
             yield Rows("books", sampled)
         match record.kind:

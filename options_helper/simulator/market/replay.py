@@ -16,10 +16,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from options_helper.data.intraday.layout import find_parts
+from options_helper.data.intraday.book_messages import BookMessage, messages_in
+from options_helper.data.intraday.book_rows import BookStart
+from options_helper.data.intraday.layout import PartitionKey, find_parts
 from options_helper.data.recording.journal import recorded_market
 from options_helper.data.streaming.normalizers import CONDITIONS_SEPARATOR
 from options_helper.errors import ConfigError
+from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.announcement import MarketKind
 from options_helper.model.instants import epoch_nanoseconds, timestamp_extension, utc_datetime
 from options_helper.model.market_hours import new_york_date
@@ -73,7 +76,7 @@ _COLUMNS: Final[dict[str, dict[str, tuple[str, Reader]]]] = {
         "vwap": ("vw", float),
     },
 }
-_TYPES: Final = {"quotes": "q", "trades": "t", "bars": "b"}
+_TYPES: Final = {"quotes": "q", "trades": "t", "bars": "b", "book_updates": "o"}
 _STREAMS: Final = {"stocks": StreamName.STOCKS, "options": StreamName.OPTIONS}
 
 
@@ -93,7 +96,7 @@ class Partition:
     stream: StreamName
     dataset: str
     symbol: str
-    day: date  # New York's
+    day: date  # New York's, of a book by UTC
 
     def events(self) -> Iterator[Event]:
         """Its rows in the order in which they were recorded; a time that goes back is played at once."""
@@ -151,6 +154,37 @@ class Partition:
         if self.stream is StreamName.STOCKS and "conditions" in readers:
             return readers | {"conditions": ("c", _codes)}
         return readers
+
+
+class BookPartition(Partition):
+    """The order book of one coin on one day by UTC: a message is many rows.
+
+    Where the book was lost, nothing is played until it was known again: what changed meanwhile is no part of any book.
+    """
+
+    def last_ns(self) -> int:
+        """The market time of the newest message; 0 when there is none. Reads the files through."""
+        return max((time_ns for time_ns, _ in self._messages()), default=0)
+
+    def _messages(self) -> Iterator[tuple[int, Message]]:
+        is_known = False
+        for path in self.paths:
+            for one in messages_in(path):
+                if one.start is not BookStart.NOT:
+                    is_known = one.start is not BookStart.LOST
+                if is_known:
+                    time_ns = one.received_ns if one.made_ns is None else one.made_ns
+                    yield time_ns, self._message(one, time_ns)
+
+    def _message(self, one: BookMessage, time_ns: int) -> Message:
+        message: Message = {
+            "T": _TYPES[self.dataset],
+            "S": self.symbol,
+            "t": timestamp_extension(time_ns),
+            "b": [{"p": level.price, "s": level.size} for level in one.bids],
+            "a": [{"p": level.price, "s": level.size} for level in one.asks],
+        }
+        return message if one.start is BookStart.NOT else {**message, "r": True}
 
 
 def _readable(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
@@ -352,17 +386,26 @@ def _frames(events: Iterable[Event], frame_events: int) -> Iterator[Step]:
 def find_partitions(
     directory: Path, *, symbols: Collection[str] | None = None, day: date | None = None
 ) -> list[Partition]:
-    """The recorded files below a folder, stocks before options, in a fixed order."""
+    """The recorded files below a folder that can be played, stocks before options before books, in a fixed order."""
     by_partition = groupby(find_parts(directory), key=attrgetter("key"))
-    return [
-        Partition(
-            tuple(part.path for part in files), _STREAMS[key.kind], key.dataset.name, key.symbol, key.day
-        )
+    found = (
+        _partition(key, tuple(part.path for part in files))
         for key, files in by_partition
-        if key.dataset.name in _TYPES
-        and (symbols is None or key.symbol in symbols)
-        and (day is None or key.day == day)
-    ]
+        if (symbols is None or key.symbol in symbols) and (day is None or key.day == day)
+    )
+    return [partition for partition in found if partition is not None]
+
+
+def _partition(key: PartitionKey, paths: tuple[Path, ...]) -> Partition | None:
+    """What can be played over Alpaca's protocol; None for everything else."""
+    if key.dataset.name == "book_updates":
+        # India's books would need another server.
+        if not is_coin_pair(key.symbol):
+            return None
+        return BookPartition(paths, StreamName.CRYPTO, key.dataset.name, key.symbol, key.day)
+    if key.dataset.name not in _TYPES or key.kind not in _STREAMS:
+        return None
+    return Partition(paths, _STREAMS[key.kind], key.dataset.name, key.symbol, key.day)
 
 
 def _nothing_to_play(directory: Path, symbols: Collection[str] | None, day: date | None) -> str:
@@ -370,5 +413,5 @@ def _nothing_to_play(directory: Path, symbols: Collection[str] | None, day: date
     on = f" on {day}" if day else ""
     return (
         f"There is nothing to replay{of}{on} in {directory}: it holds no "
-        "stocks/… or options/… partitions with rows (kind/dataset/timeframe/SYMBOL/day.csv.gz)."
+        "stocks/… or options/… partitions with rows (kind/dataset/timeframe/SYMBOL/day.csv.gz), nor books of coins."
     )

@@ -180,6 +180,23 @@ def test_a_book_is_never_carried_over_a_gap(tmp_path: Path):
     assert audit(tmp_path).ok
 
 
+def test_a_hole_in_the_journal_ends_a_book_where_it_is_made_from_that(tmp_path: Path):
+    """What the missing records changed, nobody knows."""
+    walk = BookWalk("BTC/USD", seed=7)
+    frames = [received(MIDNIGHT + n, walk.next_message(MIDNIGHT)) for n in range(6)]
+    record_session(tmp_path, "one", [began(MIDNIGHT), *frames, ended(MIDNIGHT + SECOND)])
+    (path,) = journal_files(tmp_path)
+    with reading(path) as (read_at, size):
+        lost = scan(read_at, size).members[4]
+    data = path.read_bytes()
+    path.write_bytes(data[: lost.offset] + bytes(lost.length) + data[lost.end :])
+
+    rebuild(tmp_path, tmp_path / "rebuilt")
+
+    starts = [message.start for message in book_messages(tmp_path / "rebuilt", "BTC/USD", AFTER)]
+    assert starts == [BookStart.FEED, BookStart.NOT, BookStart.LOST, *[BookStart.NOT] * 3]
+
+
 def update(at_ns: int, *, reset: bool = False, price: float = 10.0) -> BookUpdate:
     return book_update({price: 1.0}, {11.0: 1.0}, reset=reset, received_ns=at_ns)
 
@@ -269,7 +286,7 @@ def book_traffic(draw: st.DrawFn) -> list[list[Record]]:
                 case 2:
                     records.append(received(now_ns, foreign.next_message(now_ns), stream=BREEZE))
                 case 3:
-                    records.append(received(now_ns, *(walk.reset_message(now_ns) for walk in walks)))
+                    records.append(received(now_ns, *(walk.whole_book(now_ns) for walk in walks)))
                 case _:
                     records.append(received(now_ns, *(walk.next_message(now_ns) for walk in walks)))
         drawn.append([*records, ended(now_ns + 1)])
@@ -413,6 +430,6 @@ def test_an_invented_book_never_crosses_and_its_changes_lead_to_its_whole(seed: 
         (book.replace if message.get("r") else book.update)(bids, asks)
         assert not book.is_crossed
         assert min(len(book.bids), len(book.asks)) >= 10
-    whole = walk.reset_message(0)
+    whole = walk.whole_book(0)
     assert book.bids.levels() == tuple(BookLevel(one["p"], one["s"]) for one in whole["b"])
     assert book.asks.levels() == tuple(BookLevel(one["p"], one["s"]) for one in whole["a"])
