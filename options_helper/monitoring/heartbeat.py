@@ -19,6 +19,7 @@ from typing import Final
 from options_helper import __version__
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.announcement import MarketKind
+from options_helper.model.callbacks import CallbackStats
 from options_helper.model.providers import Providers
 from options_helper.model.snapshot import LiveSnapshot, Phase
 
@@ -130,6 +131,7 @@ class Heartbeat:
     streams: Mapping[str, StreamBeat] = field(default_factory=dict)  # those that were asked for
     gaps: int = 0
     lost: int = 0  # events that are in no file, or were never shown
+    callbacks: CallbackStats | None = None  # of a dashboard or a program; None: it has never had any
     # Of a capture; rows, bytes and uptime of an ingestion too.
     rows: int | None = None
     rows_waiting: int | None = None

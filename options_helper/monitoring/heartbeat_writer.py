@@ -174,6 +174,7 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 streams=streams,
                 gaps=sum(beat.gaps for beat in streams.values()),
                 lost=sum(beat.dropped + beat.rejected for beat in streams.values()),
+                callbacks=status.callbacks if status.callbacks.offered else None,
             )
         case CaptureStatus():
             return replace(

@@ -82,6 +82,22 @@ _JOB_COUNTERS: Final = (
     ("job_rows", "Rows that were stored.", "rows"),
 )
 
+# offered = delivered + failed + given up + pending
+_CALLBACK_GAUGES: Final = (
+    ("callback_values_pending", "Values that wait for a callback, or are with it.", "pending"),
+    ("callback_slowest_seconds", "Seconds that one call of a callback took at most.", "slowest"),
+)
+_CALLBACK_COUNTERS: Final = (
+    ("callback_values_offered", "Values that callbacks were offered.", "offered"),
+    ("callback_values_delivered", "Values with which a callback returned.", "delivered"),
+    ("callback_values_failed", "Values on which a callback raised an error.", "failed"),
+    (
+        "callback_values_given_up",
+        "Values that no callback got: it was too slow, or the run ended.",
+        "given_up",
+    ),
+)
+
 
 @contextmanager
 def serve_metrics(port: int, read: Callable[[], Heartbeat], *, host: str = LOOPBACK) -> Iterator[str]:
@@ -153,6 +169,8 @@ class _Collector:
         yield from _run_numbers(beat)
         yield from _stream_families(beat)
         yield _phases(beat)
+        callbacks = [((), beat.callbacks)] if beat.callbacks is not None else []
+        yield from _families(_CALLBACK_GAUGES, _CALLBACK_COUNTERS, (), callbacks)
         yield from _provider_families(beat)
         yield from _job_families(beat)
 

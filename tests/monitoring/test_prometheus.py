@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from options_helper.errors import ConfigError
+from options_helper.model.callbacks import CallbackStats
 from options_helper.model.providers import (
     BreakerState,
     BudgetReport,
@@ -49,6 +50,23 @@ def scrape(address: str, labels: Sequence[str] = ("stream", "phase")) -> Samples
 def scraped(labels: Sequence[str] = ("stream", "phase"), **facts: Any) -> Samples:
     with serve_metrics(0, lambda: heartbeat(**facts)) as address:
         return scrape(address, labels)
+
+
+def test_callbacks_have_a_ledger_of_their_own_that_adds_up():
+    stats = CallbackStats(offered=10, delivered=5, failed=1, given_up=2, pending=2, slowest=0.5)
+
+    found = {name: value for (name, _), value in scraped(callbacks=stats).items() if "callback" in name}
+
+    values = "options_helper_callback_values"
+    assert found == {
+        f"{values}_pending": 2,
+        "options_helper_callback_slowest_seconds": 0.5,
+        f"{values}_offered_total": 10,
+        f"{values}_delivered_total": 5,
+        f"{values}_failed_total": 1,
+        f"{values}_given_up_total": 2,
+    }
+    assert not any("callback" in name for name, _ in scraped())
 
 
 def test_another_path_than_the_one_that_was_told_has_no_metrics():

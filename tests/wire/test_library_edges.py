@@ -137,6 +137,37 @@ def test_symbols_are_asked_for_in_alpaca_s_spelling(simulator: Simulators):
         streamer.subscribe("NVDA")
 
 
+@pytest.mark.parametrize("way", ["called", "awaited"])
+def test_a_handler_that_raises_a_cancellation_ends_no_connection(simulator: Simulators, way: str):
+    server = simulator()
+    seen: list[Quote] = []
+
+    def cancels(quote: Quote) -> None:
+        seen.append(quote)
+        raise asyncio.CancelledError
+
+    async def cancels_later(quote: Quote) -> None:
+        cancels(quote)
+
+    streamer = streamer_of(server, on_quotes=cancels_later if way == "awaited" else cancels)
+    with run_of(streamer) as run:
+        wait_until(lambda: server.subscribed(STOCKS))
+        for count in (1, 2):
+            server.push(STOCKS, [quote("AAPL")])
+            wait_until(lambda count=count: len(seen) == count)
+        assert run.thread.is_alive()
+    assert run.error is None
+    assert streamer.unhandled_events == 2
+
+
+def test_what_is_no_handler_is_refused_at_once(simulator: Simulators):
+    server = simulator()
+    with pytest.raises(TypeError, match="on_quotes is a function or a coroutine function, and \\[\\] cannot"):
+        streamer_of(server, on_quotes=[])
+    with pytest.raises(TypeError, match="on_trade_updates"):
+        AlpacaTradingStreamer(settings_for(server), on_trade_updates=17)  # type: ignore[arg-type]
+
+
 def test_two_runs_at_once_are_refused_and_the_first_goes_on(simulator: Simulators):
     server = simulator()
     streamer = streamer_of(server)

@@ -20,6 +20,7 @@ from options_helper.data.streaming.connection.connection_runner import (
     Handler,
     LoggingSink,
     StreamSink,
+    require_handlers,
 )
 from options_helper.data.streaming.connection.server_errors import (
     KNOWN_CODES,
@@ -61,6 +62,7 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
         timing: ConnectionTiming = DEFAULT_TIMING,
     ) -> None:
         super().__init__(feed, timing)
+        require_handlers(on_bars=on_bars, on_trades=on_trades, on_quotes=on_quotes)
         settings.require_credentials()
         self._settings = settings
         self._feed = feed

@@ -17,6 +17,7 @@ from options_helper.data.streaming.connection.connection_runner import (
     Handler,
     LoggingSink,
     StreamSink,
+    require_handlers,
 )
 from options_helper.data.streaming.messages import Message, read_message
 from options_helper.errors import StreamError
@@ -45,6 +46,7 @@ class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
         timing: ConnectionTiming = DEFAULT_TIMING,
     ) -> None:
         super().__init__("trading", timing)
+        require_handlers(on_trade_updates=on_trade_updates)
         settings.require_credentials()
         self._settings = settings
         self._paper = settings.paper if paper is None else paper

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
-from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from options_helper.model.callbacks import CallbackKind, CallbackStats
 
@@ -19,12 +18,14 @@ Symbols = str | tuple[str, ...] | None
 _ERROR_LETTERS: Final = 300
 
 
-class Call(NamedTuple):
-    """One value that is with a callback now."""
+class Call:
+    """One value that is with a callback now, and since when; each is its own."""
 
-    number: int
-    value: Any
-    began: float
+    __slots__ = ("began", "value")
+
+    def __init__(self, value: Any, began: float) -> None:
+        self.value = value
+        self.began = began
 
 
 class _InOrder(deque[Any]):
@@ -80,7 +81,6 @@ class Delivery:
         self.delivered = self.failed = self.given_up = 0
         self.slowest = 0.0
         self.last_error: str | None = None
-        self._numbers = count()
         self._offered = 0
         self._size = size
         self._queue: _InOrder | _NewestOfEach = _NewestOfEach() if newest else _InOrder()
@@ -103,7 +103,7 @@ class Delivery:
         """The next call; None while one is under way, or nothing waits."""
         if self.call is not None or not self._queue:
             return None
-        self.call = Call(next(self._numbers), self._queue.take(), now)
+        self.call = Call(self._queue.take(), now)
         return self.call
 
     def end(self, call: Call, now: float, error: BaseException | None = None) -> bool:

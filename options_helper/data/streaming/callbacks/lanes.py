@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from options_helper.data.streaming.callbacks.delivery import Call, Delivery
 
@@ -46,6 +46,14 @@ class Shared:
 
     def __post_init__(self) -> None:
         self.settled = threading.Condition(self.lock)
+
+
+class Over(NamedTuple):
+    """A call that is over."""
+
+    delivery: Delivery
+    call: Call
+    failure: BaseException | None
 
 
 class Lane(ABC):
@@ -108,17 +116,21 @@ class Lane(ABC):
         self._stuck_looks += 1
         return self._stuck_looks >= STUCK_LOOKS and now - self._stuck_since >= self.stuck_seconds
 
-    def _end_call(self, delivery: Delivery, call: Call, error: BaseException | None) -> None:
-        with self._shared.lock:
-            is_first = delivery.end(call, self._shared.monotonic(), error)
-            if delivery.waiting and delivery.lane is not self and delivery.lane is not None:
-                # It was moved while this lane was with its call.
-                delivery.lane.ready.extend([delivery] * delivery.waiting)
-                delivery.lane.wake()
-            if self._shared.is_awaited:
-                self._shared.settled.notify_all()
-        if is_first:
-            log.error("the callback %s failed; it is logged once, and counted", delivery, exc_info=error)
+    def _settle(self, over: Over) -> bool:
+        """Under the lock: note what became of a call; whether its failure is for the log."""
+        delivery, call, failure = over
+        is_first = delivery.end(call, self._shared.monotonic(), failure)
+        if delivery.lane is not self and delivery.lane is not None and delivery.waiting:
+            # It was moved while this lane was with its call.
+            delivery.lane.ready.extend([delivery] * delivery.waiting)
+            delivery.lane.wake()
+        if self._shared.is_awaited:
+            self._shared.settled.notify_all()
+        return is_first
+
+
+def _log_failure(over: Over) -> None:
+    log.error("the callback %s failed; it is logged once, and counted", over.delivery, exc_info=over.failure)
 
 
 class ThreadLane(Lane):
@@ -172,36 +184,43 @@ class ThreadLane(Lane):
         return self._call
 
     def _run(self) -> None:
-        while (begun := self._wait_for_call()) is not None:
-            self._call_back(*begun)
+        over: Over | None = None
+        while (begun := self._next_call(over)) is not None:
+            over = self._call_back(*begun)
 
-    def _wait_for_call(self) -> tuple[Delivery, Call] | None:
-        """The next one; None at the end."""
+    def _next_call(self, over: Over | None) -> tuple[Delivery, Call] | None:
+        """Note what became of the last call, and begin the next one; None at the end."""
+        # The hot path: one look at the lock for each call.
         with self._shared.lock:
             self._call = None
-            while not self._is_ending:
-                while self.ready:
-                    delivery = self.ready.popleft()
-                    call = delivery.begin(self._shared.monotonic()) if delivery.lane is self else None
-                    if call is not None:
-                        self._call = call
-                        return delivery, call
-                self._arrived.wait()
+            if over is None or not self._settle(over):
+                return self._wait_for_call()
+        _log_failure(over)
+        return self._next_call(None)
+
+    def _wait_for_call(self) -> tuple[Delivery, Call] | None:
+        while not self._is_ending:
+            while self.ready:
+                delivery = self.ready.popleft()
+                call = delivery.begin(self._shared.monotonic()) if delivery.lane is self else None
+                if call is not None:
+                    self._call = call
+                    return delivery, call
+            self._arrived.wait()
         return None
 
-    def _call_back(self, delivery: Delivery, call: Call) -> None:
-        failure: BaseException | None = None
+    def _call_back(self, delivery: Delivery, call: Call) -> Over | None:
+        """What became of it; None where that is for a loop to await."""
         try:
             outcome = delivery.callback(call.value)
         except BaseException as error:  # noqa: BLE001 - of code that is not ours, SystemExit too; it is counted
-            failure = error
-        else:
-            if outcome is not None and inspect.isawaitable(outcome):
-                with self._shared.lock:
-                    delivery.outcome = outcome
-                    self._await_elsewhere(delivery)
-                return
-        self._end_call(delivery, call, failure)
+            return Over(delivery, call, error)
+        if outcome is None or not inspect.isawaitable(outcome):
+            return Over(delivery, call, None)
+        with self._shared.lock:
+            delivery.outcome = outcome
+            self._await_elsewhere(delivery)
+        return None
 
 
 class LoopLane(Lane):
@@ -317,8 +336,10 @@ class LoopLane(Lane):
 
     async def _serve(self, delivery: Delivery) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
+        over: Over | None = None
         for _ in range(CALLS_IN_A_ROW):
-            call, outcome = self._begin_call(delivery)
+            call, outcome = self._next_call(delivery, over)
+            over = None
             if call is None:
                 return
             self._tasks[task] = (delivery, call)
@@ -330,20 +351,34 @@ class LoopLane(Lane):
                     await outcome
             except BaseException as error:  # noqa: BLE001 - of code that is not ours, CancelledError too
                 failure = error
-            self._end_call(delivery, call, failure)
+            over = Over(delivery, call, failure)
             if task.cancelling():
-                return
+                break
+        if over is not None:
+            self._note(over)
 
-    def _begin_call(self, delivery: Delivery) -> tuple[Call | None, object]:
+    def _next_call(self, delivery: Delivery, over: Over | None) -> tuple[Call | None, object]:
         """The next call, and what its function has returned where it was called already."""
         with self._shared.lock:
-            self.unbegun.discard(delivery)
-            if delivery.lane is not self or self._is_ending:
-                return None, None
-            if delivery.outcome is None:
-                return delivery.begin(self._shared.monotonic()), None
-            outcome, delivery.outcome = delivery.outcome, None
-            return delivery.call, outcome
+            if over is None or not self._settle(over):
+                return self._begin(delivery)
+        _log_failure(over)
+        return self._next_call(delivery, None)
+
+    def _begin(self, delivery: Delivery) -> tuple[Call | None, object]:
+        self.unbegun.discard(delivery)
+        if delivery.lane is not self or self._is_ending:
+            return None, None
+        if delivery.outcome is None:
+            return delivery.begin(self._shared.monotonic()), None
+        outcome, delivery.outcome = delivery.outcome, None
+        return delivery.call, outcome
+
+    def _note(self, over: Over) -> None:
+        with self._shared.lock:
+            is_first = self._settle(over)
+        if is_first:
+            _log_failure(over)
 
     def _leave(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
         """A task is over, whatever ended it: another one goes on with what still waits."""

@@ -15,7 +15,7 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "alpaca_sdk": ("DEFAULT_TIMING", "SdkConnection", "with_parameters"),
-    "connection_runner": ("ConnectionRunner", "Handler", "LoggingSink"),
+    "connection_runner": ("ConnectionRunner", "Handler", "LoggingSink", "require_handlers"),
     "server_errors": ("KNOWN_CODES", "REQUEST_CODES", "error_code", "server_error"),
     "subscription_protocol": ("Request", "SubscriptionProtocol"),
 }

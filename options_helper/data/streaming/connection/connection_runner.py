@@ -66,6 +66,15 @@ HANDLED_AT_ONCE: Final = 10_000
 Handler = Callable[[Any], Awaitable[None] | None]
 
 
+def require_handlers(**handlers: Handler | None) -> None:
+    """Raise TypeError for one that cannot be called: it would fail at each event, long after the mistake."""
+    for name, handler in handlers.items():
+        if handler is not None and not callable(handler):
+            raise TypeError(
+                f"{name} is a function or a coroutine function, and {handler!r} cannot be called."
+            )
+
+
 class RepeatedLog:
     """Logs the first of each kind of trouble and counts the others, which may come with every event."""
 
@@ -103,7 +112,7 @@ class HandlerCaller:
         """Call it now, on the loop's thread."""
         try:
             outcome = handler(argument)
-        except Exception as error:  # noqa: BLE001 - of code that is not ours; it is logged
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of code that is not ours; it is logged
             self._failed(error)
             return
         if outcome is None:
@@ -115,7 +124,7 @@ class HandlerCaller:
         if self._drain is None or self._drain.done():
             self._drain = asyncio.get_running_loop().create_task(self._await_all())
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         self.unhandled += 1
         self._troubles.note(f"a handler failed ({type(error).__name__})", "a handler failed", exc_info=True)
 
@@ -144,6 +153,10 @@ class HandlerCaller:
         while self._waiting:
             try:
                 await self._waiting.popleft()
+            except asyncio.CancelledError as error:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise  # the connection ends
+                self._failed(error)  # the handler's own
             except Exception as error:  # noqa: BLE001 - of code that is not ours; it is logged
                 self._failed(error)
 
