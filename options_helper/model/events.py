@@ -88,6 +88,13 @@ class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag_field="T", rename=W
         """Receipt as a UTC datetime; for display, it cuts to the microsecond."""
         return utc_datetime(self.received_ns)
 
+    def __repr__(self) -> str:
+        """All fields, the wire's time as people write it."""
+        made_at = self.exchange_at
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown["timestamp"] = None if made_at is None else made_at.isoformat()
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 class Quote(MarketEvent, frozen=True, gc=False, tag="q", kw_only=True):
     """Best bid and ask of one symbol, as the feed sent it; prices per share in dollars, sizes as sent."""

@@ -446,7 +446,7 @@ class _Run:
             # Before what was taken is told: a gap that lies before it was noted before it came.
             self._try("look at the streams", self._look_at_streams)
             if frames and not self._fold(frames):
-                self._ending.wait(self._linger)
+                self._gather()
             if self._callbacks.needs_looks:
                 self._callbacks.look()
             if time.monotonic() >= next_check:
@@ -472,9 +472,12 @@ class _Run:
         """How long the consumer waits for a frame."""
         return CALLBACK_LOOK_SECONDS if self._callbacks.needs_looks else HOUSEKEEPING_SECONDS
 
-    @property
-    def _linger(self) -> float:
-        return CALLBACK_LINGER_SECONDS if self._callbacks.wants_market else LINGER_SECONDS
+    def _gather(self) -> None:
+        """Let frames gather, so that there is no wake-up for each."""
+        if self._callbacks.wants_market:
+            time.sleep(CALLBACK_LINGER_SECONDS)  # too short to be worth listening for the end
+        else:
+            self._ending.wait(LINGER_SECONDS)
 
     def _keep_house(self) -> None:
         self.streams.keep_house(self._state.tallies)
