@@ -72,7 +72,7 @@ class Endpoint:
             else:
                 self._failures[failure] += 1
             if failure not in (FailureKind.NETWORK, FailureKind.TIMEOUT, FailureKind.OTHER):
-                self._latencies.append(seconds)
+                self._latencies.append(round(seconds, 6))
 
     def answered(self) -> None:
         """The question has its answer."""

@@ -19,6 +19,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -94,6 +95,7 @@ class SharedBudget:
         self._alive: int | None = None  # the descriptor whose lock says that this program lives
         self._leave: Callable[[], object] = bool  # closes it, once
         self._busy_since: float | None = None
+        self._turn: Turn | None = None  # the newest that was decided with the others
         self._problem: str | None = None
 
     def take(self, per_minute: int, at_most: int, sent: Window, held_until: float, now: float) -> Answer:
@@ -105,8 +107,9 @@ class SharedBudget:
         except _Busy:
             return self._while_busy(me, held_until, now)
         except OSError as error:
+            self._name = ""  # the folder may be gone, and is made anew
             return self._alone(me, held_until, now, _reason(error))
-        self._busy_since = None
+        self._busy_since, self._turn = None, answer.turn
         self._say(None)
         return answer
 
@@ -132,8 +135,8 @@ class SharedBudget:
         if self._busy_since is None:
             self._busy_since = now
         if now - self._busy_since < _PATIENCE_SECONDS:
-            share = share_of(me, me.per_minute)
-            return Answer(Turn(_BUSY_SECONDS, share, 0, 1), me.sent, held_until, self._problem)
+            turn = self._turn or Turn(0.0, share_of(me, me.per_minute), 1, 1)
+            return Answer(replace(turn, wait=_BUSY_SECONDS), me.sent, held_until, self._problem)
         return self._alone(me, held_until, now, "another program stopped while it held it")
 
     def _alone(self, me: Member, held_until: float, now: float, reason: str) -> Answer:
@@ -155,9 +158,8 @@ class SharedBudget:
         """Hold the ledger's lock; _Busy when another program does."""
         if not self._name:
             self._folder = self._find_folder()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A folder that was emptied has another number by now, and whoever comes next goes by it.
-        self._name = blake2b(self._key.encode(), key=_salt(self._folder), digest_size=8).hexdigest()
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._name = blake2b(self._key.encode(), key=_salt(self._folder), digest_size=8).hexdigest()
         descriptor = _lock_file(self._path("lock"))
         if descriptor is None:
             raise _Busy
@@ -175,7 +177,10 @@ class SharedBudget:
         if self._alive is not None:
             if _is_at(path, self._alive):
                 return
+            # Somebody has emptied the folder. It gets another number, and by that the ledger another name.
             self._leave()
+            self._alive, self._name = None, ""
+            raise _Busy
         self._alive = _lock_file(path)
         if self._alive is None:
             raise OSError(errno.EBUSY, "this program's own file in it is held by another", str(path))
@@ -253,6 +258,7 @@ def _salt(folder: Path) -> bytes:
     return path.read_bytes()[:64]
 
 
+@cache
 def _boot() -> str:
     """Which start of the computer this is; empty where the system does not say."""
     try:

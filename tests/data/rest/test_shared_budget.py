@@ -36,6 +36,13 @@ class Program:
         self.answer = self.budget.take(per_minute, 10_000, sent, self.held_until, now)
         return self.answer
 
+    def ask_until_decided(self) -> Answer:
+        """As its limiter does: again when it was told to come back in a moment."""
+        while 0 < self.ask().turn.wait < 0.1:
+            pass
+        assert self.answer
+        return self.answer
+
     def ask_all(self, now: float = NOW) -> int:
         count = 0
         while not self.ask(now).turn.wait:
@@ -128,16 +135,20 @@ def test_a_damaged_file_is_begun_anew_with_what_each_program_knows(folder: Path,
     assert "cannot be read, and is begun anew" in caplog.text
 
 
-def test_a_folder_that_was_emptied_is_filled_again(folder: Path):
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_folder_that_was_emptied_or_removed_is_filled_again(folder: Path, *, is_removed: bool):
     page, recorder = Program(folder), Program(folder, RECORDER)
     page.ask()
     for path in folder.iterdir():
         path.unlink()
+    if is_removed:
+        folder.rmdir()
 
-    recorder.ask()
-    page.ask()
+    for program in (recorder, page, page):  # the first time it may find out that the folder is gone
+        program.ask_until_decided()
 
-    assert recorder.ask().turn.programs == 2
+    turn = recorder.ask_until_decided().turn
+    assert (turn.programs, turn.share) == (2, 2)
     assert len(list(folder.glob("*.alive"))) == 2
 
 
@@ -164,6 +175,7 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(folder: Path):
     with only(folder, "*.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert 0 < page.ask(NOW + 1).turn.wait < 0.1
+        assert page.ask(NOW + 1).turn.left == 7, "what is left is no less because of it"
         assert page.ask(NOW + 1.5).problem is None
 
         stuck = page.ask(NOW + 2.1)
