@@ -117,6 +117,7 @@ class RestTask(StrEnum):
     FILLS = "fills"  # executions and orders
     POSITIONS = "positions"
     CALENDAR = "calendar"  # the market's own hours
+    BOOKS = "books"  # order books, to compare the streamed ones with
 
 
 class RestPhase(StrEnum):

@@ -64,7 +64,7 @@ def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_wai
     line, details = html(tab).split("Asked by REST")
 
     assert rest_text(tab).count("Alpaca asked to wait 20 s (429).") == 1
-    assert details.count("prices, fills, positions, calendar: Alpaca asked to wait 20 s (429).") == 1
+    assert details.count(f"{', '.join(RestTask)}: Alpaca asked to wait 20 s (429).") == 1
     assert details.count(f">{said}</td>") == len(RestTask)
     # Cut off it would lack its end, where the remedy is.
     assert 'class="oh-rest oh-troubled"' in line

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.model.events import BookLevel
+from options_helper.model.instants import utc_datetime
 from options_helper.model.order_book import Book, BookState
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -16,7 +21,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.books import book_message
 from tests.kit.fakes import NOON
-from tests.kit.simulated import settings_for
+from tests.kit.simulated import PATIENT_REST, settings_for
 from tests.kit.waiting import FOREVER, wait_until
 
 Simulators = Callable[..., SimulatorServer]
@@ -29,8 +34,8 @@ WHOLE = book_message({9.0: 1.5, 8.0: 2.0}, {10.0: 4.0}, reset=True)
 
 
 @contextmanager
-def streaming_books(server: SimulatorServer) -> Iterator[LiveStreamManager]:
-    manager = LiveStreamManager(settings_for(server), rest_cls=None)
+def streaming_books(server: SimulatorServer, **options: Any) -> Iterator[LiveStreamManager]:
+    manager = LiveStreamManager(settings_for(server), **{"rest_cls": None, **options})
     manager.start(CONFIG)
     try:
         wait_until(lambda: server.subscribed(StreamName.CRYPTO, "orderbooks"), saw=manager.snapshot)
@@ -131,3 +136,35 @@ def test_a_book_that_the_server_spoils_is_asked_for_anew(
         server.push(StreamName.CRYPTO, [book_message({9.0: 2.0}, {10.0: 2.0})])
 
         assert await_book(manager, lambda book: book.counts.resyncs > 0).state is state
+
+
+# Asked at once, and again and again.
+EAGER: dict[str, Any] = {
+    "rest_cls": partial(AlpacaRest, policy=PATIENT_REST),
+    "watch": WatchPolicy(initial_delay=0.0, books=0.05, again=0.05),
+}
+
+
+def test_rest_shows_a_book_before_the_streams_own_and_verifies_it_afterwards(running_simulator: Simulators):
+    server = running_simulator(SilentMarket(start_ns=NOON))
+    server.push(StreamName.CRYPTO, [WHOLE])
+    with streaming_books(server, **EAGER) as manager:
+        seed = await_book(manager, lambda book: book.source == "rest")
+        assert (seed.state, seed.bid_levels, seed.exchange_at) == (BookState.WAITING, 2, utc_datetime(NOON))
+        assert manager.latest_book(BTC, FOREVER) is None
+
+        server.push(StreamName.CRYPTO, [WHOLE])
+        verified = await_book(manager, lambda book: book.counts.verified > 0)
+        assert (verified.source, verified.counts.differed) == ("crypto", 0)
+
+
+def test_a_lost_change_is_found_by_rest_and_the_book_is_asked_for_anew(running_simulator: Simulators):
+    server = running_simulator(SilentMarket(start_ns=NOON), faults=Faults.parse(["book-loses=1"]))
+    with streaming_books(server, **EAGER) as manager:
+        server.push(StreamName.CRYPTO, [WHOLE])
+        await_book(manager, lambda book: book.state is BookState.SYNCED)
+        server.push(StreamName.CRYPTO, [book_message({9.0: 7.0}, {})])
+
+        doubted = await_book(manager, lambda book: book.counts.resyncs > 0)
+        assert doubted.counts.differed >= 2
+        assert "REST said otherwise" in doubted.reason

@@ -13,6 +13,7 @@ from options_helper.model.account import RestPhase, RestReport, RestTask
 
 # "Alpaca (api.alpaca.markets, /v2/orders) answered …"; a task's problem may hold several of these.
 PATH: Final = re.compile(r", /[^)\s]*\)")
+QUIET: Final = (RestTask.CALENDAR, RestTask.BOOKS)
 NEXT_ANSWER: Final = re.compile(r"(?<=\.) (?=Alpaca \()")
 
 
@@ -21,8 +22,8 @@ def rest_line(screen: ScreenModel) -> str:
     reports = [
         report
         for report in screen.snapshot.account.reports.values()
-        # The calendar is news only where it could not be asked for; what it says differently is a label.
-        if report.phase is not RestPhase.OFF and (report.problem or report.task is not RestTask.CALENDAR)
+        # These are news only where they could not be asked for; what they say differently is told elsewhere.
+        if report.phase is not RestPhase.OFF and (report.problem or report.task not in QUIET)
     ]
     if not reports:
         return tag("div", "Beside the streams nothing is asked for.", "oh-rest")

@@ -149,6 +149,11 @@ class AlpacaRest:
         client = {"stocks": self._stocks, "options": self._options, "crypto": self._crypto}[kind]
         return self._pages_by_token(client, path, dict(query), at_most=PAST_PAGES_AT_MOST)
 
+    def latest_books(self, pairs: Sequence[str], location: str) -> dict[str, Any]:
+        """The whole order book of each coin (`BTC/USD`) at a place: `t`, and `b` and `a` with price and size."""
+        path = f"/crypto/{location}/latest/orderbooks"
+        return _inner_map(self._map(self._crypto, path, {"symbols": ",".join(pairs)}), "orderbooks")
+
     def clock(self) -> Row:
         """The market's time and its next opening and closing."""
         return self._map(self._account, "/clock")

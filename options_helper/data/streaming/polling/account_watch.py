@@ -1,6 +1,6 @@
 """Ask over REST what no stream tells: prices before the first quote, fills from while nobody listened, positions.
 
-Three threads ask, so that a market that does not answer keeps nobody from the account. Streams and page wait for
+Four threads ask, so that a market that does not answer keeps nobody from the account. Streams and page wait for
 neither: what came back is in the next snapshot, and what did not is a sentence in it.
 """
 
@@ -20,6 +20,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
+from options_helper.data.streaming.polling.book_poller import BookPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
@@ -77,6 +78,7 @@ class AccountWatch:
             server_clock=server_clock,
         )
         self._prices = PricePoller(self._context, config, policy)
+        self._books = BookPoller(self._context, config, policy)
         self._calendar = CalendarWatch(
             self._context.rest,
             self._context.now,
@@ -102,6 +104,7 @@ class AccountWatch:
         """Begin; asks nothing before the streams had a moment to connect."""
         if self._polls:
             self._prices.begin()
+            self._books.begin()
             self._report_hours(RestPhase.WAITING, None)
             self._calendar.start(self._policy.initial_delay)
         if self._polls_account:
@@ -111,6 +114,7 @@ class AccountWatch:
         """From now on these symbols; the prices of a stream that got new ones are asked for at once."""
         if self._polls:
             self._prices.change_symbols(config)
+            self._books.change_symbols(config)
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
@@ -123,6 +127,7 @@ class AccountWatch:
         deadline = time.monotonic() + self._policy.stop_timeout
         self._context.stop()
         self._prices.stop(deadline - time.monotonic())
+        self._books.stop(deadline - time.monotonic())
         self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 
@@ -163,6 +168,8 @@ class AccountWatch:
                     self._account.connected()
                 elif name in PRICE_STREAMS:
                     self._prices.want(name)
+                elif name == StreamName.CRYPTO:
+                    self._books.want()
         if self._polls_account and fills_applied != self._fills_applied:
             self._fills_applied = fills_applied
             self._account.on_order_update()

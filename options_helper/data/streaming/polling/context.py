@@ -33,6 +33,7 @@ class WatchPolicy:
     poll: float = 60.0
     again: float = 30.0  # after a failure
     debounce: float = 1.0  # after a fill, which seldom comes alone
+    books: float = 300.0  # order books, to compare with the streamed ones
     doubt: float = 300.0  # two questions about the market's hours, when a stream is silent that should not be
     minimum_interval: float = 10.0  # two readings of the account that fills asked for
     race_window: float = 2.0  # by so much an answer and an order update may overtake each other

@@ -17,6 +17,8 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "blotter": ("Backfill", "KEPT_DAYS"),
+    "book_check": ("differences",),
     "books": ("lost_books",),
     "live_state": ("LiveState",),
+    "order_book": ("OrderBook", "are_possible"),
 }
