@@ -139,10 +139,10 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class SessionTimes:
-    """The latest session that has begun, in epoch nanoseconds."""
+    """The latest session that has begun, of each line, in epoch nanoseconds."""
 
-    opens_ns: int
-    # Of each line: the options of some classes are traded longer. What is made at that instant is the closing quote.
+    opens_ns: Integers
+    # Options of some classes are traded longer, coins always. What is made at that instant is the closing quote.
     ends_ns: Integers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from options_helper.analysis.marks import (
     SessionTimes,
     read_marks,
 )
+from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_hours import (
     has_ended,
     is_settled_at_open,
@@ -39,6 +40,8 @@ from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName
 
 _NO_SOURCE: Final = np.array(None, dtype=object)
+_COIN_SESSION: Final = timedelta(days=1)
+_NEVER_NS: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,23 +173,31 @@ def _last_day_findings(
 
 
 def _latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) -> SessionTimes | None:
-    """The hours of the latest session; a line that is only a name is a share's."""
+    """The hours of the latest session; a line that is only a name is a share's or a coin's.
+
+    A coin's session is the day up to now, whatever the exchange does.
+    """
     session = latest_session(live.as_of, live.told_sessions)
     if session is None:
         return None
-    closes_ns = datetime_nanoseconds(session.closes)
+    opens_ns, closes_ns = datetime_nanoseconds(session.opens), datetime_nanoseconds(session.closes)
+    a_day_ago_ns = datetime_nanoseconds(live.as_of - _COIN_SESSION)
     day = session.opens.date()
     ends: dict[str, int] = {}
-    of_lines: list[int] = []
+    of_lines: list[tuple[int, int]] = []
     for item in instruments:
+        if is_coin_pair(item) if isinstance(item, str) else item.is_coin:
+            of_lines.append((a_day_ago_ns, _NEVER_NS))
+            continue
         if isinstance(item, str) or not item.is_option:
-            of_lines.append(closes_ns)
+            of_lines.append((opens_ns, closes_ns))
             continue
         if item.underlying not in ends:
             ends_at = option_trading_ends_at(item.underlying, day, live.told_sessions)
             ends[item.underlying] = datetime_nanoseconds(ends_at or session.closes)
-        of_lines.append(ends[item.underlying])
-    return SessionTimes(datetime_nanoseconds(session.opens), np.array(of_lines, dtype=np.int64))
+        of_lines.append((opens_ns, ends[item.underlying]))
+    times = np.array(of_lines, dtype=np.int64).reshape(-1, 2)
+    return SessionTimes(times[:, 0], times[:, 1])
 
 
 def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
@@ -275,17 +286,28 @@ def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot
     requested = {symbol for stream in priced for symbol in stream.requested}
     refused = {symbol for stream in priced for symbol in stream.refused_symbols}
     # A stream that has not got round to asking yet has left nothing out.
-    stocks_settled, options_settled = (
-        live.running and (stream.phase is Phase.OFF or bool(stream.requested))
-        for stream in (live.streams[StreamName.STOCKS], live.streams[StreamName.OPTIONS])
-    )
+    settled = {name: live.running and _has_asked(live, name) for name in _PRICE_STREAMS}
     return {
         QuoteWarning.NOT_SUBSCRIBED: _flags(
-            (options_settled if item.is_option else stocks_settled) and item.live_symbol not in requested
-            for item in instruments
+            settled[_stream_of(item)] and item.live_symbol not in requested for item in instruments
         ),
         QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in instruments),
     }
+
+
+_PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.CRYPTO)
+
+
+def _stream_of(item: Instrument) -> StreamName:
+    if item.is_option:
+        return StreamName.OPTIONS
+    return StreamName.CRYPTO if item.is_coin else StreamName.STOCKS
+
+
+def _has_asked(live: LiveSnapshot, name: StreamName) -> bool:
+    """Whether the stream has asked for all that it will; one that is in no snapshot is not wanted."""
+    stream = live.streams.get(name)
+    return stream is None or stream.phase is Phase.OFF or bool(stream.requested)
 
 
 def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> Flags:
@@ -297,7 +319,10 @@ def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> 
         name: expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,), told)
         for name in {item.underlying for item in instruments}
     }
-    return _flags(options_move[item.underlying] if item.is_option else stocks_move for item in instruments)
+    return _flags(
+        options_move[item.underlying] if item.is_option else item.is_coin or stocks_move
+        for item in instruments
+    )
 
 
 def _only(where: Flags, findings: Findings) -> dict[QuoteWarning, Flags]:

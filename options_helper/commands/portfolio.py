@@ -54,7 +54,7 @@ def import_(
 ) -> None:
     """Write the account's positions and cash as a portfolio file.
 
-    Costs are Alpaca's average opening prices per share. What a portfolio file cannot hold, such as coins, is left out
+    Costs are Alpaca's average opening prices per share. What a portfolio file cannot hold, such as bonds, is left out
     and said. With `--group` the order of the rules decides where several fit; look at the reasons before you rely on
     them.
 

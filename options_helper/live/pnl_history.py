@@ -12,7 +12,7 @@ from options_helper.model.streams import StreamName
 
 MAX_POINTS: Final = 600
 TREND_POINTS: Final = 24
-PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS)
+PRICE_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.CRYPTO)
 DEAF_PHASES: Final = (
     Phase.CONNECTING,
     Phase.STALLED,
@@ -171,4 +171,5 @@ def _is_live(snapshot: LiveSnapshot) -> bool:
 
 
 def _price_streams(snapshot: LiveSnapshot) -> Iterator[StreamHealth]:
-    return (snapshot.streams[name] for name in PRICE_STREAMS)
+    # The crypto stream is there only while it is wanted.
+    return (snapshot.streams[name] for name in PRICE_STREAMS if name in snapshot.streams)

@@ -342,9 +342,15 @@ def config_for(choices: RunSettings, plan: SubscriptionPlan) -> LiveStreamConfig
         stock_feed=choices.stock_feed,
         options_feed=choices.options_feed,
         paper=choices.paper,
-        crypto=choices.book_pairs,
-        crypto_channels=("orderbooks",),
+        crypto=(*plan.crypto, *choices.book_pairs),
+        crypto_channels=_crypto_channels(choices, plan),
     )
+
+
+def _crypto_channels(choices: RunSettings, plan: SubscriptionPlan) -> tuple[str, ...]:
+    """Prices of what is held, books of what is looked at; where both are wanted, of all pairs."""
+    prices = ("quotes", "trades") if plan.crypto else ()
+    return (*prices, *(("orderbooks",) if choices.book_pairs or not prices else ()))
 
 
 def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:

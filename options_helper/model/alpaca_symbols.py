@@ -54,7 +54,9 @@ def _streamed(symbol: str) -> str:
 
 
 def to_repo_symbol(symbol: str) -> str:
-    """`BRK.B` → `BRK-B`; a symbol already in our spelling stays as it is."""
+    """`BRK.B` → `BRK-B`; a symbol already in our spelling stays as it is, and so does a coin (`BTC/USD`)."""
+    if is_coin_pair(symbol):
+        return symbol.strip().upper()
     return re.sub(r"[./]", "-", symbol.strip().upper())
 
 

@@ -30,6 +30,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from options_helper.errors import ConfigError, SymbolError
 from options_helper.model.alpaca_symbols import (
     contract_symbol,
+    is_coin_pair,
     to_alpaca_symbol,
     to_repo_symbol,
     underlying_symbol,
@@ -103,7 +104,7 @@ def _not_zero(value: float) -> float:
 
 def _no_coin(symbol: str) -> str:
     if re.search(r"[.\-]USD[CT]?$", symbol):
-        raise PydanticCustomError("coin", "must be a share's: a file holds no coins")
+        raise PydanticCustomError("coin", "must be a share's, or a coin's in dollars as in BTC/USD")
     return symbol
 
 
@@ -113,6 +114,14 @@ Symbol = Annotated[str, StringConstraints(pattern=r"^([A-Z0-9]{1,6}|[A-Z]{1,4}[.
 ShareSymbol = Annotated[
     str,
     StringConstraints(pattern=r"^([A-Z0-9]{1,9}([.\-][A-Z0-9]{1,4}){0,2}|[A-Z]{1,4}/[A-Z])$"),
+    AfterValidator(_no_coin),
+]
+# Of a holding also a coin's, priced in dollars as all of a file is: BTC/USD.
+HoldingSymbol = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Z0-9]{1,9}([.\-][A-Z0-9]{1,4}){0,2}|[A-Z]{1,4}/[A-Z]|[A-Z0-9]{2,10}/USD)$"
+    ),
     AfterValidator(_no_coin),
 ]
 Strike = Annotated[float, AfterValidator(_whole_mills)]
@@ -152,6 +161,11 @@ class Instrument:
     def is_option(self) -> bool:
         """Whether it is a contract, not a share."""
         return self.option_type is not None
+
+    @property
+    def is_coin(self) -> bool:
+        """Whether it is a coin in dollars, which is traded day and night."""
+        return is_coin_pair(self.live_symbol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +208,8 @@ def _contract(symbol: str, terms: Position | Leg, multiplier: int | None) -> Ins
 
 
 def _share(symbol: str) -> Instrument:
+    if is_coin_pair(symbol):
+        return Instrument(symbol, symbol, symbol, symbol, multiplier=1)
     live_symbol = to_alpaca_symbol(symbol)
     return Instrument(symbol, live_symbol, f"{symbol} shares", live_symbol, multiplier=1)
 
@@ -515,10 +531,10 @@ def _terms(instrument: Instrument) -> str:
 
 
 class ShareHolding(_Entry):
-    """Plain shares, long or short."""
+    """Plain shares, long or short; or coins, as BTC/USD, where `shares` counts coins."""
 
     id: Identity
-    symbol: ShareSymbol
+    symbol: HoldingSymbol
     shares: Shares = 0.0  # with lots, their sum; 0 never comes out of a file
     cost_basis: PricePerShare | None = None  # average price per share; None: not known, or in the lots
     opened_at: date | None = None
@@ -536,12 +552,12 @@ class ShareHolding(_Entry):
 
     @cached_property
     def instrument(self) -> Instrument:
-        """The share held."""
+        """The share or coin held."""
         return _share(self.symbol)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """The share held, and no other."""
+        """The share or coin held, and no other."""
         return (self.instrument,)
 
     @cached_property

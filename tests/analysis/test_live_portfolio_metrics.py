@@ -773,3 +773,32 @@ def test_the_moneyness_of_a_recorded_chain_is_the_publishers(real_data: Path):
     published = [100 * float(row["Moneyness"]) for row in recorded]
     assert table["moneyness_pct"].tolist() == pytest.approx(published, abs=0.06)
     assert set(table["dte"]) == {79}
+
+
+class TestCoins:
+    """What is traded day and night."""
+
+    SATURDAY = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
+    BTC = "BTC/USD"
+
+    def row(self, age: float, *, requested: bool = True) -> dict[str, Any]:
+        asked = health(StreamName.CRYPTO, requested=(self.BTC,) if requested else ("ETH/USD",))
+        live = snapshot_with(
+            quote(self.BTC, 64_000.0, 64_002.0, age=age, as_of=self.SATURDAY),
+            as_of=self.SATURDAY,
+            streams=[asked],
+        )
+        return row_of(holding(self.BTC, 0.5, cost_basis=60_000.0), live)
+
+    def test_a_coin_has_a_price_of_now_on_a_saturday(self):
+        row = self.row(age=2.0)
+
+        assert (row["words"], row["mark"], row["mark_age_seconds"]) == (self.BTC, 64_001.0, 2.0)
+        assert row["warnings"] == []
+        assert row["pnl_abs"] == pytest.approx(0.5 * (64_001.0 - 60_000.0))
+
+    def test_a_coin_that_is_silent_is_stale_on_a_saturday_too(self):
+        assert self.row(age=31.0)["warnings"] == [QuoteWarning.STALE_QUOTE]
+
+    def test_a_coins_price_of_the_day_before_is_of_another_session(self):
+        assert QuoteWarning.OTHER_SESSION in self.row(age=86_401.0)["warnings"]

@@ -490,14 +490,16 @@ def test_import_without_records_takes_the_symbols_for_it_and_says_so(server: Sim
 def test_import_says_what_it_leaves_out(server: SimulatorServer):
     server.account.set_position(CALL, 1, "4.25")
     server.account.set_position("ETHUSD", "1.5", "3000", asset_class="crypto")
+    server.account.set_position("ETHBTC", "1.5", "0.05", asset_class="crypto")
     server.account.set_position("ESCROW.CASH5", 5, "20")
 
     result = command("import")
 
     assert result.exit_code == 1
-    assert [entry["id"] for entry in json.loads(result.stdout)["positions"]] == ["aapl-17dec49-180c"]
+    ids = [entry["id"] for entry in json.loads(result.stdout)["positions"]]
+    assert ids == ["aapl-17dec49-180c", "eth-usd"]
     assert result.stderr.splitlines() == [
-        "ETHUSD is neither a US share nor an option (its class is crypto); it was left out.",
+        "ETHBTC is neither a US share nor an option (its class is crypto); it was left out.",
         "ESCROW.CASH5 (5) cannot be written in a portfolio file; it was left out.",
     ]
 

@@ -328,7 +328,10 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
         ),
         (
             lambda positions: positions[2].update(symbol="BTC-USD"),
-            "portfolio.json, position 'shares', symbol: must be a share's: a file holds no coins, found 'BTC-USD'.",
+            (
+                "portfolio.json, position 'shares', symbol: must be a share's, or a coin's in dollars as in BTC/USD, "
+                "found 'BTC-USD'."
+            ),
         ),
         (
             lambda positions: positions[2].update(shares=0),
@@ -719,3 +722,16 @@ def test_whole_numbers_may_be_written_as_tables_write_them():
     assert (single.contracts, single.multiplier, multi.contract_legs[0].contracts) == (-2, 100, 3)
     with pytest.raises(ConfigError, match=r"position 'a', contracts: must be a valid integer"):
         parse_portfolio(f'{{"positions": [{entry.replace("-2.0", "-2.5")}]}}', "mine.json")
+
+
+def test_coins_in_dollars_are_held_by_their_pair():
+    (held,) = portfolio(holding("BTC/USD", 0.25, cost_basis=60_000.0)).instruments
+
+    assert (held.live_symbol, held.label, held.underlying) == ("BTC/USD", "BTC/USD", "BTC/USD")
+    assert (held.is_coin, held.is_option, held.multiplier) == (True, False, 1)
+    assert not holding("BRK/B").instrument.is_coin
+
+
+def test_coins_are_no_leg_of_a_structure():
+    with pytest.raises(ValidationError, match="pattern"):
+        ShareLeg(side="long", symbol="BTC/USD", shares=1)

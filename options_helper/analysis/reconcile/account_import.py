@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from options_helper.model.account import AccountPosition, AccountPositions
-from options_helper.model.alpaca_symbols import option_root, to_repo_symbol
+from options_helper.model.alpaca_symbols import is_coin_pair, option_root, to_repo_symbol
 from options_helper.model.contract_symbols import (
     CLASS_SHARES,
     INDEX_ROOTS,
@@ -99,7 +99,7 @@ def entry_of(
         if position.is_option:
             return _contract(position, underlyings)
         return ShareHolding(
-            id=f"{to_repo_symbol(position.symbol).lower()}-shares",
+            id=_holding_identity(to_repo_symbol(position.symbol)),
             symbol=to_repo_symbol(position.symbol),
             shares=float(position.quantity),
             cost_basis=_price(position, 1),
@@ -108,6 +108,11 @@ def entry_of(
         raise NotImportableError(
             f"{position.symbol} ({position.quantity:f}) cannot be written in a portfolio file; it was left out."
         ) from error
+
+
+def _holding_identity(symbol: str) -> str:
+    """`aapl-shares`, `btc-usd`."""
+    return symbol.lower().replace("/", "-") if is_coin_pair(symbol) else f"{symbol.lower()}-shares"
 
 
 def _contract(position: AccountPosition, underlyings: Mapping[str, str]) -> Position:

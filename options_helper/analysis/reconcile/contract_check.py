@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from options_helper.model.alpaca_symbols import option_root, to_repo_symbol
+from options_helper.model.alpaca_symbols import is_coin_pair, option_root, to_repo_symbol
 from options_helper.model.contract_hours import is_settled_at_open, last_trading_day
 from options_helper.model.contract_records import ContractRecord
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, root_of, short_date
@@ -127,9 +127,10 @@ def _cost(held: NamedContract, record: ContractRecord) -> Iterator[str]:
 def share_findings(
     symbol: str, asset_class: str | None, status: str | None, *, tradable: bool | None
 ) -> Iterator[str]:
-    """A sentence for what the file calls a share, or writes contracts on, and Alpaca lists otherwise."""
-    if asset_class not in (None, "us_equity"):
-        yield f"Alpaca lists {symbol} as {asset_class}, and the file as a share. Remove it, or correct the symbol."
+    """A sentence for what the file calls a share or a coin, or writes contracts on, and Alpaca lists otherwise."""
+    kind, expected = ("coin", "crypto") if is_coin_pair(symbol) else ("share", "us_equity")
+    if asset_class not in (None, expected):
+        yield f"Alpaca lists {symbol} as {asset_class}, and the file as a {kind}. Remove it, or correct the symbol."
     elif status not in (None, "active"):
         yield f"Alpaca lists {symbol} as {status}."
     elif tradable is False:

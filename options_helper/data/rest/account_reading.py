@@ -15,7 +15,9 @@ from options_helper.model.contract_symbols import compact_symbol, is_contract_sy
 from options_helper.model.tolerant import amount, field, word
 
 _SHARES: Final = "us_equity"
-_COINS: Final = ("crypto", "crypto_perp")
+_COIN: Final = "crypto"
+_COINS: Final = (_COIN, "crypto_perp")
+_DOLLAR_PAIR: Final = re.compile(r"([A-Z0-9]{2,10}?)/?USD")
 _SHARE_SYMBOL: Final = re.compile(r"[A-Z]{1,5}([.\-/][A-Z]{1,4})?")
 _SIGNS: Final[Mapping[str, int]] = {"long": 1, "short": -1}
 
@@ -25,7 +27,10 @@ class UnreadableRow(ValueError):
 
 
 class ForeignRow(ValueError):
-    """A position that no portfolio file of ours can hold, such as a coin or a bond: there is nothing to compare."""
+    """A position that no portfolio file of ours can hold: there is nothing to compare.
+
+    Such as a bond, or a coin that is not priced in dollars.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,8 @@ def read_position(row: Any) -> AccountPosition:
     symbol = compact_symbol(name)
     is_option = is_contract_symbol(symbol)
     kind = word(field(row, "asset_class"))
+    if kind == _COIN and (pair := _dollar_pair(symbol)) is not None:
+        symbol, kind = pair, _SHARES
     if kind in _COINS:
         raise ForeignRow(
             f"{symbol} is neither a US share nor an option (its class is {kind}); it was left out."
@@ -141,6 +148,12 @@ def read_position(row: Any) -> AccountPosition:
         current_price=amount(field(row, "current_price")),
         lastday_price=amount(field(row, "lastday_price")),
     )
+
+
+def _dollar_pair(symbol: str) -> str | None:
+    """`BTCUSD` or `BTC/USD` → `BTC/USD`, as the streams spell it; None for a coin priced in anything else."""
+    found = _DOLLAR_PAIR.fullmatch(symbol)
+    return None if found is None else f"{found[1]}/USD"
 
 
 def _cost(value: Any) -> Decimal | None:

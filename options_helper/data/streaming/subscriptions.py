@@ -19,6 +19,7 @@ class SubscriptionPlan:
     warnings: tuple[str, ...]
     truncated: bool
     truncated_count: int
+    crypto: tuple[str, ...] = ()  # coins; they go with the stocks
 
 
 def build_subscription_plan(
@@ -41,14 +42,19 @@ def build_subscription_plan(
         warnings=tuple(warnings),
         truncated=bool(left_out),
         truncated_count=len(left_out),
+        crypto=_coins(portfolio) if stream_stocks else (),
     )
 
 
 def _stocks(portfolio: Portfolio) -> tuple[tuple[str, ...], list[str]]:
-    underlyings = dict.fromkeys(item.underlying for item in portfolio.instruments)
+    underlyings = dict.fromkeys(item.underlying for item in portfolio.instruments if not item.is_coin)
     indices = [symbol for symbol in underlyings if is_index(symbol)]
     warnings = [f"{index} is an index: the stock feeds carry no price for it." for index in indices]
     return tuple(symbol for symbol in underlyings if symbol not in indices), warnings
+
+
+def _coins(portfolio: Portfolio) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.live_symbol for item in portfolio.instruments if item.is_coin))
 
 
 def _contracts(portfolio: Portfolio) -> dict[str, str]:

@@ -121,9 +121,9 @@ def _holding(line: PortfolioLine) -> _Holding:
 
 
 def entries_by_underlying(portfolio: Portfolio) -> dict[str, list[PortfolioEntry]]:
-    """The portfolio's entries under what they are written on, in Alpaca's spelling and in the file's order."""
+    """The portfolio's entries under what they are written on, as Alpaca spells it, in the file's order; no coins."""
     found: dict[str, list[PortfolioEntry]] = {}
     for entry in portfolio.positions:
-        for underlying in dict.fromkeys(one.underlying for one in entry.instruments):
+        for underlying in dict.fromkeys(one.underlying for one in entry.instruments if not one.is_coin):
             found.setdefault(underlying, []).append(entry)
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.model.alpaca_symbols import is_coin_pair
@@ -34,15 +35,18 @@ BIDS, ASKS = "b", "a"
 
 
 class SeededCoin:
-    """One pair, tick by tick, ten ticks a second; same symbol and seed, same market, in any process."""
+    """One pair, tick by tick, ten ticks a second; same symbol and seed, same market, in any process.
 
-    def __init__(self, symbol: str, seed: int) -> None:
+    It starts `near` a price, else where coins of this name have been.
+    """
+
+    def __init__(self, symbol: str, seed: int, *, near: float | None = None) -> None:
         self.symbol = symbol
         self._path = random.Random(f"{seed}:{symbol}:path")
         self._dice = random.Random(f"{seed}:{symbol}:book")
         self._tape = random.Random(f"{seed}:{symbol}:tape")
         coin, _, _ = symbol.partition("/")
-        self.opening = KNOWN_PRICES.get(coin) or round(self._path.uniform(1, 400), 2)
+        self.opening = near or KNOWN_PRICES.get(coin) or round(self._path.uniform(1, 400), 2)
         self._price = self.opening
         self.previous_close = self.opening * math.exp(self._path.gauss(0, VOLATILITY / math.sqrt(365)))
         self._deviation = VOLATILITY / math.sqrt(SECONDS_PER_YEAR * TICKS_PER_SECOND)
@@ -194,9 +198,9 @@ class SeededCoin:
 class CoinMarket:
     """All pairs that somebody subscribed to, day and night."""
 
-    def __init__(self, seed: int, held: Collection[str] = ()) -> None:
+    def __init__(self, seed: int, held: Mapping[str, float | None] = MappingProxyType({})) -> None:
         self._seed = seed
-        self._held = tuple(dict.fromkeys(held))
+        self._held = held  # each with what it cost
         self._coins: dict[str, SeededCoin] = {}
 
     def messages(self, interest: Interest, tick: int, now_ns: int, *, anew: bool) -> Iterator[Message]:
@@ -231,8 +235,13 @@ class CoinMarket:
     def _coin(self, symbol: str) -> SeededCoin:
         coin = self._coins.get(symbol)
         if coin is None:
-            coin = self._coins[symbol] = SeededCoin(symbol, self._seed)
+            coin = self._coins[symbol] = SeededCoin(symbol, self._seed, near=self._held.get(symbol))
         return coin
+
+    def price(self, symbol: str) -> float:
+        """About what a pair costs."""
+        quote = self._coin(symbol).quote()
+        return float(quote["ap"])
 
     def snapshot(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
         """The prices of a pair; empty for what is none."""

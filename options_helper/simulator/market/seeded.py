@@ -453,7 +453,7 @@ class _Session:
             symbol: _Stock(symbol, calibration, seed) for symbol, calibration in calibrations.items()
         }
         self._contracts: dict[str, _Contract] = {}
-        self._coins = CoinMarket(seed)
+        self._coins = CoinMarket(seed, _coins_held(portfolio))
         self._coins_version: int | None = None
         self._held = {item.live_symbol: item for item in portfolio.instruments}
         held = _held(portfolio)
@@ -476,6 +476,8 @@ class _Session:
 
     def price(self, symbol: str) -> float | None:
         """About what a share or contract costs."""
+        if is_coin_pair(symbol):
+            return self._coins.price(symbol)
         contract, stock = self._contracts.get(symbol), self._stocks.get(symbol)
         if contract is not None:
             return contract.last_price(contract.spot, self._start_ns)
@@ -595,6 +597,15 @@ class _Session:
     def _stock_quote(self, symbol: str, _: int) -> tuple[float, float]:
         """A stock knows no time but now, and orders happen in time order."""
         return self._stocks[symbol].bid_and_ask()
+
+
+def _coins_held(portfolio: Portfolio) -> dict[str, float | None]:
+    """The coins of the portfolio, each with what one cost, where that is known."""
+    return {
+        line.instrument.live_symbol: None if line.cost_basis is None else float(line.cost_basis)
+        for line in portfolio.lines
+        if line.instrument.is_coin
+    }
 
 
 def _held(portfolio: Portfolio) -> dict[str, float]:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
+from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.tolerant import amount
 from options_helper.simulator.market.account import CLOSED_STATUSES, Holding, Placed, plain
@@ -185,13 +186,14 @@ def _last_close(snapshot: SymbolSnapshot, context: RequestContext) -> Decimal | 
 
 def _position(valued: _Valued) -> dict[str, Any]:
     holding = valued.holding
-    option = is_contract_symbol(holding.symbol)
+    option, coin = is_contract_symbol(holding.symbol), is_coin_pair(holding.symbol)
     gain, gain_today = valued.gain(holding.average_price), valued.gain(valued.last_day)
     return {
         "asset_id": str(uuid5(NAMESPACE_OID, holding.symbol)),
-        "symbol": holding.symbol,
-        "exchange": "" if option else "NASDAQ",
-        "asset_class": "us_option" if option else "us_equity",
+        # Among positions Alpaca writes a pair without its slash.
+        "symbol": holding.symbol.replace("/", ""),
+        "exchange": "" if option else "CRYPTO" if coin else "NASDAQ",
+        "asset_class": "us_option" if option else "crypto" if coin else "us_equity",
         "asset_marginable": not option,
         "qty": plain(holding.quantity),
         "qty_available": plain(holding.quantity),

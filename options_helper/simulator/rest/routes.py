@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from uuid import NAMESPACE_OID, uuid5
 from zlib import crc32
 
-from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
+from options_helper.model.alpaca_symbols import is_coin_pair, is_index, to_alpaca_symbol
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import (
     ParsedContract,
@@ -66,7 +66,7 @@ def _answering(path: str, context: RequestContext) -> Answering:
         return answering
     collection, _, symbol = path.rpartition("/")
     if collection in _OF_ONE:
-        return lambda query, context: _OF_ONE[collection](symbol, query, context)
+        return lambda query, context: _OF_ONE[collection](unquote(symbol), query, context)
     raise RequestRefused(HTTPStatus.NOT_FOUND, f"the simulator has no {path}")
 
 
@@ -99,7 +99,7 @@ def _one_asset(symbol: str, _: Query, context: RequestContext) -> Answer:
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"asset not found for {symbol}")
     return HTTPStatus.OK, {
         "id": str(uuid5(NAMESPACE_OID, symbol)),
-        "class": "us_equity",
+        "class": "crypto" if is_coin_pair(symbol) else "us_equity",
         "exchange": "NASDAQ",
         "symbol": symbol,
         "name": f"{symbol} Common Stock",

@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.reconcile.account_import import entry_text, import_portfolio, portfolio_text
+from options_helper.analysis.reconcile.account_import import (
+    entry_of,
+    entry_text,
+    import_portfolio,
+    portfolio_text,
+)
 from options_helper.analysis.reconcile.reconciliation import reconcile
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.model.account import AccountPosition, AccountPositions
@@ -164,7 +169,7 @@ def test_a_row_that_cannot_be_read_leaves_the_other_of_its_contract_open(order: 
 
 
 @pytest.mark.parametrize(
-    ("symbol", "kind"), [("BTCUSD", "crypto"), ("BTC/USD", "crypto"), ("912797MH0", "us_treasury")]
+    ("symbol", "kind"), [("ETHBTC", "crypto"), ("ETH/USDT", "crypto"), ("912797MH0", "us_treasury")]
 )
 def test_what_no_file_can_hold_is_remembered_by_its_symbol(symbol: str, kind: str):
     reading = read(row(symbol, asset_class=kind))
@@ -174,13 +179,24 @@ def test_what_no_file_can_hold_is_remembered_by_its_symbol(symbol: str, kind: st
     assert len(reading.problems) == 1
 
 
-def test_a_coin_is_said_and_leaves_nothing_open_since_no_file_can_hold_one():
-    reading = read(row(symbol="BTCUSD", asset_class="crypto"), row())
+def test_a_coin_in_another_coin_is_said_and_leaves_nothing_open_since_no_file_can_hold_one():
+    reading = read(row(symbol="ETHBTC", asset_class="crypto"), row())
 
     assert reading.problems == (
-        "BTCUSD is neither a US share nor an option (its class is crypto); it was left out.",
+        "ETHBTC is neither a US share nor an option (its class is crypto); it was left out.",
     )
     assert (list(reading.view.positions), reading.view.left_out) == ([AAPL_CALL], frozenset())
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSD", "BTC/USD"])
+def test_a_coin_in_dollars_is_held_under_its_pair(symbol: str):
+    """Among positions Alpaca leaves the slash out, and in its streams it does not."""
+    (held,) = read(row(symbol=symbol, asset_class="crypto", qty="0.25")).view.positions.values()
+
+    assert (held.symbol, held.quantity, held.is_option) == ("BTC/USD", Decimal("0.25"), False)
+    entry = entry_of(held)
+    assert isinstance(entry, ShareHolding)
+    assert (entry.id, entry.symbol, entry.shares) == ("btc-usd", "BTC/USD", 0.25)
 
 
 def test_a_row_without_a_symbol_is_said():

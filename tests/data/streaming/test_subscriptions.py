@@ -120,3 +120,10 @@ def test_every_leg_is_subscribed_under_its_own_symbol():
     assert plan.stocks == ("BRK.B", "KO", "PEP", "SPY", "384CVR015", "BAC.PRL")
     assert plan.option_contracts == ("BRKB261218C00200000", "SPXW261218C06800000", "SPY261218C00680000")
     assert plan.warnings == ("SPX is an index: the stock feeds carry no price for it.",)
+
+
+def test_coins_have_a_stream_of_their_own_and_go_with_the_shares():
+    book = portfolio(holding("AAPL"), holding("BTC/USD", 0.5))
+
+    assert (plan_of(book).stocks, plan_of(book).crypto) == (("AAPL",), ("BTC/USD",))
+    assert plan_of(book, stream_stocks=False).crypto == ()

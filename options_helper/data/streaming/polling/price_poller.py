@@ -14,6 +14,7 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
 from options_helper.errors import RestError
 from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
+from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.streams import StreamId, StreamName
@@ -69,7 +70,7 @@ class PricePoller:
 
     def want_closes_of(self, symbols: Iterable[str]) -> None:
         """Ask for these too: what was closed today takes part in its profit, and is streamed no longer."""
-        every = frozenset(symbols)
+        every = frozenset(symbol for symbol in symbols if not is_coin_pair(symbol))  # those have no session
         contracts = frozenset(symbol for symbol in every if is_contract_symbol(symbol))
         of_stream: dict[StreamId, frozenset[str]] = {
             StreamName.STOCKS: every - contracts,
