@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from options_helper.data.streaming.state.books import BookPolicy, Books, lost_books
 from options_helper.data.streaming.state.live_state import LiveState
@@ -314,3 +316,35 @@ def test_a_trade_that_cannot_be_read_leaves_books_alone():
     state = folded(book_message({9.0: 1.5}, {}, reset=True), {"T": "t", "S": BTC, "p": "much"})
 
     assert state.books.views(5)[BTC].state is BookState.SYNCED
+
+
+PRICES = st.integers(1, 6).map(float)
+SIDE = st.dictionaries(PRICES, st.sampled_from([0.0, 1.0, 2.0]), max_size=3)
+HAPPENINGS = st.sampled_from(["heard", "heard", "heard", "reset", "dropped", "reconnected", "overtaken"])
+
+
+@given(st.lists(st.tuples(HAPPENINGS, SIDE), max_size=40))
+def test_a_book_that_has_levels_has_all_that_the_exchange_has(
+    happenings: list[tuple[str, dict[float, float]]],
+):
+    """Whatever is lost, and however late it is noticed: it shows the truth as of its last message, or nothing."""
+    books, heard, truth = Books(), Continuity(1, 0), dict[float, float]()
+    for happened, change in happenings:
+        truth.update(change)
+        truth = {price: size for price, size in truth.items() if size}
+        before = heard
+        if happened in ("dropped", "overtaken"):
+            heard = heard._replace(dropped=heard.dropped + 1)
+        elif happened == "reconnected":
+            heard = Continuity(heard.connection + 1, heard.dropped)
+        if happened == "overtaken":
+            # The loss is noticed before what was queued ahead of it is folded.
+            books.follow(CRYPTO, heard, NOON)
+            books.apply(CRYPTO, book_update(change, {}), before)
+        elif happened == "heard":
+            books.apply(CRYPTO, book_update(change, {}), heard)
+        elif happened == "reset":
+            books.apply(CRYPTO, book_update(truth, {}, reset=True), heard)
+        book = books.view(BTC)
+        if happened in ("heard", "reset") and book is not None and book.state.has_levels:
+            assert {level.price: level.size for level in book.bids} == truth
