@@ -6,19 +6,18 @@ stands below, each with where it was announced: a Muhurat session, an hour at Di
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+from options_helper.model.calendar_package import calendar_package
 
 INDIA: Final = ZoneInfo("Asia/Kolkata")
 OPENS: Final = time(9, 15)
 CLOSES: Final = time(15, 30)
-
-_TIME_ZONE_WARNING: Final = "Series.values returning an ndarray that drops timezone"
 
 # Of that day's trading: from, to; None where there is none.
 _OWN_DAYS: Final[Mapping[date, tuple[time, time] | None]] = MappingProxyType(
@@ -63,19 +62,17 @@ def indian_days_known_until() -> date:
 
 @lru_cache(maxsize=16)
 def _days(year: int) -> frozenset[date]:
-    # As New York's: it takes its time to make, so it is made when it is needed.
-    from exchange_calendars.exchange_calendar_xbom import XBOMExchangeCalendar
-
-    warnings.filterwarnings("ignore", _TIME_ZONE_WARNING, DeprecationWarning)
     first, last = _bounds()
     if not first.year <= year <= last.year:
         return frozenset()
-    calendar = XBOMExchangeCalendar(start=max(first, date(year, 1, 1)), end=min(last, date(year, 12, 31)))
+    calendar = _calendar()(start=max(first, date(year, 1, 1)), end=min(last, date(year, 12, 31)))
     return frozenset(moment.date() for moment in calendar.sessions)
 
 
 @lru_cache(maxsize=1)
 def _bounds() -> tuple[date, date]:
-    from exchange_calendars.exchange_calendar_xbom import XBOMExchangeCalendar
+    return _calendar().bound_min().date(), _calendar().bound_max().date()
 
-    return XBOMExchangeCalendar.bound_min().date(), XBOMExchangeCalendar.bound_max().date()
+
+def _calendar() -> Any:
+    return calendar_package().exchange_calendar_xbom.XBOMExchangeCalendar

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
+from options_helper.model.calendar_package import calendar_package
 from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, short_date, underlying_of_root
 from options_helper.model.indian_hours import is_indian_session
 from options_helper.model.streams import Hours, StreamId
@@ -22,8 +22,6 @@ _NIGHT_BEGINS: Final = time(20)
 _NIGHT_ENDS: Final = time(4)
 # The calendar counts nanoseconds in 64 bits, and these are the years that lie in them as a whole.
 _KNOWN_YEARS: Final = range(1678, 2262)
-
-_TIME_ZONE_WARNING: Final = "Series.values returning an ndarray that drops timezone"
 
 # Options on these trade a quarter of an hour longer than the shares do, as brokers list them; the list changes.
 # A name too many here would take a quiet quarter of an hour for a stall, so a doubtful one is left out.
@@ -171,12 +169,8 @@ def regular_session(day: date, told: ToldSessions = NOTHING_TOLD) -> Session | N
 @lru_cache(maxsize=16)
 def _sessions(year: int) -> Mapping[date, Session]:
     # More than half a second for the first year, so it happens when it is needed and once.
-    from exchange_calendars.exchange_calendar_xnys import XNYSExchangeCalendar
-
-    # What exchange_calendars 4.13 does with pandas 3 is for its authors to change; here it would stand in a terminal.
-    # A filter for good and not for this call: taking it back would change those of all threads.
-    warnings.filterwarnings("ignore", _TIME_ZONE_WARNING, DeprecationWarning)
-    schedule = XNYSExchangeCalendar(start=f"{year}-01-01", end=f"{year}-12-31").schedule
+    new_york = calendar_package().exchange_calendar_xnys.XNYSExchangeCalendar
+    schedule = new_york(start=f"{year}-01-01", end=f"{year}-12-31").schedule
     opens = [moment.to_pydatetime() for moment in schedule["open"].dt.tz_convert(NEW_YORK)]
     closes = [moment.to_pydatetime() for moment in schedule["close"].dt.tz_convert(NEW_YORK)]
     return {opened.date(): Session(opened, closed) for opened, closed in zip(opens, closes, strict=True)}

@@ -20,7 +20,7 @@ from tests.kit.waiting import FOREVER
 
 # Friday 2026-11-27 13:00 in India: NSE trades.
 INDIAN_NOON = 1_795_764_600_000_000_000
-RELIANCE, TCS = LISTINGS[0], LISTINGS[2]
+RELIANCE, TCS, BSE_RELIANCE, CALL = LISTINGS[1], LISTINGS[2], LISTINGS[4], LISTINGS[5]
 PATIENT = ConnectionTiming(opening=FOREVER, acknowledgement=FOREVER, ping_timeout=FOREVER, closing=0.2)
 CONFIG = LiveStreamConfig(
     stream_stocks=False,

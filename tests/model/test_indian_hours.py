@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time
 
 import pytest
@@ -53,3 +55,24 @@ def test_a_year_beyond_the_calendar_is_not_known_and_nothing_is_expected_in_it()
 )
 def test_breezes_books_are_expected_while_india_trades(at, trades):
     assert expects_data(StreamId(BOOKS, "breeze"), "nse", at) is trades
+
+
+@pytest.mark.processes
+def test_two_calendars_that_two_threads_need_at_once_do_not_wait_for_each_other():
+    """In a new process, since a package is loaded once in each."""
+    program = (
+        "import sys, threading\n"
+        "from datetime import date\n"
+        "from options_helper.model.indian_hours import indian_session\n"
+        "from options_helper.model.market_hours import regular_session\n"
+        "sys.setswitchinterval(1e-5)\n"
+        "found = []\n"
+        "ask = lambda look: found.append(look(date(2026, 11, 27)))\n"
+        "threads = [threading.Thread(target=ask, args=(look,)) for look in (indian_session, regular_session)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "print(len(found))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (done.stdout.strip(), done.stderr) == ("2", "")

@@ -30,9 +30,10 @@ class Listing:
         return f"{'1' if self.exchange == 'BSE' else '4'}.{{kind}}!{self.token}"
 
 
+# A bond of the same name comes before its share, as ICICI's own client takes the last of a name.
 LISTINGS: Final = (
-    Listing("NSE", "2885", "RELIND", "RELIANCE", "RELIANCE INDUSTRIES", 1_540.0),
     Listing("NSE", "9685", "RELIND", "RELIANCE", "RELIANCE INDUSTRIES", 1_020.0, series="N2"),
+    Listing("NSE", "2885", "RELIND", "RELIANCE", "RELIANCE INDUSTRIES", 1_540.0),
     Listing("NSE", "11536", "TCS", "TCS", "TATA CONSULTANCY SERVICES", 3_120.0),
     Listing("NSE", "4963", "ICIBAN", "ICICIBANK", "ICICI BANK", 1_405.0),
     Listing("BSE", "500325", "RELIND", "RELIANCE", "RELIANCE INDUSTRIES", 1_540.0, series="A"),
@@ -63,7 +64,8 @@ def master_zip(listings: Iterable[Listing]) -> bytes:
         for exchange, name in _FILES.items():
             rows = [_row(one) for one in known if one.exchange == exchange]
             head = _CONTRACTS_HEAD if exchange == "NFO" else _SHARES_HEAD
-            archive.writestr(name, "".join(_line(row) for row in (head, *rows)))
+            # The headings have a space behind each comma, and the rows have none.
+            archive.writestr(name, _line(head, ", ") + "".join(_line(row, ",") for row in rows))
     return content.getvalue()
 
 
@@ -76,5 +78,5 @@ def _row(listing: Listing) -> tuple[str, ...]:
     return (listing.token, kind, listing.short_name, *terms)
 
 
-def _line(row: Iterable[str]) -> str:
-    return ", ".join(f'"{value}"' for value in row) + "\r\n"
+def _line(row: Iterable[str], between: str) -> str:
+    return between.join(f'"{value}"' for value in row) + "\r\n"

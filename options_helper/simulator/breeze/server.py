@@ -290,7 +290,7 @@ class BreezeServer:
         ]
         if not found:
             return _failed(HTTPStatus.INTERNAL_SERVER_ERROR, "No Data Found")
-        return _succeeded([{"exchange_code": found[0].exchange, "ltp": found[0].price}])
+        return _succeeded([{"exchange_code": found[-1].exchange, "ltp": found[-1].price}])
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         fake = self

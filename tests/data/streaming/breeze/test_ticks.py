@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from options_helper.data.streaming.breeze.ticks import decode_tick, token_of, with_symbol
 from options_helper.model.events import BookUpdate, Quote
-from options_helper.simulator.breeze.listings import LISTINGS
 from options_helper.simulator.breeze.wire import Level, depth, quotes
+from tests.kit.breeze import BSE_RELIANCE, CALL, RELIANCE
 
-SHARE, BSE_SHARE, CALL = LISTINGS[0], LISTINGS[4], LISTINGS[5]
 MADE = 1_795_764_600  # 2026-11-27 13:00 in India
 BIDS = [Level(1_539.9, 100, 3), Level(1_539.85, 40)]
 ASKS = [Level(1_540.0, 75, 2)]
@@ -29,7 +28,7 @@ def stock(*content: object) -> str:
     return "42" + json.dumps(["stock", list(content)])
 
 
-@pytest.mark.parametrize("listing", [SHARE, BSE_SHARE, CALL])
+@pytest.mark.parametrize("listing", [RELIANCE, BSE_RELIANCE, CALL])
 def test_a_depth_tick_is_a_whole_book_with_the_exchanges_time(listing):
     """What fills up five levels is no level."""
     book = read(depth(listing, MADE, BIDS, ASKS), "NSE:X")
@@ -40,7 +39,7 @@ def test_a_depth_tick_is_a_whole_book_with_the_exchanges_time(listing):
     assert [(level.price, level.size) for level in book.asks] == [(1_540.0, 75.0)]
 
 
-@pytest.mark.parametrize("listing", [SHARE, CALL])
+@pytest.mark.parametrize("listing", [RELIANCE, CALL])
 def test_a_quotes_tick_is_a_quote_of_unknown_time(listing):
     """The time in it is that of the last trade, and an age that is not the quote's own would be a lie."""
     quote = read(quotes(listing, MADE, BIDS[0], ASKS[0]))
