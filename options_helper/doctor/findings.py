@@ -39,6 +39,7 @@ class Check(StrEnum):
     STOCK_STREAM = "stock_stream"
     OPTION_STREAM = "option_stream"
     ORDER_STREAM = "order_stream"
+    BREEZE = "breeze"  # where somebody has set it up
 
 
 NETWORK_CHECKS: Final = (

@@ -26,6 +26,7 @@ from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.state_folder import state_folder
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
+from options_helper.doctor.breeze import check_breeze
 from options_helper.doctor.computer import (
     Installed,
     check_disk,
@@ -56,7 +57,7 @@ from options_helper.doctor.streams import (
 from options_helper.doctor.way_out import check_way_out
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.model.market_hours import MarketDay, new_york_date
-from options_helper.settings import Settings
+from options_helper.settings import BreezeSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,8 @@ class Checkup:
         }
         local = {check: self._local(check, run) for check, run in runs.items()}
         local[Check.PORTFOLIO] = self._portfolio_probe(settings)
-        return [*(local[check] for check in Check if check in local), *self._network_probes(settings)]
+        known = (local[check] for check in Check if check in local)
+        return [*known, *self._network_probes(settings), *self._breeze_probes()]
 
     def _portfolio_probe(self, settings: Settings | None) -> Probe:
         environment = self._environment
@@ -189,6 +191,31 @@ class Checkup:
         with suppress(ConfigError):
             load_sdk()
         return [*self._rest_probes(settings), *self._stream_probes(settings)]
+
+    def _breeze_probes(self) -> list[Probe]:
+        """One where somebody has begun to set Breeze up, whatever there is of Alpaca's."""
+        environment = self._environment
+        try:
+            settings = BreezeSettings.load(environment.environ, environment.env_file)
+        except ConfigError as error:
+            said = explained(error, f"Correct it in the environment or in {environment.env_file}.")
+            return [self._local(Check.BREEZE, lambda: said)]
+        if not (settings.enabled or settings.has_keys):
+            return []
+        if (
+            reason := "--offline"
+            if self._offline
+            else ""
+            if settings.enabled
+            else "BREEZE_ENABLED is not yes"
+        ):
+            skipped = Finding(Verdict.SKIPPED, f"not looked at: {reason}")
+            return [self._local(Check.BREEZE, lambda: skipped)]
+
+        def run(stopping: threading.Event) -> Finding:
+            return check_breeze(settings, environment.now, stopping)
+
+        return [Probe(Check.BREEZE, run, environment.stream_seconds)]
 
     def _local(self, check: Check, run: Callable[[], Finding]) -> Probe:
         return Probe(check, lambda _: run(), self._environment.local_seconds)
@@ -303,7 +330,7 @@ class _Running:
 def _no_end(probe: Probe) -> Finding:
     remedy = (
         "Check the network and a firewall or proxy in between: something takes connections and does not answer."
-        if probe.check in NETWORK_CHECKS
+        if probe.check in (*NETWORK_CHECKS, Check.BREEZE)
         else "A disk or a network folder does not answer: check what is mounted here."
     )
     return Finding(Verdict.FAILED, f"No answer within {probe.deadline_seconds:g} s.", remedy)

@@ -95,6 +95,7 @@ PUBLIC: Final = {
     ),
     "frames": ("Continuity", "Frame"),
     "gaps": ("Gap",),
+    "indian_hours": ("INDIA", "indian_days_known_until"),
     "instants": (
         "NANOSECONDS",
         "TIMESTAMP_EXT_CODE",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 
 from options_helper.data.streaming.breeze.source import BREEZE_BOOKS, BreezeSource
 from options_helper.data.streaming.live_manager import LiveStreamManager
+from options_helper.doctor.findings import Check, Verdict
+from options_helper.doctor.run import Checkup, Environment
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
+from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase
 from options_helper.settings import Settings
 from options_helper.simulator.breeze.server import SESSION, BreezeFaults, BreezeServer
@@ -295,3 +299,55 @@ def test_no_secret_is_in_what_is_said_logged_or_shown(server, caplog: pytest.Log
     ):
         assert secret not in caplog.text
         assert secret not in said
+
+
+def doctors_line(server, tmp_path, *, offline: bool = False, **others: str):
+    environment = Environment(
+        environ={**server.variables, **others},
+        env_file=tmp_path / "none.env",
+        now=lambda: utc_datetime(INDIAN_NOON),
+        stream_seconds=FOREVER,
+    )
+    lines = Checkup(environment=environment, offline=offline).lines()
+    return {line.check: line.finding for line in lines}.get(Check.BREEZE)
+
+
+def test_the_doctor_tells_whether_session_list_and_secret_are_good(server, tmp_path):
+    found = doctors_line(server, tmp_path)
+
+    assert (found.verdict, found.remedy) == (Verdict.OK, None)
+    assert "session is good, 7 instruments, the secret is right" in found.message
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "verdict", "words"),
+    [
+        ({"BREEZE_SESSION": "9"}, Verdict.FAILED, "Log in at https://"),
+        ({"BREEZE_API_KEY": "other"}, Verdict.FAILED, "Check BREEZE_API_KEY"),
+        ({"BREEZE_API_SECRET": "other"}, Verdict.FAILED, "Check BREEZE_API_SECRET"),
+        ({"BREEZE_API_SECRET": ""}, Verdict.OK, "no BREEZE_API_SECRET"),
+        ({"BREEZE_SESSION": ""}, Verdict.FAILED, "BREEZE_SESSION"),
+        ({"BREEZE_ENABLED": "perhaps"}, Verdict.FAILED, "neither yes nor no"),
+        ({"BREEZE_ENABLED": "no"}, Verdict.SKIPPED, "BREEZE_ENABLED is not yes"),
+    ],
+)
+def test_the_doctor_says_of_breeze_what_to_do(server, tmp_path, spoilt, verdict, words):
+    found = doctors_line(server, tmp_path, **spoilt)
+
+    assert found.verdict is verdict
+    assert words in f"{found.message} {found.remedy}"
+
+
+def test_the_doctor_is_silent_of_breeze_where_nobody_has_set_it_up(server, tmp_path):
+    assert doctors_line(server, tmp_path, offline=True).verdict is Verdict.SKIPPED
+    assert doctors_line(server, tmp_path, BREEZE_ENABLED="", BREEZE_API_KEY="", BREEZE_SESSION="") is None
+    assert server.counts["log_ins"] == 0
+
+
+def test_the_doctor_warns_of_a_calendar_that_ends_soon(server, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("options_helper.doctor.breeze.indian_days_known_until", lambda: date(2026, 12, 1))
+
+    found = doctors_line(server, tmp_path)
+
+    assert found.verdict is Verdict.WARNING
+    assert "01 Dec 2026" in found.message

@@ -65,7 +65,7 @@ class BreezeAccount:
     """Asks for one user, one thing at a time; blocks while it does.
 
     StreamRefused where the same question would get the same answer, StreamError where another try may help, RestStopped
-    as soon as `stop` was called, from any thread.
+    as soon as `stop` was called, from any thread, and before the next question where `stopping` is set.
     """
 
     def __init__(
@@ -73,12 +73,13 @@ class BreezeAccount:
         settings: BreezeSettings,
         *,
         timing: BreezeTiming | None = None,
+        stopping: threading.Event | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
         self._timing = timing or BreezeTiming()
         self._now = now
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._adapter = GetOnlyAdapter(self._timing.whole)
         self._http = Session()
         self._http.mount("https://", self._adapter)
