@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -121,10 +122,14 @@ def simulate(
             metavar="NAME[=VALUE]", help="Let something go wrong; may be repeated. `--fault list` shows all."
         ),
     ] = None,
+    breeze: Annotated[
+        bool, typer.Option("--breeze", help="Serve a fake of ICICI's Breeze in place of Alpaca's market.")
+    ] = False,
 ) -> None:
     """Serve a simulated market on this computer.
 
-    It speaks Alpaca's protocol to any client, until Ctrl-C, and prints the variables that lead a client here.
+    It speaks Alpaca's protocol to any client, until Ctrl-C, and prints the variables that lead a client here. With
+    `--breeze` it speaks ICICI's, and a few made-up instruments of NSE, BSE and NFO tick once a second.
     """
     from options_helper.commands import page_launcher
     from options_helper.simulator.faults import Faults, fault_meanings
@@ -135,6 +140,20 @@ def simulate(
             typer.echo(f"{name:24} {meaning}")
         return
     _require_consistent(demo=False, replay=replay, speed=speed, portfolio=portfolio)
+    if breeze:
+        if replay is not None or portfolio is not None or fault or port:
+            raise ConfigError(
+                "--breeze serves a market of its own; leave out --portfolio, --replay, --fault and --port."
+            )
+        from options_helper.simulator.breeze.server import BREEZE_PACE_SECONDS, BreezeServer
+
+        with (
+            page_launcher.ending_by_signal() as ending,
+            BreezeServer(seed=seed or 0, pace_seconds=BREEZE_PACE_SECONDS) as server,
+        ):
+            _show_way(server.variables)
+            ending.wait()
+        return
     if replay is not None and (seed is not None or portfolio is not None):
         raise ConfigError(
             "--seed and --portfolio make up a market; --replay plays a recorded one. Choose one."
@@ -148,10 +167,14 @@ def simulate(
         page_launcher.ending_by_signal() as ending,
         serve_market(market, port=port, faults=faults) as variables,
     ):
-        typer.echo("# A market is served until Ctrl-C. To use it, in another terminal:")
-        for name, value in variables.items():
-            typer.echo(f"export {name}={value}")
+        _show_way(variables)
         ending.wait()
+
+
+def _show_way(variables: Mapping[str, str]) -> None:
+    typer.echo("# A market is served until Ctrl-C. To use it, in another terminal:")
+    for name, value in variables.items():
+        typer.echo(f"export {name}={value}")
 
 
 @app.command()

@@ -20,8 +20,9 @@ import pytest
 from options_helper import __version__
 from options_helper.cli import main
 from options_helper.commands import page_launcher
+from options_helper.data.breeze.account import BreezeAccount
 from options_helper.errors import ConfigError
-from options_helper.settings import Settings
+from options_helper.settings import BREEZE_VARIABLES, BreezeSettings, Settings
 from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 pytestmark = pytest.mark.processes
@@ -141,6 +142,7 @@ def test_an_error_for_the_user_is_a_sentence_and_exit_code_2(
         (["ui", "--demo", "--speed", "2"], "--speed is the pace of a replay"),
         (["ui", "--replay", ".", "--speed", "-1"], "--speed -1 is no pace"),
         (["simulate", "--replay", "nowhere"], "--replay nowhere: there is no such folder"),
+        (["simulate", "--breeze", "--port", "9"], "--breeze serves a market of its own"),
         (["simulate", "--fault", "gremlins"], "--fault gremlins: there is no fault of that name"),
     ],
 )
@@ -224,6 +226,24 @@ def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(reposito
 
         assert answers(urlsplit(exported["APCA_API_BASE_URL"]).netloc)
         assert Settings.load(exported).has_credentials
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(AT_ONCE) == 0
+
+
+def test_simulate_serves_a_fake_breeze_where_that_is_asked_for(tmp_path: Path):
+    program = "from options_helper.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "simulate", "--breeze"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(1 + len(BREEZE_VARIABLES))]
+        exported = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+
+        assert BreezeAccount(BreezeSettings.load(exported)).log_in().user == "DEMOUSER"
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(AT_ONCE) == 0

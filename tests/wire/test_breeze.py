@@ -242,6 +242,18 @@ def test_what_speaks_another_protocol_is_named(server):
         assert "check BREEZE_STREAM_URL" in until_failed(watch, "HTTP 404")
 
 
+def test_a_fake_that_is_left_alone_ticks_by_itself():
+    with (
+        BreezeServer(now_ns=lambda: INDIAN_NOON, pace_seconds=0.01) as server,
+        watched(server, config_for("NSE:RELIANCE", "BSE:RELIANCE")) as watch,
+    ):
+        wait_until(lambda: len(watch.health.acknowledged) == 2, saw=lambda: watch.health)
+        wait_until(lambda: watch.manager.snapshot().books["BSE:RELIANCE"].bids)
+        book = watch.manager.snapshot().books["BSE:RELIANCE"]
+
+    assert (len(book.bids), len(book.asks)) == (5, 5)
+
+
 def test_a_stop_ends_what_is_being_asked(server):
     """While the list of instruments is on its way, which takes longest."""
     asked, release = threading.Event(), threading.Event()

@@ -28,10 +28,12 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
+from options_helper.data.streaming.breeze.streamer import BreezeStreamer, Pass
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import LoggingSink
-from options_helper.errors import ConfigError, OptionsHelperError, StreamError
-from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
+from options_helper.errors import ConfigError, OptionsHelperError, StreamError, StreamRefused
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, BreezeSettings, Settings
+from options_helper.simulator.breeze.server import BreezeServer
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.waiting import AT_ONCE
 
@@ -557,3 +559,75 @@ def test_a_stream_names_the_host_and_the_step_that_took_too_long():
         for scheme, step in (("", "no answer to its handshake, and so no welcome"), ("s", "its encryption")):
             with pytest.raises(StreamError, match=rf"127\.0\.0\.1:{port}.*{step} within"):
                 open_stream(settings_to(port, scheme=scheme), SOON)
+
+
+@pytest.fixture
+def breeze() -> Iterator[BreezeServer]:
+    with BreezeServer() as server:
+        yield server
+
+
+def open_breeze(server: BreezeServer, **addresses: str) -> None:
+    settings = BreezeSettings.load({**server.variables, **addresses})
+    sink = Acknowledged()
+    timing = ConnectionTiming(opening=AT_ONCE)
+    streamer = BreezeStreamer(lambda: settings, Pass(), sink=sink, timing=timing)
+    streamer.subscribe(("NSE:RELIANCE",))
+    sink.leave = streamer.stop
+    streamer.run()
+    assert sink.is_acknowledged
+
+
+@pytest.fixture
+def encrypted_breeze(breeze: BreezeServer, certificate: Certificate, between: Putting) -> dict[str, str]:
+    """The addresses of that server behind encryption, with a certificate that nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.file, certificate.key)
+    http = f"https://127.0.0.1:{between(breeze.variables['BREEZE_REST_URL'], tls=context).port}"
+    stream = between(breeze.variables["BREEZE_STREAM_URL"], tls=context).port
+    return {
+        "BREEZE_REST_URL": f"{http}/breezeapi/api/v1",
+        "BREEZE_MASTER_URL": f"{http}/SecurityMaster.zip",
+        "BREEZE_STREAM_URL": f"wss://127.0.0.1:{stream}",
+    }
+
+
+@pytest.mark.parametrize("plain", [(), ("BREEZE_REST_URL", "BREEZE_MASTER_URL")], ids=["REST", "stream"])
+def test_breeze_trusts_whom_the_environment_names_and_nobody_else(
+    breeze: BreezeServer,
+    encrypted_breeze: dict[str, str],
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    plain: tuple[str, ...],
+):
+    addresses = {name: url for name, url in encrypted_breeze.items() if name not in plain}
+    with pytest.raises(StreamError, match=r"certificate that is not trusted here.*REQUESTS_CA_BUNDLE"):
+        open_breeze(breeze, **addresses)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    open_breeze(breeze, **addresses)
+
+
+def test_breezes_stream_goes_through_the_proxy_that_is_named(
+    breeze: BreezeServer,
+    encrypted_breeze: dict[str, str],
+    certificate: Certificate,
+    between: Putting,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    stream = encrypted_breeze["BREEZE_STREAM_URL"]
+    proxy = between(stream, answer=b"HTTP/1.1 200 Connected\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+
+    open_breeze(breeze, BREEZE_STREAM_URL=stream)
+
+    assert proxy.said[0].startswith(f"CONNECT 127.0.0.1:{urlsplit(stream).port}".encode())
+
+
+def test_breezes_key_follows_no_redirect(breeze: BreezeServer, between: Putting):
+    elsewhere = b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
+    server = between("http://127.0.0.1:9", answer=elsewhere)
+
+    with pytest.raises(StreamRefused, match="Keys are never sent to where it points"):
+        open_breeze(breeze, BREEZE_STREAM_URL=f"ws://127.0.0.1:{server.port}")

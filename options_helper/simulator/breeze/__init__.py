@@ -7,4 +7,4 @@ Out: a server that both clients talk to. Imports `model`.
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final = {"server": ("BREEZE_PACE_SECONDS", "BreezeServer")}

@@ -33,6 +33,8 @@ from options_helper.simulator.breeze.listings import LISTINGS, Listing, master_z
 KEY: Final = "demo-breeze-key"
 SECRET: Final = "demo-breeze-secret"  # noqa: S105 - a made-up secret for a made-up market
 SESSION: Final = "12345678"
+# How often each instrument ticks where the market runs by itself.
+BREEZE_PACE_SECONDS: Final = 1.0
 _USER: Final = "DEMOUSER"
 _ACCESS: Final = "ZGVtbw"
 _READY_SECONDS: Final = 30.0

@@ -60,6 +60,8 @@ class BreezeConnection:
         self._timing = timing
         self._on_data = on_data
         self._socket: ClientConnection | None = None
+        # Through a proxy; closed here while no connection has taken it over.
+        self._tunnel: socket.socket | None = None
         self._ping_seconds = 0.0
         self._loss = "it ended"
 
@@ -86,8 +88,9 @@ class BreezeConnection:
             options["ssl"] = tls_context()
             # Nothing comes between this computer and a fake of its own.
             if (proxy := proxy_for(parts.hostname or "")) is not None:
-                options["sock"] = await open_tunnel(proxy, parts.hostname or "", parts.port or 443)
-        if "sock" not in options:
+                self._tunnel = await open_tunnel(proxy, parts.hostname or "", parts.port or 443)
+                options["sock"] = self._tunnel
+        if self._tunnel is None:
             options |= {
                 "happy_eyeballs_delay": NEXT_ADDRESS_SECONDS,
                 "interleave": 1,
@@ -192,6 +195,8 @@ class BreezeConnection:
         """Say goodbye if the peer answers soon, and free the socket in any case."""
         stream = self._socket
         if stream is None:
+            if self._tunnel is not None:
+                self._tunnel.close()
             return
         try:
             async with asyncio.timeout(self._timing.closing):
