@@ -29,8 +29,8 @@ def check_breeze(settings: BreezeSettings, now: Callable[[], datetime], stopping
         share = master.find(SHARE)
         signed = "no BREEZE_API_SECRET, which streams do without"
         if share is not None and settings.api_secret is not None:
-            account.last_price(access, share)
-            signed = "the secret is right"
+            price = account.last_price(access, share)
+            signed = f"the secret is right ({SHARE} was last traded at {'?' if price is None else f'{price:,.2f}'})"
     finally:
         account.close()
     said = (

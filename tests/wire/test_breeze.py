@@ -217,6 +217,16 @@ def test_a_night_in_india_is_no_silence(server):
         assert watch.health.gap_count == 0
 
 
+def test_a_list_that_does_not_come_costs_no_second_login(server):
+    server.faults.master_broken = True
+    with watched(server, ONE) as watch:
+        wait_until(lambda: server.counts["masters"] > 2, saw=lambda: server.counts)
+        server.faults.master_broken = False
+        until_heard(watch)
+
+    assert server.counts["log_ins"] == 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -328,7 +338,10 @@ def test_the_doctor_tells_whether_session_list_and_secret_are_good(server, tmp_p
     found = doctors_line(server, tmp_path)
 
     assert (found.verdict, found.remedy) == (Verdict.OK, None)
-    assert "session is good, 7 instruments, the secret is right" in found.message
+    assert (
+        "session is good, 7 instruments, the secret is right (NSE:RELIANCE was last traded at 1,540.00)"
+        in found.message
+    )
 
 
 @pytest.mark.parametrize(

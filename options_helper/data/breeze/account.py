@@ -141,7 +141,7 @@ class BreezeAccount:
         success = answer.get("Success")
         found = success[0] if isinstance(success, list) and success else success
         if not isinstance(found, dict):
-            raise self._refusal(_where(endpoint, url), answer.get("Error"))
+            raise self._refusal(_where(endpoint, url), answer.get("Error"), response.status_code)
         return found
 
     def _get(self, what: str, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
@@ -168,14 +168,15 @@ class BreezeAccount:
         if self._stopping.is_set():
             raise RestStopped
 
-    def _refusal(self, where: str, said: Any) -> StreamError:
+    def _refusal(self, where: str, said: Any, status: int) -> StreamError:
         text = self._without_secrets(" ".join(str(said or "no reason").split()))[:LONGEST_MESSAGE].rstrip(
             " ."
         )
         sentence = f"{where} refused: {text}."
         remedy = next((way for words, way in _REMEDIES.items() if words in text.lower()), None)
         if remedy is None:
-            return StreamError(f"{sentence} It is tried again.")
+            slowly = status == HTTPStatus.TOO_MANY_REQUESTS
+            return StreamError(f"{sentence} It is tried again.", retry_slowly=slowly)
         return StreamRefused(f"{sentence} {remedy}")
 
     def _without_secrets(self, text: str) -> str:

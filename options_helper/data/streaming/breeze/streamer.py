@@ -48,11 +48,15 @@ class Pass:
                 self._settings, self._access, self._master = settings, None, None
             known, master = self._access, self._master
         access = known or account.log_in()
+        self._keep(settings, access, master)
         master = master or account.master()
+        self._keep(settings, access, master)
+        return Opening(settings.stream_url, access, master, is_fresh=known is None)
+
+    def _keep(self, settings: BreezeSettings, access: Access, master: Master | None) -> None:
         with self._lock:
             if settings == self._settings:
                 self._access, self._master = access, master
-        return Opening(settings.stream_url, access, master, is_fresh=known is None)
 
     def forget(self, access: Access) -> None:
         """The stream refused this key."""
