@@ -71,12 +71,12 @@ def _note(
         "channels": {stream: tuple(stream.kind.channels[:3])},
         "asked": asked,
         "journal": False,
+        "ended_ns": max(moments),
     }
     return SessionNote(
         session=session,
         began_ns=min(moments),
         seen_ns=max(moments),
-        ended_ns=max(moments),
         flush_events=500,
         flush_seconds=5.0,
         **{**said, **more},

@@ -153,7 +153,7 @@ def test_a_capture_that_was_cut_off_and_goes_on_is_completed_while_it_records(
     def recorded() -> int:
         return len(rows_kept(tmp_path, "quotes"))
 
-    with capturing(server, tmp_path, ONLY_STOCKS, now_ns=clock, flush_events=1) as capture:
+    with capturing(server, tmp_path, ONLY_STOCKS, now_ns=clock, flush_events=1, journal=False) as capture:
         quoted(5)
         wait_until(lambda: recorded() == 5, saw=recorded)
         server.set_faults(Faults(http_status=503))

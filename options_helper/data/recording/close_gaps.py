@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -25,11 +26,13 @@ from options_helper.data.recording.gap_closing import (
     MARGIN_NS,
     GapClosing,
     GapQuestion,
+    concerned,
     question_of,
-    waits_for_its_journal,
 )
+from options_helper.data.recording.journal import read_records, sessions
 from options_helper.data.recording.loss_log import LossRow, read_losses
 from options_helper.data.recording.overlap import KEY_COLUMNS, Key, Overlap, compare, event_key, recorded_key
+from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.session_notes import SessionNote, session_notes
 from options_helper.data.rest.client import AlpacaRest, batches
 from options_helper.data.rest.history import (
@@ -98,9 +101,9 @@ class _Closer:
         self._rows = 0
         # Gaps that overlap are asked about together, and may be many: losses that go on are a row a minute.
         self._counts: dict[tuple[object, ...], Counter[str]] = {}
-        self._ages: dict[
-            str, int
-        ] = {}  # of events at their receipt, by session; of a market of this computer
+        self._filed_until_ns: dict[str, float] = {}  # by session
+        # Of events at their receipt, by session, where a market of this computer is asked.
+        self._ages: dict[str, int] = {}
 
     def close(self, scope: Scope) -> ClosingReport:
         ledger, known = read_losses(self._root), read_closings(self._root)
@@ -151,8 +154,8 @@ class _Closer:
 
     def _hindrance(self, question: GapQuestion) -> str | None:
         """Why it is not asked about now; None where it may be."""
-        if waits_for_its_journal(question.gap, self._notes):
-            return "rows next to it wait in a journal, of which the next capture into this folder makes them"
+        if any(self._is_behind(note, question) for note in concerned(question.gap, self._notes)):
+            return "rows next to it are in a journal and not in their files yet, which a capture has to bring there"
         if question.may_be_asked_at_ns > self._now_ns:
             at = utc_datetime(question.may_be_asked_at_ns).astimezone(NEW_YORK)
             return f"it may be asked about from {at:%H:%M:%S} in New York on"
@@ -160,6 +163,14 @@ class _Closer:
             if note.session == question.gap.session and _is_another_market(note, self._rest.market):
                 return "it was recorded of another market than the one that would be asked"
         return None
+
+    def _is_behind(self, note: SessionNote, question: GapQuestion) -> bool:
+        """Whether rows of then may be in its journal alone: outside their files they would be taken for missing."""
+        if not note.behind:
+            return False
+        if note.session not in self._filed_until_ns:
+            self._filed_until_ns[note.session] = _filed_until_ns(self._root, note)
+        return self._filed_until_ns[note.session] <= question.until_ns + MARGIN_NS
 
     def _is_passed_over(self, where: str, error: RestError) -> bool:
         if isinstance(error, RestStopped):
@@ -225,6 +236,16 @@ class _Closer:
         backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
         self._rows += replace_stretch(self._root, backfill, more)
         return Counter(recorded=overlap.recorded, found=overlap.found, more=len(more))
+
+
+def _filed_until_ns(root: Path, note: SessionNote) -> float:
+    """When the first record of a journal was received whose rows may be in no file; without end where there is none."""
+    try:
+        records = read_records(sessions(root).get(note.session, []), note.filed, on_hole=lambda _: None)
+        first = next(records, None)
+    except UNREADABLE_JOURNAL:
+        return note.began_ns
+    return inf if first is None else first.received_ns
 
 
 def _ages(root: Path, note: SessionNote) -> list[int]:

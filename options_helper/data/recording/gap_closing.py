@@ -178,9 +178,9 @@ def _together(gap: LossRow, ledger: Iterable[LossRow]) -> tuple[int, int]:
 def _question(gap: LossRow, since_ns: int, until_ns: int, notes: Mapping[str, SessionNote]) -> GapQuestion:
     kind = _kind_of(gap.stream)
     told = CHANNELS.get(kind, ())
-    concerned = _concerned(gap, notes)
-    wanted = {channel for note in concerned for channel in _channels(note, gap.stream)} - _OF_OTHERS
-    feed = next((note.feeds[gap.stream] for note in concerned if gap.stream in note.feeds), "")
+    captures = concerned(gap, notes)
+    wanted = {channel for note in captures for channel in _channels(note, gap.stream)} - _OF_OTHERS
+    feed = next((note.feeds[gap.stream] for note in captures if gap.stream in note.feeds), "")
     delay_ns = _DELAY_NS if feed == _DELAYED_FEED else 0
     return GapQuestion(
         gap,
@@ -188,7 +188,7 @@ def _question(gap: LossRow, since_ns: int, until_ns: int, notes: Mapping[str, Se
         until_ns,
         kind,
         tuple(channel for channel in told if channel in wanted),
-        _symbols(gap, concerned),
+        _symbols(gap, captures),
         "sip" if feed == _DELAYED_FEED else feed,
         Stretch(since_ns - MARGIN_NS - delay_ns, until_ns + MARGIN_NS - delay_ns),
         delay_ns,
@@ -202,11 +202,6 @@ def end_of(gap: LossRow) -> int:
     return gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
 
 
-def waits_for_its_journal(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
-    """Whether rows next to a gap may be in a journal only: outside their files they would be taken for missing."""
-    return any(note.behind and (note.ended_ns is not None or note.missed) for note in _concerned(gap, notes))
-
-
 def _channels(note: SessionNote, stream: str) -> Sequence[str]:
     """What was recorded; a note of an earlier version does not say, and then it was what is recorded as a rule."""
     if stream in note.channels or stream not in tuple(StreamName):
@@ -218,7 +213,7 @@ def _kind_of(stream: str) -> str:
     return StreamName(stream).kind.name if stream in tuple(StreamName) else stream
 
 
-def _concerned(gap: LossRow, notes: Mapping[str, SessionNote]) -> list[SessionNote]:
+def concerned(gap: LossRow, notes: Mapping[str, SessionNote]) -> list[SessionNote]:
     """The captures that heard its stream right before, amid or after it; the one that told of it comes first."""
     found = [
         note
@@ -230,12 +225,12 @@ def _concerned(gap: LossRow, notes: Mapping[str, SessionNote]) -> list[SessionNo
     return sorted(found, key=lambda note: note.session != gap.session)
 
 
-def _symbols(gap: LossRow, concerned: Sequence[SessionNote]) -> tuple[str, ...]:
+def _symbols(gap: LossRow, captures: Sequence[SessionNote]) -> tuple[str, ...]:
     """Those that the gap is of: all that were asked for, but for those that the server would not send."""
-    refusals = [one for note in concerned for one in (*note.gaps, *note.refused) if one.stream == gap.stream]
+    refusals = [one for note in captures for one in (*note.gaps, *note.refused) if one.stream == gap.stream]
     own = next((one.symbols for one in refusals if one.symbols and _is(one, gap)), ())
     refused = {symbol for one in refusals for symbol in one.symbols}
-    asked = dict.fromkeys(symbol for note in concerned for symbol in note.asked[gap.stream])
+    asked = dict.fromkeys(symbol for note in captures for symbol in note.asked[gap.stream])
     return own or tuple(symbol for symbol in asked if symbol not in refused)
 
 

@@ -20,7 +20,7 @@ from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.close_gaps import ClosingReport, close_gaps
 from options_helper.data.recording.closings import read_closings
 from options_helper.data.recording.gap_closing import ClosingState
-from options_helper.data.recording.journal import RecordKind, facts_record, gap_record
+from options_helper.data.recording.journal import JournalWriter, RecordKind, facts_record, gap_record
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.data.recording.verify import audit
@@ -315,17 +315,28 @@ def test_a_stop_ends_it_at_once(tmp_path: Path):
         close(tmp_path, ScriptedHistory(events, on_page=stop))
 
 
-def test_rows_that_wait_in_a_journal_come_to_their_files_first(tmp_path: Path):
+@pytest.mark.parametrize("ends", [None, NOON + 60 * SECOND], ids=["at work", "ended"])
+def test_rows_that_are_in_a_journal_alone_come_to_their_files_first(tmp_path: Path, ends: int | None):
+    """Of a capture under pressure, or one that had no time at its end: they would be taken for missing."""
     events = day()
-    record_cut(tmp_path, events, [GAP], journal=True, put_off=3)
+    record_cut(tmp_path, events, [GAP], journal=True, put_off=3, ended_ns=ends, filed=2)
+    journal = JournalWriter(tmp_path, "one")
+    for record in (
+        began(NOON),
+        received(NOON + SECOND),
+        received(NOON + 35 * SECOND),
+        received(NOON + 99 * SECOND),
+    ):
+        journal.append(record)
+    journal.close()
     history = ScriptedHistory(events)
 
     report = close(tmp_path, history)
 
     assert history.asked == []
-    assert "wait in a journal" in report.later[0]
+    assert "in a journal and not in their files yet" in report.later[0]
     (note,) = session_notes(tmp_path)
-    save_note(tmp_path, replace(note, completed=True))
+    save_note(tmp_path, replace(note, filed=3))
     assert len(close(tmp_path, history).closings) == 1
 
 
