@@ -119,6 +119,7 @@ PUBLIC: Final = {
         "session_before",
     ),
     "order_book": ("Book", "BookCounts", "BookState"),
+    "news": ("ALL_SYMBOLS", "Article", "to_article", "updated_ns"),
     "order_updates": (
         "BlotterEntry",
         "CorrectionKind",

@@ -118,6 +118,7 @@ class RestTask(StrEnum):
     POSITIONS = "positions"
     CALENDAR = "calendar"  # the market's own hours
     BOOKS = "books"  # order books, to compare the streamed ones with
+    NEWS = "news"  # what was written before the stream, and while it was down
 
 
 class RestPhase(StrEnum):

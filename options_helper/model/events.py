@@ -214,13 +214,13 @@ class News(MarketEvent, frozen=True, gc=False, tag="n", kw_only=True):
     timestamp: Ext | str | int | None = msgspec.field(default=None, name="updated_at")
     created: Ext | str | int | None = msgspec.field(default=None, name="created_at")
     article_id: int = msgspec.field(name="id")
-    headline: str = ""
+    headline: str | None = None
     summary: str | None = None
     author: str | None = None
     content: str | None = None
     url: str | None = None
     source: str | None = None
-    symbols: list[str] = []
+    symbols: list[str] | None = None
 
 
 Event = (

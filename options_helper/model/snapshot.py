@@ -21,6 +21,7 @@ from options_helper.model.events import (
 )
 from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
+from options_helper.model.news import Article
 from options_helper.model.order_book import Book
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId
@@ -103,6 +104,7 @@ class LiveSnapshot:
     trades: Mapping[str, Trade] = field(default_factory=lambda: EMPTY)
     bars: Mapping[str, Bar] = field(default_factory=lambda: EMPTY)
     books: Mapping[str, Book] = field(default_factory=lambda: EMPTY)  # of what is streamed with order books
+    news: tuple[Article, ...] = ()  # the newest articles, each in its newest form, newest first
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
     streams: Mapping[StreamId, StreamHealth] = field(

@@ -210,7 +210,8 @@ def account_position(symbol: str, quantity: Decimal) -> AccountPosition:
 
 def account_with(task: RestTask, phase: RestPhase, **facts: Any) -> AccountState:
     """An account of which nothing is known, with one task under way or failed."""
-    reports = {name: RestReport(name, RestPhase.WAITING) for name in RestTask}
+    reports = {name: RestReport(name, RestPhase.WAITING) for name in RestTask if name is not RestTask.NEWS}
+    reports[RestTask.NEWS] = RestReport(RestTask.NEWS)
     reports[task] = RestReport(task, phase, **facts)
     return AccountState(reports=MappingProxyType(reports))
 

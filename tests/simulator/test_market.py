@@ -79,9 +79,11 @@ def played(market: SeededMarket, interest: Interest, seconds: float) -> list[Ste
 
 
 def messages(steps: list[Step], kind: str | None = None, symbol: str | None = None) -> list[dict[str, Any]]:
+    """Without the news, which have no symbol and ask for no subscriber."""
     return [
         message
         for step in steps
+        if step.stream is not StreamName.NEWS
         for message in step.messages
         if kind in (None, message.get("T")) and symbol in (None, message.get("S"))
     ]

@@ -21,6 +21,7 @@ PUBLIC: Final = {
         "SYMBOLS_A_REQUEST",
         "past_pages",
     ),
+    "news": ("NewsPage", "read_latest_news", "read_news"),
     "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": ("RequestLimits", "RestPolicy"),

@@ -172,6 +172,11 @@ class AlpacaRest:
         """What the market-data host has at `/<version><path>`, page by page."""
         yield from self._pages_by_token(self._stocks, path, dict(query), version=version)
 
+    def news(self, query: Mapping[str, Any]) -> Iterator[list[Row]]:
+        """The articles that fit Alpaca's own parameters, page by page."""
+        for page in self.data_pages("v1beta1", "/news", query):
+            yield _maps(page.get("news"), "/news")
+
     def option_contract(self, symbol: str) -> Row | None:
         """The listed contract; None when Alpaca knows none of this symbol."""
         return self._map_or_none(f"/options/contracts/{quote(symbol, safe='')}")
@@ -259,7 +264,7 @@ class AlpacaRest:
         self,
         client: Any,
         path: str,
-        query: Query,
+        query: Mapping[str, Any],
         *,
         version: str | None = None,
         at_most: int = PAGES_AT_MOST,

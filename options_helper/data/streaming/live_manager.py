@@ -381,6 +381,7 @@ class _Run:
             policy=policy,
             limits=limits,
             elapsed=elapsed,
+            tell=callbacks.tell,
         )
         self.streams = StreamGroup(
             config,

@@ -1,15 +1,18 @@
-"""The last that was said of each symbol, played or pushed, for those who ask instead of listening."""
+"""The last that was said of each symbol, and the news, played or pushed, for those who ask instead of listening."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, Final
 
 from options_helper.model.instants import epoch_nanoseconds, timestamp_extension, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.simulator.faults import Message
+
+# More than anybody pages through.
+ARTICLES_AT_MOST: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,10 @@ class LastValues:
         self._last: dict[str, dict[str, Message]] = {"q": {}, "t": {}, "b": {}, "d": {}}
         self._closes: dict[str, dict[date, Message]] = {}
         self._books: dict[str, _HeardBook] = {}
+        self._articles: dict[int, Message] = {}  # by id, each in the form that came last
 
     def note(self, messages: Iterable[Any]) -> None:
-        """Keep the last quote, trade and bar of each symbol, and its book; what is none of them is passed over."""
+        """Keep the last quote, trade and bar of each symbol, its book, and the articles; others are passed over."""
         for message in messages:
             if not isinstance(message, dict):
                 continue
@@ -57,6 +61,18 @@ class LastValues:
                 self._last[kind][symbol] = message
             elif kind == "o" and isinstance(symbol, str):
                 self._books.setdefault(symbol, _HeardBook()).note(message)
+            elif kind == "n" and isinstance(article_id := message.get("id"), int):
+                self._keep_article(article_id, message)
+
+    def _keep_article(self, article_id: int, article: Message) -> None:
+        self._articles.pop(article_id, None)
+        self._articles[article_id] = article
+        if len(self._articles) > ARTICLES_AT_MOST:
+            del self._articles[next(iter(self._articles))]
+
+    def articles(self) -> list[Message]:
+        """The articles, each in the form that came last."""
+        return list(self._articles.values())
 
     def set_close(self, symbol: str, price: float, day: date) -> None:
         """The price at which a session ended."""

@@ -30,6 +30,7 @@ from options_helper.simulator.market.calibration import (
 from options_helper.simulator.market.coins import CoinMarket
 from options_helper.simulator.market.last_values import SymbolSnapshot, daily_bar
 from options_helper.simulator.market.market import Interest, Step
+from options_helper.simulator.market.newsroom import Newsroom
 from options_helper.simulator.market.opening import opening_holdings
 from options_helper.simulator.market.orders import OrderScript, Tradable
 from options_helper.simulator.market.pricing import (
@@ -460,6 +461,7 @@ class _Session:
         self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
         self._held_contracts = [symbol for symbol in held if self._contract(symbol)]
         self._orders = OrderScript(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
+        self._newsroom = Newsroom(sorted(self._stocks), seed, self._start_ns)
         # What is subscribed, in a fixed order: the order of a set is another one in every process.
         self._quoted_stocks: list[_Stock] = []
         self._traded_stocks: list[_Stock] = []
@@ -494,6 +496,8 @@ class _Session:
             yield Step(now_ns, StreamName.CRYPTO, _timed(self._coin_messages(tick, now_ns), now_ns))
             for update in self._orders.updates(now_ns):
                 yield Step(now_ns, StreamName.FILLS, [update])
+            if news := list(self._newsroom.due(now_ns)):
+                yield Step(now_ns, StreamName.NEWS, news)
 
     def _move(self) -> None:
         shock = self._market.gauss(0, 1)

@@ -41,6 +41,7 @@ from options_helper.simulator.rest.context import (
     page_of,
     whole_number,
 )
+from options_helper.simulator.rest.news import news
 
 CONTRACTS_A_PAGE: Final = 100
 _CALENDAR_SPAN: Final = timedelta(days=365)
@@ -257,6 +258,7 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
             for name in ("quotes", "trades", "bars")
         },
         **{f"/v1beta3/crypto/{place}/latest/orderbooks": prices.latest_books for place in CRYPTO_LOCATIONS},
+        "/v1beta1/news": news,
         "/v1beta1/options/snapshots": prices.option_snapshots,
         "/v1beta1/options/quotes/latest": prices.latest_option_quotes,
         "/v1beta1/options/trades/latest": prices.latest_option_trades,

@@ -476,13 +476,21 @@ class StreamWorker(StreamSink):
     def _displayed_phase(self, report: _Report, now: Moment) -> Phase:
         if report.phase is not Phase.LIVE:
             return report.phase
-        if not self._is_due(now):
+        if not self._is_due(now) or self._is_quiet_by_nature(report, now):
             return Phase.QUIET
         silence = self._silence.seconds(now, _live_since(report), self._last_frame)
         if silence >= self._silence.patience_seconds / 2:
             return Phase.STALLED
         # An illiquid feed: silent for long, but it has been silent that long before.
         return Phase.QUIET if silence >= self._policy.stall_seconds / 2 else Phase.LIVE
+
+    def _is_quiet_by_nature(self, report: _Report, now: Moment) -> bool:
+        """Whether what comes when it comes has not come for a while; orders are news whenever they come."""
+        kind = self.name.kind
+        if not kind.silence_is_normal or kind.carries_orders:
+            return False
+        since = latest(_live_since(report) or now, self._last_frame)
+        return now.monotonic - since.monotonic >= self._policy.stall_seconds / 2
 
 
 def _lasts(gaps: Sequence[Gap]) -> bool:

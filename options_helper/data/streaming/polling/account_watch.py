@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,9 +22,11 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.book_poller import BookPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
+from options_helper.model.callbacks import Told
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import ToldSessions
 from options_helper.model.snapshot import Phase, StreamHealth
@@ -36,7 +38,8 @@ class AccountWatch:
     """Asks at the start of a run, after each reconnect, and each minute; `account_state` is what it knows.
 
     `lock` is the run's: it guards `state` and `account_state`. `observe` is called on the consumer's thread about twice
-    a second; `start`, `change_symbols` and `stop` one at a time. Without a `rest_cls` nothing is asked.
+    a second; `start`, `change_symbols` and `stop` one at a time. Without a `rest_cls` nothing is asked. `tell` hears of
+    the articles that were asked for.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class AccountWatch:
         policy: WatchPolicy,
         limits: RequestLimits | None = None,
         elapsed: Callable[[], float] = elapsed_seconds,
+        tell: Callable[[Sequence[Told]], object] = lambda _: None,
     ) -> None:
         self._policy = policy
         self._polls = rest_cls is not None
@@ -79,6 +83,7 @@ class AccountWatch:
         )
         self._prices = PricePoller(self._context, config, policy)
         self._books = BookPoller(self._context, config, policy)
+        self._news = NewsPoller(self._context, config, policy, tell)
         self._calendar = CalendarWatch(
             self._context.rest,
             self._context.now,
@@ -115,11 +120,13 @@ class AccountWatch:
         if self._polls:
             self._prices.change_symbols(config)
             self._books.change_symbols(config)
+            self._news.change_symbols(config)
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
         self._context.account_state = replace(AccountState(), reports=self.account_state.reports)
         self._account.forget()
+        self._news.forget()
         self._calendar.forget()
 
     def stop(self) -> None:
@@ -128,6 +135,7 @@ class AccountWatch:
         self._context.stop()
         self._prices.stop(deadline - time.monotonic())
         self._books.stop(deadline - time.monotonic())
+        self._news.stop(deadline - time.monotonic())
         self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 
@@ -158,9 +166,8 @@ class AccountWatch:
         self._context.report_pause()
         if any(health.phase is Phase.STALLED for health in streams.values()):
             self._calendar.doubt()
-        fills = streams.get(StreamName.FILLS)
-        is_listening = fills is not None and fills.phase in (Phase.LIVE, Phase.QUIET)
-        self._account.listening(fills.connections if fills is not None and is_listening else None)
+        self._account.listening(_connections(streams.get(StreamName.FILLS)))
+        self._news.observe(_connections(streams.get(StreamName.NEWS)))
         for name, health in streams.items():
             if health.connections != self._connections.get(name, 0):
                 self._connections[name] = health.connections
@@ -173,3 +180,8 @@ class AccountWatch:
         if self._polls_account and fills_applied != self._fills_applied:
             self._fills_applied = fills_applied
             self._account.on_order_update()
+
+
+def _connections(health: StreamHealth | None) -> int | None:
+    """How often the stream has connected; None while it is not there."""
+    return health.connections if health is not None and health.phase in (Phase.LIVE, Phase.QUIET) else None

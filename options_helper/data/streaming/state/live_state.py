@@ -17,6 +17,7 @@ from options_helper.data.streaming.messages import Decode, books_damaged_by, dec
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.books import Books, lost_books
 from options_helper.data.streaming.state.market_clock import MarketClock
+from options_helper.data.streaming.state.news import NewsBoard
 from options_helper.data.streaming.state.order_book import are_possible
 from options_helper.data.streaming.state.session_end import SessionEnd
 from options_helper.data.streaming.trading_normalizers import read_trade_update
@@ -41,6 +42,7 @@ from options_helper.model.events import (
     TradingStatus,
     UpdatedBar,
     is_older,
+    stamp,
 )
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
@@ -128,6 +130,7 @@ class LiveState:
         self._newest: dict[StreamId, bytes] = {}
         self.fills = Blotter(fills_cache_size)
         self.books = Books()
+        self.news = NewsBoard()
         self._wanted: frozenset[str] | None = None  # None: everything
         self._lags_taken_ns = 0
         self._session_end = SessionEnd()
@@ -256,7 +259,10 @@ class LiveState:
         match event:
             case Trade():
                 _keep_newest(caches.trades, event, tally)
-            case DailyBar() | TradingStatus() | LimitBand() | News():
+            case News():
+                if self.news.add(event):
+                    self._tell(CallbackKind.NEWS, tuple(event.symbols or ()), event)
+            case DailyBar() | TradingStatus() | LimitBand():
                 pass  # no minute, quote or trade; nothing shows it yet
             case Bar() | UpdatedBar():
                 _keep_newest(caches.bars, event, tally)
@@ -266,6 +272,18 @@ class LiveState:
                 _cancel(caches.trades, event)
             case Quote() | BookUpdate():
                 pass  # handled by the caller
+
+    def seed_news(self, articles: Iterable[News], asked_ns: int) -> list[News]:
+        """Take over articles that were asked for at that market time; those that are new, or in a newer form.
+
+        These are no events of the stream, so its ledger does not count them.
+        """
+        fresh: list[News] = []
+        for news in articles:
+            stamp(news, asked_ns)
+            if not _is_impossible(news) and self.news.add(news, is_asked=True):
+                fresh.append(news)
+        return fresh
 
     def _apply_fill(self, frame: Frame) -> None:
         tally = self.tallies[frame.stream]
@@ -342,6 +360,7 @@ class LiveState:
     def _receive_later(self, by_ns: int) -> None:
         self._caches.receive_later(by_ns)
         self.books.receive_later(by_ns)
+        self.news.receive_later(by_ns)
         self._lags_taken_ns += by_ns
         for tally in self.tallies.values():
             if tally.last_event_ns is not None:
@@ -376,6 +395,7 @@ class LiveState:
             self._newest = {}
             self.books.forget()
             self.fills.clear()
+            self.news.clear()
         return is_another
 
     def keep_only(self, symbols: Iterable[str]) -> None:
@@ -411,6 +431,7 @@ class LiveState:
             trades=MappingProxyType(self._caches.trades.copy()),
             bars=MappingProxyType(self._caches.bars.copy()),
             books=MappingProxyType(self.books.views(SHOWN_LEVELS, lost_books(streams.values()))),
+            news=self.news.articles(),
             fills=self.fills.entries(),
             account=account or AccountState(),
             streams=MappingProxyType(dict(streams)),
