@@ -22,6 +22,7 @@ PUBLIC: Final = {
     "session": (
         "LiveSession",
         "Run",
+        "NewsOf",
         "RunSettings",
         "changed_code",
         "install_session",

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
@@ -30,6 +31,7 @@ from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_
 from options_helper.errors import ConfigError
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
+from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.monitoring.heartbeat import Role
@@ -57,6 +59,14 @@ class Manager(Protocol):
         """What is known now."""
 
 
+class NewsOf(StrEnum):
+    """Whose news a run streams."""
+
+    NOTHING = "none"
+    PORTFOLIO = "the portfolio's symbols"
+    EVERYTHING = "every symbol"
+
+
 @dataclass(frozen=True, slots=True)
 class RunSettings:
     """What a viewer can choose about the run; equal choices are the same run."""
@@ -70,6 +80,7 @@ class RunSettings:
     max_option_contracts: int = 250
     idle_stop_minutes: float = 10.0  # 0: never
     book_pairs: tuple[str, ...] = ()  # of which coins order books are streamed
+    news: NewsOf = NewsOf.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +177,10 @@ class LiveSession:
             now = self._run
             wanted = Run(choices, portfolio_file, settings, plan_for(portfolio_file.portfolio, choices))
             if now == wanted:
-                self._manager_for(settings).start(config_for(choices, wanted.plan))
+                self._manager_for(settings).start(config_for(wanted))
                 return
             try:
-                self._manager_for(settings).start(config_for(choices, wanted.plan))
+                self._manager_for(settings).start(config_for(wanted))
             except BaseException:
                 if not self.running:
                     # The run before is over and nothing came in its place: there is no house to keep.
@@ -288,8 +299,9 @@ class LiveSession:
                 self._run = replace(run, portfolio_file=portfolio_file)
                 return
             plan = plan_for(portfolio_file.portfolio, run.choices)
-            self._manager.start(config_for(run.choices, plan))
-            self._go_on_as(replace(run, portfolio_file=portfolio_file, plan=plan))
+            changed = replace(run, portfolio_file=portfolio_file, plan=plan)
+            self._manager.start(config_for(changed))
+            self._go_on_as(changed)
 
     def _sample(self) -> None:
         run, snapshot = self._run, self.snapshot()
@@ -331,8 +343,9 @@ def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:
     )
 
 
-def config_for(choices: RunSettings, plan: SubscriptionPlan) -> LiveStreamConfig:
-    """The manager's config for this plan."""
+def config_for(run: Run) -> LiveStreamConfig:
+    """The manager's config for this run."""
+    choices, plan = run.choices, run.plan
     return LiveStreamConfig(
         stocks=plan.stocks,
         option_contracts=plan.option_contracts,
@@ -344,6 +357,7 @@ def config_for(choices: RunSettings, plan: SubscriptionPlan) -> LiveStreamConfig
         paper=choices.paper,
         crypto=(*plan.crypto, *choices.book_pairs),
         crypto_channels=_crypto_channels(choices, plan),
+        news=news_symbols(choices.news, run.portfolio_file.portfolio),
     )
 
 
@@ -351,6 +365,21 @@ def _crypto_channels(choices: RunSettings, plan: SubscriptionPlan) -> tuple[str,
     """Prices of what is held, books of what is looked at; where both are wanted, of all pairs."""
     prices = ("quotes", "trades") if plan.crypto else ()
     return (*prices, *(("orderbooks",) if choices.book_pairs or not prices else ()))
+
+
+def news_symbols(wanted: NewsOf, portfolio: Portfolio | None) -> tuple[str, ...]:
+    """What to ask the news stream for: what the portfolio's contracts and shares are of, or everything."""
+    match wanted:
+        case NewsOf.NOTHING:
+            return ()
+        case NewsOf.EVERYTHING:
+            return (ALL_SYMBOLS,)
+        case NewsOf.PORTFOLIO:
+            instruments = portfolio.instruments if portfolio is not None else ()
+            # Articles name a pair of a coin and a currency without its slash.
+            return tuple(dict.fromkeys(item.underlying.replace("/", "") for item in instruments))
+        case _:
+            assert_never(wanted)
 
 
 def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:

@@ -93,8 +93,8 @@ def until_reported(
     )
 
 
-# News are a stream of their own, which a portfolio without a wish for them has not.
-OF_THE_ACCOUNT = tuple(task for task in RestTask if task is not RestTask.NEWS)
+# Books and news are asked for where they are streamed.
+OF_THE_ACCOUNT = (RestTask.PRICES, RestTask.FILLS, RestTask.POSITIONS, RestTask.CALENDAR)
 
 
 def until_done(manager: LiveStreamManager, *tasks: RestTask) -> None:

@@ -19,6 +19,7 @@ from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
+from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
 from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
 from apps.streamlit.components.live_tables import csv_name, positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
@@ -61,6 +62,7 @@ class Slots:
     positions: DeltaGenerator
     structures: DeltaGenerator
     fills: DeltaGenerator
+    news: DeltaGenerator
     account: DeltaGenerator
     details: DeltaGenerator
 
@@ -73,6 +75,7 @@ def render_live_portfolio_page() -> None:
     st.html(STYLE)
     st.html(ALARM_STYLE)
     st.html(FOCUS_STYLE)
+    st.html(NEWS_STYLE)
     settle_process()
     session = page_session()
     note_viewer(session)
@@ -110,6 +113,7 @@ def _lay_out() -> Slots:
                 positions=_section("Positions"),
                 structures=_section("Structures"),
                 fills=_section("Fills and order updates"),
+                news=st.container(key="news-panel"),
                 account=st.container(),
                 details=st.expander("Stream details").container(),
             )
@@ -171,6 +175,8 @@ def render_live(slots: Slots, screen: ScreenModel) -> None:
         structures_table(screen)
     with slots.fills:
         fills_table(screen)
+    with slots.news:
+        news_panel(screen)
     with slots.details:
         stream_details(screen)
 

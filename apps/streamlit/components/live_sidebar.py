@@ -19,7 +19,7 @@ from options_helper.data.portfolio_file import (
 )
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
-from options_helper.live.session import LiveSession, RunSettings, changed_code, install_session
+from options_helper.live.session import LiveSession, NewsOf, RunSettings, changed_code, install_session
 from options_helper.model.alpaca_symbols import to_coin_pairs
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.model.text import format_count, named, without_amounts
@@ -31,6 +31,7 @@ STOCK_FEED_HELP: Final = (
     "iex: one exchange, free. sip: all exchanges. delayed_sip: all, 15 minutes late. boats: the overnight venue. "
     "overnight: derived from it. test: one made-up symbol."
 )
+NEWS_HELP: Final = "Headlines of Alpaca's news stream, as text. Also what was written shortly before Start."
 OPTION_FEED_HELP: Final = "indicative: modelled quotes, free. opra: the real ones, with a paid plan."
 START_HELP: Final = "Connects and shows live prices. No order is ever placed."
 HIDE_HELP: Final = (
@@ -123,6 +124,7 @@ def describe(choices: RunSettings, name: str) -> str:
     parts += [f"options {choices.options_feed}"] if choices.stream_options else []
     parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
     parts += [f"books of {named(choices.book_pairs, 3)}"] if choices.book_pairs else []
+    parts += [] if choices.news is NewsOf.NOTHING else [f"news of {choices.news}"]
     return " · ".join([*parts, f"at most {choices.max_option_contracts} contracts"])
 
 
@@ -221,6 +223,7 @@ def _show_choices(choices: RunSettings, portfolio: str) -> None:
         stock_feed=choices.stock_feed,
         options_feed=choices.options_feed,
         account=_account_word(choices.paper),
+        news=choices.news.value,
         max_option_contracts=choices.max_option_contracts,
         idle_stop_minutes=choices.idle_stop_minutes,
         book_pairs=", ".join(choices.book_pairs),
@@ -303,6 +306,7 @@ def _choices() -> RunSettings:
             key="account",
             help="auto: paper or live as APCA_API_BASE_URL says. Orders are only shown, never placed.",
         )
+        news = st.selectbox("News of", [one.value for one in NewsOf], key="news", help=NEWS_HELP)
         max_contracts = st.number_input(
             "At most this many option contracts",
             1,
@@ -331,6 +335,7 @@ def _choices() -> RunSettings:
         max_option_contracts=max_contracts,
         idle_stop_minutes=idle_minutes,
         book_pairs=pairs,
+        news=NewsOf(news),
     )
 
 
