@@ -15,6 +15,7 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
+from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.streams import StreamName
 from options_helper.model.text import named
@@ -60,6 +61,10 @@ EVENTS_A_DAY: Final[Mapping[str, Mapping[str, int]]] = {
     },
     "bars": {},
 }
+CRYPTO_EVENTS_A_DAY: Final[Mapping[str, int]] = {"quotes": 100_000, "trades": 5_000, "bars": 1_440}
+HALT_EVENTS_A_DAY: Final[Mapping[str, int]] = {"statuses": 1, "lulds": 800}
+ARTICLES_A_DAY: Final = 20  # of a symbol that is much written about
+ALL_ARTICLES_A_DAY: Final = 1_000
 EVENTS_A_DAY_ELSEWHERE: Final[Mapping[str, int]] = {"quotes": 600_000, "trades": 60_000, "bars": 390}
 
 
@@ -78,17 +83,26 @@ class Selection:
     stock_feed: str = "iex"
     options_feed: str = "indicative"
     max_contracts: int = 250
+    halts: bool = False
+    crypto: tuple[str, ...] = ()
+    crypto_location: str = "us"
+    news: tuple[str, ...] = ()
 
     @property
-    def stock_channels(self) -> tuple[str, ...]:
-        """What is recorded of each stock."""
+    def channels(self) -> tuple[str, ...]:
+        """What is recorded of each coin, and of each stock among others."""
         wanted = {"quotes": self.quotes, "trades": self.trades, "bars": self.bars}
         return tuple(channel for channel, is_wanted in wanted.items() if is_wanted)
 
     @property
+    def stock_channels(self) -> tuple[str, ...]:
+        """What is recorded of each stock."""
+        return (*self.channels, *(HALT_EVENTS_A_DAY if self.halts else ()))
+
+    @property
     def option_channels(self) -> tuple[str, ...]:
         """The same of each contract: Alpaca streams no bars of options."""
-        return tuple(channel for channel in self.stock_channels if channel != "bars")
+        return tuple(channel for channel in self.channels if channel != "bars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +159,10 @@ class CapturePlan:
             yield from [_events_a_day(channel, streams.stock_feed)] * len(streams.stocks)
         for channel in streams.option_channels:
             yield from [_events_a_day(channel, streams.options_feed)] * self._contracts
+        for channel in streams.crypto_channels:
+            yield from [CRYPTO_EVENTS_A_DAY[channel]] * len(streams.crypto)
+        if streams.news:
+            yield ALL_ARTICLES_A_DAY if ALL_SYMBOLS in streams.news else ARTICLES_A_DAY * len(streams.news)
 
     @property
     def _contracts(self) -> int:
@@ -176,9 +194,10 @@ def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> Captur
         kept += found
         warnings += [warning] if warning else []
     not_expanded = selection.underlyings if chains is None else ()
-    if not stocks and not kept and not not_expanded:
+    if not (stocks or kept or not_expanded or selection.crypto or selection.news):
         raise ConfigError(
-            "There is nothing to record. Name --stocks, --option-contracts, --options-underlyings or --portfolio."
+            "There is nothing to record. Name --stocks, --option-contracts, --options-underlyings, --portfolio, "
+            "--crypto or --news."
         )
     return CapturePlan(
         LiveStreamConfig(
@@ -189,6 +208,10 @@ def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> Captur
             options_feed=selection.options_feed,
             stock_channels=selection.stock_channels,
             option_channels=selection.option_channels,
+            crypto=selection.crypto,
+            crypto_channels=selection.channels,
+            crypto_location=selection.crypto_location,
+            news=selection.news,
             queue_maxsize=QUEUE_EVENTS,
         ),
         tuple(warnings),
@@ -198,7 +221,7 @@ def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> Captur
 
 
 def _require_channels(selection: Selection) -> None:
-    if not selection.stock_channels:
+    if not selection.stock_channels and not selection.news:
         raise ConfigError("With --no-quotes, --no-trades and --no-bars nothing is left to record.")
     if (selection.option_contracts or selection.underlyings) and not selection.option_channels:
         raise ConfigError("Alpaca streams no bars of options: leave --no-quotes or --no-trades away.")
@@ -274,6 +297,8 @@ def _left_out(symbols: Sequence[str], total: int, limit: int) -> str:
 
 
 def _events_a_day(channel: str, feed: str) -> int:
+    if channel in HALT_EVENTS_A_DAY:
+        return HALT_EVENTS_A_DAY[channel]
     return EVENTS_A_DAY[channel].get(feed, EVENTS_A_DAY_ELSEWHERE[channel])
 
 

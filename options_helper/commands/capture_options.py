@@ -15,8 +15,9 @@ from options_helper.commands.durations import parse_duration
 from options_helper.data.intraday.recording import StorePolicy
 from options_helper.data.rest.option_contracts import ContractFilter, ExpirySpan
 from options_helper.errors import ConfigError, SymbolError
-from options_helper.model.alpaca_symbols import to_alpaca_symbol
+from options_helper.model.alpaca_symbols import to_alpaca_symbol, to_coin_pairs
 from options_helper.model.contract_symbols import format_osi_compact, parse_contract_symbol
+from options_helper.model.news import ALL_SYMBOLS
 
 LONGEST_FLUSH_SECONDS: Final = 3_600.0
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,3})?")
@@ -32,6 +33,22 @@ def read_symbols(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
 def read_contracts(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
     """Contract symbols as Alpaca writes them; ConfigError names the first that is none."""
     return _read_all(option, texts, lambda text: format_osi_compact(parse_contract_symbol(text)))
+
+
+def read_coins(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Pairs such as BTC/USD; ConfigError names the first that is none."""
+    try:
+        return to_coin_pairs(list(_parts(texts)))
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
+
+
+def read_news(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Symbols, or the one sign for all of them; ConfigError names the first that is none."""
+    words = list(_parts(texts))
+    if any(word.lower() in ("all", ALL_SYMBOLS) for word in words):
+        return (ALL_SYMBOLS,)
+    return read_symbols(option, words)
 
 
 def read_filter(expiries: Sequence[str] | None, moneyness: str) -> ContractFilter:

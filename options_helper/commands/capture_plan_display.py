@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Final
 
 from rich import filesize
 
@@ -15,6 +16,13 @@ from options_helper.commands.capture_options import require_folder
 from options_helper.commands.capture_run import CaptureRequest
 from options_helper.model.streams import StreamName
 from options_helper.settings import NO_KEYS, Settings
+
+_LABELS: Final = {
+    StreamName.STOCKS: "Stocks: ",
+    StreamName.OPTIONS: "Options:",
+    StreamName.CRYPTO: "Crypto: ",
+    StreamName.NEWS: "News:   ",
+}
 
 
 def show_plan(request: CaptureRequest, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
@@ -30,13 +38,20 @@ def show_plan(request: CaptureRequest, settings: Settings, *, now: Callable[[], 
 
 def _stream_lines(plan: CapturePlan) -> Iterator[str]:
     streams = plan.streams
-    for name, label in ((StreamName.STOCKS, "Stocks: "), (StreamName.OPTIONS, "Options:")):
+    for name, label in _LABELS.items():
         symbols = list(streams.symbols(name))
         if name is StreamName.OPTIONS and plan.not_expanded:
             symbols.append(f"up to {plan.room} contracts of {', '.join(plan.not_expanded)}")
         if symbols:
             yield f"{label} {', '.join(symbols)}"
-            yield f"         {', '.join(streams.channels(name))}; feed {streams.feed(name)}"
+            yield f"         {_what(plan, name)}"
+
+
+def _what(plan: CapturePlan, name: StreamName) -> str:
+    if name is StreamName.NEWS:
+        return "articles, as they were sent"
+    streams = plan.streams
+    return f"{', '.join(streams.channels(name))}; feed {streams.feed(name)}"
 
 
 def _wrapped(line: str, width: int) -> str:

@@ -77,6 +77,20 @@ def capture(
     bars: Annotated[bool, typer.Option(help="Minute bars, of stocks.")] = True,
     quotes: Annotated[bool, typer.Option(help="Quotes.")] = True,
     trades: Annotated[bool, typer.Option(help="Trades, their corrections and cancels.")] = True,
+    halts: Annotated[
+        bool, typer.Option("--halts", help="Trading halts and limit bands too, of stocks.")
+    ] = False,
+    crypto: Annotated[
+        list[str] | None,
+        typer.Option("--crypto", metavar="BTC/USD,ETH/USD", help="Coins: quotes, trades and minute bars."),
+    ] = None,
+    crypto_location: Annotated[
+        str, typer.Option(metavar="PLACE", help="Where the coins are traded: us, us-1 or eu-1.")
+    ] = "us",
+    news: Annotated[
+        list[str] | None,
+        typer.Option("--news", metavar="AAPL,MSFT", help="News of these symbols, or `all`."),
+    ] = None,
     stock_feed: Annotated[
         str | None,
         typer.Option(metavar="FEED", help="The feed of the stocks.", show_default="from the settings"),
@@ -161,8 +175,10 @@ def capture(
     """
     from options_helper.capture.plan import Selection
     from options_helper.commands.capture_options import (
+        read_coins,
         read_contracts,
         read_filter,
+        read_news,
         read_seconds,
         read_symbols,
         require_flush_seconds,
@@ -186,6 +202,10 @@ def capture(
         stock_feed=stock_feed or settings.stock_feed,
         options_feed=options_feed or settings.options_feed,
         max_contracts=max_contracts,
+        halts=halts,
+        crypto=read_coins("--crypto", crypto),
+        crypto_location=crypto_location,
+        news=read_news("--news", news),
     )
     request = CaptureRequest(
         selection,
@@ -398,9 +418,11 @@ def export(
         Path, typer.Option("--out", metavar="FILE", help="A new file: ….parquet, ….csv or ….csv.gz.")
     ],
     dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="quotes, trades, bars, book_updates, …")
+        str, typer.Option(metavar="NAME", help="quotes, trades, bars, book_updates, articles, …")
     ] = "quotes",
-    kind: Annotated[str, typer.Option(metavar="KIND", help="stocks, options, crypto or books.")] = "stocks",
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="stocks, options, crypto, books or news.")
+    ] = "stocks",
     symbols: SymbolsOption = None,
     day: DayOption = None,
     since: Annotated[

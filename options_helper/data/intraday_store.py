@@ -2,11 +2,11 @@
 
     <root>/<kind>/<dataset>/<timeframe>/<SYMBOL>/<day>.csv.gz
 
-with kind stocks, options, crypto or books, and as datasets quotes, trades, corrections and cancels (timeframe tick),
-bars and updated_bars (1Min), daily_bars (1Day), book_updates (tick) and book_snapshots_N (sampled). The day is New
-York's, that of a book by UTC. What the parts promise is said where they are: columns and their texts in
-`intraday.rows`, the gzip members in `intraday.members`, names in `intraday.layout`, what stands beside a file in
-`intraday.meta`.
+with kind stocks, options, crypto, books or news, and as datasets quotes, trades, corrections, cancels, statuses,
+limit_bands and articles (timeframe tick), bars and updated_bars (1Min), daily_bars (1Day), book_updates (tick) and
+book_snapshots_N (sampled). The day is New York's, that of a book by UTC. What the parts promise is said where they are:
+columns and their texts in `intraday.rows`, the gzip members in `intraday.members`, names in `intraday.layout`, what
+stands beside a file in `intraday.meta`.
 
 What can be lost. A killed process loses the rows that were not flushed: those of the last `flush_seconds`. Power loss
 takes at most what was written since the last sync, `sync_seconds` ago. A disk that takes no more loses nothing until

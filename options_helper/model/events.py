@@ -207,9 +207,9 @@ class BookUpdate(MarketEvent, frozen=True, gc=False, tag="o", kw_only=True):
 
 
 class News(MarketEvent, frozen=True, gc=False, tag="n", kw_only=True):
-    """An article; `symbols` are those it is about, `symbol` is empty. Texts as sent: `content` is HTML, or empty."""
+    """An article; `symbols` are those it is about, `symbol` is of no one. Texts as sent: `content` is HTML or empty."""
 
-    symbol: str = ""
+    symbol: str = "*"
     # When it was last changed, which is when it was made in the form that came.
     timestamp: Ext | str | int | None = msgspec.field(default=None, name="updated_at")
     created: Ext | str | int | None = msgspec.field(default=None, name="created_at")

@@ -9,9 +9,11 @@ import pytest
 from options_helper.capture.hours import CaptureHours
 from options_helper.capture.plan import Selection, plan_capture
 from options_helper.commands.capture_options import (
+    read_coins,
     read_contracts,
     read_day,
     read_filter,
+    read_news,
     read_seconds,
     read_symbols,
 )
@@ -109,6 +111,46 @@ def test_a_wish_that_records_nothing_is_refused(selection: Selection, says: str)
         plan_capture(selection, ())
 
 
+def test_coins_news_and_halts_are_recorded_where_they_are_wished_for():
+    plan = plan_capture(
+        Selection(
+            stocks=("SPY",),
+            trades=False,
+            halts=True,
+            crypto=("BTC/USD",),
+            crypto_location="eu-1",
+            news=("*",),
+        ),
+        (),
+    )
+
+    assert plan.streams.stock_channels == ("quotes", "bars", "statuses", "lulds")
+    assert plan.streams.crypto_channels == ("quotes", "bars")
+    assert (plan.streams.crypto, plan.streams.crypto_location, plan.streams.news) == (
+        ("BTC/USD",),
+        "eu-1",
+        ("*",),
+    )
+    assert plan.partitions == 4 + 2 + 1
+    assert (
+        plan.estimate().rows
+        > plan_capture(Selection(stocks=("SPY",), trades=False), ()).estimate().rows + 100_000
+    )
+
+
+def test_news_alone_are_enough_to_record():
+    plan = plan_capture(Selection(news=("AAPL",), quotes=False, trades=False, bars=False), ())
+
+    assert (plan.partitions, plan.estimate().rows) == (1, 20)
+
+
+def test_what_never_closes_is_recorded_around_the_clock():
+    hours = plan_capture(Selection(stocks=("SPY",), crypto=("BTC/USD",)), ()).hours
+
+    assert hours.connected(new_york("2026-11-07 03:00"))
+    assert hours.next_change(new_york("2026-11-07 03:00")) is None
+
+
 def test_a_plan_for_another_day_has_no_expired_contracts():
     plan = plan_capture(Selection(underlyings=("SPY",)), [chain("SPY", strikes=range(99, 102))])
 
@@ -192,6 +234,15 @@ def test_the_test_feed_never_closes():
 
 def test_lists_have_commas_and_options_may_be_repeated():
     assert read_symbols("--stocks", ["spy, AAPL", "BRK-B", "SPY"]) == ("SPY", "AAPL", "BRK.B")
+
+
+def test_coins_are_pairs_and_news_may_be_of_everything():
+    assert read_coins("--crypto", ["btc/usd, ETH/USD", "BTC/USD"]) == ("BTC/USD", "ETH/USD")
+    assert read_news("--news", ["aapl", "brk-b"]) == ("AAPL", "BRK.B")
+    assert read_news("--news", ["AAPL,all"]) == read_news("--news", ["*"]) == ("*",)
+    assert read_coins("--crypto", None) == read_news("--news", None) == ()
+    with pytest.raises(ConfigError, match="--crypto: 'AAPL' is no pair"):
+        read_coins("--crypto", ["AAPL"])
 
 
 def test_contracts_may_be_padded():

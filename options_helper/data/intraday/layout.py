@@ -25,7 +25,7 @@ from options_helper.data.intraday.rows import DATASETS, Dataset
 from options_helper.errors import ConfigError
 from options_helper.model.market_hours import new_york_date
 
-Kind = Literal["stocks", "options", "crypto", "books"]
+Kind = Literal["stocks", "options", "crypto", "books", "news"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SUFFIX: Final = ".csv.gz"
 META_SUFFIX: Final = ".meta.json"

@@ -9,7 +9,8 @@ column, `seq`, which is known when the line is written.
 - A missing value and an empty text are both nothing between two commas. So is what is no number (NaN, an infinity), and
   an id or a count that its column cannot hold: it costs itself, and no reader stumbles over it.
 - Text with a comma, a quote or a line end is quoted as RFC 4180 says.
-- Several condition codes are joined as `normalizers.join_conditions` does.
+- Several condition codes are joined as `normalizers.join_conditions` does, and the symbols of an article likewise.
+- What would end the line of an article's text is written as Python would (backslash and n, r or 0), a backslash as two.
 """
 
 from __future__ import annotations
@@ -36,10 +37,13 @@ from options_helper.model.events import (
     BookLevel,
     DailyBar,
     Event,
+    LimitBand,
+    News,
     Quote,
     Trade,
     TradeCancel,
     TradeCorrection,
+    TradingStatus,
     UpdatedBar,
 )
 from options_helper.model.instants import (
@@ -62,6 +66,27 @@ CORRECTION_COLUMNS: Final = (
     "exchange",
 )
 CANCEL_COLUMNS: Final = (*_TIME_COLUMNS, "price", "size", "exchange", "trade_id")
+STATUS_COLUMNS: Final = (
+    *_TIME_COLUMNS,
+    "status_code",
+    "status_message",
+    "reason_code",
+    "reason_message",
+    "tape",
+)
+BAND_COLUMNS: Final = (*_TIME_COLUMNS, "limit_up_price", "limit_down_price", "indicator", "tape")
+ARTICLE_COLUMNS: Final = (
+    *_TIME_COLUMNS,
+    "article_id",
+    "created_ns",
+    "headline",
+    "summary",
+    "author",
+    "source",
+    "url",
+    "symbols",
+    "content",
+)
 BOOK_LEVEL_COLUMNS: Final = (*_TIME_COLUMNS, "message", "reset", "side", "price", "size")
 BOOK_SNAPSHOT_COLUMNS: Final = (*_TIME_COLUMNS, "heard_ns", "state")
 
@@ -112,6 +137,9 @@ DATASET_OF: Final[dict[type, Dataset]] = {
     DailyBar: _dataset("daily_bars", "1Day", BAR_COLUMNS),
     TradeCorrection: _dataset("corrections", "tick", CORRECTION_COLUMNS),
     TradeCancel: _dataset("cancels", "tick", CANCEL_COLUMNS),
+    TradingStatus: _dataset("statuses", "tick", STATUS_COLUMNS),
+    LimitBand: _dataset("limit_bands", "tick", BAND_COLUMNS),
+    News: _dataset("articles", "tick", ARTICLE_COLUMNS),
     BookLevelRow: _dataset("book_updates", "tick", BOOK_LEVEL_COLUMNS),
     **{
         row: _dataset(f"book_snapshots_{row.LEVELS}", "sampled", _snapshot_columns(row.LEVELS))
@@ -133,9 +161,9 @@ DATASETS: Final[dict[str, Dataset]] = {
 # A column has one type, whatever is in it on a day: a file's schema must not depend on its content. Every other column
 # is text. Whole numbers of 64 bits that no float may touch on the way:
 WHOLE: Final = ("seq", "recv_ns", "asked_at_ns", "ts_ns")
-COUNTS: Final = ("trade_count", "message", "heard_ns")
+COUNTS: Final = ("trade_count", "message", "heard_ns", "created_ns")
 # The same without a sign: the feed's ids go up to 2^64.
-IDS: Final = ("trade_id", "original_trade_id", "corrected_trade_id")
+IDS: Final = ("trade_id", "original_trade_id", "corrected_trade_id", "article_id")
 # Floats of 64 bits; most sizes are whole, and a fraction of a share is one too.
 SIZES: Final = (
     "bid_size", "ask_size", "size", "corrected_size", "volume",
@@ -143,6 +171,7 @@ SIZES: Final = (
 )  # fmt: skip
 PRICES: Final = (
     "bid_price", "ask_price", "price", "corrected_price", "open", "high", "low", "close", "vwap",
+    "limit_up_price", "limit_down_price",
     *book_columns("bid_px", MOST_LEVELS), *book_columns("ask_px", MOST_LEVELS),
 )  # fmt: skip
 LARGEST_ID: Final = 2**64 - 1
@@ -241,6 +270,9 @@ class RowWriter:
             DailyBar: self._bar,
             TradeCorrection: self._correction,
             TradeCancel: self._cancel,
+            TradingStatus: self._status,
+            LimitBand: self._band,
+            News: self._article,
             BookLevelRow: self._book_level,
             **{row: partial(self._book_snapshot, row.LEVELS) for row in SNAPSHOTS},
         }
@@ -328,6 +360,32 @@ class RowWriter:
             f"{text[event.exchange]},{_whole(event.trade_id, LARGEST_ID)}\n"
         )
 
+    def _status(self, event: TradingStatus) -> tuple[date, str]:
+        day, times = self._times(event)
+        text = self._text
+        return day, (
+            f"{times},{text[event.symbol]},{text[event.status_code]},{text[event.status_message]},"
+            f"{text[event.reason_code]},{text[event.reason_message]},{text[event.tape]}\n"
+        )
+
+    def _band(self, event: LimitBand) -> tuple[date, str]:
+        day, times = self._times(event)
+        text, price = self._text, self._price
+        return day, (
+            f"{times},{text[event.symbol]},{price[event.limit_up_price]},{price[event.limit_down_price]},"
+            f"{text[event.indicator]},{text[event.tape]}\n"
+        )
+
+    def _article(self, event: News) -> tuple[date, str]:
+        # Not from the cache: no article comes twice, and one may be long.
+        day, times = self._times(event)
+        created_ns = epoch_nanoseconds(event.created)
+        created = "" if created_ns is None else _whole(created_ns, LARGEST_COUNT)
+        texts = (event.headline, event.summary, event.author, event.source, event.url)
+        fields = ",".join(_one_line(text) for text in (*texts, join_conditions(event.symbols), event.content))
+        article_id = _whole(event.article_id, LARGEST_ID)
+        return day, f"{times},{self._text[event.symbol]},{article_id},{created},{fields}\n"
+
     def _book_level(self, row: BookLevelRow) -> tuple[date, str]:
         _, times = self._times(row)
         return self._utc_day(row.received_ns), (
@@ -353,6 +411,15 @@ class RowWriter:
         if (day := self._utc_days.get(number)) is None:
             day = self._utc_days[number] = utc_datetime(received_ns).date()
         return day
+
+
+def _one_line(text: str | None) -> str:
+    """A text of any length as a field of CSV that is no more than a line."""
+    if text is None:
+        return ""
+    return quoted_text(
+        text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")
+    )
 
 
 def _number(number: float | None) -> str:

@@ -19,7 +19,7 @@ from options_helper.data.rest.history import CHANNELS
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date, regular_session
-from options_helper.model.streams import CRYPTO, STOCKS, Hours, StreamName
+from options_helper.model.streams import CRYPTO, NEWS, STOCKS, Hours, StreamName
 from options_helper.model.text import format_count
 
 MARGIN_NS: Final = 60 * NANOSECONDS
@@ -243,8 +243,7 @@ def _hindrance(question: GapQuestion) -> str | None:
     if question.kind in CHANNELS and not question.symbols:
         return "nobody knows what was asked for then: the note of its session is gone or cannot be read"
     if not question.channels:
-        untold = " and ".join(question.untold) or f"the {question.gap.stream} stream"
-        return f"there is no history of {untold}"
+        return _without_history(question)
     if question.kind == STOCKS.name and not question.feed:
         return "the note of its session, of an earlier version, does not say of which feed it was"
     if question.feed in _WITHOUT_HISTORY:
@@ -252,6 +251,13 @@ def _hindrance(question: GapQuestion) -> str | None:
     if sum(one.until_ns - one.since_ns for one in question.slices()) > LONGEST_NS:
         return "more than a day of trading is missing, which is to be asked for as days and not as a gap"
     return None
+
+
+def _without_history(question: GapQuestion) -> str:
+    if question.kind == NEWS.name:
+        return "history does not say when an article was received; the page asks for those that were missed"
+    untold = " and ".join(question.untold) or f"the {question.gap.stream} stream"
+    return f"there is no history of {untold}"
 
 
 def _shortcoming(question: GapQuestion, counts: Mapping[str, int]) -> str:

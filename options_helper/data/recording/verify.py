@@ -58,6 +58,7 @@ from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.errors import ConfigError
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.streams import StreamName
 from options_helper.model.text import named
 
 if TYPE_CHECKING:
@@ -293,7 +294,8 @@ def _silent(
         for note in notes
         for stream, symbols in note.asked.items()
         for symbol in symbols
-        if stream not in explained
+        # An article is not of one symbol, and of most symbols there is none on most days.
+        if stream not in explained and stream != StreamName.NEWS
     }
     yield from sorted(
         (stream, symbol)
