@@ -157,6 +157,29 @@ def test_an_answer_that_fails_is_a_sentence_and_is_asked_again(server: Simulator
         until_asked(manager)
 
 
+@pytest.mark.parametrize(
+    ("faults", "rejected"),
+    [
+        (Faults(oversized=True), 0),
+        (Faults(duplicate=True), 0),
+        (Faults(malformed=True), 1),
+        (Faults(unknown_type=True), 1),
+    ],
+    ids=["of a megabyte", "twice", "malformed", "unknown"],
+)
+def test_what_is_wrong_with_a_message_costs_no_article(
+    server: SimulatorServer, faults: Faults, rejected: int
+):
+    server.set_faults(faults)
+    with watching(server, rest_cls=None) as manager:
+        until_connected(manager, 1)
+        server.push(NEWS, [news_message(1, "Heard")])
+        until_headlines(manager, "Heard")
+        health = manager.snapshot().streams[NEWS]
+
+    assert (health.rejected, health.accounted, health.connections) == (rejected, True, 1)
+
+
 def test_silence_is_normal(server: SimulatorServer):
     clock = SteppedClock()
     with watching(server, now_ns=clock, monotonic=clock.monotonic, rest_cls=None) as manager:
