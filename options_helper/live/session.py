@@ -177,10 +177,10 @@ class LiveSession:
             now = self._run
             wanted = Run(choices, portfolio_file, settings, plan_for(portfolio_file.portfolio, choices))
             if now == wanted:
-                self._manager_for(settings).start(config_for(wanted))
+                self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
                 return
             try:
-                self._manager_for(settings).start(config_for(wanted))
+                self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
             except BaseException:
                 if not self.running:
                     # The run before is over and nothing came in its place: there is no house to keep.
@@ -299,9 +299,8 @@ class LiveSession:
                 self._run = replace(run, portfolio_file=portfolio_file)
                 return
             plan = plan_for(portfolio_file.portfolio, run.choices)
-            changed = replace(run, portfolio_file=portfolio_file, plan=plan)
-            self._manager.start(config_for(changed))
-            self._go_on_as(changed)
+            self._manager.start(config_for(run.choices, plan, portfolio_file.portfolio))
+            self._go_on_as(replace(run, portfolio_file=portfolio_file, plan=plan))
 
     def _sample(self) -> None:
         run, snapshot = self._run, self.snapshot()
@@ -343,9 +342,10 @@ def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:
     )
 
 
-def config_for(run: Run) -> LiveStreamConfig:
-    """The manager's config for this run."""
-    choices, plan = run.choices, run.plan
+def config_for(
+    choices: RunSettings, plan: SubscriptionPlan, portfolio: Portfolio | None = None
+) -> LiveStreamConfig:
+    """The manager's config for this plan, and for news of this portfolio where they are wanted."""
     return LiveStreamConfig(
         stocks=plan.stocks,
         option_contracts=plan.option_contracts,
@@ -357,7 +357,7 @@ def config_for(run: Run) -> LiveStreamConfig:
         paper=choices.paper,
         crypto=(*plan.crypto, *choices.book_pairs),
         crypto_channels=_crypto_channels(choices, plan),
-        news=news_symbols(choices.news, run.portfolio_file.portfolio),
+        news=news_symbols(choices.news, portfolio),
     )
 
 

@@ -1,6 +1,6 @@
 """Ask over REST what no stream tells: prices before the first quote, fills from while nobody listened, positions.
 
-Four threads ask, so that a market that does not answer keeps nobody from the account. Streams and page wait for
+Several threads ask, so that a market that does not answer keeps nobody from the account. Streams and page wait for
 neither: what came back is in the next snapshot, and what did not is a sentence in it.
 """
 
