@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from options_helper.cli import app
 
 UNITS = Path(__file__).resolve().parents[2] / "scripts" / "systemd"
 PROGRAM = "/srv/options-helper/.venv/bin/options-helper"
@@ -86,6 +89,17 @@ def test_it_may_write_what_it_has_to_and_nothing_else(name: str):
     assert (facts["ProtectSystem"], facts["ReadWritePaths"]) == ("strict", out[1])
     # The home is read-only, and the state folder would be in it.
     assert (facts["StateDirectory"], facts["Environment"]) == ("options-helper", "XDG_STATE_HOME=%S")
+
+
+@services
+def test_what_it_starts_is_there(name: str):
+    program, *words = service(name)["ExecStart"].split()
+    assert program == PROGRAM
+    command = [word for word in words if re.fullmatch("[a-z]+", word)]
+
+    said = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"}).output
+
+    assert [word for word in words if word.startswith("--") and word not in said] == []
 
 
 @services

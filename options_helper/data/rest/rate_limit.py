@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from options_helper.clock import elapsed_seconds
 from options_helper.data.rest.budget_ledger import (
     COMMAND,
+    MINUTE,
     Answer,
     Member,
     Share,
@@ -92,7 +93,7 @@ class RequestLimiter:
         self._per_minute = per_minute
         self._held_until = 0.0
         self._answer: Answer | None = None
-        self._turn_at = 0.0  # when the request that was told to wait may leave
+        self._answered_at = 0.0
 
     def allow(self, per_minute: int) -> None:
         """From now on so many; those that have left still count."""
@@ -117,8 +118,8 @@ class RequestLimiter:
     def busy(self) -> str | None:
         """Why a request waits, for longer than a moment, for its turn in the minute; None: none does."""
         with self._lock:
-            turn_in, answer = self._turn_at - self._now(), self._answer
-        if answer is None or turn_in < SHORT_WAIT_SECONDS:
+            since, answer = self._now() - self._answered_at, self._answer
+        if answer is None or answer.turn.wait - since < SHORT_WAIT_SECONDS:
             return None
         turn = answer.turn
         others = "" if turn.programs == 1 else f", shared by {turn.programs} programs"
@@ -137,7 +138,7 @@ class RequestLimiter:
             answer = self._budget.take(per_minute, self._at_most, sent, held_until, self._now())
             with self._lock:
                 self._answer = answer
-                self._turn_at = self._now() + answer.turn.wait
+                self._answered_at = self._now()
                 self._held_until = max(self._held_until, answer.held_until)
         return answer.turn.wait
 
@@ -148,12 +149,13 @@ class RequestLimiter:
             if answer is None:
                 share = min(whole, self._at_most)
                 return BudgetReport(per_minute=whole, share=share, left=share, held_seconds=held)
-            turn = answer.turn
-            expired = size(answer.sent) - size(recent(answer.sent, tick_of(self._now())))
+            turn, now = answer.turn, tick_of(self._now())
+            expired = size(answer.sent) - size(recent(answer.sent, now))
+            is_over = now - tick_of(self._answered_at) > MINUTE  # also what the others had sent then
             return BudgetReport(
                 per_minute=whole,
                 share=turn.share,
-                left=min(turn.share, turn.left + expired),
+                left=turn.share if is_over else min(turn.share, turn.left + expired),
                 held_seconds=held,
                 programs=turn.programs,
                 problem=answer.problem,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from options_helper.data.rest.budget_ledger import PAGE, RECORDER
+from options_helper.data.rest.budget_ledger import INGESTION, PAGE, RECORDER
 from options_helper.data.rest.rate_limit import (
     LONGEST_PAUSE_SECONDS,
     RequestLimiter,
@@ -161,6 +161,23 @@ def test_a_share_that_is_used_up_is_said_to_be_one_of_several():
         "The minute's requests are used up (2 for this program, shared by 2 programs); "
         "the next leaves when its turn comes."
     )
+
+
+def test_after_a_minute_nothing_of_what_anybody_sent_counts_as_used():
+    clock = Clock()
+    page, ingestion = RequestLimits(PAGE, now=clock), RequestLimits(INGESTION, now=clock)
+
+    def left(limits: RequestLimits) -> int:
+        (provider,) = limits.report().values()
+        return provider.budget.left
+
+    page.host(account(per_minute=2), "data.alpaca.markets").limiter.take()
+    for limits in (ingestion, page):
+        limits.host(account(per_minute=2), "data.alpaca.markets").limiter.take()
+    assert left(page) == 0, "one is its own, the other ingestion's"
+
+    clock.seconds += 61
+    assert left(page) == 1
 
 
 RESET = str(int(NOW.timestamp()) + 7)
