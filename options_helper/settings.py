@@ -38,7 +38,7 @@ NO_KEYS: Final = (
     "Without an account, options-helper ui --demo shows a simulated market, and options-helper simulate serves one."
 )
 
-ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "BREEZE_")
+ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "BREEZE_", "FRED_")
 VARIABLES: Final = frozenset(
     {
         "APCA_API_KEY_ID",
@@ -64,6 +64,8 @@ BREEZE_VARIABLES: Final = frozenset(
         "BREEZE_MASTER_URL",
     }
 )
+FRED_VARIABLES: Final = frozenset({"FRED_API_KEY", "FRED_URL"})
+DEFAULT_FRED_URL: Final = "https://api.stlouisfed.org"
 DEFAULT_BREEZE_REST_URL: Final = "https://api.icicidirect.com/breezeapi/api/v1"
 DEFAULT_BREEZE_STREAM_URL: Final = "wss://livestream.icicidirect.com"
 DEFAULT_BREEZE_MASTER_URL: Final = "https://directlink.icicidirect.com/MotherAppMaster/SecurityMaster.zip"
@@ -201,6 +203,39 @@ class Settings:
     def require_safe(url: str) -> None:
         """Raise ConfigError, naming the host, when a key sent to `url` could be read on the way."""
         _require_address(url, _HTTP_SCHEMES + _WEBSOCKET_SCHEMES, "address")
+
+
+@dataclass(frozen=True, slots=True)
+class FredSettings:
+    """What is needed to ask FRED; nothing is asked of it without a key. ConfigError for a value that cannot work."""
+
+    api_key: SecretStr | None = None
+    url: str = DEFAULT_FRED_URL
+
+    def __post_init__(self) -> None:
+        text = "" if self.api_key is None else self.api_key.get_secret_value()
+        if not (text.isascii() and (text.isalnum() or not text)):
+            raise ConfigError(
+                "FRED_API_KEY has a sign in it that no key of FRED's has. Copy it again from your account at FRED."
+            )
+        _require_address(self.url, _HTTP_SCHEMES, "FRED_URL")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> FredSettings:
+        """Read the environment, then `config/alpaca.env` for what the environment leaves open, as `Settings.load`."""
+        values = _relevant(environ)
+        if not values.keys() >= FRED_VARIABLES:
+            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        return cls(_secret(values.get("FRED_API_KEY")), values.get("FRED_URL", DEFAULT_FRED_URL).rstrip("/"))
+
+    def require_key(self) -> str:
+        """The key in the clear; ConfigError with the remedy where there is none."""
+        if self.api_key is None:
+            raise ConfigError(
+                "There is no FRED_API_KEY. Set it in the environment or in config/alpaca.env; FRED gives one for free. "
+                "Or leave the job fred out."
+            )
+        return self.api_key.get_secret_value()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from options_helper.monitoring.heartbeat_file import INGESTION_FILE, forget_hear
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
 from options_helper.monitoring.run_report import process_lives
-from options_helper.settings import Settings
+from options_helper.settings import FredSettings, Settings
 
 _LISTEN_SECONDS: Final = 1.0
 
@@ -45,7 +45,7 @@ def run_daemon(request: IngestRequest, *, state: Path | None, metrics_port: int 
     with (
         ShutdownSignals() as shutdown,
         BackgroundWriter(sys.stdout) as out,
-        opened(request, Settings.load(), now=utc_now, rest_cls=AlpacaRest) as ingestion,
+        opened(request, Settings.load(), FredSettings.load(), now=utc_now, rest_cls=AlpacaRest) as ingestion,
     ):
         say = cast("Callable[[str], object]", lambda text: out.write(f"{text}\n"))
         return watch(ingestion, shutdown, say, state=state, metrics_port=metrics_port)
@@ -87,7 +87,7 @@ def watch(
         providers=opened_ingestion.limits.report,
         now=now,
     )
-    worker = IngestWorker(ingestion, heard, opened_ingestion.rest.stop)
+    worker = IngestWorker(ingestion, heard, lambda: [end() for end in opened_ingestion.end_requests])
     with ExitStack() as stack:
         if metrics_port is not None:
             address = stack.enter_context(serve_metrics(metrics_port, lambda: writer.last))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from options_helper.commands.capture_market import MarketAsked
 from options_helper.commands.capture_options import require_folder
 from options_helper.commands.durations import format_duration, parse_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
+from options_helper.data.fred import Fred
 from options_helper.data.recording.close_gaps import close_gaps
 from options_helper.data.rest.budget_ledger import INGESTION
 from options_helper.data.rest.client import AlpacaRest
@@ -33,7 +34,7 @@ from options_helper.ingest.work import Ingestion, Task
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.text import format_count, table_lines
-from options_helper.settings import Settings
+from options_helper.settings import FredSettings, Settings
 
 SHORTEST_EVERY: Final = timedelta(minutes=5)
 LONGEST_EVERY: Final = timedelta(minutes=15)
@@ -73,13 +74,17 @@ def read_every(text: str) -> timedelta:
 
 
 def show_plan(
-    request: IngestRequest, *, as_json: bool = False, now: Callable[[], datetime] = utc_now
+    request: IngestRequest,
+    *,
+    as_json: bool = False,
+    fred: FredSettings | None = None,
+    now: Callable[[], datetime] = utc_now,
 ) -> None:
     """Print what is due; connects to nothing."""
     settings = Settings.load()
     at = known_day(settings, now()).at or now()
     plan = plan_ingestion(
-        _jobs(request, settings),
+        _jobs(request, fred or FredSettings.load()),
         Selection.of(load_portfolio(request.portfolio)),
         IngestStore(request.out),
         at,
@@ -124,13 +129,20 @@ def run_once(
     request: IngestRequest,
     *,
     settings: Settings | None = None,
+    fred: FredSettings | None = None,
     now: Callable[[], datetime] = utc_now,
     rest_cls: Callable[..., AlpacaRest] = AlpacaRest,
+    fred_cls: Callable[..., Fred] = Fred,
     say: Callable[[str], object] = typer.echo,
 ) -> int:
     """Do what is due; the exit code. Blocks, on the main thread."""
     settings = settings or Settings.load()
-    with ShutdownSignals() as shutdown, opened(request, settings, now=now, rest_cls=rest_cls) as found:
+    with (
+        ShutdownSignals() as shutdown,
+        opened(
+            request, settings, fred or FredSettings.load(), now=now, rest_cls=rest_cls, fred_cls=fred_cls
+        ) as found,
+    ):
         try:
             with shutdown.raising():
                 return 0 if _do_all(found.ingestion, say) else 1
@@ -185,7 +197,7 @@ class OpenIngestion:
     ingestion: Ingestion
     settings: Settings
     folder: Path
-    rest: AlpacaRest
+    end_requests: tuple[Callable[[], object], ...]  # each ends what is asked at that moment, from any thread
     limits: RequestLimits
     market: Callable[[], datetime]  # the market's time
     take_news: Callable[[], list[str]]  # of the market's hours and of clocks; a sentence each
@@ -195,19 +207,24 @@ class OpenIngestion:
 def opened(
     request: IngestRequest,
     settings: Settings,
+    fred_settings: FredSettings,
     *,
     now: Callable[[], datetime],
     rest_cls: Callable[..., AlpacaRest],
+    fred_cls: Callable[..., Fred] = Fred,
 ) -> Iterator[OpenIngestion]:
     """The folder's one writer and a client, ready to work; OptionsHelperError where that cannot be."""
     settings.require_credentials()
     require_folder(request.out)
     selection = Selection.of(load_portfolio(request.portfolio))
-    jobs = _jobs(request, settings)
+    jobs = _jobs(request, fred_settings)
     store = IngestStore(request.out, market=settings.market_kind, now=now)
     limits = RequestLimits(INGESTION, at_most=_per_minute(request, settings))
     hours = MarketAsked(settings, rest_cls, limits, now, elapsed_seconds)
-    with store, rest_cls(settings, limits=limits) as rest, hours:
+    with store, rest_cls(settings, limits=limits) as rest, hours, ExitStack() as stack:
+        fred = None
+        if fred_settings.api_key is not None:
+            fred = stack.enter_context(fred_cls(fred_settings, random=random.random))
         market = _market_clock(rest, settings, now, hours.now)
         asker = Asker(
             settings,
@@ -216,8 +233,9 @@ def opened(
             lambda: rest,
             now=now,
             elapsed=elapsed_seconds,
-            requested=lambda: _requested(limits),
+            requested=lambda: _requested(limits) + (0 if fred is None else fred.requests),
             close_gaps=close_gaps,
+            fred=fred,
         )
         ingestion = Ingestion(
             jobs,
@@ -229,7 +247,8 @@ def opened(
             random=random.random,
             told=lambda: hours.told,
         )
-        yield OpenIngestion(ingestion, settings, request.out, rest, limits, market, hours.take_news)
+        ends = (rest.stop,) if fred is None else (rest.stop, fred.stop)
+        yield OpenIngestion(ingestion, settings, request.out, ends, limits, market, hours.take_news)
 
 
 def _requested(limits: RequestLimits) -> int:
@@ -259,13 +278,9 @@ def _per_minute(request: IngestRequest, settings: Settings) -> int:
     return share if request.per_minute is None else min(request.per_minute, share)
 
 
-def _jobs(request: IngestRequest, settings: Settings) -> list[Job]:
-    offered = offered_jobs(settings)
-    wanted = request.jobs or offered
-    if missing := [name for name in wanted if name not in offered]:
-        raise ConfigError(f"The job {missing[0]} cannot be done: {_why_not(missing[0])}")
-    return [job for job in all_jobs(request.chains_every) if job.name in wanted]
-
-
-def _why_not(_job: JobName) -> str:
-    return "nothing of this program asks for it yet."
+def _jobs(request: IngestRequest, fred: FredSettings) -> list[Job]:
+    """Those that are wanted; ConfigError for one that was named and cannot be done."""
+    offered = offered_jobs(fred=fred.api_key is not None)
+    if JobName.FRED in request.jobs:
+        fred.require_key()
+    return [job for job in all_jobs(request.chains_every) if job.name in (request.jobs or offered)]

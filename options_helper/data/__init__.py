@@ -1,6 +1,6 @@
 """One place for each foreign thing: the streams, REST, the files of a recording, the portfolio file.
 
-In: settings, sockets, bytes. Out: values of `model`. Imports `model`; never what is computed from it.
+In: settings, sockets, bytes. Out: values of `model`. Imports `model` and `settings`; never what is computed from it.
 """
 
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "atomic_file": ("replace_file", "sync_folder"),
+    "fred": ("Fred", "Observation"),
     "get_only": ("GetOnlyAdapter", "require_reading"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),
     "network": (

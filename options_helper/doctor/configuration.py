@@ -26,8 +26,9 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import MarketDay
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.text import format_count, named
-from options_helper.settings import BREEZE_VARIABLES, ENV_PREFIXES, VARIABLES, Settings
+from options_helper.settings import BREEZE_VARIABLES, ENV_PREFIXES, FRED_VARIABLES, VARIABLES, Settings
 
+_KNOWN: Final = VARIABLES | BREEZE_VARIABLES | FRED_VARIABLES
 _ENVIRONMENT: Final = "environment"
 # A value of nothing else counts as not set.
 _BLANK: Final = " \t\r\n'\""
@@ -111,11 +112,11 @@ def _format_origin(origin: str) -> str:
 def _stray_names(environ: Mapping[str, str], env_file: Path) -> list[str]:
     # Other programs have APCA_ variables of their own; a file of ours, or a name of ours, is meant for us.
     ours = [name for name in environ if name.startswith("OH_ALPACA_")]
-    return sorted({*ours, *_names_in(env_file)} - VARIABLES - BREEZE_VARIABLES)
+    return sorted({*ours, *_names_in(env_file)} - _KNOWN)
 
 
 def _about_stray(names: Sequence[str]) -> tuple[str, str]:
-    meant = difflib.get_close_matches(names[0], VARIABLES | BREEZE_VARIABLES, n=1)
+    meant = difflib.get_close_matches(names[0], _KNOWN, n=1)
     remedy = (
         f"Write {meant[0]} if that is meant." if meant else "Take it out, or compare with the example file."
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from options_helper.analysis.own_volatility import thirty_day_volatility
+from options_helper.data.fred import Fred, Observation
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
 from options_helper.errors import RestError
 from options_helper.ingest.gap_closing import GapCloser
 from options_helper.ingest.jobs import JobName, Window
-from options_helper.ingest.selection import PROXIES, Selection
+from options_helper.ingest.selection import FRED_SERIES, PROXIES, RATE_SERIES, Selection
 from options_helper.ingest.store import Answer, Cell, IngestStore, Table
 from options_helper.ingest.tables import (
     VOLATILITY,
@@ -20,6 +23,7 @@ from options_helper.ingest.tables import (
     bars_table,
     chain_table,
     contracts_table,
+    fred_table,
     option_quotes,
     volatility_row,
 )
@@ -36,6 +40,8 @@ _HORIZON: Final = timedelta(days=4 * 366)
 # What was announced, and what has just been put right.
 _ACTIONS_BACK: Final = timedelta(days=7)
 _ACTIONS_AHEAD: Final = timedelta(days=60)
+# So far back FRED's values are asked for again, because they are revised.
+_REVISED_DAYS: Final = timedelta(days=30)
 # A session's bars are asked for when they are older than a quarter of an hour; every plan has them of all exchanges.
 BARS_FEED: Final = "sip"
 NO_RATE: Final = "taken as 0: no rate is stored"
@@ -53,16 +59,17 @@ class _Question:
     notes: list[str] = field(default_factory=list)
 
 
-def offered_jobs(settings: Settings) -> tuple[JobName, ...]:  # noqa: ARG001
-    """What can be asked for with these settings."""
-    return tuple(name for name in JobName if name not in (JobName.FRED, JobName.NEWS))
+def offered_jobs(*, fred: bool) -> tuple[JobName, ...]:
+    """What can be asked for, with a key of FRED's or without."""
+    without = {JobName.NEWS} if fred else {JobName.NEWS, JobName.FRED}
+    return tuple(name for name in JobName if name not in without)
 
 
 class Asker:
     """Asks Alpaca, for one thread; `rest` is made when something is asked for the first time.
 
     `now` is this computer's time, `elapsed` seconds of a clock that nobody sets, and `requested` how many requests left
-    so far. Everything may raise OptionsHelperError, and RestStopped after a stop.
+    so far. Without a `fred`, FRED is not asked. Everything may raise OptionsHelperError, and RestStopped after a stop.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Asker:
         elapsed: Callable[[], float],
         requested: Callable[[], int],
         close_gaps: GapCloser,
+        fred: Fred | None = None,
     ) -> None:
         self._settings = settings
         self._selection = selection
@@ -95,6 +103,8 @@ class Asker:
             JobName.VOLATILITY: self._volatilities,
             JobName.GAPS: self._gaps,
         }
+        if fred is not None:
+            self._methods[JobName.FRED] = partial(self._fred, fred)
 
     @property
     def jobs(self) -> tuple[JobName, ...]:
@@ -221,12 +231,42 @@ class Asker:
 
     def _volatilities(self, question: _Question) -> Table:
         window, rows = question.window, list[Sequence[Cell]]()
+        rate, rate_source = self._rate()
         for entry in self._store.entries(JobName.CHAINS):
             if window.since <= entry.since < window.until:
                 quotes = option_quotes(self._store.read(JobName.CHAINS, entry))
-                found = thirty_day_volatility(quotes, entry.since)
-                rows.append(volatility_row(entry.since, entry.subject, found, 0.0, NO_RATE))
+                found = thirty_day_volatility(quotes, entry.since, rate=rate)
+                rows.append(volatility_row(entry.since, entry.subject, found, rate, rate_source))
         return Table(VOLATILITY, rows)
+
+    def _fred(self, fred: Fred, question: _Question) -> Table:
+        """What is new and what was revised; a series that FRED refuses alone is noted, and costs no other."""
+        newest = self._store.watermark(JobName.FRED)
+        first = new_york_date(newest or question.window.since) - _REVISED_DAYS
+        found: dict[str, Sequence[Observation]] = {}
+        refused: list[RestError] = []
+        for series in FRED_SERIES:
+            try:
+                found[series] = fred.observations(series, first)
+            except RestError as error:
+                if error.status not in _SYMBOL_REFUSALS:
+                    raise
+                refused.append(error)
+                question.notes.append(str(error))
+        if not found:
+            raise refused[0]
+        question.notes += [f"{series} has no value since {first}." for series in found if not found[series]]
+        return fred_table(found, FRED_SERIES, question.asked_at)
+
+    def _rate(self) -> tuple[float, str]:
+        """The newest short rate that is stored, continuous, and what it is."""
+        entry = self._store.newest(JobName.FRED)
+        rows = [] if entry is None else list(self._store.read(JobName.FRED, entry))
+        known = [row for row in rows if row["series"] == RATE_SERIES and row["value"]]
+        if not known:
+            return 0.0, NO_RATE
+        percent = float(known[-1]["value"])
+        return round(math.log1p(percent / 100), 6), f"{RATE_SERIES} of {known[-1]['day']}"
 
     def _gaps(self, question: _Question) -> None:
         report = self._close_gaps(self._store.root, self._rest(), now=question.asked_at)

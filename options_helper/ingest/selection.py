@@ -31,6 +31,19 @@ PROXIES: Final[Mapping[str, str]] = MappingProxyType(
         "VIXY": "short-term VIX futures, by a fund that loses by rolling them; it is not the VIX",
     }
 )
+# What FRED is asked for, with what each is there. VIXCLS is Cboe's own index, at the close, a day late.
+FRED_SERIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "VIXCLS": "VIX at the close, of Cboe, in percent of a year",
+        "DGS3MO": "3-month US treasury yield, percent",
+        "DGS2": "2-year US treasury yield, percent",
+        "DGS10": "10-year US treasury yield, percent",
+        "T10Y2Y": "10-year less 2-year US treasury yield, percent",
+        "SOFR": "secured overnight financing rate, percent",
+    }
+)
+# Short rates, for our own volatility.
+RATE_SERIES: Final = "DGS3MO"
 _OF_EACH_UNDERLYING: Final = frozenset({JobName.CHAINS, JobName.CONTRACTS})
 _OF_SHARES: Final = frozenset(
     {JobName.CORPORATE_ACTIONS, JobName.MINUTE_BARS, JobName.DAILY_BARS, JobName.NEWS}

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Final
 
 from options_helper.analysis.own_volatility import OptionQuote, Term, ThirtyDayVolatility
+from options_helper.data.fred import Observation
 from options_helper.errors import SymbolError
 from options_helper.ingest.store import Cell, Table
 from options_helper.model.contract_symbols import parse_contract_symbol
@@ -25,6 +27,7 @@ CHAIN: Final = (
     "quote_ns", "last", "last_size", "last_ns", "volume", "implied_volatility", "delta", "gamma", "theta", "vega",
     "rho",
 )  # fmt: skip
+FRED: Final = ("asked_ns", "series", "day", "value", "vintage", "what")
 _GREEKS: Final = ("delta", "gamma", "theta", "vega", "rho")
 CONTRACTS: Final = (
     "day", "asked_ns", "symbol", "status", "tradable", "expiry", "type", "strike", "style", "multiplier", "size",
@@ -143,6 +146,19 @@ def bars_table(
     return Table(BARS if stands_for is None else PROXIES, [found[key] for key in sorted(found)])
 
 
+def fred_table(
+    found: Mapping[str, Sequence[Observation]], what: Mapping[str, str], asked_at: datetime
+) -> Table:
+    """Values by series and day, as FRED had them when it was asked."""
+    asked_ns = datetime_nanoseconds(asked_at)
+    rows = [
+        (asked_ns, series, one.day.isoformat(), _text(one.value), _iso(one.vintage), what.get(series))
+        for series, values in sorted(found.items())
+        for one in sorted(values, key=lambda value: value.day)
+    ]
+    return Table(FRED, rows)
+
+
 def option_quotes(rows: Iterable[Mapping[str, str]]) -> Iterator[OptionQuote]:
     """The quotes of a stored chain."""
     for row in rows:
@@ -180,8 +196,15 @@ def _term_cells(term: Term | None) -> tuple[Cell, ...]:
 
 
 def _number(holder: Any, name: str) -> str | None:
-    number = amount(field(holder, name))
+    return _text(amount(field(holder, name)))
+
+
+def _text(number: Decimal | None) -> str | None:
     return None if number is None else f"{number:f}"
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _flag(holder: Any, name: str) -> str | None:

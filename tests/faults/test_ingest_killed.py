@@ -20,7 +20,7 @@ from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.store import Answer, IngestStore, Table
 from options_helper.model.market_hours import regular_session
 from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import Settings
+from options_helper.settings import FredSettings, Settings
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.pace import runs
@@ -42,7 +42,9 @@ def ingest(settings: Settings, out: Path) -> None:
     """What the process does that is killed."""
     with (
         ShutdownSignals() as shutdown,
-        opened(IngestRequest(out, PORTFOLIO, (JOB,)), settings, now=utc_now, rest_cls=AlpacaRest) as found,
+        opened(
+            IngestRequest(out, PORTFOLIO, (JOB,)), settings, FredSettings(), now=utc_now, rest_cls=AlpacaRest
+        ) as found,
     ):
         watch(found, shutdown, lambda _: None)
 

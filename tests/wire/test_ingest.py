@@ -12,17 +12,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from options_helper.commands.ingest_run import IngestRequest, run_once, show_plan
+from options_helper.data.fred import Fred
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.ingest.jobs import JobName
 from options_helper.ingest.store import IngestStore
 from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import Settings
+from options_helper.settings import FredSettings, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
+from tests.kit.scripted_server import Reply, Request, ScriptedServer
 from tests.kit.simulated import PATIENT_REST, settings_for
 
 PORTFOLIO = Path(__file__).resolve().parents[2] / "portfolio.json"
@@ -45,13 +48,15 @@ def said() -> Say:
 def run(server: SimulatorServer, tmp_path: Path, said: Say) -> Run:
     """Do these jobs once, into the test's folder."""
 
-    def ran(*jobs: JobName, settings: Settings | None = None) -> int:
+    def ran(*jobs: JobName, settings: Settings | None = None, fred: FredSettings | None = None) -> int:
         request = IngestRequest(tmp_path, PORTFOLIO, jobs)
         patient = partial(AlpacaRest, policy=PATIENT_REST)
         return run_once(
             request,
             settings=settings or settings_for(server),
+            fred=fred,
             rest_cls=patient,  # type: ignore[arg-type]
+            fred_cls=partial(Fred, pause_seconds=0.0),  # type: ignore[arg-type]
             say=said.append,
         )
 
@@ -159,3 +164,53 @@ def test_a_plan_is_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_nothing_is_asked_without_keys(tmp_path: Path):
     with pytest.raises(ConfigError, match="no Alpaca keys"):
         run_once(IngestRequest(tmp_path, PORTFOLIO), settings=Settings())
+
+
+def fred_answers(request: Request) -> Reply:
+    """Three days, of which one was a holiday; one series that is no more."""
+    if request.query["series_id"] == "SOFR":
+        return Reply({"error_code": 400}, status=400)
+    value = {"DGS3MO": "3.90"}.get(request.query["series_id"], "17.1")
+    days = (("2026-11-17", value), ("2026-11-18", "."), ("2026-11-19", value))
+    return Reply(
+        {
+            "observations": [
+                {"date": day, "value": said, "realtime_start": "2026-11-20", "realtime_end": "2026-11-20"}
+                for day, said in days
+            ]
+        }
+    )
+
+
+def test_fred_is_asked_where_there_is_a_key_and_a_series_that_is_no_more_costs_itself(
+    run: Run, tmp_path: Path, said: Say
+):
+    evening = SeededMarket(load_portfolio(PORTFOLIO), start=datetime(2026, 11, 20, 23, 30, tzinfo=UTC))
+    fred = ScriptedServer()
+    fred.answer = fred_answers
+    server = SimulatorServer(evening)
+    server.start()
+    try:
+        found = run(
+            JobName.FRED,
+            settings=settings_for(server),
+            fred=FredSettings(SecretStr("abcdef0123456789"), fred.url),
+        )
+    finally:
+        server.stop()
+        fred.close()
+
+    assert found == 0
+    stored = list(rows(tmp_path, JobName.FRED, "all"))
+    assert {row["series"] for row in stored} == {"VIXCLS", "DGS3MO", "DGS2", "DGS10", "T10Y2Y"}
+    assert [row["value"] for row in stored if row["series"] == "DGS3MO"] == ["3.90", "", "3.90"]
+    assert {row["vintage"] for row in stored} == {"2026-11-20"}
+    assert "SOFR) refused (HTTP 400)" in said[0]
+    asked = fred.requests[0]
+    assert (asked.path, asked.query["observation_start"]) == ("/fred/series/observations", "2026-10-21")
+    assert "APCA-API-KEY-ID" not in asked.headers
+
+
+def test_without_a_key_fred_is_not_asked_and_says_what_it_lacks(run: Run):
+    with pytest.raises(ConfigError, match="no FRED_API_KEY"):
+        run(JobName.FRED)

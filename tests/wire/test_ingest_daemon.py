@@ -19,6 +19,7 @@ from options_helper.ingest.store import IngestStore
 from options_helper.model.portfolio import load_portfolio
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState
 from options_helper.monitoring.heartbeat_file import INGESTION_FILE, read_heartbeat
+from options_helper.settings import FredSettings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
@@ -57,7 +58,7 @@ def run_until(
     said = [] if said is None else said
     patient = partial(AlpacaRest, policy=PATIENT_REST)
     request = IngestRequest(out, PORTFOLIO, jobs)
-    with opened(request, settings_for(server), now=utc_now, rest_cls=patient) as found:  # type: ignore[arg-type]
+    with opened(request, settings_for(server), FredSettings(), now=utc_now, rest_cls=patient) as found:  # type: ignore[arg-type]
         return watch(found, UntilFact(fact), said.append, metrics_port=0)
 
 

@@ -1,0 +1,194 @@
+"""What is asked for a window, and what becomes of the answer: symbols at fault, our own volatility, closed gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from options_helper.data.fred import Observation
+from options_helper.errors import RestError
+from options_helper.ingest.asking import Asker
+from options_helper.ingest.jobs import JobName, Window
+from options_helper.ingest.selection import Selection
+from options_helper.ingest.store import Answer, IngestStore, Table
+from options_helper.ingest.tables import chain_table
+from options_helper.model.contract_symbols import ParsedContract, format_osi_compact
+from options_helper.settings import Settings
+from options_helper.simulator.market.pricing import SECONDS_PER_YEAR, value_option
+
+# A Monday, 10:00 in New York; expiries lie 28 and 32 days ahead.
+AT = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)
+WINDOW = Window(AT, AT + timedelta(minutes=15), AT)
+
+
+@dataclass
+class Market:
+    """Answers each path with the pages of the test, or refuses the symbols at fault."""
+
+    pages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    at_fault: frozenset[str] = frozenset()
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def data_pages(self, version: str, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        self.asked.append((f"/{version}{path}", dict(query)))
+        symbols = str(query.get("symbols", "")).split(",")
+        if wrong := self.at_fault.intersection(symbols):
+            raise RestError(f"invalid symbol: {min(wrong)}", status=400)
+        for page in self.pages.get(path, []):
+            bars = page.get("bars", {})
+            yield {**page, "bars": {symbol: rows for symbol, rows in bars.items() if symbol in symbols}}
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What somebody who closes gaps reports."""
+
+    words: tuple[str, ...] = ("stocks: 412 of 412 recorded rows are in the answer, 3 more.",)
+    rows: int = 3
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[IngestStore]:
+    with IngestStore(tmp_path, now=lambda: AT) as made:
+        yield made
+
+
+def asker(store: IngestStore, market: Market, *stocks: str) -> Asker:
+    return Asker(
+        Settings(),
+        Selection(("SPY",), stocks or ("SPY",)),
+        store,
+        lambda: market,  # type: ignore[arg-type, return-value]
+        now=lambda: AT,
+        elapsed=lambda: 0.0,
+        requested=lambda: len(market.asked),
+        close_gaps=lambda root, rest, *, now: Closed(),
+    )
+
+
+def bar(symbol: str) -> dict[str, Any]:
+    return {symbol: [{"t": "2026-11-02T05:00:00Z", "o": 1, "h": 2, "l": 1, "c": 2, "v": 10}]}
+
+
+def test_a_symbol_at_fault_is_named_and_costs_no_other(store: IngestStore):
+    market = Market({"/stocks/bars": [{"bars": bar("SPY") | bar("AAPL")}]}, frozenset({"OLD"}))
+
+    answer = asker(store, market, "SPY", "OLD", "AAPL").ask(JobName.DAILY_BARS, "all", WINDOW)
+
+    assert answer.table is not None
+    assert [row[0] for row in answer.table.rows] == ["AAPL", "SPY"]
+    assert answer.notes == ("OLD: invalid symbol: OLD", "No bar came of OLD.")
+    assert answer.requests == 4
+
+
+def test_a_question_that_is_refused_for_every_symbol_is_no_symbols_fault(store: IngestStore):
+    market = Market({}, frozenset({"SPY", "AAPL"}))
+
+    with pytest.raises(RestError, match="invalid symbol"):
+        asker(store, market, "SPY", "AAPL").ask(JobName.DAILY_BARS, "all", WINDOW)
+
+
+def test_a_session_is_asked_for_from_the_beginning_of_its_day_and_without_what_comes_after(
+    store: IngestStore,
+):
+    market = Market()
+    session = Window(AT, datetime(2026, 11, 2, 21, 0, tzinfo=UTC), AT)
+
+    asker(store, market).ask(JobName.DAILY_BARS, "all", session)
+    asker(store, market).ask(JobName.MINUTE_BARS, "all", session)
+
+    (_, days), (_, minutes) = market.asked
+    assert (days["start"], days["end"]) == ("2026-11-02", "2026-11-02T20:59:59+00:00")
+    assert (minutes["start"], minutes["timeframe"]) == ("2026-11-02T15:00:00+00:00", "1Min")
+
+
+def test_an_underlying_with_a_class_is_asked_for_as_the_provider_spells_it(store: IngestStore):
+    market = Market({"/options/snapshots/BRK.B": [{"snapshots": None}]})
+
+    answer = asker(store, market).ask(JobName.CHAINS, "BRK.B", WINDOW)
+
+    assert market.asked[0][0] == "/v1beta1/options/snapshots/BRK.B"
+    assert answer.rows == 0
+
+
+def quoted_chain(volatility: float) -> Table:
+    """Quotes a cent around Black-Scholes, for two expiries around 30 days."""
+    snapshots = {}
+    for expiry in (date(2026, 11, 30), date(2026, 12, 4)):
+        years = (datetime(expiry.year, expiry.month, expiry.day, 21, tzinfo=UTC) - AT).total_seconds()
+        for strike in range(500, 861, 5):
+            for kind in ("call", "put"):
+                symbol = format_osi_compact(ParsedContract("SPY", "SPY", expiry, kind, strike))
+                price = value_option(
+                    kind, spot=680, strike=strike, years=years / SECONDS_PER_YEAR, volatility=volatility
+                ).price
+                quote = {"bp": max(0.0, round(price - 0.005, 4)), "ap": round(price + 0.005, 4)}
+                snapshots[symbol] = {"latestQuote": quote}
+    return chain_table(snapshots, AT, AT, "indicative")
+
+
+def figure(store: IngestStore) -> dict[str, Any]:
+    answer = asker(store, Market()).ask(JobName.VOLATILITY, "all", WINDOW)
+    assert answer.table is not None
+    (row,) = answer.table.rows
+    return dict(zip(answer.table.columns, row, strict=True))
+
+
+def test_our_own_volatility_is_made_of_the_stored_chain(store: IngestStore):
+    store.keep(JobName.CHAINS, "SPY", WINDOW, Answer(quoted_chain(0.2), AT))
+
+    found = figure(store)
+
+    assert found["percent"] == pytest.approx(20, rel=0.02)
+    assert (found["near_expiry"], found["far_expiry"]) == ("2026-11-30", "2026-12-04")
+    assert (found["rate"], found["rate_source"]) == (0.0, "taken as 0: no rate is stored")
+
+
+def test_its_rate_is_the_newest_that_fred_had(store: IngestStore):
+    def observations(series: str, _first: date) -> list[Observation]:
+        known = [
+            Observation(date(2026, 10, 29), Decimal("3.9"), None),
+            Observation(date(2026, 10, 30), None, None),
+        ]
+        return known if series == "DGS3MO" else []
+
+    fred = type("Fred", (), {"observations": staticmethod(observations)})()
+    asking = Asker(
+        Settings(),
+        Selection(),
+        store,
+        lambda: None,  # type: ignore[arg-type, return-value]
+        now=lambda: AT,
+        elapsed=lambda: 0.0,
+        requested=lambda: 0,
+        close_gaps=lambda root, rest, *, now: Closed(),
+        fred=fred,
+    )
+    store.keep(JobName.FRED, "all", WINDOW, asking.ask(JobName.FRED, "all", WINDOW))
+    store.keep(JobName.CHAINS, "SPY", WINDOW, Answer(quoted_chain(0.2), AT))
+
+    found = figure(store)
+
+    assert found["rate"] == pytest.approx(math.log(1.039), abs=1e-5)
+    assert found["rate_source"] == "DGS3MO of 2026-10-29"
+
+
+def test_a_chain_that_lacks_what_is_needed_makes_a_row_that_says_so(store: IngestStore):
+    store.keep(JobName.CHAINS, "SPY", WINDOW, Answer(chain_table({}, AT, AT, "indicative"), AT))
+
+    found = figure(store)
+
+    assert (found["percent"], found["missing"]) == (None, "No expiry in 23 to 30 days was quoted.")
+
+
+def test_what_was_done_about_gaps_is_told_and_its_rows_are_elsewhere(store: IngestStore):
+    answer = asker(store, Market()).ask(JobName.GAPS, "all", WINDOW)
+
+    assert (answer.table, answer.rows, answer.notes) == (None, 3, Closed.words)
