@@ -54,8 +54,8 @@ HOUSEKEEPING_SECONDS: Final = 0.5
 FOLD_EVENTS: Final = 10_000
 # After a fold the consumer lets frames gather: a wake-up for each would cost more than what is in them.
 LINGER_SECONDS: Final = 0.025
-# Where callbacks wait for the market, it is this much.
-CALLBACK_LINGER_SECONDS: Final = 0.001
+# Where callbacks wait for the market, it is this much: three milliseconds are promised to them.
+CALLBACK_LINGER_SECONDS: Final = 0.002
 # While something waits that a callback may be holding up, the consumer looks this often.
 CALLBACK_LOOK_SECONDS: Final = 0.02
 # Of a stop, whatever else takes its time: callbacks get this long to take what was brought to them.

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from options_helper.data.streaming.callbacks.delivery import Call, Delivery
 
@@ -48,12 +48,8 @@ class Shared:
         self.settled = threading.Condition(self.lock)
 
 
-class Over(NamedTuple):
-    """A call that is over."""
-
-    delivery: Delivery
-    call: Call
-    failure: BaseException | None
+# A call that is over, and what it raised.
+Over = tuple[Delivery, Call, BaseException | None]
 
 
 class Lane(ABC):
@@ -116,21 +112,26 @@ class Lane(ABC):
         self._stuck_looks += 1
         return self._stuck_looks >= STUCK_LOOKS and now - self._stuck_since >= self.stuck_seconds
 
-    def _settle(self, over: Over) -> bool:
+    def _settle(self, over: Over, now: float) -> bool:
         """Under the lock: note what became of a call; whether its failure is for the log."""
         delivery, call, failure = over
-        is_first = delivery.end(call, self._shared.monotonic(), failure)
-        if delivery.lane is not self and delivery.lane is not None and delivery.waiting:
-            # It was moved while this lane was with its call.
-            delivery.lane.ready.extend([delivery] * delivery.waiting)
-            delivery.lane.wake()
+        is_first = delivery.end(call, now, failure)
+        if delivery.lane is not self:
+            self._hand_on(delivery)
         if self._shared.is_awaited:
             self._shared.settled.notify_all()
         return is_first
 
+    def _hand_on(self, delivery: Delivery) -> None:
+        """It was moved while this lane was with its call: what waits is for the other one now."""
+        if delivery.lane is not None and delivery.waiting:
+            delivery.lane.ready.extend([delivery] * delivery.waiting)
+            delivery.lane.wake()
+
 
 def _log_failure(over: Over) -> None:
-    log.error("the callback %s failed; it is logged once, and counted", over.delivery, exc_info=over.failure)
+    delivery, _, failure = over
+    log.error("the callback %s failed; it is logged once, and counted", delivery, exc_info=failure)
 
 
 class ThreadLane(Lane):
@@ -186,37 +187,41 @@ class ThreadLane(Lane):
     def _run(self) -> None:
         over: Over | None = None
         while (begun := self._next_call(over)) is not None:
-            over = self._call_back(*begun)
+            delivery, call = begun
+            try:
+                outcome = delivery.callback(call.value)
+            except BaseException as error:  # noqa: BLE001 - of code that is not ours, SystemExit too; it is counted
+                over = delivery, call, error
+            else:
+                over = (delivery, call, None) if outcome is None else self._look_at(outcome, delivery, call)
 
     def _next_call(self, over: Over | None) -> tuple[Delivery, Call] | None:
         """Note what became of the last call, and begin the next one; None at the end."""
-        # The hot path: one look at the lock for each call.
+        # The hot path: one look at the lock and one at the clock for each call.
         with self._shared.lock:
+            now = self._shared.monotonic()
+            if over is None or not self._settle(over, now):
+                return self._wait_for_call(now)
             self._call = None
-            if over is None or not self._settle(over):
-                return self._wait_for_call()
         _log_failure(over)
         return self._next_call(None)
 
-    def _wait_for_call(self) -> tuple[Delivery, Call] | None:
+    def _wait_for_call(self, now: float) -> tuple[Delivery, Call] | None:
         while not self._is_ending:
             while self.ready:
                 delivery = self.ready.popleft()
-                call = delivery.begin(self._shared.monotonic()) if delivery.lane is self else None
-                if call is not None:
+                if delivery.lane is self and (call := delivery.begin(now)) is not None:
                     self._call = call
                     return delivery, call
+            self._call = None
             self._arrived.wait()
+            now = self._shared.monotonic()
         return None
 
-    def _call_back(self, delivery: Delivery, call: Call) -> Over | None:
-        """What became of it; None where that is for a loop to await."""
-        try:
-            outcome = delivery.callback(call.value)
-        except BaseException as error:  # noqa: BLE001 - of code that is not ours, SystemExit too; it is counted
-            return Over(delivery, call, error)
-        if outcome is None or not inspect.isawaitable(outcome):
-            return Over(delivery, call, None)
+    def _look_at(self, outcome: object, delivery: Delivery, call: Call) -> Over | None:
+        """What became of a call that returned something; None where that is for a loop to await."""
+        if not inspect.isawaitable(outcome):
+            return delivery, call, None
         with self._shared.lock:
             delivery.outcome = outcome
             self._await_elsewhere(delivery)
@@ -351,7 +356,7 @@ class LoopLane(Lane):
                     await outcome
             except BaseException as error:  # noqa: BLE001 - of code that is not ours, CancelledError too
                 failure = error
-            over = Over(delivery, call, failure)
+            over = delivery, call, failure
             if task.cancelling():
                 break
         if over is not None:
@@ -360,7 +365,7 @@ class LoopLane(Lane):
     def _next_call(self, delivery: Delivery, over: Over | None) -> tuple[Call | None, object]:
         """The next call, and what its function has returned where it was called already."""
         with self._shared.lock:
-            if over is None or not self._settle(over):
+            if over is None or not self._settle(over, self._shared.monotonic()):
                 return self._begin(delivery)
         _log_failure(over)
         return self._next_call(delivery, None)
@@ -376,7 +381,7 @@ class LoopLane(Lane):
 
     def _note(self, over: Over) -> None:
         with self._shared.lock:
-            is_first = self._settle(over)
+            is_first = self._settle(over, self._shared.monotonic())
         if is_first:
             _log_failure(over)
 
