@@ -46,10 +46,10 @@ def _failure(health: StreamHealth) -> str:
 
 
 def _refusal(health: StreamHealth, refused: Sequence[str]) -> str:
-    reason = health.last_error or ""
+    reason, feed = health.last_error or "", f"{health.name.provider.capitalize()}'s {health.feed} feed"
     if refused[0] in reason:  # the stream's own sentence names them
-        return f"Alpaca's {health.feed} feed: {reason}"
-    return f"Alpaca's {health.feed} feed refused {named(refused)}. {reason}".rstrip()
+        return f"{feed}: {reason}"
+    return f"{feed} refused {named(refused)}. {reason}".rstrip()
 
 
 def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:

@@ -212,6 +212,10 @@ class Checkup:
             skipped = Finding(Verdict.SKIPPED, f"not looked at: {reason}")
             return [self._local(Check.BREEZE, lambda: skipped)]
 
+        # Here and not on its thread: two looks that load the same library at once may find half of it.
+        with suppress(ModuleNotFoundError):
+            importlib.import_module("options_helper.data.breeze.account")
+
         def run(stopping: threading.Event) -> Finding:
             return check_breeze(settings, environment.now, stopping)
 

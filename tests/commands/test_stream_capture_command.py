@@ -35,6 +35,7 @@ from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter
+from options_helper.data.streaming.breeze.source import BREEZE_BOOKS
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError, StoreError
 from options_helper.model.alpaca_symbols import contract_symbol
@@ -550,6 +551,15 @@ def test_a_stream_that_is_refused_is_looked_for_until_the_session_ends(tmp_path:
         (
             {"refused_symbols": ("ZZZZ",), "last_error": "Not streamed: ZZZZ (1 in all). Limit."},
             "Alpaca's iex feed: Not streamed: ZZZZ (1 in all). Limit.",
+        ),
+        (
+            {
+                "name": BREEZE_BOOKS,
+                "feed": "nse",
+                "refused_symbols": ("NSE:ZZ",),
+                "last_error": "No such share.",
+            },
+            "Breeze's nse feed refused NSE:ZZ. No such share.",
         ),
         ({"connections": 0}, "The stocks stream (iex) never came to life."),
         (

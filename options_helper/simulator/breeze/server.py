@@ -39,9 +39,9 @@ _USER: Final = "DEMOUSER"
 _ACCESS: Final = "ZGVtbw"
 _READY_SECONDS: Final = 30.0
 
-# At DEBUG the library logs every message, and a client's first one holds a key.
+# At DEBUG the library logs every message, and a client's first one holds a key; below that, each coming and going.
 _wire_log = logging.getLogger("options_helper.simulated_breeze")
-_wire_log.setLevel(logging.INFO)
+_wire_log.setLevel(logging.WARNING)
 
 
 @dataclass(slots=True)
