@@ -248,9 +248,10 @@ def _hindrance(question: GapQuestion) -> str | None:
         return "the note of its session, of an earlier version, does not say of which feed it was"
     if question.feed in _WITHOUT_HISTORY:
         return f"there is no history of the {question.feed} feed"
-    if sum(one.until_ns - one.since_ns for one in question.slices()) > LONGEST_NS:
+    traded_ns = sum(one.until_ns - one.since_ns for one in question.slices())
+    if traded_ns > LONGEST_NS:
         return "more than a day of trading is missing, which is to be asked for as days and not as a gap"
-    return None
+    return None if traded_ns else "nothing is traded at that time, so there is nothing to ask for"
 
 
 def _without_history(question: GapQuestion) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from options_helper.data.recording.gap_closing import (
@@ -175,6 +175,20 @@ def test_nights_and_holidays_are_not_asked_for():
     assert sum(one.until_ns - one.since_ns for one in slices) == HOUR + 2 * MARGIN_NS
 
 
+def test_a_gap_of_the_night_is_told_to_hide_nothing_and_is_not_asked_about_again():
+    night = new_york("2026-11-05T02:00:00")
+    note = replace(NOTE, began_ns=night)
+
+    closing = question_of(row(since_ns=night, until_ns=night + MINUTE), (), {"one": note}, night + HOUR)
+
+    assert isinstance(closing, GapClosing)
+    assert closing.is_final
+    assert (
+        closing.words
+        == "gap cannot be closed; nothing is traded at that time, so there is nothing to ask for"
+    )
+
+
 def test_coins_are_traded_by_night_too():
     note = replace(
         NOTE, asked={"crypto": ("BTC/USD",)}, feeds={"crypto": "us"}, channels={"crypto": ("trades",)}
@@ -190,7 +204,10 @@ def test_coins_are_traded_by_night_too():
 )
 def test_slices_are_apart_and_short_and_within_the_stretch(since_ns: int, seconds: int):
     note = replace(NOTE, began_ns=0, seen_ns=since_ns * 2, ended_ns=since_ns * 2)
-    question = asked(row(since_ns=since_ns, until_ns=since_ns + seconds * SECOND), note)
+    gap = row(since_ns=since_ns, until_ns=since_ns + seconds * SECOND)
+    question = question_of(gap, (gap,), {"one": note}, since_ns)
+    assume(isinstance(question, GapQuestion))  # nobody asks about a night
+    assert isinstance(question, GapQuestion)
 
     slices = list(question.slices())
 
