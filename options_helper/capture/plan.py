@@ -184,7 +184,7 @@ def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> Captur
     Named contracts come first, then the portfolio's, then those of the underlyings. ConfigError when there is nothing.
     """
     _require_channels(selection)
-    stocks, contracts, warnings = _named(selection)
+    stocks, contracts, coins, warnings = _named(selection)
     kept = contracts[: selection.max_contracts]
     if left_out := contracts[selection.max_contracts :]:
         warnings.append(_left_out(left_out, len(contracts), selection.max_contracts))
@@ -194,7 +194,7 @@ def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> Captur
         kept += found
         warnings += [warning] if warning else []
     not_expanded = selection.underlyings if chains is None else ()
-    if not (stocks or kept or not_expanded or selection.crypto or selection.news):
+    if not (stocks or kept or not_expanded or coins or selection.news):
         raise ConfigError(
             "There is nothing to record. Name --stocks, --option-contracts, --options-underlyings, --portfolio, "
             "--crypto or --news."
@@ -208,7 +208,7 @@ def plan_capture(selection: Selection, chains: Sequence[Chain] | None) -> Captur
             options_feed=selection.options_feed,
             stock_channels=selection.stock_channels,
             option_channels=selection.option_channels,
-            crypto=selection.crypto,
+            crypto=tuple(coins),
             crypto_channels=selection.channels,
             crypto_location=selection.crypto_location,
             news=selection.news,
@@ -229,9 +229,10 @@ def _require_channels(selection: Selection) -> None:
         raise ConfigError(f"--max-contracts {selection.max_contracts}: it must be 1 or more.")
 
 
-def _named(selection: Selection) -> tuple[list[str], list[str], list[str]]:
-    """Stocks, contracts and warnings, without what must be looked up."""
+def _named(selection: Selection) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Stocks, contracts, coins and warnings, without what must be looked up."""
     stocks, contracts = list(selection.stocks), list(selection.option_contracts)
+    coins = list(selection.crypto)
     warnings: list[str] = []
     if selection.portfolio is not None:
         plan = build_subscription_plan(
@@ -243,7 +244,8 @@ def _named(selection: Selection) -> tuple[list[str], list[str], list[str]]:
         stocks += plan.stocks
         contracts += plan.option_contracts
         warnings += plan.warnings
-    return list(dict.fromkeys(stocks)), list(dict.fromkeys(contracts)), warnings
+        coins += plan.crypto
+    return list(dict.fromkeys(stocks)), list(dict.fromkeys(contracts)), list(dict.fromkeys(coins)), warnings
 
 
 def _expanded(chains: Sequence[Chain], known: set[str], room: int) -> tuple[list[str], str | None]:

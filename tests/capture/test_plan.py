@@ -22,6 +22,7 @@ from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.streams import StreamName
+from tests.kit.builders import holding, portfolio
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 NEAR, FAR = date(2026, 11, 20), date(2026, 12, 18)
@@ -282,3 +283,11 @@ def test_all_strikes_are_no_filter():
 def test_what_cannot_be_read_names_its_option(read, says: str):
     with pytest.raises(ConfigError, match=says):
         read()
+
+
+def test_coins_of_a_portfolio_are_recorded_beside_those_that_are_named():
+    book = portfolio(holding("AAPL"), holding("BTC/USD", 0.5))
+    plan = plan_capture(Selection(portfolio=book, crypto=("ETH/USD", "BTC/USD")), ())
+
+    assert (plan.streams.stocks, plan.streams.crypto) == (("AAPL",), ("ETH/USD", "BTC/USD"))
+    assert plan_capture(Selection(portfolio=book), ()).streams.crypto == ("BTC/USD",)

@@ -52,3 +52,12 @@ def test_a_coin_is_streamed_priced_and_found_in_the_account(
     assert DOUBTS.isdisjoint(row["warnings"])
     assert snapshot.account.view is not None
     assert snapshot.account.view.positions[BTC].quantity == Decimal("0.5")
+
+
+def test_coins_that_are_held_and_books_that_are_looked_at_share_one_stream():
+    choices = RunSettings(book_pairs=("ETH/USD",))
+    both = config_for(choices, plan_for(BOOK, choices))
+    books_only = config_for(choices, plan_for(portfolio(holding("AAPL")), choices))
+
+    assert (both.crypto, both.crypto_channels) == ((BTC, "ETH/USD"), ("quotes", "trades", "orderbooks"))
+    assert (books_only.crypto, books_only.crypto_channels) == (("ETH/USD",), ("orderbooks",))

@@ -153,7 +153,7 @@ class Books:
         known.received_ns, known.made_ns = now_ns, update.timestamp_ns
         if update.reset:
             known.levels.replace(update.bids, update.asks)
-            known.seed = None
+            known.seed, known.differs = None, 0
         elif known.state.has_levels:
             known.levels.update(update.bids, update.asks)
         else:
@@ -239,7 +239,6 @@ class Books:
         known.differed += differs
         known.verified += not differs
         if known.differs >= DIFFERENCES_AT_MOST:
-            known.differs = 0
             reason = "REST said otherwise twice running; it is asked for anew."
             self._void(known, BookState.UNSURE, reason, now_ns)
 

@@ -255,6 +255,15 @@ def test_two_differences_from_rest_running_are_believed(stream: Heard):
     assert stream.resyncs(2) == [BTC]
 
 
+def test_a_difference_from_before_a_reset_says_nothing_of_the_book_after_it(stream: Heard):
+    stream.whole()
+    stream.books.compared(BTC, differs=True, now_ns=second(1))
+    stream.whole(at=2)
+    stream.books.compared(BTC, differs=True, now_ns=second(3))
+
+    assert stream.book().state is BookState.SYNCED
+
+
 def test_a_clock_that_was_set_changes_no_age(stream: Heard):
     stream.whole()
 
