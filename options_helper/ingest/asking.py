@@ -12,6 +12,7 @@ from typing import Any, Final
 from options_helper.analysis.own_volatility import thirty_day_volatility
 from options_helper.data.fred import Fred, Observation
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
+from options_helper.data.rest.news import read_news
 from options_helper.errors import RestError
 from options_helper.ingest.gap_closing import GapCloser
 from options_helper.ingest.jobs import JobName, Window
@@ -24,6 +25,7 @@ from options_helper.ingest.tables import (
     chain_table,
     contracts_table,
     fred_table,
+    news_table,
     option_quotes,
     volatility_row,
 )
@@ -61,8 +63,7 @@ class _Question:
 
 def offered_jobs(*, fred: bool) -> tuple[JobName, ...]:
     """What can be asked for, with a key of FRED's or without."""
-    without = {JobName.NEWS} if fred else {JobName.NEWS, JobName.FRED}
-    return tuple(name for name in JobName if name not in without)
+    return tuple(name for name in JobName if fred or name is not JobName.FRED)
 
 
 class Asker:
@@ -100,6 +101,7 @@ class Asker:
             JobName.MINUTE_BARS: self._minute_bars,
             JobName.DAILY_BARS: self._daily_bars,
             JobName.MACRO_PROXIES: self._proxies,
+            JobName.NEWS: self._news,
             JobName.VOLATILITY: self._volatilities,
             JobName.GAPS: self._gaps,
         }
@@ -238,6 +240,14 @@ class Asker:
                 found = thirty_day_volatility(quotes, entry.since, rate=rate)
                 rows.append(volatility_row(entry.since, entry.subject, found, rate, rate_source))
         return Table(VOLATILITY, rows)
+
+    def _news(self, question: _Question) -> Table:
+        window = question.window
+        # Alpaca includes the end.
+        until = window.until - timedelta(microseconds=1)
+        pages = list(read_news(self._rest(), window.since, until, self._selection.stocks))
+        question.notes += [said for page in pages for said in page.unreadable]
+        return news_table((one for page in pages for one in page.articles), question.asked_at)
 
     def _fred(self, fred: Fred, question: _Question) -> Table:
         """What is new and what was revised; a series that FRED refuses alone is noted, and costs no other."""

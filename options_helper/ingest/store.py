@@ -125,9 +125,11 @@ class IngestStore:
         self._entries: dict[JobName, dict[str, list[Entry]]] = {}
 
     def __enter__(self) -> Self:
-        self._lock.enter_context(locked_root(self.root / FOLDER, self._now()))
-        for job in JobName:
-            _cut_torn_row(self._ledger(job))
+        with ExitStack() as stack:
+            stack.enter_context(locked_root(self.root / FOLDER, self._now()))
+            for job in JobName:
+                _cut_torn_row(self._ledger(job))
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(

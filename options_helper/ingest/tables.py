@@ -17,6 +17,7 @@ from options_helper.data.fred import Observation
 from options_helper.errors import SymbolError
 from options_helper.ingest.store import Cell, Table
 from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.events import News
 from options_helper.model.instants import datetime_nanoseconds, epoch_nanoseconds
 from options_helper.model.tolerant import amount, field, items, word
 
@@ -28,6 +29,9 @@ CHAIN: Final = (
     "rho",
 )  # fmt: skip
 FRED: Final = ("asked_ns", "series", "day", "value", "vintage", "what")
+NEWS: Final = (
+    "asked_ns", "id", "created_ns", "updated_ns", "source", "author", "headline", "summary", "url", "symbols",
+)  # fmt: skip
 _GREEKS: Final = ("delta", "gamma", "theta", "vega", "rho")
 CONTRACTS: Final = (
     "day", "asked_ns", "symbol", "status", "tradable", "expiry", "type", "strike", "style", "multiplier", "size",
@@ -144,6 +148,28 @@ def bars_table(
                 proxy = () if stands_for is None else (stands_for.get(symbol),)
                 found[symbol, time_ns] = (symbol, time_ns, timeframe, feed, *values, *proxy)
     return Table(BARS if stands_for is None else PROXIES, [found[key] for key in sorted(found)])
+
+
+def news_table(articles: Iterable[News], asked_at: datetime) -> Table:
+    """Articles in the order of their changes, each once; `symbols` with spaces between. Their HTML is left out."""
+    asked_ns = datetime_nanoseconds(asked_at)
+    each_once = {(one.timestamp_ns or 0, one.article_id): one for one in articles}
+    return Table(NEWS, [_news_row(each_once[key], asked_ns) for key in sorted(each_once)])
+
+
+def _news_row(one: News, asked_ns: int) -> Sequence[Cell]:
+    return (
+        asked_ns,
+        one.article_id,
+        epoch_nanoseconds(one.created),
+        one.timestamp_ns,
+        one.source,
+        one.author,
+        one.headline,
+        one.summary,
+        one.url,
+        " ".join(one.symbols or ()),
+    )
 
 
 def fred_table(

@@ -7,9 +7,10 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -20,7 +21,9 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.ingest.jobs import JobName
 from options_helper.ingest.store import IngestStore
+from options_helper.model.instants import datetime_nanoseconds, timestamp_extension
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.streams import StreamName
 from options_helper.settings import FredSettings, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.seeded import SeededMarket
@@ -28,6 +31,7 @@ from options_helper.simulator.server import SimulatorServer
 from tests.kit.scripted_server import Reply, Request, ScriptedServer
 from tests.kit.simulated import PATIENT_REST, settings_for
 
+NEWS = StreamName.NEWS
 PORTFOLIO = Path(__file__).resolve().parents[2] / "portfolio.json"
 Say = list[str]
 Run = Callable[..., int]
@@ -209,6 +213,37 @@ def test_fred_is_asked_where_there_is_a_key_and_a_series_that_is_no_more_costs_i
     asked = fred.requests[0]
     assert (asked.path, asked.query["observation_start"]) == ("/fred/series/observations", "2026-10-21")
     assert "APCA-API-KEY-ID" not in asked.headers
+
+
+def test_articles_of_the_hour_are_kept_once_each_with_both_times_and_without_their_html(
+    run: Run, server: SimulatorServer, tmp_path: Path
+):
+    made = datetime(2026, 11, 20, 13, 10, tzinfo=UTC)
+
+    def article(number: int, headline: str, symbol: str, *, minutes: int = 0) -> dict[str, Any]:
+        changed = made + timedelta(minutes=minutes)
+        return {
+            "T": "n",
+            "id": number,
+            "headline": headline,
+            "content": "<script>alert()</script>",
+            "created_at": timestamp_extension(datetime_nanoseconds(made)),
+            "updated_at": timestamp_extension(datetime_nanoseconds(changed)),
+            "symbols": [symbol],
+        }
+
+    changed = article(1, "Changed", "SPY", minutes=49)
+    server.push(
+        NEWS, [changed, article(2, "Of others", "ZZZ"), article(3, "Of the next hour", "SPY", minutes=50)]
+    )
+    server.flush()
+
+    assert run(JobName.NEWS) == 0
+
+    (row,) = rows(tmp_path, JobName.NEWS, "all")
+    assert (row["id"], row["headline"], row["symbols"]) == ("1", "Changed", "SPY")
+    assert int(row["updated_ns"]) - int(row["created_ns"]) == 49 * 60 * 10**9
+    assert "script" not in "".join(row.values())
 
 
 def test_without_a_key_fred_is_not_asked_and_says_what_it_lacks(run: Run):
