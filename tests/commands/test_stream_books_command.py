@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from options_helper.model.instants import datetime_nanoseconds, utc_datetime
 from options_helper.model.order_book import Book, BookState
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from tests.kit.pace import runs
 from tests.kit.rebuilt import partitions
 from tests.kit.waiting import A_PROCESS, wait_until
 
@@ -249,25 +251,29 @@ def latest_of(out: Path, symbol: str) -> dict[str, Any]:
     return dict(msgspec.json.decode(path.read_bytes())) if path.exists() else {}
 
 
-def test_a_recording_adds_up_and_comes_back_after_a_kill(tmp_path: Path):
+@pytest.mark.faults
+@pytest.mark.processes
+def test_a_recording_adds_up_and_comes_back_after_kills(tmp_path: Path):
     """Killed in its midst, gone on with, ended by Ctrl-C: rows and journal agree, and a rebuild is equal."""
-    out = tmp_path / "recorded"
-    with recording(out) as killed:
-        wait_until(lambda: latest_of(out, "ETH%2FUSD").get("state") == "synced", timeout=A_PROCESS)
-        killed.send_signal(signal.SIGKILL)
+    out, kills = tmp_path / "recorded", runs(1, 20)
+    for number in range(kills):
+        with recording(out) as killed:
+            wait_until(partial(_has_gone_on, out, number + 1), timeout=A_PROCESS)
+            killed.send_signal(signal.SIGKILL)
     with recording(out) as ended:
-        wait_until(lambda: _has_gone_on(out), timeout=A_PROCESS)
+        wait_until(partial(_has_gone_on, out, kills + 1), timeout=A_PROCESS)
         ended.send_signal(signal.SIGINT)
         output, _ = ended.communicate(timeout=A_PROCESS)
 
     assert ended.returncode == 0, output
     assert "Ended, because it was asked to end. Nothing was lost." in output
+    assert len(session_notes(out)) == kills + 1
     found = audit(out)
     assert found.problems == ()
     assert found.silent == ()
-    assert [row.stream for row in loss_rows(out)] == ["invented/default/books"]
+    assert [row.stream for row in loss_rows(out)] == ["invented/default/books"] * kills
     rebuild(out, tmp_path / "rebuilt")
-    # Row for row; the second put rows off while it made those of the first, and so wrote other members.
+    # Row for row; whoever made the rows of one before put its own off, and so wrote other members.
     assert rows_of(tmp_path / "rebuilt") == rows_of(out)
     assert latest_of(out, "BTC%2FUSD")["recording"] is False
     heartbeat = read_heartbeat(out / CAPTURE_FILE)
@@ -279,10 +285,11 @@ def rows_of(root: Path) -> dict[str, bytes]:
     return {name: gzip.decompress(data) for name, data in partitions(root).items()}
 
 
-def _has_gone_on(out: Path) -> bool:
-    """Whether a second one has made the rows that the first left in its journal, and has books of its own."""
+def _has_gone_on(out: Path, sessions: int) -> bool:
+    """Whether so many have begun, and the last has made the rows that the others left, and has books of its own."""
     notes = sorted(session_notes(out), key=lambda note: note.number)
-    if len(notes) < 2 or not notes[0].completed:
+    if len(notes) != sessions or not all(note.completed for note in notes[:-1]):
         return False
-    began = utc_datetime(notes[1].began_ns).isoformat()
-    return str(latest_of(out, "ETH%2FUSD").get("received_at", "")) > began
+    began = utc_datetime(notes[-1].began_ns).isoformat()
+    latest = latest_of(out, "ETH%2FUSD")
+    return latest.get("state") == "synced" and str(latest["received_at"]) > began

@@ -60,29 +60,28 @@ class RowMaker:
                 pass
 
     def _rows_of_frame(self, record: Record, tally: StreamTally) -> Iterator[Rows]:
-        events, rejected = decoder_of(record.stream)(record.payload)
+        events, unreadable = decoder_of(record.stream)(record.payload)
         for event in events:
             stamp(event, record.received_ns)
-        if events:
-            self.last_event = events[-1]
-            tally.last_event_ns = record.received_ns
-            tally.applied += len(events)
-        if rejected:
-            tally.rejected += len(rejected)
-            tally.last_rejections.extend(rejected)
-        kinds = kinds_of(record.stream)
+        kinds, others, impossible = kinds_of(record.stream), events, list[str]()
         if "books" in kinds:
-            events, books = self._parted(record, events, tally)
-            if rejected:
+            others, books = self._parted(record, events, impossible)
+            if unreadable:
                 books += self._doubted(record, books_damaged_by(record.payload))
             yield Rows("books", books)
+        if others:
+            yield Rows(kinds[0], others)
+        # Not before: rows that an error kept from the files leave their events where they were.
+        tally.applied += len(events) - len(impossible)
+        tally.rejected += len(unreadable) + len(impossible)
+        tally.last_rejections.extend((*unreadable, *impossible))
         if events:
-            yield Rows(kinds[0], events)
+            self.last_event, tally.last_event_ns = events[-1], record.received_ns
 
     def _parted(
-        self, record: Record, events: Sequence[Event], tally: StreamTally
+        self, record: Record, events: Sequence[Event], impossible: list[str]
     ) -> tuple[list[Event], list[BookLevelRow]]:
-        """The events that are rows themselves, and the rows of those that are about books."""
+        """The events that are rows themselves, and the rows of those about books; `impossible` gets sentences."""
         others: list[Event] = []
         rows: list[BookLevelRow] = []
         for place, event in enumerate(events):
@@ -91,9 +90,7 @@ class RowMaker:
             elif more := self.books.rows_of(record.stream, event, place):
                 rows += more
             else:
-                tally.applied -= 1
-                tally.rejected += 1
-                tally.last_rejections.append(f"{event.symbol}: a level of its book that cannot be")
+                impossible.append(f"{event.symbol}: a level of its book that cannot be")
                 rows += self._doubted(record, (event.symbol,))
         return others, rows
 
