@@ -21,7 +21,7 @@ ingest = plain_typer(
 JobsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[JOBS]...", help="Only these jobs; `ingest plan` names them.", show_default="all"
+        metavar="JOBS", help="Only these jobs; `ingest plan` names them.", show_default="all"
     ),
 ]
 OutOption = Annotated[

@@ -426,7 +426,7 @@ def test_a_wrong_question_is_answered_with_a_sentence(tmp_path: Path):
     kept = store(tmp_path)
     with pytest.raises(ConfigError, match="no kind 'futures'; the store has stocks, options"):
         kept.list_symbols("futures", "quotes")
-    with pytest.raises(ConfigError, match="no dataset 'ticks'; the store has bars"):
+    with pytest.raises(ConfigError, match="no dataset 'ticks'; the store has articles, bars, "):
         kept.read("stocks", "ticks", "AAPL")
     with pytest.raises(ConfigError, match="has no time zone"):
         kept.read("stocks", "quotes", "AAPL", start=datetime(2026, 11, 5))  # noqa: DTZ001
