@@ -20,9 +20,7 @@ ingest = plain_typer(
 
 JobsArgument = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="JOBS", help="Only these jobs; `ingest plan` names them.", show_default="all"
-    ),
+    typer.Argument(metavar="JOBS", help="Only these jobs; `ingest plan` names them.", show_default="all"),
 ]
 OutOption = Annotated[
     Path,
