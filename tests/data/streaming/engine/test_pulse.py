@@ -55,7 +55,8 @@ def test_setting_the_clock_is_no_absence_and_makes_none_longer():
     assert [absence.seconds for absence in told] == [40]
 
 
-def test_it_is_noticed_by_itself_and_once():
+def test_it_is_noticed_by_itself_and_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("options_helper.data.streaming.engine.pulse.LOOK_EVERY_SECONDS", 0.001)
     clock = SteppedClock()
     subject, told = pulse(clock)
     subject.start()
