@@ -10,10 +10,8 @@ from typing import Final, NamedTuple
 
 from options_helper.analysis.live_health import Level
 from options_helper.model.events import BookLevel
-from options_helper.model.order_book import Book, BookState
+from options_helper.model.order_book import QUIET, Book, BookState
 
-# For so long nothing may come for a symbol before that is said; it is the age that `latest_book` allows.
-QUIET_AFTER_SECONDS: Final = 5.0
 _MOST_DECIMALS: Final = 8
 
 
@@ -75,11 +73,11 @@ def trust(book: Book | None, as_of: datetime) -> Trust:
         return Trust(Level.INFO, "waiting", "Nothing has come for it yet.")
     age = book.age_seconds(as_of)
     match book.state:
-        case BookState.SYNCED if age is not None and age > QUIET_AFTER_SECONDS:
+        case BookState.SYNCED if age is not None and book.is_quiet(as_of):
             sentence = (
                 f"Nothing has come for it for {age:,.0f} s: a quiet market and a dead feed look the same."
             )
-            return Trust(Level.WARNING, "quiet", sentence)
+            return Trust(Level.WARNING, QUIET, sentence)
         case BookState.SYNCED:
             return Trust(Level.OK, "synced", "")
         case BookState.WAITING:

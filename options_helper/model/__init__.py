@@ -118,7 +118,7 @@ PUBLIC: Final = {
         "regular_session",
         "session_before",
     ),
-    "order_book": ("Book", "BookCounts", "BookState"),
+    "order_book": ("QUIET", "Book", "BookCounts", "BookState"),
     "news": ("ALL_SYMBOLS", "Article", "to_article", "updated_ns"),
     "order_updates": (
         "BlotterEntry",

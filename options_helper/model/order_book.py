@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
+
+# For so long nothing may come for a symbol before that is said; it is the age that `latest_book` allows.
+QUIET_AFTER_SECONDS: Final = 5.0
+# The word for it, beside those of the states: a quiet market and a dead feed look the same.
+QUIET: Final = "quiet"
 
 
 class BookState(StrEnum):
@@ -77,6 +83,15 @@ class Book:
         if self.received_ns is None:
             return None
         return (datetime_nanoseconds(as_of) - self.received_ns) / NANOSECONDS
+
+    def is_quiet(self, as_of: datetime) -> bool:
+        """Whether nothing has come for it for longer than a book can be gone by, though it can be looked at."""
+        age = self.age_seconds(as_of)
+        return self.state.has_levels and age is not None and age > QUIET_AFTER_SECONDS
+
+    def word(self, as_of: datetime) -> str:
+        """Its state at that moment, or `quiet`: what is old is never called synced."""
+        return QUIET if self.is_quiet(as_of) else str(self.state)
 
     def why_not(self, as_of: datetime, max_age_seconds: float) -> str | None:
         """Why it is nothing to go by at that moment, as a sentence; None where it is."""

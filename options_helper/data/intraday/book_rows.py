@@ -10,7 +10,6 @@ from msgspec.msgpack import Ext
 
 from options_helper.data.intraday.pace import MOST_LEVELS
 from options_helper.model.events import BookLevel
-from options_helper.model.order_book import BookState
 
 
 class BookStart(StrEnum):
@@ -39,9 +38,10 @@ class BookLevelRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookSnapshotRow(msgspec.Struct, frozen=True, gc=False):
-    """The best levels at one moment, `received_ns` of the computer's clock; none unless the book can be looked at.
+    """The best levels at one moment, `received_ns` of the computer's clock; none unless the book can be believed then.
 
-    `timestamp` is the exchange's of the last message, `heard_ns` its receipt: the difference is the book's age.
+    `timestamp` is the exchange's of the last message, `heard_ns` its receipt: the difference is the book's age. `state`
+    is the book's, or `quiet` where that age is more than a book can be gone by.
     """
 
     LEVELS: ClassVar[int] = 0
@@ -50,7 +50,7 @@ class BookSnapshotRow(msgspec.Struct, frozen=True, gc=False):
     timestamp: int | None
     received_ns: int
     heard_ns: int | None
-    state: BookState
+    state: str
     bids: tuple[BookLevel, ...]
     asks: tuple[BookLevel, ...]
 

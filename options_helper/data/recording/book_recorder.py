@@ -25,7 +25,7 @@ from options_helper.data.streaming.state.order_book import are_possible
 from options_helper.errors import ConfigError
 from options_helper.model.events import BookLevel, BookUpdate
 from options_helper.model.frames import Continuity
-from options_helper.model.instants import NANOSECONDS
+from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.order_book import Book
 from options_helper.model.streams import StreamId
 
@@ -184,4 +184,7 @@ def _mark(symbol: str, at_ns: int) -> BookLevelRow:
 
 
 def _snapshot(make: type[BookSnapshotRow], book: Book, moment_ns: int) -> BookSnapshotRow:
-    return make(book.symbol, book.made_ns, moment_ns, book.received_ns, book.state, book.bids, book.asks)
+    moment = utc_datetime(moment_ns)
+    # The silence may be a gap, which the ledger knows only when it is over.
+    bids, asks = ((), ()) if book.is_quiet(moment) else (book.bids, book.asks)
+    return make(book.symbol, book.made_ns, moment_ns, book.received_ns, book.word(moment), bids, asks)

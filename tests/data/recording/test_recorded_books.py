@@ -266,6 +266,20 @@ def test_after_a_pause_one_sample_is_taken_and_a_clock_set_back_ends_none():
     assert times == [None, None, 1.0, 5.0, None, None, 6.0, -3_600.0, -3_599.0]
 
 
+def test_within_a_silence_a_sample_has_no_levels_and_is_not_called_synced(tmp_path: Path):
+    """It may be a gap, which the ledger lists only when it is over; its receipt is there, and so is its age."""
+    whole = book_message({10.0: 1.0}, {11.0: 1.0}, reset=True)
+    records = [received(MIDNIGHT, whole), *(tick(MIDNIGHT + n * SECOND + 1) for n in range(1, 9))]
+    after = [received(MIDNIGHT + 9 * SECOND, book_message({9.0: 1.0}, {})), tick(MIDNIGHT + 10 * SECOND + 1)]
+    record_session(tmp_path, "one", [began(MIDNIGHT), *records, *after, ended(MIDNIGHT + 11 * SECOND)])
+
+    states = [(state, len(bids), len(asks)) for _, state, bids, asks in sampled(tmp_path, AFTER)]
+    assert states == [*[("synced", 1, 1)] * 5, *[("quiet", 0, 0)] * 4, *[("synced", 2, 1)] * 2]
+    assert audit(tmp_path).ok
+    rebuild(tmp_path, tmp_path / "rebuilt")
+    assert partitions(tmp_path / "rebuilt") == partitions(tmp_path)
+
+
 @st.composite
 def book_traffic(draw: st.DrawFn) -> list[list[Record]]:
     """Sessions of two coins and a share of another provider around midnight, with gaps that last and gaps that end."""
