@@ -65,8 +65,9 @@ class GapWatch:
             lost = (unwritten or {}).get(health.name, 0)
             found += self._losses_of(health, lost, now_ns, ending=ending)
         if ending:
-            found += [replace(gap, until_ns=now_ns) for gap in self.lasting(healths)]
+            found += [_ended(gap, now_ns) for gap in self.lasting(healths)]
             found += self._never_connected(healths, now_ns)
+            self._silent_since_ns.clear()
             self._seen_gaps.update({name: health.gap_count for name, health in healths.items()})
         self._observed_ns = now_ns
         return found
@@ -77,27 +78,26 @@ class GapWatch:
         for name, health in healths.items():
             kept = len(self._kept_unseen(health))
             found += kept + (health.gap_count - self._seen_gaps.get(name, 0) > kept)
+            found += name in self._silent_since_ns and not _is_cut(health)
         return found
 
     def lasting(self, healths: Mapping[StreamId, StreamHealth]) -> list[Gap]:
         """What is not received now, for the reasons that rows would give if the capture ended."""
         found = []
         for name, health in healths.items():
-            if health.gaps and health.gaps[-1].until_ns is None:
+            if _is_cut(health):
                 gap = health.gaps[-1]
                 hopeless = health.phase is Phase.FAILED or not health.connections
                 reason = f"{NOT_RECORDED}{health.last_error or gap.reason}" if hopeless else gap.reason
                 found.append(replace(gap, reason=reason))
             elif name in self._silent_since_ns:
-                reason = f"No {name} data although the market is open, to the end of the capture."
-                found.append(Gap(name, self._silent_since_ns[name], None, reason))
+                found.append(Gap(name, self._silent_since_ns[name], None, _silence(name)))
             found += self._refusals(health, self._refused_since_ns[name], None)
         return found
 
     def _never_connected(self, healths: Mapping[StreamId, StreamHealth], now_ns: int) -> Iterator[Gap]:
         for name, health in healths.items():
-            lasts = bool(health.gaps) and health.gaps[-1].until_ns is None
-            if health.phase is not Phase.OFF and not health.connections and not lasts:
+            if health.phase is not Phase.OFF and not health.connections and not _is_cut(health):
                 reason = f"{NOT_RECORDED}the capture ended before there was a connection."
                 yield Gap(name, self._began_ns, now_ns, reason)
 
@@ -160,6 +160,22 @@ class GapWatch:
                 count = losses.seen - losses.reported
                 losses.reported, losses.reported_at_ns = losses.seen, now_ns
                 yield Gap(health.name, losses.since_ns, losses.until_ns, reason, count)
+
+
+def _is_cut(health: StreamHealth) -> bool:
+    """Whether the stream itself says that it receives nothing now."""
+    return bool(health.gaps) and health.gaps[-1].until_ns is None
+
+
+def _silence(stream: str) -> str:
+    return f"No {stream} data although the market is open."
+
+
+def _ended(gap: Gap, now_ns: int) -> Gap:
+    """A gap that lasts, as the row that the end of the capture makes of it."""
+    silence = _silence(gap.stream)
+    reason = f"{silence[:-1]}, to the end of the capture." if gap.reason == silence else gap.reason
+    return replace(gap, until_ns=now_ns, reason=reason)
 
 
 def _forgotten(gaps: int) -> str:

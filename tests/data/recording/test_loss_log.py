@@ -180,3 +180,16 @@ def test_silence_that_was_heard_through_is_no_gap():
     observed(watch, replace(LIVE, last_event_at=heard + timedelta(minutes=1)), MINUTE)
 
     assert observed(watch, replace(LIVE, phase=Phase.STOPPED), 2 * MINUTE, ending=True) == []
+
+
+def test_silence_that_lasts_is_counted_and_says_nothing_of_an_end_before_there_is_one():
+    watch = GapWatch(NOON)
+    stalled = {STOCKS: replace(LIVE, phase=Phase.STALLED)}
+    assert watch.observe(stalled, NOON + MINUTE) == []
+
+    (lasting,) = watch.lasting(stalled)
+    assert (lasting.reason, watch.unseen(stalled)) == ("No stocks data although the market is open.", 1)
+
+    (row,) = watch.observe(stalled, NOON + 2 * MINUTE, ending=True)
+    assert row.reason == "No stocks data although the market is open, to the end of the capture."
+    assert watch.unseen(stalled) == 0
