@@ -25,6 +25,7 @@ from options_helper.model.market_hours import (
     next_change,
 )
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count, format_symbol, named
 from options_helper.model.told_sessions import format_hours
 
@@ -211,19 +212,26 @@ def _reconnecting(lost: Sequence[StreamHealth], as_of: datetime) -> Iterator[str
     causes: dict[str, list[StreamHealth]] = {}
     for health in lost:
         reason = health.last_error or "the connection was lost."
-        causes.setdefault(_without_address(reason), []).append(health)
+        causes.setdefault(_without_address(_without_feed(reason)), []).append(health)
     for several in causes.values():
         tries = [health.next_try_at for health in several if health.next_try_at]
         seconds = ceil((min(tries) - as_of).total_seconds()) if tries else 0
         when = f"next try in {seconds} s" if seconds > 0 else "trying now"
         attempt = max(health.reconnect_attempts for health in several)
         reason = several[0].last_error or "the connection was lost."
+        if len(several) > 1:
+            reason = _without_feed(reason)
         yield f"{_labels(several)} reconnecting, attempt {attempt}, {when}: {reason}{_age_of_prices(several, as_of)}"
 
 
 def _without_address(reason: str) -> str:
     """A reason without the address in it, in which alone the sentences of one server differ."""
     return re.sub(r"\b(wss?|https?)://\S+|\('[^']*', \d+\)|/\S+", "", reason)
+
+
+def _without_feed(reason: str) -> str:
+    """A reason without the name of the feed whose connection or server it tells of."""
+    return re.sub(r"^The [\w -]+? (?=(connection|server)\b)", "The ", reason)
 
 
 def _labels(several: Sequence[StreamHealth]) -> str:
@@ -235,13 +243,15 @@ def _labels(several: Sequence[StreamHealth]) -> str:
 
 def _age_of_prices(several: Sequence[StreamHealth], as_of: datetime) -> str:
     heard = [
-        health.last_event_at
-        for health in several
-        if health.last_event_at is not None and not health.name.kind.carries_orders
+        health.last_event_at for health in several if health.last_event_at is not None and _has_prices(health)
     ]
     if not heard:
         return ""
     return f" The newest price is {max(0, round((as_of - max(heard)).total_seconds()))} s old."
+
+
+def _has_prices(health: StreamHealth) -> bool:
+    return health.name != StreamName.NEWS and not health.name.kind.carries_orders
 
 
 def _stalled(health: StreamHealth) -> str:

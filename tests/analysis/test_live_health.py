@@ -96,6 +96,33 @@ def test_lost_streams_are_all_named_and_their_one_cause_once():
     assert "Options reconnecting, attempt 2" in other
 
 
+def test_one_cause_is_told_once_however_the_feeds_are_called():
+    mute = "The {} server (127.0.0.1:4) took the connection and gave no answer to its handshake."
+    feeds = {
+        "stocks": "iex",
+        "options": "indicative",
+        "fills": "trading",
+        "crypto": "crypto us",
+        "news": "news",
+    }
+    lost = [
+        health(name, Phase.RECONNECTING, last_error=mute.format(feed), reconnect_attempts=3)
+        for name, feed in feeds.items()
+    ]
+
+    assert headline(with_streams(*lost)).sentence == (
+        "Stocks, options, fills, crypto and news reconnecting, attempt 3, trying now: "
+        "The server (127.0.0.1:4) took the connection and gave no answer to its handshake."
+    )
+
+
+def test_news_have_no_price_that_could_be_old():
+    heard = AS_OF - timedelta(seconds=56)
+    lost = health("news", Phase.RECONNECTING, last_error=LIMIT, last_event_at=heard)
+
+    assert "price" not in headline(with_streams(lost)).sentence
+
+
 def test_a_failure_outranks_a_reconnect_and_a_reconnect_a_stall():
     failed = health("stocks", Phase.FAILED, last_error="Refused.")
     lost = health("options", Phase.RECONNECTING, last_error=LIMIT)
