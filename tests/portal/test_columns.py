@@ -11,7 +11,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from apps.streamlit.components.live_tables import page_config, page_frame, tables_as_csv
+from apps.streamlit.components.live_tables import (
+    number_widths,
+    page_config,
+    page_frame,
+    tables_as_csv,
+)
 from apps.streamlit.components.style import DARK
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
 from options_helper.analysis.live_portfolio_metrics import table_frame
@@ -70,6 +75,18 @@ def test_the_page_shows_it_in_its_place_as_declared(screen_for: MakeScreen):
     assert shown.column_names == list(config)
     assert (config["Theta $"]["width"], config["Theta $"]["help"]) == (60, "What a day costs.")
     assert config["Theta $"]["type_config"]["format"] == "%+,.2f"
+
+
+@pytest.mark.parametrize("value", [60_021.0, -1_234_567.891, 0.123456])
+def test_a_column_is_as_wide_as_its_longest_number(screen_for: MakeScreen, value: float):
+    screen = screen_for()
+    rows = screen.positions.assign(theta=[value] + [1.0] * (len(screen.positions) - 1))
+    shown = page_frame(rows, Table.POSITION, screen, DECLARED)
+    widths = number_widths(shown, Table.POSITION, DECLARED)
+    config = page_config(Table.POSITION, DARK, 30, hide_amounts=False, declared=DECLARED, widths=widths)
+
+    assert config["Theta $"]["width"] == max(60, 6 * len(f"{value:+,.2f}") + 18)
+    assert config["Levels"]["width"] == 40
 
 
 def test_the_csv_has_it(screen_for: MakeScreen):

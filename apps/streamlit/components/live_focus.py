@@ -12,7 +12,7 @@ import streamlit as st
 FOCUS_STYLE: Final = """
 <style>
 .st-key-legs { scroll-margin: 3rem 0 1rem; }
-.st-key-legs-in-view, .st-key-run-focus { position: absolute; }
+.st-key-legs-in-view, .st-key-run-focus { position: absolute; max-width: 1px; overflow: hidden; }
 .st-key-lifecycle:focus { outline: none; }
 .st-key-lifecycle:focus-visible { outline: 2px solid currentColor; outline-offset: 3px; border-radius: .4rem; }
 </style>

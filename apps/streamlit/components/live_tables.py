@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 14
 PILLS_AT_MOST: Final = 2  # a third is cut off by the cell's edge
 MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
+PIXELS_A_CHARACTER: Final = 6
+PIXELS_AROUND_A_NUMBER: Final = 18
 GRAVE_WARNINGS: Final = {
     QuoteWarning.EXPIRED,
     QuoteWarning.MISSING_LEGS,
@@ -174,8 +176,33 @@ def _table_options(frame: ArrowTable, table: Table, screen: ScreenModel) -> dict
             palette(),
             screen.options.preferences.stale_after_seconds,
             hide_amounts=screen.options.preferences.hide_amounts,
+            widths=number_widths(frame, table),
         ),
     }
+
+
+def number_widths(
+    frame: ArrowTable, table: Table, declared: tuple[Column, ...] = COLUMNS
+) -> tuple[tuple[str, int], ...]:
+    """The pixels that the longest number of each column takes, by heading: a grid cuts off the leading digits."""
+    shown = frame.column_names
+    return tuple(
+        (heading, PIXELS_A_CHARACTER * max(map(len, written)) + PIXELS_AROUND_A_NUMBER)
+        for column in page_columns(table, declared)
+        if column.kind in (Kind.NUMBER, Kind.WHOLE)
+        and (heading := column.heading or column.name) in shown
+        and (
+            written := [_written(column, value) for value in frame[heading].to_pylist() if value is not None]
+        )
+    )
+
+
+def _written(column: Column, value: float) -> str:
+    """As the grid writes it with `_number_format`."""
+    sign = "+" if column.signed else ""
+    if column.digits is None:
+        return f"{value:{sign}.15g}"
+    return f"{value:{sign}{_thousands(column)}.{column.digits}f}"
 
 
 @cache
@@ -186,16 +213,18 @@ def page_config(
     *,
     hide_amounts: bool,
     declared: tuple[Column, ...] = COLUMNS,
+    widths: tuple[tuple[str, int], ...] = (),
 ) -> ColumnConfig:
-    """How Streamlit is to draw each column of `page_frame`, by its heading."""
+    """How Streamlit is to draw each column of `page_frame`, by its heading, at least as wide as in `widths`."""
+    needed = dict(widths)
     return {
-        column.heading or column.name: _column_config(column, colours, stale_after_seconds)
+        heading: _column_config(column, colours, stale_after_seconds, needed.get(heading, 0))
         for column in page_columns(table, declared)
-        if not (hide_amounts and column.is_amount)
+        if not (hide_amounts and column.is_amount) and (heading := column.heading or column.name)
     }
 
 
-def _column_config(column: Column, colours: Palette, stale_after_seconds: float) -> Any:
+def _column_config(column: Column, colours: Palette, stale_after_seconds: float, needed: int) -> Any:
     config = st.column_config
     make: Any  # its class, and what it takes beyond width and help
     how: dict[str, Any] = {}
@@ -222,7 +251,8 @@ def _column_config(column: Column, colours: Palette, stale_after_seconds: float)
             make, how = config.LineChartColumn, {"color": colours.accent}
         case _:
             assert_never(column.kind)
-    return make(width=column.width, help=_tooltip(column), **how)
+    width = None if column.width is None else max(column.width, needed)
+    return make(width=width, help=_tooltip(column), **how)
 
 
 def _tooltip(column: Column) -> str | None:
@@ -244,8 +274,12 @@ def _number_format(column: Column) -> str:
     """The number as printf would write it, dollars with a comma at the thousands."""
     sign = "%+" if column.signed else "%"
     if column.digits is not None:
-        return f"{sign}{',' if column.unit.startswith('$') else ''}.{column.digits}f"
+        return f"{sign}{_thousands(column)}.{column.digits}f"
     return f"{sign}d" if column.kind is Kind.WHOLE and not column.signed else f"{sign}g"
+
+
+def _thousands(column: Column) -> str:
+    return "," if column.unit.startswith("$") else ""
 
 
 def _warning_colour(warning: QuoteWarning, colours: Palette) -> str:

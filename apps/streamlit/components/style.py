@@ -104,7 +104,7 @@ STYLE: Final = """
   border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
 .oh-table th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
 /* For those who hear the page; without a place, not even a gap's. */
-.stElementContainer:has(.oh-unseen) { position: absolute; }
+.stElementContainer:has(.oh-unseen) { position: absolute; max-width: 1px; overflow: hidden; }
 .oh-unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .oh-quiet { color: var(--quiet); font-size: .82rem; }
 /* News must not lie over the buttons, nor over the line that says what the prices are worth. */
