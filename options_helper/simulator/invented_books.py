@@ -67,20 +67,23 @@ class _InventedStreamer:
         self._asked_anew: set[str] = set()
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:  # noqa: ARG002
-        """Send these too; of those that it sends already, the whole book."""
+        """Send these too."""
         with self._lock:
             for symbol in symbols:
-                if symbol in self._walks:
-                    self._asked_anew.add(symbol)
-                else:
+                if symbol not in self._walks:
                     self._walks[symbol] = BookWalk(symbol, self._source.seed, whole=self._source.whole)
 
     def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
-        """Send these no longer; a book that is only asked for anew goes on."""
+        """Send these no longer."""
         if channels is None:
             with self._lock:
                 for symbol in symbols:
                     self._walks.pop(symbol, None)
+
+    def renew(self, symbols: Iterable[str], channel: str) -> None:  # noqa: ARG002 - there is but one
+        """Send the whole book of those that it sends."""
+        with self._lock:
+            self._asked_anew.update(symbol for symbol in symbols if symbol in self._walks)
 
     def stop(self) -> None:
         """End soon."""

@@ -115,6 +115,10 @@ class ScriptedStream:
             else:
                 self.wanted.pop(symbol, None)
 
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Note the symbols."""
+        self.sent.append((f"renew {channel}", tuple(symbols)))
+
     def subscribe_trade_updates(self) -> None:
         """Note the one stream there is."""
         self.wanted["trade_updates"] = None

@@ -123,6 +123,20 @@ def test_symbols_change_on_the_open_connection(server):
     assert server.counts["connections"] == 1
 
 
+def test_a_book_in_doubt_is_left_and_joined_again_and_an_event_of_another_kind_is_no_data(server):
+    with watched(server, config_for("NSE:RELIANCE", "NSE:TCS")) as watch:
+        until_heard(watch)
+        server.push("4.2!2885", '42["order",["x"]]')
+        server.push("4.2!2885", '42["stock",["4.2!2885",nonsense')
+        wait_until(lambda: server.counts["joins"] == 2, saw=lambda: server.counts)
+        until_heard(watch)
+        assert server.counts["leaves"] == 1
+        assert_adds_up(watch, received=3)
+        watch.push_book()
+        wait_until(lambda: watch.manager.snapshot().books["NSE:RELIANCE"].state.has_levels)
+        assert (watch.health.rejected, watch.health.connections) == (1, 1)
+
+
 @pytest.mark.parametrize("how", ["close", "packet", "abort"])
 def test_each_way_of_losing_the_connection_is_a_gap_and_a_new_one(server, how):
     """A dismissal by Socket.IO's own packet too, after which ICICI's client stays mute for ever."""

@@ -65,7 +65,7 @@ def events(recording: ReplayMarket) -> list[Told]:
 
 def _received(messages: Iterator[Message]) -> Iterator[Told]:
     for message in messages:
-        (event,), _ = decode_frame(frame(message))
+        (event,) = decode_frame(frame(message)).events
         assert isinstance(event, Quote | Trade)
         stamp(event, (event.timestamp_ns or 0) + SECOND // 1_000)
         yield event

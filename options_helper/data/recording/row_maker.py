@@ -16,7 +16,6 @@ from options_helper.data.intraday.rows import Storable
 from options_helper.data.recording.book_recorder import BookBreak, BookRecorder, BookSampling
 from options_helper.data.recording.decoders import decoder_of
 from options_helper.data.recording.journal import Record, RecordKind
-from options_helper.data.streaming.messages import books_damaged_by
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.model.events import BookUpdate, Event, stamp
 
@@ -60,14 +59,14 @@ class RowMaker:
                 pass
 
     def _rows_of_frame(self, record: Record, tally: StreamTally) -> Iterator[Rows]:
-        events, unreadable = decoder_of(record.stream)(record.payload)
+        events, unreadable, damaged = decoder_of(record.stream)(record.payload)
         for event in events:
             stamp(event, record.received_ns)
         kinds, others, impossible = kinds_of(record.stream), events, list[str]()
         if "books" in kinds:
             others, books = self._parted(record, events, impossible)
             if unreadable:
-                books += self._doubted(record, books_damaged_by(record.payload))
+                books += self._doubted(record, damaged)
             yield Rows("books", books)
         if others:
             yield Rows(kinds[0], others)

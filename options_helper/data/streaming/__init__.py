@@ -11,7 +11,7 @@ PUBLIC: Final = {
     "alpaca_stream": ("AlpacaOptionStreamer", "AlpacaStockStreamer"),
     "alpaca_trading_stream": ("AlpacaTradingStreamer",),
     "live_manager": ("LiveStreamConfig", "LiveStreamManager"),
-    "messages": ("Decode", "books_damaged_by", "count_messages", "decode_frame"),
+    "messages": ("Decode", "count_messages", "decode_frame"),
     "normalizers": (
         "BAR_COLUMNS",
         "CONDITIONS_SEPARATOR",
@@ -25,7 +25,7 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "alpaca_stream": ("AlpacaCryptoStreamer", "AlpacaNewsStreamer"),
-    "messages": ("Decode", "DecodedFrame", "Message", "UNREADABLE", "books_damaged_by", "read_message"),
+    "messages": ("Decode", "DecodedFrame", "Message", "UNREADABLE", "read_message"),
     "trading_normalizers": (
         "ENDS_OF_CONTRACTS",
         "FILL_ACTIVITY",

@@ -93,6 +93,13 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
             self._protocol.unwant(unwanted, chosen)
         self.wake()
 
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Leave those of these that are streamed on this channel and take them again; what is not is passed over."""
+        (chosen,), renewed = self._checked((channel,)), self._spelled(symbols)
+        with self._protocol_lock:
+            self._protocol.renew(renewed, chosen)
+        self.wake()
+
     def _checked(self, channels: Sequence[str] | None) -> tuple[str, ...]:
         chosen = self._default_channels if channels is None else tuple(require_list(channels, "channels"))
         for channel in chosen:
@@ -210,7 +217,7 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
 
     def _call_handlers(self, data: bytes) -> None:
         received_ns = utc_now_ns()
-        events, rejected = decode_frame(data)
+        events, rejected, _ = decode_frame(data)
         for reason in rejected:
             self._troubles.note("a message could not be read", "a message could not be read (%s)", reason)
         for event in events:

@@ -24,10 +24,15 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class DecodedFrame(NamedTuple):
-    """The events of one frame, in order, and a sentence for each message that could not be read."""
+    """The events of one frame, in order, and a sentence for each message that could not be read.
+
+    `damaged` matters only where something was rejected: the symbols whose order books it may have been about, `*` where
+    nobody can tell.
+    """
 
     events: Sequence[Event]
     rejected: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ("*",)
 
 
 # What makes a frame's bytes into events; it never raises, and what it cannot read it rejects.
@@ -62,6 +67,7 @@ def _decode_one_by_one(payload: bytes) -> DecodedFrame:
         return DecodedFrame((), (f"unreadable frame: {error}",) * count_messages(payload))
     events: list[Event] = []
     rejected: list[str] = []
+    damaged: list[str] = []
     for message in messages:
         try:
             events.append(_DECODE_ONE(message))
@@ -70,31 +76,20 @@ def _decode_one_by_one(payload: bytes) -> DecodedFrame:
                 events.append(rest)
             else:
                 rejected.append(f"{_describe(message)}: {error}")
-    return DecodedFrame(events, tuple(rejected))
+                if (book := _book_in(message)) is not None:
+                    damaged.append(book)
+    return DecodedFrame(events, tuple(rejected), tuple(damaged))
 
 
-def books_damaged_by(payload: bytes) -> tuple[str, ...]:
-    """Of which order books a frame holds a message that cannot be read; `*` where nobody can tell."""
-    try:
-        messages = _TAKE_APART(payload)
-    except UNREADABLE:
-        return ("*",)
-    contents = [_book_content(message) for message in messages]
-    return tuple(str(content.get("S") or "*") for content in contents if content is not None)
-
-
-def _book_content(message: msgspec.Raw) -> dict[str, Any] | None:
-    """What is in a message that cannot be read and may be about a book; None for every other one."""
-    try:
-        _DECODE_ONE(message)
-        return None
-    except UNREADABLE:
-        pass
+def _book_in(message: msgspec.Raw) -> str | None:
+    """Whose book a message that cannot be read may be about, `*` where nobody can tell; None: about no book."""
     try:
         content = _READ_ANY(message)
     except UNREADABLE:
-        return {}
-    return content if isinstance(content, dict) and content.get("T") == _BOOK_TYPE else None
+        return "*"
+    if not isinstance(content, dict) or content.get("T") != _BOOK_TYPE:
+        return None
+    return str(content.get("S") or "*")
 
 
 def _with_numbers_only(message: msgspec.Raw) -> Event | None:

@@ -216,8 +216,10 @@ class BreezeServer:
                     self._joined[connection] = set()
                     await connection.send(wire.welcomed(sid))
             case wire.Asks("join", tokens) if connection in self._joined:
+                self.counts["joins"] += 1
                 self._joined[connection].update(tokens)
             case wire.Asks("leave", tokens) if connection in self._joined:
+                self.counts["leaves"] += 1
                 self._joined[connection].difference_update(tokens)
             case _ if message == wire.DISCONNECT:
                 await connection.close()

@@ -19,10 +19,13 @@ class Joins:
         self._master = Master(())  # the list of instruments, once there is one
         self._symbols: dict[str, str] = {}  # token → symbol, of all that was asked for
         self._heard: set[str] = set()
+        self._left: dict[str, None] = {}  # the tokens to be left and asked for again
+        self._joins_again: tuple[str, ...] = ()  # those of them that were left
 
     def begin(self, master: Master) -> None:
         """Start a conversation with a server that knows nothing of us yet, by that list of instruments."""
         self._master, self._symbols, self._heard = master, {}, set()
+        self._left, self._joins_again = {}, ()
 
     def want(self, symbols: Iterable[str], channels: Sequence[str]) -> None:
         """Ask for these symbols on these channels, besides what is wanted already."""
@@ -36,6 +39,12 @@ class Joins:
             if left:
                 self._wanted[symbol] = left
 
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Leave those of these that were asked for on this channel and ask again; what was not is passed over."""
+        known = {symbol: instrument for symbol, instrument in self._found().items() if symbol in set(symbols)}
+        tokens = (instrument.token_of(channel) for instrument in known.values())
+        self._left.update(dict.fromkeys(token for token in tokens if token in self._symbols))
+
     def next_leave(self) -> tuple[str, ...]:
         """The numbers to leave now; from here on they are nobody's."""
         wanted = self._tokens()
@@ -43,13 +52,17 @@ class Joins:
         for token in gone:
             del self._symbols[token]
         self._heard.intersection_update(self._symbols.values())
-        return gone
+        # Those keep their symbols: a tick that is on its way meanwhile is still theirs.
+        self._joins_again = tuple(token for token in self._left if token in self._symbols)
+        self._left = {}
+        return (*gone, *self._joins_again)
 
     def next_join(self) -> tuple[str, ...]:
         """The numbers to ask for now."""
         new = {token: symbol for token, symbol in self._tokens().items() if token not in self._symbols}
         self._symbols.update(new)
-        return tuple(new)
+        again, self._joins_again = self._joins_again, ()
+        return (*new, *again)
 
     def _tokens(self) -> dict[str, str]:
         return {

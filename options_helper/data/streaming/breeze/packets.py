@@ -8,6 +8,7 @@ acknowledgement, so what else the two protocols have is passed over.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,8 @@ PONG: Final = "3"
 GOODBYE: Final = "41"
 # Everything that Breeze has to say is an event of the main namespace, and of those one kind is asked for.
 _TICK: Final = b'42["stock",'
+# An event of another kind: of the account's orders, or one that ICICI has thought of since.
+_ANOTHER_EVENT: Final = re.compile(rb'42\[\s*"(?!stock")[^"]*"')
 # An answer to a ping of ours, an upgrade of the transport, a filler; and the answer to an event, which we want of none.
 _UNUSED: Final = (b"3", b"5", b"6", b"43")
 _LONGEST_REASON: Final = 200
@@ -76,7 +79,7 @@ def read_packet(message: bytes) -> Packet:
         return _opened(message[1:])
     if message.startswith(b"44"):
         return Refused(_reason(message[2:]))
-    if message.startswith(_UNUSED):
+    if message.startswith(_UNUSED) or _ANOTHER_EVENT.match(message):
         return Unused()
     return _BY_HEAD.get(message[:2], _BY_HEAD.get(message[:1], Data()))
 

@@ -110,6 +110,12 @@ class BreezeStreamer(ConnectionRunner[BreezeConnection]):
             self._joins.unwant(symbols, chosen)
         self.wake()
 
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Leave those of these that are streamed on this channel and join them again; what is not is passed over."""
+        with self._joins_lock:
+            self._joins.renew(symbols, *_checked((channel,)))
+        self.wake()
+
     def stop(self) -> None:
         """End `run` soon, also one that is yet to come; returns at once, callable from any thread."""
         super().stop()

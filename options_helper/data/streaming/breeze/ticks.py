@@ -7,6 +7,7 @@ year later. What is queued and recorded is therefore the message as it came, wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from options_helper.model.instants import NANOSECONDS
 
 _TOKEN_AT: Final = len(b'42["stock",["')
 _BEFORE_MESSAGE: Final = b" 42["
+# How a tick that is about no book begins, behind that.
+_OF_BEST_PRICES: Final = re.compile(rb'"stock"\s*,\s*\["\d+\.1!')
 _DECODE: Final = msgspec.json.Decoder().decode
 # Where the price and the size of each side stand in a level; BSE sends neither orders nor flags.
 _PLACES: Final = {4: (0, 1, 2, 3), 8: (0, 1, 4, 5)}
@@ -47,7 +50,10 @@ def decode_tick(payload: bytes) -> DecodedFrame:
         _, content = _DECODE(b"[" + message)
         return DecodedFrame((_read(symbol.decode(), content),))
     except (*UNREADABLE, ValueError, TypeError, LookupError, AttributeError) as error:
-        return DecodedFrame((), (f"unreadable tick for {symbol.decode(errors='replace')!r}: {error}",))
+        named = symbol.decode(errors="replace")
+        # One without a symbol may have been anybody's, and costs no book: each comes whole with its own next tick.
+        damaged = () if _OF_BEST_PRICES.match(message) else (named,)
+        return DecodedFrame((), (f"unreadable tick for {named!r}: {error}",), damaged)
 
 
 def _read(symbol: str, content: list[Any]) -> Event:

@@ -80,6 +80,18 @@ class SubscriptionProtocol:
             self._unsent.extend(Request("unsubscribe", (channel,), present) for channel in chosen)
         self._retry_for_room()
 
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Leave those of these that the server has on this channel and take them again, each in its own place.
+
+        What found no room before is not asked for: the room between the two requests is not free.
+        """
+        wanted, has = self._wanted.get(channel, {}), self._server_has.get(channel, frozenset())
+        if present := tuple(
+            symbol for symbol in dict.fromkeys(symbols) if symbol in wanted and symbol in has
+        ):
+            self._unsent.append(Request("unsubscribe", (channel,), present))
+            self._unsent.append(Request("subscribe", (channel,), present))
+
     def _retry_for_room(self) -> None:
         """Something was dropped, so what had found no room may find some now."""
         waiting = [symbol for symbol, (code, _) in self._refused.items() if code == SYMBOL_LIMIT_EXCEEDED]
@@ -147,11 +159,10 @@ class SubscriptionProtocol:
             self._refuse_the_rest(reason)
 
     def _refuse_the_rest(self, reason: str) -> None:
-        # The limit is reached: asking for the other symbols one by one would repeat the answer.
-        waiting = [request for request in self._unsent if request.action == "subscribe"]
-        for request in waiting:
-            self._unsent.remove(request)
-            for symbol in request.symbols:
+        # The limit is reached: asking for the other symbols one by one would repeat the answer, but for those that wait
+        # behind what makes room.
+        while self._unsent and self._unsent[0].action == "subscribe":
+            for symbol in self._unsent.popleft().symbols:
                 self._note_refusal(symbol, SYMBOL_LIMIT_EXCEEDED, reason)
 
     def _note_refusal(self, symbol: str, code: int | None, reason: str) -> None:

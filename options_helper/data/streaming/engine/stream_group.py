@@ -139,12 +139,14 @@ class StreamGroup:
         self._start_workers()
 
     def resubscribe(self, stream: StreamId, symbols: Sequence[str], channel: str) -> None:
-        """Leave these symbols on this channel and take them again, on the open connection; never waits."""
+        """Leave these symbols on this channel and take them again, on the open connection; never waits.
+
+        What was dropped meanwhile stays so.
+        """
         with self._lock:
             streamer = self._streamers.get(stream)
         if streamer is not None:
-            streamer.unsubscribe(symbols, channels=(channel,))
-            streamer.subscribe(symbols, channels=(channel,))
+            streamer.renew(symbols, channel)
 
     @property
     def has_failed(self) -> bool:

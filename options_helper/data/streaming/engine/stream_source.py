@@ -30,6 +30,9 @@ class SymbolStreamer(Streamer, Protocol):
     def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols no longer, on these channels or on all."""
 
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Leave those of these that are streamed on this channel and take them again: their whole books come then."""
+
 
 class StreamSource(Protocol):
     """Offers streams. What it needs for them (keys, an address, nothing) is its own business."""

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from msgspec.msgpack import Ext
 from msgspec.structs import force_setattr, replace
 
-from options_helper.data.streaming.messages import Decode, books_damaged_by, decode_frame, read_message
+from options_helper.data.streaming.messages import Decode, decode_frame, read_message
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.data.streaming.state.books import Books, lost_books
 from options_helper.data.streaming.state.market_clock import MarketClock
@@ -170,7 +170,7 @@ class LiveState:
             tally.last_rejections.append(f"{type(error).__name__}: {error}")
 
     def _apply_frame(self, frame: Frame) -> None:
-        events, rejected = self._decoders[frame.stream](frame.payload)
+        events, rejected, damaged = self._decoders[frame.stream](frame.payload)
         tally = self.tallies[frame.stream]
         if events:
             received_ns = frame.received_ns
@@ -180,16 +180,16 @@ class LiveState:
                 received_ns = self.clock.at(received_ns)
             self._apply_events(frame, events, received_ns, tally)
         if rejected:
-            self._doubt_books(frame)
+            self._doubt_books(frame, damaged)
             tally.last_rejections.extend(rejected)
             tally.rejected += len(rejected)
 
-    def _doubt_books(self, frame: Frame) -> None:
+    def _doubt_books(self, frame: Frame, damaged: Sequence[str]) -> None:
         """What could not be read may have been a part of a book."""
         if frame.stream.kind.book_channel is not None:
             reason = "A message of its could not be read; it is asked for anew."
             now_ns = self.clock.at(frame.received_ns)
-            self.books.doubt(books_damaged_by(frame.payload), frame.stream, reason, now_ns)
+            self.books.doubt(damaged, frame.stream, reason, now_ns)
 
     def _apply_events(
         self, frame: Frame, events: Sequence[Event], received_ns: int, tally: StreamTally

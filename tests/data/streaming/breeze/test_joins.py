@@ -79,3 +79,32 @@ def test_a_new_conversation_asks_for_everything_that_is_wanted(joins):
 
 def test_a_tick_that_nobody_asked_for_keeps_its_number(joins):
     assert joins.symbol_of("4.2!99") == "4.2!99"
+
+
+def test_what_is_renewed_is_left_and_joined_again_and_stays_what_it_was():
+    """A set of what is wanted does not change by it, so only a request of its own reaches the server."""
+    joins = Joins()
+    joins.want(["NSE:RELIANCE", "NSE:TCS"], ["depth"])
+    joins.begin(MASTER)
+    joins.next_join()
+    joins.hear("NSE:RELIANCE")
+
+    joins.renew(["NSE:RELIANCE", "NSE:NEVER"], "depth")
+
+    assert joins.next_leave() == ("4.2!2885",)
+    assert joins.symbol_of("4.2!2885") == "NSE:RELIANCE"
+    assert joins.next_join() == ("4.2!2885",)
+    assert (joins.next_leave(), joins.next_join()) == ((), ())
+    assert joins.acknowledged == ("NSE:RELIANCE",)
+
+
+def test_what_is_dropped_before_it_is_renewed_stays_dropped():
+    joins = Joins()
+    joins.want(["NSE:RELIANCE"], ["depth"])
+    joins.begin(MASTER)
+    joins.next_join()
+    joins.renew(["NSE:RELIANCE"], "depth")
+    joins.unwant(["NSE:RELIANCE"], ["depth"])
+    joins.renew(["NSE:RELIANCE"], "depth")
+
+    assert (joins.next_leave(), joins.next_join()) == (("4.2!2885",), ())

@@ -36,7 +36,10 @@ HEAD = b'0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"max
         (b"1", Dismissed()),
         (b"41", Dismissed()),
         (b'42["stock",["4.2!2885",1,[]]]', Data()),
-        (b'42["order",["x"]]', Data()),
+        (b'42["order",["x"]]', Unused()),
+        (b'42[ "stock-order",1]', Unused()),
+        (b'42["stock"]', Data()),  # no tick, and none of another kind
+        (b"42nonsense", Data()),
         (b"6", Unused()),
         (b"3probe", Unused()),
         (b'430["ok"]', Unused()),

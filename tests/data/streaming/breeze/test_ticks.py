@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from options_helper.data.streaming.breeze.source import BREEZE_BOOKS, BreezeSource
 from options_helper.data.streaming.breeze.ticks import decode_tick, token_of, with_symbol
+from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.events import BookUpdate, Quote
+from options_helper.model.frames import Continuity, Frame
+from options_helper.model.order_book import BookState
 from options_helper.simulator.breeze.wire import Level, depth, quotes
 from tests.kit.breeze import BSE_RELIANCE, CALL, RELIANCE
 
@@ -19,7 +23,7 @@ ASKS = [Level(1_540.0, 75, 2)]
 
 
 def read(message: str, symbol: str = "NSE:RELIANCE"):
-    events, rejected = decode_tick(with_symbol(symbol, message.encode()))
+    events, rejected, _ = decode_tick(with_symbol(symbol, message.encode()))
     assert len(events) + len(rejected) == 1
     return events[0] if events else rejected[0]
 
@@ -85,9 +89,38 @@ def test_what_cannot_be_read_is_rejected_with_its_symbol(message):
     assert "NSE:RELIANCE" in read(message) or "unreadable" in read(message)
 
 
+@pytest.mark.parametrize(
+    ("message", "in_doubt"),
+    [
+        (stock("4.2!2885", MADE, [["x"]]), {"NSE:RELIANCE"}),
+        ('42["stock",["4.2!2885",nonsense', {"NSE:RELIANCE"}),
+        (stock("4.1!2885", 1, 2, 3), set()),  # the best prices
+    ],
+)
+def test_a_tick_that_cannot_be_read_puts_the_book_of_its_own_symbol_in_doubt(message, in_doubt):
+    """Not those of all others: each of them came whole, in a tick of its own."""
+    state = LiveState(
+        fills_cache_size=1,
+        streams=(BREEZE_BOOKS,),
+        decoders={BREEZE_BOOKS: BreezeSource().decoder(BREEZE_BOOKS)},
+    )
+
+    def fold(symbol: str, text: str) -> None:
+        payload = with_symbol(symbol, text.encode())
+        state.apply(Frame(BREEZE_BOOKS, payload, 1, MADE * 10**9, Continuity(1, 0)))
+
+    for symbol in ("NSE:RELIANCE", "NSE:TCS"):
+        fold(symbol, depth(RELIANCE, MADE, BIDS, ASKS))
+    fold("NSE:RELIANCE", message)
+
+    books = state.books.views(5)
+    assert {symbol for symbol, book in books.items() if book.state is BookState.UNSURE} == in_doubt
+    assert state.tallies[BREEZE_BOOKS].rejected == 1
+
+
 @given(st.binary(max_size=60))
 def test_no_payload_raises_and_each_counts_once(payload):
-    events, rejected = decode_tick(payload)
+    events, rejected, _ = decode_tick(payload)
 
     assert len(events) + len(rejected) == 1
 

@@ -233,3 +233,38 @@ def test_a_conversation_that_begins_anew_asks_for_all_that_is_wanted():
     protocol.acknowledged({"T": "subscription", "bars": ["D"]})
     assert protocol.next_request() is None
     assert protocol.acknowledged_symbols == ("A", "B", "D")
+
+
+def test_what_is_renewed_keeps_its_place_beside_what_found_no_room():
+    """Asked anew for its book alone: nobody dropped it, so its place is nobody else's."""
+    server = Server(limit=1)
+    protocol = subscribed(server, want("A"), want("B"), lambda d: d.renew(["A", "Z"], "quotes"))
+
+    assert server.requests[-2:] == [
+        Request("unsubscribe", ("quotes",), ("A",)),
+        Request("subscribe", ("quotes",), ("A",)),
+    ]
+    assert server.has["quotes"] == server.has["trades"] == ["A"]
+    assert set(protocol.refusals) == {"B"}
+
+
+def test_a_limit_that_is_met_while_something_is_renewed_costs_it_nothing():
+    server = Server(limit=1)
+    protocol = subscribed(server, want("A"))
+    protocol.want(["B"], BOTH)
+    asked = protocol.next_request()
+    protocol.renew(["A"], "quotes")
+    assert asked is not None
+    server.answer(protocol, asked)
+    while (request := protocol.next_request()) is not None:
+        server.answer(protocol, request)
+
+    assert server.has["quotes"] == ["A"]
+    assert set(protocol.refusals) == {"B"}
+
+
+def test_what_is_dropped_is_not_renewed():
+    server = Server()
+    subscribed(server, want("A"), lambda d: (d.unwant(["A"], BOTH), d.renew(["A"], "quotes")))
+
+    assert server.has["quotes"] == []
