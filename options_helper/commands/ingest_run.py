@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,8 @@ from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.text import format_count, table_lines
 from options_helper.settings import FredSettings, Settings
+
+log = logging.getLogger(__name__)
 
 SHORTEST_EVERY: Final = timedelta(minutes=5)
 LONGEST_EVERY: Final = timedelta(minutes=15)
@@ -158,7 +161,10 @@ def _do_all(ingestion: Ingestion, say: Callable[[str], object]) -> bool:
         try:
             say(entry_line(task, ingestion.do(task)))
             kept += 1
-        except OptionsHelperError as error:
+        except Exception as error:
+            # What nobody thought of costs its window; the ones after it get their turn.
+            if not isinstance(error, OptionsHelperError):
+                log.exception("%s failed", task_name(task))
             say(failure_line(task, error))
             failed += 1
     if not kept and not failed:
@@ -185,9 +191,11 @@ def entry_line(task: Task, entry: Entry) -> str:
     )
 
 
-def failure_line(task: Task, error: OptionsHelperError) -> str:
+def failure_line(task: Task, error: Exception) -> str:
     """Why a window is not stored, for people."""
-    return f"{task_name(task)}: failed. {error}"
+    if isinstance(error, OptionsHelperError):
+        return f"{task_name(task)}: failed. {error}"
+    return f"{task_name(task)}: failed by a fault of this program ({type(error).__name__}). The log has it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +10,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from options_helper.analysis.own_volatility import thirty_day_volatility
+from options_helper.analysis.own_volatility import OptionQuote, thirty_day_volatility
 from options_helper.data.fred import Fred, Observation
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
 from options_helper.data.rest.news import read_news
-from options_helper.errors import RestError
+from options_helper.errors import RestError, StoreError
 from options_helper.ingest.gap_closing import GapCloser
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.selection import FRED_SERIES, PROXIES, RATE_SERIES, Selection
-from options_helper.ingest.store import Answer, Cell, IngestStore, Table
+from options_helper.ingest.store import Answer, Cell, Entry, IngestStore, Table
 from options_helper.ingest.tables import (
     VOLATILITY,
     actions_table,
@@ -47,6 +48,7 @@ _REVISED_DAYS: Final = timedelta(days=30)
 # A session's bars are asked for when they are older than a quarter of an hour; every plan has them of all exchanges.
 BARS_FEED: Final = "sip"
 NO_RATE: Final = "taken as 0: no rate is stored"
+UNREADABLE_RATE: Final = "taken as 0: the stored rate cannot be read"
 _SYMBOL_REFUSALS: Final = frozenset({400, 422})
 
 
@@ -233,13 +235,24 @@ class Asker:
 
     def _volatilities(self, question: _Question) -> Table:
         window, rows = question.window, list[Sequence[Cell]]()
-        rate, rate_source = self._rate()
+        rate, rate_source = self._rate(question)
         for entry in self._store.entries(JobName.CHAINS):
-            if window.since <= entry.since < window.until:
-                quotes = option_quotes(self._store.read(JobName.CHAINS, entry))
-                found = thirty_day_volatility(quotes, entry.since, rate=rate)
-                rows.append(volatility_row(entry.since, entry.subject, found, rate, rate_source))
+            if not window.since <= entry.since < window.until:
+                continue
+            try:
+                quotes = self._stored_quotes(entry)
+            except StoreError as error:
+                question.notes.append(f"No figure of {entry.subject}: {error}")
+                continue
+            found = thirty_day_volatility(quotes, entry.since, rate=rate)
+            rows.append(volatility_row(entry.since, entry.subject, found, rate, rate_source))
         return Table(VOLATILITY, rows)
+
+    def _stored_quotes(self, entry: Entry) -> list[OptionQuote]:
+        try:
+            return list(option_quotes(self._store.read(JobName.CHAINS, entry)))
+        except (KeyError, ValueError, csv.Error) as error:
+            raise StoreError(f"{entry.file} is no chain: {error!r}. Remove it.") from error
 
     def _news(self, question: _Question) -> Table:
         window = question.window
@@ -268,10 +281,14 @@ class Asker:
         question.notes += [f"{series} has no value since {first}." for series in found if not found[series]]
         return fred_table(found, FRED_SERIES, question.asked_at)
 
-    def _rate(self) -> tuple[float, str]:
+    def _rate(self, question: _Question) -> tuple[float, str]:
         """The newest short rate that is stored, continuous, and what it is."""
         entry = self._store.newest(JobName.FRED)
-        rows = [] if entry is None else list(self._store.read(JobName.FRED, entry))
+        try:
+            rows = [] if entry is None else list(self._store.read(JobName.FRED, entry))
+        except StoreError as error:
+            question.notes.append(f"No rate: {error}")
+            return 0.0, UNREADABLE_RATE
         known = [row for row in rows if row["series"] == RATE_SERIES and row["value"]]
         if not known:
             return 0.0, NO_RATE

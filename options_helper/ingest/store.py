@@ -15,6 +15,7 @@ import gzip
 import io
 import logging
 import os
+import zlib
 from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -196,7 +197,9 @@ class IngestStore:
         path = self._folder(job) / entry.file
         try:
             text = gzip.decompress(path.read_bytes()).decode()
-        except (OSError, EOFError, ValueError) as error:
+        except FileNotFoundError as error:
+            raise StoreError(f"{path} is gone, and what was in it with it. Put it back if there is a copy.") from error
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise StoreError(
                 f"{path} cannot be read: {error}. Remove it, and the window is asked for again where that is possible."
             ) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -186,6 +187,63 @@ def test_a_chain_that_lacks_what_is_needed_makes_a_row_that_says_so(store: Inges
     found = figure(store)
 
     assert (found["percent"], found["missing"]) == (None, "No expiry in 23 to 30 days was quoted.")
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:30])
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[15] ^= 0xFF
+    path.write_bytes(data)
+
+
+def write_no_text(path: Path) -> None:
+    path.write_bytes(gzip.compress(b"\xff\xfe"))
+
+
+def write_other_columns(path: Path) -> None:
+    path.write_bytes(gzip.compress(b"symbol,price\nSPY261218C00700000,1\n"))
+
+
+@pytest.mark.parametrize("harm", [halve, flip_a_bit, write_no_text, write_other_columns, Path.unlink])
+def test_a_damaged_chain_costs_its_own_figure_only_and_is_named(
+    store: IngestStore, harm: Callable[[Path], None]
+):
+    entry = store.keep(JobName.CHAINS, "QQQ", WINDOW, Answer(quoted_chain(0.2), AT))
+    store.keep(JobName.CHAINS, "SPY", WINDOW, Answer(quoted_chain(0.2), AT))
+    assert entry.file is not None
+    harm(store.root / "ingest" / "chains" / entry.file)
+
+    answer = asker(store, Market()).ask(JobName.VOLATILITY, "all", WINDOW)
+
+    assert answer.table is not None
+    assert [row[1] for row in answer.table.rows] == ["SPY"]
+    (note,) = answer.notes
+    assert "No figure of QQQ" in note
+    assert entry.file in note
+
+
+def test_a_damaged_rate_is_taken_as_none_and_said(store: IngestStore):
+    entry = store.keep(JobName.FRED, "all", WINDOW, Answer(Table(("series", "day", "value")), AT))
+    store.keep(JobName.CHAINS, "SPY", WINDOW, Answer(quoted_chain(0.2), AT))
+    assert entry.file is not None
+    flip_a_bit(store.root / "ingest" / "fred" / entry.file)
+
+    answer = asker(store, Market()).ask(JobName.VOLATILITY, "all", WINDOW)
+
+    assert answer.table is not None
+    assert [row[4] for row in answer.table.rows] == ["taken as 0: the stored rate cannot be read"]
+    assert entry.file in answer.notes[0]
+
+
+def test_a_figure_is_made_of_its_own_window_and_of_no_other(store: IngestStore):
+    later = Window(WINDOW.until, WINDOW.until + timedelta(minutes=15), WINDOW.until)
+    store.keep(JobName.CHAINS, "SPY", WINDOW, Answer(quoted_chain(0.2), AT))
+    store.keep(JobName.CHAINS, "SPY", later, Answer(quoted_chain(0.3), AT))
+
+    assert figure(store)["percent"] == pytest.approx(20, rel=0.02)
 
 
 def test_what_was_done_about_gaps_is_told_and_its_rows_are_elsewhere(store: IngestStore):

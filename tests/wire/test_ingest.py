@@ -72,6 +72,21 @@ def rows(root: Path, job: JobName, subject: str) -> Iterator[dict[str, str]]:
     yield from csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode()))
 
 
+def test_what_nobody_thought_of_costs_its_job_only(
+    run: Run, said: Say, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def has_a_bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("options_helper.ingest.asking.contracts_table", has_a_bug)
+
+    assert run(JobName.CONTRACTS, JobName.DAILY_BARS) == 1
+
+    assert any("failed by a fault of this program (ZeroDivisionError)" in line for line in said)
+    assert any(line.startswith("daily-bars") and "row" in line for line in said)
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_everything_that_is_due_is_asked_for_and_kept(run: Run, tmp_path: Path, said: Say):
     assert run() == 0
 
