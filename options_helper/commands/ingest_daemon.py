@@ -101,6 +101,8 @@ def watch(
         say(
             f"Asking for {', '.join(job.name for job in ingestion.jobs)} when they are due, into {path.parent}."
         )
+        if opened_ingestion.left_out:
+            say(opened_ingestion.left_out)
         while not shutdown.wait(_LISTEN_SECONDS):
             for sentence in opened_ingestion.take_news():
                 say(sentence)

@@ -86,10 +86,13 @@ def show_plan(
     """Print what is due; connects to nothing."""
     settings = Settings.load()
     at = known_day(settings, now()).at or now()
+    selection = Selection.of(load_portfolio(request.portfolio))
+    store = IngestStore(request.out, market=settings.market_kind)
+    store.require_same_market()
     plan = plan_ingestion(
         _jobs(request, fred or FredSettings.load()),
-        Selection.of(load_portfolio(request.portfolio)),
-        IngestStore(request.out),
+        selection,
+        store,
         at,
         per_minute=_per_minute(request, settings),
     )
@@ -105,6 +108,8 @@ def show_plan(
         if due
         else "Nothing is due."
     )
+    if selection.left_out:
+        typer.echo(selection.left_out)
 
 
 def _plan_row(planned: PlannedJob) -> tuple[str, ...]:
@@ -148,6 +153,8 @@ def run_once(
     ):
         try:
             with shutdown.raising():
+                if found.left_out:
+                    say(found.left_out)
                 return 0 if _do_all(found.ingestion, say) else 1
         except Interrupted:
             say("Asked to end before everything was done. What is kept is whole; the rest is due again.")
@@ -209,6 +216,7 @@ class OpenIngestion:
     limits: RequestLimits
     market: Callable[[], datetime]  # the market's time
     take_news: Callable[[], list[str]]  # of the market's hours and of clocks; a sentence each
+    left_out: str | None = None  # what of the portfolio is not asked for
 
 
 @contextmanager
@@ -256,7 +264,9 @@ def opened(
             told=lambda: hours.told,
         )
         ends = (rest.stop,) if fred is None else (rest.stop, fred.stop)
-        yield OpenIngestion(ingestion, settings, request.out, ends, limits, market, hours.take_news)
+        yield OpenIngestion(
+            ingestion, settings, request.out, ends, limits, market, hours.take_news, selection.left_out
+        )
 
 
 def _requested(limits: RequestLimits) -> int:

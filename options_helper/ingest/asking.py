@@ -148,6 +148,7 @@ class Asker:
             found |= snapshots if isinstance(snapshots, dict) else {}
         table = chain_table(found, question.window.since, question.asked_at, feed)
         question.notes += _left_out(len(found) - len(table.rows), "contracts whose symbol is none")
+        question.notes += _nothing_of(table)
         return table
 
     def _contracts(self, question: _Question) -> Table:
@@ -160,6 +161,7 @@ class Asker:
         }
         rows = [row for page in self._rest().option_contracts(query) for row in page]
         table = contracts_table(rows, day.isoformat(), question.asked_at)
+        question.notes += _nothing_of(table)
         without = sum(1 for row in table.rows if row[11] is None)
         if without:
             question.notes.append(
@@ -264,8 +266,10 @@ class Asker:
 
     def _fred(self, fred: Fred, question: _Question) -> Table:
         """What is new and what was revised; a series that FRED refuses alone is noted, and costs no other."""
-        newest = self._store.watermark(JobName.FRED)
-        first = new_york_date(newest or question.window.since) - _REVISED_DAYS
+        since = question.window.since
+        # One that lies ahead is of a clock that was wrong.
+        newest = min(self._store.watermark(JobName.FRED) or since, since)
+        first = new_york_date(newest) - _REVISED_DAYS
         found: dict[str, Sequence[Observation]] = {}
         refused: list[RestError] = []
         for series in FRED_SERIES:
@@ -304,6 +308,10 @@ class Asker:
 def _bar_start(timeframe: str, window: Window) -> str:
     """A daily bar begins at midnight in New York, before its session."""
     return new_york_date(window.since).isoformat() if timeframe == "1Day" else window.since.isoformat()
+
+
+def _nothing_of(table: Table) -> list[str]:
+    return [] if table.rows else ["No contract at all came."]
 
 
 def _left_out(count: int, what: str) -> list[str]:

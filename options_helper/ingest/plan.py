@@ -12,7 +12,7 @@ from typing import Final
 from options_helper.ingest.jobs import Job, JobName, Window, due, next_window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import IngestStore
-from options_helper.ingest.work import watermark_of
+from options_helper.ingest.work import newest_of, watermark_of
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 
 # Of a window that was never asked for: measured for a usual stock's chain, and pages of the others.
@@ -84,8 +84,8 @@ def plan_ingestion(
 
 
 def _planned(job: Job, subject: str, store: IngestStore, now: datetime, told: ToldSessions) -> PlannedJob:
-    newest = store.newest(job.name, subject)
-    watermark = watermark_of(store, job.name, subject, now)
+    newest = newest_of(store, job, subject, now)
+    watermark = watermark_of(store, job, subject, now)
     windows = tuple(_due_windows(job, now, watermark, told))
     following = next_window(job, now, windows[-1].until if windows else watermark, told)
     requests = REQUESTS_AT_FIRST[job.name] if newest is None else newest.requests

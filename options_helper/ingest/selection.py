@@ -9,8 +9,9 @@ from typing import Final
 
 from options_helper.ingest.jobs import JobName
 from options_helper.ingest.store import EVERYTHING
-from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.alpaca_symbols import is_coin_pair, is_index
 from options_helper.model.portfolio import Portfolio
+from options_helper.model.text import named
 
 # Alpaca has no indices. These funds are traded, and what is written beside each is what people take them for: none of
 # them is the thing itself.
@@ -48,6 +49,8 @@ _OF_EACH_UNDERLYING: Final = frozenset({JobName.CHAINS, JobName.CONTRACTS})
 _OF_SHARES: Final = frozenset(
     {JobName.CORPORATE_ACTIONS, JobName.MINUTE_BARS, JobName.DAILY_BARS, JobName.NEWS}
 )
+# Each window is a whole session of shares that are traded in it.
+OF_A_SESSION: Final = frozenset({JobName.MINUTE_BARS, JobName.DAILY_BARS, JobName.MACRO_PROXIES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,21 @@ class Selection:
 
     underlyings: tuple[str, ...] = ()  # of options, indices among them
     stocks: tuple[str, ...] = ()  # shares, and the underlyings that are traded themselves
+    coins: tuple[str, ...] = ()  # which no job asks for
 
     @classmethod
     def of(cls, portfolio: Portfolio) -> Selection:
         """What a portfolio's options are written on, and what of it is a share."""
         items = portfolio.instruments
         underlyings = dict.fromkeys(item.underlying for item in items if item.is_option)
-        shares = dict.fromkeys(item.underlying for item in items if not is_index(item.underlying))
-        return cls(tuple(underlyings), tuple(shares))
+        traded = dict.fromkeys(item.underlying for item in items if not is_index(item.underlying))
+        shares = tuple(symbol for symbol in traded if not is_coin_pair(symbol))
+        return cls(tuple(underlyings), shares, tuple(filter(is_coin_pair, traded)))
+
+    @property
+    def left_out(self) -> str | None:
+        """A sentence about what is not asked for; None where everything is."""
+        return f"Coins are not asked for: {named(self.coins)}." if self.coins else None
 
     def subjects(self, job: JobName) -> tuple[str, ...]:
         """For what a job has windows of its own; none where there is nothing to ask."""

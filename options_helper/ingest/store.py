@@ -32,7 +32,7 @@ import msgspec
 from options_helper.clock import utc_now
 from options_helper.data.atomic_file import replace_file, sync_folder
 from options_helper.data.intraday.locking import locked_root
-from options_helper.errors import StoreError
+from options_helper.errors import ConfigError, StoreError
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.model.announcement import MarketKind
 
@@ -103,8 +103,9 @@ def _append(path: Path, data: bytes) -> None:
 class IngestStore:
     """The ingested windows below `<root>/ingest`; for one thread.
 
-    In a `with` it is the folder's one writer (StoreError where another is); without, it only reads, makes nothing, and
-    may be used while another writes. `market` is whose market is asked. `now`, `replace` and `append` are for tests.
+    In a `with` it is the folder's one writer (StoreError where another is, ConfigError where the folder has windows of
+    another market); without, it only reads, makes nothing, and may be used while another writes. `market` is whose
+    market is asked. `now`, `replace` and `append` are for tests.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class IngestStore:
             stack.enter_context(locked_root(self.root / FOLDER, self._now()))
             for job in JobName:
                 _cut_torn_row(self._ledger(job))
+            self.require_same_market()
             self._lock = stack.pop_all()
         return self
 
@@ -138,14 +140,27 @@ class IngestStore:
     ) -> None:
         self._lock.close()
 
+    def require_same_market(self) -> None:
+        """ConfigError where the folder has windows of another market: they would count as this one's."""
+        for entry in chain.from_iterable(self.entries(job) for job in JobName):
+            if entry.market != self._market.value:
+                raise ConfigError(
+                    f"{self.root / FOLDER} holds what another market answered ({entry.market}), and this is "
+                    f"{self._market.value}. Choose another folder with --out."
+                )
+
     def entries(self, job: JobName) -> Iterator[Entry]:
         """The stored windows of a job, subject by subject, each in the order of their ends."""
         return chain.from_iterable(self._by_subject(job).values())
 
     def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
         """The stored window of a subject that ends last and whose file is still there; None where there is none."""
+        return next(self.newest_first(job, subject), None)
+
+    def newest_first(self, job: JobName, subject: str = EVERYTHING) -> Iterator[Entry]:
+        """The stored windows of a subject whose files are still there, from the one that ends last."""
         of_subject = self._by_subject(job).get(subject, ())
-        return next((entry for entry in reversed(of_subject) if self._is_there(job, entry)), None)
+        return (entry for entry in reversed(of_subject) if self._is_there(job, entry))
 
     def watermark(self, job: JobName, subject: str = EVERYTHING) -> datetime | None:
         """Until when a job has what it wants of a subject, as far as is stored."""
@@ -198,7 +213,9 @@ class IngestStore:
         try:
             text = gzip.decompress(path.read_bytes()).decode()
         except FileNotFoundError as error:
-            raise StoreError(f"{path} is gone, and what was in it with it. Put it back if there is a copy.") from error
+            raise StoreError(
+                f"{path} is gone, and what was in it with it. Put it back if there is a copy."
+            ) from error
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise StoreError(
                 f"{path} cannot be read: {error}. Remove it, and the window is asked for again where that is possible."

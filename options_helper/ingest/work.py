@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from options_helper.errors import RestError, RestStopped, StoreError
+from options_helper.errors import OptionsHelperError, RestError, RestStopped, StoreError
 from options_helper.ingest.jobs import EachTradingDay, InSession, Job, JobName, Window, next_window
-from options_helper.ingest.selection import Selection
+from options_helper.ingest.selection import OF_A_SESSION, Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore
 from options_helper.model.backoff import compute_backoff_seconds
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 
+# So far a clock is set back without anything being wrong: nothing is asked for again because of it.
+CLOCK_STEP: Final = timedelta(minutes=5)
+# A session of which no row comes is asked for again for so long; after that it is taken for one without trades.
+BELIEVED_AFTER: Final = timedelta(hours=12)
 _AGAIN_SECONDS: Final = 30.0
 _AGAIN_SECONDS_AT_MOST: Final = 900.0
 # A wrong key and a plan without the feed are somebody's to mend.
@@ -50,6 +54,7 @@ class Progress:
 
     watermark: datetime | None  # None: of one of them, nothing is stored
     due_at: datetime | None  # of the first window that is not stored; in the past, it is late
+    ahead_to: datetime | None = None  # up to where a clock that was wrong has stored what counts as nothing
 
     def with_slower(self, other: Progress | None) -> Progress:
         """The earlier of both, each."""
@@ -58,7 +63,8 @@ class Progress:
         both = (self.watermark, other.watermark)
         due = [at for at in (self.due_at, other.due_at) if at is not None]
         watermark = None if None in both else min(at for at in both if at is not None)
-        return Progress(watermark, min(due, default=None))
+        ahead = [at for at in (self.ahead_to, other.ahead_to) if at is not None]
+        return Progress(watermark, min(due, default=None), max(ahead, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +84,41 @@ class _Trouble:
     until: float  # on the clock that nobody sets
 
 
-def watermark_of(store: IngestStore, job: JobName, subject: str, now: datetime) -> datetime | None:
+def newest_of(store: IngestStore, job: Job, subject: str, now: datetime) -> Entry | None:
+    """The newest stored window; one that lies ahead of `now` is of a clock that was wrong, and counts as none."""
+    stored = store.newest_first(job.name, subject)
+    return next((entry for entry in stored if not _is_ahead(job, entry, now)), None)
+
+
+def watermark_of(store: IngestStore, job: Job, subject: str, now: datetime) -> datetime | None:
     """Until when a job has what it wants; what is made of stored chains begins with the first of them."""
-    stored = store.watermark(job, subject)
-    if stored is not None or job is not JobName.VOLATILITY:
-        return stored
-    return min((entry.since for entry in store.entries(JobName.CHAINS)), default=now)
+    entry = newest_of(store, job, subject, now)
+    if entry is not None or job.name is not JobName.VOLATILITY:
+        return None if entry is None else entry.until
+    chains = (one.since for one in store.entries(JobName.CHAINS))
+    return min((since for since in chains if since <= now), default=now)
 
 
-def _stored_up_to(job: Job, entry: Entry | None) -> datetime | None:
+def _stored_ahead_to(store: IngestStore, job: Job, subject: str, now: datetime) -> datetime | None:
+    newest = store.newest(job.name, subject)
+    return newest.until if newest is not None and _is_ahead(job, newest, now) else None
+
+
+def _is_ahead(job: Job, entry: Entry, now: datetime) -> bool:
+    return _stored_up_to(job, entry) > now + CLOCK_STEP
+
+
+def _stored_up_to(job: Job, entry: Entry) -> datetime:
     """What a snapshot shows is of its beginning, however long none is due after it."""
-    if entry is None:
-        return None
     match job.schedule:
         case EachTradingDay() | InSession():
             return entry.since
         case _:
             return entry.until
+
+
+class NothingCame(OptionsHelperError):
+    """An answer without a row where there must be some: it is not stored, and asked for again."""
 
 
 class Asking(Protocol):
@@ -146,10 +170,15 @@ class Ingestion:
         now, told = self._now(), self._told()
         task, pause, progress = None, math.inf, dict[JobName, Progress]()
         for job, subject in self._subjects():
-            watermark = watermark_of(self._store, job.name, subject, now)
+            watermark = watermark_of(self._store, job, subject, now)
             window = next_window(job, now, watermark, told)
             due_at = None if window is None else window.due_at
-            stored = Progress(_stored_up_to(job, self._store.newest(job.name, subject)), due_at)
+            newest = newest_of(self._store, job, subject, now)
+            stored = Progress(
+                None if newest is None else _stored_up_to(job, newest),
+                due_at,
+                _stored_ahead_to(self._store, job, subject, now),
+            )
             progress[job.name] = stored.with_slower(progress.get(job.name))
             if window is None:
                 continue
@@ -168,6 +197,7 @@ class Ingestion:
         """
         try:
             answer = self._asking.ask(task.job, task.subject, task.window)
+            self._require_rows(task, answer)
             entry = self._store.keep(task.job, task.subject, task.window, answer)
         except RestStopped:
             raise
@@ -177,6 +207,17 @@ class Ingestion:
             raise
         self._note_success(task, entry)
         return entry
+
+    def _require_rows(self, task: Task, answer: Answer) -> None:
+        """NothingCame where a session has no row at all, which for a while is no answer: it would count for good."""
+        if answer.rows or task.job not in OF_A_SESSION:
+            return
+        believed_at = task.window.due_at + BELIEVED_AFTER
+        if self._now() < believed_at:
+            raise NothingCame(
+                f"No row at all came. It is asked for again, and taken for a session without trades from "
+                f"{believed_at:%Y-%m-%d %H:%M} UTC on."
+            )
 
     def _subjects(self) -> Iterator[tuple[Job, str]]:
         return ((job, subject) for job in self.jobs for subject in self._selection.subjects(job.name))

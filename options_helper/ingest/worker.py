@@ -97,6 +97,7 @@ def _beat(job: Job, progress: Progress, tally: Tally, now: datetime) -> JobBeat:
         last_success_at=tally.last_success_at,
         rows=tally.rows,
         problem=tally.problem,
+        ahead_to=progress.ahead_to,
     )
 
 

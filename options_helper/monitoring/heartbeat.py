@@ -69,6 +69,7 @@ class JobBeat:
     last_success_at: datetime | None = None
     rows: int = 0
     problem: str | None = None  # what went wrong last, and what to do; None once it went well
+    ahead_to: datetime | None = None  # up to where a clock that was wrong has stored what counts as nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

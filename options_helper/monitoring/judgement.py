@@ -196,6 +196,13 @@ def _of_a_job(name: str, job: JobBeat, age: float) -> Iterator[Finding]:
             RunStatus.FAILED,
             name,
         )
+    if job.ahead_to is not None:
+        yield Finding(
+            Concern.CLOCK_SET_BACK,
+            f"The job {name} has stored up to {_moment(job.ahead_to)}, which is to come: the clock was wrong then.",
+            "What was stored ahead counts as nothing, and is asked for when its time comes; look at the clock.",
+            subject=name,
+        )
     late = None if job.late_seconds is None else job.late_seconds + age
     if late is not None and late > min(INTERVALS_LATE * job.every_seconds, LATE_AT_MOST_SECONDS):
         upto = (

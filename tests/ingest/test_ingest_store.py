@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from options_helper.data.atomic_file import replace_file
-from options_helper.errors import StoreError
+from options_helper.errors import ConfigError, StoreError
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.store import Answer, IngestStore, Table, _append
+from options_helper.model.announcement import MarketKind
 
 AT = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 SLOT = Window(AT, AT + timedelta(minutes=15), AT)
@@ -122,10 +124,12 @@ def test_a_kill_at_any_step_leaves_nothing_by_halves(
     assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == expected
 
     with IngestStore(tmp_path, now=now) as store:
+        # Nothing of the kill is left for a later row to go on in its midst.
+        assert (tmp_path / "ingest" / "chains" / "ledger.jsonl").read_bytes().endswith(b"\n")
         if not is_stored:
             store.keep(JobName.CHAINS, "SPY", NEXT, answer())
-        windows = [(entry.since, entry.rows) for entry in store.entries(JobName.CHAINS)]
 
+    windows = [(entry.since, entry.rows) for entry in IngestStore(tmp_path).entries(JobName.CHAINS)]
     assert windows == [(SLOT.since, 2), (NEXT.since, 2)]
     assert files(tmp_path) == [
         "ingest/chains/SPY/2026-11-25T150000Z.csv.gz",
@@ -161,6 +165,18 @@ def test_a_second_writer_is_turned_away_and_a_reader_is_not(tmp_path: Path):
         assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == SLOT.until
 
 
+def test_a_folder_of_another_market_is_refused(tmp_path: Path):
+    with IngestStore(tmp_path, market=MarketKind.LOCAL, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+    with pytest.raises(ConfigError, match=r"another market answered \(local\).*--out"), IngestStore(tmp_path):
+        pass
+    with pytest.raises(ConfigError):
+        IngestStore(tmp_path).require_same_market()
+    with IngestStore(tmp_path, market=MarketKind.LOCAL, now=now) as store:
+        assert store.watermark(JobName.CHAINS, "SPY") == SLOT.until
+
+
 def test_to_read_makes_no_folder(tmp_path: Path):
     assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") is None
     assert list(tmp_path.iterdir()) == []
@@ -174,6 +190,17 @@ def test_a_row_that_cannot_be_read_costs_its_window_only(tmp_path: Path, caplog:
 
     assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == SLOT.until
     assert "line 1 is no row of a ledger" in caplog.text
+
+
+def test_a_disk_that_took_a_part_of_a_row_has_none_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, write = tmp_path / "ledger.jsonl", os.write
+    _append(path, b"whole\n")
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+
+    with pytest.raises(OSError, match="a part of a row"):
+        _append(path, b"another\n")
+
+    assert path.read_bytes() == b"whole\n"
 
 
 def test_a_disk_that_refuses_is_a_sentence(tmp_path: Path):

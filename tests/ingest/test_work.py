@@ -14,7 +14,8 @@ from options_helper.ingest.jobs import JobName, Window, all_jobs
 from options_helper.ingest.plan import plan_ingestion
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, IngestStore, Table
-from options_helper.ingest.work import Ingestion, Task
+from options_helper.ingest.work import BELIEVED_AFTER, CLOCK_STEP, Ingestion, NothingCame, Task
+from tests.kit.builders import holding, portfolio
 
 # A Wednesday, 10:00 in New York.
 AT = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
@@ -45,12 +46,14 @@ class Asked:
     jobs: tuple[JobName, ...]
     errors: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[JobName, str]] = field(default_factory=list)
+    nothing_of: set[JobName] = field(default_factory=set)
 
     def ask(self, job: JobName, subject: str, window: Window) -> Answer:
         self.asked.append((job, subject))
         if subject in self.errors:
             raise self.errors[subject]
-        return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=1)
+        rows = 0 if job in self.nothing_of else 1
+        return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=rows)
 
 
 Make = Callable[..., tuple[Ingestion, Asked]]
@@ -86,7 +89,7 @@ def do_all(ingestion: Ingestion) -> list[Task]:
     while task := ingestion.look().task:
         try:
             ingestion.do(task)
-        except RestError:
+        except (RestError, NothingCame):
             continue
         done.append(task)
     return done
@@ -209,3 +212,77 @@ def test_a_portfolio_without_options_has_no_chain_to_ask_for(tmp_path: Path):
     assert JobName.CHAINS not in asked
     assert JobName.VOLATILITY not in asked
     assert JobName.DAILY_BARS in asked
+
+
+SESSIONS = [JobName.MINUTE_BARS, JobName.DAILY_BARS, JobName.MACRO_PROXIES]
+
+
+@pytest.mark.parametrize("job", SESSIONS)
+def test_a_session_of_which_no_row_comes_is_asked_for_again(make: Make, clock: Clock, job: JobName):
+    """The feed may only be late; what is stored empty would stay so for good."""
+    ingestion, asked = make(job)
+    asked.nothing_of.add(job)
+    clock.at = AT.replace(hour=21, minute=20)
+
+    assert do_all(ingestion) == []
+    assert "No row at all came" in str(ingestion.tallies[job].problem)
+
+    asked.nothing_of.clear()
+    clock.advance(seconds=ingestion.look().pause_seconds)
+    assert len(do_all(ingestion)) == 1
+
+
+def test_a_session_that_stays_empty_holds_up_no_later_one_for_good(make: Make, clock: Clock):
+    ingestion, asked = make(JobName.DAILY_BARS)
+    asked.nothing_of.add(JobName.DAILY_BARS)
+    clock.at = AT.replace(hour=21, minute=20) + BELIEVED_AFTER - timedelta(seconds=1)
+    assert do_all(ingestion) == []
+
+    clock.advance(minutes=10)
+
+    assert len(do_all(ingestion)) == 1
+
+
+def test_an_hour_without_news_is_an_answer(make: Make):
+    ingestion, asked = make(JobName.NEWS)
+    asked.nothing_of.add(JobName.NEWS)
+
+    assert len(do_all(ingestion)) == 1
+
+
+@pytest.mark.parametrize(
+    "job", [JobName.CHAINS, JobName.CONTRACTS, JobName.DAILY_BARS, JobName.NEWS, JobName.GAPS]
+)
+def test_what_a_wrong_clock_stored_ahead_counts_as_nothing_and_is_said(
+    make: Make, clock: Clock, tmp_path: Path, job: JobName
+):
+    ingestion, asked = make(job)
+    clock.at = AT + timedelta(days=364)
+    do_all(ingestion)
+    asked.asked.clear()
+    clock.at = AT + timedelta(days=7)
+
+    plan = plan_ingestion(all_jobs(), SELECTION, IngestStore(tmp_path), clock.now(), per_minute=9)
+    assert all(planned.windows for planned in plan.jobs if planned.job is job)
+    ahead = ingestion.look().progress[job].ahead_to
+    assert ahead is not None
+    assert ahead > clock.now()
+    assert do_all(ingestion)
+    assert {name for name, _ in asked.asked} == {job}
+
+
+def test_a_clock_that_was_set_back_a_little_has_nothing_asked_for_again(make: Make, clock: Clock):
+    ingestion, _ = make(JobName.CHAINS, JobName.CONTRACTS, JobName.NEWS)
+    do_all(ingestion)
+    clock.at -= CLOCK_STEP
+
+    assert ingestion.look().task is None
+    assert {one.ahead_to for one in ingestion.outlook.progress.values()} == {None}
+
+
+def test_coins_are_no_shares_and_are_named():
+    selection = Selection.of(portfolio(holding("BTC/USD"), holding("BRK.B")))
+
+    assert (selection.stocks, selection.coins) == (("BRK.B",), ("BTC/USD",))
+    assert selection.left_out == "Coins are not asked for: BTC/USD."
+    assert Selection().left_out is None

@@ -68,6 +68,14 @@ def test_a_watermark_of_the_night_is_no_finding():
     assert judged(jobs=job(watermark_age_seconds=60_000.0, late_seconds=None)).findings == ()
 
 
+def test_what_a_wrong_clock_stored_ahead_is_worth_a_look():
+    found = judged(jobs=job(ahead_to=AS_OF))
+
+    assert found.status is RunStatus.RUNNING
+    assert (only(found).concern, only(found).subject) == (Concern.CLOCK_SET_BACK, "chains")
+    assert "has stored up to 2026-11-20 15:00:00 UTC, which is to come" in only(found).sentence
+
+
 def test_a_job_that_fails_three_times_is_a_failure_and_says_why():
     assert judged(jobs=job(failing=2)).findings == ()
 

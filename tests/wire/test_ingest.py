@@ -88,7 +88,7 @@ def test_what_nobody_thought_of_costs_its_job_only(
 
 
 def test_everything_that_is_due_is_asked_for_and_kept(run: Run, tmp_path: Path, said: Say):
-    assert run() == 0
+    assert run() == 0, said
 
     chain = list(rows(tmp_path, JobName.CHAINS, "SPY"))
     assert {row["symbol"][:3] for row in chain} == {"SPY"}
