@@ -18,6 +18,15 @@ Symbols = str | tuple[str, ...] | None
 _ERROR_LETTERS: Final = 300
 
 
+def in_words(error: BaseException) -> str:
+    """Its type and its text, which is code of a user's: never under a lock."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"[:_ERROR_LETTERS]
+    except BaseException:  # noqa: BLE001 - whatever it raises, there is the name
+        return name
+
+
 class Call:
     """One value that is with a callback now, and since when; each is its own."""
 
@@ -64,6 +73,10 @@ class Delivery:
         self.kind = kind
         self.symbol = symbol
         self.callback = callback
+        self.goes_first = (
+            kind is CallbackKind.GAP
+        )  # whoever is told of one must know of it before what came after it
+        self.is_removed = False
         self.loop = loop  # where it wants to run
         self.lane: Any = None  # where it runs; None: nowhere yet
         self.newest = newest
@@ -103,19 +116,19 @@ class Delivery:
         self.call = Call(self._queue.take(), now)
         return self.call
 
-    def end(self, call: Call, now: float, error: BaseException | None = None) -> bool:
-        """It is over; whether that is worth a line in the log: the first failure of this callback."""
+    def end(self, call: Call, now: float, failure: str | None = None) -> bool:
+        """It is over, or failed so; whether that is worth a line in the log: the first failure of this callback."""
         if self.call is not call:
             return False  # abandoned, and counted then
         self.call = None
         took = now - call.began
         if took > self.slowest:  # noqa: PLR1730 - for each event; `max` takes three times as long
             self.slowest = took
-        if error is None:
+        if failure is None:
             self.delivered += 1
             return False
         self.failed += 1
-        self.last_error = f"{type(error).__name__}: {error}"[:_ERROR_LETTERS]
+        self.last_error = failure
         return self.failed == 1
 
     def give_up_waiting(self) -> None:

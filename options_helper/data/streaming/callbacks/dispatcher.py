@@ -142,7 +142,10 @@ class Callbacks:
         if delivery not in self._registry.kinds:
             return
         self._use(self._registry.without(delivery))
+        delivery.is_removed = True
         delivery.give_up_waiting()
+        if delivery.lane is not None:
+            delivery.lane.drop(delivery)
         self._leaving.append(delivery)
         self._let_go(delivery.lane)
 
@@ -150,6 +153,8 @@ class Callbacks:
         """End a lane that has nobody left, and is not where the next one comes to."""
         if lane is None or lane is self._thread or any(one.lane is lane for one in self._registry.kinds):
             return
+        if any(one.lane is lane and one.outcome is not None for one in self._leaving):
+            return  # a call under way is to be ended there
         lane.end()
         self._lanes = [other for other in self._lanes if other is not lane]
         self._loops = {owner: other for owner, other in self._loops.items() if other is not lane}
@@ -206,11 +211,13 @@ class Callbacks:
             delivery.give_up_waiting()
             return
         lane = delivery.lane or self._place(delivery)
-        lane.ready.append(delivery)
+        lane.queue(delivery)
         woken[lane] = None
 
     def _wake(self, lane: Lane) -> None:
         if not lane.wake():
+            lane.ready.clear()
+            lane.unbegun.clear()
             self._give_up(one for one in self._registry.kinds if one.lane is lane)
 
     def _give_up(self, deliveries: Iterable[Delivery]) -> None:
@@ -235,14 +242,14 @@ class Callbacks:
     def _loop_of(self, delivery: Delivery) -> LoopLane:
         owner = _owner_of(delivery.callback) if delivery.loop is None else id(delivery.loop)
         if owner not in self._loops:
-            self._loops[owner] = LoopLane(self._shared, delivery.loop)
+            self._loops[owner] = LoopLane(self._shared, self._let_go, delivery.loop)
         return self._loops[owner]
 
     def _await_on_loop(self, delivery: Delivery) -> None:
         """Let a loop await what a plain function returned, and serve it from now on."""
         lane = self._loop_of(delivery)
         self._settle_on(lane, delivery)
-        lane.ready.append(delivery)
+        lane.queue(delivery)
         self._wake(lane)
 
     def _new_thread(self) -> ThreadLane:
@@ -267,7 +274,10 @@ class Callbacks:
         sibling = lane.sibling()
         for delivery in others:
             delivery.lane, delivery.task = sibling, None
-        sibling.ready.extend(one for one in (*lane.unbegun, *lane.ready) if one.lane is sibling)
+        for delivery in (*lane.unbegun, *lane.ready):
+            if delivery.lane is sibling:
+                lane.drop(delivery)
+                sibling.queue(delivery)
         self._lanes.append(sibling)
         if isinstance(sibling, ThreadLane):
             self._thread = sibling

@@ -1,7 +1,7 @@
 """Where callbacks run: plain functions on a thread, coroutine functions on an event loop.
 
-A lane calls in the order in which things were offered. On an event loop one thing after another of a callback is
-awaited, and callbacks overlap. Whoever owns the lanes shares one lock with them; no callback runs under it.
+Of one callback a lane calls in the order in which things were offered. On a thread the callbacks take turns; on an
+event loop they overlap. Whoever owns the lanes shares one lock with them; nothing of a user's runs under it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
-from options_helper.data.streaming.callbacks.delivery import Call, Delivery
+from options_helper.data.streaming.callbacks.delivery import Call, Delivery, in_words
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,21 @@ class Shared:
         self.settled = threading.Condition(self.lock)
 
 
-# A call that is over, and what it raised.
-Over = tuple[Delivery, Call, BaseException | None]
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a callback raised, and its text, made where no lock is held."""
+
+    error: BaseException
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Of this error; it may take as long as the user's code takes."""
+        return cls(error, in_words(error))
+
+
+# A call that is over, and how it failed.
+Over = tuple[Delivery, Call, Failure | None]
 
 
 class Lane(ABC):
@@ -59,14 +72,24 @@ class Lane(ABC):
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        # A callback stands here once for each thing that waits for it, at least.
-        self.ready: deque[Delivery] = deque()
+        # Whose turn it is: each callback for which something waits stands here once, behind those that waited before.
+        self.ready: OrderedDict[Delivery, None] = OrderedDict()
         # Taken from there, and not begun yet.
         self.unbegun: set[Delivery] = set()
         self._is_ending = False
         self._stuck_in: object = None
         self._stuck_since = 0.0
         self._stuck_looks = 0
+
+    def queue(self, delivery: Delivery) -> None:
+        """Something waits for it: it has a turn, if it has none yet. One that hears of gaps goes before all others."""
+        self.ready[delivery] = None
+        if delivery.goes_first:
+            self.ready.move_to_end(delivery, last=False)
+
+    def drop(self, delivery: Delivery) -> None:
+        """It has no turn any more."""
+        self.ready.pop(delivery, None)
 
     @abstractmethod
     def wake(self) -> bool:
@@ -115,7 +138,7 @@ class Lane(ABC):
     def _settle(self, over: Over, now: float) -> bool:
         """Under the lock: note what became of a call; whether its failure is for the log."""
         delivery, call, failure = over
-        is_first = delivery.end(call, now, failure)
+        is_first = delivery.end(call, now, None if failure is None else failure.text)
         if delivery.lane is not self:
             self._hand_on(delivery)
         if self._shared.is_awaited:
@@ -125,13 +148,17 @@ class Lane(ABC):
     def _hand_on(self, delivery: Delivery) -> None:
         """It was moved while this lane was with its call: what waits is for the other one now."""
         if delivery.lane is not None and delivery.waiting:
-            delivery.lane.ready.extend([delivery] * delivery.waiting)
+            delivery.lane.queue(delivery)
             delivery.lane.wake()
 
 
 def _log_failure(over: Over) -> None:
     delivery, _, failure = over
-    log.error("the callback %s failed; it is logged once, and counted", delivery, exc_info=failure)
+    log.error(
+        "the callback %s failed; it is logged once, and counted",
+        delivery,
+        exc_info=failure.error if failure else None,
+    )
 
 
 class ThreadLane(Lane):
@@ -190,10 +217,9 @@ class ThreadLane(Lane):
             delivery, call = begun
             try:
                 outcome = delivery.callback(call.value)
-            except BaseException as error:  # noqa: BLE001 - of code that is not ours, SystemExit too; it is counted
-                over = delivery, call, error
-            else:
                 over = (delivery, call, None) if outcome is None else self._look_at(outcome, delivery, call)
+            except BaseException as error:  # noqa: BLE001 - of code that is not ours, SystemExit too; it is counted
+                over = delivery, call, Failure.of(error)
 
     def _next_call(self, over: Over | None) -> tuple[Delivery, Call] | None:
         """Note what became of the last call, and begin the next one; None at the end."""
@@ -206,10 +232,17 @@ class ThreadLane(Lane):
         _log_failure(over)
         return self._next_call(None)
 
+    def _settle(self, over: Over, now: float) -> bool:
+        delivery = over[0]
+        self.drop(delivery)  # those that waited meanwhile go first
+        if delivery.waiting and delivery.lane is self:
+            self.queue(delivery)
+        return super()._settle(over, now)
+
     def _wait_for_call(self, now: float) -> tuple[Delivery, Call] | None:
         while not self._is_ending:
             while self.ready:
-                delivery = self.ready.popleft()
+                delivery, _ = self.ready.popitem(last=False)
                 if delivery.lane is self and (call := delivery.begin(now)) is not None:
                     self._call = call
                     return delivery, call
@@ -223,21 +256,30 @@ class ThreadLane(Lane):
         if not inspect.isawaitable(outcome):
             return delivery, call, None
         with self._shared.lock:
-            delivery.outcome = outcome
-            self._await_elsewhere(delivery)
-        return None
+            if delivery.call is call:
+                delivery.outcome = outcome
+                self._await_elsewhere(delivery)
+                return None
+        # Abandoned, and counted then. Nobody awaits it, and another call of this callback may be under way.
+        if isinstance(outcome, Coroutine):
+            outcome.close()
+        return delivery, call, None
 
 
 class LoopLane(Lane):
     """Calls on an event loop, and awaits what is to be awaited.
 
-    The loop is its own, on a thread of its own, or one that is given, which goes on without this.
+    The loop is its own, on a thread of its own, or one that is given, which goes on without this. `let_go` is told,
+    under the lock, that a callback has left which was removed before.
     """
 
     stuck_seconds = LOOP_STUCK_SECONDS
 
-    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self, shared: Shared, let_go: Callable[[Lane], None], loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         super().__init__(shared)
+        self._let_go = let_go
         self._loop = loop
         self._owns_loop = loop is None
         self._thread: threading.Thread | None = None
@@ -282,7 +324,7 @@ class LoopLane(Lane):
 
     def sibling(self) -> LoopLane:
         """Another loop, on a thread of its own."""
-        return LoopLane(self._shared)
+        return LoopLane(self._shared, self._let_go)
 
     @property
     def is_here(self) -> bool:
@@ -330,7 +372,7 @@ class LoopLane(Lane):
         self._thread_id = threading.get_ident()
         with self._shared.lock:
             self._asked = None
-            waiting = dict.fromkeys(self.ready)
+            waiting = tuple(self.ready)
             self.ready.clear()
             for delivery in waiting:
                 if delivery.lane is self and delivery.task is None and not self._is_ending:
@@ -348,14 +390,14 @@ class LoopLane(Lane):
             if call is None:
                 return
             self._tasks[task] = (delivery, call)
-            failure: BaseException | None = None
+            failure: Failure | None = None
             try:
                 if outcome is None:
                     outcome = delivery.callback(call.value)
                 if outcome is not None and inspect.isawaitable(outcome):
                     await outcome
             except BaseException as error:  # noqa: BLE001 - of code that is not ours, CancelledError too
-                failure = error
+                failure = Failure.of(error)
             over = delivery, call, failure
             if task.cancelling():
                 break
@@ -393,9 +435,12 @@ class LoopLane(Lane):
             if delivery.task is task:
                 self.unbegun.discard(delivery)
                 delivery.task = None
-                if delivery.waiting and delivery.lane is self:
-                    self.ready.append(delivery)
+                # One whose call lasts, since a run began anew in it, is handed on when that is over.
+                if delivery.waiting and delivery.lane is self and delivery.call is None:
+                    self.queue(delivery)
                     self.wake()
+                if delivery.is_removed:
+                    self._let_go(self)
 
 
 def _current_task() -> object:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from options_helper.data.streaming.callbacks.delivery import Delivery
-from options_helper.data.streaming.callbacks.lanes import Lane, LoopLane, Shared
+from options_helper.data.streaming.callbacks.lanes import Lane, Shared
 
 
 class PullLane(Lane):
@@ -37,7 +37,7 @@ class PullLane(Lane):
 
     def sibling(self) -> Lane:
         """Nobody is held up by another, so this is for nobody."""
-        return LoopLane(self._shared)
+        return PullLane(self._shared, self._loop)
 
     @property
     def is_here(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.callbacks.delivery import Delivery
+from options_helper.data.streaming.callbacks.delivery import Delivery, in_words
 from options_helper.model.callbacks import CallbackKind
 
 
@@ -46,7 +46,7 @@ def test_an_abandoned_call_that_ends_after_all_changes_nothing():
     assert call is not None
     one.abandon(3.0)
 
-    one.end(call, 9.0, ValueError("late"))
+    one.end(call, 9.0, "late")
 
     stats = one.stats(9.0)
     assert (stats.given_up, stats.failed, stats.slowest) == (1, 0, 3.0)
@@ -67,7 +67,7 @@ def test_only_the_first_failure_is_for_the_log():
         one.offer("AAPL", number)
         call = one.begin(0.0)
         assert call is not None
-        told.append(one.end(call, 0.0, ValueError(f"number {number}")))
+        told.append(one.end(call, 0.0, in_words(ValueError(f"number {number}"))))
 
     assert told == [True, False, False]
     assert one.stats(0.0).last_error == "ValueError: number 2"
@@ -92,7 +92,7 @@ def test_the_law_holds_whatever_happens(happening, newest, size):
             case "begin":
                 call = one.begin(number) or call
             case "end" | "fail" if call is not None:
-                one.end(call, number, ValueError() if step == "fail" else None)
+                one.end(call, number, "broken" if step == "fail" else None)
             case "abandon":
                 one.abandon(number)
             case "give up":
