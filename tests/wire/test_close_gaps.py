@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from options_helper.data.recording.close_gaps import close_gaps
-from options_helper.data.recording.gap_closing import ClosingState
 from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.verify import audit
 from options_helper.data.rest.client import AlpacaRest
@@ -36,6 +36,8 @@ from tests.wire.test_capture import ONLY_STOCKS, capturing
 
 SECOND = NANOSECONDS
 DATASETS = ("quotes", "trades", "quotes_backfill", "trades_backfill")
+RECORDED: Any = {"channels": {"stocks": ("quotes", "trades")}, "asked": {"stocks": ("XXX",)}}
+UNPROVEN = "no rows recorded before and after it"
 SEEDS = range(20) if LONG else range(2)
 
 
@@ -100,14 +102,15 @@ def test_a_day_with_gaps_is_the_uncut_day_again_row_for_row(
     seed: int, events: list[Told], uncut: list[tuple[str, ...]], market: SimulatorServer, tmp_path: Path
 ):
     gaps = cut_at_random(seed, events)
-    record_cut(tmp_path, events, gaps)
+    record_cut(tmp_path, events, gaps, **RECORDED)
     assert len(rows_kept(tmp_path, *DATASETS)) < len(uncut)
 
     with client(market) as rest:
         report = close_gaps(tmp_path, rest, now=utc_datetime(market.now_ns))
 
     assert report.problems == report.later == ()
-    assert {closing.state for closing in report.closings} == {ClosingState.CLOSED}
+    # Where nothing was quoted or traded for a minute, nothing proves that an answer without more is whole.
+    assert {closing.why.partition(" prove")[0] for closing in report.closings} <= {"", UNPROVEN}
     assert all(0 < closing.recorded == closing.found for closing in report.closings)
     assert rows_kept(tmp_path, *DATASETS) == uncut
     found = audit(tmp_path)
@@ -119,7 +122,7 @@ def test_a_pause_that_history_asks_for_is_kept_and_a_lasting_one_leaves_the_gap(
     events: list[Told], market: SimulatorServer, tmp_path: Path
 ):
     middle_ns = events[len(events) // 2].received_ns
-    record_cut(tmp_path, events, [(middle_ns, middle_ns + SECOND)])
+    record_cut(tmp_path, events, [(middle_ns, middle_ns + SECOND)], **RECORDED)
     now = utc_datetime(market.now_ns)
     refused = Faults(rest_status=429, rest_retry_after=0.01)
 
@@ -132,7 +135,7 @@ def test_a_pause_that_history_asks_for_is_kept_and_a_lasting_one_leaves_the_gap(
     with client(market, replace(PATIENT_REST, attempts=3)) as rest:
         report = close_gaps(tmp_path, rest, now=now)
     market.set_faults(NO_FAULTS)
-    assert [closing.state for closing in report.closings] == [ClosingState.CLOSED]
+    assert [0 < closing.recorded == closing.found for closing in report.closings] == [True]
 
 
 @pytest.mark.parametrize("played_ago_ns", [0, 21 * 24 * 60 * MINUTE], ids=["now", "played"])
@@ -169,8 +172,9 @@ def test_a_capture_that_was_cut_off_and_goes_on_is_completed_while_it_records(
         with client(server) as rest:
             report = close_gaps(tmp_path, rest, now=utc_datetime(clock.now_ns + 5 * MINUTE))
 
-    assert [closing.words for closing in report.closings] == [
-        "9 of 9 recorded rows are in the answer, 3 more: gap closed"
-    ]
+    (closing,) = report.closings
+    assert "9 of 9 recorded rows are in the answer, 3 more" in closing.words
+    # Nothing but quotes of AAPL was pushed.
+    assert closing.why == f"{UNPROVEN} prove the answer whole for trades, MSFT"
     assert len(rows_kept(tmp_path, "quotes", "quotes_backfill")) == next(numbers)
     assert audit(tmp_path).closings == report.closings

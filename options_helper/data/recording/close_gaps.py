@@ -26,6 +26,8 @@ from options_helper.data.recording.gap_closing import (
     MARGIN_NS,
     GapClosing,
     GapQuestion,
+    Side,
+    Witness,
     concerned,
     question_of,
 )
@@ -100,7 +102,7 @@ class _Closer:
         self._ledger: tuple[LossRow, ...] = ()
         self._rows = 0
         # Gaps that overlap are asked about together, and may be many: losses that go on are a row a minute.
-        self._counts: dict[tuple[object, ...], Counter[str]] = {}
+        self._answers: dict[tuple[object, ...], _Judged] = {}
         self._filed_until_ns: dict[str, float] = {}  # by session
         # Of events at their receipt, by session, where a market of this computer is asked.
         self._ages: dict[str, int] = {}
@@ -182,23 +184,23 @@ class _Closer:
         return of_the_question
 
     def _asked(self, question: GapQuestion) -> GapClosing:
-        asked = (question.gap.stream, question.stretch, question.symbols)
-        if asked not in self._counts:
-            self._counts[asked] = self._counted(question)
-        counts = self._counts[asked]
-        return question.judged(self._now_ns, counts)
+        asked = (question.gap.stream, question.stretch, question.symbols, question.channels, question.feed)
+        if asked not in self._answers:
+            self._answers[asked] = self._judged(question)
+        answer = self._answers[asked]
+        return question.judged(self._now_ns, answer.counts, answer.witnesses)
 
-    def _counted(self, question: GapQuestion) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        for piece in question.slices():
-            for channel in question.channels:
+    def _judged(self, question: GapQuestion) -> _Judged:
+        judged = _Judged(Counter(), set())
+        for channel in question.channels:
+            for piece in question.slices(channel):
                 for symbols in batches(question.symbols, _symbols_at_once(question, channel, piece)):
-                    counts += self._ask(question, channel, tuple(symbols), piece)
-        return counts
+                    self._ask(question, channel, tuple(symbols), piece, judged)
+        return judged
 
     def _ask(
-        self, question: GapQuestion, channel: str, symbols: tuple[str, ...], piece: Stretch
-    ) -> Counter[str]:
+        self, question: GapQuestion, channel: str, symbols: tuple[str, ...], piece: Stretch, judged: _Judged
+    ) -> None:
         query = PastQuery(
             kind=question.kind,
             channel=channel,
@@ -208,9 +210,8 @@ class _Closer:
             feed=question.feed,
         )
         answers: dict[str, _Answer] = defaultdict(lambda: _Answer([], []))
-        counts: Counter[str] = Counter()
         for page in past_pages(self._rest, query, self._now_ns):
-            counts["unreadable"] += page.unreadable
+            judged.counts["unreadable"] += page.unreadable
             for event in page.events:
                 # Of what was not asked for, nobody can tell whether it was heard.
                 if piece.holds(event.timestamp_ns or 0):
@@ -218,12 +219,18 @@ class _Closer:
             for event in page.withdrawn:
                 answers[event.symbol].withdrawn.append(event)
         for symbol in symbols:
-            counts += self._keep(question, channel, symbol, piece, answers[symbol])
-        return counts
+            self._keep(question, channel, symbol, piece, answers[symbol], judged=judged)
 
     def _keep(
-        self, question: GapQuestion, channel: str, symbol: str, piece: Stretch, answer: _Answer
-    ) -> Counter[str]:
+        self,
+        question: GapQuestion,
+        channel: str,
+        symbol: str,
+        piece: Stretch,
+        answer: _Answer,
+        *,
+        judged: _Judged,
+    ) -> None:
         """Hold the answer against what was recorded, write what is missing, and count."""
         heard = _Heard.read(self._root, question, channel, symbol, piece)
         overlap: Overlap[PastEvent] = compare(
@@ -235,7 +242,9 @@ class _Closer:
         source = f"rest {question.feed}".strip()
         backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
         self._rows += replace_stretch(self._root, backfill, more)
-        return Counter(recorded=overlap.recorded, found=overlap.found, more=len(more))
+        judged.counts.update(recorded=overlap.recorded, found=overlap.found, more=len(more))
+        told = {event_key(event) for event in (*answer.events, *answer.withdrawn)}
+        judged.witnesses.update((channel, symbol, side) for side, key in heard.beside if key in told)
 
 
 def _filed_until_ns(root: Path, note: SessionNote) -> float:
@@ -265,6 +274,13 @@ def _ages(root: Path, note: SessionNote) -> list[int]:
     return ages
 
 
+class _Judged(NamedTuple):
+    """What is counted of the answers to one question, and which recorded rows beside its gap they have."""
+
+    counts: Counter[str]
+    witnesses: set[Witness]
+
+
 class _Answer(NamedTuple):
     events: list[PastEvent]
     withdrawn: list[PastEvent]
@@ -274,21 +290,26 @@ class _Heard(NamedTuple):
     """What was recorded of a symbol in a stretch, and the hole in it, by the exchange's time."""
 
     keys: list[Key]
+    beside: list[tuple[Side, Key]]
     last_before_ns: int
     first_after_ns: int
 
     @classmethod
     def read(cls, root: Path, question: GapQuestion, channel: str, symbol: str, piece: Stretch) -> _Heard:
         keys: list[Key] = []
+        beside: list[tuple[Side, Key]] = []
         last_before_ns, first_after_ns = piece.since_ns - 1, piece.until_ns
         for received_ns, ts_ns, key in _recorded(root, question, channel, symbol, piece):
             keys.append(key)
             if received_ns <= question.since_ns:
+                beside.append((Side.BEFORE, key))
                 last_before_ns = max(last_before_ns, ts_ns)
             else:
                 # Of what was heard amid a gap, nobody can tell what is missing between.
                 first_after_ns = min(first_after_ns, ts_ns)
-        return cls(keys, last_before_ns, first_after_ns)
+                if received_ns >= question.until_ns:
+                    beside.append((Side.AFTER, key))
+        return cls(keys, beside, last_before_ns, first_after_ns)
 
     def misses(self, ts_ns: int) -> bool:
         """Whether nothing of this time was heard."""

@@ -6,7 +6,7 @@ was recorded within it is held against the answer: what is measured there is how
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
@@ -20,7 +20,7 @@ from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK, new_york_date, regular_session
 from options_helper.model.streams import CRYPTO, NEWS, STOCKS, Hours, StreamName
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, named
 
 MARGIN_NS: Final = 60 * NANOSECONDS
 _MINUTE_NS: Final = 60 * NANOSECONDS
@@ -45,6 +45,19 @@ _OF_OTHERS: Final = frozenset({"updatedBars", "dailyBars", "corrections", "cance
 _USUAL: Final = ("quotes", "trades", "bars")
 # What is in the journal comes from there.
 _REBUILT: Final = "stream rebuild"
+# How a sentence begins that says what no other answer can better.
+_NO_HISTORY: Final = "there is no history of "
+
+
+class Side(StrEnum):
+    """Where of a gap a row was recorded; what was heard amid several gaps proves neither side."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+# A recorded row that is in the answer: of this channel and symbol, on that side.
+Witness = tuple[str, str, Side]
 
 
 class ClosingState(StrEnum):
@@ -87,7 +100,7 @@ class GapClosing:
     @property
     def is_final(self) -> bool:
         """Whether nothing would come of asking again."""
-        return self.state is not ClosingState.PARTLY or 0 < self.recorded == self.found
+        return self.state is not ClosingState.PARTLY or self.why.startswith(_NO_HISTORY)
 
     def is_worth_another_try(self, now_ns: int) -> bool:
         """Whether history may know more by now."""
@@ -110,6 +123,7 @@ class GapQuestion:
     delay_ns: int = 0  # how much older than its receipt an event of this feed is
     untold: tuple[str, ...] = ()  # recorded channels that have no history
     recent_ns: int = _SETTLED_NS  # how old an event must be to be asked for
+    lost: int = 0  # events that are known to be missing, of all those gaps together
 
     def of_another_time(self, ago_ns: int) -> GapQuestion:
         """The same, of a market whose time was so far behind the computer's, whatever its feed is called."""
@@ -122,17 +136,18 @@ class GapQuestion:
         """From when on its last margin is settled, and told to every plan; the computer's time."""
         return self.stretch.until_ns + self.recent_ns
 
-    def slices(self) -> Iterator[Stretch]:
+    def slices(self, channel: str = "") -> Iterator[Stretch]:
         """The stretch in pieces that fit into memory, those left out in which nothing is traded."""
-        for open_stretch in _trading_times(self):
+        stretch = _of_whole_minutes(self.stretch) if channel == "bars" else self.stretch
+        for open_stretch in _trading_times(self, stretch):
             since_ns = open_stretch.since_ns
             while since_ns < open_stretch.until_ns:
                 yield Stretch(since_ns, min(since_ns + SLICE_NS, open_stretch.until_ns))
                 since_ns += SLICE_NS
 
-    def judged(self, now_ns: int, counts: Mapping[str, int]) -> GapClosing:
+    def judged(self, now_ns: int, counts: Mapping[str, int], witnesses: Collection[Witness]) -> GapClosing:
         """What the answer is worth, of which these are counted: recorded, found, more, unreadable."""
-        why = _shortcoming(self, counts)
+        why = _shortcoming(self, counts, witnesses)
         state = ClosingState.PARTLY if why else ClosingState.CLOSED
         return replace(
             _closing(self.gap, state, now_ns, why),
@@ -156,7 +171,7 @@ def question_of(
     """
     if gap.until_ns is None or _REBUILT in gap.reason:
         return None
-    question = _question(gap, *_together(gap, ledger), notes)
+    question = _question(gap, _together(gap, ledger), notes)
     if ago_ns is not None:
         question = question.of_another_time(ago_ns)
     if (why := _hindrance(question)) is not None:
@@ -164,18 +179,25 @@ def question_of(
     return question
 
 
-def _together(gap: LossRow, ledger: Iterable[LossRow]) -> tuple[int, int]:
-    """From when to when its stream had this gap and those that overlap: what was heard amid them may be incomplete."""
-    since_ns, until_ns = gap.since_ns, end_of(gap)
-    others = [row for row in ledger if row.stream == gap.stream and row.until_ns is not None]
+def _together(gap: LossRow, ledger: Iterable[LossRow]) -> list[LossRow]:
+    """It, and those of its stream that overlap: what was heard amid them may be incomplete."""
+    found, since_ns, until_ns = [gap], gap.since_ns, end_of(gap)
+    others = [
+        row for row in ledger if row.stream == gap.stream and row.until_ns is not None and row is not gap
+    ]
     while met := [row for row in others if row.since_ns <= until_ns and end_of(row) >= since_ns]:
-        since_ns = min(since_ns, *(row.since_ns for row in met))
-        until_ns = max(until_ns, *(end_of(row) for row in met))
+        found += met
+        since_ns, until_ns = _extent(found)
         others = [row for row in others if row not in met]
-    return since_ns, until_ns
+    return found
 
 
-def _question(gap: LossRow, since_ns: int, until_ns: int, notes: Mapping[str, SessionNote]) -> GapQuestion:
+def _extent(gaps: Sequence[LossRow]) -> tuple[int, int]:
+    return min(gap.since_ns for gap in gaps), max(map(end_of, gaps))
+
+
+def _question(gap: LossRow, together: Sequence[LossRow], notes: Mapping[str, SessionNote]) -> GapQuestion:
+    since_ns, until_ns = _extent(together)
     kind = _kind_of(gap.stream)
     told = CHANNELS.get(kind, ())
     captures = concerned(gap, notes)
@@ -194,6 +216,7 @@ def _question(gap: LossRow, since_ns: int, until_ns: int, notes: Mapping[str, Se
         delay_ns,
         tuple(sorted(f"{kind} {channel}" for channel in wanted - set(told))),
         _SETTLED_NS if kind == CRYPTO.name or feed in _AT_ONCE else _DELAY_NS,
+        sum(row.lost or 0 for row in together if _REBUILT not in row.reason),
     )
 
 
@@ -258,22 +281,38 @@ def _without_history(question: GapQuestion) -> str:
     if question.kind == NEWS.name:
         return "history does not say when an article was received; the page asks for those that were missed"
     untold = " and ".join(question.untold) or f"the {question.gap.stream} stream"
-    return f"there is no history of {untold}"
+    return f"{_NO_HISTORY}{untold}"
 
 
-def _shortcoming(question: GapQuestion, counts: Mapping[str, int]) -> str:
+def _shortcoming(question: GapQuestion, counts: Mapping[str, int], witnesses: Collection[Witness]) -> str:
     """What an answer lacks to close its gap, in a sentence; empty where it closes it."""
     recorded, lacking = counts.get("recorded", 0), counts.get("recorded", 0) - counts.get("found", 0)
     said = []
     if not recorded:
         said.append("nothing was recorded within a minute of it that could prove the answer whole")
+    elif unproven := _unproven(question, witnesses):
+        said.append(f"no rows recorded before and after it prove the answer whole for {named(unproven)}")
     if lacking:
         said.append(f"the answer lacks {format_count(lacking, 'recorded row')}, so it may lack others")
     if unreadable := counts.get("unreadable", 0):
         said.append(f"{format_count(unreadable, 'row')} of the answer cannot be read")
+    if (more := counts.get("more", 0)) < question.lost:
+        said.append(f"{format_count(question.lost, 'event')} were lost and {more:,} came back")
     if question.untold:
-        said.append(f"there is no history of {' and '.join(question.untold)}")
+        said.append(f"{_NO_HISTORY}{' and '.join(question.untold)}")
     return ", and ".join(said)
+
+
+def _unproven(question: GapQuestion, witnesses: Collection[Witness]) -> list[str]:
+    """The channels, of whatever symbol, and the symbols, in whatever channel, without a witness on both sides.
+
+    An answer may end early, or be empty for one of them; the rows of the others would not show it.
+    """
+    of_channels = {(channel, side) for channel, _, side in witnesses}
+    of_symbols = {(symbol, side) for _, symbol, side in witnesses}
+    channels = [one for one in question.channels if any((one, side) not in of_channels for side in Side)]
+    symbols = [one for one in question.symbols if any((one, side) not in of_symbols for side in Side)]
+    return [*channels, *symbols]
 
 
 def _closing(gap: LossRow, state: ClosingState, now_ns: int, why: str) -> GapClosing:
@@ -288,9 +327,13 @@ def _closing(gap: LossRow, state: ClosingState, now_ns: int, why: str) -> GapClo
     )
 
 
-def _trading_times(question: GapQuestion) -> Iterable[Stretch]:
-    """Of its stretch the times at which something can be traded; nights and holidays need no question."""
-    stretch = question.stretch
+def _of_whole_minutes(stretch: Stretch) -> Stretch:
+    """From a minute earlier on: a bar has the time at which its minute began, and comes after its end."""
+    return Stretch(stretch.since_ns // _MINUTE_NS * _MINUTE_NS - _MINUTE_NS, stretch.until_ns)
+
+
+def _trading_times(question: GapQuestion, stretch: Stretch) -> Iterable[Stretch]:
+    """Of a stretch the times at which something can be traded; nights and holidays need no question."""
     if _hours(question) not in (Hours.REGULAR, Hours.OPTIONS):
         return [stretch]
     since, until = (utc_datetime(at_ns) for at_ns in stretch)

@@ -44,7 +44,7 @@ BACKFILL = tuple(f"{name}_backfill" for name in RECORDED)
 
 
 def day(symbol: str = "AAPL", seconds: int = 50) -> list[Told]:
-    """A quote each half second, two at once each ten; a trade each two; and the minute."""
+    """A quote each half second, two at once each ten; a trade each two; the minutes, each 25 seconds after its end."""
     made: list[Told] = []
     for half in range(2 * seconds):
         at_ns = NOON + half * SECOND // 2
@@ -55,9 +55,14 @@ def day(symbol: str = "AAPL", seconds: int = 50) -> list[Told]:
             made.append(
                 Trade(price=1.25, size=100, exchange="V", trade_id=half, conditions=["@", " "], **times)
             )
-    times = {"timestamp": timestamp_extension(NOON), "received_ns": NOON + 25 * SECOND, "symbol": symbol}
-    made.append(Bar(open=1, high=2, low=1, close=2, volume=5_000, trade_count=25, vwap=1.25, **times))
-    return made
+    return [*made, *(bar(NOON + minute * MINUTE, symbol) for minute in range(-2, 1 + seconds // 60))]
+
+
+def bar(at_ns: int, symbol: str = "AAPL", received_ns: int | None = None) -> Bar:
+    times = {"timestamp": timestamp_extension(at_ns), "received_ns": received_ns or at_ns + 85 * SECOND}
+    return Bar(
+        open=1, high=2, low=1, close=2, volume=5_000, trade_count=25, vwap=1.25, symbol=symbol, **times
+    )
 
 
 def close(root: Path, history: ScriptedHistory, now: Any = LATER) -> ClosingReport:
@@ -183,7 +188,7 @@ def test_an_empty_answer_proves_nothing_and_is_asked_again_after_a_day(tmp_path:
 
 
 def test_where_nothing_was_heard_on_either_side_nothing_is_proven(tmp_path: Path):
-    events = day()
+    events = [event for event in day() if not isinstance(event, Bar)]
     record_cut(tmp_path, events, [(NOON - SECOND, NOON + 50 * SECOND)])
 
     (closing,) = close(tmp_path, ScriptedHistory(events)).closings
@@ -191,6 +196,49 @@ def test_where_nothing_was_heard_on_either_side_nothing_is_proven(tmp_path: Path
     assert closing.state is ClosingState.PARTLY
     assert closing.more == len(events)
     assert "could prove the answer whole" in closing.words
+
+
+def test_the_bar_that_came_in_the_gap_is_brought_though_its_minute_was_over_before(tmp_path: Path):
+    missed = bar(NOON, received_ns=NOON + 61 * SECOND)
+    events = [event for event in day(seconds=120) if not isinstance(event, Bar)]
+    record_cut(tmp_path, [*events, missed], [(NOON + 60 * SECOND + SECOND // 2, NOON + 63 * SECOND)])
+
+    close(tmp_path, ScriptedHistory([*events, missed]))
+
+    assert len(rows_kept(tmp_path, "bars_backfill")) == 1
+
+
+def test_an_answer_that_ends_with_the_gap_does_not_close_it(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events[:50], [GAP])
+
+    (closing,) = close(tmp_path, ScriptedHistory(events[:50])).closings
+
+    assert (closing.found, closing.state) == (closing.recorded, ClosingState.PARTLY)
+    assert not closing.is_final
+
+
+def test_the_rows_of_one_symbol_or_channel_prove_nothing_of_another_that_came_empty(tmp_path: Path):
+    events = day()
+    quotes = [event for event in events if not isinstance(event, Trade)]
+    missed = [event for event in (*day(), *day("MSFT")) if GAP[0] <= event.received_ns < GAP[1]]
+    asked = {"stocks": ("AAPL", "MSFT")}
+    record_cut(tmp_path, [*quotes, *missed], [GAP], asked=asked)
+
+    (closing,) = close(tmp_path, ScriptedHistory(quotes)).closings
+
+    assert (closing.found, closing.state) == (closing.recorded, ClosingState.PARTLY)
+    assert closing.why.endswith("for trades, MSFT")
+
+
+def test_what_is_known_to_be_lost_and_did_not_come_back_keeps_its_fault(tmp_path: Path):
+    events = day()
+    record_cut(tmp_path, events, [GAP], lost=500)
+
+    (closing,) = close(tmp_path, ScriptedHistory(events)).closings
+
+    assert closing.words.endswith("27 more: gap partly closed; 500 events were lost and 27 came back")
+    assert not audit(tmp_path).ok
 
 
 def test_quotes_of_contracts_have_no_history_and_their_trades_are_brought(tmp_path: Path):
@@ -440,8 +488,8 @@ def test_wherever_it_is_killed_no_file_is_half_and_the_next_run_makes_the_same(t
 
 def test_verify_tells_the_counts_and_a_loss_that_is_closed_is_no_fault_any_more(tmp_path: Path):
     events = day()
-    record_cut(tmp_path, events, [GAP], lost=60, reason="dropped: the queue was full")
-    assert "60 events of the stocks stream were lost" in audit(tmp_path).problems[0]
+    record_cut(tmp_path, events, [GAP], lost=27, reason="dropped: the queue was full")
+    assert "27 events of the stocks stream were lost" in audit(tmp_path).problems[0]
 
     report = close(tmp_path, ScriptedHistory(events))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from options_helper.data.recording.gap_closing import (
     ClosingState,
     GapClosing,
     GapQuestion,
+    Side,
+    Witness,
     question_of,
 )
 from options_helper.data.recording.loss_log import LossRow
@@ -155,7 +158,7 @@ def test_gaps_that_overlap_are_asked_about_together():
     question = asked(inner, ledger=(inner, outer, behind, other))
 
     assert (question.since_ns, question.until_ns) == (NOON, NOON + 20 * SECOND)
-    assert question.judged(NOON, {}).of == ("one", "stocks", inner.since_ns, inner.until_ns)
+    assert question.judged(NOON, {}, set()).of == ("one", "stocks", inner.since_ns, inner.until_ns)
 
 
 def new_york(text: str) -> int:
@@ -222,8 +225,12 @@ def test_slices_are_apart_and_short_and_within_the_stretch(since_ns: int, second
 # The proof.
 
 
-def closing(**counts: int) -> GapClosing:
-    return asked(row()).judged(NOON, counts)
+# Of each channel and symbol that NOTE asks for, on both sides.
+ALL = set(product(("quotes", "bars"), ("AAPL", "MSFT"), Side))
+
+
+def closing(gap: LossRow | None = None, witnesses: set[Witness] = ALL, **counts: int) -> GapClosing:
+    return asked(gap or row()).judged(NOON, counts, witnesses)
 
 
 def test_the_counts_are_told():
@@ -252,6 +259,61 @@ def test_only_what_may_become_better_is_asked_about_again_once_a_day_for_a_week(
     assert lacking.is_worth_another_try(NOON + day)
     assert not lacking.is_worth_another_try(NOON + 8 * day)
     assert not closing(recorded=5, found=5).is_worth_another_try(NOON + day)
+    assert closing(recorded=5, found=5, witnesses=set()).is_worth_another_try(NOON + day)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "unproven"),
+    [
+        (lambda channel, symbol, side: symbol == "MSFT" and side is Side.AFTER, "MSFT"),
+        (lambda channel, symbol, side: channel == "bars" and side is Side.BEFORE, "bars"),
+        (lambda channel, symbol, side: side is Side.AFTER, "quotes, bars, AAPL, MSFT"),
+    ],
+)
+def test_what_has_no_witness_on_both_sides_is_named_and_not_proven_by_others(
+    lacking: Callable[[str, str, Side], bool], unproven: str
+):
+    """An answer that ends with the gap, or is empty for a symbol or a channel, lacks nothing that was recorded."""
+    told = closing(recorded=9, found=9, witnesses={one for one in ALL if not lacking(*one)})
+
+    assert told.state is ClosingState.PARTLY
+    assert told.why == f"no rows recorded before and after it prove the answer whole for {unproven}"
+
+
+def test_a_symbol_is_proven_by_any_of_its_channels_and_a_channel_by_any_symbol():
+    sparse = {one for one in ALL if one[:2] != ("bars", "MSFT")}
+
+    assert closing(recorded=9, found=9, witnesses=sparse).state is ClosingState.CLOSED
+
+
+def test_fewer_rows_than_are_known_to_be_lost_close_in_part_and_both_numbers_are_told():
+    gap = row(lost=500)
+
+    assert closing(gap, recorded=9, found=9, more=500).state is ClosingState.CLOSED
+    told = closing(gap, recorded=9, found=9, more=27)
+    assert (told.state, told.why) == (ClosingState.PARTLY, "500 events were lost and 27 came back")
+    assert not told.is_final
+
+
+def test_what_overlapping_gaps_lost_is_counted_together():
+    """Their rows come back in one answer, and cannot be told apart; what the journal has is not lost."""
+    first, second = row(lost=20), row(since_ns=NOON + SECOND, until_ns=NOON + 3 * SECOND, lost=10)
+    journaled = row(reason="its journal has them: `stream rebuild` makes them", lost=7)
+    unknown, other = row(reason="not counted"), row("options", lost=100)
+
+    question = asked(first, ledger=(first, second, journaled, unknown, other))
+
+    assert question.lost == 30
+
+
+def test_bars_are_asked_for_from_the_minute_before_whose_bar_may_come_in_the_gap():
+    """Sixty seconds and a half after its minute began, for a gap of the second after."""
+    question = asked(row(since_ns=NOON + MINUTE + SECOND // 2, until_ns=NOON + MINUTE + 3 * SECOND))
+
+    (quotes,), (bars,) = question.slices("quotes"), question.slices("bars")
+
+    assert quotes.since_ns == NOON + SECOND // 2
+    assert (bars.since_ns, bars.until_ns) == (NOON - MINUTE, quotes.until_ns)
 
 
 KEYS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), max_size=12)
