@@ -35,6 +35,7 @@ from options_helper.data.rest.budget_ledger import RECORDER
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
@@ -311,9 +312,7 @@ class Capture:
 
     def _show_plan(self, display: Display) -> None:
         streams = self._plan.streams
-        stocks = format_count(len(streams.stocks), "stock")
-        contracts = format_count(len(streams.option_contracts), "option contract")
-        display.say(f"Recording {stocks} and {contracts} into {self._request.out}.")
+        display.say(f"Recording {_in_words(streams)} into {self._request.out}.")
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")
 
@@ -391,3 +390,16 @@ def planned(
         contracts = finder(settings)
         chains = [contracts.find(underlying, selection.wanted) for underlying in selection.underlyings]
     return plan_capture(selection, chains)
+
+
+def _in_words(streams: LiveStreamConfig) -> str:
+    """What is recorded, each kind counted."""
+    said = [
+        format_count(len(streams.stocks), "stock"),
+        format_count(len(streams.option_contracts), "option contract"),
+    ]
+    said += [format_count(len(streams.crypto), "coin")] if streams.crypto else []
+    if streams.news:
+        of = "all symbols" if "*" in streams.news else format_count(len(streams.news), "symbol")
+        said.append(f"the news of {of}")
+    return f"{', '.join(said[:-1])} and {said[-1]}"

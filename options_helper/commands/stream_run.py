@@ -25,12 +25,13 @@ from options_helper.data.intraday.listing import (
     recorded_symbols,
 )
 from options_helper.data.intraday.locking import writer_of
-from options_helper.data.intraday.scope import Scope
+from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import journal_files
 from options_helper.data.recording.rebuild import rebuild
-from options_helper.data.recording.verify import audit
-from options_helper.data.recording.verify_report import audit_facts, audit_lines
+from options_helper.data.recording.session_notes import SessionNote, session_notes
+from options_helper.data.recording.verify import audit, unheard
+from options_helper.data.recording.verify_report import audit_facts, audit_lines, unheard_lines
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import to_alpaca_symbol
 from options_helper.model.market_hours import new_york_date
@@ -60,17 +61,26 @@ def symbols_in(root: Path, text: str | None) -> frozenset[str]:
 
 def list_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
     """Show what there is."""
-    days = recorded_days(root, scope)
-    journal = sum(_size_of(path) for path in journal_files(root))
     at_work = writer_of(root) is not None
+    notes = session_notes(root)
+    days = recorded_days(root, scope, () if at_work else _killed(notes))
+    journal = sum(_size_of(path) for path in journal_files(root))
     if as_json:
         _print_json({"being_recorded": at_work, "journal_bytes": journal, "days": listing_facts(days)})
         return 0
     for line in listing_lines(days, journal):
         typer.echo(line)
+    if scope == EVERYTHING:
+        for line in unheard_lines(unheard(notes, {(one.kind, one.dataset) for one in days if one.rows})):
+            typer.echo(line)
     if at_work:
         typer.echo("A recorder is at work here; the newest files have more rows by now.")
     return 0
+
+
+def _killed(notes: Iterable[SessionNote]) -> set[str]:
+    """The captures that were ended without warning, and that none has followed."""
+    return {note.session for note in notes if note.ended_ns is None and not (note.missed or note.completed)}
 
 
 def verify_recording(root: Path, scope: Scope, *, as_json: bool) -> int:

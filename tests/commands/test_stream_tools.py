@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from options_helper.cli import app, main
 from options_helper.commands import stream_run
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import RecordKind, facts_record
+from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.model.instants import timestamp_extension
@@ -70,6 +72,23 @@ def recording(tmp_path: Path) -> Path:
     root = tmp_path / "recording"
     record_session(root, "20261105T170000.000000Z-7", session())
     return root
+
+
+def test_what_a_killed_capture_wrote_is_listed_as_not_known(recording: Path):
+    name = "20261105T170000.000000Z-7"
+    note = SessionNote(
+        session=name, began_ns=NOON, seen_ns=NOON, journal=True, flush_events=1, flush_seconds=1
+    )
+    meta = recording / AAPL_QUOTES.replace(".csv.gz", ".meta.json")
+    facts = json.loads(meta.read_text())
+    writer = {"id": name, "pid": 7, "host": "here", "started_ns": NOON, "first_seq": 1}
+    meta.write_text(json.dumps({**facts, "sessions": [writer]}))
+
+    save_note(recording, note)
+    assert "not known: killed" in stream("list", recording).output
+
+    save_note(recording, replace(note, ended_ns=NOON + SECOND))
+    assert "no gap known" in stream("list", recording).output
 
 
 def test_a_sound_recording_passes_and_is_shown_by_symbol_and_day(recording: Path):

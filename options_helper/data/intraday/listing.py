@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import chain, groupby
@@ -38,11 +38,13 @@ class RecordedDay:
     gaps: int  # stretches without events, and losses, that were noted
     lost: int
     missing_files: int
+    killed: bool = False  # a capture that wrote it was ended without warning, and none has followed it
 
     @property
     def completeness(self) -> str:
         """In words; whether the bytes are what was written is for `stream verify` to say."""
         said = [
+            "not known: killed" if self.killed else "",
             format_count(self.missing_files, "file") + " gone" if self.missing_files else "",
             format_count(self.lost, "row") + " lost" if self.lost else "",
             format_count(self.gaps, "gap") if self.gaps else "",
@@ -50,15 +52,20 @@ class RecordedDay:
         return ", ".join(filter(None, said)) or "no gap known"
 
 
-def recorded_days(root: Path, scope: Scope = EVERYTHING) -> list[RecordedDay]:
-    """What there is of it, by kind, dataset, symbol and day; ConfigError where there is nothing."""
+def recorded_days(root: Path, scope: Scope = EVERYTHING, killed: Collection[str] = ()) -> list[RecordedDay]:
+    """What there is of it, by kind, dataset, symbol and day; ConfigError where there is nothing.
+
+    `killed` are the sessions that were ended without warning: nobody has counted what they wrote last.
+    """
     found = [part for part in _all_parts(root) if scope.holds(part.key)]
     if not found:
         raise ConfigError(
             f"There is no recording{scope} in {root}. Name the folder that was recorded into, and days and symbols "
             "that `stream list` shows."
         )
-    return [_recorded_day(key, list(parts)) for key, parts in groupby(found, key=lambda part: part.key)]
+    return [
+        _recorded_day(key, list(parts), killed) for key, parts in groupby(found, key=lambda part: part.key)
+    ]
 
 
 def listing_lines(days: Iterable[RecordedDay], journal_bytes: int) -> Iterator[str]:
@@ -99,7 +106,7 @@ def _order(part: PartFile) -> tuple[str, str, str, date, int]:
     return key.kind, key.dataset.name, key.symbol, key.day, part.part
 
 
-def _recorded_day(key: PartitionKey, parts: list[PartFile]) -> RecordedDay:
+def _recorded_day(key: PartitionKey, parts: list[PartFile], killed: Collection[str]) -> RecordedDay:
     there = [part for part in parts if part.path.exists()]
     metas = [load_meta(part) for part in parts]
     gaps = {gap for meta in metas if meta is not None for gap in meta.gaps}
@@ -120,6 +127,7 @@ def _recorded_day(key: PartitionKey, parts: list[PartFile]) -> RecordedDay:
         gaps=len(gaps),
         lost=sum(gap.lost or 0 for gap in gaps),
         missing_files=len(parts) - len(there),
+        killed=any(one.id in killed for meta in metas if meta is not None for one in meta.sessions),
     )
 
 

@@ -45,6 +45,6 @@ PUBLIC: Final = {
     "recover": ("Completion", "UNREADABLE_JOURNAL", "complete"),
     "session_notes": ("SessionNote", "replace_unreadable", "save_note", "session_notes"),
     "status": ("CaptureState", "CaptureStatus"),
-    "verify": ("audit",),
-    "verify_report": ("audit_facts", "audit_lines"),
+    "verify": ("audit", "unheard"),
+    "verify_report": ("audit_facts", "audit_lines", "unheard_lines"),
 }

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 _MINUTE_NS: Final = 60 * NANOSECONDS
 # A minute's bar comes so long after the minute, and a connection takes about as long to be made.
 _BAR_DELAY_NS: Final = 3 * NANOSECONDS
+# Channels on which something comes when something happens, and the datasets of their rows.
+_RARE: Final = {"news": "articles", "statuses": "statuses", "lulds": "limit_bands"}
 T = TypeVar("T")
 
 
@@ -134,6 +136,7 @@ class Audit:
     problems: tuple[str, ...]
     silent: tuple[tuple[str, str], ...] = ()
     closings: tuple[GapClosing, ...] = ()  # what history said of the gaps
+    unheard: tuple[str, ...] = ()  # what was listened for and need not come, and did not
 
     @property
     def ok(self) -> bool:
@@ -200,6 +203,7 @@ def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] 
         tuple(problems),
         tuple(one for one in _silent(notes, partitions, losses) if scope.has_symbol(one[1])),
         tuple(filter(None, map(closings.of_gap, losses))),
+        () if scope.symbols else unheard(notes, {(one.kind, one.dataset) for one in partitions if one.rows}),
     )
 
 
@@ -301,6 +305,23 @@ def _silent(
         (stream, symbol)
         for stream, symbol in asked - refused
         if not any((kind, symbol) in filled for kind in kinds_of(stream))
+    )
+
+
+def unheard(notes: Iterable[SessionNote], filled: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    """What was listened for, need not come, and has no row among those of these kinds and datasets, in words."""
+    asked = {
+        (kind, channel): note.asked.get(stream, ())
+        for note in notes
+        for stream in note.asked
+        for kind in kinds_of(stream)
+        for channel in note.channels.get(stream, ())
+        if channel in _RARE
+    }
+    return tuple(
+        f"{channel} of {'all symbols' if '*' in symbols else named(symbols)}"
+        for (kind, channel), symbols in sorted(asked.items())
+        if (kind, _RARE[channel]) not in filled
     )
 
 

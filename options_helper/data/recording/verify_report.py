@@ -64,11 +64,19 @@ def audit_lines(audit: Audit) -> Iterator[str]:
     if audit.silent:
         yield ""
         yield f"Asked for, and nothing came: {named(tuple(symbol for _, symbol in audit.silent))}"
+    yield from unheard_lines(audit.unheard)
     yield ""
     yield from (f"! {problem}" for problem in audit.problems)
     if audit.being_written:
         yield "A recorder is at work here; what it has not written yet was not looked for."
     yield "It all adds up." if audit.ok else _count(len(audit.problems))
+
+
+def unheard_lines(unheard: Sequence[str]) -> Iterator[str]:
+    """What was asked for and is on no line of the table, because it comes when something happens."""
+    if unheard:
+        yield ""
+        yield f"Asked for, and nothing of it happened: {'; '.join(unheard)}"
 
 
 def _gap_lines(audit: Audit) -> Iterator[str]:

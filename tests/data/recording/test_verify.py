@@ -18,8 +18,9 @@ from options_helper.data.recording.journal import (
     gap_record,
     journal_files,
 )
-from options_helper.data.recording.verify import Audit, audit
-from options_helper.data.recording.verify_report import audit_lines
+from options_helper.data.recording.session_notes import SessionNote
+from options_helper.data.recording.verify import Audit, audit, unheard
+from options_helper.data.recording.verify_report import audit_lines, unheard_lines
 from options_helper.errors import ConfigError
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import timestamp_extension
@@ -272,3 +273,21 @@ def test_times_are_told_with_their_clock_and_zone(tmp_path: Path):
 def test_a_folder_without_a_recording_says_so(tmp_path: Path):
     with pytest.raises(ConfigError, match="no recording"):
         audit(tmp_path)
+
+
+def test_what_was_listened_for_and_did_not_happen_is_listed_as_asked_for():
+    note = SessionNote(
+        session="one",
+        began_ns=NOON,
+        seen_ns=NOON,
+        journal=True,
+        flush_events=1,
+        flush_seconds=1,
+        asked={"stocks": ("SPY",), "news": ("AAPL",)},
+        channels={"stocks": ("quotes", "statuses"), "news": ("news",)},
+    )
+    quotes_alone = {("stocks", "quotes")}
+
+    assert unheard([note], quotes_alone) == ("news of AAPL", "statuses of SPY")
+    assert unheard([note], {*quotes_alone, ("news", "articles")}) == ("statuses of SPY",)
+    assert any("nothing of it happened: news of AAPL" in line for line in unheard_lines(unheard([note], ())))
