@@ -12,6 +12,7 @@ from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.books_display import BooksDisplay, open_books_display
 from options_helper.commands.books_view import BooksView, truth_words
+from options_helper.commands.books_watch import BooksWatch
 from options_helper.commands.capture_session import CaptureSession, Ending, Signals
 from options_helper.commands.capture_troubles import troubles_of
 from options_helper.commands.shutdown_signals import ShutdownSignals
@@ -26,7 +27,7 @@ from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
-from options_helper.model.text import format_count, named
+from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, forget_heartbeats, remember_run
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -113,9 +114,10 @@ def run_books(request: BooksRequest, settings: Settings, out: Path | None) -> in
 def rehearse(feed: Feed, request: BooksRequest) -> int:
     """Show the books of a feed that can lose nothing; the exit code."""
     with ShutdownSignals() as shutdown, open_books_display(request.sampling.levels) as display:
-        ending = watch(feed, request, Signals(shutdown), display)
+        books = BooksWatch()
+        ending = watch(feed, request, Signals(shutdown), display, books)
         display.conclude(feed.look())
-        return _conclude(display, ending, [])
+        return conclude(display, ending, books, [])
 
 
 def require_same_books(out: Path, request: BooksRequest) -> None:
@@ -131,11 +133,15 @@ def require_same_books(out: Path, request: BooksRequest) -> None:
                 )
 
 
-def watch(feed: Feed, request: BooksRequest, signals: Signals, display: BooksDisplay) -> Ending:
-    """Show the books at a steady pace until it has to end."""
+def watch(
+    feed: Feed, request: BooksRequest, signals: Signals, display: BooksDisplay, books: BooksWatch
+) -> Ending:
+    """Show the books at a steady pace until it has to end; `books` sees them too."""
     limit, due = request.duration_seconds, elapsed_seconds()
     while True:
-        display.show(feed.look())
+        view = feed.look()
+        books.see(view, feed.elapsed)
+        display.show(view)
         if limit is not None and feed.elapsed >= limit:
             return Ending.DURATION
         due += request.sampling.interval_seconds
@@ -149,13 +155,14 @@ def _show(request: BooksRequest, settings: Settings, signals: Signals, display: 
     manager = LiveStreamManager(settings, source=request.source)
     manager.start(request.config)
     try:
-        feed = LiveFeed(request, manager)
-        ending = watch(feed, request, signals, display)
+        feed, books = LiveFeed(request, manager), BooksWatch()
+        ending = watch(feed, request, signals, display, books)
         view, health = feed.look(), feed.health
+        books.see(view, feed.elapsed)
     finally:
         manager.stop()
     display.conclude(view)
-    return _conclude(display, ending, [*_silent(view), *_losses(health)])
+    return conclude(display, ending, books, _losses(health))
 
 
 def _record(
@@ -180,7 +187,7 @@ def _record(
             remember_run(state, Role.CAPTURE)
         try:
             ending = session.watch(shown, lambda _: None)
-            shown.is_over = True
+            shown.close(engine.status())
             complete = session.drain(shown)
         except BaseException:
             session.abandon()
@@ -190,7 +197,7 @@ def _record(
     shown.end(view)
     written = status.store.of(kinds_of(request.stream))
     display.say(f"{format_count(written.written, 'row')} in {out}; session {status.session}.")
-    return _conclude(display, ending, [*_silent(view), *troubles_of(status, complete=complete)])
+    return conclude(display, ending, shown.books, troubles_of(status, complete=complete))
 
 
 class _Recorded:
@@ -203,7 +210,9 @@ class _Recorded:
         self._engine = engine
         self._latest = latest
         self._display = display
-        self.is_over = False
+        self._began = elapsed_seconds()
+        self._is_over = False
+        self.books = BooksWatch()
 
     def view(self, status: CaptureStatus) -> BooksView:
         """The books as they were recorded last."""
@@ -222,11 +231,21 @@ class _Recorded:
 
     def show(self, status: CaptureStatus, activity: str) -> None:  # noqa: ARG002 - the books say it
         """The books, on the screen and in their files, until what is left is written."""
-        if self.is_over:
+        if self._is_over:
             return
-        view = self.view(status)
+        view = self._seen(status)
         self._display.show(view)
         self._latest.write(view.books, view.as_of)
+
+    def close(self, status: CaptureStatus) -> None:
+        """Look once more while the streams are there: what is left is only written."""
+        self._seen(status)
+        self._is_over = True
+
+    def _seen(self, status: CaptureStatus) -> BooksView:
+        view = self.view(status)
+        self.books.see(view, elapsed_seconds() - self._began)
+        return view
 
     def summary(self, status: CaptureStatus) -> None:
         """Told by the caller."""
@@ -237,19 +256,17 @@ class _Recorded:
         self._latest.write(view.books, view.as_of, ended=True)
 
 
-def _conclude(display: BooksDisplay, ending: Ending, troubles: Sequence[str]) -> int:
-    for trouble in troubles:
-        display.say(trouble)
-    display.say(
-        f"Ended, because {ending}. {'Something is missing, see above.' if troubles else 'Nothing was lost.'}"
-    )
-    return 1 if troubles else 0
-
-
-def _silent(view: BooksView) -> list[str]:
-    heard = {symbol for symbol, book in view.books.items() if book.received_ns is not None}
-    silent = [symbol for symbol in view.symbols if symbol not in heard]
-    return [f"Nothing came for {named(silent)}."] if silent else []
+def conclude(display: BooksDisplay, ending: Ending, books: BooksWatch, losses: Sequence[str]) -> int:
+    """Say how it ended; the exit code, which is 1 where something is missing or a book was not whole at last."""
+    troubles = books.troubles()
+    for sentence in (*losses, *troubles, *books.notes()):
+        display.say(sentence)
+    if losses:
+        verdict = "Something is missing, see above."
+    else:
+        verdict = f"Nothing that was received was lost{', but see above.' if troubles else '.'}"
+    display.say(f"Ended, because {ending}. {verdict}")
+    return 1 if losses or troubles else 0
 
 
 def _losses(health: StreamHealth) -> list[str]:

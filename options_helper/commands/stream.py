@@ -300,8 +300,8 @@ def books(
     With `--dry-run` nothing is connected, and no key is needed. Without a folder time is invented too: the output of a
     seed and a duration is the same, to the letter.
 
-    Exit codes: 0, nothing was lost; 1, something was, or nothing came for a symbol; 2, an option, the settings or the
-    folder.
+    Exit codes: 0, nothing that was received was lost, and each book was whole at the end; 1, something was, or a book
+    was not: never, no more, or silent for more than five seconds; 2, an option, the settings or the folder.
     """
     from options_helper.commands.books_rehearsal import Rehearsal
     from options_helper.commands.books_request import (

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,10 @@ from options_helper.cli import app
 from options_helper.commands.book_providers import BookProvider
 from options_helper.commands.books_display import BooksLines
 from options_helper.commands.books_request import books_request
-from options_helper.commands.books_run import require_same_books
+from options_helper.commands.books_run import conclude, require_same_books
 from options_helper.commands.books_view import BooksView, book_lines, screen
+from options_helper.commands.books_watch import BooksWatch
+from options_helper.commands.capture_session import Ending
 from options_helper.data.recording.book_recorder import BookSampling
 from options_helper.data.recording.latest_books import LatestBooks
 from options_helper.data.recording.loss_log import loss_rows
@@ -33,7 +36,7 @@ from options_helper.data.recording.verify import audit
 from options_helper.errors import ConfigError
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import datetime_nanoseconds, utc_datetime
-from options_helper.model.order_book import Book, BookState
+from options_helper.model.order_book import Book, BookCounts, BookState
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from tests.kit.pace import runs
@@ -72,7 +75,7 @@ def test_the_output_of_a_seed_is_the_same_to_the_letter():
     assert first.startswith("15:00:00Z invented, seed 7 (SIMULATED MARKET")
     assert lines[0].startswith("15:00:00Z BTC/USD synced 0.0 s  bid ")
     assert "top 3: " in lines[0]
-    assert last == "Ended, because its time is over. Nothing was lost."
+    assert last == "Ended, because its time is over. Nothing that was received was lost."
 
 
 def test_a_dry_run_needs_no_keys_and_connects_to_nothing(monkeypatch: pytest.MonkeyPatch):
@@ -118,6 +121,7 @@ def book(state: BookState = BookState.SYNCED, *, age_seconds: float = 0.5, reaso
         received_ns=AS_OF_NS - int(age_seconds * SECOND),
         made_ns=AS_OF_NS - SECOND,
         reason=reason,
+        counts=BookCounts(messages=1),
     )
 
 
@@ -177,6 +181,63 @@ def test_whose_books_they_are_is_said_at_the_beginning_and_each_half_minute():
 
     said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert said == ["15:00:00Z truth at 0", "15:00:30Z truth at 30"]
+
+
+def ended_after(*looks: Book | None, losses: tuple[str, ...] = ()) -> tuple[int, list[str]]:
+    """Exit code and last sentences of a run that saw one book at these looks, ten seconds apart."""
+    console, books = Console(file=io.StringIO(), width=200), BooksWatch()
+    for number, one in enumerate(looks):
+        books.see(view(*filter(None, (one,))), number * 10.0)
+    code = conclude(BooksLines(console, 5), Ending.DURATION, books, losses)
+    return code, console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+WAITING, CROSSED, LOST = (
+    book(state, reason="Why.") for state in (BookState.WAITING, BookState.CROSSED, BookState.LOST)
+)
+BOOK = "The book of BTC/USD"
+SILENT_12 = "Nothing has come for it for 12 s: a quiet market and a dead feed look the same."
+NOTHING_LOST = "Ended, because its time is over. Nothing that was received was lost"
+
+
+@pytest.mark.parametrize(
+    ("looks", "says"),
+    [
+        ((None, None), "Nothing came for BTC/USD."),
+        ((LOST, WAITING, WAITING), f"{BOOK} was never whole: lost for 10 s, waiting for 10 s. Why."),
+        ((LOST, CROSSED, CROSSED), f"{BOOK} was never whole: lost for 10 s, crossed for 10 s. Why."),
+        ((LOST, book(), LOST, LOST), f"{BOOK} was lost at the end. Why. After it was whole first: lost for 10 s."),
+        ((book(), CROSSED), f"{BOOK} was crossed at the end. Why."),
+        ((book(), book(age_seconds=12)), f"{BOOK} was quiet at the end. {SILENT_12}"),
+    ],
+)  # fmt: skip
+def test_an_end_without_a_whole_book_is_told_and_an_exit_code(looks: tuple[Book | None, ...], says: str):
+    """Whoever reads the code alone must not take it for a run in which the books could be used."""
+    assert ended_after(*looks) == (1, [says, f"{NOTHING_LOST}, but see above."])
+
+
+def test_a_book_that_was_restored_is_told_and_costs_nothing():
+    assert ended_after(LOST, book()) == (0, [f"{NOTHING_LOST}."]), (
+        "what comes before the first whole book is no fault"
+    )
+    code, (told, last) = ended_after(
+        book(), CROSSED, LOST, replace(book(), counts=BookCounts(9, resyncs=2, differed=1))
+    )
+
+    assert told == (
+        "The book of BTC/USD is whole; meanwhile it was crossed for 10 s, lost for 10 s, asked for anew 2 times, "
+        "other than REST said 1 time."
+    )
+    assert (code, last) == (0, f"{NOTHING_LOST}.")
+
+
+def test_what_was_received_and_lost_is_told_with_the_books():
+    code, said = ended_after(book(), losses=("3 messages dropped.",))
+
+    assert (code, said) == (
+        1,
+        ["3 messages dropped.", "Ended, because its time is over. Something is missing, see above."],
+    )
 
 
 def test_the_latest_book_is_a_file_that_is_replaced_once_a_second_and_read_by_all(tmp_path: Path):
@@ -266,7 +327,7 @@ def test_a_recording_adds_up_and_comes_back_after_kills(tmp_path: Path):
         output, _ = ended.communicate(timeout=A_PROCESS)
 
     assert ended.returncode == 0, output
-    assert "Ended, because it was asked to end. Nothing was lost." in output
+    assert "Ended, because it was asked to end. Nothing that was received was lost." in output
     assert len(session_notes(out)) == kills + 1
     found = audit(out)
     assert found.problems == ()
