@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from options_helper.errors import ConfigError
@@ -98,13 +98,21 @@ class LiveStreamConfig:
         object.__setattr__(self, "news", _symbols(StreamName.NEWS, self.news))
         object.__setattr__(self, "news_channels", _channels(StreamName.NEWS, self.news_channels))
         object.__setattr__(self, "further", tuple(self.further))
-        object.__setattr__(self, "symbol_channels", _grouped(self.symbol_channels))
+        # Who drops a symbol that nothing names says nothing, and programs come and go for weeks.
+        changes = (self._of_what_is_named(request) for request in _grouped(self.symbol_channels))
+        object.__setattr__(self, "symbol_channels", tuple(one for one in changes if one.symbols))
         self._require_one_request_each()
         for stream in (*StreamName, *(request.stream for request in self.further)):
             if (plain := self._plain(stream)).symbols and not plain.channels:
                 raise ConfigError(
                     f"There are symbols for {stream} and no channel; choose from {', '.join(stream.kind.channels)}."
                 )
+
+    def _of_what_is_named(self, change: StreamRequest) -> StreamRequest:
+        if change.channels:
+            return change
+        named = set(self._named.get(change.stream, ()))
+        return replace(change, symbols=tuple(symbol for symbol in change.symbols if symbol in named))
 
     def _require_one_request_each(self) -> None:
         further = [request.stream for request in self.further]
@@ -227,15 +235,27 @@ class LiveStreamConfig:
     @property
     def every_symbol(self) -> tuple[str, ...]:
         """Of all streams that have prices together, whether they are switched on or not."""
-        further = (symbol for request in self.further for symbol in request.symbols)
-        named = dict.fromkeys((*self.stocks, *self.option_contracts, *self.crypto, *further))
-        for request in self.symbol_channels:
-            for symbol in request.symbols:
-                if request.channels:
-                    named[symbol] = None
-                else:
-                    named.pop(symbol, None)
-        return tuple(named)
+        streams = dict.fromkeys((*self._named, *(change.stream for change in self.symbol_channels)))
+        with_prices = [stream for stream in streams if stream.kind is not NEWS]
+        return tuple(dict.fromkeys(symbol for stream in with_prices for symbol in self._left_of(stream)))
+
+    def _left_of(self, stream: StreamId) -> Iterator[str]:
+        """What is named or was subscribed to of a stream, without what was unsubscribed from of this one."""
+        changes = _of_stream(self.symbol_channels, stream)
+        for symbol in (*self._named.get(stream, ()), *changes):
+            if changes.get(symbol, True):
+                yield symbol
+
+    @property
+    def _named(self) -> dict[StreamId, tuple[str, ...]]:
+        """The symbols that the fields name of each stream, switched on or not."""
+        return {
+            StreamName.STOCKS: self.stocks,
+            StreamName.OPTIONS: self.option_contracts,
+            StreamName.CRYPTO: self.crypto,
+            StreamName.NEWS: self.news,
+            **{request.stream: request.symbols for request in self.further},
+        }
 
 
 def requests_for(
