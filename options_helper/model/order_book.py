@@ -78,6 +78,14 @@ class Book:
         """When the exchange made its last message, UTC, cut to the microsecond."""
         return None if self.made_ns is None else utc_datetime(self.made_ns)
 
+    def received_later(self, by_ns: int) -> Book:
+        """The same, received so much later and as long in its state."""
+        return replace(
+            self,
+            received_ns=None if self.received_ns is None else self.received_ns + by_ns,
+            since_ns=None if self.since_ns is None else self.since_ns + by_ns,
+        )
+
     def age_seconds(self, as_of: datetime) -> float | None:
         """How long nothing has come for this symbol; None where nothing ever did. Silence is not freshness."""
         if self.received_ns is None:
@@ -142,7 +150,12 @@ class Book:
         return (bid.price * ask.size + ask.price * bid.size) / (bid.size + ask.size)
 
     def imbalance(self, levels: int = 1) -> float | None:
-        """(bid size - ask size) / (bid size + ask size) of the best levels, -1 to 1; None while a side is empty."""
+        """(bid size - ask size) / (bid size + ask size) of the best levels, -1 to 1; None while a side is empty.
+
+        ValueError for fewer levels than one.
+        """
+        if levels < 1:
+            raise ValueError(f"an imbalance is that of one level or more, not of {levels}")
         if not (self.bids and self.asks):
             return None
         bid, ask = self.bid_size(levels), self.ask_size(levels)

@@ -40,6 +40,8 @@ def test_imbalance_is_of_the_levels_that_are_asked_for():
     assert book().imbalance() == (2.0 - 6.0) / 8.0
     assert book().imbalance(2) == (5.0 - 10.0) / 15.0
     assert book(asks=()).imbalance() is None
+    with pytest.raises(ValueError, match="one level or more"):
+        book().imbalance(0)
 
 
 def test_a_market_order_pays_the_average_of_the_levels_it_eats():

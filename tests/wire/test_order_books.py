@@ -125,7 +125,7 @@ QUICK = SilentMarket(start_ns=NOON, speed=1_000.0)
 
 
 @pytest.mark.parametrize(
-    ("fault", "state"), [("book-crossed", BookState.CROSSED), ("book-without-reset", BookState.WAITING)]
+    ("fault", "state"), [("book-crossed", BookState.UNSURE), ("book-without-reset", BookState.WAITING)]
 )
 def test_a_book_that_the_server_spoils_is_asked_for_anew(
     running_simulator: Simulators, fault: str, state: BookState

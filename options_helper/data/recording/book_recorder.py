@@ -124,7 +124,7 @@ class BookRecorder:
 
     def take_resyncs(self, now_ns: int) -> dict[StreamId, list[str]]:
         """The symbols that have to be subscribed anew, by stream; no row depends on it."""
-        return self._books.take_resyncs(now_ns)
+        return self._books.take_resyncs(now_ns, keep_crossed=True)
 
     def _heard(self, stream: str) -> Continuity:
         return Continuity(connection=self._breaks[stream])

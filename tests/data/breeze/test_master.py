@@ -116,3 +116,15 @@ def test_a_zip_that_says_it_is_endless_is_not_unpacked(monkeypatch: pytest.Monke
 
     with pytest.raises(StreamError, match="far too large"):
         read_master(master_zip(LISTINGS))
+
+
+def test_a_zip_whose_content_is_damaged_says_so():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        rows = (f"{number},REL{number},EQ,RELIANCE {number * 7919 % 1013}" for number in range(2_000))
+        archive.writestr("NSEScripMaster.txt", "\n".join(rows))
+    damaged = bytearray(content.getvalue())
+    damaged[200:400] = b"\xff" * 200
+
+    with pytest.raises(StreamError, match="no readable zip"):
+        read_master(bytes(damaged))

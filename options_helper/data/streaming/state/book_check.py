@@ -6,23 +6,21 @@ from collections.abc import Sequence
 from typing import Final
 
 from options_helper.model.events import BookLevel
-from options_helper.model.instants import NANOSECONDS
 from options_helper.model.order_book import Book
 
 COMPARED_LEVELS: Final = 10
-# A REST answer that is older than our book by more than this was kept somewhere on its way, and compares nothing.
-OLDER_AT_MOST_NS: Final = NANOSECONDS
 
 
 def differences(before: Book, after: Book, rest: Book) -> list[float] | None:
     """Prices among REST's best levels of which it says something else than we did, both before and after the question.
 
     What changed while it was asked is passed over. All three are whole. None where they cannot be compared: one is
-    empty, or REST's is too old.
+    empty, or REST's is older than ours.
     """
     if not (before.state.has_levels and after.state.has_levels and rest.bids and rest.asks):
         return None
-    if rest.made_ns is None or (before.made_ns or 0) - rest.made_ns > OLDER_AT_MOST_NS:
+    # An older one was kept somewhere on its way, and lacks what ours had before it was asked for.
+    if rest.made_ns is None or rest.made_ns < (before.made_ns or 0):
         return None
     return [
         *_side_differences(before.bids, after.bids, rest.bids, highest_first=True),

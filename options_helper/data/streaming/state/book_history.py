@@ -22,6 +22,9 @@ class _Packed:
     bids: int
     numbers: array[float]
 
+    def received_later(self, by_ns: int) -> _Packed:
+        return replace(self, book=self.book.received_later(by_ns))
+
     def unpack(self) -> Book:
         pairs = tuple(map(BookLevel, self.numbers[::2], self.numbers[1::2]))
         return replace(self.book, bids=pairs[: self.bids], asks=pairs[self.bids :])
@@ -47,6 +50,10 @@ class BookHistory:
         self._interval = now_ns // self._interval_ns
         numbers = array("d", [number for level in book.bids + book.asks for number in astuple(level)])
         self._ring.append(_Packed(replace(book, bids=(), asks=()), len(book.bids), numbers))
+
+    def receive_later(self, by_ns: int) -> None:
+        """Move the receipt of all of them."""
+        self._ring = deque((packed.received_later(by_ns) for packed in self._ring), self._ring.maxlen)
 
     def newest(self, count: int) -> Sequence[Book]:
         """So many of the last books at most, newest first."""

@@ -63,7 +63,8 @@ class _Tracked:
     differed: int = 0
 
     def become(self, state: BookState, now_ns: int, reason: str = "") -> None:
-        if state is not self.state:
+        # Of another connection, too: what was missed on the last one is no reason to ask on this one.
+        if state is not self.state or state is BookState.WAITING:
             self.since_ns, self.missed = now_ns, 0
         self.state, self.reason = state, reason
 
@@ -213,14 +214,20 @@ class Books:
     def _of(self, stream: StreamId) -> list[_Tracked]:
         return [known for known in self._tracked.values() if known.stream == stream]
 
-    def take_resyncs(self, now_ns: int) -> dict[StreamId, list[str]]:
-        """The symbols that have to be subscribed anew, by stream; each is told once and counted."""
+    def take_resyncs(self, now_ns: int, *, keep_crossed: bool = False) -> dict[StreamId, list[str]]:
+        """The symbols that have to be subscribed anew, by stream; each is told once and counted.
+
+        What changes before they are subscribed again reaches nobody, so a crossed book is nothing to go by from here
+        on, unless `keep_crossed` says that its owner sees to that.
+        """
         due: defaultdict[StreamId, list[str]] = defaultdict(list)
         for known in self._tracked.values():
             if _is_broken(known, now_ns) and _may_ask(known, now_ns):
                 known.asked_ns = now_ns
                 known.resyncs += 1
                 due[known.stream].append(known.symbol)
+                if known.state is BookState.CROSSED and not keep_crossed:
+                    self._void(known, BookState.UNSURE, "It stayed crossed; it is asked for anew.", now_ns)
         return dict(due)
 
     def seed(self, seeds: Iterable[Book]) -> None:
@@ -245,15 +252,22 @@ class Books:
     def view(
         self, symbol: str, levels: int | None = None, lost: Mapping[StreamId, str] | None = None
     ) -> Book | None:
-        """One book, with so many of its best levels; None where there is none of this symbol.
+        """One book, with so many of its best levels; None where there is none of this symbol, however it is spelled.
 
         `lost` says of the streams that are not connected why; their books are nothing to go by.
         """
-        known = self._tracked.get(symbol)
+        known = self._find(symbol)
         if known is None:
             return None
         reason = None if lost is None else lost.get(known.stream)
         return known.view(levels) if reason is None else known.lost(reason)
+
+    def _find(self, symbol: str) -> _Tracked | None:
+        known = self._tracked.get(symbol)
+        if known is not None:
+            return known
+        spelled = symbol.strip().upper()
+        return next((one for name, one in self._tracked.items() if name.upper() == spelled), None)
 
     def views(self, levels: int, lost: Mapping[StreamId, str] | None = None) -> dict[str, Book]:
         """All books."""
@@ -263,7 +277,7 @@ class Books:
 
     def history(self, symbol: str, count: int) -> Sequence[Book]:
         """So many of its last books at most, newest first, one for each interval in which something came."""
-        known = self._tracked.get(symbol)
+        known = self._find(symbol)
         return () if known is None else known.history.newest(count)
 
     def receive_later(self, by_ns: int) -> None:
@@ -272,6 +286,7 @@ class Books:
             known.received_ns = _moved(known.received_ns, by_ns)
             known.since_ns = _moved(known.since_ns, by_ns)
             known.asked_ns = _moved(known.asked_ns, by_ns)
+            known.history.receive_later(by_ns)
 
     def forget(self) -> None:
         """Another session is played: what was seen of the last is nothing now."""

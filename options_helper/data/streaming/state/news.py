@@ -17,18 +17,22 @@ class NewsBoard:
         self._at_most = at_most
         # By id: when it was made in the form that is known, and the article.
         self._known: dict[int, tuple[int, Article]] = {}
+        # Of what was kept and found no room any more, the newest: nothing from before that is new.
+        self._forgotten_ns = -1
         self._newest_first: tuple[Article, ...] | None = ()  # None: to be made anew
 
     def add(self, news: News, *, is_asked: bool = False) -> bool:
         """Take an article over, if it is new or in a newer form than the known one; whether it was."""
         made_ns = updated_ns(news)
         known = self._known.get(news.article_id)
-        if known is not None and made_ns <= known[0]:
+        if made_ns <= (self._forgotten_ns if known is None else known[0]):
             return False
         self._known[news.article_id] = made_ns, to_article(news, is_asked=is_asked)
         self._newest_first = None
         if len(self._known) > self._at_most:
-            del self._known[min(self._known, key=lambda article_id: self._known[article_id][0])]
+            oldest = min(self._known, key=lambda article_id: self._known[article_id][0])
+            self._forgotten_ns, _ = self._known.pop(oldest)
+            return oldest != news.article_id
         return True
 
     @property
@@ -53,4 +57,4 @@ class NewsBoard:
 
     def clear(self) -> None:
         """Forget them."""
-        self._known, self._newest_first = {}, ()
+        self._known, self._newest_first, self._forgotten_ns = {}, (), -1

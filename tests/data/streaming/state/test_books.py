@@ -132,6 +132,34 @@ def test_a_crossed_book_is_asked_for_after_two_seconds_and_once_a_minute(stream:
     assert stream.book().counts.resyncs == 2
 
 
+def test_a_crossed_book_that_is_asked_for_is_nothing_to_go_by_until_its_reset(stream: Heard):
+    """What changed between the two requests reached nobody, and a change that uncrosses it does not bring that back."""
+    stream.whole()
+    stream.hear({101.0: 1.0}, {}, at=1)
+    stream.resyncs(4)
+
+    book = stream.hear({}, {101.0: 0.0, 102.0: 1.0}, at=5)
+
+    assert (book.state, book.bids, book.counts.unapplied) == (BookState.UNSURE, (), 1)
+    assert stream.whole(at=6).state is BookState.SYNCED
+
+
+def test_what_was_missed_on_the_last_connection_is_no_reason_to_ask_on_this_one(stream: Heard):
+    stream.hear({100.0: 1.0}, {}, at=0)
+    stream.books.follow(CRYPTO, Continuity(2, 0), second(9))
+
+    assert stream.resyncs(9.1) == []
+    assert stream.book().since_ns == second(9)
+
+
+@pytest.mark.parametrize("spelling", [" btc/usd", "Btc/USD"])
+def test_a_book_is_found_in_any_spelling(stream: Heard, spelling: str):
+    stream.whole()
+
+    assert stream.books.view(spelling) == stream.book()
+    assert len(stream.books.history(spelling, 5)) == 1
+
+
 def test_a_book_that_crosses_for_a_moment_is_left_alone(stream: Heard):
     stream.whole()
     stream.hear({101.0: 1.0}, {}, at=1)
@@ -270,6 +298,8 @@ def test_a_clock_that_was_set_changes_no_age(stream: Heard):
     stream.books.receive_later(3_600 * NANOSECONDS)
 
     assert stream.book().age_seconds(AS_OF + timedelta(hours=1)) == 0.0
+    (kept,) = stream.books.history(BTC, 5)
+    assert kept == stream.book()
 
 
 def test_another_session_begins_without_a_book(stream: Heard):

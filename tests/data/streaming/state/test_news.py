@@ -63,6 +63,19 @@ def test_only_the_newest_are_kept_however_they_come():
     assert headlines(board) == ["No. 5", "No. 4"]
 
 
+def test_an_article_from_before_all_that_is_kept_is_new_only_once():
+    """It is asked for again and again by whoever fills in a gap, and finds no room each time."""
+    board = NewsBoard(at_most=2)
+    for number in (1, 2, 3):
+        board.add(news(number, made_ns=NOON + number))
+
+    assert not board.add(news(1, made_ns=NOON + 1))
+    assert not board.add(news(9, made_ns=NOON))
+    assert board.add(news(1, "Corrected", made_ns=NOON + 1, updated_ns=NOON + 4))
+    board.clear()
+    assert board.add(news(1, made_ns=NOON + 1))
+
+
 def test_a_streamed_article_is_in_the_snapshot_counted_and_told():
     state = LiveState(fills_cache_size=1)
     state.collect_told(wanted=True)
