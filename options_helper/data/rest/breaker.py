@@ -21,12 +21,17 @@ PROBE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """What is known of one endpoint."""
+    """What is known of one endpoint; `by` is a number of whoever asks, who asks one question at a time."""
 
     failures: int = 0  # of different requests, one after another
     open_until: float | None = None
     pause: float = 0.0  # how long the present one is as a whole
-    is_probed: bool = False
+    probed_by: int | None = None  # whose request finds out
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether one request finds out whether it works again."""
+        return self.probed_by is not None
 
     def state(self, now: float) -> BreakerState:
         """Whether the endpoint is asked."""
@@ -42,23 +47,23 @@ class Breaker:
             return self.open_until - now
         return PROBE_SECONDS if self.is_probed else 0.0
 
-    def admitted(self, now: float) -> Breaker:
+    def admitted(self, now: float, *, by: int = 0) -> Breaker:
         """A request went, which `wait` allowed; where the pause is over it is the one that finds out."""
-        return replace(self, is_probed=self.state(now) is BreakerState.HALF_OPEN)
+        return replace(self, probed_by=by if self.state(now) is BreakerState.HALF_OPEN else None)
 
-    def failed(self, now: float, first_pause: float = FIRST_PAUSE_SECONDS) -> Breaker:
+    def failed(self, now: float, first_pause: float = FIRST_PAUSE_SECONDS, *, by: int = 0) -> Breaker:
         """A request, with all of its tries, showed that the endpoint does not work."""
         failures = self.failures + 1
-        if self.open_until is not None and not self.is_probed:
+        if self.open_until is not None and self.probed_by != by:
             return replace(self, failures=failures)  # one of those that were under way when it opened
         if failures < FAILURES_TO_OPEN:
             return Breaker(failures)
         pause = min(2 * self.pause, LONGEST_PAUSES * first_pause) if self.is_probed else first_pause
         return Breaker(failures, now + pause, pause)
 
-    def abandoned(self) -> Breaker:
-        """A request was ended, or told nothing of the endpoint; if it was to find out, the next one does."""
-        return replace(self, is_probed=False)
+    def abandoned(self, *, by: int = 0) -> Breaker:
+        """A request was ended, or told nothing of the endpoint; if it was the one to find out, the next one does."""
+        return replace(self, probed_by=None) if self.probed_by == by else self
 
 
 CLOSED: Final = Breaker()

@@ -43,13 +43,13 @@ class Endpoint:
     def begin(self) -> float:
         """Begin a question and return 0, or return the seconds for which none may be asked.
 
-        What was begun is ended by `answered`, `failed` or `abandoned`.
+        What was begun is ended by `answered`, `failed` or `abandoned`, on the same thread.
         """
         with self._lock:
             now = self._now()
             if wait := self._breaker.wait(now):
                 return wait
-            self._breaker = self._breaker.admitted(now)
+            self._breaker = self._breaker.admitted(now, by=threading.get_ident())
             return 0.0
 
     @property
@@ -84,9 +84,9 @@ class Endpoint:
         """All tries of a question failed, the last one so; `pause` is a breaker's first."""
         with self._lock:
             if kind in FAULTS:
-                self._breaker = self._breaker.failed(self._now(), pause)
+                self._breaker = self._breaker.failed(self._now(), pause, by=threading.get_ident())
             elif kind is FailureKind.OTHER:
-                self._breaker = self._breaker.abandoned()
+                self._breaker = self._breaker.abandoned(by=threading.get_ident())
             else:
                 self._breaker = CLOSED  # it works, and says no
             if kind is not FailureKind.QUESTION:
@@ -96,7 +96,7 @@ class Endpoint:
     def abandoned(self) -> None:
         """The question was ended before it was known."""
         with self._lock:
-            self._breaker = self._breaker.abandoned()
+            self._breaker = self._breaker.abandoned(by=threading.get_ident())
 
     def report(self) -> EndpointReport:
         """All of it at this instant."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +17,8 @@ from options_helper.data.rest.breaker import (
     PROBE_SECONDS,
     Breaker,
 )
-from options_helper.model.providers import BreakerState
+from options_helper.data.rest.endpoints import Endpoint
+from options_helper.model.providers import BreakerState, FailureKind
 
 CLOSED_, OPEN, HALF_OPEN = BreakerState
 LONGEST_PAUSE_SECONDS = LONGEST_PAUSES * FIRST_PAUSE_SECONDS
@@ -66,6 +71,54 @@ def test_what_was_under_way_when_it_opened_neither_prolongs_nor_probes():
 
     assert breaker.wait(20.0) == 10.0
     assert breaker.failures == FAILURES_TO_OPEN + 1
+
+
+@pytest.mark.parametrize("outcome", [lambda one: one.abandoned(by=1), lambda one: one.failed(31.0, by=1)])
+def test_what_was_under_way_when_it_opened_ends_no_probe_of_another(outcome: Callable[[Breaker], Breaker]):
+    probed = outcome(failed_often().admitted(30.0, by=2))
+
+    assert probed.wait(31.0) == PROBE_SECONDS, "a second one would be let through"
+    assert probed.failed(32.0, by=2).wait(32.0) == 2 * FIRST_PAUSE_SECONDS
+    assert probed.abandoned(by=2).wait(32.0) == 0.0
+
+
+@pytest.fixture
+def opened() -> tuple[Endpoint, list[float]]:
+    """An endpoint that failed five times, and its clock."""
+    clock = [0.0]
+    endpoint = Endpoint(lambda: clock[0])
+    for _ in range(FAILURES_TO_OPEN):
+        assert endpoint.begin() == 0.0
+        endpoint.failed(FailureKind.NETWORK, "no answer", FIRST_PAUSE_SECONDS)
+    return endpoint, clock
+
+
+def test_a_probe_that_this_computer_could_not_send_is_left_to_the_next(
+    opened: tuple[Endpoint, list[float]],
+):
+    endpoint, clock = opened
+    clock[0] = FIRST_PAUSE_SECONDS
+    assert endpoint.begin() == 0.0
+
+    endpoint.failed(FailureKind.OTHER, "no such certificate", FIRST_PAUSE_SECONDS)
+
+    assert endpoint.report().breaker is HALF_OPEN
+    assert endpoint.begin() == 0.0
+
+
+def test_only_the_thread_that_probes_ends_its_probe(opened: tuple[Endpoint, list[float]]):
+    endpoint, clock = opened
+    clock[0] = FIRST_PAUSE_SECONDS
+    assert endpoint.begin() == 0.0
+
+    other = threading.Thread(target=endpoint.abandoned)
+    other.start()
+    other.join()
+
+    assert endpoint.is_probed
+    assert endpoint.begin() == PROBE_SECONDS
+    endpoint.abandoned()
+    assert not endpoint.is_probed
 
 
 @given(st.lists(st.tuples(st.integers(0, 90), st.sampled_from(["failed", "answered", "abandoned"]))))
