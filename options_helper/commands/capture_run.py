@@ -30,6 +30,7 @@ from options_helper.commands.capture_troubles import troubles_of
 from options_helper.commands.durations import format_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
+from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.budget_ledger import RECORDER
 from options_helper.data.rest.client import AlpacaRest
@@ -37,6 +38,7 @@ from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
+from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count
@@ -56,6 +58,7 @@ log = logging.getLogger(__name__)
 
 # A computer that slept, or whose clock was set, finds out so much later.
 CHECK_CLOCK_SECONDS: Final = 30.0
+_PLAYED: Final = frozenset({MarketKind.LOCAL, MarketKind.SIMULATED, MarketKind.REPLAY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,9 @@ class Capture:
         # A pause that Alpaca asked for is kept by tomorrow's finder, too.
         limits = more.setdefault("limits", RequestLimits(RECORDER))
         finder = more.setdefault("finder", partial(ContractFinder, limits=limits))
-        return cls(request, settings, planned(request.selection, settings, finder), shutdown, **more)
+        plan = planned(request.selection, settings, finder)
+        require_same_place(request.out, plan.streams, settings.market_kind)
+        return cls(request, settings, plan, shutdown, **more)
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
@@ -379,6 +384,24 @@ def _load_sdk() -> None:
         raise ConfigError(
             "Recording needs the extra alpaca. Install it: pip install 'options-helper[alpaca]'"
         ) from error
+
+
+def require_same_place(out: Path, streams: LiveStreamConfig, market: MarketKind) -> None:
+    """ConfigError where the folder has coins of another exchange, or another market: one file would be of both."""
+    wanted = streams.feed(StreamName.CRYPTO) if streams.wants(StreamName.CRYPTO) else None
+    for note in session_notes(out):
+        there = note.feeds.get(str(StreamName.CRYPTO))
+        if wanted and there and there != wanted:
+            raise ConfigError(
+                f"{out} has coins of {there}, and those of {wanted} would be in the same files. Record them into a "
+                "folder of their own, or choose that exchange with --crypto-location."
+            )
+        # What is played here may be a recording of Alpaca's, whose folder says so.
+        if market is MarketKind.ALPACA and note.market in _PLAYED:
+            raise ConfigError(
+                f"{out} has a recording of another market ({note.market}), and Alpaca's would be in the same files. "
+                "Choose another folder with --out."
+            )
 
 
 def planned(

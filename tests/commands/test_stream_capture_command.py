@@ -29,10 +29,11 @@ from options_helper.capture.plan import Selection
 from options_helper.capture.runner import CaptureConfig
 from options_helper.cli import app
 from options_helper.commands.capture_display import LineDisplay
-from options_helper.commands.capture_run import Capture, CaptureRequest
+from options_helper.commands.capture_run import Capture, CaptureRequest, require_same_place
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.option_contracts import Chain, Contract, ContractFilter
 from options_helper.data.streaming.breeze.source import BREEZE_BOOKS
@@ -1100,3 +1101,40 @@ def test_elsewhere_a_line_is_written_at_each_change_and_every_half_minute(tmp_pa
     assert [line.partition(" ")[0] for line in said] == ["17:00:00Z", "17:00:30Z", "17:01:00Z", "17:01:20Z"]
     assert "stocks iex live 0.0/s rows 7" in said[0]
     assert "stocks iex stalled" in said[-1]
+
+
+def earlier(out: Path, **more: Any) -> None:
+    """The note of a capture that recorded there before."""
+    note = SessionNote(
+        session="one", began_ns=1, seen_ns=1, journal=True, flush_events=500, flush_seconds=1.0
+    )
+    save_note(out, replace(note, **more))
+
+
+def test_a_folder_has_the_coins_of_one_exchange(tmp_path: Path):
+    """A file is named by the symbol alone."""
+    earlier(tmp_path, asked={"crypto": ("BTC/USD",)}, feeds={"crypto": "us"})
+    coins = LiveStreamConfig(crypto=("BTC/USD",), crypto_location="us-1")
+
+    with pytest.raises(ConfigError, match=r"has coins of us, and those of us-1 would"):
+        require_same_place(tmp_path, coins, MarketKind.ALPACA)
+    require_same_place(tmp_path, replace(coins, crypto_location="us"), MarketKind.ALPACA)
+    require_same_place(tmp_path, LiveStreamConfig(stocks=("SPY",)), MarketKind.ALPACA)
+
+
+@pytest.mark.parametrize("market", [MarketKind.LOCAL, MarketKind.SIMULATED, MarketKind.REPLAY])
+def test_alpacas_market_is_not_recorded_among_what_was_played(tmp_path: Path, market: MarketKind):
+    earlier(tmp_path, market=market.value)
+    stocks = LiveStreamConfig(stocks=("SPY",))
+
+    with pytest.raises(ConfigError, match=rf"recording of another market \({market.value}\)"):
+        require_same_place(tmp_path, stocks, MarketKind.ALPACA)
+    require_same_place(tmp_path, stocks, MarketKind.LOCAL)
+
+
+def test_a_capture_into_a_folder_with_another_exchanges_coins_does_not_begin(tmp_path: Path):
+    earlier(tmp_path, asked={"crypto": ("BTC/USD",)}, feeds={"crypto": "us"})
+    selection = Selection(crypto=("BTC/USD",), crypto_location="us-1")
+
+    with pytest.raises(ConfigError, match="--crypto-location"):
+        Capture.prepare(CaptureRequest(selection, tmp_path), KEYS, Mock(), now=lambda: FRIDAY_NOON)
