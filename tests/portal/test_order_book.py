@@ -79,13 +79,27 @@ def test_the_book_is_shown_with_its_state_its_age_and_what_it_costs(portal: Port
     said = html(tab)
 
     assert 'data-book="synced"' in said
-    assert "last message 0.4 s ago" in said
+    assert "Alpaca crypto us · last message 0.4 s ago" in said
     assert tile(said, "Mid") == "100.25"
     assert tile(said, "Spread") == "0.5 (49.88 bp)"
     assert tile(said, "Buy 1") == "100.88"
     assert ">1.50<" in said
     assert ">3.50<" in said
     assert state(tab) == "running", "the truth line is the live page's"
+
+
+def test_a_slip_in_the_pairs_costs_itself_alone_and_each_is_named(portal: Portal):
+    tab = shown(portal, book())
+    tab.text_input(key="book_pairs").set_value("BTC/USD, ETHUSD, eth/usd, DOGE").run()
+
+    assert [error.value.replace("&#47;", "/") for error in tab.error] == [
+        "'ETHUSD' is no pair of a coin and a currency; write it as BTC/USD.",
+        "'DOGE' is no pair of a coin and a currency; write it as BTC/USD.",
+    ]
+    assert not any(button.key == "apply" for button in tab.button), "what is right is what runs"
+
+    tab.text_input(key="book_pairs").set_value("BTC/USD, DOGE").run()
+    assert tab.button(key="apply").disabled
 
 
 def tile(said: str, name: str) -> str:

@@ -64,14 +64,18 @@ def sidebar_controls(session: LiveSession) -> Controls:
     with st.sidebar:
         actions = st.container(key="actions")
         portfolio_file = _portfolio_control(session)
-        choices = _choices()
+        choices, pairs_problem = _choices()
         preferences = _preferences()
         st.caption("Read-only: no order is ever placed. Best-effort data. **Not financial advice.**")
         controls = Controls(
             portfolio_file=portfolio_file,
             choices=choices,
             preferences=preferences,
-            obstacle=_file_obstacle(portfolio_file, preferences) or settings_problem or _missing(choices),
+            obstacle=_file_obstacle(portfolio_file, preferences)
+            or settings_problem
+            # Start takes what is right; a run of all tabs is not restarted for a slip of one.
+            or (pairs_problem if session.running else None)
+            or _missing(choices),
             local_market=settings is not None and settings.local_market,
             market_time=settings.market_time if settings is not None and settings.local_market else None,
         )
@@ -234,16 +238,21 @@ def _account_word(paper: bool | None) -> str:  # noqa: FBT001 - one value is all
     return next(word for word, value in ACCOUNTS.items() if value is paper)
 
 
-def _read_pairs(text: str) -> tuple[str, ...]:
-    """The pairs that are named; one that is none is said beside its box, and left out."""
-    try:
-        pairs = to_coin_pairs(text.replace(",", " ").split())
-    except ConfigError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return ()
+def _read_pairs(text: str) -> tuple[tuple[str, ...], str | None]:
+    """The pairs that are named, and what is wrong with the others, which is also said beside their box."""
+    pairs: list[str] = []
+    problems = []
+    for word in text.replace(",", " ").split():
+        try:
+            pairs += to_coin_pairs([word])
+        except ConfigError as error:
+            problems.append(str(error))
     if "*" in pairs:
-        st.error("Name each pair; nobody can look at every book.", icon=":material/error:")
-    return tuple(pair for pair in pairs if pair != "*")
+        problems.append("Name each pair; nobody can look at every book.")
+    for problem in problems:
+        st.error(plain(problem), icon=":material/error:")
+    kept = tuple(dict.fromkeys(pair for pair in pairs if pair != "*"))
+    return kept, f"Order books of: {' '.join(problems)}" if problems else None
 
 
 def _portfolio_control(session: LiveSession) -> PortfolioFile:
@@ -289,10 +298,10 @@ def _reload(session: LiveSession) -> None:
     session.reload()
 
 
-def _choices() -> RunSettings:
-    """What the run is made of; it applies to every tab."""
+def _choices() -> tuple[RunSettings, str | None]:
+    """What the run is made of, which applies to every tab, and why it cannot be, where it cannot."""
     streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
-    pairs = _read_pairs(
+    pairs, problem = _read_pairs(
         st.text_input("Order books of", key="book_pairs", placeholder="BTC/USD, ETH/USD", help=BOOKS_HELP)
     )
     with st.expander("Feeds and limits"):
@@ -325,7 +334,7 @@ def _choices() -> RunSettings:
             key="idle_stop_minutes",
             help="0: never.",
         )
-    return RunSettings(
+    choices = RunSettings(
         stream_stocks=StreamName.STOCKS in streams,
         stream_options=StreamName.OPTIONS in streams,
         stream_fills=StreamName.FILLS in streams,
@@ -337,6 +346,7 @@ def _choices() -> RunSettings:
         book_pairs=pairs,
         news=NewsOf(news),
     )
+    return choices, problem
 
 
 def _preferences() -> Preferences:

@@ -47,8 +47,8 @@ BOOK_STYLE: Final = """
 """
 
 
-def book_bar(symbol: str, book: Book | None, as_of: datetime) -> str:
-    """The book's own line: its state, what that means, and how old its last message is."""
+def book_bar(symbol: str, book: Book | None, as_of: datetime, source: str) -> str:
+    """The book's own line: its state, what that means, whose numbers these are, and how old its last message is."""
     trusted = trust(book, as_of)
     seconds = None if book is None else book.age_seconds(as_of)
     aside = "nothing has come yet" if seconds is None else f"last message {age(seconds)} ago"
@@ -61,7 +61,7 @@ def book_bar(symbol: str, book: Book | None, as_of: datetime) -> str:
             **{"data-book": trusted.word},
         )
         + tag("span", trusted.sentence or _told(book), "oh-sentence")
-        + tag("span", aside, "oh-time")
+        + tag("span", f"{source} · {aside}", "oh-time")
         + "</div>"
     )
 

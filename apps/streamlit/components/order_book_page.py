@@ -19,6 +19,10 @@ from apps.streamlit.components.style import STYLE, draw, palette, tag
 from options_helper.clock import utc_now
 from options_helper.live.screen import ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, Run
+from options_helper.model.account import Source
+from options_helper.model.order_book import Book
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import StreamName
 
 SIDEBAR_PIXELS: Final = 268
 LEVELS: Final = (5, 10, 20, 50)
@@ -130,6 +134,13 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, choice: Choice
     _draw_book(slots, screen, choice)
 
 
+def _source(book: Book | None, snapshot: LiveSnapshot) -> str:
+    """Whose numbers these are: a location of Alpaca's has books of its own, and a picture over REST is no stream."""
+    health = snapshot.streams.get(StreamName.CRYPTO)
+    where = f"Alpaca crypto {(health.feed if health else None) or 'us'}"
+    return f"{where}, REST" if book is not None and book.source == Source.REST else where
+
+
 def _draw_book(slots: Slots, screen: ScreenModel, choice: Choice) -> None:
     snapshot = screen.snapshot
     book = None if choice.symbol is None else snapshot.books.get(choice.symbol)
@@ -137,7 +148,10 @@ def _draw_book(slots: Slots, screen: ScreenModel, choice: Choice) -> None:
         if choice.symbol is None:
             draw(tag("div", HOW_TO, "oh-quiet"))
         else:
-            draw(book_bar(choice.symbol, book, snapshot.as_of) + book_tiles(book, choice.size))
+            draw(
+                book_bar(choice.symbol, book, snapshot.as_of, _source(book, snapshot))
+                + book_tiles(book, choice.size)
+            )
     with slots.ladder:
         draw(ladder_table(book, choice.levels))
     with slots.depth:
