@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Self
 
 from options_helper.data.streaming.callbacks.delivery import Callback
@@ -60,7 +61,8 @@ class MarketStream:
         config = config or LiveStreamConfig(stream_fills=False)
         self._config = config if feed is None else replace(config, stock_feed=feed)
         self.manager = manager or LiveStreamManager(settings)
-        self._owns_run = not self.manager.is_running()
+        self._owns_run = False
+        self._watch: asyncio.Task[None] | None = None
         self._handles: list[CallbackHandle] = []
         self._pulls: list[Pull] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,21 +72,30 @@ class MarketStream:
     async def __aenter__(self) -> Self:
         """Begin; ConfigError as `LiveStreamManager.start` raises it."""
         self._loop = asyncio.get_running_loop()
-        self.on(CallbackKind.HEALTH, None, self._note_health)
-        if self._owns_run:
-            await asyncio.to_thread(self.manager.start, self._config)
+        self._owns_run = not self.manager.is_running()
+        healths = self.manager.pull(CallbackKind.HEALTH, None)
+        self._pulls.append(healths)
+        self._watch = asyncio.create_task(self._watch_over(healths))
+        try:
+            if self._owns_run:
+                await _to_its_end(partial(self.manager.start, self._config))
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
         """End the streams that this began; what was brought meanwhile is still delivered, for a second at most."""
         self._end()
-        if self._owns_run:
-            await asyncio.to_thread(self.manager.stop)
-        for handle in self._handles:
-            handle.remove()
+        try:
+            if self._owns_run:
+                await _to_its_end(self.manager.stop)
+        finally:
+            for handle in self._handles:
+                handle.remove()
 
     async def run(self) -> None:
-        """Wait until `stop` is called; StreamError when a stream has failed and is not tried again."""
+        """Wait until `stop` is called or the manager stops; StreamError when a stream failed and is not tried again."""
         await self._stopping.wait()
         if self._failure is not None:
             raise self._failure
@@ -98,6 +109,14 @@ class MarketStream:
         self._stopping.set()
         for pull in tuple(self._pulls):
             pull.close()
+
+    async def _watch_over(self, healths: Pull) -> None:
+        """Until somebody stops this, or the manager, whose stop ends what is pulled."""
+        try:
+            async for health in healths:
+                self._note_health(health)
+        finally:
+            self._end()
 
     def _note_health(self, health: StreamHealth) -> None:
         if health.phase is Phase.FAILED and health.next_try_at is None:
@@ -188,6 +207,8 @@ class MarketStream:
         """Subscribe, and iterate over what comes, in order, until the streams stop; what waits is bounded."""
         wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols)
         self._require_loop()
+        if self._stopping.is_set():
+            return
         pull = self.manager.pull(kind, wanted, newest=newest)
         self._pulls.append(pull)
         try:
@@ -209,3 +230,19 @@ class MarketStream:
         if self._loop is None:
             raise RuntimeError("Enter the stream first: `async with MarketStream(…) as stream:`.")
         return self._loop
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """On a thread, and however often it is cancelled, until it is over: a run that began has an owner."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as asked:
+            cancelled = asked
+    error = task.exception()
+    if cancelled is not None:
+        raise cancelled from error
+    if error is not None:
+        raise error

@@ -217,6 +217,84 @@ def test_a_stream_that_was_not_entered_says_so():
         stream.on("quote", "AAPL", print)
 
 
+def test_an_iteration_that_begins_after_the_stop_is_over_at_once():
+    async def scenario(stream: MarketStream, _: ScriptedStreams) -> None:
+        stream.stop()
+        await stream.run()
+
+        assert [quote async for quote in stream.quotes("AAPL")] == []
+
+    run(scenario)
+
+
+def test_run_ends_where_somebody_else_stops_the_manager():
+    async def scenario(stream: MarketStream, _: ScriptedStreams) -> None:
+        await asyncio.to_thread(stream.manager.stop)
+        await stream.run()
+
+    run(scenario)
+
+
+def test_of_two_on_one_manager_the_one_that_began_it_ends_it():
+    manager = manager_of(ScriptedStreams())
+
+    async def play() -> None:
+        inner = MarketStream(manager=manager)
+        async with asyncio.timeout(AT_ONCE), MarketStream(manager=manager):
+            async with inner:
+                pass
+            assert manager.is_running()
+
+    asyncio.run(play())
+    assert not manager.is_running()
+
+
+def test_a_start_that_fails_leaves_nothing_registered():
+    manager = LiveStreamManager(Settings(), rest_cls=None)
+
+    async def play() -> None:
+        async with MarketStream(manager=manager, config=LiveStreamConfig(stocks=("AAPL",))):
+            pytest.fail("it must not begin")
+
+    with pytest.raises(ConfigError):
+        asyncio.run(play())
+    assert manager.remove_callbacks(None) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_whoever_is_cancelled_at_the_entrance_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch, times: int
+):
+    manager = manager_of(ScriptedStreams())
+    start = manager.start
+    is_starting, may_start = threading.Event(), threading.Event()
+
+    def slowly(config: LiveStreamConfig) -> None:
+        is_starting.set()
+        may_start.wait()
+        start(config)
+
+    monkeypatch.setattr(manager, "start", slowly)
+
+    async def enter() -> None:
+        async with MarketStream(manager=manager):
+            pytest.fail("it was cancelled")
+
+    async def play() -> None:
+        entering = asyncio.create_task(enter())
+        await until(is_starting.is_set)
+        for _ in range(times):
+            entering.cancel()
+            await asyncio.sleep(0)
+        may_start.set()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+
+    asyncio.run(play())
+    assert not manager.is_running()
+    assert manager.remove_callbacks(None) == 0
+
+
 def test_a_manager_that_runs_already_runs_on():
     stocks = ScriptedStreams()
     manager = manager_of(stocks)

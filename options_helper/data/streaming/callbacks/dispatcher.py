@@ -323,6 +323,11 @@ class Callbacks:
                 return
             self._run = None
             self._give_up((*self._leaving, *self._registry.kinds))
+            for delivery in self._registry.kinds:
+                if isinstance(delivery.lane, PullLane):
+                    self._remove(
+                        delivery
+                    )  # its iteration ends here, so nobody would fetch what the next run brings
             lanes, self._lanes, self._loops = self._lanes, [], {}
             self._thread = self._new_thread()
             for delivery in self._registry.kinds:

@@ -41,8 +41,11 @@ class PullLane(Lane):
 
     @property
     def is_here(self) -> bool:
-        """It calls on no thread."""
-        return False
+        """Whether this is the thread of the loop on which they are fetched."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # there is no loop on this thread
+            return False
 
     def is_calling(self, delivery: Delivery) -> bool:  # noqa: ARG002 - no delivery
         """It calls nobody."""

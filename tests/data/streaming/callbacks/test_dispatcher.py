@@ -264,3 +264,19 @@ def test_a_loop_that_was_closed_without_a_word_keeps_nothing(callbacks: Callback
 
     assert not callbacks.needs_looks
     assert (callbacks.stats.given_up, callbacks.stats.pending) == (10, 0)
+
+
+def test_a_pull_ends_with_its_run_and_takes_nothing_of_the_next_one(callbacks: Callbacks):
+    async def fetch() -> list[object]:
+        pull = callbacks.pull(QUOTE, None, loop=asyncio.get_running_loop())
+        tell(callbacks, QUOTE, 1)
+        first = await anext(pull)
+        callbacks.close(RUN, 0.0)
+        return [first, *[value async for value in pull]]
+
+    assert asyncio.run(fetch()) == [1]
+    callbacks.open(RUN)
+    tell(callbacks, QUOTE, 2)
+
+    assert callbacks.stats.offered == 1
+    assert not callbacks.any
