@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
@@ -83,7 +84,7 @@ class Client:
 
     def __init__(self, connection: ServerConnection, number: int, protocol: ServerProtocol) -> None:
         self.connection = connection
-        self._deflater = Deflater() if connection.protocol.extensions else None
+        self._deflater = _deflater_of(connection)
         self.protocol = protocol
         self._number = number
 
@@ -125,6 +126,14 @@ class Client:
         return ClientView(
             self.endpoint.path, self._number, protocol.authenticated, subscription, protocol.wire.sent
         )
+
+
+def _deflater_of(connection: ServerConnection) -> Deflater | None:
+    """What compresses for this client, as it asked in the handshake; None where it did not."""
+    for extension in connection.protocol.extensions:
+        if isinstance(extension, PerMessageDeflate):
+            return Deflater(extension.local_max_window_bits, begins_anew=extension.local_no_context_takeover)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,21 @@ class Access:
     key: SecretStr
 
 
+def without_secrets(text: str, settings: BreezeSettings, access: Access | None) -> str:
+    """What ICICI's servers say, without what they were told: they repeat it in refusals."""
+    secrets = [settings.api_key, settings.api_secret, settings.session]
+    told = [secret.get_secret_value() for secret in secrets if secret is not None]
+    if access is not None:
+        told += [_session_token(access), access.key.get_secret_value(), access.user]
+    for secret in filter(None, told):
+        text = text.replace(secret, "…")
+    return text
+
+
+def _session_token(access: Access) -> str:
+    return base64.b64encode(f"{access.user}:{access.key.get_secret_value()}".encode()).decode()
+
+
 class BreezeAccount:
     """Asks for one user, one thing at a time; blocks while it does.
 
@@ -77,6 +92,7 @@ class BreezeAccount:
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
+        self._access: Access | None = None  # the last one that was used
         self._timing = timing or BreezeTiming()
         self._now = now
         self._stopping = stopping or threading.Event()
@@ -110,6 +126,7 @@ class BreezeAccount:
     def last_price(self, access: Access, instrument: Instrument) -> float | None:
         """What a share was last traded at, in rupees: a signed question, which tries the secret too."""
         body = {"stock_code": instrument.name, "exchange_code": instrument.exchange, "product_type": "cash"}
+        self._access = access
         success = self._ask("quotes", body, self._signed(access, body))
         price = success.get("ltp")
         return float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None
@@ -119,12 +136,11 @@ class BreezeAccount:
         moment = f"{self._now():%Y-%m-%dT%H:%M:%S}.000Z"
         api_key, secret = self._settings.require_secret()
         checksum = hashlib.sha256(f"{moment}{_compact(body)}{secret}".encode()).hexdigest()
-        token = base64.b64encode(f"{access.user}:{access.key.get_secret_value()}".encode()).decode()
         return {
             "X-Checksum": f"token {checksum}",
             "X-Timestamp": moment,
             "X-AppKey": api_key,
-            "X-SessionToken": token,
+            "X-SessionToken": _session_token(access),
         }
 
     def _ask(self, endpoint: str, body: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
@@ -169,21 +185,14 @@ class BreezeAccount:
             raise RestStopped
 
     def _refusal(self, where: str, said: Any, status: int) -> StreamError:
-        text = self._without_secrets(" ".join(str(said or "no reason").split()))[:LONGEST_MESSAGE].rstrip(
-            " ."
-        )
+        cleaned = without_secrets(" ".join(str(said or "no reason").split()), self._settings, self._access)
+        text = cleaned[:LONGEST_MESSAGE].rstrip(" .")
         sentence = f"{where} refused: {text}."
         remedy = next((way for words, way in _REMEDIES.items() if words in text.lower()), None)
         if remedy is None:
             slowly = status == HTTPStatus.TOO_MANY_REQUESTS
             return StreamError(f"{sentence} It is tried again.", retry_slowly=slowly)
         return StreamRefused(f"{sentence} {remedy}")
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in (self._settings.api_key, self._settings.api_secret, self._settings.session):
-            if secret is not None:
-                text = text.replace(secret.get_secret_value(), "…")
-        return text
 
 
 def _compact(body: Mapping[str, str]) -> str:

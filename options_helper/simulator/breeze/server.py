@@ -311,6 +311,8 @@ class BreezeServer:
                 )
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
+                if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+                    self.send_header("Location", "/elsewhere")
                 self.end_headers()
                 self.wfile.write(content)
 

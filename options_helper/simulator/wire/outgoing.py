@@ -91,10 +91,18 @@ def framed(payloads: Iterable[Payload]) -> bytes:
 
 
 class Deflater:
-    """Compresses one client's messages, all in one window, as RFC 7692 has it."""
+    """Compresses one client's messages as the handshake agreed (RFC 7692): in a window of 2 ** `window_bits` bytes.
 
-    def __init__(self) -> None:
-        self._window = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    All in one window, or with `begins_anew` each in one of its own.
+    """
+
+    def __init__(self, window_bits: int = zlib.MAX_WBITS, *, begins_anew: bool = False) -> None:
+        self._window_bits = window_bits
+        self._begins_anew = begins_anew
+        self._window = self._empty_window()
+
+    def _empty_window(self) -> zlib._Compress:
+        return zlib.compressobj(wbits=-self._window_bits)
 
     def deflate(self, frames: bytes, *, spoiled: bool = False) -> bytes:
         """The same whole frames, each message compressed; or so that no window can inflate it."""
@@ -103,6 +111,8 @@ class Deflater:
         while start < len(frames):
             body, stop = frame_bounds(frames, start)
             text = frames[start] == TEXT_FRAME
+            if self._begins_anew:
+                self._window = self._empty_window()
             data = self._window.compress(frames[body:stop]) + self._window.flush(zlib.Z_SYNC_FLUSH)
             sent = _NO_DEFLATE if spoiled else data[: -len(_TAIL)]
             deflated.append(websocket_frame(Payload(sent, text=text), compressed=True))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from options_helper.data.breeze.account import SESSION_OVER, Access
+from options_helper.data.breeze.account import LONGEST_MESSAGE, SESSION_OVER, Access, without_secrets
 from options_helper.data.network import CERTIFICATE_REMEDY, certificate_problem, proxy_for, tls_context
 from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
 from options_helper.data.streaming.breeze.packets import (
@@ -31,6 +31,7 @@ from options_helper.data.streaming.breeze.packets import (
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
+from options_helper.settings import BreezeSettings
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 # The digits of the packet by which Socket.IO refuses a user.
@@ -52,10 +53,15 @@ class BreezeConnection:
     """Connects as one user; each tick goes to `on_data`, on the loop's thread, in the order of arrival."""
 
     def __init__(
-        self, url: str, access: Access, timing: ConnectionTiming, on_data: Callable[[bytes], None]
+        self,
+        settings: BreezeSettings,
+        access: Access,
+        timing: ConnectionTiming,
+        on_data: Callable[[bytes], None],
     ) -> None:
-        self._url = url
-        self._host = urlsplit(url).netloc
+        self._settings = settings
+        self._url = settings.stream_url
+        self._host = urlsplit(self._url).netloc
         self._access = access
         self._timing = timing
         self._on_data = on_data
@@ -120,8 +126,9 @@ class BreezeConnection:
                 case Pinged():
                     await stream.send(PONG)
                 case Refused(reason):
+                    said = self._quoted(reason) or "no reason was given"
                     raise StreamRefused(
-                        f"Breeze did not let the stream in: {reason or 'no reason was given'}. {SESSION_OVER}",
+                        f"Breeze did not let the stream in: {said}. {SESSION_OVER}",
                         code=CONNECT_ERROR,
                     )
                 case Dismissed():
@@ -134,11 +141,19 @@ class BreezeConnection:
     def _opening_error(self, error: Exception) -> StreamError:
         if isinstance(error, InvalidStatus):
             return _handshake_error(self._host, error.response.status_code)
-        if (reason := certificate_problem(error)) is not None:
+        is_closed = isinstance(
+            error, ConnectionClosed
+        )  # after the handshake, where no certificate is in question
+        if not is_closed and (reason := certificate_problem(error)) is not None:
             return StreamError(
                 f"{self._host} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
             )
-        return StreamError(f"Cannot connect to Breeze at {self._host}: {str(error) or type(error).__name__}.")
+        said = self._quoted(str(error)) or type(error).__name__
+        return StreamError(f"Cannot connect to Breeze at {self._host}: {said}.")
+
+    def _quoted(self, said: str) -> str:
+        """The server's words as they may be shown."""
+        return without_secrets(said, self._settings, self._access)[:LONGEST_MESSAGE].rstrip(" .")
 
     @property
     def _stream(self) -> ClientConnection:
@@ -185,7 +200,7 @@ class BreezeConnection:
             self._loss = f"no ping came for {self._ping_seconds:.0f} s, which Breeze had promised"
 
     def _note_close(self, error: ConnectionClosed) -> None:
-        self._loss = str(error)
+        self._loss = self._quoted(str(error))
 
     def loss(self) -> StreamError:
         """Why the connection is gone, in words."""

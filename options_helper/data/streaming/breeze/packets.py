@@ -25,7 +25,6 @@ _TICK: Final = b'42["stock",'
 _ANOTHER_EVENT: Final = re.compile(rb'42\[\s*"(?!stock")[^"]*"')
 # An answer to a ping of ours, an upgrade of the transport, a filler; and the answer to an event, which we want of none.
 _UNUSED: Final = (b"3", b"5", b"6", b"43")
-_LONGEST_REASON: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Welcomed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The namespace was not connected; the server's own words, on one line."""
+    """The namespace was not connected; the server's own words, on one line, which may repeat what it was told."""
 
     reason: str
 
@@ -111,7 +110,7 @@ def _reason(content: bytes) -> str:
     except (ValueError, RecursionError):
         said = content.decode(errors="replace")
     message = said.get("message", "") if isinstance(said, dict) else said
-    return " ".join(str(message).split())[:_LONGEST_REASON].rstrip(" .")
+    return " ".join(str(message).split()).rstrip(" .")
 
 
 def enter(user: str, key: str) -> str:

@@ -22,7 +22,7 @@ from options_helper.settings import BreezeSettings
 class Opening(NamedTuple):
     """What a connection begins with."""
 
-    url: str
+    settings: BreezeSettings
     access: Access
     master: Master
     is_fresh: bool  # the key was asked for just now, so another would be no better
@@ -51,7 +51,7 @@ class Pass:
         self._keep(settings, access, master)
         master = master or account.master()
         self._keep(settings, access, master)
-        return Opening(settings.stream_url, access, master, is_fresh=known is None)
+        return Opening(settings, access, master, is_fresh=known is None)
 
     def _keep(self, settings: BreezeSettings, access: Access, master: Master | None) -> None:
         with self._lock:
@@ -158,7 +158,7 @@ class BreezeStreamer(ConnectionRunner[BreezeConnection]):
             account.close()
 
     def _new_connection(self) -> BreezeConnection:
-        return BreezeConnection(self._opening.url, self._opening.access, self._timing, self._receive)
+        return BreezeConnection(self._opening.settings, self._opening.access, self._timing, self._receive)
 
     async def _communicate(
         self, connection: BreezeConnection, news: asyncio.Event, ended: asyncio.Task[None]
