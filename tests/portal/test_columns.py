@@ -17,7 +17,7 @@ from apps.streamlit.components.live_tables import (
     page_frame,
     tables_as_csv,
 )
-from apps.streamlit.components.style import DARK
+from apps.streamlit.components.style import DARK, pixels_for
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
 from options_helper.analysis.live_portfolio_metrics import table_frame
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -75,6 +75,12 @@ def test_the_page_shows_it_in_its_place_as_declared(screen_for: MakeScreen):
     assert shown.column_names == list(config)
     assert (config["Theta $"]["width"], config["Theta $"]["help"]) == (60, "What a day costs.")
     assert config["Theta $"]["type_config"]["format"] == "%+,.2f"
+
+
+def test_a_quantity_and_a_price_of_coins_have_room_in_any_table():
+    assert pixels_for(["+0.12345678", None], 62) > 62
+    assert pixels_for(["60,021.00", "1.20"], 56) > 9 * 5.5 + 16
+    assert pixels_for([None], 56) == 56
 
 
 @pytest.mark.parametrize("value", [60_021.0, -1_234_567.891, 0.123456])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 import streamlit as st
 
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
-from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
+from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, pixels_for, table_height
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ACCOUNT_PANEL, ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestReport, RestTask
@@ -57,7 +57,7 @@ def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: Accoun
         height=table_height(min(frame.num_rows, MAX_ROWS)),
         row_height=ROW_PIXELS,
         placeholder=UNKNOWN,
-        column_config=_column_config(),
+        column_config=_column_config(rows),
         alt="File against account, what differs first",
     )
     if text := proposed_edit(rows):
@@ -98,12 +98,12 @@ def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTa
     return arrow_table({name: values for name, values in columns.items() if name not in hidden})
 
 
-def _column_config() -> dict[str, Any]:
+def _column_config(rows: Sequence[ReconciledRow]) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     return {
         "Contract": text(pinned=True, width=176),
-        "File qty": number(format="%+g", width=62),
-        "Account qty": number(format="%+g", width=86),
+        "File qty": number(format="%+g", width=_width(62, (row.file_quantity for row in rows))),
+        "Account qty": number(format="%+g", width=_width(86, (row.account_quantity for row in rows))),
         "Agrees": text(width=62, help="By quantity and cost. A dash: not known."),
         "File cost $": number(
             format="%+,.2f",
@@ -115,6 +115,11 @@ def _column_config() -> dict[str, Any]:
         "Account value $": number(format="%+,.2f", width=108, help="By Alpaca, which takes the last trade."),
         "Likely cause": text(width=300),
     }
+
+
+def _width(least: int, quantities: Iterable[Decimal | None]) -> int:
+    """Coins are held in many digits."""
+    return pixels_for((f"{known:+.15g}" for known in _numbers(quantities) if known is not None), least)
 
 
 def _not_known(screen: ScreenModel) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
-from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, table_height
+from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, pixels_for, table_height
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
 from options_helper.model.announcement import MarketKind
@@ -43,8 +43,9 @@ def fills_table(screen: ScreenModel) -> None:
     st.caption(plain(_known_since(screen)))
     if not fills:
         return
+    frame = fills_frame(fills, screen)
     st.dataframe(
-        fills_frame(fills, screen),
+        frame,
         key="fills-table",
         hide_index=True,
         height=table_height(min(len(fills), MAX_ROWS)),
@@ -52,9 +53,12 @@ def fills_table(screen: ScreenModel) -> None:
         placeholder=UNKNOWN,
         column_config={
             "Time": st.column_config.TextColumn(width=112, help=f"In {screen.options.zone.key}."),
-            "Side, qty": st.column_config.TextColumn(width=66, help="The quantity is of this event alone."),
+            "Side, qty": st.column_config.TextColumn(
+                width=pixels_for(frame["Side, qty"].to_pylist(), 66),
+                help="The quantity is of this event alone.",
+            ),
             "Contract": st.column_config.TextColumn(width=146),
-            "Price $": st.column_config.TextColumn(width=56),
+            "Price $": st.column_config.TextColumn(width=pixels_for(frame["Price $"].to_pylist(), 56)),
             "Event": st.column_config.TextColumn(width=84),
             "Order so far": st.column_config.TextColumn(
                 width=96, help="What the order has got in all, of what it asked for."

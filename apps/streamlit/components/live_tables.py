@@ -21,6 +21,7 @@ from apps.streamlit.components.style import (
     Palette,
     arrow_table,
     palette,
+    pixels_for,
     table_height,
 )
 from options_helper.analysis.columns import (
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 14
 PILLS_AT_MOST: Final = 2  # a third is cut off by the cell's edge
 MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
-PIXELS_A_CHARACTER: Final = 6
-PIXELS_AROUND_A_NUMBER: Final = 18
 GRAVE_WARNINGS: Final = {
     QuoteWarning.EXPIRED,
     QuoteWarning.MISSING_LEGS,
@@ -187,7 +186,7 @@ def number_widths(
     """The pixels that the longest number of each column takes, by heading: a grid cuts off the leading digits."""
     shown = frame.column_names
     return tuple(
-        (heading, PIXELS_A_CHARACTER * max(map(len, written)) + PIXELS_AROUND_A_NUMBER)
+        (heading, pixels_for(written))
         for column in page_columns(table, declared)
         if column.kind in (Kind.NUMBER, Kind.WHOLE)
         and (heading := column.heading or column.name) in shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
@@ -29,6 +29,8 @@ WORD_JOINER: Final = "\u2060"
 _SIGN_OF_DOLLARS: Final = re.compile(r"[-+−](?=\$)")
 
 ROW_PIXELS: Final = 30
+CHARACTER_PIXELS: Final = 6  # of a number
+CELL_PADDING_PIXELS: Final = 18
 HEADER_PIXELS: Final = 36
 
 LIGHT: Final = Palette("#00735c", "#b8430a", "#8a5a00", "#b42318", "#5b6675", "#1d5fbf")
@@ -152,6 +154,12 @@ def line(text: str, css_class: str, *, whole: bool = False, **attributes: str) -
 def table_height(rows: int) -> int:
     """The pixels that a table of this many rows takes, its borders included."""
     return HEADER_PIXELS + ROW_PIXELS * rows + 2
+
+
+def pixels_for(numbers: Iterable[str | None], least: int = 0) -> int:
+    """How wide a column of these numbers must be: a grid cuts off what has no room, leading digits first."""
+    longest = max((len(number) for number in numbers if number), default=0)
+    return max(least, CHARACTER_PIXELS * longest + CELL_PADDING_PIXELS)
 
 
 def arrow_table(columns: Mapping[str, Any]) -> ArrowTable:
