@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from options_helper.model.alpaca_symbols import to_alpaca_symbols
 from options_helper.model.callbacks import CallbackKind, CallbackStats
 
 QUEUE_SIZE: Final = 10_000
@@ -25,6 +26,14 @@ def in_words(error: BaseException) -> str:
         return f"{name}: {error}"[:_ERROR_LETTERS]
     except BaseException:  # noqa: BLE001 - whatever it raises, there is the name
         return name
+
+
+def spellings_of(symbols: Symbols) -> frozenset[str] | None:
+    """As streams may call them: as they were written, and in Alpaca's spelling."""
+    if symbols is None:
+        return None
+    written = (symbols,) if isinstance(symbols, str) else symbols
+    return frozenset((*written, *(one.strip().upper() for one in written), *to_alpaca_symbols(written)))
 
 
 class Call:
@@ -53,9 +62,9 @@ class _NewestOfEach(OrderedDict[str, Any]):
 class Delivery:
     """What one callback was offered, in order, and what became of it.
 
-    A bounded queue: what does not fit is given up. With `newest` it is one place a symbol: a newer value takes the
-    place of one that still waits, which is given up. One call at a time; one that is abandoned counts as given up, and
-    may end when it will.
+    A bounded queue: what does not fit is given up. With `newest` it is one place a subject, a symbol or a stream: a
+    newer value takes the place of one that still waits, which is given up. One call at a time; one that is abandoned
+    counts as given up, and may end when it will.
     """
 
     def __init__(
@@ -72,7 +81,10 @@ class Delivery:
             raise ValueError(f"a callback's queue needs room for 1 or more, not {size}")
         self.kind = kind
         self.symbol = symbol
+        self.spellings = spellings_of(symbol)
         self.callback = callback
+        self.is_plain = True  # a thread is enough for it
+        self.owner: object = None  # with whom it shares an event loop
         self.goes_first = (
             kind is CallbackKind.GAP
         )  # whoever is told of one must know of it before what came after it

@@ -10,13 +10,20 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Final, Self
 
-from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Delivery, Symbols
+from options_helper.data.streaming.callbacks.delivery import (
+    QUEUE_SIZE,
+    Callback,
+    Delivery,
+    Symbols,
+    spellings_of,
+)
 from options_helper.data.streaming.callbacks.lanes import Lane, LoopLane, Shared, ThreadLane
 from options_helper.data.streaming.callbacks.pulling import Pull, PullLane
 from options_helper.data.streaming.callbacks.registry import KIND_OF_EVENT, Registry, Row
-from options_helper.model.alpaca_symbols import to_alpaca_symbols
 from options_helper.model.callbacks import CallbackKind, CallbackStats, Told, total_of
 from options_helper.model.events import Event
+from options_helper.model.gaps import Gap
+from options_helper.model.snapshot import StreamHealth
 
 # What comes over a stream so often that whoever wants it wants it at once.
 _OF_THE_MARKET: Final = frozenset(KIND_OF_EVENT.values()) | {CallbackKind.BOOK}
@@ -99,8 +106,11 @@ class Callbacks:
                 f"A callback is a function or a coroutine function, and {callback!r} cannot be called."
             )
         delivery = Delivery(kind, symbol, callback, newest=newest, size=queue_size, loop=loop)
+        # Asked here, where no lock is held: a callable object may have code of its own for it.
+        delivery.is_plain = loop is None and not _is_asynchronous(callback)
+        delivery.owner = _owner_of(callback) if loop is None else id(loop)
         with self._lock:
-            self._use(self._registry.with_entry(delivery, kind, _spellings(symbol)))
+            self._use(self._registry.with_entry(delivery, kind, delivery.spellings))
         return CallbackHandle(self, delivery)
 
     def _use(self, registry: Registry[Delivery]) -> None:
@@ -121,7 +131,7 @@ class Callbacks:
         delivery = Delivery(kind, symbol, _call_nobody, newest=newest, size=queue_size, loop=loop)
         with self._lock:
             self._settle_on(lane, delivery)
-            self._use(self._registry.with_entry(delivery, kind, _spellings(symbol)))
+            self._use(self._registry.with_entry(delivery, kind, delivery.spellings))
         return Pull(lane, delivery, self.remove)
 
     def remove(self, delivery: Delivery) -> None:
@@ -131,9 +141,9 @@ class Callbacks:
 
     def remove_of(self, symbol: Symbols) -> int:
         """Remove those that were registered for just this, None: for every symbol; how many they were."""
-        spellings = _spellings(symbol)
+        spellings = spellings_of(symbol)
         with self._lock:
-            found = [one for one in self._registry.kinds if _spellings(one.symbol) == spellings]
+            found = [one for one in self._registry.kinds if one.spellings == spellings]
             for delivery in found:
                 self._remove(delivery)
         return len(found)
@@ -141,7 +151,7 @@ class Callbacks:
     def _remove(self, delivery: Delivery) -> None:
         if delivery not in self._registry.kinds:
             return
-        self._use(self._registry.without(delivery))
+        self._use(self._registry.without(delivery, delivery.spellings))
         delivery.is_removed = True
         delivery.give_up_waiting()
         if delivery.lane is not None:
@@ -190,9 +200,9 @@ class Callbacks:
                 self._wake(lane)
 
     def _offer_told(self, told: Told, woken: dict[Lane, None]) -> None:
-        symbol = told.symbols[0] if told.symbols else ""
+        subject = _subject_of(told)
         for delivery in self._registry.find(told.kind, told.symbols):
-            self._offer(delivery, symbol, told.value, woken)
+            self._offer(delivery, subject, told.value, woken)
 
     def _offer_events(self, events: Iterable[Event], woken: dict[Lane, None]) -> None:
         # The hot path: once for each event of the market.
@@ -230,8 +240,7 @@ class Callbacks:
 
     def _place(self, delivery: Delivery) -> Lane:
         """Where it runs from now on."""
-        is_plain = delivery.loop is None and not _is_asynchronous(delivery.callback)
-        return self._settle_on(self._thread if is_plain else self._loop_of(delivery), delivery)
+        return self._settle_on(self._thread if delivery.is_plain else self._loop_of(delivery), delivery)
 
     def _settle_on(self, lane: Lane, delivery: Delivery) -> Lane:
         delivery.lane = lane
@@ -240,7 +249,7 @@ class Callbacks:
         return lane
 
     def _loop_of(self, delivery: Delivery) -> LoopLane:
-        owner = _owner_of(delivery.callback) if delivery.loop is None else id(delivery.loop)
+        owner = delivery.owner
         if owner not in self._loops:
             self._loops[owner] = LoopLane(self._shared, self._let_go, delivery.loop)
         return self._loops[owner]
@@ -343,12 +352,13 @@ class Callbacks:
         return not any(one.pending for one in every if one.lane is None or not one.lane.is_here)
 
 
-def _spellings(symbols: Symbols) -> frozenset[str] | None:
-    """As streams may call them: as they were written, and in Alpaca's spelling."""
-    if symbols is None:
-        return None
-    written = (symbols,) if isinstance(symbols, str) else symbols
-    return frozenset((*written, *(one.strip().upper() for one in written), *to_alpaca_symbols(written)))
+def _subject_of(told: Told) -> str:
+    """Of what it is the newest: a stream, where a stream is what it tells of, otherwise a symbol."""
+    match told.value:
+        case StreamHealth(name=stream) | Gap(stream=stream):
+            return stream
+        case _:
+            return told.symbols[0] if told.symbols else ""
 
 
 def _call_nobody(_: object) -> None:

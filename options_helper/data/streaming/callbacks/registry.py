@@ -59,11 +59,15 @@ class Row(Generic[E]):
         more = {symbol: (*self.of(symbol), entry) for symbol in spellings}
         return Row(self.every, {**self.by_symbol, **more})
 
-    def without(self, entry: E) -> Row[E]:
-        """Without this one."""
+    def without(self, entry: E, spellings: Iterable[str] | None) -> Row[E]:
+        """Without this one, which is here under these spellings."""
         every = _without(self.every, entry)
-        left = {symbol: _without(wanting, entry) for symbol, wanting in self.by_symbol.items()}
-        return Row(every, {symbol: wanting for symbol, wanting in left.items() if wanting != every})
+        left = dict(self.by_symbol)
+        for symbol in self.by_symbol if spellings is None else spellings:
+            wanting = _without(left.pop(symbol, ()), entry)
+            if wanting != every:
+                left[symbol] = wanting
+        return Row(every, left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +85,18 @@ class Registry(Generic[E]):
             {**self.kinds, entry: kind},
         )
 
-    def without(self, entry: E) -> Registry[E]:
-        """Without this one; unchanged where it is not registered."""
+    def without(self, entry: E, spellings: Iterable[str] | None) -> Registry[E]:
+        """Without this one, which was added with these spellings; unchanged where it is not registered."""
         kind = self.kinds.get(entry)
         if kind is None:
             return self
-        row = self.rows[kind].without(entry)
+        row = self.rows[kind].without(entry, spellings)
+        kinds = dict(self.kinds)
+        del kinds[entry]
         others = {other: of for other, of in self.rows.items() if other is not kind}
         return Registry(
             {**others, kind: row} if row.every or row.by_symbol else others,
-            {other: of for other, of in self.kinds.items() if other != entry},
+            kinds,
         )
 
     def find(self, kind: CallbackKind, symbols: Iterable[str]) -> tuple[E, ...]:

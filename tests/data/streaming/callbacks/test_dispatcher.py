@@ -14,6 +14,9 @@ import pytest
 from options_helper.data.streaming.callbacks.delivery import Delivery
 from options_helper.data.streaming.callbacks.dispatcher import Callbacks
 from options_helper.model.callbacks import CallbackKind, Told
+from options_helper.model.gaps import Gap
+from options_helper.model.snapshot import StreamHealth
+from options_helper.model.streams import StreamName
 from tests.kit.waiting import until_no_thread, wait_until
 
 GAP, NEWS, QUOTE, TRADE = CallbackKind.GAP, CallbackKind.NEWS, CallbackKind.QUOTE, CallbackKind.TRADE
@@ -280,3 +283,42 @@ def test_a_pull_ends_with_its_run_and_takes_nothing_of_the_next_one(callbacks: C
 
     assert callbacks.stats.offered == 1
     assert not callbacks.any
+
+
+def test_the_newest_phase_of_one_stream_does_not_replace_that_of_another(
+    callbacks: Callbacks, release: threading.Event
+):
+    seen: list[object] = []
+    callbacks.add(NEWS, None, lambda _: release.wait())
+    for kind in (CallbackKind.HEALTH, GAP):
+        callbacks.add(kind, None, seen.append, newest=True)
+    healths = [StreamHealth(name) for name in (StreamName.STOCKS, StreamName.NEWS)]
+    gaps = [Gap(name, 1, None, "cut") for name in (StreamName.STOCKS, StreamName.NEWS)]
+
+    tell(callbacks, NEWS, 0)
+    tell(callbacks, CallbackKind.HEALTH, *healths)
+    tell(callbacks, GAP, *gaps)
+    release.set()
+
+    wait_until(lambda: len(seen) == 4)
+    assert callbacks.stats.given_up == 0
+
+
+def test_a_callable_object_is_looked_at_where_no_lock_is_held(callbacks: Callbacks):
+    asked: list[int] = []
+
+    class Curious:
+        def __call__(self, value: object) -> None:
+            asked.append(-1)
+
+        def __getattr__(self, name: str) -> Any:
+            asked.append(callbacks.stats.offered)
+            raise AttributeError(name)
+
+    callbacks.add(NEWS, None, Curious())
+    telling = threading.Thread(target=tell, args=(callbacks, NEWS, 1), daemon=True)
+    telling.start()
+    telling.join(5)
+
+    assert not telling.is_alive()
+    wait_until(lambda: -1 in asked)

@@ -48,8 +48,8 @@ def test_any_changes_leave_the_registry_that_was_made_of_what_is_left(changed):
             left[entry] = (kind, symbol)
             registry = registry.with_entry(entry, kind, None if symbol is None else [symbol])
         elif not adds:
-            left.pop(entry, None)
-            registry = registry.without(entry)
+            _, at = left.pop(entry, (None, None))
+            registry = registry.without(entry, None if at is None else [at])
 
     for kind in (QUOTE, TRADE):
         for symbol in SYMBOLS:
