@@ -8,7 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "backfill": ("Backfill", "Stretch", "replace_stretch"),
+    "backfill": ("Backfill", "RowTest", "Stretch", "drop_rows", "replace_stretch", "values_of"),
     "book_messages": ("BookMessage", "messages_in"),
     "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "snapshot_type"),
     "contents": ("extent_of", "lines_of", "reading", "row_texts"),

@@ -8,17 +8,18 @@ new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.contents import PartRows, extent_of, lines_of, reading
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.finalize import SEALED_ROWS, sealed_member
+from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import Kind, PartFile, PartitionKey, first_part
 from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import scan
@@ -65,10 +66,27 @@ class Backfill:
     source: str
 
 
+class RowTest(NamedTuple):
+    """Which rows of a file stay, by the values of these columns; None where a row has none."""
+
+    columns: tuple[str, ...]
+    keeps: Callable[[tuple[Any, ...]], bool]
+
+
+_NONE_STAYS: Final = RowTest((), lambda _: False)
+
+
 def replace_stretch(
-    root: Path, backfill: Backfill, events: Sequence[Quote | Trade | Bar], disk: Disk | None = None
+    root: Path,
+    backfill: Backfill,
+    events: Sequence[Quote | Trade | Bar],
+    disk: Disk | None = None,
+    *,
+    staying: RowTest = _NONE_STAYS,
 ) -> int:
     """Let these be what history told of a symbol in a stretch, in place of what it told before; how many rows it adds.
+
+    Of what it told before, `staying` says what stays beside them; nothing, unless told.
 
     Their receipt is when they were asked for. StoreError where a file is damaged, another process has it, or a later
     version wrote it; OSError when the disk refuses. Each file is whole at any time.
@@ -82,29 +100,56 @@ def replace_stretch(
     added = 0
     for day, of_day in rows.items():
         key = PartitionKey(backfill.kind, BACKFILL_OF[backfill.event_type], backfill.symbol, day)
-        added += _replace(first_part(root, key), backfill.stretch, of_day, disk or Disk())
+        added += _replace(first_part(root, key), backfill.stretch, of_day, disk or Disk(), staying)
     return added
 
 
-def _replace(part: PartFile, stretch: Stretch, rows: Sequence[_Row], disk: Disk) -> int:
+def drop_rows(part: PartFile, staying: RowTest) -> None:
+    """Leave in a file that history told what stays by this test; StoreError and OSError as in `replace_stretch`."""
+    before = list(_rows_of(part))
+    if len(kept := _staying(part, before, staying)) < len(before):
+        _exchange(part, kept, Disk())
+
+
+def values_of(part: PartFile, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The values of each readable row of a file, None where it has none."""
+    for frame in frames_of(part, columns):
+        rows = frame.reindex(columns=list(columns)).astype(object)
+        yield from rows.where(rows.notna(), None).itertuples(index=False, name=None)
+
+
+def _staying(part: PartFile, rows: Sequence[_Row], test: RowTest) -> list[_Row]:
+    if not rows or test is _NONE_STAYS:
+        return []
+    return [
+        row for row, values in zip(rows, values_of(part, test.columns), strict=True) if test.keeps(values)
+    ]
+
+
+def _replace(part: PartFile, stretch: Stretch, rows: Sequence[_Row], disk: Disk, staying: RowTest) -> int:
     require_known_schema(part)
     before = list(_rows_of(part)) if part.path.exists() else []
     kept = [row for row in before if not stretch.holds(row.ts_ns)]
+    kept += (row for row in _staying(part, before, staying) if stretch.holds(row.ts_ns))
     after = sorted([*kept, *rows], key=lambda row: row.ts_ns)
     if after == before and (not before or _is_told(part, len(before))):
         return 0
+    _exchange(part, after, disk)
+    return len(after) - len(before)
+
+
+def _exchange(part: PartFile, rows: Sequence[_Row], disk: Disk) -> None:
     with suppress(FileExistsError):
         part.path.parent.mkdir(parents=True)
     file = MemberFile(part.path, disk)
     try:
         if part.path.exists():
             file.open()
-        _write(part, after, disk)
+        _write(part, rows, disk)
     except BlockingIOError as error:
         raise StoreError(f"{part.path} is being finished by another process; ask again later.") from error
     finally:
         file.close()
-    return len(after) - len(before)
 
 
 def _rows_of(part: PartFile) -> Iterator[_Row]:

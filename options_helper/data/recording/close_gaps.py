@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from options_helper.data.intraday.backfill import Backfill, Stretch, replace_stretch
+from options_helper.data.intraday.backfill import Backfill, RowTest, Stretch, replace_stretch
 from options_helper.data.intraday.contents import extent_of, reading
 from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, kind_named, parts
@@ -29,6 +29,7 @@ from options_helper.data.recording.gap_closing import (
     Side,
     Witness,
     concerned,
+    is_made_by_a_rebuild,
     question_of,
 )
 from options_helper.data.recording.journal import read_records, sessions
@@ -96,6 +97,7 @@ class _Closer:
         self._rest = rest
         self._now_ns = now_ns
         self._notes = {note.session: note for note in session_notes(root)}
+        self._journaled = sessions(root)
         self._closings: list[GapClosing] = []
         self._later: list[str] = []
         self._problems: list[str] = []
@@ -158,6 +160,8 @@ class _Closer:
         """Why it is not asked about now; None where it may be."""
         if any(self._is_behind(note, question) for note in concerned(question.gap, self._notes)):
             return "rows next to it are in a journal and not in their files yet, which a capture has to bring there"
+        if any(self._is_only_in_a_journal(row, question) for row in self._ledger):
+            return "rows next to it are in a journal alone; `stream rebuild` makes them, and it is asked about there"
         if question.may_be_asked_at_ns > self._now_ns:
             at = utc_datetime(question.may_be_asked_at_ns).astimezone(NEW_YORK)
             return f"it may be asked about from {at:%H:%M:%S} in New York on"
@@ -173,6 +177,16 @@ class _Closer:
         if note.session not in self._filed_until_ns:
             self._filed_until_ns[note.session] = _filed_until_ns(self._root, note)
         return self._filed_until_ns[note.session] <= question.until_ns + MARGIN_NS
+
+    def _is_only_in_a_journal(self, row: LossRow, question: GapQuestion) -> bool:
+        """Whether a rebuild would make rows, within the question's margins, that history would be taken to add."""
+        return (
+            is_made_by_a_rebuild(row)
+            and row.stream == question.gap.stream
+            and row.session in self._journaled
+            and row.since_ns <= question.until_ns + MARGIN_NS
+            and (row.until_ns is None or row.until_ns >= question.since_ns - MARGIN_NS)
+        )
 
     def _is_passed_over(self, where: str, error: RestError) -> bool:
         if isinstance(error, RestStopped):
@@ -241,10 +255,18 @@ class _Closer:
         more = [event for event in overlap.more if overlap.is_whole or heard.misses(event.timestamp_ns or 0)]
         source = f"rest {question.feed}".strip()
         backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
-        self._rows += replace_stretch(self._root, backfill, more)
-        judged.counts.update(recorded=overlap.recorded, found=overlap.found, more=len(more))
         told = {event_key(event) for event in (*answer.events, *answer.withdrawn)}
-        judged.witnesses.update((channel, symbol, side) for side, key in heard.beside if key in told)
+        sides = {side for side, key in heard.beside if key in told}
+        # What an answer does not prove that it is without may have been told before, by a better one.
+        settled = told.difference(map(event_key, overlap.more)) | set(map(event_key, more))
+        is_proven = overlap.is_whole and sides == set(Side)
+        staying = RowTest(
+            KEY_COLUMNS[channel],
+            lambda values: not is_proven and recorded_key(channel, values) not in settled,
+        )
+        self._rows += replace_stretch(self._root, backfill, more, staying=staying)
+        judged.counts.update(recorded=overlap.recorded, found=overlap.found, more=len(more))
+        judged.witnesses.update((channel, symbol, side) for side in sides)
 
 
 def _filed_until_ns(root: Path, note: SessionNote) -> float:

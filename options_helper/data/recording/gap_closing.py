@@ -169,7 +169,7 @@ def question_of(
 
     A market that is played has a time of its own: `ago_ns` is how far behind the computer's, as it was measured.
     """
-    if gap.until_ns is None or _REBUILT in gap.reason:
+    if gap.until_ns is None or is_made_by_a_rebuild(gap):
         return None
     question = _question(gap, _together(gap, ledger), notes)
     if ago_ns is not None:
@@ -190,6 +190,11 @@ def _together(gap: LossRow, ledger: Iterable[LossRow]) -> list[LossRow]:
         since_ns, until_ns = _extent(found)
         others = [row for row in others if row not in met]
     return found
+
+
+def is_made_by_a_rebuild(gap: LossRow) -> bool:
+    """Whether the rows of a gap are in the journal and in no file."""
+    return _REBUILT in gap.reason
 
 
 def _extent(gaps: Sequence[LossRow]) -> tuple[int, int]:
@@ -216,7 +221,7 @@ def _question(gap: LossRow, together: Sequence[LossRow], notes: Mapping[str, Ses
         delay_ns,
         tuple(sorted(f"{kind} {channel}" for channel in wanted - set(told))),
         _SETTLED_NS if kind == CRYPTO.name or feed in _AT_ONCE else _DELAY_NS,
-        sum(row.lost or 0 for row in together if _REBUILT not in row.reason),
+        sum(row.lost or 0 for row in together if not is_made_by_a_rebuild(row)),
     )
 
 

@@ -7,18 +7,22 @@ as a capture wrote them that was neither killed nor refused by its disk, nor put
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from typing import Any
 
-from options_helper.data.intraday.layout import find_parts
+from options_helper.data.intraday.backfill import RowTest, drop_rows, values_of
+from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, parts
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.closings import read_closings, save_closing
 from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, told
 from options_helper.data.recording.loss_log import LossLog
+from options_helper.data.recording.overlap import KEY_COLUMNS, Key, recorded_key
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.scoped_sessions import sessions_in
@@ -65,7 +69,7 @@ def rebuild(
 
 
 def _copy_what_history_told(root: Path, out: Path, scope: Scope) -> None:
-    """No journal has it; it is as true of the rows that are made again."""
+    """No journal has it; but for the rows that are heard again, which history told because no file had them."""
     for part in find_parts(root):
         if not (part.key.dataset.is_backfill and scope.holds(part.key)):
             continue
@@ -74,9 +78,34 @@ def _copy_what_history_told(root: Path, out: Path, scope: Scope) -> None:
         for path in (part.path, part.meta_path, part.parquet_path):
             with suppress(FileNotFoundError):
                 shutil.copy2(path, folder / path.name)
+        _drop_what_is_heard_again(root, out, part.key)
     for closing in read_closings(root).of_gaps.values():
         if scope.meets(closing.since_ns, closing.until_ns):
             save_closing(out, closing)
+
+
+def _drop_what_is_heard_again(root: Path, out: Path, key: PartitionKey) -> None:
+    (told,) = parts(out, key)
+    channel = key.dataset.name.removesuffix("_backfill")
+    columns = KEY_COLUMNS[channel]
+    of_told = {recorded_key(channel, values) for values in values_of(told, columns)}
+    heard = replace(key, dataset=dataset_named(channel))
+    made = _counted(out, heard, of_told) - _counted(root, heard, of_told)
+
+    def is_history_alone(values: tuple[Any, ...]) -> bool:
+        made[row := recorded_key(channel, values)] -= 1
+        return made[row] < 0
+
+    if made:
+        drop_rows(told, RowTest(columns, is_history_alone))
+
+
+def _counted(root: Path, heard: PartitionKey, wanted: Collection[Key]) -> Counter[Key]:
+    """How often each of these was heard, as the files of a folder have it."""
+    columns = KEY_COLUMNS[heard.dataset.name]
+    values = (values for part in parts(root, heard) for values in values_of(part, columns))
+    keys = (recorded_key(heard.dataset.name, one) for one in values)
+    return Counter(key for key in keys if key in wanted)
 
 
 def _rebuild_session(

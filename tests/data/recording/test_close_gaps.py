@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from options_helper.errors import RestError, RestStopped, StoreError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import NANOSECONDS, timestamp_extension, utc_datetime
+from options_helper.model.instants import NANOSECONDS, nanosecond_text, timestamp_extension, utc_datetime
 from options_helper.model.streams import StreamName
 from tests.data.recording.test_rebuild import began, received, record_session
 from tests.kit.builders import AAPL_CALL
@@ -527,11 +528,10 @@ def test_verify_names_a_ledger_of_closings_that_cannot_be_read(tmp_path: Path):
     assert audit(tmp_path).ok
 
 
-def test_rows_that_history_told_are_none_that_the_journal_lacks_and_are_copied_by_a_rebuild(tmp_path: Path):
-    root, out = tmp_path / "recorded", tmp_path / "rebuilt"
+def record_with_journal(root: Path, *gaps: Gap) -> list[Told]:
+    """Two quotes with a gap between them, of which history has a third; what history tells."""
     heard = [received(NOON + at * SECOND, quote_message("AAPL", at_ns=NOON + at * SECOND)) for at in (1, 9)]
-    gap = Gap(StreamName.STOCKS, NOON + 2 * SECOND, NOON + 8 * SECOND, "The connection was lost.")
-    records = [began(NOON), *heard, gap_record(gap.until_ns or 0, gap)]
+    records = [began(NOON), *heard, *(gap_record(gap.until_ns or 0, gap) for gap in gaps)]
     record_session(root, "one", [*records, facts_record(RecordKind.END, NOON + 10 * SECOND, {})])
     save_note(
         root,
@@ -548,10 +548,18 @@ def test_rows_that_history_told_are_none_that_the_journal_lacks_and_are_copied_b
             channels={"stocks": ("quotes",)},
         ),
     )
-    told = [
+    return [
         msgspec.convert(quote_message("AAPL", at_ns=NOON + at * SECOND) | {"t": NOON + at * SECOND}, Quote)
         for at in (1, 3, 9)
     ]
+
+
+LOST = Gap(StreamName.STOCKS, NOON + 2 * SECOND, NOON + 8 * SECOND, "The connection was lost.")
+
+
+def test_rows_that_history_told_are_none_that_the_journal_lacks_and_are_copied_by_a_rebuild(tmp_path: Path):
+    root, out = tmp_path / "recorded", tmp_path / "rebuilt"
+    told = record_with_journal(root, LOST)
 
     (closing,) = close(root, ScriptedHistory(told)).closings
     assert (closing.words, audit(root).ok) == (
@@ -562,6 +570,104 @@ def test_rows_that_history_told_are_none_that_the_journal_lacks_and_are_copied_b
     rebuild(root, out)
     assert contents(out) == contents(root)
     assert audit(out).closings == (closing,)
+
+
+def test_a_rebuild_that_makes_rows_which_history_told_has_each_of_them_once(tmp_path: Path):
+    """Their files were removed, so that they were missing when history was asked."""
+    root, out = tmp_path / "recorded", tmp_path / "rebuilt"
+    told = record_with_journal(root, LOST)
+    shutil.rmtree(root / "stocks")
+    close(root, ScriptedHistory(told))
+    assert len(rows_kept(root, "quotes_backfill")) == 3
+
+    rebuild(root, out)
+
+    assert rows_kept(out, "quotes", "quotes_backfill") == uncut_rows(tmp_path / "uncut", told)
+    assert len(rows_kept(out, "quotes")) == 2
+    assert audit(out).ok
+
+
+def test_rows_that_a_rebuild_would_make_next_to_a_gap_are_not_asked_of_history(tmp_path: Path):
+    """Of its own stream, and as long as there is a journal that has them."""
+    reason = "the file was removed; its journal has them: `stream rebuild` makes them"
+    removed = Gap(StreamName.STOCKS, NOON + 30 * SECOND, NOON + 31 * SECOND, reason)
+    told = record_with_journal(tmp_path, LOST, removed)
+    history = ScriptedHistory(told)
+
+    report = close(tmp_path, history)
+
+    assert (report.closings, history.asked) == ((), [])
+    assert "`stream rebuild` makes them" in report.later[0]
+    shutil.rmtree(tmp_path / "journal")
+    assert len(close(tmp_path, history).closings) == 1
+
+
+def test_a_worse_answer_takes_away_nothing_that_a_better_one_told(tmp_path: Path):
+    events = day()
+    ghost = msgspec.structs.replace(events[0], bid_size=99)  # which no answer has: it keeps the gap open
+    record_cut(tmp_path, [*events, ghost], [GAP])
+    close(tmp_path, ScriptedHistory(events))
+    brought = rows_kept(tmp_path, *BACKFILL)
+    assert len(brought) == 27
+
+    (again,) = close(tmp_path, ScriptedHistory([]), utc_datetime(NOON + 24 * 60 * MINUTE)).closings
+
+    assert (again.found, again.state) == (0, ClosingState.PARTLY)
+    assert rows_kept(tmp_path, *BACKFILL) == brought
+
+
+def test_an_answer_adds_to_a_worse_one_of_before_and_doubles_nothing(tmp_path: Path):
+    events = day()
+    ghost = msgspec.structs.replace(events[0], bid_size=99)
+    record_cut(tmp_path, [*events, ghost], [GAP])
+    close(tmp_path, ScriptedHistory(event for event in events if event.received_ns < NOON + 25 * SECOND))
+
+    close(tmp_path, ScriptedHistory(events), utc_datetime(NOON + 24 * 60 * MINUTE))
+
+    rows = rows_kept(tmp_path, *RECORDED, *BACKFILL)
+    assert rows == uncut_rows(tmp_path / "uncut", [*events, ghost])
+
+
+def test_a_proven_answer_takes_away_what_history_has_withdrawn(tmp_path: Path):
+    """Or told wrongly before, as long as what was heard proves that it is whole now."""
+    events = day()
+    wrong = msgspec.structs.replace(events[0], bid_size=99, timestamp=timestamp_extension(GAP[0] + SECOND))
+    record_cut(tmp_path, events, [GAP])
+    close(tmp_path, ScriptedHistory([*events[:60], wrong]))
+    assert any("99" in "".join(row) for row in rows_kept(tmp_path, "quotes_backfill"))
+
+    close(tmp_path, ScriptedHistory(events), utc_datetime(NOON + 24 * 60 * MINUTE))
+
+    assert rows_kept(tmp_path, *RECORDED, *BACKFILL) == uncut_rows(tmp_path / "uncut", events)
+
+
+class _Talkative(ScriptedHistory):
+    """Tells of the symbol whatever it has, whenever that was."""
+
+    def past(self, kind: str, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        return super().past(kind, path, {**query, "start": EARLIER_TEXT, "end": NEXT_DAY_TEXT})
+
+
+EARLIER_TEXT, NEXT_DAY_TEXT = (
+    nanosecond_text(at_ns) for at_ns in (NOON - 60 * MINUTE, NOON + 24 * 60 * MINUTE)
+)
+
+
+def test_what_was_not_asked_for_is_not_kept(tmp_path: Path):
+    """Nobody can tell whether it was heard."""
+    events, long_after = (
+        day(),
+        [
+            quote
+            for quote in day(seconds=400)
+            if isinstance(quote, Quote) and quote.received_ns > NOON + 120 * SECOND
+        ],
+    )
+    record_cut(tmp_path, events, [GAP])
+
+    (closing,) = close(tmp_path, _Talkative([*events, *long_after])).closings
+
+    assert closing.more == len(rows_kept(tmp_path, *BACKFILL)) == 27
 
 
 def test_list_export_and_repair_have_the_datasets_like_any_other(tmp_path: Path):
