@@ -252,6 +252,7 @@ def opened(
             requested=lambda: _requested(limits) + (0 if fred is None else fred.requests),
             close_gaps=close_gaps,
             fred=fred,
+            market=market,
         )
         ingestion = Ingestion(
             jobs,

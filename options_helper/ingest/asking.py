@@ -14,12 +14,14 @@ from options_helper.analysis.own_volatility import OptionQuote, thirty_day_volat
 from options_helper.data.fred import Fred, Observation
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
 from options_helper.data.rest.news import read_news
-from options_helper.errors import RestError, StoreError
+from options_helper.errors import OptionsHelperError, RestError, StoreError
 from options_helper.ingest.gap_closing import GapCloser
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.selection import FRED_SERIES, PROXIES, RATE_SERIES, Selection
 from options_helper.ingest.store import Answer, Cell, Entry, IngestStore, Table
 from options_helper.ingest.tables import (
+    CHAIN,
+    CHAIN_SYMBOL,
     VOLATILITY,
     actions_table,
     bars_table,
@@ -52,6 +54,10 @@ UNREADABLE_RATE: Final = "taken as 0: the stored rate cannot be read"
 _SYMBOL_REFUSALS: Final = frozenset({400, 422})
 
 
+class TooLate(OptionsHelperError):
+    """A snapshot was not complete while its time lasted; it is not stored."""
+
+
 @dataclass(slots=True)
 class _Question:
     """What is asked, and what is to be said of the answer."""
@@ -71,8 +77,9 @@ def offered_jobs(*, fred: bool) -> tuple[JobName, ...]:
 class Asker:
     """Asks Alpaca, for one thread; `rest` is made when something is asked for the first time.
 
-    `now` is this computer's time, `elapsed` seconds of a clock that nobody sets, and `requested` how many requests left
-    so far. Without a `fred`, FRED is not asked. Everything may raise OptionsHelperError, and RestStopped after a stop.
+    `now` is this computer's time, `market` the market's where that is another, `elapsed` seconds of a clock that nobody
+    sets, and `requested` how many requests left so far. Without a `fred`, FRED is not asked. Everything may raise
+    OptionsHelperError, and RestStopped after a stop.
     """
 
     def __init__(
@@ -87,12 +94,14 @@ class Asker:
         requested: Callable[[], int],
         close_gaps: GapCloser,
         fred: Fred | None = None,
+        market: Callable[[], datetime] | None = None,
     ) -> None:
         self._settings = settings
         self._selection = selection
         self._store = store
         self._rest = rest
         self._now = now
+        self._market = market or now
         self._elapsed = elapsed
         self._requested = requested
         self._close_gaps = close_gaps
@@ -143,13 +152,28 @@ class Asker:
         query = {"feed": feed, "limit": SNAPSHOTS_A_PAGE}
         path = f"/options/snapshots/{question.subject}"
         found: dict[str, Any] = {}
+        rows: dict[Cell, Sequence[Cell]] = {}
+        asked_at = question.asked_at
         for page in self._rest().data_pages("v1beta1", path, query):
+            self._require_time(question.window)
             snapshots = page.get("snapshots")
-            found |= snapshots if isinstance(snapshots, dict) else {}
-        table = chain_table(found, question.window.since, question.asked_at, feed)
+            snapshots = snapshots if isinstance(snapshots, dict) else {}
+            found |= snapshots
+            of_page = chain_table(snapshots, question.window.since, asked_at, feed)
+            rows |= {row[CHAIN_SYMBOL]: row for row in of_page.rows}
+            asked_at = self._now()  # a page is asked for when the one before it is there
+        table = Table(CHAIN, [rows[symbol] for symbol in sorted(rows, key=str)])
         question.notes += _left_out(len(found) - len(table.rows), "contracts whose symbol is none")
         question.notes += _nothing_of(table)
         return table
+
+    def _require_time(self, window: Window) -> None:
+        """TooLate once the time of a snapshot is over: what comes then is of the next one."""
+        if window.expires is not None and window.expires <= self._market():
+            raise TooLate(
+                f"Its pages came too slowly: not all were there at {window.expires:%H:%M} UTC, when its time was over. "
+                "Ask less often (--chains-every), or let it have more of the minute (--requests-per-minute)."
+            )
 
     def _contracts(self, question: _Question) -> Table:
         day = new_york_date(question.window.since)

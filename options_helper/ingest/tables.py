@@ -28,6 +28,7 @@ CHAIN: Final = (
     "quote_ns", "last", "last_size", "last_ns", "volume", "implied_volatility", "delta", "gamma", "theta", "vega",
     "rho",
 )  # fmt: skip
+CHAIN_SYMBOL: Final = CHAIN.index("symbol")
 FRED: Final = ("asked_ns", "series", "day", "value", "vintage", "what")
 NEWS: Final = (
     "asked_ns", "id", "created_ns", "updated_ns", "source", "author", "headline", "summary", "url", "symbols",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +15,13 @@ import pytest
 
 from options_helper.data.fred import Observation
 from options_helper.errors import RestError
-from options_helper.ingest.asking import Asker
+from options_helper.ingest.asking import Asker, TooLate
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, IngestStore, Table
 from options_helper.ingest.tables import chain_table
 from options_helper.model.contract_symbols import ParsedContract, format_osi_compact
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.settings import Settings
 from options_helper.simulator.market.pricing import SECONDS_PER_YEAR, value_option
 
@@ -187,6 +188,47 @@ def test_a_chain_that_lacks_what_is_needed_makes_a_row_that_says_so(store: Inges
     found = figure(store)
 
     assert (found["percent"], found["missing"]) == (None, "No expiry in 23 to 30 days was quoted.")
+
+
+@dataclass
+class Slow:
+    """A market that brings a contract on each page, some minutes after the other."""
+
+    minutes: int
+    at: datetime = AT
+
+    def data_pages(self, *_: object) -> Iterator[dict[str, Any]]:
+        for strike in (702, 701, 700):
+            self.at += timedelta(minutes=self.minutes)
+            yield {"snapshots": {f"SPY261218C00{strike}000": {}}}
+
+    def ask(self, store: IngestStore) -> Answer:
+        asking = Asker(
+            Settings(),
+            Selection(("SPY",)),
+            store,
+            lambda: self,  # type: ignore[arg-type, return-value]
+            now=lambda: self.at,
+            elapsed=lambda: 0.0,
+            requested=lambda: 0,
+            close_gaps=lambda root, rest, *, now: Closed(),
+        )
+        return asking.ask(JobName.CHAINS, "SPY", replace(WINDOW, expires=WINDOW.until))
+
+
+def test_each_page_of_a_snapshot_says_when_it_was_asked_for(store: IngestStore):
+    table = Slow(minutes=4).ask(store).table
+
+    assert table is not None
+    asked = {row[3]: (int(str(row[1])) - datetime_nanoseconds(AT)) // (60 * 10**9) for row in table.rows}
+    assert asked == {"SPY261218C00700000": 8, "SPY261218C00701000": 4, "SPY261218C00702000": 0}
+    assert list(asked) == sorted(asked, key=str)
+
+
+def test_a_snapshot_whose_time_is_over_is_none(store: IngestStore):
+    """Its last pages would be of the next one."""
+    with pytest.raises(TooLate, match="not all were there at 15:15 UTC"):
+        Slow(minutes=5).ask(store)
 
 
 def halve(path: Path) -> None:
