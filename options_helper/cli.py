@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,7 +15,7 @@ from options_helper.commands.ingest import ingest
 from options_helper.commands.logs import set_up_logging
 from options_helper.commands.portfolio import portfolio as portfolio_commands
 from options_helper.commands.stream import stream
-from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.errors import ConfigError, OptionsHelperError, StoreError, Unavailable
 
 app = plain_typer(
     name="options-helper",
@@ -45,13 +45,20 @@ SpeedOption = Annotated[
 ]
 
 
+# EX_TEMPFAIL of sysexits.h: a service is worth another start.
+_MAY_PASS: Final = 75
+
+
 def main() -> None:
-    """Run a command; an error that the user can act on is a sentence and exit code 2, any other keeps its traceback."""
+    """Run a command; an error that the user can act on is a sentence, any other keeps its traceback.
+
+    Its exit code is 2, or 75 where it may pass by itself: a folder that another writes into, a port that is taken.
+    """
     try:
         app()
     except OptionsHelperError as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(2)
+        sys.exit(_MAY_PASS if isinstance(error, StoreError | Unavailable) else 2)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the option's value

@@ -11,6 +11,10 @@ class ConfigError(OptionsHelperError):
     """A portfolio, a setting or a path is wrong: the command exits with 2, the page disables Start."""
 
 
+class Unavailable(ConfigError):
+    """What is in the way may pass by itself, such as a port that is taken: the command exits with 75."""
+
+
 class SymbolError(OptionsHelperError, ValueError):
     """A text that is no contract symbol."""
 

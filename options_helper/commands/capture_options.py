@@ -14,7 +14,7 @@ from typing import Final
 from options_helper.commands.durations import parse_duration
 from options_helper.data.intraday.recording import StorePolicy
 from options_helper.data.rest.option_contracts import ContractFilter, ExpirySpan
-from options_helper.errors import ConfigError, SymbolError
+from options_helper.errors import ConfigError, SymbolError, Unavailable
 from options_helper.model.alpaca_symbols import to_alpaca_symbol, to_coin_pairs
 from options_helper.model.contract_symbols import format_osi_compact, parse_contract_symbol
 from options_helper.model.news import ALL_SYMBOLS
@@ -96,17 +96,17 @@ def read_day(option: str, text: str | None) -> date | None:
 
 
 def require_folder(folder: Path) -> None:
-    """ConfigError unless this is a folder with room to write into, or can become one; makes nothing."""
+    """Unavailable unless this is a folder with room to write into, or can become one; makes nothing."""
     nearest = folder.absolute()
     while not os.access(nearest, os.F_OK):
         nearest = nearest.parent
     if not nearest.is_dir():
-        raise ConfigError(f"{folder} cannot be written into: {nearest} is no folder. Choose another.")
+        raise Unavailable(f"{folder} cannot be written into: {nearest} is no folder. Choose another.")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder} cannot be written into: {nearest} is not yours. Choose another folder.")
+        raise Unavailable(f"{folder} cannot be written into: {nearest} is not yours. Choose another folder.")
     free, least = shutil.disk_usage(nearest).free, StorePolicy().min_free_bytes
     if free < least:
-        raise ConfigError(
+        raise Unavailable(
             f"Only {free >> 20} MB are free for {folder}, and {least >> 20} MB are needed at least. "
             "Make room, or choose another folder."
         )

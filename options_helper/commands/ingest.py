@@ -85,7 +85,8 @@ def run(
     not asked for twice. What was missed is caught up where there is a history of it.
 
     Exit codes: 0, everything that was due is kept; 1, something is not, and the output says why; 2, nothing was asked
-    for: an option, the settings, the portfolio, or another ingestion that writes into the folder.
+    for: an option, the settings, the portfolio; 75, the same, but it may pass: another ingestion that writes into the
+    folder, or a folder that is full or not there.
     """
     from options_helper.commands.ingest_run import run_once
 
@@ -127,7 +128,8 @@ def daemon(
     is left, and is due again. The market is asked for its hours each morning, and believed.
 
     Exit codes: 0, ended by a signal; 1, the same while a job was failing; 2, it did not begin: an option, the settings,
-    the portfolio, or another ingestion that writes into the folder.
+    the portfolio; 75, the same, but it may pass: another ingestion that writes into the folder, a folder that is full
+    or not there, a port that is taken.
     """
     from options_helper.commands.ingest_daemon import run_daemon
 

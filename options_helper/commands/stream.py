@@ -169,9 +169,10 @@ def capture(
     stay CSV until a capture runs on another day. A CSV is never deleted.
 
     Exit codes: 0, nothing received was lost; 1, something was lost, refused or put off, a stream failed, or a finished
-    day could not be sealed, and the summary says which; 2, nothing was recorded: an option, the settings, the folder,
-    or an underlying whose contracts cannot be had. A lost connection that came back is a row in the folder's gaps, and
-    no failure.
+    day could not be sealed, and the summary says which; 2, nothing was recorded: an option, the settings, or an
+    underlying whose contracts cannot be had; 75, the same, but it may pass: another recorder that writes into the
+    folder, a folder that is full or not there, a port that is taken. A lost connection that came back is a row in the
+    folder's gaps, and no failure.
     """
     from options_helper.capture.plan import Selection
     from options_helper.commands.capture_options import (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from options_helper.errors import ConfigError
+from options_helper.errors import ConfigError, Unavailable
 from options_helper.model.providers import BreakerState, FailureKind
 from options_helper.model.snapshot import Phase
 from options_helper.monitoring.heartbeat import Heartbeat
@@ -116,7 +116,7 @@ def serve_metrics(port: int, read: Callable[[], Heartbeat], *, host: str = LOOPB
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except (OSError, OverflowError) as error:
-        raise ConfigError(_port_problem(port, host, error)) from error
+        raise Unavailable(_port_problem(port, host, error)) from error
     server.set_app(_at_its_paths(server.get_app()))
     thread.name = "live-metrics"
     try:

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
-from options_helper.cli import app
+from options_helper.cli import app, main
+from options_helper.commands.capture_options import require_folder
+from options_helper.errors import ConfigError, OptionsHelperError, StoreError, Unavailable
 
 UNITS = Path(__file__).resolve().parents[2] / "scripts" / "systemd"
 PROGRAM = "/srv/options-helper/.venv/bin/options-helper"
@@ -120,3 +123,39 @@ def test_the_timer_starts_a_service_that_is_there_and_ends():
 @all_units
 def test_the_page_tells_of_it(name: str, repository: Path):
     assert f"`{name}`" in (repository / "docs" / "STREAM_CAPTURE.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("a wrong option"), 2),
+        (StoreError("another ingestion writes"), 75),
+        (Unavailable("the port is taken"), 75),
+    ],
+)
+def test_what_may_pass_has_an_exit_code_that_is_tried_again(
+    error: OptionsHelperError, code: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("options_helper.cli.app", Mock(side_effect=error))
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == code
+    prevented = {service(path.name).get("RestartPreventExitStatus") for path in UNITS.glob("*.service")}
+    assert prevented == {None, "2"}
+
+
+def test_a_folder_that_is_not_there_for_the_moment_may_pass(tmp_path: Path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(Unavailable):
+        require_folder(tmp_path / "file" / "out")
+
+
+@services
+def test_what_may_pass_is_waited_for_through_a_night(name: str):
+    facts = {key: value for _, key, value in settings(name)}
+    if facts["Type"] != "oneshot":
+        assert facts["StartLimitIntervalSec"] == "1d"
+        assert int(facts["StartLimitBurst"]) * int(facts["RestartSec"]) >= 8 * 3600
