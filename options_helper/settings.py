@@ -280,6 +280,11 @@ class BreezeSettings:
         )
 
     @property
+    def local_market(self) -> bool:
+        """Whether its stream comes from this computer, which no market of ICICI's does."""
+        return _is_loopback(urlsplit(self.stream_url).hostname)
+
+    @property
     def has_keys(self) -> bool:
         """Whether somebody has begun to set it up."""
         return self.api_key is not None or self.session is not None

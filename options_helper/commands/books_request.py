@@ -14,7 +14,9 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import to_coin_pairs
+from options_helper.model.announcement import MarketKind
 from options_helper.model.streams import StreamName
+from options_helper.settings import BreezeSettings
 from options_helper.simulator.invented_books import INVENTED, InventedBooks
 
 
@@ -76,7 +78,8 @@ def _breeze_request(
     from options_helper.data.streaming.breeze.source import BREEZE_BOOKS, BreezeSource, breeze_request
 
     config = LiveStreamConfig(stream_fills=False, further=(breeze_request(symbols),))
-    return BooksRequest(BreezeSource(), BREEZE_BOOKS, config, "breeze", sampling, duration_seconds)
+    market = str(MarketKind.LOCAL) if BreezeSettings.load().local_market else BREEZE_BOOKS.provider
+    return BooksRequest(BreezeSource(), BREEZE_BOOKS, config, "breeze", sampling, duration_seconds, market)
 
 
 def invented_request(
@@ -90,4 +93,5 @@ def invented_request(
     source = InventedBooks(seed, whole=provider is BookProvider.BREEZE)
     request = StreamRequest(INVENTED, symbols, feed="invented", channels=("depth",))
     config = LiveStreamConfig(stream_fills=False, further=(request,))
-    return BooksRequest(source, INVENTED, config, f"invented, seed {seed}", sampling, duration_seconds)
+    label, market = f"invented, seed {seed}", str(MarketKind.SIMULATED)
+    return BooksRequest(source, INVENTED, config, label, sampling, duration_seconds, market)

@@ -37,7 +37,10 @@ from options_helper.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class BooksRequest:
-    """Everything the command line says. `source` brings `stream`, which `config` asks for; `label` names both."""
+    """Everything the command line says. `source` brings `stream`, which `config` asks for; `label` names both.
+
+    `market` says whose books they are where another than Alpaca's handshake tells: its provider, `local`, `simulated`.
+    """
 
     source: StreamSource
     stream: StreamId
@@ -45,11 +48,26 @@ class BooksRequest:
     label: str
     sampling: BookSampling
     duration_seconds: float | None = None
+    market: str | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Whose books."""
         return self.config.symbols(self.stream)
+
+    def market_of(self, told: MarketKind) -> str:
+        """Whose market it is, in a word, where Alpaca's side has told this."""
+        return self.market or str(told)
+
+    def whose(self, told: MarketKind) -> str:
+        """The same with the label, for people; no market but the provider's own goes without a word."""
+        match self.market_of(told):
+            case self.stream.provider:
+                return self.label
+            case MarketKind.LOCAL:
+                return f"{self.label} (NOT {self.stream.provider.upper()}: a market on this computer)"
+            case market:
+                return f"{self.label} ({market.upper()} MARKET)"
 
 
 class Feed(Protocol):
@@ -94,9 +112,7 @@ class LiveFeed:
     def look(self) -> BooksView:
         """Of one snapshot."""
         snapshot, request = self._manager.snapshot(), self._request
-        truth = truth_words(
-            snapshot.streams[request.stream], _whose(request.label, snapshot.market), snapshot.as_of
-        )
+        truth = truth_words(snapshot.streams[request.stream], request.whose(snapshot.market), snapshot.as_of)
         return BooksView(snapshot.as_of, request.symbols, snapshot.books, truth)
 
 
@@ -194,7 +210,7 @@ def _record(
             raise
     status = engine.status()
     view = shown.view(status)
-    shown.end(view)
+    shown.end(view, status.market)
     written = status.store.of(kinds_of(request.stream))
     display.say(f"{format_count(written.written, 'row')} in {out}; session {status.session}.")
     return conclude(display, ending, shown.books, troubles_of(status, complete=complete))
@@ -217,9 +233,7 @@ class _Recorded:
     def view(self, status: CaptureStatus) -> BooksView:
         """The books as they were recorded last."""
         request = self._request
-        truth = truth_words(
-            status.streams[request.stream], _whose(request.label, status.market), status.as_of
-        )
+        truth = truth_words(status.streams[request.stream], request.whose(status.market), status.as_of)
         return BooksView(status.as_of, request.symbols, self._engine.books(), truth)
 
     def say(self, sentence: str) -> None:
@@ -235,7 +249,7 @@ class _Recorded:
             return
         view = self._seen(status)
         self._display.show(view)
-        self._latest.write(view.books, view.as_of)
+        self._latest.write(view.books, view.as_of, self._request.market_of(status.market))
 
     def close(self, status: CaptureStatus) -> None:
         """Look once more while the streams are there: what is left is only written."""
@@ -250,10 +264,10 @@ class _Recorded:
     def summary(self, status: CaptureStatus) -> None:
         """Told by the caller."""
 
-    def end(self, view: BooksView) -> None:
+    def end(self, view: BooksView, market: MarketKind) -> None:
         """How they were last."""
         self._display.conclude(view)
-        self._latest.write(view.books, view.as_of, ended=True)
+        self._latest.write(view.books, view.as_of, self._request.market_of(market), ended=True)
 
 
 def conclude(display: BooksDisplay, ending: Ending, books: BooksWatch, losses: Sequence[str]) -> int:
@@ -272,13 +286,3 @@ def conclude(display: BooksDisplay, ending: Ending, books: BooksWatch, losses: S
 def _losses(health: StreamHealth) -> list[str]:
     facts = ((health.dropped, "dropped: the queue was full"), (health.rejected, "could not be read"))
     return [f"{format_count(count, 'message')} {what}." for count, what in facts if count]
-
-
-def _whose(label: str, market: MarketKind) -> str:
-    match market:
-        case MarketKind.ALPACA:
-            return label
-        case MarketKind.LOCAL:
-            return f"{label} (NOT ALPACA: a market on this computer)"
-        case MarketKind.SIMULATED | MarketKind.REPLAY:
-            return f"{label} ({market.upper()} MARKET)"

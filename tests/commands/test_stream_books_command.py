@@ -34,6 +34,7 @@ from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.data.recording.verify import audit
 from options_helper.errors import ConfigError
+from options_helper.model.announcement import MarketKind
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import datetime_nanoseconds, utc_datetime
 from options_helper.model.order_book import Book, BookCounts, BookState
@@ -243,18 +244,58 @@ def test_what_was_received_and_lost_is_told_with_the_books():
 def test_the_latest_book_is_a_file_that_is_replaced_once_a_second_and_read_by_all(tmp_path: Path):
     latest = LatestBooks(tmp_path, "alpaca crypto us")
     path = tmp_path / "books" / "latest" / "BTC%2FUSD" / "latest.json"
-    latest.write({"BTC/USD": book()}, AS_OF)
-    latest.write({"BTC/USD": book(BookState.LOST)}, AS_OF.replace(microsecond=999_999))
+    latest.write({"BTC/USD": book()}, AS_OF, "simulated")
+    latest.write({"BTC/USD": book(BookState.LOST)}, AS_OF.replace(microsecond=999_999), "simulated")
     facts = msgspec.json.decode(path.read_bytes())
 
     assert facts["bids"] == [[100.0, 1.5], [99.5, 2.0]]
     assert (facts["state"], facts["age_seconds"], facts["recording"]) == ("synced", 0.5, True)
+    assert (facts["source"], facts["market"]) == ("alpaca crypto us", "simulated")
     assert path.stat().st_mode & 0o777 == 0o644
-    latest.write({"BTC/USD": book(BookState.LOST)}, AS_OF.replace(second=1))
+    latest.write({"BTC/USD": book(BookState.LOST)}, AS_OF.replace(second=1), "simulated")
     assert msgspec.json.decode(path.read_bytes())["state"] == "lost"
-    latest.write({"BTC/USD": book()}, AS_OF.replace(second=1), ended=True)
-    assert msgspec.json.decode(path.read_bytes())["recording"] is False
+    latest.write({"BTC/USD": book()}, AS_OF.replace(second=1), "simulated", ended=True)
+    ended = msgspec.json.decode(path.read_bytes())
+    assert (ended["recording"], ended["state"]) == (False, "ended"), "nobody looks after it any more"
     assert list(path.parent.iterdir()) == [path], "nothing half written is left"
+
+
+def test_the_latest_book_of_a_silent_feed_is_not_called_synced(tmp_path: Path):
+    LatestBooks(tmp_path, "x").write({"BTC/USD": book(age_seconds=12)}, AS_OF, "alpaca")
+
+    assert latest_of(tmp_path, "BTC%2FUSD")["state"] == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("told", "label"),
+    [
+        (MarketKind.ALPACA, "alpaca crypto us"),
+        (MarketKind.LOCAL, "alpaca crypto us (NOT ALPACA: a market on this computer)"),
+        (MarketKind.REPLAY, "alpaca crypto us (REPLAY MARKET)"),
+    ],
+)
+def test_no_market_but_the_providers_goes_without_a_word(told: MarketKind, label: str):
+    request = books_request(BookProvider.ALPACA_CRYPTO, ("BTC/USD",), "us", BookSampling(), None)
+
+    assert (request.market_of(told), request.whose(told)) == (told, label)
+
+
+@pytest.mark.parametrize(
+    ("url", "market", "label"),
+    [
+        ("wss://livestream.icicidirect.com", "breeze", "breeze"),
+        ("ws://127.0.0.1:9", "local", "breeze (NOT BREEZE: a market on this computer)"),
+    ],
+)
+def test_a_fake_of_breeze_is_not_called_breeze(
+    url: str, market: str, label: str, monkeypatch: pytest.MonkeyPatch
+):
+    """What Alpaca's address is says nothing of Breeze's."""
+    monkeypatch.setenv("BREEZE_STREAM_URL", url)
+
+    request = books_request(BookProvider.BREEZE, ("NSE:TCS",), "us", BookSampling(), None)
+
+    assert (request.market_of(MarketKind.ALPACA), request.whose(MarketKind.ALPACA)) == (market, label)
 
 
 def test_a_folder_that_refuses_the_latest_books_costs_nothing_but_them(
@@ -263,7 +304,7 @@ def test_a_folder_that_refuses_the_latest_books_costs_nothing_but_them(
     (tmp_path / "books").write_text("in the way")
     latest = LatestBooks(tmp_path, "x")
     for second in range(3):
-        latest.write({"BTC/USD": book()}, AS_OF.replace(second=second))
+        latest.write({"BTC/USD": book()}, AS_OF.replace(second=second), "alpaca")
 
     assert len(caplog.records) == 1
 

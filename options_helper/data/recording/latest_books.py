@@ -22,6 +22,8 @@ from options_helper.model.order_book import Book
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 1.0
+# In place of the state: whatever it was, nobody looks after it any more.
+ENDED: Final = "ended"
 _FOR_ALL: Final = 0o644
 
 
@@ -34,9 +36,10 @@ class LatestBooks:
         self._written_at: datetime | None = None
         self._refused = False
 
-    def write(self, books: Mapping[str, Book], as_of: datetime, *, ended: bool = False) -> None:
+    def write(self, books: Mapping[str, Book], as_of: datetime, market: str, *, ended: bool = False) -> None:
         """Write them all, unless that was done within the last second; `ended`: these are the last, and no more come.
 
+        `market` says whose they are: alpaca, simulated, replay, local where that is not known, or another provider.
         A disk that refuses costs nothing but these files: it is logged once, and they grow old, which tells.
         """
         since = None if self._written_at is None else (as_of - self._written_at).total_seconds()
@@ -48,7 +51,9 @@ class LatestBooks:
             for symbol, book in books.items():
                 folder = self._folder / folder_name(symbol)
                 folder.mkdir(parents=True, exist_ok=True)
-                facts = {"source": self._source, "recording": not ended, **_facts(book, as_of)}
+                state = ENDED if ended else book.word(as_of)
+                about = {"source": self._source, "market": market, "recording": not ended, "state": state}
+                facts = {**about, **_facts(book, as_of)}
                 data = msgspec.json.format(msgspec.json.encode(facts))
                 replace_file(folder / "latest.json", data + b"\n", mode=_FOR_ALL)
         except OSError as error:
@@ -65,7 +70,6 @@ def _facts(book: Book, as_of: datetime) -> dict[str, Any]:
         "symbol": book.symbol,
         "stream": book.source,
         "as_of": as_of,
-        "state": book.state,
         "reason": book.reason or None,
         "age_seconds": book.age_seconds(as_of),
         "received_at": book.received_at,
