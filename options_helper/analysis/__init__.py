@@ -11,6 +11,7 @@ PUBLIC: Final = {
     "book_ladder": (
         "DepthPoint",
         "LadderRow",
+        "Trust",
         "depth_points",
         "ladder",
         "price_decimals",

@@ -11,7 +11,7 @@ from typing import Protocol
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.books_display import BooksDisplay, open_books_display
-from options_helper.commands.books_view import BooksView, truth_words
+from options_helper.commands.books_view import BooksView, refusals, truth_words
 from options_helper.commands.books_watch import BooksWatch
 from options_helper.commands.capture_session import CaptureSession, Ending, Signals
 from options_helper.commands.capture_troubles import troubles_of
@@ -112,8 +112,9 @@ class LiveFeed:
     def look(self) -> BooksView:
         """Of one snapshot."""
         snapshot, request = self._manager.snapshot(), self._request
-        truth = truth_words(snapshot.streams[request.stream], request.whose(snapshot.market), snapshot.as_of)
-        return BooksView(snapshot.as_of, request.symbols, snapshot.books, truth)
+        health = snapshot.streams[request.stream]
+        truth = truth_words(health, request.whose(snapshot.market), snapshot.as_of)
+        return BooksView(snapshot.as_of, request.symbols, snapshot.books, truth, refusals(health))
 
 
 def run_books(request: BooksRequest, settings: Settings, out: Path | None) -> int:
@@ -233,8 +234,9 @@ class _Recorded:
     def view(self, status: CaptureStatus) -> BooksView:
         """The books as they were recorded last."""
         request = self._request
-        truth = truth_words(status.streams[request.stream], request.whose(status.market), status.as_of)
-        return BooksView(status.as_of, request.symbols, self._engine.books(), truth)
+        health = status.streams[request.stream]
+        truth = truth_words(health, request.whose(status.market), status.as_of)
+        return BooksView(status.as_of, request.symbols, self._engine.books(), truth, refusals(health))
 
     def say(self, sentence: str) -> None:
         """Pass it on."""

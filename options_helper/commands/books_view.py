@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from options_helper.analysis.book_ladder import (
     LadderRow,
+    Trust,
     ladder,
     price_decimals,
     size_decimals,
@@ -37,6 +38,13 @@ class BooksView:
     symbols: tuple[str, ...]
     books: Mapping[str, Book]
     truth: str
+    refused: Mapping[str, str] = field(default_factory=dict)  # why, of each symbol that was
+
+    def trust(self, symbol: str) -> Trust:
+        """How far its book can be believed now."""
+        if (reason := self.refused.get(symbol)) is not None:
+            return Trust(Level.ERROR, "refused", reason)
+        return trust(self.books.get(symbol), self.as_of)
 
 
 def truth_words(health: StreamHealth, source: str, as_of: datetime) -> str:
@@ -57,31 +65,48 @@ def truth_words(health: StreamHealth, source: str, as_of: datetime) -> str:
 def book_lines(view: BooksView, levels: int) -> Iterator[str]:
     """One line for each symbol."""
     for symbol in view.symbols:
-        yield f"{view.as_of:%H:%M:%S}Z {symbol} {_line(view.books.get(symbol), view.as_of, levels)}"
+        yield f"{view.as_of:%H:%M:%S}Z {symbol} {_line(view, symbol, levels)}"
 
 
-def _line(book: Book | None, as_of: datetime, levels: int) -> str:
-    trusted = trust(book, as_of)
+def refusals(health: StreamHealth) -> dict[str, str]:
+    """The symbols whose books will not come as long as this run lasts, each with the reason."""
+    error = health.last_error or ""
+    return {
+        # Where some are streamed, what went wrong last may be another thing.
+        symbol: error if error and (symbol in error or not health.connections) else "Its provider refused it."
+        for symbol in health.refused_symbols
+    }
+
+
+def _line(view: BooksView, symbol: str, levels: int) -> str:
+    book, trusted = view.books.get(symbol), view.trust(symbol)
     if book is None or not (book.bids or book.asks):
-        return f"{trusted.word} {_age(book, as_of)} {trusted.sentence}"
+        return f"{trusted.word} {_age(book, view.as_of)} {trusted.sentence}"
     prices, sizes = price_decimals(book), size_decimals(book)
     bid, ask = (
         "none" if level is None else f"{level.price:,.{prices}f} × {level.size:,.{sizes}f}"
         for level in (book.best_bid, book.best_ask)
     )
     facts = [
-        f"{trusted.word} {_age(book, as_of)}",
+        f"{trusted.word} {_age(book, view.as_of)}",
         f"bid {bid}",
         f"ask {ask}",
         f"spread {spread_words(book) or 'none'}",
-        f"top {levels}: {book.bid_size(levels):,.{sizes}f} bid, {book.ask_size(levels):,.{sizes}f} asked",
+        f"top {_held(book, levels)}: {book.bid_size(levels):,.{sizes}f} bid, {book.ask_size(levels):,.{sizes}f} asked",
     ]
     return "  ".join([*facts, trusted.sentence]).rstrip()
 
 
+def _held(book: Book, levels: int) -> int:
+    """How many of so many levels it has, on the side that has more."""
+    return min(levels, max(len(book.bids), len(book.asks)))
+
+
 def _age(book: Book | None, as_of: datetime) -> str:
     age = None if book is None else book.age_seconds(as_of)
-    return "-" if age is None else f"{age:.1f} s"
+    if book is None or age is None:
+        return "-"
+    return f"from REST, made {age:.1f} s ago" if book.is_from_rest else f"{age:.1f} s"
 
 
 def screen(view: BooksView, levels: int) -> RenderableType:
@@ -90,18 +115,18 @@ def screen(view: BooksView, levels: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    tables = [_table(symbol, view.books.get(symbol), view.as_of, levels) for symbol in view.symbols]
+    tables = [_table(view, symbol, levels) for symbol in view.symbols]
     return Group(Columns(tables), Text(view.truth, style="dim"))
 
 
-def _table(symbol: str, book: Book | None, as_of: datetime, levels: int) -> Table:
+def _table(view: BooksView, symbol: str, levels: int) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    trusted = trust(book, as_of)
+    book, trusted = view.books.get(symbol), view.trust(symbol)
     title = Text.assemble(
-        (symbol, "bold"), "  ", (trusted.word, _COLOURS[trusted.level]), f"  {_age(book, as_of)}"
+        (symbol, "bold"), "  ", (trusted.word, _COLOURS[trusted.level]), f"  {_age(book, view.as_of)}"
     )
     table = Table(
         title=title,
@@ -150,6 +175,7 @@ def _caption(book: Book | None, sentence: str) -> str:
     if book is None or book.spread is None:
         return sentence
     facts = [f"spread {spread_words(book)}"]
-    if (imbalance := book.imbalance(5)) is not None:
-        facts.append(f"imbalance of 5 levels {imbalance:+.2f}")
+    held = _held(book, 5)
+    if (imbalance := book.imbalance(held)) is not None:
+        facts.append(f"imbalance of {format_count(held, 'level')} {imbalance:+.2f}")
     return "\n".join(filter(None, [" · ".join(facts), sentence]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final
 
-from options_helper.analysis.book_ladder import trust
 from options_helper.analysis.live_health import Level
 from options_helper.commands.books_view import BooksView
 from options_helper.commands.durations import format_duration
@@ -40,9 +39,13 @@ class BooksWatch:
         """A sentence for each book that was not whole when it was seen last."""
         if (view := self._view) is None:
             return []
-        heard = [symbol for symbol in view.symbols if _is_heard(view.books.get(symbol))]
-        silent = [symbol for symbol in view.symbols if symbol not in heard]
+        refused = [symbol for symbol in view.symbols if symbol in view.refused]
+        heard = [
+            symbol for symbol in view.symbols if _is_heard(view.books.get(symbol)) and symbol not in refused
+        ]
+        silent = [symbol for symbol in view.symbols if symbol not in (*heard, *refused)]
         sentences = [f"Nothing came for {named(silent)}."] if silent else []
+        sentences += [f"The book of {symbol} was refused. {view.refused[symbol]}" for symbol in refused]
         return sentences + [told for symbol in heard if (told := self._trouble(symbol, view))]
 
     def notes(self) -> list[str]:
@@ -55,10 +58,10 @@ class BooksWatch:
     def _words(self) -> dict[str, str]:
         if (view := self._view) is None:
             return {}
-        return {symbol: trust(view.books.get(symbol), view.as_of).word for symbol in view.symbols}
+        return {symbol: view.trust(symbol).word for symbol in view.symbols}
 
     def _trouble(self, symbol: str, view: BooksView) -> str | None:
-        found = trust(view.books.get(symbol), view.as_of)
+        found = view.trust(symbol)
         if found.level is Level.OK:
             return None
         lasted = self._lasted(symbol)

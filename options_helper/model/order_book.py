@@ -15,6 +15,8 @@ from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc
 QUIET_AFTER_SECONDS: Final = 5.0
 # The word for it, beside those of the states: a quiet market and a dead feed look the same.
 QUIET: Final = "quiet"
+# The source of a book that no stream brought.
+REST: Final = "rest"
 
 
 class BookState(StrEnum):
@@ -57,7 +59,7 @@ class Book:
 
     symbol: str
     state: BookState
-    source: str  # the stream's text, or "rest"
+    source: str  # the stream's text, or `REST`
     bids: tuple[BookLevel, ...] = ()
     asks: tuple[BookLevel, ...] = ()
     bid_levels: int = 0
@@ -85,6 +87,11 @@ class Book:
             received_ns=None if self.received_ns is None else self.received_ns + by_ns,
             since_ns=None if self.since_ns is None else self.since_ns + by_ns,
         )
+
+    @property
+    def is_from_rest(self) -> bool:
+        """Whether it is REST's, shown until the stream's own comes; its receipt is then the exchange's own time."""
+        return self.source == REST
 
     def age_seconds(self, as_of: datetime) -> float | None:
         """How long nothing has come for this symbol; None where nothing ever did. Silence is not freshness."""

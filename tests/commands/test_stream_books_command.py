@@ -24,7 +24,7 @@ from options_helper.commands.book_providers import BookProvider
 from options_helper.commands.books_display import BooksLines
 from options_helper.commands.books_request import books_request
 from options_helper.commands.books_run import conclude, require_same_books
-from options_helper.commands.books_view import BooksView, book_lines, screen
+from options_helper.commands.books_view import BooksView, book_lines, refusals, screen
 from options_helper.commands.books_watch import BooksWatch
 from options_helper.commands.capture_session import Ending
 from options_helper.data.recording.book_recorder import BookSampling
@@ -38,6 +38,8 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import datetime_nanoseconds, utc_datetime
 from options_helper.model.order_book import Book, BookCounts, BookState
+from options_helper.model.snapshot import StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from tests.kit.pace import runs
@@ -137,7 +139,7 @@ def view(*books: Book, symbols: tuple[str, ...] = ("BTC/USD",)) -> BooksView:
             book(),
             (
                 "15:00:00Z BTC/USD synced 0.5 s  bid 100.0 × 1.50  ask 100.5 × 0.25  spread 0.5 (49.88 bp)  "
-                "top 5: 3.50 bid, 0.25 asked"
+                "top 2: 3.50 bid, 0.25 asked"
             ),
         ),
         (book(BookState.LOST, reason="Cut."), "15:00:00Z BTC/USD lost 0.5 s Cut."),
@@ -146,6 +148,36 @@ def view(*books: Book, symbols: tuple[str, ...] = ("BTC/USD",)) -> BooksView:
 )
 def test_a_pipe_gets_a_line_for_each_book(of: Book | None, line: str):
     assert list(book_lines(view(*filter(None, (of,))), 5)) == [line]
+
+
+def test_a_book_of_rest_is_called_so_and_has_no_message_of_the_stream():
+    rest = replace(book(age_seconds=12), state=BookState.WAITING, source="rest", reason="Not whole yet.")
+    (line,) = book_lines(view(rest), 1)
+
+    assert line.startswith("15:00:00Z BTC/USD waiting from REST, made 12.0 s ago  bid 100.0 × 1.50")
+    assert "BTC/USD  waiting  from REST, made 12.0 s ago" in drawn(view(rest))[0]
+
+
+@pytest.mark.parametrize(
+    ("connections", "error", "says"),
+    [
+        (1, "Not streamed: BTC/USD (1 in all). There is none.", "Not streamed: BTC/USD (1 in all). There is none."),
+        (1, "The connection was cut.", "Its provider refused it."),
+        (0, "All were refused: there is none.", "All were refused: there is none."),
+    ],
+)  # fmt: skip
+def test_a_symbol_that_is_refused_is_not_waited_for(connections: int, error: str, says: str):
+    health = StreamHealth(
+        StreamName.CRYPTO, refused_symbols=("BTC/USD",), last_error=error, connections=connections
+    )
+    refused, books = BooksView(AS_OF, ("BTC/USD", "ETH/USD"), {}, "", refusals(health)), BooksWatch()
+    books.see(refused, 0.0)
+
+    assert list(book_lines(refused, 5)) == [
+        f"15:00:00Z BTC/USD refused - {says}",
+        "15:00:00Z ETH/USD waiting - Nothing has come for it yet.",
+    ]
+    assert books.troubles() == ["Nothing came for ETH/USD.", f"The book of BTC/USD was refused. {says}"]
 
 
 def test_silence_is_never_freshness():
@@ -168,7 +200,7 @@ def test_a_terminal_gets_a_ladder_that_keeps_its_height():
     assert "BTC/USD  synced  0.5 s" in lines[0]
     assert lines[4].split() == ["▪▪▪", "1.50", "1.50", "100.0", "100.5", "0.25", "0.25", "▪"]
     assert lines[5].split() == ["▪▪▪▪▪▪▪▪", "3.50", "2.00", "99.5"]
-    assert "spread 0.5 (49.88 bp) · imbalance of 5 levels +0.87" in "\n".join(lines)
+    assert "spread 0.5 (49.88 bp) · imbalance of 2 levels +0.87" in "\n".join(lines)
     assert lines[-1].startswith("alpaca crypto us · live")
     assert len(drawn(view(book(BookState.LOST)))) == len(lines) - 1, "but for the line of what it is worth"
 

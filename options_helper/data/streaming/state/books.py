@@ -186,7 +186,7 @@ class Books:
         if heard.connection != known.connection:
             state, reason = (
                 BookState.WAITING,
-                "Its stream was connected anew; the whole book has not come since.",
+                "Its stream has connected, and the whole book has not come since.",
             )
         else:
             state = BookState.UNSURE
