@@ -169,18 +169,22 @@ class Book:
         return (bid - ask) / (bid + ask)
 
     def bid_size(self, levels: int) -> float:
-        """What is bid for at the best levels together; of those it holds."""
+        """What is bid for at the best levels together; of those it holds. ValueError for no level at all."""
+        _require_levels(levels)
         return sum(level.size for level in self.bids[:levels])
 
     def ask_size(self, levels: int) -> float:
-        """What is offered at the best levels together; of those it holds."""
+        """What is offered at the best levels together; of those it holds. ValueError for no level at all."""
+        _require_levels(levels)
         return sum(level.size for level in self.asks[:levels])
 
     def sizes_within(self, fraction: float) -> tuple[float, float] | None:
         """Bid and ask size no further from the mid than this fraction of it; None without a mid.
 
-        Also None where the levels that it holds end before that, and there are more.
+        Also None where the levels that it holds end before that, and there are more. ValueError for less than 0.
         """
+        if not fraction >= 0:
+            raise ValueError(f"a distance from the mid is a fraction of it, 0 or more, not {fraction}")
         if (mid := self.mid) is None:
             return None
         lowest, highest = mid * (1 - fraction), mid * (1 + fraction)
@@ -202,11 +206,17 @@ class Book:
         return self.ask_levels > len(self.asks)
 
     def price_to_buy(self, size: float) -> float | None:
-        """Average price that a market order to buy `size` would pay now; None where the levels held are not enough."""
+        """Average price that a market order to buy `size` would pay now; None where the levels held are not enough.
+
+        ValueError for a size that is not more than 0.
+        """
         return _average_price(self.asks, size)
 
     def price_to_sell(self, size: float) -> float | None:
-        """Average price that a market order to sell `size` would get now; None where the levels held are not enough."""
+        """Average price that a market order to sell `size` would get now; None where the levels held are not enough.
+
+        ValueError for a size that is not more than 0.
+        """
         return _average_price(self.bids, size)
 
     def best(self, levels: int | None) -> Book:
@@ -216,9 +226,14 @@ class Book:
         return replace(self, bids=self.bids[:levels], asks=self.asks[:levels])
 
 
+def _require_levels(levels: int) -> None:
+    if levels < 1:
+        raise ValueError(f"sizes are those of one level or more, not of {levels}")
+
+
 def _average_price(levels: Sequence[BookLevel], size: float) -> float | None:
     """What the best levels cost for each piece, walked until the size is filled."""
-    if size <= 0:
+    if not size > 0:
         raise ValueError(f"a size to fill is more than 0, not {size}")
     left, paid = size, 0.0
     for level in levels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -94,3 +95,23 @@ def test_a_book_can_be_cut_and_still_counts_its_levels():
     assert (it.bids, it.asks) == (BIDS[:1], ASKS[:1])
     assert (it.bid_levels, it.ask_levels) == (3, 2)
     assert book().best(9) == book()
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda it: it.imbalance(0), "one level or more, not of 0"),
+        (lambda it: it.imbalance(-1), "one level or more, not of -1"),
+        (lambda it: it.bid_size(-1), "one level or more, not of -1"),
+        (lambda it: it.ask_size(0), "one level or more, not of 0"),
+        (lambda it: it.sizes_within(-1), "0 or more, not -1"),
+        (lambda it: it.sizes_within(float("nan")), "0 or more, not nan"),
+        (lambda it: it.price_to_sell(0), "more than 0, not 0"),
+        (lambda it: it.price_to_buy(float("nan")), "more than 0, not nan"),
+    ],
+)
+@pytest.mark.parametrize("it", [book(), book((), ())], ids=["full", "empty"])
+def test_what_cannot_be_asked_of_a_book_is_a_sentence(it: Book, ask: Callable[[Book], object], says: str):
+    """The same of an empty book: whoever tries it in a quiet minute must not meet it in a busy one."""
+    with pytest.raises(ValueError, match=says):
+        ask(it)

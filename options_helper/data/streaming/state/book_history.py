@@ -56,7 +56,9 @@ class BookHistory:
         self._ring = deque((packed.received_later(by_ns) for packed in self._ring), self._ring.maxlen)
 
     def newest(self, count: int) -> Sequence[Book]:
-        """So many of the last books at most, newest first."""
+        """So many of the last books at most, newest first; ValueError for less than none."""
+        if count < 0:
+            raise ValueError(f"how many books to look back at is a number from 0 on, not {count}")
         return tuple(packed.unpack() for packed in islice(reversed(self._ring), count))
 
     def __len__(self) -> int:

@@ -104,6 +104,8 @@ def test_the_history_gives_back_what_it_was_given_newest_first():
 
     assert history.newest(2) == (books[4], books[3])
     assert history.newest(10) == (books[4], books[3], books[2])
+    with pytest.raises(ValueError, match="from 0 on, not -5"):
+        history.newest(-5)
     assert len(history) == 3
 
 
