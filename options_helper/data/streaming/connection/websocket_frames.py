@@ -22,6 +22,8 @@ _UNFINISHED_FRAGMENT: Final = b"\x02\x00"
 _WHOLE: Final = (_FINAL | _BINARY, _FINAL | _TEXT)
 # What a sender cuts off the end of each message (RFC 7692 §7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
+# Behind a final block: that alone, or with the byte that makes room for it (§7.2.3.4).
+_NOTHING_MORE: Final = (_TAIL, b"\x00" + _TAIL)
 _BAD_DATA, _TOO_BIG = 1007, 1009  # codes of a close, RFC 6455 §7.4.1
 
 
@@ -52,6 +54,8 @@ class Inflater:
         if self._window.unconsumed_tail:
             raise InflateError(f"a message is longer than {self._max_bytes} bytes when inflated", _TOO_BIG)
         if self._window.eof:
+            if self._window.unused_data not in _NOTHING_MORE:
+                raise InflateError("a compressed message goes on behind its end", _BAD_DATA)
             # A sender may end its stream with a message; the next one begins another.
             self._window = zlib.decompressobj(-zlib.MAX_WBITS)
         return message

@@ -198,6 +198,14 @@ def test_a_message_may_end_its_sender_s_stream():
     assert read(stream, compressed=True).messages == [b"Hello"] * 2
 
 
+def test_what_stands_behind_the_end_of_a_sender_s_stream_is_not_passed_over():
+    ended, more = bytes.fromhex("f348cdc9c90700"), bytes.fromhex("f248cdc9c90700")
+    frames = read(marked_compressed(from_server(Opcode.BINARY, ended + more)), compressed=True)
+
+    assert frames.messages == []
+    assert [error.code for error in frames.failures] == [1007]
+
+
 def test_a_message_that_cannot_be_inflated_ends_the_reading_and_says_so():
     server = CompressingServer()
     broken = marked_compressed(from_server(Opcode.BINARY, b"\xff\xff\xff"))
