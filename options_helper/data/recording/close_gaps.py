@@ -54,8 +54,8 @@ LOCK_NAME: Final = ".closing.lock"
 # Minutes of a symbol in one request, about: a busy one has thousands of quotes in each.
 SYMBOL_MINUTES: Final = 600
 _MINUTE_NS: Final = 60 * NANOSECONDS
-# The question was at fault, not the moment: other gaps may have better luck.
-_OF_THE_QUESTION: Final = frozenset({400, 404, 422})
+# No answer, no valid key, too many questions: no other gap would have better luck now.
+_OF_THE_MOMENT: Final = frozenset({None, 401, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +191,11 @@ class _Closer:
     def _is_passed_over(self, where: str, error: RestError) -> bool:
         if isinstance(error, RestStopped):
             raise error
-        of_the_question = error.status in _OF_THE_QUESTION
-        if not self._closings and not of_the_question:
+        of_the_moment = error.status in _OF_THE_MOMENT
+        if not self._closings and of_the_moment:
             raise error
         self._problems.append(f"{where}: {error}")
-        return of_the_question
+        return not of_the_moment
 
     def _asked(self, question: GapQuestion) -> GapClosing:
         asked = (question.gap.stream, question.stretch, question.symbols, question.channels, question.feed)

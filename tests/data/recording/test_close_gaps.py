@@ -340,13 +340,14 @@ def test_after_a_refusal_of_the_moment_what_was_closed_before_stays_and_the_rest
     assert len(close(tmp_path, ScriptedHistory(events)).closings) == 1
 
 
-def test_a_question_that_is_refused_costs_its_own_gap_alone(tmp_path: Path):
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_question_that_is_refused_costs_its_own_gap_alone(tmp_path: Path, status: int):
     events = day(seconds=400)
     record_cut(tmp_path, events, [GAP, (NOON + 300 * SECOND, NOON + 310 * SECOND)])
 
     def refuse(page: int) -> None:
         if page == 1:
-            raise RestError("Alpaca answered with HTTP 400: invalid symbol.", status=400)
+            raise RestError(f"Alpaca answered with HTTP {status}.", status=status)
 
     report = close(tmp_path, ScriptedHistory(events, on_page=refuse))
 
