@@ -52,6 +52,11 @@ _CONTEXT.set_forkserver_preload(["tests.faults.capturer"])
 expects_data(STOCKS, "iex", utc_datetime(NOON), ())
 
 
+def _state(stat: Path) -> str:
+    """What a thread is doing, in the kernel's letter; behind its name, which is in brackets."""
+    return stat.read_text(encoding="utf-8").rpartition(") ")[2][:1]
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Where a simulator is found."""
@@ -156,6 +161,9 @@ class Capturer:
         """While it does not run: from the block's begin to its end, and so long that it must notice."""
         assert self.process.pid is not None
         os.kill(self.process.pid, signal.SIGSTOP)
+        # Sent is not stopped: until the kernel says so (where it does), its threads may run on.
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        wait_until(lambda: all(_state(task) == "T" for task in tasks.glob("*/stat")))
         until = time.monotonic() + LATE_SECONDS + 1
         try:
             yield

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from options_helper.clock import utc_now
 from options_helper.commands.ingest_daemon import watch
 from options_helper.commands.ingest_run import IngestRequest, opened, run_once
@@ -23,15 +25,15 @@ from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import FredSettings, Settings
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
-from tests.kit.pace import runs
+from tests.kit.pace import LONG
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import A_PROCESS, wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 
 PORTFOLIO: Final = Path(__file__).resolve().parents[2] / "portfolio.json"
-KILLS: Final = runs(1, 50)
+KILLS: Final = 50
 # So long before the market's day that every kill comes amid catching up.
-DAYS_BEHIND: Final = runs(50, 3_000)
+DAYS_BEHIND: Final = 3_000
 JOB: Final = JobName.DAILY_BARS
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -61,6 +63,9 @@ def kept(out: Path) -> list[datetime]:
     return [entry.since for entry in IngestStore(out).entries(JOB)]
 
 
+@pytest.mark.skipif(
+    not LONG, reason="takes minutes, and each step of a kill has a test of its own: sh scripts/check-long"
+)
 def test_killed_at_any_moment_it_has_each_session_once_and_whole(
     tmp_path: Path, running_simulator: Callable[..., SimulatorServer]
 ):

@@ -219,5 +219,6 @@ def test_the_audit_tells_programs_what_the_loss_log_has(tmp_path: Path):
         "problems",
         "silent",
         "closings",
+        "unheard",
     ]
     assert any("12:00:00  2026-11-05 12:00:01" in line for line in audit_lines(audit))
