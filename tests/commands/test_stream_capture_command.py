@@ -966,7 +966,7 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first(simulator, tmp_pa
             code, _, complained = second.ends()
         assert first.signalled(signal.SIGTERM)[0] == 0
 
-    assert code == 2
+    assert code == 75
     assert f"process {first.process.pid}" in complained
 
 
