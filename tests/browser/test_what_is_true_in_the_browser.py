@@ -181,7 +181,7 @@ def table_at(data: bytes, start: int) -> pa.Table | None:
     """The table that begins there; None where these bytes only look like a beginning: within a table, say."""
     try:
         return pa.ipc.open_stream(data[start:]).read_all()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+    except (pa.ArrowException, OSError):
         return None
 
 

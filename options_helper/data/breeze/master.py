@@ -117,7 +117,7 @@ def read_master(content: bytes) -> Master:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
                 raise StreamError(_unusable("it is far too large"))
             master = Master(_instruments(archive))
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
         raise StreamError(_unusable(f"it is no readable zip ({type(error).__name__})")) from error
     if not len(master):
         raise StreamError(_unusable("no instrument is in it"))
