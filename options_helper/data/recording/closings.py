@@ -17,6 +17,7 @@ from options_helper.data.recording.gap_closing import ClosingState, GapClosing, 
 from options_helper.data.recording.loss_log import LossRow
 from options_helper.model.instants import nanosecond_text, utc_datetime
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.text import format_count
 
 FOLDER: Final = "closings"
 GapId = tuple[str, str, int, int]
@@ -54,27 +55,34 @@ class Closings:
 
 
 def read_closings(root: Path) -> Closings:
-    """All of a root; a file that cannot be read costs itself, and its gaps count as not asked about."""
+    """All of a root; a row or a file that cannot be read costs itself: its gaps count as not asked about."""
     found: dict[GapId, GapClosing] = {}
     problems: list[str] = []
     for path in sorted((root / FOLDER).glob("*.csv")):
         try:
-            found |= _read(path)
-        except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError):
+            known, damaged = _read(path)
+        except OSError as error:
+            problems.append(f"{FOLDER}/{path.name} cannot be read ({error.strerror})")
+            continue
+        found |= known
+        if damaged:
             problems.append(
-                f"{FOLDER}/{path.name} cannot be read; remove it, and its gaps are asked about again"
+                f"{FOLDER}/{path.name}: {format_count(damaged, 'row')} cannot be read; the gaps are asked about again"
             )
     return Closings(found, tuple(problems))
 
 
 def save_closing(root: Path, closing: GapClosing) -> None:
-    """Add it, or put it in the place of an earlier one; when the disk refuses, OSError, and the file is as before."""
+    """Add it, or put it in the place of an earlier one; when the disk refuses, OSError, and the file is as before.
+
+    A row that cannot be read goes: its gap is asked about again, and told again.
+    """
     path = root / FOLDER / f"{new_york_date(utc_datetime(closing.since_ns)).isoformat()}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        known = _read(path)
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError):
-        known = {}  # it is not there, or `verify` has said that it cannot be read
+        known, _ = _read(path)
+    except FileNotFoundError:
+        known = {}
     known[closing.of] = closing
     replace_file(path, _text(known.values()), durable=True)
 
@@ -100,10 +108,21 @@ def _row(closing: GapClosing) -> tuple[object, ...]:
     )
 
 
-def _read(path: Path) -> dict[GapId, GapClosing]:
-    with path.open(encoding="utf-8", newline="") as file:
-        closings = [_closing(row) for row in csv.DictReader(file)]
-    return {closing.of: closing for closing in closings}
+def _read(path: Path) -> tuple[dict[GapId, GapClosing], int]:
+    """The closings of a file, and how many of its rows are none; OSError where it cannot be read."""
+    closings: dict[GapId, GapClosing] = {}
+    damaged = 0
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.DictReader(file)
+        while True:
+            try:
+                closing = _closing(next(rows))
+            except StopIteration:
+                return closings, damaged
+            except (csv.Error, KeyError, ValueError, TypeError):
+                damaged += 1
+            else:
+                closings[closing.of] = closing
 
 
 def _closing(row: Mapping[str, str]) -> GapClosing:

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
-from options_helper.data.intraday.backfill import Backfill, Stretch, replace_stretch
-from options_helper.data.intraday.export import export_rows
-from options_helper.data.intraday.listing import recorded_days
-from options_helper.data.intraday.scope import EVERYTHING
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.close_gaps import ClosingReport, close_gaps
 from options_helper.data.recording.closings import read_closings
 from options_helper.data.recording.gap_closing import ClosingState
-from options_helper.data.recording.journal import JournalWriter, RecordKind, facts_record, gap_record
-from options_helper.data.recording.rebuild import rebuild
-from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
+from options_helper.data.recording.journal import JournalWriter
+from options_helper.data.recording.session_notes import save_note, session_notes
 from options_helper.data.recording.verify import audit
-from options_helper.data.recording.verify_report import audit_facts, audit_lines
 from options_helper.errors import RestError, RestStopped, StoreError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import Bar, Quote, Trade
-from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, nanosecond_text, timestamp_extension, utc_datetime
 from options_helper.model.streams import StreamName
-from tests.data.recording.test_rebuild import began, received, record_session
+from tests.data.recording.test_rebuild import began, received
 from tests.kit.builders import AAPL_CALL
 from tests.kit.cut import MINUTE, ScriptedHistory, Told, record_cut, rows_kept, uncut_rows
-from tests.kit.fakes import NOON, quote_message
+from tests.kit.fakes import NOON
 
 SECOND = NANOSECONDS
 GAP = (NOON + 20 * SECOND, NOON + 30 * SECOND)
@@ -485,124 +477,6 @@ def test_wherever_it_is_killed_no_file_is_half_and_the_next_run_makes_the_same(t
     assert died > 10
 
 
-# What else reads a recording.
-
-
-def test_verify_tells_the_counts_and_a_loss_that_is_closed_is_no_fault_any_more(tmp_path: Path):
-    events = day()
-    record_cut(tmp_path, events, [GAP], lost=27, reason="dropped: the queue was full")
-    assert "27 events of the stocks stream were lost" in audit(tmp_path).problems[0]
-
-    report = close(tmp_path, ScriptedHistory(events))
-
-    found = audit(tmp_path)
-    assert found.ok
-    assert found.closings == report.closings
-    said = "\n".join(audit_lines(found))
-    assert "recorded rows are in the answer, " in said
-    assert "more: gap closed" in said
-    (closing,) = cast("list[dict[str, Any]]", audit_facts(found)["closings"])
-    assert (closing["state"], closing["recorded"]) == ("closed", closing["found"])
-    assert msgspec.json.encode(audit_facts(found))
-
-
-def test_verify_keeps_the_fault_of_a_gap_that_is_closed_in_part(tmp_path: Path):
-    events = day()
-    record_cut(tmp_path, events, [GAP], lost=60, reason="dropped: the queue was full")
-
-    close(tmp_path, ScriptedHistory([]))
-
-    assert [problem for problem in audit(tmp_path).problems if "60 events" in problem]
-
-
-def test_verify_names_a_ledger_of_closings_that_cannot_be_read(tmp_path: Path):
-    events = day()
-    record_cut(tmp_path, events, [GAP])
-    close(tmp_path, ScriptedHistory(events))
-    (path,) = (tmp_path / "closings").iterdir()
-    path.write_bytes(b"session,stream\n\xff,1\n")
-
-    assert any("cannot be read" in problem for problem in audit(tmp_path).problems)
-    report = close(tmp_path, ScriptedHistory(events))
-    assert report.closings[0].state is ClosingState.CLOSED
-    assert "cannot be read" in report.problems[0]
-    assert audit(tmp_path).ok
-
-
-def record_with_journal(root: Path, *gaps: Gap) -> list[Told]:
-    """Two quotes with a gap between them, of which history has a third; what history tells."""
-    heard = [received(NOON + at * SECOND, quote_message("AAPL", at_ns=NOON + at * SECOND)) for at in (1, 9)]
-    records = [began(NOON), *heard, *(gap_record(gap.until_ns or 0, gap) for gap in gaps)]
-    record_session(root, "one", [*records, facts_record(RecordKind.END, NOON + 10 * SECOND, {})])
-    save_note(
-        root,
-        SessionNote(
-            session="one",
-            began_ns=NOON,
-            seen_ns=NOON + 10 * SECOND,
-            ended_ns=NOON + 10 * SECOND,
-            journal=True,
-            flush_events=500,
-            flush_seconds=5.0,
-            asked={"stocks": ("AAPL",)},
-            feeds={"stocks": "iex"},
-            channels={"stocks": ("quotes",)},
-        ),
-    )
-    return [
-        msgspec.convert(quote_message("AAPL", at_ns=NOON + at * SECOND) | {"t": NOON + at * SECOND}, Quote)
-        for at in (1, 3, 9)
-    ]
-
-
-LOST = Gap(StreamName.STOCKS, NOON + 2 * SECOND, NOON + 8 * SECOND, "The connection was lost.")
-
-
-def test_rows_that_history_told_are_none_that_the_journal_lacks_and_are_copied_by_a_rebuild(tmp_path: Path):
-    root, out = tmp_path / "recorded", tmp_path / "rebuilt"
-    told = record_with_journal(root, LOST)
-
-    (closing,) = close(root, ScriptedHistory(told)).closings
-    assert (closing.words, audit(root).ok) == (
-        "2 of 2 recorded rows are in the answer, 1 more: gap closed",
-        True,
-    )
-
-    rebuild(root, out)
-    assert contents(out) == contents(root)
-    assert audit(out).closings == (closing,)
-
-
-def test_a_rebuild_that_makes_rows_which_history_told_has_each_of_them_once(tmp_path: Path):
-    """Their files were removed, so that they were missing when history was asked."""
-    root, out = tmp_path / "recorded", tmp_path / "rebuilt"
-    told = record_with_journal(root, LOST)
-    shutil.rmtree(root / "stocks")
-    close(root, ScriptedHistory(told))
-    assert len(rows_kept(root, "quotes_backfill")) == 3
-
-    rebuild(root, out)
-
-    assert rows_kept(out, "quotes", "quotes_backfill") == uncut_rows(tmp_path / "uncut", told)
-    assert len(rows_kept(out, "quotes")) == 2
-    assert audit(out).ok
-
-
-def test_rows_that_a_rebuild_would_make_next_to_a_gap_are_not_asked_of_history(tmp_path: Path):
-    """Of its own stream, and as long as there is a journal that has them."""
-    reason = "the file was removed; its journal has them: `stream rebuild` makes them"
-    removed = Gap(StreamName.STOCKS, NOON + 30 * SECOND, NOON + 31 * SECOND, reason)
-    told = record_with_journal(tmp_path, LOST, removed)
-    history = ScriptedHistory(told)
-
-    report = close(tmp_path, history)
-
-    assert (report.closings, history.asked) == ((), [])
-    assert "`stream rebuild` makes them" in report.later[0]
-    shutil.rmtree(tmp_path / "journal")
-    assert len(close(tmp_path, history).closings) == 1
-
-
 def test_a_worse_answer_takes_away_nothing_that_a_better_one_told(tmp_path: Path):
     events = day()
     ghost = msgspec.structs.replace(events[0], bid_size=99)  # which no answer has: it keeps the gap open
@@ -669,22 +543,3 @@ def test_what_was_not_asked_for_is_not_kept(tmp_path: Path):
     (closing,) = close(tmp_path, _Talkative([*events, *long_after])).closings
 
     assert closing.more == len(rows_kept(tmp_path, *BACKFILL)) == 27
-
-
-def test_list_export_and_repair_have_the_datasets_like_any_other(tmp_path: Path):
-    root, out = tmp_path / "recorded", tmp_path / "brought.csv"
-    events = day()
-    record_cut(root, events, [GAP])
-    close(root, ScriptedHistory(events))
-
-    listed = {(one.dataset, one.rows) for one in recorded_days(root)}
-    assert ("quotes_backfill", 21) in listed
-    exported = export_rows(root, out, kind="stocks", dataset="quotes_backfill", scope=EVERYTHING)
-    assert (exported.rows, len(out.read_text().splitlines())) == (21, 22)
-
-    (path,) = root.rglob("quotes_backfill/**/*.csv.gz")
-    path.write_bytes(path.read_bytes() + b"torn")
-    with pytest.raises(StoreError, match="repair"):
-        replace_stretch(root, Backfill("stocks", "AAPL", Quote, Stretch(NOON, NOON + MINUTE), "rest"), [])
-    IntradayStore(root).repair()
-    assert audit(root).ok
