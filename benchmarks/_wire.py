@@ -115,6 +115,18 @@ class Child:
             self._process.wait()
 
 
+def measure(script: str, client: str, per_frame: int, rate: int, seconds: int) -> dict[str, Any]:
+    """One client of this benchmark against a fresh server that sends so many quotes a second."""
+    total = rate * seconds // per_frame * per_frame
+    server = Child(script, "serve", per_frame, rate)
+    process = Child(script, "client", client, server.receive()["url"], total)
+    server.send(total)
+    result = process.receive()
+    server.end()
+    process.end()
+    return result
+
+
 def measured(received: Callable[[], int], total: int, warm_up: int) -> dict[str, float]:
     """CPU per event of this process, from the first `warm_up` events on to the last one."""
     _await(lambda: received() >= warm_up)

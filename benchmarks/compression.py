@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 import msgspec
-from _wire import NOON, SYMBOLS, Child, measured, say, serve_at_rate, settings_for
+from _wire import NOON, SYMBOLS, measure, measured, say, serve_at_rate, settings_for
 
 from options_helper.model.instants import timestamp_extension
 from options_helper.model.streams import StreamName
@@ -80,28 +80,15 @@ def run_client(compression: str, url: str, total: int) -> None:
     manager.stop()
 
 
-def measure(compression: str, per_frame: int) -> dict[str, Any]:
-    """One client against a fresh server."""
-    rate = LOADS[per_frame]
-    total = rate * SECONDS // per_frame * per_frame
-    server = Child(__file__, "serve", per_frame, rate)
-    client = Child(__file__, "client", compression, server.receive()["url"], total)
-    server.send(total)
-    result = client.receive()
-    server.end()
-    client.end()
-    return result
-
-
 def main() -> None:
     """Each client in its own process, by turns, so that the machine's moods meet both."""
     print("bytes and CPU per quote, wire to cache, 256 symbols; median of 3 runs")
     print(f"{'quotes a frame':>15} {'none':>20} {'deflate':>20}   ratios")
-    for per_frame in LOADS:
+    for per_frame, rate in LOADS.items():
         runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in CLIENTS}
         for _ in range(ROUNDS):
             for kind in CLIENTS:
-                runs[kind].append(measure(kind, per_frame))
+                runs[kind].append(measure(__file__, kind, per_frame, rate, SECONDS))
         cost = {kind: statistics.median(run["microseconds"] for run in runs[kind]) for kind in CLIENTS}
         size = {kind: statistics.median(run["bytes"] for run in runs[kind]) for kind in CLIENTS}
         columns = " ".join(f"{size[kind]:6.1f} B {cost[kind]:7.2f} µs" for kind in CLIENTS)

@@ -13,7 +13,7 @@ import threading
 import warnings
 from typing import Any
 
-from _wire import SYMBOLS, Child, measured, say, serve_at_rate, settings_for
+from _wire import SYMBOLS, measure, measured, say, serve_at_rate, settings_for
 
 from options_helper.model.streams import StreamName
 
@@ -106,28 +106,15 @@ def _bare(url: str, total: int, warm_up: int) -> dict[str, Any]:
     return measured(lambda: seen, total, warm_up)
 
 
-def measure(kind: str, per_frame: int) -> dict[str, Any]:
-    """One client against a fresh server."""
-    rate = LOADS[per_frame]
-    total = rate * SECONDS // per_frame * per_frame
-    server = Child(__file__, "serve", per_frame, rate)
-    client = Child(__file__, "client", kind, server.receive()["url"], total)
-    server.send(total)
-    result = client.receive()
-    server.end()
-    client.end()
-    return result
-
-
 def main() -> None:
     """Each client in its own process, round by round, so that the machine's moods meet all of them."""
     print("CPU per quote, wire to cache, 256 symbols; median of 3 runs")
     print(f"{'quotes a frame':>15} {'manager':>10} {'parsed':>10} {'raw':>10} {'bare loop':>10}   ratios")
-    for per_frame in LOADS:
+    for per_frame, rate in LOADS.items():
         runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in CLIENTS}
         for _ in range(ROUNDS):
             for kind in CLIENTS:
-                runs[kind].append(measure(kind, per_frame))
+                runs[kind].append(measure(__file__, kind, per_frame, rate, SECONDS))
         cost = {
             kind: statistics.median(run["microseconds"] for run in results) for kind, results in runs.items()
         }
