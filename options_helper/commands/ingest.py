@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from options_helper.commands.common_options import JsonOption, MetricsPortOption
 from options_helper.commands.help_style import plain_typer
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def plan(
     portfolio: PortfolioOption = Path("portfolio.json"),
     chains_every: ChainsEveryOption = "15m",
     requests_per_minute: PerMinuteOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what is due now, how many requests that takes and how long; connects to nothing.
 
@@ -111,16 +112,7 @@ def daemon(
             show_default="DIR/.ingest-health.json",
         ),
     ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="N",
-            help="Serve Prometheus metrics on this computer only.",
-            show_default="none",
-        ),
-    ] = None,
+    metrics_port: MetricsPortOption = None,
 ) -> None:
     """Do what is due, whenever it is, until Ctrl-C or SIGTERM.
 
@@ -150,7 +142,7 @@ def health(
         ),
     ] = None,
     max_lag: Annotated[str, typer.Option(metavar="TIME", help="How old the heartbeat may be.")] = "30s",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether the daemon is well; the exit code is 0 only if it is.
 

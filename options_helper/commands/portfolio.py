@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from options_helper.commands.common_options import JsonOption
 from options_helper.commands.help_style import plain_typer
 
 portfolio = plain_typer(
@@ -18,7 +19,6 @@ portfolio = plain_typer(
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The portfolio file.")]
 DEFAULT_FILE = Path("portfolio.json")
-JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
 @portfolio.command()

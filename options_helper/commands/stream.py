@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from options_helper.commands.book_providers import BookProvider
+from options_helper.commands.common_options import JsonOption, MetricsPortOption
 from options_helper.commands.help_style import plain_typer
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS, MOST_LEVELS
 from options_helper.errors import ConfigError
@@ -138,16 +139,7 @@ def capture(
             show_default="DIR/.health.json",
         ),
     ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="N",
-            help="Serve Prometheus metrics on this computer only.",
-            show_default="none",
-        ),
-    ] = None,
+    metrics_port: MetricsPortOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its size; connect to nothing.")
     ] = False,
@@ -243,7 +235,7 @@ def health(
             metavar="TIME", help="How old the heartbeat, and an open market's newest event, may be."
         ),
     ] = "30s",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether a capture or the dashboard is well; the exit code is 0 only if it is.
 
@@ -346,7 +338,6 @@ SymbolsOption = Annotated[
     str | None,
     typer.Option("--symbols", metavar="A,B,…", help="Only these symbols.", show_default="all symbols"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
 @stream.command("list")
