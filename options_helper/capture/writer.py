@@ -34,10 +34,11 @@ from options_helper.capture.pressure import (
 )
 from options_helper.capture.session_log import SessionLog
 from options_helper.capture.write_ahead import WriteAhead
-from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.data.recording.journal import Record, RecordKind, break_record
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
+from options_helper.data.streaming.state.books import ASKED_ANEW
 from options_helper.errors import OptionsHelperError, StoreError
 from options_helper.model.gaps import Gap
 from options_helper.model.text import format_count, named
@@ -235,18 +236,27 @@ class CaptureWriter:
     def _observe(self) -> Noted:
         # Rows that are put off are looked at later: until then what was read of a stream stands still.
         self._streams.keep_house(None if self.state.behind else self._recorder.tallies)
-        if not self.state.behind:
-            self._ask_for_books()
+        asked = [] if self.state.behind else self._ask_for_books()
         self._keep_folder()
         displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
-        return Noted(self._records.add([*displaced, *self._log.observe(self._status(), self._now_ns())]))
+        observed = self._log.observe(self._status(), self._now_ns())
+        return Noted(self._records.add([*asked, *displaced, *observed]))
 
-    def _ask_for_books(self) -> None:
-        """Subscribe anew where a book cannot be believed: the whole of it comes then."""
-        for stream, symbols in self._recorder.maker.books.take_resyncs(self._now_ns()).items():
+    def _ask_for_books(self) -> list[Record]:
+        """Subscribe anew where a book cannot be believed: the whole of it comes then, and none goes on until it does.
+
+        No frame is taken before these records are, so they stand before whatever the subscription brings.
+        """
+        now_ns = self._now_ns()
+        due = self._recorder.maker.books.take_resyncs(now_ns)
+        for stream, symbols in due.items():
             log.warning("%s: asking anew for the order books of %s", stream, named(symbols))
             if (channel := stream.kind.book_channel) is not None:
                 self._streams.resubscribe(stream, symbols, channel)
+        return [
+            break_record(now_ns, stream, ASKED_ANEW, connected=True, symbols=symbols)
+            for stream, symbols in due.items()
+        ]
 
     def _keep_folder(self) -> None:
         """StoreError where another recorder has the folder's name: this one ends, and writes nothing there."""

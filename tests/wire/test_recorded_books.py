@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from msgspec import msgpack
@@ -12,7 +13,14 @@ from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.data.intraday.book_messages import book_messages
 from options_helper.data.intraday.book_rows import BookStart
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.journal import Record, RecordKind, break_record, facts_record
+from options_helper.data.recording.journal import (
+    Record,
+    RecordKind,
+    break_record,
+    facts_record,
+    journal_files,
+    read_records,
+)
 from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.verify import audit
@@ -102,6 +110,36 @@ def test_what_cannot_be_believed_is_asked_for_anew_while_it_is_recorded(
 
         wait_until(synced, saw=engine.books)
         assert engine.status().streams[CRYPTO].connections == 1
+
+
+def test_a_book_that_stays_crossed_begins_anew_in_the_files_as_it_does_live(
+    running_simulator: Simulators, tmp_path: Path
+):
+    """Capture, journal and rebuild say the same: from the asking on it is no book until the whole one comes."""
+    server, out = running_simulator(SilentMarket()), tmp_path / "recorded"
+    with recording(server, out) as engine:
+        server.push(CRYPTO, [WHOLE])
+        await_book(engine, lambda book: book.state is BookState.SYNCED)
+        server.push(CRYPTO, [book_message({11.0: 1.0}, {})])
+        await_book(engine, lambda book: book.counts.resyncs == 1 and book.state is BookState.UNSURE)
+
+        def synced() -> bool:
+            # What comes between the two requests reaches nobody, so it is said until it is heard.
+            server.push(CRYPTO, [WHOLE])
+            return engine.books()[BTC].state is BookState.SYNCED
+
+        wait_until(synced, saw=engine.books)
+
+    breaks = [one.facts for one in read_records(journal_files(out)) if one.kind is RecordKind.BREAK]
+    assert [(facts["stream"], facts["symbols"]) for facts in breaks] == [("crypto", [BTC])]
+    days = IntradayStore(out).list_days("books", "book_updates", BTC)
+    starts = [one.start for day in days for one in book_messages(out, BTC, day)]
+    # The whole one may be heard more than once, and a test that runs over midnight has a file more.
+    told = [start for start, _ in groupby(starts) if start is not BookStart.CARRIED]
+    assert told == [BookStart.FEED, BookStart.NOT, BookStart.LOST, BookStart.FEED]
+    assert audit(out).problems == ()
+    rebuild(out, tmp_path / "rebuilt")
+    assert partitions(tmp_path / "rebuilt") == partitions(out)
 
 
 def test_a_recorded_book_is_played_again_to_the_real_client(running_simulator: Simulators, tmp_path: Path):

@@ -6,7 +6,7 @@ Pure: what it is given is all it knows. A book is never carried over a gap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -56,11 +56,15 @@ class BookSampling:
 
 @dataclass(frozen=True, slots=True)
 class BookBreak:
-    """From here on nothing is known of a stream's books; not `connected`: nor will be until it is back."""
+    """From here on nothing is known of a stream's books; not `connected`: nor will be until it is back.
+
+    With `symbols` it is about these alone: they are subscribed anew, and the stream goes on.
+    """
 
     stream: str
     reason: str
     connected: bool
+    symbols: Sequence[str] | None = None
 
 
 class BookRecorder:
@@ -86,13 +90,18 @@ class BookRecorder:
         return [*before, *_rows_of_message(update, place)]
 
     def break_off(self, broken: BookBreak, at_ns: int) -> list[BookLevelRow]:
-        """Forget the books of a stream; a mark for each that was one."""
+        """Forget the books of a stream, or some of them; a mark for each that was one."""
+
+        def renew(stream: StreamId) -> None:
+            self._books.renew(broken.symbols or (), stream, broken.reason, at_ns)
 
         def begin_anew(stream: StreamId) -> None:
             if not broken.connected:
                 self._lost[stream] = broken.reason
             self._books.follow(stream, self._heard(stream), at_ns)
 
+        if broken.symbols is not None:
+            return self._marks(broken.stream, renew, at_ns)
         self._breaks[broken.stream] += 1
         return self._marks(broken.stream, begin_anew, at_ns)
 
@@ -123,8 +132,8 @@ class BookRecorder:
         return {symbol: book for symbol, book in books if book is not None}
 
     def take_resyncs(self, now_ns: int) -> dict[StreamId, list[str]]:
-        """The symbols that have to be subscribed anew, by stream; no row depends on it."""
-        return self._books.take_resyncs(now_ns, keep_crossed=True)
+        """The symbols that have to be subscribed anew, by stream: a `BookBreak` that names them comes before that."""
+        return self._books.take_resyncs(now_ns)
 
     def _heard(self, stream: str) -> Continuity:
         return Continuity(connection=self._breaks[stream])

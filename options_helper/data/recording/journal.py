@@ -74,7 +74,7 @@ class RecordKind(IntEnum):
     MARKET = 5  # a simulator announced its time, in the words of its handshake
     END = 6  # JSON: the capture ended as it should, with these totals
     BREAK = (
-        7  # JSON: a stream's order books do not go on from here: a new connection, a loss, or none any more
+        7  # JSON: order books of a stream do not go on from here: a new connection, a loss, asked for anew
     )
 
 
@@ -146,9 +146,16 @@ def gap_record(received_ns: int, gap: Gap) -> Record:
     return facts_record(RecordKind.GAP, received_ns, asdict(gap))
 
 
-def break_record(received_ns: int, stream: str, reason: str, *, connected: bool) -> Record:
-    """A record of a stream's books being void from here on; not `connected`: until it is back."""
-    facts = {"stream": stream, "reason": reason, "connected": connected}
+def break_record(
+    received_ns: int, stream: str, reason: str, *, connected: bool, symbols: Sequence[str] | None = None
+) -> Record:
+    """A record of the books of a stream, or of its `symbols`, being void from here on.
+
+    Not `connected`: nothing comes until the stream is back.
+    """
+    facts: dict[str, Any] = {"stream": stream, "reason": reason, "connected": connected}
+    if symbols is not None:
+        facts["symbols"] = list(symbols)
     return facts_record(RecordKind.BREAK, received_ns, facts)
 
 

@@ -31,7 +31,7 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource, Str
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import WatchPolicy
-from options_helper.data.streaming.state.books import lost_books
+from options_helper.data.streaming.state.books import ASKED_ANEW, lost_books
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.callbacks import CallbackKind
@@ -494,7 +494,10 @@ class _Run:
         """Ask anew for the books that cannot be believed."""
         with self._lock:
             self._follow_books()
-            due = self._state.books.take_resyncs(self._state.clock.at(self._now_ns()))
+            books, now_ns = self._state.books, self._state.clock.at(self._now_ns())
+            due = books.take_resyncs(now_ns)
+            for stream, symbols in due.items():
+                books.renew(symbols, stream, ASKED_ANEW, now_ns)
         for stream, symbols in due.items():
             log.warning("%s: asking anew for the order books of %s", stream, named(symbols))
             if stream.kind.book_channel is not None:

@@ -236,6 +236,63 @@ def test_a_crossed_book_says_so_and_keeps_its_levels():
     )
 
 
+CROSSED = [
+    received(MIDNIGHT + 1, book_message({10.0: 1.0}, {11.0: 1.0}, reset=True)),
+    received(MIDNIGHT + 2, book_message({12.0: 1.0}, {})),
+    tick(MIDNIGHT + SECOND + 1),
+]
+UNCROSSED = [
+    received(MIDNIGHT + 3 * SECOND, book_message({12.0: 0.0}, {})),
+    tick(MIDNIGHT + 4 * SECOND + 1),
+    received(MIDNIGHT + 5 * SECOND, book_message({10.0: 2.0}, {11.0: 1.0}, reset=True)),
+    tick(MIDNIGHT + 6 * SECOND + 1),
+    ended(MIDNIGHT + 7 * SECOND),
+]
+
+
+def test_a_book_that_is_asked_for_anew_does_not_go_on_and_the_journal_says_which(tmp_path: Path):
+    """What changed until it was subscribed again reached nobody; the stream's other books are whole."""
+    other = received(MIDNIGHT + 1, book_message({3.0: 1.0}, {4.0: 1.0}, symbol="ETH/USD", reset=True))
+    asked = break_record(MIDNIGHT + 2 * SECOND + 5, "crypto", "anew", connected=True, symbols=["BTC/USD"])
+    record_session(tmp_path, "one", [began(MIDNIGHT), other, *CROSSED, asked, *UNCROSSED])
+
+    samples = [(state, len(bids)) for _, state, bids, _ in sampled(tmp_path, AFTER)]
+    assert samples == [*[("crossed", 2)] * 2, *[("unsure", 0)] * 3, *[("synced", 1)] * 2]
+    starts = [message.start for message in book_messages(tmp_path, "BTC/USD", AFTER)]
+    assert starts == [BookStart.FEED, BookStart.NOT, BookStart.LOST, BookStart.NOT, BookStart.FEED]
+    assert [one.start for one in book_messages(tmp_path, "ETH/USD", AFTER)] == [BookStart.FEED]
+    assert audit(tmp_path).ok
+    rebuild(tmp_path, tmp_path / "rebuilt")
+    assert partitions(tmp_path / "rebuilt") == partitions(tmp_path)
+
+
+def test_a_journal_that_does_not_say_what_was_asked_for_anew_gives_the_rows_that_it_gave(tmp_path: Path):
+    """Earlier versions went on with a crossed book, and their files are right as what they had heard."""
+    record_session(tmp_path, "one", [began(MIDNIGHT), *CROSSED, *UNCROSSED])
+
+    starts = [message.start for message in book_messages(tmp_path, "BTC/USD", AFTER)]
+    assert starts == [BookStart.FEED, BookStart.NOT, BookStart.NOT, BookStart.FEED]
+    assert audit(tmp_path).ok
+
+
+def test_a_record_that_ends_the_books_of_a_whole_stream_is_written_as_it_always_was():
+    record = break_record(1, "crypto", "cut", connected=True)
+
+    assert record.payload == b'{"stream":"crypto","reason":"cut","connected":true}'
+
+
+def test_only_what_is_whole_is_ended_by_asking_anew():
+    """A book that waits goes on waiting: it says why, and since when."""
+    books = BookRecorder()
+    books.rows_of(CRYPTO, update(MIDNIGHT), 0)
+
+    assert books.take_resyncs(MIDNIGHT + 6 * SECOND) == {CRYPTO: ["BTC/USD"]}
+    asked = BookBreak("crypto", "anew", connected=True, symbols=["BTC/USD"])
+    assert books.break_off(asked, MIDNIGHT + 6 * SECOND) == []
+    book = books.look(1)["BTC/USD"]
+    assert (book.state, book.since_ns) == (BookState.WAITING, MIDNIGHT)
+
+
 def test_a_level_that_cannot_be_costs_its_message_and_is_counted(tmp_path: Path):
     """Nobody knows what it should have been, so the book begins anew with the next whole one."""
     whole = book_message({10.0: 1.0}, {11.0: 1.0}, reset=True)
@@ -291,15 +348,18 @@ def book_traffic(draw: st.DrawFn) -> list[list[Record]]:
         records = [began(now_ns, draw(st.sampled_from([5, 10, 11])), draw(st.sampled_from([0.5, 1.0])))]
         for _ in range(draw(st.integers(0, 30))):
             now_ns += draw(st.sampled_from([1, SECOND // 4, SECOND]))
-            match draw(st.integers(0, 7)):
+            match draw(st.integers(0, 8)):
                 case 0:
                     records.append(tick(now_ns))
                 case 1:
                     connected = draw(st.booleans())
                     records.append(break_record(now_ns, "crypto", "cut", connected=connected))
                 case 2:
-                    records.append(received(now_ns, foreign.next_message(now_ns), stream=BREEZE))
+                    asked = draw(st.sampled_from([["BTC/USD"], ["BTC/USD", "ETH/USD"]]))
+                    records.append(break_record(now_ns, "crypto", "anew", connected=True, symbols=asked))
                 case 3:
+                    records.append(received(now_ns, foreign.next_message(now_ns), stream=BREEZE))
+                case 4:
                     records.append(received(now_ns, *(walk.whole_book(now_ns) for walk in walks)))
                 case _:
                     records.append(received(now_ns, *(walk.next_message(now_ns) for walk in walks)))

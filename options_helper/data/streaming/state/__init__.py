@@ -8,7 +8,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "blotter": ("settled_executions",),
-    "books": ("BookPolicy", "Books"),
+    "books": ("ASKED_ANEW", "BookPolicy", "Books"),
     "live_state": ("StreamTally",),
     "market_clock": ("MarketClock",),
     "order_book": ("are_possible",),

@@ -26,6 +26,7 @@ CROSSED_AT_MOST_NS: Final = 2 * NANOSECONDS
 WHOLE_WITHIN_NS: Final = 5 * NANOSECONDS
 # A symbol is subscribed anew once in this time at most, whatever is wrong with its book.
 RESYNC_PAUSE_NS: Final = 60 * NANOSECONDS
+ASKED_ANEW: Final = "It stayed crossed, or could not be believed; it is asked for anew."
 # Two comparisons running: one may have met a change on its way.
 DIFFERENCES_AT_MOST: Final = 2
 
@@ -214,11 +215,10 @@ class Books:
     def _of(self, stream: StreamId) -> list[_Tracked]:
         return [known for known in self._tracked.values() if known.stream == stream]
 
-    def take_resyncs(self, now_ns: int, *, keep_crossed: bool = False) -> dict[StreamId, list[str]]:
+    def take_resyncs(self, now_ns: int) -> dict[StreamId, list[str]]:
         """The symbols that have to be subscribed anew, by stream; each is told once and counted.
 
-        What changes before they are subscribed again reaches nobody, so a crossed book is nothing to go by from here
-        on, unless `keep_crossed` says that its owner sees to that.
+        Whoever does so says `renew` before.
         """
         due: defaultdict[StreamId, list[str]] = defaultdict(list)
         for known in self._tracked.values():
@@ -226,9 +226,14 @@ class Books:
                 known.asked_ns = now_ns
                 known.resyncs += 1
                 due[known.stream].append(known.symbol)
-                if known.state is BookState.CROSSED and not keep_crossed:
-                    self._void(known, BookState.UNSURE, "It stayed crossed; it is asked for anew.", now_ns)
         return dict(due)
+
+    def renew(self, symbols: Iterable[str], stream: StreamId, reason: str, now_ns: int) -> None:
+        """These are subscribed anew: what changes before that reaches nobody, so none of them is whole from here on."""
+        named = frozenset(symbols)
+        for known in self._of(stream):
+            if known.symbol in named and known.state.has_levels:
+                self._void(known, BookState.UNSURE, reason, now_ns)
 
     def seed(self, seeds: Iterable[Book]) -> None:
         """Show these where the stream's own have not come; they are REST's, and stay unproven until a reset."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.data.streaming.state.books import BookPolicy, Books, lost_books
+from options_helper.data.streaming.state.books import ASKED_ANEW, BookPolicy, Books, lost_books
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.events import BookLevel
 from options_helper.model.frames import Continuity, Frame
@@ -52,7 +52,9 @@ class Heard:
         return book
 
     def resyncs(self, at: float) -> list[str]:
-        return self.books.take_resyncs(second(at)).get(CRYPTO, [])
+        due = self.books.take_resyncs(second(at)).get(CRYPTO, [])
+        self.books.renew(due, CRYPTO, ASKED_ANEW, second(at))
+        return due
 
 
 @pytest.fixture
