@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from options_helper.errors import ConfigError
 from options_helper.model import streams
 from options_helper.model.announcement import MarketKind
+from options_helper.model.rates import DEFAULT_RATES, RateTable, parse_rates
 
 STOCK_FEEDS: Final = streams.STOCKS.feed_names
 OPTION_FEEDS: Final = streams.OPTIONS.feed_names
@@ -32,13 +33,14 @@ MOST_REST_PER_MINUTE: Final = 10_000
 NO_COMPRESSION: Final = "none"
 COMPRESSIONS: Final = (NO_COMPRESSION, "deflate")
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
+DEFAULT_BETAS_FILE: Final = Path("config/betas.toml")
 
 NO_KEYS: Final = (
     "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
     "Without an account, options-helper ui --demo shows a simulated market, and options-helper simulate serves one."
 )
 
-ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "BREEZE_", "FRED_")
+ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "OH_RISK_", "BREEZE_", "FRED_")
 VARIABLES: Final = frozenset(
     {
         "APCA_API_KEY_ID",
@@ -64,6 +66,7 @@ BREEZE_VARIABLES: Final = frozenset(
         "BREEZE_MASTER_URL",
     }
 )
+RISK_VARIABLES: Final = frozenset({"OH_RISK_RATES", "OH_RISK_ASSUME_DIVIDENDS", "OH_RISK_BETAS"})
 FRED_VARIABLES: Final = frozenset({"FRED_API_KEY", "FRED_URL"})
 DEFAULT_FRED_URL: Final = "https://api.stlouisfed.org"
 DEFAULT_BREEZE_REST_URL: Final = "https://api.icicidirect.com/breezeapi/api/v1"
@@ -203,6 +206,28 @@ class Settings:
     def require_safe(url: str) -> None:
         """Raise ConfigError, naming the host, when a key sent to `url` could be read on the way."""
         _require_address(url, _HTTP_SCHEMES + _WEBSOCKET_SCHEMES, "address")
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSettings:
+    """What the risk figures take from the user; nothing secret, and nothing that is asked of anybody."""
+
+    rates: RateTable = DEFAULT_RATES
+    assume_dividends: bool = False  # beyond what is announced, go on as the last four went
+    betas_file: Path = DEFAULT_BETAS_FILE  # need not exist
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> RiskSettings:
+        """Read the environment, then `config/alpaca.env` for what the environment leaves open, as `Settings.load`."""
+        values = _relevant(environ)
+        if not values.keys() >= RISK_VARIABLES:
+            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        rates = values.get("OH_RISK_RATES")
+        return cls(
+            DEFAULT_RATES if rates is None else parse_rates(rates, "OH_RISK_RATES"),
+            _switch(values.get("OH_RISK_ASSUME_DIVIDENDS", "no"), "OH_RISK_ASSUME_DIVIDENDS"),
+            Path(values.get("OH_RISK_BETAS", DEFAULT_BETAS_FILE)).expanduser(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

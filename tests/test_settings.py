@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,14 @@ from pydantic import SecretStr
 
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import MarketKind
+from options_helper.model.rates import DEFAULT_RATES
 from options_helper.settings import (
     NO_KEYS,
     OPTION_FEEDS,
+    RISK_VARIABLES,
     STOCK_FEEDS,
     BreezeSettings,
+    RiskSettings,
     Settings,
     option_stream_path,
     stock_stream_path,
@@ -391,3 +394,38 @@ def test_a_fake_on_this_computer_needs_no_encryption():
     fake = {"BREEZE_REST_URL": "http://127.0.0.1:1/x", "BREEZE_STREAM_URL": "ws://127.0.0.1:2"}
 
     assert breeze(fake).stream_url == "ws://127.0.0.1:2"
+
+
+def test_risk_settings_are_the_defaults_unless_somebody_says_otherwise(tmp_path: Path):
+    nothing = RiskSettings.load({}, tmp_path / "none.env")
+    file = env_file(tmp_path, "OH_RISK_RATES=2026-11-27 1m=0.0395 1y=3.7%  # of the treasury\n")
+
+    said = RiskSettings.load({"OH_RISK_ASSUME_DIVIDENDS": "yes", "OH_RISK_BETAS": "my.toml"}, file)
+
+    assert nothing == RiskSettings(DEFAULT_RATES, assume_dividends=False)
+    assert (said.rates.as_of, said.rates.source) == (date(2026, 11, 27), "OH_RISK_RATES")
+    assert said.rates.at(1) == pytest.approx(0.037)
+    assert (said.assume_dividends, said.betas_file) == (True, Path("my.toml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("OH_RISK_RATES", "2026-11-27 4.3", "430 % a year"),
+        ("OH_RISK_ASSUME_DIVIDENDS", "perhaps", "neither yes nor no"),
+    ],
+)
+def test_a_setting_of_the_risk_figures_that_cannot_be_is_refused(
+    tmp_path: Path, name: str, value: str, words: str
+):
+    with pytest.raises(ConfigError, match=words) as refused:
+        RiskSettings.load({name: value}, tmp_path / "none.env")
+
+    assert name in str(refused.value)
+
+
+def test_every_setting_of_the_risk_figures_is_in_the_example_file(repository: Path):
+    example = (repository / "config" / "alpaca.env.example").read_text(encoding="utf-8")
+
+    assert {name for name in RISK_VARIABLES if f"\n{name}=" not in example} == set()
+    assert RiskSettings.load({}, repository / "config" / "alpaca.env.example") == RiskSettings()

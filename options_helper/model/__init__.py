@@ -154,6 +154,7 @@ PUBLIC: Final = {
         "ProviderReport",
         "Providers",
     ),
+    "rates": ("DEFAULT_RATES", "RateTable", "parse_rates"),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": (
         "BOOKS",

@@ -6,7 +6,7 @@ market told of its sessions (`told`) wins over the calendar.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlying_of_root
@@ -27,6 +27,8 @@ _SETTLED_AT_OPEN: Final = frozenset({"DJX", "NDX", "RUT", "SPX"})  # where they 
 _ALWAYS_SETTLED_AT_OPEN: Final = frozenset({"VIX", "VIXW"})
 # No holiday keeps the exchange closed for longer, so a contract that expires later has not ended.
 _LONGEST_CLOSURE: Final = timedelta(days=10)
+
+MINUTES_A_YEAR: Final = 365 * 24 * 60
 
 
 def is_settled_at_open(
@@ -71,6 +73,39 @@ def contract_ended_at(
     if is_settled_at_open(symbol, expiry, told, named=at_open):
         return session.opens
     return session.closes if _is_on_index(symbol) else option_trading_ends_at(symbol, settled, told)
+
+
+def settles_at(
+    symbol: str, expiry: date, told: ToldSessions = NOTHING_TOLD, *, at_open: bool | None = None
+) -> datetime | None:
+    """The instant by whose price its value is fixed; None where the calendar does not reach.
+
+    16:00 on the last day (13:00 on half days), also of a class that is traded for a quarter of an hour longer, or the
+    opening by which it is settled. The first question about a year takes the calendar half a second.
+    """
+    session = regular_session(_settlement_day(expiry, told), told)
+    if session is None:
+        return None
+    return session.opens if is_settled_at_open(symbol, expiry, told, named=at_open) else session.closes
+
+
+def minutes_to_settlement(
+    symbol: str,
+    expiry: date,
+    at: datetime,
+    told: ToldSessions = NOTHING_TOLD,
+    *,
+    at_open: bool | None = None,
+) -> float | None:
+    """Calendar minutes from `at` until its value is fixed, 0 from then on; None where the calendar does not reach.
+
+    Nights, weekends and holidays count: this is the clock of the risk figures, of which `MINUTES_A_YEAR` make a year.
+    """
+    settled_at = settles_at(symbol, expiry, told, at_open=at_open)
+    if settled_at is None:
+        return None
+    # In UTC: of two times in one zone the difference would be that of the clocks on the wall.
+    return max(0.0, (settled_at.astimezone(UTC) - at.astimezone(UTC)).total_seconds() / 60)
 
 
 def has_ended(
