@@ -128,7 +128,7 @@ class IngestStore:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(locked_root(self.root / FOLDER, self._now()))
+            stack.enter_context(locked_root(self.root / FOLDER, self._now(), "ingestion"))
             for job in JobName:
                 _cut_torn_row(self._ledger(job))
             self.require_same_market()

@@ -45,7 +45,7 @@ def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(tmp_path: 
     with recording(tmp_path) as writer:
         writer.wait_until_it_writes()
 
-        with pytest.raises(StoreError, match=f"being written by process {writer.process.pid} on"):
+        with pytest.raises(StoreError, match=f"by the recorder, process {writer.process.pid} on"):
             store(tmp_path).acquire()
         assert len(store(tmp_path).read("stocks", "quotes", "AAPL")) > 0
         assert all(report.ok for report in store(tmp_path).verify())

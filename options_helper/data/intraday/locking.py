@@ -19,6 +19,7 @@ from options_helper.errors import StoreError
 # A reader that asks whether somebody writes holds the lock for a moment; that must not turn a writer away.
 _TRIES = 3
 _PAUSE_SECONDS = 0.02
+RECORDER = "recorder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +29,32 @@ class Holder:
     pid: int | None = None
     host: str | None = None
     started: str | None = None
+    role: str | None = None  # what it does there: "recorder", "ingestion"
+
+    @property
+    def kind(self) -> str:
+        """What to call it when it has to be stopped."""
+        return self.role or "program"
 
     def __str__(self) -> str:
         pid = "another process" if self.pid is None else f"process {self.pid}"
+        role = "" if self.role is None else f"the {self.role}, "
         host = "" if self.host is None else f" on {self.host}"
         started = "" if self.started is None else f", which started {self.started}"
-        return f"{pid}{host}{started}"
+        return f"{role}{pid}{host}{started}"
 
 
 class RootLock:
     """The right to write below a root: a kernel lock on `<root>/.capture.lock`, gone with the process that holds it.
 
-    The file names the holder, for messages only. It is never deleted: its name belongs to nobody. Network file systems
-    may not honour the lock. It is a right to the folder, not to the folder's name: see `keep`.
+    `role` is what the holder does there. The file names the holder, for messages only. It is never deleted: its name
+    belongs to nobody. Network file systems may not honour the lock. It is a right to the folder, not to the folder's
+    name: see `keep`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, role: str = RECORDER) -> None:
         self._path = root / LOCK_NAME
+        self._role = role
         self._descriptor: int | None = None
         self._folder = (-1, -1)  # which one was locked
         self._refusal: str | None = None  # why its name is another's, also after this lock was given back
@@ -61,9 +71,10 @@ class RootLock:
         descriptor = self._opened()
         if not _lock_patiently(descriptor) or not _is_at(self._path, descriptor):
             os.close(descriptor)
+            holder = holder_of(self._path)
             raise StoreError(
-                f"{self._path.parent} is being written by {holder_of(self._path)}. "
-                "Stop that recorder, or record into another folder."
+                f"{self._path.parent} is being written by {holder}. "
+                f"Stop that {holder.kind}, or write into another folder."
             )
         self._take(descriptor, started)
 
@@ -96,7 +107,12 @@ class RootLock:
         folder = self._path.parent.stat()
         self._folder = (folder.st_dev, folder.st_ino)
         said = json.dumps(
-            {"pid": os.getpid(), "host": socket.gethostname(), "started": f"{started:%Y-%m-%dT%H:%M:%SZ}"}
+            {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "started": f"{started:%Y-%m-%dT%H:%M:%SZ}",
+                "role": self._role,
+            }
         ).encode()
         # For messages only: a full disk is found out, and reported, by others.
         with suppress(OSError):
@@ -123,9 +139,9 @@ class RootLock:
 
 
 @contextmanager
-def locked_root(root: Path, started: datetime) -> Iterator[None]:
+def locked_root(root: Path, started: datetime, role: str) -> Iterator[None]:
     """Hold the right to write below a root; StoreError, at once, when another holds it."""
-    lock = RootLock(root)
+    lock = RootLock(root, role)
     lock.acquire(started)
     try:
         yield
@@ -137,8 +153,8 @@ def holder_of(lock_path: Path) -> Holder:
     """What the lock file says about its holder, present or last."""
     try:
         said = json.loads(lock_path.read_bytes())
-        return Holder(said["pid"], said["host"], said["started"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Holder(said["pid"], said["host"], said["started"], said.get("role"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Holder()
 
 
