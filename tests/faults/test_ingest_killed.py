@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
+import os
 import random
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +31,7 @@ from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.pace import LONG
 from tests.kit.simulated import settings_for
-from tests.kit.waiting import A_PROCESS, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 from tests.wire.conftest import running_simulator as running_simulator  # noqa: PLC0414 - a fixture
 
 PORTFOLIO: Final = Path(__file__).resolve().parents[2] / "portfolio.json"
@@ -41,7 +45,8 @@ _CONTEXT.set_forkserver_preload(["tests.faults.test_ingest_killed"])
 
 
 def ingest(settings: Settings, out: Path) -> None:
-    """What the process does that is killed."""
+    """What the process does that is killed; by another signal it says first where it is."""
+    faulthandler.register(signal.SIGUSR1, chain=True)
     with (
         ShutdownSignals() as shutdown,
         opened(
@@ -51,10 +56,31 @@ def ingest(settings: Settings, out: Path) -> None:
         watch(found, shutdown, lambda _: None)
 
 
-def stored_long_ago(out: Path, market_day: datetime) -> None:
+@contextmanager
+def ingesting(settings: Settings, out: Path) -> Iterator[None]:
+    """A process that ingests and has stored something more; killed at the end."""
+    before = len(kept(out))
+    process = _CONTEXT.Process(target=ingest, args=(settings, out))
+    process.start()
+    try:
+        # However busy the machine is: it lives, so it is at work, and one that has ended has not waited.
+        wait_until(lambda: len(kept(out)) > before or not process.is_alive(), FOREVER)
+        assert process.exitcode is None, "it ended by itself"
+        yield
+    except BaseException:
+        if process.pid is not None and process.is_alive():
+            os.kill(process.pid, signal.SIGUSR1)
+            process.join(AT_ONCE)
+        raise
+    finally:
+        process.kill()
+        process.join()
+
+
+def stored_long_ago(out: Path, settings: Settings, market_day: datetime) -> None:
     """As if the last ingestion had been then, so that there is much to catch up."""
     until = market_day - timedelta(days=DAYS_BEHIND)
-    with IngestStore(out) as store:
+    with IngestStore(out, market=settings.market_kind) as store:
         window = Window(until - timedelta(hours=6), until, until)
         store.keep(JOB, "all", window, Answer(Table(("symbol",)), until))
 
@@ -72,18 +98,13 @@ def test_killed_at_any_moment_it_has_each_session_once_and_whole(
     market = SeededMarket(load_portfolio(PORTFOLIO))
     settings = replace(settings_for(running_simulator(market)), rest_per_minute=10_000)
     market_day = datetime.fromtimestamp(market.start_ns / 1e9, UTC)
-    stored_long_ago(tmp_path, market_day)
+    stored_long_ago(tmp_path, settings, market_day)
     chance = random.Random(7)
 
     for _ in range(KILLS):
-        before = len(kept(tmp_path))
-        process = _CONTEXT.Process(target=ingest, args=(settings, tmp_path))
-        process.start()
-        wait_until(lambda: len(kept(tmp_path)) > before, A_PROCESS)  # noqa: B023 - waited for in this round
-        # Not waiting for a fact: the moment of the kill is what is drawn.
-        time.sleep(chance.uniform(0, 0.05))
-        process.kill()
-        process.join()
+        with ingesting(settings, tmp_path):
+            # Not waiting for a fact: the moment of the kill is what is drawn.
+            time.sleep(chance.uniform(0, 0.05))
     assert run_once(IngestRequest(tmp_path, PORTFOLIO, (JOB,)), settings=settings, say=lambda _: None) == 0
 
     store = IngestStore(tmp_path)
