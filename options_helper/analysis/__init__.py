@@ -33,6 +33,7 @@ PUBLIC: Final = {
 }
 SHARED: Final = {
     "holdings": ("was_split",),
+    "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": ("payoff_bounds",),
     "structure_kinds": ("StructureKind",),

@@ -1,0 +1,90 @@
+"""European prices and Greeks in closed form, against published figures and their own definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from options_helper.analysis.risk.black import european_greeks, european_value, normal_cdf
+from tests.analysis.risk.legs import Leg, greeks_of, market_of, terms_of, values, volatility_of
+
+
+def european(spot: float, strike: float, days: float, volatility: float, rate: float, **more: Any) -> Leg:
+    return Leg(spot, strike, days, volatility, rate, american=False, **more)
+
+
+def test_normal_cdf_is_right_far_into_the_tail():
+    found = normal_cdf(np.array([-8.0, -1.0, 0.0, 1.0, 8.0]))
+
+    assert found == pytest.approx([6.220960574271786e-16, 0.15865525393145707, 0.5, 0.8413447460685429, 1.0])
+    assert found[0] > 0
+
+
+def test_hulls_options_on_a_share_that_pays_nothing():
+    """Hull, ch. 15: S 42, K 40, r 10 %, volatility 20 %, six months."""
+    call = european(42, 40, 182.5, 0.2, 0.1)
+
+    assert values(call, call._replace(kind="put")) == pytest.approx([4.759422, 0.808599], abs=1e-6)
+
+
+def test_hulls_greeks():
+    """Hull, ch. 19: S 49, K 50, r 5 %, volatility 20 %, 20 weeks; theta per year, vega per 1.00."""
+    found = greeks_of(european(49, 50, 0.3846 * 365, 0.2, 0.05))
+
+    assert found.price[0] == pytest.approx(2.400461, abs=1e-5)
+    assert found.delta[0] == pytest.approx(0.521602, abs=1e-5)
+    assert found.gamma[0] == pytest.approx(0.065545, abs=1e-5)
+    assert found.vega[0] == pytest.approx(12.105, abs=1e-3)
+    assert found.theta[0] == pytest.approx(-4.305, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["call", "put"])
+def test_greeks_are_the_slopes_of_the_price_with_dividends_and_carry(kind: str):
+    """Time passes for the leg and for its dividends alike."""
+    leg = european(100, 105, 120, 0.3, 0.04, kind=kind, carry=0.01, dividends=((30, 1.0), (110, 1.5)))
+    found = greeks_of(leg)
+
+    def slope(step: float, *, up: Leg, down: Leg) -> float:
+        high, low = values(up, down)
+        return float(high - low) / (2 * step)
+
+    def later(days: float) -> Leg:
+        return leg._replace(days=leg.days - days, dividends=[(at - days, paid) for at, paid in leg.dividends])
+
+    assert found.delta[0] == pytest.approx(
+        slope(1e-3, up=leg._replace(spot=100.001), down=leg._replace(spot=99.999)), abs=1e-7
+    )
+    high, low = (greeks_of(leg._replace(spot=spot)).delta[0] for spot in (100.001, 99.999))
+    assert found.gamma[0] == pytest.approx((high - low) / 2e-3, abs=1e-7)
+    assert found.vega[0] == pytest.approx(
+        slope(1e-5, up=leg._replace(volatility=0.30001), down=leg._replace(volatility=0.29999)), abs=1e-5
+    )
+    assert found.rho[0] == pytest.approx(
+        slope(1e-5, up=leg._replace(rate=0.04001), down=leg._replace(rate=0.03999)), abs=1e-5
+    )
+    assert found.theta[0] == pytest.approx(slope(1e-3 / 365, up=later(1e-3), down=later(-1e-3)), abs=1e-5)
+
+
+def test_without_volatility_an_option_is_worth_what_its_forward_says():
+    legs = [
+        european(100, strike, 365, 0.0, 0.05, kind=kind) for kind in ("call", "put") for strike in (90, 110)
+    ]
+
+    worth = [max(sign * (100 - strike * np.exp(-0.05)), 0) for sign in (1, -1) for strike in (90, 110)]
+    assert european_value(terms_of(legs), market_of(legs), volatility_of(legs)) == pytest.approx(worth)
+
+
+def test_at_its_forward_call_and_put_are_worth_the_same():
+    forward = 100 * np.exp(0.05 * 0.5)
+    call, put = values(*(european(100, forward, 182.5, 0.2, 0.05, kind=kind) for kind in ("call", "put")))
+
+    assert call == pytest.approx(put, abs=1e-12)
+
+
+def test_deep_and_certain_legs_have_finite_greeks():
+    legs = [european(100, strike, 0.001, 0.01, 0.04) for strike in (1, 100, 10_000)]
+    found = european_greeks(terms_of(legs), market_of(legs), volatility_of(legs))
+
+    assert np.isfinite([found.price, found.delta, found.gamma, found.vega, found.theta, found.rho]).all()
