@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from options_helper.analysis.own_volatility import OptionQuote, Term, ThirtyDayVolatility
 from options_helper.data.fred import Observation
+from options_helper.data.rest.risk_readings import ACTION_SYMBOLS
 from options_helper.errors import SymbolError
 from options_helper.ingest.store import Cell, Table
 from options_helper.model.contract_symbols import parse_contract_symbol
@@ -42,8 +43,6 @@ ACTIONS: Final = (
     "asked_ns", "type", "id", "symbol", "ex_date", "process_date", "record_date", "payable_date", "rate", "old_rate",
     "new_rate", "new_symbol", "detail",
 )  # fmt: skip
-# An action's symbol has another name where two companies are in it; the one that somebody holds comes first.
-_ACTION_SYMBOLS: Final = ("symbol", "old_symbol", "source_symbol", "acquiree_symbol", "initiating_symbol")
 BARS: Final = (
     "symbol", "ts_ns", "timeframe", "feed", "open", "high", "low", "close", "volume", "trade_count", "vwap",
 )  # fmt: skip
@@ -125,7 +124,7 @@ def actions_table(pages: Iterable[Row], asked_at: datetime) -> Table:
                     asked_ns,
                     kind,
                     identity,
-                    next((name for key in _ACTION_SYMBOLS if (name := word(field(action, key)))), None),
+                    next((name for key in ACTION_SYMBOLS if (name := word(field(action, key)))), None),
                     *(word(field(action, name)) for name in ACTIONS[4:8]),
                     *(_number(action, name) for name in ("rate", "old_rate", "new_rate")),
                     word(field(action, "new_symbol")),

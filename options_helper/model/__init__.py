@@ -48,6 +48,7 @@ PUBLIC: Final = {
         "last_trading_day",
         "latest_session",
         "option_trading_ends_at",
+        "settles_at",
     ),
     "contract_records": ("ContractRecord",),
     "contract_symbols": (
@@ -155,6 +156,14 @@ PUBLIC: Final = {
         "Providers",
     ),
     "rates": ("DEFAULT_RATES", "RateTable", "parse_rates"),
+    "risk_inputs": (
+        "ContractChange",
+        "CorporateActions",
+        "DailyCloses",
+        "Dividend",
+        "RiskInputs",
+        "VendorGreeks",
+    ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": (
         "BOOKS",

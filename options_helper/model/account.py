@@ -119,6 +119,8 @@ class RestTask(StrEnum):
     CALENDAR = "calendar"  # the market's own hours
     BOOKS = "books"  # order books, to compare the streamed ones with
     NEWS = "news"  # what was written before the stream, and while it was down
+    DIVIDENDS = "dividends"  # announced corporate actions, for the risk figures
+    CLOSES = "daily closes"  # a year of them, for betas
 
 
 class RestPhase(StrEnum):

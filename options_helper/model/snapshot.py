@@ -24,6 +24,7 @@ from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.news import Article
 from options_helper.model.order_book import Book
 from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId
 
 E = TypeVar("E")
@@ -107,6 +108,7 @@ class LiveSnapshot:
     news: tuple[Article, ...] = ()  # the newest articles, each in its newest form, newest first
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
+    risk_inputs: RiskInputs = field(default_factory=RiskInputs)  # what REST adds for the risk figures
     streams: Mapping[StreamId, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in PORTFOLIO_STREAMS})
     )

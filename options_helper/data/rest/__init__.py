@@ -25,6 +25,7 @@ PUBLIC: Final = {
     "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": ("RequestLimits", "RestPolicy"),
+    "risk_readings": ("ACTION_SYMBOLS", "read_corporate_actions", "read_daily_closes"),
     "server_clock": ("ServerClock",),
     "seeding": ("SeedBatch", "seed"),
 }

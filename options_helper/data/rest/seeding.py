@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import isinf
 from typing import Any, Final, TypeVar
@@ -24,6 +24,7 @@ from options_helper.model.account import PreviousClose
 from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.risk_inputs import VendorGreeks
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.tolerant import amount, field, items, word
 
@@ -51,6 +52,7 @@ class SeedBatch:
     quotes: tuple[RestQuote, ...] = ()
     trades: tuple[RestTrade, ...] = ()
     closes: tuple[PreviousClose, ...] = ()
+    greeks: tuple[VendorGreeks, ...] = ()
     unreadable: tuple[str, ...] = ()  # a sentence each
     refused: tuple[str, ...] = ()  # symbols that the server does not know
 
@@ -93,7 +95,7 @@ def _seed(
     if feed in FEEDS_WITHOUT_REST:
         return
     size = STOCK_SYMBOLS_A_REQUEST if stream is StreamName.STOCKS else OPTION_SYMBOLS_A_REQUEST
-    bisector = _Bisector(lambda piece: request(piece, feed))
+    bisector = SymbolBisector(lambda piece: request(piece, feed))
     for batch in batches(symbols, size):
         for piece, snapshots in bisector.answers(batch):
             yield read_snapshots(stream, piece, snapshots, today)
@@ -103,7 +105,7 @@ def _seed(
     bisector.raise_unexplained()
 
 
-class _Bisector:
+class SymbolBisector:
     """Asks for the batches of a stream, and takes the symbols out that are refused, so that they cost no other.
 
     A symbol is at fault when the server names it, or when it is refused alone while others are answered.
@@ -193,6 +195,7 @@ def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshot
     quotes: list[RestQuote] = []
     trades: list[RestTrade] = []
     closes: list[PreviousClose] = []
+    greeks: list[VendorGreeks] = []
     unreadable: list[str] = []
     for symbol in symbols:
         snapshot = snapshots.get(symbol)
@@ -205,7 +208,17 @@ def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshot
         trades += _part(snapshot, "latestTrade", symbol, _trade, unreadable)
         if (close := _previous_close(symbol, snapshot, today)) is not None:
             closes.append(close)
-    return SeedBatch(stream, len(symbols), tuple(quotes), tuple(trades), tuple(closes), tuple(unreadable))
+        if stream is StreamName.OPTIONS and (found := _greeks(symbol, snapshot)) is not None:
+            greeks.append(found)
+    return SeedBatch(
+        stream,
+        len(symbols),
+        tuple(quotes),
+        tuple(trades),
+        tuple(closes),
+        tuple(greeks),
+        tuple(unreadable),
+    )
 
 
 def _part(
@@ -289,6 +302,29 @@ def _close(symbol: str, bar: Any) -> PreviousClose | None:
     return PreviousClose(symbol, price, new_york_date(utc_datetime(time_ns)))
 
 
+def _greeks(symbol: str, snapshot: Mapping[str, Any]) -> VendorGreeks | None:
+    """The vendor's own figures, holes among them; None where it gives none at all."""
+    greeks = field(snapshot, "greeks")
+    found = VendorGreeks(
+        symbol,
+        implied_volatility=_number(field(snapshot, "impliedVolatility")),
+        delta=_number(field(greeks, "delta")),
+        gamma=_number(field(greeks, "gamma")),
+        theta=_number(field(greeks, "theta")),
+        vega=_number(field(greeks, "vega")),
+        rho=_number(field(greeks, "rho")),
+    )
+    if found == VendorGreeks(symbol):
+        return None
+    quoted_ns = _time_ns(field(snapshot, "latestQuote"))
+    return replace(found, quoted_at=utc_datetime(quoted_ns)) if quoted_ns and quoted_ns > 0 else found
+
+
+def _number(value: Any) -> float | None:
+    number = amount(value)
+    return None if number is None or isinf(float(number)) else float(number)
+
+
 def _time_ns(part: Any) -> int | None:
     """The exchange's time; over plain HTTP it is text."""
     text = field(part, "t")
@@ -296,8 +332,7 @@ def _time_ns(part: Any) -> int | None:
 
 
 def _price(part: Mapping[str, Any], name: str) -> float | None:
-    price = amount(field(part, name))
-    return None if price is None or isinf(float(price)) else float(price)
+    return _number(field(part, name))
 
 
 def _size(part: Mapping[str, Any], name: str) -> int | float | None:

@@ -562,6 +562,7 @@ class _Run:
                 running_since=self._started_at,
                 streams=self._with_ledgers(healths),
                 account=self._account.account_state,
+                risk_inputs=self._account.risk_inputs,
                 callbacks=callbacks,
             )
 

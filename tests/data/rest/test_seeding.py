@@ -422,3 +422,32 @@ def test_where_nobody_answers_the_other_is_not_waited_for_as_well():
         list(seeded(rest, ["AAPL"], [CALL]))
 
     assert rest.requested == []
+
+
+def test_the_vendors_own_greeks_are_read_raw_with_their_holes_and_the_time_of_the_quote_beside_them():
+    greeks = {"delta": 0.5, "gamma": "0.01", "theta": None, "vega": float("inf"), "odd": 1}
+
+    (found,) = read({"latestQuote": QUOTE, "greeks": greeks, "impliedVolatility": 0.31}).greeks
+
+    assert (found.implied_volatility, found.delta, found.gamma) == (0.31, 0.5, 0.01)
+    assert (found.theta, found.vega, found.rho) == (None, None, None)
+    assert found.quoted_at == datetime(2026, 3, 20, 15, 59, 58, 123456, UTC)
+    assert found.read_at is None
+
+
+@pytest.mark.parametrize("greeks", [None, {}, [], "none", {"delta": None}, {"delta": "x"}, {"delta": True}])
+def test_a_contract_of_which_the_vendor_has_no_greeks_has_none_and_keeps_its_prices(greeks: object):
+    batch = read({"latestQuote": QUOTE, "greeks": greeks, "impliedVolatility": None})
+
+    assert batch.greeks == ()
+    assert [quote.symbol for quote in batch.quotes] == [CALL]
+
+
+def test_greeks_without_a_quote_have_no_time():
+    (found,) = read({"greeks": {"delta": 0.0}}).greeks
+
+    assert (found.delta, found.quoted_at) == (0.0, None)
+
+
+def test_a_share_has_no_greeks():
+    assert read_snapshots(STOCKS, ["AAPL"], {"AAPL": {"greeks": {"delta": 1}}}, TODAY).greeks == ()

@@ -24,11 +24,13 @@ from options_helper.data.streaming.polling.book_poller import BookPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
+from options_helper.data.streaming.polling.risk_poller import RiskPoller
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.callbacks import Told
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import ToldSessions
+from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
@@ -84,6 +86,7 @@ class AccountWatch:
         self._prices = PricePoller(self._context, config, policy)
         self._books = BookPoller(self._context, config, policy)
         self._news = NewsPoller(self._context, config, policy, tell)
+        self._risk = RiskPoller(self._context, config, policy)
         self._calendar = CalendarWatch(
             self._context.rest,
             self._context.now,
@@ -105,11 +108,17 @@ class AccountWatch:
         """What is known; read it under the lock that guards the state."""
         return self._context.account_state
 
+    @property
+    def risk_inputs(self) -> RiskInputs:
+        """What the risk figures are computed from beside prices; read it under the lock that guards the state."""
+        return self._context.risk_inputs
+
     def start(self) -> None:
         """Begin; asks nothing before the streams had a moment to connect."""
         if self._polls:
             self._prices.begin()
             self._books.begin()
+            self._risk.begin()
             self._report_hours(RestPhase.WAITING, None)
             self._calendar.start(self._policy.initial_delay)
         if self._polls_account:
@@ -121,12 +130,15 @@ class AccountWatch:
             self._prices.change_symbols(config)
             self._books.change_symbols(config)
             self._news.change_symbols(config)
+            self._risk.change_symbols(config)
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
         self._context.account_state = replace(AccountState(), reports=self.account_state.reports)
+        self._context.risk_inputs = RiskInputs()
         self._account.forget()
         self._news.forget()
+        self._risk.forget()
         self._calendar.forget()
 
     def stop(self) -> None:
@@ -136,6 +148,7 @@ class AccountWatch:
         self._prices.stop(deadline - time.monotonic())
         self._books.stop(deadline - time.monotonic())
         self._news.stop(deadline - time.monotonic())
+        self._risk.stop(deadline - time.monotonic())
         self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 

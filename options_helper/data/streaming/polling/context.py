@@ -16,6 +16,7 @@ from options_helper.errors import OptionsHelperError, RestError
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import new_york_date
+from options_helper.model.risk_inputs import RiskInputs
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class WatchPolicy:
 
 
 class PollContext:
-    """What was asked for in one run. `lock` is the run's: it guards `state` and `account_state`."""
+    """What was asked for in one run. `lock` is the run's: it guards `state`, `account_state` and `risk_inputs`."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class PollContext:
         self._busy = busy
         self.lock = lock
         self.account_state = AccountState()
+        self.risk_inputs = RiskInputs()
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._connect = connect

@@ -174,6 +174,11 @@ class PricePoller:
             context.account_state = replace(
                 context.account_state, closes=with_more(context.account_state.closes, closes)
             )
+            read_at = context.now()
+            greeks = {one.symbol: replace(one, read_at=read_at) for one in batch.greeks}
+            context.risk_inputs = replace(
+                context.risk_inputs, vendor_greeks=with_more(context.risk_inputs.vendor_greeks, greeks)
+            )
             self._refused |= set(batch.refused)
             done = context.account_state.reports[RestTask.PRICES].done + batch.requested
         context.report(RestTask.PRICES, done=done)

@@ -46,6 +46,7 @@ from options_helper.model.events import (
 )
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 
@@ -415,6 +416,7 @@ class LiveState:
         running_since: datetime | None,
         streams: Mapping[StreamId, StreamHealth],
         account: AccountState | None = None,
+        risk_inputs: RiskInputs | None = None,
         callbacks: CallbackStats | None = None,
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
@@ -434,6 +436,7 @@ class LiveState:
             news=self.news.articles(),
             fills=self.fills.entries(),
             account=account or AccountState(),
+            risk_inputs=risk_inputs or RiskInputs(),
             streams=MappingProxyType(dict(streams)),
             clock_skew=None if self.clock.plays else self.clock.skew,
             told_sessions=self.clock.told,

@@ -1,0 +1,144 @@
+"""Ask each day for what the risk figures need beside prices: announced dividends, and daily closes for betas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any, Final
+
+from options_helper.data.periodic_task import PeriodicTask
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.model.account import RestPhase, RestTask
+from options_helper.model.alpaca_symbols import is_coin_pair, is_index, to_alpaca_symbol, underlying_symbol
+from options_helper.model.contract_hours import settles_at
+from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
+from options_helper.model.risk_inputs import RiskInputs
+from options_helper.model.streams import StreamName
+from options_helper.model.text import named
+
+# What betas are measured against unless somebody chooses another.
+BENCHMARK: Final = "SPY"
+
+Read = Callable[[AlpacaRest, Sequence[str], date, datetime], Mapping[str, Any]]
+
+
+class RiskPoller:
+    """Asks once for each share of a day, what contracts are written on among them; nobody waits for it."""
+
+    def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
+        self._context = context
+        self._policy = policy
+        self._config = config  # replaced whole
+        self._task = PeriodicTask(
+            "live-risk", self._poll, policy.poll, self._failed, stopping=context.stopping
+        )
+        # Guarded by the lock of what was asked: the day, and what was answered of it.
+        self._day: date | None = None
+        self._answered: dict[RestTask, frozenset[str]] = {}
+
+    def begin(self) -> None:
+        """Ask for the first time after the prices had a moment; for nothing where nothing is held."""
+        if shares_of(self._config):
+            for task in (RestTask.DIVIDENDS, RestTask.CLOSES):
+                self._context.report(task, phase=RestPhase.WAITING)
+            self._task.start(self._policy.initial_delay)
+
+    def change_symbols(self, config: LiveStreamConfig) -> None:
+        """From now on these symbols; what is new is asked for soon."""
+        before, self._config = self._config, config
+        if not set(shares_of(config)) <= set(shares_of(before)):
+            self._task.run_within(self._policy.initial_delay)
+            self._task.start()
+
+    def forget(self) -> None:
+        """Another session is played. Called under the lock."""
+        self._day, self._answered = None, {}
+        self._task.run_within(self._policy.initial_delay)
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; waits for it at most `timeout` seconds."""
+        self._task.stop(timeout)
+
+    def _poll(self) -> float:
+        """Ask for what was not answered today; seconds until the next look."""
+        today = self._context.today()
+        with self._context.lock:
+            if today != self._day:
+                self._day, self._answered = today, {}
+        shares = shares_of(self._config)
+        is_done = self._ask(RestTask.DIVIDENDS, shares, today, read_corporate_actions, _with_actions)
+        is_done &= self._ask(RestTask.CLOSES, (BENCHMARK, *shares), today, read_daily_closes, _with_closes)
+        self._make_calendar(today)
+        return self._policy.poll if is_done else self._policy.again
+
+    def _ask(
+        self,
+        task: RestTask,
+        symbols: Sequence[str],
+        today: date,
+        read: Read,
+        taken: Callable[[RiskInputs, Mapping[str, Any]], RiskInputs],
+    ) -> bool:
+        """Ask for those that were not answered; whether there is nothing left to ask."""
+        context = self._context
+        with context.lock:
+            answered = self._answered.get(task, frozenset())
+        missing = [symbol for symbol in dict.fromkeys(symbols) if symbol not in answered]
+        if not missing:
+            return True
+        read_at = context.now()
+        found = context.attempt(task, lambda: read(context.rest(), missing, today, read_at))
+        if found is None:
+            return False
+        with context.lock:
+            if self._day != today:
+                return False  # another session is played since
+            context.risk_inputs = taken(context.risk_inputs, found)
+            self._answered[task] = answered.union(missing)
+        unknown = [symbol for symbol in missing if symbol not in found]
+        context.report(
+            task,
+            phase=RestPhase.DONE,
+            done=len(answered) + len(found),
+            finished_at=context.now(),
+            problem=f"Alpaca knows nothing of {named(unknown)}." if unknown else None,
+        )
+        return True
+
+    def _make_calendar(self, today: date) -> None:
+        """Have the calendar of each expiry's year made on this thread: it takes half a second, and no page has that."""
+        for contract in _contracts(self._config):
+            expiry = parse_contract_symbol(contract).expiry
+            if expiry >= today and not self._context.stopping.is_set():
+                settles_at(contract, expiry)
+
+    def _failed(self, error: Exception) -> float:
+        for task in (RestTask.DIVIDENDS, RestTask.CLOSES):
+            self._context.report_failure(task, error)
+        return self._policy.again
+
+
+def shares_of(config: LiveStreamConfig) -> tuple[str, ...]:
+    """The shares that are streamed and what the contracts are written on, in order; an index and a coin are none."""
+    underlyings = (
+        to_alpaca_symbol(underlying_symbol(parse_contract_symbol(one).underlying_norm))
+        for one in _contracts(config)
+    )
+    every = dict.fromkeys((*config.symbols(StreamName.STOCKS), *underlyings))
+    return tuple(one for one in every if not (is_index(one) or is_coin_pair(one) or one == "*"))
+
+
+def _contracts(config: LiveStreamConfig) -> list[str]:
+    return [one for one in config.symbols(StreamName.OPTIONS) if is_contract_symbol(one)]
+
+
+def _with_actions(inputs: RiskInputs, found: Mapping[str, Any]) -> RiskInputs:
+    return replace(inputs, actions=with_more(inputs.actions, found))
+
+
+def _with_closes(inputs: RiskInputs, found: Mapping[str, Any]) -> RiskInputs:
+    return replace(inputs, closes=with_more(inputs.closes, found))

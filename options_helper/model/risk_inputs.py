@@ -1,0 +1,91 @@
+"""What the risk figures are computed from beside prices: dividends, daily closes, and the vendor's own Greeks.
+
+Each has the moment at which it was read, on the market's clock. What is not there was not read, which is not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Dividend:
+    """Cash that a share pays to whoever held it before the ex-date, in dollars per share."""
+
+    symbol: str
+    ex_date: date
+    amount: float
+    special: bool = False  # contracts may be adjusted for it, so nobody subtracts it from a price
+    foreign: bool = False
+    assumed: bool = False  # nobody announced it
+
+
+@dataclass(frozen=True, slots=True)
+class ContractChange:
+    """A corporate action after which a share, and what a contract on it delivers, is another one."""
+
+    symbol: str
+    kind: str  # as Alpaca names it: "forward_splits", "spin_offs"
+    day: date  # the ex-date; where there is none, the day on which it takes effect or is processed
+    ratio: float | None = None  # new shares for an old one; None: not said, or it is no split
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateActions:
+    """What was announced of one share, as it was read; the dividends of the year before among it.
+
+    An empty list says that nothing is announced; a share that was not asked for has no value of this kind.
+    """
+
+    symbol: str
+    read_at: datetime
+    until: (
+        date  # actions that are processed until then were asked for, so a leg that lasts longer may meet more
+    )
+    dividends: tuple[Dividend, ...] = ()  # by ex-date, paid ones and announced ones
+    changes: tuple[ContractChange, ...] = ()  # by day
+    unreadable: tuple[str, ...] = ()  # sentences: announced, and not known
+
+
+@dataclass(frozen=True, slots=True)
+class DailyCloses:
+    """Closes of sessions before today in dollars, adjusted for splits and dividends; for returns and nothing else."""
+
+    symbol: str
+    read_at: datetime
+    days: tuple[date, ...] = ()  # ascending, each once; New York's
+    closes: tuple[float, ...] = ()  # above 0
+
+
+@dataclass(frozen=True, slots=True)
+class VendorGreeks:
+    """The vendor's own figures of one contract per share, by Black and Scholes; None where it has none.
+
+    Theta is a calendar day's; vega and rho are for 0.01 of volatility and rate. The vendor gives them no time: they are
+    as old as the quote beside them, at least.
+    """
+
+    symbol: str
+    implied_volatility: float | None = None  # a fraction
+    delta: float | None = None
+    gamma: float | None = None
+    theta: float | None = None
+    vega: float | None = None
+    rho: float | None = None
+    quoted_at: datetime | None = None  # the exchange's time of the quote beside them; None: there was none
+    read_at: datetime | None = None  # None: as it stands in an answer that nobody has taken in yet
+
+
+@dataclass(frozen=True, slots=True)
+class RiskInputs:
+    """All of it in one snapshot; symbols in Alpaca's spelling. What was not read has no entry."""
+
+    actions: Mapping[str, CorporateActions] = field(default_factory=lambda: _EMPTY)
+    closes: Mapping[str, DailyCloses] = field(default_factory=lambda: _EMPTY)
+    vendor_greeks: Mapping[str, VendorGreeks] = field(default_factory=lambda: _EMPTY)
