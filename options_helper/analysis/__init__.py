@@ -35,6 +35,15 @@ SHARED: Final = {
     "holdings": ("was_split",),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
-    "payoffs": ("payoff_bounds",),
+    "payoffs": (
+        "NEVER",
+        "End",
+        "end_of",
+        "payoff_bounds",
+        "slope_of",
+        "uncovered_ends",
+        "undefined_risks",
+        "worth_at_end",
+    ),
     "structure_kinds": ("StructureKind",),
 }

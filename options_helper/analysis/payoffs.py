@@ -28,14 +28,14 @@ _HIGHEST_RATE: Final = 0.1
 _DAYS_A_YEAR: Final = 365.0
 
 
-class _End(NamedTuple):
+class End(NamedTuple):
     """When a line ends; of two, the lesser ends first. What the market tells of its hours changes no such order."""
 
     day: date
     at_close: bool  # of the session; else its worth is fixed at the opening of that day, hours before
 
 
-_NEVER: Final = _End(date.max, at_close=True)
+NEVER: Final = End(date.max, at_close=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ def payoff_bounds(held: Sequence[PortfolioLine]) -> Bounds:
     if not lines or not _are_comparable([line.instrument for line in lines]):
         return Bounds(None, None)
     prices = (_NOTHING, *(_exact(line.instrument.strike) for line in lines if line.instrument.is_option))
-    payoffs = [sum((_payoff(line, price) for line in lines), _NOTHING) for price in prices]
-    rise = sum((_weight(line) for line in lines if line.instrument.option_type != "put"), _NOTHING)
-    long_ends = [_end(line.instrument) for line in lines if line.quantity > 0]
-    short_ends = [_end(line.instrument) for line in lines if line.quantity < 0]
+    payoffs = [sum((worth_at_end(line, price) for line in lines), _NOTHING) for price in prices]
+    rise = sum((slope_of(line) for line in lines if line.instrument.option_type != "put"), _NOTHING)
+    long_ends = [end_of(line.instrument) for line in lines if line.quantity > 0]
+    short_ends = [end_of(line.instrument) for line in lines if line.quantity < 0]
     return Bounds(
         least=min(payoffs) if rise >= 0 and _none_before(long_ends, short_ends) else None,
         most=max(payoffs) if rise <= 0 and _none_before(short_ends, long_ends) else None,
@@ -88,7 +88,7 @@ def believable_range(lines: tuple[PortfolioLine, ...], today: date) -> tuple[flo
     years = max((expiries.pop() - today).days, 0) / _DAYS_A_YEAR
     today_of_one = max(1 - _HIGHEST_RATE * years, 0.0)
     width = most - least
-    tick = _TICK * float(max(abs(_weight(line)) for line in lines))
+    tick = _TICK * float(max(abs(slope_of(line)) for line in lines))
     tolerance = tick + (_TOLERANCE * width if width < inf else 0.0)
     return min(least, least * today_of_one) - tolerance, max(most, most * today_of_one) + tolerance
 
@@ -109,54 +109,65 @@ def undefined_risks(portfolio: Portfolio, ended: Collection[str] = ()) -> tuple[
     return tuple(entry.id for entry in portfolio.positions if entry.id in found)
 
 
+def uncovered_ends(held: Iterable[PortfolioLine]) -> tuple[End, ...]:
+    """Up to which ends these calls and shares of one name are short together, so that their loss has none."""
+    slopes: dict[End, Decimal] = {NEVER: _NOTHING}
+    for line in held:
+        if line.instrument.option_type != "put":
+            end = end_of(line.instrument)
+            slopes[end] = slopes.get(end, _NOTHING) + slope_of(line)
+    return tuple(
+        time for time in sorted(slopes) if sum(slope for end, slope in slopes.items() if end >= time) < 0
+    )
+
+
 def _uncovered(held: Sequence[tuple[str, PortfolioLine]]) -> Iterable[str]:
     """The entries of one name that are short where, at some time ahead, all of it together is."""
-    ends = [_end(line.instrument) for _, line in held]
-    for time in dict.fromkeys((*ends, _NEVER)):
+    for time in uncovered_ends(line for _, line in held):
         slopes: dict[str, Decimal] = defaultdict(Decimal)
-        for (identity, line), end in zip(held, ends, strict=True):
-            if end >= time:
-                slopes[identity] += _weight(line)
-        if sum(slopes.values()) < 0:
-            yield from (identity for identity, slope in slopes.items() if slope < 0)
+        for identity, line in held:
+            if end_of(line.instrument) >= time:
+                slopes[identity] += slope_of(line)
+        yield from (identity for identity, slope in slopes.items() if slope < 0)
 
 
 def _are_comparable(instruments: Sequence[Instrument]) -> bool:
     """Whether one price at each expiry decides on all of them, and it is known how."""
     known = all(one.multiplier is not None and not one.adjusted for one in instruments)
-    ends = {_end(one) for one in instruments}
+    ends = {end_of(one) for one in instruments}
     one_a_day = len({end.day for end in ends}) == len(ends)
     return known and one_a_day and len({one.underlying for one in instruments}) == 1
 
 
-def _weight(line: PortfolioLine) -> Decimal:
-    """Dollars for each dollar of price; what an adjusted contract delivers is taken for what is usual."""
+def slope_of(line: PortfolioLine) -> Decimal:
+    """Dollars for each dollar of price, short is negative; an adjusted contract counts as a usual one."""
     return line.quantity * (line.instrument.multiplier or STANDARD_MULTIPLIER)
 
 
-def _payoff(line: PortfolioLine, price: Decimal) -> Decimal:
+def worth_at_end(line: PortfolioLine, price: Decimal) -> Decimal:
     """What it is worth at its end, in dollars, at this price of the underlying."""
     over = price - _exact(line.instrument.strike)
     match line.instrument.option_type:
         case "call":
-            return _weight(line) * max(over, _NOTHING)
+            return slope_of(line) * max(over, _NOTHING)
         case "put":
-            return _weight(line) * max(-over, _NOTHING)
+            return slope_of(line) * max(-over, _NOTHING)
         case None:
-            return _weight(line) * price
+            return slope_of(line) * price
 
 
 @lru_cache(maxsize=4096)  # asked at each refresh, and an instrument never changes
-def _end(instrument: Instrument) -> _End:
+def end_of(instrument: Instrument) -> End:
+    """When its worth is fixed by the price of what it is written on; of shares, never."""
     if instrument.expiry is None:
-        return _NEVER
+        return NEVER
     at_open = is_settled_at_open(instrument.live_symbol, instrument.expiry, named=instrument.settled_at_open)
-    return _End(instrument.expiry, at_close=not at_open)
+    return End(instrument.expiry, at_close=not at_open)
 
 
-def _none_before(kept: Sequence[_End], ending: Sequence[_End]) -> bool:
+def _none_before(kept: Sequence[End], ending: Sequence[End]) -> bool:
     """Whether all of the first end no sooner than any of the second; shares never end, on whichever side they are."""
-    finite = [end for end in ending if end != _NEVER]
+    finite = [end for end in ending if end != NEVER]
     return not kept or not finite or min(kept) >= max(finite)
 
 

@@ -2,8 +2,8 @@
 
 In: arrays, one element for each option leg: what its contract says, what the market says, what is quoted. Out: arrays
 and frozen values in the units of `docs/RISK.md`; NaN in an array and None at the edge mean "not known".
-Imports nothing of ours but the columns of its own floor. Pure NumPy: no clock, no file, no thread; every time comes in
-as years to the settlement instant.
+Imports `model`. Pure NumPy and decimals: no clock, no file, no thread; every time comes in as years to the settlement
+instant.
 """
 
 from typing import Final

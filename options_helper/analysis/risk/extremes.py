@@ -1,0 +1,239 @@
+"""The most that can be won and lost: of an entry alone, of all that is held on one underlying, and of the book.
+
+Everything is counted from a basis: what was paid (negative: received), or what it is worth now if the caller says so.
+Nothing here is a margin, and fees, interest, dividends and assignment are left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from options_helper.analysis.payoffs import (
+    NEVER,
+    End,
+    end_of,
+    payoff_bounds,
+    slope_of,
+    uncovered_ends,
+    undefined_risks,
+)
+from options_helper.analysis.risk.least_worth import least_worth
+from options_helper.analysis.risk.payoff import Payoff, payoff_of, unknown_deliveries, why_no_payoff
+from options_helper.model.contract_symbols import plain_number, short_date
+from options_helper.model.portfolio import Portfolio, PortfolioEntry, PortfolioLine
+
+_NOTHING: Final = Decimal(0)
+_NO_BASIS: Final = "what was paid is not known"
+
+
+class Limit(StrEnum):
+    """Whether there is such a number."""
+
+    NUMBER = "number"
+    UNLIMITED = "unlimited"  # a gain that grows with the price for ever
+    UNDEFINED = "undefined"  # a loss that does
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """The best or the worst in dollars; where it is no number, the reason in words."""
+
+    limit: Limit
+    amount: Decimal | None = None  # a loss is negative
+    reason: str = ""
+
+    def less(self, basis: Decimal | None) -> Extreme:
+        """The profit where this is the worth; that there is no limit needs no basis to be said."""
+        if self.amount is None:
+            return self
+        return _unknown(_NO_BASIS) if basis is None else _number(self.amount - basis)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Lines as if nothing else were held: those of one entry, or all on one underlying."""
+
+    name: str  # the entry's id, or the underlying
+    lines: tuple[PortfolioLine, ...]  # without what has ended
+    basis: Decimal | None  # dollars from which profit is counted; None: not known
+    least: Extreme  # that they can come to, dollars without the basis
+    most: Extreme
+
+    @property
+    def worst(self) -> Extreme:
+        """The profit at the worst price, negative where it is a loss."""
+        return self.least.less(self.basis)
+
+    @property
+    def best(self) -> Extreme:
+        """The profit at the best price."""
+        return self.most.less(self.basis)
+
+    @property
+    def why_no_payoff(self) -> str | None:
+        """In words, why no one price decides what they come to; None where one does."""
+        return why_no_payoff(self.lines)
+
+    @property
+    def payoff(self) -> Payoff | None:
+        """What they come to by the price at their end, dollars without the basis."""
+        return None if self.why_no_payoff else payoff_of(self.lines)
+
+    @property
+    def break_evens(self) -> tuple[Decimal, ...] | None:
+        """At which prices of the underlying they end without profit or loss; None where that is not known."""
+        payoff = self.payoff
+        return None if payoff is None or self.basis is None else payoff.break_evens(self.basis)
+
+    @property
+    def first_end(self) -> date | None:
+        """The expiry of the first contract; None where there is none."""
+        ends = (end_of(line.instrument) for line in self.lines)
+        return min((end.day for end in ends if end != NEVER), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class BookRisk:
+    """Everything held, in the order of the portfolio."""
+
+    entries: tuple[Held, ...]
+    underlyings: tuple[Held, ...]
+    worst: Extreme  # the sum of each underlying's worst, as if all came at once
+    undefined: tuple[str, ...]  # ids of the entries whose loss has no end, whatever else is held
+
+
+def book_risk(
+    portfolio: Portfolio,
+    *,
+    ended: Collection[str] = (),
+    basis: Mapping[str, Decimal | None] | None = None,
+) -> BookRisk:
+    """Judge each entry, each underlying and the book.
+
+    `ended` are contracts that are gone: what they brought is not known here, so they are in no figure. `basis` has
+    dollars by an entry's id, as what it is worth now; without one it is what was paid for what is left of each.
+    """
+    entries: list[Held] = []
+    for entry in portfolio.positions:
+        if lines := _left(entry, ended):
+            paid = _paid(entry, lines) if basis is None else basis.get(entry.id)
+            entries.append(Held(entry.id, lines, paid, least_of(lines), most_of(lines)))
+    names = dict.fromkeys(line.instrument.underlying for one in entries for line in one.lines)
+    underlyings = tuple(_all_on(name, entries) for name in names)
+    return BookRisk(
+        entries=tuple(entries),
+        underlyings=underlyings,
+        worst=_worst_of_book(underlyings, entries),
+        undefined=undefined_risks(portfolio, ended),
+    )
+
+
+@lru_cache(maxsize=4096)  # asked at each refresh, and lines never change
+def least_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
+    """The least worth in dollars that lines can come to; of several underlyings, the sum."""
+    of_names = list(_by_underlying(lines).values())
+    for held in of_names:
+        if uncovered := uncovered_ends(held):
+            return Extreme(Limit.UNDEFINED, reason=_why_undefined(held, uncovered[0]))
+    if unknown := unknown_deliveries(line.instrument for line in lines):
+        return _unknown(unknown)
+    # Nothing is uncovered, so each has a least.
+    return _number(sum((least_worth(held) or _NOTHING for held in of_names), _NOTHING))
+
+
+@lru_cache(maxsize=4096)
+def most_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
+    """The greatest worth in dollars that lines can come to; of several underlyings, the sum."""
+    if unknown := unknown_deliveries(line.instrument for line in lines):
+        return _unknown(unknown)
+    total = _NOTHING
+    unsaid = ""
+    for name, held in _by_underlying(lines).items():
+        most = payoff_bounds(held).most
+        if sum(slope_of(line) for line in held if line.instrument.option_type != "put") > 0:
+            return Extreme(Limit.UNLIMITED, reason=f"it gains with each dollar by which {name} rises")
+        if most is None:
+            unsaid = f"{why_no_payoff(held)}, and what is left at the first of them has no payoff yet"
+        else:
+            total += most
+    return _unknown(unsaid) if unsaid else _number(total)
+
+
+def _all_on(name: str, entries: Sequence[Held]) -> Held:
+    """Everything on one underlying; what was paid for two underlyings at once is of neither."""
+    touching = [one for one in entries if any(line.instrument.underlying == name for line in one.lines)]
+    whole = [one for one in touching if all(line.instrument.underlying == name for line in one.lines)]
+    lines = tuple(line for one in touching for line in one.lines if line.instrument.underlying == name)
+    least = least_of(lines)
+    apart = _sum(one.least.amount for one in touching)
+    # A book of sound structures is at least as sound as they are one by one.
+    if least.amount is not None and apart is not None and whole == touching:
+        least = _number(max(least.amount, apart))
+    basis = _sum(one.basis for one in touching) if whole == touching else None
+    return Held(name, lines, basis, least, most_of(lines))
+
+
+def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extreme:
+    for limit in (Limit.UNDEFINED, Limit.UNKNOWN):
+        reasons = [f"{one.name}: {one.least.reason}" for one in underlyings if one.least.limit is limit]
+        if reasons:
+            return Extreme(limit, reason="; ".join(reasons))
+    if unpaid := [one.name for one in entries if one.basis is None]:
+        return _unknown(f"{_NO_BASIS} of {', '.join(unpaid)}")
+    least = _sum(one.least.amount for one in underlyings)
+    return _number(least or _NOTHING).less(_sum(one.basis for one in entries))
+
+
+def _why_undefined(held: Sequence[PortfolioLine], end: End) -> str:
+    short = -sum(
+        slope_of(line)
+        for line in held
+        if line.instrument.option_type != "put" and end_of(line.instrument) >= end
+    )
+    shares = plain_number(float(short))
+    what = f"{shares} shares are sold short"
+    if end != NEVER:
+        what = f"calls on {shares} shares are sold until {short_date(end.day)}"
+    return f"{what}, and nothing that is held as long covers them"
+
+
+def _left(entry: PortfolioEntry, ended: Collection[str]) -> tuple[PortfolioLine, ...]:
+    return tuple(line for line in entry.lines if line.quantity and line.instrument.live_symbol not in ended)
+
+
+def _paid(entry: PortfolioEntry, left: Sequence[PortfolioLine]) -> Decimal | None:
+    """What was paid for what is left; what a whole structure cost does not say what its legs did."""
+    return entry.opening_cost if len(left) == len(entry.lines) else _sum(line.opening_cost for line in left)
+
+
+def _by_underlying(lines: Iterable[PortfolioLine]) -> Mapping[str, list[PortfolioLine]]:
+    found: dict[str, list[PortfolioLine]] = defaultdict(list)
+    for line in lines:
+        found[line.instrument.underlying].append(line)
+    return found
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """All of them together; None while one is not known."""
+    total = _NOTHING
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
+def _number(amount: Decimal) -> Extreme:
+    return Extreme(Limit.NUMBER, amount)
+
+
+def _unknown(reason: str) -> Extreme:
+    return Extreme(Limit.UNKNOWN, reason=reason)

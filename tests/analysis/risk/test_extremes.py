@@ -1,0 +1,256 @@
+"""The most that can be lost is a number, undefined, or not known with a reason; it is never a guess."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from options_helper.analysis.payoffs import payoff_bounds, undefined_risks, worth_at_end
+from options_helper.analysis.risk.extremes import BookRisk, Extreme, Limit, book_risk
+from options_helper.analysis.risk.least_worth import least_worth
+from options_helper.model.portfolio import Leg, PortfolioEntry, PortfolioLine, ShareLeg
+from tests.kit.builders import AAPL_CALL, EXPIRY, holding, leg, portfolio, position, share_leg, structure
+
+LATER = date(2027, 1, 15)
+UNKNOWN = "unknown"
+CONDOR = (leg("long", 170, "put"), leg("short", 175, "put"), leg("short", 180), leg("long", 185))
+
+
+def put(side: str, strike: float, **more: Any) -> Leg:
+    return leg(side, strike, "put", **more)
+
+
+def risk(*entries: PortfolioEntry, **more: Any) -> BookRisk:
+    return book_risk(portfolio(*entries), **more)
+
+
+def only(found: BookRisk) -> tuple[Extreme, Extreme]:
+    (entry,) = found.entries
+    return entry.worst, entry.best
+
+
+def amounts(found: BookRisk) -> tuple[Any, Any]:
+    """The numbers, or the words where there is none."""
+    worst, best = (one.limit.value if one.amount is None else float(one.amount) for one in only(found))
+    return worst, best
+
+
+@pytest.mark.parametrize(
+    ("entry", "worst", "best"),
+    [
+        (structure(*CONDOR, net_debit=-120.0), -380, 120),
+        (structure(leg("long", 180), leg("short", 185), net_debit=300.0), -300, 200),
+        (position(contracts=-1, option_type="put", cost_basis=3.0), -17_700, 300),
+        (position(contracts=-1, cost_basis=3.0), "undefined", 300),
+        (position(contracts=2, cost_basis=3.0), -600, "unlimited"),
+        (structure(share_leg(), leg("short", 180), net_debit=17_250.0), -17_250, 750),
+        (structure(share_leg(), put("long", 170), leg("short", 180), net_debit=17_500.0), -500, 500),
+        (structure(leg("long", 180), leg("short", 185, contracts=2), net_debit=-50.0), "undefined", 550),
+        (holding(shares=100, cost_basis=250.0), -25_000, "unlimited"),
+        (holding(shares=-100, cost_basis=250.0), "undefined", 25_000),
+        # Over two expiries: the debit is all that a calendar can lose, and what it can win nobody knows.
+        (structure(leg("short", 180), leg("long", 180, expiry=LATER), net_debit=200.0), -200, UNKNOWN),
+        (structure(put("short", 180), put("long", 180, expiry=LATER), net_debit=200.0), -200, UNKNOWN),
+        (structure(leg("long", 180), leg("short", 180, expiry=LATER), net_debit=-200.0), "undefined", 200),
+        # When the near put has ended, the far one is sold alone.
+        (structure(put("long", 180), put("short", 180, expiry=LATER), net_debit=-200.0), -17_800, 200),
+        (structure(leg("short", 185), leg("long", 180, expiry=LATER), net_debit=400.0), -400, UNKNOWN),
+        (structure(leg("short", 175), leg("long", 180, expiry=LATER), net_debit=100.0), -600, UNKNOWN),
+        (structure(share_leg(), put("long", 170, expiry=LATER), leg("short", 180), net_debit=17_500.0), -500, UNKNOWN),
+        (structure(leg("long", 180), leg("short", 185, symbol="MSFT"), net_debit=10.0), "undefined", "unlimited"),
+        (structure(leg("long", 180), put("short", 50, symbol="MSFT"), net_debit=10.0), -5_010, "unlimited"),
+        (structure(symbol="AAPL1", net_debit=10.0), UNKNOWN, UNKNOWN),
+        (structure(net_debit=None), UNKNOWN, UNKNOWN),
+        (position(contracts=1, cost_basis=None), UNKNOWN, "unlimited"),
+        (position(contracts=-1, cost_basis=None), "undefined", UNKNOWN),
+    ],
+    ids=["condor", "debit", "naked put", "naked call", "long calls", "covered call", "collar", "ratio", "shares",
+         "short shares", "calendar", "put calendar", "short calendar", "short put calendar", "diagonal",
+         "diagonal for less", "diagonal collar", "two names", "two names with an end", "adjusted", "no cost",
+         "call without cost", "naked without cost"],
+)  # fmt: skip
+def test_an_entry_wins_and_loses_so_much_at_most(entry: PortfolioEntry, worst: Any, best: Any):
+    assert amounts(risk(entry)) == (worst, best)
+
+
+def test_what_is_no_number_says_why():
+    naked, short_put = risk(position(contracts=-2)), risk(structure(net_debit=None))
+    calendar = risk(structure(leg("short", 180), leg("long", 180, expiry=LATER)))
+
+    assert only(naked)[0].reason == (
+        "calls on 200 shares are sold until 18 Dec 26, and nothing that is held as long covers them"
+    )
+    assert only(short_put)[0].reason == "what was paid is not known"
+    assert only(calendar)[1].reason == (
+        "it ends on 2 days: 18 Dec 26, 15 Jan 27, and what is left at the first of them has no payoff yet"
+    )
+    assert only(risk(holding(shares=-50)))[0].reason == (
+        "50 shares are sold short, and nothing that is held as long covers them"
+    )
+
+
+class TestUnderlyings:
+    """Shares and contracts of several entries stand for each other."""
+
+    def test_shares_of_another_entry_cover_a_call(self):
+        found = risk(
+            position(contracts=-1, cost_basis=3.0, identity="call"), holding(shares=100, cost_basis=170.0)
+        )
+        (aapl,) = found.underlyings
+
+        assert found.entries[0].worst.limit is Limit.UNDEFINED
+        assert aapl.name == "AAPL"
+        assert aapl.worst.amount == found.worst.amount == -16_700
+        assert aapl.break_evens == (Decimal(167),)
+        assert found.undefined == ()
+
+    def test_the_book_is_the_sum_of_each_underlyings_worst(self):
+        found = risk(
+            structure(*CONDOR, net_debit=-120.0, identity="condor"),
+            position("MSFT", 400, contracts=1, cost_basis=5.0),
+            position("SPY", 500, "put", contracts=-1, cost_basis=4.0),
+        )
+
+        assert [float(one.worst.amount) for one in found.underlyings] == [-380, -500, -49_600]
+        assert found.worst.amount == -50_480
+
+    def test_two_expiries_of_one_underlying_are_two_risks(self):
+        later = [one.changed(expiry=LATER) for one in CONDOR]
+        found = risk(
+            structure(*CONDOR, net_debit=-120.0, identity="near"),
+            structure(*later, net_debit=-150.0, identity="far"),
+        )
+
+        assert found.worst.amount == -1_000 + 270
+        assert found.underlyings[0].payoff is None
+
+    def test_a_covered_call_beside_condors_of_other_days_has_an_end(self):
+        later = [one.changed(expiry=LATER) for one in CONDOR]
+        found = risk(
+            holding(shares=100, cost_basis=170.0),
+            position(contracts=-1, cost_basis=3.0, identity="call"),
+            structure(*later, net_debit=-150.0, identity="far"),
+        )
+
+        assert found.worst.amount == -16_700 - 350
+
+    def test_shares_that_a_put_insures_beside_condors_of_other_days_lose_no_more_than_to_its_strike(self):
+        later = [one.changed(expiry=LATER) for one in CONDOR]
+        found = risk(
+            holding(shares=100, cost_basis=175.0),
+            position("AAPL", 170, "put", contracts=1, cost_basis=2.0, identity="put"),
+            structure(*later, net_debit=-150.0, identity="far"),
+        )
+
+        assert found.worst.amount == -500 - 200 - 350
+
+    def test_a_put_that_ends_later_covers_one_beside_condors_of_both_days(self):
+        later = [one.changed(expiry=LATER) for one in CONDOR]
+        found = risk(
+            position("AAPL", 180, "put", contracts=-1, cost_basis=3.0, identity="near"),
+            position("AAPL", 180, "put", contracts=1, cost_basis=5.0, expiry=LATER, identity="far"),
+            structure(*CONDOR, net_debit=-120.0, identity="near condor"),
+            structure(*later, net_debit=-150.0, identity="far condor"),
+        )
+
+        assert found.worst.amount == -200 - 380 - 350
+
+    def test_one_that_is_undefined_makes_the_book_so(self):
+        found = risk(structure(*CONDOR, net_debit=-120.0), position("MSFT", 400, contracts=-1))
+
+        assert found.worst.limit is Limit.UNDEFINED
+        assert found.worst.reason.startswith("MSFT: calls on 100 shares are sold")
+        assert found.undefined == ("MSFT-400-call-2026-12-18",)
+
+    def test_one_that_is_not_known_is_not_nothing(self):
+        found = risk(structure(*CONDOR, net_debit=-120.0), structure(symbol="AAPL1", identity="odd"))
+
+        assert found.worst.limit is Limit.UNKNOWN
+        assert "adjusted" in found.worst.reason
+
+    def test_a_cost_that_is_missing_is_named(self):
+        found = risk(structure(*CONDOR, net_debit=-120.0), position("MSFT", cost_basis=None, identity="gift"))
+
+        assert found.worst.reason == "what was paid is not known of gift"
+
+    def test_what_was_paid_for_two_names_at_once_is_of_neither_and_of_the_book(self):
+        pair = structure(put("long", 180), put("short", 50, symbol="MSFT"), net_debit=10.0)
+        found = risk(pair)
+
+        assert [one.worst.limit for one in found.underlyings] == [Limit.UNKNOWN, Limit.UNKNOWN]
+        assert found.worst.amount == -5_010
+
+    def test_another_basis_counts_from_what_it_is_worth_now(self):
+        found = risk(structure(*CONDOR, net_debit=-120.0), basis={"structure": Decimal(-80)})
+
+        assert found.worst.amount == -420
+        assert found.entries[0].best.amount == 80
+
+
+class TestEnded:
+    """What has ended is in no figure, and no cost is kept of what it was part of."""
+
+    def test_a_leg_that_has_ended_takes_the_cost_with_it(self):
+        found = risk(structure(leg("short", 180), leg("long", 180, expiry=LATER)), ended={AAPL_CALL})
+
+        assert len(found.entries[0].lines) == 1
+        assert only(found)[0].reason == "what was paid is not known"
+
+    def test_costs_of_legs_are_kept(self):
+        legs = (leg("short", 180, cost_basis=2.0), leg("long", 180, expiry=LATER, cost_basis=5.0))
+        found = risk(structure(*legs, net_debit=300.0), ended={AAPL_CALL})
+
+        assert only(found)[0].amount == -500
+
+    def test_an_entry_that_has_ended_is_gone(self):
+        assert risk(position(), ended={AAPL_CALL}).entries == ()
+        assert risk(position(), ended={AAPL_CALL}).worst.amount == 0
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.builds(
+            lambda side, strike, kind, contracts, expiry: leg(
+                side, strike, kind, contracts=contracts, expiry=expiry
+            ),
+            st.sampled_from(("long", "short")),
+            st.integers(1, 8).map(lambda tens: 10.0 * tens),
+            st.sampled_from(("call", "put")),
+            st.integers(1, 3),
+            st.sampled_from((EXPIRY, LATER)),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.lists(st.builds(share_leg, st.sampled_from(("long", "short")), st.just(100.0)), max_size=1),
+)
+def test_no_two_prices_lead_below_the_least(legs: list[Leg], shares: list[ShareLeg]):
+    """For the prices at both ends: a long is sold at the better of them, a short is held to its own."""
+    lines = structure(*legs, *shares).lines
+    least = least_worth(lines)
+    joint = payoff_bounds(lines).least
+    naked = bool(undefined_risks(portfolio(structure(*legs, *shares))))
+
+    assert (least is None) == naked
+    if least is None:
+        return
+    assert joint is None or least >= joint
+    for near, far in product([Decimal(price) for price in range(0, 100, 10)], repeat=2):
+        assert sum((_best(line, near, far) for line in lines), Decimal(0)) >= least
+
+
+def _best(line: PortfolioLine, near: Decimal, far: Decimal) -> Decimal:
+    ends_near = line.instrument.expiry == EXPIRY
+    choices = [worth_at_end(line, near)] if ends_near else [worth_at_end(line, far)]
+    if line.quantity > 0 and not ends_near:
+        choices.append(worth_at_end(line, near))
+    if not line.instrument.is_option:
+        choices = [worth_at_end(line, near), worth_at_end(line, far)]
+    return max(choices) if line.quantity > 0 else min(choices)
