@@ -34,7 +34,7 @@ from options_helper.ingest.store import Entry, IngestStore
 from options_helper.ingest.work import Ingestion, Task
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import load_portfolio
-from options_helper.model.text import format_count, table_lines
+from options_helper.model.text import format_count, named, table_lines
 from options_helper.settings import FredSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,22 @@ def show_plan(
         if due
         else "Nothing is due."
     )
+    for sentence in filter(None, map(_empty_line, plan.jobs)):
+        typer.echo(sentence)
     if selection.left_out:
         typer.echo(selection.left_out)
+
+
+def _empty_line(planned: PlannedJob) -> str:
+    """Which sessions came without a row; empty where none did."""
+    if not planned.empty:
+        return ""
+    days = [f"{one.since.astimezone(NEW_YORK):%a %d %b %Y}" for one in planned.empty]
+    again = min(one.again_at for one in planned.empty).astimezone(NEW_YORK)
+    return (
+        f"{planned.job}: no row at all came of {named(days)}, which may be a hole; "
+        f"asked for again from {again:%a %d %b %H:%M} on."
+    )
 
 
 def _plan_row(planned: PlannedJob) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from options_helper.ingest.empty_sessions import again_at, again_window, empty_sessions
 from options_helper.ingest.jobs import Job, JobName, Window, due, next_window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import IngestStore
@@ -36,15 +37,25 @@ _WINDOWS_AT_MOST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class EmptySession:
+    """A session of which no row came, so many times that it was asked for."""
+
+    since: datetime
+    times: int
+    again_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedJob:
     """The due windows of a job for one subject, or when the next one is."""
 
     job: JobName
     subject: str
-    windows: tuple[Window, ...]  # that are due now, oldest first
+    windows: tuple[Window, ...]  # that are due now: oldest first, then those that are asked for again
     next_due_at: datetime | None  # of the first that is not yet due; None where the calendar does not reach
     requests: int  # for all that are due, as the last such window took, or by experience
     seconds: float  # the same, without waiting for the budget
+    empty: tuple[EmptySession, ...] = ()  # that are stored without a row, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +99,20 @@ def _planned(job: Job, subject: str, store: IngestStore, now: datetime, told: To
     watermark = watermark_of(store, job, subject, now)
     windows = tuple(_due_windows(job, now, watermark, told))
     following = next_window(job, now, windows[-1].until if windows else watermark, told)
+    empty = tuple(empty_sessions(store, job, subject, now))
+    again = tuple(window for window in map(again_window, empty) if window.due_at <= now)
+    later = [at for at in map(again_at, empty) if at > now]
     requests = REQUESTS_AT_FIRST[job.name] if newest is None else newest.requests
     seconds = requests * SECONDS_A_REQUEST if newest is None else newest.seconds
-    next_due_at = None if following is None else following.due_at
+    due = (*windows, *again)
     return PlannedJob(
-        job.name, subject, windows, next_due_at, requests * len(windows), seconds * len(windows)
+        job.name,
+        subject,
+        due,
+        min([*later, *([] if following is None else [following.due_at])], default=None),
+        requests * len(due),
+        seconds * len(due),
+        tuple(EmptySession(entry.since, entry.times, again_at(entry)) for entry in empty),
     )
 
 

@@ -16,7 +16,7 @@ import io
 import logging
 import os
 import zlib
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -70,6 +70,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests: int = 0
     seconds: float = 0.0  # what asking took
     notes: tuple[str, ...] = ()  # what is missing, or odd; a sentence each
+    times: int = 1  # that it was asked for, where it came without a row at first
+    again_at: datetime | None = (
+        None  # from then on it is asked for once more, since no row came; market's time
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Answer:
     seconds: float = 0.0
     rows: int = 0
     notes: tuple[str, ...] = ()
+    times: int = 1
+    again_at: datetime | None = None
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -153,6 +159,16 @@ class IngestStore:
         """The stored windows of a job, subject by subject, each in the order of their ends."""
         return chain.from_iterable(self._by_subject(job).values())
 
+    def entries_of(self, job: JobName, subject: str) -> Sequence[Entry]:
+        """The stored windows of one subject, in the order of their ends."""
+        return tuple(self._by_subject(job).get(subject, ()))
+
+    def stored(self, job: JobName, subject: str, window: Window) -> Entry | None:
+        """The row of a window; None where it is not stored."""
+        of_subject = self.entries_of(job, subject)
+        found = next(iter(of_subject[_place(of_subject, window) :]), None)
+        return found if found is not None and _order(found) == _order(window) else None
+
     def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
         """The stored window of a subject that ends last and whose file is still there; None where there is none."""
         return next(self.newest_first(job, subject), None)
@@ -188,6 +204,8 @@ class IngestStore:
             requests=answer.requests,
             seconds=round(answer.seconds, 3),
             notes=answer.notes,
+            times=answer.times,
+            again_at=answer.again_at,
         )
         known = self._by_subject(job)
         try:
@@ -241,7 +259,21 @@ class IngestStore:
 
 
 def _put(found: dict[str, list[Entry]], entry: Entry) -> None:
-    insort(found.setdefault(entry.subject, []), entry, key=lambda one: one.until)
+    """Add a row; of two of the same window, the later one counts."""
+    of_subject = found.setdefault(entry.subject, [])
+    place = _place(of_subject, entry)
+    if place < len(of_subject) and _order(of_subject[place]) == _order(entry):
+        of_subject[place] = entry
+    else:
+        of_subject.insert(place, entry)
+
+
+def _place(of_subject: Sequence[Entry], window: Entry | Window) -> int:
+    return bisect_left(of_subject, _order(window), key=_order)
+
+
+def _order(window: Entry | Window) -> tuple[datetime, datetime]:
+    return window.until, window.since
 
 
 def encode_table(table: Table) -> bytes:

@@ -9,6 +9,14 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from options_helper.errors import OptionsHelperError, RestError, RestStopped, StoreError
+from options_helper.ingest.empty_sessions import (
+    BELIEVED_AFTER,
+    again_at,
+    again_window,
+    believed_for_now,
+    empty_sessions,
+    found_after_all,
+)
 from options_helper.ingest.jobs import EachTradingDay, InSession, Job, JobName, Window, next_window
 from options_helper.ingest.selection import OF_A_SESSION, Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore
@@ -17,8 +25,6 @@ from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 
 # So far a clock is set back without anything being wrong: nothing is asked for again because of it.
 CLOCK_STEP: Final = timedelta(minutes=5)
-# A session of which no row comes is asked for again for so long; after that it is taken for one without trades.
-BELIEVED_AFTER: Final = timedelta(hours=12)
 _AGAIN_SECONDS: Final = 30.0
 _AGAIN_SECONDS_AT_MOST: Final = 900.0
 # A wrong key and a plan without the feed are somebody's to mend.
@@ -55,16 +61,27 @@ class Progress:
     watermark: datetime | None  # None: of one of them, nothing is stored
     due_at: datetime | None  # of the first window that is not stored; in the past, it is late
     ahead_to: datetime | None = None  # up to where a clock that was wrong has stored what counts as nothing
+    empty: int = 0  # sessions that are stored without a single row
+    again_at: datetime | None = None  # when the first of these is asked for again
 
     def with_slower(self, other: Progress | None) -> Progress:
         """The earlier of both, each."""
         if other is None:
             return self
         both = (self.watermark, other.watermark)
-        due = [at for at in (self.due_at, other.due_at) if at is not None]
         watermark = None if None in both else min(at for at in both if at is not None)
         ahead = [at for at in (self.ahead_to, other.ahead_to) if at is not None]
-        return Progress(watermark, min(due, default=None), max(ahead, default=None))
+        return Progress(
+            watermark,
+            _first(self.due_at, other.due_at),
+            max(ahead, default=None),
+            self.empty + other.empty,
+            _first(self.again_at, other.again_at),
+        )
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((at for at in moments if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +185,35 @@ class Ingestion:
     def look(self) -> Outlook:
         """What is to be done now, and otherwise for how long nothing is; publishes the `outlook`."""
         now, told = self._now(), self._told()
-        task, pause, progress = None, math.inf, dict[JobName, Progress]()
+        first, again, progress = list[Task](), list[Task](), dict[JobName, Progress]()
         for job, subject in self._subjects():
-            watermark = watermark_of(self._store, job, subject, now)
-            window = next_window(job, now, watermark, told)
-            due_at = None if window is None else window.due_at
-            newest = newest_of(self._store, job, subject, now)
-            stored = Progress(
-                None if newest is None else _stored_up_to(job, newest),
-                due_at,
-                _stored_ahead_to(self._store, job, subject, now),
-            )
-            progress[job.name] = stored.with_slower(progress.get(job.name))
-            if window is None:
-                continue
-            held = self._trouble_seconds(job.name, subject)
-            left = max(0.0, (window.due_at - now).total_seconds(), held)
-            if left == 0 and task is None:
-                task = Task(job.name, subject, window)
-            pause = min(pause, left)
-        self.outlook = Outlook(task, pause, progress)
+            window = next_window(job, now, watermark_of(self._store, job, subject, now), told)
+            empty = list(empty_sessions(self._store, job, subject, now))
+            first += [] if window is None else [Task(job.name, subject, window)]
+            again += [Task(job.name, subject, again_window(entry)) for entry in empty]
+            found = self._progress(job, subject, window, empty, now)
+            progress[job.name] = found.with_slower(progress.get(job.name))
+        # What was never asked for comes first.
+        left = [(self._seconds_left(task, now), task) for task in (*first, *again)]
+        due = next((task for seconds, task in left if seconds == 0), None)
+        self.outlook = Outlook(due, min((seconds for seconds, _ in left), default=math.inf), progress)
         return self.outlook
+
+    def _progress(
+        self, job: Job, subject: str, window: Window | None, empty: Sequence[Entry], now: datetime
+    ) -> Progress:
+        newest = newest_of(self._store, job, subject, now)
+        return Progress(
+            None if newest is None else _stored_up_to(job, newest),
+            None if window is None else window.due_at,
+            _stored_ahead_to(self._store, job, subject, now),
+            len(empty),
+            _first(*map(again_at, empty)),
+        )
+
+    def _seconds_left(self, task: Task, now: datetime) -> float:
+        until_due = (task.window.due_at - now).total_seconds()
+        return max(0.0, until_due, self._trouble_seconds(task.job, task.subject))
 
     def do(self, task: Task) -> Entry:
         """Ask for a window and store it. Blocks; what goes wrong is counted, and raised.
@@ -196,8 +221,7 @@ class Ingestion:
         A stop is no failure.
         """
         try:
-            answer = self._asking.ask(task.job, task.subject, task.window)
-            self._require_rows(task, answer)
+            answer = self._judged(task, self._asking.ask(task.job, task.subject, task.window))
             entry = self._store.keep(task.job, task.subject, task.window, answer)
         except RestStopped:
             raise
@@ -208,16 +232,21 @@ class Ingestion:
         self._note_success(task, entry)
         return entry
 
-    def _require_rows(self, task: Task, answer: Answer) -> None:
-        """NothingCame where a session has no row at all, which for a while is no answer: it would count for good."""
-        if answer.rows or task.job not in OF_A_SESSION:
-            return
+    def _judged(self, task: Task, answer: Answer) -> Answer:
+        """What to store of it; NothingCame where a session has no row at all, which for a while is no answer."""
+        before = self._store.stored(task.job, task.subject, task.window)
+        was_empty = before is not None and not before.rows
+        if task.job not in OF_A_SESSION or (answer.rows and not was_empty):
+            return answer
+        if answer.rows and before is not None:
+            return found_after_all(answer, before)
         believed_at = task.window.due_at + BELIEVED_AFTER
-        if self._now() < believed_at:
+        if not was_empty and self._now() < believed_at:
             raise NothingCame(
-                f"No row at all came. It is asked for again, and taken for a session without trades from "
+                f"No row at all came. It is asked for again, and stored without rows from "
                 f"{believed_at:%Y-%m-%d %H:%M} UTC on."
             )
+        return believed_for_now(answer, before, self._now())
 
     def _subjects(self) -> Iterator[tuple[Job, str]]:
         return ((job, subject) for job in self.jobs for subject in self._selection.subjects(job.name))

@@ -98,6 +98,8 @@ def _beat(job: Job, progress: Progress, tally: Tally, now: datetime) -> JobBeat:
         rows=tally.rows,
         problem=tally.problem,
         ahead_to=progress.ahead_to,
+        empty=progress.empty,
+        again_at=progress.again_at,
     )
 
 

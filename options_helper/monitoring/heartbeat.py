@@ -70,6 +70,8 @@ class JobBeat:
     rows: int = 0
     problem: str | None = None  # what went wrong last, and what to do; None once it went well
     ahead_to: datetime | None = None  # up to where a clock that was wrong has stored what counts as nothing
+    empty: int = 0  # sessions that are stored without a single row
+    again_at: datetime | None = None  # when the first of these is asked for again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

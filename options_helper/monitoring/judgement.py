@@ -55,6 +55,7 @@ class Concern(StrEnum):
     STREAM_SILENT = "stream silent"
     JOB_LATE = "job late"  # the watermark stays behind
     JOB_FAILING = "job failing"
+    JOB_EMPTY = "job empty"  # sessions without a row, which may be holes
     REFUSED = "refused"  # the key, or what the plan includes
     FAILING = "failing"  # questions over REST, again and again
     BREAKER_OPEN = "breaker open"
@@ -201,6 +202,14 @@ def _of_a_job(name: str, job: JobBeat, age: float) -> Iterator[Finding]:
             Concern.CLOCK_SET_BACK,
             f"The job {name} has stored up to {_moment(job.ahead_to)}, which is to come: the clock was wrong then.",
             "What was stored ahead counts as nothing, and is asked for when its time comes; look at the clock.",
+            subject=name,
+        )
+    if job.empty:
+        again = "" if job.again_at is None else f" The next is asked for again at {_moment(job.again_at)}."
+        yield Finding(
+            Concern.JOB_EMPTY,
+            f"Of the job {name}, {format_count(job.empty, 'session')} came without a single row.{again}",
+            "`ingest plan` names them; see whether these shares were traded then.",
             subject=name,
         )
     late = None if job.late_seconds is None else job.late_seconds + age

@@ -71,6 +71,7 @@ _JOB_GAUGES: Final = (
     ("job_late_seconds", "For how long the oldest window that is not done has been due.", "late_seconds"),
     ("job_every_seconds", "How often the job comes due.", "every_seconds"),
     ("job_failing", "Windows that failed since the last success.", "failing"),
+    ("job_empty_sessions", "Sessions that are stored without a single row.", "empty"),
 )
 _JOB_TIMES: Final = (
     ("job_next_due_time_seconds", "When the job comes due next.", "next_due_at"),

@@ -85,6 +85,16 @@ def test_a_monitor_reads_findings_and_jobs(tmp_path: Path):
     assert said["heartbeat"]["jobs"]["chains"]["watermark_age_seconds"] == 60.0
 
 
+def test_sessions_that_came_without_a_row_are_worth_a_look_and_no_error(tmp_path: Path):
+    path = ingesting(tmp_path / "health", empty=2, again_at=utc_now().replace(2026, 11, 27, 9, 20, 0))
+
+    result = ingest_health("--state", str(path))
+
+    assert result.exit_code == 0
+    assert "Of the job chains, 2 sessions came without a single row." in result.output
+    assert "again at 2026-11-27 09:20:00 UTC" in result.output
+
+
 def test_a_lag_that_is_no_time_is_a_sentence(tmp_path: Path):
     result = ingest_health("--max-lag", "soon", "--state", str(tmp_path))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -154,6 +155,20 @@ def test_a_job_that_keeps_its_rows_elsewhere_has_a_row_in_the_ledger_alone(tmp_p
 
         assert store.watermark(JobName.GAPS) == SLOT.until
         assert list(store.read(JobName.GAPS, entry)) == []
+
+
+def test_of_two_rows_of_the_same_window_the_later_one_counts(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as store:
+        for rows in (1, 2):
+            for window in (SLOT, NEXT):
+                store.keep(JobName.CHAINS, "SPY", window, replace(answer(), rows=rows))
+
+        found = [
+            [(entry.since, entry.rows) for entry in one.entries(JobName.CHAINS)]
+            for one in (store, IngestStore(tmp_path))
+        ]
+
+    assert found == [[(SLOT.since, 2), (NEXT.since, 2)]] * 2
 
 
 def test_a_second_writer_is_turned_away_and_a_reader_is_not(tmp_path: Path):

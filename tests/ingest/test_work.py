@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from options_helper.errors import RestError, RestStopped
+from options_helper.ingest.empty_sessions import BELIEVED_AFTER
 from options_helper.ingest.jobs import JobName, Window, all_jobs
-from options_helper.ingest.plan import plan_ingestion
+from options_helper.ingest.plan import EmptySession, plan_ingestion
 from options_helper.ingest.selection import Selection
-from options_helper.ingest.store import Answer, IngestStore, Table
-from options_helper.ingest.work import BELIEVED_AFTER, CLOCK_STEP, Ingestion, NothingCame, Task
+from options_helper.ingest.store import Answer, Entry, IngestStore, Table
+from options_helper.ingest.work import CLOCK_STEP, Ingestion, NothingCame, Task
 from tests.kit.builders import holding, portfolio
 
 # A Wednesday, 10:00 in New York.
@@ -46,13 +48,13 @@ class Asked:
     jobs: tuple[JobName, ...]
     errors: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[JobName, str]] = field(default_factory=list)
-    nothing_of: set[JobName] = field(default_factory=set)
+    nothing_of: set[JobName] = field(default_factory=set)  # on that Wednesday
 
     def ask(self, job: JobName, subject: str, window: Window) -> Answer:
         self.asked.append((job, subject))
         if subject in self.errors:
             raise self.errors[subject]
-        rows = 0 if job in self.nothing_of else 1
+        rows = 0 if job in self.nothing_of and window.since.date() == AT.date() else 1
         return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=rows)
 
 
@@ -241,6 +243,101 @@ def test_a_session_that_stays_empty_holds_up_no_later_one_for_good(make: Make, c
     clock.advance(minutes=10)
 
     assert len(do_all(ingestion)) == 1
+
+
+@pytest.fixture
+def empty(make: Make, clock: Clock) -> tuple[Ingestion, Asked]:
+    """An ingestion that has just stored a session without a single row."""
+    ingestion, asked = make(JobName.DAILY_BARS)
+    asked.nothing_of.add(JobName.DAILY_BARS)
+    clock.at = AT.replace(hour=21, minute=20) + BELIEVED_AFTER
+    assert len(do_all(ingestion)) == 1
+    return ingestion, asked
+
+
+Empty = tuple[Ingestion, Asked]
+
+
+def session_of(store: IngestStore) -> Entry:
+    return next(iter(store.entries_of(JobName.DAILY_BARS, "all")))
+
+
+def test_an_empty_session_is_asked_for_again_at_growing_distances(empty: Empty, clock: Clock, tmp_path: Path):
+    ingestion, _ = empty
+    distances = []
+
+    for times in range(1, 5):
+        entry = session_of(IngestStore(tmp_path))
+        assert entry.again_at is not None
+        assert (entry.times, entry.rows) == (times, 0)
+        assert "a session without trades, or a hole" in entry.notes[-1]
+        distances.append((entry.again_at - clock.at).days)
+        clock.at = entry.again_at - timedelta(seconds=1)
+        do_all(ingestion)
+        assert session_of(IngestStore(tmp_path)) == entry, "not before its time"
+        clock.advance(seconds=1)
+        do_all(ingestion)
+
+    assert distances == [1, 2, 4, 8]
+
+
+def test_rows_that_come_later_take_the_place_of_an_empty_session(empty: Empty, clock: Clock, tmp_path: Path):
+    ingestion, asked = empty
+    asked.nothing_of.clear()
+    clock.advance(days=1)
+
+    do_all(ingestion)
+
+    entry = session_of(IngestStore(tmp_path))
+    assert (entry.rows, entry.times, entry.again_at) == (1, 2, None)
+    assert entry.notes == ("It had no row when it was asked for before, at 2026-11-25 14:30 UTC.",)
+    assert ingestion.look().progress[JobName.DAILY_BARS].empty == 0
+
+
+def test_what_was_never_asked_for_comes_before_what_came_empty(empty: Empty, clock: Clock):
+    ingestion, _ = empty
+    clock.advance(days=3)  # the session after Thanksgiving's holiday is due, and the empty one again
+
+    done = do_all(ingestion)
+
+    assert [task.window.since.day for task in done] == [27, 25]
+
+
+def test_the_daemon_wakes_for_an_empty_session(empty: Empty, clock: Clock):
+    """No session is due before Friday's, whose bars come at 18:20 UTC."""
+    ingestion, _ = empty
+
+    again_at = ingestion.look().progress[JobName.DAILY_BARS].again_at
+
+    assert again_at == clock.at + timedelta(days=1)
+    assert ingestion.outlook.pause_seconds == 24 * 3600
+
+
+def test_a_session_that_an_older_program_believed_to_be_empty_is_asked_for_at_once(
+    empty: Empty, tmp_path: Path
+):
+    del empty
+    ledger = tmp_path / "ingest" / "daily-bars" / "ledger.jsonl"
+    ledger.write_bytes(re.sub(rb',"again_at":"[^"]*"', b"", ledger.read_bytes()))
+
+    at = AT + timedelta(days=1)
+    plan = plan_ingestion(all_jobs(), SELECTION, IngestStore(tmp_path), at, per_minute=9)
+
+    (bars,) = (planned for planned in plan.jobs if planned.job is JobName.DAILY_BARS)
+    assert [window.since.day for window in bars.windows] == [25]
+
+
+def test_a_plan_names_the_sessions_that_came_empty(empty: Empty, clock: Clock, tmp_path: Path):
+    del empty
+
+    plan = plan_ingestion(all_jobs(), SELECTION, IngestStore(tmp_path), clock.now(), per_minute=9)
+
+    found = {planned.job: planned.empty for planned in plan.jobs if planned.empty}
+    assert found == {
+        JobName.DAILY_BARS: (
+            EmptySession(AT.replace(hour=14, minute=30), times=1, again_at=clock.at + timedelta(days=1)),
+        )
+    }
 
 
 def test_an_hour_without_news_is_an_answer(make: Make):
