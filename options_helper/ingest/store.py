@@ -32,6 +32,7 @@ import msgspec
 from options_helper.clock import utc_now
 from options_helper.data.atomic_file import replace_file, sync_folder
 from options_helper.data.intraday.locking import locked_root
+from options_helper.data.recording.session_notes import session_notes
 from options_helper.errors import ConfigError, StoreError
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.model.announcement import MarketKind
@@ -147,11 +148,18 @@ class IngestStore:
         self._lock.close()
 
     def require_same_market(self) -> None:
-        """ConfigError where the folder has windows of another market: they would count as this one's."""
+        """ConfigError where the folder has windows or a recording of another market: they would count as this one's."""
         for entry in chain.from_iterable(self.entries(job) for job in JobName):
             if entry.market != self._market.value:
                 raise ConfigError(
                     f"{self.root / FOLDER} holds what another market answered ({entry.market}), and this is "
+                    f"{self._market.value}. Choose another folder with --out."
+                )
+        for note in session_notes(self.root):
+            # A note of before markets were noted says nothing.
+            if note.market and (note.market == MarketKind.ALPACA) != (self._market is MarketKind.ALPACA):
+                raise ConfigError(
+                    f"{self.root} has a recording of another market ({note.market}), and this is "
                     f"{self._market.value}. Choose another folder with --out."
                 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from options_helper.data.atomic_file import replace_file
+from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.errors import ConfigError, StoreError
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.store import Answer, IngestStore, Table, _append
@@ -227,4 +228,46 @@ def test_a_disk_that_refuses_is_a_sentence(tmp_path: Path):
         IngestStore(tmp_path, now=now, replace=full) as store,
         pytest.raises(StoreError, match=r"No space left.*asked for again"),
     ):
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked"),
+    [
+        (MarketKind.ALPACA, MarketKind.LOCAL),
+        (MarketKind.SIMULATED, MarketKind.ALPACA),
+        (MarketKind.REPLAY, MarketKind.ALPACA),
+    ],
+)
+def test_a_folder_with_a_recording_of_another_market_is_refused(
+    tmp_path: Path, recorded: MarketKind, asked: MarketKind
+):
+    note = SessionNote(
+        session="one", began_ns=1, seen_ns=1, journal=True, flush_events=500, flush_seconds=1.0
+    )
+    save_note(tmp_path, replace(note, market=recorded.value))
+
+    said = rf"a recording of another market \({recorded.value}\), and this is {asked.value}.*--out"
+    with pytest.raises(ConfigError, match=said), IngestStore(tmp_path, market=asked):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked"),
+    [
+        ("", MarketKind.LOCAL),
+        ("", MarketKind.ALPACA),
+        ("alpaca", MarketKind.ALPACA),
+        ("simulated", MarketKind.LOCAL),
+    ],
+)
+def test_a_recording_of_the_same_market_or_of_nobody_knows_whose_is_welcome(
+    tmp_path: Path, recorded: str, asked: MarketKind
+):
+    note = SessionNote(
+        session="one", began_ns=1, seen_ns=1, journal=True, flush_events=500, flush_seconds=1.0
+    )
+    save_note(tmp_path, replace(note, market=recorded))
+
+    with IngestStore(tmp_path, market=asked, now=now) as store:
         store.keep(JobName.CHAINS, "SPY", SLOT, answer())
