@@ -42,6 +42,7 @@ PUBLIC: Final = {
     "callbacks": ("CallbackKind", "CallbackStats", "Told", "total_of"),
     "clock_skew": ("ClockSkew", "FEED_AHEAD_SECONDS", "WORTH_SAYING_SECONDS", "format_span"),
     "contract_hours": (
+        "MINUTES_A_YEAR",
         "contract_ended_at",
         "has_ended",
         "is_settled_at_open",
