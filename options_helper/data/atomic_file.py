@@ -102,6 +102,14 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
+def make_folder(folder: Path) -> None:
+    """Make it and those it lies in, and wait until the disk has the names of the new ones; OSError when it refuses."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in new:
+        sync_folder(one.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names in a folder; OSError when it refuses."""
     if os.name == "nt":

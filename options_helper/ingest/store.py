@@ -30,7 +30,7 @@ from urllib.parse import quote
 import msgspec
 
 from options_helper.clock import utc_now
-from options_helper.data.atomic_file import replace_file, sync_folder
+from options_helper.data.atomic_file import make_folder, replace_file, sync_folder
 from options_helper.data.intraday.locking import locked_root
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.errors import ConfigError, StoreError
@@ -219,9 +219,9 @@ class IngestStore:
         try:
             if name is not None:
                 path = self._folder(job) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 self._replace(path, data)
-            self._folder(job).mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder(job))
             self._append(self._ledger(job), msgspec.json.encode(entry) + b"\n")
         except OSError as error:
             raise StoreError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from options_helper.data.recording.journal import (
 )
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.model.order_book import BookState
 from options_helper.model.streams import StreamName
 from tests.kit.books import book_message
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, rows_in
@@ -123,6 +125,34 @@ def test_rows_whose_journal_is_gone_are_counted_and_the_recorder_goes_on(hands: 
     assert (counts.received, counts.queued, hands.records.ledger().gone) == (5, 3, 3)
     hands.recorder.close()
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [4, 5]
+
+
+def test_no_book_goes_on_behind_rows_whose_journal_is_gone(tmp_path: Path):
+    """What the lost records changed in it, nobody knows: the next change alone would be taken for the whole."""
+    queue, recorder = FrameQueue(100, (CRYPTO,)), Recorder(tmp_path, "one", StorePolicy(min_free_bytes=0))
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one"), recorder)
+
+    def arrive(*messages: dict[str, Any]) -> None:
+        for message in messages:
+            queue.put(CRYPTO, frame(message), 1, NOON)
+        records.add((), queue.take(0.0, len(messages)))
+        records.flush()
+
+    arrive(book_message({1.0: 1.0}, {2.0: 1.0}, reset=True))
+    records.make_rows(lambda: False)
+    arrive(book_message({1.0: 2.0}, {}))
+    records.put_off_rows()
+    for path in journal_files(tmp_path):
+        path.unlink()
+    arrive(book_message({1.0: 3.0}, {}))
+    records.put_off_rows()
+    while records.put_off:
+        assert records.catch_up(lambda: False)
+    records.close()
+
+    assert records.take_gone() == [(CRYPTO, 1)]
+    assert recorder.maker.books.look(None)["BTC/USD"].state is BookState.WAITING
+    recorder.close()
 
 
 def test_catching_up_begins_where_it_was_left_and_not_at_the_beginning(hands: Hands, tmp_path: Path):

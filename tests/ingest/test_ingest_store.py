@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -156,6 +158,32 @@ def test_a_job_that_keeps_its_rows_elsewhere_has_a_row_in_the_ledger_alone(tmp_p
 
         assert store.watermark(JobName.GAPS) == SLOT.until
         assert list(store.read(JobName.GAPS, entry)) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder's names are no file's there")
+def test_a_row_says_that_a_window_is_there_when_the_disk_has_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """After a loss of power too: file, its name and the names of new folders, and only then the row."""
+    synced: list[tuple[int, int]] = []
+
+    def notes(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        synced.append((found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else 0))
+
+    monkeypatch.setattr(os, "fsync", notes)
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+    job = tmp_path / "ingest" / "chains"
+    (file,), ledger = job.glob("SPY/*.csv.gz"), job / "ledger.jsonl"
+    folders = [(one.stat().st_ino, 0) for one in (job / "SPY", job, job.parent)]
+    written, row = [(one.stat().st_ino, one.stat().st_size) for one in (file, ledger)]
+    assert {written, row, *folders} <= set(synced)
+    before = synced[: synced.index(row)]
+    assert written in before
+    assert folders[0] in before, "the file's own name"
+    assert synced[synced.index(row) + 1 :] == [folders[1]], "the ledger's name, which is new"
 
 
 def test_of_two_rows_of_the_same_window_the_later_one_counts(tmp_path: Path):

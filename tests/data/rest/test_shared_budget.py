@@ -97,6 +97,19 @@ def test_a_pause_that_could_not_be_told_is_told_with_the_next_request(folder: Pa
     assert recorder.ask().turn.wait == 30
 
 
+@pytest.mark.parametrize(("seconds", "wait"), [(86_400, 86_400), (86_401, 0)])
+def test_a_pause_of_more_than_a_day_is_of_another_clock_and_not_believed(
+    folder: Path, seconds: int, wait: int
+):
+    """Where the system does not say which start of the computer this is, an old file is told by nothing else."""
+    page, recorder = Program(folder), Program(folder, RECORDER)
+    page.ask()
+
+    page.budget.hold(NOW + seconds)
+
+    assert recorder.ask().turn.wait == wait
+
+
 def test_accounts_and_hosts_have_minutes_of_their_own(folder: Path):
     others = [
         Program(folder, key=SecretStr("another")),
