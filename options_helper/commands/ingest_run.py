@@ -254,7 +254,7 @@ def opened(
     with store, rest_cls(settings, limits=limits) as rest, hours, ExitStack() as stack:
         fred = None
         if fred_settings.api_key is not None:
-            fred = stack.enter_context(fred_cls(fred_settings, random=random.random))
+            fred = stack.enter_context(fred_cls(fred_settings, random=random.random, limits=limits))
         market = _market_clock(rest, settings, now, hours.now)
         asker = Asker(
             settings,
@@ -263,7 +263,7 @@ def opened(
             lambda: rest,
             now=now,
             elapsed=elapsed_seconds,
-            requested=lambda: _requested(limits) + (0 if fred is None else fred.requests),
+            requested=lambda: _requested(limits),
             close_gaps=close_gaps,
             fred=fred,
             market=market,

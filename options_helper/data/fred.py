@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from options_helper.errors import ConfigError, RestError, RestStopped
-from options_helper.model.backoff import compute_backoff_seconds
+from options_helper.clock import elapsed_seconds, utc_now
+from options_helper.data.rest.rate_limit import (
+    DEFAULT_POLICY,
+    PASSING_STATUSES,
+    RequestLimits,
+    RestPolicy,
+    requested_pause_seconds,
+)
+from options_helper.data.rest.retrying import Failure, Retrying, kind_of
+from options_helper.errors import ConfigError, RestError
+from options_helper.model.providers import FailureKind
 from options_helper.model.tolerant import amount, field, items, word
 from options_helper.settings import FredSettings
 
-CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 10.0
-ANSWER_SECONDS: Final = 20.0
-TRIES: Final = 3
-# FRED allows 120 requests a minute; a handful of series a day is far below it, and need not come all at once.
-PAUSE_SECONDS: Final = 0.6
-_AGAIN_SECONDS: Final = 1.0
-_AGAIN_SECONDS_AT_MOST: Final = 8.0
+# What FRED allows a key.
+PER_MINUTE: Final = 120
+PATH: Final = "/fred/series/observations"
 _REFUSALS: Final = frozenset({400, 401, 403})
-_PASSING: Final = frozenset({408, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Observation:
 class Fred:
     """Asks with one account's key; blocks while it does. RestError with the remedy, RestStopped after `stop`.
 
-    `random` is for the pauses between tries.
+    With `limits` its requests are counted, share the key's minute, and spare an endpoint that fails again and again, as
+    Alpaca's do. `now` is this computer's time, `random` for the pauses between tries.
     """
 
     def __init__(
@@ -52,9 +56,11 @@ class Fred:
         settings: FredSettings,
         *,
         random: Callable[[], float],
+        limits: RequestLimits | None = None,
+        policy: RestPolicy = DEFAULT_POLICY,
         stopping: threading.Event | None = None,
-        pause_seconds: float = PAUSE_SECONDS,
-        again_seconds: float = _AGAIN_SECONDS,
+        now: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         from requests import Session
 
@@ -62,17 +68,17 @@ class Fred:
 
         self._settings = settings
         self._key = settings.require_key()
-        self._random = random
+        self._limits = limits or RequestLimits()
         self._stopping = stopping or threading.Event()
-        self._pause_seconds = pause_seconds
-        self._again_seconds = again_seconds
-        self._adapter = GetOnlyAdapter(ANSWER_SECONDS)
+        self._now = now
+        self._retrying = Retrying[Any](policy, self._stopping, now=now, elapsed=elapsed, random=random)
+        self._timeout = (policy.connect_seconds, policy.read_seconds)
+        self._adapter = GetOnlyAdapter(policy.answer_seconds)
         self._http = Session()
         for scheme in ("https://", "http://"):
             self._http.mount(scheme, self._adapter)
         self._hider = _KeyHider(self._key)
         logging.getLogger("urllib3.connectionpool").addFilter(self._hider)
-        self.requests = 0  # that left
 
     def __enter__(self) -> Self:
         return self
@@ -88,28 +94,13 @@ class Fred:
 
     def observations(self, series: str, first: date) -> list[Observation]:
         """The values of a series from a day on, as FRED has them now."""
-        answer = self._answer(series, first)
+        parts = urlsplit(self._settings.url)
+        host = self._limits.host_of(self._settings.api_key, parts.netloc, PER_MINUTE)
+        answer = self._retrying.ask(host, PATH, self._where(series), lambda: self._try(series, first))
         return list(_observations(answer))
 
-    def _answer(self, series: str, first: date) -> Any:
-        attempt = 1
-        while isinstance(answer := self._try(series, first), _Failure):
-            if self._stopping.is_set():
-                raise RestStopped
-            if not answer.passing or attempt == TRIES:
-                # Here and not where it was caught: what `requests` says has the key in it, and is no error's cause.
-                raise RestError(f"{self._where(series)} {answer.said}", status=answer.status)
-            pause = compute_backoff_seconds(
-                attempt,
-                base_seconds=self._again_seconds,
-                cap_seconds=_AGAIN_SECONDS_AT_MOST,
-                random=self._random,
-            )
-            self._wait(pause)
-            attempt += 1
-        return answer
-
     def _try(self, series: str, first: date) -> Any:
+        """What came, or a Failure: without a cause, since what `requests` says of it has the key in it."""
         from requests.exceptions import RequestException, Timeout
 
         query = {
@@ -118,46 +109,50 @@ class Fred:
             "file_type": "json",
             "api_key": self._key,
         }
-        self._wait(self._pause_seconds if self.requests else 0.0)
-        self.requests += 1
         try:
             with self._http.get(
-                f"{self._settings.url}/fred/series/observations",
-                params=query,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
+                f"{self._settings.url}{PATH}", params=query, timeout=self._timeout, allow_redirects=False
             ) as response:
-                status, content = response.status_code, response.content
-                answer = _json(content) if status == 200 else None
-        except ConfigError:
-            raise
+                status, headers, content = response.status_code, response.headers, response.content
+        except ConfigError as error:
+            return Failure(RestError(str(error)), FailureKind.OTHER)
         except Timeout:
-            return _Failure("did not answer in time. It is tried again.", passing=True)
+            said = "did not answer in time. It is tried again."
+            return self._failure(series, said, FailureKind.TIMEOUT, passing=True)
         except (RequestException, OSError):
-            return _Failure("cannot be reached. Check the network and FRED_URL.", passing=True)
-        if answer is not None:
-            return answer
+            said = "cannot be reached. Check the network and FRED_URL."
+            return self._failure(series, said, FailureKind.NETWORK, passing=True)
+        if status != 200:
+            return self._refused(series, status, headers)
+        if (answer := _json(content)) is None:
+            said = "gave an answer that cannot be read. Check FRED_URL."
+            return self._failure(series, said, FailureKind.UNREADABLE, passing=True)
+        return answer
+
+    def _refused(self, series: str, status: int, headers: Mapping[str, str]) -> Failure:
+        kind, passing = kind_of(status), status in PASSING_STATUSES
         if status in _REFUSALS:
             said = f"refused (HTTP {status}). Check FRED_API_KEY, and whether the series still exists."
-            return _Failure(said, status=status)
-        if status == 200:
-            return _Failure("gave an answer that cannot be read. Check FRED_URL.", passing=True)
-        passing = status in _PASSING or status >= 500
-        return _Failure(f"answered with HTTP {status}. It is tried again.", status=status, passing=passing)
+        else:
+            said = f"answered with HTTP {status}. It is tried again."
+        pause = requested_pause_seconds(status, headers, self._now()) if passing else None
+        return self._failure(series, said, kind, passing=passing, status=status, pause=pause)
 
-    def _wait(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise RestStopped
+    def _failure(
+        self,
+        series: str,
+        said: str,
+        kind: FailureKind,
+        *,
+        passing: bool,
+        status: int | None = None,
+        pause: float | None = None,
+    ) -> Failure:
+        error = RestError(f"{self._where(series)} {said}", status=status, retry_after=pause)
+        return Failure(error, kind, passing, pause)
 
     def _where(self, series: str) -> str:
         return f"FRED ({urlsplit(self._settings.url).hostname}, {series})"
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    said: str
-    status: int | None = None
-    passing: bool = False  # it may be well at the next try
 
 
 class _KeyHider(logging.Filter):

@@ -37,7 +37,7 @@ from tests.wire.conftest import running_simulator as running_simulator  # noqa: 
 PORTFOLIO: Final = Path(__file__).resolve().parents[2] / "portfolio.json"
 KILLS: Final = 50
 # So long before the market's day that every kill comes amid catching up.
-DAYS_BEHIND: Final = 3_000
+DAYS_BEHIND: Final = 1_000
 JOB: Final = JobName.DAILY_BARS
 
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -12,14 +12,18 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from options_helper.data.fred import TRIES, Fred
+from options_helper.data.fred import PER_MINUTE, Fred
+from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.errors import ConfigError, RestError, RestStopped
+from options_helper.model.providers import FailureKind
 from options_helper.settings import FredSettings
 from tests.kit.scripted_server import Reply, ScriptedServer
 from tests.kit.waiting import at_once, wait_until
 
 KEY = "sentinel0123456789abcdef"
 SINCE = date(2026, 11, 1)
+TRIES = 3
+POLICY = RestPolicy(attempts=TRIES, backoff_base_seconds=0.01)
 ROWS = [
     {"date": "2026-11-17", "value": "4.13", "realtime_start": "2026-11-18"},
     {"date": "2026-11-18", "value": ".", "realtime_start": "2026-11-18"},
@@ -35,9 +39,14 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def fred(server: ScriptedServer) -> Iterator[Fred]:
+def limits() -> RequestLimits:
+    return RequestLimits()
+
+
+@pytest.fixture
+def fred(server: ScriptedServer, limits: RequestLimits) -> Iterator[Fred]:
     settings = FredSettings(SecretStr(KEY), server.url)
-    with Fred(settings, random=lambda: 0.0, pause_seconds=0.0, again_seconds=0.01) as made:
+    with Fred(settings, random=lambda: 0.0, policy=POLICY, limits=limits) as made:
         yield made
 
 
@@ -104,6 +113,72 @@ def test_the_key_is_in_no_error_no_log_and_no_picture(
     assert "/fred/series/observations" in caplog.text
     assert KEY not in caplog.text
     assert KEY not in repr(FredSettings(SecretStr(KEY)))
+
+
+def test_its_requests_are_counted_and_within_its_own_minute(
+    server: ScriptedServer, fred: Fred, limits: RequestLimits
+):
+    server.replies(Reply({}, status=503), Reply({"observations": ROWS}))
+
+    fred.observations("DGS10", SINCE)
+
+    (report,) = limits.report().values()
+    endpoint = report.endpoints["/fred/series/observations"]
+    assert (endpoint.requests, endpoint.successes) == (2, 1)
+    assert endpoint.failures == {FailureKind.SERVER: 1}
+    assert (report.budget.per_minute, report.budget.left) == (PER_MINUTE, PER_MINUTE - 2)
+
+
+def test_a_minute_that_is_used_up_is_waited_for(server: ScriptedServer):
+    server.replies(Reply({"observations": ROWS}))
+    limits = RequestLimits(at_most=1)
+    stopping = Stopped()
+    with Fred(
+        FredSettings(SecretStr(KEY), server.url), random=lambda: 0.0, limits=limits, stopping=stopping
+    ) as fred:
+        fred.observations("DGS10", SINCE)
+        with pytest.raises(RestStopped):
+            fred.observations("DGS2", SINCE)
+
+    assert len(server.requests) == 1
+    assert stopping.waited > 50
+
+
+class Stopped(threading.Event):
+    """Set by whoever has to wait for it; `waited` is how long that would have been."""
+
+    waited = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As the event, but at once."""
+        self.waited = max(self.waited, timeout or 0.0)
+        return bool(timeout) or self.is_set()
+
+
+def test_fred_is_left_alone_while_it_fails_again_and_again(server: ScriptedServer, fred: Fred):
+    server.replies(Reply({}, status=503))
+    for _ in range(5):
+        with pytest.raises(RestError, match="HTTP 503"):
+            fred.observations("DGS10", SINCE)
+    asked = len(server.requests)
+
+    with pytest.raises(RestError, match="was not asked") as raised:
+        fred.observations("DGS10", SINCE)
+
+    assert len(server.requests) == asked
+    assert raised.value.retry_after is not None
+
+
+def test_a_pause_that_fred_asks_for_is_kept(server: ScriptedServer, fred: Fred):
+    server.replies(Reply({}, status=429, headers={"Retry-After": "200"}))
+
+    with pytest.raises(RestError) as raised:
+        fred.observations("DGS10", SINCE)
+
+    assert raised.value.retry_after == 200
+    assert len(server.requests) == 1
+    with pytest.raises(RestError, match="because it wants a pause"):
+        fred.observations("DGS10", SINCE)
 
 
 def test_a_stop_ends_a_question_that_hangs(server: ScriptedServer, fred: Fred):

@@ -16,7 +16,6 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.commands.ingest_run import IngestRequest, run_once, show_plan
-from options_helper.data.fred import Fred
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.ingest.jobs import JobName
@@ -60,7 +59,6 @@ def run(server: SimulatorServer, tmp_path: Path, said: Say) -> Run:
             settings=settings or settings_for(server),
             fred=fred,
             rest_cls=patient,  # type: ignore[arg-type]
-            fred_cls=partial(Fred, pause_seconds=0.0),  # type: ignore[arg-type]
             say=said.append,
         )
 

@@ -226,13 +226,17 @@ class RequestLimits:
 
     def host(self, settings: Settings, host: str) -> HostRequests:
         """What the settings' account asks this host, whoever does; it is allowed what the settings say."""
-        key = (settings.api_key, host)
+        return self.host_of(settings.api_key, host, settings.rest_per_minute)
+
+    def host_of(self, account: SecretStr | None, host: str, per_minute: int) -> HostRequests:
+        """What an account, by its key, asks a host of any provider's; it is allowed so many requests a minute."""
+        key = (account, host)
         with self._lock:
             found = self._hosts.pop(key, None)
             if found is None:
-                found = self._new_host(settings, host)
+                found = self._new_host(account, host, per_minute)
             self._hosts[key] = found
-        found.limiter.allow(settings.rest_per_minute)
+        found.limiter.allow(per_minute)
         return found
 
     def held(self, settings: Settings) -> float:
@@ -254,11 +258,9 @@ class RequestLimits:
         with self._lock:
             return [one for host in hosts if (one := self._hosts.get((settings.api_key, host)))]
 
-    def _new_host(self, settings: Settings, host: str) -> HostRequests:
-        budget = None if self._share is None else SharedBudget(settings.api_key, host, self._share)
-        limiter = RequestLimiter(
-            settings.rest_per_minute, now=self._now, budget=budget, at_most=self._at_most
-        )
+    def _new_host(self, account: SecretStr | None, host: str, per_minute: int) -> HostRequests:
+        budget = None if self._share is None else SharedBudget(account, host, self._share)
+        limiter = RequestLimiter(per_minute, now=self._now, budget=budget, at_most=self._at_most)
         return HostRequests(limiter, self._now)
 
 

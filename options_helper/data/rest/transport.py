@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -36,17 +35,15 @@ from options_helper.data.network import (
     certificate_problem,
     without_password,
 )
-from options_helper.data.rest.endpoints import Endpoint
 from options_helper.data.rest.rate_limit import (
     PASSING_STATUSES,
     HostRequests,
-    RequestLimiter,
     RestPolicy,
     requested_pause_seconds,
 )
+from options_helper.data.rest.retrying import Failure, Retrying, again_at, kind_of
 from options_helper.data.rest.server_clock import ServerClock
-from options_helper.errors import ConfigError, RestError, RestStopped
-from options_helper.model.backoff import compute_backoff_seconds
+from options_helper.errors import ConfigError, RestError
 from options_helper.model.providers import FailureKind
 from options_helper.model.tolerant import field, word
 
@@ -68,17 +65,6 @@ _REMEDY_FOR_FAULTS: Final = "It is a fault on its side: try again in a minute."
 _REMEDY_FOR_OTHERS: Final = "Try again; please report it if it stays so."
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why a request brought nothing, and whether it may if it is made again."""
-
-    error: RestError
-    kind: FailureKind
-    passing: bool = False
-    pause: float | None = None  # seconds, as the server asked; None: it did not
-    cause: Exception | None = None
-
-
 class ReadOnlyAdapter(GetOnlyAdapter):
     """Sends what the SDK prepared, if it is a GET; everything but a readable answer becomes RestError.
 
@@ -97,12 +83,10 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         server_clock: ServerClock | None = None,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._elapsed = elapsed
-        self._policy = policy
         self._host_of = host_of
         self._stopping = stopping
         self._now = now
-        self._random = random
+        self._retrying = Retrying[Response](policy, stopping, now=now, elapsed=elapsed, random=random)
         self._server_clock = server_clock or ServerClock()
         self._timeout = (policy.connect_seconds, policy.read_seconds)
         super().__init__(policy.answer_seconds)
@@ -116,87 +100,11 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         """The answer to a GET, tried again where that may help."""
         require_reading(request)
         parts = urlsplit(str(request.url))
-        host = self._host_of(parts.netloc)
-        endpoint = host.endpoint(parts.path)
-        self._require_working(endpoint, request)
-        answer: Response | _Failure | None = None
-        try:
-            answer = self._answer(request, options, host.limiter, endpoint)
-        finally:
-            self._tell(endpoint, answer)
-        if isinstance(answer, Response):
-            return answer
-        raise answer.error from answer.cause
-
-    def _tell(self, endpoint: Endpoint, answer: Response | _Failure | None) -> None:
-        """How a question ended; None: before it was known."""
-        match answer:
-            case None:
-                endpoint.abandoned()
-            case _Failure():
-                endpoint.failed(answer.kind, str(answer.error), self._policy.breaker_pause_seconds)
-            case _:
-                endpoint.answered()
-
-    def _require_working(self, endpoint: Endpoint, request: PreparedRequest) -> None:
-        """Begin, unless the endpoint has failed too often of late."""
-        if pause := endpoint.begin():
-            reason = endpoint.problem or "It has failed again and again."
-            raise RestError(
-                f"{_where(request)} was not asked. {_again(self._now(), pause)} Its last requests failed: {reason}",
-                retry_after=pause,
-            )
-
-    def _answer(
-        self, request: PreparedRequest, options: dict[str, Any], limiter: RequestLimiter, endpoint: Endpoint
-    ) -> Response | _Failure:
-        """The answer, or why the last try brought none; RestStopped, and RestError where it was not asked."""
-        attempt = 0
-        while True:
-            attempt += 1
-            self._await_turn(limiter, request)
-            began = self._elapsed()
-            answer = self._attempt(request, options)
-            took = self._elapsed() - began
-            if isinstance(answer, Response):
-                endpoint.tried(took, None)
-                return answer
-            limiter.hold(answer.pause or 0)
-            if self._stopping.is_set():
-                raise RestStopped from answer.cause
-            endpoint.tried(took, answer.kind)
-            if attempt >= self._policy.attempts or endpoint.is_probed or not self._may_pass(answer):
-                return answer
-            if answer.pause is None:
-                self._wait(self._backoff_seconds(attempt))
-
-    def _await_turn(self, limiter: RequestLimiter, request: PreparedRequest) -> None:
-        self._wait(0)
-        while pause := limiter.take():
-            held = limiter.held()
-            if held > self._policy.requested_pause_cap_seconds:
-                raise RestError(
-                    f"{_where(request)} was not asked, because it wants a pause. {_again(self._now(), held)}",
-                    retry_after=held,
-                )
-            self._wait(pause)
-
-    def _wait(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise RestStopped
-
-    def _may_pass(self, failure: _Failure) -> bool:
-        return failure.passing and (failure.pause or 0) <= self._policy.requested_pause_cap_seconds
-
-    def _backoff_seconds(self, attempt: int) -> float:
-        return compute_backoff_seconds(
-            attempt,
-            base_seconds=self._policy.backoff_base_seconds,
-            cap_seconds=self._policy.backoff_cap_seconds,
-            random=self._random,
+        return self._retrying.ask(
+            self._host_of(parts.netloc), parts.path, _where(request), lambda: self._attempt(request, options)
         )
 
-    def _attempt(self, request: PreparedRequest, options: dict[str, Any]) -> Response | _Failure:
+    def _attempt(self, request: PreparedRequest, options: dict[str, Any]) -> Response | Failure:
         where, sent_at = _where(request), self._now()
         try:
             response = super().send(request, **{**options, "timeout": self._timeout})
@@ -213,10 +121,10 @@ class ReadOnlyAdapter(GetOnlyAdapter):
             self._server_clock.answered(response.headers, sent_at, received_at)
         return judged
 
-    def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | _Failure:
+    def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | Failure:
         status = response.status_code
         if 300 <= status < 400:
-            return _Failure(
+            return Failure(
                 RestError(
                     f"{where} points to another address (HTTP {status}), where keys are never sent. "
                     "Check APCA_API_BASE_URL and OH_ALPACA_DATA_URL.",
@@ -229,7 +137,7 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         try:
             response.json()
         except (ValueError, RecursionError) as error:
-            return _Failure(
+            return Failure(
                 RestError(f"{where} gave {_about_unreadable(response)}", status=status),
                 FailureKind.UNREADABLE,
                 passing=True,
@@ -237,27 +145,15 @@ class ReadOnlyAdapter(GetOnlyAdapter):
             )
         return response
 
-    def _refused(self, where: str, request: PreparedRequest, response: Response) -> _Failure:
+    def _refused(self, where: str, request: PreparedRequest, response: Response) -> Failure:
         status, now = response.status_code, self._now()
         passing = status in PASSING_STATUSES
         pause = requested_pause_seconds(status, response.headers, now) if passing else None
-        remedy = _again(now, pause) if pause else _remedy(status)
+        remedy = again_at(now, pause) if pause else _remedy(status)
         message = _message_in(response, request)
         said = f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"
         error = RestError(said, status=status, retry_after=pause)
-        return _Failure(error, _kind_of(status), passing, pause)
-
-
-def _kind_of(status: int) -> FailureKind:
-    match status:
-        case 401 | 403:
-            return FailureKind.REFUSED
-        case 408:
-            return FailureKind.TIMEOUT
-        case 429:
-            return FailureKind.TOO_MANY
-        case _:
-            return FailureKind.SERVER if status >= 500 else FailureKind.QUESTION
+        return Failure(error, kind_of(status), passing, pause)
 
 
 def _where(request: PreparedRequest) -> str:
@@ -265,11 +161,11 @@ def _where(request: PreparedRequest) -> str:
     return f"Alpaca ({parts.hostname}, {parts.path})"
 
 
-def _failure(where: str, error: Exception, proxy: str) -> _Failure:
+def _failure(where: str, error: Exception, proxy: str) -> Failure:
     """What kept the answer away, in a sentence; `proxy` is the one that was to be taken."""
     match error:
         case ConfigError():
-            failure = _Failure(RestError(str(error)), FailureKind.OTHER, cause=error)
+            failure = Failure(RestError(str(error)), FailureKind.OTHER, cause=error)
         case Timeout():
             failure = _late(where, error)
         case SSLError():
@@ -284,17 +180,17 @@ def _failure(where: str, error: Exception, proxy: str) -> _Failure:
                 f"{where} cannot be reached, or the connection broke off. "
                 "Check the network, APCA_API_BASE_URL and OH_ALPACA_DATA_URL."
             )
-            failure = _Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
+            failure = Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
         case InvalidSchema():
             failure = _no_such_proxy(where, error, proxy)
         case _:
             said = f"{where} cannot be asked ({type(error).__name__}). {_REMEDY_FOR_OTHERS}"
-            failure = _Failure(RestError(said), FailureKind.OTHER, cause=error)
+            failure = Failure(RestError(said), FailureKind.OTHER, cause=error)
     return failure
 
 
-def _late(where: str, error: Exception) -> _Failure:
-    return _Failure(
+def _late(where: str, error: Exception) -> Failure:
+    return Failure(
         RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
         FailureKind.TIMEOUT,
         passing=True,
@@ -312,7 +208,7 @@ def _about_unreadable(response: Response) -> str:
     return f"an answer that cannot be read. {_REMEDY_FOR_OTHERS}"
 
 
-def _not_encrypted(where: str, error: Exception) -> _Failure:
+def _not_encrypted(where: str, error: Exception) -> Failure:
     reason = certificate_problem(error)
     if reason is None:
         said = (
@@ -320,9 +216,9 @@ def _not_encrypted(where: str, error: Exception) -> _Failure:
             "between."
         )
         # A connection that breaks off in the midst of it looks the same.
-        return _Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
+        return Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
     said = f"{where} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
-    return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
+    return Failure(RestError(said), FailureKind.NETWORK, cause=error)
 
 
 def _proxy_of(request: PreparedRequest, options: dict[str, Any]) -> str:
@@ -330,26 +226,26 @@ def _proxy_of(request: PreparedRequest, options: dict[str, Any]) -> str:
     return without_password(select_proxy(str(request.url), options.get("proxies")) or "")
 
 
-def _no_way_through(where: str, error: Exception, proxy: str) -> _Failure:
+def _no_way_through(where: str, error: Exception, proxy: str) -> Failure:
     if " 407 " in f"{error} ":
         said = (
             f"The proxy {proxy} wants to know who asks (407). Write its name and password into HTTPS_PROXY, as in "
             f"http://NAME:PASSWORD@{proxy}; it is on the way to {where}."
         )
-        return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
+        return Failure(RestError(said), FailureKind.NETWORK, cause=error)
     if (reason := certificate_problem(error)) is not None:
         said = (
             f"The proxy {proxy} shows a certificate that is not trusted here ({reason}). {CERTIFICATE_REMEDY}"
         )
-        return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
+        return Failure(RestError(said), FailureKind.NETWORK, cause=error)
     said = (
         f"The proxy {proxy}, which HTTPS_PROXY or ALL_PROXY names, does not lead to {where}. Check that variable, or "
         "name the host in NO_PROXY where it can be reached without."
     )
-    return _Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
+    return Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
 
 
-def _no_such_proxy(where: str, error: Exception, proxy: str) -> _Failure:
+def _no_such_proxy(where: str, error: Exception, proxy: str) -> Failure:
     if "SOCKS" in str(error):
         said = (
             f"{where} is to be asked through the SOCKS proxy {proxy}, and the package PySocks is not installed. "
@@ -357,15 +253,11 @@ def _no_such_proxy(where: str, error: Exception, proxy: str) -> _Failure:
         )
     else:
         said = f"{where} cannot be asked through {proxy}. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
-    return _Failure(RestError(said), FailureKind.NETWORK, cause=error)
+    return Failure(RestError(said), FailureKind.NETWORK, cause=error)
 
 
 def _remedy(status: int) -> str:
     return _REMEDIES.get(status, _REMEDY_FOR_FAULTS if status >= 500 else _REMEDY_FOR_OTHERS)
-
-
-def _again(now: datetime, seconds: float) -> str:
-    return f"It may be asked again at {now + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC."
 
 
 def _message_in(response: Response, request: PreparedRequest) -> str:
