@@ -1,0 +1,223 @@
+"""Per share → per position, and sums that say what they cover: what is not known never counts as 0.
+
+With s signed contracts (short is negative), M shares for each contract and the figures of one share in lower case:
+
+    delta    s M δ           shares: a short put has a positive one, a short call a negative one
+    delta $  s M δ S         dollars
+    gamma    s M γ           shares per dollar of spot;  s M γ S / 100  shares per 1 % of spot
+    vega     s M ν / 100     dollars per point of volatility
+    theta    s M θ / 365     dollars per calendar day; in the last 24 hours what is left of time value, as a loss
+    rho      s M ρ / 100     dollars per point of rate
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from math import fsum
+from typing import Final, TypeVar
+
+import numpy as np
+
+from options_helper.analysis.marks import Flags, Integers, Numbers
+from options_helper.analysis.risk.implied_volatility import (
+    ImpliedVolatility,
+    VolatilityState,
+    Words,
+    intrinsic_value,
+)
+from options_helper.analysis.risk.pricing import Market, PerShareGreeks, Terms
+
+K = TypeVar("K", bound=Hashable)
+
+_DAYS_A_YEAR: Final = 365.0
+_PER_POINT: Final = 0.01
+FIGURES: Final = ("delta", "delta_dollars", "gamma", "gamma_percent", "vega", "theta", "rho")
+
+
+class FigureState(StrEnum):
+    """Whether a leg's delta is one."""
+
+    OK = "ok"
+    BOUND = "bound"  # no farther from 0 than this
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PositionGreeks:
+    """The figures of n lines in the units above, NaN where not known."""
+
+    delta: Numbers
+    delta_dollars: Numbers
+    gamma: Numbers
+    gamma_percent: Numbers
+    vega: Numbers
+    theta: Numbers
+    rho: Numbers
+    delta_state: Words  # FigureState
+    is_last_day: Flags  # theta is what is left of time value, not per day
+    is_counted: Flags  # an option leg that has not ended
+    is_held: Flags  # not ended: what lacks of it lacks in a sum
+
+    def followed_by(self, others: PositionGreeks) -> PositionGreeks:
+        """These lines and then the others."""
+        return PositionGreeks(
+            *(np.concatenate([getattr(self, f.name), getattr(others, f.name)]) for f in fields(self))
+        )
+
+
+def position_greeks(
+    terms: Terms,
+    market: Market,
+    volatility: ImpliedVolatility,
+    per_share: PerShareGreeks,
+    *,
+    mark: Numbers,
+    worth: Numbers,
+) -> PositionGreeks:
+    """The figures of n option legs.
+
+    `mark` is dollars per share, NaN where there is none; `worth` is signed contracts times shares for each, NaN where
+    one is not known (an adjusted contract delivers something else).
+    """
+    is_bound = np.isnan(per_share.delta) & ~np.isnan(volatility.delta_bound)
+    delta = worth * np.where(is_bound, volatility.delta_bound, per_share.delta)
+    gamma = worth * per_share.gamma
+    is_last_day = (terms.years > 0) & (terms.years < 1 / _DAYS_A_YEAR)
+    time_value = _time_value(terms, market, per_share, mark)
+    ended = volatility.state == VolatilityState.EXPIRED
+    return PositionGreeks(
+        delta=delta,
+        delta_dollars=delta * market.spot,
+        gamma=gamma,
+        gamma_percent=gamma * market.spot * _PER_POINT,
+        vega=worth * per_share.vega * _PER_POINT,
+        theta=worth * np.where(is_last_day, -time_value, per_share.theta / _DAYS_A_YEAR),
+        rho=worth * per_share.rho * _PER_POINT,
+        delta_state=_delta_states(delta, is_bound),
+        is_last_day=is_last_day,
+        is_counted=~ended,
+        is_held=~ended,
+    )
+
+
+def share_greeks(quantity: Numbers, spot: Numbers) -> PositionGreeks:
+    """The figures of shares: each is a delta of 1, and nothing else. No option legs, so no coverage counts them."""
+    nothing = np.where(np.isnan(quantity), np.nan, 0.0)
+    no = np.zeros(len(quantity), dtype=bool)
+    return PositionGreeks(
+        delta=quantity,
+        delta_dollars=quantity * spot,
+        gamma=nothing,
+        gamma_percent=nothing,
+        vega=nothing,
+        theta=nothing,
+        rho=nothing,
+        delta_state=_delta_states(quantity, no),
+        is_last_day=no,
+        is_counted=no,
+        is_held=~no,
+    )
+
+
+def _time_value(terms: Terms, market: Market, per_share: PerShareGreeks, mark: Numbers) -> Numbers:
+    """What the leg costs above intrinsic value, dollars per share; a mark below it has none."""
+    price = np.where(np.isnan(mark), per_share.price, mark)
+    return np.maximum(price - intrinsic_value(terms, market), 0.0)
+
+
+def _delta_states(delta: Numbers, is_bound: Flags) -> Words:
+    states = np.full(len(delta), FigureState.OK, dtype=object)
+    states[is_bound] = FigureState.BOUND
+    states[np.isnan(delta)] = FigureState.UNKNOWN
+    return states
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Of how many option legs that have not ended a figure is known, a bound, or neither."""
+
+    known: int
+    bound: int
+    of: int
+
+    @property
+    def words(self) -> str:
+        """As in "11 of 12 legs (1 bound)"."""
+        legs = "leg" if self.of == 1 else "legs"
+        return f"{self.known} of {self.of} {legs}" + (f" ({self.bound} bound)" if self.bound else "")
+
+
+@dataclass(frozen=True, slots=True)
+class GreekSum:
+    """A sum and what it covers; the amount is None where nothing of it is known."""
+
+    amount: float | None
+    coverage: Coverage
+    missing: int  # lines that lack in the amount, shares without a price among them
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing lacks and nothing is a bound."""
+        return not self.missing and not self.coverage.bound
+
+
+@dataclass(frozen=True, slots=True)
+class GreekSums:
+    """One sum for each figure, in the units of `PositionGreeks`.
+
+    Vegas of several expiries are points of several volatilities: show their sum only beside those of each expiry.
+    """
+
+    delta: GreekSum
+    delta_dollars: GreekSum
+    gamma: GreekSum
+    gamma_percent: GreekSum
+    vega: GreekSum
+    theta: GreekSum
+    rho: GreekSum
+
+
+def sum_greeks(greeks: PositionGreeks) -> GreekSums:
+    """The sums of all lines."""
+    return _sums(greeks, np.arange(len(greeks.delta)))
+
+
+def sums_by(keys: Sequence[K], greeks: PositionGreeks) -> dict[K, GreekSums]:
+    """The sums of the lines that share a key (structure, underlying, expiry …), in the order of first appearance."""
+    lines: defaultdict[K, list[int]] = defaultdict(list)
+    for line, key in enumerate(keys):
+        lines[key].append(line)
+    return {key: _sums(greeks, np.array(of_key, dtype=np.int64)) for key, of_key in lines.items()}
+
+
+def _sums(greeks: PositionGreeks, lines: Integers) -> GreekSums:
+    held, counted = greeks.is_held[lines], greeks.is_counted[lines]
+    is_bound = greeks.delta_state[lines] == FigureState.BOUND
+    nothing = np.zeros(len(lines), dtype=bool)
+    return GreekSums(
+        *(
+            _sum(getattr(greeks, name)[lines], held, counted, is_bound if name in _OF_DELTA else nothing)
+            for name in FIGURES
+        )
+    )
+
+
+_OF_DELTA: Final = ("delta", "delta_dollars")
+
+
+def _sum(values: Numbers, held: Flags, counted: Flags, is_bound: Flags) -> GreekSum:
+    known: Flags = held & ~np.isnan(values)
+    # Exact before it is rounded once: long and short of one leg leave nothing, whatever stands between them.
+    amount = fsum(values[known].tolist()) if known.any() or not held.any() else None
+    return GreekSum(
+        amount,
+        Coverage(
+            known=int(np.sum(known & counted & ~is_bound)),
+            bound=int(np.sum(known & counted & is_bound)),
+            of=int(np.sum(counted)),
+        ),
+        missing=int(np.sum(held & ~known)),
+    )
