@@ -33,7 +33,7 @@ PUBLIC: Final = {
 }
 SHARED: Final = {
     "holdings": ("was_split",),
-    "marks": ("Flags", "Integers", "Numbers"),
+    "marks": ("Flags", "Integers", "MarkSource", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (
         "NEVER",
