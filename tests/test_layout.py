@@ -207,7 +207,7 @@ def test_every_portfolio_in_the_docs_is_one(repository: Path):
 
 def test_every_word_that_can_stand_first_on_the_page_is_in_the_docs(repository: Path):
     page = (repository / "docs" / "PORTAL_STREAMLIT.md").read_text(encoding="utf-8")
-    words = page.partition("## The truth line")[2].partition("One word (")[2].partition(")")[0]
+    words = page.partition("## The truth bar")[2].partition("One word (")[2].partition(")")[0]
 
     assert words.split(", ") == [state.value.upper() for state in State]
 

@@ -29,7 +29,7 @@ PUBLIC: Final = {
     "marks": ("QuoteWarning", "read_marks"),
     "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
     "structure_kinds": ("structure_kind",),
-    "totals": ("LiveTotals", "NearestExpiry", "Tally", "compute_live_totals", "labels"),
+    "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
     "holdings": ("was_split",),

@@ -196,7 +196,7 @@ def _symbol_refused(visit: Visit, visitor: _Visitor) -> Finding:
     return Finding(
         Verdict.WARNING,
         f"The {visit.feed} feed let us in and refused {visit.requested}: {reason}.",
-        "Other symbols may work; press Start and look under Stream details.",
+        "Other symbols may work; press Start and look under Details.",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "attention": ("GRAVE_WARNINGS", "Item", "attention", "worth_saying"),
     "pnl_history": ("PnlPoint",),
     "screen": (
         "ACCOUNT_PANEL",

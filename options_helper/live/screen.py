@@ -45,13 +45,8 @@ DOCTOR: Final = (
     "then account and streams. Begin with the first line that says failed; it says what to do."
 )
 ACCOUNT_PANEL: Final = "File and account"
+FILE, ACCOUNT = "Portfolio file", "Account"
 BEHIND_HIDDEN: Final = "Your file is behind the account; what happened there holds amounts, which are hidden."
-# What is wrong with single lines and worth a banner, in this order.
-WARNED_OF: Final = {
-    QuoteWarning.NOT_SUBSCRIBED: "NOT SUBSCRIBED, so without live prices",
-    QuoteWarning.EXPIRED: "EXPIRED, what became of them is not known here; take them out of the portfolio file",
-    QuoteWarning.STALE_QUOTE: "STALE: the market is open, but these had no quote for longer than the threshold",
-}
 CHANGED: Final = Headline(
     Level.WARNING, "The program's code has changed since Start. The streams run on; press Restart to use it."
 )
@@ -86,8 +81,8 @@ class Banner:
     """Something the viewer must not miss."""
 
     level: Level
+    subject: str  # what it is about, in a word or two
     text: str
-    told_below: bool = False  # all of it stands further down the page, so that here a line is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +183,7 @@ def build_screen(
             *_picture_banners(portfolio, snapshot, plays=plays),
             *_account_banners(behind, totals, options),
             *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
-            *_run_banners(run, snapshot, totals),
+            *_run_banners(run, snapshot),
         ),
         viewers=session.viewers,
         positions=positions,
@@ -250,7 +245,7 @@ def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obsta
 
 def _start_banners(problem: str | None) -> Iterator[Banner]:
     if problem is not None:
-        yield Banner(Level.ERROR, f"{problem} {DOCTOR}")
+        yield Banner(Level.ERROR, "Start", f"{problem} {DOCTOR}")
 
 
 def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, plays: bool) -> Iterator[Banner]:
@@ -262,10 +257,11 @@ def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, plays: boo
     if plays:
         yield Banner(
             Level.INFO,
+            FILE,
             f"{said}; this market plays {short_date(day)}, and what has expired is judged by that.",
         )
     elif snapshot.market is MarketKind.ALPACA:
-        yield Banner(Level.WARNING, f"{said}. {REMOVE_AS_OF}")
+        yield Banner(Level.WARNING, FILE, f"{said}. {REMOVE_AS_OF}")
 
 
 def _account_banners(behind: Behind | None, totals: LiveTotals, options: ViewOptions) -> Iterator[Banner]:
@@ -275,13 +271,11 @@ def _account_banners(behind: Behind | None, totals: LiveTotals, options: ViewOpt
         return
     read_at = f"The account was read {holdings.read_at.astimezone(options.zone):%H:%M:%S %Z}."
     if behind is not None:
-        said = f"{behind.sentence} {read_at} The edit to copy is below, under {ACCOUNT_PANEL}."
+        said = f"{behind.sentence} {read_at} The edit to copy is under {ACCOUNT_PANEL}."
         shown = BEHIND_HIDDEN if options.preferences.hide_amounts else said
-        yield Banner(Level.WARNING, shown, told_below=True)
+        yield Banner(Level.WARNING, ACCOUNT, shown)
     if sentences := holdings.sentences(behind.symbols if behind else ()):
-        yield Banner(
-            Level.WARNING, f"{' '.join(sentences)} {read_at} See {ACCOUNT_PANEL} below.", told_below=True
-        )
+        yield Banner(Level.WARNING, ACCOUNT, f"{' '.join(sentences)} {read_at} See {ACCOUNT_PANEL}.")
 
 
 def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Banner]:
@@ -289,19 +283,16 @@ def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Ba
     problem = portfolio_file.problem
     if problem is not None and portfolio_file.portfolio is not None:
         said = without_amounts(problem) if hidden else problem
-        yield Banner(Level.WARNING, f"{said} The last good reading of it stays in use.")
+        yield Banner(Level.WARNING, FILE, f"{said} The last good reading of it stays in use.")
 
 
-def _run_banners(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals) -> Iterator[Banner]:
+def _run_banners(run: Run | None, snapshot: LiveSnapshot) -> Iterator[Banner]:
     if run is None or run.ended is not None:
         return
     if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
-        yield Banner(Level.INFO, DOCTOR)
+        yield Banner(Level.INFO, "Streams", DOCTOR)
     for warning in run.plan.warnings:
-        yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, warning)
+        yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, "Streams", warning)
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:
         sentence = "REFUSED by the server, so nothing of these is streamed"
-        yield Banner(Level.WARNING, f"{sentence}: {named(refused, NAMED_AT_MOST)}.")
-    for warning, sentence in WARNED_OF.items():
-        if lines := totals.with_warning(warning):
-            yield Banner(Level.WARNING, f"{sentence}: {named(labels(lines), NAMED_AT_MOST)}.")
+        yield Banner(Level.WARNING, "Streams", f"{sentence}: {named(refused, NAMED_AT_MOST)}.")

@@ -127,6 +127,16 @@ class Tab:
         """Press a button of the page's body."""
         self.page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first.click()
 
+    def open_details(self) -> None:
+        """Open what is behind Details; it stays open over refreshes."""
+        if not self.page.locator(".st-key-details").count():
+            self.press("Details")
+            self.page.locator(".st-key-details .oh").first.wait_for()
+
+    def open_tab(self, name: str) -> None:
+        """Bring a tab beside the chart to the front."""
+        self.page.get_by_role("tab", name=name).click()
+
     def stop(self) -> None:
         """End the run, if there is one."""
         button = self.page.get_by_test_id("stMain").get_by_role("button", name="Stop", disabled=False)

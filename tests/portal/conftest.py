@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from html import unescape
@@ -74,6 +75,18 @@ def html(tab: AppTest) -> str:
 def markup(tab: AppTest) -> str:
     """The page's own HTML as it is sent."""
     return "\n".join(element.proto.body for element in tab.get("html") if "<style>" not in element.proto.body)
+
+
+def pieces(tab: AppTest, css_class: str) -> str:
+    """Those pieces of the page's HTML that have an element of this class."""
+    bodies = [element.proto.body for element in tab.get("html") if "<style>" not in element.proto.body]
+    return unescape("\n".join(body for body in bodies if css_class in body)).replace(WORD_JOINER, "")
+
+
+def warned(tab: AppTest) -> str:
+    """What needs a hand, and what stands against the whole page, as text."""
+    said = "\n".join(pieces(tab, name) for name in ("oh-banner", "oh-items"))
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", said))
 
 
 def state(tab: AppTest) -> str:

@@ -51,7 +51,7 @@ def test_many_fills_at_once_do_not_bury_the_page(portal):
     tab.run()
 
     assert len(tab.toast) == 4
-    assert tab.toast[3].value == "37 more fills are in the table below."
+    assert tab.toast[3].value == "37 more fills are in the table of fills."
 
 
 def test_what_the_day_began_with_is_no_news_and_what_is_backfilled_later_is(portal):

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from options_helper.errors import ConfigError
 from options_helper.live.session import LiveSession, RunSettings, install_session, process_session
@@ -20,11 +19,7 @@ from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from tests.kit.builders import health
 from tests.portal import scenes
-from tests.portal.conftest import SECRET, everything, html, markup, press, state, table, tile
-
-
-def banners(tab: AppTest) -> str:
-    return html(tab).partition("oh-banner")[2]
+from tests.portal.conftest import SECRET, everything, html, markup, pieces, press, state, table, tile, warned
 
 
 def test_each_refresh_makes_the_alarm_anew_that_is_seen_when_three_are_missed(portal):
@@ -64,11 +59,11 @@ def test_the_csv_is_made_without_the_tab_since_the_server_makes_it_on_another_th
 
 
 def test_before_start_no_share_of_nothing_is_called_partial(portal):
-    assert "nothing to count yet" in tile(portal.open(), "P&L %")
+    assert "nothing to count yet" in tile(portal.open(), "Unrealized P&L")
 
 
 def test_a_share_of_a_partial_sum_is_not_known(portal):
-    assert "not known while the sum is partial" in tile(portal.show(scenes.partial), "P&L %")
+    assert "not known while the sum is partial" in tile(portal.show(scenes.partial), "Unrealized P&L")
 
 
 def test_a_run_that_is_over_is_not_said_to_be_running(portal):
@@ -121,11 +116,11 @@ def test_a_cell_holds_the_figure_that_is_seen(portal):
 def test_what_keeps_the_account_from_answering_is_said_once(portal):
     sentence = "Alpaca answered 401. Check the key."
     account = scenes.account_with(RestTask.FILLS, RestPhase.FAILED, problem=sentence)
-    words = html(portal.show(lambda: scenes.live(account=account)))
+    tab = portal.show(lambda: scenes.live(account=account))
 
-    truth, _, details = words.partition("accounts for all")
-    assert truth.count(sentence) == 1
+    details = pieces(tab, "accounts for all")
     assert sentence in details
+    assert html(tab).count(sentence) == details.count(sentence) + 1
 
 
 def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
@@ -134,7 +129,7 @@ def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
 
     assert list(positions["Contract"])[:2] == ["SPY 20 Nov 26 681 C", "AAPL 15 Jan 27 275 C"]
     assert positions[["Bid $", "Mark $", "P&L $", "P&L %", "Quote age s"]].isna().all(axis=None)
-    assert "—" in tile(tab, "Unrealized P&L at mark")
+    assert "—" in tile(tab, "Unrealized P&L")
     assert "$0.00" not in html(tab)
 
 
@@ -144,10 +139,13 @@ def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, 
     tab = portal.open()
 
     assert table(tab, "Contract")["DTE"].min() == 0
-    assert "SPY 20 Nov 26 681 C" in tile(tab, "Nearest expiry")
-    assert "paid for what is held long" in tile(tab, "Long premium paid")
+    assert (
+        'today</b> <span class="">Fri 20 Nov</span><br><span class="" title="SPY 20 Nov 26 681 C">'
+        in html(tab)
+    )
+    assert "long premium paid $" in tile(tab, "Undefined risk")
     assert "expired" not in html(tab)
-    assert "market time 15:00:00 UTC · " in html(tab)
+    assert "market time 15:00:00 UTC" in html(tab)
     assert "NOT ALPACA: a market on this computer, 2026-11-20" in html(tab)
 
 
@@ -158,7 +156,7 @@ def test_a_played_market_says_that_the_file_is_a_picture_of_another_day_than_its
     monkeypatch.setenv("OH_ALPACA_MARKET_TIME", f"{day}T15:00:00+00:00")
     said = "The portfolio file is a picture of 20 Nov 26; this market plays 27 Nov 26"
 
-    assert (said in banners(portal.open())) is is_said
+    assert (said in warned(portal.open())) is is_said
 
 
 def test_after_start_it_is_of_that_day_too_although_the_market_has_not_told_its_time_yet(portal, monkeypatch):
@@ -183,8 +181,9 @@ def test_a_book_that_has_expired_is_not_one_without_options_or_without_risk(port
     (portal.folder / "portfolio.json").write_text(json.dumps({"positions": [entry]}))
     tab = portal.open()
 
-    assert "all expired" in tile(tab, "Nearest expiry")
-    assert "no option is held long" in tile(tab, "Long premium paid")
+    assert "Expired; what became of it is not known here" in warned(tab)
+    assert "oh-strip" not in html(tab)
+    assert "no option is held long" in tile(tab, "Undefined risk")
     assert "$0.00" not in html(tab)
 
 
@@ -269,8 +268,8 @@ def test_start_shows_live_prices_with_their_source_and_age(portal):
     assert state(tab) == "running"
     assert list(positions["Mark from"])[:2] == ["mid · 0.4 s", "mid · 1.4 s"]
     assert positions["Mark $"].notna().all()
-    assert "15 mid · oldest" in tile(tab, "Unrealized P&L at mark")
-    assert "15 of 15" in tile(tab, "Legs priced")
+    assert "15 mid · oldest" in tile(tab, "Unrealized P&L")
+    assert "priced" not in tile(tab, "Unrealized P&L"), "all are, and that goes without saying"
 
 
 def test_a_new_price_shows_at_the_next_refresh(portal):
@@ -288,7 +287,7 @@ def test_a_profit_says_so_with_sign_and_arrow_and_not_by_colour_alone(portal):
 
     for profit, arrows in zip(positions["P&L $"], positions["±"], strict=True):
         assert list(arrows) == (["▲"] if profit > 0 else ["▼"])
-    assert "▲ +$" in tile(tab, "Unrealized P&L at mark")
+    assert "▲ +$" in tile(tab, "Unrealized P&L")
 
 
 @pytest.mark.parametrize(
@@ -316,7 +315,7 @@ def test_the_first_word_and_sentence_say_what_is_going_on(portal, scene, word, s
 
 
 def test_a_stream_that_failed_for_good_points_to_the_doctor(portal):
-    assert "options-helper doctor" in banners(portal.show(scenes.failed))
+    assert "options-helper doctor" in warned(portal.show(scenes.failed))
     portal.session.stop()
     assert "options-helper doctor" not in html(portal.show(scenes.reconnecting))
 
@@ -341,24 +340,25 @@ def test_the_labels_of_doubtful_prices_stay_as_long_as_they_apply(portal, monkey
 def test_old_quotes_in_an_open_market_raise_a_banner_that_names_them(portal):
     tab = portal.show(scenes.stale)
 
-    assert "STALE" in banners(tab)
-    assert "SPY 20 Nov 26 681 C" in banners(tab)
+    assert "Stale quote" in warned(tab)
+    assert "SPY 20 Nov 26 681 C" in warned(tab)
 
 
 def test_a_closed_market_is_not_a_stale_one(portal):
-    assert "STALE" not in banners(portal.show(scenes.quiet))
+    assert "Stale quote" not in warned(portal.show(scenes.quiet))
 
 
 def test_a_sum_with_a_missing_leg_says_so_and_the_leg_is_no_zero(portal):
     tab = portal.show(scenes.partial)
     row = table(tab, "Contract").iloc[0]
 
-    assert "PARTIAL: 9 of 10 positions" in tile(tab, "Unrealized P&L at mark")
-    assert "1 without a price" in tile(tab, "Legs priced")
+    assert "PARTIAL: 9 of 10 positions" in tile(tab, "Unrealized P&L")
+    assert "14 of 15 lines priced, 1 without a price" in tile(tab, "Unrealized P&L")
     assert "1 line without a price" in html(tab)
     assert row[["Bid $", "Ask $", "Mark $", "P&L $", "At natural $"]].isna().all()
     assert "missing quote" in row["Warnings"]
-    assert "—" in tile(tab, "P&L %")
+    assert "<small" in tile(tab, "Unrealized P&L"), "the share stands beside the figure"
+    assert "—</small>" in tile(tab, "Unrealized P&L")
 
 
 def test_while_it_connects_nothing_is_called_missing(portal):
@@ -514,11 +514,9 @@ def test_a_real_market_says_that_the_file_is_a_picture_of_another_day(
         for name in ("APCA_API_BASE_URL", "OH_ALPACA_STREAM_URL"):
             monkeypatch.delenv(name)
 
-    said = banners(portal.show(scene))
+    said = warned(portal.show(scene))
 
-    assert (
-        'The portfolio file is a picture of 20 Nov 26. When it is yours, remove "as_of"' in said
-    ) is is_said
+    assert ("The portfolio file is a picture of 20 Nov 26 When it is yours, remove" in said) is is_said
 
 
 def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):
@@ -527,9 +525,9 @@ def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):
     portal.session.keep()
     tab.run()
 
-    assert "portfolio.json is not valid JSON" in banners(tab)
-    assert "The last good reading of it stays in use" in banners(tab)
-    assert "oh-line" not in banners(tab).partition(">")[0], "a remedy at the end is not cut off"
+    assert "portfolio.json is not valid JSON" in warned(tab)
+    assert "The last good reading of it stays in use" in warned(tab)
+    assert "oh-line" not in pieces(tab, "oh-items"), "a remedy at the end is not cut off"
     assert len(table(tab, "Contract")) == 7
 
 
@@ -551,7 +549,7 @@ def test_contracts_beyond_the_limit_are_named(portal):
     tab.number_input(key="max_option_contracts").set_value(3).run()
     press(tab, "start")
 
-    assert "option contracts are not subscribed (limit 3)" in banners(tab)
+    assert "option contracts are not subscribed (limit 3)" in warned(tab)
 
 
 def test_a_start_that_is_refused_says_why(portal, monkeypatch):
@@ -563,8 +561,8 @@ def test_a_start_that_is_refused_says_why(portal, monkeypatch):
     tab.button(key="start-page").click().run()
 
     assert not tab.exception
-    assert "The keys were taken away." in banners(tab)
-    assert "options-helper doctor" in banners(tab)
+    assert "The keys were taken away." in warned(tab)
+    assert "options-helper doctor" in warned(tab)
     assert state(tab) == "not started"
 
 
@@ -630,7 +628,7 @@ def test_what_is_hidden_is_not_told_by_an_error_in_the_file_either(portal):
     os.utime(path, (2_000, 2_000))
     tab.run()
 
-    assert "position 'a', cost_basis" in banners(tab)
+    assert "position 'a', cost_basis" in warned(tab)
     assert "4321.7" not in everything(tab)
 
 

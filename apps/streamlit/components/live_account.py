@@ -11,7 +11,7 @@ import streamlit as st
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, pixels_for, table_height
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
-from options_helper.live.screen import ACCOUNT_PANEL, ScreenModel
+from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestReport, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
@@ -30,16 +30,9 @@ AGREEMENT: Final[Mapping[bool | None, str]] = {True: "yes", False: "NO", None: U
 
 
 def file_and_account(screen: ScreenModel) -> None:
-    """Draw the comparison with the change of the file to copy, or say why there is none.
-
-    The title of the panel says how much differs, because it is closed at first.
-    """
+    """Draw the comparison with the change of the file to copy, or say why there is none."""
     view = screen.snapshot.account.view
-    rows = [] if view is None else reconciled_rows(screen, view)
-    differing = sum(row.agrees is False for row in rows)
-    title = f"{ACCOUNT_PANEL}: {differing} differ" if differing else ACCOUNT_PANEL
-    with st.expander(title):
-        _comparison(rows, screen, view)
+    _comparison([] if view is None else reconciled_rows(screen, view), screen, view)
 
 
 def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions | None) -> None:

@@ -1,4 +1,4 @@
-"""What the streams did with every event, when they could not hear, and what was asked for beside them."""
+"""All about the streams: how each is, what they did with every event, and what was asked for beside them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,89 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
-from apps.streamlit.components.formatting import UNKNOWN, clock
-from apps.streamlit.components.live_rest import rest_table
+from apps.streamlit.components.formatting import UNKNOWN, age, clock, rate
+from apps.streamlit.components.live_rest import rest_is_troubled, rest_line, rest_table
+from apps.streamlit.components.live_truth import GOING_ON
 from apps.streamlit.components.style import draw, tag
-from options_helper.live.screen import ScreenModel
+from options_helper.live.screen import ScreenModel, State
+from options_helper.model.announcement import MarketKind
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import named, without_amounts
+from options_helper.model.text import format_count, named, without_amounts
 
+# A sign and a word beside every colour: a chip must be readable without its colour.
+PHASES: Final = {
+    Phase.OFF: ("quiet", "○"),
+    Phase.CONNECTING: ("accent", "◌"),
+    Phase.LIVE: ("gain", "●"),
+    Phase.QUIET: ("quiet", "◐"),
+    Phase.STALLED: ("warning", "▲"),
+    Phase.RECONNECTING: ("warning", "↻"),
+    Phase.FAILED: ("error", "✕"),
+    Phase.STOPPED: ("quiet", "■"),
+}
 NAMED_AT_MOST: Final = 12
 SILENT: Final = "connected, but silent although the market is open"
 
 
 def stream_details(screen: ScreenModel) -> None:
     """Draw the ledger of every stream: nothing that was received is unaccounted for, nothing lost is hidden."""
-    draw(_ledger(screen) + _gaps(screen) + rest_table(screen))
+    # What the bar says whole need not be said again.
+    sentence = tag("p", screen.headline.sentence, "oh-details-sentence") if screen.state in GOING_ON else ""
+    # With a problem it stands on the page itself.
+    rest = rest_line(screen) if screen.run and not rest_is_troubled(screen) else ""
+    draw(sentence + _chips(screen) + rest + _ledger(screen) + _gaps(screen) + rest_table(screen))
+
+
+def _chips(screen: ScreenModel) -> str:
+    if screen.run is None:
+        return tag("div", format_count(screen.viewers, "viewer"), "oh-aside")
+    snapshot = screen.snapshot
+    # A recording has no account, so there is no stream of fills to speak of.
+    played = snapshot.market is MarketKind.REPLAY
+    chips = [
+        _chip(health, screen)
+        for health in snapshot.streams.values()
+        if not (played and health.name.kind.carries_orders)
+    ]
+    aside = format_count(screen.viewers, "viewer") + _running_or_stopped(screen)
+    return f'<div class="oh-chips">{"".join(chips)}{tag("span", aside, "oh-aside")}</div>'
+
+
+def _running_or_stopped(screen: ScreenModel) -> str:
+    """The one time on the page that is this computer's, which is said where the market has another."""
+    ended_at = None if screen.run is None else screen.run.ended_at
+    word, moment = (
+        ("stopped at", ended_at)
+        if screen.state is State.STOPPED
+        else ("running since", screen.snapshot.running_since)
+    )
+    if moment is None:
+        return ""
+    said = clock(moment, screen.options.zone, today=screen.now)
+    return f" · {word} {said}" + (" by this computer's clock" if screen.plays else "")
+
+
+def _chip(health: StreamHealth, screen: ScreenModel) -> str:
+    colour, sign = PHASES[health.phase]
+    facts = [str(health.name)]
+    word = str(health.phase)
+    if screen.state is State.ENDED:
+        colour, sign, word = "quiet", "■", "ended"
+    elif health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
+        last = health.last_event_at
+        seconds = None if last is None else (screen.snapshot.as_of - last).total_seconds()
+        facts.append("nothing yet" if seconds is None else f"{age(seconds)} ago")
+        facts.append(rate(health.events_per_second))
+    if health.phase is Phase.RECONNECTING:
+        facts.append(f"attempt {health.reconnect_attempts}")
+    words = " · ".join(facts[1:])
+    return (
+        f'<span class="oh-chip" style="--level:var(--{colour})" data-stream="{escape(health.name)}" '
+        f'data-phase="{escape(health.phase)}" title="{escape(health.last_error or "")}">{sign} {escape(facts[0])} '
+        f"<b>{escape(word)}</b>{escape(' · ' + words if words else '')}</span>"
+    )
 
 
 def _ledger(screen: ScreenModel) -> str:

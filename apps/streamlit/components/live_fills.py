@@ -120,7 +120,7 @@ def announce_fills(screen: ScreenModel) -> None:
         st.toast(plain(_fill_sentence(fill, screen)), icon=":material/receipt_long:")
     # A tab that was hidden for an hour wakes up to all of them at once.
     if len(news) > TOASTS_AT_MOST:
-        st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table below.")
+        st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table of fills.")
 
 
 def _run_with_known_day(screen: ScreenModel) -> datetime | None:
@@ -147,7 +147,7 @@ def _known_since(screen: ScreenModel) -> str:
         outcome = "failed" if report.phase is RestPhase.FAILED else "is held up"
         parts.append(f"Reading it again {outcome}: {report.problem}")
     if screen.snapshot.account.doubts:
-        parts.append("Some of it is in doubt: Stream details say what.")
+        parts.append("Some of it is in doubt: Details say what.")
     parts.append(f"Times are of {screen.options.zone.key}.")
     parts.append("Positions come from the portfolio file: a fill does not change them until you edit it.")
     return " ".join(parts)

@@ -36,11 +36,11 @@ NEWS_STYLE: Final = """
 
 
 def news_panel(screen: ScreenModel) -> None:
-    """Draw the newest articles, where the run streams news; nothing of an article is ever read as HTML or Markdown."""
+    """Draw the newest articles, or say how to get them; nothing of an article is ever read as HTML or Markdown."""
     run = screen.run
     if run is None or run.choices.news is NewsOf.NOTHING:
+        st.caption("No news is streamed. Choose whose under News of, in the settings' Feeds and limits.")
         return
-    st.subheader("News", anchor=False)
     articles = screen.snapshot.news[:SHOWN_AT_MOST]
     draw(
         tag("div", " ".join(_about(screen)), "oh-quiet")

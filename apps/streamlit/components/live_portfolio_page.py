@@ -15,15 +15,16 @@ from streamlit.delta_generator import DeltaGenerator
 
 from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_alarm import ALARM_STYLE
+from apps.streamlit.components.live_attention import ATTENTION_STYLE, attention_list
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
-from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
+from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
 from apps.streamlit.components.live_tables import csv_name, positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
-from apps.streamlit.components.live_truth import truth_line
+from apps.streamlit.components.live_truth import banners, header, truth_line
 from apps.streamlit.components.live_viewer import (
     note_viewer,
     page_session,
@@ -34,7 +35,9 @@ from apps.streamlit.components.live_viewer import (
 from apps.streamlit.components.style import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
+from options_helper.live.attention import attention
 from options_helper.live.screen import (
+    ACCOUNT_PANEL,
     ScreenModel,
     State,
     ViewOptions,
@@ -45,7 +48,6 @@ from options_helper.live.session import LiveSession, Run
 
 SLOW_SECONDS: Final = 5
 FILE_SECONDS: Final = 2
-SIDEBAR_PIXELS: Final = 268
 DISCLAIMER: Final = (
     "Read-only: this page shows, it never places an order. Best-effort data, which can be late, modelled or wrong. "
     "**Not financial advice.**"
@@ -57,32 +59,30 @@ class Slots:
     """Where the live content goes: drawn once, so that a refresh sends nothing but what has changed."""
 
     truth: DeltaGenerator
-    totals: DeltaGenerator
-    chart: DeltaGenerator
+    details: DeltaGenerator
+    banners: DeltaGenerator
+    tiles: DeltaGenerator
     positions: DeltaGenerator
     structures: DeltaGenerator
+    side: DeltaGenerator
+    chart: DeltaGenerator
     fills: DeltaGenerator
-    news: DeltaGenerator
     account: DeltaGenerator
-    details: DeltaGenerator
+    news: DeltaGenerator
 
 
 def render_live_portfolio_page() -> None:
     """Draw the page; nothing connects before Start is pressed."""
     st.set_page_config(
-        page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS
+        page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state="collapsed"
     )
-    st.html(STYLE)
-    st.html(ALARM_STYLE)
-    st.html(FOCUS_STYLE)
-    st.html(NEWS_STYLE)
+    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}")
     settle_process()
     session = page_session()
     note_viewer(session)
     controls = sidebar_controls(session)
     options = ViewOptions(controls.preferences, viewer_zone())
-    _header(session, controls)
-    slots = _lay_out()
+    slots = _lay_out(session, controls)
     seconds = options.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(slots, controls, options, session.run)
     if session.running:
@@ -93,39 +93,36 @@ def render_live_portfolio_page() -> None:
     _footer(session, controls, options)
 
 
-def _header(session: LiveSession, controls: Controls) -> None:
-    with st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="header"
-    ):
-        st.title("Live portfolio", anchor=False, width="content")
-        lifecycle_buttons(session, controls)
-
-
-def _lay_out() -> Slots:
+def _lay_out(session: LiveSession, controls: Controls) -> Slots:
+    """Bar, tiles, and the work area, whose parts lie beside or below each other as the window is wide."""
     with st.container(key="page"):
-        truth = st.container()
-        totals, chart = st.columns([3, 2], gap="small")
-        with st.container(key="tables"):
-            return Slots(
-                truth=truth,
-                totals=totals.container(),
-                chart=chart.container(),
-                positions=_section("Positions"),
-                structures=_section("Structures"),
-                fills=_section("Fills and order updates"),
-                news=st.container(key="news-panel"),
-                account=st.container(),
-                details=st.expander("Stream details").container(),
-            )
+        truth, details = header(session, controls, "Live portfolio")
+        slots = {
+            "truth": truth,
+            "details": details,
+            "banners": st.container(key="banners"),
+            "tiles": st.container(),
+        }
+        with st.container(key="work"):
+            with st.container(key="tables"):
+                slots |= {name: _section(name.capitalize()) for name in ("positions", "structures")}
+            with st.container(key="charts"):
+                chart, fills, account, news = st.tabs(
+                    ["P&L over the session", "Fills", ACCOUNT_PANEL, "News"]
+                )
+                slots |= {"chart": chart, "account": account.container()}
+                slots |= {"fills": fills.container(key="fills"), "news": news.container(key="news-panel")}
+            slots["side"] = st.container(key="side")
+    return Slots(**slots)
 
 
 def _section(heading: str) -> DeltaGenerator:
     st.subheader(heading, anchor=False)
-    return st.container(key=heading.split(maxsplit=1)[0].lower())
+    return st.container(key=heading.lower())
 
 
 def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | None) -> None:
-    """One refresh: snapshot → truth line → totals → tables."""
+    """One refresh: snapshot → truth bar → tiles → tables → what needs a hand."""
     session = page_session()
     note_viewer(session)
     if session.run is not seen:
@@ -161,24 +158,29 @@ def _screen_with(
 
 def render_live(slots: Slots, screen: ScreenModel) -> None:
     """Draw everything that lives, from one snapshot."""
+    items = attention(screen)
     with slots.truth:
         truth_line(screen)
+    with slots.details:
+        stream_details(screen)
+    with slots.banners:
+        banners(screen)
     if not screen.loaded:
         # Zeros would be figures too.
         slots.positions.caption("No portfolio is loaded.")
         return
-    with slots.totals:
-        totals_tiles(screen)
+    with slots.tiles:
+        totals_tiles(screen, items)
     with slots.positions:
         positions_table(screen)
     with slots.structures:
         structures_table(screen)
+    with slots.side:
+        attention_list(screen, items)
     with slots.fills:
         fills_table(screen)
     with slots.news:
         news_panel(screen)
-    with slots.details:
-        stream_details(screen)
 
 
 def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:

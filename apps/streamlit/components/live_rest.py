@@ -36,6 +36,13 @@ def rest_line(screen: ScreenModel) -> str:
     return f'<div class="{css_class}">{" · ".join(parts)}</div>'
 
 
+def rest_is_troubled(screen: ScreenModel) -> bool:
+    """Whether something was asked for in vain, in a run."""
+    return screen.run is not None and any(
+        report.problem for report in screen.snapshot.account.reports.values()
+    )
+
+
 def rest_table(screen: ScreenModel) -> str:
     """Each task's report in full, and why what was traded today is in doubt, if it is."""
     account = screen.snapshot.account

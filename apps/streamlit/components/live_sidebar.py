@@ -90,12 +90,11 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
     Each has its own place for good: what lies under the pointer must not become another button between two clicks.
     """
     running = session.running
-    with st.container(horizontal=True, gap="small", width="content", key="lifecycle"):
+    with st.container(horizontal=True, gap="xsmall", width="content", key="lifecycle"):
         st.button(
             "Start",
             key="start-page",
             type="secondary" if running else "primary",
-            icon=":material/play_arrow:",
             disabled=running or controls.obstacle is not None,
             help=None if running else plain(controls.obstacle or START_HELP),
             on_click=_start,
@@ -104,7 +103,6 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
         st.button(
             "Stop",
             key="stop-page",
-            icon=":material/stop:",
             disabled=not running,
             help="Ends the streams for all tabs." if running else None,
             on_click=session.stop,
@@ -112,7 +110,6 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
         st.button(
             "Restart",
             key="restart-page",
-            icon=":material/refresh:",
             disabled=not running,
             help="Connects anew with the settings that run, for all tabs." if running else None,
             on_click=_restart,

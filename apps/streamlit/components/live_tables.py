@@ -34,6 +34,7 @@ from options_helper.analysis.columns import (
     page_columns,
 )
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.live.attention import GRAVE_WARNINGS, worth_saying
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
@@ -46,28 +47,6 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 14
 PILLS_AT_MOST: Final = 2  # a third is cut off by the cell's edge
 MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
-GRAVE_WARNINGS: Final = {
-    QuoteWarning.EXPIRED,
-    QuoteWarning.MISSING_LEGS,
-    QuoteWarning.IMPOSSIBLE_MARK,
-    QuoteWarning.REFUSED_SYMBOL,
-    QuoteWarning.MISSING_QUOTE,
-    QuoteWarning.CROSSED_MARKET,
-}
-# Before Start nothing is priced, so only what follows from the contracts themselves is worth saying.
-WARNINGS_WITHOUT_PRICES: Final = {
-    QuoteWarning.EXPIRED,
-    QuoteWarning.EXPIRES_TODAY,
-    QuoteWarning.ADJUSTED_CONTRACT,
-    QuoteWarning.NO_COST_BASIS,
-}
-# What speaks against the day's profit alone; where it speaks against all of it, the total says it once.
-WARNINGS_ABOUT_TODAY: Final = {
-    QuoteWarning.TRADES_UNKNOWN,
-    QuoteWarning.SHARED_CONTRACT,
-    QuoteWarning.NO_PREVIOUS_CLOSE,
-    QuoteWarning.UNLIKELY_CLOSE,
-}
 ColumnConfig = Mapping[str, Any]
 Draw: TypeAlias = Callable[["DataFrame", Column, ScreenModel], Any]
 
@@ -376,16 +355,7 @@ def _warnings(rows: DataFrame, column: Column, screen: ScreenModel) -> list[list
 
 
 def _all_warnings(each: Iterable[Sequence[QuoteWarning]], screen: ScreenModel) -> list[list[str]]:
-    day_is_known_in_part = screen.totals.day.counted > 0
-    return [
-        [
-            warning.label
-            for warning in sorted(warnings, key=lambda warning: warning not in GRAVE_WARNINGS)
-            if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
-            and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
-        ]
-        for warnings in each
-    ]
+    return [[warning.label for warning in worth_saying(warnings, screen)] for warnings in each]
 
 
 def _more(count: int) -> str:

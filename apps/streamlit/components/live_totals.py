@@ -1,4 +1,4 @@
-"""The book in a few tiles; each says what it counts, how much of it is known, and how old its oldest part is."""
+"""The book in a row of tiles; each says what it counts, how much of it is known, and how old its oldest part is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, money, percent
-from apps.streamlit.components.style import draw, line, tag
+from apps.streamlit.components.style import draw, tag
+from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
-from options_helper.analysis.totals import LiveTotals, NearestExpiry, Tally, labels
+from options_helper.analysis.totals import LiveTotals, Tally
+from options_helper.live.attention import Item
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.announcement import MarketKind
@@ -29,39 +31,33 @@ class Tile:
     name: str
     figure: str
     note: str
-    tone: str = ""  # gain or loss
+    tone: str = ""  # a colour of the palette: gain, loss, warning or error
     caveat: str = ""  # why the figure is not the whole truth
+    beside: str = ""  # small, after the figure
 
 
-def totals_tiles(screen: ScreenModel) -> None:
-    """Draw the totals in one piece."""
-    hero = "".join(_tile(tile, "oh-profit") for tile in profit_tiles(screen))
-    # Always there, so that nothing moves when the account's answer comes.
-    known = bool(screen.totals.day.counted)
-    hero += line(" ".join(day_sentences(screen)), "oh-note oh-today", role="note", whole=not known)
-    small = "".join(_tile(tile, "oh-tile") for tile in book_tiles(screen))
-    draw(f'<div class="oh-tiles"><div class="oh-tile oh-hero">{hero}</div>{small}</div>')
+def totals_tiles(screen: ScreenModel, items: Sequence[Item]) -> None:
+    """Draw the row of tiles in one piece; `items` are what needs a hand."""
+    tiles = (*profit_tiles(screen), *book_tiles(screen), hand_tile(items))
+    draw(f'<div class="oh-tiles">{"".join(map(_tile, tiles))}</div>')
 
 
 def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
-    """Unrealized P&L: by the marks, and if everything were closed now; and what today made."""
+    """What today made; what is open, by the marks; and what it would be if everything were closed now."""
     totals = screen.totals
-    source = "\n".join(filter(None, (_provenance(screen), _with_gains_and_fees(screen))))
-    yield _profit("Unrealized P&L at mark", totals.pnl, source, screen)
-    yield _profit(
-        "P&L at natural",
-        totals.pnl_natural,
-        "closing now: bid for longs, ask for shorts",
-        screen,
-    )
     yield _profit(
         "P&L today",
         totals.day,
-        _parts_of_today(screen),
+        f"{_parts_of_today(screen)}\n{' '.join(day_sentences(screen))}",
         screen,
-        missing="n/a; the reason is below",
+        missing=" ".join(day_sentences(screen)),
         caveat=_without_later_trades(totals.day_behind),
     )
+    details = "\n".join(filter(None, (_provenance(screen), _with_gains_and_fees(screen), _legs_note(screen))))
+    yield _profit(
+        "Unrealized P&L", totals.pnl, f"{_share_of(screen)}\n{details}", screen, beside=_share(totals)
+    )
+    yield _profit("P&L at natural", totals.pnl_natural, "closing now: bid for longs, ask for shorts", screen)
 
 
 def day_sentences(screen: ScreenModel) -> Iterator[str]:
@@ -96,51 +92,55 @@ def _with_reason_above(reason: str, told: str) -> str:
 
 
 def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
-    """What the book is worth, risks and waits for."""
+    """What the book would fetch, and whether its loss has an end."""
     totals, hidden = screen.totals, screen.options.preferences.hide_amounts
-    opened_for = totals.opened_for
-    yield Tile(
-        "P&L %",
-        percent(totals.pnl_pct, signed=True),
-        f"of {money(opened_for.total, hidden=hidden)} paid or received"
-        if totals.pnl_pct is not None
-        else _why_no_share(totals),
-        _tone(totals.pnl_pct),
-        totals.holdings.caveat,
-    )
     yield Tile(
         "Liquidation value",
         money(totals.liquidation_value, hidden=hidden),
         f"{_cash_counted(totals, hidden=hidden)}, at natural",
         caveat="\n".join(filter(None, (totals.holdings.caveat, *_reservations(totals.at_natural)))),
     )
-    yield Tile(
-        "Long premium paid",
-        money(totals.long_premium_paid, hidden=hidden) if totals.long_premium.of else UNKNOWN,
-        "paid for what is held long" if totals.long_premium.of else "no option is held long",
-        caveat="\n".join(
-            filter(None, (totals.holdings.caveat, *_reservations(totals.long_premium), _undefined(totals)))
-        ),
+    yield _risk(totals, hidden=hidden)
+
+
+def _risk(totals: LiveTotals, *, hidden: bool) -> Tile:
+    """In how many positions a loss has no end, and what was paid for what is held long."""
+    count = len(totals.undefined_risks)
+    premium = totals.long_premium
+    paid = (
+        f"long premium paid {money(totals.long_premium_paid, hidden=hidden)}"
+        if premium.of
+        else "no option is held long"
     )
-    yield Tile(
-        "Legs priced",
-        f"{totals.priced_legs} of {totals.legs}" if totals.legs else UNKNOWN,
-        _legs_note(screen),
+    caveats = (
+        "calls or shares sold short that nothing covers" if count else "",
+        totals.holdings.caveat,
+        *_reservations(premium),
     )
-    expiry, spread = totals.nearest_expiry, totals.widest_spread
-    yield Tile(
-        "Nearest expiry",
-        UNKNOWN if expiry is None else "today" if expiry.dte == 0 else f"{expiry.dte} d",
-        _first_to_expire(expiry)
-        if expiry
-        else "all expired"
-        if totals.with_warning(QuoteWarning.EXPIRED)
-        else "no options",
+    return Tile(
+        "Undefined risk",
+        format_count(count, "position") if count else "none" if totals.legs else UNKNOWN,
+        paid,
+        tone="error" if count else "",
+        caveat="\n".join(filter(None, caveats)),
     )
-    yield Tile(
-        "Widest spread",
-        percent(spread.spread_pct) if spread else UNKNOWN,
-        spread.label if spread else "no quote with two sides in order",
+
+
+def hand_tile(items: Sequence[Item]) -> Tile:
+    """How many things need a hand, and the worst of them."""
+    urgent = [item for item in items if item.counts]
+    if not urgent:
+        return Tile(
+            "Needs your hand", "nothing", "see Attention for what to know" if items else "all is well"
+        )
+    worst = urgent[0]
+    grave = worst.level is Level.ERROR
+    return Tile(
+        "Needs your hand",
+        format_count(len(urgent), "item"),
+        "" if grave else f"{worst.subject}: {worst.what}",
+        tone="error" if grave else "warning",
+        caveat=f"{worst.subject}: {worst.what}" if grave else "",
     )
 
 
@@ -153,6 +153,7 @@ def _profit(
     of: str = "positions",
     missing: str = NOTHING_YET,
     caveat: str = "",
+    beside: str = "",
 ) -> Tile:
     file_only = screen.totals.holdings.caveat
     if not tally.counted:
@@ -166,13 +167,8 @@ def _profit(
         source,
         tone=_tone(tally.known),
         caveat="\n".join(filter(None, (partial, file_only, caveat, grades))),
+        beside=beside,
     )
-
-
-def _undefined(totals: LiveTotals) -> str:
-    """What the premium paid says nothing of."""
-    count = len(totals.undefined_risks)
-    return f"UNDEFINED RISK: {format_count(count, 'position')}" if count else ""
 
 
 def _cash_counted(totals: LiveTotals, *, hidden: bool) -> str:
@@ -201,6 +197,18 @@ def _with_gains_and_fees(screen: ScreenModel) -> str:
     return f"{parts}: {money(pnl.total + carried.net, signed=True, hidden=hidden)} net"
 
 
+def _share(totals: LiveTotals) -> str:
+    return percent(totals.pnl_pct, signed=True)
+
+
+def _share_of(screen: ScreenModel) -> str:
+    """What the percentage is of; or why there is none."""
+    totals, hidden = screen.totals, screen.options.preferences.hide_amounts
+    if totals.pnl_pct is None:
+        return f"P&L %: {_why_no_share(totals)}"
+    return f"of {money(totals.opened_for.total, hidden=hidden)} paid or received"
+
+
 def _why_no_share(totals: LiveTotals) -> str:
     """Why the profit is not told in percent of what the positions were opened for."""
     if not totals.pnl.counted:
@@ -218,7 +226,7 @@ def _without_later_trades(contracts: Sequence[str]) -> str:
 def _parts_of_today(screen: ScreenModel) -> str:
     totals = screen.totals
     parts = (("realized", totals.day_realized), ("unrealized", totals.day_unrealized))
-    return "\n".join(f"{word} {_part(tally, screen)}" for word, tally in parts)
+    return " · ".join(f"{word} {_part(tally, screen)}" for word, tally in parts)
 
 
 def _part(tally: Tally, screen: ScreenModel) -> str:
@@ -226,21 +234,14 @@ def _part(tally: Tally, screen: ScreenModel) -> str:
     return amount if tally.complete else f"{amount} ({tally.counted} of {tally.of})"
 
 
-def _first_to_expire(expiry: NearestExpiry) -> str:
-    """The first contract that expires then, and how many more."""
-    first, *others = labels(expiry.lines)
-    return f"{first} and {len(others)} more" if others else first
-
-
 def _legs_note(screen: ScreenModel) -> str:
-    """Why some legs have no price: those that expired never will have one."""
+    """How many lines have a price, and why some have none: those that expired never will have one."""
     totals = screen.totals
-    if not totals.legs:
-        return NO_POSITIONS
-    if totals.complete:
-        return "all, shares included"
+    if not totals.legs or totals.complete:
+        return ""
     reasons = ((totals.unpriced, "without a price"), (totals.with_warning(QuoteWarning.EXPIRED), "expired"))
-    return ", ".join(f"{len(lines)} {what}" for lines, what in reasons if lines)
+    why = ", ".join(f"{len(lines)} {what}" for lines, what in reasons if lines)
+    return f"{totals.priced_legs} of {format_count(totals.legs, 'line')} priced" + (f", {why}" if why else "")
 
 
 def _provenance(screen: ScreenModel) -> str:
@@ -276,9 +277,15 @@ def _tone(amount: float | None) -> str:
     return {"▲": "gain", "▼": "loss"}.get(sign, "")
 
 
-def _tile(tile: Tile, css_class: str) -> str:
+def _tile(tile: Tile) -> str:
+    """Three lines: name, figure, and what speaks against it, else what it rests on; the whole under a pointer."""
     figure = f"oh-figure oh-{tile.tone}" if tile.tone else "oh-figure"
-    caveat = tag("div", tile.caveat, "oh-note oh-caveat") if tile.caveat else ""
-    note = "".join(line(part, "oh-note") for part in tile.note.split("\n"))
-    parts = tag("div", tile.name, "oh-name") + tag("div", tile.figure, figure) + caveat + note
-    return f'<div class="{css_class}" role="group" data-tile="{escape(tile.name)}">{parts}</div>'
+    parts = [tag("b", part, "oh-caveat") for part in tile.caveat.split("\n") if part]
+    parts += [tag("span", part, "") for part in tile.note.split("\n") if part]
+    beside = tag("small", tile.beside, "") if tile.beside else ""
+    shown = (
+        tag("div", tile.name, "oh-name")
+        + f'<div class="{figure}">{tag("span", tile.figure, "")}{beside}</div>'
+        + f'<div class="oh-note oh-line" tabindex="0"><span>{"".join(parts)}</span></div>'
+    )
+    return f'<div class="oh-tile" role="group" data-tile="{escape(tile.name)}">{shown}</div>'

@@ -1,31 +1,26 @@
-"""The truth line: one sentence on what these numbers are worth now, a chip for each stream, and every caveat."""
+"""The truth bar: one line on what these numbers are worth now, and below it what stands against them."""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Iterator
 from typing import Final
 
-from apps.streamlit.components.formatting import age, clock, rate
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from apps.streamlit.components.formatting import age, clock
 from apps.streamlit.components.live_alarm import alarm, announce_state
-from apps.streamlit.components.live_rest import rest_line
-from apps.streamlit.components.style import draw, line, tag
+from apps.streamlit.components.live_rest import rest_is_troubled, rest_line
+from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons
+from apps.streamlit.components.style import draw, tag
 from options_helper.analysis.live_health import Level
 from options_helper.live.screen import Banner, ScreenModel, State
+from options_helper.live.session import LiveSession
+from options_helper.model.account import RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.text import format_count
 
-# A sign and a word beside every colour: a chip must be readable without its colour.
-PHASES: Final = {
-    Phase.OFF: ("quiet", "○"),
-    Phase.CONNECTING: ("accent", "◌"),
-    Phase.LIVE: ("gain", "●"),
-    Phase.QUIET: ("quiet", "◐"),
-    Phase.STALLED: ("warning", "▲"),
-    Phase.RECONNECTING: ("warning", "↻"),
-    Phase.FAILED: ("error", "✕"),
-    Phase.STOPPED: ("quiet", "■"),
-}
+# A sign and a word beside every colour: the state must be readable without it.
 STATES: Final = {
     State.NOT_STARTED: ("quiet", "○"),
     State.CONNECTING: ("accent", "◌"),
@@ -40,84 +35,108 @@ STATES: Final = {
 LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "error"}
 
 
+# What is live shows its ages in the bar, and what it has to say besides may be cut off; all else is said whole.
+GOING_ON: Final = (State.RUNNING, State.PLAYING, State.ENDED)
+PLAIN_SENTENCES: Final = ("Live.", "Playing.")
+LOST: Final = {Phase.STALLED: "▲", Phase.RECONNECTING: "↻", Phase.FAILED: "✕"}
+
+
+def header(session: LiveSession, controls: Controls, name: str) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Lay out the strip that lies in Streamlit's own: the place of the bar, and that of its details, in this order.
+
+    The `name` of the page is for those who hear it; the window's title has it for those who see.
+    """
+    draw(tag("h1", name, "oh-unseen"))
+    with st.container(horizontal=True, vertical_alignment="top", gap="xsmall", key="header"):
+        bar = st.container(key="truth")
+        details = st.popover("Details", width="content").container(key="details")
+        lifecycle_buttons(session, controls)
+    return bar, details
+
+
 def truth_line(screen: ScreenModel) -> None:
-    """Draw the headline, the chips, what was asked for beside the streams, the banners and the alarm, in one piece."""
-    banners = "".join(_banner(banner) for banner in screen.banners)
-    rest = rest_line(screen) if screen.run else ""
-    draw(_headline(screen) + _chips(screen) + rest + banners + alarm(screen))
+    """Draw the bar and the alarm, in one piece."""
+    draw(_bar(screen) + alarm(screen))
     announce_state(screen)
 
 
-def _headline(screen: ScreenModel) -> str:
+def banners(screen: ScreenModel) -> None:
+    """Draw what stands against the whole page: why Start failed, and what was asked for in vain."""
+    failed = [banner for banner in screen.banners if banner.level is Level.ERROR]
+    # Drawn even where nothing is said: a refresh cannot fill a place of the page that was left empty at first.
+    draw("".join(map(_banner, failed)) + (rest_line(screen) if rest_is_troubled(screen) else ""))
+
+
+def _bar(screen: ScreenModel) -> str:
     colour, sign = STATES[screen.state]
     if screen.state is State.RUNNING or screen.headline.level is Level.WARNING:
         colour = LEVELS[screen.headline.level]
-    time = clock(screen.snapshot.as_of, screen.options.zone, today=screen.snapshot.as_of)
-    # A simulated or replayed market keeps its own time, which every age is counted in; a label has its date.
-    as_of = f"market time {time}" if screen.plays else f"as of {time}"
-    if screen.run is None:
-        as_of = f"{as_of if screen.plays else time} · {format_count(screen.viewers, 'viewer')}"
+    calm = screen.state in GOING_ON
     return (
-        f'<div class="oh-bar" style="--level:var(--{colour})">'
+        f'<div class="oh-bar{"" if calm else " oh-whole"}" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
-        + tag("span", screen.headline.sentence, "oh-sentence")
-        + tag("span", as_of, "oh-time", title=screen.options.zone.key)
+        + _sentence(screen)
+        + (_ages(screen) if calm and not _said(screen) else "")
+        + "".join(tag("span", label, "oh-label") for label in screen.labels)
+        + tag("span", _as_of(screen), "oh-time", title=screen.options.zone.key)
         + "</div>"
     )
 
 
-def _chips(screen: ScreenModel) -> str:
-    labels = [tag("span", label, "oh-label") for label in screen.labels]
-    if screen.run is None:
-        return f'<div class="oh-chips">{"".join(labels)}</div>' if labels else ""
+def _said(screen: ScreenModel) -> str:
+    """The headline, unless the word before it says as much."""
+    return "" if screen.headline.sentence in PLAIN_SENTENCES else screen.headline.sentence
+
+
+def _sentence(screen: ScreenModel) -> str:
+    # Only what may be cut off is told under a pointer as well.
+    under = {"title": _said(screen)} if screen.state in GOING_ON else {}
+    return tag("span", _said(screen), "oh-sentence", **under)
+
+
+def _as_of(screen: ScreenModel) -> str:
+    """Which instant all of it is of: a simulated or replayed market keeps its own time; a label has its date."""
+    time = clock(screen.snapshot.as_of, screen.options.zone, today=screen.snapshot.as_of)
+    if screen.plays:
+        return f"market time {time}"
+    return time if screen.run is None else f"as of {time}"
+
+
+def _ages(screen: ScreenModel) -> str:
+    """How old the newest of each stream is, and the last reading of the account."""
     snapshot = screen.snapshot
     # A recording has no account, so there is no stream of fills to speak of.
     played = snapshot.market is MarketKind.REPLAY
-    chips = [
-        _chip(health, screen)
+    parts = [
+        part
         for health in snapshot.streams.values()
         if not (played and health.name.kind.carries_orders)
+        for part in _age_of_stream(health, screen)
     ]
-    aside = format_count(screen.viewers, "viewer") + _running_or_stopped(screen)
-    return f'<div class="oh-chips">{"".join([*chips, *labels])}{tag("span", aside, "oh-aside")}</div>'
-
-
-def _running_or_stopped(screen: ScreenModel) -> str:
-    """The one time on the page that is this computer's, which is said where the market has another."""
-    ended_at = None if screen.run is None else screen.run.ended_at
-    word, moment = (
-        ("stopped at", ended_at)
-        if screen.state is State.STOPPED
-        else ("running since", screen.snapshot.running_since)
+    read_at = snapshot.account.reports[RestTask.POSITIONS].finished_at
+    if read_at is not None:
+        parts.append(f"account <b>{age((snapshot.as_of - read_at).total_seconds())}</b>")
+    feeds = " · ".join(health.feed or "" for health in snapshot.streams.values() if _names_its_feed(health))
+    return f'<span class="oh-ages">{" · ".join(parts)}</span>' + (
+        tag("span", feeds, "oh-feeds") if feeds else ""
     )
-    if moment is None:
-        return ""
-    said = clock(moment, screen.options.zone, today=screen.now)
-    return f" · {word} {said}" + (" by this computer's clock" if screen.plays else "")
 
 
-def _chip(health: StreamHealth, screen: ScreenModel) -> str:
-    colour, sign = PHASES[health.phase]
-    facts = [str(health.name)]
-    word = str(health.phase)
-    if screen.state is State.ENDED:
-        colour, sign, word = "quiet", "■", "ended"
-    elif health.phase in (Phase.LIVE, Phase.QUIET, Phase.STALLED):
-        last = health.last_event_at
-        seconds = None if last is None else (screen.snapshot.as_of - last).total_seconds()
-        facts.append("nothing yet" if seconds is None else f"{age(seconds)} ago")
-        facts.append(rate(health.events_per_second))
-    if health.phase is Phase.RECONNECTING:
-        facts.append(f"attempt {health.reconnect_attempts}")
-    words = " · ".join(facts[1:])
-    return (
-        f'<span class="oh-chip" style="--level:var(--{colour})" data-stream="{escape(health.name)}" '
-        f'data-phase="{escape(health.phase)}" title="{escape(health.last_error or "")}">{sign} {escape(facts[0])} '
-        f"<b>{escape(word)}</b>{escape(' · ' + words if words else '')}</span>"
-    )
+def _age_of_stream(health: StreamHealth, screen: ScreenModel) -> Iterator[str]:
+    if health.phase is Phase.OFF:
+        return
+    last = health.last_event_at
+    sign = LOST.get(health.phase)
+    if sign is not None and screen.state is not State.ENDED:
+        yield f"{health.name} <b>{sign} {health.phase}</b>"
+    elif last is not None:
+        yield f"{health.name} <b>{age((screen.snapshot.as_of - last).total_seconds())}</b>"
+
+
+def _names_its_feed(health: StreamHealth) -> bool:
+    return health.feed is not None and health.phase is not Phase.OFF and not health.name.kind.carries_orders
 
 
 def _banner(banner: Banner) -> str:
-    colour = LEVELS[banner.level]
-    # No other is cut off: its remedy stands at the sentence's end.
-    return line(banner.text, "oh-banner", whole=not banner.told_below, style=f"--level:var(--{colour})")
+    # None is cut off: its remedy stands at the sentence's end.
+    return tag("div", banner.text, "oh-banner", style=f"--level:var(--{LEVELS[banner.level]})")

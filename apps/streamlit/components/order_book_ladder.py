@@ -53,7 +53,7 @@ def book_bar(symbol: str, book: Book | None, as_of: datetime, source: str) -> st
     seconds = None if book is None else book.age_seconds(as_of)
     aside = "nothing has come yet" if seconds is None else f"last message {age(seconds)} ago"
     return (
-        f'<div class="oh-bar" style="--level:var(--{COLOURS[trusted.level]})">'
+        f'<div class="oh-bar oh-whole" style="--level:var(--{COLOURS[trusted.level]})">'
         + tag(
             "span",
             f"{SIGNS[trusted.level]} {symbol} {trusted.word.upper()}",

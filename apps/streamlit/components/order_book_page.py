@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps.streamlit.components.live_alarm import ALARM_STYLE
+from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_focus import FOCUS_STYLE
-from apps.streamlit.components.live_sidebar import Controls, lifecycle_buttons, sidebar_controls
-from apps.streamlit.components.live_truth import truth_line
+from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
+from apps.streamlit.components.live_truth import banners, header, truth_line
 from apps.streamlit.components.live_viewer import note_viewer, page_session, settle_process, viewer_zone
 from apps.streamlit.components.order_book_depth import depth_chart
 from apps.streamlit.components.order_book_ladder import BOOK_STYLE, book_bar, book_tiles, ladder_table
@@ -24,7 +25,6 @@ from options_helper.model.order_book import Book
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.streams import StreamName
 
-SIDEBAR_PIXELS: Final = 268
 LEVELS: Final = (5, 10, 20, 50)
 DISCLAIMER: Final = (
     "Read-only: this page shows, it never places an order. The feed numbers no message of a book, so what is shown is "
@@ -38,6 +38,8 @@ class Slots:
     """Where the live content goes: drawn once, so that a refresh sends nothing but what has changed."""
 
     truth: DeltaGenerator
+    details: DeltaGenerator
+    banners: DeltaGenerator
     bar: DeltaGenerator
     ladder: DeltaGenerator
     depth: DeltaGenerator
@@ -55,26 +57,21 @@ class Choice:
 def render_order_book_page() -> None:
     """Draw the page; nothing connects before Start is pressed."""
     st.set_page_config(
-        page_title="Order book", page_icon="📚", layout="wide", initial_sidebar_state=SIDEBAR_PIXELS
+        page_title="Order book", page_icon="📚", layout="wide", initial_sidebar_state="collapsed"
     )
-    for style in (STYLE, ALARM_STYLE, FOCUS_STYLE, BOOK_STYLE):
-        st.html(style)
+    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{BOOK_STYLE}")
     settle_process()
     session = page_session()
     note_viewer(session)
     controls = sidebar_controls(session)
     options = ViewOptions(controls.preferences, viewer_zone())
-    with st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="header"
-    ):
-        st.title("Order book", anchor=False, width="content")
-        lifecycle_buttons(session, controls)
     with st.container(key="page"):
-        truth = st.container()
+        truth, details = header(session, controls, "Order book")
+        said = st.container(key="banners")
         choice = _choice(_symbols(session, controls))
         bar = st.container()
         ladder, depth = st.columns([1, 1], gap="small")
-        slots = Slots(truth, bar, ladder.container(), depth.container())
+        slots = Slots(truth, details, said, bar, ladder.container(), depth.container())
     seconds = options.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(slots, controls, options, choice, session.run)
     st.caption(DISCLAIMER)
@@ -127,10 +124,12 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, choice: Choice
         local_market=controls.local_market,
         market_time=controls.market_time,
     )
-    # What is told of below is told on the other page.
-    here = replace(screen, banners=tuple(banner for banner in screen.banners if not banner.told_below))
     with slots.truth:
-        truth_line(here)
+        truth_line(screen)
+    with slots.details:
+        stream_details(screen)
+    with slots.banners:
+        banners(screen)
     _draw_book(slots, screen, choice)
 
 

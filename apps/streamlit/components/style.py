@@ -39,82 +39,117 @@ DARK: Final = Palette("#35c9a0", "#ff9466", "#f0b429", "#ff7a7a", "#8fa0b5", "#5
 # Borders and tints are mixed from the text's own colour, so that they fit every theme.
 STYLE: Final = """
 <style>
+.stApp { --oh-line: color-mix(in srgb, currentColor 16%, transparent); }
 .stAppHeader { height: 2.6rem; min-height: 2.6rem; background: transparent; }
-.stMainBlockContainer { padding: .4rem 1.5rem 2rem; max-width: 1760px; }
-/* The title and the buttons lie in Streamlit's own strip, beside its menu and the arrow of a closed sidebar. */
+.stMainBlockContainer { padding: 9px 16px 1.5rem; max-width: 2200px; }
+.stMainBlockContainer > .stVerticalBlock, .st-key-page { gap: 8px; }
+/* What has only a style or a script takes no place, not even a gap's. */
+.stElementContainer:has(> .stHtml > style:only-child), .stElementContainer:has(.oh-unseen) { position: absolute; }
+.st-key-page > :has(> .st-key-banners .oh:empty) { display: none; }
+/* The bar and the buttons lie in Streamlit's own strip, beside its menu and the arrow of a closed sidebar. */
 .stAppHeader, .stAppHeader * { pointer-events: none !important; }
 .stAppHeader :is(button, a, [role=button]), .stAppHeader :is(button, a, [role=button]) * {
   pointer-events: auto !important; }
+.st-key-header { flex-wrap: nowrap; }
+.st-key-header > :has(> .st-key-truth) { flex: 1 1 0; min-width: 0; }
+.st-key-header :is(button, [data-testid=stPopoverButton]) { min-height: 30px; padding: 0 .6rem; font-size: 13px; }
+.st-key-header button p { font-size: 13px; }
+.st-key-lifecycle { flex-wrap: nowrap; }
 @media (min-width: 641px) {
-  .st-key-header { padding-right: 2.5rem; }
-  .stApp:has([data-testid=stExpandSidebarButton]) .st-key-header { padding-left: 2.5rem; }
+  .st-key-header { padding-right: 2.4rem; }
+  .stApp:has([data-testid=stExpandSidebarButton]) .st-key-header { padding-left: 2.4rem; }
 }
-.stMainBlockContainer h1 { font-size: 1.4rem; padding: 0; letter-spacing: -0.01em; }
-.stMainBlockContainer h3 { font-size: 1rem; padding: .3rem 0 .85rem; letter-spacing: 0; }
-.st-key-page { gap: .6rem; }
-.st-key-tables { gap: .35rem; }
+.stMainBlockContainer h3 { font-size: 1rem; padding: .3rem 0 .5rem; letter-spacing: 0; }
 .oh { font-variant-numeric: tabular-nums; line-height: 1.35; }
-.oh-bar { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: baseline; padding: .5rem .8rem;
-  border: 1px solid color-mix(in srgb, var(--level) 40%, transparent); border-left: 5px solid var(--level);
-  border-radius: .4rem; background: color-mix(in srgb, var(--level) 10%, transparent); }
-.oh-word { color: var(--level); font-weight: 700; letter-spacing: .03em; white-space: nowrap; }
-.oh-sentence { flex: 1 1 9rem; overflow-wrap: anywhere; }
-.oh-time { margin-left: auto; white-space: nowrap; color: var(--quiet); font-size: .86rem; }
+.oh-bar { display: flex; gap: 0 .8rem; align-items: center; min-height: 30px; padding: 0 .75rem; font-size: 13px;
+  border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: .4rem;
+  background: color-mix(in srgb, var(--level) 10%, transparent); }
+.oh-word { color: var(--level); font-weight: 700; white-space: nowrap; }
+.oh-sentence { flex: 1 1 0; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.oh-sentence:empty { flex: 0 0 0; margin-left: -.8rem; }
+/* What is not going on says its cause to the end, where the remedy stands. */
+.oh-whole .oh-sentence { white-space: normal; overflow-wrap: anywhere; flex-basis: 9rem; padding: .2rem 0; }
+.oh-ages, .oh-feeds { white-space: nowrap; color: var(--quiet); overflow: hidden; text-overflow: ellipsis; }
+.oh-ages b { color: var(--text); font-weight: 600; }
+.oh-time { margin-left: auto; white-space: nowrap; color: var(--quiet); }
+.oh-label { border: 1px dashed var(--warning); color: var(--warning); border-radius: .3rem; padding: 0 .45rem;
+  font-weight: 650; font-size: 12px; white-space: nowrap; }
+.oh-details-sentence { margin: 0; font-size: 13px; }
 .oh-chips { display: flex; flex-wrap: wrap; gap: .35rem; align-items: center; margin-top: .45rem; font-size: .82rem; }
 .oh-chip { border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: 1rem;
   padding: .08rem .6rem; white-space: nowrap; }
 .oh-chip b { color: var(--level); font-weight: 650; }
-.oh-label { border: 1px dashed var(--warning); color: var(--warning); border-radius: .3rem; padding: .08rem .5rem;
-  font-weight: 650; }
-.oh-aside { color: var(--quiet); margin-left: auto; }
-.oh-rest { color: var(--quiet); font-size: .8rem; margin-top: .35rem; overflow: hidden; text-overflow: ellipsis;
-  white-space: nowrap; }
-/* The remedy stands at a sentence's end. */
-.oh-rest.oh-troubled { white-space: normal; overflow-wrap: anywhere; }
-.oh-banner { margin-top: .35rem; padding: .22rem .7rem; font-size: .88rem; border-radius: .4rem;
+.oh-aside { color: var(--quiet); margin-left: auto; font-size: .82rem; }
+.oh-rest { color: var(--quiet); font-size: .8rem; margin: .35rem 0; overflow-wrap: anywhere; }
+.oh-banner { margin-bottom: .35rem; padding: .22rem .7rem; font-size: .88rem; border-radius: .4rem;
   border: 1px solid var(--level);
   background: color-mix(in srgb, var(--level) 16%, transparent); overflow-wrap: anywhere; }
-.oh-tiles { display: grid; gap: .45rem; grid-template-columns: repeat(3, minmax(0, 1fr)); }
-.oh-tile { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: .4rem;
-  padding: .4rem .75rem .45rem; min-width: 0; }
-.oh-hero { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .4rem 1rem; }
-.oh-profit { flex: 1 1 8.5rem; }
-.oh-today { flex: 1 0 100%; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent);
-  padding-top: .3rem; }
-.oh-name { font-size: .8rem; color: var(--quiet); }
-.oh-figure { font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; overflow-wrap: anywhere; }
-.oh-hero .oh-figure { font-size: 1.55rem; line-height: 1.25; white-space: nowrap; }
-.oh-note { font-size: .78rem; color: var(--quiet); line-height: 1.3; white-space: pre-line; }
+.oh-tiles { display: grid; grid-template-columns: 1.25fr 1.35fr repeat(4, minmax(0, 1fr)); overflow: clip;
+  overflow-clip-margin: 12rem; border: 1px solid var(--oh-line); border-radius: .4rem; }
+.oh-tile { padding: 5px 12px 4px; min-width: 0; min-height: 70px; border-left: 1px solid var(--oh-line); }
+.oh-tile:first-child { border-left: 0; }
+.oh-name { font-size: 12px; color: var(--quiet); line-height: 17px; }
+.oh-figure { display: flex; align-items: baseline; font-size: 20px; height: 26px; line-height: 26px;
+  font-weight: 600; letter-spacing: -0.01em; white-space: nowrap; }
+.oh-figure small { font-size: 13px; font-weight: 500; margin-left: .4rem; letter-spacing: 0; }
+.oh-tile:nth-child(-n+2) .oh-figure { font-size: 22px; }
+.oh-line > span > * { display: block; font-weight: inherit; }
+.oh-line > span > b { font-weight: 600; }
+.oh-note { font-size: 12px; color: var(--quiet); line-height: 17px; white-space: pre-line; }
 .oh-caveat { color: var(--warning); font-weight: 600; }
 .oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
-/* One line, and all of it over what lies below while a pointer rests on it; where none can, every word is shown. */
+.oh-warning { color: var(--warning); } .oh-error { color: var(--error); }
+/* One line, and all of it over what lies below while a pointer rests on it or it has the focus; where there is no
+   pointer, every word is shown. */
 @media (hover: hover) and (min-width: 641px) {
-  .oh-line { position: relative; height: 1.3em; contain: inline-size; }
+  .oh-line { position: relative; height: 17px; contain: inline-size; }
   .oh-line > span { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-  .oh-line:hover > span { position: absolute; z-index: 10; left: -.4rem; top: -.2rem; min-width: 100%;
-    width: max-content; max-width: max(22rem, 100%); padding: .2rem .4rem; border-radius: .3rem;
+  .oh-line:not(:hover, :focus) > span > * { display: inline; }
+  .oh-line:not(:hover, :focus) > span > * + *::before { content: " · "; color: var(--quiet); font-weight: 400; }
+  .oh-line:is(:hover, :focus) > span { position: absolute; z-index: 10; left: -.4rem; top: -.2rem;
+    min-width: 100%; width: max-content; max-width: max(22rem, 100%); padding: .2rem .4rem; border-radius: .3rem;
     white-space: pre-line; background: Canvas; box-shadow: 0 1px 6px color-mix(in srgb, CanvasText 35%, transparent); }
-  .oh-today.oh-line, .oh-banner.oh-line { height: auto; }
-  .oh-today.oh-line:hover { height: calc(1.3em + .3rem + 1px); }
-  .oh-banner.oh-line:hover { height: calc(1.35em + .44rem + 2px); }
-  .oh-banner.oh-line:hover > span { left: -1px; top: -1px; padding: .22rem .7rem; max-width: calc(100% + 2px);
-    color: CanvasText; }
+  .oh-tile:last-child .oh-line:is(:hover, :focus) > span { left: auto; right: -.4rem; }
 }
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
 .oh-table th, .oh-table td { padding: .2rem 1.2rem .2rem 0; text-align: left; vertical-align: top; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
 .oh-table th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
-/* For those who hear the page; without a place, not even a gap's. */
-.stElementContainer:has(.oh-unseen) { position: absolute; max-width: 1px; overflow: hidden; }
+/* For those who hear the page. */
 .oh-unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .oh-quiet { color: var(--quiet); font-size: .82rem; }
 /* News must not lie over the buttons, nor over the line that says what the prices are worth. */
 .stToastContainer { top: auto !important; bottom: .75rem; }
+/* Where things lie depends on the window's width, which no column of Streamlit's knows. */
+.st-key-work { display: grid; gap: 8px; grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr);
+  grid-template-areas: "table table" "chart side"; align-items: start; }
+.st-key-work > :has(> .st-key-tables) { grid-area: table; }
+.st-key-work > :has(> .st-key-charts) { grid-area: chart; }
+.st-key-work > :has(> .st-key-side) { grid-area: side; }
+.st-key-work > * { width: auto !important; min-width: 0; }
+@media (min-width: 1700px) {
+  .st-key-work { grid-template-columns: minmax(0, 1fr) 486px; grid-template-areas: "table side" "chart side"; }
+}
+@media (max-width: 1100px) {
+  .st-key-header { flex-wrap: wrap; }
+  .st-key-header > :has(> .st-key-truth) { flex-basis: 100%; }
+  .oh-bar { flex-wrap: wrap; padding-block: .2rem; }
+  .oh-tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  .oh-tile:nth-child(4) { border-left: 0; } .oh-tile:nth-child(n+4) { border-top: 1px solid var(--oh-line); }
+}
+@media (max-width: 900px) {
+  .st-key-work { grid-template-columns: minmax(0, 1fr); grid-template-areas: "table" "side" "chart"; }
+}
 @media (max-width: 640px) {
-  .stMainBlockContainer { padding: 2.6rem .75rem 2rem; }
-  .oh-aside, .oh-time { margin-left: 0; }
+  .stMainBlockContainer { padding: 2.6rem .6rem 2rem; }
+  .oh-bar .oh-sentence:not(:empty) { white-space: normal; flex: 1 0 100%; order: 1; }
+  .oh-time { margin-left: 0; }
   .oh-tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .oh-tile { min-height: 62px; border-left: 0; }
+  .oh-tile:nth-child(even) { border-left: 1px solid var(--oh-line); }
+  .oh-tile:nth-child(n+3) { border-top: 1px solid var(--oh-line); }
+  .oh-figure, .oh-tile:nth-child(-n+2) .oh-figure { font-size: 18px; }
 }
 </style>
 """
@@ -129,7 +164,7 @@ def draw(html: str) -> None:
     """Put a piece of our own HTML on the page, with this viewer's colours; every text in it is already escaped."""
     colours = palette()
     names = ("gain", "loss", "warning", "error", "quiet", "accent")
-    variables = ";".join(f"--{name}:{getattr(colours, name)}" for name in names)
+    variables = ";".join(f"--{name}:{getattr(colours, name)}" for name in names) + ";--text:currentColor"
     st.html(f'<div class="oh" style="{variables}">{html}</div>')
 
 

@@ -1,0 +1,98 @@
+"""The list of what needs a hand, and the strip of what expires when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from html import escape
+from typing import Final
+
+from apps.streamlit.components.style import draw, tag
+from options_helper.analysis.live_health import Level
+from options_helper.live.attention import Item
+from options_helper.live.screen import ScreenModel
+from options_helper.model.text import format_count
+
+# Shape and colour: a square is today's or wrong, a dot is to be looked at, a ring is to be known.
+SIGNS: Final = {Level.ERROR: ("■", "error"), Level.WARNING: ("●", "warning")}
+TO_KNOW: Final = ("○", "quiet")
+EXPIRIES_AT_MOST: Final = 5
+ATTENTION_STYLE: Final = """
+<style>
+.oh-panel { border: 1px solid var(--oh-line); border-radius: .4rem; }
+.oh-panel-head { display: flex; justify-content: space-between; padding: .4rem .75rem; font-size: 13px;
+  border-bottom: 1px solid var(--oh-line); }
+.oh-panel-head b { font-weight: 650; }
+.oh-items { list-style: none; margin: 0 !important; padding: 0 !important; font-size: 13px; overflow-y: auto; }
+.oh-items li { display: grid; grid-template-columns: 1rem 9rem minmax(0, 1fr); gap: 0 .35rem; margin: 0 !important;
+  padding: .28rem .75rem !important; line-height: 1.35; font-size: 13px; overflow-wrap: anywhere;
+  border-bottom: 1px solid var(--oh-line); }
+.oh-items li:last-child { border-bottom: 0; }
+.oh-items i { font-style: normal; color: var(--level); font-size: 10px; line-height: 1.75; }
+.oh-items strong { font-weight: 600; }
+.oh-items em { font-style: normal; color: var(--quiet); display: block; }
+.oh-strip { display: flex; margin-top: 8px; font-size: 12px; }
+.oh-strip > div { flex: 1 1 0; min-width: 0; padding: .3rem .6rem; border-left: 1px solid var(--oh-line);
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.oh-strip > div:first-child { border-left: 0; }
+.oh-strip b { font-weight: 650; font-size: 13px; } .oh-strip b.oh-today { color: var(--warning); }
+.oh-strip span { color: var(--quiet); }
+@media (max-width: 640px) {
+  .oh-items li { grid-template-columns: 1rem minmax(0, 1fr); } .oh-items li > span { grid-column: 2; }
+  .oh-strip { flex-wrap: wrap; } .oh-strip > div { flex: 1 0 33%; }
+}
+</style>
+"""
+
+
+def attention_list(screen: ScreenModel, items: Sequence[Item]) -> None:
+    """Draw what needs a hand, worst first, and below it what expires when."""
+    urgent = sum(item.counts for item in items)
+    count = f"{urgent}, worst first" if urgent > 1 else ""
+    head = f'<div class="oh-panel-head"><b>Attention</b>{tag("span", count, "oh-quiet")}</div>'
+    rows = "".join(map(_item, items))
+    if not urgent:
+        rows = f"<li><i></i>{tag('strong', 'Nothing needs your hand.', '')}</li>{rows}"
+    listed = f'<ul class="oh-items" tabindex="0" aria-label="Attention, worst first">{rows}</ul>'
+    draw(f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}')
+
+
+def _item(item: Item) -> str:
+    sign, colour = SIGNS.get(item.level, TO_KNOW)
+    remedy = tag("em", item.remedy, "") if item.remedy else ""
+    return (
+        f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"><i>{sign}</i>'
+        f"{tag('strong', item.subject, '')}<span>{tag('span', item.what, '')}{remedy}</span></li>"
+    )
+
+
+def _strip(screen: ScreenModel) -> str:
+    cells = [
+        f'<div><b class="{"oh-today" if dte <= 1 else ""}">{"today" if dte == 0 else f"{dte} d"}</b> '
+        f"{tag('span', _day(day), '')}<br>{tag('span', words, '', title=words)}</div>"
+        for dte, day, words in expiries(screen)
+    ]
+    return (
+        f'<div class="oh-panel oh-strip" role="group" aria-label="Expiries">{"".join(cells)}</div>'
+        if cells
+        else ""
+    )
+
+
+def expiries(screen: ScreenModel) -> list[tuple[int, date, str]]:
+    """The next days on which something expires: days from now, the day, and what; later ones are left out."""
+    ended = {line.label for line in screen.totals.lines if line.has_ended}
+    expiring: dict[tuple[int, date], dict[str, None]] = {}
+    for table in (screen.positions, screen.legs):
+        options = table[table["option_type"].notna()]
+        for dte, day, words in zip(options["dte"].tolist(), options["expiry"], options["words"], strict=True):
+            if dte >= 0 and words not in ended:
+                expiring.setdefault((int(dte), day), {})[words] = None
+    return [
+        (dte, day, next(iter(what)) if len(what) == 1 else format_count(len(what), "contract"))
+        for (dte, day), what in sorted(expiring.items())[:EXPIRIES_AT_MOST]
+    ]
+
+
+def _day(day: date) -> str:
+    return f"{day:%a} {day.day} {day:%b}"

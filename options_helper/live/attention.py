@@ -1,0 +1,293 @@
+"""What needs the viewer's hand, worst first: each warning and each banner of one screen as a line with its remedy.
+
+Pure: a screen in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import isnan
+from typing import TYPE_CHECKING, Any, Final
+
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.live.screen import Banner, ScreenModel
+from options_helper.model.contract_hours import option_trading_ends_at
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import HIDDEN, named
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+# Today's, or wrong.
+GRAVE_WARNINGS: Final = frozenset(
+    {
+        QuoteWarning.EXPIRED,
+        QuoteWarning.EXPIRES_TODAY,
+        QuoteWarning.MISSING_LEGS,
+        QuoteWarning.IMPOSSIBLE_MARK,
+        QuoteWarning.REFUSED_SYMBOL,
+        QuoteWarning.MISSING_QUOTE,
+        QuoteWarning.CROSSED_MARKET,
+    }
+)
+# Before Start nothing is priced, so only what follows from the contracts themselves is worth saying.
+WARNINGS_WITHOUT_PRICES: Final = frozenset(
+    {
+        QuoteWarning.EXPIRED,
+        QuoteWarning.EXPIRES_TODAY,
+        QuoteWarning.ADJUSTED_CONTRACT,
+        QuoteWarning.NO_COST_BASIS,
+    }
+)
+# What speaks against the day's profit alone; where it speaks against all of it, the total says it once.
+WARNINGS_ABOUT_TODAY: Final = frozenset(
+    {
+        QuoteWarning.TRADES_UNKNOWN,
+        QuoteWarning.SHARED_CONTRACT,
+        QuoteWarning.NO_PREVIOUS_CLOSE,
+        QuoteWarning.UNLIKELY_CLOSE,
+    }
+)
+# Told of the account as a whole, with the reason; or of today as a whole.
+_TOLD_OF_ALL: Final = frozenset(
+    {
+        *WARNINGS_ABOUT_TODAY,
+        QuoteWarning.QUANTITY_IN_DOUBT,
+        QuoteWarning.ACCOUNT_DIFFERS,
+        QuoteWarning.FILE_BEHIND,
+        QuoteWarning.POSITION_MOVED,
+        QuoteWarning.MISSING_LEGS,  # the leg says it
+    }
+)
+LINES_AT_MOST: Final = 2  # of one warning; more of them are one item
+NAMED_AT_MOST: Final = 6
+TODAY: Final = "P&L today"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that needs a hand; `level` is ERROR (today's, or wrong), WARNING (to look at) or INFO (to know)."""
+
+    level: Level
+    subject: str
+    what: str
+    remedy: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether something can be done about it."""
+        return self.level is not Level.INFO
+
+
+def worth_saying(warnings: Iterable[QuoteWarning], screen: ScreenModel) -> list[QuoteWarning]:
+    """Of one row's warnings those that mean something in this state of the screen, gravest first."""
+    day_is_known_in_part = screen.totals.day.counted > 0
+    return sorted(
+        (
+            warning
+            for warning in warnings
+            if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
+            and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
+        ),
+        key=lambda warning: warning not in GRAVE_WARNINGS,
+    )
+
+
+def attention(screen: ScreenModel) -> tuple[Item, ...]:
+    """Everything that needs a hand, worst first; what is only to be known comes last."""
+    items = [*_of_banners(screen.banners), *_of_lines(screen), *_of_today(screen)]
+    ranks = {Level.ERROR: 0, Level.WARNING: 1}
+    return tuple(sorted(items, key=lambda item: ranks.get(item.level, 2)))
+
+
+def _of_banners(banners: Iterable[Banner]) -> Iterator[Item]:
+    for banner in banners:
+        what, _, remedy = banner.text.partition(". ")
+        yield Item(banner.level, banner.subject, what if remedy else banner.text.removesuffix("."), remedy)
+
+
+def _of_today(screen: ScreenModel) -> Iterator[Item]:
+    """Why today's profit is not all of it; before Start, nothing is missing."""
+    if screen.run is not None and screen.totals.day_reasons and screen.totals.day.counted:
+        what, *others = screen.totals.day_reasons
+        yield Item(Level.WARNING, TODAY, what.removesuffix("."), " ".join(others))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One row of a table, and what is said against it most."""
+
+    subject: str
+    facts: Mapping[str, Any]
+    warning: QuoteWarning
+    others: tuple[QuoteWarning, ...]
+
+
+def _of_lines(screen: ScreenModel) -> Iterator[Item]:
+    by_warning: dict[QuoteWarning, dict[str, _Line]] = {}
+    for line in _lines(screen):
+        # A contract that stands in several positions is one thing to do.
+        by_warning.setdefault(line.warning, {}).setdefault(line.subject, line)
+    for warning, lines in by_warning.items():
+        level = Level.ERROR if warning in GRAVE_WARNINGS else Level.WARNING
+        say = _SAY.get(warning, _label)
+        if len(lines) > LINES_AT_MOST:
+            what, remedy = say({}, screen)
+            yield Item(level, f"{len(lines)} lines", f"{what}: {named(list(lines), NAMED_AT_MOST)}", remedy)
+            continue
+        for line in lines.values():
+            what, remedy = say(line.facts, screen)
+            also = f" Also: {', '.join(other.label for other in line.others)}." if line.others else ""
+            yield Item(level, line.subject, what, f"{remedy}{also}".strip())
+
+
+def _lines(screen: ScreenModel) -> Iterator[_Line]:
+    for table in (screen.positions, screen.legs, screen.structures):
+        for index, warnings in enumerate(table["warnings"]):
+            said = [one for one in worth_saying(warnings, screen) if one not in _TOLD_OF_ALL]
+            # What a leg says is not said again of its structure.
+            if table is screen.structures:
+                said = [one for one in said if one is QuoteWarning.IMPOSSIBLE_MARK]
+            if said:
+                facts = _facts(table, index)
+                yield _Line(facts["words"], facts, said[0], tuple(said[1:]))
+
+
+def _facts(table: DataFrame, index: int) -> Mapping[str, Any]:
+    return {str(name): value for name, value in table.iloc[index].items()}
+
+
+Say = Callable[[Mapping[str, Any], ScreenModel], tuple[str, str]]
+
+
+def _label(
+    _facts: Mapping[str, Any], _screen: ScreenModel, what: str = "", remedy: str = ""
+) -> tuple[str, str]:
+    return what, remedy
+
+
+def _expires_today(facts: Mapping[str, Any], screen: ScreenModel) -> tuple[str, str]:
+    symbol = facts.get("live_symbol")
+    ends = (
+        None
+        if symbol is None
+        else option_trading_ends_at(symbol, facts["expiry"], screen.snapshot.told_sessions)
+    )
+    at = "" if ends is None else f" at {ends.astimezone(NEW_YORK):%H:%M} in New York"
+    spot, strike = _number(facts, "underlying_price"), _number(facts, "strike")
+    if spot is None or strike is None:
+        return f"Expires today{at}", "Close or roll what must not be exercised or assigned."
+    inside = spot - strike if facts["option_type"] == "call" else strike - spot
+    where = "in" if inside > 0 else "out of"
+    short = (_number(facts, "quantity") or _number(facts, "signed_contracts") or 0.0) < 0
+    happens = "assigned" if short else "exercised"
+    remedy = (
+        f"In the money at the end it is {happens}; an index pays in cash."
+        if inside > 0
+        else "Out of the money at the end it is worth nothing."
+    )
+    return f"Expires today{at}, {where} the money by {abs(inside):,.2f}", remedy
+
+
+def _wide(facts: Mapping[str, Any], screen: ScreenModel) -> tuple[str, str]:
+    spread = _number(facts, "spread_pct")
+    if spread is None:
+        return "Quoted wide", "The mark is a rough guess; natural is what closing would fetch."
+    return f"Spread {spread:.0f} % of mid", _cost_of_closing(facts, screen)
+
+
+def _cost_of_closing(facts: Mapping[str, Any], screen: ScreenModel) -> str:
+    value, natural = (
+        (_number(facts, name) or _number(facts, other))
+        for name, other in (("market_value", "leg_value"), ("natural_value", "leg_natural"))
+    )
+    if value is None or natural is None:
+        return "The mark is a rough guess."
+    cost = HIDDEN if screen.options.preferences.hide_amounts else f"${value - natural:,.0f}"
+    return f"The mark is a rough guess: closing now costs {cost} against it."
+
+
+def _aged(
+    facts: Mapping[str, Any], _screen: ScreenModel, what: str, column: str, remedy: str
+) -> tuple[str, str]:
+    seconds = _number(facts, column)
+    old = (
+        ""
+        if seconds is None
+        else f", {seconds:,.0f} s old"
+        if seconds < 100
+        else f", {seconds / 60:,.0f} min old"
+    )
+    return f"{what}{old}", remedy
+
+
+def _number(facts: Mapping[str, Any], name: str) -> float | None:
+    value = facts.get(name)
+    return None if value is None or isnan(value) else float(value)
+
+
+def _says(what: str, remedy: str = "") -> Say:
+    return partial(_label, what=what, remedy=remedy)
+
+
+_SAY: Final[Mapping[QuoteWarning, Say]] = {
+    QuoteWarning.EXPIRED: _says(
+        "Expired; what became of it is not known here", "Take it out of the portfolio file."
+    ),
+    QuoteWarning.EXPIRES_TODAY: _expires_today,
+    QuoteWarning.LAST_TRADING_DAY: _says(
+        "Traded for the last time today", "It expires later, and cannot be closed then."
+    ),
+    QuoteWarning.SETTLED_AT_OPEN: _says(
+        "Not traded any more", "The opening prices of its expiry day decide what it is worth."
+    ),
+    QuoteWarning.ADJUSTED_CONTRACT: _says(
+        "Adjusted contract: it may deliver something other than 100 shares",
+        "Name its multiplier in the portfolio file.",
+    ),
+    QuoteWarning.IMPOSSIBLE_MARK: _says(
+        "Its marks come to more, or less, than it can be worth",
+        "Not believed, so not shown. Look at its quotes.",
+    ),
+    QuoteWarning.NOT_SUBSCRIBED: _says(
+        "Not subscribed, so without live prices",
+        "Raise the limit of contracts, or switch its stream on, in the settings.",
+    ),
+    QuoteWarning.REFUSED_SYMBOL: _says(
+        "Refused by the server, so nothing of it is streamed", "Check its symbol in the portfolio file."
+    ),
+    QuoteWarning.MISSING_QUOTE: _says("No quote yet", "Without a price it is in no sum."),
+    QuoteWarning.STALE_QUOTE: partial(
+        _aged,
+        what="Stale quote",
+        column="quote_age_seconds",
+        remedy="The market is open: the mark is as old as that.",
+    ),
+    QuoteWarning.DELAYED_PRICE: _says(
+        "Its price came late", "It was made more than a minute before it came."
+    ),
+    QuoteWarning.CROSSED_MARKET: _says("Bid above ask", "Such a quote is not believed."),
+    QuoteWarning.LOCKED_MARKET: _says("Bid equal to ask"),
+    QuoteWarning.ONE_SIDED: _says("Quoted on one side only", "The mark is a bound: at least, or at best."),
+    QuoteWarning.ZERO_BID: _says("Nobody bids", "Selling it now would fetch nothing."),
+    QuoteWarning.WIDE_SPREAD: _wide,
+    QuoteWarning.TOO_WIDE: _says(
+        "Quoted too wide for a middle", "Marked by a trade between, else where closing would be."
+    ),
+    QuoteWarning.NO_SIZE: _says("No order stands behind its quote", "It supports no middle."),
+    QuoteWarning.AFTER_HOURS: _says("Priced after hours", "The other prices are of the session."),
+    QuoteWarning.OTHER_SESSION: _says("Priced before the latest session", "Nobody has quoted it since."),
+    QuoteWarning.MARK_FROM_TRADE: partial(
+        _aged, what="Mark is the last trade", column="mark_age_seconds", remedy="There is no usable quote."
+    ),
+    QuoteWarning.STALE_TRADE: partial(
+        _aged, what="Stale trade", column="mark_age_seconds", remedy="The mark is as old as that."
+    ),
+    QuoteWarning.NO_COST_BASIS: _says("No cost, so no P&L", "Name its cost_basis in the portfolio file."),
+    QuoteWarning.OTHER_SHARE: _says(
+        "Moved by a split, a transfer or the like: no value, no P&L", "Bring the portfolio file up to date."
+    ),
+}
