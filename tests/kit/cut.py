@@ -71,11 +71,11 @@ def _note(
         "channels": {stream: tuple(stream.kind.channels[:3])},
         "asked": asked,
         "journal": False,
+        "began_ns": min(moments, default=0),
         "ended_ns": max(moments),
     }
     return SessionNote(
         session=session,
-        began_ns=min(moments),
         seen_ns=max(moments),
         flush_events=500,
         flush_seconds=5.0,

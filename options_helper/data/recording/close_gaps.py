@@ -3,57 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from math import inf
 from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
-from options_helper.data.intraday.backfill import Backfill, RowTest, Stretch, replace_stretch
 from options_helper.data.intraday.contents import extent_of, reading
-from options_helper.data.intraday.frames import frames_of
-from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, kind_named, parts
+from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.scope import EVERYTHING, Scope
-from options_helper.data.recording.closings import read_closings, save_closing
+from options_helper.data.recording.closing_progress import forget_progress, load_progress, save_progress
+from options_helper.data.recording.closings import read_closings, save_closings
+from options_helper.data.recording.gap_asking import Allowance, AskedSoFar, Asking, OfHole
 from options_helper.data.recording.gap_closing import (
     MARGIN_NS,
-    GapClosing,
     GapQuestion,
-    Side,
-    Witness,
     concerned,
     is_made_by_a_rebuild,
     question_of,
 )
+from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, end_of, refused_closing
+from options_helper.data.recording.joined_gaps import JoinedQuestion, joined
 from options_helper.data.recording.journal import read_records, sessions
 from options_helper.data.recording.loss_log import LossRow, read_losses
-from options_helper.data.recording.overlap import KEY_COLUMNS, Key, Overlap, compare, event_key, recorded_key
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.session_notes import SessionNote, session_notes
-from options_helper.data.rest.client import AlpacaRest, batches
-from options_helper.data.rest.history import (
-    EVENT_TYPES,
-    SYMBOLS_A_REQUEST,
-    PastEvent,
-    PastQuery,
-    past_pages,
-)
+from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import RestError, RestStopped, StoreError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
+from options_helper.model.instants import datetime_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import format_count
 
 LOCK_NAME: Final = ".closing.lock"
-# Minutes of a symbol in one request, about: a busy one has thousands of quotes in each.
-SYMBOL_MINUTES: Final = 600
-_MINUTE_NS: Final = 60 * NANOSECONDS
+# Requests in one run: a recording may have hundreds of gaps, and who asks has other things to do meanwhile.
+REQUESTS_A_RUN: Final = 200
+# So many sentences say it; those of a thousand gaps nobody reads.
+_TOLD_AT_MOST: Final = 20
 # No answer, no valid key, too many questions: no other gap would have better luck now.
 _OF_THE_MOMENT: Final = frozenset({None, 401, 429})
 
@@ -66,25 +57,57 @@ class ClosingReport:
     later: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     rows: int = 0  # that were added
+    unfinished: int = 0  # gaps that are left to another run, which may begin at once
 
     @property
     def words(self) -> Sequence[str]:
-        """A sentence each."""
-        told = (f"{_named(one.stream, one.since_ns, one.until_ns)}: {one.words}." for one in self.closings)
-        return (*told, *self.later, *self.problems)
+        """A sentence each, and of many gaps how many there are."""
+        told = [f"{_named(one.stream, one.since_ns, one.until_ns)}: {one.words}." for one in self.closings]
+        words = [*_some(told, self._of_others), *_some(self.later), *_some(self.problems)]
+        if self.unfinished:
+            words.append(
+                f"{format_count(self.unfinished, 'gap')} wait for the next run, which may begin at once."
+            )
+        return words
+
+    @property
+    def _of_others(self) -> str:
+        states = [one.state for one in self.closings[_TOLD_AT_MOST:]]
+        return ": " + ", ".join(f"{states.count(state)} {state}" for state in ClosingState if state in states)
 
 
-def close_gaps(root: Path, rest: AlpacaRest, *, now: datetime, scope: Scope = EVERYTHING) -> ClosingReport:
-    """Ask for each gap of a recording that may be asked about at `now`, and that was not, or not with success.
+def _some(sentences: Sequence[str], of_others: str = "") -> Sequence[str]:
+    others = len(sentences) - _TOLD_AT_MOST
+    if others <= 0:
+        return sentences
+    return [*sentences[:_TOLD_AT_MOST], f"… and so of {format_count(others, 'more gap')}{of_others}."]
 
-    Also while a capture records into the folder. Harmless when repeated, and wherever it was ended: what it brings is
-    in files of its own, each written whole, and its ledger is written last. Blocks; RestStopped when the client was
-    stopped, RestError where no gap could be asked about, StoreError where another process does the same or the disk
-    refuses.
+
+def _never() -> bool:
+    return False
+
+
+def close_gaps(
+    root: Path,
+    rest: AlpacaRest,
+    *,
+    now: datetime,
+    scope: Scope = EVERYTHING,
+    requests: int = REQUESTS_A_RUN,
+    gives_way: Callable[[], bool] = _never,
+) -> ClosingReport:
+    """Ask for the gaps of a recording that may be asked about at `now`, and that were not, or not with success.
+
+    About so many `requests`, and none once `gives_way` says that something else is to be done: what is left then is
+    `unfinished`, and another run goes on there. Also while a capture records into the folder. Harmless when repeated,
+    and wherever it was ended: what it brings is in files of its own, each written whole, and its ledger is written
+    last. Blocks; RestStopped when the client was stopped, RestError where no gap could be asked about, StoreError
+    where another process does the same or the disk refuses.
     """
     with _alone(root):
         try:
-            return _Closer(root, rest, datetime_nanoseconds(now)).close(scope)
+            allowance = Allowance(requests, gives_way)
+            return _Closer(root, rest, datetime_nanoseconds(now), allowance).close(scope)
         except OSError as error:
             raise StoreError(
                 f"{error.filename or root}: {error.strerror or error}. Make room, and ask again."
@@ -92,59 +115,133 @@ def close_gaps(root: Path, rest: AlpacaRest, *, now: datetime, scope: Scope = EV
 
 
 class _Closer:
-    def __init__(self, root: Path, rest: AlpacaRest, now_ns: int) -> None:
+    def __init__(self, root: Path, rest: AlpacaRest, now_ns: int, allowance: Allowance) -> None:
         self._root = root
         self._rest = rest
         self._now_ns = now_ns
+        self._allowance = allowance
+        self._asking = Asking(root, rest, now_ns, allowance)
+        self._begun = load_progress(root, now_ns)
         self._notes = {note.session: note for note in session_notes(root)}
         self._journaled = sessions(root)
+        self._known = read_closings(root)
         self._closings: list[GapClosing] = []
         self._later: list[str] = []
         self._problems: list[str] = []
         self._ledger: tuple[LossRow, ...] = ()
-        self._rows = 0
-        # Gaps that overlap are asked about together, and may be many: losses that go on are a row a minute.
-        self._answers: dict[tuple[object, ...], _Judged] = {}
         self._filed_until_ns: dict[str, float] = {}  # by session
         # Of events at their receipt, by session, where a market of this computer is asked.
         self._ages: dict[str, int] = {}
 
     def close(self, scope: Scope) -> ClosingReport:
-        ledger, known = read_losses(self._root), read_closings(self._root)
-        self._problems += [f"{problem}." for problem in (*ledger.problems, *known.problems)]
+        ledger = read_losses(self._root)
+        self._problems += [f"{problem}." for problem in (*ledger.problems, *self._known.problems)]
         self._ledger = ledger.rows
-        for gap in ledger.rows:
-            told = known.of_gap(gap)
-            is_wanted = told is None or told.is_worth_another_try(self._now_ns)
-            if is_wanted and scope.meets(gap.since_ns, gap.until_ns) and not self._close(gap):
+        return self._report(self._ask_for(self._questions(scope)))
+
+    def _report(self, waiting: Sequence[JoinedQuestion]) -> ClosingReport:
+        # In the ledger's order, as verify tells them.
+        closings = {closing.of: closing for closing in self._closings}
+        of_ledger = [(gap.session, gap.stream, gap.since_ns, end_of(gap)) for gap in self._ledger]
+        return ClosingReport(
+            tuple(closings[gap] for gap in dict.fromkeys(of_ledger) if gap in closings),
+            tuple(self._later),
+            tuple(self._problems),
+            self._asking.rows,
+            sum(len(one.questions) for one in waiting),
+        )
+
+    def _ask_for(self, questions: Sequence[JoinedQuestion]) -> Sequence[JoinedQuestion]:
+        """Ask one after another; those that the allowance leaves for another run."""
+        for number, question in enumerate(questions):
+            try:
+                if self._allowance.is_spent or not self._is_done(question):
+                    return questions[number:]
+            except RestError as error:
+                # Another question would have no better luck now, and waits as long as this one.
+                if not number:
+                    raise
+                self._problems.append(f"{_name(question)}: {error}")
                 break
-        return ClosingReport(tuple(self._closings), tuple(self._later), tuple(self._problems), self._rows)
+        return ()
 
-    def _close(self, gap: LossRow) -> bool:
-        """Whether there is any use in asking for the next."""
-        where = _named(gap.stream, gap.since_ns, gap.until_ns)
-        try:
-            closing = self._closing_of(gap, where)
-        except RestError as error:
-            return self._is_passed_over(where, error)
-        except StoreError as error:
-            self._problems.append(f"{where}: {error}")
-            return True
-        if closing is not None:
-            save_closing(self._root, closing)
-            self._closings.append(closing)
-        return True
+    def _questions(self, scope: Scope) -> list[JoinedQuestion]:
+        """What may be asked now: first what was begun, then what was never asked, the oldest first."""
+        first: list[GapQuestion] = []
+        again: list[GapQuestion] = []
+        answered: list[GapClosing] = []
+        for gap in self._ledger:
+            told = self._known.of_gap(gap)
+            is_wanted = told is None or told.is_worth_another_try(self._now_ns)
+            if not (is_wanted and scope.meets(gap.since_ns, gap.until_ns)):
+                continue
+            match self._question(gap):
+                case GapClosing() as closing:
+                    answered.append(closing)
+                case GapQuestion() as question:
+                    (first if told is None else again).append(question)
+        self._tell(answered)
+        questions = [*joined(first), *joined(again)]
+        begun = "" if self._begun is None else self._begun.question
+        return sorted(questions, key=lambda one: one.name != begun)
 
-    def _closing_of(self, gap: LossRow, where: str) -> GapClosing | None:
-        """What history says of it; None where it is not asked now, which is told."""
+    def _question(self, gap: LossRow) -> GapQuestion | GapClosing | None:
+        """What to ask, or what is known without; None where it is not asked now, which is told."""
         ago_ns = self._ago_ns(gap)
         question = question_of(gap, self._ledger, self._notes, self._now_ns, ago_ns=ago_ns)
-        if not isinstance(question, GapQuestion):
-            return question
-        if (hindrance := self._hindrance(question)) is not None:
-            self._later.append(f"{where}: {hindrance}.")
+        if isinstance(question, GapQuestion) and (hindrance := self._hindrance(question)) is not None:
+            self._later.append(f"{_named(gap.stream, gap.since_ns, gap.until_ns)}: {hindrance}.")
             return None
-        return self._asked(question)
+        return question
+
+    def _is_done(self, question: JoinedQuestion) -> bool:
+        """Whether a question is answered, or refused for a while; RestError where nothing is answered now."""
+        so_far = self._begun
+        if so_far is None or so_far.question != question.name:
+            so_far = AskedSoFar(question.name, of_holes=[OfHole() for _ in question.holes("")])
+        try:
+            if not self._asking.ask(question, so_far):
+                self._leave(so_far)
+                return False
+        except RestError as error:
+            if error.status in _OF_THE_MOMENT:
+                self._leave(so_far)
+                raise
+            self._tell_refused(question, str(error))
+        except StoreError as error:
+            self._tell_refused(question, str(error))
+        except RestStopped:
+            self._leave(so_far)
+            raise
+        else:
+            self._tell([self._judged(question, one, so_far) for one in question.questions])
+        if so_far is self._begun:
+            forget_progress(self._root)
+        return True
+
+    def _judged(self, joined: JoinedQuestion, question: GapQuestion, so_far: AskedSoFar) -> GapClosing:
+        of_hole = so_far.of_holes[joined.hole_of(question)]
+        return question.judged(
+            self._now_ns,
+            of_hole.counts,
+            of_hole.witnesses,
+            refused=so_far.refused,
+            before=self._known.of_gap(question.gap),
+        )
+
+    def _tell_refused(self, joined: JoinedQuestion, reason: str) -> None:
+        self._problems.append(f"{_name(joined)}: {reason}")
+        gaps = [question.gap for question in joined.questions]
+        self._tell([refused_closing(gap, self._now_ns, reason, self._known.of_gap(gap)) for gap in gaps])
+
+    def _tell(self, closings: Sequence[GapClosing]) -> None:
+        save_closings(self._root, closings)
+        self._closings += closings
+
+    def _leave(self, so_far: AskedSoFar) -> None:
+        """The next run goes on there."""
+        if so_far.done:
+            save_progress(self._root, self._now_ns, so_far)
 
     def _ago_ns(self, gap: LossRow) -> int | None:
         """How far this computer's time was ahead of a market's on it, by what was heard; None for Alpaca's."""
@@ -188,86 +285,6 @@ class _Closer:
             and (row.until_ns is None or row.until_ns >= question.since_ns - MARGIN_NS)
         )
 
-    def _is_passed_over(self, where: str, error: RestError) -> bool:
-        if isinstance(error, RestStopped):
-            raise error
-        of_the_moment = error.status in _OF_THE_MOMENT
-        if not self._closings and of_the_moment:
-            raise error
-        self._problems.append(f"{where}: {error}")
-        return not of_the_moment
-
-    def _asked(self, question: GapQuestion) -> GapClosing:
-        asked = (question.gap.stream, question.stretch, question.symbols, question.channels, question.feed)
-        if asked not in self._answers:
-            self._answers[asked] = self._judged(question)
-        answer = self._answers[asked]
-        return question.judged(self._now_ns, answer.counts, answer.witnesses)
-
-    def _judged(self, question: GapQuestion) -> _Judged:
-        judged = _Judged(Counter(), set())
-        for channel in question.channels:
-            for piece in question.slices(channel):
-                for symbols in batches(question.symbols, _symbols_at_once(question, channel, piece)):
-                    self._ask(question, channel, tuple(symbols), piece, judged)
-        return judged
-
-    def _ask(
-        self, question: GapQuestion, channel: str, symbols: tuple[str, ...], piece: Stretch, judged: _Judged
-    ) -> None:
-        query = PastQuery(
-            kind=question.kind,
-            channel=channel,
-            symbols=symbols,
-            since_ns=piece.since_ns,
-            until_ns=piece.until_ns,
-            feed=question.feed,
-        )
-        answers: dict[str, _Answer] = defaultdict(lambda: _Answer([], []))
-        for page in past_pages(self._rest, query, self._now_ns):
-            judged.counts["unreadable"] += page.unreadable
-            for event in page.events:
-                # Of what was not asked for, nobody can tell whether it was heard.
-                if piece.holds(event.timestamp_ns or 0):
-                    answers[event.symbol].events.append(event)
-            for event in page.withdrawn:
-                answers[event.symbol].withdrawn.append(event)
-        for symbol in symbols:
-            self._keep(question, channel, symbol, piece, answers[symbol], judged=judged)
-
-    def _keep(
-        self,
-        question: GapQuestion,
-        channel: str,
-        symbol: str,
-        piece: Stretch,
-        answer: _Answer,
-        *,
-        judged: _Judged,
-    ) -> None:
-        """Hold the answer against what was recorded, write what is missing, and count."""
-        heard = _Heard.read(self._root, question, channel, symbol, piece)
-        overlap: Overlap[PastEvent] = compare(
-            heard.keys,
-            ((event_key(event), event) for event in answer.events),
-            map(event_key, answer.withdrawn),
-        )
-        more = [event for event in overlap.more if overlap.is_whole or heard.misses(event.timestamp_ns or 0)]
-        source = f"rest {question.feed}".strip()
-        backfill = Backfill(kind_named(question.kind), symbol, EVENT_TYPES[channel], piece, source)
-        told = {event_key(event) for event in (*answer.events, *answer.withdrawn)}
-        sides = {side for side, key in heard.beside if key in told}
-        # What an answer does not prove that it is without may have been told before, by a better one.
-        settled = told.difference(map(event_key, overlap.more)) | set(map(event_key, more))
-        is_proven = overlap.is_whole and sides == set(Side)
-        staying = RowTest(
-            KEY_COLUMNS[channel],
-            lambda values: not is_proven and recorded_key(channel, values) not in settled,
-        )
-        self._rows += replace_stretch(self._root, backfill, more, staying=staying)
-        judged.counts.update(recorded=overlap.recorded, found=overlap.found, more=len(more))
-        judged.witnesses.update((channel, symbol, side) for side in sides)
-
 
 def _filed_until_ns(root: Path, note: SessionNote) -> float:
     """When the first record of a journal was received whose rows may be in no file; without end where there is none."""
@@ -296,76 +313,16 @@ def _ages(root: Path, note: SessionNote) -> list[int]:
     return ages
 
 
-class _Judged(NamedTuple):
-    """What is counted of the answers to one question, and which recorded rows beside its gap they have."""
-
-    counts: Counter[str]
-    witnesses: set[Witness]
-
-
-class _Answer(NamedTuple):
-    events: list[PastEvent]
-    withdrawn: list[PastEvent]
-
-
-class _Heard(NamedTuple):
-    """What was recorded of a symbol in a stretch, and the hole in it, by the exchange's time."""
-
-    keys: list[Key]
-    beside: list[tuple[Side, Key]]
-    last_before_ns: int
-    first_after_ns: int
-
-    @classmethod
-    def read(cls, root: Path, question: GapQuestion, channel: str, symbol: str, piece: Stretch) -> _Heard:
-        keys: list[Key] = []
-        beside: list[tuple[Side, Key]] = []
-        last_before_ns, first_after_ns = piece.since_ns - 1, piece.until_ns
-        for received_ns, ts_ns, key in _recorded(root, question, channel, symbol, piece):
-            keys.append(key)
-            if received_ns <= question.since_ns:
-                beside.append((Side.BEFORE, key))
-                last_before_ns = max(last_before_ns, ts_ns)
-            else:
-                # Of what was heard amid a gap, nobody can tell what is missing between.
-                first_after_ns = min(first_after_ns, ts_ns)
-                if received_ns >= question.until_ns:
-                    beside.append((Side.AFTER, key))
-        return cls(keys, beside, last_before_ns, first_after_ns)
-
-    def misses(self, ts_ns: int) -> bool:
-        """Whether nothing of this time was heard."""
-        return self.last_before_ns < ts_ns < self.first_after_ns
-
-
-def _recorded(
-    root: Path, question: GapQuestion, channel: str, symbol: str, piece: Stretch
-) -> Iterator[tuple[int, int, Key]]:
-    """Receipt, exchange time and key of each recorded row of a stretch; a foreign file has no receipt of its own."""
-    dataset = dataset_named(channel)
-    columns = KEY_COLUMNS[channel]
-    keys = [PartitionKey(kind_named(question.kind), dataset, symbol, day) for day in piece.days]
-    for part in chain.from_iterable(parts(root, key) for key in keys):
-        for frame in frames_of(part, (*columns, "recv_ns")):
-            rows = frame[(frame["ts_ns"] >= piece.since_ns) & (frame["ts_ns"] < piece.until_ns)]
-            if "recv_ns" not in rows:
-                rows = rows.assign(recv_ns=rows["ts_ns"] + question.delay_ns)
-            rows = rows.reindex(columns=["recv_ns", *columns]).astype(object)
-            for received_ns, *values in rows.where(rows.notna(), None).itertuples(index=False, name=None):
-                yield received_ns or values[0], values[0], recorded_key(channel, values)
-
-
-def _symbols_at_once(question: GapQuestion, channel: str, piece: Stretch) -> int:
-    most = SYMBOLS_A_REQUEST[question.kind]
-    if channel == "bars":
-        return most
-    minutes = 1 + (piece.until_ns - piece.since_ns) // _MINUTE_NS
-    return max(1, min(most, SYMBOL_MINUTES // minutes))
-
-
 def _is_another_market(note: SessionNote, asked: MarketKind) -> bool:
     """Whether a market of this computer was recorded and Alpaca would be asked, or the reverse."""
     return note.market != "" and (note.market == MarketKind.ALPACA) != (asked is MarketKind.ALPACA)
+
+
+def _name(question: JoinedQuestion) -> str:
+    gaps = [one.gap for one in question.questions]
+    ends = [end_of(gap) for gap in gaps]
+    name = _named(gaps[0].stream, min(gap.since_ns for gap in gaps), max(ends))
+    return name if len(gaps) == 1 else f"{name} ({format_count(len(gaps), 'gap')})"
 
 
 def _named(stream: str, since_ns: int, until_ns: int | None) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import replace_file
-from options_helper.data.recording.gap_closing import ClosingState, GapClosing, end_of
+from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, end_of
 from options_helper.data.recording.loss_log import LossRow
 from options_helper.model.instants import nanosecond_text, utc_datetime
 from options_helper.model.market_hours import new_york_date
@@ -34,6 +34,9 @@ COLUMNS: Final = (
     "found",
     "more",
     "why",
+    "beside",
+    "tries",
+    "again_ns",
 )
 
 
@@ -72,19 +75,23 @@ def read_closings(root: Path) -> Closings:
     return Closings(found, tuple(problems))
 
 
-def save_closing(root: Path, closing: GapClosing) -> None:
-    """Add it, or put it in the place of an earlier one; when the disk refuses, OSError, and the file is as before.
+def save_closings(root: Path, closings: Iterable[GapClosing]) -> None:
+    """Add them, or put each in the place of an earlier one; OSError when the disk refuses, and each file is whole.
 
     A row that cannot be read goes: its gap is asked about again, and told again.
     """
-    path = root / FOLDER / f"{new_york_date(utc_datetime(closing.since_ns)).isoformat()}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        known, _ = _read(path)
-    except FileNotFoundError:
-        known = {}
-    known[closing.of] = closing
-    replace_file(path, _text(known.values()), durable=True)
+    by_name: dict[str, list[GapClosing]] = {}
+    for closing in closings:
+        by_name.setdefault(new_york_date(utc_datetime(closing.since_ns)).isoformat(), []).append(closing)
+    for name, of_day in by_name.items():
+        path = root / FOLDER / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            known, _ = _read(path)
+        except FileNotFoundError:
+            known = {}
+        known |= {closing.of: closing for closing in of_day}
+        replace_file(path, _text(known.values()), durable=True)
 
 
 def _text(closings: Iterable[GapClosing]) -> bytes:
@@ -105,6 +112,9 @@ def _row(closing: GapClosing) -> tuple[object, ...]:
         closing.found,
         closing.more,
         closing.why,
+        closing.beside,
+        closing.tries,
+        closing.again_ns,
     )
 
 
@@ -128,7 +138,7 @@ def _read(path: Path) -> tuple[dict[GapId, GapClosing], int]:
 def _closing(row: Mapping[str, str]) -> GapClosing:
     counts = {name: int(row[name]) for name in ("recorded", "found", "more")}
     times = {name: int(row[name]) for name in ("since_ns", "until_ns", "asked_at_ns")}
-    return GapClosing(
+    closing = GapClosing(
         session=row["session"],
         stream=row["stream"],
         state=ClosingState(row["state"]),
@@ -136,3 +146,7 @@ def _closing(row: Mapping[str, str]) -> GapClosing:
         **times,
         **counts,
     )
+    if row.get("tries") is None:  # of a version that did not say when again
+        return closing.after(None, may_pass=closing.state is ClosingState.PARTLY)
+    again_ns = int(row["again_ns"]) if row["again_ns"] else None
+    return replace(closing, beside=int(row["beside"]), tries=int(row["tries"]), again_ns=again_ns)

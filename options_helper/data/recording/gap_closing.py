@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.data.intraday.backfill import Stretch
+from options_helper.data.recording.gap_verdict import (
+    ClosingState,
+    GapClosing,
+    Side,
+    Witness,
+    closing_of,
+    end_of,
+)
 from options_helper.data.recording.loss_log import LossRow
 from options_helper.data.recording.session_notes import SessionNote
 from options_helper.data.rest.history import CHANNELS
@@ -35,77 +43,15 @@ _SETTLED_NS: Final = 2 * _MINUTE_NS
 _WITHOUT_HISTORY: Final = frozenset({"test"})
 # What is asked for at once stays in memory.
 SLICE_NS: Final = 30 * _MINUTE_NS
+# A bar is one row a minute.
+_SLICE_OF_BARS_NS: Final = 6 * 60 * _MINUTE_NS
 LONGEST_NS: Final = 24 * 60 * _MINUTE_NS
 _EARLIEST, _LATEST = time(4), time(20)
-# History may be put right for some days; after that a gap stays what it is.
-_ASK_AGAIN_NS: Final = 20 * 60 * _MINUTE_NS
-_ASK_AGAIN_UNTIL_NS: Final = 7 * 24 * 60 * _MINUTE_NS
 # These come with others, or say the same again later: their history is that of the trades and bars.
 _OF_OTHERS: Final = frozenset({"updatedBars", "dailyBars", "corrections", "cancelErrors"})
 _USUAL: Final = ("quotes", "trades", "bars")
 # What is in the journal comes from there.
 _REBUILT: Final = "stream rebuild"
-# How a sentence begins that says what no other answer can better.
-_NO_HISTORY: Final = "there is no history of "
-
-
-class Side(StrEnum):
-    """Where of a gap a row was recorded; what was heard amid several gaps proves neither side."""
-
-    BEFORE = "before"
-    AFTER = "after"
-
-
-# A recorded row that is in the answer: of this channel and symbol, on that side.
-Witness = tuple[str, str, Side]
-
-
-class ClosingState(StrEnum):
-    """What became of a gap."""
-
-    CLOSED = "closed"
-    PARTLY = "partly closed"
-    NOT = "cannot be closed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GapClosing:
-    """What history said of one row of the gap ledger, which it names by session, stream and times."""
-
-    session: str
-    stream: str
-    since_ns: int
-    until_ns: int
-    state: ClosingState
-    asked_at_ns: int
-    recorded: int = 0  # rows of the gap's margins that were recorded …
-    found: int = 0  # … and those of them that are in the answer
-    more: int = 0  # rows of the answer that were not recorded, and are now
-    why: str = ""  # what keeps it from being closed, a sentence
-
-    @property
-    def of(self) -> tuple[str, str, int, int]:
-        """Which row of the ledger it is about."""
-        return self.session, self.stream, self.since_ns, self.until_ns
-
-    @property
-    def words(self) -> str:
-        """With the counts: "412 of 412 recorded rows are in the answer, 3 more: gap closed"."""
-        said = f"gap {self.state}"
-        if self.recorded or self.more:
-            of = f"{self.found:,} of {format_count(self.recorded, 'recorded row')}"
-            said = f"{of} {'is' if self.recorded == 1 else 'are'} in the answer, {self.more:,} more: {said}"
-        return f"{said}; {self.why}" if self.why else said
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing would come of asking again."""
-        return self.state is not ClosingState.PARTLY or self.why.startswith(_NO_HISTORY)
-
-    def is_worth_another_try(self, now_ns: int) -> bool:
-        """Whether history may know more by now."""
-        is_young = now_ns - self.until_ns < _ASK_AGAIN_UNTIL_NS
-        return not self.is_final and is_young and now_ns - self.asked_at_ns >= _ASK_AGAIN_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,25 +82,42 @@ class GapQuestion:
         """From when on its last margin is settled, and told to every plan; the computer's time."""
         return self.stretch.until_ns + self.recent_ns
 
+    def stretch_of(self, channel: str) -> Stretch:
+        """The stretch in which the rows of a channel are asked for."""
+        return _of_whole_minutes(self.stretch) if channel == "bars" else self.stretch
+
     def slices(self, channel: str = "") -> Iterator[Stretch]:
         """The stretch in pieces that fit into memory, those left out in which nothing is traded."""
-        stretch = _of_whole_minutes(self.stretch) if channel == "bars" else self.stretch
-        for open_stretch in _trading_times(self, stretch):
+        longest_ns = _SLICE_OF_BARS_NS if channel == "bars" else SLICE_NS
+        for open_stretch in _trading_times(self, self.stretch_of(channel)):
             since_ns = open_stretch.since_ns
             while since_ns < open_stretch.until_ns:
-                yield Stretch(since_ns, min(since_ns + SLICE_NS, open_stretch.until_ns))
-                since_ns += SLICE_NS
+                yield Stretch(since_ns, min(since_ns + longest_ns, open_stretch.until_ns))
+                since_ns += longest_ns
 
-    def judged(self, now_ns: int, counts: Mapping[str, int], witnesses: Collection[Witness]) -> GapClosing:
-        """What the answer is worth, of which these are counted: recorded, found, more, unreadable."""
-        why = _shortcoming(self, counts, witnesses)
-        state = ClosingState.PARTLY if why else ClosingState.CLOSED
-        return replace(
-            _closing(self.gap, state, now_ns, why),
+    def judged(
+        self,
+        now_ns: int,
+        counts: Mapping[str, int],
+        witnesses: Collection[Witness],
+        *,
+        refused: Mapping[str, str] = MappingProxyType({}),
+        before: GapClosing | None = None,
+    ) -> GapClosing:
+        """What the answer is worth, of which these are counted: recorded, found, more, beside, unreadable.
+
+        `refused` has the symbols whose question is refused, with the reason; `before` is what was said the last time.
+        """
+        lacks = list(_shortcomings(self, counts, witnesses, refused))
+        state = ClosingState.PARTLY if lacks else ClosingState.CLOSED
+        closing = replace(
+            closing_of(self.gap, state, now_ns, ", and ".join(why for why, _ in lacks)),
             recorded=counts.get("recorded", 0),
             found=counts.get("found", 0),
             more=counts.get("more", 0),
+            beside=counts.get("beside", 0),
         )
+        return closing.after(before, may_pass=any(may_pass for _, may_pass in lacks))
 
 
 def question_of(
@@ -175,7 +138,7 @@ def question_of(
     if ago_ns is not None:
         question = question.of_another_time(ago_ns)
     if (why := _hindrance(question)) is not None:
-        return _closing(gap, ClosingState.NOT, now_ns, why)
+        return closing_of(gap, ClosingState.NOT, now_ns, why)
     return question
 
 
@@ -223,11 +186,6 @@ def _question(gap: LossRow, together: Sequence[LossRow], notes: Mapping[str, Ses
         _SETTLED_NS if kind == CRYPTO.name or feed in _AT_ONCE else _DELAY_NS,
         sum(row.lost or 0 for row in together if not is_made_by_a_rebuild(row)),
     )
-
-
-def end_of(gap: LossRow) -> int:
-    """When it ended, on a clock that was not set back meanwhile; where it lasts, when it began."""
-    return gap.since_ns if gap.until_ns is None else max(gap.since_ns, gap.until_ns)
 
 
 def _channels(note: SessionNote, stream: str) -> Sequence[str]:
@@ -286,29 +244,34 @@ def _without_history(question: GapQuestion) -> str:
     if question.kind == NEWS.name:
         return "history does not say when an article was received; the page asks for those that were missed"
     untold = " and ".join(question.untold) or f"the {question.gap.stream} stream"
-    return f"{_NO_HISTORY}{untold}"
+    return f"there is no history of {untold}"
 
 
-def _shortcoming(question: GapQuestion, counts: Mapping[str, int], witnesses: Collection[Witness]) -> str:
-    """What an answer lacks to close its gap, in a sentence; empty where it closes it."""
+def _shortcomings(
+    question: GapQuestion,
+    counts: Mapping[str, int],
+    witnesses: Collection[Witness],
+    refused: Mapping[str, str],
+) -> Iterator[tuple[str, bool]]:
+    """What an answer lacks to close its gap, a sentence each, and whether another one may have it."""
     recorded, lacking = counts.get("recorded", 0), counts.get("recorded", 0) - counts.get("found", 0)
-    said = []
     if not recorded:
-        said.append("nothing was recorded within a minute of it that could prove the answer whole")
-    elif unproven := _unproven(question, witnesses):
-        said.append(f"no rows recorded before and after it prove the answer whole for {named(unproven)}")
+        yield "nothing was recorded within a minute of it that could prove the answer whole", True
+    elif unproven := _unproven(question, witnesses, refused):
+        yield f"no rows recorded before and after it prove the answer whole for {named(unproven)}", True
     if lacking:
-        said.append(f"the answer lacks {format_count(lacking, 'recorded row')}, so it may lack others")
+        yield f"the answer lacks {format_count(lacking, 'recorded row')}, so it may lack others", True
     if unreadable := counts.get("unreadable", 0):
-        said.append(f"{format_count(unreadable, 'row')} of the answer cannot be read")
+        yield f"{format_count(unreadable, 'row')} of the answer cannot be read", True
     if (more := counts.get("more", 0)) < question.lost:
-        said.append(f"{format_count(question.lost, 'event')} were lost and {more:,} came back")
+        yield f"{format_count(question.lost, 'event')} were lost and {more:,} came back", True
+    if refused:
+        yield f"questions about {named(list(refused))} are refused ({next(iter(refused.values()))})", False
     if question.untold:
-        said.append(f"{_NO_HISTORY}{' and '.join(question.untold)}")
-    return ", and ".join(said)
+        yield f"there is no history of {' and '.join(question.untold)}", False
 
 
-def _unproven(question: GapQuestion, witnesses: Collection[Witness]) -> list[str]:
+def _unproven(question: GapQuestion, witnesses: Collection[Witness], refused: Mapping[str, str]) -> list[str]:
     """The channels, of whatever symbol, and the symbols, in whatever channel, without a witness on both sides.
 
     An answer may end early, or be empty for one of them; the rows of the others would not show it.
@@ -317,19 +280,7 @@ def _unproven(question: GapQuestion, witnesses: Collection[Witness]) -> list[str
     of_symbols = {(symbol, side) for _, symbol, side in witnesses}
     channels = [one for one in question.channels if any((one, side) not in of_channels for side in Side)]
     symbols = [one for one in question.symbols if any((one, side) not in of_symbols for side in Side)]
-    return [*channels, *symbols]
-
-
-def _closing(gap: LossRow, state: ClosingState, now_ns: int, why: str) -> GapClosing:
-    return GapClosing(
-        session=gap.session,
-        stream=gap.stream,
-        since_ns=gap.since_ns,
-        until_ns=end_of(gap),
-        state=state,
-        asked_at_ns=now_ns,
-        why=why,
-    )
+    return [*channels, *(symbol for symbol in symbols if symbol not in refused)]
 
 
 def _of_whole_minutes(stretch: Stretch) -> Stretch:

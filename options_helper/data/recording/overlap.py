@@ -1,4 +1,4 @@
-"""Hold what was recorded against what history tells of the same time: what both have is the proof, the rest is missing.
+"""By what a row that was recorded and one that history tells are known to be the same.
 
 Pure. Rows are keys: trades by exchange, id and time, or by all that they say where they have no id; quotes by time,
 both prices, sizes and exchanges; bars by their minute. The same key may come several times, and counts so often.
@@ -6,16 +6,13 @@ both prices, sizes and exchanges; bars by their minute. The same key may come se
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Final
 
 from options_helper.data.streaming.normalizers import join_conditions
 from options_helper.model.events import Bar, Quote, Trade
 
 Key = tuple[Hashable, ...]
-E = TypeVar("E")
 
 # The columns that a key needs, by dataset.
 KEY_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -23,38 +20,6 @@ KEY_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "trades": ("ts_ns", "exchange", "trade_id", "price", "size", "conditions"),
     "bars": ("ts_ns",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap(Generic[E]):
-    """Of `recorded` rows so many were `found` in the answer; `more` are the answer's that were not recorded."""
-
-    recorded: int
-    found: int
-    more: Sequence[E] = ()
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the answer has every row that was recorded."""
-        return self.found == self.recorded
-
-
-def compare(
-    recorded: Iterable[Key], answered: Iterable[tuple[Key, E]], withdrawn: Iterable[Key] = ()
-) -> Overlap[E]:
-    """Match them one to one; what history has withdrawn proves that it was there, and is no row that is missing."""
-    waiting = Counter(recorded)
-    number = waiting.total()
-    more: list[E] = []
-    for key, event in answered:
-        if waiting[key] > 0:
-            waiting[key] -= 1
-        else:
-            more.append(event)
-    for key in withdrawn:
-        if waiting[key] > 0:
-            waiting[key] -= 1
-    return Overlap(number, number - waiting.total(), more)
 
 
 def recorded_key(dataset: str, values: Sequence[Any]) -> Key:

@@ -19,7 +19,7 @@ from options_helper.data.intraday.backfill import RowTest, drop_rows, values_of
 from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, parts
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import StorePolicy
-from options_helper.data.recording.closings import read_closings, save_closing
+from options_helper.data.recording.closings import read_closings, save_closings
 from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, told
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.overlap import KEY_COLUMNS, Key, recorded_key
@@ -79,9 +79,8 @@ def _copy_what_history_told(root: Path, out: Path, scope: Scope) -> None:
             with suppress(FileNotFoundError):
                 shutil.copy2(path, folder / path.name)
         _drop_what_is_heard_again(root, out, part.key)
-    for closing in read_closings(root).of_gaps.values():
-        if scope.meets(closing.since_ns, closing.until_ns):
-            save_closing(out, closing)
+    closings = read_closings(root).of_gaps.values()
+    save_closings(out, (one for one in closings if scope.meets(one.since_ns, one.until_ns)))
 
 
 def _drop_what_is_heard_again(root: Path, out: Path, key: PartitionKey) -> None:

@@ -35,7 +35,7 @@ from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.closings import read_closings
-from options_helper.data.recording.gap_closing import GapClosing
+from options_helper.data.recording.gap_verdict import GapClosing
 from options_helper.data.recording.journal import (
     Hole,
     Record,

@@ -17,6 +17,7 @@ PUBLIC: Final = {
         "CHANNELS",
         "EVENT_TYPES",
         "PastEvent",
+        "PastPage",
         "PastQuery",
         "SYMBOLS_A_REQUEST",
         "past_pages",

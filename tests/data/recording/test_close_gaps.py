@@ -15,7 +15,7 @@ import pytest
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.close_gaps import ClosingReport, close_gaps
 from options_helper.data.recording.closings import read_closings
-from options_helper.data.recording.gap_closing import ClosingState
+from options_helper.data.recording.gap_verdict import ClosingState
 from options_helper.data.recording.journal import JournalWriter
 from options_helper.data.recording.session_notes import save_note, session_notes
 from options_helper.data.recording.verify import audit
@@ -49,6 +49,19 @@ def day(symbol: str = "AAPL", seconds: int = 50) -> list[Told]:
                 Trade(price=1.25, size=100, exchange="V", trade_id=half, conditions=["@", " "], **times)
             )
     return [*made, *(bar(NOON + minute * MINUTE, symbol) for minute in range(-2, 1 + seconds // 60))]
+
+
+def two_days() -> list[Told]:
+    """Two of them, 40 minutes apart: what is missing of both is asked in two questions."""
+    return [*day(), *(moved(event, 40 * MINUTE) for event in day())]
+
+
+LATER_GAP = (GAP[0] + 40 * MINUTE, GAP[1] + 40 * MINUTE)
+
+
+def moved(event: Told, by_ns: int) -> Told:
+    times = {"timestamp": timestamp_extension((event.timestamp_ns or 0) + by_ns)}
+    return msgspec.structs.replace(event, received_ns=event.received_ns + by_ns, **times)
 
 
 def bar(at_ns: int, symbol: str = "AAPL", received_ns: int | None = None) -> Bar:
@@ -318,24 +331,24 @@ def test_a_refusal_amid_the_pages_leaves_the_gap_for_another_time(tmp_path: Path
 
 
 def test_after_a_refusal_of_the_moment_what_was_closed_before_stays_and_the_rest_waits(tmp_path: Path):
-    events = day(seconds=400)
-    record_cut(tmp_path, events, [GAP, (NOON + 300 * SECOND, NOON + 310 * SECOND)])
+    events = two_days()
+    record_cut(tmp_path, events, [GAP, LATER_GAP])
 
     def refuse(page: int) -> None:
-        if page == 4:
-            raise RestError("Alpaca answered with HTTP 503.", status=503)
+        if page == 5:
+            raise RestError("Alpaca answered with HTTP 429.", status=429)
 
     report = close(tmp_path, ScriptedHistory(events, on_page=refuse))
 
     assert len(report.closings) == len(report.problems) == 1
-    assert "503" in report.problems[0]
+    assert "429" in report.problems[0]
     assert len(close(tmp_path, ScriptedHistory(events)).closings) == 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
 def test_a_question_that_is_refused_costs_its_own_gap_alone(tmp_path: Path, status: int):
-    events = day(seconds=400)
-    record_cut(tmp_path, events, [GAP, (NOON + 300 * SECOND, NOON + 310 * SECOND)])
+    events = two_days()
+    record_cut(tmp_path, events, [GAP, LATER_GAP])
 
     def refuse(page: int) -> None:
         if page == 1:
@@ -343,7 +356,9 @@ def test_a_question_that_is_refused_costs_its_own_gap_alone(tmp_path: Path, stat
 
     report = close(tmp_path, ScriptedHistory(events, on_page=refuse))
 
-    assert len(report.closings) == len(report.problems) == 1
+    assert [closing.state for closing in report.closings] == [ClosingState.OPEN, ClosingState.CLOSED]
+    assert report.closings[0].words == f"gap still open; Alpaca answered with HTTP {status}"
+    assert len(report.problems) == 1
 
 
 def test_a_stop_ends_it_at_once(tmp_path: Path):

@@ -15,8 +15,8 @@ from options_helper.data.intraday.export import export_rows
 from options_helper.data.intraday.listing import recorded_days
 from options_helper.data.intraday.scope import EVERYTHING
 from options_helper.data.intraday_store import IntradayStore
-from options_helper.data.recording.closings import Closings, read_closings, save_closing
-from options_helper.data.recording.gap_closing import ClosingState
+from options_helper.data.recording.closings import Closings, read_closings, save_closings
+from options_helper.data.recording.gap_verdict import ClosingState
 from options_helper.data.recording.journal import RecordKind, facts_record, gap_record
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.session_notes import SessionNote, save_note
@@ -87,7 +87,7 @@ def test_a_damaged_row_of_the_closings_costs_itself(tmp_path: Path):
     assert found.problems == (f"closings/{path.name}: 1 row cannot be read; the gaps are asked about again",)
 
     later = replace(kept, since_ns=second[0], until_ns=second[1])
-    save_closing(tmp_path, later)
+    save_closings(tmp_path, [later])
     assert read_closings(tmp_path) == Closings({kept.of: kept, later.of: later})
 
 
@@ -100,7 +100,7 @@ def test_closings_that_the_disk_does_not_give_are_not_written_over(tmp_path: Pat
     path.mkdir()  # what no user may read is no obstacle to root
 
     with pytest.raises(OSError, match="directory"):
-        save_closing(tmp_path, closing)
+        save_closings(tmp_path, [closing])
     assert "cannot be read (Is a directory)" in read_closings(tmp_path).problems[0]
 
 

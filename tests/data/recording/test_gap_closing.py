@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -16,15 +15,12 @@ from hypothesis import strategies as st
 from options_helper.data.recording.gap_closing import (
     MARGIN_NS,
     SLICE_NS,
-    ClosingState,
-    GapClosing,
     GapQuestion,
-    Side,
-    Witness,
     question_of,
 )
+from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, Side, Witness
 from options_helper.data.recording.loss_log import LossRow
-from options_helper.data.recording.overlap import compare, event_key, recorded_key
+from options_helper.data.recording.overlap import event_key, recorded_key
 from options_helper.data.recording.session_notes import SessionNote
 from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.gaps import Gap
@@ -314,21 +310,6 @@ def test_bars_are_asked_for_from_the_minute_before_whose_bar_may_come_in_the_gap
 
     assert quotes.since_ns == NOON + SECOND // 2
     assert (bars.since_ns, bars.until_ns) == (NOON - MINUTE, quotes.until_ns)
-
-
-KEYS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), max_size=12)
-
-
-@given(KEYS, KEYS, KEYS)
-def test_rows_are_matched_one_to_one_as_often_as_they_came(
-    recorded: list[tuple[int, str]], answered: list[tuple[int, str]], withdrawn: list[tuple[int, str]]
-):
-    overlap = compare(recorded, ((key, key) for key in answered), withdrawn)
-
-    here, there, gone = Counter(recorded), Counter(answered), Counter(withdrawn)
-    assert overlap.recorded == len(recorded)
-    assert overlap.found == (here & (there + gone)).total()
-    assert Counter(overlap.more) == there - here
 
 
 TIMED: dict[str, Any] = {"symbol": "AAPL", "timestamp": NOON, "received_ns": 1}
