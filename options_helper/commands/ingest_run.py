@@ -95,6 +95,7 @@ def show_plan(
         store,
         at,
         per_minute=_per_minute(request, settings),
+        demanded=request.jobs,
     )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_facts(plan, at))).decode())
@@ -277,6 +278,7 @@ def opened(
             elapsed=elapsed_seconds,
             random=random.random,
             told=lambda: hours.told,
+            demanded=request.jobs,
         )
         ends = (rest.stop,) if fred is None else (rest.stop, fred.stop)
         yield OpenIngestion(

@@ -67,6 +67,7 @@ class _Question:
     asked_at: datetime
     rows: int = 0  # that were kept elsewhere
     notes: list[str] = field(default_factory=list)
+    is_unfinished: bool = False
 
 
 def offered_jobs(*, fred: bool) -> tuple[JobName, ...]:
@@ -136,6 +137,7 @@ class Asker:
             seconds=self._elapsed() - began,
             rows=question.rows if table is None else len(table.rows),
             notes=tuple(question.notes),
+            is_unfinished=question.is_unfinished,
         )
 
     def _minute_bars(self, question: _Question) -> Table:
@@ -324,9 +326,15 @@ class Asker:
         return round(math.log1p(percent / 100), 6), f"{RATE_SERIES} of {known[-1]['day']}"
 
     def _gaps(self, question: _Question) -> None:
-        report = self._close_gaps(self._store.root, self._rest(), now=question.asked_at)
+        expires = question.window.expires
+
+        def gives_way() -> bool:
+            return expires is not None and expires <= self._market()
+
+        report = self._close_gaps(self._store.root, self._rest(), now=question.asked_at, gives_way=gives_way)
         question.rows = report.rows
         question.notes += report.words
+        question.is_unfinished = report.unfinished > 0
 
 
 def _bar_start(timeframe: str, window: Window) -> str:

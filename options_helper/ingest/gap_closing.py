@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,10 @@ class GapReport(Protocol):
     def rows(self) -> int:
         """How many rows were added."""
 
+    @property
+    def unfinished(self) -> int:
+        """How many gaps are left to another run, which may begin at once."""
+
 
 class GapCloser(Protocol):
     """Closes what history can close of the gaps recorded below `root`; harmless when repeated.
@@ -28,5 +32,7 @@ class GapCloser(Protocol):
     Blocks; OptionsHelperError where nothing could be done, RestStopped when the client was stopped meanwhile.
     """
 
-    def __call__(self, root: Path, rest: AlpacaRest, *, now: datetime) -> GapReport:
-        """Ask again for what may be asked for at `now`."""
+    def __call__(
+        self, root: Path, rest: AlpacaRest, *, now: datetime, gives_way: Callable[[], bool]
+    ) -> GapReport:
+        """Ask again for what may be asked for at `now`, no longer than one run, and until `gives_way` says so."""

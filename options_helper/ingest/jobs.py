@@ -54,7 +54,8 @@ class Window:
     since: datetime  # for a snapshot, the moment it is of
     until: datetime  # not part of it: the next window begins there or later
     due_at: datetime  # from then on it can be asked
-    expires: datetime | None = None  # from then on it cannot; None: at any later time, too
+    # From then on it cannot, or something else is to be asked first; None: at any later time, too.
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Continuous:
     every: timedelta
     delay: timedelta = timedelta()
     longest: timedelta = timedelta(days=1)  # of one stretch, after a pause
+    on_demand: bool = False  # whether somebody who names the job has it done now, due or not
 
 
 Schedule = InSession | EachTradingDay | AfterClose | Continuous
@@ -119,7 +121,7 @@ def all_jobs(chains_every: timedelta = DEFAULT_CHAINS_EVERY) -> tuple[Job, ...]:
         JobName.FRED: EachTradingDay(time(18)),
         JobName.NEWS: Continuous(timedelta(hours=1), delay=timedelta(minutes=1)),
         JobName.VOLATILITY: InSession(chains_every, is_snapshot=False),
-        JobName.GAPS: Continuous(timedelta(minutes=15), longest=timedelta(days=36_525)),
+        JobName.GAPS: Continuous(timedelta(minutes=15), longest=timedelta(days=36_525), on_demand=True),
     }
     return tuple(Job(name, schedules[name]) for name in JobName)
 
@@ -153,6 +155,15 @@ def next_window(
             if not is_over and (watermark is None or watermark <= window.since):
                 return window
     return None
+
+
+def demanded_window(job: Job, now: datetime, watermark: datetime | None) -> Window | None:
+    """What is done at `now` for somebody who names the job; None where that is what is due and no more."""
+    schedule = job.schedule
+    if not (isinstance(schedule, Continuous) and schedule.on_demand):
+        return None
+    since = now - schedule.every if watermark is None else watermark
+    return Window(since, max(since, now), now)
 
 
 def _stretch(schedule: Continuous, now: datetime, watermark: datetime | None) -> Window:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from options_helper.ingest.empty_sessions import again_at, again_window, empty_sessions
-from options_helper.ingest.jobs import Job, JobName, Window, due, next_window
+from options_helper.ingest.jobs import Job, JobName, Window, demanded_window, due, next_window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import IngestStore
 from options_helper.ingest.work import newest_of, watermark_of
@@ -86,18 +86,24 @@ def plan_ingestion(
     *,
     per_minute: int,
     told: ToldSessions = NOTHING_TOLD,
+    demanded: Collection[JobName] = (),
 ) -> IngestPlan:
-    """What is due at `now`, the market's time, with so many requests a minute."""
+    """What is due at `now`, the market's time, with so many requests a minute, and what of `demanded` is done now."""
     planned = tuple(
-        _planned(job, subject, store, now, told) for job in jobs for subject in selection.subjects(job.name)
+        _planned(job, subject, store, now, told, is_demanded=job.name in demanded)
+        for job in jobs
+        for subject in selection.subjects(job.name)
     )
     return IngestPlan(planned, per_minute)
 
 
-def _planned(job: Job, subject: str, store: IngestStore, now: datetime, told: ToldSessions) -> PlannedJob:
+def _planned(
+    job: Job, subject: str, store: IngestStore, now: datetime, told: ToldSessions, *, is_demanded: bool
+) -> PlannedJob:
     newest = newest_of(store, job, subject, now)
     watermark = watermark_of(store, job, subject, now)
-    windows = tuple(_due_windows(job, now, watermark, told))
+    demanded = demanded_window(job, now, watermark) if is_demanded else None
+    windows = (demanded,) if demanded is not None else tuple(_due_windows(job, now, watermark, told))
     following = next_window(job, now, windows[-1].until if windows else watermark, told)
     empty = tuple(empty_sessions(store, job, subject, now))
     again = tuple(window for window in map(again_window, empty) if window.due_at <= now)

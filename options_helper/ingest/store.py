@@ -89,6 +89,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     times: int = 1
     again_at: datetime | None = None
+    is_unfinished: bool = False  # more of the same is to be asked, and may be at once
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -17,7 +17,15 @@ from options_helper.ingest.empty_sessions import (
     empty_sessions,
     found_after_all,
 )
-from options_helper.ingest.jobs import EachTradingDay, InSession, Job, JobName, Window, next_window
+from options_helper.ingest.jobs import (
+    EachTradingDay,
+    InSession,
+    Job,
+    JobName,
+    Window,
+    demanded_window,
+    next_window,
+)
 from options_helper.ingest.selection import OF_A_SESSION, Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore
 from options_helper.model.backoff import compute_backoff_seconds
@@ -101,6 +109,13 @@ class _Trouble:
     until: float  # on the clock that nobody sets
 
 
+def _giving_way(task: Task, now: datetime, others: Sequence[float]) -> Task:
+    """The task until the first of the others is due, in so many seconds each."""
+    first = min(others, default=math.inf)
+    expires = now + timedelta(seconds=first) if first < math.inf else None
+    return replace(task, window=replace(task.window, expires=expires))
+
+
 def newest_of(store: IngestStore, job: Job, subject: str, now: datetime) -> Entry | None:
     """The newest stored window; one that lies ahead of `now` is of a clock that was wrong, and counts as none."""
     stored = store.newest_first(job.name, subject)
@@ -155,7 +170,7 @@ class Ingestion:
     `outlook` and `tallies` are replaced as a whole, and may be read by any.
 
     `now` is the market's time, `told` what the market says of its hours; `elapsed` is a clock that nobody sets, and
-    `random` is for the pauses after failures.
+    `random` is for the pauses after failures. What of `demanded` can be done at any time is done once at once.
     """
 
     def __init__(
@@ -169,6 +184,7 @@ class Ingestion:
         elapsed: Callable[[], float],
         random: Callable[[], float],
         told: Callable[[], ToldSessions] = lambda: NOTHING_TOLD,
+        demanded: Collection[JobName] = (),
     ) -> None:
         self.jobs = tuple(job for job in jobs if job.name in asking.jobs)
         self._selection = selection
@@ -178,6 +194,7 @@ class Ingestion:
         self._elapsed = elapsed
         self._random = random
         self._told = told
+        self._demanded = set(demanded)
         self._troubles: dict[tuple[JobName, str], _Trouble] = {}
         self.outlook = Outlook()
         self.tallies: Mapping[JobName, Tally] = {job.name: Tally() for job in self.jobs}
@@ -187,15 +204,19 @@ class Ingestion:
         now, told = self._now(), self._told()
         first, again, progress = list[Task](), list[Task](), dict[JobName, Progress]()
         for job, subject in self._subjects():
-            window = next_window(job, now, watermark_of(self._store, job, subject, now), told)
+            window = self._window(job, now, watermark_of(self._store, job, subject, now), told)
             empty = list(empty_sessions(self._store, job, subject, now))
             first += [] if window is None else [Task(job.name, subject, window)]
             again += [Task(job.name, subject, again_window(entry)) for entry in empty]
             found = self._progress(job, subject, window, empty, now)
             progress[job.name] = found.with_slower(progress.get(job.name))
-        # What was never asked for comes first.
-        left = [(self._seconds_left(task, now), task) for task in (*first, *again)]
+        # What was never asked for comes first; last, what can be asked at any time.
+        others = [task for task in (*first, *again) if task.job is not JobName.GAPS]
+        gaps = [task for task in first if task.job is JobName.GAPS]
+        left = [(self._seconds_left(task, now), task) for task in (*others, *gaps)]
         due = next((task for seconds, task in left if seconds == 0), None)
+        if due is not None and due.job is JobName.GAPS:
+            due = _giving_way(due, now, [seconds for seconds, task in left if task.job is not JobName.GAPS])
         self.outlook = Outlook(due, min((seconds for seconds, _ in left), default=math.inf), progress)
         return self.outlook
 
@@ -211,6 +232,12 @@ class Ingestion:
             _first(*map(again_at, empty)),
         )
 
+    def _window(
+        self, job: Job, now: datetime, watermark: datetime | None, told: ToldSessions
+    ) -> Window | None:
+        demanded = demanded_window(job, now, watermark) if job.name in self._demanded else None
+        return demanded or next_window(job, now, watermark, told)
+
     def _seconds_left(self, task: Task, now: datetime) -> float:
         until_due = (task.window.due_at - now).total_seconds()
         return max(0.0, until_due, self._trouble_seconds(task.job, task.subject))
@@ -218,17 +245,22 @@ class Ingestion:
     def do(self, task: Task) -> Entry:
         """Ask for a window and store it. Blocks; what goes wrong is counted, and raised.
 
-        A stop is no failure.
+        A window of which more is to be asked is stored up to its beginning alone, and stays due. A stop is no failure.
         """
         try:
             answer = self._judged(task, self._asking.ask(task.job, task.subject, task.window))
-            entry = self._store.keep(task.job, task.subject, task.window, answer)
+            window = task.window
+            if answer.is_unfinished:
+                window = replace(window, until=window.since)
+            entry = self._store.keep(task.job, task.subject, window, answer)
         except RestStopped:
             raise
         except Exception as error:
             # Whatever it is, it is this window's; the next ones get their turn.
             self._note_failure(task, error)
             raise
+        if not answer.is_unfinished:
+            self._demanded.discard(task.job)
         self._note_success(task, entry)
         return entry
 

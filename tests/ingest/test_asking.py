@@ -54,6 +54,7 @@ class Closed:
 
     words: tuple[str, ...] = ("stocks: 412 of 412 recorded rows are in the answer, 3 more.",)
     rows: int = 3
+    unfinished: int = 0
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def asker(store: IngestStore, market: Market, *stocks: str) -> Asker:
         now=lambda: AT,
         elapsed=lambda: 0.0,
         requested=lambda: len(market.asked),
-        close_gaps=lambda root, rest, *, now: Closed(),
+        close_gaps=lambda root, rest, *, now, gives_way: Closed(),
     )
 
 
@@ -170,7 +171,7 @@ def test_its_rate_is_the_newest_that_fred_had(store: IngestStore):
         now=lambda: AT,
         elapsed=lambda: 0.0,
         requested=lambda: 0,
-        close_gaps=lambda root, rest, *, now: Closed(),
+        close_gaps=lambda root, rest, *, now, gives_way: Closed(),
         fred=fred,
     )
     store.keep(JobName.FRED, "all", WINDOW, asking.ask(JobName.FRED, "all", WINDOW))
@@ -211,7 +212,7 @@ class Slow:
             now=lambda: self.at,
             elapsed=lambda: 0.0,
             requested=lambda: 0,
-            close_gaps=lambda root, rest, *, now: Closed(),
+            close_gaps=lambda root, rest, *, now, gives_way: Closed(),
         )
         return asking.ask(JobName.CHAINS, "SPY", replace(WINDOW, expires=WINDOW.until))
 
@@ -292,3 +293,31 @@ def test_what_was_done_about_gaps_is_told_and_its_rows_are_elsewhere(store: Inge
     answer = asker(store, Market()).ask(JobName.GAPS, "all", WINDOW)
 
     assert (answer.table, answer.rows, answer.notes) == (None, 3, Closed.words)
+
+
+def test_gaps_that_are_left_to_another_run_are_told_and_give_way_when_something_else_is_due(
+    store: IngestStore,
+):
+    asked: list[bool] = []
+
+    def close(*_: object, gives_way: Callable[[], bool], **__: object) -> Closed:
+        asked.append(gives_way())
+        return Closed(unfinished=800)
+
+    def ask(expires: datetime | None) -> Answer:
+        gaps = Asker(
+            Settings(),
+            Selection(),
+            store,
+            Market,  # type: ignore[arg-type]
+            now=lambda: AT,
+            elapsed=lambda: 0.0,
+            requested=lambda: 0,
+            close_gaps=close,
+        )
+        return gaps.ask(JobName.GAPS, "all", replace(WINDOW, expires=expires))
+
+    answers = [ask(expires) for expires in (None, AT, AT + timedelta(seconds=1))]
+
+    assert asked == [False, True, False]
+    assert all(answer.is_unfinished for answer in answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from options_helper.errors import RestError, RestStopped
 from options_helper.ingest.empty_sessions import BELIEVED_AFTER
-from options_helper.ingest.jobs import JobName, Window, all_jobs
+from options_helper.ingest.jobs import JobName, Window, all_jobs, due
 from options_helper.ingest.plan import EmptySession, plan_ingestion
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore, Table
@@ -49,13 +49,18 @@ class Asked:
     errors: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[JobName, str]] = field(default_factory=list)
     nothing_of: set[JobName] = field(default_factory=set)  # on that Wednesday
+    unfinished: int = 0  # so often, more of the same is to be asked
+    expires: list[datetime | None] = field(default_factory=list)
 
     def ask(self, job: JobName, subject: str, window: Window) -> Answer:
         self.asked.append((job, subject))
         if subject in self.errors:
             raise self.errors[subject]
+        self.expires.append(window.expires)
         rows = 0 if job in self.nothing_of and window.since.date() == AT.date() else 1
-        return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=rows)
+        is_unfinished = job is JobName.GAPS and self.unfinished > 0
+        self.unfinished -= is_unfinished
+        return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=rows, is_unfinished=is_unfinished)
 
 
 Make = Callable[..., tuple[Ingestion, Asked]]
@@ -70,7 +75,9 @@ def clock() -> Clock:
 def make(tmp_path: Path, clock: Clock) -> Iterator[Make]:
     with IngestStore(tmp_path, now=clock.now) as store:
 
-        def made(*jobs: JobName, **errors: Exception) -> tuple[Ingestion, Asked]:
+        def made(
+            *jobs: JobName, demanded: Sequence[JobName] = (), **errors: Exception
+        ) -> tuple[Ingestion, Asked]:
             asked = Asked(jobs, errors)
             ingestion = Ingestion(
                 all_jobs(),
@@ -80,6 +87,7 @@ def make(tmp_path: Path, clock: Clock) -> Iterator[Make]:
                 now=clock.now,
                 elapsed=clock.elapsed,
                 random=lambda: 0.0,
+                demanded=demanded,
             )
             return ingestion, asked
 
@@ -375,6 +383,79 @@ def test_a_clock_that_was_set_back_a_little_has_nothing_asked_for_again(make: Ma
 
     assert ingestion.look().task is None
     assert {one.ahead_to for one in ingestion.outlook.progress.values()} == {None}
+
+
+def test_what_is_not_finished_stays_due_at_once_and_what_else_is_due_comes_first(make: Make, clock: Clock):
+    ingestion, asked = make(JobName.GAPS, JobName.CHAINS)
+    asked.unfinished = 2
+
+    for _ in range(4):
+        task = ingestion.look().task
+        assert task is not None
+        ingestion.do(task)
+    assert [job for job, _ in asked.asked] == [JobName.CHAINS, JobName.CHAINS, JobName.GAPS, JobName.GAPS]
+
+    clock.at += timedelta(minutes=15)
+    do_all(ingestion)
+    assert [job for job, _ in asked.asked[4:]] == [JobName.CHAINS, JobName.CHAINS, JobName.GAPS]
+    assert ingestion.look().task is None
+
+
+def test_the_rest_is_due_in_another_process_too(make: Make, tmp_path: Path):
+    ingestion, asked = make(JobName.GAPS)
+    asked.unfinished = 1
+    task = ingestion.look().task
+    assert task is not None
+    entry = ingestion.do(task)
+
+    assert (entry.since, entry.until) == (task.window.since, task.window.since)
+    assert entry.rows == 1
+    stored = IngestStore(tmp_path)
+    gaps = next(job for job in all_jobs() if job.name is JobName.GAPS)
+    assert due(gaps, AT, stored.watermark(JobName.GAPS)) == task.window
+
+
+def test_gaps_are_asked_about_until_something_else_is_due(make: Make):
+    """A chain of 10:15 is not to be one of 10:17."""
+    ingestion, asked = make(JobName.GAPS, JobName.CHAINS, JobName.NEWS)
+
+    do_all(ingestion)
+
+    assert asked.expires[-1] == AT + timedelta(minutes=1)  # the news of the hour
+    alone, asked_alone = make(JobName.GAPS, demanded=[JobName.GAPS])
+    do_all(alone)
+    assert asked_alone.expires == [None]
+
+
+def test_somebody_who_names_the_gaps_wants_them_now_and_once(make: Make, clock: Clock, tmp_path: Path):
+    do_all(make(JobName.GAPS)[0])
+    clock.advance(minutes=1)
+    assert do_all(make(JobName.GAPS)[0]) == []
+
+    ingestion, asked = make(JobName.GAPS, JobName.CHAINS, demanded=[JobName.GAPS, JobName.CHAINS])
+    asked.unfinished = 1
+    plan = plan_ingestion(
+        ingestion.jobs, SELECTION, IngestStore(tmp_path), clock.now(), per_minute=9, demanded=[JobName.GAPS]
+    )
+    assert {planned.job: len(planned.windows) for planned in plan.jobs} == {
+        JobName.GAPS: 1,
+        JobName.CHAINS: 1,
+    }
+    done = do_all(ingestion)
+
+    assert [task.job for task in done] == [JobName.CHAINS, JobName.CHAINS, JobName.GAPS, JobName.GAPS]
+    assert done[-1].window.until == clock.now()
+    assert do_all(ingestion) == []
+
+
+def test_gaps_that_were_named_and_fail_are_tried_again_after_a_pause(make: Make, clock: Clock):
+    ingestion, asked = make(JobName.GAPS, demanded=[JobName.GAPS], all=RestError("no answer"))
+
+    assert do_all(ingestion) == []
+    assert len(asked.asked) == 1
+    asked.errors.clear()
+    clock.advance(seconds=15)
+    assert len(do_all(ingestion)) == 1
 
 
 def test_coins_are_no_shares_and_are_named():

@@ -111,6 +111,15 @@ def test_what_is_kept_is_not_asked_for_again(run: Run, said: Say):
     assert said == ["Nothing is due."]
 
 
+def test_gaps_are_looked_at_whenever_somebody_names_them(run: Run, said: Say, tmp_path: Path):
+    """The job is due each quarter of an hour by itself."""
+    assert run(JobName.GAPS) == 0
+    assert run(JobName.GAPS) == 0
+
+    assert [line.partition(",")[0] for line in said] == ["gaps", "1 window kept."] * 2
+    assert len(list(IngestStore(tmp_path).entries(JobName.GAPS))) == 2
+
+
 def test_a_bar_that_does_not_come_is_named(run: Run, said: Say):
     assert run(JobName.MACRO_PROXIES) == 0
 
