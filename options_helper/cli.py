@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,6 +130,13 @@ def simulate(
             metavar="NAME[=VALUE]", help="Let something go wrong; may be repeated. `--fault list` shows all."
         ),
     ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="Let the made-up market be peculiar; may be repeated. `--condition list` shows all.",
+        ),
+    ] = None,
     breeze: Annotated[
         bool, typer.Option("--breeze", help="Serve a fake of ICICI's Breeze in place of Alpaca's market.")
     ] = False,
@@ -140,17 +148,19 @@ def simulate(
     """
     from options_helper.commands import page_launcher
     from options_helper.simulator.faults import Faults, fault_meanings
+    from options_helper.simulator.market.conditions import Conditions, condition_meanings
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
 
-    if fault == ["list"]:
-        for name, meaning in fault_meanings().items():
-            typer.echo(f"{name:24} {meaning}")
-        return
+    for named, told in ((fault, fault_meanings), (condition, condition_meanings)):
+        if named == ["list"]:
+            for name, meaning in told().items():
+                typer.echo(f"{name:24} {meaning}")
+            return
     _require_consistent(demo=False, replay=replay, speed=speed, portfolio=portfolio)
     if breeze:
-        if replay is not None or portfolio is not None or fault or port:
+        if replay is not None or portfolio is not None or fault or condition or port:
             raise ConfigError(
-                "--breeze serves a market of its own; leave out --portfolio, --replay, --fault and --port."
+                "--breeze serves a market of its own; leave out --portfolio, --replay, --fault, --condition and --port."
             )
         from options_helper.simulator.breeze.server import BREEZE_PACE_SECONDS, BreezeServer
 
@@ -161,13 +171,13 @@ def simulate(
             _show_way(server.variables)
             ending.wait()
         return
-    if replay is not None and (seed is not None or portfolio is not None):
+    if replay is not None and (seed is not None or portfolio is not None or condition):
         raise ConfigError(
-            "--seed and --portfolio make up a market; --replay plays a recorded one. Choose one."
+            "--seed, --portfolio and --condition make up a market; --replay plays a recorded one. Choose one."
         )
-    faults = Faults.parse(fault or [])
+    faults, conditions = Faults.parse(fault or []), Conditions.parse(condition or [])
     if replay is None:
-        market = simulated_market(portfolio or page_launcher.nearest_portfolio(), seed)
+        market = simulated_market(portfolio or page_launcher.nearest_portfolio(), seed, conditions)
     else:
         market = replayed_market(replay, _pace(speed))
     with (
@@ -181,7 +191,7 @@ def simulate(
 def _show_way(variables: Mapping[str, str]) -> None:
     typer.echo("# A market is served until Ctrl-C. To use it, in another terminal:")
     for name, value in variables.items():
-        typer.echo(f"export {name}={value}")
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command()

@@ -16,5 +16,5 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "counters": ("SimulatorState",),
-    "faults": ("FaultyWire", "Message", "NO_FAULTS"),
+    "faults": ("FaultyWire", "Message", "NO_FAULTS", "meanings", "parse_named", "switch", "value"),
 }

@@ -20,11 +20,13 @@ REFUSALS: Final = frozenset(status for status in HTTPStatus if status >= HTTPSta
 CLOSE_CODES: Final = frozenset({*range(1000, 1015), *range(3000, 5000)} - {1004, 1005, 1006})
 
 
-def _switch(meaning: str) -> Any:
+def switch(meaning: str) -> Any:
+    """A field that is off, or on where its name is given."""
     return field(default=False, metadata={"meaning": meaning, "read": bool})
 
 
-def _value(read: type, meaning: str, default: float | None = None) -> Any:
+def value(read: type, meaning: str, default: float | None = None) -> Any:
+    """A field that is read from what stands behind its name."""
     return field(default=default, metadata={"meaning": meaning, "read": read})
 
 
@@ -33,75 +35,75 @@ class Faults:
     """Everything that may go wrong; the default is nothing. A name is what `--fault NAME[=VALUE]` takes."""
 
     # Whom and when.
-    stream: StreamName | None = _value(  # noqa: RUF009 - a dataclass field, like the others
+    stream: StreamName | None = value(  # noqa: RUF009 - a dataclass field, like the others
         StreamName, "only on this stream: stocks, options, fills, crypto or news"
     )
-    first_connections: int | None = _value(int, "only on the first N connections of each endpoint")
-    after_events: int = _value(int, "faults of a running stream begin after N events of a connection", 0)
+    first_connections: int | None = value(int, "only on the first N connections of each endpoint")
+    after_events: int = value(int, "faults of a running stream begin after N events of a connection", 0)
 
     # Before and during the handshake.
-    http_status: int | None = _value(int, "answer the handshake with this HTTP status (401, 404, 429, 503 …)")
-    redirect: str | None = _value(str, "send the handshake on to this address")
-    never_upgrade: bool = _switch("accept the TCP connection and never answer the handshake")
-    silent_welcome: bool = _switch("never say 'connected'")
-    silent_auth: bool = _switch("never answer the authentication")
-    auth_error: int | None = _value(int, "answer the authentication with this error code (402, 406, 409 …)")
-    hold_session_seconds: float = _value(float, "keep a departed client's place: 406 for this long", 0.0)
+    http_status: int | None = value(int, "answer the handshake with this HTTP status (401, 404, 429, 503 …)")
+    redirect: str | None = value(str, "send the handshake on to this address")
+    never_upgrade: bool = switch("accept the TCP connection and never answer the handshake")
+    silent_welcome: bool = switch("never say 'connected'")
+    silent_auth: bool = switch("never answer the authentication")
+    auth_error: int | None = value(int, "answer the authentication with this error code (402, 406, 409 …)")
+    hold_session_seconds: float = value(float, "keep a departed client's place: 406 for this long", 0.0)
 
     # The answer to a subscription.
-    no_ack: bool = _switch("never acknowledge a subscription, and send no data")
-    partial_ack: int | None = _value(int, "leave the last N symbols of each channel out of the subscription")
-    subscribe_error: int | None = _value(int, "answer a subscription with this error code (405, 410, 413 …)")
+    no_ack: bool = switch("never acknowledge a subscription, and send no data")
+    partial_ack: int | None = value(int, "leave the last N symbols of each channel out of the subscription")
+    subscribe_error: int | None = value(int, "answer a subscription with this error code (405, 410, 413 …)")
 
-    split_ack: bool = _switch("acknowledge each channel in a message of its own")
-    late_ack: bool = _switch("send a quote before the acknowledgement, in the same frame")
-    odd_subscribe_error: str | None = _value(
+    split_ack: bool = switch("acknowledge each channel in a message of its own")
+    late_ack: bool = switch("send a quote before the acknowledgement, in the same frame")
+    odd_subscribe_error: str | None = value(
         str, "answer a subscription with an error that has this text as its code; empty for none"
     )
 
     # The running stream: how it ends.
-    mute: bool = _switch("send no more data, and answer pings")
-    half_open: bool = _switch("stop reading and writing without closing: no data, no pong, no FIN")
-    reset: bool = _switch("abort the TCP connection")
-    close_code: int | None = _value(int, "close the websocket with this code (1000, 1009, 1011 …)")
-    stream_error: int | None = _value(int, "send this error in the stream (407 closes the connection)")
+    mute: bool = switch("send no more data, and answer pings")
+    half_open: bool = switch("stop reading and writing without closing: no data, no pong, no FIN")
+    reset: bool = switch("abort the TCP connection")
+    close_code: int | None = value(int, "close the websocket with this code (1000, 1009, 1011 …)")
+    stream_error: int | None = value(int, "send this error in the stream (407 closes the connection)")
 
     # The running stream: what is wrong with the data.
-    bad_compression: bool = _switch(
+    bad_compression: bool = switch(
         "compressed messages that nobody can inflate, to clients that agreed to compression"
     )
-    malformed: bool = _switch("a message that is no map in every frame")
-    unknown_type: bool = _switch("a message of an unknown type in every frame")
-    json_text: bool = _switch("JSON text frames to a client that asked for msgpack")
-    oversized: bool = _switch("one frame above 1 MiB")
-    silent_symbol: str | None = _value(str, "this symbol says nothing while the others do")
-    late_seconds: float = _value(float, "exchange times this many seconds behind", 0.0)
-    duplicate: bool = _switch("every message twice")
-    out_of_order: bool = _switch("every second message carries a time one second before the previous")
-    crossed_quotes: bool = _switch("bid and ask change places")
-    zero_bids: bool = _switch("quotes whose bid price and size are zero")
-    zero_quotes: bool = _switch("quotes with zero on both sides")
-    book_without_reset: bool = _switch("order books never come whole, only changes do")
-    book_crossed: bool = _switch("changes of an order book bid more than is asked")
-    book_loses: int | None = _value(int, "every N-th change of an order book is left out")
-    text_fills: bool = _switch("trade updates in text frames, as the live account sends them")
-    fill_without_timestamp: bool = _switch("trade updates without a timestamp")
-    fill_unknown_status: bool = _switch("trade updates whose order has an unknown status")
-    fill_null_data: bool = _switch("trade updates whose data is null")
-    fill_error_message: bool = _switch("trade updates with an error message, as of a rejected order")
+    malformed: bool = switch("a message that is no map in every frame")
+    unknown_type: bool = switch("a message of an unknown type in every frame")
+    json_text: bool = switch("JSON text frames to a client that asked for msgpack")
+    oversized: bool = switch("one frame above 1 MiB")
+    silent_symbol: str | None = value(str, "this symbol says nothing while the others do")
+    late_seconds: float = value(float, "exchange times this many seconds behind", 0.0)
+    duplicate: bool = switch("every message twice")
+    out_of_order: bool = switch("every second message carries a time one second before the previous")
+    crossed_quotes: bool = switch("bid and ask change places")
+    zero_bids: bool = switch("quotes whose bid price and size are zero")
+    zero_quotes: bool = switch("quotes with zero on both sides")
+    book_without_reset: bool = switch("order books never come whole, only changes do")
+    book_crossed: bool = switch("changes of an order book bid more than is asked")
+    book_loses: int | None = value(int, "every N-th change of an order book is left out")
+    text_fills: bool = switch("trade updates in text frames, as the live account sends them")
+    fill_without_timestamp: bool = switch("trade updates without a timestamp")
+    fill_unknown_status: bool = switch("trade updates whose order has an unknown status")
+    fill_null_data: bool = switch("trade updates whose data is null")
+    fill_error_message: bool = switch("trade updates with an error message, as of a rejected order")
 
     # Plain HTTP.
-    rest_path: str | None = _value(str, "REST faults only at addresses that begin so (/v2/positions …)")
-    rest_first_requests: int | None = _value(int, "REST faults only for the first N requests")
-    rest_slow: float = _value(float, "answer REST requests this many seconds later", 0.0)
-    rest_hang: bool = _switch("never answer REST requests")
-    rest_status: int | None = _value(int, "answer REST requests with this status (401, 429, 500, 504 …)")
-    rest_retry_after: float | None = _value(float, "say in how many seconds to ask again, with rest_status")
-    rest_truncated: bool = _switch("send only the first half of a REST answer")
-    rest_null_greek: bool = _switch("a null among the Greeks of an option's snapshot")
-    rest_unknown_exchange: bool = _switch("a position and a quote of an exchange that nobody knows")
-    closed_today: bool = _switch("the calendar and the clock say that the exchange is closed today")
-    rest_page: int | None = _value(int, "at most N rows on a page of a REST answer")
+    rest_path: str | None = value(str, "REST faults only at addresses that begin so (/v2/positions …)")
+    rest_first_requests: int | None = value(int, "REST faults only for the first N requests")
+    rest_slow: float = value(float, "answer REST requests this many seconds later", 0.0)
+    rest_hang: bool = switch("never answer REST requests")
+    rest_status: int | None = value(int, "answer REST requests with this status (401, 429, 500, 504 …)")
+    rest_retry_after: float | None = value(float, "say in how many seconds to ask again, with rest_status")
+    rest_truncated: bool = switch("send only the first half of a REST answer")
+    rest_null_greek: bool = switch("a null among the Greeks of an option's snapshot")
+    rest_unknown_exchange: bool = switch("a position and a quote of an exchange that nobody knows")
+    closed_today: bool = switch("the calendar and the clock say that the exchange is closed today")
+    rest_page: int | None = value(int, "at most N rows on a page of a REST answer")
 
     def __post_init__(self) -> None:
         _require(self, "http_status", self.http_status in (None, *REFUSALS), "an HTTP status from 400 on")
@@ -117,7 +119,7 @@ class Faults:
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Faults:
         """Read `NAME` and `NAME=VALUE` texts; ConfigError names the first that is wrong."""
-        return cls(**dict(_parse_fault(text) for text in texts))
+        return cls(**dict(parse_named(cls, "fault", text) for text in texts))
 
     def concern(self, stream: StreamName, connection: int) -> bool:
         """Whether the n-th connection (from 1) of an endpoint of this stream meets them."""
@@ -181,26 +183,37 @@ _DATA_FAULTS: Final = (
 
 def fault_meanings() -> Mapping[str, str]:
     """Every fault's name and what it does, for the command's help."""
-    return {item.name: item.metadata["meaning"] for item in fields(Faults)}
+    return meanings(Faults)
 
 
-def _parse_fault(text: str) -> tuple[str, Any]:
+def meanings(owner: type[Any]) -> Mapping[str, str]:
+    """What each field of a dataclass does whose fields say so, by its name."""
+    return {item.name: item.metadata["meaning"] for item in fields(owner)}
+
+
+def parse_named(owner: type[Any], what: str, text: str) -> tuple[str, Any]:
+    """Read `NAME` or `NAME=VALUE` as a field of a dataclass whose fields say how they are read.
+
+    ConfigError names the option `--what` and, where it is known, what the field means.
+    """
     name, equals, value = text.partition("=")
     name = name.strip().replace("-", "_")
-    readers = {item.name: item.metadata["read"] for item in fields(Faults)}
+    readers = {item.name: item.metadata["read"] for item in fields(owner)}
     if name not in readers:
-        raise ConfigError(f"--fault {text}: there is no fault of that name. Known are {', '.join(readers)}.")
+        raise ConfigError(
+            f"--{what} {text}: there is no {what} of that name. Known are {', '.join(readers)}."
+        )
     read = readers[name]
     if read is bool:
         if equals:
-            raise ConfigError(f"--fault {text}: {name} takes no value. Write --fault {name}.")
+            raise ConfigError(f"--{what} {text}: {name} takes no value. Write --{what} {name}.")
         return name, True
     try:
         return name, read(value.strip() if equals else "")
     except ValueError as error:
-        meaning = fault_meanings()[name]
+        meaning = meanings(owner)[name]
         raise ConfigError(
-            f"--fault {text}: {name} needs a value: {meaning}. Write --fault {name}=VALUE."
+            f"--{what} {text}: {name} needs a value: {meaning}. Write --{what} {name}=VALUE."
         ) from error
 
 

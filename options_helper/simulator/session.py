@@ -6,19 +6,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from options_helper.model.announcement import MarketKind
 from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import DEFAULT_REST_PER_MINUTE, DEMO_KEY, DEMO_SECRET, NO_COMPRESSION
 from options_helper.simulator.faults import NO_FAULTS, Faults
+from options_helper.simulator.market.conditions import NO_CONDITIONS, Conditions
 from options_helper.simulator.market.market import Market
+from options_helper.simulator.market.pricing import RATE
 from options_helper.simulator.server import SimulatorServer
 
 
-def simulated_market(portfolio: Path, seed: int | None = None) -> Market:
+def simulated_market(
+    portfolio: Path, seed: int | None = None, conditions: Conditions = NO_CONDITIONS
+) -> Market:
     """Make up a market for everything the portfolio holds; ConfigError when it cannot be read."""
     from options_helper.simulator.market.seeded import DEFAULT_SEED, SeededMarket
 
-    return SeededMarket(load_portfolio(portfolio), seed=DEFAULT_SEED if seed is None else seed)
+    held = load_portfolio(portfolio)
+    return SeededMarket(held, seed=DEFAULT_SEED if seed is None else seed, conditions=conditions)
 
 
 def replayed_market(directory: Path, speed: float) -> Market:
@@ -35,6 +42,9 @@ def serve_market(market: Market, *, port: int = 0, faults: Faults = NO_FAULTS) -
     The keys are the simulator's own, so that a user's real ones stay where they are.
     """
     with SimulatorServer(market, port=port, faults=faults, key=DEMO_KEY, secret=DEMO_SECRET) as server:
+        now = utc_datetime(server.now_ns)
+        # What its prices earn; a recording is of a market whose rate is the user's to say.
+        rates = {"OH_RISK_RATES": f"{new_york_date(now)} {RATE}"}
         yield {
             "APCA_API_KEY_ID": DEMO_KEY,
             "APCA_API_SECRET_KEY": DEMO_SECRET,
@@ -46,5 +56,6 @@ def serve_market(market: Market, *, port: int = 0, faults: Faults = NO_FAULTS) -
             "OH_ALPACA_REST_PER_MINUTE": str(DEFAULT_REST_PER_MINUTE),
             "OH_ALPACA_COMPRESSION": NO_COMPRESSION,
             # Before anything is connected, a page has to know of what day the book is to be shown.
-            "OH_ALPACA_MARKET_TIME": utc_datetime(server.now_ns).isoformat(timespec="seconds"),
+            "OH_ALPACA_MARKET_TIME": now.isoformat(timespec="seconds"),
+            **(rates if market.kind is MarketKind.SIMULATED else {}),
         }

@@ -9,4 +9,6 @@ instant.
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final[dict[str, tuple[str, ...]]] = {
+    "pricing": ("CashDividends", "Market", "Terms", "value"),
+}

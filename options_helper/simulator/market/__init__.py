@@ -1,6 +1,7 @@
 """The markets it plays: made up or recorded, with an account and its orders.
 
-Pure: a seed and an instant decide everything. Imports `wire` for spellings, `data` for recordings, and `model`.
+Pure: a seed and an instant decide everything. Imports `wire` for spellings, `data` for recordings, `analysis` for
+what early exercise is worth, and `model`.
 """
 
 from typing import Final
@@ -8,14 +9,26 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "book_walk": ("BookWalk",),
+    "conditions": ("Conditions", "condition_meanings"),
     "replay": ("ReplayMarket",),
 }
 
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "account": ("CLOSED_STATUSES", "Holding", "Number", "Placed", "SimulatedAccount", "plain"),
+    "conditions": ("NO_CONDITIONS",),
     "last_values": ("LastValues", "SymbolSnapshot"),
-    "market": ("HoldingMarket", "Interest", "ListingMarket", "Market", "PlayingClock", "QuotingMarket"),
+    "market": (
+        "HoldingMarket",
+        "Interest",
+        "ListingMarket",
+        "Market",
+        "PeculiarMarket",
+        "PlayingClock",
+        "QuotingMarket",
+    ),
     "past": ("BAR_NS", "PastMarket", "PlayedPast"),
+    "payouts": ("announced_actions",),
+    "pricing": ("RATE",),
     "seeded": ("DEFAULT_SEED", "SeededMarket"),
 }

@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol, runtime_checkable
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.instants import NANOSECONDS
 from options_helper.model.streams import StreamName
+from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding
+from options_helper.simulator.market.conditions import Conditions
 from options_helper.simulator.market.last_values import SymbolSnapshot
 
 # A recording of several days has nights in it.
@@ -84,6 +86,18 @@ class ListingMarket(Protocol):
 
     def price(self, underlying: str) -> float | None:
         """About what the underlying costs, where that is known."""
+
+
+@runtime_checkable
+class PeculiarMarket(Protocol):
+    """A made-up market with a past, and with what a plain one has not."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """What is peculiar about it."""
+
+    def past_days(self, symbol: str, first: date, last_session: date) -> Mapping[date, Message]:
+        """The daily bars of a share from a day until the last session, by day; empty for one it does not know."""
 
 
 @runtime_checkable

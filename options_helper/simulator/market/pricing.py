@@ -1,4 +1,7 @@
-"""What a simulated option is worth and how wide its market is: Black-Scholes with a smile, in plain arithmetic."""
+"""What a simulated option is worth and how wide its market is: Black-Scholes with a smile, in plain arithmetic.
+
+What early exercise adds is in `early_exercise`.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,40 @@ class Valuation:
     vega: float
 
 
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What holding the underlying until the end brings and costs whoever sells an option on it."""
+
+    dividends: float = 0.0  # present value of those that are to come, dollars per share
+    yearly: float = 0.0  # continuous, as a fraction: an index's dividends, or what borrowing a share costs
+
+
+NO_CARRY: Final = Carry()
+
+
 def value_option(
-    option_type: OptionType, *, spot: float, strike: float, years: float, volatility: float
+    option_type: OptionType,
+    *,
+    spot: float,
+    strike: float,
+    years: float,
+    volatility: float,
+    carry: Carry = NO_CARRY,
+    european: bool = False,
 ) -> Valuation:
-    """Black-Scholes without dividends, never below what exercising now would bring."""
+    """Black-Scholes on the share less its dividends; not below what exercising now would bring, unless `european`."""
     years = max(years, SHORTEST_YEARS)
     deviation = volatility * math.sqrt(years)
-    d1 = (math.log(spot / strike) + RATE * years) / deviation + deviation / 2
-    d2 = d1 - deviation
+    present_spot = (spot - carry.dividends) * math.exp(-carry.yearly * years)
     present_strike = strike * math.exp(-RATE * years)
-    call = spot * _normal(d1) - present_strike * _normal(d2)
-    vega = spot * math.sqrt(years) * math.exp(-d1 * d1 / 2) / math.sqrt(2 * math.pi)
-    if option_type == "call":
-        return Valuation(max(call, spot - strike, 0.0), _normal(d1), vega)
-    put = call - spot + present_strike
-    return Valuation(max(put, strike - spot, 0.0), _normal(d1) - 1, vega)
+    d1 = math.log(present_spot / present_strike) / deviation + deviation / 2
+    call = present_spot * _normal(d1) - present_strike * _normal(d1 - deviation)
+    vega = present_spot * math.sqrt(years) * math.exp(-d1 * d1 / 2) / math.sqrt(2 * math.pi)
+    share = present_spot / (spot - carry.dividends)  # by how much the share moves in them
+    sign = 1 if option_type == "call" else -1
+    price = call if sign == 1 else call - present_spot + present_strike
+    floor = 0.0 if european else max(0.0, sign * (spot - strike))
+    return Valuation(max(price, floor), sign * share * _normal(sign * d1), vega)
 
 
 def greeks_of(
@@ -64,11 +86,11 @@ def _normal(x: float) -> float:
     return (1 + math.erf(x / math.sqrt(2))) / 2
 
 
-def smile(volatility: float, *, spot: float, strike: float, years: float) -> float:
+def smile(volatility: float, *, spot: float, strike: float, years: float, skew: float = 1.0) -> float:
     """The volatility at a strike: low strikes are dearer than high ones, and both wings than the middle."""
     deviation = volatility * math.sqrt(max(years, 1 / 365))
     distance = max(-4.0, min(4.0, math.log(strike / spot) / deviation))
-    return volatility * (1 - 0.05 * distance + 0.02 * distance * distance)
+    return volatility * (1 - 0.05 * skew * distance + 0.02 * distance * distance)
 
 
 @dataclass(frozen=True, slots=True)

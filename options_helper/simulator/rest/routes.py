@@ -30,7 +30,7 @@ from options_helper.model.market_hours import (
     regular_session,
 )
 from options_helper.settings import CRYPTO_LOCATIONS
-from options_helper.simulator.market.market import ListingMarket
+from options_helper.simulator.market.market import ListingMarket, PeculiarMarket
 from options_helper.simulator.rest import account, history, prices, reference
 from options_helper.simulator.rest.context import (
     Answer,
@@ -98,6 +98,8 @@ def _one_contract(symbol: str, _: Query, context: RequestContext) -> Answer:
 def _one_asset(symbol: str, _: Query, context: RequestContext) -> Answer:
     if not _is_share(symbol, context):
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"asset not found for {symbol}")
+    market = context.market
+    is_hard_to_borrow = isinstance(market, PeculiarMarket) and market.conditions.hard_to_borrow == symbol
     return HTTPStatus.OK, {
         "id": str(uuid5(NAMESPACE_OID, symbol)),
         "class": "crypto" if is_coin_pair(symbol) else "us_equity",
@@ -108,7 +110,7 @@ def _one_asset(symbol: str, _: Query, context: RequestContext) -> Answer:
         "tradable": True,
         "marginable": True,
         "shortable": True,
-        "easy_to_borrow": True,
+        "easy_to_borrow": not is_hard_to_borrow,
         "fractionable": True,
         "attributes": ["has_options"],
     }
@@ -170,7 +172,7 @@ def _contract(symbol: str, terms: ParsedContract, context: RequestContext) -> di
         "underlying_symbol": underlying,
         "underlying_asset_id": str(uuid5(NAMESPACE_OID, underlying)),
         "type": terms.option_type,
-        "style": "american",
+        "style": "european" if is_index(underlying) else "american",
         "strike_price": strike,
         "multiplier": "100",
         "size": "100",
