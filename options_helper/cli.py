@@ -102,13 +102,14 @@ def ui(
     pressed in the page, and no order is ever placed.
     """
     from options_helper.commands import page_launcher
+    from options_helper.simulator.market.conditions import DEMO_CONDITIONS
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
 
     _require_consistent(demo=demo, replay=replay, speed=speed, portfolio=portfolio)
     market = None
     if demo:
         portfolio = portfolio or page_launcher.sample_portfolio()
-        market = serve_market(simulated_market(portfolio))
+        market = serve_market(simulated_market(portfolio, conditions=DEMO_CONDITIONS))
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
     page_launcher.open_page(

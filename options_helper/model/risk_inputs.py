@@ -11,7 +11,7 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+_EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,9 @@ class DailyCloses:
 
     symbol: str
     read_at: datetime
-    days: tuple[date, ...] = ()  # ascending, each once; New York's
-    closes: tuple[float, ...] = ()  # above 0
+    closes: Mapping[date, float] = field(
+        default_factory=lambda: _EMPTY
+    )  # by New York's day, oldest first; above 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
@@ -102,8 +103,7 @@ def read_daily_closes(
             if symbol in by_day and day is not None and day < today and close is not None and close > 0:
                 by_day[symbol][day] = float(close)
         for symbol, closes in by_day.items():
-            days = tuple(sorted(closes))
-            found[symbol] = DailyCloses(symbol, read_at, days, tuple(closes[day] for day in days))
+            found[symbol] = DailyCloses(symbol, read_at, MappingProxyType(dict(sorted(closes.items()))))
     return found
 
 

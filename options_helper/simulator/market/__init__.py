@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "book_walk": ("BookWalk",),
-    "conditions": ("Conditions", "condition_meanings"),
+    "conditions": ("Conditions", "DEMO_CONDITIONS", "condition_meanings"),
     "replay": ("ReplayMarket",),
 }
 

@@ -143,9 +143,8 @@ def _snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
 
 def _option_snapshot(snapshot: SymbolSnapshot) -> dict[str, Any]:
     row = _snapshot(snapshot)
-    if row and snapshot.greeks is not None:
-        row |= {"greeks": snapshot.greeks, "impliedVolatility": snapshot.implied_volatility}
-    return row
+    told = {"greeks": snapshot.greeks, "impliedVolatility": snapshot.implied_volatility}
+    return row | {name: value for name, value in told.items() if row and value is not None}
 
 
 def _quote(snapshot: SymbolSnapshot) -> dict[str, Any]:

@@ -171,8 +171,8 @@ def test_whatever_is_answered_costs_no_more_than_itself(odd: Any):
 
     # An odd row may take the identity of a good one; it may not end the reading.
     assert all(one.amount > 0 for one in found.dividends)
-    assert date(2026, 11, 19) in days.days
-    assert all(close > 0 for close in days.closes)
+    assert date(2026, 11, 19) in days.closes
+    assert all(close > 0 for close in days.closes.values())
 
 
 def test_closes_are_asked_for_a_year_until_yesterday_adjusted_and_from_every_exchange():
@@ -201,8 +201,7 @@ def test_closes_come_by_day_over_all_pages_and_an_odd_bar_costs_itself():
     found = closes({"MSFT": bars}, {"MSFT": [{"t": "2026-11-17T05:00:00Z", "c": "500"}], "ODD": bars})
 
     assert found.keys() == {"MSFT"}
-    assert found["MSFT"].days == (date(2026, 11, 17), date(2026, 11, 18))
-    assert found["MSFT"].closes == (500.0, 501.5)
+    assert list(found["MSFT"].closes.items()) == [(date(2026, 11, 17), 500.0), (date(2026, 11, 18), 501.5)]
 
 
 def test_a_symbol_that_the_server_does_not_know_costs_no_other():

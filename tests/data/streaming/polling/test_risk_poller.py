@@ -145,7 +145,7 @@ def test_after_start_each_share_has_its_dividends_and_closes_with_the_time_at_wh
     assert inputs.actions["AAPL"].dividends == ()
     assert inputs.actions["AAPL"].read_at == run.now
     assert inputs.closes.keys() == {"SPY", "AAPL", "MSFT"}
-    assert inputs.closes["SPY"].closes == (118.0, 119.0)
+    assert list(inputs.closes["SPY"].closes.values()) == [118.0, 119.0]
     assert inputs.closes["SPY"].read_at == run.now
 
 
