@@ -77,6 +77,7 @@ class WriteAhead:
         self._journal = journal
         self._recorder = recorder
         self._heard: dict[StreamId, Continuity] = {}
+        self._last_ns: int | None = None  # of the last record
         # Frames of records in either are not settled.
         self._unwritten: list[Record] = []
         self._pending: list[Record] = []
@@ -117,6 +118,8 @@ class WriteAhead:
     def add(self, before: Sequence[Record], frames: Sequence[Frame] = (), *after: Record) -> int:
         """Take these, in this order; how many records that is."""
         records = [*before, *self._frame_records(frames), *after]
+        if records:
+            self._last_ns = records[-1].received_ns
         self._frames += frames
         if self._journal is None:
             self._pending += records
@@ -125,6 +128,15 @@ class WriteAhead:
             self._journal.append(record)
         self._unwritten += records
         return len(records)
+
+    def conclude(self, records: Sequence[Record]) -> int:
+        """Take these, which make no rows, after the rows were settled; how many records that is.
+
+        They get the moment of the record before them: at a later one books would be sampled, and these rows would lie
+        in a member of their own, where a rebuild settles once.
+        """
+        at_ns = self._last_ns
+        return self.add(records if at_ns is None else [one._replace(received_ns=at_ns) for one in records])
 
     def _frame_records(self, frames: Sequence[Frame]) -> Iterator[Record]:
         """The frames, and before some of them that their stream's order books do not go on."""

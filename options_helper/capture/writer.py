@@ -307,7 +307,7 @@ class CaptureWriter:
         gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
         if unwritten := self._log.unwritten_gaps:
             self._add_problem(f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}.")
-        return Noted(self._records.add([*gaps, self._log.end_record(self._status(), now_ns)]))
+        return Noted(self._records.conclude([*gaps, self._log.end_record(self._status(), now_ns)]))
 
     def _left_in_memory(self, now_ns: int) -> list[Gap]:
         """Events that nothing more can be done for."""

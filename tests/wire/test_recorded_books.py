@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 
 from msgspec import msgpack
 
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
+from options_helper.clock import utc_now_ns
 from options_helper.data.intraday.book_messages import book_messages
 from options_helper.data.intraday.book_rows import BookStart
 from options_helper.data.intraday_store import IntradayStore
@@ -51,8 +52,10 @@ WHOLE = book_message({9.0: 1.5, 8.0: 2.0}, {10.0: 4.0}, reset=True)
 
 
 @contextmanager
-def recording(server: SimulatorServer, out: Path) -> Iterator[CaptureEngine]:
-    engine = CaptureEngine(CaptureConfig(CONFIG, out), settings_for(server))
+def recording(
+    server: SimulatorServer, out: Path, now_ns: Callable[[], int] = utc_now_ns
+) -> Iterator[CaptureEngine]:
+    engine = CaptureEngine(CaptureConfig(CONFIG, out), settings_for(server), now_ns=now_ns)
     engine.start()
     try:
         wait_until(lambda: server.subscribed(CRYPTO, "orderbooks"), saw=engine.status)
@@ -92,6 +95,21 @@ def test_a_cut_connection_ends_the_book_in_the_files_too(running_simulator: Simu
     assert audit(out).problems == ()
     rebuild(out, tmp_path / "rebuilt")
     assert partitions(tmp_path / "rebuilt") == partitions(out)
+
+
+def test_however_long_the_end_takes_the_journal_gives_the_same_files_again(
+    running_simulator: Simulators, tmp_path: Path
+):
+    """Rows are settled before the last records are written, and each look at this clock is a second later."""
+    server, out = running_simulator(SilentMarket()), tmp_path / "recorded"
+    seconds = count(NOON, 1_000_000_000)
+    with recording(server, out, now_ns=lambda: next(seconds)) as engine:
+        server.push(CRYPTO, [WHOLE])
+        await_book(engine, lambda book: book.state is BookState.SYNCED)
+
+    rebuild(out, tmp_path / "rebuilt")
+    assert partitions(tmp_path / "rebuilt") == partitions(out)
+    assert audit(out).problems == ()
 
 
 def test_what_cannot_be_believed_is_asked_for_anew_while_it_is_recorded(
