@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +20,7 @@ from options_helper.errors import StreamError
 from options_helper.settings import BreezeSettings
 from options_helper.simulator.breeze.server import BreezeServer
 from tests.kit.breeze import INDIAN_NOON, PATIENT, settings_of
+from tests.kit.scripted_server import Reply, ScriptedServer
 
 ACCESS = Access("AUSER", SecretStr("ThatKeyOfToday"))
 SECRETS = ("AUSER", "ThatKeyOfToday", "AnAppKey", "ASecret", "ASession")
@@ -97,6 +98,78 @@ def test_a_stream_that_points_elsewhere_is_not_followed():
 
     assert "Keys are never sent to where it points" in sentence_of(refuse, look)
     assert len(asked) == 1
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[ScriptedServer]:
+    """Another host: whoever asks here has followed."""
+    server = ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pointing(elsewhere: ScriptedServer) -> Iterator[ScriptedServer]:
+    """Where Breeze should be, and is not any more."""
+    server = ScriptedServer()
+    there = elsewhere.url.replace("127.0.0.1", "localhost")
+    server.answer = lambda asked: Reply(status=302, headers={"Location": f"{there}{asked.path}"})
+    yield server
+    server.close()
+
+
+def settings_at(server: ScriptedServer) -> BreezeSettings:
+    return BreezeSettings.load(
+        {
+            "BREEZE_ENABLED": "yes",
+            "BREEZE_API_KEY": "AnAppKey",
+            "BREEZE_API_SECRET": "ASecret",
+            "BREEZE_SESSION": "ASession",
+            "BREEZE_REST_URL": f"{server.url}/breezeapi/api/v1",
+            "BREEZE_MASTER_URL": f"{server.url}/SecurityMaster.zip",
+            "BREEZE_STREAM_URL": server.url.replace("http", "ws"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda account: account.log_in(),
+        lambda account: account.master(),
+        lambda account: account.last_price(ACCESS, Instrument("NSE", "1", "X")),
+    ],
+    ids=["log_in", "master", "last_price"],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_another_host_hears_nothing_of_a_question_that_is_pointed_there(
+    pointing: ScriptedServer, elsewhere: ScriptedServer, ask: Callable[[BreezeAccount], object], status: int
+):
+    pointing.answer = lambda asked: Reply(status=status, headers={"Location": f"{elsewhere.url}{asked.path}"})
+    account = BreezeAccount(settings_at(pointing))
+    try:
+        with pytest.raises(StreamError, match="points to another address"):
+            ask(account)
+    finally:
+        account.close()
+
+    assert (len(pointing.requests), elsewhere.requests) == (1, [])
+
+
+def test_another_host_hears_nothing_of_a_stream_that_is_pointed_there(
+    pointing: ScriptedServer, elsewhere: ScriptedServer
+):
+    async def main() -> None:
+        connection = BreezeConnection(settings_at(pointing), ACCESS, PATIENT, lambda _: None)
+        try:
+            with pytest.raises(StreamError, match="Keys are never sent to where it points"):
+                await connection.open()
+        finally:
+            await connection.close()
+
+    asyncio.run(main())
+
+    assert (len(pointing.requests), elsewhere.requests) == (1, [])
 
 
 class Repeating(BreezeServer):

@@ -15,9 +15,11 @@ from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import utc_datetime
 from options_helper.model.order_book import Book, BookState
+from options_helper.model.portfolio import Portfolio
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.books import book_message
 from tests.kit.fakes import NOON
@@ -109,6 +111,19 @@ def test_what_cannot_be_believed_is_subscribed_anew_on_the_open_connection(runni
             return manager.snapshot().books[BTC].state is BookState.SYNCED
 
         wait_until(synced, saw=manager.snapshot)
+        assert manager.snapshot().streams[StreamName.CRYPTO].connections == 1
+
+
+def test_asking_anew_brings_the_whole_book_without_another_word(running_simulator: Simulators):
+    """A market that sends the whole book to whoever subscribes: nothing else can make this one whole again."""
+    server = running_simulator(SeededMarket(Portfolio(positions=()), seed=7))
+    with streaming_books(server) as manager:
+        await_book(manager, lambda book: book.state is BookState.SYNCED)
+        server.push(StreamName.CRYPTO, [{**book_message({}, {}), "b": [{"p": -1.0, "s": 1.0}]}])
+        await_book(manager, lambda book: book.counts.resyncs == 1)
+
+        book = await_book(manager, lambda book: book.state is BookState.SYNCED)
+        assert (book.counts.resyncs, len(book.bids)) == (1, len(book.asks))
         assert manager.snapshot().streams[StreamName.CRYPTO].connections == 1
 
 
