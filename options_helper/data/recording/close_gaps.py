@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from options_helper.data.recording.gap_closing import (
     GapQuestion,
     concerned,
     is_made_by_a_rebuild,
+    overlapping,
     question_of,
 )
 from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, end_of, refused_closing
@@ -129,6 +130,8 @@ class _Closer:
         self._later: list[str] = []
         self._problems: list[str] = []
         self._ledger: tuple[LossRow, ...] = ()
+        self._together: Mapping[LossRow, Sequence[LossRow]] = {}
+        self._rebuilt: list[LossRow] = []
         self._filed_until_ns: dict[str, float] = {}  # by session
         # Of events at their receipt, by session, where a market of this computer is asked.
         self._ages: dict[str, int] = {}
@@ -137,6 +140,8 @@ class _Closer:
         ledger = read_losses(self._root)
         self._problems += [f"{problem}." for problem in (*ledger.problems, *self._known.problems)]
         self._ledger = ledger.rows
+        self._together = overlapping(ledger.rows)
+        self._rebuilt = [row for row in ledger.rows if is_made_by_a_rebuild(row)]
         return self._report(self._ask_for(self._questions(scope)))
 
     def _report(self, waiting: Sequence[JoinedQuestion]) -> ClosingReport:
@@ -188,7 +193,8 @@ class _Closer:
     def _question(self, gap: LossRow) -> GapQuestion | GapClosing | None:
         """What to ask, or what is known without; None where it is not asked now, which is told."""
         ago_ns = self._ago_ns(gap)
-        question = question_of(gap, self._ledger, self._notes, self._now_ns, ago_ns=ago_ns)
+        together = self._together.get(gap, (gap,))
+        question = question_of(gap, together, self._notes, self._now_ns, ago_ns=ago_ns)
         if isinstance(question, GapQuestion) and (hindrance := self._hindrance(question)) is not None:
             self._later.append(f"{_named(gap.stream, gap.since_ns, gap.until_ns)}: {hindrance}.")
             return None
@@ -257,7 +263,7 @@ class _Closer:
         """Why it is not asked about now; None where it may be."""
         if any(self._is_behind(note, question) for note in concerned(question.gap, self._notes)):
             return "rows next to it are in a journal and not in their files yet, which a capture has to bring there"
-        if any(self._is_only_in_a_journal(row, question) for row in self._ledger):
+        if any(self._is_only_in_a_journal(row, question) for row in self._rebuilt):
             return "rows next to it are in a journal alone; `stream rebuild` makes them, and it is asked about there"
         if question.may_be_asked_at_ns > self._now_ns:
             at = utc_datetime(question.may_be_asked_at_ns).astimezone(NEW_YORK)
@@ -278,8 +284,7 @@ class _Closer:
     def _is_only_in_a_journal(self, row: LossRow, question: GapQuestion) -> bool:
         """Whether a rebuild would make rows, within the question's margins, that history would be taken to add."""
         return (
-            is_made_by_a_rebuild(row)
-            and row.stream == question.gap.stream
+            row.stream == question.gap.stream
             and row.session in self._journaled
             and row.since_ns <= question.until_ns + MARGIN_NS
             and (row.until_ns is None or row.until_ns >= question.since_ns - MARGIN_NS)

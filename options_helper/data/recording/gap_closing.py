@@ -122,7 +122,7 @@ class GapQuestion:
 
 def question_of(
     gap: LossRow,
-    ledger: Iterable[LossRow],
+    together: Sequence[LossRow],
     notes: Mapping[str, SessionNote],
     now_ns: int,
     *,
@@ -130,11 +130,12 @@ def question_of(
 ) -> GapQuestion | GapClosing | None:
     """What to ask for a gap, or that it cannot be closed, and why; None while it lasts, or where a rebuild mends it.
 
-    A market that is played has a time of its own: `ago_ns` is how far behind the computer's, as it was measured.
+    `together` are the gaps that it overlaps with, itself among them (`overlapping`). A market that is played has a time
+    of its own: `ago_ns` is how far behind the computer's, as it was measured.
     """
     if gap.until_ns is None or is_made_by_a_rebuild(gap):
         return None
-    question = _question(gap, _together(gap, ledger), notes)
+    question = _question(gap, together, notes)
     if ago_ns is not None:
         question = question.of_another_time(ago_ns)
     if (why := _hindrance(question)) is not None:
@@ -142,16 +143,22 @@ def question_of(
     return question
 
 
-def _together(gap: LossRow, ledger: Iterable[LossRow]) -> list[LossRow]:
-    """It, and those of its stream that overlap: what was heard amid them may be incomplete."""
-    found, since_ns, until_ns = [gap], gap.since_ns, end_of(gap)
-    others = [
-        row for row in ledger if row.stream == gap.stream and row.until_ns is not None and row is not gap
-    ]
-    while met := [row for row in others if row.since_ns <= until_ns and end_of(row) >= since_ns]:
-        found += met
-        since_ns, until_ns = _extent(found)
-        others = [row for row in others if row not in met]
+def overlapping(ledger: Iterable[LossRow]) -> Mapping[LossRow, Sequence[LossRow]]:
+    """For each gap that is over those of its stream that it overlaps with: what was heard amid them is incomplete."""
+    of_streams: dict[str, list[LossRow]] = {}
+    for row in sorted(ledger, key=lambda row: row.since_ns):
+        if row.until_ns is not None:
+            of_streams.setdefault(row.stream, []).append(row)
+    found: dict[LossRow, Sequence[LossRow]] = {}
+    for rows in of_streams.values():
+        together: list[LossRow] = []
+        until_ns = 0
+        for row in rows:
+            if together and row.since_ns > until_ns:
+                together = []
+            until_ns = max(until_ns, end_of(row)) if together else end_of(row)
+            together.append(row)
+            found[row] = together
     return found
 
 

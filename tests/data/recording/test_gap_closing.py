@@ -16,6 +16,7 @@ from options_helper.data.recording.gap_closing import (
     MARGIN_NS,
     SLICE_NS,
     GapQuestion,
+    overlapping,
     question_of,
 )
 from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, Side, Witness
@@ -53,7 +54,10 @@ def row(
 
 def asked(gap: LossRow, *notes: SessionNote, ledger: tuple[LossRow, ...] = ()) -> GapQuestion:
     question = question_of(
-        gap, ledger or (gap,), {note.session: note for note in notes or (NOTE,)}, NOON + HOUR
+        gap,
+        overlapping(ledger or (gap,))[gap],
+        {note.session: note for note in notes or (NOTE,)},
+        NOON + HOUR,
     )
     assert isinstance(question, GapQuestion)
     return question
@@ -157,6 +161,18 @@ def test_gaps_that_overlap_are_asked_about_together():
     assert question.judged(NOON, {}, set()).of == ("one", "stocks", inner.since_ns, inner.until_ns)
 
 
+def test_each_gap_is_together_with_those_it_overlaps_with_by_a_chain_too():
+    """Losses that go on are a row a minute, each beginning where the one before ends."""
+    chain = tuple(row(since_ns=NOON + at * MINUTE, until_ns=NOON + (at + 1) * MINUTE) for at in range(800))
+    alone, lasting = row(since_ns=NOON - HOUR, until_ns=NOON - MINUTE), row(until_ns=None)
+
+    together = overlapping([*reversed(chain), alone, lasting])
+
+    assert list(together[chain[400]]) == list(chain)
+    assert together[alone] == [alone]
+    assert lasting not in together
+
+
 def new_york(text: str) -> int:
     return datetime_nanoseconds(datetime.fromisoformat(text).replace(tzinfo=NEW_YORK))
 
@@ -178,7 +194,8 @@ def test_a_gap_of_the_night_is_told_to_hide_nothing_and_is_not_asked_about_again
     night = new_york("2026-11-05T02:00:00")
     note = replace(NOTE, began_ns=night)
 
-    closing = question_of(row(since_ns=night, until_ns=night + MINUTE), (), {"one": note}, night + HOUR)
+    gap = row(since_ns=night, until_ns=night + MINUTE)
+    closing = question_of(gap, (gap,), {"one": note}, night + HOUR)
 
     assert isinstance(closing, GapClosing)
     assert closing.is_final
