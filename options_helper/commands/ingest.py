@@ -83,7 +83,8 @@ def run(
     """Do once what is due, and end: for cron and systemd timers.
 
     Each window is kept whole or not at all, so it may be killed at any moment and run again; a window that is there is
-    not asked for twice. What was missed is caught up where there is a history of it.
+    not asked for twice. What was missed is caught up where there is a history of it. `gaps` can be done at any time,
+    and whoever names it has it done now.
 
     Exit codes: 0, everything that was due is kept; 1, something is not, and the output says why; 2, nothing was asked
     for: an option, the settings, the portfolio; 75, the same, but it may pass: another ingestion that writes into the

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording import gap_asking
 from options_helper.data.recording.close_gaps import REQUESTS_A_RUN, ClosingReport, close_gaps
 from options_helper.data.recording.closing_progress import NAME as PROGRESS
@@ -368,6 +369,50 @@ def test_a_worse_answer_with_one_of_two_equal_trades_takes_none_away(tmp_path: P
 
     assert closing.found < closing.recorded
     assert rows_kept(tmp_path, "trades_backfill") == brought
+
+
+class _Correcting(ScriptedHistory):
+    """Says of some trades, by their ids, what became of them since."""
+
+    fates: Mapping[int, str] = {}
+
+    def past(self, kind: str, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        for page in super().past(kind, path, query):
+            for row in page.get("trades", {}).get("AAPL", []):
+                if fate := self.fates.get(row["i"]):
+                    row["u"] = fate
+            yield page
+
+
+def test_trades_that_were_cancelled_or_corrected_prove_that_they_were_there_and_are_not_brought(
+    tmp_path: Path,
+):
+    """Of a correction history has the trade that was wrong, and another in its place."""
+    trades = [event for event in day() if isinstance(event, Trade)]
+    wrong_beside, cancelled_beside, wrong_within = trades[1], trades[2], trades[11]
+    places = [
+        msgspec.structs.replace(wrong, trade_id=1_000 + number, price=9.0)
+        for number, wrong in enumerate((wrong_beside, wrong_within))
+    ]
+    record_cut(tmp_path, trades, [GAP], channels={"stocks": ("trades",)})
+    history = _Correcting([*trades, *places])
+    history.fates = {
+        wrong_beside.trade_id or 0: "incorrect",
+        cancelled_beside.trade_id or 0: "canceled",
+        wrong_within.trade_id or 0: "incorrect",
+        1_000: "corrected",
+        1_001: "corrected",
+    }
+
+    (closing,) = close(tmp_path, history).closings
+
+    missed = [trade for trade in trades if GAP[0] <= trade.received_ns < GAP[1]]
+    assert (closing.state, closing.found) == (ClosingState.CLOSED, len(trades) - len(missed))
+    assert (closing.more, closing.beside) == (len(missed), 1)
+    brought = IntradayStore(tmp_path).read("stocks", "trades_backfill", "AAPL")
+    assert set(brought["trade_id"]) == {trade.trade_id for trade in missed} - {wrong_within.trade_id} | {
+        1_001
+    }
 
 
 def test_where_nothing_was_recorded_beside_it_a_gap_is_never_closed(tmp_path: Path):
