@@ -11,7 +11,7 @@ from options_helper.commands.common_options import JsonOption, MetricsPortOption
 from options_helper.commands.help_style import plain_typer
 
 if TYPE_CHECKING:
-    from options_helper.commands.ingest_run import IngestRequest
+    from options_helper.commands.ingest_open import IngestRequest
 
 ingest = plain_typer(
     name="ingest",
@@ -118,7 +118,8 @@ def daemon(
     """Do what is due, whenever it is, until Ctrl-C or SIGTERM.
 
     It pauses until the next window, looks at the clock every half minute, and ends within a second: what is being asked
-    is left, and is due again. The market is asked for its hours each morning, and believed.
+    is left, and is due again. The market is asked for its hours each morning, and believed. The portfolio file is
+    followed; while an edit has broken it, what it said before is asked for.
 
     Exit codes: 0, ended by a signal; 1, the same while a job was failing; 2, it did not begin: an option, the settings,
     the portfolio; 75, the same, but it may pass: another ingestion that writes into the folder, a folder that is full
@@ -145,7 +146,7 @@ def health(
     max_lag: Annotated[str, typer.Option(metavar="TIME", help="How old the heartbeat may be.")] = "30s",
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether the daemon is well; the exit code is 0 only if it is.
+    """Say whether an ingestion is well; the exit code is 0 only if it is.
 
     It is not where a window has been due for two intervals or an hour and is not stored, where a job has failed three
     times running, where a key is refused, and where the heartbeat is old or its process gone. What is worth a look
@@ -162,7 +163,8 @@ def health(
 def _request(
     jobs: list[str] | None, out: Path, portfolio: Path, chains_every: str, requests_per_minute: int | None
 ) -> IngestRequest:
-    from options_helper.commands.ingest_run import IngestRequest, read_every, read_jobs
+    from options_helper.commands.ingest_open import IngestRequest
+    from options_helper.commands.ingest_run import read_every, read_jobs
 
     return IngestRequest(
         out=out,

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.background_writer import BackgroundWriter
-from options_helper.commands.ingest_run import (
-    IngestRequest,
-    OpenIngestion,
-    entry_line,
-    failure_line,
-    opened,
-)
+from options_helper.commands.ingest_heartbeat import failing_words, heartbeat
+from options_helper.commands.ingest_open import IngestRequest, OpenIngestion, opened
+from options_helper.commands.ingest_run import entry_line, failure_line
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.ingest.store import Entry
 from options_helper.ingest.work import Task
-from options_helper.ingest.worker import IngestWorker, Outcome, job_beats
-from options_helper.monitoring.heartbeat import IngestionStatus, Role
-from options_helper.monitoring.heartbeat_file import INGESTION_FILE, forget_heartbeats, remember_run
-from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
+from options_helper.ingest.worker import IngestWorker, Outcome
+from options_helper.monitoring.heartbeat_file import INGESTION_FILE
 from options_helper.monitoring.prometheus import serve_metrics
-from options_helper.monitoring.run_report import process_lives
 from options_helper.settings import FredSettings, Settings
 
 _LISTEN_SECONDS: Final = 1.0
@@ -62,54 +55,34 @@ def watch(
     elapsed: Callable[[], float] = elapsed_seconds,
 ) -> int:
     """Let the worker work until a signal; 1 where a job was failing at the end."""
-    ingestion, market = opened_ingestion.ingestion, opened_ingestion.market
-    began, began_at = elapsed(), now()
+    ingestion, portfolio = opened_ingestion.ingestion, opened_ingestion.portfolio
+    path = state or opened_ingestion.folder / INGESTION_FILE
 
     def heard(task: Task, outcome: Outcome) -> None:
         say(entry_line(task, outcome) if isinstance(outcome, Entry) else failure_line(task, outcome))
 
-    def status() -> IngestionStatus:
-        return IngestionStatus(
-            started_at=began_at,
-            market=opened_ingestion.settings.market_kind,
-            running_seconds=elapsed() - began,
-            jobs=job_beats(ingestion, market()),
-            rows=sum(tally.rows for tally in ingestion.tallies.values()),
-            bytes=sum(tally.bytes for tally in ingestion.tallies.values()),
-        )
-
-    path = state or opened_ingestion.folder / INGESTION_FILE
-    writer = HeartbeatWriter(
-        path,
-        status,
-        role=Role.INGESTION,
-        market=opened_ingestion.settings.market_kind,
-        providers=opened_ingestion.limits.report,
-        now=now,
-    )
     worker = IngestWorker(ingestion, heard, lambda: [end() for end in opened_ingestion.end_requests])
     with ExitStack() as stack:
+        writer = stack.enter_context(heartbeat(opened_ingestion, path, now=now, elapsed=elapsed))
         if metrics_port is not None:
             address = stack.enter_context(serve_metrics(metrics_port, lambda: writer.last))
             say(f"Metrics are at {address}")
-        ingestion.look()
-        stack.enter_context(writer)
-        with suppress(RuntimeError):  # a user without a home
-            forget_heartbeats(process_lives)
-            remember_run(path, Role.INGESTION)
         stack.enter_context(_working(worker))
         say(
             f"Asking for {', '.join(job.name for job in ingestion.jobs)} when they are due, into {path.parent}."
         )
-        if opened_ingestion.left_out:
-            say(opened_ingestion.left_out)
+        if portfolio.selection.left_out:
+            say(portfolio.selection.left_out)
         while not shutdown.wait(_LISTEN_SECONDS):
-            for sentence in opened_ingestion.take_news():
+            changes = portfolio.look()
+            if changes:
+                worker.wake()
+            for sentence in (*opened_ingestion.take_news(), *changes):
                 say(sentence)
-    failing = [name for name, tally in ingestion.tallies.items() if tally.failing]
+    failing = failing_words(opened_ingestion)
     say("Ended, because it was asked to end.")
     if failing:
-        say(f"Failing at the end: {', '.join(failing)}.")
+        say(failing)
     return 1 if failing else 0
 
 

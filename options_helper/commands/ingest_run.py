@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import typer
 
 from options_helper.clock import elapsed_seconds, utc_now
-from options_helper.commands.capture_market import MarketAsked
-from options_helper.commands.capture_options import require_folder
 from options_helper.commands.durations import format_duration, parse_duration
+from options_helper.commands.ingest_heartbeat import heartbeat
+from options_helper.commands.ingest_open import IngestRequest, jobs_of, opened, per_minute_of
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.fred import Fred
-from options_helper.data.recording.close_gaps import close_gaps
-from options_helper.data.rest.budget_ledger import INGESTION
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.market_time import known_day, market_day
-from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.rest.market_time import known_day
 from options_helper.errors import ConfigError, OptionsHelperError
-from options_helper.ingest.asking import Asker, offered_jobs
-from options_helper.ingest.jobs import Job, JobName, all_jobs
+from options_helper.ingest.jobs import JobName
 from options_helper.ingest.plan import IngestPlan, PlannedJob, plan_ingestion
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Entry, IngestStore
@@ -35,25 +28,14 @@ from options_helper.ingest.work import Ingestion, Task
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.text import format_count, named, table_lines
+from options_helper.monitoring.heartbeat_file import INGESTION_FILE
 from options_helper.settings import FredSettings, Settings
 
 log = logging.getLogger(__name__)
 
 SHORTEST_EVERY: Final = timedelta(minutes=5)
 LONGEST_EVERY: Final = timedelta(minutes=15)
-_OF_THE_HOURS: Final = frozenset({"/v2/calendar", "/v2/clock"})
 _COLUMNS: Final = ("job", "of", "due", "requests", "next due (New York)")
-
-
-@dataclass(frozen=True, slots=True)
-class IngestRequest:
-    """Everything the command line says."""
-
-    out: Path
-    portfolio: Path
-    jobs: tuple[JobName, ...] = ()  # none: all
-    chains_every: timedelta = LONGEST_EVERY
-    per_minute: int | None = None
 
 
 def read_jobs(words: Sequence[str]) -> tuple[JobName, ...]:
@@ -90,11 +72,11 @@ def show_plan(
     store = IngestStore(request.out, market=settings.market_kind)
     store.require_same_market()
     plan = plan_ingestion(
-        _jobs(request, fred or FredSettings.load()),
+        jobs_of(request, fred or FredSettings.load()),
         selection,
         store,
         at,
-        per_minute=_per_minute(request, settings),
+        per_minute=per_minute_of(request, settings),
         demanded=request.jobs,
     )
     if as_json:
@@ -165,11 +147,12 @@ def run_once(
         opened(
             request, settings, fred or FredSettings.load(), now=now, rest_cls=rest_cls, fred_cls=fred_cls
         ) as found,
+        heartbeat(found, found.folder / INGESTION_FILE, now=now, elapsed=elapsed_seconds),
     ):
         try:
             with shutdown.raising():
-                if found.left_out:
-                    say(found.left_out)
+                if found.portfolio.selection.left_out:
+                    say(found.portfolio.selection.left_out)
                 return 0 if _do_all(found.ingestion, say) else 1
         except Interrupted:
             say("Asked to end before everything was done. What is kept is whole; the rest is due again.")
@@ -218,104 +201,3 @@ def failure_line(task: Task, error: Exception) -> str:
     if isinstance(error, OptionsHelperError):
         return f"{task_name(task)}: failed. {error}"
     return f"{task_name(task)}: failed by a fault of this program ({type(error).__name__}). The log has it."
-
-
-@dataclass(frozen=True, slots=True)
-class OpenIngestion:
-    """An ingestion that can work, and what it works with."""
-
-    ingestion: Ingestion
-    settings: Settings
-    folder: Path
-    end_requests: tuple[Callable[[], object], ...]  # each ends what is asked at that moment, from any thread
-    limits: RequestLimits
-    market: Callable[[], datetime]  # the market's time
-    take_news: Callable[[], list[str]]  # of the market's hours and of clocks; a sentence each
-    left_out: str | None = None  # what of the portfolio is not asked for
-
-
-@contextmanager
-def opened(
-    request: IngestRequest,
-    settings: Settings,
-    fred_settings: FredSettings,
-    *,
-    now: Callable[[], datetime],
-    rest_cls: Callable[..., AlpacaRest],
-    fred_cls: Callable[..., Fred] = Fred,
-) -> Iterator[OpenIngestion]:
-    """The folder's one writer and a client, ready to work; OptionsHelperError where that cannot be."""
-    settings.require_credentials()
-    require_folder(request.out)
-    selection = Selection.of(load_portfolio(request.portfolio))
-    jobs = _jobs(request, fred_settings)
-    store = IngestStore(request.out, market=settings.market_kind, now=now)
-    limits = RequestLimits(INGESTION, at_most=_per_minute(request, settings))
-    hours = MarketAsked(settings, rest_cls, limits, now, elapsed_seconds)
-    with store, rest_cls(settings, limits=limits) as rest, hours, ExitStack() as stack:
-        fred = None
-        if fred_settings.api_key is not None:
-            fred = stack.enter_context(fred_cls(fred_settings, random=random.random, limits=limits))
-        market = _market_clock(rest, settings, now, hours.now)
-        asker = Asker(
-            settings,
-            selection,
-            store,
-            lambda: rest,
-            now=now,
-            elapsed=elapsed_seconds,
-            requested=lambda: _requested(limits),
-            close_gaps=close_gaps,
-            fred=fred,
-            market=market,
-        )
-        ingestion = Ingestion(
-            jobs,
-            selection,
-            store,
-            asker,
-            now=market,
-            elapsed=elapsed_seconds,
-            random=random.random,
-            told=lambda: hours.told,
-            demanded=request.jobs,
-        )
-        ends = (rest.stop,) if fred is None else (rest.stop, fred.stop)
-        yield OpenIngestion(
-            ingestion, settings, request.out, ends, limits, market, hours.take_news, selection.left_out
-        )
-
-
-def _requested(limits: RequestLimits) -> int:
-    """For windows; the market's hours are asked for beside them, on another thread."""
-    return sum(
-        endpoint.requests
-        for host in limits.report().values()
-        for family, endpoint in host.endpoints.items()
-        if family not in _OF_THE_HOURS
-    )
-
-
-def _market_clock(
-    rest: AlpacaRest, settings: Settings, now: Callable[[], datetime], market: Callable[[], datetime]
-) -> Callable[[], datetime]:
-    """The market's time, or that of a session which a simulator plays. Blocks for that one; RestError."""
-    day = market_day(rest, settings, now())
-    if not day.plays or day.at is None:
-        return market
-    ahead = day.at - now()
-    return lambda: now() + ahead
-
-
-def _per_minute(request: IngestRequest, settings: Settings) -> int:
-    """What this program takes of the account's minute at most."""
-    share = max(1, int(settings.rest_per_minute * INGESTION.ceiling))
-    return share if request.per_minute is None else min(request.per_minute, share)
-
-
-def _jobs(request: IngestRequest, fred: FredSettings) -> list[Job]:
-    """Those that are wanted; ConfigError for one that was named and cannot be done."""
-    offered = offered_jobs(fred=fred.api_key is not None)
-    if JobName.FRED in request.jobs:
-        fred.require_key()
-    return [job for job in all_jobs(request.chains_every) if job.name in (request.jobs or offered)]

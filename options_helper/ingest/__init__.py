@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "asking": ("Asker", "offered_jobs"),
-    "jobs": ("Job", "JobName", "all_jobs"),
+    "jobs": ("DEFAULT_CHAINS_EVERY", "Job", "JobName", "all_jobs"),
     "plan": ("IngestPlan", "PlannedJob", "plan_ingestion"),
     "selection": ("Selection",),
     "store": ("Entry", "IngestStore"),

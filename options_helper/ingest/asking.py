@@ -76,7 +76,7 @@ def offered_jobs(*, fred: bool) -> tuple[JobName, ...]:
 
 
 class Asker:
-    """Asks Alpaca, for one thread; `rest` is made when something is asked for the first time.
+    """Asks Alpaca, for one thread; `rest` is made when something is asked for the first time. `selection` may change.
 
     `now` is this computer's time, `market` the market's where that is another, `elapsed` seconds of a clock that nobody
     sets, and `requested` how many requests left so far. Without a `fred`, FRED is not asked. Everything may raise
@@ -86,7 +86,7 @@ class Asker:
     def __init__(
         self,
         settings: Settings,
-        selection: Selection,
+        selection: Callable[[], Selection],
         store: IngestStore,
         rest: Callable[[], AlpacaRest],
         *,
@@ -141,10 +141,10 @@ class Asker:
         )
 
     def _minute_bars(self, question: _Question) -> Table:
-        return self._bars("1Min", self._selection.stocks, question)
+        return self._bars("1Min", self._selection().stocks, question)
 
     def _daily_bars(self, question: _Question) -> Table:
-        return self._bars("1Day", self._selection.stocks, question)
+        return self._bars("1Day", self._selection().stocks, question)
 
     def _proxies(self, question: _Question) -> Table:
         return self._bars("1Day", tuple(PROXIES), question, PROXIES)
@@ -202,7 +202,7 @@ class Asker:
             "end": (day + _ACTIONS_AHEAD).isoformat(),
             "limit": ACTIONS_A_PAGE,
         }
-        found = self._of_symbols("v1", "/corporate-actions", query, self._selection.stocks, question)
+        found = self._of_symbols("v1", "/corporate-actions", query, self._selection().stocks, question)
         return actions_table(found, question.asked_at)
 
     def _bars(
@@ -286,7 +286,7 @@ class Asker:
         window = question.window
         # Alpaca includes the end.
         until = window.until - timedelta(microseconds=1)
-        pages = list(read_news(self._rest(), window.since, until, self._selection.stocks))
+        pages = list(read_news(self._rest(), window.since, until, self._selection().stocks))
         question.notes += [said for page in pages for said in page.unreadable]
         return news_table((one for page in pages for one in page.articles), question.asked_at)
 

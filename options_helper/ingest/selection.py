@@ -71,6 +71,11 @@ class Selection:
         return cls(tuple(underlyings), shares, tuple(filter(is_coin_pair, traded)))
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """All that is asked for, each once."""
+        return tuple(dict.fromkeys((*self.underlyings, *self.stocks)))
+
+    @property
     def left_out(self) -> str | None:
         """A sentence about what is not asked for; None where everything is."""
         return f"Coins are not asked for: {named(self.coins)}." if self.coins else None

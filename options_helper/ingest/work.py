@@ -169,14 +169,15 @@ class Ingestion:
 
     `outlook` and `tallies` are replaced as a whole, and may be read by any.
 
-    `now` is the market's time, `told` what the market says of its hours; `elapsed` is a clock that nobody sets, and
-    `random` is for the pauses after failures. What of `demanded` can be done at any time is done once at once.
+    `selection` is what is asked for, which may change. `now` is the market's time, `told` what the market says of its
+    hours; `elapsed` is a clock that nobody sets, and `random` is for the pauses after failures. What of `demanded` can be
+    done at any time is done once at once.
     """
 
     def __init__(
         self,
         jobs: Sequence[Job],
-        selection: Selection,
+        selection: Callable[[], Selection],
         store: IngestStore,
         asking: Asking,
         *,
@@ -281,7 +282,8 @@ class Ingestion:
         return believed_for_now(answer, before, self._now())
 
     def _subjects(self) -> Iterator[tuple[Job, str]]:
-        return ((job, subject) for job in self.jobs for subject in self._selection.subjects(job.name))
+        selection = self._selection()
+        return ((job, subject) for job in self.jobs for subject in selection.subjects(job.name))
 
     def _trouble_seconds(self, job: JobName, subject: str) -> float:
         trouble = self._troubles.get((job, subject))

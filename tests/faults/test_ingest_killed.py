@@ -19,7 +19,8 @@ import pytest
 
 from options_helper.clock import utc_now
 from options_helper.commands.ingest_daemon import watch
-from options_helper.commands.ingest_run import IngestRequest, opened, run_once
+from options_helper.commands.ingest_open import IngestRequest, opened
+from options_helper.commands.ingest_run import run_once
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.ingest.jobs import JobName, Window

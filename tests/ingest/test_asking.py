@@ -66,7 +66,7 @@ def store(tmp_path: Path) -> Iterator[IngestStore]:
 def asker(store: IngestStore, market: Market, *stocks: str) -> Asker:
     return Asker(
         Settings(),
-        Selection(("SPY",), stocks or ("SPY",)),
+        lambda: Selection(("SPY",), stocks or ("SPY",)),
         store,
         lambda: market,  # type: ignore[arg-type, return-value]
         now=lambda: AT,
@@ -165,7 +165,7 @@ def test_its_rate_is_the_newest_that_fred_had(store: IngestStore):
     fred = type("Fred", (), {"observations": staticmethod(observations)})()
     asking = Asker(
         Settings(),
-        Selection(),
+        Selection,
         store,
         lambda: None,  # type: ignore[arg-type, return-value]
         now=lambda: AT,
@@ -206,7 +206,7 @@ class Slow:
     def ask(self, store: IngestStore) -> Answer:
         asking = Asker(
             Settings(),
-            Selection(("SPY",)),
+            lambda: Selection(("SPY",)),
             store,
             lambda: self,  # type: ignore[arg-type, return-value]
             now=lambda: self.at,

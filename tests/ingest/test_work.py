@@ -81,7 +81,7 @@ def make(tmp_path: Path, clock: Clock) -> Iterator[Make]:
             asked = Asked(jobs, errors)
             ingestion = Ingestion(
                 all_jobs(),
-                SELECTION,
+                lambda: SELECTION,
                 store,
                 asked,
                 now=clock.now,

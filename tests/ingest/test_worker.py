@@ -41,7 +41,7 @@ class Daemon:
         self.stopped = threading.Event()
         self.ingestion = Ingestion(
             all_jobs(),
-            SELECTION,
+            lambda: SELECTION,
             store,
             self,
             now=lambda: self.at,

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,14 +16,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from options_helper.commands.ingest_run import IngestRequest, run_once, show_plan
+from options_helper.commands.ingest_open import IngestRequest
+from options_helper.commands.ingest_run import run_once, show_plan
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
+from options_helper.ingest.asking import Asker
 from options_helper.ingest.jobs import JobName
 from options_helper.ingest.store import IngestStore
 from options_helper.model.instants import datetime_nanoseconds, timestamp_extension
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.streams import StreamName
+from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState
+from options_helper.monitoring.heartbeat_file import INGESTION_FILE, read_heartbeat
 from options_helper.settings import FredSettings, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.seeded import SeededMarket
@@ -118,6 +123,38 @@ def test_gaps_are_looked_at_whenever_somebody_names_them(run: Run, said: Say, tm
 
     assert [line.partition(",")[0] for line in said] == ["gaps", "1 window kept."] * 2
     assert len(list(IngestStore(tmp_path).entries(JobName.GAPS))) == 2
+
+
+def test_while_it_runs_it_has_a_heartbeat_which_says_at_the_end_how_it_went(
+    run: Run, server: SimulatorServer, tmp_path: Path, said: Say, monkeypatch: pytest.MonkeyPatch
+):
+    during: list[Heartbeat | None] = []
+    asks = Asker.ask
+
+    def looks(asker: Asker, *question: Any) -> Any:
+        during.append(read_heartbeat(tmp_path / INGESTION_FILE))
+        return asks(asker, *question)
+
+    monkeypatch.setattr(Asker, "ask", looks)
+    assert run(JobName.CONTRACTS) == 0
+
+    first, last = during[0], read_heartbeat(tmp_path / INGESTION_FILE)
+    assert first is not None
+    assert last is not None
+    assert (first.role, first.state, first.pid) == (Role.INGESTION, RunState.RUNNING, os.getpid())
+    assert first.jobs["contracts"].late_seconds is not None
+    assert (last.state, last.problem, last.jobs["contracts"].successes) == (RunState.ENDED, None, 5)
+    assert any("/v2/options/contracts" in host.endpoints for host in last.providers.values())
+
+
+def test_a_run_that_fails_says_so_in_its_last_heartbeat(run: Run, server: SimulatorServer, tmp_path: Path):
+    server.set_faults(Faults(rest_status=403, rest_path="/v1beta1/options/snapshots"))
+
+    assert run(JobName.CHAINS) == 1
+
+    beat = read_heartbeat(tmp_path / INGESTION_FILE)
+    assert beat is not None
+    assert (beat.state, beat.problem) == (RunState.ENDED, "Failing at the end: chains.")
 
 
 def test_a_bar_that_does_not_come_is_named(run: Run, said: Say):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from options_helper.clock import utc_now
-from options_helper.commands.ingest_daemon import watch
-from options_helper.commands.ingest_run import IngestRequest, opened
+from options_helper.commands.ingest_daemon import Waiting, watch
+from options_helper.commands.ingest_open import IngestRequest, opened
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import StoreError
 from options_helper.ingest.jobs import JobName
@@ -55,11 +56,37 @@ def run_until(
     *jobs: JobName,
     said: list[str] | None = None,
 ) -> int:
+    return run_by(UntilFact(fact), server, out, PORTFOLIO, *jobs, said=said)
+
+
+def run_by(
+    waiting: Waiting,
+    server: SimulatorServer,
+    out: Path,
+    portfolio: Path,
+    *jobs: JobName,
+    said: list[str] | None = None,
+) -> int:
     said = [] if said is None else said
     patient = partial(AlpacaRest, policy=PATIENT_REST)
-    request = IngestRequest(out, PORTFOLIO, jobs)
+    request = IngestRequest(out, portfolio, jobs)
     with opened(request, settings_for(server), FredSettings(), now=utc_now, rest_cls=patient) as found:  # type: ignore[arg-type]
-        return watch(found, UntilFact(fact), said.append, metrics_port=0)
+        return watch(found, waiting, said.append, metrics_port=0)
+
+
+class Steps:
+    """Waits for one fact after the other, does what follows on it, and is a signal after the last."""
+
+    def __init__(self, *steps: tuple[Callable[[], bool], Callable[[], object]]) -> None:
+        self._steps = list(steps)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the next fact, however short the listener would wait."""
+        del seconds
+        fact, then = self._steps.pop(0)
+        wait_until(fact)
+        then()
+        return 0 if self._steps else 1
 
 
 def kept(out: Path, job: JobName) -> int:
@@ -122,7 +149,26 @@ def test_what_fails_until_the_end_is_in_heartbeat_and_exit_code(server: Simulato
     assert run_until(all_failed, server, tmp_path, JobName.CHAINS, said=said) == 1
 
     assert "HTTP 403" in str(beat_of(tmp_path).jobs["chains"].problem)
-    assert said[-1] == "Failing at the end: chains."
+    assert said[-1] == beat_of(tmp_path).problem == "Failing at the end: chains."
+
+
+def test_it_follows_the_portfolio_and_keeps_its_last_good_reading(server: SimulatorServer, tmp_path: Path):
+    """What is bought is asked for without a restart; an edit that breaks the file is told, and harms nothing."""
+    file, said = tmp_path / "mine.json", list[str]()
+    whole = json.loads(PORTFOLIO.read_text())
+    file.write_text(json.dumps(whole | {"positions": whole["positions"][:1]}))
+    out = tmp_path / "out"
+
+    steps = Steps(
+        (lambda: kept(out, JobName.CHAINS) == 1, lambda: file.write_bytes(PORTFOLIO.read_bytes())),
+        (lambda: kept(out, JobName.CHAINS) == 5, lambda: file.write_text("{")),
+        (lambda: "is not valid JSON" in (beat_of(out).problem or ""), lambda: None),
+    )
+    assert run_by(steps, server, out, file, JobName.CHAINS, said=said) == 0
+
+    assert any(line.startswith("New in the portfolio, and asked for from now on: AAPL") for line in said)
+    assert any(line.endswith("What it said before is asked for meanwhile.") for line in said)
+    assert kept(out, JobName.CHAINS) == 5
 
 
 def test_a_second_ingestion_does_not_begin(server: SimulatorServer, tmp_path: Path):
