@@ -46,6 +46,10 @@ class RestError(OptionsHelperError):
         self.retry_after = retry_after  # seconds that the server wants to be left alone; None: it did not say
 
 
+class TooManyPages(RestError):
+    """An answer went on for longer than it is followed; the pages that came are good."""
+
+
 class RestStopped(OptionsHelperError):
     """A stop ended the question before its answer."""
 

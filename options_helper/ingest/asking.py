@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
 from typing import Any, Final
 
 from options_helper.analysis.own_volatility import OptionQuote, thirty_day_volatility
 from options_helper.data.fred import Fred, Observation
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
-from options_helper.data.rest.news import read_news
+from options_helper.data.rest.news import read_news_span
 from options_helper.errors import OptionsHelperError, RestError, StoreError
 from options_helper.ingest.gap_closing import GapCloser
 from options_helper.ingest.jobs import JobName, Window
@@ -49,6 +51,8 @@ _ACTIONS_AHEAD: Final = timedelta(days=60)
 _REVISED_DAYS: Final = timedelta(days=30)
 # A session's bars are asked for when they are older than a quarter of an hour; every plan has them of all exchanges.
 BARS_FEED: Final = "sip"
+# An article may be entered a little after its own time, and clocks differ.
+NEWS_OVERLAP: Final = timedelta(minutes=10)
 NO_RATE: Final = "taken as 0: no rate is stored"
 UNREADABLE_RATE: Final = "taken as 0: the stored rate cannot be read"
 _SYMBOL_REFUSALS: Final = frozenset({400, 422})
@@ -66,6 +70,7 @@ class _Question:
     window: Window
     asked_at: datetime
     rows: int = 0  # that were kept elsewhere
+    until: datetime | None = None  # where the answer ends before the window does
     notes: list[str] = field(default_factory=list)
     is_unfinished: bool = False
 
@@ -138,6 +143,7 @@ class Asker:
             rows=question.rows if table is None else len(table.rows),
             notes=tuple(question.notes),
             is_unfinished=question.is_unfinished,
+            until=question.until,
         )
 
     def _minute_bars(self, question: _Question) -> Table:
@@ -283,12 +289,31 @@ class Asker:
             raise StoreError(f"{entry.file} is no chain: {error!r}. Remove it.") from error
 
     def _news(self, question: _Question) -> Table:
+        """The changes of a window, and those of just before it that were not there when it was asked for."""
         window = question.window
-        # Alpaca includes the end.
-        until = window.until - timedelta(microseconds=1)
-        pages = list(read_news(self._rest(), window.since, until, self._selection().stocks))
-        question.notes += [said for page in pages for said in page.unreadable]
-        return news_table((one for page in pages for one in page.articles), question.asked_at)
+        stocks = self._selection().stocks
+        span = read_news_span(self._rest(), window.since - NEWS_OVERLAP, window.until, stocks)
+        if span.until <= window.since:  # all that a question brings was changed before: so without that
+            span = read_news_span(self._rest(), window.since, window.until, stocks)
+        question.notes += span.unreadable
+        if span.until < window.until:
+            question.until = span.until
+            question.notes.append(
+                f"More came than one question brings: this is up to {span.until:%Y-%m-%d %H:%M:%S} UTC, and the "
+                "next question goes on there."
+            )
+        known = self._known_articles(window.since - NEWS_OVERLAP)
+        new = (one for one in span.articles if (str(one.timestamp_ns), str(one.article_id)) not in known)
+        return news_table(new, question.asked_at)
+
+    def _known_articles(self, since: datetime) -> set[tuple[str, str]]:
+        """Time of the change and number of what is stored of windows that end later than this."""
+        known: set[tuple[str, str]] = set()
+        for entry in takewhile(lambda one: one.until > since, self._store.newest_first(JobName.NEWS)):
+            # One that cannot be read is no reason to ask for nothing: at worst an article is there twice.
+            with suppress(StoreError):
+                known.update((row["updated_ns"], row["id"]) for row in self._store.read(JobName.NEWS, entry))
+        return known
 
     def _fred(self, fred: Fred, question: _Question) -> Table:
         """What is new and what was revised; a series that FRED refuses alone is noted, and costs no other."""

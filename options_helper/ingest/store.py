@@ -90,6 +90,7 @@ class Answer:
     times: int = 1
     again_at: datetime | None = None
     is_unfinished: bool = False  # more of the same is to be asked, and may be at once
+    until: datetime | None = None  # where it ends before its window does
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -203,7 +204,7 @@ class IngestStore:
         entry = Entry(
             subject=subject,
             since=window.since,
-            until=window.until,
+            until=answer.until or window.until,
             asked_at=answer.asked_at,
             written_at=self._now(),
             market=self._market.value,

@@ -170,8 +170,8 @@ class Ingestion:
     `outlook` and `tallies` are replaced as a whole, and may be read by any.
 
     `selection` is what is asked for, which may change. `now` is the market's time, `told` what the market says of its
-    hours; `elapsed` is a clock that nobody sets, and `random` is for the pauses after failures. What of `demanded` can be
-    done at any time is done once at once.
+    hours; `elapsed` is a clock that nobody sets, and `random` is for the pauses after failures. What of `demanded` can
+    be done at any time is done once at once.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from options_helper.data.fred import Observation
-from options_helper.errors import RestError
-from options_helper.ingest.asking import Asker, TooLate
+from options_helper.errors import RestError, TooManyPages
+from options_helper.ingest.asking import NEWS_OVERLAP, Asker, TooLate
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, IngestStore, Table
@@ -321,3 +321,83 @@ def test_gaps_that_are_left_to_another_run_are_told_and_give_way_when_something_
 
     assert asked == [False, True, False]
     assert all(answer.is_unfinished for answer in answers)
+
+
+@dataclass
+class Newsroom:
+    """A market's articles by when they were last changed; it follows so many of them and no more."""
+
+    changed: list[datetime]
+    at_most: int = 1_000
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def news(self, query: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        self.asked.append((query["start"], query["end"]))
+        since, until = (datetime.fromisoformat(query[name]) for name in ("start", "end"))
+        found = [
+            {"id": number, "updated_at": at.isoformat(), "symbols": ["SPY"]}
+            for number, at in enumerate(self.changed)
+            if since <= at <= until
+        ]
+        yield found[: self.at_most]
+        if len(found) > self.at_most:
+            raise TooManyPages("more pages")
+
+    def ask(self, store: IngestStore, window: Window) -> list[str]:
+        """Ask for a window and store it; the numbers of the articles in it."""
+        answer = asker(store, self).ask(JobName.NEWS, "all", window)  # type: ignore[arg-type]
+        entry = store.keep(JobName.NEWS, "all", window, answer)
+        return [row["id"] for row in store.read(JobName.NEWS, entry)]
+
+
+def after(**span: float) -> datetime:
+    return AT + timedelta(**span)
+
+
+HOUR = Window(AT, after(hours=1), after(hours=1))
+NEXT_HOUR = Window(HOUR.until, after(hours=2), after(hours=2))
+
+
+def test_an_article_that_was_entered_late_is_in_the_next_window_and_no_other_is_twice(store: IngestStore):
+    newsroom = Newsroom([after(minutes=5), after(minutes=55), after(minutes=70)])
+    first = newsroom.ask(store, HOUR)
+    late = after(minutes=58)
+    newsroom.changed.append(late)
+
+    second = newsroom.ask(store, NEXT_HOUR)
+
+    assert (first, second) == (["0", "1"], ["3", "2"])
+    assert newsroom.asked[1][0] == (HOUR.until - NEWS_OVERLAP).isoformat()
+
+
+def test_what_of_a_window_could_not_be_asked_for_is_said_and_asked_for_next(store: IngestStore):
+    newsroom = Newsroom([after(minutes=minute) for minute in (10, 20, 30, 40, 50)], at_most=3)
+
+    first = newsroom.ask(store, HOUR)
+
+    entry = store.newest(JobName.NEWS)
+    assert entry is not None
+    assert (first, entry.until) == (["0", "1"], after(minutes=30))
+    assert "up to 2026-11-02 15:30:00 UTC, and the next question goes on there." in entry.notes[0]
+    rest = []
+    while (end := store.watermark(JobName.NEWS)) != HOUR.until:
+        assert end is not None
+        rest += newsroom.ask(store, replace(HOUR, since=end))
+    assert rest == ["2", "3", "4"]
+
+
+def test_more_before_a_window_than_one_question_brings_keeps_none_from_its_own_time(store: IngestStore):
+    newsroom = Newsroom([after(minutes=minute) for minute in (-9, -8, -7, 10)], at_most=2)
+
+    assert newsroom.ask(store, HOUR) == ["3"]
+    assert [since for since, _ in newsroom.asked] == [(AT - NEWS_OVERLAP).isoformat(), AT.isoformat()]
+    assert store.watermark(JobName.NEWS) == HOUR.until
+
+
+def test_a_damaged_file_of_articles_keeps_none_from_being_asked_for(store: IngestStore):
+    newsroom = Newsroom([after(minutes=55)])
+    newsroom.ask(store, HOUR)
+    (file,) = store.root.rglob("news/**/*.csv.gz")
+    flip_a_bit(file)
+
+    assert newsroom.ask(store, NEXT_HOUR) == ["0"], "twice rather than never"

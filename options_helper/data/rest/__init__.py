@@ -22,7 +22,7 @@ PUBLIC: Final = {
         "SYMBOLS_A_REQUEST",
         "past_pages",
     ),
-    "news": ("NewsPage", "read_latest_news", "read_news"),
+    "news": ("NewsPage", "read_latest_news", "read_news", "read_news_span"),
     "market_time": ("is_demo", "known_day", "market_day", "server_time"),
     "option_contracts": ("Chain", "Contract", "ContractFilter", "ContractFinder", "ExpirySpan"),
     "rate_limit": (

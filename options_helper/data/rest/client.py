@@ -20,7 +20,7 @@ from options_helper.clock import utc_now
 from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, RestPolicy
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.sdk_import import load_sdk
-from options_helper.errors import RestError
+from options_helper.errors import RestError, TooManyPages
 from options_helper.model.announcement import MarketKind
 from options_helper.model.tolerant import word
 from options_helper.settings import Settings
@@ -309,8 +309,8 @@ def _unreadable(path: str) -> RestError:
     return RestError(f"Alpaca's answer to {path} has another form than it should. Try again, or report it.")
 
 
-def _endless(path: str, pages: int = PAGES_AT_MOST) -> RestError:
-    return RestError(
+def _endless(path: str, pages: int = PAGES_AT_MOST) -> TooManyPages:
+    return TooManyPages(
         f"Alpaca's answer to {path} has more than {pages} pages; what is behind them is not known. "
         "Ask for less."
     )

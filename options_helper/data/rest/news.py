@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from options_helper.data.rest.client import AlpacaRest, batches
+from options_helper.errors import TooManyPages
 from options_helper.model.events import News
+from options_helper.model.instants import utc_datetime
 from options_helper.model.news import ALL_SYMBOLS
 
 # The most that Alpaca gives at a time.
@@ -25,6 +27,15 @@ class NewsPage:
 
     articles: tuple[News, ...]
     unreadable: tuple[str, ...] = ()  # a sentence each
+
+
+@dataclass(frozen=True, slots=True)
+class NewsSpan:
+    """All articles of a stretch of time, which may end before what was asked for."""
+
+    articles: tuple[News, ...]
+    unreadable: tuple[str, ...]  # a sentence each
+    until: datetime  # not part of it
 
 
 def read_news(
@@ -44,6 +55,30 @@ def read_news(
             yield read_articles(rows)
 
 
+def read_news_span(rest: AlpacaRest, since: datetime, until: datetime, symbols: Sequence[str]) -> NewsSpan:
+    """The articles that were made or changed from `since` on and before `until`, or before the end that could be read.
+
+    An answer has so many pages at most; of more, the newest changes are left for another question. Blocks while it
+    asks, raises RestError.
+    """
+    # Alpaca includes the end.
+    span = {"start": since.isoformat(), "end": (until - timedelta(microseconds=1)).isoformat()}
+    pages: list[NewsPage] = []
+    ends = [until]
+    for query in _queries(symbols):
+        newest = since
+        try:
+            for rows in rest.news({**query, **span, "sort": "asc", "limit": ARTICLES_A_PAGE}):
+                pages.append(read_articles(rows))
+                newest = max([newest, *map(_changed, pages[-1].articles)])
+        except TooManyPages:
+            if newest <= since:  # it would be the same again
+                raise
+            ends.append(newest)
+    articles = [one for page in pages for one in page.articles if _changed(one) < min(ends)]
+    return NewsSpan(tuple(articles), tuple(said for page in pages for said in page.unreadable), min(ends))
+
+
 def read_latest_news(rest: AlpacaRest, symbols: Sequence[str] = (ALL_SYMBOLS,)) -> Iterator[NewsPage]:
     """The newest articles, newest first, a page for each round of symbols; blocks while it asks, raises RestError."""
     for query in _queries(symbols):
@@ -61,6 +96,11 @@ def read_articles(rows: Iterable[Mapping[str, Any]]) -> NewsPage:
         except msgspec.ValidationError as error:
             unreadable.append(f"The article {row.get('id')!r:.40} cannot be read and is left out: {error}.")
     return NewsPage(tuple(articles), tuple(unreadable))
+
+
+def _changed(article: News) -> datetime:
+    """When it was last changed; of one that does not say, long ago."""
+    return utc_datetime(article.timestamp_ns or 0)
 
 
 def _queries(symbols: Sequence[str]) -> Iterator[dict[str, Any]]:
