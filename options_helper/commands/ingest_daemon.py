@@ -63,7 +63,9 @@ def watch(
 
     worker = IngestWorker(ingestion, heard, lambda: [end() for end in opened_ingestion.end_requests])
     with ExitStack() as stack:
-        writer = stack.enter_context(heartbeat(opened_ingestion, path, now=now, elapsed=elapsed))
+        writer = stack.enter_context(
+            heartbeat(opened_ingestion, path, now=now, elapsed=elapsed, problem=lambda: worker.problem)
+        )
         if metrics_port is not None:
             address = stack.enter_context(serve_metrics(metrics_port, lambda: writer.last))
             say(f"Metrics are at {address}")

@@ -17,9 +17,17 @@ from options_helper.monitoring.run_report import process_lives
 
 @contextmanager
 def heartbeat(
-    found: OpenIngestion, path: Path, *, now: Callable[[], datetime], elapsed: Callable[[], float]
+    found: OpenIngestion,
+    path: Path,
+    *,
+    now: Callable[[], datetime],
+    elapsed: Callable[[], float],
+    problem: Callable[[], str | None] = lambda: None,
 ) -> Iterator[HeartbeatWriter]:
-    """Write each second how it goes, and at the end how it ended; the writer has the newest."""
+    """Write each second how it goes, and at the end how it ended; the writer has the newest.
+
+    `problem` is what keeps the whole of it from its work, beside the portfolio's.
+    """
     ingestion, kind = found.ingestion, found.settings.market_kind
     began, began_at = elapsed(), now()
 
@@ -31,7 +39,7 @@ def heartbeat(
             jobs=job_beats(ingestion, found.market()),
             rows=sum(tally.rows for tally in ingestion.tallies.values()),
             bytes=sum(tally.bytes for tally in ingestion.tallies.values()),
-            problem=found.portfolio.problem,
+            problem=problem() or found.portfolio.problem,
         )
 
     ingestion.look()

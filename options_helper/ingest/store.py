@@ -18,7 +18,7 @@ import os
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -31,7 +31,7 @@ import msgspec
 
 from options_helper.clock import utc_now
 from options_helper.data.atomic_file import make_folder, replace_file, sync_folder
-from options_helper.data.intraday.locking import locked_root
+from options_helper.data.intraday.locking import RootLock
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.errors import ConfigError, StoreError
 from options_helper.ingest.jobs import JobName, Window
@@ -131,23 +131,31 @@ class IngestStore:
         self._now = now
         self._replace = replace or (lambda path, data: replace_file(path, data, durable=True))
         self._append = append
-        self._lock = ExitStack()
+        self._lock = RootLock(root / FOLDER, "ingestion")
         # By job and subject, in the order of their ends.
         self._entries: dict[JobName, dict[str, list[Entry]]] = {}
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(locked_root(self.root / FOLDER, self._now(), "ingestion"))
-            for job in JobName:
-                _cut_torn_row(self._ledger(job))
-            self.require_same_market()
-            self._lock = stack.pop_all()
+        with suppress(OSError):  # the lock says what is wrong
+            make_folder(self.root / FOLDER)
+        self._lock.acquire(self._now())
+        try:
+            self._begin()
+        except BaseException:
+            self._lock.release()
+            raise
         return self
+
+    def _begin(self) -> None:
+        self._entries.clear()
+        for job in JobName:
+            _cut_torn_row(self._ledger(job))
+        self.require_same_market()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.close()
+        self._lock.release()
 
     def require_same_market(self) -> None:
         """ConfigError where the folder has windows or a recording of another market: they would count as this one's."""
@@ -196,7 +204,8 @@ class IngestStore:
     def keep(self, job: JobName, subject: str, window: Window, answer: Answer) -> Entry:
         """Store what was asked for a window, whole or not at all; StoreError when the disk refuses.
 
-        A file that is there already, of a run that was killed, is replaced.
+        A file that is there already, of a run that was killed, is replaced. Where the folder was moved or removed it is
+        begun anew, unless another writer has its name: StoreError then too.
         """
         table = answer.table
         name = None if table is None else f"{quote(subject, safe='')}/{window.since:{_STAMP}}{_SUFFIX}"
@@ -217,8 +226,9 @@ class IngestStore:
             times=answer.times,
             again_at=answer.again_at,
         )
-        known = self._by_subject(job)
         try:
+            self._keep_folder()
+            known = self._by_subject(job)
             if name is not None:
                 path = self._folder(job) / name
                 make_folder(path.parent)
@@ -232,6 +242,17 @@ class IngestStore:
             ) from error
         _put(known, entry)
         return entry
+
+    def _keep_folder(self) -> None:
+        """See that the folder's name is still of the folder that is locked, or lock the one that is there now.
+
+        OSError when another writer has it: nothing may be written under the name then.
+        """
+        if not self._lock.keep(self._now()):
+            log.warning(
+                "%s was moved or removed; what is not there now is asked for again", self.root / FOLDER
+            )
+            self._begin()
 
     def read(self, job: JobName, entry: Entry) -> Iterator[dict[str, str]]:
         """The rows of a stored window by column, as text; StoreError where the file cannot be read."""

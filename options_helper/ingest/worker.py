@@ -39,7 +39,8 @@ class IngestWorker:
         self._heard = heard
         self._end_requests = end_requests
         self._check_seconds = check_seconds
-        self._task = PeriodicTask("live-ingest", self._round, check_seconds)
+        self._task = PeriodicTask("live-ingest", self._round, check_seconds, self._failed)
+        self.problem: str | None = None  # what keeps it from looking; from any thread
 
     def start(self) -> None:
         """Look for the first time, at once."""
@@ -61,6 +62,7 @@ class IngestWorker:
     def _round(self) -> float:
         """Do one window, if one is due; the seconds until the next look."""
         outlook = self._ingestion.look()
+        self.problem = None
         if outlook.task is None:
             return min(outlook.pause_seconds, self._check_seconds)
         try:
@@ -70,6 +72,14 @@ class IngestWorker:
         except OptionsHelperError as error:
             self._heard(outlook.task, error)
         return 0.0
+
+    def _failed(self, error: Exception) -> None:
+        """What went wrong beside the windows, which have their own counts; it is tried again by itself."""
+        self.problem = (
+            str(error)
+            if isinstance(error, OptionsHelperError)
+            else f"A round failed by a fault of this program ({type(error).__name__}). The log has it."
+        )
 
 
 def job_beats(ingestion: Ingestion, now: datetime) -> Mapping[str, JobBeat]:

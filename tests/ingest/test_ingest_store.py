@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -177,7 +178,7 @@ def test_a_row_says_that_a_window_is_there_when_the_disk_has_all_of_it(
 
     job = tmp_path / "ingest" / "chains"
     (file,), ledger = job.glob("SPY/*.csv.gz"), job / "ledger.jsonl"
-    folders = [(one.stat().st_ino, 0) for one in (job / "SPY", job, job.parent)]
+    folders = [(one.stat().st_ino, 0) for one in (job / "SPY", job, job.parent, tmp_path)]
     written, row = [(one.stat().st_ino, one.stat().st_size) for one in (file, ledger)]
     assert {written, row, *folders} <= set(synced)
     before = synced[: synced.index(row)]
@@ -299,3 +300,35 @@ def test_a_recording_of_the_same_market_or_of_nobody_knows_whose_is_welcome(
 
     with IngestStore(tmp_path, market=asked, now=now) as store:
         store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+
+def moved(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("fate", [shutil.rmtree, moved])
+def test_a_folder_that_is_moved_or_removed_is_begun_anew_and_what_is_not_there_counts_as_missing(
+    tmp_path: Path, fate: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+):
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.GAPS, "all", SLOT, answer(None))
+        fate(tmp_path / "ingest")
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+        assert store.watermark(JobName.GAPS) is None
+        assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == SLOT.until
+        with pytest.raises(StoreError, match="Stop that ingestion"), IngestStore(tmp_path, now=now):
+            pass
+    assert "was moved or removed" in caplog.text
+
+
+def test_a_folder_whose_name_another_writer_has_is_not_written_into(tmp_path: Path):
+    with IngestStore(tmp_path, now=now) as first:
+        moved(tmp_path / "ingest")
+        with IngestStore(tmp_path, now=now) as second:
+            second.keep(JobName.CHAINS, "SPY", SLOT, answer())
+
+            with pytest.raises(StoreError, match=f"the ingestion, process {os.getpid()}"):
+                first.keep(JobName.CHAINS, "SPY", NEXT, answer())
+
+    assert IngestStore(tmp_path).watermark(JobName.CHAINS, "SPY") == SLOT.until

@@ -137,6 +137,7 @@ def test_an_error_that_nobody_thought_of_costs_its_window_only(
     daemon.worker.start()
     wait_until(lambda: daemon.ingestion.tallies[JobName.CHAINS].failures == 1)
     wait_until(lambda: "a round of live-ingest failed" in caplog.text, saw=lambda: caplog.text)
+    wait_until(lambda: "ZeroDivisionError" in (daemon.worker.problem or ""))
     daemon.worker.wake()
     wait_until(lambda: ("chains", "QQQ") in daemon.kept, saw=lambda: daemon.heard)
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -25,6 +26,7 @@ from options_helper.ingest.jobs import JobName
 from options_helper.ingest.store import IngestStore
 from options_helper.model.instants import datetime_nanoseconds, timestamp_extension
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.providers import FailureKind
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, RunState
 from options_helper.monitoring.heartbeat_file import INGESTION_FILE, read_heartbeat
@@ -268,7 +270,12 @@ def test_fred_is_asked_where_there_is_a_key_and_a_series_that_is_no_more_costs_i
     assert {row["series"] for row in stored} == {"VIXCLS", "DGS3MO", "DGS2", "DGS10", "T10Y2Y"}
     assert [row["value"] for row in stored if row["series"] == "DGS3MO"] == ["3.90", "", "3.90"]
     assert {row["vintage"] for row in stored} == {"2026-11-20"}
+    assert "6 requests" in said[0]
     assert "SOFR) refused (HTTP 400)" in said[0]
+    beat = read_heartbeat(tmp_path / INGESTION_FILE)
+    assert beat is not None
+    told = beat.providers[urlsplit(fred.url).netloc].endpoints["/fred/series/observations"]
+    assert (told.successes, told.failures) == (5, {FailureKind.QUESTION: 1})
     asked = fred.requests[0]
     assert (asked.path, asked.query["observation_start"]) == ("/fred/series/observations", "2026-10-21")
     assert "APCA-API-KEY-ID" not in asked.headers

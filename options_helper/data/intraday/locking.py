@@ -7,8 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,7 +80,7 @@ class RootLock:
     def keep(self, started: datetime) -> bool:
         """Whether the folder is the one that was locked; where its name is another's or nobody's, it is taken anew.
 
-        OSError when another recorder has the name: nothing may be written under it then. Harmless when not held.
+        OSError when another writer has the name: nothing may be written under it then. Harmless when not held.
         """
         held = self._descriptor
         if self._refusal is not None and held is None:
@@ -136,17 +135,6 @@ class RootLock:
                 f"{self._path.parent} cannot be recorded into: {reason}. "
                 "Choose a folder that you may write to."
             ) from error
-
-
-@contextmanager
-def locked_root(root: Path, started: datetime, role: str) -> Iterator[None]:
-    """Hold the right to write below a root; StoreError, at once, when another holds it."""
-    lock = RootLock(root, role)
-    lock.acquire(started)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def holder_of(lock_path: Path) -> Holder:
