@@ -17,9 +17,11 @@ from options_helper.data.streaming.callbacks.delivery import (
     Symbols,
     spellings_of,
 )
-from options_helper.data.streaming.callbacks.lanes import Lane, LoopLane, Shared, ThreadLane
+from options_helper.data.streaming.callbacks.lanes import Lane, Shared
+from options_helper.data.streaming.callbacks.loop_lane import LoopLane
 from options_helper.data.streaming.callbacks.pulling import Pull, PullLane
 from options_helper.data.streaming.callbacks.registry import KIND_OF_EVENT, Registry, Row
+from options_helper.data.streaming.callbacks.thread_lane import ThreadLane
 from options_helper.model.callbacks import CallbackKind, CallbackStats, Told, total_of
 from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
@@ -78,7 +80,7 @@ class Callbacks:
         self._lock = self._shared.lock
         # Everything below is guarded by self._lock. The registry is replaced whole.
         self._registry: Registry[Delivery] = Registry()
-        self._rows: dict[type[Any], Row[Delivery] | None] = {}  # of the registry, by type of event
+        self._rows: dict[type[Any], Row[Delivery]] = {}  # of the registry, by type of event
         self._run: object = None  # whose events are called back with; None: it is closed
         self._thread = self._new_thread()
         self._loops: dict[object, LoopLane] = {}
@@ -115,7 +117,8 @@ class Callbacks:
 
     def _use(self, registry: Registry[Delivery]) -> None:
         self._registry = registry
-        self._rows = {event: registry.rows.get(kind) for event, kind in KIND_OF_EVENT.items()}
+        rows = registry.rows
+        self._rows = {event: rows[kind] for event, kind in KIND_OF_EVENT.items() if kind in rows}
 
     def pull(
         self,
@@ -153,6 +156,7 @@ class Callbacks:
             return
         self._use(self._registry.without(delivery, delivery.spellings))
         delivery.is_removed = True
+        _take_back(delivery)
         delivery.give_up_waiting()
         if delivery.lane is not None:
             delivery.lane.drop(delivery)
@@ -191,31 +195,46 @@ class Callbacks:
         """Offer all of this, in order; events of a frame may stand together. Never waits for a callback."""
         with self._lock:
             woken: dict[Lane, None] = {}
+            events: list[Event] = []  # of all frames together, which are often of one event each
             for one in told:
                 if isinstance(one, Told):
+                    self._offer_events(events, woken)
+                    events = []
                     self._offer_told(one, woken)
                 else:
-                    self._offer_events(one, woken)
+                    events += one
+            self._offer_events(events, woken)
             for lane in woken:
                 self._wake(lane)
 
     def _offer_told(self, told: Told, woken: dict[Lane, None]) -> None:
         subject = _subject_of(told)
         for delivery in self._registry.find(told.kind, told.symbols):
-            self._offer(delivery, subject, told.value, woken)
+            self._make_room(delivery, 1)
+            delivery.offer(subject, told.value)
+            self._queue(delivery, woken)
 
-    def _offer_events(self, events: Iterable[Event], woken: dict[Lane, None]) -> None:
-        # The hot path: once for each event of the market.
+    def _offer_events(self, events: Sequence[Event], woken: dict[Lane, None]) -> None:
+        # The hot path: nearly always all are of one type, and what is done here is done for each event of the market.
         rows = self._rows
-        for event in events:
-            row = rows.get(type(event))
-            if row is not None:
-                symbol = event.symbol
-                for delivery in row.of(symbol):
-                    self._offer(delivery, symbol, event, woken)
+        types = dict.fromkeys(map(type, events))
+        for event_type in types:
+            row = rows.get(event_type)
+            if row is None:
+                continue
+            of_type = events if len(types) == 1 else [one for one in events if type(one) is event_type]
+            for delivery, wanted in row.share_out(of_type):
+                self._make_room(delivery, len(wanted))
+                delivery.offer_events(wanted)
+                self._queue(delivery, woken)
 
-    def _offer(self, delivery: Delivery, symbol: str, value: Any, woken: dict[Lane, None]) -> None:
-        if not delivery.offer(symbol, value):
+    def _make_room(self, delivery: Delivery, count: int) -> None:
+        """What its thread has called, and nobody has counted yet, needs no room."""
+        if delivery.lent and delivery.room < count:
+            delivery.lender.catch_up(self._shared.monotonic())
+
+    def _queue(self, delivery: Delivery, woken: dict[Lane, None]) -> None:
+        if not delivery.waiting:
             return
         if self._run is None:
             delivery.give_up_waiting()
@@ -234,8 +253,14 @@ class Callbacks:
         """What waits, and all calls under way but the one that is asking for this."""
         now = self._shared.monotonic()
         for delivery in deliveries:
+            _take_back(delivery)
             delivery.give_up_waiting()
-            if delivery.lane is None or not delivery.lane.is_calling(delivery):
+            lane = delivery.lender if delivery.lent else delivery.lane
+            if lane is not None and lane.is_calling(delivery):
+                continue
+            if delivery.lent:
+                delivery.lender.abandon(now)
+            else:
                 delivery.abandon(now)
 
     def _place(self, delivery: Delivery) -> Lane:
@@ -277,7 +302,10 @@ class Callbacks:
                     self._move_from(lane)
 
     def _move_from(self, lane: Lane) -> None:
-        others = [one for one in self._registry.kinds if one.lane is lane and one.call is None]
+        mine = [one for one in self._registry.kinds if one.lane is lane]
+        for delivery in mine:
+            _take_back(delivery)
+        others = [one for one in mine if not one.is_busy]
         if not others:
             return
         sibling = lane.sibling()
@@ -297,13 +325,17 @@ class Callbacks:
     def stats_of(self, delivery: Delivery) -> CallbackStats:
         """The ledger of one."""
         with self._lock:
-            return delivery.stats(self._shared.monotonic())
+            now = self._shared.monotonic()
+            _catch_up(delivery, now)
+            return delivery.stats(now)
 
     @property
     def stats(self) -> CallbackStats:
         """The ledger of all, those that were removed among them."""
         with self._lock:
             now = self._shared.monotonic()
+            for one in (*self._leaving, *self._registry.kinds):
+                _catch_up(one, now)
             self._leaving, over = (
                 [one for one in self._leaving if one.pending],
                 [one for one in self._leaving if not one.pending],
@@ -359,6 +391,18 @@ def _subject_of(told: Told) -> str:
             return stream
         case _:
             return told.symbols[0] if told.symbols else ""
+
+
+def _catch_up(delivery: Delivery, now: float) -> None:
+    """Count what a thread has called of what was lent to it."""
+    if delivery.lent:
+        delivery.lender.catch_up(now)
+
+
+def _take_back(delivery: Delivery) -> None:
+    """Have back what was lent and is not begun."""
+    if delivery.lent:
+        delivery.lender.take_back()
 
 
 def _call_nobody(_: object) -> None:

@@ -51,10 +51,9 @@ class PullLane(Lane):
         """It calls nobody."""
         return False
 
-    @property
-    def busy_with(self) -> object:
-        """Nothing, ever."""
-        return None
+    def is_stuck(self) -> bool:
+        """Never: it calls nobody."""
+        return False
 
     async def next_of(self, delivery: Delivery) -> Any:
         """The next value, as soon as there is one; StopAsyncIteration at the end. It counts as delivered."""
@@ -64,8 +63,7 @@ class PullLane(Lane):
                 call = delivery.begin(now)
                 if call is not None:
                     delivery.end(call, now)
-                    if self._shared.is_awaited:
-                        self._shared.settled.notify_all()
+                    self._say_settled()
                     return call.value
                 if self._is_ending:
                     raise StopAsyncIteration

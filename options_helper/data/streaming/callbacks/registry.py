@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
@@ -11,6 +11,7 @@ from options_helper.model.callbacks import CallbackKind
 from options_helper.model.events import (
     Bar,
     DailyBar,
+    Event,
     LimitBand,
     Quote,
     Trade,
@@ -50,6 +51,21 @@ class Row(Generic[E]):
     def of(self, symbol: str) -> tuple[E, ...]:
         """Who wants it of this symbol."""
         return self.by_symbol.get(symbol, self.every)
+
+    def share_out(self, events: Sequence[Event]) -> Iterable[tuple[E, Sequence[Event]]]:
+        """Who wants which of these, in order."""
+        if not self.by_symbol:
+            return [(entry, events) for entry in self.every]
+        shares: dict[E, list[Event]] = {}
+        of, every = self.by_symbol.get, self.every
+        for event in events:
+            for entry in of(event.symbol, every):
+                share = shares.get(entry)
+                if share is None:
+                    shares[entry] = [event]
+                else:
+                    share.append(event)
+        return shares.items()
 
     def with_entry(self, entry: E, spellings: Iterable[str] | None) -> Row[E]:
         """And this one; None: of every symbol."""

@@ -17,7 +17,8 @@ def delivery(**more) -> Delivery:
 def test_what_does_not_fit_is_given_up_and_what_waits_stays():
     one = delivery(size=2)
 
-    assert [one.offer("AAPL", number) for number in range(3)] == [True, True, False]
+    for number in range(3):
+        one.offer("AAPL", number)
 
     call = one.begin(0.0)
     assert call is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -91,9 +92,11 @@ def test_an_error_whose_text_asks_for_the_ledger_holds_up_nobody(callbacks: Call
     assert not asking.is_alive()
 
 
-def test_plain_functions_take_turns_however_much_waits_for_one_of_them(
-    callbacks: Callbacks, release: threading.Event
-):
+def test_plain_functions_take_turns_however_much_waits_for_one_of_them(release: threading.Event):
+    """As soon as a millisecond is over, by the clock that they are given."""
+    now = itertools.count(step=0.002)
+    callbacks = Callbacks(lambda: next(now))
+    callbacks.open(RUN)
     order: list[str] = []
 
     def slow(value: object) -> None:
@@ -108,6 +111,7 @@ def test_plain_functions_take_turns_however_much_waits_for_one_of_them(
     release.set()
 
     wait_until(lambda: len(order) == 7)
+    callbacks.close(RUN, 1.0)
     # One call of the slow one may have been under way.
     assert order.index("quick 0") <= 1
     assert order.index("quick 1") <= 3
