@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from operator import is_not
 from typing import Any, Final
 
 from options_helper.clock import elapsed_seconds, utc_now_ns
@@ -22,7 +21,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Symbols
-from options_helper.data.streaming.callbacks.dispatcher import CallbackHandle, Callbacks
+from options_helper.data.streaming.callbacks.dispatcher import STATES, CallbackHandle, Callbacks
 from options_helper.data.streaming.callbacks.health_news import HealthNews
 from options_helper.data.streaming.callbacks.pulling import Pull
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig, requests_for
@@ -56,6 +55,7 @@ FOLD_EVENTS: Final = 10_000
 LINGER_SECONDS: Final = 0.025
 # Where callbacks wait for the market, it is this much: three milliseconds are promised to them.
 CALLBACK_LINGER_SECONDS: Final = 0.002
+CALLBACK_LINGER_NS: Final = 2_000_000
 # While something waits that a callback may be holding up, the consumer looks this often.
 CALLBACK_LOOK_SECONDS: Final = 0.02
 # Of a stop, whatever else takes its time: callbacks get this long to take what was brought to them.
@@ -244,9 +244,16 @@ class LiveStreamManager:
 
         ValueError for a kind that there is not, TypeError for a callback that cannot be called.
         """
-        return self._callbacks.add(
+        handle = self._callbacks.add(
             _kind(kind), symbol, callback, newest=newest, queue_size=queue_size, loop=loop
         )
+        self._welcome(handle.kind)
+        return handle
+
+    def _welcome(self, kind: CallbackKind) -> None:
+        run = self._run
+        if run is not None and kind in STATES:
+            run.welcome()
 
     def pull(
         self,
@@ -258,7 +265,9 @@ class LiveStreamManager:
     ) -> Pull:
         """The same for whoever would rather fetch: an iterator for `async for`, of the loop that runs here."""
         loop = asyncio.get_running_loop()
-        return self._callbacks.pull(_kind(kind), symbol, newest=newest, queue_size=queue_size, loop=loop)
+        pull = self._callbacks.pull(_kind(kind), symbol, newest=newest, queue_size=queue_size, loop=loop)
+        self._welcome(_kind(kind))
+        return pull
 
     def on_quote(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `Quote`; `more` as for `on`."""
@@ -287,12 +296,14 @@ class LiveStreamManager:
     def on_gap(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
         """Call back with each `Gap` of the stream that carries the symbol: when it opens, and when it is over.
 
-        It is told before anything that came after it. One that did not last long may be told once, when it is over.
+        It is told before anything that came after it. One that did not last long may be told once, when it is over. One
+        that is open already is told at once. A silence is a gap once it has lasted so long that the connection is made
+        anew, and then from its beginning on.
         """
         return self.on(CallbackKind.GAP, symbol, callback, **more)
 
     def on_health(self, symbol: Symbols, callback: Callback, **more: Any) -> CallbackHandle:
-        """Call back with the `StreamHealth` of the stream that carries the symbol, whenever its phase has changed."""
+        """Call back with the `StreamHealth` of the stream that carries the symbol: now, and at each change of phase."""
         return self.on(CallbackKind.HEALTH, symbol, callback, **more)
 
     def remove_callbacks(self, symbol: Symbols) -> int:
@@ -359,7 +370,8 @@ class _Run:
         # Only the consumer's thread looks at these.
         self._logged: set[tuple[str, type[Exception]]] = set()
         self._health_news = HealthNews()
-        self._reports: tuple[object, ...] = ()
+        self._nudges = 0
+        self._last_received_ns = 0
         # Guarded by self._lock: written by the consumer, which counts its own without it, and, at an announcement or a
         # change of symbols, by others.
         self._lock = threading.Lock()
@@ -437,6 +449,7 @@ class _Run:
                 f"What the streams bring cannot be taken in any more ({type(error).__name__}: {error}). "
                 "Stop and start them again."
             )
+            self._try("tell of it", self._tell_of_streams)
 
     def _fold_until_drained(self) -> None:
         self._try("look at the calendar", self.streams.load_calendar)
@@ -447,7 +460,7 @@ class _Run:
             # Before what was taken is told: a gap that lies before it was noted before it came.
             self._try("look at the streams", self._look_at_streams)
             if frames and not self._fold(frames):
-                self._gather()
+                self._gather(frames)
             if self._callbacks.needs_looks:
                 self._callbacks.look()
             if time.monotonic() >= next_check:
@@ -459,26 +472,34 @@ class _Run:
 
     def _look_at_streams(self) -> None:
         """Tell what is new in their health, where one of them noted something."""
-        reports = self.streams.reports
-        if len(reports) != len(self._reports) or any(map(is_not, reports, self._reports)):
-            self._reports = reports
+        nudges = self.streams.queue.nudges
+        if nudges != self._nudges:
+            self._nudges = nudges
             self._tell_of_streams()
 
     def _tell_of_streams(self) -> None:
         if told := self._health_news.observe(self._healths(self._now_ns())):
             self._callbacks.tell(told)
+        if self._callbacks.has_newcomers:
+            self._callbacks.welcome(self._health_news.present())
+
+    def welcome(self) -> None:
+        """Have somebody who is new told how the streams are, soon."""
+        self.streams.queue.nudge()
 
     @property
     def _patience(self) -> float:
         """How long the consumer waits for a frame."""
         return CALLBACK_LOOK_SECONDS if self._callbacks.needs_looks else HOUSEKEEPING_SECONDS
 
-    def _gather(self) -> None:
+    def _gather(self, frames: Sequence[Frame]) -> None:
         """Let frames gather, so that there is no wake-up for each."""
-        if self._callbacks.wants_market:
-            time.sleep(CALLBACK_LINGER_SECONDS)  # too short to be worth listening for the end
-        else:
+        pause_ns = frames[0].received_ns - self._last_received_ns
+        self._last_received_ns = frames[-1].received_ns
+        if not self._callbacks.wants_market:
             self._ending.wait(LINGER_SECONDS)
+        elif pause_ns < CALLBACK_LINGER_NS:  # otherwise the next one is not to be expected so soon
+            time.sleep(CALLBACK_LINGER_SECONDS)  # too short to be worth listening for the end
 
     def _keep_house(self) -> None:
         self.streams.keep_house(self._state.tallies)

@@ -8,7 +8,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "delivery": ("QUEUE_SIZE", "Callback", "Symbols"),
-    "dispatcher": ("CallbackHandle", "Callbacks"),
+    "dispatcher": ("STATES", "CallbackHandle", "Callbacks"),
     "health_news": ("HealthNews",),
     "pulling": ("Pull",),
 }

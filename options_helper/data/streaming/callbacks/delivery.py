@@ -130,6 +130,7 @@ class Delivery:
             kind is CallbackKind.GAP
         )  # whoever is told of one must know of it before what came after it
         self.is_removed = False
+        self.is_new = False  # it is told the present state first, and nothing before that
         self.loop = loop  # where it wants to run
         self.lane: Any = None  # where it runs; None: nowhere yet
         self.newest = newest

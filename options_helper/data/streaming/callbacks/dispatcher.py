@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from types import ModuleType
 from typing import Any, Final, Self
 
+from options_helper.data.streaming.callbacks.callables import is_asynchronous, owner_of
 from options_helper.data.streaming.callbacks.delivery import (
     QUEUE_SIZE,
     Callback,
@@ -27,6 +25,8 @@ from options_helper.model.events import Event
 from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import StreamHealth
 
+# Of these whoever registers is told the present state first.
+STATES: Final = frozenset({CallbackKind.HEALTH, CallbackKind.GAP})
 # What comes over a stream so often that whoever wants it wants it at once.
 _OF_THE_MARKET: Final = frozenset(KIND_OF_EVENT.values()) | {CallbackKind.BOOK}
 
@@ -82,6 +82,7 @@ class Callbacks:
         self._registry: Registry[Delivery] = Registry()
         self._rows: dict[type[Any], Row[Delivery]] = {}  # of the registry, by type of event
         self._run: object = None  # whose events are called back with; None: it is closed
+        self._newcomers: list[Delivery] = []  # those that wait for a `welcome`
         self._thread = self._new_thread()
         self._loops: dict[object, LoopLane] = {}
         self._lanes: list[Lane] = []
@@ -109,11 +110,17 @@ class Callbacks:
             )
         delivery = Delivery(kind, symbol, callback, newest=newest, size=queue_size, loop=loop)
         # Asked here, where no lock is held: a callable object may have code of its own for it.
-        delivery.is_plain = loop is None and not _is_asynchronous(callback)
-        delivery.owner = _owner_of(callback) if loop is None else id(loop)
+        delivery.is_plain = loop is None and not is_asynchronous(callback)
+        delivery.owner = owner_of(callback) if loop is None else id(loop)
         with self._lock:
-            self._use(self._registry.with_entry(delivery, kind, delivery.spellings))
+            self._register(delivery)
         return CallbackHandle(self, delivery)
+
+    def _register(self, delivery: Delivery) -> None:
+        self._use(self._registry.with_entry(delivery, delivery.kind, delivery.spellings))
+        if delivery.kind in STATES and self._run is not None:
+            delivery.is_new = True
+            self._newcomers.append(delivery)
 
     def _use(self, registry: Registry[Delivery]) -> None:
         self._registry = registry
@@ -134,7 +141,7 @@ class Callbacks:
         delivery = Delivery(kind, symbol, _call_nobody, newest=newest, size=queue_size, loop=loop)
         with self._lock:
             self._settle_on(lane, delivery)
-            self._use(self._registry.with_entry(delivery, kind, delivery.spellings))
+            self._register(delivery)
         return Pull(lane, delivery, self.remove)
 
     def remove(self, delivery: Delivery) -> None:
@@ -165,7 +172,13 @@ class Callbacks:
 
     def _let_go(self, lane: Lane | None) -> None:
         """End a lane that has nobody left, and is not where the next one comes to."""
-        if lane is None or lane is self._thread or any(one.lane is lane for one in self._registry.kinds):
+        if lane is None or lane is self._thread:
+            return
+        if self._run is None:  # nothing will come for those that are idle, until they are placed anew
+            for one in self._registry.kinds:
+                if one.lane is lane and not one.is_busy:
+                    one.lane = one.task = None
+        if any(one.lane is lane for one in self._registry.kinds):
             return
         if any(one.lane is lane and one.outcome is not None for one in self._leaving):
             return  # a call under way is to be ended there
@@ -207,12 +220,34 @@ class Callbacks:
             for lane in woken:
                 self._wake(lane)
 
+    @property
+    def has_newcomers(self) -> bool:
+        """Whether somebody waits for a `welcome`."""
+        return bool(self._newcomers)
+
+    def welcome(self, present: Sequence[Told]) -> None:
+        """Tell those that are new how things stand, as it was told to the others; never waits for a callback."""
+        with self._lock:
+            newcomers, self._newcomers = self._newcomers, []
+            woken: dict[Lane, None] = {}
+            for delivery in newcomers:
+                delivery.is_new = False
+                wanted = [one for one in present if one.kind is delivery.kind and not delivery.is_removed]
+                for told in wanted:
+                    if delivery.spellings is None or not delivery.spellings.isdisjoint(told.symbols):
+                        self._offer(delivery, told, woken)
+            for lane in woken:
+                self._wake(lane)
+
     def _offer_told(self, told: Told, woken: dict[Lane, None]) -> None:
-        subject = _subject_of(told)
         for delivery in self._registry.find(told.kind, told.symbols):
-            self._make_room(delivery, 1)
-            delivery.offer(subject, told.value)
-            self._queue(delivery, woken)
+            if not delivery.is_new:
+                self._offer(delivery, told, woken)
+
+    def _offer(self, delivery: Delivery, told: Told, woken: dict[Lane, None]) -> None:
+        self._make_room(delivery, 1)
+        delivery.offer(_subject_of(told), told.value)
+        self._queue(delivery, woken)
 
     def _offer_events(self, events: Sequence[Event], woken: dict[Lane, None]) -> None:
         # The hot path: nearly always all are of one type, and what is done here is done for each event of the market.
@@ -348,6 +383,14 @@ class Callbacks:
         """Call back from now on, with what this run brings."""
         with self._lock:
             self._run = run
+            self._shared.is_open = True
+            self._forget_newcomers()
+
+    def _forget_newcomers(self) -> None:
+        """A run tells everybody how it begins."""
+        for delivery in self._newcomers:
+            delivery.is_new = False
+        self._newcomers = []
 
     def close(self, run: object, seconds: float) -> None:
         """Deliver what waits for at most so long, give up the rest, and end the threads; unless another run has begun.
@@ -363,6 +406,8 @@ class Callbacks:
             if self._run is not run:
                 return
             self._run = None
+            self._shared.is_open = False
+            self._forget_newcomers()
             self._give_up((*self._leaving, *self._registry.kinds))
             for delivery in self._registry.kinds:
                 if isinstance(delivery.lane, PullLane):
@@ -407,25 +452,3 @@ def _take_back(delivery: Delivery) -> None:
 
 def _call_nobody(_: object) -> None:
     """Stands where a callback stands, for values that are fetched."""
-
-
-def _is_asynchronous(callback: Callback) -> bool:
-    function = _unwrapped(callback)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - of an object
-    )
-
-
-def _owner_of(callback: Callback) -> object:
-    """Whose event loop it runs on: its object's, or that of all functions made of the same code."""
-    function = _unwrapped(callback)
-    owner = getattr(function, "__self__", None)
-    if owner is not None and not isinstance(owner, ModuleType):
-        return id(owner)
-    return getattr(function, "__code__", id(function))
-
-
-def _unwrapped(callback: Callback) -> Callback:
-    while isinstance(callback, partial):
-        callback = callback.func
-    return callback

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from options_helper.model.callbacks import CallbackKind, Told
-from options_helper.model.snapshot import StreamHealth
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
 
@@ -24,6 +24,20 @@ class HealthNews:
         told = [told for name, health in healths.items() for told in self._of_stream(name, health)]
         self._before = dict(healths)
         return told
+
+    def present(self) -> list[Told]:
+        """How things stood at the last look, for whoever was told nothing so far: open gaps, then phases."""
+        gaps = [
+            Told(CallbackKind.GAP, health.gaps[-1].symbols or health.requested, health.gaps[-1])
+            for health in self._before.values()
+            if health.gaps and health.gaps[-1].until_ns is None
+        ]
+        healths = [
+            Told(CallbackKind.HEALTH, health.requested, health)
+            for health in self._before.values()
+            if health.phase is not Phase.OFF
+        ]
+        return gaps + healths
 
     def _of_stream(self, name: StreamId, health: StreamHealth) -> Iterator[Told]:
         before = self._before.get(name, StreamHealth(name))

@@ -34,6 +34,7 @@ class Shared:
     # Notified when a call is over while somebody waits for it.
     settled: threading.Condition = field(init=False)
     is_awaited: bool = False
+    is_open: bool = False  # whether anything is offered now
 
     def __post_init__(self) -> None:
         self.settled = threading.Condition(self.lock)

@@ -30,7 +30,7 @@ class LoopLane(Lane):
     """Calls on an event loop, and awaits what is to be awaited.
 
     The loop is its own, on a thread of its own, or one that is given, which goes on without this. `let_go` is told,
-    under the lock, that a callback has left which was removed before.
+    under the lock, that a callback has left which was removed before, or while nothing is offered.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class LoopLane(Lane):
                 if delivery.waiting and delivery.lane is self and delivery.call is None:
                     self.queue(delivery)
                     self.wake()
-                if delivery.is_removed:
+                if delivery.is_removed or not self._shared.is_open:
                     self._let_go(self)
 
 

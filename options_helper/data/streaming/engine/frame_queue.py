@@ -43,6 +43,8 @@ class FrameQueue:
         self._closed = False
         self._consumer_waits = False
         self._nudged = False
+        # How often it was nudged; changed under the lock, read without.
+        self.nudges = 0
         self._counts = {name: QueueCounts() for name in self._limits}
 
     def put(self, stream: StreamId, payload: bytes, events: int, received_ns: int) -> bool:
@@ -93,6 +95,7 @@ class FrameQueue:
         """Let the consumer look around soon, though nothing came."""
         with self._lock:
             self._nudged = True
+            self.nudges += 1
             self._arrived.notify()
 
     def settle(self, frames: Sequence[Frame]) -> int:

@@ -262,11 +262,6 @@ class StreamGroup:
         """How long this process did not run since the start, as far as that can be known."""
         return self._pulse.absent_seconds
 
-    @property
-    def reports(self) -> tuple[object, ...]:
-        """Others than before when something changed in what a worker knows."""
-        return tuple(worker.report for worker in self._workers.values())
-
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add.
 

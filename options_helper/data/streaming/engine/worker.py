@@ -178,11 +178,6 @@ class StreamWorker(StreamSink):
         self._thread.start()
 
     @property
-    def report(self) -> object:
-        """Another one after each change of what it knows; `health` tells what that is."""
-        return self._report
-
-    @property
     def has_failed(self) -> bool:
         """Whether another try would get the same answer, as far as is known."""
         return self._report.phase is Phase.FAILED

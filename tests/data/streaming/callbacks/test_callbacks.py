@@ -558,6 +558,32 @@ def test_phases_are_told_until_the_last_one():
     assert {name for name, _ in phases} == {"stocks"}
 
 
+def test_who_registers_late_is_told_how_the_streams_are(manager: LiveStreamManager):
+    wait_until(lambda: manager.snapshot().streams["stocks"].phase in (Phase.LIVE, Phase.QUIET))
+    phases: list[tuple[str, Phase]] = []
+
+    manager.on_health("AAPL", lambda health: phases.append((health.name, health.phase)))
+
+    wait_until(lambda: phases)
+    assert phases == [("stocks", manager.snapshot().streams["stocks"].phase)]
+
+
+def test_who_registers_in_a_gap_is_told_of_it_and_when_it_is_over():
+    go = threading.Event()
+    stocks = ScriptedStreams([acknowledge(), fail("lost")], [wait_for(go), acknowledge()])
+    gaps: list[Any] = []
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].gaps)
+        manager.on_gap("AAPL", gaps.append)
+        wait_until(lambda: gaps)
+        go.set()
+        wait_until(lambda: len(gaps) == 2)
+
+    assert [gap.until_ns is None for gap in gaps] == [True, False]
+    assert gaps[0].since_ns == gaps[1].since_ns
+
+
 def test_what_is_no_callback_is_refused_when_it_is_registered():
     manager = LiveStreamManager(SETTINGS)
 

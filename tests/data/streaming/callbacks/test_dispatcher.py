@@ -45,6 +45,7 @@ def release() -> Iterator[threading.Event]:
 
 
 def tell(callbacks: Callbacks, kind: CallbackKind, *values: Any) -> None:
+    callbacks.welcome([])
     callbacks.tell(Told(kind, ("AAPL",), value) for value in values)
 
 
@@ -326,3 +327,30 @@ def test_a_callable_object_is_looked_at_where_no_lock_is_held(callbacks: Callbac
 
     assert not telling.is_alive()
     wait_until(lambda: -1 in asked)
+
+
+def test_who_is_new_is_told_how_things_stand_and_then_what_changes(callbacks: Callbacks):
+    told: list[object] = []
+    missed: list[object] = []
+    callbacks.add(GAP, "AAPL", told.append)
+    callbacks.add(GAP, "MSFT", missed.append)
+
+    callbacks.tell([Told(GAP, ("AAPL",), "before")])
+    assert callbacks.has_newcomers
+    callbacks.welcome([Told(GAP, ("AAPL",), "open"), Told(CallbackKind.HEALTH, ("AAPL",), "live")])
+    callbacks.tell([Told(GAP, ("AAPL", "MSFT"), "over")])
+
+    wait_until(lambda: len(told) == 2 and missed)
+    assert (told, missed) == (["open", "over"], ["over"])
+    assert not callbacks.has_newcomers
+
+
+def test_who_was_there_before_a_run_is_told_how_it_begins(callbacks: Callbacks):
+    told: list[object] = []
+    callbacks.close(RUN, 0.0)
+    callbacks.add(GAP, None, told.append)
+    callbacks.open(RUN)
+
+    callbacks.tell([Told(GAP, ("AAPL",), "first")])
+
+    wait_until(lambda: told == ["first"])

@@ -71,3 +71,22 @@ def test_gaps_come_before_the_phase():
     told = HealthNews().observe(stocks(CLOSED))
 
     assert [one.kind for one in told] == [CallbackKind.GAP, CallbackKind.HEALTH]
+
+
+def test_who_is_new_is_told_of_open_gaps_and_of_every_stream_that_is_on():
+    news = HealthNews()
+    look = stocks(CLOSED, OPEN, phase=Phase.RECONNECTING)
+    look[StreamName.OPTIONS] = health("options", Phase.OFF)
+    news.observe(look)
+
+    gap_told, health_told = news.present()
+
+    assert gap_told == Told(CallbackKind.GAP, ("AAPL",), OPEN)
+    assert (health_told.kind, health_told.value.phase) == (CallbackKind.HEALTH, Phase.RECONNECTING)
+
+
+def test_who_is_new_is_not_told_of_what_is_over():
+    news = HealthNews()
+    news.observe(stocks(CLOSED))
+
+    assert [told.kind for told in news.present()] == [CallbackKind.HEALTH]
