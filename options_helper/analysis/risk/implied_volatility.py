@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from options_helper.analysis.marks import Flags, Numbers
-from options_helper.analysis.risk.inversion import Solution, band_end, solve
+from options_helper.analysis.marks import Flags, Integers, Numbers
+from options_helper.analysis.risk.inversion import Solution, band_end, european_vega, solve
 from options_helper.analysis.risk.pricing import Market, Terms, can_be_priced
 
 Words: TypeAlias = NDArray[np.object_]
@@ -67,6 +67,16 @@ class OptionQuotes:
     mid: Numbers  # NaN where the quote supports no middle; the same that marks the leg
     tick: Numbers  # the least difference between two prices
 
+    def take(self, legs: Integers) -> OptionQuotes:
+        """The quotes of some of the legs, by their places."""
+        return OptionQuotes(self.bid[legs], self.ask[legs], self.mid[legs], self.tick[legs])
+
+    @classmethod
+    def none(cls, legs: int) -> Self:
+        """No quote at all, for so many legs."""
+        unknown = np.full(legs, np.nan)
+        return cls(unknown, unknown, unknown, np.full(legs, _TICK))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImpliedVolatility:
@@ -111,10 +121,11 @@ def implied_volatility(
     solution = solve(terms, market, price, quotes.tick, earlier)
     solved = ~np.isnan(solution.volatility)
     low, high = (
-        band_end(terms, market, solution, price, np.where(solved, side, np.nan))
+        band_end(terms, market, solution, price, np.where(solved, side, np.nan), tick=quotes.tick)
         for side in (quotes.bid, quotes.ask)
     )
-    found = _Found(solution, solved, low, high)
+    vega = solution.vega_ratio * european_vega(terms, market, solution.volatility)
+    found = _Found(solution, vega, low, high)
     reasons = _after(reasons, found, quotes, widest_band)
     is_ok = _is_unsaid(reasons)
     shown = is_ok | (reasons == VolatilityReason.WIDE_BAND)
@@ -205,7 +216,7 @@ _RESCUED: Final = frozenset(
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
     solution: Solution
-    solved: Flags
+    vega: Numbers  # dollars per 1.00
     low: Numbers
     high: Numbers
 
@@ -235,14 +246,12 @@ def _after(reasons: Words, found: _Found, quotes: OptionQuotes, widest_band: flo
     asked = _is_unsaid(reasons)
     # How far apart the sides are says what a point is worth; where they are not, the slope at the middle does.
     apart = found.high - found.low
-    between = np.divide(
-        quotes.ask - quotes.bid, apart, out=found.solution.vega.copy(), where=apart > _ONE_POINT / 10
-    )
+    between = np.divide(quotes.ask - quotes.bid, apart, out=found.vega.copy(), where=apart > _ONE_POINT / 10)
     later = _first_of(
         len(reasons),
         {
             VolatilityReason.TOO_DEAR: np.isnan(found.solution.european),
-            VolatilityReason.AT_INTRINSIC: ~found.solved,
+            VolatilityReason.AT_INTRINSIC: np.isnan(found.solution.volatility),
             VolatilityReason.LOW_VEGA: ~(between * _ONE_POINT >= 0.5 * quotes.tick),
             VolatilityReason.WIDE_BAND: ~(apart <= widest_band),
         },

@@ -22,8 +22,12 @@ _LEAST_DEVIATION: Final = 1e-5
 _MOST_DEVIATION: Final = 20.0
 _LATTICE_ROUNDS: Final = 10  # two or three do, except near the exercise boundary
 _LEAST_MOVE: Final = 1e-4  # of volatility between two prices whose slope is believed
-_NEAR_ENOUGH: Final = 0.25  # of a tick; the step that follows squares what is left
+# Of a tick. The step that follows squares what is left where its slope was measured, and else takes off most of it.
+_NEAR_ENOUGH: Final = 0.25
+_NEAR_AT_ONCE: Final = 0.05
 _JUST_ABOVE: Final = 1.001
+# Where vega is so near to the European one, early exercise is worth little and changes along a line.
+_STRAIGHT: Final = 0.2
 _BAND_ROUNDS: Final = 4
 _BAND_MISS: Final = 1e-2  # of the distance from the middle, before the last step
 
@@ -33,12 +37,12 @@ class Solution:
     """A volatility for each price, per year as a fraction, and what the next search begins with. NaN: none."""
 
     volatility: Numbers
-    vega: Numbers  # dollars per 1.00
+    vega_ratio: Numbers  # vega, to that of the leg as if European; it changes slowly
     european: Numbers  # the volatility at which the leg, if it were European, would cost as much
 
     def take(self, legs: Integers) -> Solution:
         """The solutions of some of the legs."""
-        return Solution(self.volatility[legs], self.vega[legs], self.european[legs])
+        return Solution(self.volatility[legs], self.vega_ratio[legs], self.european[legs])
 
 
 def black_volatility(terms: Terms, market: Market, price: Numbers, near: Numbers | None = None) -> Numbers:
@@ -96,12 +100,12 @@ def solve(
     far less than a quarter of `tick`, dollars per share.
     """
     european = black_volatility(terms, market, price, None if earlier is None else earlier.european)
-    found = Solution(european.copy(), european_vega(terms, market, european), european)
+    found = Solution(european.copy(), np.where(np.isnan(european), np.nan, 1.0), european)
     legs = np.flatnonzero(needs_lattice(terms, market) & np.isfinite(european))
     if legs.size:
         start = _start(found.take(legs), None if earlier is None else earlier.take(legs))
-        at, vega = _by_lattice(terms.take(legs), market.take(legs), price[legs], tick[legs], start)
-        found.volatility[legs], found.vega[legs] = at, vega
+        at, ratio = _by_lattice(terms.take(legs), market.take(legs), price[legs], tick[legs], start)
+        found.volatility[legs], found.vega_ratio[legs] = at, ratio
     return found
 
 
@@ -111,9 +115,11 @@ def _start(cold: Solution, earlier: Solution | None) -> Solution:
         return cold
     at = earlier.volatility + (cold.european - earlier.european)
     # American options cost no less than European ones, so no volatility above the European one fits.
-    usable = (at > 0) & (at <= cold.european) & (earlier.vega > 0)
+    usable = (at > 0) & (at <= cold.european) & (earlier.vega_ratio > 0)
     return Solution(
-        np.where(usable, at, cold.volatility), np.where(usable, earlier.vega, cold.vega), cold.european
+        np.where(usable, at, cold.volatility),
+        np.where(usable, earlier.vega_ratio, cold.vega_ratio),
+        cold.european,
     )
 
 
@@ -156,11 +162,14 @@ class _Search:
 def _by_lattice(
     terms: Terms, market: Market, price: Numbers, tick: Numbers, start: Solution
 ) -> tuple[Numbers, Numbers]:
-    """Newton's steps with the slope between the last two prices, between bounds that close in: volatility, vega."""
+    """Newton's steps with the slope between the last two prices, between bounds that close in.
+
+    Returns volatility and vega ratio.
+    """
     unknown = np.full_like(price, np.nan)
     search = _Search(
         start.volatility.copy(),
-        start.vega.copy(),
+        start.vega_ratio * european_vega(terms, market, start.volatility),
         np.zeros_like(price),
         start.european * _JUST_ABOVE,
         unknown.copy(),
@@ -168,19 +177,35 @@ def _by_lattice(
     )
     found = np.zeros(len(price), dtype=bool)
     legs = np.arange(len(price))
-    for _ in range(_LATTICE_ROUNDS):
+    for enough in (_NEAR_AT_ONCE, *(_LATTICE_ROUNDS - 1) * (_NEAR_ENOUGH,)):
         worth = american_value(terms.take(legs), market.take(legs), search.at[legs])
-        found[legs] = search.learn(legs, worth, price[legs], _NEAR_ENOUGH * tick[legs])
+        found[legs] = search.learn(legs, worth, price[legs], enough * tick[legs])
         legs = legs[~found[legs]]
         if not legs.size:
             break
-    return np.where(found, search.at, np.nan), np.where(found, search.slope, np.nan)
+    at = np.where(found, search.at, np.nan)
+    return at, search.slope / european_vega(terms, market, at)
 
 
-def band_end(terms: Terms, market: Market, middle: Solution, mid: Numbers, price: Numbers) -> Numbers:
-    """The volatility at `price`, a little away from `mid` (dollars per share): without another lattice.
+def band_end(
+    terms: Terms, market: Market, middle: Solution, mid: Numbers, price: Numbers, *, tick: Numbers
+) -> Numbers:
+    """The volatility at `price`, a little away from `mid` (dollars per share), whose solution is known; NaN: none.
 
-    What exercising early is worth is taken for a straight line through the middle; Black's formula says the rest.
+    Near exercise by a search of its own, else without another lattice.
+    """
+    found = _along_a_line(terms, market, middle, mid, price)
+    bends = np.abs(middle.vega_ratio - 1) > _STRAIGHT  # a comparison with NaN is false
+    legs = np.flatnonzero(bends & np.isfinite(price))
+    if legs.size:
+        own = solve(terms.take(legs), market.take(legs), price[legs], tick[legs], middle.take(legs))
+        found[legs] = own.volatility
+    return found
+
+
+def _along_a_line(terms: Terms, market: Market, middle: Solution, mid: Numbers, price: Numbers) -> Numbers:
+    """What exercising early is worth is taken for a straight line through the middle; Black's formula says the rest.
+
     NaN where the price is out of its reach.
     """
     found = np.full(len(price), np.nan)
@@ -188,7 +213,7 @@ def band_end(terms: Terms, market: Market, middle: Solution, mid: Numbers, price
     terms, market, price = terms.take(legs), market.take(legs), price[legs]
     center = middle.volatility[legs]
     premium = mid[legs] - european_value(terms, market, center)
-    lean = middle.vega[legs] - european_vega(terms, market, center)
+    lean = (middle.vega_ratio[legs] - 1) * european_vega(terms, market, center)
     at, miss = center.copy(), np.zeros_like(center)
     for _ in range(_BAND_ROUNDS):
         miss = european_value(terms, market, at) + premium + lean * (at - center) - price
