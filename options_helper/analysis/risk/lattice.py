@@ -69,18 +69,16 @@ def american_greeks(terms: Terms, market: Market, volatility: Numbers, steps: in
     closed = european_greeks(terms, market, volatility)
     price = _price(tree, terms, market, closed.price)
     delta, gamma = _slopes(tree, terms, market, closed)
-    vega = closed.vega + _premium_per_volatility(terms, market, volatility, steps)
-    dearer = Market(market.spot, market.rate + _RATE_BUMP, market.carry, market.dividends)
-    rho = closed.rho + (_grow(terms, dearer, volatility, steps).premium - tree.premium) / _RATE_BUMP
+    by_volatility, by_rate = _premium_slopes(tree, terms, market, volatility, steps)
     held = ~tree.is_exercised
     return PerShareGreeks(
         price=price,
         delta=np.where(held, delta, terms.sign),
         gamma=np.where(held, gamma, 0.0),
         # More volatility never makes an option cheaper; what is below 0 is the grid's error.
-        vega=np.where(held, np.maximum(vega, 0.0), 0.0),
+        vega=np.where(held, np.maximum(closed.vega + by_volatility, 0.0), 0.0),
         theta=np.where(held, theta_of(market, volatility, terms.years, (price, delta, gamma)), 0.0),
-        rho=np.where(held, rho, 0.0),
+        rho=np.where(held, closed.rho + by_rate, 0.0),
     )
 
 
@@ -89,15 +87,22 @@ def _price(tree: _Tree, terms: Terms, market: Market, european: Numbers) -> Numb
     return np.maximum(european + premium, terms.sign * (market.spot - terms.strike))
 
 
-def _premium_per_volatility(terms: Terms, market: Market, volatility: Numbers, steps: int) -> Numbers:
-    """How the right to exercise early gains with volatility, per 1.00.
+def _premium_slopes(
+    tree: _Tree, terms: Terms, market: Market, volatility: Numbers, steps: int
+) -> tuple[Numbers, Numbers]:
+    """How the right to exercise early gains per 1.00 of volatility and of rate.
 
-    Over a whole point, not a tenth: between near volatilities the grid's error changes more than the premium does.
+    Of volatility over a whole point, not a tenth: between near ones the grid's error changes more than the premium.
+    The three are priced as so many more legs, since a pass over few legs costs hardly more than one over none.
     """
+    count = len(volatility)
     below = np.minimum(_VOLATILITY_BUMP, 0.5 * volatility)
-    high = _grow(terms, market, volatility + _VOLATILITY_BUMP, steps).premium
-    low = _grow(terms, market, volatility - below, steps).premium
-    return (high - low) / (_VOLATILITY_BUMP + below)
+    thrice = np.tile(np.arange(count), 3)
+    bumped = market.take(thrice)
+    bumped.rate[2 * count :] += _RATE_BUMP
+    at = np.concatenate([volatility + _VOLATILITY_BUMP, volatility - below, volatility])
+    high, low, dearer = _grow(terms.take(thrice), bumped, at, steps).premium.reshape(3, count)
+    return (high - low) / (_VOLATILITY_BUMP + below), (dearer - tree.premium) / _RATE_BUMP
 
 
 def _slopes(tree: _Tree, terms: Terms, market: Market, closed: PerShareGreeks) -> tuple[Numbers, Numbers]:

@@ -85,16 +85,20 @@ def refresh(inputs: LegInputs, earlier: LegRisk | None = None, budget: int = DEF
     chosen = _within_budget(moved, known, _ages_first(earlier, places), inputs, budget)
     kept = ~chosen
     legs = np.flatnonzero(chosen)
-    volatility, per_share = _compute(inputs, legs, _start(earlier.volatility.solution, places[legs]))
     old = places[kept]
     waiting = moved & kept
     as_of = inputs.as_of.copy()
     as_of[waiting] = earlier.as_of[places[waiting]]
     now[:, waiting] = earlier.fingerprint[:, places[waiting]]
+    volatility, per_share = _taken(earlier.volatility, places), _taken(earlier.greeks, places)
+    if legs.size:
+        fresh = _compute(inputs, legs, _start(earlier.volatility.solution, places[legs]))
+        volatility = _joined(fresh[0], legs, earlier.volatility, old, kept)
+        per_share = _joined(fresh[1], legs, earlier.greeks, old, kept)
     return LegRisk(
         inputs.keys,
-        _joined(volatility, legs, earlier.volatility, old, kept),
-        _joined(per_share, legs, earlier.greeks, old, kept),
+        volatility,
+        per_share,
         as_of,
         waiting,
         len(legs),
