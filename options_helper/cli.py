@@ -84,7 +84,7 @@ def options_helper(
 def ui(
     *,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Show the sample portfolio on a simulated market; needs no keys.")
+        bool, typer.Option("--demo", help="Show a made-up portfolio on a simulated market; needs no keys.")
     ] = False,
     replay: ReplayOption = None,
     speed: SpeedOption = None,
@@ -108,7 +108,7 @@ def ui(
     _require_consistent(demo=demo, replay=replay, speed=speed, portfolio=portfolio)
     market = None
     if demo:
-        portfolio = portfolio or page_launcher.sample_portfolio()
+        portfolio = portfolio or page_launcher.demo_portfolio()
         market = serve_market(simulated_market(portfolio, conditions=DEMO_CONDITIONS))
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))

@@ -284,11 +284,12 @@ def test_a_wheel_holds_the_page_its_options_and_the_sample(repository: Path, tmp
         "from options_helper.commands import page_launcher;"
         "from pathlib import Path;"
         "print(page_launcher.PAGE_SCRIPT.is_file(), page_launcher.PAGE_SCRIPT.with_name('.streamlit').is_dir(),"
-        " page_launcher.sample_portfolio())",
+        " page_launcher.demo_portfolio().is_file(), page_launcher.sample_portfolio())",
         cwd=tmp_path,
     )
 
     assert asked.stdout.split() == [
+        "True",
         "True",
         "True",
         str(tmp_path / "site" / "options_helper" / "sample_portfolio.json"),

@@ -123,8 +123,13 @@ def page_environment(address: Address, portfolio: Path | None) -> dict[str, str]
     return environment
 
 
+def demo_portfolio() -> Path:
+    """The book that the demo opens, made to show what the risk figures can and cannot say."""
+    return PACKAGE / "simulator" / "demo_portfolio.json"
+
+
 def sample_portfolio() -> Path:
-    """Find the portfolio that the demo opens: in a checkout at its root, in a wheel inside the package."""
+    """Find the portfolio to begin with: in a checkout at its root, in a wheel inside the package."""
     return next(
         path
         for path in (PACKAGE.parent / "portfolio.json", PACKAGE / "sample_portfolio.json")
