@@ -22,8 +22,8 @@ from options_helper.commands.ingest_run import run_once, show_plan
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.ingest.asking import Asker
-from options_helper.ingest.jobs import JobName
-from options_helper.ingest.store import IngestStore
+from options_helper.ingest.jobs import JobName, Window
+from options_helper.ingest.store import Answer, IngestStore, Table
 from options_helper.model.instants import datetime_nanoseconds, timestamp_extension
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.providers import FailureKind
@@ -224,6 +224,23 @@ def test_a_plan_is_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["chains", "SPY", "1", "4", "Wed", "25", "Nov", "10:15"]
     assert lines[-1] == "5 windows due, 20 requests, about 10 s at 100 a minute."
+
+
+def test_a_plan_names_a_session_that_came_without_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    opens, closes = (datetime(2026, 11, 25, hour, 30, tzinfo=UTC) for hour in (14, 20))
+    again = datetime(2026, 11, 27, 9, 20, tzinfo=UTC)
+    with IngestStore(tmp_path) as store:
+        nothing = Answer(Table(("symbol",)), closes, again_at=again)
+        store.keep(JobName.DAILY_BARS, "all", Window(opens, closes, closes), nothing)
+
+    show_plan(
+        IngestRequest(tmp_path, PORTFOLIO, (JobName.DAILY_BARS,)), now=lambda: again - timedelta(hours=1)
+    )
+
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "daily-bars: no row at all came of Wed 25 Nov 2026, which may be a hole; asked for again from Fri 27 Nov 04:20 "
+        "on."
+    )
 
 
 def test_nothing_is_asked_without_keys(tmp_path: Path):
