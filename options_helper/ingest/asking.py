@@ -70,6 +70,7 @@ class _Question:
     window: Window
     asked_at: datetime
     rows: int = 0  # that were kept elsewhere
+    missing: int = 0  # symbols of which no row came
     until: datetime | None = None  # where the answer ends before the window does
     notes: list[str] = field(default_factory=list)
     is_unfinished: bool = False
@@ -142,6 +143,7 @@ class Asker:
             seconds=self._elapsed() - began,
             rows=question.rows if table is None else len(table.rows),
             notes=tuple(question.notes),
+            missing=question.missing,
             is_unfinished=question.is_unfinished,
             until=question.until,
         )
@@ -232,6 +234,7 @@ class Asker:
         found = {row[0] for row in table.rows}
         if without := [symbol for symbol in symbols if symbol not in found]:
             question.notes.append(f"No bar came of {named(without)}.")
+            question.missing = len(without)
         return table
 
     def _of_symbols(

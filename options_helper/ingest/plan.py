@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from options_helper.ingest.empty_sessions import again_at, again_window, empty_sessions
+from options_helper.ingest.doubtful_sessions import again_at, again_window, doubtful_sessions
 from options_helper.ingest.jobs import Job, JobName, Window, demanded_window, due, next_window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import IngestStore
@@ -105,9 +105,9 @@ def _planned(
     demanded = demanded_window(job, now, watermark) if is_demanded else None
     windows = (demanded,) if demanded is not None else tuple(_due_windows(job, now, watermark, told))
     following = next_window(job, now, windows[-1].until if windows else watermark, told)
-    empty = tuple(empty_sessions(store, job, subject, now))
-    again = tuple(window for window in map(again_window, empty) if window.due_at <= now)
-    later = [at for at in map(again_at, empty) if at > now]
+    doubtful = tuple(doubtful_sessions(store, job, subject, now))
+    again = tuple(window for window in map(again_window, doubtful) if window.due_at <= now)
+    later = [at for at in map(again_at, doubtful) if at > now]
     requests = REQUESTS_AT_FIRST[job.name] if newest is None else newest.requests
     seconds = requests * SECONDS_A_REQUEST if newest is None else newest.seconds
     due = (*windows, *again)
@@ -118,7 +118,9 @@ def _planned(
         min([*later, *([] if following is None else [following.due_at])], default=None),
         requests * len(due),
         seconds * len(due),
-        tuple(EmptySession(entry.since, entry.times, again_at(entry)) for entry in empty),
+        tuple(
+            EmptySession(entry.since, entry.times, again_at(entry)) for entry in doubtful if not entry.rows
+        ),
     )
 
 

@@ -71,10 +71,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests: int = 0
     seconds: float = 0.0  # what asking took
     notes: tuple[str, ...] = ()  # what is missing, or odd; a sentence each
-    times: int = 1  # that it was asked for, where it came without a row at first
-    again_at: datetime | None = (
-        None  # from then on it is asked for once more, since no row came; market's time
-    )
+    times: int = 1  # that it was asked for
+    missing: int = 0  # symbols of which no row came, among others
+    again_at: datetime | None = None  # from then on it is asked for again, for what is missing; market's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,7 @@ class Answer:
     rows: int = 0
     notes: tuple[str, ...] = ()
     times: int = 1
+    missing: int = 0
     again_at: datetime | None = None
     is_unfinished: bool = False  # more of the same is to be asked, and may be at once
     until: datetime | None = None  # where it ends before its window does
@@ -182,10 +182,11 @@ class IngestStore:
         return tuple(self._by_subject(job).get(subject, ()))
 
     def stored(self, job: JobName, subject: str, window: Window) -> Entry | None:
-        """The row of a window; None where it is not stored."""
+        """The row of a window; None where it is not stored, or its file is gone."""
         of_subject = self.entries_of(job, subject)
         found = next(iter(of_subject[_place(of_subject, window) :]), None)
-        return found if found is not None and _order(found) == _order(window) else None
+        is_stored = found is not None and _order(found) == _order(window) and self._is_there(job, found)
+        return found if is_stored else None
 
     def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
         """The stored window of a subject that ends last and whose file is still there; None where there is none."""
@@ -224,13 +225,21 @@ class IngestStore:
             seconds=round(answer.seconds, 3),
             notes=answer.notes,
             times=answer.times,
+            missing=answer.missing,
             again_at=answer.again_at,
         )
+        return self._write(job, entry, data)
+
+    def note(self, job: JobName, entry: Entry) -> Entry:
+        """Say something else of a stored window, whose file stays; StoreError when the disk refuses."""
+        return self._write(job, msgspec.structs.replace(entry, written_at=self._now()))
+
+    def _write(self, job: JobName, entry: Entry, data: bytes | None = None) -> Entry:
         try:
             self._keep_folder()
             known = self._by_subject(job)
-            if name is not None:
-                path = self._folder(job) / name
+            if entry.file is not None and data is not None:
+                path = self._folder(job) / entry.file
                 make_folder(path.parent)
                 self._replace(path, data)
             make_folder(self._folder(job))

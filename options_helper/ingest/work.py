@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from options_helper.errors import OptionsHelperError, RestError, RestStopped, StoreError
-from options_helper.ingest.empty_sessions import (
+from options_helper.ingest.doubtful_sessions import (
     BELIEVED_AFTER,
     again_at,
     again_window,
-    believed_for_now,
-    empty_sessions,
-    found_after_all,
+    asked_in_vain,
+    brings_more,
+    doubtful_sessions,
+    to_store,
 )
 from options_helper.ingest.jobs import (
     EachTradingDay,
@@ -206,10 +207,10 @@ class Ingestion:
         first, again, progress = list[Task](), list[Task](), dict[JobName, Progress]()
         for job, subject in self._subjects():
             window = self._window(job, now, watermark_of(self._store, job, subject, now), told)
-            empty = list(empty_sessions(self._store, job, subject, now))
+            doubtful = list(doubtful_sessions(self._store, job, subject, now))
             first += [] if window is None else [Task(job.name, subject, window)]
-            again += [Task(job.name, subject, again_window(entry)) for entry in empty]
-            found = self._progress(job, subject, window, empty, now)
+            again += [Task(job.name, subject, again_window(entry)) for entry in doubtful]
+            found = self._progress(job, subject, window, [one for one in doubtful if not one.rows], now)
             progress[job.name] = found.with_slower(progress.get(job.name))
         # What was never asked for comes first; last, what can be asked at any time.
         others = [task for task in (*first, *again) if task.job is not JobName.GAPS]
@@ -249,11 +250,8 @@ class Ingestion:
         A window of which more is to be asked is stored up to its beginning alone, and stays due. A stop is no failure.
         """
         try:
-            answer = self._judged(task, self._asking.ask(task.job, task.subject, task.window))
-            window = task.window
-            if answer.is_unfinished:
-                window = replace(window, until=window.since)
-            entry = self._store.keep(task.job, task.subject, window, answer)
+            answer = self._asking.ask(task.job, task.subject, task.window)
+            entry = self._store_answer(task, answer)
         except RestStopped:
             raise
         except Exception as error:
@@ -265,21 +263,27 @@ class Ingestion:
         self._note_success(task, entry)
         return entry
 
-    def _judged(self, task: Task, answer: Answer) -> Answer:
-        """What to store of it; NothingCame where a session has no row at all, which for a while is no answer."""
-        before = self._store.stored(task.job, task.subject, task.window)
-        was_empty = before is not None and not before.rows
-        if task.job not in OF_A_SESSION or (answer.rows and not was_empty):
-            return answer
-        if answer.rows and before is not None:
-            return found_after_all(answer, before)
-        believed_at = task.window.due_at + BELIEVED_AFTER
-        if not was_empty and self._now() < believed_at:
+    def _store_answer(self, task: Task, answer: Answer) -> Entry:
+        """Store it; NothingCame where a session has no row at all, which for a while is no answer."""
+        job, subject, window = task.job, task.subject, task.window
+        if job in OF_A_SESSION:
+            before, now = self._store.stored(job, subject, window), self._now()
+            if before is None:
+                self._require_rows(window, answer, now)
+            elif not brings_more(answer, before):
+                return self._store.note(job, asked_in_vain(before, answer, now))
+            answer = to_store(answer, before, now)
+        if answer.is_unfinished:
+            window = replace(window, until=window.since)
+        return self._store.keep(job, subject, window, answer)
+
+    def _require_rows(self, window: Window, answer: Answer, now: datetime) -> None:
+        believed_at = window.due_at + BELIEVED_AFTER
+        if not answer.rows and now < believed_at:
             raise NothingCame(
                 f"No row at all came. It is asked for again, and stored without rows from "
                 f"{believed_at:%Y-%m-%d %H:%M} UTC on."
             )
-        return believed_for_now(answer, before, self._now())
 
     def _subjects(self) -> Iterator[tuple[Job, str]]:
         selection = self._selection()

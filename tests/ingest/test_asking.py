@@ -88,6 +88,7 @@ def test_a_symbol_at_fault_is_named_and_costs_no_other(store: IngestStore):
     assert answer.table is not None
     assert [row[0] for row in answer.table.rows] == ["AAPL", "SPY"]
     assert answer.notes == ("OLD: invalid symbol: OLD", "No bar came of OLD.")
+    assert answer.missing == 1
     assert answer.requests == 4
 
 

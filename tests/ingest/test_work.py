@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from options_helper.errors import RestError, RestStopped
-from options_helper.ingest.empty_sessions import BELIEVED_AFTER
+from options_helper.ingest.doubtful_sessions import BELIEVED_AFTER
 from options_helper.ingest.jobs import JobName, Window, all_jobs, due
 from options_helper.ingest.plan import EmptySession, plan_ingestion
 from options_helper.ingest.selection import Selection
@@ -22,7 +22,6 @@ from tests.kit.builders import holding, portfolio
 # A Wednesday, 10:00 in New York.
 AT = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 SELECTION = Selection(("SPY", "QQQ"), ("SPY", "QQQ"))
-TABLE = Table(("symbol",), [("SPY261218C00700000",)])
 
 
 @dataclass
@@ -49,6 +48,8 @@ class Asked:
     errors: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[JobName, str]] = field(default_factory=list)
     nothing_of: set[JobName] = field(default_factory=set)  # on that Wednesday
+    rows: int = 1
+    missing: int = 0  # on that Wednesday, symbols
     unfinished: int = 0  # so often, more of the same is to be asked
     expires: list[datetime | None] = field(default_factory=list)
 
@@ -57,10 +58,19 @@ class Asked:
         if subject in self.errors:
             raise self.errors[subject]
         self.expires.append(window.expires)
-        rows = 0 if job in self.nothing_of and window.since.date() == AT.date() else 1
+        is_wednesday = window.since.date() == AT.date()
+        rows = 0 if job in self.nothing_of and is_wednesday else self.rows
         is_unfinished = job is JobName.GAPS and self.unfinished > 0
         self.unfinished -= is_unfinished
-        return Answer(TABLE, window.since, requests=3, seconds=1.5, rows=rows, is_unfinished=is_unfinished)
+        return Answer(
+            Table(("symbol",), [(f"S{number}",) for number in range(rows)]),
+            window.since,
+            requests=3,
+            seconds=1.5,
+            rows=rows,
+            missing=self.missing if is_wednesday else 0,
+            is_unfinished=is_unfinished,
+        )
 
 
 Make = Callable[..., tuple[Ingestion, Asked]]
@@ -298,7 +308,7 @@ def test_rows_that_come_later_take_the_place_of_an_empty_session(empty: Empty, c
 
     entry = session_of(IngestStore(tmp_path))
     assert (entry.rows, entry.times, entry.again_at) == (1, 2, None)
-    assert entry.notes == ("It had no row when it was asked for before, at 2026-11-25 14:30 UTC.",)
+    assert entry.notes == ("1 row more than when it was asked for before, at 2026-11-25 14:30 UTC.",)
     assert ingestion.look().progress[JobName.DAILY_BARS].empty == 0
 
 
@@ -309,6 +319,74 @@ def test_what_was_never_asked_for_comes_before_what_came_empty(empty: Empty, clo
     done = do_all(ingestion)
 
     assert [task.window.since.day for task in done] == [27, 25]
+
+
+@pytest.fixture
+def incomplete(make: Make, clock: Clock) -> Empty:
+    """An ingestion that has just stored a session of which two of four symbols were missing."""
+    ingestion, asked = make(JobName.DAILY_BARS)
+    asked.rows, asked.missing = 2, 2
+    clock.at = AT.replace(hour=21, minute=20)
+    assert len(do_all(ingestion)) == 1
+    return ingestion, asked
+
+
+def test_a_session_that_lacks_symbols_is_asked_for_again_for_a_week_and_is_no_empty_one(
+    incomplete: Empty, clock: Clock, tmp_path: Path
+):
+    ingestion, _ = incomplete
+    distances = []
+    while (again_at := session_of(IngestStore(tmp_path)).again_at) is not None:
+        distances.append((again_at - clock.at).days)
+        clock.at = again_at
+        do_all(ingestion)
+
+    assert distances == [1, 2, 4]
+    assert session_of(IngestStore(tmp_path)).times == 4
+    assert ingestion.look().progress[JobName.DAILY_BARS].empty == 0
+
+
+def test_what_was_missing_is_stored_when_it_comes(incomplete: Empty, clock: Clock, tmp_path: Path):
+    ingestion, asked = incomplete
+    asked.rows, asked.missing = 4, 0
+    clock.advance(days=1)
+
+    do_all(ingestion)
+
+    store = IngestStore(tmp_path)
+    entry = session_of(store)
+    assert (entry.rows, entry.missing, entry.again_at) == (4, 0, None)
+    assert len(list(store.read(JobName.DAILY_BARS, entry))) == 4
+    assert entry.notes[-1].startswith("2 rows more than when it was asked for before")
+
+
+@pytest.mark.parametrize(("rows", "missing"), [(0, 4), (1, 3), (2, 2)])
+def test_an_answer_that_brings_no_more_leaves_what_is_stored(
+    incomplete: Empty, clock: Clock, tmp_path: Path, rows: int, missing: int
+):
+    ingestion, asked = incomplete
+    asked.rows, asked.missing = rows, missing
+    clock.advance(days=1)
+
+    do_all(ingestion)
+
+    store = IngestStore(tmp_path)
+    entry = session_of(store)
+    assert (entry.rows, entry.missing, entry.times) == (2, 2, 2)
+    assert len(list(store.read(JobName.DAILY_BARS, entry))) == 2
+    assert ingestion.look().task is None
+
+
+def test_a_file_that_was_removed_is_made_anew_by_what_comes(incomplete: Empty, tmp_path: Path):
+    """What the ledger remembers of it is nothing to compare with."""
+    ingestion, _ = incomplete
+    (file,) = tmp_path.rglob("*.csv.gz")
+    file.unlink()
+
+    do_all(ingestion)
+
+    assert file.exists()
+    assert ingestion.look().task is None
 
 
 def test_the_daemon_wakes_for_an_empty_session(empty: Empty, clock: Clock):
