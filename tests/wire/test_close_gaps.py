@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from options_helper.data.recording.close_gaps import close_gaps
+from options_helper.data.recording.close_gaps import ClosingReport, close_gaps
 from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.verify import audit
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.rest.rate_limit import RestPolicy
+from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.data.streaming.messages import decode_frame
 from options_helper.errors import RestError
 from options_helper.model.events import Quote, Trade, stamp
@@ -116,6 +116,29 @@ def test_a_day_with_gaps_is_the_uncut_day_again_row_for_row(
     found = audit(tmp_path)
     assert found.ok
     assert found.closings == report.closings
+
+
+@pytest.mark.parametrize("seed", range(3) if LONG else range(1))
+def test_hundreds_of_short_gaps_are_closed_in_few_requests_and_several_runs(
+    seed: int, events: list[Told], uncut: list[tuple[str, ...]], market: SimulatorServer, tmp_path: Path
+):
+    chance = random.Random(seed)
+    begins = [chance.choice(events).received_ns for _ in range(800 if LONG else 200)]
+    gaps = [(since_ns, since_ns + int(chance.lognormvariate(0.0, 1.0) * SECOND)) for since_ns in begins]
+    record_cut(tmp_path, events, gaps, **RECORDED)
+    limits = RequestLimits()
+
+    reports: list[ClosingReport] = []
+    with AlpacaRest(settings_for(market), policy=PATIENT_REST, limits=limits) as rest:
+        while not reports or reports[-1].unfinished:
+            reports.append(close_gaps(tmp_path, rest, now=utc_datetime(market.now_ns), requests=8))
+
+    assert len(reports) > 1
+    asked = sum(one.requests for host in limits.report().values() for one in host.endpoints.values())
+    assert asked <= 10 * len(reports) <= len(set(gaps))
+    closings = [closing for report in reports for closing in report.closings]
+    assert {(one.found == one.recorded, one.beside) for one in closings} == {(True, 0)}
+    assert rows_kept(tmp_path, *DATASETS) == uncut
 
 
 def test_a_pause_that_history_asks_for_is_kept_and_a_lasting_one_leaves_the_gap(

@@ -29,7 +29,7 @@ from options_helper.data.recording.gap_closing import (
     question_of,
 )
 from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, end_of, refused_closing
-from options_helper.data.recording.joined_gaps import JoinedQuestion, joined
+from options_helper.data.recording.joined_gaps import JoinedQuestion, beside_others, joined
 from options_helper.data.recording.journal import read_records, sessions
 from options_helper.data.recording.loss_log import LossRow, read_losses
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
@@ -160,7 +160,7 @@ class _Closer:
         """Ask one after another; those that the allowance leaves for another run."""
         for number, question in enumerate(questions):
             try:
-                if self._allowance.is_spent or not self._is_done(question):
+                if self._allowance.is_spent or not self._is_done(beside_others(question, self._ledger)):
                     return questions[number:]
             except RestError as error:
                 # Another question would have no better luck now, and waits as long as this one.

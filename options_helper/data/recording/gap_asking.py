@@ -192,6 +192,7 @@ class Asking:
                 holes=holes,
                 piece=query.piece,
                 age=age,
+                others=joined.others,
             )
             self._keep(joined.whole, query, symbol, comparison)
             for of_hole, missed in zip(counted, comparison.missed, strict=True):

@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from options_helper.data.intraday.backfill import Stretch
-from options_helper.data.recording.gap_closing import SLICE_NS, GapQuestion
+from options_helper.data.recording.gap_closing import MARGIN_NS, SLICE_NS, GapQuestion
+from options_helper.data.recording.gap_verdict import end_of
+from options_helper.data.recording.loss_log import LossRow
 from options_helper.data.recording.missed_rows import Hole
+
+# A minute of margin, and the minutes whose bars come after them.
+_REACH_NS: Final = 5 * MARGIN_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +22,7 @@ class JoinedQuestion:
     """The questions of gaps of one stream, symbols and channels that are asked as one; in the order of their holes."""
 
     questions: tuple[GapQuestion, ...]
+    others: tuple[Stretch, ...] = ()  # further gaps of the stream, by receipt, that its margins may reach
 
     @property
     def whole(self) -> GapQuestion:
@@ -47,6 +54,28 @@ class JoinedQuestion:
             Hole(one.since_ns, one.until_ns, one.stretch_of(channel), one.delay_ns) for one in self.questions
         )
         return list(dict.fromkeys(holes))
+
+
+def beside_others(joined: JoinedQuestion, gaps: Sequence[LossRow]) -> JoinedQuestion:
+    """The same, and which of these gaps lie in its margins and are asked about otherwise."""
+    own = [(one.since_ns, one.until_ns) for one in joined.questions]
+    first_ns, last_ns = min(since_ns for since_ns, _ in own), max(until_ns for _, until_ns in own)
+    reach = Stretch(first_ns - _REACH_NS, last_ns + _REACH_NS)
+    others = (
+        Stretch(gap.since_ns, end_of(gap) if gap.until_ns is not None else reach.until_ns)
+        for gap in gaps
+        if gap.stream == joined.questions[0].gap.stream
+    )
+    return replace(
+        joined,
+        others=tuple(
+            gap
+            for gap in dict.fromkeys(others)
+            if gap.since_ns < reach.until_ns
+            and gap.until_ns > reach.since_ns
+            and not any(since_ns <= gap.since_ns and gap.until_ns <= until_ns for since_ns, until_ns in own)
+        ),
+    )
 
 
 def joined(questions: Iterable[GapQuestion]) -> list[JoinedQuestion]:

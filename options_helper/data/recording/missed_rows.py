@@ -124,10 +124,12 @@ def missed_rows(
     holes: Sequence[Hole],
     piece: Stretch,
     age: Age,
+    others: Sequence[Stretch] = (),
 ) -> Comparison[E]:
     """Match recorded and answered rows of one symbol one to one, and say for each hole what the answer lacks and adds.
 
     `piece` is what was asked for. What history has withdrawn proves that it was there, and is no row that is missing.
+    `others` are holes that are asked about otherwise, by receipt: what lies in them is beside none.
     """
     heard, answered = sorted(heard, key=_time), sorted(answered, key=_time)
     told = Counter(row.key for row in answered)
@@ -148,7 +150,13 @@ def missed_rows(
         missed.append(Missed(window, near.stop - near.start, len(found), rows, 0, sides))
     for place in set(range(len(unheard))) - taken:
         told[unheard[place].key] -= 1
-    beside = [sum(place not in taken for place in _places(hole.stretch, unheard)) for hole in holes]
+    of_others = {
+        place
+        for since_ns, until_ns in others
+        for place in _places(Stretch(since_ns - age.most_ns, until_ns - age.least_ns + 1), unheard)
+    }
+    told_of = taken | of_others
+    beside = [sum(place not in told_of for place in _places(hole.stretch, unheard)) for hole in holes]
     return Comparison([replace(one, beside=count) for one, count in zip(missed, beside, strict=True)], told)
 
 

@@ -178,6 +178,21 @@ def test_a_stop_amid_a_long_gap_is_gone_on_from(tmp_path: Path):
     assert len(history.asked) == 3
 
 
+def test_what_another_gap_lost_is_beside_none(tmp_path: Path):
+    """Where it is of another question, which brings it."""
+    events = quotes(4_000)
+    gaps = gaps_each(60, 60)
+    record_cut(tmp_path, events, gaps, **ONLY_QUOTES)
+    history = ScriptedHistory(events, page=10_000)
+
+    reports = runs_until_all_is_told(tmp_path, history, requests=1)
+
+    closings = [closing for report in reports for closing in report.closings]
+    assert len(history.asked) == len(reports) == 3
+    assert len(closings) == len(gaps)
+    assert {(closing.more, closing.beside) for closing in closings} == {(3, 0)}
+
+
 def test_rows_beside_a_gap_are_never_brought_whatever_the_overlap(tmp_path: Path):
     """History has what the stream did not send, or sends otherwise: the connection was well then."""
     events = day()

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.recording.gap_closing import MARGIN_NS, SLICE_NS, GapQuestion
-from options_helper.data.recording.joined_gaps import joined
-from tests.data.recording.test_gap_closing import MINUTE, SECOND, asked, row
+from options_helper.data.recording.joined_gaps import beside_others, joined
+from tests.data.recording.test_gap_closing import HOUR, MINUTE, SECOND, asked, row
 from tests.kit.fakes import NOON
 
 
@@ -69,6 +69,19 @@ def test_the_same_gaps_have_the_same_name_in_another_run_and_others_another():
     assert names == [one.name for one in joined(reversed(several))]
     assert len(set(names)) == 2
     assert joined(questions((0, 5)))[0].name not in names
+
+
+def test_gaps_in_the_margins_that_are_of_no_question_are_known():
+    (one,) = joined(questions((0, 5), (2, 9), (100, 110)))
+    near, lasting = row(since_ns=NOON + 130 * SECOND, until_ns=NOON + 140 * SECOND), row(until_ns=None)
+    far, other = row(since_ns=NOON + 2 * HOUR, until_ns=NOON + 3 * HOUR), row("options")
+    own = [question.gap for question in one.questions]
+
+    others = beside_others(one, [*own, near, lasting, far, other]).others
+
+    assert [gap.since_ns for gap in others] == [near.since_ns, NOON]
+    assert others[0].until_ns == near.until_ns
+    assert others[1].until_ns > near.until_ns
 
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 3_000)), min_size=1, max_size=12))

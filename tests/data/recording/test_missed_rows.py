@@ -184,6 +184,23 @@ def test_holes_that_lie_close_together_have_their_own_rows_and_share_what_was_he
     assert comparison.events == [at(35), at(61), at(62)]
 
 
+def test_what_lies_in_a_hole_that_is_asked_about_otherwise_is_not_beside_this_one():
+    rows, answer = heard(*BEFORE, *AFTER, 90), told(*BEFORE, 35, *AFTER, 70, 75, 90, 95)
+    others = [Stretch(at(65), at(80))]
+
+    told_of = missed_rows(
+        rows,
+        answer,
+        [],
+        holes=[hole()],
+        piece=Stretch(at(0), at(200)),
+        age=Age(LATENCY, 0, SECOND),
+        others=others,
+    )
+
+    assert (only(told_of).beside, [row.event for row in only(told_of).rows]) == (1, [at(35)])
+
+
 def test_what_was_heard_amid_a_hole_is_proof_of_neither_side():
     amid = compared(heard(35), told(35))
 
