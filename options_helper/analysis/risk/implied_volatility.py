@@ -247,12 +247,15 @@ def _after(reasons: Words, found: _Found, quotes: OptionQuotes, widest_band: flo
     # How far apart the sides are says what a point is worth; where they are not, the slope at the middle does.
     apart = found.high - found.low
     between = np.divide(quotes.ask - quotes.bid, apart, out=found.vega.copy(), where=apart > _ONE_POINT / 10)
+    # A dearer price that needs less volatility is the grid's error, where volatility hardly matters.
+    at = found.solution.volatility
+    turns_back = (found.low > at + _ROUNDING) | (found.high < at - _ROUNDING)
     later = _first_of(
         len(reasons),
         {
             VolatilityReason.TOO_DEAR: np.isnan(found.solution.european),
             VolatilityReason.AT_INTRINSIC: np.isnan(found.solution.volatility),
-            VolatilityReason.LOW_VEGA: ~(between * _ONE_POINT >= 0.5 * quotes.tick),
+            VolatilityReason.LOW_VEGA: turns_back | ~(between * _ONE_POINT >= 0.5 * quotes.tick),
             VolatilityReason.WIDE_BAND: ~(apart <= widest_band),
         },
     )

@@ -15,6 +15,8 @@ from options_helper.analysis.risk.black import black_price, distances, european_
 from options_helper.analysis.risk.lattice import american_value
 from options_helper.analysis.risk.pricing import Market, Terms, can_be_priced, needs_lattice
 
+# Dollars per 1.00 of volatility. Less is no slope to divide by.
+LEAST_VEGA: Final = 1e-9
 _ROUNDS: Final = 40  # of Black's formula; four to eight do for nearly all
 _EXACT: Final = 1e-13  # of the forward
 # A deviation of less than this, and of more than that, is no answer: the price does not depend on it any more.
@@ -83,7 +85,7 @@ def _deviation(forward: Numbers, strike: Numbers, wanted: Numbers, hint: Numbers
         miss = np.where(by_log, np.log(np.where(by_log, worth / target, 1.0)) * worth, worth - target)
         # Where price and slope are 0 to all digits, the volatility is far too low; where only the slope is, too high.
         blind = np.where(worth < target, -here, 0.5 * here)
-        step = np.divide(miss, slope, out=blind, where=slope > 0)
+        step = np.divide(miss, slope, out=blind, where=slope > LEAST_VEGA * _EXACT)
         at[legs] = np.clip(here - step, here / 3, 3 * here + 1)
         legs = legs[(np.abs(worth - target) > _EXACT * levels) & (np.abs(step) > _EXACT * here)]
         if not legs.size:
@@ -149,7 +151,9 @@ class _Search:
         miss = worth - price
         self.low[legs] = np.where(miss < 0, np.maximum(self.low[legs], here), self.low[legs])
         self.high[legs] = np.where(miss > 0, np.minimum(self.high[legs], here), self.high[legs])
-        step = np.divide(miss, self.slope[legs], out=np.full_like(miss, np.nan), where=self.slope[legs] > 0)
+        step = np.divide(
+            miss, self.slope[legs], out=np.full_like(miss, np.nan), where=self.slope[legs] > LEAST_VEGA
+        )
         by_newton = here - step
         is_inside = (by_newton > self.low[legs]) & (by_newton < self.high[legs])
         is_near = np.abs(miss) <= enough
@@ -184,7 +188,8 @@ def _by_lattice(
         if not legs.size:
             break
     at = np.where(found, search.at, np.nan)
-    return at, search.slope / european_vega(terms, market, at)
+    as_if_european = european_vega(terms, market, at)
+    return at, np.divide(search.slope, as_if_european, out=unknown, where=as_if_european > LEAST_VEGA)
 
 
 def band_end(
@@ -218,7 +223,7 @@ def _along_a_line(terms: Terms, market: Market, middle: Solution, mid: Numbers, 
     for _ in range(_BAND_ROUNDS):
         miss = european_value(terms, market, at) + premium + lean * (at - center) - price
         slope = european_vega(terms, market, at) + lean
-        step = np.divide(miss, slope, out=np.zeros_like(miss), where=slope > 0)
+        step = np.divide(miss, slope, out=np.zeros_like(miss), where=slope > LEAST_VEGA)
         at = np.clip(at - step, at / 3, 3 * at)
     found[legs] = np.where(np.abs(miss) <= _BAND_MISS * np.abs(price - mid[legs]) + _EXACT, at, np.nan)
     return found

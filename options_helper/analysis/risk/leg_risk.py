@@ -19,7 +19,7 @@ from options_helper.analysis.risk.implied_volatility import (
     implied_volatility,
     with_partners,
 )
-from options_helper.analysis.risk.inversion import Solution, european_vega
+from options_helper.analysis.risk.inversion import LEAST_VEGA, Solution, european_vega
 from options_helper.analysis.risk.pricing import (
     Market,
     PerShareGreeks,
@@ -123,7 +123,7 @@ def _sharpened(found: ImpliedVolatility, terms: Terms, market: Market, per_share
     """The solution with the vega that the Greeks found: what the next search begins with is not of long ago."""
     own = found.solution.volatility
     as_if_european = european_vega(terms, market, own)
-    is_own = (found.volatility == own) & (as_if_european > 0)
+    is_own = (found.volatility == own) & (as_if_european > LEAST_VEGA)
     ratio = np.divide(per_share.vega, as_if_european, out=found.solution.vega_ratio.copy(), where=is_own)
     return Solution(own, ratio, found.solution.european)
 

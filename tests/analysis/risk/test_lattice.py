@@ -139,3 +139,17 @@ def test_half_an_hour_before_the_end():
     assert european_value(terms_of(european), market_of(european), volatility_of(european))[
         0
     ] == pytest.approx(0.25248892, abs=1e-7)
+
+
+@pytest.mark.parametrize("known", PAYING[2:], ids=lambda known: f"{known.leg.kind} {known.leg.strike:g}")
+def test_theta_is_what_a_day_less_costs_with_the_dividends_at_their_dates(known: Paying):
+    """With S² in place of the share less its dividends, a deep put's would be a tenth too large."""
+    leg = known.leg
+
+    def later(days: float) -> Leg:
+        return leg._replace(days=leg.days - days, dividends=[(at - days, paid) for at, paid in leg.dividends])
+
+    legs = [later(0.5), later(-0.5)]
+    after, before = american_value(terms_of(legs), market_of(legs), volatility_of(legs), steps=401)
+
+    assert greeks_of(leg).theta[0] / 365 == pytest.approx(after - before, abs=2e-5 * leg.spot, rel=0.02)

@@ -96,6 +96,15 @@ def test_a_leg_whose_quote_moved_is_computed():
     assert found.volatility.volatility == pytest.approx([0.26, 0.25, 0.25, 0.25], abs=1e-4)
 
 
+def test_a_leg_whose_partner_moved_is_computed():
+    inputs = look(PUTS)
+    calls = [leg._replace(kind="call") for leg in PUTS]
+    asked = replace(inputs, partners=quoted(calls), partner_names=tuple("wxyz"))
+
+    assert refresh(asked, refresh(inputs)).computed == 4
+    assert refresh(replace(asked, partners=quoted(calls, 0.02)), refresh(asked)).computed == 4
+
+
 def test_a_second_of_the_same_minute_moves_nothing():
     """Neither does the dividend, which comes nearer as the end does."""
     legs = [leg._replace(days=30 + 40 / 86_400, dividends=((10, 0.5),)) for leg in PUTS]

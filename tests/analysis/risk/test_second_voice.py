@@ -65,6 +65,21 @@ def test_a_volatility_outside_of_the_quotes_own_band_is_flagged():
     assert not compare(own, own, volatility, np.array([100.0])).is_flagged[0]
 
 
+def test_a_delta_that_is_three_shares_in_a_hundred_apart_is_flagged():
+    leg = Leg(100, 100, 30, 0.25)
+    volatility = quoted(leg)
+    own = ours(volatility, leg)
+
+    near, far = (
+        compare(own, Voice(own.volatility, own.delta + by), volatility, np.array([100.0]))
+        for by in (0.01, 0.03)
+    )
+
+    assert not near.is_flagged[0]
+    assert far.is_flagged[0]
+    assert far.shares[0] == pytest.approx(3)
+
+
 def test_silence_contradicts_nobody():
     leg = Leg(100, 100, 30, 0.25)
     volatility = quoted(leg)
