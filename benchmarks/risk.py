@@ -55,6 +55,8 @@ def random_legs(count: int) -> LegInputs:
         terms=terms,
         market=market,
         quotes=quotes_of(mid),
+        quoted_spot=market.spot,
+        quoted_years=terms.years,
         as_of=np.zeros(count),
         partners=OptionQuotes.none(count),
         partner_names=("",) * count,
@@ -134,9 +136,11 @@ def measure(ql: Any, count: int) -> dict[str, float]:
     european = Terms(terms.strike, terms.is_call, ~terms.is_american, terms.years)
     legs = [QuantLibLeg(ql, inputs, leg) for leg in range(count)]
     first = refresh(inputs)
+    spot = market.spot * 1.0002
     moved = replace(
         inputs,
-        market=Market(market.spot * 1.0002, market.rate, market.carry, market.dividends),
+        market=replace(market, spot=spot),
+        quoted_spot=spot,
         quotes=quotes_of(mid + 0.01),
     )
 

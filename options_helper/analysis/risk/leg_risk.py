@@ -44,6 +44,10 @@ class LegInputs:
     terms: Terms
     market: Market
     quotes: OptionQuotes
+    # Spot and years to settlement when the quote was made, which say its volatility: in the session those of now, after
+    # it those of the close. The Greeks are of now, so that overnight time passes and a volatility stays what it was.
+    quoted_spot: Numbers
+    quoted_years: Numbers
     as_of: Numbers  # when the oldest of the leg's inputs was so, in epoch seconds
     # Of the other type at the same strike and expiry, NaN where none was asked for; and as in "180 put".
     partners: OptionQuotes
@@ -110,13 +114,20 @@ def _compute(
     inputs: LegInputs, legs: Integers, earlier: Solution | None
 ) -> tuple[ImpliedVolatility, PerShareGreeks]:
     """Volatility and Greeks of some of the legs."""
-    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
-    found = implied_volatility(terms, market, inputs.quotes.take(legs), earlier=earlier)
+    found = implied_volatility(*_when_quoted(inputs, legs), inputs.quotes.take(legs), earlier=earlier)
     asked = np.flatnonzero(~found.is_known & ~np.isnan(inputs.partners.mid[legs]))
     if asked.size:
         found = _asked_of_partners(found, inputs, legs, asked)
+    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
     per_share = greeks(terms, market, found.volatility)
     return replace(found, solution=_sharpened(found, terms, market, per_share)), per_share
+
+
+def _when_quoted(inputs: LegInputs, legs: Integers) -> tuple[Terms, Market]:
+    """Terms and market of when the quotes of some of the legs were made; what has ended by now has ended."""
+    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
+    years = np.where(terms.years > 0, inputs.quoted_years[legs], terms.years)
+    return replace(terms, years=years), replace(market, spot=inputs.quoted_spot[legs])
 
 
 def _sharpened(found: ImpliedVolatility, terms: Terms, market: Market, per_share: PerShareGreeks) -> Solution:
@@ -133,8 +144,8 @@ def _asked_of_partners(
 ) -> ImpliedVolatility:
     """The volatilities of `legs`, the `asked` ones among them (by their place in `found`) rescued where they can be."""
     some = legs[asked]
-    terms, market = inputs.terms.take(some), inputs.market.take(some)
-    others = Terms(terms.strike, ~terms.is_call, terms.is_american, terms.years)
+    terms, market = _when_quoted(inputs, some)
+    others = replace(terms, is_call=~terms.is_call)
     partner = implied_volatility(others, market, inputs.partners.take(some))
     names = [inputs.partner_names[leg] for leg in some.tolist()]
     rescued = with_partners(_taken(found, asked), partner, terms, market, names)
@@ -158,6 +169,8 @@ def _fingerprint(inputs: LegInputs) -> Numbers:
             partners.bid,
             partners.ask,
             partners.mid,
+            inputs.quoted_spot,
+            np.floor(inputs.quoted_years * _MINUTES_A_YEAR),
             market.spot,
             market.rate,
             market.carry,

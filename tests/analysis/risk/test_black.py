@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from options_helper.analysis.risk.black import european_greeks, european_value, normal_cdf
+from options_helper.analysis.risk.inversion import black_volatility
 from tests.analysis.risk.legs import Leg, greeks_of, market_of, terms_of, values, volatility_of
 
 
@@ -38,6 +39,29 @@ def test_hulls_greeks():
     assert found.gamma[0] == pytest.approx(0.065545, abs=1e-5)
     assert found.vega[0] == pytest.approx(12.105, abs=1e-3)
     assert found.theta[0] == pytest.approx(-4.305, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("strike", "kind", "price", "figures"),
+    [
+        (2700, "call", 45.65, (0.0806, 0.7211, -0.4318, 2.5509)),
+        (2700, "put", 10.75, (0.0809, -0.2795, -0.3392, 2.5536)),
+        (2735, "call", 21.20, (0.0700, 0.5039, -0.4233, 3.0290)),
+    ],
+)
+def test_cboes_figures_of_an_index(
+    strike: float, kind: str, price: float, figures: tuple[float, float, float, float]
+):
+    """SPXW at noon of 2018-01-05, four weeks to 16:30; theta per day, vega per point."""
+    volatility, delta, theta, vega = figures
+    leg = european(2732.3144, strike, 28.1875, volatility, 0.01272, kind=kind)
+    exact = black_volatility(terms_of([leg]), market_of([leg]), np.array([price]))[0]
+    found = greeks_of(leg._replace(volatility=exact))
+
+    assert exact == pytest.approx(volatility, abs=6e-5)
+    assert found.delta[0] == pytest.approx(delta, abs=2e-4)
+    assert found.theta[0] / 365 == pytest.approx(theta, abs=5e-4)
+    assert found.vega[0] / 100 == pytest.approx(vega, abs=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["call", "put"])

@@ -121,6 +121,15 @@ def test_published_american_options(leg: Leg, truth: float):
     assert values(leg)[0] == pytest.approx(truth, abs=PRICE * leg.spot)
 
 
+def test_what_early_exercise_is_worth_at_the_money():
+    """Andersen, Lake and Offengenden (2016): 0.106952702747."""
+    leg = Leg(100, 100, 365, 0.25, 0.05, 0.05, "put")
+
+    american, european = values(leg, leg._replace(american=False))
+
+    assert american - european == pytest.approx(0.106952702747, abs=5e-3)
+
+
 def test_hulls_european_put_beside_the_american():
     assert values(Leg(50, 50, 5 / 12 * 365, 0.4, 0.1, kind="put", american=False))[0] == pytest.approx(
         4.075981, abs=1e-6

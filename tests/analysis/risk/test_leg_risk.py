@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from options_helper.analysis.risk.implied_volatility import OptionQuotes, VolatilityState
 from options_helper.analysis.risk.leg_risk import LegInputs, LegRisk, refresh
-from tests.analysis.risk.legs import Leg, market_of, terms_of, values
+from tests.analysis.risk.legs import Leg, greeks_of, market_of, terms_of, values
 
 NINE, TEN = 32_400.0, 36_000.0  # seconds
 PUTS = [Leg(100, strike, 30, 0.25, kind="put") for strike in (90, 95, 100, 105)]
@@ -25,12 +25,14 @@ def quoted(legs: Sequence[Leg], half: float = 0.01) -> OptionQuotes:
 
 def look(legs: Sequence[Leg], at: float = NINE, keys: Sequence[str] | None = None) -> LegInputs:
     """Each leg quoted around its value; it is called by its strike."""
-    count = len(legs)
+    count, terms, market = len(legs), terms_of(legs), market_of(legs)
     return LegInputs(
         keys=tuple(keys or (f"{leg.kind} {leg.strike}" for leg in legs)),
-        terms=terms_of(legs),
-        market=market_of(legs),
+        terms=terms,
+        market=market,
         quotes=quoted(legs),
+        quoted_spot=market.spot,
+        quoted_years=terms.years,
         as_of=np.full(count, at),
         partners=OptionQuotes.none(count),
         partner_names=("",) * count,
@@ -152,6 +154,27 @@ def test_a_leg_that_has_ended_says_so_at_once():
 
     assert found.volatility.state[0] is VolatilityState.EXPIRED
     assert np.isnan(found.greeks.delta[0])
+
+
+def test_after_the_close_a_volatility_stays_what_the_last_quote_said():
+    """Two days later, and at another spot; only time and spot run on in the Greeks."""
+    at_close = look([leg._replace(days=32) for leg in PUTS])
+    later = [leg._replace(spot=101) for leg in PUTS]
+    overnight = replace(at_close, terms=terms_of(later), market=market_of(later))
+
+    found = refresh(overnight, refresh(at_close))
+
+    assert found.computed == 4
+    assert found.volatility.volatility == pytest.approx(0.25, abs=1e-4)
+    assert found.greeks.price == pytest.approx(values(*later), abs=2e-3)
+    assert found.greeks.delta == pytest.approx(greeks_of(*later).delta, abs=1e-3)
+
+
+def test_what_has_ended_by_now_has_no_volatility_of_its_last_quote():
+    at_close = look(PUTS)
+    over = replace(at_close, terms=terms_of([leg._replace(days=-0.5) for leg in PUTS]))
+
+    assert set(refresh(over).volatility.state) == {VolatilityState.EXPIRED}
 
 
 def test_legs_come_go_and_change_places():
