@@ -16,12 +16,12 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from math import fsum
-from typing import Final, TypeVar
+from math import fsum, isnan
+from typing import Final, Self, TypeVar
 
 import numpy as np
 
-from options_helper.analysis.marks import Flags, Integers, Numbers
+from options_helper.analysis.marks import Flags, Numbers
 from options_helper.analysis.risk.implied_volatility import (
     ImpliedVolatility,
     VolatilityState,
@@ -182,7 +182,7 @@ class GreekSums:
 
 def sum_greeks(greeks: PositionGreeks) -> GreekSums:
     """The sums of all lines."""
-    return _sums(greeks, np.arange(len(greeks.delta)))
+    return _sums(_Columns.of(greeks), range(len(greeks.delta)))
 
 
 def sums_by(keys: Sequence[K], greeks: PositionGreeks) -> dict[K, GreekSums]:
@@ -190,17 +190,37 @@ def sums_by(keys: Sequence[K], greeks: PositionGreeks) -> dict[K, GreekSums]:
     lines: defaultdict[K, list[int]] = defaultdict(list)
     for line, key in enumerate(keys):
         lines[key].append(line)
-    return {key: _sums(greeks, np.array(of_key, dtype=np.int64)) for key, of_key in lines.items()}
+    columns = _Columns.of(greeks)
+    return {key: _sums(columns, of_key) for key, of_key in lines.items()}
 
 
-def _sums(greeks: PositionGreeks, lines: Integers) -> GreekSums:
-    held, counted = greeks.is_held[lines], greeks.is_counted[lines]
-    is_bound = greeks.delta_state[lines] == FigureState.BOUND
-    nothing = np.zeros(len(lines), dtype=bool)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The lines as lists: with few lines to a sum, a loop is quicker than arrays are made."""
+
+    figures: list[list[float]]  # in the order of `FIGURES`
+    held: list[bool]
+    counted: list[bool]
+    bound: list[bool]  # of delta
+    none_bound: list[bool]
+
+    @classmethod
+    def of(cls, greeks: PositionGreeks) -> Self:
+        states = greeks.delta_state.tolist()
+        return cls(
+            [getattr(greeks, name).tolist() for name in FIGURES],
+            greeks.is_held.tolist(),
+            greeks.is_counted.tolist(),
+            [state is FigureState.BOUND for state in states],
+            [False] * len(states),
+        )
+
+
+def _sums(columns: _Columns, lines: Sequence[int]) -> GreekSums:
     return GreekSums(
         *(
-            _sum(getattr(greeks, name)[lines], held, counted, is_bound if name in _OF_DELTA else nothing)
-            for name in FIGURES
+            _sum(values, columns, columns.bound if name in _OF_DELTA else columns.none_bound, lines)
+            for name, values in zip(FIGURES, columns.figures, strict=True)
         )
     )
 
@@ -208,16 +228,15 @@ def _sums(greeks: PositionGreeks, lines: Integers) -> GreekSums:
 _OF_DELTA: Final = ("delta", "delta_dollars")
 
 
-def _sum(values: Numbers, held: Flags, counted: Flags, is_bound: Flags) -> GreekSum:
-    known: Flags = held & ~np.isnan(values)
+def _sum(values: list[float], columns: _Columns, bound: list[bool], lines: Sequence[int]) -> GreekSum:
+    held = [line for line in lines if columns.held[line]]
+    known = [line for line in held if not isnan(values[line])]
+    counted = [line for line in known if columns.counted[line]]
+    bounds = sum(bound[line] for line in counted)
     # Exact before it is rounded once: long and short of one leg leave nothing, whatever stands between them.
-    amount = fsum(values[known].tolist()) if known.any() or not held.any() else None
+    amount = fsum(values[line] for line in known) if known or not held else None
     return GreekSum(
         amount,
-        Coverage(
-            known=int(np.sum(known & counted & ~is_bound)),
-            bound=int(np.sum(known & counted & is_bound)),
-            of=int(np.sum(counted)),
-        ),
-        missing=int(np.sum(held & ~known)),
+        Coverage(len(counted) - bounds, bounds, of=sum(columns.counted[line] for line in lines)),
+        missing=len(held) - len(known),
     )
