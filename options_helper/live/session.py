@@ -26,6 +26,8 @@ from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.streaming.breeze.source import BreezeSource, breeze_request
+from options_helper.data.streaming.engine.stream_source import AlpacaSource, JoinedSources
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
@@ -80,6 +82,8 @@ class RunSettings:
     max_option_contracts: int = 250
     idle_stop_minutes: float = 10.0  # 0: never
     book_pairs: tuple[str, ...] = ()  # of which coins order books are streamed
+    crypto_location: str = "us"  # where the coins are traded, those of the portfolio too
+    breeze_books: tuple[str, ...] = ()  # of which shares and contracts of India, as `NSE:RELIANCE`
     news: NewsOf = NewsOf.NOTHING
 
 
@@ -122,7 +126,7 @@ class LiveSession:
     ) -> None:
         # One pace for all managers: new settings do not give an account another minute.
         self._limits = RequestLimits(PAGE)
-        self._build_manager = build_manager or partial(LiveStreamManager, limits=self._limits)
+        self._build_manager = build_manager or partial(_live_manager, limits=self._limits)
         self._measure = measure or measure_portfolio
         self._monotonic = monotonic
         self._now = now
@@ -332,6 +336,11 @@ class LiveSession:
             )
 
 
+def _live_manager(settings: Settings, limits: RequestLimits) -> LiveStreamManager:
+    """Alpaca's streams, and Breeze's beside them where they are asked for."""
+    return LiveStreamManager(settings, source=JoinedSources(AlpacaSource(), (BreezeSource(),)), limits=limits)
+
+
 def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:
     """What to subscribe to for this portfolio under these choices."""
     return build_subscription_plan(
@@ -357,7 +366,9 @@ def config_for(
         paper=choices.paper,
         crypto=(*plan.crypto, *choices.book_pairs),
         crypto_channels=_crypto_channels(choices, plan),
+        crypto_location=choices.crypto_location,
         news=news_symbols(choices.news, portfolio),
+        further=(breeze_request(choices.breeze_books),) if choices.breeze_books else (),
     )
 
 

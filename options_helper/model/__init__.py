@@ -170,7 +170,6 @@ PUBLIC: Final = {
         "BOOKS",
         "CRYPTO",
         "DEFAULT_PROVIDER",
-        "FURTHER_STREAMS",
         "Hours",
         "NEWS",
         "OPTIONS",

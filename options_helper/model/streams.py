@@ -174,7 +174,5 @@ def stream_named(text: str) -> StreamId:
     return StreamId(_KINDS[name], *owner) if owner else StreamName(name)
 
 
-# What a portfolio of shares and contracts needs: every snapshot tells of these …
+# What a portfolio of shares and contracts needs: every snapshot tells of these, and of others while they are wanted.
 PORTFOLIO_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS)
-# … and of these only while they are wanted.
-FURTHER_STREAMS: Final = (StreamName.CRYPTO, StreamName.NEWS)

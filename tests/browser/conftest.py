@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "portfolio.json"
 KEY, SECRET = "demo-key", "demo-secret"
 # Streamlit looks for itself below the page's own address first, and is content when it is not there.
-HARMLESS = "/Live_Portfolio/_stcore/"
+HARMLESS = ("/Live_Portfolio/_stcore/", "/Order_Book/_stcore/")
 
 
 def free_port() -> int:
@@ -46,7 +46,6 @@ class Server:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         port = free_port()
         self.base = f"http://127.0.0.1:{port}"
-        self.url = f"{self.base}/Live_Portfolio"
         self._log = (folder / "server.log").open("wb")
         script = ROOT / "apps" / "streamlit" / "streamlit_app.py"
         command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
@@ -154,8 +153,15 @@ class Browser:
         self.complaints: list[str] = []
         self._tabs: list[Tab] = []
 
-    def open(self, width: int = 1440, height: int = 900, wishes: str = "", **context: Any) -> Tab:
-        """Open the live portfolio in a window of its own; `wishes` as an address has them: `hide=true`."""
+    def open(
+        self,
+        width: int = 1440,
+        height: int = 900,
+        wishes: str = "",
+        page_name: str = "Live_Portfolio",
+        **context: Any,
+    ) -> Tab:
+        """Open a page in a window of its own; `wishes` as an address has them: `hide=true`."""
         options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
         window = self._chromium.new_context(viewport={"width": width, "height": height}, **options)
         page = window.new_page()
@@ -163,7 +169,7 @@ class Browser:
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        page.goto(f"{self._server.url}?{wishes}")
+        page.goto(f"{self._server.base}/{page_name}?{wishes}")
         tab = Tab(page)
         self._tabs.append(tab)
         wait_until(
@@ -194,7 +200,7 @@ class Browser:
             self.complaints.append(f"request to {request.url}")
 
     def _note_console(self, message: Any) -> None:
-        if message.type == "error" and HARMLESS not in message.location["url"]:
+        if message.type == "error" and not any(one in message.location["url"] for one in HARMLESS):
             self.complaints.append(f"console: {message.text} ({message.location['url']})")
 
 
@@ -213,8 +219,11 @@ def market(market_port: int) -> Iterator[SimulatorServer]:
 
 
 @contextmanager
-def page_server(market_port: int, folder: Path) -> Iterator[Server]:
-    """The page, told to find the simulator in place of Alpaca; it must end cleanly when asked to."""
+def page_server(market_port: int, folder: Path, **variables: str) -> Iterator[Server]:
+    """The page, told to find the simulator in place of Alpaca; it must end cleanly when asked to.
+
+    `variables` stand in its environment besides.
+    """
     shutil.copy(SAMPLE, folder / "portfolio.json")
     foreign = {
         name: value for name, value in os.environ.items() if not name.startswith((*ENV_PREFIXES, "OH_"))
@@ -227,6 +236,7 @@ def page_server(market_port: int, folder: Path) -> Iterator[Server]:
         "APCA_API_BASE_URL": f"http://127.0.0.1:{market_port}",
         "OH_ALPACA_DATA_URL": f"http://127.0.0.1:{market_port}",
         "OH_ALPACA_STREAM_URL": f"ws://127.0.0.1:{market_port}",
+        **variables,
     }
     server = Server(folder, environment)
     try:

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.streamlit.components.order_book_depth import REACH_PIXELS, depth_rows, depth_spec
-from apps.streamlit.components.style import DARK, LIGHT
+from apps.streamlit.components.style import DARK, LIGHT, WORD_JOINER
 from options_helper.analysis.book_ladder import depth_points, ladder
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import datetime_nanoseconds
@@ -100,6 +100,67 @@ def test_a_slip_in_the_pairs_costs_itself_alone_and_each_is_named(portal: Portal
 
     tab.text_input(key="book_pairs").set_value("BTC/USD, DOGE").run()
     assert tab.button(key="apply").disabled
+
+
+def of_breeze(symbol: str) -> Book:
+    return replace(book(), symbol=symbol, source="breeze/default/books")
+
+
+@pytest.fixture
+def breeze(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("API_KEY", "API_SECRET", "SESSION"):
+        monkeypatch.setenv(f"BREEZE_{name}", "a-word")
+    monkeypatch.setenv("BREEZE_ENABLED", "yes")
+    return monkeypatch
+
+
+def test_books_of_breeze_stand_beside_those_of_coins_each_with_its_provider(
+    portal: Portal, breeze: pytest.MonkeyPatch
+):
+    books = {"BTC/USD": book(), "NSE:RELIANCE": of_breeze("NSE:RELIANCE")}
+    portal.scene = lambda: replace(scenes.live(), books=MappingProxyType(books))
+    tab = opened(portal, "btc/usd, nse:reliance")
+    tab.selectbox(key="crypto_location").set_value("eu-1").run()
+    press(tab, "start")
+
+    (config,) = portal.managers[0].runs
+    assert (config.crypto, config.crypto_location) == (("BTC/USD",), "eu-1")
+    assert [(str(one.stream), one.symbols) for one in config.further] == [
+        ("breeze/default/books", ("NSE:RELIANCE",))
+    ]
+    choice = tab.segmented_control(key="book")
+    assert [option.content for option in choice.proto.options] == [
+        "BTC/USD · Alpaca eu-1",
+        "RELIANCE · Breeze NSE",
+    ]
+    assert "Alpaca crypto eu-1 · last message 0.4 s ago" in html(tab)
+    choice.set_value("NSE:RELIANCE").run()
+    assert "Breeze NSE · last message 0.4 s ago" in html(tab)
+
+    breeze.setenv("BREEZE_STREAM_URL", "ws://127.0.0.1:9")
+    tab.run()
+    assert "Breeze NSE (NOT ICICI: a server on this computer) · last" in html(tab)
+
+
+@pytest.mark.parametrize(
+    ("named", "switched_on", "sentence"),
+    [
+        ("NSE:RELIANCE", "no", "Breeze is switched off."),
+        ("LSE:VOD", "yes", "LSE:VOD names no exchange; write it as NSE:RELIANCE"),
+        ("NSE:", "yes", "NSE: names no exchange"),
+    ],
+)
+def test_a_book_of_india_that_cannot_be_asked_for_is_told_at_its_box_and_costs_itself(
+    portal: Portal, breeze: pytest.MonkeyPatch, named: str, switched_on: str, sentence: str
+):
+    breeze.setenv("BREEZE_ENABLED", switched_on)
+    tab = opened(portal, f"BTC/USD {named}")
+
+    (error,) = tab.error
+    assert sentence in error.value.replace(WORD_JOINER, "")
+    press(tab, "start")
+    (config,) = portal.managers[0].runs
+    assert (config.crypto, config.further) == (("BTC/USD",), ())
 
 
 def tile(said: str, name: str) -> str:

@@ -17,13 +17,21 @@ from options_helper.data.portfolio_file import (
     open_portfolio_file,
     reread,
 )
+from options_helper.data.streaming.breeze.source import breeze_request
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.live.screen import Preferences
 from options_helper.live.session import LiveSession, NewsOf, RunSettings, changed_code, install_session
 from options_helper.model.alpaca_symbols import to_coin_pairs
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.model.text import format_count, named, without_amounts
-from options_helper.settings import NO_KEYS, OPTION_FEEDS, STOCK_FEEDS, Settings
+from options_helper.settings import (
+    CRYPTO_LOCATIONS,
+    NO_KEYS,
+    OPTION_FEEDS,
+    STOCK_FEEDS,
+    BreezeSettings,
+    Settings,
+)
 
 REFRESH_SECONDS: Final = (1, 2, 5, 10)
 ACCOUNTS: Final = {"auto": None, "paper": True, "live": False}
@@ -39,8 +47,11 @@ HIDE_HELP: Final = (
     "and signs stay visible: whoever knows a quantity can work out the amount."
 )
 BOOKS_HELP: Final = (
-    "Coins whose order books are streamed, shown on the page Order book. "
-    "Alpaca has none of shares or options."
+    "What is shown on the page Order book: coins of Alpaca (BTC/USD), and where Breeze is switched on shares and "
+    "contracts of India (NSE:RELIANCE). Alpaca has none of shares or options."
+)
+LOCATION_HELP: Final = (
+    "us: Alpaca's own market. us-1 and eu-1: Kraken's. Each has prices of its own; all coins come from one."
 )
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
@@ -55,6 +66,7 @@ class Controls:
     obstacle: str | None
     local_market: bool  # the settings lead to a market on this computer, not to Alpaca
     market_time: datetime | None  # where that market begins, if it plays a session and says so
+    local_breeze: bool  # Breeze's settings lead to a server on this computer, not to ICICI
 
 
 def sidebar_controls(session: LiveSession) -> Controls:
@@ -78,6 +90,7 @@ def sidebar_controls(session: LiveSession) -> Controls:
             or _missing(choices),
             local_market=settings is not None and settings.local_market,
             market_time=settings.market_time if settings is not None and settings.local_market else None,
+            local_breeze=_is_breeze_local(),
         )
         with actions:
             _pending_changes(session, controls)
@@ -124,7 +137,13 @@ def describe(choices: RunSettings, name: str) -> str:
     parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
     parts += [f"options {choices.options_feed}"] if choices.stream_options else []
     parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
-    parts += [f"books of {named(choices.book_pairs, 3)}"] if choices.book_pairs else []
+    books = (*choices.book_pairs, *choices.breeze_books)
+    parts += [f"books of {named(books, 3)}"] if books else []
+    parts += (
+        []
+        if choices.crypto_location == RunSettings().crypto_location
+        else [f"coins {choices.crypto_location}"]
+    )
     parts += [] if choices.news is NewsOf.NOTHING else [f"news of {choices.news}"]
     return " · ".join([*parts, f"at most {choices.max_option_contracts} contracts"])
 
@@ -195,7 +214,8 @@ def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> s
 
 
 def _missing(choices: RunSettings) -> str | None:
-    if choices.stream_stocks or choices.stream_options or choices.stream_fills or choices.book_pairs:
+    books = choices.book_pairs or choices.breeze_books
+    if choices.stream_stocks or choices.stream_options or choices.stream_fills or books:
         return None
     return "No stream is chosen: pick stocks, options or fills."
 
@@ -227,7 +247,8 @@ def _show_choices(choices: RunSettings, portfolio: str) -> None:
         news=choices.news.value,
         max_option_contracts=choices.max_option_contracts,
         idle_stop_minutes=choices.idle_stop_minutes,
-        book_pairs=", ".join(choices.book_pairs),
+        book_pairs=", ".join((*choices.book_pairs, *choices.breeze_books)),
+        crypto_location=choices.crypto_location,
     )
 
 
@@ -235,21 +256,56 @@ def _account_word(paper: bool | None) -> str:  # noqa: FBT001 - one value is all
     return next(word for word, value in ACCOUNTS.items() if value is paper)
 
 
-def _read_pairs(text: str) -> tuple[tuple[str, ...], str | None]:
-    """The pairs that are named, and what is wrong with the others, which is also said beside their box."""
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Whose order books are named, by provider, and what is wrong with the other words."""
+
+    pairs: tuple[str, ...]
+    breeze: tuple[str, ...]
+    problem: str | None
+
+
+def _read_books(text: str) -> _Books:
+    """What is named; what is wrong with the rest is also said beside its box."""
     pairs: list[str] = []
-    problems = []
+    breeze: list[str] = []
+    problems: list[str] = []
     for word in text.replace(",", " ").split():
         try:
-            pairs += to_coin_pairs([word])
+            if ":" in word:
+                breeze += breeze_request((word.upper(),)).symbols
+            else:
+                pairs += to_coin_pairs([word])
         except ConfigError as error:
             problems.append(str(error))
     if "*" in pairs:
         problems.append("Name each pair; nobody can look at every book.")
+    if breeze and (obstacle := _breeze_obstacle()):
+        problems.append(obstacle)
+        breeze = []
     for problem in problems:
         st.error(plain(problem), icon=":material/error:")
-    kept = tuple(dict.fromkeys(pair for pair in pairs if pair != "*"))
-    return kept, f"Order books of: {' '.join(problems)}" if problems else None
+    return _Books(
+        tuple(dict.fromkeys(pair for pair in pairs if pair != "*")),
+        tuple(dict.fromkeys(breeze)),
+        f"Order books of: {' '.join(problems)}" if problems else None,
+    )
+
+
+def _is_breeze_local() -> bool:
+    try:
+        return BreezeSettings.load().local_market
+    except ConfigError:
+        return False  # it is said where something is asked of it
+
+
+def _breeze_obstacle() -> str | None:
+    """Why nothing can be asked of Breeze, with the remedy; None where it can."""
+    try:
+        BreezeSettings.load().require_session()
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _portfolio_control(session: LiveSession) -> PortfolioFile:
@@ -298,7 +354,7 @@ def _reload(session: LiveSession) -> None:
 def _choices() -> tuple[RunSettings, str | None]:
     """What the run is made of, which applies to every tab, and why it cannot be, where it cannot."""
     streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
-    pairs, problem = _read_pairs(
+    books = _read_books(
         st.text_input("Order books of", key="book_pairs", placeholder="BTC/USD, ETH/USD", help=BOOKS_HELP)
     )
     with st.expander("Feeds and limits"):
@@ -306,6 +362,7 @@ def _choices() -> tuple[RunSettings, str | None]:
         options_feed = st.selectbox(
             "Option feed", list(OPTION_FEEDS), key="options_feed", help=OPTION_FEED_HELP
         )
+        location = st.selectbox("Coins of", list(CRYPTO_LOCATIONS), key="crypto_location", help=LOCATION_HELP)
         account = st.selectbox(
             "Account of the fills",
             list(ACCOUNTS),
@@ -340,10 +397,12 @@ def _choices() -> tuple[RunSettings, str | None]:
         paper=ACCOUNTS[account],
         max_option_contracts=max_contracts,
         idle_stop_minutes=idle_minutes,
-        book_pairs=pairs,
+        book_pairs=books.pairs,
+        crypto_location=location,
+        breeze_books=books.breeze,
         news=NewsOf(news),
     )
-    return choices, problem
+    return choices, books.problem
 
 
 def _preferences() -> Preferences:

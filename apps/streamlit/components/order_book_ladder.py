@@ -10,6 +10,7 @@ from apps.streamlit.components.live_truth import LEVELS as COLOURS
 from apps.streamlit.components.style import tag
 from options_helper.analysis.book_ladder import (
     LadderRow,
+    Trust,
     ladder,
     price_decimals,
     size_decimals,
@@ -47,13 +48,20 @@ BOOK_STYLE: Final = """
 """
 
 
-def book_bar(symbol: str, book: Book | None, as_of: datetime, source: str) -> str:
-    """The book's own line: its state, what that means, whose numbers these are, and how old its last message is."""
-    trusted = trust(book, as_of)
+STOPPED: Final = Trust(Level.INFO, "stopped", "Nothing is streamed, so nothing is known of it; press Start.")
+
+
+def book_bar(symbol: str, book: Book | None, as_of: datetime, source: str, *, running: bool) -> str:
+    """The book's own line: its state, what that means, whose numbers these are, and how old its last message is.
+
+    Of a run that somebody ended no book is lost: that is no alarm, and its line is grey.
+    """
+    trusted = trust(book, as_of) if running else STOPPED
+    colour = COLOURS[trusted.level] if running else "quiet"
     seconds = None if book is None else book.age_seconds(as_of)
     aside = "nothing has come yet" if seconds is None else f"last message {age(seconds)} ago"
     return (
-        f'<div class="oh-bar oh-whole" style="--level:var(--{COLOURS[trusted.level]})">'
+        f'<div class="oh-bar oh-whole" style="--level:var(--{colour})">'
         + tag(
             "span",
             f"{SIGNS[trusted.level]} {symbol} {trusted.word.upper()}",

@@ -18,12 +18,9 @@ from apps.streamlit.components.order_book_depth import depth_chart
 from apps.streamlit.components.order_book_ladder import BOOK_STYLE, book_bar, book_tiles, ladder_table
 from apps.streamlit.components.style import STYLE, draw, palette, tag
 from options_helper.clock import utc_now
-from options_helper.live.screen import ScreenModel, ViewOptions, build_screen
+from options_helper.live.screen import ScreenModel, State, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, Run
-from options_helper.model.account import Source
 from options_helper.model.order_book import Book
-from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.streams import StreamName
 
 LEVELS: Final = (5, 10, 20, 50)
 DISCLAIMER: Final = (
@@ -31,6 +28,8 @@ DISCLAIMER: Final = (
     "best effort. **Not financial advice.**"
 )
 HOW_TO: Final = "Name pairs under Order books of in the sidebar, such as BTC/USD, and press Start."
+# Stands behind the exchange in a symbol of Breeze's, and in no pair.
+BREEZE_MARK: Final = ":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Choice:
     symbol: str | None
     levels: int
     size: float  # of a market order, to say what it would pay
+    provider: str = ""  # whose book it is
 
 
 def render_order_book_page() -> None:
@@ -68,7 +68,7 @@ def render_order_book_page() -> None:
     with st.container(key="page"):
         truth, details = header(session, controls, "Order book")
         said = st.container(key="banners")
-        choice = _choice(_symbols(session, controls))
+        choice = _choice(_providers(session, controls))
         bar = st.container()
         ladder, depth = st.columns([1, 1], gap="small")
         slots = Slots(truth, details, said, bar, ladder.container(), depth.container())
@@ -77,19 +77,33 @@ def render_order_book_page() -> None:
     st.caption(DISCLAIMER)
 
 
-def _symbols(session: LiveSession, controls: Controls) -> list[str]:
-    """Whose books there are or will be: those of the run, and before one those that this tab has chosen."""
-    run = session.run
+def _providers(session: LiveSession, controls: Controls) -> dict[str, str]:
+    """Whose books there are or will be, each with its provider: those of the run, and before one this tab's."""
+    choices = controls.choices if session.run is None else session.run.choices
     snapshot = session.snapshot()
-    chosen = controls.choices.book_pairs if run is None else run.choices.book_pairs
-    return list(dict.fromkeys((*chosen, *(snapshot.books if snapshot is not None else ()))))
+    books = snapshot.books if snapshot is not None else ()
+    elsewhere = " (NOT ICICI: a server on this computer)" if controls.local_breeze else ""
+    return {
+        symbol: f"Breeze {symbol.partition(BREEZE_MARK)[0]}{elsewhere}"
+        if BREEZE_MARK in symbol
+        else f"Alpaca crypto {choices.crypto_location}"
+        for symbol in (*choices.book_pairs, *choices.breeze_books, *books)
+    }
 
 
-def _choice(symbols: list[str]) -> Choice:
+def _choice(providers: dict[str, str]) -> Choice:
+    symbols = list(providers)
+
+    def label(symbol: str) -> str:
+        provider = providers[symbol].partition(" (")[0]
+        return f"{symbol.rpartition(BREEZE_MARK)[2]} · {provider.replace(' crypto', '')}"
+
     with st.container(horizontal=True, vertical_alignment="bottom", key="book-choice"):
         # With nothing to choose from, nothing would stay chosen when there is.
         symbol = (
-            st.segmented_control("Book of", symbols, default=symbols[0], required=True, key="book")
+            st.segmented_control(
+                "Book of", symbols, default=symbols[0], format_func=label, required=True, key="book"
+            )
             if symbols
             else None
         )
@@ -104,7 +118,7 @@ def _choice(symbols: list[str]) -> Choice:
             key="order-size",
             help="What a market order of this size would pay now. None is placed, here or anywhere.",
         )
-    return Choice(symbol, levels or LEVELS[1], size)
+    return Choice(symbol, levels or LEVELS[1], size, "" if symbol is None else providers[symbol])
 
 
 def _live(slots: Slots, controls: Controls, options: ViewOptions, choice: Choice, seen: Run | None) -> None:
@@ -133,11 +147,9 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, choice: Choice
     _draw_book(slots, screen, choice)
 
 
-def _source(book: Book | None, snapshot: LiveSnapshot) -> str:
-    """Whose numbers these are: a location of Alpaca's has books of its own, and a picture over REST is no stream."""
-    health = snapshot.streams.get(StreamName.CRYPTO)
-    where = f"Alpaca crypto {(health.feed if health else None) or 'us'}"
-    return f"{where}, REST" if book is not None and book.source == Source.REST else where
+def _source(book: Book | None, provider: str) -> str:
+    """Whose numbers these are: a place of Alpaca's has books of its own, and a picture over REST is no stream."""
+    return f"{provider}, REST" if book is not None and book.is_from_rest else provider
 
 
 def _draw_book(slots: Slots, screen: ScreenModel, choice: Choice) -> None:
@@ -148,7 +160,13 @@ def _draw_book(slots: Slots, screen: ScreenModel, choice: Choice) -> None:
             draw(tag("div", HOW_TO, "oh-quiet"))
         else:
             draw(
-                book_bar(choice.symbol, book, snapshot.as_of, _source(book, snapshot))
+                book_bar(
+                    choice.symbol,
+                    book,
+                    snapshot.as_of,
+                    _source(book, choice.provider),
+                    running=screen.state not in (State.STOPPED, State.NOT_STARTED),
+                )
                 + book_tiles(book, choice.size)
             )
     with slots.ladder:

@@ -44,7 +44,8 @@ STYLE: Final = """
 .stMainBlockContainer { padding: 9px 16px 1.5rem; max-width: 2200px; }
 .stMainBlockContainer > .stVerticalBlock, .st-key-page { gap: 8px; }
 /* What has only a style or a script takes no place, not even a gap's. */
-.stElementContainer:has(> .stHtml > style:only-child), .stElementContainer:has(.oh-unseen) { position: absolute; }
+.stElementContainer:has(> .stHtml > style:only-child), .stElementContainer:has(.oh-unseen) {
+  position: absolute; max-width: 1px; }
 .st-key-page > :has(> .st-key-banners .oh:empty) { display: none; }
 /* The bar and the buttons lie in Streamlit's own strip, beside its menu and the arrow of a closed sidebar. */
 .stAppHeader, .stAppHeader * { pointer-events: none !important; }

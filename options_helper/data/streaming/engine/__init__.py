@@ -11,7 +11,7 @@ PUBLIC: Final = {
     "frame_queue": ("FrameQueue", "QueueCounts"),
     "stream_config": ("LiveStreamConfig", "StreamRequest", "requests_for"),
     "stream_group": ("StreamGroup", "with_ledger"),
-    "stream_source": ("AlpacaSource", "StreamSource", "require_offered"),
+    "stream_source": ("AlpacaSource", "JoinedSources", "StreamSource", "require_offered"),
     "worker": ("RetryPolicy",),
 }
 

@@ -24,7 +24,7 @@ from options_helper.model.announcement import Announcement
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.streams import FURTHER_STREAMS, PORTFOLIO_STREAMS, StreamId, StreamName
+from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId, StreamName
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -265,12 +265,12 @@ class StreamGroup:
     def healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
         """What each worker knows, and its rate; the ledger is `with_ledger`'s to add.
 
-        Of crypto and news only while they are wanted.
+        Of streams that a portfolio does not need only while they are wanted.
         """
         shown = (
             name
             for name in self.names
-            if name not in FURTHER_STREAMS or name in self._workers or self.config.wants(name)
+            if name in PORTFOLIO_STREAMS or name in self._workers or self.config.wants(name)
         )
         return {name: self._health(name, wall_ns) for name in shown}
 

@@ -95,6 +95,56 @@ class AlpacaSource:
         return decode_frame
 
 
+class _WithoutMarket:
+    """A sink that is not told of a server's market: whose clock and kind the run goes by, another source says."""
+
+    def __init__(self, sink: StreamSink) -> None:
+        self._sink = sink
+        self.subscribed = sink.subscribed
+        self.frame = sink.frame
+        self.notice = sink.notice
+
+    def connected(self, announcement: str | None) -> None:  # noqa: ARG002 - it is not passed on
+        """Connected, and nothing more."""
+        self._sink.connected(None)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedSources:
+    """The streams of one source and of others beside it, in one run.
+
+    The first has to be able to run, and says what market this is. Of the others each stream says for itself, by
+    failing, what it lacks: that one provider is not set up ends none of another's streams.
+    """
+
+    first: StreamSource
+    others: tuple[StreamSource, ...]
+
+    @property
+    def streams(self) -> tuple[StreamId, ...]:
+        """The first one's, and then the others'."""
+        return tuple(stream for source in (self.first, *self.others) for stream in source.streams)
+
+    def check(self, settings: Settings) -> None:
+        """The first one's needs."""
+        self.first.check(settings)
+
+    def streamer(
+        self, stream: StreamId, settings: Settings, config: LiveStreamConfig, sink: StreamSink
+    ) -> Streamer:
+        """As the source makes it that has the stream."""
+        source = self._source_of(stream)
+        told = sink if source is self.first else _WithoutMarket(sink)
+        return source.streamer(stream, settings, config, told)
+
+    def decoder(self, stream: StreamId) -> Decode:
+        """That of the source that has the stream."""
+        return self._source_of(stream).decoder(stream)
+
+    def _source_of(self, stream: StreamId) -> StreamSource:
+        return next((source for source in self.others if stream in source.streams), self.first)
+
+
 def require_offered(config: LiveStreamConfig, source: StreamSource) -> None:
     """Raise ConfigError where the config wants a stream that the source does not have."""
     offered = set(source.streams)

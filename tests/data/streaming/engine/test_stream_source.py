@@ -13,9 +13,11 @@ import pytest
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.data.streaming.engine.stream_config import StreamRequest
+from options_helper.data.streaming.engine.stream_source import JoinedSources
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.messages import DecodedFrame
 from options_helper.errors import ConfigError
+from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import LiveSnapshot, Phase
@@ -41,6 +43,7 @@ from tests.kit.fakes import (
     Step,
     SteppedClock,
     acknowledge,
+    announce,
     fail,
     frame,
     quote_message,
@@ -118,6 +121,42 @@ def test_a_made_up_stream_goes_through_queue_fold_and_health_without_any_key():
     assert (health.received, health.applied, health.rejected) == (3, 2, 1)
     assert health.accounted
     assert [snapshot.streams[name].phase for name in PORTFOLIO_STREAMS] == [Phase.OFF] * 3
+
+
+def test_several_sources_are_one_run_and_the_first_alone_says_whose_market_it_is():
+    """One provider's fake must not make another's prices look invented, nor set the clock of its session."""
+    simulated = Announcement(MarketKind.SIMULATED, nanoseconds(SUNDAY) // 2, 1.0, None).header()
+    stocks = ScriptedStreams([acknowledge(), lambda one: one.sink.frame(frame(quote_message("AAPL")), 1)])
+    beside = ScriptedStreams([acknowledge(), announce(simulated), coins('["BTC/USD", 9, 10]', "?")])
+    source = JoinedSources(
+        ScriptedSource({StreamName.STOCKS: stocks}), (ScriptedSource({STREAM: beside}, decode_coins),)
+    )
+    clock = SteppedClock(nanoseconds(SUNDAY))
+    manager = LiveStreamManager(Settings(), source=source, now_ns=clock, rest_cls=None)
+    manager.start(replace(CONFIG, stocks=("AAPL",)))
+    try:
+        snapshot = seen(manager, events=1)
+        wait_until(lambda: "AAPL" in manager.snapshot().quotes, saw=manager.snapshot)
+    finally:
+        manager.stop()
+
+    assert (snapshot.market, snapshot.as_of) == (MarketKind.ALPACA, SUNDAY)
+    assert snapshot.streams[STREAM].rejected == 1, "it is read as its own source reads"
+    assert source.streams == (StreamName.STOCKS, STREAM)
+
+
+def test_of_several_sources_the_first_has_to_be_able_to_run():
+    """What another lacks, its streams say by failing."""
+
+    class Unfit(ScriptedSource):
+        def check(self, settings: Settings) -> None:
+            raise ConfigError("It is switched off.")
+
+    fit, unfit = ScriptedSource({StreamName.STOCKS: ScriptedStreams()}), Unfit({STREAM: ScriptedStreams()})
+
+    JoinedSources(fit, (unfit,)).check(Settings())
+    with pytest.raises(ConfigError, match="switched off"):
+        JoinedSources(unfit, (fit,)).check(Settings())
 
 
 def test_its_losses_symbols_and_reconnects_are_as_any_other_s():
@@ -254,7 +293,8 @@ def test_a_recorder_takes_any_source_of_what_has_files(tmp_path: Path):
     finally:
         status = capture.stop()
 
-    assert (status.streams[StreamName.STOCKS].applied, status.streams[STREAM].phase) == (1, Phase.OFF)
+    assert status.streams[StreamName.STOCKS].applied == 1
+    assert STREAM not in status.streams, "nobody asked for it"
     assert status.accounted
     with pytest.raises(ConfigError, match="no files yet for exchange/main/coins"):
         CaptureConfig(CONFIG, tmp_path)
