@@ -9,6 +9,9 @@ from datetime import date
 import pytest
 
 from options_helper.data.streaming.breeze.source import BREEZE_BOOKS, BreezeSource
+from options_helper.data.streaming.breeze.streamer import BreezeStreamer, Pass
+from options_helper.data.streaming.connection.connection_runner import LoggingSink
+from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.doctor.findings import Check, Verdict
 from options_helper.doctor.run import Checkup, Environment
@@ -229,6 +232,27 @@ def test_a_night_in_india_is_no_silence(server):
         clock.advance(3_600.0)
         clock.wait_for_looks("live-consumer")
         assert watch.health.gap_count == 0
+
+
+def test_a_key_that_was_asked_for_just_now_and_is_refused_is_a_failure(server):
+    """Another one would be no better: it is said, and not asked for without end."""
+    server.faults.key_void = True
+    with watched(server, ONE, retry=RetryPolicy(refused_pauses=(FOREVER,))) as watch:
+        wait_until(lambda: watch.health.phase is Phase.FAILED, saw=lambda: watch.health)
+
+    assert server.counts["log_ins"] <= 2, "once, and once more to confirm"
+
+
+def test_a_stop_while_the_settings_are_read_asks_nothing(server):
+    def load():
+        streamer.stop()
+        return settings_of(server)
+
+    streamer = BreezeStreamer(load, Pass(), sink=LoggingSink(), timing=PATIENT)
+    streamer.subscribe(["NSE:RELIANCE"])
+    streamer.run()
+
+    assert (server.counts["log_ins"], server.counts["masters"]) == (0, 0)
 
 
 def test_a_list_that_does_not_come_costs_no_second_login(server):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
 import sys
+from collections import deque
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -31,17 +33,20 @@ from options_helper.data.recording.journal import (
     journal_files,
     read_records,
 )
+from options_helper.data.recording.latest_books import LatestBooks
 from options_helper.data.recording.rebuild import rebuild
+from options_helper.data.recording.row_maker import RowMaker
 from options_helper.data.recording.verify import audit
+from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.order_book import OrderBook
 from options_helper.errors import ConfigError
 from options_helper.model.events import BookLevel, BookUpdate
-from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.instants import datetime_nanoseconds, utc_datetime
 from options_helper.model.order_book import BookState
 from options_helper.model.streams import BOOKS, StreamId, StreamName, stream_named
 from options_helper.simulator.market.book_walk import BookWalk
 from tests.data.recording.test_rebuild import record_session
-from tests.kit.books import book_message, book_update
+from tests.kit.books import Sizes, book_message, book_update
 from tests.kit.rebuilt import partitions
 
 SECOND = 1_000_000_000
@@ -197,6 +202,62 @@ def test_a_hole_in_the_journal_ends_a_book_where_it_is_made_from_that(tmp_path: 
     assert starts == [BookStart.FEED, BookStart.NOT, BookStart.LOST, *[BookStart.NOT] * 3]
 
 
+def test_a_place_that_was_lost_ends_the_books_once(tmp_path: Path):
+    """What comes behind the hole is taken as it comes: the next whole book is one, and goes on."""
+    maker, tally = RowMaker(), StreamTally()
+
+    def state_after(*messages: object) -> BookState:
+        deque(maker.rows_of(received(MIDNIGHT, *messages), tally), maxlen=0)
+        return maker.books.look(1)["BTC/USD"].state
+
+    whole, change = book_message({10.0: 1.0}, {11.0: 1.0}, reset=True), book_message({9.0: 1.0}, {})
+    assert state_after(whole) is BookState.SYNCED
+    maker.lose_place()
+
+    assert state_after(change) is BookState.WAITING
+    assert [state_after(whole), state_after(change)] == [BookState.SYNCED] * 2
+
+
+def test_a_message_that_cannot_be_read_ends_the_book_that_it_was_about(tmp_path: Path):
+    whole = book_message({10.0: 1.0}, {11.0: 1.0}, reset=True)
+    odd = {**book_message({}, {}), "b": "nothing that has levels"}
+    record_session(
+        tmp_path, "one", [began(MIDNIGHT), received(MIDNIGHT + 1, whole, odd), ended(MIDNIGHT + 2)]
+    )
+
+    starts = [message.start for message in book_messages(tmp_path, "BTC/USD", AFTER)]
+    assert sorted(starts) == sorted([BookStart.FEED, BookStart.LOST])
+
+
+def test_a_book_that_ends_after_midnight_is_marked_once_in_the_new_days_file():
+    books = BookRecorder()
+    books.rows_of(CRYPTO, update(MIDNIGHT - SECOND, reset=True), 0)
+
+    (mark,) = books.break_off(BookBreak("crypto", "cut", connected=True), MIDNIGHT + 1)
+    after = books.rows_of(CRYPTO, update(MIDNIGHT + 2), 0)
+
+    assert (mark.start, [row.start for row in after]) == (BookStart.LOST, [BookStart.NOT] * 2)
+
+
+def test_the_latest_books_are_written_once_a_second_at_the_end_and_where_the_clock_was_set_back(
+    tmp_path: Path,
+):
+    books = BookRecorder()
+    books.rows_of(CRYPTO, update(MIDNIGHT, reset=True), 0)
+    latest, file = LatestBooks(tmp_path, "me"), tmp_path / "books/latest/BTC%2FUSD/latest.json"
+
+    def written(seconds: float, *, ended: bool = False) -> tuple[str, bool]:
+        as_of = utc_datetime(MIDNIGHT + int(seconds * SECOND))
+        latest.write(books.look(1), as_of, "simulated", ended=ended)
+        facts = json.loads(file.read_text())
+        return facts["as_of"][11:21], facts["recording"]
+
+    assert [written(10), written(10.9), written(11)] == [
+        ("00:00:10Z", True), ("00:00:10Z", True), ("00:00:11Z", True),
+    ]  # fmt: skip
+    assert [written(3), written(3.5, ended=True)] == [("00:00:03Z", True), ("00:00:03.5", False)]
+
+
 def update(at_ns: int, *, reset: bool = False, price: float = 10.0) -> BookUpdate:
     return book_update({price: 1.0}, {11.0: 1.0}, reset=reset, received_ns=at_ns)
 
@@ -293,10 +354,13 @@ def test_only_what_is_whole_is_ended_by_asking_anew():
     assert (book.state, book.since_ns) == (BookState.WAITING, MIDNIGHT)
 
 
-def test_a_level_that_cannot_be_costs_its_message_and_is_counted(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("bids", "asks"), [({10.0: -1.0}, {}), ({}, {11.0: -1.0}), ({10.0: 1.0}, {0.0: 1.0})]
+)
+def test_a_level_that_cannot_be_costs_its_message_and_is_counted(tmp_path: Path, bids: Sizes, asks: Sizes):
     """Nobody knows what it should have been, so the book begins anew with the next whole one."""
     whole = book_message({10.0: 1.0}, {11.0: 1.0}, reset=True)
-    bad = book_message({10.0: -1.0}, {})
+    bad = book_message(bids, asks)
     record_session(
         tmp_path, "one", [began(MIDNIGHT), received(MIDNIGHT + 1, whole, bad), ended(MIDNIGHT + 2)]
     )

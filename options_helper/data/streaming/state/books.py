@@ -134,7 +134,8 @@ class Books:
     def _track(self, symbol: str, stream: StreamId) -> _Tracked | None:
         known = self._tracked.get(symbol)
         if known is not None:
-            return known
+            # The same name on another stream is another market, and its changes are not those of this book.
+            return known if known.stream == stream else None
         if self._expected is not None and self._expected.get(symbol) != stream:
             return None
         history = BookHistory(interval_ns=self._policy.interval_ns, size=self._policy.kept)

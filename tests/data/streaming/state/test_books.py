@@ -304,6 +304,30 @@ def test_a_clock_that_was_set_changes_no_age(stream: Heard):
     assert kept == stream.book()
 
 
+def test_the_same_symbol_on_another_stream_is_no_message_of_this_book(stream: Heard):
+    stream.whole()
+    other = book_update({500.0: 1.0}, {501.0: 1.0}, reset=True)
+    stream.books.apply(StreamName.STOCKS, other, Continuity(1, 0))
+
+    assert (stream.book().best_bid, stream.book().counts.messages) == (BookLevel(100.0, 1.0), 1)
+
+    whoever_comes = Books()
+    for of in (CRYPTO, StreamName.STOCKS):
+        whoever_comes.apply(of, book_update({1.0: 1.0}, {2.0: 1.0}, reset=True), Continuity(1, 0))
+    found = whoever_comes.view(BTC)
+    assert found is not None
+    assert (found.source, found.counts.messages) == ("crypto", 1)
+
+
+def test_a_clock_that_was_set_makes_nobody_ask_sooner(stream: Heard):
+    stream.hear({100.0: 1.0}, {}, at=0)
+    assert stream.resyncs(6) == [BTC]
+    stream.books.receive_later(1_000 * NANOSECONDS)
+
+    assert stream.resyncs(1_065.9) == []
+    assert stream.resyncs(1_066.1) == [BTC]
+
+
 def test_another_session_begins_without_a_book(stream: Heard):
     stream.whole()
 
