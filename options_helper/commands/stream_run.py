@@ -63,13 +63,18 @@ def list_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
     """Show what there is."""
     at_work = writer_of(root) is not None
     notes = session_notes(root)
-    days = recorded_days(root, scope, () if at_work else _killed(notes))
+    is_bare = bool(notes) and scope == EVERYTHING and not recorded_symbols(root)
+    days = [] if is_bare else recorded_days(root, scope, () if at_work else _killed(notes))
     journal = sum(_size_of(path) for path in journal_files(root))
     if as_json:
         _print_json({"being_recorded": at_work, "journal_bytes": journal, "days": listing_facts(days)})
         return 0
-    for line in listing_lines(days, journal):
-        typer.echo(line)
+    if is_bare:
+        sessions = format_count(len(notes), "session")
+        typer.echo(f"No rows are in {root} yet, and {sessions} recorded into it; `stream verify` tells more.")
+    else:
+        for line in listing_lines(days, journal):
+            typer.echo(line)
     if scope == EVERYTHING:
         for line in unheard_lines(unheard(notes, {(one.kind, one.dataset) for one in days if one.rows})):
             typer.echo(line)

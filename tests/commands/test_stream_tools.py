@@ -299,6 +299,23 @@ def test_what_cannot_be_answered_is_a_sentence(command: str, says: str, two_days
     assert says in str(refusal.value)
 
 
+def test_a_folder_into_which_nothing_came_lists_the_captures_that_asked(tmp_path: Path):
+    """They recorded into it, and that no row came is an answer; a folder of nobody is refused."""
+    note = SessionNote(
+        session="one", began_ns=1, seen_ns=2, journal=True, flush_events=1, flush_seconds=1.0, ended_ns=2
+    )
+    save_note(tmp_path, replace(note, asked={"news": ("AAPL",)}, channels={"news": ("news",)}))
+    said = stream("list", tmp_path)
+
+    assert said.exit_code == 0
+    assert "No rows are in" in said.output
+    assert "1 session recorded into it" in said.output
+    assert json.loads(stream("list", tmp_path, "--json").output)["days"] == []
+    (tmp_path / "nobodys").mkdir()
+    with pytest.raises(ConfigError, match="There is no recording"):
+        stream("list", tmp_path / "nobodys")
+
+
 def test_an_export_never_overwrites(two_days: Path, tmp_path: Path):
     (tmp_path / "all.csv").write_text("mine")
 
