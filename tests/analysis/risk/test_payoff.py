@@ -95,7 +95,7 @@ def test_at_a_break_even_it_comes_to_what_was_paid(legs: tuple[Leg | ShareLeg, .
     of_legs = payoff(*legs)
 
     for price in of_legs.break_evens(paid):
-        assert float(of_legs.at(price)) == pytest.approx(float(paid), abs=1e-15)
+        assert float(of_legs.at(price)) == pytest.approx(float(paid), abs=1e-9)
 
 
 @given(HELD, AMOUNTS, PRICES)
