@@ -381,7 +381,7 @@ def test_what_of_a_window_could_not_be_asked_for_is_said_and_asked_for_next(stor
     assert (first, entry.until) == (["0", "1"], after(minutes=30))
     assert "up to 2026-11-02 15:30:00 UTC, and the next question goes on there." in entry.notes[0]
     rest = []
-    while (end := store.watermark(JobName.NEWS)) != HOUR.until:
+    while len(newsroom.asked) < 9 and (end := store.watermark(JobName.NEWS)) != HOUR.until:
         assert end is not None
         rest += newsroom.ask(store, replace(HOUR, since=end))
     assert rest == ["2", "3", "4"]
