@@ -8,6 +8,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
+    "betas_file": ("load_betas",),
     "fred": ("Fred", "Observation"),
     "get_only": ("GetOnlyAdapter", "require_reading"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),

@@ -18,6 +18,7 @@ from options_helper.analysis.reconcile.portfolio_check import (
     has_expired,
     judged_as_of,
 )
+from options_helper.data.betas_file import load_betas
 from options_helper.data.portfolio_file import DEFAULT_NAME, PortfolioFile, reread
 from options_helper.data.rest.market_time import is_demo
 from options_helper.doctor.findings import Finding, Verdict, explained
@@ -26,9 +27,18 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import MarketDay
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.text import format_count, named
-from options_helper.settings import BREEZE_VARIABLES, ENV_PREFIXES, FRED_VARIABLES, VARIABLES, Settings
+from options_helper.settings import (
+    BREEZE_VARIABLES,
+    ENV_PREFIXES,
+    FRED_VARIABLES,
+    RISK_VARIABLES,
+    VARIABLES,
+    RiskSettings,
+    Settings,
+)
 
-_KNOWN: Final = VARIABLES | BREEZE_VARIABLES | FRED_VARIABLES
+_KNOWN: Final = VARIABLES | BREEZE_VARIABLES | FRED_VARIABLES | RISK_VARIABLES
+_OURS: Final = ("OH_ALPACA_", "OH_RISK_")
 _ENVIRONMENT: Final = "environment"
 # A value of nothing else counts as not set.
 _BLANK: Final = " \t\r\n'\""
@@ -76,6 +86,11 @@ def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings 
         settings = Settings.load(environ, env_file)
     except ConfigError as error:
         return None, explained(error, f"Correct it in the environment or in {env_file}.")
+    try:
+        load_betas(RiskSettings.load(environ, env_file).betas_file)
+    except ConfigError as error:
+        # Only the risk figures need them; everything else can be looked at.
+        return settings, explained(error, f"Correct it in the environment, in {env_file}, or in that file.")
     origins = setting_origins(environ, env_file)
     details = {
         name: f"{_shown(settings, name)} ({_format_origin(origins[name])})" for name in sorted(VARIABLES)
@@ -111,7 +126,7 @@ def _format_origin(origin: str) -> str:
 
 def _stray_names(environ: Mapping[str, str], env_file: Path) -> list[str]:
     # Other programs have APCA_ variables of their own; a file of ours, or a name of ours, is meant for us.
-    ours = [name for name in environ if name.startswith("OH_ALPACA_")]
+    ours = [name for name in environ if name.startswith(_OURS)]
     return sorted({*ours, *_names_in(env_file)} - _KNOWN)
 
 

@@ -227,6 +227,28 @@ def test_a_name_that_means_nothing_is_told_with_the_one_that_was_meant(environme
     assert found.remedy == "Write OH_ALPACA_STOCK_FEED if that is meant."
 
 
+def test_a_name_of_the_risk_figures_is_one_of_ours_and_a_slip_in_it_is_told(environment: Environment):
+    environment.env_file.write_text("OH_RISK_RATES=2026-11-27 0.04\n", encoding="utf-8")
+
+    assert findings_of(environment)[Check.SETTINGS].verdict is OK
+    slipped = findings_of(with_environment(environment, OH_RISK_RATE="2026-11-27 0.04"))[Check.SETTINGS]
+    assert "OH_RISK_RATE is no setting" in slipped.message
+    assert slipped.remedy == "Write OH_RISK_RATES if that is meant."
+
+
+def test_a_rate_or_a_beta_that_cannot_be_is_told_before_a_figure_is_made_from_it(
+    environment: Environment, tmp_path: Path
+):
+    betas = tmp_path / "betas.toml"
+    betas.write_text("[betas]\nNVDA = 190\n", encoding="utf-8")
+    rate = findings_of(with_environment(environment, OH_RISK_RATES="2026-11-27 4.3"))[Check.SETTINGS]
+    beta = findings_of(with_environment(environment, OH_RISK_BETAS=str(betas)))[Check.SETTINGS]
+
+    assert (rate.verdict, beta.verdict) == (FAILED, FAILED)
+    assert "430 % a year" in rate.message
+    assert "NVDA has a beta of 190" in beta.message
+
+
 def test_variables_of_other_programs_are_none_of_ours(environment: Environment):
     assert findings_of(with_environment(environment, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
 
