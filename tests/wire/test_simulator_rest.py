@@ -134,6 +134,17 @@ def test_a_replay_has_prices_and_no_account(running_simulator: Simulators):
         assert (answer.status_code, "has no account" in answer.json()["message"]) == (404, True)
 
 
+def test_of_a_replay_nobody_says_that_nothing_is_announced(running_simulator: Simulators):
+    """That its shares pay nothing is not known."""
+    recorded, made_up = (
+        get(running_simulator(silent(kind=kind)), "/v1/corporate-actions?symbols=AAPL")
+        for kind in (MarketKind.REPLAY, MarketKind.SIMULATED)
+    )
+
+    assert (recorded.status_code, made_up.status_code) == (404, 200)
+    assert "has no corporate actions" in recorded.json()["message"]
+
+
 # What happens while nobody listens.
 
 

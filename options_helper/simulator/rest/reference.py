@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
+from options_helper.model.announcement import MarketKind
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.simulator.faults import Message
@@ -16,6 +17,7 @@ from options_helper.simulator.rest.context import (
     Answer,
     Query,
     RequestContext,
+    RequestRefused,
     instant,
     page_of,
     whole_number,
@@ -66,7 +68,11 @@ def _days_of(symbol: str, since_ns: int | None, context: RequestContext) -> dict
 
 
 def corporate_actions(query: Query, context: RequestContext) -> Answer:
-    """A page of what is announced between two days; a recorded market invents nothing."""
+    """A page of what is announced between two days; of a recorded market nobody knows, which is not nothing."""
+    if context.market.kind is MarketKind.REPLAY:
+        raise RequestRefused(
+            HTTPStatus.NOT_FOUND, "a replayed market has no corporate actions: none were recorded"
+        )
     limit = whole_number(query, "limit", ACTIONS_A_PAGE, at_most=ACTIONS_A_PAGE_AT_MOST)
     today = new_york_date(utc_datetime(context.now_ns))
     first, last = _day(query, "start", today), _day(query, "end", today + _ACTIONS_SPAN)

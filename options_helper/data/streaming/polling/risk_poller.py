@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from options_helper.data.periodic_task import PeriodicTask
@@ -12,6 +13,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import is_coin_pair, is_index, to_alpaca_symbol, underlying_symbol
 from options_helper.model.contract_hours import settles_at
@@ -91,7 +93,7 @@ class RiskPoller:
         if not missing:
             return True
         read_at = context.now()
-        found = context.attempt(task, lambda: read(context.rest(), missing, today, read_at))
+        found = context.attempt(task, lambda: _told(lambda: read(context.rest(), missing, today, read_at)))
         if found is None:
             return False
         with context.lock:
@@ -105,7 +107,7 @@ class RiskPoller:
             phase=RestPhase.DONE,
             done=len(answered) + len(found),
             finished_at=context.now(),
-            problem=f"Alpaca knows nothing of {named(unknown)}." if unknown else None,
+            problem=f"Alpaca knows nothing of {named(unknown)}." if unknown and found else None,
         )
         return True
 
@@ -120,6 +122,16 @@ class RiskPoller:
         for task in (RestTask.DIVIDENDS, RestTask.CLOSES):
             self._context.report_failure(task, error)
         return self._policy.again
+
+
+def _told(read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What a server tells; nothing, so that all stays unknown, where it has no such thing, as a recording has not."""
+    try:
+        return read()
+    except RestError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return {}
 
 
 def shares_of(config: LiveStreamConfig) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class Alpaca:
     def __init__(self, *, mute: bool = False) -> None:
         self.questions: list[tuple[str, str]] = []
         self.refuses: str | None = None
+        self.status: int | None = None
         self._mute = mute
         self._stopped = threading.Event()
         self.is_asked = threading.Event()
@@ -50,7 +51,7 @@ class Alpaca:
             self._stopped.wait(FOREVER)
             raise RestStopped
         if path == self.refuses:
-            raise RestError("Alpaca does not say.")
+            raise RestError("Alpaca does not say.", status=self.status)
         symbols = query["symbols"].split(",")
         bars = [{"t": f"2026-11-{day}T05:00:00Z", "c": 100 + day} for day in (18, 19)]
         yield {"corporate_actions": {"cash_dividends": [DIVIDEND]}, "bars": dict.fromkeys(symbols, bars)}
@@ -172,6 +173,19 @@ def test_a_question_that_fails_leaves_the_other_its_answer_and_is_asked_again():
 
     assert run.inputs.actions.keys() == {"AAPL", "MSFT"}
     assert [path for path, _ in alpaca.questions].count(BARS) == 1
+
+
+def test_a_recording_that_has_none_leaves_dividends_unknown_and_is_not_asked_again():
+    alpaca = Alpaca()
+    alpaca.refuses, alpaca.status = ACTIONS, 404
+    with Run(alpaca).started() as run:
+        run.until(RestPhase.DONE, *TASKS)
+        run.at = "2026-11-21 00:30"
+        wait_until(lambda: run.inputs.closes["SPY"].read_at == run.now, saw=lambda: run.inputs)
+
+    assert run.inputs.actions == {}
+    assert run.watch.account_state.reports[RestTask.DIVIDENDS].problem is None
+    assert [path for path, _ in alpaca.questions] == [ACTIONS, BARS] * 2
 
 
 def test_of_new_symbols_only_the_new_ones_are_asked():
