@@ -478,10 +478,11 @@ class _Run:
             self._tell_of_streams()
 
     def _tell_of_streams(self) -> None:
-        if told := self._health_news.observe(self._healths(self._now_ns())):
-            self._callbacks.tell(told)
+        # Newcomers first, with the last look: what has changed since then they are told with the others.
         if self._callbacks.has_newcomers:
             self._callbacks.welcome(self._health_news.present())
+        if told := self._health_news.observe(self._healths(self._now_ns())):
+            self._callbacks.tell(told)
 
     def welcome(self) -> None:
         """Have somebody who is new told how the streams are, soon."""

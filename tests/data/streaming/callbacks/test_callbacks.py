@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
+from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.model.callbacks import CallbackStats
 from options_helper.model.events import (
@@ -24,6 +25,7 @@ from options_helper.model.events import (
     TradingStatus,
     UpdatedBar,
 )
+from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import Phase
 from tests.kit.fakes import (
     CONFIG,
@@ -519,29 +521,39 @@ def test_order_updates_reach_their_callbacks():
     assert (seen[0].event, seen[0].order_id) == ("fill", "1")
 
 
-def test_ten_disconnects_are_ten_gaps_and_each_comes_before_what_follows_it():
-    """One of the usage examples of a service of this kind."""
-    order: list[str] = []
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_ten_disconnects_are_ten_gaps_and_each_ends_before_what_follows_it(
+    monkeypatch: pytest.MonkeyPatch, *, is_behind: bool
+):
+    """One of the usage examples of a service of this kind; among callbacks times tell the order, not threads.
+
+    Nothing is lost either where the consumer is held up until all of it is over.
+    """
+    quotes: list[Quote] = []
+    gaps: list[Gap] = []
     lives = [[acknowledge(), deliver(frame(quote_message("AAPL", bid))), fail("lost")] for bid in range(10)]
-    go = threading.Event()
+    go, going_on = threading.Event(), threading.Event()
     lives[0].insert(0, wait_for(go))
     stocks = ScriptedStreams(*lives, [acknowledge(), deliver(frame(quote_message("AAPL", 10)))])
+    if is_behind:
+        monkeypatch.setattr(StreamGroup, "load_calendar", lambda _: going_on.wait(FOREVER))
 
     with running_manager(stocks=stocks) as manager:
-        handles = [
-            manager.on_quote("AAPL", lambda quote: order.append(f"quote {quote.bid_price:.0f}")),
-            manager.on_gap("AAPL", lambda gap: order.append("gap" if gap.until_ns is None else "over")),
-        ]
+        handles = [manager.on_quote("AAPL", quotes.append), manager.on_gap("AAPL", gaps.append)]
         go.set()
-        wait_until(lambda: "quote 10" in order, saw=lambda: order)
+        wait_until(lambda: manager.snapshot().streams["stocks"].received == 11)
+        going_on.set()
+        wait_until(lambda: len(quotes) == 11 and len(ended(gaps)) == 10, saw=lambda: (quotes, gaps))
+        wait_until(lambda: all(handle.stats.accounted and not handle.stats.pending for handle in handles))
 
-    quotes_only = [one for one in order if one.startswith("quote")]
-    assert quotes_only == [f"quote {number}" for number in range(11)]
-    assert order.count("over") == 10
-    for number in range(10):
-        between = order[order.index(f"quote {number}") : order.index(f"quote {number + 1}")]
-        assert "over" in between, order
-    assert all(handle.stats.accounted and not handle.stats.pending for handle in handles)
+    assert [quote.bid_price for quote in quotes] == list(range(11))
+    for gap, before, after in zip(ended(gaps), quotes, quotes[1:], strict=False):
+        until_ns = gap.until_ns or 0
+        assert before.received_ns <= gap.since_ns <= until_ns <= after.received_ns
+
+
+def ended(gaps: Iterable[Gap]) -> list[Gap]:
+    return [gap for gap in gaps if gap.until_ns is not None]
 
 
 def test_phases_are_told_until_the_last_one():
