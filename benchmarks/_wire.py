@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -128,12 +129,30 @@ def measure(script: str, client: str, per_frame: int, rate: int, seconds: int) -
 
 
 def measured(received: Callable[[], int], total: int, warm_up: int) -> dict[str, float]:
-    """CPU per event of this process, from the first `warm_up` events on to the last one."""
+    """CPU per event of this process and of each of its threads, from the first `warm_up` events on to the last one."""
     _await(lambda: received() >= warm_up)
-    first, cpu = received(), time.process_time()
+    first, cpu, threads = received(), time.process_time(), _thread_seconds()
     _await(lambda: received() >= total)
-    spent = time.process_time() - cpu
-    return {"microseconds": spent / (received() - first) * 1e6}
+    spent, events = time.process_time() - cpu, received() - first
+    return {
+        "microseconds": spent / events * 1e6,
+        **{
+            f"thread {name}": (seconds - threads.get(name, 0.0)) / events * 1e6
+            for name, seconds in _thread_seconds().items()
+        },
+    }
+
+
+def _thread_seconds() -> dict[str, float]:
+    """CPU of each thread so far, where the system tells."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return {}
+    return {
+        # Of another thread than this one no other call tells it.
+        thread.name: time.clock_gettime(time.pthread_getcpuclockid(thread.ident))  # noqa: TID251
+        for thread in threading.enumerate()
+        if thread.ident is not None
+    }
 
 
 def _await(condition: Callable[[], bool]) -> None:

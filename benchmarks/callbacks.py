@@ -3,9 +3,11 @@
 The simulator, in a process of its own, writes into each quote when it sent it; each client is a process too. "read" is
 what passes from the socket's read to the callback, where the client says when that was.
 
-The baseline is a streamer's own handler in a manager, which was the only way to have both a callback and a connection
-that is made again; it runs on the stream's thread and holds it up. A streamer alone neither reconnects nor keeps
-a state.
+The baseline is a streamer alone with a handler, the shortest path there is: it runs on the stream's thread and holds it
+up, it neither reconnects nor keeps a state. Beside it a streamer's handler in a manager, which was the only way to have
+both a callback and a connection that is made again, and alpaca-py's own handlers. What other programs do at the same
+time makes everything late and, by emptying the processor's caches, dearer, most of all what is spread over several
+threads: so each round says how busy the computer was.
 
 Reach: p99 of "read" at most 3 ms at 10,000 quotes/s, on a computer with nothing else to do; processor time for a quote
 at most 1.3 times the baseline.
@@ -13,6 +15,7 @@ at most 1.3 times the baseline.
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import threading
@@ -41,7 +44,7 @@ CLIENTS = (
     "manager, 256",
     "no callback",
 )
-BASELINE = "handler in manager"
+BASELINE, SDK, SHOWN_BY_THREAD = "streamer", "alpaca-py", "manager"
 EVENTS_PER_SECOND = 10_000
 FRAMES = (1, 10, 100)  # quotes a frame
 SECONDS = 5
@@ -180,13 +183,17 @@ def _sdk(url: str, lateness: Lateness) -> Callable[[], None]:
 
 def run_all() -> None:
     """Each client in turn, several times over; medians."""
-    print(f"{EVENTS_PER_SECOND:,} quotes/s, {SECONDS} s, medians of {ROUNDS} rounds; late in ms")
+    print(
+        f"{EVENTS_PER_SECOND:,} quotes/s, {SECONDS} s, medians of {ROUNDS} rounds; processor time; late in ms"
+    )
     for per_frame in FRAMES:
         found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in CLIENTS}
+        loads = [os.getloadavg()[0]]
         for _ in range(ROUNDS):
             for kind in CLIENTS:
                 found[kind].append(_one(kind, per_frame))
-        _print_table(per_frame, found)
+            loads.append(os.getloadavg()[0])
+        _print_table(per_frame, found, loads)
 
 
 def _one(kind: str, per_frame: int) -> dict[str, Any]:
@@ -201,8 +208,12 @@ def _one(kind: str, per_frame: int) -> dict[str, Any]:
     return result
 
 
-def _print_table(per_frame: int, found: dict[str, list[dict[str, Any]]]) -> None:
-    print(f"\n{per_frame} quotes a frame   µs/quote  × baseline   sent p50  sent p99   read p50  read p99")
+def _print_table(per_frame: int, found: dict[str, list[dict[str, Any]]], loads: list[float]) -> None:
+    busy = f"load {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors"
+    if max(loads) > (os.cpu_count() or 1):
+        busy += ": busy, so that the times of being late are of this moment and not of the product"
+    print(f"\n{per_frame:3} quotes a frame; {busy}")
+    print(f"{'':20}    µs/quote  × {BASELINE}  × {SDK}  sent p50  sent p99  read p50  read p99")
     cost = {kind: statistics.median(one["microseconds"] for one in rounds) for kind, rounds in found.items()}
     for kind, rounds in found.items():
         late = [
@@ -210,7 +221,16 @@ def _print_table(per_frame: int, found: dict[str, list[dict[str, Any]]]) -> None
             for name in ("sent p50", "sent p99", "read p50", "read p99")
         ]
         figures = "".join(f"{value:10.2f}" for value in late)
-        print(f"{kind:20} {cost[kind]:11.2f} {cost[kind] / cost[BASELINE]:11.2f} {figures}")
+        ratios = f"{cost[kind] / cost[BASELINE]:12.2f}{cost[kind] / cost[SDK]:13.2f}"
+        print(f"{kind:20}{cost[kind]:12.2f}{ratios}{figures}")
+    shown = found[SHOWN_BY_THREAD]
+    threads = [name for name in shown[0] if name.startswith("thread ")]
+    spent = {
+        name.removeprefix("thread "): statistics.median(one.get(name, 0.0) for one in shown)
+        for name in threads
+    }
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in spent.items() if value >= 0.05)
+    print(f"of {SHOWN_BY_THREAD!r}, by thread: {parts}")
 
 
 if __name__ == "__main__":

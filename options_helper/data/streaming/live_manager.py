@@ -455,16 +455,19 @@ class _Run:
         self._try("look at the calendar", self.streams.load_calendar)
         queue = self.streams.queue
         next_check = time.monotonic() + HOUSEKEEPING_SECONDS
+        next_look = 0.0
         while not queue.drained:
             frames = queue.take(self._patience, FOLD_EVENTS)
             # Before what was taken is told: a gap that lies before it was noted before it came.
             self._try("look at the streams", self._look_at_streams)
             if frames and not self._fold(frames):
                 self._gather(frames)
-            if self._callbacks.needs_looks:
+            now = time.monotonic()
+            if now >= next_look and self._callbacks.needs_looks:
+                next_look = now + CALLBACK_LOOK_SECONDS
                 self._callbacks.look()
-            if time.monotonic() >= next_check:
-                next_check = time.monotonic() + HOUSEKEEPING_SECONDS
+            if now >= next_check:
+                next_check = now + HOUSEKEEPING_SECONDS
                 self._try("watch the streams", self._keep_house)
                 self._try("watch the account", self._observe_account)
                 self._try("watch the order books", self._watch_books)

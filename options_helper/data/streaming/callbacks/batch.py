@@ -69,6 +69,8 @@ class Batch:
     @property
     def has_called(self) -> tuple[Delivery, ...]:
         """Whose calls were begun, each once, in the order of their last ones."""
+        if self._is_of_one:
+            return tuple(self._owners[: min(1, self.begun)])
         called = dict.fromkeys(reversed(self._owners[: self.begun]))
         return tuple(reversed(called))
 
