@@ -105,6 +105,10 @@ class Batch:
         if self._is_of_one and not self.failures:
             owners[0].settle(len(owners), max(took))
             return []
+        if not self.failures:
+            for owner, seconds in zip(owners, took, strict=True):
+                owner.settle(1, seconds)
+            return []
         to_log: list[tuple[Delivery, Failure]] = []
         for place, (owner, seconds) in enumerate(zip(owners, took, strict=True), first):
             failure = self.failures.get(place)
@@ -128,6 +132,8 @@ def _in_turn(parts: Sequence[tuple[Delivery, Sequence[Any]]]) -> tuple[list[Deli
         ((owner, values),) = parts
         return [owner] * len(values), values
     owners = [owner for owner, _ in parts]
+    if all(len(values) == 1 for _, values in parts):
+        return owners, [values[0] for _, values in parts]
     turns = zip_longest(*(values for _, values in parts), fillvalue=_NO_MORE)
     calls = [
         (owner, value)

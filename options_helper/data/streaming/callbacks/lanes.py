@@ -55,7 +55,10 @@ class Lane(ABC):
         """Something waits for it: it has a turn, if it has none yet. One that hears of gaps goes before all others."""
         self.ready[delivery] = None
         if delivery.goes_first:
-            self.ready.move_to_end(delivery, last=False)
+            self._put_first(delivery)
+
+    def _put_first(self, delivery: Delivery) -> None:
+        self.ready.move_to_end(delivery, last=False)
 
     def drop(self, delivery: Delivery) -> None:
         """It has no turn any more."""

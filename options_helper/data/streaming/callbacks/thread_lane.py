@@ -48,11 +48,9 @@ class ThreadLane(Lane):
         self._to_log: list[tuple[Delivery, Failure]] = []
         self._waits: dict[Delivery, _Wait] = {}
 
-    def queue(self, delivery: Delivery) -> None:
-        """As every lane; what goes first goes before what the thread has taken already, too."""
-        if delivery.goes_first:
-            self.take_back()
-        super().queue(delivery)
+    def _put_first(self, delivery: Delivery) -> None:
+        self.take_back()  # before what the thread has taken already, too
+        super()._put_first(delivery)
 
     def wake(self) -> bool:
         """Begin the thread, or let it go on."""
@@ -136,17 +134,14 @@ class ThreadLane(Lane):
             owner.take_back(values)
         called = batch.has_called
         for owner in called:
-            self._queue_anew(owner)
+            if owner.waiting and owner.lane is self:
+                # It had its turn: those that waited meanwhile go first.
+                self.ready[owner] = None
+                self.ready.move_to_end(owner, last=not owner.goes_first)
         for owner in reversed(back):
             if owner not in called and owner.lane is self and owner.waiting:
                 self.ready[owner] = None
                 self.ready.move_to_end(owner, last=False)
-
-    def _queue_anew(self, owner: Delivery) -> None:
-        """It had its turn: those that waited meanwhile go first."""
-        self.drop(owner)
-        if owner.waiting and owner.lane is self:
-            super().queue(owner)
 
     def abandon(self, now: float) -> None:
         """Wait no longer for the call under way, which counts as given up; what is not begun was taken back."""
@@ -208,7 +203,8 @@ class ThreadLane(Lane):
         self.take_back()
         self._batch = None
         for owner in batch.has_called:
-            self._hand_on(owner)
+            if owner.lane is not self:
+                self._hand_on(owner)
         self._say_settled()
 
     def _wait_for_batch(self) -> Batch | None:
