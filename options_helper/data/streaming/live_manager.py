@@ -481,10 +481,12 @@ class _Run:
             self._tell_of_streams()
 
     def _tell_of_streams(self) -> None:
+        # Read first: who registers after this is told of it as of what was there before.
+        healths = self._healths(self._now_ns())
         # Newcomers first, with the last look: what has changed since then they are told with the others.
         if self._callbacks.has_newcomers:
             self._callbacks.welcome(self._health_news.present())
-        if told := self._health_news.observe(self._healths(self._now_ns())):
+        if told := self._health_news.observe(healths):
             self._callbacks.tell(told)
 
     def welcome(self) -> None:
