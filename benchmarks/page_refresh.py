@@ -1,5 +1,7 @@
 """CPU of a viewer of the page, one refresh a second: as we serve it, against Streamlit as it comes.
 
+The same beside a page of one short text, which is what Streamlit itself takes.
+
 Then a refresh while prices are asked for over REST without a pause, against one while nothing is.
 
 Reach: at most 2 % of a core for each viewer of 50 positions; no refresh over 150 ms at 250; asking for prices changes
@@ -39,6 +41,8 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 
 SCRIPT = Path(__file__).with_name("_page.py")
+# A page whose refresh is one short piece of HTML: what Streamlit itself takes.
+FLOOR = Path(__file__).with_name("_floor.py")
 # Streamlit reads its options below the folder it is started in: the page's own, or none.
 OUR_FOLDER = Path(__file__).parents[1] / "apps" / "streamlit"
 STREAMLIT = Subprotocol("streamlit")
@@ -113,7 +117,9 @@ class Viewer:
 
 
 @contextmanager
-def serving(positions: int, *, ours: bool, **more: str) -> Iterator[tuple[int, psutil.Process]]:
+def serving(
+    positions: int, *, ours: bool, script: Path = SCRIPT, **more: str
+) -> Iterator[tuple[int, psutil.Process]]:
     """The page's server on a free port, with a run of this size and `more` in its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -126,7 +132,7 @@ def serving(positions: int, *, ours: bool, **more: str) -> Iterator[tuple[int, p
         "--browser.gatherUsageStats",
         "false",
     )
-    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), "--server.port", str(port), *options]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), *options]
     chosen = {"BENCH_POSITIONS": str(positions), "BENCH_FREEZE": "1" if ours else "", **more}
     environment = {**os.environ, **chosen}
     folder = tempfile.TemporaryDirectory()
@@ -178,9 +184,9 @@ def watching(port: int, viewers: int) -> Iterator[list[Viewer]]:
             thread.join()
 
 
-def measure(positions: int, *, ours: bool) -> tuple[float, list[float]]:
+def measure(positions: int, *, ours: bool, script: Path = SCRIPT) -> tuple[float, list[float]]:
     """Percent of a core for each viewer, and how long each refresh took in milliseconds."""
-    with serving(positions, ours=ours) as (port, process):
+    with serving(positions, ours=ours, script=script) as (port, process):
         with watching(port, 1):
             # The first viewer's imports, and the start of the run, are nobody's steady state.
             time.sleep(SETTLING_SECONDS)
@@ -203,7 +209,10 @@ def beside_seeding(flag: Path) -> tuple[list[float], list[float], int]:
     with SimulatorServer(SilentMarket(start_ns=NOW_NS), faults=faults) as market:
         quote_all(market)
         more = {"BENCH_REST": market.stream_url, "BENCH_SEED_WHILE": str(flag)}
-        with serving(SEEDED_POSITIONS, ours=True, **more) as (port, _), watching(port, VIEWERS) as tabs:
+        with (
+            serving(SEEDED_POSITIONS, ours=True, script=SCRIPT, **more) as (port, _),
+            watching(port, VIEWERS) as tabs,
+        ):
             time.sleep(SETTLING_SECONDS)
             for index in range(2 * SEED_ROUNDS):
                 is_busy = index % 2 == 1
@@ -245,6 +254,10 @@ def main() -> None:
     ratio = shares[50, False] / shares[50, True]
     print(
         f"50 positions: {shares[50, True]:.2f} % of a core for each viewer, {ratio:.1f}x less than as it comes"
+    )
+    floor, _ = measure(0, ours=True, script=FLOOR)
+    print(
+        f"A page of one short text: {floor:.2f} % for each viewer; ours is {shares[50, True] / floor:.1f}x that"
     )
     with tempfile.TemporaryDirectory() as folder:
         quiet, busy, requests = beside_seeding(Path(folder) / "seed")

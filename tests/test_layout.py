@@ -294,3 +294,20 @@ def test_a_wheel_holds_the_page_its_options_and_the_sample(repository: Path, tmp
         "True",
         str(tmp_path / "site" / "options_helper" / "sample_portfolio.json"),
     ]
+    # Streamlit looks for the files of the page's table by a manifest, which must lie in the package.
+    found = run(
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r});"
+        "from streamlit.components.v2.manifest_scanner import scan_component_manifests;"
+        # The checkout is installed here as well; both are called alike, and the wheel's package comes first.
+        "found = [one for one in scan_component_manifests() if one[0].name == 'options-helper'];"
+        "manifest, root = found[0];"
+        "[board] = manifest.components;"
+        "print(board.name, *sorted(str(path) for path in (root / board.asset_dir).iterdir()))",
+        cwd=tmp_path,
+    )
+    assets = tmp_path / "site" / "options_helper" / "live" / "assets"
+    assert found.stdout.split() == ["board", str(assets / "board.css"), str(assets / "board.js")], (
+        found.stderr
+    )

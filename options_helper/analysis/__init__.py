@@ -20,20 +20,21 @@ PUBLIC: Final = {
         "trust",
     ),
     "columns": ("COLUMNS", "CSV_COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
+    "grades": ("Grade",),
     "live_health": ("Headline", "Level", "book_caveats", "book_remarks", "feed_labels", "headline"),
     "live_portfolio_metrics": (
         "DEFAULT_WIDE_SPREAD_PCT",
         "compute_live_multileg_rows",
         "compute_live_position_rows",
     ),
-    "marks": ("QuoteWarning", "read_marks"),
+    "marks": ("MarkSource", "QuoteWarning", "read_marks"),
     "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
     "structure_kinds": ("structure_kind",),
     "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
     "holdings": ("was_split",),
-    "marks": ("Flags", "Integers", "MarkSource", "Numbers"),
+    "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (
         "NEVER",

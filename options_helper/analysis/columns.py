@@ -32,7 +32,10 @@ class Kind(StrEnum):
     TIME = "time"  # UTC, or NaT
     WARNINGS = "warnings"  # lists of `QuoteWarning`
     # Made from other columns of the row, where it is drawn.
-    DIRECTION = "direction"  # whether an amount is a gain or a loss
+    QUOTE = "quote"  # bid and ask
+    MARK = "mark"  # with its source and age, where it is no fresh streamed mid
+    NET_MARK = "net mark"  # of one unit of a structure, per share, as a debit or a credit
+    UNITS = "units"  # how many times a structure is held
     TREND = "trend"  # this session's marks of the row's id
     MARK_ORIGIN = "mark origin"
     MARKS_ORIGIN = "marks origin"
@@ -43,8 +46,9 @@ class Kind(StrEnum):
 class Column:
     """One column of one table or of several; each declaration equals itself alone, so it is a cheap key.
 
-    `tables` gives its place on the page of each, from the left, in steps that leave room; None: in the CSV alone.
-    What is `drawn_from` others has no values of its own, so it is on the page alone.
+    `tables` gives its place on the page for each, from the left, in steps that leave room; None: in the CSV alone.
+    What has one heading in several tables is one column of the page. What is `drawn_from` others has no values of its
+    own, so it is on the page alone.
     """
 
     name: str
@@ -59,6 +63,10 @@ class Column:
     signed: bool = False  # whether what is above zero is written with its plus
     is_amount: bool = False  # says how much the viewer owns, so it can be hidden
     drawn_from: tuple[str, ...] = ()
+    sums: bool = False  # whether a group's cell adds up those of its rows
+    toned: bool = False  # whether a gain and a loss have colours
+    # How long it stays as the window narrows, the higher the longer; None: shown only where the viewer chooses it.
+    stays: int | None = None
 
 
 POSITION, STRUCTURE, LEG = Table
@@ -67,6 +75,8 @@ LINES: Final = dict.fromkeys((POSITION, LEG))
 ENTRIES: Final = dict.fromkeys((POSITION, STRUCTURE))
 
 money = partial(Column, kind=Kind.NUMBER, unit="$", digits=2, signed=True, is_amount=True)
+# What colours are for; it stays in every window.
+profit = partial(money, sums=True, toned=True, stays=99)
 price = partial(Column, kind=Kind.NUMBER, unit="$ per share", digits=2)
 percent = partial(Column, kind=Kind.NUMBER, unit="%", digits=2, signed=True)
 age = partial(Column, kind=Kind.AGE, unit="s", digits=0)
@@ -80,10 +90,10 @@ COLUMNS: Final = (
     Column("kind", {POSITION: None}, "`option` or `shares`."),
     Column(
         "kind",
-        {STRUCTURE: 15},
+        {STRUCTURE: 370},
         "What the structure is called; a shape without a name has none.",
         "Kind",
-        110,
+        120,
     ),
     Column("symbol", EVERYWHERE, "The underlying, as the file writes it."),
     Column(
@@ -102,16 +112,17 @@ COLUMNS: Final = (
     Column("expiry", EVERYWHERE, "The expiry; of a structure, the nearest to come.", kind=Kind.DATE),
     Column(
         "dte",
-        {POSITION: 80, STRUCTURE: 80, LEG: 30},
+        {POSITION: 130, STRUCTURE: 130, LEG: 130},
         "Days to expiry, counted in New York. 0: expires today, or did.",
         "DTE",
-        42,
+        58,
         kind=Kind.WHOLE,
         unit="days",
+        stays=7,
     ),
     Column(
         "last_day",
-        {POSITION: 250, LEG: 200},
+        {POSITION: 350, LEG: 350},
         "The last day on which the contract is traded: before the expiry where it is settled at the open, or where "
         "the exchange is closed then.",
         "Last traded",
@@ -127,25 +138,38 @@ COLUMNS: Final = (
         {POSITION: 20},
         "Contracts or shares; short is negative.",
         "Qty",
-        44,
+        64,
         kind=Kind.NUMBER,
         signed=True,
         is_amount=True,
+        stays=8,
     ),
     Column(
         "signed_contracts",
         {LEG: 20},
         "Contracts or shares; short is negative.",
         "Qty",
-        44,
+        64,
         kind=Kind.NUMBER,
         signed=True,
         is_amount=True,
+        stays=8,
+    ),
+    Column(
+        "units",
+        {STRUCTURE: 20},
+        "How many times the structure is held.",
+        "Qty",
+        64,
+        kind=Kind.UNITS,
+        is_amount=True,
+        drawn_from=("id",),
+        stays=8,
     ),
     Column("multiplier", LINES, "Shares that one contract stands for; 1 for a share.", kind=Kind.WHOLE),
     price(
         "cost_basis",
-        {POSITION: 220, LEG: 192},
+        {POSITION: 250, LEG: 250},
         "Average opening price per share.",
         "Cost $",
         72,
@@ -155,51 +179,76 @@ COLUMNS: Final = (
     Column("priced_legs", {STRUCTURE: None}, "How many of them have a mark.", kind=Kind.WHOLE),
     Column(
         "priced",
-        {STRUCTURE: 130},
+        {STRUCTURE: 360},
         "How many legs have a mark. A sum with a missing leg is not shown.",
         "Priced",
         80,
     ),
     money(
         "net_debit",
-        {STRUCTURE: 90},
+        {STRUCTURE: 220},
         "Paid for the whole structure, shares among its legs included; a credit is negative.",
         "Net debit $",
         88,
     ),
     money(
-        "net_mark", {STRUCTURE: 100}, "All legs at their marks; short legs count negative.", "Net mark $", 88
+        "net_mark", {STRUCTURE: 230}, "All legs at their marks; short legs count negative.", "Net mark $", 88
     ),
     money(
         "net_natural",
         {STRUCTURE: None},
         "All legs, if closed now: longs sold at the bid, shorts bought at the ask.",
     ),
-    money("net_pnl_abs", {STRUCTURE: 40}, "Unrealized, at the mark, before fees.", "P&L $", 78),
-    percent("net_pnl_pct", {STRUCTURE: 50}, "Of what was paid, or received.", "P&L %", 58),
+    profit("net_pnl_abs", {STRUCTURE: 70}, "Unrealized, at the mark, before fees.", "P&L $", 92),
+    percent("net_pnl_pct", {STRUCTURE: 80}, "Of what was paid, or received.", "P&L %", 76, stays=6),
     money(
         "net_pnl_natural_abs",
-        {STRUCTURE: 60},
+        {STRUCTURE: 90},
         "Unrealized, if closed now: longs sold at the bid, shorts bought at the ask.",
-        "At natural $",
-        80,
+        "Natural $",
+        82,
+        sums=True,
+        stays=1,
     ),
-    # The heading says all there is to say of a bid and an ask.
-    price("bid", {POSITION: 90, LEG: 40}, "", "Bid $", 54),
-    price("ask", {POSITION: 100, LEG: 50}, "", "Ask $", 54),
-    price("last", {POSITION: 210, LEG: 170}, "The last trade, which can be old.", "Last $", 54),
-    price(
-        "mark",
-        {POSITION: 110, LEG: 60},
-        "Per share. Mid of an uncrossed quote, else the last trade.",
-        "Mark $",
-        60,
-        digits=3,
+    price("bid", LINES, "The best bid."),
+    price("ask", LINES, "The best ask."),
+    Column(
+        "quote",
+        {POSITION: 40, LEG: 40},
+        "The best bid and the best ask, per share; of an underlying its change since the close before.",
+        "Bid × ask",
+        128,
+        kind=Kind.QUOTE,
+        drawn_from=("bid", "ask"),
+        stays=5,
+    ),
+    price("last", {POSITION: 260, LEG: 260}, "The last trade, which can be old.", "Last $", 72),
+    price("mark", LINES, "Per share. Mid of an uncrossed quote, else the last trade.", digits=3),
+    Column(
+        "mark_words",
+        {POSITION: 30, LEG: 30},
+        "Per share. Mid of an uncrossed quote, else the last trade. Source and age are said where it is no fresh "
+        "streamed mid. Of a structure: one unit, as a debit (db) or a credit (cr). Of an underlying: its price.",
+        "Mark",
+        112,
+        kind=Kind.MARK,
+        drawn_from=("mark", "mark_source", "mark_via", "mark_age_seconds"),
+        stays=7,
+    ),
+    Column(
+        "net_mark_words",
+        {STRUCTURE: 30},
+        "One unit of the structure, per share, as a debit (db) or a credit (cr).",
+        "Mark",
+        112,
+        kind=Kind.NET_MARK,
+        drawn_from=("net_mark", "marks_from", "mark_age_seconds"),
+        stays=7,
     ),
     Column("mark_source", LINES, "Which price the mark is: `mid`, `trade`, `bid` or `ask`."),
     Column(
         "grade",
-        {POSITION: 260, STRUCTURE: 180, LEG: 210},
+        {POSITION: 380, STRUCTURE: 380, LEG: 380},
         "What the figure rests on: `two-sided`, or what speaks against it most; of a structure, of its worst leg.",
         "Grade",
         110,
@@ -218,109 +267,101 @@ COLUMNS: Final = (
     Column("mark_at", LINES, "When the exchange made the event of the mark.", kind=Kind.TIME),
     Column(
         "mark_origin",
-        {POSITION: 120, LEG: 70},
-        "Which event the mark came from, and how old that event is. REST: asked for, not streamed.",
+        {POSITION: 270, LEG: 270},
+        "Which event the mark came from, and how old that event is. REST: asked for, not streamed. Of a structure: "
+        "how many of its legs' marks came from which, and how old the oldest is.",
         "Mark from",
-        122,
+        150,
         kind=Kind.MARK_ORIGIN,
         drawn_from=("mark_source", "mark_via", "mark_age_seconds"),
     ),
     Column(
         "marks_origin",
-        {STRUCTURE: 110},
+        {STRUCTURE: 270},
         "Which events the legs' marks came from, how many of them were asked for (REST), not streamed, "
         "and how old the oldest is.",
-        "Marks from",
+        "Mark from",
         150,
         kind=Kind.MARKS_ORIGIN,
         drawn_from=("marks_from", "mark_age_seconds"),
     ),
     age(
         "quote_age_seconds",
-        {POSITION: 180, STRUCTURE: 170, LEG: 140},
+        {POSITION: 280, STRUCTURE: 280, LEG: 280},
         "Since the last quote was received.",
-        "Quote age s",
-        84,
+        "Quote age",
+        76,
     ),
     percent(
         "spread_pct",
-        {POSITION: 170, LEG: 130},
+        {POSITION: 50, LEG: 50},
         "Ask less bid, of their middle.",
-        "Spread %",
+        "Spread",
         66,
         signed=False,
+        stays=2,
     ),
     price("natural", LINES, "What closing now would fetch or cost."),
     money("market_value", {POSITION: None}, "The position at its mark; short is negative."),
     money("natural_value", {POSITION: None}, "The position, if closed now; short is negative."),
-    money("leg_value", {LEG: 80}, "The leg at its mark; short is negative.", "Value $", 100),
-    money("leg_pnl", {LEG: 195}, "Unrealized, at the mark, before fees.", "P&L $", 78),
+    money("leg_value", {LEG: 240}, "The leg at its mark; short is negative.", "Value $", 88),
+    profit("leg_pnl", {LEG: 70}, "Unrealized, at the mark, before fees.", "P&L $", 92),
     money("leg_natural", {LEG: None}, "The leg, if closed now; short is negative."),
-    Column(
-        "direction", {POSITION: 30}, "▲ gain, ▼ loss.", "±", 36, kind=Kind.DIRECTION, drawn_from=("pnl_abs",)
-    ),
-    Column(
-        "direction",
-        {STRUCTURE: 30},
-        "▲ gain, ▼ loss.",
-        "±",
-        36,
-        kind=Kind.DIRECTION,
-        drawn_from=("net_pnl_abs",),
-    ),
-    money("pnl_abs", {POSITION: 40}, "Unrealized, at the mark, before fees.", "P&L $", 78),
-    percent("pnl_pct", {POSITION: 50}, "Of what was paid, or received.", "P&L %", 58),
+    profit("pnl_abs", {POSITION: 70}, "Unrealized, at the mark, before fees.", "P&L $", 92),
+    percent("pnl_pct", {POSITION: 80}, "Of what was paid, or received.", "P&L %", 76, stays=6),
     money(
         "pnl_natural_abs",
-        {POSITION: 60},
+        {POSITION: 90},
         "Unrealized, if closed now: longs sold at the bid, shorts bought at the ask.",
-        "At natural $",
-        80,
+        "Natural $",
+        82,
+        sums=True,
+        stays=1,
     ),
     money("realized", ENTRIES, "What was realized on it so far, as the file says."),
     money("fees", ENTRIES, "What was paid in fees for it so far, as the file says.", signed=False),
     money(
         "pnl_net",
-        {POSITION: 255, STRUCTURE: 175},
+        {POSITION: 210, STRUCTURE: 210},
         "Unrealized at the mark, with what was realized so far and less fees, where the file says either.",
         "Net P&L $",
-        78,
+        84,
     ),
-    money(
+    profit(
         "day_pnl",
-        {POSITION: 70, STRUCTURE: 70, LEG: 90},
+        {POSITION: 60, STRUCTURE: 60, LEG: 60},
         "Since the close of the session before, with what was traded today, before fees. Days begin in New York.",
         "Today $",
-        74,
+        92,
     ),
     percent(
         "day_pct",
-        {POSITION: 150, STRUCTURE: 150, LEG: 100},
+        {POSITION: 200, STRUCTURE: 200, LEG: 200},
         "Of what was held at that close, and of what was opened today.",
         "Today %",
-        64,
+        76,
     ),
     money("day_realized", EVERYWHERE, "Of today's profit, what today's trades closed."),
     money("day_unrealized", EVERYWHERE, "Of today's profit, what is still held."),
     Column(
         "trend",
-        {POSITION: 160, STRUCTURE: 160},
-        "The mark over this session.",
+        {POSITION: 290, STRUCTURE: 290},
+        "The mark over this session, from its lowest to its highest.",
         "Trend",
-        84,
+        104,
         kind=Kind.TREND,
         drawn_from=("id",),
     ),
     price(
         "previous_close",
-        {POSITION: 230, LEG: 180},
+        {POSITION: 330, LEG: 330},
         "The newest close before today that is known, per share.",
         "Close before $",
         100,
     ),
     Column(
         "previous_close_day",
-        {POSITION: 240, LEG: 190},
+        {POSITION: 340, LEG: 340},
         "The session of that close.",
         "Close of",
         80,
@@ -328,7 +369,7 @@ COLUMNS: Final = (
     ),
     price(
         "underlying_price",
-        {POSITION: 130, STRUCTURE: 140, LEG: 110},
+        {POSITION: 300, STRUCTURE: 300, LEG: 300},
         "The price of what the contract is written on.",
         "Spot $",
         64,
@@ -337,21 +378,22 @@ COLUMNS: Final = (
     Column("underlying_via", LINES, "How it came: `stream` or `rest`."),
     Column(
         "underlying_origin",
-        {POSITION: 200, LEG: 160},
+        {POSITION: 310, LEG: 310},
         "How that price came, and how old it is.",
         "Spot from",
         122,
         kind=Kind.PRICE_ORIGIN,
         drawn_from=("underlying_via", "underlying_age_seconds"),
     ),
-    percent("moneyness_pct", {POSITION: 190, LEG: 150}, "In the money is positive.", "Moneyness %", 100),
+    percent("moneyness_pct", {POSITION: 320, LEG: 320}, "In the money is positive.", "Moneyness %", 92),
     Column(
         "warnings",
-        {POSITION: 140, STRUCTURE: 120, LEG: 120},
+        {POSITION: 150, STRUCTURE: 150, LEG: 150},
         "What speaks against the row's numbers.",
         "Warnings",
-        220,
+        244,
         kind=Kind.WARNINGS,
+        stays=9,
     ),
 )
 

@@ -5,7 +5,7 @@ Pure: a screen in, values out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import isnan
@@ -82,8 +82,10 @@ class Item:
         return self.level is not Level.INFO
 
 
-def worth_saying(warnings: Iterable[QuoteWarning], screen: ScreenModel) -> list[QuoteWarning]:
+def worth_saying(warnings: Collection[QuoteWarning], screen: ScreenModel) -> list[QuoteWarning]:
     """Of one row's warnings those that mean something in this state of the screen, gravest first."""
+    if not warnings:
+        return []
     day_is_known_in_part = screen.totals.day.counted > 0
     return sorted(
         (
@@ -121,9 +123,15 @@ class _Line:
     """One row of a table, and what is said against it most."""
 
     subject: str
-    facts: Mapping[str, Any]
+    table: DataFrame
+    place: int
     warning: QuoteWarning
     others: tuple[QuoteWarning, ...]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The whole row; costly, and asked for only where it is told."""
+        return {str(name): value for name, value in self.table.iloc[self.place].items()}
 
 
 def _of_lines(screen: ScreenModel) -> Iterator[Item]:
@@ -146,18 +154,13 @@ def _of_lines(screen: ScreenModel) -> Iterator[Item]:
 
 def _lines(screen: ScreenModel) -> Iterator[_Line]:
     for table in (screen.positions, screen.legs, screen.structures):
-        for index, warnings in enumerate(table["warnings"]):
+        for place, (words, warnings) in enumerate(zip(table["words"], table["warnings"], strict=True)):
             said = [one for one in worth_saying(warnings, screen) if one not in _TOLD_OF_ALL]
             # What a leg says is not said again of its structure.
             if table is screen.structures:
                 said = [one for one in said if one is QuoteWarning.IMPOSSIBLE_MARK]
             if said:
-                facts = _facts(table, index)
-                yield _Line(facts["words"], facts, said[0], tuple(said[1:]))
-
-
-def _facts(table: DataFrame, index: int) -> Mapping[str, Any]:
-    return {str(name): value for name, value in table.iloc[index].items()}
+                yield _Line(words, table, place, said[0], tuple(said[1:]))
 
 
 Say = Callable[[Mapping[str, Any], ScreenModel], tuple[str, str]]

@@ -122,6 +122,33 @@ class Tab:
         rows = grid.locator("tbody tr").all()
         return [row.locator("td").nth(index).inner_text() for row in rows]
 
+    @property
+    def address(self) -> str:
+        """What the address line says now; Playwright's own `url` waits to be told."""
+        return str(self.page.evaluate("location.href"))
+
+    def row(self, key: str) -> Any:
+        """One row of the table of all that is held."""
+        return self.page.locator(f'[data-board] tr[data-key="{key}"]')
+
+    @property
+    def rows(self) -> list[str]:
+        """The names of the rows that are seen, without the last."""
+        return list(self.page.locator("[data-board] tbody .name").all_inner_texts())
+
+    def board(self, heading: str) -> list[str]:
+        """What the rows say under a heading, as far as it is to be seen."""
+        cells = self.page.locator(f'[data-board] td[data-heading="{heading}"]')
+        return [text for text in cells.all_inner_texts() if text]
+
+    def sort_by(self, heading: str) -> None:
+        """Press a heading of the table."""
+        self.heading(heading).click()
+
+    def heading(self, words: str) -> Any:
+        """The heading of a column of the table."""
+        return self.page.locator(f'[data-board] thead button[data-heading="{words}"]')
+
     def press(self, name: str) -> None:
         """Press a button of the page's body."""
         self.page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first.click()

@@ -43,9 +43,9 @@ def test_start_moves_prices_a_second_tab_sees_the_same_run_and_stop_ends_it(brow
     assert market.connections == {}
 
     started(first)
-    before = first.tile("Unrealized P&L"), first.column("positions", "Mark $")
+    before = first.tile("Unrealized P&L"), first.board("Mark")
     see(lambda: first.tile("Unrealized P&L") != before[0])
-    see(lambda: first.column("positions", "Mark $") != before[1])
+    see(lambda: first.board("Mark") != before[1])
 
     second = browser.open()
     see(lambda: second.state == "running")
@@ -78,41 +78,101 @@ def test_reloading_the_tab_and_leaving_it_change_nothing_about_the_run(browser, 
     assert market.connections == EACH_STREAM_ONCE
 
 
-def test_a_selected_structure_shows_its_legs_and_stays_selected_through_refreshes(browser):
-    tab = started(browser.open(height=1400))
-    grid = tab.page.locator(".st-key-structures [data-testid=stDataFrame]")
-    grid.click(position={"x": 16, "y": 36 + 30 + 15})
-    see(lambda: "Legs of NVDA" in tab.text(".st-key-tables"), saw=lambda: tab.text(".st-key-tables"))
-    see(lambda: len(tab.column("legs", "Contract")) == 2)
+def test_a_structure_that_is_opened_shows_its_legs_and_stays_open_through_refreshes(browser):
+    tab = started(browser.open())
+    condor = tab.row("s:spy-iron-condor")
+    assert condor.get_attribute("aria-expanded") == "false"
+    condor.locator("th").click()
+    see(lambda: tab.rows[-4:] == [f"{leg} · 18 Dec 26" for leg in ("640 P", "655 P", "705 C", "720 C")])
 
-    marks = tab.column("legs", "Mark $")
-    see(lambda: tab.column("legs", "Mark $") != marks)
-    assert "Legs of NVDA" in tab.text(".st-key-tables")
+    # The row is the same node, and the focus is where it was put.
+    condor.evaluate("node => { window.condor_row = node; }")
+    marks = tab.board("Mark")
+    see(lambda: tab.board("Mark") != marks)
+    assert condor.evaluate("node => node === window.condor_row && node.getRootNode().activeElement === node")
+    assert condor.get_attribute("aria-expanded") == "true"
+    see(lambda: "rows=" in tab.address, saw=lambda: tab.address)
 
 
-def test_the_legs_of_a_selected_structure_come_to_where_the_viewer_looks(browser):
-    tab = started(browser.open(width=1280, height=720))
-    main = tab.page.get_by_test_id("stMain")
-    grid = tab.page.locator(".st-key-structures [data-testid=stDataFrame]")
-    # The table's own end is at the window's, so that nothing of what lies below it is seen.
-    grid.evaluate("node => node.scrollIntoView({block: 'end'})")
-    grid.click(position={"x": 16, "y": 36 + 15})
+def test_what_a_viewer_wishes_of_the_table_outlives_a_reload(browser):
+    tab = started(browser.open())
+    tab.row("s:aapl-call-vertical").locator("th").click()
+    tab.sort_by("P&L $")
+    see(lambda: tab.rows[0] == "MSFT", saw=lambda: tab.rows)
+    see(lambda: "sort=" in tab.address, saw=lambda: tab.address)
+    see(lambda: "rows=" in tab.address, saw=lambda: tab.address)
+    seen = tab.rows
 
-    def legs_are_seen():
-        box = tab.page.locator(".st-key-legs").bounding_box()
-        return (
-            box and box["y"] >= 0 and box["y"] + box["height"] <= 720 and len(tab.column("legs", "Qty")) == 2
-        )
+    tab.page.reload()
+    see(lambda: tab.rows and tab.rows[0] == "MSFT", saw=lambda: tab.rows)
+    assert set(tab.rows) == set(seen), "what was opened is open"
+    heading = tab.page.locator("[data-board] th[aria-sort]")
+    assert heading.get_attribute("aria-sort") == "descending"
 
-    see(legs_are_seen, saw=lambda: tab.page.locator(".st-key-legs").bounding_box())
-    rows = tab.page.locator(".st-key-structures [data-testid=stDataFrame]").first.bounding_box()
-    assert rows["y"] + 36 >= 0, "the row that was chosen is still there"
+    tab.sort_by("P&L $")
+    see(lambda: heading.get_attribute("aria-sort") == "ascending")
+    tab.sort_by("P&L $")
+    see(lambda: not heading.count())
+    see(lambda: tab.rows[0] == "AAPL", saw=lambda: tab.rows)
 
-    # Who then goes elsewhere is not brought back by a refresh.
-    main.evaluate("node => node.scrollTo(0, 0)")
-    marks = tab.column("legs", "Mark $")
-    see(lambda: tab.column("legs", "Mark $") != marks)
-    assert main.evaluate("node => node.scrollTop") == 0
+
+def test_the_filter_is_found_by_a_key_and_is_kept_in_the_address(browser):
+    tab = started(browser.open())
+    tab.row("g:AAPL").focus()
+    tab.page.keyboard.press("/")
+    tab.page.keyboard.type("condor")
+    see(lambda: tab.rows == ["SPY", "640/655/705/720 iron condor · 18 Dec 26"], saw=lambda: tab.rows)
+    see(lambda: "find=condor" in tab.address, saw=lambda: tab.address)
+
+    # A refresh takes nothing away from who is typing.
+    marks = tab.board("Mark")
+    see(lambda: tab.board("Mark") != marks)
+    tab.page.keyboard.type("x")
+    see(lambda: "No row has these words." in tab.text("[data-board]"))
+    tab.page.keyboard.press("Escape")
+    see(lambda: len(tab.rows) == 14, saw=lambda: tab.rows)
+
+
+def test_the_table_is_walked_by_keys_with_one_stop_of_tab_for_its_rows(browser):
+    tab = started(browser.open())
+    assert tab.page.locator("[data-board] tbody tr[tabindex='0']").count() == 1
+    assert tab.page.locator("[data-board] thead button[tabindex='0']").count() == 1
+    tab.row("g:AAPL").focus()
+
+    def held():
+        return tab.page.locator("[data-board] tr:focus").get_attribute("data-key")
+
+    for key, expected in (
+        ("ArrowDown", "p:aapl-call"),
+        ("ArrowDown", "s:aapl-call-vertical"),
+        ("ArrowRight", "s:aapl-call-vertical"),
+        ("ArrowDown", "l:aapl-call-vertical:0"),
+        ("ArrowLeft", "s:aapl-call-vertical"),
+        ("Enter", "s:aapl-call-vertical"),
+        ("ArrowUp", "p:aapl-call"),
+        ("ArrowLeft", "g:AAPL"),
+        ("ArrowLeft", "g:AAPL"),
+        ("ArrowDown", "g:BRK-B"),
+        ("End", "book"),
+        ("Home", "g:AAPL"),
+    ):
+        tab.page.keyboard.press(key)
+        assert held() == expected, key
+    assert tab.row("g:AAPL").get_attribute("aria-expanded") == "false"
+    assert "275 C · 15 Jan 27" not in tab.rows
+
+    # Streamlit would take the letter for an order to run the page again.
+    tab.page.keyboard.press("r")
+    assert held() == "g:AAPL"
+
+
+def test_a_table_that_missed_its_full_message_asks_for_another(browser):
+    """Messages can be merged on their way to a busy browser."""
+    tab = started(browser.open())
+    tab.page.locator("[data-board]").evaluate("node => { node.board.key = -1; }")
+    see(lambda: tab.page.locator("[data-board]").evaluate("node => node.board.key > 0"))
+    marks = tab.board("Mark")
+    see(lambda: tab.board("Mark") != marks)
 
 
 def test_a_keyboard_that_pressed_start_is_still_there_and_stops_nothing_by_a_second_enter(browser):
@@ -135,8 +195,9 @@ def test_a_keyboard_that_pressed_start_is_still_there_and_stops_nothing_by_a_sec
 def test_the_first_positions_are_seen_in_a_small_window_and_what_is_cut_off_under_a_pointer(browser):
     tab = started(browser.open(width=1280, height=720))
     see(lambda: "$" in tab.tile("P&L today"), saw=lambda: tab.tile("P&L today"))
-    see(lambda: tab.column("positions", "Today $"))
-    assert tab.page.locator(".st-key-positions").bounding_box()["y"] + 36 + 30 <= 720
+    see(lambda: tab.board("Today $"))
+    last = tab.row("book").bounding_box()
+    assert last["y"] + last["height"] <= 720, "every position is seen, and the sum"
 
     tab.page.set_viewport_size({"width": 800, "height": 720})
     note = tab.page.locator('[data-tile="P&L today"] .oh-line')
@@ -166,8 +227,8 @@ def test_a_market_that_goes_away_is_said_at_once_and_the_last_prices_stay(browse
     market.stop()
 
     see(lambda: tab.state == "reconnecting", saw=lambda: tab.text(".oh-bar"))
-    assert "attempt" in tab.text(".oh-bar")
-    assert all(see(lambda: tab.column("positions", "Mark $")))
+    see(lambda: "next try in" in tab.text(".oh-bar"), saw=lambda: tab.text(".oh-bar"))
+    assert see(lambda: tab.board("Mark"))
 
 
 def test_today_is_told_once_the_account_was_asked(browser, market):
@@ -175,7 +236,7 @@ def test_today_is_told_once_the_account_was_asked(browser, market):
 
     see(lambda: "$" in tab.tile("P&L today"), saw=lambda: tab.tile("P&L today"))
     assert "against the close of" in tab.tile("P&L today")
-    see(lambda: tab.column("positions", "Today $"))
+    see(lambda: tab.board("Today $"))
     tab.open_details()
     assert "positions asked for, done" in tab.text(".oh-rest")
     assert market.requests["/v2/positions"] >= 1
@@ -210,7 +271,7 @@ def test_a_fill_from_while_nobody_listened_is_there_and_does_not_hide_the_truth_
     tab.open_tab("Fills")
     for heading in ("Time", "Side, qty", "Contract", "Price $"):
         see(lambda heading=heading: tab.column("fills", heading))
-    tab.page.set_viewport_size({"width": 1440, "height": 1600})
+    tab.page.set_viewport_size({"width": 1920, "height": 1600})
     see(
         lambda: ("1 of 1", "REST, backfilled") in fills(tab),
         saw=lambda: fills(tab),
@@ -251,27 +312,40 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
     tab = started(browser.open(width=1440))
 
     for heading in (
-        "Contract",
         "Qty",
+        "Mark",
+        "Bid × ask",
+        "Spread",
+        "Today $",
         "P&L $",
         "P&L %",
-        "At natural $",
-        "Today $",
+        "Natural $",
         "DTE",
-        "Mark $",
-        "Mark from",
-        "Spot $",
         "Warnings",
     ):
-        see(lambda heading=heading: tab.column("positions", heading), saw=lambda heading=heading: heading)
-    see(lambda: tab.column("structures", "Marks from"))
+        shown = tab.heading(heading)
+        see(lambda shown=shown: shown.is_visible(), saw=lambda heading=heading: heading)
+    main = tab.page.get_by_test_id("stMain")
+    assert main.evaluate("node => node.scrollHeight <= node.clientHeight"), "one screen, without scrolling"
+
+
+def test_columns_leave_a_narrow_table_and_never_what_was_made(browser):
+    tab = started(browser.open(width=700, height=900))
+    for heading, is_seen in (("Natural $", False), ("Spread", False), ("Today $", True), ("P&L $", True)):
+        shown = tab.heading(heading)
+        see(lambda shown=shown, is_seen=is_seen: shown.is_visible() == is_seen)
+    sign = tab.row("p:spy-call-today").locator(".sign")
+    tab.page.set_viewport_size({"width": 420, "height": 900})
+    see(sign.is_visible, saw=lambda: tab.text("[data-board]"))
 
 
 def test_on_a_phone_start_is_at_hand_and_nothing_overflows(browser):
     tab = browser.open(width=390, height=844, has_touch=True, is_mobile=True)
     started(tab)
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
-    see(lambda: tab.column("positions", "P&L $"))
+    see(lambda: tab.board("P&L $"))
+    table = tab.page.locator("[data-board] .scroll")
+    assert table.evaluate("node => node.scrollWidth <= node.clientWidth")
     tab.press("Stop")
     see(lambda: tab.state == "stopped")
 

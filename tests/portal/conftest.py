@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -103,6 +104,39 @@ def table(tab: AppTest, column: str) -> pd.DataFrame:
     """The first table that has this column."""
     frame: pd.DataFrame = next(element.value for element in tab.dataframe if column in element.value.columns)
     return frame
+
+
+def board(tab: AppTest) -> pd.DataFrame:
+    """The table as it is sent: texts by the names of rows and columns; what is empty is "", warnings are lists."""
+    (full,) = [
+        json.loads(element.proto.json)["full"]
+        for element in tab.get("bidi_component")
+        if element.proto.component_name == "options-helper.board"
+    ]
+    columns = full["columns"][1:]
+    names = [row["name"] for row in full["rows"]]
+    rows = [
+        [_said(wire, column) for wire, column in zip(full["cells"][row["key"]], columns, strict=True)]
+        for row in full["rows"]
+    ]
+    return pd.DataFrame(rows, index=names, columns=[column["heading"] for column in columns])
+
+
+def _said(wire: Any, column: dict[str, Any]) -> Any:
+    if column["pills"]:
+        return [words for words, _ in wire[3]] if isinstance(wire, list) and len(wire) > 3 else []
+    return wire if isinstance(wire, str) else wire[0]
+
+
+def choose(tab: AppTest, *headings: str) -> AppTest:
+    """Have the table show these columns."""
+    tab.multiselect(key="columns").set_value(list(headings)).run()
+    return tab
+
+
+def number(text: str) -> float:
+    """The amount that a cell says: "−1,076"."""
+    return float(text.replace("−", "-").replace(",", ""))
 
 
 def everything(tab: AppTest) -> str:

@@ -11,13 +11,11 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from apps.streamlit.components.live_tables import (
-    number_widths,
-    page_config,
-    page_frame,
-    tables_as_csv,
-)
-from apps.streamlit.components.style import DARK, pixels_for
+from apps.streamlit.components.board_columns import headings, usual_headings
+from apps.streamlit.components.board_message import Wishes, build_board
+from apps.streamlit.components.board_rows import Grouping
+from apps.streamlit.components.live_csv import tables_as_csv
+from apps.streamlit.components.style import pixels_for
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
 from options_helper.analysis.live_portfolio_metrics import table_frame
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -28,8 +26,8 @@ from scripts.columns_page import page
 from tests.portal import scenes
 from tests.portal.scenes import SAMPLE, manager_for
 
-THETA = money("theta", {Table.POSITION: 85}, "What a day costs.", "Theta $", 60)
-LEVELS = Column("levels", {Table.POSITION: 86}, "How many.", "Levels", 40, kind=Kind.WHOLE)
+THETA = money("theta", {Table.POSITION: 132}, "What a day costs.", "Theta $", 60, sums=True, stays=3)
+LEVELS = Column("levels", {Table.POSITION: 134}, "How many.", "Levels", 40, kind=Kind.WHOLE)
 DECLARED = (*COLUMNS, THETA, LEVELS)
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -64,17 +62,34 @@ def test_the_table_has_it_with_its_type(screen_for: MakeScreen):
     assert rows["levels"].isna().sum() == len(rows) - 1
 
 
-def test_the_page_shows_it_in_its_place_as_declared(screen_for: MakeScreen):
-    screen = screen_for()
-    shown = page_frame(screen.positions, Table.POSITION, screen, DECLARED)
-    config = page_config(Table.POSITION, DARK, 30, hide_amounts=False, declared=DECLARED)
+def shown(screen: ScreenModel) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """The headings that are sent, and what each row says under them."""
+    board = build_board(screen, Wishes(Grouping.UNDERLYING, headings(DECLARED)), declared=DECLARED)
+    names = [column["heading"] for column in board.columns[1:]]
+    return names, {
+        row["name"]: {
+            name: wire if isinstance(wire, str) else wire[0]
+            for name, wire in zip(names, board.cells[row["key"]], strict=True)
+        }
+        for row in board.rows
+    }
 
-    after_dte = shown.column_names.index("DTE") + 1
-    assert shown.column_names[after_dte : after_dte + 3] == ["Theta $", "Levels", "Bid $"]
-    assert set(shown["Theta $"].to_pylist()) == {-12.5}
-    assert shown.column_names == list(config)
-    assert (config["Theta $"]["width"], config["Theta $"]["help"]) == (60, "What a day costs.")
-    assert config["Theta $"]["type_config"]["format"] == "%+,.2f"
+
+def test_the_page_shows_it_in_its_place_as_declared(screen_for: MakeScreen):
+    names, rows = shown(screen_for())
+
+    after_dte = names.index("DTE") + 1
+    assert names[after_dte : after_dte + 3] == ["Theta $", "Levels", "Warnings"]
+    assert rows["681 C · 20 Nov 26"]["Theta $"] == "−12"
+    assert rows["681 C · 20 Nov 26"]["Levels"] == "3"
+    assert (rows["MSFT"]["Theta $"], rows["MSFT"]["Levels"]) == ("−38", "")
+    assert rows["Book · 15 legs"]["Theta $"] == "−88"
+
+
+def test_what_stays_in_no_window_is_there_for_who_chooses_it():
+    assert "Theta $" in usual_headings(DECLARED)
+    assert "Levels" in headings(DECLARED)
+    assert "Levels" not in usual_headings(DECLARED)
 
 
 def test_a_quantity_and_a_price_of_coins_have_room_in_any_table():
@@ -87,12 +102,12 @@ def test_a_quantity_and_a_price_of_coins_have_room_in_any_table():
 def test_a_column_is_as_wide_as_its_longest_number(screen_for: MakeScreen, value: float):
     screen = screen_for()
     rows = screen.positions.assign(theta=[value] + [1.0] * (len(screen.positions) - 1))
-    shown = page_frame(rows, Table.POSITION, screen, DECLARED)
-    widths = number_widths(shown, Table.POSITION, DECLARED)
-    config = page_config(Table.POSITION, DARK, 30, hide_amounts=False, declared=DECLARED, widths=widths)
+    wishes = Wishes(Grouping.NONE, ("Theta $", "Levels"))
+    board = build_board(replace(screen, positions=rows), wishes, declared=DECLARED)
+    widths = {column["heading"]: column["width"] for column in board.columns}
 
-    assert config["Theta $"]["width"] == max(60, 6 * len(f"{value:+,.2f}") + 18)
-    assert config["Levels"]["width"] == 40
+    assert widths["Theta $"] == max(60, 7 * len(f"{value:+,.0f}") + 18)
+    assert widths["Levels"] == 40
 
 
 def test_the_csv_has_it(screen_for: MakeScreen):
@@ -124,13 +139,11 @@ def test_the_docs_have_what_stands_before_each_row_of_the_csv(screen_for: MakeSc
 
 def test_an_amount_hides_with_the_amounts_on_the_page_and_in_the_csv(screen_for: MakeScreen):
     screen = screen_for(hide_amounts=True)
-    shown = page_frame(screen.positions, Table.POSITION, screen, DECLARED)
-    config = page_config(Table.POSITION, DARK, 30, hide_amounts=True, declared=DECLARED)
+    names, _ = shown(screen)
     table = pd.read_csv(io.StringIO(tables_as_csv(screen, DECLARED)))
 
-    for names in (shown.column_names, config):
-        assert "Theta $" not in names
-        assert "Levels" in names
+    assert "Theta $" not in names
+    assert "Levels" in names
     assert "theta" not in table
     assert "levels" in table
 

@@ -15,15 +15,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
+from apps.streamlit.components.board_columns import headings
+from apps.streamlit.components.board_message import Wishes, build_board
+from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.formatting import money
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
-from apps.streamlit.components.live_tables import (
-    csv_name,
-    legs_frame,
-    positions_frame,
-    structures_frame,
-    tables_as_csv,
-)
+from apps.streamlit.components.live_csv import csv_name, tables_as_csv
 from apps.streamlit.components.live_totals import book_tiles, profit_tiles
 from apps.streamlit.components.style import DARK, LIGHT, WORD_JOINER, line, tag
 from options_helper.analysis.columns import amount_names
@@ -186,9 +183,11 @@ def test_a_third_warning_is_counted_in_its_cell_and_the_gravest_stand_first(scre
     others = [()] * (len(screen.positions) - 1)
     crowded = replace(screen, positions=screen.positions.assign(warnings=[row, *others]))
 
-    cells = positions_frame(crowded)["Warnings"].to_pylist()
-    assert cells[0] == ["crossed market", "expired", "+2"]
-    assert cells[1] == []
+    board = build_board(crowded, Wishes(Grouping.NONE, ("Warnings",)))
+    (cell,) = board.cells["p:spy-call-today"]
+    assert cell[3] == (("crossed market", "error"), ("expired", "error"), ("+2", "quiet"))
+    assert cell[2] == "crossed market, expired, wide spread, stale quote"
+    assert board.cells["p:aapl-call"] == ("",)
 
 
 def test_no_figure_of_the_csv_has_the_noise_of_a_computation(screen_for):
@@ -296,9 +295,16 @@ def test_every_portfolio_of_the_docs_is_drawn_and_saved_whole(repository: Path, 
             session.stop()
 
         assert book.portfolio is not None
-        lines = positions_frame(screen).num_rows + legs_frame(screen.legs, screen).num_rows
+        lines = len(screen.positions) + len(screen.legs)
         assert lines == len(book.portfolio.lines)
-        assert structures_frame(screen).num_rows == len(book.portfolio.structures)
+        for grouping in Grouping:
+            board = build_board(screen, Wishes(grouping, headings()))
+            kinds = [row["kind"] for row in board.rows]
+            held_together = sum(row["key"].startswith("c:") for row in board.rows)
+            singles = sum(row["key"].startswith("p:") for row in board.rows)
+            assert singles == len(screen.positions)
+            assert kinds.count("entry") >= len(book.portfolio.structures) + held_together
+            assert kinds.count("book") == 1
         saved = pd.read_csv(io.StringIO(tables_as_csv(screen)))
         assert len(saved) == lines + len(book.portfolio.structures)
 
@@ -306,6 +312,12 @@ def test_every_portfolio_of_the_docs_is_drawn_and_saved_whole(repository: Path, 
 def test_a_structure_is_called_by_its_name_on_the_page_and_in_the_file(screen_for):
     screen = screen_for()
 
-    assert structures_frame(screen)["Kind"].to_pylist() == ["vertical", "vertical", "iron condor"]
+    board = build_board(screen, Wishes(Grouping.UNDERLYING, ()))
+    names = [row["name"] for row in board.rows if row["key"].startswith("s:")]
+    assert names == [
+        "270/280 C vertical · 18 Dec 26",
+        "175/185 P vertical · 15 Jan 27",
+        "640/655/705/720 iron condor · 18 Dec 26",
+    ]
     table = pd.read_csv(io.StringIO(tables_as_csv(screen)))
     assert table[table["section"] == "structure"]["kind"].tolist() == ["vertical", "vertical", "iron condor"]

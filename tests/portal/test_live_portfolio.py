@@ -8,18 +8,33 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import streamlit as st
 
+from apps.streamlit.components.board_cells import SPARKS
+from apps.streamlit.components.board_columns import headings
 from options_helper.errors import ConfigError
 from options_helper.live.session import LiveSession, RunSettings, install_session, process_session
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.streams import StreamName
 from tests.kit.builders import health
 from tests.portal import scenes
-from tests.portal.conftest import SECRET, everything, html, markup, pieces, press, state, table, tile, warned
+from tests.portal.conftest import (
+    SECRET,
+    board,
+    choose,
+    everything,
+    html,
+    markup,
+    pieces,
+    press,
+    state,
+    tile,
+    warned,
+)
 
 
 def test_each_refresh_makes_the_alarm_anew_that_is_seen_when_three_are_missed(portal):
@@ -105,14 +120,6 @@ def test_start_stop_and_restart_stand_once(portal):
     ]
 
 
-def test_a_cell_holds_the_figure_that_is_seen(portal):
-    """What is copied, downloaded or read aloud is the cell's value, not its drawing."""
-    tab = portal.show(scenes.live)
-    for name in ("P&L $", "P&L %", "Today $", "At natural $"):
-        values = table(tab, name)[name].dropna()
-        assert (values == values.round(2)).all()
-
-
 def test_what_keeps_the_account_from_answering_is_said_once(portal):
     sentence = "Alpaca answered 401. Check the key."
     account = scenes.account_with(RestTask.FILLS, RestPhase.FAILED, problem=sentence)
@@ -125,10 +132,9 @@ def test_what_keeps_the_account_from_answering_is_said_once(portal):
 
 def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
     tab = portal.open()
-    positions = table(tab, "Contract")
-
-    assert list(positions["Contract"])[:2] == ["SPY 20 Nov 26 681 C", "AAPL 15 Jan 27 275 C"]
-    assert positions[["Bid $", "Mark $", "P&L $", "P&L %", "Quote age s"]].isna().all(axis=None)
+    assert list(board(tab).index)[:2] == ["AAPL", "275 C · 15 Jan 27"]
+    rows = board(choose(tab, "Bid × ask", "Mark", "P&L $", "P&L %", "Natural $", "Quote age", "Spread"))
+    assert set(rows.stack()) == {""}
     assert "—" in tile(tab, "Unrealized P&L")
     assert "$0.00" not in html(tab)
 
@@ -138,7 +144,7 @@ def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, 
     monkeypatch.setenv("OH_ALPACA_MARKET_TIME", "2026-11-20T15:00:00+00:00")
     tab = portal.open()
 
-    assert table(tab, "Contract")["DTE"].min() == 0
+    assert board(tab)["DTE"]["681 C · 20 Nov 26"] == "0 d"
     assert (
         'today</b> <span class="">Fri 20 Nov</span><br><span class="" title="SPY 20 Nov 26 681 C">'
         in html(tab)
@@ -263,30 +269,28 @@ def test_a_mended_portfolio_makes_start_possible_again(portal):
 
 def test_start_shows_live_prices_with_their_source_and_age(portal):
     tab = portal.show(scenes.live)
-    positions = table(tab, "Contract")
-
     assert state(tab) == "running"
-    assert list(positions["Mark from"])[:2] == ["mid · 0.4 s", "mid · 1.4 s"]
-    assert positions["Mark $"].notna().all()
+    rows = board(choose(tab, "Mark", "Mark from"))
+    assert rows["Mark from"]["681 C · 20 Nov 26"] == "mid · 0.4 s"
+    assert rows["Mark from"]["275 C · 15 Jan 27"] == "mid · 1.4 s"
+    assert all(rows["Mark"][name] for name in rows.index if "·" in name and "Book" not in name)
     assert "15 mid · oldest" in tile(tab, "Unrealized P&L")
     assert "priced" not in tile(tab, "Unrealized P&L"), "all are, and that goes without saying"
 
 
 def test_a_new_price_shows_at_the_next_refresh(portal):
     tab = portal.show(scenes.live)
-    before = table(tab, "Contract")["Mark $"].tolist()
+    before = board(tab)["Mark"].tolist()
     portal.scene = lambda: scenes.live(step=1)
     tab.run()
 
-    assert table(tab, "Contract")["Mark $"].tolist() != before
+    assert board(tab)["Mark"].tolist() != before
 
 
 def test_a_profit_says_so_with_sign_and_arrow_and_not_by_colour_alone(portal):
     tab = portal.show(scenes.live)
-    positions = table(tab, "Contract")
-
-    for profit, arrows in zip(positions["P&L $"], positions["±"], strict=True):
-        assert list(arrows) == (["▲"] if profit > 0 else ["▼"])
+    for text in filter(None, board(tab)["P&L $"]):
+        assert text[0] in "+−"
     assert "▲ +$" in tile(tab, "Unrealized P&L")
 
 
@@ -312,6 +316,20 @@ def test_the_first_word_and_sentence_say_what_is_going_on(portal, scene, word, s
 
     assert state(tab) == word
     assert sentence in html(tab)
+
+
+def test_a_lost_stream_is_one_line_that_begins_with_what_its_prices_are_worth(portal):
+    """The cause may be long, and its end be cut off: Details have it whole."""
+    lost = scenes.reconnecting()
+    options = replace(lost.streams[StreamName.OPTIONS], last_event_at=lost.as_of - timedelta(seconds=34))
+    tab = portal.show(lambda: replace(lost, streams={**lost.streams, StreamName.OPTIONS: options}))
+    bar = re.sub("<[^>]+>", "|", pieces(tab, "oh-bar"))
+
+    assert re.search(r"\|options lost · newest price \d.* old · next try in 4 s · connection limit", bar)
+    assert "oh-whole" not in pieces(tab, "oh-bar")
+    assert "Options reconnecting, attempt 3, next try in 4 s: connection limit" in pieces(
+        tab, "oh-details-sentence"
+    )
 
 
 def test_a_stream_that_failed_for_good_points_to_the_doctor(portal):
@@ -350,19 +368,21 @@ def test_a_closed_market_is_not_a_stale_one(portal):
 
 def test_a_sum_with_a_missing_leg_says_so_and_the_leg_is_no_zero(portal):
     tab = portal.show(scenes.partial)
-    row = table(tab, "Contract").iloc[0]
+    row = board(tab).loc["681 C · 20 Nov 26"]
 
     assert "PARTIAL: 9 of 10 positions" in tile(tab, "Unrealized P&L")
     assert "14 of 15 lines priced, 1 without a price" in tile(tab, "Unrealized P&L")
     assert "1 line without a price" in html(tab)
-    assert row[["Bid $", "Ask $", "Mark $", "P&L $", "At natural $"]].isna().all()
+    assert set(row[["Bid × ask", "Mark", "P&L $", "Natural $"]]) == {""}
+    assert board(tab)["P&L $"]["SPY"].endswith(" · 1 of 2")
+    assert board(tab)["P&L $"]["Book · 15 legs, 14 priced"].endswith(" · 9 of 10")
     assert "missing quote" in row["Warnings"]
     assert "<small" in tile(tab, "Unrealized P&L"), "the share stands beside the figure"
     assert "—</small>" in tile(tab, "Unrealized P&L")
 
 
 def test_while_it_connects_nothing_is_called_missing(portal):
-    warnings = table(portal.show(scenes.connecting), "Contract")["Warnings"]
+    warnings = board(portal.show(scenes.connecting))["Warnings"]
 
     assert sorted({word for words in warnings for word in words}) == ["expires today"]
 
@@ -371,7 +391,7 @@ def test_no_figure_is_written_as_nan(portal):
     for scene in (scenes.partial, scenes.connecting, scenes.failed):
         tab = portal.show(scene)
         assert "nan" not in html(tab).lower().replace("finan", "")
-        assert not any("nan" in str(value) for value in table(tab, "Contract")["Mark from"].dropna())
+        assert not [text for text in board(choose(tab, *headings())).stack() if "nan" in str(text).lower()]
         portal.session.stop()
 
 
@@ -446,7 +466,7 @@ def test_after_a_stop_the_last_prices_stay_and_say_what_they_are(portal):
     press(tab, "stop")
 
     assert "the last prices known" in html(tab)
-    assert table(tab, "Contract")["Mark $"].notna().all()
+    assert board(tab)["Mark"]["275 C · 15 Jan 27"]
 
 
 def test_other_choices_in_one_tab_wait_for_apply(portal):
@@ -528,7 +548,7 @@ def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):
     assert "portfolio.json is not valid JSON" in warned(tab)
     assert "The last good reading of it stays in use" in warned(tab)
     assert "oh-line" not in pieces(tab, "oh-items"), "a remedy at the end is not cut off"
-    assert len(table(tab, "Contract")) == 7
+    assert "Book · 15 legs" in board(tab).index
 
 
 def test_a_portfolio_changed_while_running_shows_without_a_reconnect(portal):
@@ -541,7 +561,7 @@ def test_a_portfolio_changed_while_running_shows_without_a_reconnect(portal):
     tab.run()
 
     assert portal.runs == 1
-    assert list(table(tab, "Contract")["Contract"])[-1] == "SPY shares"
+    assert "+10" in list(board(tab)["Qty"]["shares"])
 
 
 def test_contracts_beyond_the_limit_are_named(portal):
@@ -577,7 +597,7 @@ def test_code_changed_under_a_run_leaves_it_running_until_restart(portal):
 
     assert "The program's code has changed since Start" in html(tab)
     assert state(tab) == "running"
-    assert table(tab, "Contract")["Mark $"].notna().all()
+    assert board(tab)["Mark"]["275 C · 15 Jan 27"]
 
     press(tab, "restart")
     assert not older.running
@@ -597,9 +617,10 @@ def test_hidden_amounts_are_nowhere(portal):
     tab.toggle(key="hide").set_value(True).run()
 
     assert "$" not in html(tab)
-    for element in tab.dataframe:
-        assert not {"Qty", "P&L $", "At natural $", "Cost $", "Net debit $"} & set(element.value.columns)
-    assert table(tab, "Contract")["P&L %"].notna().all()
+    rows = board(choose(tab, *headings()))
+    assert not {"Qty", "P&L $", "Natural $", "Cost $", "Net debit $", "Value $"} & set(rows.columns)
+    assert rows["P&L %"]["275 C · 15 Jan 27"].endswith(" %")
+    assert "Covered call · shares + 530 C · 18 Dec 26" in rows.index, "how many is an amount too"
 
 
 def test_the_toggle_says_what_it_hides_and_what_stays(portal):
@@ -664,16 +685,15 @@ def test_the_course_of_a_structure_is_hidden_with_its_amounts(portal):
     portal.session.keep()
     tab.toggle(key="hide").set_value(True).run()
 
-    trends = [list(trend) for trend in table(tab, "Structure")["Trend"]]
-    assert trends
-    assert all(0 <= value <= 1 for trend in trends for value in trend)
+    trends = board(choose(tab, "Trend"))["Trend"]
+    assert set("".join(trends)) <= set(SPARKS)
+    assert len(trends["270/280 C vertical · 18 Dec 26"]) == 2
 
 
 def test_a_structure_says_how_many_and_of_which_kind(portal):
     tab = portal.show(scenes.live)
-    shown = table(tab, "Structure")
-    assert shown["Structure"].iloc[0] == "2 × AAPL 18 Dec 26 270C/280C"
-    assert shown["Kind"].iloc[0] == "vertical"
+    assert board(tab)["Qty"]["270/280 C vertical · 18 Dec 26"] == "+2"
 
     tab.toggle(key="hide").set_value(True).run()
-    assert table(tab, "Structure")["Structure"].iloc[0] == "AAPL 18 Dec 26 270C/280C"
+    assert "270/280 C vertical · 18 Dec 26" in board(tab).index
+    assert "Qty" not in board(tab).columns

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.live_tables import legs_frame, structures_frame
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
@@ -20,7 +19,7 @@ from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import Settings
 from tests.kit.builders import nanoseconds
 from tests.portal import scenes
-from tests.portal.conftest import html, table, tile, warned
+from tests.portal.conftest import board, choose, html, number, tile, warned
 from tests.portal.scenes import OPEN, SAMPLE, account_with, execution, known_account, with_account
 
 AAPL_CALL = "AAPL270115C00275000"
@@ -44,8 +43,10 @@ def test_today_is_told_with_its_parts_and_the_close_it_is_measured_from(portal):
     assert realized == 0
     assert "PARTIAL" not in words
     assert "Today: against the close of 19 Nov 26." in html(tab)
-    lines = table(tab, "Mark from")["Today $"].sum() + table(tab, "Structure")["Today $"].sum()
-    assert lines == pytest.approx(total)
+    today = board(tab)["Today $"]
+    groups = [name for name in today.index if name in ("AAPL", "BRK-B", "MSFT", "NVDA", "SPY")]
+    assert sum(number(today[name]) for name in groups) == pytest.approx(total, abs=3)
+    assert number(today["Book · 15 legs"]) == pytest.approx(total, abs=0.5)
 
 
 def test_what_was_sold_today_is_realized_and_a_position_that_is_gone_is_named(portal):
@@ -55,6 +56,8 @@ def test_what_was_sold_today_is_realized_and_a_position_that_is_gone_is_named(po
 
     assert "realized +$20.00" in tile(tab, "P&L today")
     assert "Closed today: AAPL 18 Dec 26 300 C." in html(tab)
+    # In a row of its own, so that the column adds up to its last row.
+    assert board(tab)["Today $"]["Closed today · AAPL 18 Dec 26 300 C"] == "+20"
 
 
 def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(portal):
@@ -79,11 +82,13 @@ def test_a_file_that_is_up_to_date_lacks_no_trades(portal):
 
 def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     tab = portal.show(with_account(without_close=[AAPL_CALL]))
-    row = table(tab, "Mark from").iloc[1]
+    row = board(choose(tab, "Today $", "Today %", "Warnings")).loc["275 C · 15 Jan 27"]
 
     assert "PARTIAL: 9 of 10 positions" in tile(tab, "P&L today")
     assert "There is no close of 19 Nov 26: AAPL 15 Jan 27 275 C." in html(tab)
-    assert row[["Today $", "Today %"]].isna().all()
+    assert list(row[["Today $", "Today %"]]) == ["", ""]
+    assert board(tab)["Today $"]["AAPL"].endswith(" · 1 of 2"), "a sum that lacks a part says so"
+    assert board(tab)["Today $"]["Book · 15 legs"].endswith(" · 9 of 10")
     assert "no previous close" in row["Warnings"]
 
 
@@ -110,9 +115,10 @@ def test_while_the_account_is_not_known_today_is_no_figure_and_the_reason_is_the
     assert "—" in words
     assert "$" not in words
     assert reason in html(tab)
-    assert table(tab, "Mark from")[["Today $", "Today %"]].isna().all(axis=None)
+    rows = board(choose(tab, "Today $", "Today %", "Warnings"))
+    assert set(rows["Today $"]) | set(rows["Today %"]) == {""}
     # The total has said it; ten rows need not repeat it.
-    assert not any("trades unknown" in words for words in table(tab, "Mark from")["Warnings"])
+    assert not any("trades unknown" in words for words in rows["Warnings"])
 
 
 def test_before_start_nothing_is_said_of_today(portal):
@@ -148,9 +154,9 @@ def test_a_structure_made_today_what_its_legs_did():
     screen = build_screen(session, book, ViewOptions(Preferences(), ZoneInfo("America/New_York")), now=OPEN)
     session.stop()
 
-    of_structure = structures_frame(screen)["Today $"].to_pylist()[0]
+    of_structure = screen.structures["day_pnl"].iloc[0]
     legs = screen.legs[screen.legs["position_id"] == screen.structures["id"].iloc[0]]
-    of_legs = legs_frame(legs, screen)["Today $"].to_pylist()
+    of_legs = legs["day_pnl"].tolist()
     assert len(of_legs) == 2
     assert of_structure == pytest.approx(sum(of_legs))
 
@@ -167,12 +173,14 @@ def test_a_price_that_was_asked_for_says_so_with_its_age(portal):
         if not (event.symbol == "AAPL" and hasattr(event, "price"))
     ]
     tab = portal.show(lambda: scenes.live(events=events))
-    rows = table(tab, "Mark from").set_index("Contract")
+    assert board(tab)["Mark"]["275 C · 15 Jan 27"] == "3.05 · REST · 12 min"
+    assert board(tab)["Mark"]["AAPL"] == "3.05 · 12 min"
+    rows = board(choose(tab, "Mark from", "Spot from"))
 
-    assert rows["Mark from"]["AAPL 15 Jan 27 275 C"] == "mid · REST · 12 min"
-    assert rows["Mark from"]["MSFT 18 Dec 26 500 P"].startswith("mid · ")
-    assert "REST" not in rows["Mark from"]["MSFT 18 Dec 26 500 P"]
-    assert rows["Spot from"]["AAPL 15 Jan 27 275 C"] == "REST · 12 min"
+    assert rows["Mark from"]["275 C · 15 Jan 27"] == "mid · REST · 12 min"
+    assert rows["Mark from"]["500 P · 18 Dec 26"].startswith("mid · ")
+    assert "REST" not in rows["Mark from"]["500 P · 18 Dec 26"]
+    assert rows["Spot from"]["275 C · 15 Jan 27"] == "REST · 12 min"
     assert " by REST" in tile(tab, "Unrealized P&L")
 
 
@@ -185,20 +193,22 @@ def test_a_structure_says_how_many_of_its_legs_were_asked_for_and_how_old_the_ol
         if not (event.symbol == first and hasattr(event, "price"))
     ]
     tab = portal.show(lambda: scenes.live(events=events))
-    rows = table(tab, "Structure")
+    choose(tab, "Mark", "Mark from")
+    first_name, second_name = "270/280 C vertical · 18 Dec 26", "175/185 P vertical · 15 Jan 27"
+    rows = board(tab)
 
-    assert rows["Marks from"][0] == "2 mid · 1 REST · 12 min"
-    assert "REST" not in rows["Marks from"][1]
-    assert rows["Marks from"][1] == "2 mid · 1.4 s"
+    assert rows["Mark from"][first_name] == "2 mid · 1 REST · 12 min"
+    assert rows["Mark from"][second_name] == "2 mid · 1.4 s"
+    assert " · " not in rows["Mark"][second_name]
 
     without = [event for event in events if event.symbol != first]
     portal.scene = lambda: scenes.live(events=without)
     tab.run()
-    assert table(tab, "Structure")["Marks from"][0] == "1 mid"
+    assert board(tab)["Mark from"][first_name] == "1 mid"
 
 
 def test_before_start_no_structure_has_marks_from_anywhere(portal):
-    assert table(portal.open(), "Structure")["Marks from"].isna().all()
+    assert set(board(choose(portal.open(), "Mark", "Mark from")).stack()) == {""}
 
 
 def test_hidden_amounts_hide_today_too(portal):
@@ -206,8 +216,9 @@ def test_hidden_amounts_hide_today_too(portal):
     tab.toggle(key="hide").set_value(True).run()
 
     assert "$" not in html(tab)
-    assert "Today $" not in table(tab, "Mark from").columns
-    assert table(tab, "Mark from")["Today %"].notna().all()
+    rows = board(choose(tab, "Today $", "Today %"))
+    assert "Today $" not in rows.columns
+    assert rows["Today %"]["275 C · 15 Jan 27"].endswith(" %")
 
 
 def test_what_the_account_holds_and_the_file_lacks_is_said_at_every_figure(portal):

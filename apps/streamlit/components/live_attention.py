@@ -37,6 +37,7 @@ ATTENTION_STYLE: Final = """
 .oh-strip > div:first-child { border-left: 0; }
 .oh-strip b { font-weight: 650; font-size: 13px; } .oh-strip b.oh-today { color: var(--warning); }
 .oh-strip span { color: var(--quiet); }
+@media (min-width: 901px) and (max-width: 1699px) { .oh-items { max-height: 206px; } }
 @media (max-width: 640px) {
   .oh-items li { grid-template-columns: 1rem minmax(0, 1fr); } .oh-items li > span { grid-column: 2; }
   .oh-strip { flex-wrap: wrap; } .oh-strip > div { flex: 1 0 33%; }

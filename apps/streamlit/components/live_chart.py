@@ -14,7 +14,7 @@ import streamlit as st
 from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
 from options_helper.live.pnl_history import PnlPoint
 
-HEIGHT: Final = 236
+HEIGHT: Final = 204
 TITLE: Final = "P&L over the session: line at mark"
 BAND: Final = ", band to natural"
 FULL: Final = "whole book"

@@ -1,6 +1,6 @@
-"""Keep what a viewer looks at in view, and a keyboard where it was, when a refresh changes the page under both.
+"""Keep a keyboard where it was when a run begins or ends under it.
 
-Each is a component without a size, because only a script in the browser can scroll or move the focus.
+A component without a size, because only a script in the browser can move the focus.
 """
 
 from __future__ import annotations
@@ -11,32 +11,12 @@ import streamlit as st
 
 FOCUS_STYLE: Final = """
 <style>
-.st-key-legs { scroll-margin: 3rem 0 1rem; }
-.st-key-legs-in-view, .st-key-run-focus { position: absolute; max-width: 1px; overflow: hidden; }
+.st-key-run-focus { position: absolute; max-width: 1px; overflow: hidden; }
 .st-key-lifecycle:focus { outline: none; }
 .st-key-lifecycle:focus-visible { outline: 2px solid currentColor; outline-offset: 3px; border-radius: .4rem; }
 </style>
 """
 
-# The table is drawn after this runs, so its height is waited for; what was chosen before a viewer came moves nothing.
-_LEGS: Final = st.components.v2.component(
-    "options_helper_legs_in_view",
-    html="<span></span>",
-    js="""export default ({ parentElement, data }) => {
-  const before = parentElement.dataset.chosen;
-  parentElement.dataset.chosen = data.chosen;
-  if (before === undefined || before === data.chosen || !data.chosen) return;
-  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  const show = (frames) => {
-    const legs = document.querySelector('.st-key-legs');
-    if (parentElement.dataset.chosen !== data.chosen || frames === 0) return;
-    if (!legs || legs.offsetHeight < data.pixels) requestAnimationFrame(() => show(frames - 1));
-    else legs.scrollIntoView({ block: 'nearest', behavior: calm ? 'auto' : 'smooth' });
-  };
-  show(300);
-}""",
-    isolate_styles=False,
-)
 # A button that is pressed and then disabled loses the focus to the page as a whole, where Tab begins at the top. The
 # group takes it, and no other button: a second Enter must not stop what the first began.
 _RUN: Final = st.components.v2.component(
@@ -64,11 +44,6 @@ _RUN: Final = st.components.v2.component(
 }""",
     isolate_styles=False,
 )
-
-
-def keep_legs_in_view(chosen: str | None, pixels: int) -> None:
-    """Scroll, once for each choice and no further than it takes, to the legs that are that many pixels high."""
-    _LEGS(key="legs-in-view", data={"chosen": chosen or "", "pixels": pixels})
 
 
 def keep_focus(*, running: bool) -> None:

@@ -13,16 +13,17 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from apps.streamlit.components.board_table import Wished, begin_board, board_choices, board_table
 from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_alarm import ALARM_STYLE
 from apps.streamlit.components.live_attention import ATTENTION_STYLE, attention_list
 from apps.streamlit.components.live_chart import pnl_chart
+from apps.streamlit.components.live_csv import csv_name, tables_as_csv
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
 from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
-from apps.streamlit.components.live_tables import csv_name, positions_table, structures_table, tables_as_csv
 from apps.streamlit.components.live_totals import totals_tiles
 from apps.streamlit.components.live_truth import banners, header, truth_line
 from apps.streamlit.components.live_viewer import (
@@ -62,8 +63,7 @@ class Slots:
     details: DeltaGenerator
     banners: DeltaGenerator
     tiles: DeltaGenerator
-    positions: DeltaGenerator
-    structures: DeltaGenerator
+    table: DeltaGenerator
     side: DeltaGenerator
     chart: DeltaGenerator
     fills: DeltaGenerator
@@ -81,10 +81,13 @@ def render_live_portfolio_page() -> None:
     session = page_session()
     note_viewer(session)
     controls = sidebar_controls(session)
+    with st.sidebar:
+        wished = board_choices()
+    begin_board()
     options = ViewOptions(controls.preferences, viewer_zone())
     slots = _lay_out(session, controls)
     seconds = options.preferences.refresh_seconds
-    st.fragment(_live, run_every=seconds)(slots, controls, options, session.run)
+    st.fragment(_live, run_every=seconds)(slots, controls, options, wished, session.run)
     if session.running:
         st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(slots, controls, options)
     else:
@@ -104,8 +107,7 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
             "tiles": st.container(),
         }
         with st.container(key="work"):
-            with st.container(key="tables"):
-                slots |= {name: _section(name.capitalize()) for name in ("positions", "structures")}
+            slots["table"] = st.container(key="tablebox")
             with st.container(key="charts"):
                 chart, fills, account, news = st.tabs(
                     ["P&L over the session", "Fills", ACCOUNT_PANEL, "News"]
@@ -116,12 +118,7 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
     return Slots(**slots)
 
 
-def _section(heading: str) -> DeltaGenerator:
-    st.subheader(heading, anchor=False)
-    return st.container(key=heading.lower())
-
-
-def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | None) -> None:
+def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
     """One refresh: snapshot → truth bar → tiles → tables → what needs a hand."""
     session = page_session()
     note_viewer(session)
@@ -130,7 +127,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, seen: Run | No
         st.rerun()
     screen = _screen(session, controls, options)
     announce_fills(screen)
-    render_live(slots, screen)
+    render_live(slots, screen, wished)
     if screen.state in (State.RUNNING, State.PLAYING):
         settle_streams()
 
@@ -156,8 +153,8 @@ def _screen_with(
     )
 
 
-def render_live(slots: Slots, screen: ScreenModel) -> None:
-    """Draw everything that lives, from one snapshot."""
+def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
+    """Draw everything that lives, from one snapshot; the table as it is `wished`."""
     items = attention(screen)
     with slots.truth:
         truth_line(screen)
@@ -167,14 +164,12 @@ def render_live(slots: Slots, screen: ScreenModel) -> None:
         banners(screen)
     if not screen.loaded:
         # Zeros would be figures too.
-        slots.positions.caption("No portfolio is loaded.")
+        slots.table.caption("No portfolio is loaded.")
         return
     with slots.tiles:
         totals_tiles(screen, items)
-    with slots.positions:
-        positions_table(screen)
-    with slots.structures:
-        structures_table(screen)
+    with slots.table:
+        board_table(screen, *wished)
     with slots.side:
         attention_list(screen, items)
     with slots.fills:

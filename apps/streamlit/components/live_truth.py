@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Final
 
 import streamlit as st
@@ -19,6 +20,7 @@ from options_helper.live.session import LiveSession
 from options_helper.model.account import RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.text import named
 
 # A sign and a word beside every colour: the state must be readable without it.
 STATES: Final = {
@@ -35,8 +37,8 @@ STATES: Final = {
 LEVELS: Final = {Level.OK: "gain", Level.INFO: "accent", Level.WARNING: "warning", Level.ERROR: "error"}
 
 
-# What is live shows its ages in the bar, and what it has to say besides may be cut off; all else is said whole.
-GOING_ON: Final = (State.RUNNING, State.PLAYING, State.ENDED)
+# What goes on by itself is told in one line, whose end may be cut off; all else is said whole.
+GOING_ON: Final = (State.RUNNING, State.PLAYING, State.ENDED, State.RECONNECTING)
 PLAIN_SENTENCES: Final = ("Live.", "Playing.")
 LOST: Final = {Phase.STALLED: "▲", Phase.RECONNECTING: "↻", Phase.FAILED: "✕"}
 
@@ -84,8 +86,29 @@ def _bar(screen: ScreenModel) -> str:
 
 
 def _said(screen: ScreenModel) -> str:
-    """The headline, unless the word before it says as much."""
+    """The headline, unless the word before it says as much; of lost streams first what their prices are worth."""
+    if screen.state is State.RECONNECTING:
+        return _of_lost_streams(screen)
     return "" if screen.headline.sentence in PLAIN_SENTENCES else screen.headline.sentence
+
+
+def _of_lost_streams(screen: ScreenModel) -> str:
+    """Which are lost, how old the newest price is, when the next try is, and why; Details have the whole sentence."""
+    as_of = screen.snapshot.as_of
+    lost = [health for health in screen.snapshot.streams.values() if health.phase is Phase.RECONNECTING]
+    parts = [f"{named([str(health.name) for health in lost])} lost"]
+    newest = [
+        health.last_event_at
+        for health in lost
+        if health.last_event_at and not health.name.kind.carries_orders
+    ]
+    if newest:
+        parts.append(f"newest price {age((as_of - max(newest)).total_seconds())} old")
+    tries = [health.next_try_at for health in lost if health.next_try_at]
+    if tries:
+        parts.append(f"next try in {max(0, ceil((min(tries) - as_of).total_seconds()))} s")
+    parts += list(dict.fromkeys(health.last_error for health in lost if health.last_error))[:1]
+    return " · ".join(parts)
 
 
 def _sentence(screen: ScreenModel) -> str:

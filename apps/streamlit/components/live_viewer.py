@@ -22,7 +22,10 @@ def settle_process() -> None:
     refresh does.
     """
     import altair as alt  # noqa: F401 - imported so that it is frozen as well
+    import pandas as pd
 
+    # Each refresh makes small tables anew, and Arrow's strings are dear to make: a third of a refresh of 50 positions.
+    pd.set_option("mode.string_storage", "python")
     gc.collect()
     gc.freeze()
 

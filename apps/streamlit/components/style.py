@@ -60,7 +60,6 @@ STYLE: Final = """
   .st-key-header { padding-right: 2.4rem; }
   .stApp:has([data-testid=stExpandSidebarButton]) .st-key-header { padding-left: 2.4rem; }
 }
-.stMainBlockContainer h3 { font-size: 1rem; padding: .3rem 0 .5rem; letter-spacing: 0; }
 .oh { font-variant-numeric: tabular-nums; line-height: 1.35; }
 .oh-bar { display: flex; gap: 0 .8rem; align-items: center; min-height: 30px; padding: 0 .75rem; font-size: 13px;
   border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: .4rem;
@@ -100,8 +99,7 @@ STYLE: Final = """
 .oh-caveat { color: var(--warning); font-weight: 600; }
 .oh-gain { color: var(--gain); } .oh-loss { color: var(--loss); }
 .oh-warning { color: var(--warning); } .oh-error { color: var(--error); }
-/* One line, and all of it over what lies below while a pointer rests on it or it has the focus; where there is no
-   pointer, every word is shown. */
+/* One line, and all of it over what lies below while a pointer rests on it or it has the focus. */
 @media (hover: hover) and (min-width: 641px) {
   .oh-line { position: relative; height: 17px; contain: inline-size; }
   .oh-line > span { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -111,6 +109,10 @@ STYLE: Final = """
     min-width: 100%; width: max-content; max-width: max(22rem, 100%); padding: .2rem .4rem; border-radius: .3rem;
     white-space: pre-line; background: Canvas; box-shadow: 0 1px 6px color-mix(in srgb, CanvasText 35%, transparent); }
   .oh-tile:last-child .oh-line:is(:hover, :focus) > span { left: auto; right: -.4rem; }
+}
+/* On a phone what speaks against a figure, else the first it rests on; a tap shows the rest. */
+@media (hover: none), (max-width: 640px) {
+  .oh-line:not(:focus) > span > span:not(:first-child) { display: none; }
 }
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
@@ -125,10 +127,12 @@ STYLE: Final = """
 /* Where things lie depends on the window's width, which no column of Streamlit's knows. */
 .st-key-work { display: grid; gap: 8px; grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr);
   grid-template-areas: "table table" "chart side"; align-items: start; }
-.st-key-work > :has(> .st-key-tables) { grid-area: table; }
+.st-key-work > :has(> .st-key-tablebox) { grid-area: table; }
 .st-key-work > :has(> .st-key-charts) { grid-area: chart; }
 .st-key-work > :has(> .st-key-side) { grid-area: side; }
 .st-key-work > * { width: auto !important; min-width: 0; }
+.st-key-footer button { min-height: 28px; padding: 0 .6rem; } .st-key-footer p { font-size: 12px; }
+.st-key-charts { border: 1px solid var(--oh-line); border-radius: .4rem; padding: 0 12px 6px; }
 @media (min-width: 1700px) {
   .st-key-work { grid-template-columns: minmax(0, 1fr) 486px; grid-template-areas: "table side" "chart side"; }
 }

@@ -1,0 +1,435 @@
+"""What stands in the cells of the page's table: texts, tones and tooltips, each from the snapshot's tables.
+
+Pure: rows in, cells out. A column is declared once, in `options_helper.analysis.columns`; here is how its kind is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, TypeAlias
+
+from apps.streamlit.components.board_columns import BoardColumn
+from apps.streamlit.components.board_rows import Ref, Row, RowKind, Tables, closed_today, units
+from apps.streamlit.components.formatting import age
+from options_helper.analysis.columns import Column, Kind, Table
+from options_helper.analysis.grades import Grade
+from options_helper.analysis.marks import MarkSource, QuoteWarning
+from options_helper.analysis.totals import Tally
+from options_helper.live.attention import GRAVE_WARNINGS, worth_saying
+from options_helper.live.screen import ScreenModel
+from options_helper.model.account import Source
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import new_york_date, session_before
+
+PILLS_AT_MOST: Final = 2
+SPARKS: Final = "▁▂▃▄▅▆▇█"
+SPARKS_AT_MOST: Final = 8
+STANDARD: Final = 100
+SOON_DAYS: Final = 1
+SOURCES: Final[Mapping[str, str]] = {MarkSource.TRADE: "last", MarkSource.BID: "bid", MarkSource.ASK: "ask"}
+PERCENT_OF_COST: Final = "P&L %"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one cell says; `tone` is a colour of the palette, `title` is under the pointer, pills have tones."""
+
+    text: str = ""
+    tone: str = ""
+    title: str = ""
+    pills: tuple[tuple[str, str], ...] = ()
+
+
+EMPTY: Final = Cell()
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Everything that cells are made of, at one refresh."""
+
+    screen: ScreenModel
+    tables: Tables
+
+    @property
+    def hides(self) -> bool:
+        """Whether amounts stay on the server."""
+        return self.screen.options.preferences.hide_amounts
+
+    def of(self, row: Row, column: BoardColumn) -> Cell:
+        """What stands where this row and this column meet."""
+        ref = row.ref
+        if ref is not None:
+            declared = column.declared.get(ref.table)
+            return EMPTY if declared is None else _drawn(self, row, ref, declared)
+        if row.kind is RowKind.BOOK:
+            return _of_book(self, column)
+        if row.kind is RowKind.CLOSED:
+            return self._of_closed(column)
+        return _of_several(self, row, column)
+
+    def number(self, row: Row, column: BoardColumn) -> float | str | None:
+        """What the row is ranked by in this column; None where it has nothing."""
+        ref = row.ref
+        if ref is not None:
+            declared = column.declared.get(ref.table)
+            value = None if declared is None else _value(self, ref, declared)
+            if isinstance(value, date):
+                return float(value.toordinal())
+            if isinstance(value, (list, tuple)):
+                return float(len(value)) if value else None
+            return value if isinstance(value, str) else None if value is None else float(value)
+        if column.heading == PERCENT_OF_COST:
+            return _share(self, row.parts)
+        if column.first.sums:
+            tally = _sum(self, row, column)
+            return tally.known if tally.counted else None
+        return None
+
+    def _of_closed(self, column: BoardColumn) -> Cell:
+        if column.first.name != "day_pnl":
+            return EMPTY
+        return _amount(closed_today(self.screen, self.tables), column.first, self)
+
+
+def _value(cells: Cells, ref: Ref, column: Column) -> Any:
+    """The value that a drawn column stands for, else its own."""
+    name = column.drawn_from[0] if column.drawn_from else column.name
+    return cells.tables.value(ref, name)
+
+
+Draw: TypeAlias = Callable[[Cells, Row, Ref, Column], Cell]
+
+
+def _drawn(cells: Cells, row: Row, ref: Ref, column: Column) -> Cell:
+    return _DRAW.get(column.kind, _text)(cells, row, ref, column)
+
+
+def _text(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    value = cells.tables.value(ref, column.name)
+    return EMPTY if value is None else Cell(str(value))
+
+
+def _date(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    value = cells.tables.value(ref, column.name)
+    return Cell(short_date(value)) if isinstance(value, date) else EMPTY
+
+
+def _age(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    seconds = cells.tables.value(ref, column.name)
+    if seconds is None:
+        return EMPTY
+    stale = QuoteWarning.STALE_QUOTE in cells.tables.value(ref, "warnings")
+    return Cell(age(seconds), "warning" if stale else "")
+
+
+def _number(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    value = cells.tables.value(ref, column.name)
+    if value is None:
+        return EMPTY
+    if column.name == "dte":
+        return _days(cells, ref, int(value))
+    if column.unit == "$":
+        return _amount(value, column, cells)
+    return Cell(_figure(value, column))
+
+
+def _days(cells: Cells, ref: Ref, days: int) -> Cell:
+    if cells.tables.value(ref, "grade") == Grade.ENDED:
+        return Cell("ended", "warning")
+    return Cell(f"{days} d", "warning" if days <= SOON_DAYS else "")
+
+
+def _amount(value: float, column: Column, cells: Cells) -> Cell:
+    """Whole dollars; the cents are under the pointer, unless amounts are hidden."""
+    tone = ""
+    if column.toned and round(value, 2):
+        tone = "gain" if value > 0 else "loss"
+    title = "" if cells.hides else _written(value, 2, signed=column.signed)
+    return Cell(_written(value, 0, signed=column.signed), tone, title)
+
+
+def _figure(value: float, column: Column) -> str:
+    if column.digits is None or column.kind is Kind.WHOLE:
+        sign = "+" if column.signed and value > 0 else ""
+        return f"{sign}{value:,.15g}".replace("-", "−")
+    digits = 1 if column.unit == "%" else column.digits
+    return _written(value, digits, signed=column.signed) + (" %" if column.unit == "%" else "")
+
+
+def _written(value: float, digits: int, *, signed: bool) -> str:
+    """With a true minus; what rounds to nothing has no sign."""
+    rounded = round(value, digits) + 0.0
+    sign = "−" if rounded < 0 else "+" if signed and rounded > 0 else ""
+    return f"{sign}{abs(rounded):,.{digits}f}"
+
+
+def price_words(value: float) -> str:
+    """Two digits, and a third where it says something: 7.375."""
+    return f"{value:,.3f}" if abs(round(value, 2) - value) > 0.0005 else f"{value:,.2f}"
+
+
+def _quote(cells: Cells, _row: Row, ref: Ref, _column: Column) -> Cell:
+    bid, ask = (cells.tables.value(ref, name) for name in ("bid", "ask"))
+    if bid is None and ask is None:
+        return EMPTY
+    return Cell(" × ".join("—" if side is None else f"{side:,.2f}" for side in (bid, ask)))
+
+
+def _mark(cells: Cells, _row: Row, ref: Ref, _column: Column) -> Cell:
+    """The price alone where it is a fresh streamed mid; else with its source and its age."""
+    read = cells.tables.value
+    mark, source, via, seconds = (
+        read(ref, name) for name in ("mark", "mark_source", "mark_via", "mark_age_seconds")
+    )
+    if mark is None:
+        return EMPTY
+    is_mid = source == MarkSource.MID
+    words = [price_words(mark) if is_mid else f"{price_words(mark)} {SOURCES[source]}"]
+    words += ["REST"] if via == Source.REST else []
+    old = seconds is not None and seconds > cells.screen.options.preferences.stale_after_seconds
+    if old or not is_mid or via == Source.REST:
+        words.append(age(seconds))
+    doubtful = not is_mid or _is_stale(cells, ref)
+    return Cell(" · ".join(words), "warning" if doubtful else "", _origin(source, via, seconds))
+
+
+def _is_stale(cells: Cells, ref: Ref) -> bool:
+    stale = (QuoteWarning.STALE_QUOTE, QuoteWarning.STALE_TRADE)
+    return any(warning in stale for warning in cells.tables.value(ref, "warnings"))
+
+
+def _structure_mark(cells: Cells, row: Row, ref: Ref, _column: Column) -> Cell:
+    """The price of one unit per share, as a debit or a credit; a structure with shares has one price."""
+    net, words, seconds = (
+        cells.tables.value(ref, name) for name in ("net_mark", "marks_from", "mark_age_seconds")
+    )
+    legs = [child.parts[0] for child in row.children]
+    count = units(legs, cells.tables)
+    multipliers = {
+        cells.tables.value(leg, "multiplier")
+        for leg in legs
+        if cells.tables.value(leg, "option_type") is not None
+    }
+    if net is None or not count or multipliers != {STANDARD}:
+        return EMPTY
+    per_share = net / (count * STANDARD)
+    has_shares = any(cells.tables.value(leg, "option_type") is None for leg in legs)
+    side = "" if has_shares else " db" if per_share >= 0 else " cr"
+    sources = {cells.tables.value(leg, "mark_source") for leg in legs}
+    asked = any(cells.tables.value(leg, "mark_via") == Source.REST for leg in legs)
+    old = seconds is not None and seconds > cells.screen.options.preferences.stale_after_seconds
+    doubtful = sources != {MarkSource.MID} or any(_is_stale(cells, leg) for leg in legs)
+    aged = f" · {age(seconds)}" if old or asked or doubtful else ""
+    title = words or "" if seconds is None else f"{words} · {age(seconds)}"
+    return Cell(f"{price_words(abs(per_share))}{side}{aged}", "warning" if doubtful else "", title)
+
+
+def _origin(source: str | None, via: str | None, seconds: float | None) -> str:
+    if source is None:
+        return ""
+    return f"{source} · {'REST · ' if via == Source.REST else ''}{age(seconds)}"
+
+
+def _mark_origin(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    """Which event the mark came from: "mid · 0.4 s", or "mid · REST · 12 min" where it was asked for."""
+    return Cell(_origin(*(cells.tables.value(ref, name) for name in column.drawn_from)))
+
+
+def _marks_origin(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    """The legs' marks and the age of the oldest; without an age where a leg has no mark."""
+    words, seconds = (cells.tables.value(ref, name) for name in column.drawn_from)
+    if words is None:
+        return EMPTY
+    return Cell(words if seconds is None else f"{words} · {age(seconds)}")
+
+
+def _price_origin(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    via, seconds = (cells.tables.value(ref, name) for name in column.drawn_from)
+    return EMPTY if via is None else Cell(f"{'REST' if via == Source.REST else 'stream'} · {age(seconds)}")
+
+
+def _units(cells: Cells, row: Row, _ref: Ref, _column: Column) -> Cell:
+    count = units((child.parts[0] for child in row.children), cells.tables)
+    return EMPTY if count is None else Cell(f"+{count}")
+
+
+def _trend(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    """How the mark went over the session, as signs: a course, and no amount."""
+    trend = cells.screen.trends.get(cells.tables.value(ref, column.drawn_from[0]))
+    return EMPTY if not trend else Cell(sparks(trend))
+
+
+def sparks(values: Sequence[float]) -> str:
+    """The course of these values in a few signs, from the lowest to the highest of them."""
+    newest = values[-SPARKS_AT_MOST:]
+    least, span = min(newest), max(newest) - min(newest)
+    top = len(SPARKS) - 1
+    return "".join(SPARKS[round(top * (value - least) / span) if span else top // 2] for value in newest)
+
+
+def _warnings(cells: Cells, row: Row, _ref: Ref, _column: Column) -> Cell:
+    return _pills(cells, row.parts)
+
+
+def _pills(cells: Cells, refs: Iterable[Ref]) -> Cell:
+    """The two gravest, and how many more there are; all of them under the pointer."""
+    of_all = dict.fromkeys(
+        warning for ref in refs for warning in worth_saying(cells.tables.value(ref, "warnings"), cells.screen)
+    )
+    said = sorted(of_all, key=lambda warning: warning not in GRAVE_WARNINGS)
+    pills = [(one.label, "error" if one in GRAVE_WARNINGS else "warning") for one in said[:PILLS_AT_MOST]]
+    if len(said) > PILLS_AT_MOST:
+        pills.append((f"+{len(said) - PILLS_AT_MOST}", "quiet"))
+    further = ", ".join(one.label for one in said) if len(said) > PILLS_AT_MOST else ""
+    return Cell(title=further, pills=tuple(pills))
+
+
+_DRAW: Final[Mapping[Kind, Draw]] = {
+    Kind.NUMBER: _number,
+    Kind.WHOLE: _number,
+    Kind.AGE: _age,
+    Kind.DATE: _date,
+    Kind.QUOTE: _quote,
+    Kind.MARK: _mark,
+    Kind.NET_MARK: _structure_mark,
+    Kind.UNITS: _units,
+    Kind.MARK_ORIGIN: _mark_origin,
+    Kind.MARKS_ORIGIN: _marks_origin,
+    Kind.PRICE_ORIGIN: _price_origin,
+    Kind.TREND: _trend,
+    Kind.WARNINGS: _warnings,
+}
+
+
+def _of_several(cells: Cells, row: Row, column: BoardColumn) -> Cell:
+    """A group, or shares with the calls sold against them."""
+    if column.heading == PERCENT_OF_COST:
+        share = _share(cells, row.parts)
+        return EMPTY if share is None else Cell(_written(share, 1, signed=True) + " %")
+    if column.first.sums:
+        return _summed(_sum(cells, row, column), column.first, cells)
+    if row.kind is RowKind.ENTRY:
+        return _of_combined(cells, row, column)
+    if row.symbol is not None and column.first.kind in (Kind.MARK, Kind.QUOTE):
+        return _spot(cells, row) if column.first.kind is Kind.MARK else _change(cells, row)
+    return EMPTY
+
+
+def _of_combined(cells: Cells, row: Row, column: BoardColumn) -> Cell:
+    calls = row.parts[1:]
+    read = cells.tables.value
+    if column.first.kind is Kind.WARNINGS:
+        return _pills(cells, row.parts)
+    if column.heading == "Qty":
+        return Cell(_written(-sum(read(call, "quantity") for call in calls), 0, signed=True))
+    declared = column.declared.get(Table.POSITION)
+    if column.first.name == "dte" and declared is not None:
+        return _drawn(cells, row, min(calls, key=lambda ref: read(ref, "dte")), declared)
+    if column.first.kind is Kind.MARK:
+        return _combined_mark(cells, row)
+    return EMPTY
+
+
+def _combined_mark(cells: Cells, row: Row) -> Cell:
+    """What one share and the calls against it are worth; nothing while one of them has no price."""
+    values = [cells.tables.value(ref, "market_value") for ref in row.parts]
+    shares = cells.tables.value(row.parts[0], "quantity")
+    if None in values or not shares:
+        return EMPTY
+    stale = any(_is_stale(cells, ref) for ref in row.parts)
+    return Cell(
+        price_words(sum(values) / shares), "warning" if stale else "", "shares less the calls, per share"
+    )
+
+
+def _sum(cells: Cells, row: Row, column: BoardColumn) -> Tally:
+    values = [
+        cells.tables.value(ref, column.declared[ref.table].name)
+        for ref in row.parts
+        if ref.table in column.declared
+    ]
+    known = [value for value in values if value is not None]
+    return Tally(sum(known), len(known), len(values))
+
+
+def _summed(tally: Tally, column: Column, cells: Cells) -> Cell:
+    """A sum; what is missing from it is said beside it, and it is no gain and no loss then."""
+    if not tally.counted:
+        return EMPTY
+    cell = _amount(tally.known, column, cells) if column.unit == "$" else Cell(_figure(tally.known, column))
+    if tally.complete:
+        return cell
+    count = f"{tally.counted} of {tally.of}"
+    return Cell(f"{cell.text} · {count}", "warning", f"PARTIAL: {count} known")
+
+
+def _share(cells: Cells, refs: Iterable[Ref]) -> float | None:
+    """Profit in percent of what was paid or received for each; a base that cannot cancel, or None."""
+    profit = base = 0.0
+    for ref in refs:
+        if ref.table is Table.STRUCTURE:
+            of_one, paid = (cells.tables.value(ref, name) for name in ("net_pnl_abs", "net_debit"))
+        else:
+            of_one = cells.tables.value(ref, "pnl_abs")
+            parts = [cells.tables.value(ref, name) for name in ("cost_basis", "quantity", "multiplier")]
+            paid = None if None in parts else parts[0] * parts[1] * parts[2]
+        if of_one is None or paid is None:
+            return None
+        profit, base = profit + of_one, base + abs(paid)
+    return 100 * profit / base if base else None
+
+
+def _spot(cells: Cells, row: Row) -> Cell:
+    """The underlying's price, which lines on it have; older than the threshold, with its age."""
+    for ref in row.parts:
+        price = cells.tables.value(ref, "underlying_price")
+        if price is None:
+            continue
+        seconds, via = (
+            cells.tables.value(ref, name) for name in ("underlying_age_seconds", "underlying_via")
+        )
+        title = "" if seconds is None else f"{'REST' if via == Source.REST else 'stream'} · {age(seconds)}"
+        limit = cells.screen.options.preferences.stale_after_seconds
+        aged = f" · {age(seconds)}" if seconds is not None and seconds > limit else ""
+        return Cell(f"{price:,.2f}{aged}", "", title)
+    return EMPTY
+
+
+def _change(cells: Cells, row: Row) -> Cell:
+    """The underlying's own change since the close of the session before; nothing where that is not known."""
+    snapshot = cells.screen.snapshot
+    symbol = next(
+        (one.underlying for one in cells.screen.portfolio.instruments if one.symbol == row.symbol), row.symbol
+    )
+    close = snapshot.account.closes.get(symbol or "")
+    spot = next(
+        (price for ref in row.parts if (price := cells.tables.value(ref, "underlying_price")) is not None),
+        None,
+    )
+    day = session_before(new_york_date(snapshot.as_of), snapshot.told_sessions)
+    if close is None or spot is None or close.day != day or not close.price:
+        return EMPTY
+    change = spot - float(close.price)
+    words = f"{_written(change, 2, signed=True)} · {_written(100 * change / float(close.price), 2, signed=True)} %"
+    return Cell(words, "", f"against {close.price:,.2f}, the close of {short_date(close.day)}")
+
+
+def _of_book(cells: Cells, column: BoardColumn) -> Cell:
+    """The sums of the tiles, from the same totals; what has no sum over underlyings has none."""
+    totals = cells.screen.totals
+    tallies = {"day_pnl": totals.day, "pnl_abs": totals.pnl, "pnl_natural_abs": totals.pnl_natural}
+    if column.heading == PERCENT_OF_COST:
+        share = totals.pnl_pct
+        return EMPTY if share is None else Cell(_written(share, 1, signed=True) + " %")
+    if column.first.name in tallies:
+        return _summed(tallies[column.first.name], column.first, cells)
+    if column.first.sums:
+        every = Row("book", RowKind.GROUP, "", 1, tuple(_entries_of(cells)))
+        return _summed(_sum(cells, every, column), column.first, cells)
+    return EMPTY
+
+
+def _entries_of(cells: Cells) -> Iterable[Ref]:
+    return (*cells.tables.refs(Table.POSITION), *cells.tables.refs(Table.STRUCTURE))

@@ -1,0 +1,202 @@
+"""What is sent to the table in the browser: all of it at times, and in between the cells that differ from then.
+
+Pure. Messages can be merged on their way, so a short one is told against the last full one and never against the last
+short one; a browser that does not have that full one asks for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from apps.streamlit.components.board_cells import Cell, Cells
+from apps.streamlit.components.board_columns import BoardColumn, leaving_widths, shown_columns
+from apps.streamlit.components.board_rows import (
+    Grouping,
+    Row,
+    RowKind,
+    Tables,
+    book_row,
+    build_rows,
+    flatten,
+    sorted_rows,
+)
+from options_helper.analysis.columns import COLUMNS, Column, Kind
+from options_helper.live.screen import ScreenModel
+
+# A text alone, or text, tone, tooltip and pills: what most cells say is short.
+Wire: TypeAlias = str | list[Any]
+FULL_EVERY: Final = 30
+FULL_AT_FIRST: Final = (
+    3  # while the browser is still fetching the table's script, only the newest one reaches it
+)
+CLOSED_FROM: Final = 100  # lines: with more, groups are closed at first
+RANKED_EVERY_SECONDS: Final = 5
+# Of a figure of the last row, which is the boldest.
+CHARACTER_PIXELS: Final = 7
+CELL_PADDING_PIXELS: Final = 18
+NEVER_LEAVES: Final = 99  # as a column's `stays`
+NAME: Final = "Position"
+WORDS: Final = frozenset(
+    {Kind.TEXT, Kind.WARNINGS, Kind.MARK_ORIGIN, Kind.MARKS_ORIGIN, Kind.PRICE_ORIGIN, Kind.TREND}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """By which heading, and which way."""
+
+    heading: str
+    descending: bool
+
+    @property
+    def words(self) -> str:
+        """As the address has it: "P&L $ down"."""
+        return f"{self.heading} {'down' if self.descending else 'up'}"
+
+
+def read_sorting(words: str, headings: Iterable[str]) -> Sorting | None:
+    """What an address says; None where it names no column."""
+    heading, _, way = words.rpartition(" ")
+    known = way in ("up", "down") and heading in (NAME, *headings)
+    return Sorting(heading, way == "down") if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How this viewer wants the table."""
+
+    grouping: Grouping
+    headings: tuple[str, ...]
+    sorting: Sorting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The table at one refresh, as it is sent."""
+
+    columns: tuple[Mapping[str, Any], ...]
+    rows: tuple[Mapping[str, Any], ...]
+    cells: Mapping[str, tuple[Wire, ...]]  # by the key of the row, in the order of the columns
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The last full message, its number, and how many short ones followed it."""
+
+    key: int
+    board: Board
+    short_ones: int = 0
+
+
+def build_board(
+    screen: ScreenModel,
+    wishes: Wishes,
+    order: Mapping[str, int] | None = None,
+    declared: tuple[Column, ...] = COLUMNS,
+) -> Board:
+    """The table of this screen; `order` is how its rows were ranked at last, where that is to be kept."""
+    tables = Tables(screen)
+    cells = Cells(screen, tables)
+    columns = shown_columns(wishes.headings, hide_amounts=cells.hides, declared=declared)
+    rows = _ranked(build_rows(screen, tables, wishes.grouping), wishes.sorting, columns, cells, order)
+    flat = [*flatten(rows), (book_row(screen, tables), "")]
+    closed = screen.totals.legs > CLOSED_FROM
+    said = {row.key: [cells.of(row, column) for column in columns] for row, _ in flat}
+    widths = [
+        _width(column, [of_row[place] for of_row in said.values()]) for place, column in enumerate(columns)
+    ]
+    return Board(
+        columns=tuple(_columns(columns, widths, wishes.sorting)),
+        rows=tuple(_row(row, parent, closed=closed) for row, parent in flat),
+        cells={key: tuple(map(_wire, of_row)) for key, of_row in said.items()},
+    )
+
+
+def _width(column: BoardColumn, cells: Iterable[Cell]) -> int:
+    """As wide as declared, or as its longest figure: one that is cut off is another figure."""
+    declared = column.first.width or 0
+    if column.first.kind in WORDS:
+        return declared
+    longest = max((len(cell.text) for cell in cells), default=0)
+    return max(declared, CHARACTER_PIXELS * longest + CELL_PADDING_PIXELS)
+
+
+def ranking(board: Board) -> dict[str, int]:
+    """How the rows of a board are ranked, to keep them so for a while."""
+    return {row["key"]: place for place, row in enumerate(board.rows)}
+
+
+def next_message(sent: Sent | None, board: Board, *, in_full: bool) -> tuple[dict[str, Any], Sent]:
+    """What to send now, and what was sent then: all of it, or the cells that differ from the last full message."""
+    same_layout = sent is not None and (sent.board.columns, sent.board.rows) == (board.columns, board.rows)
+    is_due = sent is None or sent.key < FULL_AT_FIRST or sent.short_ones >= FULL_EVERY
+    if sent is None or is_due or in_full or not same_layout:
+        key = 1 if sent is None else sent.key + 1
+        full = {"columns": board.columns, "rows": board.rows, "cells": board.cells}
+        return {"key": key, "full": full}, Sent(key, board)
+    changed = {
+        row: {
+            str(place): new for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new
+        }
+        for row, after in board.cells.items()
+        if (before := sent.board.cells[row]) != after
+    }
+    return {"key": sent.key, "changed": changed}, replace(sent, short_ones=sent.short_ones + 1)
+
+
+def _ranked(
+    rows: tuple[Row, ...],
+    sorting: Sorting | None,
+    columns: Sequence[BoardColumn],
+    cells: Cells,
+    order: Mapping[str, int] | None,
+) -> tuple[Row, ...]:
+    if sorting is None:
+        return rows
+    if order is not None:
+        return sorted_rows(rows, lambda row: order.get(row.key), descending=False)
+    if sorting.heading == NAME:
+        return sorted_rows(rows, lambda row: row.name, descending=sorting.descending)
+    column = next((one for one in columns if one.heading == sorting.heading), None)
+    if column is None:
+        return rows
+    return sorted_rows(rows, lambda row: cells.number(row, column), descending=sorting.descending)
+
+
+def _columns(
+    columns: Sequence[BoardColumn], widths: Sequence[int], sorting: Sorting | None
+) -> Iterable[Mapping[str, Any]]:
+    sorted_by = None if sorting is None else sorting.heading
+    way = "" if sorting is None else "descending" if sorting.descending else "ascending"
+    yield {"heading": NAME, "help": "", "width": 0, "leaves": 0, "sort": way if sorted_by == NAME else ""}
+    for column, width, leaves in zip(columns, widths, leaving_widths(columns, widths), strict=True):
+        yield {
+            "heading": column.heading,
+            "help": column.first.help,
+            "width": width,
+            "leaves": 0 if (column.first.stays or 0) >= NEVER_LEAVES else leaves,
+            "words": column.first.kind in WORDS,
+            "pills": column.first.kind is Kind.WARNINGS,
+            "sort": way if sorted_by == column.heading else "",
+        }
+
+
+def _row(row: Row, parent: str, *, closed: bool) -> Mapping[str, Any]:
+    opens = row.kind is RowKind.GROUP and not closed
+    return {
+        "key": row.key,
+        "kind": row.kind.value,
+        "name": row.name,
+        "level": row.level,
+        "parent": parent,
+        "opens": bool(row.children),
+        "open": opens,
+    }
+
+
+def _wire(cell: Cell) -> Wire:
+    if not (cell.tone or cell.title or cell.pills):
+        return cell.text
+    return [cell.text, cell.tone, cell.title, *([cell.pills] if cell.pills else [])]

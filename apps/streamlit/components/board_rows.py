@@ -1,0 +1,374 @@
+"""What the table of the page has as rows: groups, what is held in each, and the legs of that, as a tree of values.
+
+Pure: a screen in, rows out. Shares and the calls sold against them are one row, whether the file says so or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+from math import fsum, gcd
+from typing import Any, Final, NamedTuple
+
+from pandas import NA
+
+from options_helper.analysis.columns import Table
+from options_helper.analysis.grades import Grade
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.live.screen import ScreenModel
+from options_helper.model.contract_symbols import plain_number, root_of, short_date
+from options_helper.model.text import format_count, format_holding, named
+
+LETTERS: Final = {"call": "C", "put": "P"}
+STANDARD: Final = 100
+NAMED_AT_MOST: Final = 3
+
+
+class Grouping(StrEnum):
+    """What rows are put together by."""
+
+    UNDERLYING = "underlying"
+    EXPIRY = "expiry"
+    STRUCTURE = "structure"
+    NONE = "none"
+
+
+class RowKind(StrEnum):
+    """What a row is, which decides what its cells are made of."""
+
+    GROUP = "group"
+    ENTRY = "entry"  # a position, a structure, or shares with the calls sold against them
+    LEG = "leg"
+    CLOSED = "closed"  # what the file holds no more, and what several lines share
+    BOOK = "book"
+
+
+class Ref(NamedTuple):
+    """One row of one of the screen's tables."""
+
+    table: Table
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: of one line of a table, or of several that it adds up."""
+
+    key: str  # the same at each refresh
+    kind: RowKind
+    name: str
+    level: int
+    parts: tuple[Ref, ...] = ()
+    children: tuple[Row, ...] = ()
+    symbol: str | None = None  # of what all of it is written on
+
+    @property
+    def ref(self) -> Ref | None:
+        """The one line that it is; None where it adds up several."""
+        return self.parts[0] if len(self.parts) == 1 and self.kind in (RowKind.ENTRY, RowKind.LEG) else None
+
+
+class Tables:
+    """The screen's three tables, read cell by cell; what is not known is None."""
+
+    def __init__(self, screen: ScreenModel) -> None:
+        self._frames = {
+            Table.POSITION: screen.positions,
+            Table.STRUCTURE: screen.structures,
+            Table.LEG: screen.legs,
+        }
+        self._columns: dict[tuple[Table, str], list[Any]] = {}
+
+    def value(self, ref: Ref, name: str) -> Any:
+        """What stands in this column of this line; None also where its table has no such column."""
+        return self.column(ref.table, name)[ref.place]
+
+    def column(self, table: Table, name: str) -> list[Any]:
+        """A whole column."""
+        if (table, name) not in self._columns:
+            self._columns[table, name] = self._read(table, name)
+        return self._columns[table, name]
+
+    def _read(self, table: Table, name: str) -> list[Any]:
+        frame = self._frames[table]
+        if name not in frame:
+            return [None] * len(frame)
+        values = frame[name]
+        if name == "warnings":
+            return list(values)
+        # NaN and NaT do not equal themselves; NA answers such a question with itself.
+        return [None if value is NA or value != value else value for value in values.tolist()]  # noqa: PLR0124
+
+    def refs(self, table: Table) -> list[Ref]:
+        """A reference to each line of a table."""
+        return [Ref(table, index) for index in range(len(self._frames[table]))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One thing that is held, before it is known what it is grouped by."""
+
+    key: str
+    symbol: str
+    name: str  # without the underlying
+    kind: str
+    expiry: date | None
+    parts: tuple[Ref, ...]
+    legs: tuple[tuple[str, str, Ref], ...] = field(default=())  # key, name, line
+
+
+def build_rows(screen: ScreenModel, tables: Tables, grouping: Grouping) -> tuple[Row, ...]:
+    """All rows but the last: groups in the order of their names, in each what is held in the order of the file."""
+    entries = _entries(screen, tables)
+    if grouping is Grouping.NONE:
+        rows = [_entry_row(entry, 1, named_after=True) for entry in _by_symbol(entries)]
+    else:
+        rows = list(_groups(entries, grouping))
+    return (*rows, *_closed(screen, tables))
+
+
+def book_row(screen: ScreenModel, tables: Tables) -> Row:
+    """The last row: all that is held, so its sums are the tiles'."""
+    totals = screen.totals
+    name = f"Book · {format_count(totals.legs, 'leg')}"
+    if totals.legs and not totals.complete:
+        name = f"{name}, {totals.priced_legs} priced"
+    parts = (*tables.refs(Table.POSITION), *tables.refs(Table.STRUCTURE))
+    return Row("book", RowKind.BOOK, name, 1, parts)
+
+
+def _groups(entries: Sequence[_Entry], grouping: Grouping) -> Iterator[Row]:
+    of_group: dict[str, list[_Entry]] = {}
+    rank: dict[str, Any] = {}
+    for entry in _by_symbol(entries):
+        name, order = _group_of(entry, grouping)
+        of_group.setdefault(name, []).append(entry)
+        rank.setdefault(name, order)
+    by_underlying = grouping is Grouping.UNDERLYING
+    for name in sorted(of_group, key=lambda name: rank[name]):
+        held = of_group[name]
+        yield Row(
+            f"g:{name}",
+            RowKind.GROUP,
+            name,
+            1,
+            tuple(part for entry in held for part in entry.parts),
+            tuple(_entry_row(entry, 2, named_after=not by_underlying) for entry in held),
+            symbol=name if by_underlying else None,
+        )
+
+
+def _group_of(entry: _Entry, grouping: Grouping) -> tuple[str, Any]:
+    """The name of its group, and what groups are ordered by."""
+    if grouping is Grouping.UNDERLYING:
+        return entry.symbol, entry.symbol
+    if grouping is Grouping.STRUCTURE:
+        return entry.kind.capitalize(), entry.kind
+    if entry.expiry is None:
+        return "No expiry", date.max
+    return short_date(entry.expiry), entry.expiry
+
+
+def _entry_row(entry: _Entry, level: int, *, named_after: bool) -> Row:
+    name = f"{entry.symbol} {entry.name}" if named_after else entry.name
+    legs = tuple(Row(key, RowKind.LEG, words, level + 1, (ref,)) for key, words, ref in entry.legs)
+    return Row(entry.key, RowKind.ENTRY, name, level, entry.parts, legs, entry.symbol)
+
+
+def _by_symbol(entries: Iterable[_Entry]) -> list[_Entry]:
+    """By underlying, and of one as the file has them."""
+    return sorted(entries, key=lambda entry: entry.symbol)
+
+
+def _entries(screen: ScreenModel, tables: Tables) -> list[_Entry]:
+    legs_of: dict[str, list[Ref]] = {}
+    for ref in tables.refs(Table.LEG):
+        legs_of.setdefault(tables.value(ref, "position_id"), []).append(ref)
+    found = {entry.key: entry for entry in (_single(ref, tables) for ref in tables.refs(Table.POSITION))}
+    found = _with_covered_calls(found, tables, screen)
+    for ref in tables.refs(Table.STRUCTURE):
+        identity = tables.value(ref, "id")
+        structure = _structure(ref, legs_of.get(identity, []), tables, screen)
+        found[structure.key] = structure
+    place = {entry.id: place for place, entry in enumerate(screen.portfolio.positions)}
+    return sorted(found.values(), key=lambda entry: place.get(entry.key.partition(":")[2], len(place)))
+
+
+def _single(ref: Ref, tables: Tables) -> _Entry:
+    is_option = tables.value(ref, "option_type") is not None
+    return _Entry(
+        key=f"p:{tables.value(ref, 'id')}",
+        symbol=tables.value(ref, "symbol"),
+        name=line_name(ref, tables),
+        kind="single options" if is_option else "shares",
+        expiry=tables.value(ref, "expiry"),
+        parts=(ref,),
+    )
+
+
+def line_name(ref: Ref, tables: Tables) -> str:
+    """A contract without its underlying: "275 C · 15 Jan 27", with its root where that is another; or "shares"."""
+    option_type, strike, expiry = (tables.value(ref, name) for name in ("option_type", "strike", "expiry"))
+    if option_type is None or strike is None or expiry is None:
+        words, symbol = tables.value(ref, "words"), tables.value(ref, "symbol")
+        return str(words).removeprefix(f"{symbol} ")
+    return f"{_root(ref, tables)}{plain_number(strike)} {LETTERS[option_type]} · {short_date(expiry)}"
+
+
+def _root(ref: Ref, tables: Tables) -> str:
+    root = root_of(tables.value(ref, "contract_symbol"))
+    usual = str(tables.value(ref, "symbol")).replace("-", "").replace(".", "")
+    return "" if root == usual else f"{root} "
+
+
+def _with_covered_calls(
+    found: Mapping[str, _Entry], tables: Tables, screen: ScreenModel
+) -> dict[str, _Entry]:
+    """Put shares and the calls that are sold against them together, as far as the shares reach."""
+    entries = dict(found)
+    for shares in found.values():
+        quantity = tables.value(shares.parts[0], "quantity") or 0
+        if shares.kind != "shares" or quantity < STANDARD:
+            continue
+        left, covered = quantity, []
+        for call in entries.values():
+            needed = _shares_owed(call, shares.symbol, tables)
+            if needed and needed <= left:
+                left -= needed
+                covered.append(call)
+        if covered:
+            for one in (shares, *covered):
+                entries.pop(one.key, None)
+            combined = _covered(shares, covered, tables, screen, whole=left == 0)
+            entries[combined.key] = combined
+    return entries
+
+
+def _shares_owed(entry: _Entry, symbol: str, tables: Tables) -> float:
+    """How many shares this row owes as calls sold; 0 where it is anything else."""
+    ref = entry.parts[0]
+    is_call = len(entry.parts) == 1 and tables.value(ref, "option_type") == "call"
+    quantity, multiplier = tables.value(ref, "quantity"), tables.value(ref, "multiplier")
+    if not is_call or entry.symbol != symbol or not multiplier or (quantity or 0) >= 0:
+        return 0.0
+    return 0.0 if tables.value(ref, "grade") == Grade.ENDED else -quantity * multiplier
+
+
+def _covered(
+    shares: _Entry, calls: Sequence[_Entry], tables: Tables, screen: ScreenModel, *, whole: bool
+) -> _Entry:
+    held = _shares_words(tables.value(shares.parts[0], "quantity"), screen)
+    words = " + ".join((held, *(call.name for call in calls)))
+    entries = (shares, *calls)
+    return _Entry(
+        key=f"c:{shares.key.partition(':')[2]}",
+        symbol=shares.symbol,
+        name=f"{'Covered call' if whole else 'Shares and covered call'} · {words}",
+        kind="covered call",
+        expiry=min(call.expiry for call in calls if call.expiry is not None),
+        parts=tuple(part for entry in entries for part in entry.parts),
+        legs=tuple((entry.key, entry.name, entry.parts[0]) for entry in entries),
+    )
+
+
+def _shares_words(quantity: float, screen: ScreenModel) -> str:
+    return "shares" if screen.options.preferences.hide_amounts else f"{quantity:,.15g} sh"
+
+
+def _structure(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: ScreenModel) -> _Entry:
+    identity = tables.value(ref, "id")
+    return _Entry(
+        key=f"s:{identity}",
+        symbol=tables.value(ref, "symbol"),
+        name=_structure_name(ref, legs, tables, screen),
+        kind=tables.value(ref, "kind") or "other structures",
+        expiry=tables.value(ref, "expiry"),
+        parts=(ref,),
+        legs=tuple(
+            (f"l:{identity}:{number}", line_name(leg, tables), leg) for number, leg in enumerate(legs)
+        ),
+    )
+
+
+def _structure_name(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: ScreenModel) -> str:
+    """Say strikes, name and days, or what the file's line is called where that would not say it all."""
+    options = [leg for leg in legs if tables.value(leg, "option_type") is not None]
+    shares = [leg for leg in legs if tables.value(leg, "option_type") is None]
+    kind = tables.value(ref, "kind")
+    roots = {root_of(tables.value(leg, "contract_symbol")) for leg in options}
+    if kind is None or len(roots) != 1:
+        return str(tables.value(ref, "words")).removeprefix(f"{tables.value(ref, 'symbol')} ")
+    types = {LETTERS[tables.value(leg, "option_type")] for leg in options}
+    strikes = dict.fromkeys(sorted(tables.value(leg, "strike") for leg in options))
+    expiries = dict.fromkeys(sorted(tables.value(leg, "expiry") for leg in options))
+    letter = f" {types.pop()}" if len(types) == 1 else ""
+    terms = f"{_root(options[0], tables)}{'/'.join(map(plain_number, strikes))}{letter}"
+    days = " / ".join(map(short_date, expiries))
+    if not shares:
+        return f"{terms} {kind} · {days}"
+    owned = sum(tables.value(leg, "signed_contracts") or 0 for leg in shares)
+    return f"{kind.capitalize()} · {_shares_words(owned, screen)} + {terms} · {days}"
+
+
+def units(legs: Iterable[Ref], tables: Tables) -> int | None:
+    """How many times the structure of these legs is held; None where it has no option."""
+    counts = [
+        abs(int(tables.value(leg, "signed_contracts")))
+        for leg in legs
+        if tables.value(leg, "option_type") is not None
+    ]
+    return gcd(*counts) if counts else None
+
+
+def _closed(screen: ScreenModel, tables: Tables) -> Iterator[Row]:
+    """What today's profit counts beside the lines that are held, so that the column adds up."""
+    closed = [format_holding(symbol) for symbol in screen.totals.closed_today]
+    rest = closed_today(screen, tables)
+    if not closed and not round(rest, 2):
+        return
+    names = [f"Closed today · {named(closed, NAMED_AT_MOST)}"] if closed else []
+    if not closed or _shares_contracts(screen):
+        names.append("Held in several lines and traded today")
+    yield Row("closed", RowKind.CLOSED, "; ".join(names), 1)
+
+
+def closed_today(screen: ScreenModel, tables: Tables) -> float:
+    """Of today's profit in dollars, what is in no line: closed today, or of a contract that several lines hold."""
+    held = (*tables.column(Table.POSITION, "day_pnl"), *tables.column(Table.STRUCTURE, "day_pnl"))
+    return screen.totals.day.known - fsum(amount for amount in held if amount is not None)
+
+
+def _shares_contracts(screen: ScreenModel) -> bool:
+    return bool(screen.totals.with_warning(QuoteWarning.SHARED_CONTRACT))
+
+
+def flatten(rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
+    """Each row with its parent's key, parents first."""
+
+    def walk(row: Row, parent: str) -> Iterator[tuple[Row, str]]:
+        yield row, parent
+        for child in row.children:
+            yield from walk(child, row.key)
+
+    for row in rows:
+        yield from walk(row, "")
+
+
+def sorted_rows(rows: Sequence[Row], number: Callable[[Row], Any], *, descending: bool) -> tuple[Row, ...]:
+    """Groups by their sums and in each what it holds; what has no number comes last, legs keep their order."""
+
+    def order(several: Iterable[Row]) -> tuple[Row, ...]:
+        known = [(number(row), row) for row in several]
+        ranked = sorted(
+            (pair for pair in known if pair[0] is not None), key=lambda pair: pair[0], reverse=descending
+        )
+        return tuple(row for _, row in (*ranked, *(pair for pair in known if pair[0] is None)))
+
+    closed = [row for row in rows if row.kind is RowKind.CLOSED]
+    held = order(row for row in rows if row.kind is not RowKind.CLOSED)
+    return (
+        *(replace(row, children=order(row.children)) if row.kind is RowKind.GROUP else row for row in held),
+        *closed,
+    )

@@ -1,0 +1,145 @@
+"""The table of all that is held: one component in the browser, and in the address how this viewer wants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Any, Final, TypeAlias
+
+import streamlit as st
+from streamlit.errors import StreamlitAPIException
+
+from apps.streamlit.components.board_columns import headings, usual_headings
+from apps.streamlit.components.board_message import (
+    RANKED_EVERY_SECONDS,
+    Sent,
+    Sorting,
+    Wishes,
+    build_board,
+    next_message,
+    ranking,
+    read_sorting,
+)
+from apps.streamlit.components.board_rows import Grouping
+from apps.streamlit.components.style import palette
+from options_helper.live.screen import ScreenModel
+
+KEY: Final = "board"
+LABEL: Final = "Everything that is held, by group"
+# How this viewer has it, in the address: sorting, rows opened or closed against what is usual, filter.
+VIEW_NAMES: Final = ("sort", "rows", "find")
+LONGEST: Final = 2_000  # characters of one of them
+ASSETS: Final = files("options_helper.live") / "assets"
+HTML: Final = '<div class="board" data-board></div>'
+
+
+def _component() -> Any:
+    """The table's script and style, which the browser fetches once as files.
+
+    Streamlit finds the files by the manifest of an installed package. In one that is not installed they travel with
+    each refresh: that costs more, and the page is there.
+    """
+    try:
+        return st.components.v2.component("options-helper.board", html=HTML, js="board.js", css="board.css")
+    except StreamlitAPIException:
+        script, style = ((ASSETS / name).read_text(encoding="utf-8") for name in ("board.js", "board.css"))
+        return st.components.v2.component("options_helper_board", html=HTML, js=script, css=style)
+
+
+_BOARD: Final = _component()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """How rows were ranked, since when, and by what."""
+
+    at: datetime
+    wishes: Wishes
+    order: dict[str, int]
+
+
+Wished: TypeAlias = tuple[Grouping, tuple[str, ...]]
+
+
+def board_choices() -> Wished:
+    """The choices of the sidebar: grouping and columns. Kept in the address."""
+    grouping = st.segmented_control(
+        "Group by",
+        [one.value for one in Grouping],
+        default=Grouping.UNDERLYING.value,
+        required=True,
+        key="group",
+        bind="query-params",
+    )
+    columns = st.multiselect(
+        "Columns",
+        list(headings()),
+        default=list(usual_headings()),
+        key="columns",
+        bind="query-params",
+        help="What leaves a narrow window stays in the CSV.",
+    )
+    return Grouping(grouping or Grouping.UNDERLYING), tuple(columns)
+
+
+def begin_board() -> None:
+    """At each full run of the page: what was sent before may have gone with the table."""
+    st.session_state.pop("board_sent", None)
+
+
+def board_table(screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...]) -> None:
+    """Draw the table, or send what changed in it."""
+    wishes = Wishes(grouping, columns, _sorting())
+    board = build_board(screen, wishes, _kept_order(screen, wishes))
+    st.session_state["board_ranked"] = _ranked_now(screen, wishes, ranking(board))
+    sent: Sent | None = st.session_state.get("board_sent")
+    message, st.session_state["board_sent"] = next_message(
+        sent, board, in_full=st.session_state.pop("board_resync", False)
+    )
+    if "full" in message:
+        message["full"] |= {"label": LABEL, "view": _view(), "colours": _colours()}
+    _BOARD(key=KEY, data=message, on_view_change=_keep_view, on_resync_change=_ask_again)
+
+
+def _sorting() -> Sorting | None:
+    return read_sorting(_view()["sort"], headings())
+
+
+def _view() -> dict[str, str]:
+    return {name: st.query_params.get(name, "")[:LONGEST] for name in VIEW_NAMES}
+
+
+def _keep_view() -> None:
+    """The browser's wish becomes the address's, so that F5 and a bookmark show the same."""
+    wished = st.session_state[KEY].get("view") or {}
+    for name in VIEW_NAMES:
+        value = str(wished.get(name) or "")[:LONGEST]
+        if value:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]
+
+
+def _ask_again() -> None:
+    st.session_state["board_resync"] = True
+
+
+def _kept_order(screen: ScreenModel, wishes: Wishes) -> dict[str, int] | None:
+    """The order of some seconds ago, if rows are ranked by numbers: they must not dance."""
+    ranked: Ranked | None = st.session_state.get("board_ranked")
+    if ranked is None or ranked.wishes != wishes:
+        return None
+    is_new = (screen.now - ranked.at).total_seconds() >= RANKED_EVERY_SECONDS
+    return None if is_new else ranked.order
+
+
+def _ranked_now(screen: ScreenModel, wishes: Wishes, order: dict[str, int]) -> Ranked:
+    ranked: Ranked | None = st.session_state.get("board_ranked")
+    kept = _kept_order(screen, wishes) is not None and ranked is not None
+    return Ranked(ranked.at if kept and ranked is not None else screen.now, wishes, order)
+
+
+def _colours() -> dict[str, str]:
+    colours = palette()
+    return {name: getattr(colours, name) for name in ("gain", "loss", "warning", "error", "quiet", "accent")}

@@ -1,0 +1,47 @@
+"""The tables as a file to take away: every column, as a spreadsheet reads it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from options_helper.analysis.columns import COLUMNS, CSV_COLUMNS, Column, Table, amount_names
+from options_helper.live.screen import ScreenModel
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.streams import StreamName
+
+MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
+
+
+def csv_name(as_of: datetime) -> str:
+    """The file for tables of that instant: named after the market's day in New York."""
+    return f"live-portfolio-{new_york_date(as_of):%Y%m%d}.csv"
+
+
+def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -> str:
+    """Every column of every table, positions first, then structures, then their legs; hidden amounts are left out."""
+    import pandas as pd
+
+    sections = {Table.POSITION: screen.positions, Table.STRUCTURE: screen.structures, Table.LEG: screen.legs}
+    table = pd.concat(
+        [
+            rows.drop(columns="warnings").assign(
+                section=name.value,
+                as_of=screen.snapshot.as_of.isoformat(),
+                market=screen.snapshot.market.value,
+                state=screen.state.value,
+                stock_feed=screen.snapshot.streams[StreamName.STOCKS].feed,
+                options_feed=screen.snapshot.streams[StreamName.OPTIONS].feed,
+                warnings=[", ".join(warning.label for warning in warnings) for warnings in rows["warnings"]],
+            )
+            for name, rows in sections.items()
+        ],
+        ignore_index=True,
+    )
+    first = [column.name for column in CSV_COLUMNS]
+    table = table[[*first, *(name for name in table if name not in first)]]
+    if screen.options.preferences.hide_amounts:
+        table = table.drop(columns=[name for name in table if name in amount_names(declared)])
+    # What rounds to nothing has no sign; 0.0 added to -0.0 is 0.0.
+    numbers = table.select_dtypes("float").round(MOST_DIGITS) + 0.0
+    return table.assign(**numbers).to_csv(index=False)

@@ -1,0 +1,338 @@
+"""The table as values: what is a row of it, what adds up, what is sent, and how a viewer wants it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from math import fsum
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from apps.streamlit.components.board_cells import price_words, sparks
+from apps.streamlit.components.board_columns import headings, usual_headings
+from apps.streamlit.components.board_message import (
+    FULL_AT_FIRST,
+    FULL_EVERY,
+    Board,
+    Sent,
+    Sorting,
+    Wishes,
+    build_board,
+    next_message,
+    ranking,
+    read_sorting,
+)
+from apps.streamlit.components.board_rows import Grouping
+from options_helper.data.portfolio_file import open_portfolio_file
+from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
+from options_helper.live.session import LiveSession, RunSettings
+from options_helper.model.account import PreviousClose
+from options_helper.model.portfolio import load_portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.settings import Settings
+from tests.portal import scenes
+from tests.portal.conftest import board as board_of
+from tests.portal.conftest import number
+from tests.portal.scenes import OPEN, SAMPLE, THURSDAY, execution, known_account, with_account
+
+NEW_YORK = ZoneInfo("America/New_York")
+USUAL = Wishes(Grouping.UNDERLYING, usual_headings())
+CONDOR = "640/655/705/720 iron condor · 18 Dec 26"
+
+
+def screen_of(
+    scene: Callable[[], LiveSnapshot], path: Path = SAMPLE, now: Any = OPEN, **preferences: Any
+) -> ScreenModel:
+    session = LiveSession(build_manager=scenes.manager_for(scene), housekeeping_seconds=3_600)
+    book = open_portfolio_file(path.name, [path.parent])
+    assert book.portfolio is not None, book.problem
+    session.start(book, RunSettings(), Settings())
+    try:
+        return build_screen(session, book, ViewOptions(Preferences(**preferences), NEW_YORK), now=now)
+    finally:
+        session.stop()
+
+
+def file_of(folder: Path, *positions: dict[str, Any]) -> Path:
+    path = folder / "book.json"
+    path.write_text(json.dumps({"positions": list(positions)}), encoding="utf-8")
+    return path
+
+
+def said(board: Board) -> dict[str, dict[str, str]]:
+    """What each row says, by the names of rows and columns."""
+    names = [column["heading"] for column in board.columns[1:]]
+    return {
+        row["name"]: {
+            heading: wire if isinstance(wire, str) else wire[0]
+            for heading, wire in zip(names, board.cells[row["key"]], strict=True)
+        }
+        for row in board.rows
+    }
+
+
+def names(board: Board, level: int | None = None) -> list[str]:
+    return [row["name"] for row in board.rows if level in (None, row["level"])]
+
+
+def test_rows_are_underlyings_what_is_held_on_each_and_the_legs_of_that():
+    board = build_board(screen_of(with_account()), USUAL)
+
+    assert names(board, 1) == ["AAPL", "BRK-B", "MSFT", "NVDA", "SPY", "Book · 15 legs"]
+    assert names(board, 2)[-2:] == ["681 C · 20 Nov 26", CONDOR]
+    assert names(board, 3)[-4:] == [f"{leg} · 18 Dec 26" for leg in ("640 P", "655 P", "705 C", "720 C")]
+    parents = {row["name"]: row["parent"] for row in board.rows}
+    assert (parents[CONDOR], parents["720 C · 18 Dec 26"]) == ("g:SPY", "s:spy-iron-condor")
+
+
+def test_shares_and_the_calls_sold_against_them_are_one_row_with_both_as_its_legs():
+    rows = said(build_board(screen_of(with_account()), USUAL))
+    covered = rows["Covered call · 100 sh + 530 C · 18 Dec 26"]
+
+    assert (covered["Qty"], covered["DTE"]) == ("+1", "28 d")
+    for column in ("Today $", "P&L $", "Natural $"):
+        parts = number(rows["shares"][column]) + number(rows["530 C · 18 Dec 26"][column])
+        assert number(covered[column]) == pytest.approx(parts, abs=1)
+
+
+def test_calls_beyond_the_shares_stay_rows_of_their_own(tmp_path: Path):
+    call = {"symbol": "MSFT", "option_type": "call", "expiry": "2027-01-15", "contracts": -1, "cost_basis": 5}
+    path = file_of(
+        tmp_path,
+        {"id": "shares", "symbol": "MSFT", "shares": 150, "cost_basis": 400},
+        {"id": "first", "strike": 530, **call},
+        {"id": "second", "strike": 540, **call},
+    )
+    book = load_portfolio(path)
+    rows = names(build_board(screen_of(lambda: scenes.live(book), path), USUAL))
+
+    assert "Shares and covered call · 150 sh + 530 C · 15 Jan 27" in rows
+    assert "540 C · 15 Jan 27" in rows
+
+
+def test_every_column_of_dollars_adds_up_to_its_last_row_which_is_the_tile(tmp_path: Path):
+    sold_out = "AAPL261218C00300000"
+    morning = OPEN - timedelta(minutes=50)
+    scene = with_account(
+        execution(sold_out, 2, "1.00", at=morning), execution(sold_out, -2, "1.10", at=morning)
+    )
+    screen = screen_of(scene)
+    board = build_board(screen, USUAL)
+    rows = said(board)
+    top = [row["name"] for row in board.rows if row["level"] == 1 and row["kind"] != "book"]
+
+    assert top[-1] == "Closed today · AAPL 18 Dec 26 300 C"
+    for column, total in (
+        ("Today $", screen.totals.day),
+        ("P&L $", screen.totals.pnl),
+        ("Natural $", screen.totals.pnl_natural),
+    ):
+        parts = fsum(number(rows[name][column]) for name in top if rows[name][column])
+        assert number(rows["Book · 15 legs"][column]) == pytest.approx(total.known, abs=0.5)
+        assert parts == pytest.approx(total.known, abs=len(top))
+
+
+def test_a_sum_that_lacks_a_part_says_how_many_it_has_and_is_no_gain():
+    board = build_board(screen_of(scenes.partial), USUAL)
+    column = [one["heading"] for one in board.columns].index("P&L $") - 1
+
+    wire = board.cells["book"][column]
+    assert isinstance(wire, list)
+    text, tone, title = wire
+    assert text.endswith(" · 9 of 10")
+    assert (tone, title) == ("warning", "PARTIAL: 9 of 10 known")
+
+
+def test_an_underlying_has_its_price_and_its_own_change_today_where_the_close_is_known():
+    account = known_account()
+    closes = {**account.closes, "SPY": PreviousClose("SPY", account.closes["MSFT"].price, THURSDAY)}
+    rows = said(build_board(screen_of(lambda: scenes.live(account=replace(account, closes=closes))), USUAL))
+
+    assert (rows["SPY"]["Mark"], rows["SPY"]["Bid × ask"]) == ("680.11", "+180.11 · +36.02 %")
+    assert rows["AAPL"]["Bid × ask"] == "", "nobody told its close"
+
+
+@pytest.mark.parametrize(
+    ("grouping", "first"),
+    [
+        (Grouping.EXPIRY, "20 Nov 26"),
+        (Grouping.STRUCTURE, "Covered call"),
+        (Grouping.NONE, "AAPL 275 C · 15 Jan 27"),
+    ],
+)
+def test_whatever_rows_are_grouped_by_the_last_one_is_the_same(grouping: Grouping, first: str):
+    screen = screen_of(with_account())
+    board = build_board(screen, replace(USUAL, grouping=grouping))
+
+    assert board.rows[0]["name"] == first
+    assert said(board)["Book · 15 legs"] == said(build_board(screen, USUAL))["Book · 15 legs"]
+
+
+def test_a_mark_says_its_source_and_age_unless_it_is_a_fresh_streamed_mid():
+    screen = screen_of(with_account())
+    marked = screen.positions.assign(mark=7.375, mark_source="trade", mark_age_seconds=41.0)
+    wishes = Wishes(Grouping.NONE, ("Mark",))
+
+    assert said(build_board(screen, wishes))["SPY 681 C · 20 Nov 26"]["Mark"] == "6.38"
+    board = build_board(replace(screen, positions=marked), wishes)
+    assert board.cells["p:spy-call-today"] == (["7.375 last · 41 s", "warning", "trade · 41 s"],)
+
+
+def test_a_structure_has_the_price_of_one_unit_as_a_debit_or_a_credit():
+    rows = said(build_board(screen_of(with_account()), USUAL))
+
+    assert rows["270/280 C vertical · 18 Dec 26"]["Mark"] == "0.20 db"
+    assert rows["175/185 P vertical · 15 Jan 27"]["Mark"].endswith(" cr")
+
+
+@pytest.mark.parametrize(("value", "words"), [(7.375, "7.375"), (7.05, "7.05"), (1234.5, "1,234.50")])
+def test_a_price_has_a_third_digit_where_it_says_something(value: float, words: str):
+    assert price_words(value) == words
+
+
+def test_a_trend_is_a_course_of_signs():
+    assert sparks([1.0, 3.0, 2.0]) == "▁█▅"
+    assert len(set(sparks([5.0, 5.0]))) == 1
+
+
+def test_hidden_amounts_are_in_no_cell_no_name_and_no_tooltip():
+    """Nothing hidden leaves the server; per-share prices and percentages stay."""
+    board = build_board(screen_of(with_account(), hide_amounts=True), replace(USUAL, headings=headings()))
+    sent = json.dumps([board.columns, board.rows, board.cells])
+
+    for heading in ("Qty", "Today $", "P&L $", "Natural $", "Cost $", "Net debit $", "Value $"):
+        assert heading not in {column["heading"] for column in board.columns}
+    assert "100 sh" not in sent
+    assert said(board)["275 C · 15 Jan 27"]["P&L %"]
+
+
+def after_the_first(board: Board) -> tuple[dict[str, Any], Sent]:
+    """The last of the full messages that a page begins with, while the browser fetches the script."""
+    message, sent = next_message(None, board, in_full=False)
+    while sent.key < FULL_AT_FIRST:
+        message, sent = next_message(sent, board, in_full=False)
+    return message, sent
+
+
+def test_a_short_message_has_the_cells_that_differ_from_the_last_full_one():
+    first, second, third = (
+        build_board(screen_of(partial(scenes.live, step=step)), USUAL) for step in (0, 1, 2)
+    )
+    message, sent = after_the_first(first)
+    assert message["full"]["cells"] == first.cells
+
+    for later in (second, third):
+        message, sent = next_message(sent, later, in_full=False)
+        rebuilt = {
+            key: tuple(
+                message["changed"].get(key, {}).get(str(place), wire) for place, wire in enumerate(row)
+            )
+            for key, row in first.cells.items()
+        }
+        assert message["key"] == FULL_AT_FIRST
+        assert rebuilt == later.cells, "whatever became of the message between"
+
+
+def test_a_full_message_comes_when_it_is_asked_for_when_rows_change_and_at_times():
+    board = build_board(screen_of(with_account()), USUAL)
+    other = build_board(screen_of(with_account()), replace(USUAL, grouping=Grouping.NONE))
+    _, sent = after_the_first(board)
+
+    assert "full" in next_message(sent, board, in_full=True)[0]
+    assert next_message(sent, other, in_full=False)[0]["key"] == FULL_AT_FIRST + 1
+    messages = []
+    for _ in range(FULL_EVERY + 1):
+        message, sent = next_message(sent, board, in_full=False)
+        messages.append("full" in message)
+    assert messages == [False] * FULL_EVERY + [True]
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_sorting_ranks_groups_by_their_sums_and_in_each_what_it_holds(*, descending: bool):
+    board = build_board(screen_of(with_account()), replace(USUAL, sorting=Sorting("P&L $", descending)))
+    rows = said(board)
+
+    for level in (1, 2):
+        of_parent: dict[str, list[float]] = {}
+        for row in board.rows:
+            if row["level"] == level and row["kind"] in ("group", "entry"):
+                of_parent.setdefault(row["parent"], []).append(number(rows[row["name"]]["P&L $"]))
+        for amounts in of_parent.values():
+            assert amounts == sorted(amounts, reverse=descending)
+    assert [row["name"] for row in board.rows if row["kind"] == "leg"][:1] != []
+
+
+def test_an_order_that_is_kept_outlives_other_numbers():
+    wishes = replace(USUAL, sorting=Sorting("P&L $", descending=True))
+    first = build_board(screen_of(with_account()), wishes)
+    screen = screen_of(with_account())
+    turned = replace(screen, positions=screen.positions.assign(pnl_abs=-screen.positions["pnl_abs"]))
+
+    assert names(build_board(turned, wishes, ranking(first))) == names(first)
+    assert names(build_board(turned, wishes)) != names(first)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("P&L $ down", Sorting("P&L $", descending=True)),
+        ("Position up", Sorting("Position", descending=False)),
+        ("Nothing up", None),
+        ("P&L $ sideways", None),
+        ("", None),
+    ],
+)
+def test_an_address_says_how_it_is_sorted_and_what_it_does_not_know_is_nothing(
+    words: str, found: Sorting | None
+):
+    assert read_sorting(words, headings()) == found
+    if found is not None:
+        assert found.words == words
+
+
+def test_columns_leave_in_the_order_in_which_they_can_be_missed():
+    board = build_board(screen_of(with_account()), USUAL)
+    leaves = {column["heading"]: column["leaves"] for column in board.columns}
+
+    order = ("Natural $", "Spread", "Bid × ask", "P&L %", "DTE", "Qty", "Warnings")
+    assert [leaves[name] for name in order] == sorted((leaves[name] for name in order), reverse=True)
+    assert leaves["DTE"] == leaves["Mark"]
+    assert leaves["Today $"] == leaves["P&L $"] == leaves["Position"] == 0
+
+
+def test_a_book_of_many_lines_begins_with_its_groups_closed(tmp_path: Path):
+    many = [
+        {"id": f"n{place}", "symbol": "MSFT", "shares": 1, "cost_basis": 400.0 + place}
+        for place in range(101)
+    ]
+    path = file_of(tmp_path, *many)
+    board = build_board(screen_of(lambda: scenes.live(load_portfolio(path)), path), USUAL)
+
+    assert [row["open"] for row in board.rows if row["kind"] == "group"] == [False]
+
+
+def test_the_choices_of_the_sidebar_are_those_of_the_table(portal):
+    tab = portal.show(scenes.live)
+    tab.multiselect(key="columns").set_value(["P&L $", "Cost $"]).run()
+    tab.segmented_control(key="group").set_value("none").run()
+
+    shown = board_of(tab)
+    assert list(shown.columns) == ["P&L $", "Cost $"]
+    assert shown.index[0] == "AAPL 275 C · 15 Jan 27"
+
+
+def test_what_a_file_calls_a_position_is_text_in_the_table(portal):
+    path = portal.folder / "portfolio.json"
+    hostile = {"id": "<img src=x>,&", "symbol": "AAPL", "shares": 1, "cost_basis": 4.0}
+    path.write_text(json.dumps({"positions": [hostile]}))
+    sent = portal.open().get("bidi_component")
+    (table,) = [one for one in sent if one.proto.component_name == "options-helper.board"]
+
+    assert json.loads(table.proto.json)["full"]["rows"][1]["key"] == "p:<img src=x>,&"
+    assert "innerHTML" not in (Path(__file__).parents[2] / "options_helper/live/assets/board.js").read_text()
