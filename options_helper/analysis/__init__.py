@@ -33,7 +33,7 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
-    "holdings": ("was_split",),
+    "holdings": ("compare_holdings", "was_split"),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (
@@ -46,5 +46,6 @@ SHARED: Final = {
         "undefined_risks",
         "worth_at_end",
     ),
+    "priced_lines": ("PricedLines", "numbers", "price_lines"),
     "structure_kinds": ("StructureKind",),
 }

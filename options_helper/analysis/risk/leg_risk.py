@@ -94,7 +94,7 @@ def refresh(inputs: LegInputs, earlier: LegRisk | None = None, budget: int = DEF
     as_of = inputs.as_of.copy()
     as_of[waiting] = earlier.as_of[places[waiting]]
     now[:, waiting] = earlier.fingerprint[:, places[waiting]]
-    volatility, per_share = _taken(earlier.volatility, places), _taken(earlier.greeks, places)
+    volatility, per_share = taken(earlier.volatility, places), taken(earlier.greeks, places)
     if legs.size:
         fresh = _compute(inputs, legs, _start(earlier.volatility.solution, places[legs]))
         volatility = _joined(fresh[0], legs, earlier.volatility, old, kept)
@@ -148,7 +148,7 @@ def _asked_of_partners(
     others = replace(terms, is_call=~terms.is_call)
     partner = implied_volatility(others, market, inputs.partners.take(some))
     names = [inputs.partner_names[leg] for leg in some.tolist()]
-    rescued = with_partners(_taken(found, asked), partner, terms, market, names)
+    rescued = with_partners(taken(found, asked), partner, terms, market, names)
     rest = np.ones(len(legs), dtype=bool)
     rest[asked] = False
     return _joined(rescued, asked, found, np.flatnonzero(rest), rest)
@@ -222,10 +222,10 @@ def _start(earlier: Solution, places: Integers) -> Solution:
     return Solution(of(earlier.volatility), of(earlier.vega_ratio), of(earlier.european))
 
 
-def _taken(values: T, legs: Integers) -> T:
+def taken(values: T, legs: Integers) -> T:
     """Some of the legs of a value whose fields are arrays, one element a leg, or values like it."""
     parts = (getattr(values, field.name) for field in fields(values))  # type: ignore[arg-type]
-    return type(values)(*(_taken(part, legs) if is_dataclass(part) else part[legs] for part in parts))
+    return type(values)(*(taken(part, legs) if is_dataclass(part) else part[legs] for part in parts))
 
 
 def _joined(fresh: T, at: Integers, earlier: T, places: Integers, kept: Flags) -> T:

@@ -1,0 +1,365 @@
+"""A portfolio and a snapshot → the risk of each line, each underlying and the book; pure, and whole in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum, isnan
+from typing import Any, Final
+
+import numpy as np
+
+from options_helper.analysis.holdings import compare_holdings
+from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, read_marks
+from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.analysis.risk.beta import DeltaDollars, beta_of, beta_weighted
+from options_helper.analysis.risk.book_values import (
+    EUROPEAN,
+    LATTICE,
+    BookFigures,
+    LineRisk,
+    Profits,
+    UnderlyingRisk,
+)
+from options_helper.analysis.risk.dividends import DividendState
+from options_helper.analysis.risk.extremes import Limit, book_risk
+from options_helper.analysis.risk.greeks import (
+    PositionGreeks,
+    position_greeks,
+    share_greeks,
+    sum_greeks,
+    sums_by,
+)
+from options_helper.analysis.risk.leg_inputs import Contracts, Gathered, RiskChoices, gather
+from options_helper.analysis.risk.leg_risk import DEFAULT_BUDGET, LegRisk, refresh, taken
+from options_helper.analysis.risk.pricing import needs_lattice
+from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
+from options_helper.model.portfolio import Portfolio, PortfolioLine
+from options_helper.model.snapshot import LiveSnapshot
+
+_NOTHING_KNOWN: Final = Profits()
+
+
+def assess_book(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    choices: RiskChoices,
+    *,
+    stale_after_seconds: float,
+    wide_spread_pct: float,
+    profits: Profits = _NOTHING_KNOWN,
+    earlier: LegRisk | None = None,
+    budget: int = DEFAULT_BUDGET,
+) -> BookFigures:
+    """The risk of all that is held; `earlier` is what the look before computed, so that only what moved is anew."""
+    owned = [(entry.id, line) for entry in portfolio.positions for line in entry.lines]
+    lines = [line for _, line in owned]
+    priced = price_lines(
+        [line.instrument for line in lines],
+        numbers(line.quantity for line in lines),
+        live,
+        holdings=compare_holdings(portfolio, live.account, live.told_sessions),
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
+    )
+    options = np.array([n for n, line in enumerate(lines) if line.instrument.is_option], dtype=np.int64)
+    others = np.array([n for n, line in enumerate(lines) if not line.instrument.is_option], dtype=np.int64)
+    legs = _option_legs(lines, priced, options, live, choices, earlier=earlier, budget=budget)
+    greeks = _in_order(legs.greeks, _of_shares(priced, others), np.concatenate([options, others]))
+    ids = [identity for identity, _ in owned]
+    reasons = _reasons(priced, stale_after_seconds)
+    found = tuple(
+        _line(n, *owned[n], priced=priced, greeks=greeks, legs=legs, reasons=reasons[n])
+        for n in range(len(lines))
+    )
+    ended = {one.symbol for one in found if one.has_ended}
+    extremes = book_risk(portfolio, ended=ended)
+    names = [line.instrument.underlying for line in lines]
+    betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
+    held = {one.name: one for one in extremes.underlyings}
+    entries_of = _entries_of(portfolio)
+    underlyings = tuple(
+        UnderlyingRisk(
+            symbol=name,
+            spot=next((one.spot for one in found if one.underlying == name and one.spot is not None), None),
+            sums=sums,
+            beta=betas[name],
+            held=held.get(name),
+            next_expiry=held[name].first_end if name in held else None,
+            pnl_today=_profit(entries_of[name], profits.today),
+            unrealized=_profit(entries_of[name], profits.unrealized),
+        )
+        for name, sums in sums_by(names, greeks).items()
+    )
+    weighted = beta_weighted(
+        [DeltaDollars(one.label, one.underlying, one.delta_dollars) for one in found if not one.has_ended],
+        betas,
+        choices.index,
+        _price_of(choices.index, live),
+    )
+    return BookFigures(
+        as_of=live.as_of,
+        lines=found,
+        underlyings=underlyings,
+        sums=sum_greeks(greeks),
+        sums_by_entry=sums_by(ids, greeks),
+        sums_by_expiry=sums_by([line.instrument.expiry for line in lines], greeks),
+        beta_weighted=weighted,
+        extremes=extremes,
+        profits=profits,
+        alarms=tuple(_alarms(found, weighted.missing, extremes.worst.limit, extremes.worst.reason)),
+        computed=legs.risk,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OptionLegs:
+    """The option lines of a book, in its order; several may be of one contract."""
+
+    place_of: Mapping[int, int]  # by the line's place in the book
+    contract: Integers  # of each line, its place among the contracts
+    gathered: Gathered
+    risk: LegRisk
+    greeks: PositionGreeks
+    second: Voice
+    vendor: Voice
+    against_second: Disagreement
+    forward: Numbers
+    is_by_lattice: Any
+
+
+def _option_legs(
+    lines: Sequence[PortfolioLine],
+    priced: PricedLines,
+    options: Integers,
+    live: LiveSnapshot,
+    choices: RiskChoices,
+    *,
+    earlier: LegRisk | None,
+    budget: int,
+) -> _OptionLegs:
+    first: dict[str, int] = {}
+    for n in options.tolist():
+        first.setdefault(lines[n].instrument.live_symbol, n)
+    places = {symbol: place for place, symbol in enumerate(first)}
+    contract = np.array([places[lines[n].instrument.live_symbol] for n in options.tolist()], dtype=np.int64)
+    once = np.array(list(first.values()), dtype=np.int64)
+    columns = priced.columns
+    is_mid = columns["mark_source"][once] == MarkSource.MID
+    gathered = gather(
+        Contracts(
+            instruments=tuple(lines[n].instrument for n in once.tolist()),
+            ended=priced.ended[once],
+            bid=columns["bid"][once],
+            ask=columns["ask"][once],
+            mid=np.where(is_mid, priced.mark[once], np.nan),
+            quote_age=columns["quote_age_seconds"][once],
+            spot=columns["underlying_price"][once],
+            spot_age=columns["underlying_age_seconds"][once],
+        ),
+        live,
+        choices,
+    )
+    inputs = gathered.inputs
+    risk = refresh(inputs, earlier, budget)
+    terms, market = inputs.terms.take(contract), inputs.market.take(contract)
+    volatility, per_share = taken(risk.volatility, contract), taken(risk.greeks, contract)
+    worth = np.where(_adjusted(lines, options), np.nan, priced.worth[options])
+    second = european_voice(terms, market, volatility)
+    told = [live.risk_inputs.vendor_greeks.get(lines[n].instrument.live_symbol) for n in options.tolist()]
+    vendor = Voice(
+        numbers(None if one is None else one.implied_volatility for one in told),
+        numbers(None if one is None else one.delta for one in told),
+    )
+    ours = Voice(volatility.volatility, per_share.delta)
+    return _OptionLegs(
+        place_of={n: place for place, n in enumerate(options.tolist())},
+        contract=contract,
+        gathered=gathered,
+        risk=risk,
+        greeks=position_greeks(terms, market, volatility, per_share, mark=priced.mark[options], worth=worth),
+        second=Voice(second.volatility, second.delta * worth),
+        vendor=Voice(vendor.volatility, vendor.delta * worth),
+        against_second=compare(ours, second, volatility, worth),
+        forward=np.where(terms.years > 0, market.forward(terms.years), np.nan),
+        is_by_lattice=needs_lattice(terms, market),
+    )
+
+
+def _adjusted(lines: Sequence[PortfolioLine], options: Integers) -> Any:
+    return np.array([lines[n].instrument.adjusted for n in options.tolist()], dtype=bool)
+
+
+def _of_shares(priced: PricedLines, others: Integers) -> PositionGreeks:
+    return share_greeks(priced.worth[others], priced.columns["underlying_price"][others])
+
+
+def _in_order(options: PositionGreeks, shares: PositionGreeks, places: Integers) -> PositionGreeks:
+    return taken(options.followed_by(shares), np.argsort(places, kind="stable"))
+
+
+def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str, ...]]:
+    """What the table says against the quote that figures rest on, with its age."""
+    stale = priced.findings[QuoteWarning.STALE_QUOTE]
+    ages = priced.columns["quote_age_seconds"]
+    moved = priced.findings[QuoteWarning.OTHER_SHARE]
+    doubt = priced.findings[QuoteWarning.QUANTITY_IN_DOUBT]
+    return [
+        tuple(
+            sentence
+            for holds, sentence in (
+                (stale[n], f"Its quote is stale: {ages[n]:.0f} s old, more than {stale_after_seconds:g} s."),
+                (moved[n], "A split or the like moved it: its quantity is not in today's share."),
+                (doubt[n], "The account holds another quantity."),
+            )
+            if holds
+        )
+        for n in range(len(priced.ended))
+    ]
+
+
+def _line(
+    n: int,
+    identity: str,
+    line: PortfolioLine,
+    *,
+    priced: PricedLines,
+    greeks: PositionGreeks,
+    legs: _OptionLegs,
+    reasons: tuple[str, ...],
+) -> LineRisk:
+    """One line of the book in plain values."""
+    instrument, columns = line.instrument, priced.columns
+    common: dict[str, Any] = {
+        "position_id": identity,
+        "symbol": instrument.live_symbol,
+        "label": instrument.label,
+        "underlying": instrument.underlying,
+        "expiry": instrument.expiry,
+        "quantity": float(line.quantity),
+        "multiplier": instrument.multiplier,
+        "has_ended": bool(priced.ended[n]),
+        "mark": _known(priced.mark[n]),
+        "mark_source": columns["mark_source"][n],
+        "mark_age_seconds": _known(columns["mark_age_seconds"][n]),
+        **{name: _known(getattr(greeks, name)[n]) for name in _SHOWN},
+        "delta_state": greeks.delta_state[n],
+    }
+    place = legs.place_of.get(n)
+    if place is None:
+        age = _known(columns["underlying_age_seconds"][n])
+        spot = _known(columns["underlying_price"][n])
+        unpriced = () if spot is not None else ("It has no price.",)
+        return LineRisk(
+            **common, spot=spot, spot_age_seconds=age, greek_age_seconds=age, reasons=(*reasons, *unpriced)
+        )
+    at = int(legs.contract[place])
+    gathered, volatility = legs.gathered, legs.risk.volatility
+    iv_reason = _iv_reason(line, volatility.reason[at])
+    is_known = common["delta"] is not None
+    waiting = ("Its inputs moved; it waits for its turn.",) if legs.risk.is_waiting[at] else ()
+    flagged = bool(legs.against_second.is_flagged[place])
+    apart = (_apart(legs.against_second, place),) if flagged else ()
+    spoken = () if iv_reason is None else (f"No volatility of its own: {iv_reason}.",)
+    return LineRisk(
+        **common,
+        spot=_known(gathered.inputs.market.spot[at]),
+        spot_age_seconds=_known(gathered.spot_age[at]),
+        reasons=(*spoken, *reasons, *gathered.notes[at], *waiting, *apart),
+        iv=_known(volatility.volatility[at]),
+        iv_low=_known(volatility.low[at]),
+        iv_high=_known(volatility.high[at]),
+        iv_state=volatility.state[at],
+        iv_reason=iv_reason,
+        model=(LATTICE if legs.is_by_lattice[place] else EUROPEAN) if is_known else None,
+        is_last_day=bool(greeks.is_last_day[n]),
+        greek_age_seconds=_age(legs.risk, at, gathered, is_known=is_known),
+        forward=_known(legs.forward[place]),
+        rate=_known(gathered.inputs.market.rate[at]),
+        dividends_state=gathered.dividends[at].state,
+        second_delta=_known(legs.second.delta[place]),
+        second_iv=_known(legs.second.volatility[place]),
+        vendor_delta=_known(legs.vendor.delta[place]),
+        voices_apart=flagged,
+    )
+
+
+_SHOWN: Final = ("delta", "delta_dollars", "gamma", "vega", "theta", "rho")
+
+
+def _iv_reason(line: PortfolioLine, reason: Any) -> str | None:
+    if line.instrument.adjusted and reason is not None:
+        return "an adjusted contract delivers something else"
+    return None if reason is None else str(reason)
+
+
+def _apart(against: Disagreement, place: int) -> str:
+    shares = against.shares[place]
+    return f"The European model says otherwise: {shares:+,.1f} shares of delta from ours."
+
+
+def _age(risk: LegRisk, at: int, gathered: Gathered, *, is_known: bool) -> float | None:
+    """How old the oldest input of its figures was at the snapshot's instant."""
+    if not is_known:
+        return None
+    now = gathered.at_seconds
+    return _known(max(0.0, now - risk.as_of[at]))
+
+
+def _beta(name: str, live: LiveSnapshot, choices: RiskChoices) -> Any:
+    closes = live.risk_inputs.closes
+
+    def of(symbol: str) -> Mapping[Any, float]:
+        return closes[symbol].closes if symbol in closes else {}
+
+    return beta_of(name, of(name), choices.index, of(choices.index), choices.own_betas)
+
+
+def _price_of(symbol: str, live: LiveSnapshot) -> float | None:
+    marks = read_marks(
+        [live.quotes.get(symbol)],
+        [live.trades.get(symbol)],
+        is_option=np.zeros(1, dtype=bool),
+        as_of=live.as_of,
+    )
+    return _known(marks.price[0])
+
+
+def _entries_of(portfolio: Portfolio) -> Mapping[str, tuple[str, ...] | None]:
+    """Which entries are wholly on an underlying; None where one on it is on another as well."""
+    found: dict[str, tuple[str, ...] | None] = {}
+    for entry in portfolio.positions:
+        names = dict.fromkeys(line.instrument.underlying for line in entry.lines)
+        for name in names:
+            before = found.get(name, ())
+            found[name] = None if before is None or len(names) > 1 else (*before, entry.id)
+    return found
+
+
+def _profit(entries: Iterable[str] | None, profits: Mapping[str, float | None]) -> float | None:
+    """What these entries made together; None while one is not known."""
+    if entries is None:
+        return None
+    amounts = [profits.get(one) for one in entries]
+    known = [one for one in amounts if one is not None]
+    return fsum(known) if len(known) == len(amounts) else None
+
+
+def _alarms(lines: Sequence[LineRisk], missing: Sequence[str], worst: Limit, why: str) -> Iterable[str]:
+    """What a person must know before the sums are believed, a sentence each."""
+    if worst is Limit.UNDEFINED:
+        yield f"The greatest loss is undefined: {why}."
+    elif worst is Limit.UNKNOWN:
+        yield f"The greatest loss is not known: {why}."
+    held = [one for one in lines if one.iv_state is not None and not one.has_ended]
+    unknown = dict.fromkeys(one.underlying for one in held if one.dividends_state is DividendState.UNKNOWN)
+    for name in unknown:
+        yield f"{name}: its dividends are not known, and none is in its options' figures."
+    if apart := [one.label for one in held if one.voices_apart]:
+        yield f"The European model says otherwise by more than the quotes allow: {', '.join(apart)}."
+    for sentence in missing:
+        yield f"Not in the beta-weighted delta: {sentence}."
+
+
+def _known(value: Any) -> float | None:
+    return None if isnan(value) else float(value)

@@ -1,0 +1,111 @@
+"""What is said of a book's risk: of each line, each underlying, and all of it together; frozen values and no sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final
+
+from options_helper.analysis.marks import MarkSource
+from options_helper.analysis.risk.beta import Beta, BetaWeighted
+from options_helper.analysis.risk.dividends import DividendState
+from options_helper.analysis.risk.extremes import BookRisk, Extreme, Held
+from options_helper.analysis.risk.greeks import FigureState, GreekSums
+from options_helper.analysis.risk.implied_volatility import VolatilityState
+from options_helper.analysis.risk.leg_risk import LegRisk
+
+SHARES: Final = "shares"
+EUROPEAN: Final = "Black on the forward"
+LATTICE: Final = "American lattice"
+
+
+@dataclass(frozen=True, slots=True)
+class LineRisk:
+    """One option leg or share line; figures are those of the position, None is "not known"."""
+
+    position_id: str
+    symbol: str  # a contract's, compact, or the share's
+    label: str
+    underlying: str
+    expiry: date | None  # None: shares
+    quantity: float  # signed
+    multiplier: int | None
+    has_ended: bool
+    mark: float | None  # dollars per share
+    mark_source: MarkSource | None
+    mark_age_seconds: float | None
+    delta: float | None  # shares
+    delta_dollars: float | None
+    gamma: float | None  # shares per dollar of spot
+    vega: float | None  # dollars per point of volatility
+    theta: float | None  # dollars per calendar day; in the last day what is left of time value
+    rho: float | None  # dollars per point of rate
+    delta_state: FigureState
+    spot: float | None  # dollars per share, as the model takes it
+    spot_age_seconds: float | None
+    reasons: tuple[str, ...]
+    iv: float | None = None  # per year, as fractions
+    iv_low: float | None = None
+    iv_high: float | None = None
+    iv_state: VolatilityState | None = None  # None: shares have none
+    iv_reason: str | None = None
+    model: str | None = SHARES
+    is_last_day: bool = False
+    greek_age_seconds: float | None = None  # of the oldest input
+    forward: float | None = None  # dollars per share at the settlement
+    rate: float | None = None  # per year, as a fraction
+    dividends_state: DividendState | None = None  # None: shares
+    second_delta: float | None = None  # of the position, by the European model
+    second_iv: float | None = None
+    vendor_delta: float | None = None  # of the position
+    voices_apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingRisk:
+    """All that is held on one underlying."""
+
+    symbol: str
+    spot: float | None
+    sums: GreekSums
+    beta: Beta
+    held: Held | None  # the most that can be won and lost; None: all of it has ended
+    next_expiry: date | None
+    pnl_today: float | None  # dollars; None also where an entry spans two underlyings
+    unrealized: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profits:
+    """The profits that the tables have computed, dollars; None is "not known"."""
+
+    today: Mapping[str, float | None] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # by an entry's id
+    unrealized: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
+    book_unrealized: float | None = None
+    book_natural: float | None = None  # if all were closed now, longs at the bid and shorts at the ask
+
+
+@dataclass(frozen=True, slots=True)
+class BookFigures:
+    """The risk of a whole book at one instant."""
+
+    as_of: datetime
+    lines: tuple[LineRisk, ...]
+    underlyings: tuple[UnderlyingRisk, ...]
+    sums: GreekSums
+    sums_by_entry: Mapping[str, GreekSums]
+    sums_by_expiry: Mapping[date | None, GreekSums]  # None: shares
+    beta_weighted: BetaWeighted
+    extremes: BookRisk
+    profits: Profits
+    alarms: tuple[str, ...]  # sentences
+    computed: LegRisk | None  # what the next look begins with; None: no options
+
+    @property
+    def max_loss(self) -> Extreme:
+        """The book's worst; its amount is negative where it is a loss."""
+        return self.extremes.worst

@@ -1,0 +1,281 @@
+"""From a book's option contracts and a snapshot to what their risk is computed from, each input with its age."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from options_helper.analysis.marks import Flags, MarkSource, Numbers, read_marks
+from options_helper.analysis.priced_lines import numbers
+from options_helper.analysis.risk.dividends import (
+    DividendState,
+    LegDividends,
+    cash_dividends,
+    dividends_of_leg,
+)
+from options_helper.analysis.risk.forward import ParityForward, StrikePairs, parity_forward
+from options_helper.analysis.risk.implied_volatility import OptionQuotes, usual_tick
+from options_helper.analysis.risk.leg_risk import LegInputs
+from options_helper.analysis.risk.pricing import Market, Terms
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_hours import (
+    MINUTES_A_YEAR,
+    latest_session,
+    minutes_to_settlement,
+    option_trading_ends_at,
+    settles_at,
+)
+from options_helper.model.contract_symbols import plain_number
+from options_helper.model.portfolio import Instrument
+from options_helper.model.rates import DEFAULT_RATES, RateTable
+from options_helper.model.snapshot import LiveSnapshot
+
+# Type and strike, the end of a contract's symbol: "C00180000".
+_TAIL: Final = 9
+_MILLS: Final = 1000
+# Options on an index end by exercise at its close, but for these.
+_AMERICAN_INDICES: Final = frozenset({"OEX"})
+# Classes that are quoted in cents at every price.
+_PENNY_CLASSES: Final = frozenset({"SPY", "QQQ", "IWM"})
+_CENT: Final = 0.01
+_APART_AT_MOST: Final = 5.0  # seconds; what is older than that beside the other is of another moment
+_NOT_READ: Final = LegDividends(DividendState.UNKNOWN, notes=("Its dividends were not read.",))
+
+
+@dataclass(frozen=True, slots=True)
+class RiskChoices:
+    """What the user decides of the risk figures."""
+
+    rates: RateTable = DEFAULT_RATES
+    assume_dividends: bool = False
+    own_betas: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    index: str = "SPY"  # of which a book is told in shares
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contracts:
+    """n contracts, each once, as a table prices them; dollars per share, seconds, NaN for what is not known."""
+
+    instruments: tuple[Instrument, ...]
+    ended: Flags
+    bid: Numbers
+    ask: Numbers
+    mid: Numbers  # NaN where the quote supports no middle
+    quote_age: Numbers
+    spot: Numbers
+    spot_age: Numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """What the risk of n contracts is computed from, and what is to be said of it."""
+
+    inputs: LegInputs
+    spot_age: Numbers  # seconds; of the parity forward where that is the spot
+    dividends: tuple[LegDividends, ...]
+    is_by_parity: Flags
+    notes: tuple[tuple[str, ...], ...]  # sentences for each contract
+    at_seconds: float  # the snapshot's instant, epoch seconds
+
+
+def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Gathered:
+    """All inputs of these contracts, at the snapshot's instant."""
+    legs = contracts.instruments
+    years = _years(contracts, live, live.as_of)
+    years[contracts.ended] = 0.0
+    rate = numbers(choices.rates.at(max(one, 0.0)) for one in np.nan_to_num(years).tolist())
+    rate[np.isnan(years)] = np.nan
+    notes: list[list[str]] = [[] for _ in legs]
+    spot, spot_age, is_by_parity = _spots(contracts, live, years, rate, notes)
+    adjusted = _flags([one.adjusted for one in legs])
+    spot[adjusted] = np.nan
+    dividends = tuple(
+        _dividends(one, live, choices, is_by_parity=bool(by_parity))
+        for one, by_parity in zip(legs, is_by_parity, strict=True)
+    )
+    for place, (leg, known) in enumerate(zip(legs, dividends, strict=True)):
+        notes[place] += known.notes
+        if leg.adjusted:
+            notes[place].append("An adjusted contract: what it delivers is not known.")
+    _note_ages(contracts, spot_age, notes)
+    partners, names = _partners(legs, live)
+    terms = Terms(
+        strike=numbers(one.strike for one in legs),
+        is_call=_flags([one.option_type == "call" for one in legs]),
+        is_american=_flags([_is_american(one) for one in legs]),
+        years=years,
+    )
+    oldest = np.fmax(contracts.quote_age, spot_age)
+    inputs = LegInputs(
+        keys=tuple(one.live_symbol for one in legs),
+        terms=terms,
+        market=Market(spot, rate, np.zeros(len(legs)), cash_dividends(dividends, live.as_of)),
+        quotes=OptionQuotes(
+            contracts.bid, contracts.ask, contracts.mid, _ticks(legs, contracts.bid, contracts.ask)
+        ),
+        quoted_spot=spot,
+        quoted_years=_quoted_years(contracts, live, years),
+        as_of=live.as_of.timestamp() - oldest,
+        partners=partners,
+        partner_names=names,
+    )
+    return Gathered(
+        inputs, spot_age, dividends, is_by_parity, tuple(map(tuple, notes)), live.as_of.timestamp()
+    )
+
+
+def _years(contracts: Contracts, live: LiveSnapshot, at: datetime) -> Numbers:
+    minutes = (
+        minutes_to_settlement(
+            one.live_symbol, one.expiry, at, live.told_sessions, at_open=one.settled_at_open
+        )
+        if one.expiry
+        else None
+        for one in contracts.instruments
+    )
+    return numbers(minutes) / MINUTES_A_YEAR
+
+
+def _quoted_years(contracts: Contracts, live: LiveSnapshot, years: Numbers) -> Numbers:
+    """Years to settlement from when the quotes were made: from the end of the session, if that is over."""
+    session = latest_session(live.as_of, live.told_sessions)
+    if session is None:
+        return years
+    day = session.opens.date()
+    ends = {
+        name: option_trading_ends_at(name, day, live.told_sessions)
+        for name in {one.underlying for one in contracts.instruments}
+    }
+    since = numbers(
+        (live.as_of - ends_at).total_seconds() if (ends_at := ends[one.underlying]) is not None else 0.0
+        for one in contracts.instruments
+    )
+    return years + np.maximum(since, 0.0) / 60 / MINUTES_A_YEAR
+
+
+def _is_american(contract: Instrument) -> bool:
+    if contract.exercise_style is not None:
+        return contract.exercise_style == "american"
+    return not is_index(contract.underlying) or contract.underlying in _AMERICAN_INDICES
+
+
+def _ticks(legs: Sequence[Instrument], bid: Numbers, ask: Numbers) -> Numbers:
+    is_penny = _flags([one.underlying in _PENNY_CLASSES for one in legs])
+    return np.where(is_penny, _CENT, usual_tick(np.fmin(bid, ask)))
+
+
+def _dividends(
+    contract: Instrument, live: LiveSnapshot, choices: RiskChoices, *, is_by_parity: bool
+) -> LegDividends:
+    """An index pays none itself: what its shares pay is in the forward, or it is not known."""
+    if is_by_parity:
+        return LegDividends(DividendState.NONE)
+    if is_index(contract.underlying):
+        return LegDividends(
+            DividendState.UNKNOWN,
+            notes=("What the shares of the index pay is not known and not subtracted.",),
+        )
+    if contract.expiry is None:
+        return _NOT_READ
+    end = settles_at(
+        contract.live_symbol, contract.expiry, live.told_sessions, at_open=contract.settled_at_open
+    )
+    if end is None:
+        return _NOT_READ
+    actions = live.risk_inputs.actions.get(contract.underlying)
+    return dividends_of_leg(actions, live.as_of, end, assume=choices.assume_dividends)
+
+
+def _spots(
+    contracts: Contracts, live: LiveSnapshot, years: Numbers, rate: Numbers, notes: list[list[str]]
+) -> tuple[Numbers, Numbers, Flags]:
+    """Spot and its age: of an index's legs what call and put of their expiry imply, where enough are quoted."""
+    spot, age = contracts.spot.copy(), contracts.spot_age.copy()
+    by_parity = np.zeros(len(spot), dtype=bool)
+    on_index = {
+        one.live_symbol[:-_TAIL]: place
+        for place, one in enumerate(contracts.instruments)
+        if is_index(one.underlying) and not _is_american(one) and years[place] > 0
+    }
+    chains = _chains(live, frozenset(on_index))
+    implied: dict[str, tuple[ParityForward, float]] = {}
+    for expiry, place in on_index.items():
+        pairs, oldest = chains.get(expiry, (None, 0.0))
+        years_left, its_rate = float(years[place]), float(rate[place])
+        forward = None if pairs is None else parity_forward(pairs, rate=its_rate, years=years_left)
+        if forward is not None:
+            implied[expiry] = (forward, oldest)
+    for place, one in enumerate(contracts.instruments):
+        expiry = one.live_symbol[:-_TAIL]
+        if expiry in implied:
+            found, age[place] = implied[expiry]
+            spot[place] = found.spot(float(rate[place]), float(years[place]))
+            by_parity[place] = True
+        elif expiry in on_index:
+            notes[place].append(
+                "Fewer than three strikes of its expiry are quoted on both sides, so its options imply no forward"
+                + ("." if np.isnan(spot[place]) else "; the index itself is used.")
+            )
+    return spot, age, by_parity
+
+
+def _chains(live: LiveSnapshot, expiries: frozenset[str]) -> Mapping[str, tuple[StrikePairs, float]]:
+    """What is quoted of classes and expiries ("SPXW261218"), and how old the oldest of it is, in seconds."""
+    if not expiries:
+        return {}
+    sides: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
+    for symbol, quote in live.quotes.items():
+        if symbol[:-_TAIL] in expiries:
+            sides[symbol[:-_TAIL]][symbol[1 - _TAIL :]][symbol[-_TAIL]] = quote
+    found = {}
+    for expiry, strikes in sides.items():
+        pairs = {strike: both for strike, both in strikes.items() if len(both) == 2}
+        quotes = [quote for both in pairs.values() for quote in both.values()]
+        if not quotes:
+            continue
+        columns = (
+            numbers(getattr(both[side], name) for both in pairs.values())
+            for side in "CP"
+            for name in ("bid_price", "ask_price")
+        )
+        received = min(quote.received_ns for quote in quotes) / 1e9
+        age = max(0.0, live.as_of.timestamp() - received)
+        found[expiry] = (StrikePairs(numbers(int(strike) / _MILLS for strike in pairs), *columns), age)
+    return found
+
+
+def _partners(legs: Sequence[Instrument], live: LiveSnapshot) -> tuple[OptionQuotes, tuple[str, ...]]:
+    """The quotes of the other type at the same strike and expiry, where the snapshot has them, and their names."""
+    symbols = [_other_type(one.live_symbol) for one in legs]
+    marks = read_marks(
+        [live.quotes.get(symbol) for symbol in symbols],
+        [None] * len(legs),
+        is_option=np.ones(len(legs), dtype=bool),
+        as_of=live.as_of,
+    )
+    mid = np.where(marks.source == MarkSource.MID, marks.price, np.nan)
+    names = tuple(
+        f"{plain_number(one.strike or 0.0)} {'put' if one.option_type == 'call' else 'call'}" for one in legs
+    )
+    return OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask)), names
+
+
+def _other_type(symbol: str) -> str:
+    other = "P" if symbol[-_TAIL] == "C" else "C"
+    return f"{symbol[:-_TAIL]}{other}{symbol[1 - _TAIL :]}"
+
+
+def _note_ages(contracts: Contracts, spot_age: Numbers, notes: list[list[str]]) -> None:
+    apart = np.abs(contracts.quote_age - spot_age)
+    for place in np.flatnonzero(apart > _APART_AT_MOST).tolist():
+        notes[place].append(f"Its inputs are {apart[place]:.0f} s apart.")
+
+
+def _flags(values: Sequence[bool]) -> Flags:
+    return np.array(values, dtype=bool)

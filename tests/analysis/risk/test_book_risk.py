@@ -1,0 +1,371 @@
+"""The risk of a whole book: every line, underlying and sum says what it rests on, and nothing missing is a 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from math import erf, exp, log, pi, sqrt
+from typing import Any
+
+import pytest
+
+from options_helper.analysis.risk.book_risk import assess_book
+from options_helper.analysis.risk.book_values import EUROPEAN, LATTICE, SHARES, BookFigures, Profits
+from options_helper.analysis.risk.extremes import Limit
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.events import Quote
+from options_helper.model.portfolio import MultiLegPosition, Position
+from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import (
+    AAPL_CALL,
+    AS_OF,
+    EXPIRY,
+    holding,
+    leg,
+    portfolio,
+    position,
+    quote,
+    snapshot_with,
+)
+
+RATE = 0.04
+VOLATILITY = 0.3
+# Of AS_OF, to 16:00 in New York on the day of expiry.
+YEARS = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - AS_OF).total_seconds() / (365 * 86_400)
+AAPL_PUT = "AAPL261218P00180000"
+# Read, and nothing announced.
+NO_DIVIDENDS = CorporateActions("AAPL", AS_OF, date(2027, 3, 1))
+
+
+def normal(x: float) -> float:
+    """The cumulative normal distribution."""
+    return (1 + erf(x / sqrt(2))) / 2
+
+
+def black(spot: float, strike: float, *, call: bool = True, years: float = YEARS) -> dict[str, float]:
+    """Black and Scholes by the textbook (Hull, ch. 15 and 19), per share."""
+    root = VOLATILITY * sqrt(years)
+    d1 = (log(spot / strike) + (RATE + VOLATILITY**2 / 2) * years) / root
+    d2, density = d1 - root, exp(-d1 * d1 / 2) / sqrt(2 * pi)
+    sign, discounted = (1 if call else -1), strike * exp(-RATE * years)
+    return {
+        "price": sign * (spot * normal(sign * d1) - discounted * normal(sign * d2)),
+        "delta": sign * normal(sign * d1),
+        "gamma": density / (spot * root),
+        "vega": spot * density * sqrt(years),
+        "theta": -spot * density * VOLATILITY / (2 * sqrt(years))
+        - sign * RATE * discounted * normal(sign * d2),
+        "rho": sign * years * discounted * normal(sign * d2),
+    }
+
+
+def quoted(symbol: str, price: float, **more: Any) -> Quote:
+    """A quote two cents wide around a price."""
+    return quote(symbol, price - 0.01, price + 0.01, **more)
+
+
+def market(*quotes: Quote, actions: CorporateActions | None = NO_DIVIDENDS, **more: Any) -> LiveSnapshot:
+    """A snapshot of these quotes, in which the dividends of AAPL were read."""
+    known = {} if actions is None else {actions.symbol: actions}
+    return replace(snapshot_with(*quotes, **more), risk_inputs=RiskInputs(actions=known))
+
+
+def risk_of(*entries: Any, live: LiveSnapshot, **more: Any) -> BookFigures:
+    """The figures of a book of these entries."""
+    return assess_book(
+        portfolio(*entries), live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25, **more
+    )
+
+
+CALL = black(180, 180)
+USUAL = market(quoted("AAPL", 180.0), quoted(AAPL_CALL, CALL["price"]))
+
+
+def test_a_call_without_dividends_is_worth_what_the_textbook_says():
+    """Position units: shares, dollars a point, dollars a calendar day; two short contracts turn every sign."""
+    book = risk_of(position(contracts=-2), live=USUAL)
+
+    (line,) = book.lines
+    assert line.model == EUROPEAN
+    assert line.iv == pytest.approx(VOLATILITY, abs=1e-4)
+    assert line.iv_low is not None
+    assert line.iv_high is not None
+    assert line.iv_low < VOLATILITY < line.iv_high
+    assert line.delta == pytest.approx(-200 * CALL["delta"], abs=0.01)
+    assert line.gamma == pytest.approx(-200 * CALL["gamma"], rel=1e-3)
+    assert line.vega == pytest.approx(-2 * CALL["vega"], rel=1e-3)
+    assert line.theta == pytest.approx(-200 * CALL["theta"] / 365, rel=1e-3)
+    assert line.rho == pytest.approx(-2 * CALL["rho"], rel=1e-3)
+    assert line.forward == pytest.approx(180 * exp(RATE * YEARS))
+    assert (line.iv_state, line.dividends_state, line.reasons) == ("ok", "none", ())
+
+
+def test_a_put_that_may_be_exercised_is_priced_by_the_lattice_and_a_short_one_has_a_positive_delta():
+    """Its second voice is the European model, of the position like the delta."""
+    put = black(180, 180, call=False)
+    live = market(quoted("AAPL", 180.0), quoted(AAPL_PUT, put["price"] + 0.02))
+
+    (line,) = risk_of(position(option_type="put", contracts=-1), live=live).lines
+
+    assert line.model == LATTICE
+    assert line.delta is not None
+    assert 0 < line.delta < 100
+    assert line.second_delta == pytest.approx(line.delta, abs=2)
+    assert line.second_iv is not None
+    assert line.iv is not None
+    assert line.second_iv > line.iv
+    # Two cents of quote are less than exercising early is worth.
+    assert line.voices_apart
+    assert any("European model" in one for one in line.reasons)
+
+
+def test_shares_are_delta_and_count_as_no_leg():
+    """The sum has them; its coverage is of option legs."""
+    book = risk_of(position(), holding(shares=-50), live=USUAL)
+
+    assert book.lines[1].model == SHARES
+    assert (book.lines[1].delta, book.lines[1].gamma) == (-50, 0)
+    assert book.sums.delta.amount == pytest.approx(100 * CALL["delta"] - 50, abs=0.01)
+    assert book.sums.delta.coverage.words == "1 of 1 leg"
+
+
+def test_long_and_short_of_one_contract_leave_exactly_nothing():
+    """Whatever the model says of it, it says the same twice."""
+    long, short = position(contracts=3, identity="long"), position(contracts=-3, identity="short")
+
+    sums = risk_of(long, short, live=USUAL).sums
+
+    assert [sums.delta.amount, sums.gamma.amount, sums.vega.amount, sums.theta.amount] == [0, 0, 0, 0]
+
+
+def test_a_leg_without_a_quote_is_missing_in_the_sum_and_says_so():
+    """It is not 0, and the sum is not whole."""
+    book = risk_of(position(), position(strike=200), live=USUAL)
+
+    missing = book.lines[1]
+    assert (missing.delta, missing.iv, missing.iv_state, missing.delta_state) == (
+        None,
+        None,
+        "no_quote",
+        "unknown",
+    )
+    assert missing.greek_age_seconds is None
+    assert missing.model is None
+    assert "no quote" in missing.reasons[0]
+    assert book.sums.vega.coverage.words == "1 of 2 legs"
+    assert not book.sums.delta.is_whole
+
+
+def test_a_book_of_which_nothing_is_known_has_no_sums():
+    """A page without any price shows blanks with reasons."""
+    book = risk_of(position(), live=snapshot_with())
+
+    assert book.sums.delta.amount is None
+    assert book.beta_weighted.dollars_per_percent is None
+    assert book.underlyings[0].spot is None
+    assert book.lines[0].reasons
+
+
+def test_an_empty_book_has_no_risk():
+    """And nothing breaks."""
+    book = risk_of(live=USUAL)
+
+    assert (book.lines, book.underlyings, book.alarms) == ((), (), ())
+
+
+@pytest.mark.parametrize(("of_quote", "of_spot"), [(45.0, 0.0), (0.0, 45.0)])
+def test_a_figure_is_as_old_as_the_oldest_of_its_inputs_and_says_what_lies_apart(
+    of_quote: float, of_spot: float
+):
+    """A quote that stands still while its market is open never gives a figure that looks new."""
+    live = market(quoted("AAPL", 180.0, age=of_spot), quoted(AAPL_CALL, CALL["price"], age=of_quote))
+
+    (line,) = risk_of(position(), live=live).lines
+
+    assert line.delta is not None
+    assert line.greek_age_seconds == pytest.approx(45, abs=0.01)
+    assert any("45 s apart" in one for one in line.reasons)
+    assert any("stale" in one for one in line.reasons) == bool(of_quote)
+
+
+def test_an_adjusted_contract_has_no_figures_and_says_why():
+    """What it delivers is not known; its multiplier alone does not tell it."""
+    live = market(quoted("AAPL", 180.0), quoted("AAPL1261218C00180000", CALL["price"]))
+
+    (line,) = risk_of(position("AAPL1", multiplier=100), live=live).lines
+
+    assert (line.delta, line.iv, line.theta) == (None, None, None)
+    assert any("adjusted" in one.lower() for one in line.reasons)
+
+
+def test_what_has_ended_is_counted_nowhere():
+    """It is still a line, which says so."""
+    ended = position(expiry=date(2026, 11, 13), identity="ended")
+
+    book = risk_of(position(), ended, live=USUAL)
+
+    assert book.lines[1].has_ended
+    assert book.lines[1].iv_state == "expired"
+    assert book.sums.delta.coverage.of == 1
+    assert book.sums.delta.is_whole
+
+
+def test_dividends_that_were_not_read_are_unknown_and_an_alarm():
+    """Unknown is not none."""
+    live = market(quoted("AAPL", 180.0), quoted(AAPL_CALL, CALL["price"]), actions=None)
+
+    book = risk_of(position(), live=live)
+
+    assert book.lines[0].dividends_state == "unknown"
+    assert any("dividends are not known" in one for one in book.alarms)
+
+
+def test_an_announced_dividend_lowers_the_forward():
+    """By what it is worth at the end."""
+    paid = Dividend("AAPL", date(2026, 12, 4), 1.0)
+    live = market(
+        quoted("AAPL", 180.0),
+        quoted(AAPL_CALL, CALL["price"]),
+        actions=replace(NO_DIVIDENDS, dividends=(paid,)),
+    )
+
+    (line,) = risk_of(position(), live=live).lines
+
+    assert line.dividends_state == "known"
+    assert line.forward == pytest.approx(180 * exp(RATE * YEARS) - 1, abs=0.01)
+
+
+def test_the_vendors_delta_is_of_the_position():
+    """It stands beside ours, and never in its place."""
+    greeks = VendorGreeks(AAPL_CALL, implied_volatility=0.31, delta=0.5)
+    live = snapshot_with(quoted("AAPL", 180.0))
+    live = replace(live, risk_inputs=RiskInputs(vendor_greeks={AAPL_CALL: greeks}))
+
+    (line,) = risk_of(position(contracts=-2), live=live).lines
+
+    assert line.vendor_delta == -100
+    assert line.delta is None
+
+
+def test_a_missing_beta_is_named_and_not_taken_for_one():
+    """Its legs are not in the sum."""
+    book = risk_of(position(), live=USUAL)
+
+    assert book.beta_weighted.dollars_per_percent is None
+    assert any("beta of AAPL is not known" in one for one in book.alarms)
+
+
+def test_ones_own_beta_turns_delta_into_dollars_for_a_percent():
+    """0.01 · delta · S · beta; in shares of the index where it has a price."""
+    live = market(*USUAL.quotes.values(), quoted("SPY", 600.0))
+    choices = RiskChoices(own_betas={"AAPL": 1.5})
+
+    book = assess_book(portfolio(position()), live, choices, stale_after_seconds=30, wide_spread_pct=25)
+
+    dollars = 100 * CALL["delta"] * 180 * 1.5
+    assert book.beta_weighted.dollars_per_percent == pytest.approx(0.01 * dollars, rel=1e-3)
+    assert book.beta_weighted.shares == pytest.approx(dollars / 600, rel=1e-3)
+
+
+def test_a_naked_call_is_undefined_and_a_naked_put_is_a_number():
+    """The share can fall to 0 and no further."""
+    call = risk_of(position(contracts=-1), live=USUAL)
+    put = risk_of(position(option_type="put", contracts=-1, cost_basis=5.0), live=USUAL)
+
+    assert call.max_loss.limit is Limit.UNDEFINED
+    assert any("undefined" in one for one in call.alarms)
+    assert put.max_loss.amount == -(18_000 - 500)
+
+
+def index_chain(forward: float, *, strikes: range) -> list[Quote]:
+    """Calls and puts on SPX whose prices obey parity at this forward."""
+    discount = exp(-RATE * YEARS)
+    found = []
+    for strike in strikes:
+        call = black(forward * discount, strike)["price"]
+        put = black(forward * discount, strike, call=False)["price"]
+        found += [
+            quote(f"SPXW261218{kind}{strike * 1000:08d}", price - 0.1, price + 0.1)
+            for kind, price in (("C", call), ("P", put))
+        ]
+    return found
+
+
+def test_an_index_leg_is_priced_on_the_forward_that_its_expiry_implies():
+    """No index price is needed, and its dividends are in the forward."""
+    live = snapshot_with(*index_chain(6_000, strikes=range(5_900, 6_101, 50)))
+    entry = position("SPXW", 6_000, contracts=-1)
+
+    (line,) = risk_of(entry, live=live).lines
+
+    assert line.model == EUROPEAN
+    assert line.forward == pytest.approx(6_000, abs=0.5)
+    assert line.iv == pytest.approx(VOLATILITY, abs=1e-3)
+    assert line.dividends_state == "none"
+
+
+def test_an_index_leg_without_a_chain_says_what_is_missing():
+    """Two strikes imply no forward that could be relied on."""
+    live = snapshot_with(*index_chain(6_000, strikes=range(5_950, 6_001, 50)))
+
+    (line,) = risk_of(position("SPXW", 6_000), live=live).lines
+
+    assert line.delta is None
+    assert any("Fewer than three strikes" in one for one in line.reasons)
+
+
+def test_a_structure_and_an_underlying_have_sums_of_their_own():
+    """And the profits that the tables computed, once each."""
+    spread = MultiLegPosition(
+        id="spread", symbol="AAPL", net_debit=2.0, legs=(leg("long", 180), leg("short", 190))
+    )
+    live = market(*USUAL.quotes.values(), quoted("AAPL261218C00190000", black(180, 190)["price"]))
+    profits = Profits(today={"spread": 5.0}, unrealized={"spread": 12.0}, book_unrealized=12.0)
+
+    book = risk_of(spread, live=live, profits=profits)
+
+    expected = 100 * (CALL["delta"] - black(180, 190)["delta"])
+    assert book.sums_by_entry["spread"].delta.amount == pytest.approx(expected, abs=0.01)
+    (aapl,) = book.underlyings
+    assert (aapl.symbol, aapl.pnl_today, aapl.unrealized, aapl.next_expiry) == ("AAPL", 5.0, 12.0, EXPIRY)
+    assert aapl.sums.delta.amount == pytest.approx(expected, abs=0.01)
+    assert list(book.sums_by_expiry) == [EXPIRY]
+
+
+def test_a_later_look_computes_only_what_moved():
+    """And says the same as one that begins anew."""
+    held: tuple[Position, ...] = (position(), position(strike=190, identity="other"))
+    first = market(*USUAL.quotes.values(), quoted("AAPL261218C00190000", 2.5))
+    before = risk_of(*held, live=first)
+    assert before.computed is not None
+    second = market(*USUAL.quotes.values(), quoted("AAPL261218C00190000", 2.6))
+
+    after = risk_of(*held, live=second, earlier=before.computed)
+
+    assert after.computed is not None
+    assert after.computed.computed == 1
+    anew = risk_of(*held, live=second)
+    assert after.lines[1].iv == pytest.approx(anew.lines[1].iv, abs=1e-6)
+    assert after.lines[0] == before.lines[0]
+
+
+def test_after_the_close_a_volatility_stays_what_the_last_quotes_said():
+    """Only time runs on in the Greeks; otherwise each night would raise every volatility."""
+    close = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    later = close + timedelta(hours=10)
+
+    def look(at: datetime) -> BookFigures:
+        age = (at - close).total_seconds() + 1
+        quotes = [
+            quoted("AAPL", 180.0, age=age, as_of=at),
+            quoted(AAPL_CALL, CALL["price"], age=age, as_of=at),
+        ]
+        return risk_of(position(), live=market(*quotes, as_of=at))
+
+    at_close, at_night = look(close).lines[0], look(later).lines[0]
+
+    assert at_night.iv == pytest.approx(at_close.iv, abs=1e-9)
+    assert at_night.forward is not None
+    assert at_close.forward is not None
+    assert at_night.forward < at_close.forward
