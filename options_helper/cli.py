@@ -15,6 +15,7 @@ from options_helper.commands.help_style import plain_typer
 from options_helper.commands.ingest import ingest
 from options_helper.commands.logs import set_up_logging
 from options_helper.commands.portfolio import portfolio as portfolio_commands
+from options_helper.commands.risk import risk
 from options_helper.commands.stream import stream
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError, Unavailable
 
@@ -27,6 +28,7 @@ app = plain_typer(
 )
 
 app.add_typer(portfolio_commands)
+app.command()(risk)
 app.add_typer(stream)
 app.add_typer(ingest)
 

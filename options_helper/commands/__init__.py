@@ -15,5 +15,6 @@ PUBLIC: Final = {
     "logs": ("set_up_logging",),
     "page_launcher": (),
     "portfolio": ("portfolio",),
+    "risk": ("risk",),
     "stream": ("stream",),
 }

@@ -10,5 +10,13 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
+    "book_risk": ("assess_book",),
+    "book_values": ("BookFigures", "LineRisk", "Profits", "UnderlyingRisk"),
+    "extremes": ("Extreme", "Limit"),
+    "greeks": ("FigureState", "GreekSum", "GreekSums"),
+    "leg_inputs": ("RiskChoices", "other_type"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
+    "scenario": ("Curve", "curve"),
+    "second_opinion": ("second_delta",),
+    "what_if": ("WhatIf", "parse_what_if"),
 }

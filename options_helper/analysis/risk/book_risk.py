@@ -24,15 +24,18 @@ from options_helper.analysis.risk.book_values import (
 from options_helper.analysis.risk.dividends import DividendState
 from options_helper.analysis.risk.extremes import Limit, book_risk
 from options_helper.analysis.risk.greeks import (
+    FigureState,
     PositionGreeks,
     position_greeks,
     share_greeks,
     sum_greeks,
     sums_by,
 )
+from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_inputs import Contracts, Gathered, RiskChoices, gather
 from options_helper.analysis.risk.leg_risk import DEFAULT_BUDGET, LegRisk, refresh, taken
 from options_helper.analysis.risk.pricing import needs_lattice
+from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
 from options_helper.model.portfolio import Portfolio, PortfolioLine
 from options_helper.model.snapshot import LiveSnapshot
@@ -109,6 +112,7 @@ def assess_book(
         profits=profits,
         alarms=tuple(_alarms(found, weighted.missing, extremes.worst.limit, extremes.worst.reason)),
         computed=legs.risk,
+        scenario=_scenario(lines, priced, options, others, legs),
     )
 
 
@@ -186,6 +190,27 @@ def _option_legs(
     )
 
 
+def _scenario(
+    lines: Sequence[PortfolioLine],
+    priced: PricedLines,
+    options: Integers,
+    others: Integers,
+    legs: _OptionLegs,
+) -> ScenarioLines:
+    inputs = legs.gathered.inputs
+    adjusted = _adjusted(lines, options)
+    return ScenarioLines(
+        labels=tuple(lines[n].instrument.label for n in options.tolist()),
+        terms=inputs.terms.take(legs.contract),
+        market=inputs.market.take(legs.contract),
+        volatility=legs.risk.volatility.volatility[legs.contract],
+        mark=priced.mark[options],
+        slope=np.where(adjusted, np.nan, priced.worth[options]),
+        share_labels=tuple(lines[n].instrument.label for n in others.tolist()),
+        share_worth=priced.worth[others] * priced.mark[others],
+    )
+
+
 def _adjusted(lines: Sequence[PortfolioLine], options: Integers) -> Any:
     return np.array([lines[n].instrument.adjusted for n in options.tolist()], dtype=bool)
 
@@ -243,7 +268,7 @@ def _line(
         "mark_source": columns["mark_source"][n],
         "mark_age_seconds": _known(columns["mark_age_seconds"][n]),
         **{name: _known(getattr(greeks, name)[n]) for name in _SHOWN},
-        "delta_state": greeks.delta_state[n],
+        "delta_state": FigureState(greeks.delta_state[n]),
     }
     place = legs.place_of.get(n)
     if place is None:
@@ -269,7 +294,7 @@ def _line(
         iv=_known(volatility.volatility[at]),
         iv_low=_known(volatility.low[at]),
         iv_high=_known(volatility.high[at]),
-        iv_state=volatility.state[at],
+        iv_state=VolatilityState(volatility.state[at]),
         iv_reason=iv_reason,
         model=(LATTICE if legs.is_by_lattice[place] else EUROPEAN) if is_known else None,
         is_last_day=bool(greeks.is_last_day[n]),

@@ -15,6 +15,7 @@ from options_helper.analysis.risk.extremes import BookRisk, Extreme, Held
 from options_helper.analysis.risk.greeks import FigureState, GreekSums
 from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_risk import LegRisk
+from options_helper.analysis.risk.scenario import ScenarioLines
 
 SHARES: Final = "shares"
 EUROPEAN: Final = "Black on the forward"
@@ -103,7 +104,8 @@ class BookFigures:
     extremes: BookRisk
     profits: Profits
     alarms: tuple[str, ...]  # sentences
-    computed: LegRisk | None  # what the next look begins with; None: no options
+    computed: LegRisk  # what the next look begins with
+    scenario: ScenarioLines  # the option lines and the shares that have not ended, for other prices and days
 
     @property
     def max_loss(self) -> Extreme:

@@ -252,7 +252,7 @@ def _chains(live: LiveSnapshot, expiries: frozenset[str]) -> Mapping[str, tuple[
 
 def _partners(legs: Sequence[Instrument], live: LiveSnapshot) -> tuple[OptionQuotes, tuple[str, ...]]:
     """The quotes of the other type at the same strike and expiry, where the snapshot has them, and their names."""
-    symbols = [_other_type(one.live_symbol) for one in legs]
+    symbols = [other_type(one.live_symbol) for one in legs]
     marks = read_marks(
         [live.quotes.get(symbol) for symbol in symbols],
         [None] * len(legs),
@@ -266,7 +266,8 @@ def _partners(legs: Sequence[Instrument], live: LiveSnapshot) -> tuple[OptionQuo
     return OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask)), names
 
 
-def _other_type(symbol: str) -> str:
+def other_type(symbol: str) -> str:
+    """The call beside a put, or the put beside a call: the same strike and expiry."""
     other = "P" if symbol[-_TAIL] == "C" else "C"
     return f"{symbol[:-_TAIL]}{other}{symbol[1 - _TAIL :]}"
 

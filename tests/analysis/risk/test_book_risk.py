@@ -12,6 +12,7 @@ import pytest
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.book_values import EUROPEAN, LATTICE, SHARES, BookFigures, Profits
 from options_helper.analysis.risk.extremes import Limit
+from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.events import Quote
 from options_helper.model.portfolio import MultiLegPosition, Position
@@ -99,6 +100,7 @@ def test_a_call_without_dividends_is_worth_what_the_textbook_says():
     assert line.rho == pytest.approx(-2 * CALL["rho"], rel=1e-3)
     assert line.forward == pytest.approx(180 * exp(RATE * YEARS))
     assert (line.iv_state, line.dividends_state, line.reasons) == ("ok", "none", ())
+    assert line.delta_state is FigureState.OK
 
 
 def test_a_put_that_may_be_exercised_is_priced_by_the_lattice_and_a_short_one_has_a_positive_delta():
@@ -338,12 +340,10 @@ def test_a_later_look_computes_only_what_moved():
     held: tuple[Position, ...] = (position(), position(strike=190, identity="other"))
     first = market(*USUAL.quotes.values(), quoted("AAPL261218C00190000", 2.5))
     before = risk_of(*held, live=first)
-    assert before.computed is not None
     second = market(*USUAL.quotes.values(), quoted("AAPL261218C00190000", 2.6))
 
     after = risk_of(*held, live=second, earlier=before.computed)
 
-    assert after.computed is not None
     assert after.computed.computed == 1
     anew = risk_of(*held, live=second)
     assert after.lines[1].iv == pytest.approx(anew.lines[1].iv, abs=1e-6)

@@ -1,0 +1,226 @@
+"""Tell a book's risk: as one object of JSON, or in lines for a person; what is not known is null, or a dash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk, UnderlyingRisk
+from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
+from options_helper.analysis.risk.scenario import Curve
+from options_helper.analysis.risk.what_if import WhatIf
+from options_helper.model.contract_symbols import plain_number, short_date
+
+_COVERED: Final = ("delta", "gamma", "vega", "theta")
+_UNKNOWN: Final = "–"
+DISCLAIMER: Final = "Not financial advice."
+_OF_LINE: Final = (
+    "position_id",
+    "symbol",
+    "quantity",
+    "multiplier",
+    "mark",
+    "mark_source",
+    "mark_age_seconds",
+    "iv",
+    "iv_low",
+    "iv_high",
+    "iv_state",
+    "iv_reason",
+    "delta",
+    "gamma",
+    "vega",
+    "theta",
+    "rho",
+    "delta_state",
+    "model",
+    "spot",
+    "spot_age_seconds",
+    "forward",
+    "rate",
+    "dividends_state",
+    "second_delta",
+    "second_iv",
+    "vendor_delta",
+    "reasons",
+    "label",
+    "underlying",
+    "expiry",
+    "has_ended",
+    "is_last_day",
+    "greek_age_seconds",
+    "delta_dollars",
+)
+
+Elsewhere = tuple[WhatIf, Curve] | None
+Opinion = Sequence[float | None] | None
+
+
+def could_not_judge(book: BookFigures) -> tuple[str, ...]:
+    """What has no figure though it is held, a sentence each."""
+    legs = [
+        f"{one.label}: its delta is {'only a bound' if one.delta_state is FigureState.BOUND else 'not known'}."
+        + "".join(f" {reason}" for reason in one.reasons[:1])
+        for one in book.lines
+        if not one.has_ended and one.delta_state is not FigureState.OK
+    ]
+    missing = [f"Not in the beta-weighted delta: {one}." for one in book.beta_weighted.missing]
+    worst = book.max_loss
+    unknown = [f"The greatest loss is not known: {worst.reason}."] if worst.limit is Limit.UNKNOWN else []
+    return (*legs, *missing, *unknown)
+
+
+def json_text(
+    book: BookFigures, *, what_if: Elsewhere, second_opinion: Opinion, problems: Sequence[str]
+) -> str:
+    """All of it as one object."""
+    import msgspec
+
+    legs = [_facts_of_line(one) for one in book.lines]
+    if second_opinion is not None:
+        options = iter(second_opinion)
+        for line, row in zip(book.lines, legs, strict=True):
+            row["quantlib_delta"] = next(options) if line.iv_state is not None else None
+    facts = {
+        "as_of": book.as_of,
+        "what_if": None if what_if is None else _facts_of_elsewhere(*what_if),
+        "book": _facts_of_book(book),
+        "underlyings": [_facts_of_underlying(one) for one in book.underlyings],
+        "legs": legs,
+        "problems": list(problems),
+    }
+    return msgspec.json.format(msgspec.json.encode(facts)).decode()
+
+
+def _facts_of_line(line: LineRisk) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in _OF_LINE}
+
+
+def _facts_of_underlying(one: UnderlyingRisk) -> dict[str, Any]:
+    sums = one.sums
+    return {
+        "symbol": one.symbol,
+        "spot": one.spot,
+        "delta": sums.delta.amount,
+        "delta_dollars": sums.delta_dollars.amount,
+        "gamma": sums.gamma.amount,
+        "vega": sums.vega.amount,
+        "theta": sums.theta.amount,
+        "beta": one.beta.value,
+        "beta_words": one.beta.words,
+        "pnl_today": one.pnl_today,
+        "unrealized": one.unrealized,
+        "coverage": _coverage(sums),
+        "next_expiry": one.next_expiry,
+        **_facts_of_worst(None if one.held is None else one.held.worst),
+    }
+
+
+def _facts_of_book(book: BookFigures) -> dict[str, Any]:
+    weighted = book.beta_weighted
+    return {
+        "index": weighted.index,
+        "delta_beta_weighted": weighted.shares,
+        "dollars_per_percent": weighted.dollars_per_percent,
+        "beta_weighted_legs": {"known": weighted.counted, "of": weighted.of},
+        "delta_dollars": book.sums.delta_dollars.amount,
+        "theta": book.sums.theta.amount,
+        "vega": book.sums.vega.amount,
+        "vega_by_expiry": {
+            day.isoformat(): sums.vega.amount for day, sums in book.sums_by_expiry.items() if day is not None
+        },
+        **_facts_of_worst(book.max_loss),
+        "undefined_risks": list(book.extremes.undefined),
+        "unrealized": book.profits.book_unrealized,
+        "natural": book.profits.book_natural,
+        "alarms": list(book.alarms),
+        "coverage": _coverage(book.sums),
+    }
+
+
+def _facts_of_worst(worst: Extreme | None) -> dict[str, Any]:
+    """The greatest loss as a positive number of dollars; one below 0 is a sure gain."""
+    if worst is None:
+        return {"max_loss": None, "max_loss_state": None, "max_loss_reason": None}
+    return {
+        "max_loss": None if worst.amount is None else float(-worst.amount),
+        "max_loss_state": worst.limit,
+        "max_loss_reason": worst.reason or None,
+    }
+
+
+def _coverage(sums: GreekSums) -> dict[str, dict[str, int]]:
+    found = {name: getattr(sums, name).coverage for name in _COVERED}
+    return {name: {"known": one.known, "bound": one.bound, "of": one.of} for name, one in found.items()}
+
+
+def _facts_of_elsewhere(what_if: WhatIf, there: Curve) -> dict[str, Any]:
+    return {
+        "words": what_if.words,
+        "worth_now": there.now,
+        "worth": float(there.worth[0]),
+        "change": float(there.change[0]),
+        "by_model": there.by_model,
+        "of": there.legs,
+        "by_intrinsic": list(there.by_intrinsic),
+        "without_mark": list(there.without_mark),
+        "ended": list(there.ended),
+        "left_out": list(there.left_out),
+    }
+
+
+def lines_of(
+    book: BookFigures, *, what_if: Elsewhere, second_opinion: Opinion, problems: Sequence[str]
+) -> Iterator[str]:
+    """All of it for a person."""
+    yield f"As of {book.as_of:%Y-%m-%d %H:%M:%S} UTC. {DISCLAIMER}"
+    for one in book.underlyings:
+        yield _line_of_underlying(one)
+    weighted = book.beta_weighted
+    yield (
+        f"book: {_money(weighted.dollars_per_percent)} for 1 % of {weighted.index} "
+        f"(beta-weighted delta {_number(weighted.shares)}, {weighted.counted} of {weighted.of} lines), "
+        f"theta {_sum(book.sums.theta)} a day, vega {_sum(book.sums.vega)} a point; "
+        f"greatest loss {_worst(book.max_loss)}; unrealized {_money(book.profits.book_unrealized)}, "
+        f"natural {_money(book.profits.book_natural)}"
+    )
+    if what_if is not None:
+        world, there = what_if
+        yield f"with {world.words}: {_money(float(there.change[0]))} ({there.words} by the model)"
+    if second_opinion is not None:
+        options = [one for one in book.lines if one.iv_state is not None]
+        for line, delta in zip(options, second_opinion, strict=True):
+            yield f"QuantLib, {line.label}: delta {_number(delta)}, ours {_number(line.delta)}"
+    for sentence in book.alarms:
+        yield f"alarm: {sentence}"
+    for sentence in problems:
+        if sentence not in book.alarms:
+            yield f"not judged: {sentence}"
+
+
+def _line_of_underlying(one: UnderlyingRisk) -> str:
+    sums = one.sums
+    expiry = "" if one.next_expiry is None else f", next expiry {short_date(one.next_expiry)}"
+    worst = "" if one.held is None else f", greatest loss {_worst(one.held.worst)}"
+    return (
+        f"{one.symbol} at {_number(one.spot)}: delta {_sum(sums.delta)}, gamma {_sum(sums.gamma)}, "
+        f"vega {_sum(sums.vega)}, theta {_sum(sums.theta)}{worst}{expiry}"
+    )
+
+
+def _sum(one: GreekSum) -> str:
+    """A sum, and what it covers where that is not all."""
+    return _number(one.amount) + ("" if one.is_whole else f" ({one.coverage.words})")
+
+
+def _worst(one: Extreme) -> str:
+    return str(one.limit) if one.amount is None else _money(float(-one.amount))
+
+
+def _number(value: float | None) -> str:
+    return _UNKNOWN if value is None else plain_number(round(value, 2)) if value else "0"
+
+
+def _money(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:,.2f}"

@@ -1,0 +1,261 @@
+"""Do what the command `risk` says: ask for prices and what risk figures need beside them, compute once, tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from options_helper.analysis.live_portfolio_metrics import (
+    DEFAULT_WIDE_SPREAD_PCT,
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+)
+from options_helper.analysis.reconcile.account_import import doubtful_roots, import_portfolio
+from options_helper.analysis.reconcile.grouping import group_entries
+from options_helper.analysis.risk.book_risk import assess_book
+from options_helper.analysis.risk.book_values import BookFigures, Profits
+from options_helper.analysis.risk.leg_inputs import RiskChoices, other_type
+from options_helper.analysis.risk.scenario import Curve, curve
+from options_helper.analysis.risk.second_opinion import second_delta
+from options_helper.analysis.risk.what_if import WhatIf, parse_what_if
+from options_helper.analysis.totals import compute_live_totals
+from options_helper.clock import utc_now
+from options_helper.commands.portfolio_display import RequestStatus, Screen
+from options_helper.commands.risk_display import could_not_judge, json_text, lines_of
+from options_helper.data.betas_file import load_betas
+from options_helper.data.rest.account_reading import read_account
+from options_helper.data.rest.budget_ledger import COMMAND
+from options_helper.data.rest.calendar_watch import ask_told_sessions
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.market_time import server_time
+from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
+from options_helper.data.rest.seeding import seed
+from options_helper.errors import ConfigError, RestError
+from options_helper.model.account import AccountState, PreviousClose
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_hours import has_ended
+from options_helper.model.events import Quote, Trade
+from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
+from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.risk_inputs import RiskInputs, VendorGreeks
+from options_helper.model.snapshot import LiveSnapshot, StreamHealth
+from options_helper.model.streams import StreamName
+from options_helper.model.tolerant import word
+from options_helper.settings import NO_KEYS, RiskSettings, Settings
+
+FINE: Final = 0
+NOT_ALL: Final = 1
+DEFAULT_FILE: Final = Path("portfolio.json")
+STALE_AFTER_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RiskRequest:
+    """What is asked of the command."""
+
+    file: Path | None
+    from_account: bool = False
+    what_if: str | None = None
+    second_opinion: bool = False
+
+
+def tell_risk(
+    request: RiskRequest,
+    *,
+    as_json: bool,
+    screen: Screen | None = None,
+    now: Callable[[], datetime] = utc_now,
+    rest_cls: Callable[..., AlpacaRest] = AlpacaRest,
+) -> int:
+    """Tell what a book risks; the exit code. ConfigError for bad input, RestError when nothing can be asked."""
+    screen = screen or Screen()
+    if request.from_account and request.file is not None:
+        raise ConfigError("--account takes the account's positions, and FILE a file's. Choose one.")
+    what_if = None if request.what_if is None else parse_what_if(request.what_if)
+    portfolio = None if request.from_account else load_portfolio(request.file or DEFAULT_FILE)
+    settings, choices = Settings.load(), _choices(RiskSettings.load())
+    if not settings.has_credentials:
+        raise ConfigError(NO_KEYS)
+    problems: list[str] = []
+    with _connected(screen, settings, rest_cls) as (waiting, rest):
+        if portfolio is None:
+            portfolio, left_out = _from_account(rest, now(), waiting)
+            problems += left_out
+        live = _look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
+    book = _assess(portfolio, live, choices)
+    elsewhere = None if what_if is None else _elsewhere(book, what_if)
+    opinion = _second_opinion(book) if request.second_opinion else None
+    problems += could_not_judge(book)
+    if as_json:
+        screen.say(json_text(book, what_if=elsewhere, second_opinion=opinion, problems=problems))
+    else:
+        for line in lines_of(book, what_if=elsewhere, second_opinion=opinion, problems=problems):
+            screen.say(line)
+    return NOT_ALL if problems else FINE
+
+
+def _choices(settings: RiskSettings) -> RiskChoices:
+    return RiskChoices(settings.rates, settings.assume_dividends, load_betas(settings.betas_file).betas)
+
+
+@contextmanager
+def _connected(
+    screen: Screen, settings: Settings, rest_cls: Callable[..., AlpacaRest]
+) -> Iterator[tuple[RequestStatus, AlpacaRest]]:
+    limits = RequestLimits(COMMAND)
+    with (
+        screen.waiting("the market's time", partial(limits.held, settings)) as waiting,
+        rest_cls(settings, limits=limits) as rest,
+    ):
+        yield waiting, rest
+
+
+def _from_account(
+    rest: AlpacaRest, now: datetime, waiting: RequestStatus
+) -> tuple[Portfolio, tuple[str, ...]]:
+    """The account's positions as a portfolio, grouped by rule, and what of them is left out."""
+    waiting.request("the positions")
+    positions = rest.positions()
+    waiting.request("the cash")
+    reading = read_account(positions, rest.account(), now)
+    underlyings: dict[str, str] = {}
+    for root, symbol in doubtful_roots(reading.view).items():
+        waiting.request(f"the record of {symbol}")
+        underlying = word((rest.option_contract(symbol) or {}).get("underlying_symbol"))
+        underlyings |= {root: underlying} if underlying else {}
+    imported = import_portfolio(reading.view, underlyings)
+    grouped = group_entries(imported.portfolio.positions)
+    return imported.portfolio.changed(positions=grouped.entries), (*reading.problems, *imported.problems)
+
+
+def _look(
+    rest: AlpacaRest,
+    settings: Settings,
+    portfolio: Portfolio,
+    choices: RiskChoices,
+    *,
+    now: Callable[[], datetime],
+    waiting: RequestStatus,
+    problems: list[str],
+) -> LiveSnapshot:
+    """One snapshot of all that the book's risk needs; what could not be had is among the problems."""
+    at = server_time(rest) or now()
+    told: ToldSessions = NOTHING_TOLD
+    try:
+        told = ask_told_sessions(rest, at)
+    except RestError as error:
+        problems.append(
+            f"The market's hours could not be asked for, so the program's calendar stands: {error}"
+        )
+    shares = list(dict.fromkeys(_shares(portfolio)))
+    inputs = RiskInputs()
+    waiting.request("dividends and daily bars")
+    try:
+        today, asked = new_york_date(at), list(dict.fromkeys([choices.index, *shares]))
+        actions = read_corporate_actions(rest, shares, today, at) if shares else {}
+        inputs = replace(inputs, actions=MappingProxyType(actions))
+        inputs = replace(inputs, closes=MappingProxyType(read_daily_closes(rest, asked, today, at)))
+    except RestError as error:
+        problems.append(f"Dividends or daily bars are not known: {error}")
+    waiting.request("the prices")
+    quotes: dict[str, Quote] = {}
+    trades: dict[str, Trade] = {}
+    greeks: dict[str, VendorGreeks] = {}
+    closes: dict[str, PreviousClose] = {}
+    try:
+        for batch in seed(
+            rest,
+            sorted({choices.index, *shares}),
+            sorted(_contracts(portfolio, at, told)),
+            stock_feed=settings.stock_feed,
+            options_feed=settings.options_feed,
+            today=new_york_date(at),
+        ):
+            quotes |= {one.symbol: one for one in batch.quotes}
+            trades |= {one.symbol: one for one in batch.trades}
+            greeks |= {one.symbol: one for one in batch.greeks}
+            closes |= {one.symbol: one for one in batch.closes}
+    except RestError as error:
+        problems.append(f"Not everything could be priced: {error}")
+    at = server_time(rest) or now()
+    return LiveSnapshot(
+        as_of=at,
+        quotes=MappingProxyType(quotes),
+        trades=MappingProxyType(trades),
+        account=AccountState(closes=MappingProxyType(closes)),
+        risk_inputs=replace(inputs, vendor_greeks=MappingProxyType(greeks)),
+        told_sessions=told,
+        streams=MappingProxyType(
+            {
+                StreamName.STOCKS: StreamHealth(StreamName.STOCKS, feed=settings.stock_feed),
+                StreamName.OPTIONS: StreamHealth(StreamName.OPTIONS, feed=settings.options_feed),
+            }
+        ),
+    )
+
+
+def _shares(portfolio: Portfolio) -> Iterator[str]:
+    """Shares that are held or written on; an index has no price of its own here, and a coin another market."""
+    for one in portfolio.instruments:
+        if not one.is_coin and not is_index(one.underlying):
+            yield one.underlying
+
+
+def _contracts(portfolio: Portfolio, at: datetime, told: ToldSessions) -> Iterator[str]:
+    """Contracts that are held, and beside each the other type of its strike, which may say its volatility."""
+    for one in portfolio.instruments:
+        if one.expiry is None or has_ended(
+            one.live_symbol, one.expiry, at, told, at_open=one.settled_at_open
+        ):
+            continue
+        yield one.live_symbol
+        if not one.adjusted:
+            yield other_type(one.live_symbol)
+
+
+def _assess(portfolio: Portfolio, live: LiveSnapshot, choices: RiskChoices) -> BookFigures:
+    """The figures, with the profits that the page's tables show."""
+    positions = compute_live_position_rows(portfolio, live, stale_after_seconds=STALE_AFTER_SECONDS)
+    structures, legs = compute_live_multileg_rows(portfolio, live, stale_after_seconds=STALE_AFTER_SECONDS)
+    totals = compute_live_totals(portfolio, live, positions, structures, legs)
+    return assess_book(
+        portfolio,
+        live,
+        choices,
+        stale_after_seconds=STALE_AFTER_SECONDS,
+        wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+        profits=Profits(
+            today=_by_id(positions, "day_pnl") | _by_id(structures, "day_pnl"),
+            unrealized=_by_id(positions, "pnl_abs") | _by_id(structures, "net_pnl_abs"),
+            book_unrealized=totals.pnl_abs,
+            book_natural=totals.pnl_natural_abs,
+        ),
+    )
+
+
+def _by_id(table: Any, column: str) -> dict[str, float | None]:
+    values = table[column].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
+    return {
+        name: None if value != value else value  # noqa: PLR0124 - NaN alone differs from itself
+        for name, value in zip(table["id"], values, strict=True)
+    }
+
+
+def _elsewhere(book: BookFigures, what_if: WhatIf) -> tuple[WhatIf, Curve]:
+    return what_if, curve(book.scenario, np.ones(1), what_if)
+
+
+def _second_opinion(book: BookFigures) -> tuple[float | None, ...]:
+    """QuantLib's delta of each option line's position, in the book's order."""
+    scenario = book.scenario
+    delta = second_delta(scenario.terms, scenario.market, scenario.volatility) * scenario.slope
+    return tuple(None if np.isnan(one) else float(one) for one in delta)
