@@ -136,7 +136,7 @@ COLUMNS: Final = (
     Column(
         "quantity",
         {POSITION: 20},
-        "Contracts or shares; short is negative.",
+        "Contracts or shares; short is negative. Of a structure: how many times it is held.",
         "Qty",
         64,
         kind=Kind.NUMBER,
@@ -147,7 +147,7 @@ COLUMNS: Final = (
     Column(
         "signed_contracts",
         {LEG: 20},
-        "Contracts or shares; short is negative.",
+        "Contracts or shares; short is negative. Of a structure: how many times it is held.",
         "Qty",
         64,
         kind=Kind.NUMBER,
@@ -158,7 +158,7 @@ COLUMNS: Final = (
     Column(
         "units",
         {STRUCTURE: 20},
-        "How many times the structure is held.",
+        "Contracts or shares; short is negative. Of a structure: how many times it is held.",
         "Qty",
         64,
         kind=Kind.UNITS,
@@ -238,7 +238,8 @@ COLUMNS: Final = (
     Column(
         "net_mark_words",
         {STRUCTURE: 30},
-        "One unit of the structure, per share, as a debit (db) or a credit (cr).",
+        "Per share. Mid of an uncrossed quote, else the last trade. Source and age are said where it is no fresh "
+        "streamed mid. Of a structure: one unit, as a debit (db) or a credit (cr). Of an underlying: its price.",
         "Mark",
         112,
         kind=Kind.NET_MARK,
@@ -278,8 +279,8 @@ COLUMNS: Final = (
     Column(
         "marks_origin",
         {STRUCTURE: 270},
-        "Which events the legs' marks came from, how many of them were asked for (REST), not streamed, "
-        "and how old the oldest is.",
+        "Which event the mark came from, and how old that event is. REST: asked for, not streamed. Of a structure: "
+        "how many of its legs' marks came from which, and how old the oldest is.",
         "Mark from",
         150,
         kind=Kind.MARKS_ORIGIN,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
@@ -34,20 +36,20 @@ ASSETS: Final = files("options_helper.live") / "assets"
 HTML: Final = '<div class="board" data-board></div>'
 
 
-def _component() -> Any:
+@cache
+def _component(*, served: bool) -> Any:
     """The table's script and style, which the browser fetches once as files.
 
-    Streamlit finds the files by the manifest of an installed package. In one that is not installed they travel with
-    each refresh: that costs more, and the page is there.
+    Streamlit finds the files by the manifest of an installed package, where a server runs (`served`). Else they travel
+    with each refresh: that costs more, and the page is there.
     """
-    try:
-        return st.components.v2.component("options-helper.board", html=HTML, js="board.js", css="board.css")
-    except StreamlitAPIException:
-        script, style = ((ASSETS / name).read_text(encoding="utf-8") for name in ("board.js", "board.css"))
-        return st.components.v2.component("options_helper_board", html=HTML, js=script, css=style)
-
-
-_BOARD: Final = _component()
+    if served:
+        with suppress(StreamlitAPIException):
+            return st.components.v2.component(
+                "options-helper.board", html=HTML, js="board.js", css="board.css"
+            )
+    script, style = ((ASSETS / name).read_text(encoding="utf-8") for name in ("board.js", "board.css"))
+    return st.components.v2.component("options_helper_board", html=HTML, js=script, css=style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def board_table(screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...
     )
     if "full" in message:
         message["full"] |= {"label": LABEL, "view": _view(), "colours": _colours()}
-    _BOARD(key=KEY, data=message, on_view_change=_keep_view, on_resync_change=_ask_again)
+    _component(served=st.runtime.exists())(
+        key=KEY, data=message, on_view_change=_keep_view, on_resync_change=_ask_again
+    )
 
 
 def _sorting() -> Sorting | None:
