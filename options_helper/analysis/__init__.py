@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "book_look": ("BookLook", "look_at_book"),
     "book_ladder": (
         "DepthPoint",
         "LadderRow",
@@ -33,7 +34,7 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
-    "holdings": ("compare_holdings", "was_split"),
+    "holdings": ("was_split",),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (
@@ -46,6 +47,6 @@ SHARED: Final = {
         "undefined_risks",
         "worth_at_end",
     ),
-    "priced_lines": ("PricedLines", "numbers", "price_lines"),
+    "priced_lines": ("PricedLines", "numbers", "price_entries"),
     "structure_kinds": ("StructureKind",),
 }

@@ -25,7 +25,6 @@ from options_helper.analysis.day_pnl import (
     read_account_day,
 )
 from options_helper.analysis.grades import RANKS, Grade, grades_of
-from options_helper.analysis.holdings import compare_holdings
 from options_helper.analysis.marks import (
     Findings,
     Flags,
@@ -36,7 +35,7 @@ from options_helper.analysis.marks import (
     warning_lists,
 )
 from options_helper.analysis.payoffs import believable_range
-from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.analysis.totals import LiveTotals, Tally, compute_live_totals
 from options_helper.model.account import Source
@@ -71,18 +70,24 @@ def compute_live_position_rows(
     *,
     stale_after_seconds: float,
     wide_spread_pct: float = DEFAULT_WIDE_SPREAD_PCT,
+    priced: PricedLines | None = None,
 ) -> pd.DataFrame:
-    """One row for each single contract and share holding: `POSITION_COLUMNS`."""
+    """One row for each single contract and share holding: `POSITION_COLUMNS`.
+
+    `priced` are all lines of the portfolio, in its order, where they have been priced already.
+    """
     entries = [entry for entry in portfolio.positions if not isinstance(entry, MultiLegPosition)]
     quantity = numbers(entry.lines[0].quantity for entry in entries)
-    lines = price_lines(
-        [entry.instrument for entry in entries],
-        quantity,
-        live,
-        holdings=compare_holdings(portfolio, live.account),
-        stale_after_seconds=stale_after_seconds,
-        wide_spread_pct=wide_spread_pct,
-    )
+    if priced is None:
+        lines = price_entries(
+            entries,
+            portfolio,
+            live,
+            stale_after_seconds=stale_after_seconds,
+            wide_spread_pct=wide_spread_pct,
+        )
+    else:
+        lines = priced.take(_places(portfolio, of_structures=False))
     basis = numbers(entry.lines[0].cost_basis for entry in entries)
     pnl = lines.worth * (lines.mark - basis)
     day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
@@ -114,8 +119,12 @@ def compute_live_multileg_rows(
     *,
     stale_after_seconds: float,
     wide_spread_pct: float = DEFAULT_WIDE_SPREAD_PCT,
+    priced: PricedLines | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row for each structure (`STRUCTURE_COLUMNS`), and one for each of their legs (`LEG_COLUMNS`)."""
+    """One row for each structure (`STRUCTURE_COLUMNS`), and one for each of their legs (`LEG_COLUMNS`).
+
+    `priced` are all lines of the portfolio, in its order, where they have been priced already.
+    """
     structures = portfolio.structures
     owned_legs = [
         (entry, index, leg, line)
@@ -124,14 +133,16 @@ def compute_live_multileg_rows(
     ]
     quantity = numbers(line.quantity for *_, line in owned_legs)
     basis = numbers(line.cost_basis for *_, line in owned_legs)
-    lines = price_lines(
-        [instrument for entry in structures for instrument in entry.instruments],
-        quantity,
-        live,
-        holdings=compare_holdings(portfolio, live.account),
-        stale_after_seconds=stale_after_seconds,
-        wide_spread_pct=wide_spread_pct,
-    )
+    if priced is None:
+        lines = price_entries(
+            structures,
+            portfolio,
+            live,
+            stale_after_seconds=stale_after_seconds,
+            wide_spread_pct=wide_spread_pct,
+        )
+    else:
+        lines = priced.take(_places(portfolio, of_structures=True))
     leg_value = lines.worth * lines.mark
     leg_natural = lines.worth * lines.natural
     groups = _LegGroups(structures)
@@ -162,6 +173,12 @@ def compute_live_multileg_rows(
     days = _structure_days(day, quantity, groups, numbers(entry.opening_cost for entry in structures))
     values = np.where(of_leg, np.nan, leg_value), leg_natural
     return _structure_rows(structures, lines, groups, values, days, not_believed=not_believed), legs
+
+
+def _places(portfolio: Portfolio, *, of_structures: bool) -> list[int]:
+    """Where among all lines of the portfolio those of its structures are, or the others."""
+    owned = (isinstance(entry, MultiLegPosition) for entry in portfolio.positions for _ in entry.lines)
+    return [place for place, is_leg in enumerate(owned) if is_leg is of_structures]
 
 
 def _not_believed(structures: Sequence[MultiLegPosition], net_marks: Numbers, today: date) -> Flags:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from options_helper.analysis.grades import rank_lines
-from options_helper.analysis.holdings import Holdings
+from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import (
     UNKNOWN_TIME,
     Findings,
@@ -35,7 +35,7 @@ from options_helper.model.contract_hours import (
 )
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import expects_data, new_york_date
-from options_helper.model.portfolio import Instrument
+from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName
 
@@ -60,6 +60,43 @@ class PricedLines:
     worth: Numbers
     findings: Findings
     columns: Mapping[str, Any]
+
+    def take(self, places: Sequence[int]) -> PricedLines:
+        """The lines in these places, in this order."""
+        chosen = np.array(places, dtype=np.int64)
+        return PricedLines(
+            today=self.today,
+            ended=self.ended[chosen],
+            rank=self.rank[chosen],
+            mark=self.mark[chosen],
+            natural=self.natural[chosen],
+            worth=self.worth[chosen],
+            findings={warning: flags[chosen] for warning, flags in self.findings.items()},
+            columns={
+                name: values[chosen] if isinstance(values, np.ndarray) else [values[n] for n in places]
+                for name, values in self.columns.items()
+            },
+        )
+
+
+def price_entries(
+    entries: Sequence[PortfolioEntry],
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    *,
+    stale_after_seconds: float,
+    wide_spread_pct: float,
+) -> PricedLines:
+    """Price every line of these entries of the portfolio, in their order."""
+    lines = [line for entry in entries for line in entry.lines]
+    return price_lines(
+        [line.instrument for line in lines],
+        numbers(line.quantity for line in lines),
+        live,
+        holdings=compare_holdings(portfolio, live.account, live.told_sessions),
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
+    )
 
 
 def price_lines(

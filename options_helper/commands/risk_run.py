@@ -9,24 +9,19 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from options_helper.analysis.live_portfolio_metrics import (
-    DEFAULT_WIDE_SPREAD_PCT,
-    compute_live_multileg_rows,
-    compute_live_position_rows,
-)
+from options_helper.analysis.book_look import look_at_book
+from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.reconcile.account_import import doubtful_roots, import_portfolio
 from options_helper.analysis.reconcile.grouping import group_entries
-from options_helper.analysis.risk.book_risk import assess_book
-from options_helper.analysis.risk.book_values import BookFigures, Profits
+from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.leg_inputs import RiskChoices, other_type
 from options_helper.analysis.risk.scenario import Curve, curve
 from options_helper.analysis.risk.second_opinion import second_delta
 from options_helper.analysis.risk.what_if import WhatIf, parse_what_if
-from options_helper.analysis.totals import compute_live_totals
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.commands.risk_display import could_not_judge, json_text, lines_of
@@ -91,7 +86,13 @@ def tell_risk(
             portfolio, left_out = _from_account(rest, now(), waiting)
             problems += left_out
         live = _look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
-    book = _assess(portfolio, live, choices)
+    book = look_at_book(
+        portfolio,
+        live,
+        choices,
+        stale_after_seconds=STALE_AFTER_SECONDS,
+        wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+    ).risk
     elsewhere = None if what_if is None else _elsewhere(book, what_if)
     opinion = _second_opinion(book) if request.second_opinion else None
     problems += could_not_judge(book)
@@ -220,34 +221,6 @@ def _contracts(portfolio: Portfolio, at: datetime, told: ToldSessions) -> Iterat
         yield one.live_symbol
         if not one.adjusted:
             yield other_type(one.live_symbol)
-
-
-def _assess(portfolio: Portfolio, live: LiveSnapshot, choices: RiskChoices) -> BookFigures:
-    """The figures, with the profits that the page's tables show."""
-    positions = compute_live_position_rows(portfolio, live, stale_after_seconds=STALE_AFTER_SECONDS)
-    structures, legs = compute_live_multileg_rows(portfolio, live, stale_after_seconds=STALE_AFTER_SECONDS)
-    totals = compute_live_totals(portfolio, live, positions, structures, legs)
-    return assess_book(
-        portfolio,
-        live,
-        choices,
-        stale_after_seconds=STALE_AFTER_SECONDS,
-        wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
-        profits=Profits(
-            today=_by_id(positions, "day_pnl") | _by_id(structures, "day_pnl"),
-            unrealized=_by_id(positions, "pnl_abs") | _by_id(structures, "net_pnl_abs"),
-            book_unrealized=totals.pnl_abs,
-            book_natural=totals.pnl_natural_abs,
-        ),
-    )
-
-
-def _by_id(table: Any, column: str) -> dict[str, float | None]:
-    values = table[column].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
-    return {
-        name: None if value != value else value  # noqa: PLR0124 - NaN alone differs from itself
-        for name, value in zip(table["id"], values, strict=True)
-    }
 
 
 def _elsewhere(book: BookFigures, what_if: WhatIf) -> tuple[WhatIf, Curve]:

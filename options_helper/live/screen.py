@@ -17,17 +17,14 @@ from options_helper.analysis.live_health import (
     feed_labels,
     headline,
 )
-from options_helper.analysis.live_portfolio_metrics import (
-    DEFAULT_WIDE_SPREAD_PCT,
-    compute_live_multileg_rows,
-    compute_live_position_rows,
-)
+from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.reconcile.reconciliation import Behind
-from options_helper.analysis.totals import LiveTotals, compute_live_totals, labels
+from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.totals import LiveTotals, labels
 from options_helper.data.portfolio_file import PortfolioFile
-from options_helper.live.session import LiveSession, Run, changed_code
+from options_helper.live.session import DEFAULT_RISK_CHOICES, LiveSession, Run, changed_code
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
@@ -123,6 +120,7 @@ class ScreenModel:
     structures: DataFrame
     legs: DataFrame
     totals: LiveTotals
+    risk: BookFigures
     trends: Mapping[str, tuple[float, ...]]
 
     @property
@@ -158,14 +156,14 @@ def build_screen(
     changed = changed_code(session)
     portfolio_file = run.portfolio_file if run is not None and running and not changed else own
     portfolio = portfolio_file.portfolio or EMPTY_PORTFOLIO
-    stale_after, wide_from = options.preferences.stale_after_seconds, options.preferences.wide_spread_percent
-    positions = compute_live_position_rows(
-        portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
+    look = session.looks.look(
+        portfolio,
+        snapshot,
+        DEFAULT_RISK_CHOICES if run is None else run.risk,
+        stale_after_seconds=options.preferences.stale_after_seconds,
+        wide_spread_pct=options.preferences.wide_spread_percent,
     )
-    structures, legs = compute_live_multileg_rows(
-        portfolio, snapshot, stale_after_seconds=stale_after, wide_spread_pct=wide_from
-    )
-    totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
+    totals = look.totals
     behind = session.comparison.behind(portfolio, snapshot.account, snapshot.told_sessions)
     return ScreenModel(
         options=options,
@@ -186,10 +184,11 @@ def build_screen(
             *_run_banners(run, snapshot),
         ),
         viewers=session.viewers,
-        positions=positions,
-        structures=structures,
-        legs=legs,
+        positions=look.positions,
+        structures=look.structures,
+        legs=look.legs,
         totals=totals,
+        risk=look.risk,
         trends=session.history().trends,
     )
 
@@ -291,6 +290,8 @@ def _run_banners(run: Run | None, snapshot: LiveSnapshot) -> Iterator[Banner]:
         return
     if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
         yield Banner(Level.INFO, "Streams", DOCTOR)
+    if run.risk_problem is not None:
+        yield Banner(Level.WARNING, "Risk figures", run.risk_problem)
     for warning in run.plan.warnings:
         yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, "Streams", warning)
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:

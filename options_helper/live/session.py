@@ -20,8 +20,10 @@ from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
     compute_live_position_rows,
 )
+from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import compute_live_totals
 from options_helper.clock import utc_now
+from options_helper.data.betas_file import load_betas
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
@@ -33,6 +35,7 @@ from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_
 from options_helper.errors import ConfigError
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
+from options_helper.live.shared_look import SharedLook
 from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -40,12 +43,13 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import dashboard_file, forget_heartbeats
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.run_report import process_lives
-from options_helper.settings import Settings
+from options_helper.settings import RiskSettings, Settings
 
 PROCESS_MODULE: Final = "_options_helper_process"
 HOUSEKEEPING_SECONDS: Final = 2.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
+DEFAULT_RISK_CHOICES: Final = RiskChoices()
 
 
 class Manager(Protocol):
@@ -95,6 +99,8 @@ class Run:
     portfolio_file: PortfolioFile
     settings: Settings
     plan: SubscriptionPlan
+    risk: RiskChoices = DEFAULT_RISK_CHOICES
+    risk_problem: str | None = None  # why these are not what the user wrote, as a sentence
     ended: str | None = None  # why it is over, as a sentence
     ended_at: datetime | None = None  # by this computer's clock
 
@@ -133,6 +139,7 @@ class LiveSession:
         self._housekeeping_seconds = housekeeping_seconds
         self._heartbeat_path = heartbeat
         self.comparison = FileComparison()
+        self.looks = SharedLook()
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -179,7 +186,8 @@ class LiveSession:
             raise ConfigError(portfolio_file.problem or "Load a portfolio first.")
         with self._changing:
             now = self._run
-            wanted = Run(choices, portfolio_file, settings, plan_for(portfolio_file.portfolio, choices))
+            plan = plan_for(portfolio_file.portfolio, choices)
+            wanted = Run(choices, portfolio_file, settings, plan, *_risk_choices())
             if now == wanted:
                 self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
                 return
@@ -339,6 +347,16 @@ class LiveSession:
 def _live_manager(settings: Settings, limits: RequestLimits) -> LiveStreamManager:
     """Alpaca's streams, and Breeze's beside them where they are asked for."""
     return LiveStreamManager(settings, source=JoinedSources(AlpacaSource(), (BreezeSource(),)), limits=limits)
+
+
+def _risk_choices() -> tuple[RiskChoices, str | None]:
+    """What the user decided of the risk figures, or the defaults and why; prices are shown in either case."""
+    try:
+        settings = RiskSettings.load()
+        betas = load_betas(settings.betas_file).betas
+    except ConfigError as error:
+        return DEFAULT_RISK_CHOICES, f"{error} Until then the risk figures are made with the defaults."
+    return RiskChoices(settings.rates, settings.assume_dividends, betas), None
 
 
 def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:

@@ -90,3 +90,26 @@ def test_a_file_behind_the_account_is_said_without_hidden_amounts(show: Show):
     assert "9.15" in banner.text
     assert "9.15" not in hidden.text
     assert (banner.level, hidden.level) == (Level.WARNING, Level.WARNING)
+
+
+def test_what_the_user_wrote_of_the_risk_figures_is_taken_at_start(show: Show, monkeypatch, tmp_path):
+    betas = tmp_path / "betas.toml"
+    betas.write_text("[betas]\nAAPL = 1.7\n")
+    monkeypatch.setenv("OH_RISK_BETAS", str(betas))
+
+    beta = next(one.beta for one in show(scenes.live).risk.underlyings if one.symbol == "AAPL")
+
+    assert beta.value == 1.7
+
+
+def test_a_betas_file_that_is_none_costs_the_betas_and_not_the_page(show: Show, monkeypatch, tmp_path):
+    betas = tmp_path / "betas.toml"
+    betas.write_text('[betas]\nAAPL = "high"\n')
+    monkeypatch.setenv("OH_RISK_BETAS", str(betas))
+
+    screen = show(scenes.live)
+
+    (banner,) = [banner for banner in screen.banners if banner.subject == "Risk figures"]
+    assert "the beta of AAPL is no number" in banner.text
+    assert "made with the defaults" in banner.text
+    assert screen.risk.sums.delta.coverage.known > 0

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from options_helper.analysis.holdings import compare_holdings
 from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, read_marks
-from options_helper.analysis.priced_lines import PricedLines, numbers, price_lines
+from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
 from options_helper.analysis.risk.beta import DeltaDollars, beta_of, beta_weighted
 from options_helper.analysis.risk.book_values import (
     EUROPEAN,
@@ -51,17 +50,20 @@ def assess_book(
     stale_after_seconds: float,
     wide_spread_pct: float,
     profits: Profits = _NOTHING_KNOWN,
+    priced: PricedLines | None = None,
     earlier: LegRisk | None = None,
     budget: int = DEFAULT_BUDGET,
 ) -> BookFigures:
-    """The risk of all that is held; `earlier` is what the look before computed, so that only what moved is anew."""
+    """The risk of all that is held; `earlier` is what the look before computed, so that only what moved is anew.
+
+    `priced` are all lines of the portfolio, in its order, where they have been priced already.
+    """
     owned = [(entry.id, line) for entry in portfolio.positions for line in entry.lines]
     lines = [line for _, line in owned]
-    priced = price_lines(
-        [line.instrument for line in lines],
-        numbers(line.quantity for line in lines),
+    priced = priced or price_entries(
+        portfolio.positions,
+        portfolio,
         live,
-        holdings=compare_holdings(portfolio, live.account, live.told_sessions),
         stale_after_seconds=stale_after_seconds,
         wide_spread_pct=wide_spread_pct,
     )

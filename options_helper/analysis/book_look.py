@@ -1,0 +1,93 @@
+"""A portfolio and a snapshot → everything that is said of the book at one instant: tables, totals and risk.
+
+Every line is priced once, and all of it is of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from options_helper.analysis.live_portfolio_metrics import (
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+)
+from options_helper.analysis.priced_lines import price_entries
+from options_helper.analysis.risk.book_risk import assess_book
+from options_helper.analysis.risk.book_values import BookFigures, Profits
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.analysis.totals import LiveTotals, compute_live_totals
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BookLook:
+    """One look: what each position, structure and leg is worth, what they come to, and what they risk."""
+
+    positions: DataFrame
+    structures: DataFrame
+    legs: DataFrame
+    totals: LiveTotals
+    risk: BookFigures
+
+
+def look_at_book(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    choices: RiskChoices,
+    *,
+    stale_after_seconds: float,
+    wide_spread_pct: float,
+    earlier: BookLook | None = None,
+) -> BookLook:
+    """Everything at the snapshot's instant; of the risk, only what moved since the `earlier` look is computed anew."""
+    priced = price_entries(
+        portfolio.positions,
+        portfolio,
+        live,
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
+    )
+    positions = compute_live_position_rows(
+        portfolio,
+        live,
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
+        priced=priced,
+    )
+    structures, legs = compute_live_multileg_rows(
+        portfolio,
+        live,
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
+        priced=priced,
+    )
+    totals = compute_live_totals(portfolio, live, positions, structures, legs)
+    risk = assess_book(
+        portfolio,
+        live,
+        choices,
+        stale_after_seconds=stale_after_seconds,
+        wide_spread_pct=wide_spread_pct,
+        profits=Profits(
+            today=_by_id(positions, "day_pnl") | _by_id(structures, "day_pnl"),
+            unrealized=_by_id(positions, "pnl_abs") | _by_id(structures, "net_pnl_abs"),
+            book_unrealized=totals.pnl_abs,
+            book_natural=totals.pnl_natural_abs,
+        ),
+        priced=priced,
+        earlier=None if earlier is None else earlier.risk.computed,
+    )
+    return BookLook(positions, structures, legs, totals, risk)
+
+
+def _by_id(table: DataFrame, column: str) -> dict[str, float | None]:
+    values = table[column].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
+    return {name: None if isnan(value) else value for name, value in zip(table["id"], values, strict=True)}

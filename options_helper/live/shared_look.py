@@ -1,0 +1,61 @@
+"""Look at the book once for all viewers who look at the same snapshot in the same way."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from options_helper.analysis.book_look import BookLook, look_at_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A look and what it is of; portfolio and snapshot are compared by identity, which costs nothing."""
+
+    portfolio: Portfolio
+    snapshot: LiveSnapshot
+    choices: RiskChoices
+    thresholds: tuple[float, float]
+    look: BookLook
+
+    def is_of(self, portfolio: Portfolio, snapshot: LiveSnapshot, choices: RiskChoices) -> bool:
+        return self.portfolio is portfolio and self.snapshot is snapshot and self.choices == choices
+
+
+class SharedLook:
+    """Keeps the looks at the newest snapshot, one for each way of looking; callable from any thread."""
+
+    def __init__(self) -> None:
+        # Held while a look is computed, so that who wants the same waits for it and computes nothing.
+        self._lock = threading.Lock()
+        self._kept: list[_Kept] = []
+
+    def look(
+        self,
+        portfolio: Portfolio,
+        snapshot: LiveSnapshot,
+        choices: RiskChoices,
+        *,
+        stale_after_seconds: float,
+        wide_spread_pct: float,
+    ) -> BookLook:
+        """What `look_at_book` says; of the risk, only what moved since the last look is computed anew."""
+        thresholds = (stale_after_seconds, wide_spread_pct)
+        with self._lock:
+            same = [one for one in self._kept if one.is_of(portfolio, snapshot, choices)]
+            for one in same:
+                if one.thresholds == thresholds:
+                    return one.look
+            look = look_at_book(
+                portfolio,
+                snapshot,
+                choices,
+                stale_after_seconds=stale_after_seconds,
+                wide_spread_pct=wide_spread_pct,
+                earlier=self._kept[-1].look if self._kept else None,
+            )
+            self._kept = [*same, _Kept(portfolio, snapshot, choices, thresholds, look)]
+            return look

@@ -1,0 +1,58 @@
+"""One look at a book prices each line once, and says the same as tables and risk that are computed one by one."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from options_helper.analysis.book_look import BookLook, look_at_book
+from options_helper.analysis.live_portfolio_metrics import (
+    compute_live_multileg_rows,
+    compute_live_position_rows,
+)
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.portfolio import Portfolio, load_portfolio
+from tests.portal import scenes
+
+SAMPLE = load_portfolio(scenes.SAMPLE)
+THRESHOLDS = {"stale_after_seconds": 30, "wide_spread_pct": 25}
+
+
+def look(portfolio: Portfolio = SAMPLE, scene=scenes.live, earlier: BookLook | None = None) -> BookLook:
+    return look_at_book(portfolio, scene(), RiskChoices(), earlier=earlier, **THRESHOLDS)
+
+
+@pytest.mark.parametrize("scene", [scenes.live, scenes.stale, scenes.connecting])
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_tables_are_those_that_are_computed_one_by_one(scene, order):
+    """In whichever order the file has structures and singles, a row gets its own prices."""
+    book = SAMPLE.changed(positions=SAMPLE.positions[::order])
+    found = look(book, scene)
+    structures, legs = compute_live_multileg_rows(book, scene(), **THRESHOLDS)
+
+    pd.testing.assert_frame_equal(found.positions, compute_live_position_rows(book, scene(), **THRESHOLDS))
+    pd.testing.assert_frame_equal(found.structures, structures)
+    pd.testing.assert_frame_equal(found.legs, legs)
+
+
+def test_the_risk_has_the_marks_and_the_profits_of_the_tables():
+    found = look()
+    marks = dict(zip(found.positions["id"], found.positions["mark"], strict=True))
+    singles = {line.position_id: line.mark for line in found.risk.lines if line.position_id in marks}
+
+    assert singles == pytest.approx(marks)
+    assert found.risk.profits.book_unrealized == found.totals.pnl_abs
+    assert found.risk.profits.unrealized.keys() == {entry.id for entry in SAMPLE.positions}
+
+
+def test_a_second_look_at_the_same_prices_computes_no_leg_anew():
+    first = look()
+
+    assert first.risk.computed.computed > 0
+    assert look(earlier=first).risk.computed.computed == 0
+
+
+def test_nothing_held_is_a_look_too():
+    found = look(Portfolio(positions=()))
+
+    assert (len(found.positions), len(found.legs), found.risk.lines) == (0, 0, ())
