@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,6 +30,7 @@ from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.budget_ledger import COMMAND
 from options_helper.data.rest.calendar_watch import ask_told_sessions
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.expiry_chains import chain_requests, read_chain
 from options_helper.data.rest.market_time import server_time
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
@@ -41,9 +42,10 @@ from options_helper.model.contract_hours import has_ended
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
-from options_helper.model.risk_inputs import RiskInputs, VendorGreeks
+from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamName
+from options_helper.model.text import named
 from options_helper.model.tolerant import word
 from options_helper.settings import NO_KEYS, RiskSettings, Settings
 
@@ -51,6 +53,8 @@ FINE: Final = 0
 NOT_ALL: Final = 1
 DEFAULT_FILE: Final = Path("portfolio.json")
 STALE_AFTER_SECONDS: Final = 30.0
+# Of the account's requests a minute all programs together have two hundred.
+CHAINS_AT_MOST: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +191,16 @@ def _look(
             closes |= {one.symbol: one for one in batch.closes}
     except RestError as error:
         problems.append(f"Not everything could be priced: {error}")
+    waiting.request("the options around the money")
+    held = _held_contracts(portfolio, at, told)
+    chains = _chains(rest, held, quotes, at, feed=settings.options_feed, problems=problems)
     at = server_time(rest) or now()
     return LiveSnapshot(
         as_of=at,
         quotes=MappingProxyType(quotes),
         trades=MappingProxyType(trades),
         account=AccountState(closes=MappingProxyType(closes)),
-        risk_inputs=replace(inputs, vendor_greeks=MappingProxyType(greeks)),
+        risk_inputs=replace(inputs, vendor_greeks=MappingProxyType(greeks), chains=MappingProxyType(chains)),
         told_sessions=told,
         streams=MappingProxyType(
             {
@@ -202,6 +209,46 @@ def _look(
             }
         ),
     )
+
+
+def _chains(
+    rest: AlpacaRest,
+    contracts: Sequence[str],
+    quotes: Mapping[str, Quote],
+    at: datetime,
+    *,
+    feed: str,
+    problems: list[str],
+) -> dict[str, ExpiryChain]:
+    """What is quoted around the money: of each index expiry, and of an expiry of each share."""
+    spots = {
+        symbol: (quote.bid_price + quote.ask_price) / 2
+        for symbol, quote in quotes.items()
+        if quote.bid_price and quote.ask_price
+    }
+    requests = chain_requests(contracts, new_york_date(at), spots)
+    found: dict[str, ExpiryChain] = {}
+    for request in requests[:CHAINS_AT_MOST]:
+        spot = quotes.get(request.underlying)
+        try:
+            found |= read_chain(
+                rest,
+                request,
+                feed=feed,
+                today=new_york_date(at),
+                read_at=server_time(rest) or at,
+                spot=spot,
+            )
+        except RestError as error:
+            problems.append(f"What the options of {request.underlying} imply could not be asked for: {error}")
+            if error.status is None:
+                break
+    if left_out := requests[CHAINS_AT_MOST:]:
+        names = named(list(dict.fromkeys(one.underlying for one in left_out)))
+        problems.append(
+            f"What the options of {names} imply was not asked for: {CHAINS_AT_MOST} expiries a look are."
+        )
+    return found
 
 
 def _shares(portfolio: Portfolio) -> Iterator[str]:
@@ -213,14 +260,21 @@ def _shares(portfolio: Portfolio) -> Iterator[str]:
 
 def _contracts(portfolio: Portfolio, at: datetime, told: ToldSessions) -> Iterator[str]:
     """Contracts that are held, and beside each the other type of its strike, which may say its volatility."""
-    for one in portfolio.instruments:
-        if one.expiry is None or has_ended(
-            one.live_symbol, one.expiry, at, told, at_open=one.settled_at_open
-        ):
-            continue
-        yield one.live_symbol
-        if not one.adjusted:
-            yield other_type(one.live_symbol)
+    adjusted = {one.live_symbol for one in portfolio.instruments if one.adjusted}
+    for symbol in _held_contracts(portfolio, at, told):
+        yield symbol
+        if symbol not in adjusted:
+            yield other_type(symbol)
+
+
+def _held_contracts(portfolio: Portfolio, at: datetime, told: ToldSessions) -> list[str]:
+    """Contracts that are held and have not ended."""
+    return [
+        one.live_symbol
+        for one in portfolio.instruments
+        if one.expiry is not None
+        and not has_ended(one.live_symbol, one.expiry, at, told, at_open=one.settled_at_open)
+    ]
 
 
 def _elsewhere(book: BookFigures, what_if: WhatIf) -> tuple[WhatIf, Curve]:

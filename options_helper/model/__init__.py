@@ -163,6 +163,7 @@ PUBLIC: Final = {
         "CorporateActions",
         "DailyCloses",
         "Dividend",
+        "ExpiryChain",
         "RiskInputs",
         "VendorGreeks",
     ),

@@ -1,4 +1,4 @@
-"""What the risk figures are computed from beside prices: dividends, daily closes, and the vendor's own Greeks.
+"""What the risk figures are computed from beside prices: dividends, daily closes, chains, and the vendor's own Greeks.
 
 Each has the moment at which it was read, on the market's clock. What is not there was not read, which is not 0.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final
+
+from options_helper.model.events import Quote
 
 _EMPTY: Final[Mapping[Any, Any]] = MappingProxyType({})
 
@@ -83,6 +85,17 @@ class VendorGreeks:
     read_at: datetime | None = None  # None: as it stands in an answer that nobody has taken in yet
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpiryChain:
+    """The options of one class and expiry near the money, as one look found them; a look is like no other."""
+
+    underlying: str
+    expiry: date
+    read_at: datetime
+    quotes: Mapping[str, Quote]  # by contract, held ones among them
+    spot: Quote | None  # the underlying's own quote as it was known then; None: an index, or not known
+
+
 @dataclass(frozen=True, slots=True)
 class RiskInputs:
     """All of it in one snapshot; symbols in Alpaca's spelling. What was not read has no entry."""
@@ -90,3 +103,9 @@ class RiskInputs:
     actions: Mapping[str, CorporateActions] = field(default_factory=lambda: _EMPTY)
     closes: Mapping[str, DailyCloses] = field(default_factory=lambda: _EMPTY)
     vendor_greeks: Mapping[str, VendorGreeks] = field(default_factory=lambda: _EMPTY)
+    chains: Mapping[str, ExpiryChain] = field(
+        default_factory=lambda: _EMPTY
+    )  # by class and expiry: "SPXW261218"
+    partners: Mapping[str, Quote] = field(
+        default_factory=lambda: _EMPTY
+    )  # of contracts beside those that are held: the other type of their strike

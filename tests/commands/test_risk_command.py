@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,86 @@ def test_a_second_opinion_stands_beside_ours(market: SimulatorServer, file_of: C
 
     put = next(one for one in told["legs"] if one["position_id"] == "put")
     assert put["quantlib_delta"] == pytest.approx(put["delta"], abs=0.6)
+
+
+INDEX = (
+    position("SPXW", 6500, "put", contracts=-1, cost_basis=50.0, expiry=EXPIRY, identity="low"),
+    position("SPXW", 6600, "call", contracts=1, cost_basis=90.0, expiry=date(2026, 12, 4), identity="near"),
+)
+
+
+@pytest.mark.parametrize("index_yield", [0.0, 0.03])
+def test_options_on_an_index_have_figures_by_the_forward_that_their_expiry_implies(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path], index_yield: float
+):
+    """Nothing has a price of the index; what its shares pay is in the forward."""
+    made = SeededMarket(portfolio(*INDEX), start=NOW, conditions=Conditions(index_yield=index_yield))
+    serve(made)
+
+    told = json.loads(command(file_of(*INDEX), "--json").stdout)
+
+    level = made.price("SPX")
+    assert level is not None
+    legs = {one["position_id"]: one for one in told["legs"]}
+    for leg, expiry in zip(legs.values(), (SETTLED, datetime(2026, 12, 4, 21, tzinfo=UTC)), strict=True):
+        years = (expiry - NOW).total_seconds() / (365 * 86_400)
+        assert leg["forward"] == pytest.approx(level * exp((0.04 - index_yield) * years), rel=2e-4)
+        assert (leg["iv_state"], leg["dividends_state"], leg["delta_state"]) == ("ok", "none", "ok")
+        assert leg["spot_age_seconds"] < 5
+    assert told["book"]["coverage"]["delta"] == {"known": 2, "bound": 0, "of": 2}
+
+
+PUT = (position("MSFT", 480, "put", contracts=-2, cost_basis=8.0, expiry=EXPIRY, identity="put"),)
+
+
+@pytest.mark.parametrize(
+    ("peculiar", "is_doubted"),
+    [
+        (Conditions(american=True), False),
+        (Conditions(american=True, skew=3), False),
+        (Conditions(american=True, off_spot="MSFT"), True),
+        (Conditions(american=True, hard_to_borrow="MSFT"), True),
+        (Conditions(american=True, silent_dividend="MSFT"), True),
+    ],
+)
+def test_a_price_that_its_options_contradict_is_an_alarm(
+    serve: Callable[..., SimulatorServer],
+    file_of: Callable[..., Path],
+    peculiar: Conditions,
+    is_doubted: bool,  # noqa: FBT001 - by name in the list above
+):
+    """Beside the figures, which rest on the price that is quoted; an honest market raises none."""
+    serve(SeededMarket(portfolio(*PUT), start=NOW, conditions=peculiar))
+
+    told = json.loads(command(file_of(*PUT), "--json").stdout)
+
+    alarms = [one for one in told["book"]["alarms"] if one.startswith("MSFT: options imply ")]
+    assert bool(alarms) == is_doubted
+    (leg,) = told["legs"]
+    assert any("Options imply a price of" in one for one in leg["reasons"]) == is_doubted
+    assert leg["delta"] is not None
+
+
+def test_a_price_that_stands_still_is_an_alarm(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    """The options of a share whose price is old know the new one."""
+
+    class Moved(SeededMarket):
+        """Of which an hour has passed when somebody asks."""
+
+        def snapshot(self, symbol: str, now_ns: int, last_session: date) -> Any:
+            if symbol == "MSFT":
+                for _ in range(20_000):
+                    self._opening._move()  # noqa: SLF001 - its time is that of its steps
+            self._running = self._opening
+            return super().snapshot(symbol, now_ns, last_session)
+
+    serve(Moved(portfolio(*PUT), start=NOW, conditions=Conditions(american=True, stale_spot="MSFT")))
+
+    told = json.loads(command(file_of(*PUT), "--json").stdout)
+
+    assert any(one.startswith("MSFT: options imply ") for one in told["book"]["alarms"])
 
 
 def test_for_a_person_there_is_a_line_for_each_underlying(

@@ -166,12 +166,12 @@ def test_a_bar_that_does_not_come_is_named(run: Run, said: Say):
 
 
 def test_pages_are_followed(run: Run, server: SimulatorServer, tmp_path: Path):
-    server.set_faults(Faults(rest_page=2))
+    server.set_faults(Faults(rest_page=20))
 
     assert run(JobName.CHAINS) == 0
 
     entries = {entry.subject: entry for entry in IngestStore(tmp_path).entries(JobName.CHAINS)}
-    assert (entries["SPY"].rows, entries["SPY"].requests) == (5, 3)
+    assert (entries["SPY"].rows, entries["SPY"].requests) == (58, 3)
 
 
 def test_a_server_that_fails_costs_the_window_and_is_said(

@@ -36,6 +36,7 @@ from options_helper.analysis.risk.leg_risk import DEFAULT_BUDGET, LegRisk, refre
 from options_helper.analysis.risk.pricing import needs_lattice
 from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
+from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
 from options_helper.model.portfolio import Portfolio, PortfolioLine
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -72,9 +73,17 @@ def assess_book(
     legs = _option_legs(lines, priced, options, live, choices, earlier=earlier, budget=budget)
     greeks = _in_order(legs.greeks, _of_shares(priced, others), np.concatenate([options, others]))
     ids = [identity for identity, _ in owned]
+    doubts = spot_doubts(live, choices)
     reasons = _reasons(priced, stale_after_seconds)
     found = tuple(
-        _line(n, *owned[n], priced=priced, greeks=greeks, legs=legs, reasons=reasons[n])
+        _line(
+            n,
+            *owned[n],
+            priced=priced,
+            greeks=greeks,
+            legs=legs,
+            reasons=reasons[n] + _about_spot(doubts.get(lines[n].instrument.underlying)),
+        )
         for n in range(len(lines))
     )
     ended = {one.symbol for one in found if one.has_ended}
@@ -112,7 +121,10 @@ def assess_book(
         beta_weighted=weighted,
         extremes=extremes,
         profits=profits,
-        alarms=tuple(_alarms(found, weighted.missing, extremes.worst.limit, extremes.worst.reason)),
+        alarms=(
+            *(one.words for one in doubts.values()),
+            *_alarms(found, weighted.missing, extremes.worst.limit, extremes.worst.reason),
+        ),
         computed=legs.risk,
         scenario=_scenario(lines, priced, options, others, legs),
     )
@@ -243,6 +255,14 @@ def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str,
         )
         for n in range(len(priced.ended))
     ]
+
+
+def _about_spot(doubt: SpotDoubt | None) -> tuple[str, ...]:
+    """What speaks against the price that a line's figures rest on."""
+    if doubt is None:
+        return ()
+    alarm = doubt.alarm
+    return (f"Options imply a price of {alarm.implied_spot:,.2f}, and its quote {alarm.quoted_spot:,.2f}.",)
 
 
 def _line(

@@ -10,12 +10,12 @@ hard to borrow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
 
-from options_helper.analysis.marks import Numbers
+from options_helper.analysis.marks import Flags, Integers, Numbers
 from options_helper.analysis.risk.black import european_value
 from options_helper.analysis.risk.pricing import Market, Terms, value
 
@@ -35,6 +35,10 @@ class StrikePairs:
     put_bid: Numbers
     put_ask: Numbers
 
+    def take(self, places: Flags | Integers) -> StrikePairs:
+        """Some of the strikes, by flags or by their places."""
+        return StrikePairs(*(getattr(self, one.name)[places] for one in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class ParityForward:
@@ -43,7 +47,7 @@ class ParityForward:
     forward: float
     low: float  # buying the call at its ask and selling the put at its bid would be no cheaper
     high: float
-    strikes: int
+    places: tuple[int, ...]  # which of the strikes say so
     is_median: bool  # the strikes did not agree, so the middle one speaks
 
     def spot(self, rate: float, years: float) -> float:
@@ -75,7 +79,9 @@ def parity_forward(pairs: StrikePairs, *, rate: float, years: float) -> ParityFo
     tolerance = float(np.median(half))
     is_median = abs(mean - median) > 0.5 * tolerance
     forward = median if is_median else mean
-    return ParityForward(forward, forward - tolerance, forward + tolerance, len(nearest), is_median)
+    return ParityForward(
+        forward, forward - tolerance, forward + tolerance, tuple(nearest.tolist()), is_median
+    )
 
 
 def _weighted(said: Numbers, half: Numbers) -> float:
@@ -125,16 +131,24 @@ class SpotAlarm:
 
 
 def spot_alarm(
-    parity: ParityForward, *, spot: float, spot_half_width: float, forward: float, rate: float, years: float
+    parity: ParityForward,
+    *,
+    spot: float,
+    spot_half_width: float,
+    forward: float,
+    rate: float,
+    years: float,
+    rate_doubt: float = 0.0,
 ) -> SpotAlarm | None:
     """Whether the forward computed from the spot is further from what options imply than both quotes are wide.
 
     `forward` is that of `Market.forward`, so what is known of dividends and carry is in it; `spot_half_width` is half
-    of the underlying's own spread. None too where one is not known.
+    of the underlying's own spread; by `rate_doubt` a year the rate may err. None too where one is not known.
     """
     discount = float(np.exp(-rate * years))
     apart = (parity.forward - forward) * discount
     tolerance = 0.5 * (parity.high - parity.low) * discount + max(spot_half_width, 0.0)
+    tolerance += rate_doubt * spot * years
     if not abs(apart) > tolerance:
         return None
     return SpotAlarm(spot + apart, spot, tolerance)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from options_helper.model.contract_hours import (
     settles_at,
 )
 from options_helper.model.contract_symbols import plain_number
+from options_helper.model.events import Quote
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
 from options_helper.model.snapshot import LiveSnapshot
@@ -203,18 +204,14 @@ def _spots(
         for place, one in enumerate(contracts.instruments)
         if is_index(one.underlying) and not _is_american(one) and years[place] > 0
     }
-    chains = _chains(live, frozenset(on_index))
-    implied: dict[str, tuple[ParityForward, float]] = {}
-    for expiry, place in on_index.items():
-        pairs, oldest = chains.get(expiry, (None, 0.0))
-        years_left, its_rate = float(years[place]), float(rate[place])
-        forward = None if pairs is None else parity_forward(pairs, rate=its_rate, years=years_left)
-        if forward is not None:
-            implied[expiry] = (forward, oldest)
+    implied = {
+        expiry: _implied_by(expiry, live, rate=float(rate[place]), years=float(years[place]))
+        for expiry, place in on_index.items()
+    }
     for place, one in enumerate(contracts.instruments):
         expiry = one.live_symbol[:-_TAIL]
-        if expiry in implied:
-            found, age[place] = implied[expiry]
+        if (told := implied.get(expiry)) is not None:
+            found, age[place] = told
             spot[place] = found.spot(float(rate[place]), float(years[place]))
             by_parity[place] = True
         elif expiry in on_index:
@@ -225,36 +222,62 @@ def _spots(
     return spot, age, by_parity
 
 
-def _chains(live: LiveSnapshot, expiries: frozenset[str]) -> Mapping[str, tuple[StrikePairs, float]]:
-    """What is quoted of classes and expiries ("SPXW261218"), and how old the oldest of it is, in seconds."""
-    if not expiries:
-        return {}
-    sides: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for symbol, quote in live.quotes.items():
-        if symbol[:-_TAIL] in expiries:
-            sides[symbol[:-_TAIL]][symbol[1 - _TAIL :]][symbol[-_TAIL]] = quote
-    found = {}
-    for expiry, strikes in sides.items():
-        pairs = {strike: both for strike, both in strikes.items() if len(both) == 2}
-        quotes = [quote for both in pairs.values() for quote in both.values()]
-        if not quotes:
-            continue
-        columns = (
-            numbers(getattr(both[side], name) for both in pairs.values())
-            for side in "CP"
-            for name in ("bid_price", "ask_price")
-        )
-        received = min(quote.received_ns for quote in quotes) / 1e9
-        age = max(0.0, live.as_of.timestamp() - received)
-        found[expiry] = (StrikePairs(numbers(int(strike) / _MILLS for strike in pairs), *columns), age)
-    return found
+def _implied_by(
+    expiry: str, live: LiveSnapshot, *, rate: float, years: float
+) -> tuple[ParityForward, float] | None:
+    """What call and put of a class and expiry ("SPXW261218") imply, and how old the oldest quote in it is, in seconds.
+
+    They are as they were asked for last, or as they are streamed where enough are and these are of a later moment.
+    """
+    chain = live.risk_inputs.chains.get(expiry)
+    streamed = [quote for symbol, quote in live.quotes.items() if symbol[:-_TAIL] == expiry]
+    found = [
+        one
+        for quotes in ((() if chain is None else chain.quotes.values()), streamed)
+        if (one := _implied(strike_pairs(quotes), live.as_of, rate, years)) is not None
+    ]
+    return min(found, key=lambda one: one[1] // _APART_AT_MOST, default=None)
+
+
+def _implied(
+    quoted: QuotedPairs, as_of: datetime, rate: float, years: float
+) -> tuple[ParityForward, float] | None:
+    forward = parity_forward(quoted.pairs, rate=rate, years=years)
+    if forward is None:
+        return None
+    oldest = min(quoted.received[place] for place in forward.places)
+    return forward, max(0.0, as_of.timestamp() - oldest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuotedPairs:
+    """The strikes of one class and expiry at which call and put are quoted."""
+
+    pairs: StrikePairs
+    received: Numbers  # when the older of the two quotes was, epoch seconds
+
+
+def strike_pairs(quotes: Iterable[Quote]) -> QuotedPairs:
+    """Call and put of each strike; a contract without the other drops out."""
+    sides: defaultdict[str, dict[str, Quote]] = defaultdict(dict)
+    for quote in quotes:
+        sides[quote.symbol[1 - _TAIL :]][quote.symbol[-_TAIL]] = quote
+    pairs = {strike: both for strike, both in sides.items() if len(both) == 2}
+    columns = (
+        numbers(getattr(both[side], name) for both in pairs.values())
+        for side in "CP"
+        for name in ("bid_price", "ask_price")
+    )
+    received = numbers(min(one.received_ns for one in both.values()) / 1e9 for both in pairs.values())
+    return QuotedPairs(StrikePairs(numbers(int(strike) / _MILLS for strike in pairs), *columns), received)
 
 
 def _partners(legs: Sequence[Instrument], live: LiveSnapshot) -> tuple[OptionQuotes, tuple[str, ...]]:
     """The quotes of the other type at the same strike and expiry, where the snapshot has them, and their names."""
     symbols = [other_type(one.live_symbol) for one in legs]
+    asked = live.risk_inputs.partners
     marks = read_marks(
-        [live.quotes.get(symbol) for symbol in symbols],
+        [live.quotes.get(symbol) or asked.get(symbol) for symbol in symbols],
         [None] * len(legs),
         is_option=np.ones(len(legs), dtype=bool),
         as_of=live.as_of,

@@ -13,6 +13,7 @@ PUBLIC: Final = {
     "calendar_watch": ("CalendarWatch", "ask_told_sessions"),
     "client": ("AlpacaRest", "STOCK_SYMBOLS_A_REQUEST", "batches"),
     "contract_records": ("read_contract_record",),
+    "expiry_chains": ("chain_requests", "read_chain"),
     "history": (
         "CHANNELS",
         "EVENT_TYPES",

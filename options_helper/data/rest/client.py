@@ -139,6 +139,12 @@ class AlpacaRest:
             found |= _inner_map(page, "snapshots")
         return found
 
+    def option_chain(self, underlying: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The same by contract, of those on an underlying that fit Alpaca's own parameters, page by page."""
+        path = f"/options/snapshots/{quote(underlying, safe='')}"
+        for page in self._pages_by_token(self._options, path, {"limit": SNAPSHOTS_A_PAGE, **query}):
+            yield _inner_map(page, "snapshots")
+
     def latest_stock_trades(self, symbols: Sequence[str]) -> dict[str, Any]:
         """The latest trade by symbol, from the best feed that the plan has; symbols without one are left out."""
         answer = self._map(self._stocks, "/stocks/trades/latest", {"symbols": ",".join(symbols)})

@@ -21,6 +21,7 @@ SHARED: Final = {
     "market": (
         "HoldingMarket",
         "Interest",
+        "ChainMarket",
         "ListingMarket",
         "Market",
         "PeculiarMarket",

@@ -89,6 +89,15 @@ class ListingMarket(Protocol):
 
 
 @runtime_checkable
+class ChainMarket(Protocol):
+    """A market that knows contracts which nobody holds."""
+
+    @property
+    def chain(self) -> frozenset[str]:
+        """The symbols of the contracts of the classes and expiries that are held, near the money."""
+
+
+@runtime_checkable
 class PeculiarMarket(Protocol):
     """A made-up market with a past, and with what a plain one has not."""
 

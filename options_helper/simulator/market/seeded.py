@@ -29,6 +29,7 @@ from options_helper.simulator.market.calibration import (
 from options_helper.simulator.market.coins import CoinMarket
 from options_helper.simulator.market.conditions import NO_CONDITIONS, Conditions
 from options_helper.simulator.market.last_values import SymbolSnapshot
+from options_helper.simulator.market.listing import listed_beside
 from options_helper.simulator.market.market import Interest, Step
 from options_helper.simulator.market.newsroom import Newsroom
 from options_helper.simulator.market.opening import opening_holdings
@@ -91,6 +92,12 @@ class SeededMarket:
         options = [item.live_symbol for item in self._portfolio.instruments if item.is_option]
         return tuple(dict.fromkeys(options))
 
+    @cached_property
+    def chain(self) -> frozenset[str]:
+        """Both types at strikes around the money and at those held, of every expiry that is held."""
+        spots = {symbol: calibration.spot for symbol, calibration in self._calibrations.items()}
+        return listed_beside(self._portfolio.instruments, spots)
+
     @property
     def cash(self) -> float | None:
         """The portfolio's."""
@@ -106,8 +113,11 @@ class SeededMarket:
         return None if calibration is None else calibration.spot
 
     def snapshot(self, symbol: str, now_ns: int, last_session: date) -> SymbolSnapshot:
-        """The prices of anything that the portfolio holds or somebody subscribed to."""
-        return (self._running or self._opening).snapshot(symbol, now_ns, last_session)
+        """The prices of anything that the portfolio holds, somebody subscribed to, or its chains list."""
+        session = self._running or self._opening
+        if symbol in self.chain:
+            session.make_up(symbol)
+        return session.snapshot(symbol, now_ns, last_session)
 
     def past_days(self, symbol: str, first: date, last_session: date) -> Mapping[date, Message]:
         """The daily bars of a share that is there, and of SPY, which betas need; an index has none."""
@@ -209,6 +219,10 @@ class _Session:
             return self._coins.snapshot(symbol, now_ns, last_session)
         priced = self._contracts.get(symbol) or (None if is_index(symbol) else self._stocks.get(symbol))
         return SymbolSnapshot() if priced is None else priced.snapshot(now_ns, last_session)
+
+    def make_up(self, symbol: str) -> None:
+        """Have a contract that nobody holds; it rolls dice of its own."""
+        self._contract(symbol)
 
     def past_days(self, symbol: str, first: date, last_session: date) -> Mapping[date, Message]:
         """The daily bars of a share."""

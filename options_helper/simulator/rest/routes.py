@@ -30,7 +30,7 @@ from options_helper.model.market_hours import (
     regular_session,
 )
 from options_helper.settings import CRYPTO_LOCATIONS
-from options_helper.simulator.market.market import ListingMarket, PeculiarMarket
+from options_helper.simulator.market.market import ChainMarket, ListingMarket, PeculiarMarket
 from options_helper.simulator.rest import account, history, prices, reference
 from options_helper.simulator.rest.context import (
     Answer,
@@ -84,7 +84,8 @@ def _contracts(query: Query, context: RequestContext) -> Answer:
 
 def _chain(underlying: str, query: Query, context: RequestContext) -> Answer:
     """A page of everything about the contracts of one underlying."""
-    known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(context))}
+    near = context.market.chain if isinstance(context.market, ChainMarket) else frozenset()
+    known = {symbol: parse_contract_symbol(symbol) for symbol in sorted(_listed(context) | near)}
     wanted = {**query, "underlying_symbols": underlying}
     return prices.snapshot_page(_fitting(known, wanted), query, context)
 

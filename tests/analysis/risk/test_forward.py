@@ -52,7 +52,7 @@ def test_parity_gives_the_forward_of_european_options():
     assert found.forward == pytest.approx(100 * np.exp(RATE * YEARS), abs=1e-9)
     assert found.spot(RATE, YEARS) == pytest.approx(100, abs=1e-9)
     assert found.low < found.forward < found.high
-    assert (found.strikes, found.is_median) == (5, False)
+    assert (len(found.places), found.is_median) == (5, False)
 
 
 def test_dividends_are_in_the_forward():

@@ -1,0 +1,153 @@
+"""Whether the options of a share contradict its price: by each look at a chain, against the price of the same moment.
+
+A look never changes, so what it says is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from options_helper.analysis.marks import Integers
+from options_helper.analysis.risk.dividends import cash_dividends, dividends_of_leg
+from options_helper.analysis.risk.forward import (
+    SpotAlarm,
+    StrikePairs,
+    parity_forward,
+    spot_alarm,
+    without_early_exercise,
+)
+from options_helper.analysis.risk.implied_volatility import OptionQuotes, implied_volatility, usual_tick
+from options_helper.analysis.risk.leg_inputs import RiskChoices, strike_pairs
+from options_helper.analysis.risk.pricing import CashDividends, Market, Terms
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_hours import MINUTES_A_YEAR, settles_at
+from options_helper.model.rates import DEFAULT_RATES, RateTable
+from options_helper.model.risk_inputs import CorporateActions, ExpiryChain
+from options_helper.model.snapshot import LiveSnapshot
+
+# Five strikes decide; two more stand in for those that have no volatility.
+_STRIKES: Final = 7
+# What the market says of a rate that nobody wrote down, and of one that somebody did, may be off by this much.
+_DOUBT_OF_DEFAULT_RATE: Final = 0.005
+_DOUBT_OF_RATE: Final = 0.001
+# Options that were quoted so long before the share are of another market, that of the close say.
+_OPTIONS_BEHIND_AT_MOST: Final = 60.0  # seconds
+# What was asked for earlier says nothing of now.
+_OLDEST: Final = timedelta(minutes=10)
+# Looks of one book; each keeps some dozens of quotes.
+_REMEMBERED: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SpotDoubt:
+    """The price of one share and what its options imply, dollars per share."""
+
+    symbol: str
+    alarm: SpotAlarm
+    quote_age_seconds: float  # of the share's quote when the options were read
+    read_at: datetime
+
+    @property
+    def words(self) -> str:
+        """The sentence for a person."""
+        age = f"{self.quote_age_seconds:.0f} s at {self.read_at:%H:%M:%S} UTC"
+        return f"{self.alarm.words(self.symbol, age)}."
+
+
+def spot_doubts(live: LiveSnapshot, choices: RiskChoices) -> Mapping[str, SpotDoubt]:
+    """The shares whose options contradict their price, by symbol; of several expiries the one that does so the most.
+
+    A share without a chain, and a chain without the share's price, say nothing.
+    """
+    found: dict[str, SpotDoubt] = {}
+    for key, chain in live.risk_inputs.chains.items():
+        name = chain.underlying
+        if is_index(name) or chain.spot is None or live.as_of - chain.read_at > _OLDEST:
+            continue
+        end = settles_at(f"{key}C00001000", chain.expiry, live.told_sessions)
+        actions = live.risk_inputs.actions.get(name)
+        alarm = (
+            None
+            if end is None
+            else _check(chain, end, actions, choices.rates, assume=choices.assume_dividends)
+        )
+        if alarm is None or (name in found and _excess(found[name].alarm) >= _excess(alarm)):
+            continue
+        age = chain.read_at.timestamp() - chain.spot.received_ns / 1e9
+        found[name] = SpotDoubt(name, alarm, max(0.0, age), chain.read_at)
+    return found
+
+
+def _excess(alarm: SpotAlarm) -> float:
+    return abs(alarm.implied_spot - alarm.quoted_spot) / alarm.tolerance
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _check(
+    chain: ExpiryChain, end: datetime, actions: CorporateActions | None, rates: RateTable, *, assume: bool
+) -> SpotAlarm | None:
+    """What one look at a chain says against the price that the share had then."""
+    years = (end - chain.read_at).total_seconds() / 60 / MINUTES_A_YEAR
+    quote, quoted = chain.spot, strike_pairs(chain.quotes.values())
+    if quote is None or not (quote.bid_price and quote.ask_price and years > 0):
+        return None
+    spot, half = (quote.bid_price + quote.ask_price) / 2, (quote.ask_price - quote.bid_price) / 2
+    pairs = quoted.pairs.take(quoted.received >= quote.received_ns / 1e9 - _OPTIONS_BEHIND_AT_MOST)
+    rate = rates.at(years)
+    roughly = parity_forward(pairs, rate=rate, years=years)
+    if roughly is None or half < 0:
+        return None
+    paid = cash_dividends([dividends_of_leg(actions, chain.read_at, end, assume=assume)], chain.read_at)
+    to_come = float(paid.present_value(np.array([rate]), np.array([years]))[0])
+    nearest = pairs.take(_nearest(pairs))
+    freed = _freed(nearest, roughly.spot(rate, years) + to_come, rate, years, paid)
+    parity = parity_forward(freed, rate=rate, years=years)
+    if parity is None:
+        return None
+    return spot_alarm(
+        parity,
+        spot=spot,
+        spot_half_width=half,
+        forward=float(_market(spot, rate, paid, 1).forward(np.array([years]))[0]),
+        rate=rate,
+        years=years,
+        rate_doubt=_DOUBT_OF_DEFAULT_RATE if rates is DEFAULT_RATES else _DOUBT_OF_RATE,
+    )
+
+
+def _nearest(pairs: StrikePairs) -> Integers:
+    """The places of the strikes at which call and put are closest."""
+    apart = np.abs(pairs.call_bid + pairs.call_ask - pairs.put_bid - pairs.put_ask)
+    return np.argsort(apart, kind="stable")[:_STRIKES]
+
+
+def _freed(
+    pairs: StrikePairs, implied_spot: float, rate: float, years: float, paid: CashDividends
+) -> StrikePairs:
+    """The quotes less what exercising early is worth, at the price that they imply themselves."""
+    count = len(pairs.strike)
+    market = _market(implied_spot, rate, paid, count)
+    calls, puts, outside = (
+        Terms(pairs.strike, is_call, np.ones(count, dtype=bool), np.full(count, years))
+        for is_call in (
+            np.ones(count, dtype=bool),
+            np.zeros(count, dtype=bool),
+            pairs.strike > market.forward(np.full(count, years)),
+        )
+    )
+    bid = np.where(outside.is_call, pairs.call_bid, pairs.put_bid)
+    ask = np.where(outside.is_call, pairs.call_ask, pairs.put_ask)
+    quotes = OptionQuotes(bid, ask, (bid + ask) / 2, usual_tick(bid))
+    volatility = implied_volatility(outside, market, quotes).volatility
+    return without_early_exercise(pairs, calls, puts, market, volatility)
+
+
+def _market(spot: float, rate: float, paid: CashDividends, count: int) -> Market:
+    each = np.zeros(count, dtype=np.int64)
+    return Market(np.full(count, spot), np.full(count, rate), np.zeros(count), paid.take(each))
