@@ -34,7 +34,7 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
-    "holdings": ("was_split",),
+    "holdings": ("Holdings", "compare_holdings", "is_unread", "was_split"),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (

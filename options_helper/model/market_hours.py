@@ -150,6 +150,15 @@ def session_before(day: date, told: ToldSessions = NOTHING_TOLD) -> date | None:
     return None
 
 
+def next_session(day: date, told: ToldSessions = NOTHING_TOLD) -> date | None:
+    """The first trading day after a day; None where the calendar does not reach."""
+    while day.year in _KNOWN_YEARS:
+        day += timedelta(days=1)
+        if regular_session(day, told) is not None:
+            return day
+    return None
+
+
 def new_york_date(at: datetime) -> date:
     """The calendar date in New York, which days to expiry are counted from."""
     return at.astimezone(NEW_YORK).date()

@@ -19,6 +19,7 @@ from options_helper.model.events import (
     Quote,
     Trade,
 )
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.gaps import Gap
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.news import Article
@@ -109,6 +110,7 @@ class LiveSnapshot:
     fills: tuple[BlotterEntry, ...] = ()  # executions and other order updates, each once, newest last
     account: AccountState = field(default_factory=AccountState)
     risk_inputs: RiskInputs = field(default_factory=RiskInputs)  # what REST adds for the risk figures
+    expiry_facts: ExpiryFacts = field(default_factory=ExpiryFacts)  # and for contracts that end
     streams: Mapping[StreamId, StreamHealth] = field(
         default_factory=lambda: MappingProxyType({name: StreamHealth(name) for name in PORTFOLIO_STREAMS})
     )

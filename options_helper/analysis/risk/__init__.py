@@ -20,3 +20,6 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "second_opinion": ("second_delta",),
     "what_if": ("WhatIf", "parse_what_if"),
 }
+SHARED: Final[dict[str, tuple[str, ...]]] = {
+    "dividends": ("LegDividends", "dividends_of_leg"),
+}

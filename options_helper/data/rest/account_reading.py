@@ -68,6 +68,7 @@ def read_account(positions: Iterable[Any], account: Any, as_of: datetime) -> Acc
             {symbol: one for symbol, one in found.items() if one.quantity and symbol not in left_out}
         ),
         cash=amount(field(account, "cash")),
+        options_buying_power=amount(field(account, "options_buying_power")),
         left_out=frozenset(left_out) - {""},
         unnamed=left_out.count(""),
         foreign=frozenset(foreign),

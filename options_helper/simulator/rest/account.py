@@ -61,6 +61,8 @@ def account(_: Query, context: RequestContext) -> Answer:
     return HTTPStatus.OK, ACCOUNT | {
         "cash": cash,
         "buying_power": cash,
+        # Cash that is not owed: nothing is lent here.
+        "options_buying_power": plain(max(context.account.cash, Decimal())),
         "position_market_value": _text(positions, CENT),
         "equity": equity,
         "portfolio_value": equity,

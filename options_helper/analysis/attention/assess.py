@@ -1,0 +1,109 @@
+"""A portfolio and a snapshot → everything that needs a hand, the cockpit of today's expiries, and what ended before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
+from options_helper.analysis.attention.early_exercise import (
+    early_entries,
+    ex_dividend_entries,
+    leg_lives,
+    unread_dividends,
+)
+from options_helper.analysis.attention.entries import Entry, in_order
+from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
+from options_helper.analysis.attention.expiring import Ending, Moment, ending_entries, endings, short_entries
+from options_helper.analysis.attention.held_legs import HeldLine, held_lines
+from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
+from options_helper.analysis.attention.reports import earnings_entries
+from options_helper.analysis.holdings import compare_holdings
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.priced_lines import PricedLines
+from options_helper.analysis.reconcile.reconciliation import Behind
+from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.model.earnings import Earnings
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What needs a hand at one instant."""
+
+    as_of: datetime
+    entries: tuple[Entry, ...]  # worst first
+    cockpit: tuple[CockpitLine, ...]  # empty unless something is traded for the last time today
+    morning_after: tuple[EndedContract, ...]  # oldest end first
+    not_judged: tuple[str, ...]  # sentences
+    buying_power: float | None  # dollars, for options; None: not known
+    buying_power_at: datetime | None  # when the account was asked
+
+    @property
+    def needs_a_hand(self) -> bool:
+        """Whether something is graver than to be known, not explained, or could not be judged."""
+        return (
+            any(one.level in (Level.ERROR, Level.WARNING) for one in self.entries)
+            or any(one.state is EndedState.UNEXPLAINED for one in self.morning_after)
+            or bool(self.not_judged)
+        )
+
+
+def assess_attention(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    *,
+    priced: PricedLines,
+    book: BookFigures | None = None,
+    earnings: Sequence[Earnings] = (),
+    behind: Behind | None = None,
+) -> Attention:
+    """All of it, as of the snapshot; `priced` are the lines of the book in its order.
+
+    `book` are the risk figures of the same portfolio and snapshot.
+
+    Without them volatility, delta and the models' view of exercise are not known, and pins are judged by quotes alone.
+    `behind` says what today's executions explain of the difference to the account.
+    """
+    moment = Moment.of(live.as_of, live.told_sessions)
+    holdings = compare_holdings(portfolio, live.account, live.told_sessions)
+    lines = held_lines(portfolio, live, priced=priced, book=book)
+    view = live.account.view
+    power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
+    found, lives = endings(lines, moment), leg_lives(lines, live)
+    entries = (
+        *ending_entries(found, lines, moment, power),
+        *short_entries(lines, found, moment, power),
+        *early_entries(lives, live, moment, power),
+        *ex_dividend_entries(lives, live.expiry_facts, moment),
+        *earnings_entries(lines, earnings, moment),
+        *account_entries(holdings, behind),
+        *quote_entries(lines),
+        *stream_entries(live),
+    )
+    return Attention(
+        as_of=live.as_of,
+        entries=in_order(entries),
+        cockpit=cockpit_lines(found, lines, moment),
+        morning_after=ended_contracts(portfolio, live),
+        not_judged=(*_unjudged(found, lines), *unread_dividends(lives)),
+        buying_power=power,
+        buying_power_at=None if view is None else view.as_of,
+    )
+
+
+def _unjudged(found: Sequence[Ending], lines: Sequence[HeldLine]) -> Iterator[str]:
+    """What ends soon and of which nobody can say where it stands, a sentence each."""
+    for ending in found:
+        if ending.is_over:
+            continue
+        for one in ending.legs:
+            if one.is_in_the_money is None:
+                yield f"{one.instrument.label}: whether it is in the money cannot be judged."
+    names = dict.fromkeys(
+        one.instrument.underlying for one in lines if one.life is not None and one.life.settles is None
+    )
+    for name in names:
+        yield f"{name}: when its options end is not known; the calendar does not reach so far."

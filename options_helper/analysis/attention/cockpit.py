@@ -1,0 +1,154 @@
+"""The expiry cockpit: each leg and each structure that ends today, and what it brings on either side of its strike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import fsum
+from typing import Final
+
+from options_helper.analysis.attention.delivery import (
+    Outcome,
+    is_pinned,
+    nearest_volatility,
+    outcome_at,
+    pin_band,
+    together,
+)
+from options_helper.analysis.attention.entries import Deadline
+from options_helper.analysis.attention.expiring import Ending, Moment, partner_words
+from options_helper.analysis.attention.held_legs import HeldLine
+
+_CENT: Final = 0.01
+
+
+class EndState(StrEnum):
+    """Where a leg stands; of a structure, the worst of its legs."""
+
+    IN_THE_MONEY = "itm"
+    OUT_OF_THE_MONEY = "otm"
+    PIN = "pin"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CockpitLine:
+    """One leg, or one structure, on the day on which it ends; dollars, None is "not known"."""
+
+    position_id: str
+    label: str
+    symbols: tuple[str, ...]
+    underlying: str
+    is_structure: bool
+    quantity: float | None  # of a leg, signed
+    state: EndState
+    spot: float | None
+    strike: float | None
+    to_strike: float | None  # dollars a share that it is in the money, out of it where negative
+    pin_band: float | None  # within so many dollars it is pinned
+    iv: float | None
+    delta: float | None  # shares
+    time_value: float | None  # dollars a share at the bid
+    given_up_by_exercise: float | None  # dollars of a long leg in the money, at the bid
+    if_now: Outcome | None
+    above: Outcome | None  # a cent above its strike, of a structure above its highest
+    below: Outcome | None  # a cent below it, of a structure below its lowest
+    partners: str
+    settles: datetime
+    deadlines: tuple[Deadline, ...]
+
+
+def cockpit_lines(
+    found: Sequence[Ending], book: Sequence[HeldLine], moment: Moment
+) -> tuple[CockpitLine, ...]:
+    """Of everything whose last day is today, its legs in the book's order and each structure before its own."""
+    lines: list[CockpitLine] = []
+    for ending in found:
+        if ending.last_day != moment.today:
+            continue
+        ids = dict.fromkeys(one.entry_id for one in ending.legs)
+        for entry_id in ids:
+            legs = [one for one in ending.legs if one.entry_id == entry_id]
+            if sum(one.entry_id == entry_id for one in book) > 1:
+                lines.append(_structure(entry_id, legs, ending, book, moment))
+            lines.extend(_leg(one, ending, book, moment) for one in legs)
+    return tuple(lines)
+
+
+def _state(one: HeldLine, book: Sequence[HeldLine], moment: Moment) -> EndState:
+    inside = one.is_in_the_money
+    if inside is None:
+        return EndState.UNKNOWN
+    if is_pinned(one, moment.at, nearest_volatility(one, book)):
+        return EndState.PIN
+    return EndState.IN_THE_MONEY if inside else EndState.OUT_OF_THE_MONEY
+
+
+def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment) -> CockpitLine:
+    strike, extrinsic = one.instrument.strike or 0.0, one.extrinsic_at_bid
+    gives_up = one.quantity > 0 and bool(one.is_in_the_money) and extrinsic is not None
+    return CockpitLine(
+        position_id=one.entry_id,
+        label=one.instrument.label,
+        symbols=(one.instrument.live_symbol,),
+        underlying=ending.underlying,
+        is_structure=False,
+        quantity=one.quantity,
+        state=_state(one, book, moment),
+        spot=one.spot,
+        strike=one.instrument.strike,
+        to_strike=one.inside,
+        pin_band=pin_band(one, moment.at, nearest_volatility(one, book)),
+        iv=one.iv,
+        delta=one.delta,
+        time_value=extrinsic,
+        given_up_by_exercise=max(extrinsic or 0.0, 0.0) * one.shares if gives_up else None,
+        if_now=None if one.spot is None else outcome_at(one, one.spot),
+        above=outcome_at(one, strike + _CENT),
+        below=outcome_at(one, strike - _CENT),
+        partners=partner_words(one, book),
+        settles=ending.settles,
+        deadlines=ending.deadlines,
+    )
+
+
+_GRAVITY: Final = (EndState.UNKNOWN, EndState.PIN, EndState.IN_THE_MONEY, EndState.OUT_OF_THE_MONEY)
+
+
+def _structure(
+    entry_id: str, legs: Sequence[HeldLine], ending: Ending, book: Sequence[HeldLine], moment: Moment
+) -> CockpitLine:
+    """What ends of a structure, together; what of it goes on is said among its partners."""
+    states = {_state(one, book, moment) for one in legs}
+    deltas = [one.delta for one in legs]
+    known = [one for one in deltas if one is not None]
+    spot = next((one.spot for one in legs if one.spot is not None), None)
+    strikes = [one.instrument.strike or 0.0 for one in legs]
+    going_on = [
+        one.instrument.label for one in book if one.entry_id == entry_id and one not in legs and not one.ended
+    ]
+    return CockpitLine(
+        position_id=entry_id,
+        label=f"{ending.underlying}: {len(legs)} legs of {entry_id}",
+        symbols=tuple(one.instrument.live_symbol for one in legs),
+        underlying=ending.underlying,
+        is_structure=True,
+        quantity=None,
+        state=next(state for state in _GRAVITY if state in states),
+        spot=spot,
+        strike=None,
+        to_strike=None,
+        pin_band=None,
+        iv=None,
+        delta=fsum(known) if len(known) == len(deltas) else None,
+        time_value=None,
+        given_up_by_exercise=None,
+        if_now=None if spot is None else together(legs, spot),
+        above=together(legs, max(strikes) + _CENT),
+        below=together(legs, min(strikes) - _CENT),
+        partners=f"{', '.join(going_on)} goes on." if going_on else "",
+        settles=ending.settles,
+        deadlines=ending.deadlines,
+    )

@@ -1,0 +1,182 @@
+"""By when something can still be done about a contract that ends: the broker's, exchange's and OCC's instants.
+
+Where two pages of the broker differ, both stand here with their source, and the stricter one is the first. Half days
+move them all: they keep their distance from the close, which no page says, so it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from options_helper.analysis.attention.entries import Deadline, Who
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_hours import (
+    is_settled_at_open,
+    last_trading_day,
+    option_trading_ends_at,
+    settles_at,
+)
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.market_hours import EXTRA_OPTION_TIME, ToldSessions, regular_session, session_before
+from options_helper.model.portfolio import Instrument
+
+_USUAL_CLOSE: Final = (16, 0)
+_INFERRED: Final = "; on a half day it is taken to keep its distance from the close"
+OPTIONS_PAGE: Final = 'Alpaca, "Options Trading" (docs, copy of 2026-06-17): within 1 hour before expiry'
+LIQUIDATION_PAGE: Final = (
+    'Alpaca support, "Why was my option position closed out" (undated, read 2026-11-27): typically 15:15'
+)
+EXERCISE_PAGE: Final = 'Alpaca, "Exercise an options position" (API reference, read 2026-11-27)'
+OLD_EXERCISE_PAGE: Final = (
+    'Alpaca support, "What happens when my option position expires" (undated, read 2026-11-27)'
+)
+OCC_RULE: Final = "FINRA rule 2360 (secondary copy): holders may instruct otherwise until 17:30"
+
+
+@dataclass(frozen=True, slots=True)
+class ContractLife:
+    """When one contract stops, and what says so."""
+
+    at_open: bool  # settled by opening prices
+    settlement_source: str
+    is_cash: bool  # nothing is delivered
+    is_american: bool
+    last_day: date  # on which it is traded
+    trading_ends: datetime | None  # of its last day; None, as below: the calendar does not reach
+    hours_source: str
+    settles: datetime | None  # the instant by whose price its worth is fixed
+
+
+def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> ContractLife | None:
+    """The life of a contract: by Alpaca's record, else by the file, else by its root; None of a share."""
+    if one.expiry is None:
+        return None
+    record = facts.records.get(one.live_symbol)
+    from_record = None if record is None else record.settled_at_open
+    named = one.settled_at_open if from_record is None else from_record
+    on_index = is_index(one.underlying)
+    style = one.exercise_style or (None if record is None else record.exercise_style)
+    told_day = None if record is None else record.last_trading_day
+    last_day = told_day or last_trading_day(one.live_symbol, one.expiry, told, at_open=named)
+    settles = settles_at(one.live_symbol, one.expiry, told, at_open=named)
+    ends, hours_source = _trading_ends(one, last_day, settles, facts, told)
+    return ContractLife(
+        at_open=is_settled_at_open(one.live_symbol, one.expiry, told, named=named),
+        settlement_source=(
+            "Alpaca's record"
+            if from_record is not None
+            else "your file"
+            if named is not None
+            else "its root, since no record says it"
+        ),
+        is_cash=one.delivery == "cash" or (one.delivery is None and on_index),
+        is_american=style != "european" if style is not None else not on_index or one.underlying == "OEX",
+        last_day=last_day,
+        trading_ends=ends,
+        hours_source=hours_source,
+        settles=settles,
+    )
+
+
+def _trading_ends(
+    one: Instrument, last_day: date, settles: datetime | None, facts: ExpiryFacts, told: ToldSessions
+) -> tuple[datetime | None, str]:
+    session = regular_session(last_day, told)
+    if session is None:
+        return None, "the calendar does not reach"
+    if is_index(one.underlying):
+        # What expires by the closing prices of an index ends with the shares; another day it is traded longer.
+        if settles is not None and settles.date() == last_day:
+            return session.closes, "Cboe: an expiring index option ends with the shares"
+        return option_trading_ends_at(one.live_symbol, last_day, told), "Cboe's hours of the class"
+    return class_ends(one.live_symbol, one.underlying, last_day, facts, told)
+
+
+def class_ends(
+    symbol: str, underlying: str, day: date, facts: ExpiryFacts, told: ToldSessions
+) -> tuple[datetime | None, str]:
+    """When the options on a share are traded for the last time on a day, and what says so."""
+    session, late = regular_session(day, told), facts.late_close.get(underlying)
+    if session is None or late is None:
+        source = "a list of brokers', since no asset record says it"
+        return option_trading_ends_at(symbol, day, told), source
+    source = f"Alpaca's asset record {'has' if late else 'lacks'} options_late_close"
+    return session.closes + (EXTRA_OPTION_TIME if late else timedelta()), source
+
+
+def last_day_deadlines(life: ContractLife, told: ToldSessions) -> tuple[Deadline, ...]:
+    """The instants of the last day of a contract, in order; none where the calendar does not reach."""
+    return tuple(sorted(_of_last_day(life, told), key=lambda one: one.at))
+
+
+def _of_last_day(life: ContractLife, told: ToldSessions) -> Iterator[Deadline]:
+    session = regular_session(life.last_day, told)
+    if session is None or life.trading_ends is None:
+        return
+    if not life.is_cash and not life.at_open:
+        yield from _of_broker(session.closes)
+    yield Deadline(life.trading_ends, Who.EXCHANGE, "traded for the last time", life.hours_source)
+    if life.settles is not None and life.at_open:
+        yield Deadline(
+            life.settles,
+            Who.EXCHANGE,
+            "settled by the opening prices",
+            life.settlement_source,
+            counts_down=False,
+        )
+    elif life.settles is not None and life.settles != life.trading_ends:
+        yield Deadline(
+            life.settles, Who.EXCHANGE, "its worth is fixed", life.settlement_source, counts_down=False
+        )
+
+
+def _of_broker(closes: datetime) -> Iterator[Deadline]:
+    note = "" if (closes.hour, closes.minute) == _USUAL_CLOSE else _INFERRED
+    sold = "may close what is in the money without the money or the shares"
+    yield Deadline(closes - timedelta(minutes=60), Who.BROKER, sold, f"{OPTIONS_PAGE}{note}", sells_out=True)
+    yield Deadline(
+        closes - timedelta(minutes=45),
+        Who.BROKER,
+        "typically closes what is in or near the money without the money or the shares",
+        f"{LIQUIDATION_PAGE}{note}",
+        sells_out=True,
+    )
+    yield Deadline(
+        closes,
+        Who.BROKER,
+        "takes no exercise and no do-not-exercise any more",
+        f"{EXERCISE_PAGE}{note}",
+    )
+    yield Deadline(
+        closes + timedelta(minutes=30),
+        Who.BROKER,
+        "a do-not-exercise by an older page",
+        f"{OLD_EXERCISE_PAGE}{note}",
+        counts_down=False,
+    )
+    yield Deadline(
+        closes + timedelta(minutes=90),
+        Who.CLEARING,
+        "holders may still exercise, or not, what is out of or in the money",
+        f"{OCC_RULE}{note}",
+        counts_down=False,
+    )
+
+
+def before_ex_date(
+    one: Instrument, ex_date: date, facts: ExpiryFacts, told: ToldSessions, *, held: bool
+) -> tuple[Deadline, ...]:
+    """The instants of the session before an ex-date: until then a call can be sold, or closed, or exercised if held."""
+    day = session_before(ex_date, told)
+    session = None if day is None else regular_session(day, told)
+    if day is None or session is None:
+        return ()
+    ends, source = class_ends(one.live_symbol, one.underlying, day, facts, told)
+    exercise = Deadline(
+        session.closes, Who.BROKER, "takes no exercise any more before the ex-date", EXERCISE_PAGE
+    )
+    trading = Deadline(ends or session.closes, Who.EXCHANGE, "traded for the last time before it", source)
+    return tuple(sorted((exercise, trading) if held else (trading,), key=lambda one: one.at))

@@ -1,0 +1,121 @@
+"""If it expires now: which shares come and go for all that ends at one instant, and which money that takes.
+
+Legs of one underlying that end together are exercised and assigned together, so what one brings another may deliver.
+Shares that stand behind a short call which ends later are not counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import fsum, sqrt
+from typing import Final
+
+from options_helper.analysis.attention.held_legs import HeldLine, inside_at, is_exercised
+from options_helper.model.contract_hours import MINUTES_A_YEAR
+
+# The band of a pin, in standard deviations of what is left of the day, and in spreads of the underlying's quote.
+PIN_DEVIATIONS: Final = 0.5
+PIN_SPREADS: Final = 2.0
+# After the close holders may still decide for an hour and a half.
+MINUTES_TO_DECIDE: Final = 90.0
+_ROUNDING: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an end brings: shares and dollars that come, or go where negative."""
+
+    shares: float
+    cash: float
+
+
+NOTHING: Final = Outcome(0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What an outcome takes that is not there yet."""
+
+    outcome: Outcome
+    dollars: float  # to be paid, 0 or more
+    shares: float  # to be delivered and not held, 0 or more
+
+
+def outcome_at(one: HeldLine, spot: float) -> Outcome | None:
+    """What the end of a leg brings at that price; None: what it delivers is not known."""
+    if one.instrument.adjusted or one.instrument.multiplier is None or one.life is None:
+        return None
+    inside = inside_at(one.instrument, spot)
+    if not is_exercised(inside):
+        return NOTHING
+    units = one.quantity * one.instrument.multiplier
+    if one.life.is_cash:
+        return Outcome(0.0, units * inside)
+    bought = units if one.instrument.option_type == "call" else -units
+    return Outcome(bought, -bought * (one.instrument.strike or 0.0))
+
+
+def together(legs: Iterable[HeldLine], spot: float) -> Outcome | None:
+    """What the end of all of these brings; None while one of them is not known."""
+    outcomes = [outcome_at(one, spot) for one in legs]
+    known = [one for one in outcomes if one is not None]
+    if len(known) < len(outcomes):
+        return None
+    return Outcome(fsum(one.shares for one in known), fsum(one.cash for one in known))
+
+
+def free_shares(underlying: str, book: Sequence[HeldLine], ending: Sequence[HeldLine]) -> float:
+    """Shares that are held and not needed behind a short call which does not end with these."""
+    of_name = [one for one in book if one.instrument.underlying == underlying and not one.ended]
+    held = fsum(one.quantity for one in of_name if not one.instrument.is_option)
+    calls = fsum(
+        one.quantity * (one.instrument.multiplier or 0)
+        for one in of_name
+        if one.instrument.option_type == "call" and one not in ending
+    )
+    return held - max(0.0, -calls)
+
+
+def demand(outcome: Outcome, free: float) -> Demand:
+    """What is to be paid and delivered; `free` shares are there."""
+    missing = max(0.0, -outcome.shares - max(0.0, free))
+    return Demand(outcome, max(0.0, -outcome.cash), missing)
+
+
+def pin_band(one: HeldLine, at: datetime, volatility: float | None) -> float | None:
+    """Within how many dollars of the strike a leg is pinned on its last day; None: nothing to judge it by."""
+    bands = [PIN_SPREADS * one.spot_spread] if one.spot_spread is not None else []
+    settles = None if one.life is None else one.life.settles
+    if settles is not None and volatility is not None and one.spot is not None:
+        left = (settles - at).total_seconds() / 60
+        minutes = left if left > 0 else MINUTES_TO_DECIDE
+        bands.append(PIN_DEVIATIONS * one.spot * volatility * sqrt(minutes / MINUTES_A_YEAR))
+    return max(bands, default=None)
+
+
+def is_pinned(one: HeldLine, at: datetime, volatility: float | None) -> bool | None:
+    """Whether it may end on either side of its strike; None: not known."""
+    band = pin_band(one, at, volatility)
+    if band is None or one.inside is None:
+        return None
+    return abs(one.inside) <= band + _ROUNDING
+
+
+def nearest_volatility(one: HeldLine, book: Sequence[HeldLine]) -> float | None:
+    """Its own volatility, or that of the nearest strike which ends with it."""
+    if one.iv is not None:
+        return one.iv
+    near = [
+        other
+        for other in book
+        if other.iv is not None
+        and (other.instrument.underlying, other.instrument.expiry)
+        == (one.instrument.underlying, one.instrument.expiry)
+    ]
+    return min(near, key=lambda other: _apart(other, one)).iv if near else None
+
+
+def _apart(one: HeldLine, other: HeldLine) -> float:
+    return abs((one.instrument.strike or 0.0) - (other.instrument.strike or 0.0))

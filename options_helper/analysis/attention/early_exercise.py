@@ -1,0 +1,298 @@
+"""Whether holders gain by exercising early: calls before an ex-date, and puts for the interest.
+
+A call is exercised for a dividend that is more than the time value that exercising gives up (Cboe, "Covered Calls",
+part 5); that value is taken at the bid, since that is what a holder gets who sells. A put is exercised when the
+interest on its strike is more than its time value and the dividends that its holder is spared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import exp, expm1
+from typing import Final
+
+from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
+from options_helper.analysis.attention.delivery import outcome_at
+from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
+from options_helper.analysis.attention.expiring import Moment
+from options_helper.analysis.attention.held_legs import HeldLine, is_over
+from options_helper.analysis.attention.words import dollars, listed, outcome_words
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg
+from options_helper.analysis.risk.leg_inputs import other_type
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_hours import MINUTES_A_YEAR
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.risk_inputs import Dividend
+from options_helper.model.snapshot import LiveSnapshot
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LegLife:
+    """One leg with the dividends in its life."""
+
+    held: HeldLine
+    dividends: LegDividends | None  # None: it has no end that is known, or is written on an index
+
+
+def leg_lives(book: Sequence[HeldLine], live: LiveSnapshot) -> tuple[LegLife, ...]:
+    """Every leg that has not ended, with what goes ex before it does, today's ex-date not among it."""
+    return tuple(
+        LegLife(one, _dividends(one, live)) for one in book if one.life is not None and not one.ended
+    )
+
+
+def _dividends(one: HeldLine, live: LiveSnapshot) -> LegDividends | None:
+    settles = None if one.life is None else one.life.settles
+    if settles is None or is_index(one.instrument.underlying) or one.instrument.adjusted:
+        return None
+    actions = live.risk_inputs.actions.get(one.instrument.underlying)
+    return dividends_of_leg(actions, live.as_of, settles)
+
+
+def early_entries(
+    lives: Sequence[LegLife], live: LiveSnapshot, moment: Moment, has: float | None
+) -> Iterator[Entry]:
+    """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held."""
+    for leg in lives:
+        one = leg.held
+        if one.life is None or not one.life.is_american or not one.is_in_the_money or is_over(one, moment.at):
+            continue
+        if one.instrument.option_type == "call":
+            yield from _of_call(leg, live, moment, has)
+        elif one.is_short:
+            yield from _of_put(leg, live, moment, has)
+
+
+def _of_call(leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None) -> Iterator[Entry]:
+    dividend = next_session_dividend(leg, moment)
+    one = leg.held
+    if dividend is None or one.inside is None:
+        return
+    extrinsic = one.extrinsic_at_bid
+    deadlines = before_ex_date(
+        one.instrument, dividend.ex_date, live.expiry_facts, live.told_sessions, held=not one.is_short
+    )
+    by = due(deadlines, moment.at)
+    pays = f"{one.instrument.underlying} goes ex ${dividend.amount:g} on {short_date(dividend.ex_date)}"
+    signs = _signs(one, dividend, live)
+    if extrinsic is not None and extrinsic >= dividend.amount and not signs:
+        return
+    passed = by is not None and moment.at >= by
+    if one.is_short:
+        yield _short_call(one, pays, signs, by=by, deadlines=deadlines, passed=passed, has=has)
+    elif extrinsic is not None and extrinsic < dividend.amount:
+        yield _long_call(one, pays, dividend, by=by, deadlines=deadlines, has=has)
+
+
+def next_session_dividend(leg: LegLife, moment: Moment) -> Dividend | None:
+    """What goes ex on the next session."""
+    if leg.dividends is None:
+        return None
+    return next((one for one in leg.dividends.dividends if one.ex_date == moment.following), None)
+
+
+def _signs(one: HeldLine, dividend: Dividend, live: LiveSnapshot) -> tuple[str, ...]:
+    """Everything that says a holder gains by exercising it for this dividend."""
+    found = []
+    extrinsic = one.extrinsic_at_bid
+    if extrinsic is None:
+        found.append("nobody bids for it, so its time value is not known")
+    elif extrinsic < dividend.amount:
+        found.append(f"its time value at the bid is {max(extrinsic, 0.0):,.2f}, less than the dividend")
+    put = live.quotes.get(other_type(one.instrument.live_symbol))
+    if put is not None and put.ask_price is not None and put.ask_price < dividend.amount:
+        found.append(f"the put of its strike is offered at {put.ask_price:,.2f}, less than the dividend")
+    if one.in_exercise_region:
+        found.append("by the model it is worth no more than exercising it now")
+    return tuple(found)
+
+
+def _short_call(
+    one: HeldLine,
+    pays: str,
+    signs: Sequence[str],
+    *,
+    by: datetime | None,
+    deadlines: tuple[Deadline, ...],
+    passed: bool,
+    has: float | None,
+) -> Entry:
+    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    told = "An assignment shows on the ex-date." if passed else "It may be assigned on the ex-date."
+    return Entry(
+        kind=AttentionKind.EARLY_EXERCISE,
+        level=Level.ERROR,
+        subject=one.instrument.underlying,
+        symbols=(one.instrument.live_symbol,),
+        what=f"{one.instrument.label} is short and in the money, and {pays}: {'; '.join(signs)}. {told}",
+        by=by,
+        deadlines=deadlines,
+        amounts=f"Assigned: {outcome_words(outcome, one.instrument.underlying)}, and without the dividend.",
+        remedy="Look at the account on the ex-date." if passed else "Close it or roll it before the ex-date.",
+        needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
+        has=has,
+        shares=None if outcome is None else outcome.shares,
+    )
+
+
+def _long_call(
+    one: HeldLine,
+    pays: str,
+    dividend: Dividend,
+    *,
+    by: datetime | None,
+    deadlines: tuple[Deadline, ...],
+    has: float | None,
+) -> Entry:
+    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    extrinsic = max(one.extrinsic_at_bid or 0.0, 0.0)
+    gain = (dividend.amount - extrinsic) * one.shares
+    return Entry(
+        kind=AttentionKind.EARLY_EXERCISE,
+        level=Level.WARNING,
+        subject=one.instrument.underlying,
+        symbols=(one.instrument.live_symbol,),
+        what=(
+            f"{one.instrument.label} is held and in the money, and {pays}: exercising gives up {extrinsic:,.2f} a "
+            "share of time value, keeping it the dividend."
+        ),
+        by=by,
+        deadlines=deadlines,
+        amounts=(
+            f"Keeping it would give up {dollars(gain)}; exercised: "
+            f"{outcome_words(outcome, one.instrument.underlying)}."
+        ),
+        remedy="Sell it, or exercise it before the ex-date.",
+        needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
+        has=has,
+        shares=None if outcome is None else outcome.shares,
+    )
+
+
+def _of_put(leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None) -> Iterator[Entry]:
+    """A short put whose holder earns more by having its strike now than by waiting."""
+    one = leg.held
+    extrinsic, interest = one.extrinsic_at_bid, interest_to_come(leg, moment.at)
+    by_region = bool(one.in_exercise_region)
+    by_carry = extrinsic is not None and interest is not None and extrinsic < interest
+    if not by_carry and not by_region:
+        return
+    signs = []
+    if by_carry:
+        signs.append(
+            f"its time value at the bid is {max(extrinsic or 0.0, 0.0):,.2f}, less than {interest:,.2f} of interest "
+            "on its strike"
+        )
+    if by_region:
+        signs.append("by the model it is worth no more than exercising it now")
+    deadlines = _closing_tonight(one, live, moment)
+    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    yield Entry(
+        kind=AttentionKind.EARLY_EXERCISE,
+        level=Level.WARNING,
+        subject=one.instrument.underlying,
+        symbols=(one.instrument.live_symbol,),
+        what=f"{one.instrument.label} is short and may be assigned any night: {'; '.join(signs)}.",
+        by=due(deadlines, moment.at),
+        deadlines=deadlines,
+        amounts=f"Assigned: {outcome_words(outcome, one.instrument.underlying)}.",
+        remedy="Close it or roll it, if the shares are not wanted.",
+        needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
+        has=has,
+        shares=None if outcome is None else outcome.shares,
+    )
+
+
+def interest_to_come(leg: LegLife, at: datetime) -> float | None:
+    """Interest on the strike until the end less the dividends that fall before it, dollars a share; None: not known."""
+    one = leg.held
+    settles = None if one.life is None else one.life.settles
+    if settles is None or one.rate is None or leg.dividends is None or one.instrument.strike is None:
+        return None
+    if leg.dividends.read_at is None:
+        return None
+    years = max(0.0, (settles - at).total_seconds() / 60 / MINUTES_A_YEAR)
+    spared = sum(
+        dividend.amount * exp(-one.rate * max(0.0, (dividend.ex_date - new_york_date(at)).days / 365))
+        for dividend in leg.dividends.dividends
+    )
+    return one.instrument.strike * expm1(one.rate * years) - spared
+
+
+def _closing_tonight(one: HeldLine, live: LiveSnapshot, moment: Moment) -> tuple[Deadline, ...]:
+    """Until when it can be closed before the next night in which it may be assigned."""
+    instrument, told = one.instrument, live.told_sessions
+    for day in (moment.today, moment.following):
+        if day is None:
+            continue
+        ends, source = class_ends(instrument.live_symbol, instrument.underlying, day, live.expiry_facts, told)
+        if ends is not None and moment.at < ends:
+            return (Deadline(ends, Who.EXCHANGE, "traded for the last time before the next night", source),)
+    return ()
+
+
+def ex_dividend_entries(lives: Sequence[LegLife], facts: ExpiryFacts, moment: Moment) -> Iterator[Entry]:
+    """What goes ex while legs live, an entry for each underlying; what is in doubt about it is said."""
+    of_name: dict[str, list[LegLife]] = {}
+    for leg in lives:
+        if leg.dividends is not None and leg.dividends.read_at is not None:
+            of_name.setdefault(leg.held.instrument.underlying, []).append(leg)
+    for name, legs in of_name.items():
+        longest = max(legs, key=_end)
+        known = () if longest.dividends is None else longest.dividends.dividends
+        notes = () if longest.dividends is None else longest.dividends.notes
+        if not known and not notes:
+            continue
+        first = known[0] if known else None
+        touched = [
+            leg for leg in legs if leg.dividends is not None and (leg.dividends.dividends or not known)
+        ]
+        deadlines = (
+            ()
+            if first is None
+            else before_ex_date(touched[0].held.instrument, first.ex_date, facts, moment.told, held=True)
+        )
+        amounts = listed([f"${one.amount:g} on {short_date(one.ex_date)}" for one in known]) if known else ""
+        said = f"{name} goes ex {amounts} in the life of its options. " if known else ""
+        yield Entry(
+            kind=AttentionKind.EX_DIVIDEND,
+            level=Level.INFO,
+            subject=name,
+            symbols=tuple(dict.fromkeys(leg.held.instrument.live_symbol for leg in touched)),
+            what=f"{said}{' '.join(notes)}".strip(),
+            by=due(deadlines, moment.at),
+            deadlines=deadlines,
+            remedy="Who holds the share before that day has the dividend; who is short pays it."
+            if known
+            else "",
+        )
+
+
+def _end(leg: LegLife) -> datetime:
+    settles = None if leg.held.life is None else leg.held.life.settles
+    return _NEVER if settles is None else settles
+
+
+def unread_dividends(lives: Sequence[LegLife]) -> Iterator[str]:
+    """Of which short calls in the money nobody can say whether a dividend calls for them, a sentence each name."""
+    names = dict.fromkeys(
+        leg.held.instrument.underlying
+        for leg in lives
+        if leg.held.is_short
+        and leg.held.is_in_the_money
+        and leg.held.instrument.option_type == "call"
+        and leg.dividends is not None
+        and leg.dividends.read_at is None
+    )
+    for name in names:
+        yield (
+            f"{name}: whether its short calls may be exercised for a dividend cannot be judged, since its dividends "
+            "were not read."
+        )

@@ -1,0 +1,131 @@
+"""What of a book cannot be believed, and why: the file beside the account, quotes, streams and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.holdings import Holdings
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.reconcile.reconciliation import Behind
+from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.text import format_count, named
+
+_NAMED_AT_MOST: Final = 6
+_STALE: Final = frozenset({QuoteWarning.STALE_QUOTE, QuoteWarning.STALE_TRADE})
+_WIDE: Final = frozenset({QuoteWarning.WIDE_SPREAD, QuoteWarning.TOO_WIDE})
+_UNPRICED: Final = frozenset(
+    {QuoteWarning.MISSING_QUOTE, QuoteWarning.REFUSED_SYMBOL, QuoteWarning.NOT_SUBSCRIBED}
+)
+_DEAF: Final = {
+    Phase.FAILED: (Level.ERROR, "has failed"),
+    Phase.RECONNECTING: (Level.WARNING, "was lost and is being made again"),
+    Phase.STALLED: (Level.WARNING, "is silent though it should move"),
+}
+
+
+def quote_entries(book: Sequence[HeldLine]) -> Iterator[Entry]:
+    """Lines without a price, with an old one, and with one that says little; one entry of each kind."""
+    lines = [one for one in book if not one.ended]
+    for kind, level, warnings, said, remedy in (
+        (
+            AttentionKind.UNPRICED,
+            Level.ERROR,
+            _UNPRICED,
+            "without a price",
+            "Without a price it is in no sum; look at its symbol and its stream.",
+        ),
+        (
+            AttentionKind.STALE,
+            Level.WARNING,
+            _STALE,
+            "with a quote that is too old",
+            "The market is open, and the mark is as old as that.",
+        ),
+        (
+            AttentionKind.WIDE,
+            Level.INFO,
+            _WIDE,
+            "quoted wide",
+            "The mark is a rough guess; natural is what closing would fetch.",
+        ),
+    ):
+        held = {one.instrument.live_symbol: one for one in lines if one.warnings & warnings}
+        if held:
+            labels = named([one.instrument.label for one in held.values()], _NAMED_AT_MOST)
+            yield Entry(
+                kind=kind,
+                level=level,
+                subject=format_count(len(held), "line"),
+                symbols=tuple(held),
+                what=f"{format_count(len(held), 'line')} {said}: {labels}.",
+                remedy=remedy,
+            )
+
+
+def account_entries(holdings: Holdings, behind: Behind | None) -> Iterator[Entry]:
+    """Where file and account hold different things, or nobody can say."""
+    if behind is not None:
+        yield Entry(
+            kind=AttentionKind.FILE_ACCOUNT,
+            level=Level.WARNING,
+            subject="Account",
+            symbols=tuple(sorted(behind.symbols)),
+            what="The file is behind the account.",
+            amounts=behind.sentence,
+            remedy="Bring the file up to date; options-helper portfolio reconcile says how.",
+        )
+    explained = behind.symbols if behind is not None else ()
+    differing = [
+        symbol
+        for symbol in dict.fromkeys((*holdings.account_only, *holdings.file_only, *holdings.other_quantity))
+        if symbol not in explained
+    ]
+    if sentences := holdings.sentences(explained):
+        yield Entry(
+            kind=AttentionKind.FILE_ACCOUNT,
+            level=Level.WARNING,
+            subject="Account",
+            symbols=tuple(differing),
+            what=" ".join(sentences),
+            remedy="options-helper portfolio reconcile says what to change in the file.",
+        )
+    if holdings.unanswered == "it could not be read":
+        yield Entry(
+            kind=AttentionKind.FILE_ACCOUNT,
+            level=Level.WARNING,
+            subject="Account",
+            symbols=(),
+            what=f"The file is {holdings.not_compared}.",
+            remedy="Look at the account's keys and at its server.",
+        )
+
+
+def stream_entries(live: LiveSnapshot) -> Iterator[Entry]:
+    """Streams that hear nothing, and a clock that is wrong."""
+    for health in live.streams.values():
+        if health.phase not in _DEAF:
+            continue
+        level, said = _DEAF[health.phase]
+        why = f": {health.last_error.rstrip('.')}" if health.last_error else ""
+        yield Entry(
+            kind=AttentionKind.DEAF,
+            level=level,
+            subject=str(health.name),
+            symbols=health.requested,
+            what=f"The stream {health.name} {said}{why}.",
+            remedy="What it would tell is not heard; options-helper doctor looks for the reason.",
+        )
+    skew = live.clock_skew
+    if skew is not None and skew.matters:
+        yield Entry(
+            kind=AttentionKind.CLOCK_SKEW,
+            level=Level.WARNING,
+            subject="Clock",
+            symbols=(),
+            what=f"This computer's clock is {skew.words}; ages and countdowns are put right by that.",
+            remedy="Set the clock.",
+        )

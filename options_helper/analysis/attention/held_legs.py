@@ -1,0 +1,196 @@
+"""Each line of a book with what deciding about it needs: prices, volatility, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isnan
+from typing import Any, Final
+
+import numpy as np
+
+from options_helper.analysis.attention.deadlines import ContractLife, contract_life
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.priced_lines import PricedLines
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk
+from options_helper.analysis.risk.pricing import value
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
+from options_helper.model.portfolio import Instrument, Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+
+# The value of waiting below this, in dollars per share, is none: prices have cents.
+_NO_VALUE_OF_WAITING: Final = 0.005
+_CENT: Final = 0.01
+# Of prices, so that what equals in decimals equals here.
+_DIGITS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLine:
+    """One line of the book; prices are dollars per share, None is "not known"."""
+
+    entry_id: str
+    instrument: Instrument
+    quantity: float  # signed
+    ended: bool
+    life: ContractLife | None  # None: shares
+    spot: float | None
+    spot_spread: float | None  # of the underlying's quote
+    bid: float | None
+    ask: float | None
+    warnings: frozenset[QuoteWarning]
+    iv: float | None = None  # per year, as a fraction
+    delta: float | None = None  # of the position, in shares
+    rate: float | None = None  # per year, as a fraction
+    # Whether by the model exercising now is worth as much as waiting; None: not known.
+    in_exercise_region: bool | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it was sold."""
+        return self.quantity < 0
+
+    @property
+    def inside(self) -> float | None:
+        """By how many dollars a share it is in the money, out of it where negative; None of shares too."""
+        strike = self.instrument.strike
+        if self.spot is None or strike is None or self.instrument.adjusted:
+            return None
+        return inside_at(self.instrument, self.spot)
+
+    @property
+    def is_in_the_money(self) -> bool | None:
+        """Whether it is exercised by exception: by a cent, the least that counts (OCC)."""
+        return None if self.inside is None else is_exercised(self.inside)
+
+    @property
+    def extrinsic_at_bid(self) -> float | None:
+        """What selling it brings beyond what exercising does: the time value that exercising gives up."""
+        if self.bid is None or self.inside is None:
+            return None
+        return round(self.bid - max(self.inside, 0.0), _DIGITS)
+
+    @property
+    def shares(self) -> float:
+        """How many shares its contracts deliver, without a sign; an adjusted one is never counted."""
+        return abs(self.quantity) * (self.instrument.multiplier or STANDARD_MULTIPLIER)
+
+
+def inside_at(one: Instrument, spot: float) -> float:
+    """By how many dollars a share a contract is in the money at a price of what it is written on."""
+    strike = one.strike or 0.0
+    return round(spot - strike if one.option_type == "call" else strike - spot, _DIGITS)
+
+
+def is_exercised(inside: float) -> bool:
+    """Whether so much is exercised by exception."""
+    return inside >= _CENT
+
+
+def held_lines(
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    *,
+    priced: PricedLines,
+    book: BookFigures | None,
+) -> tuple[HeldLine, ...]:
+    """Every line in the order of the book as it is `priced`; `book` adds what the models say of it."""
+    owned = [(entry.id, line) for entry in portfolio.positions for line in entry.lines]
+    if not owned:
+        return ()
+    risks = _risks(book, [(entry_id, line.instrument.live_symbol) for entry_id, line in owned])
+    lives = _lives([line.instrument for _, line in owned], live)
+    columns = priced.columns
+    found = []
+    for n, (entry_id, line) in enumerate(owned):
+        risk, in_region = risks[n]
+        instrument = line.instrument
+        spot = _known(columns["underlying_price"][n])
+        found.append(
+            HeldLine(
+                entry_id=entry_id,
+                instrument=instrument,
+                quantity=float(line.quantity),
+                ended=bool(priced.ended[n]),
+                life=lives[n],
+                # An index has no quote of its own: what its options imply stands in for it.
+                spot=risk.spot if spot is None and risk is not None else spot,
+                spot_spread=_spread(live, instrument.underlying),
+                bid=_known(columns["bid"][n]),
+                ask=_known(columns["ask"][n]),
+                warnings=frozenset(kind for kind, flags in priced.findings.items() if flags[n]),
+                iv=None if risk is None else risk.iv,
+                delta=None if risk is None else risk.delta,
+                rate=None if risk is None else risk.rate,
+                in_exercise_region=in_region,
+            )
+        )
+    return tuple(found)
+
+
+def _lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> list[ContractLife | None]:
+    """Worked out once for all contracts of one class and expiry, unless a record tells them apart."""
+    known: dict[tuple[Any, ...], ContractLife | None] = {}
+    found = []
+    for one in instruments:
+        key = (
+            one.live_symbol if one.live_symbol in live.expiry_facts.records else one.symbol,
+            one.expiry,
+            one.settled_at_open,
+            one.delivery,
+            one.exercise_style,
+        )
+        if key not in known:
+            known[key] = contract_life(one, live.expiry_facts, live.told_sessions)
+        found.append(known[key])
+    return found
+
+
+def _risks(
+    book: BookFigures | None, owned: Sequence[tuple[str, str]]
+) -> list[tuple[LineRisk | None, bool | None]]:
+    """What the models say of each line; nothing where the figures are of another book."""
+    if book is None or [(one.position_id, one.symbol) for one in book.lines] != list(owned):
+        return [(None, None)] * len(owned)
+    regions = iter(_exercise_regions(book))
+    return [(one, next(regions) if one.iv_state is not None else None) for one in book.lines]
+
+
+def _exercise_regions(book: BookFigures) -> Iterator[bool | None]:
+    """Of each option line, whether exercising it now is worth as much as holding it; None: not known."""
+    scenario = book.scenario
+    terms, market = scenario.terms, scenario.market
+    intrinsic = terms.sign * (market.spot - terms.strike)
+    candidates = np.flatnonzero(terms.is_american & (intrinsic > 0) & (terms.years > 0))
+    waiting = np.full(len(intrinsic), np.inf)
+    waiting[candidates] = (
+        value(terms.take(candidates), market.take(candidates), scenario.volatility[candidates])
+        - intrinsic[candidates]
+    )
+    unknown = np.isnan(waiting) | np.isnan(intrinsic)
+    for is_unknown, worth in zip(unknown, waiting, strict=True):
+        yield None if is_unknown else bool(worth < _NO_VALUE_OF_WAITING)
+
+
+def _spread(live: LiveSnapshot, symbol: str) -> float | None:
+    quote = live.quotes.get(symbol)
+    if quote is None or quote.bid_price is None or quote.ask_price is None:
+        return None
+    return max(0.0, quote.ask_price - quote.bid_price)
+
+
+def _known(number: Any) -> float | None:
+    return None if isnan(number) else float(number)
+
+
+def is_fixed(one: HeldLine, at: datetime) -> bool:
+    """Whether the price that decides has been made, though it may still be traded for a quarter of an hour."""
+    settles = None if one.life is None else one.life.settles
+    return one.ended if settles is None else at >= settles
+
+
+def is_over(one: HeldLine, at: datetime) -> bool:
+    """Whether nothing can be done about it any more: its worth is fixed, and it is traded no more."""
+    ends = None if one.life is None else one.life.trading_ends
+    return is_fixed(one, at) and (ends is None or at >= ends)

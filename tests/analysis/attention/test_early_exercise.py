@@ -1,0 +1,176 @@
+"""Calls before an ex-date and puts on carry: who gains by exercising early, and until when something can be done."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from options_helper.analysis.attention.entries import AttentionKind, Who
+from options_helper.analysis.live_health import Level
+from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
+from tests.kit.builders import new_york, position
+
+DECEMBER = date(2026, 12, 18)
+SHORT_CALL = position("AAPL", 180, "call", contracts=-1, expiry=DECEMBER, identity="short")
+LONG_CALL = SHORT_CALL.changed(id="long", contracts=1)
+CALL, PUT = "AAPL261218C00180000", "AAPL261218P00180000"
+MONDAY = date(2026, 11, 23)
+
+
+def early(
+    at: str, bid: float | None, ex_date: date, *, book=(SHORT_CALL,), put=(None, None), with_risk=False
+):
+    """AAPL at 190 pays 0.26 on that day; the call has 10 dollars of intrinsic value."""
+    prices = {"AAPL": (189.99, 190.01), CALL: (bid, None if bid is None else bid + 0.2), PUT: put}
+    live = live_at(at, prices, held=book, actions=[dividend("AAPL", ex_date, 0.26)])
+    return attention(list(book), live, with_risk=with_risk)
+
+
+@pytest.mark.parametrize(
+    ("at", "ex_date", "is_told"),
+    [
+        ("2026-11-20 12:00", FRIDAY, False),  # it is ex already
+        ("2026-11-19 12:00", FRIDAY, True),
+        ("2026-11-20 12:00", MONDAY, True),  # the weekend is no session
+        ("2026-11-22 12:00", MONDAY, True),
+        ("2026-11-25 12:00", date(2026, 11, 27), True),  # Thanksgiving lies between
+        ("2026-11-19 12:00", MONDAY, False),  # one session too early
+    ],
+)
+def test_a_short_call_is_told_on_the_session_before_the_ex_date(at: str, ex_date: date, *, is_told: bool):
+    assert bool(of_kind(early(at, 10.1, ex_date), AttentionKind.EARLY_EXERCISE)) is is_told
+
+
+@pytest.mark.parametrize(("bid", "is_told"), [(10.25, True), (10.26, False), (10.27, False), (9.9, True)])
+def test_its_time_value_at_the_bid_is_laid_beside_the_dividend(bid: float, *, is_told: bool):
+    found = of_kind(early("2026-11-19 12:00", bid, FRIDAY), AttentionKind.EARLY_EXERCISE)
+
+    assert bool(found) is is_told
+
+
+def test_the_put_of_its_strike_is_a_second_sign():
+    """A call keeps more than the dividend at the bid, and its put is offered for less: one of the quotes is odd."""
+    (entry,) = of_kind(early("2026-11-19 12:00", 10.5, FRIDAY, put=(0.1, 0.25)), AttentionKind.EARLY_EXERCISE)
+
+    assert "the put of its strike is offered at 0.25" in entry.what
+
+
+def test_without_a_bid_that_is_said():
+    (entry,) = of_kind(early("2026-11-19 12:00", None, FRIDAY), AttentionKind.EARLY_EXERCISE)
+
+    assert "nobody bids for it" in entry.what
+
+
+def test_the_last_chance_is_the_end_of_trading_before_the_ex_date():
+    """And over the weekend it has passed."""
+    friday, sunday = (
+        only(early(at, 10.1, MONDAY), AttentionKind.EARLY_EXERCISE)
+        for at in ("2026-11-20 12:00", "2026-11-22 12:00")
+    )
+
+    assert friday.by == sunday.by == new_york("2026-11-20 16:00")
+    assert (friday.level, friday.shares) == (Level.ERROR, -100)
+    assert "Close it" in friday.remedy
+    assert "Look at the account" in sunday.remedy
+
+
+def test_who_holds_the_call_is_told_what_keeping_it_gives_up():
+    entry = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=(LONG_CALL,)), AttentionKind.EARLY_EXERCISE)
+
+    assert (entry.level, entry.shares, entry.needs) == (Level.WARNING, 100, 18_000)
+    assert "Keeping it would give up $16" in entry.amounts
+    assert [one.who for one in entry.deadlines] == [Who.BROKER, Who.EXCHANGE]
+
+
+def test_a_call_out_of_the_money_is_nobodys_to_exercise():
+    out = position("AAPL", 200, "call", contracts=-1, expiry=DECEMBER)
+    live = live_at(
+        "2026-11-19 12:00",
+        {"AAPL": (189.99, 190.01)},
+        held=[out],
+        actions=[dividend("AAPL", FRIDAY, 0.26)],
+    )
+
+    assert of_kind(attention([out], live), AttentionKind.EARLY_EXERCISE) == []
+
+
+def test_an_index_call_is_european():
+    call = position("SPXW", 6000, contracts=-1, expiry=DECEMBER)
+    live = live_at(
+        "2026-11-19 12:00", {"SPX": (6599.0, 6601.0)}, held=[call], actions=[dividend("SPX", FRIDAY, 5)]
+    )
+
+    found = attention([call], live)
+
+    assert of_kind(found, AttentionKind.EARLY_EXERCISE) == []
+    assert "settled in cash" in only(found, AttentionKind.IN_THE_MONEY_SHORT).what
+
+
+def test_unread_dividends_are_no_absence_of_dividends():
+    live = live_at("2026-11-19 12:00", {"AAPL": (189.99, 190.01), CALL: (10.1, 10.3)}, held=[SHORT_CALL])
+
+    found = attention([SHORT_CALL], live)
+
+    assert found.not_judged == (
+        (
+            "AAPL: whether its short calls may be exercised for a dividend cannot be judged, since its dividends were "
+            "not read."
+        ),
+    )
+    assert found.needs_a_hand
+
+
+class TestShortPuts:
+    """A put is exercised when the interest on its strike is more than what waiting is worth."""
+
+    PUT = position("AAPL", 250, "put", contracts=-1, expiry=DECEMBER)
+    SYMBOL = "AAPL261218P00250000"
+
+    @pytest.mark.parametrize(
+        ("beyond", "pays", "is_told"),
+        # 28 days and a bit at 4 % on 250 dollars are 0.77, and a dividend of 0.60 that falls before is spared.
+        [(0.70, None, True), (0.85, None, False), (0.10, 0.60, True), (0.25, 0.60, False)],
+    )
+    def test_carry_is_interest_less_the_dividends_to_come(
+        self, beyond: float, pays: float | None, *, is_told: bool
+    ):
+        prices = {"AAPL": (189.99, 190.01), self.SYMBOL: (60 + beyond, 60 + beyond + 3)}
+        actions = [dividend("AAPL", date(2026, 12, 1) if pays else date(2027, 12, 1), pays or 1.0)]
+        live = live_at("2026-11-20 12:00", prices, held=[self.PUT], actions=actions)
+
+        found = of_kind(attention([self.PUT], live, with_risk=True), AttentionKind.EARLY_EXERCISE)
+
+        assert bool(found) is is_told
+        if found:
+            assert "of interest on its strike" in found[0].what
+            assert found[0].by == new_york("2026-11-20 16:00")
+
+    def test_on_a_weekend_it_can_be_closed_on_monday(self):
+        prices = {"AAPL": (189.99, 190.01), self.SYMBOL: (60.1, 63.0)}
+        live = live_at(
+            "2026-11-21 12:00",
+            prices,
+            held=[self.PUT],
+            actions=[dividend("AAPL", date(2027, 12, 1), 1.0)],
+        )
+
+        entry = only(attention([self.PUT], live, with_risk=True), AttentionKind.EARLY_EXERCISE)
+
+        assert entry.by == new_york("2026-11-23 16:00")
+
+
+def test_ex_dates_in_the_life_of_a_leg_are_to_be_known():
+    later = position("AAPL", 200, expiry=date(2027, 1, 15), identity="later")
+    live = live_at(
+        "2026-11-20 12:00",
+        {"AAPL": (189.99, 190.01)},
+        held=[LONG_CALL, later],
+        actions=[dividend("AAPL", date(2027, 1, 5), 0.26)],
+    )
+
+    entry = only(attention([LONG_CALL, later], live), AttentionKind.EX_DIVIDEND)
+
+    assert (entry.level, entry.symbols) == (Level.INFO, ("AAPL270115C00200000",))
+    assert "$0.26 on 5 Jan 27" in entry.what
+    assert entry.by == new_york("2027-01-04 16:00")
