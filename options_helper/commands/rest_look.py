@@ -13,7 +13,7 @@ from typing import Final
 
 from options_helper.analysis.reconcile.account_import import doubtful_roots, import_portfolio
 from options_helper.analysis.reconcile.grouping import group_entries
-from options_helper.analysis.risk.leg_inputs import RiskChoices, other_type
+from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.data.betas_file import load_betas
 from options_helper.data.rest.account_reading import read_account
@@ -29,6 +29,7 @@ from options_helper.errors import RestError
 from options_helper.model.account import AccountState, PreviousClose
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import has_ended
+from options_helper.model.contract_symbols import other_type
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import Portfolio

@@ -43,6 +43,7 @@ _OF_LINE: Final = (
     "second_delta",
     "second_iv",
     "vendor_delta",
+    "vendor_iv",
     "reasons",
     "label",
     "underlying",

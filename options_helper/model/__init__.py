@@ -74,6 +74,8 @@ PUBLIC: Final = {
         "strike_mills",
         "underlying_of_root",
         "usual_multiplier",
+        "class_and_expiry",
+        "other_type",
     ),
     "events": (
         "AHEAD_AT_MOST_NS",

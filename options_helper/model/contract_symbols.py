@@ -17,6 +17,8 @@ _CONTRACT: Final = re.compile(
     r"(?P<root>[A-Z0-9]{1,6}|[A-Z]{1,4}[.\-/][A-Z]) *(?P<expiry>[0-9]{6})(?P<side>[CP])(?P<mills>[0-9]{8})"
 )
 _AFTER_ROOT: Final = 15
+# Type and strike at its end: "C00180000".
+_TAIL: Final = 9
 # What the names of class shares are written with, and roots are not.
 _NO_PUNCTUATION: Final = str.maketrans("", "", ".-/ ")
 _SIDES: Final[dict[str, OptionType]] = {"C": "call", "P": "put"}
@@ -93,6 +95,17 @@ def root_of(symbol: str) -> str:
     """The root of a contract's symbol, or of what its contracts are written on: never read further, so it is quick."""
     name = symbol[:-_AFTER_ROOT] if has_contract_length(symbol) else symbol
     return name.translate(_NO_PUNCTUATION).upper()
+
+
+def other_type(symbol: str) -> str:
+    """The call beside a put, or the put beside a call: the same strike and expiry. The symbol is a compact one."""
+    other = "P" if symbol[-_TAIL] == "C" else "C"
+    return f"{symbol[:-_TAIL]}{other}{symbol[1 - _TAIL :]}"
+
+
+def class_and_expiry(symbol: str) -> str:
+    """What a compact symbol begins with, before type and strike: "SPXW261218"."""
+    return symbol[:-_TAIL]
 
 
 def has_contract_length(symbol: str) -> bool:

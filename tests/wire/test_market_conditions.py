@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from options_helper.analysis.risk.beta import beta_of
+from options_helper.analysis.risk.book_risk import assess_book
+from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.dividends import (
     DividendState,
     LegDividends,
@@ -27,6 +29,7 @@ from options_helper.analysis.risk.forward import (
     spot_alarm,
     without_early_exercise,
 )
+from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.risk.pricing import CashDividends, Market, Terms, value
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
@@ -379,6 +382,38 @@ def test_a_stale_share_stands_still_while_its_options_go_on(running_simulator: S
 
     assert share.exchange_at == AT
     assert isinstance(share, RestQuote)  # asked for: nothing of it was streamed
+
+
+def test_a_run_prices_an_index_by_the_options_around_the_money_and_doubts_a_share_by_them(
+    running_simulator: Simulators,
+):
+    """Nobody streams them: they are asked for beside the streams."""
+    held = portfolio(
+        position("SPXW", 6400, "put", contracts=-1, expiry=EXPIRY), *strip("MSFT", (480.0,)), holding("MSFT")
+    )
+    made = SeededMarket(
+        held, start=AT, conditions=Conditions(american=True, index_yield=0.03, off_spot="MSFT")
+    )
+
+    def book() -> BookFigures:
+        return assess_book(
+            held, manager.snapshot(), RiskChoices(), stale_after_seconds=30, wide_spread_pct=25
+        )
+
+    with streaming(running_simulator(made), held) as manager:
+        wait_until(
+            lambda: (
+                book().lines[0].delta is not None and any("options imply" in one for one in book().alarms)
+            ),
+            saw=lambda: (book().lines[0].reasons, manager.snapshot().account.reports[RestTask.CHAINS]),
+        )
+        index = book().lines[0]
+
+    level = made.price("SPX")
+    assert level is not None
+    assert index.forward == pytest.approx(level * np.exp((RATE - 0.03) * 28 / 365), rel=0.002)
+    assert index.dividends_state == "none"
+    assert index.greek_age_seconds is not None
 
 
 def test_a_run_has_dividends_closes_and_greeks_in_its_snapshot_each_with_when_it_was_read(

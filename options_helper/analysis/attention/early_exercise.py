@@ -21,10 +21,9 @@ from options_helper.analysis.attention.held_legs import HeldLine, is_over
 from options_helper.analysis.attention.words import dollars, listed, outcome_words
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg
-from options_helper.analysis.risk.leg_inputs import other_type
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR
-from options_helper.model.contract_symbols import short_date
+from options_helper.model.contract_symbols import other_type, short_date
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.risk_inputs import Dividend

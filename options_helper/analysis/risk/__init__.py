@@ -14,7 +14,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "book_values": ("BookFigures", "LineRisk", "Profits", "UnderlyingRisk"),
     "extremes": ("Extreme", "Limit"),
     "greeks": ("FigureState", "GreekSum", "GreekSums"),
-    "leg_inputs": ("RiskChoices", "other_type"),
+    "leg_inputs": ("RiskChoices",),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
     "scenario": ("Curve", "curve"),
     "second_opinion": ("second_delta",),

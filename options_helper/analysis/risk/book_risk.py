@@ -38,9 +38,11 @@ from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
 from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
 from options_helper.model.portfolio import Portfolio, PortfolioLine
+from options_helper.model.risk_inputs import VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
 
 _NOTHING_KNOWN: Final = Profits()
+_ONE_MOMENT: Final = 5.0  # seconds between two quotes that are compared
 
 
 def assess_book(
@@ -142,6 +144,7 @@ class _OptionLegs:
     second: Voice
     vendor: Voice
     against_second: Disagreement
+    against_vendor: Disagreement
     forward: Numbers
     is_by_lattice: Any
 
@@ -199,9 +202,22 @@ def _option_legs(
         second=Voice(second.volatility, second.delta * worth),
         vendor=Voice(vendor.volatility, vendor.delta * worth),
         against_second=compare(ours, second, volatility, worth),
+        against_vendor=compare(ours, _of_one_moment(vendor, told, gathered, contract), volatility, worth),
         forward=np.where(terms.years > 0, market.forward(terms.years), np.nan),
         is_by_lattice=needs_lattice(terms, market),
     )
+
+
+def _of_one_moment(
+    vendor: Voice, told: Sequence[VendorGreeks | None], gathered: Gathered, contract: Integers
+) -> Voice:
+    """What the vendor says of the quotes that ours are of; what it says of others contradicts nobody."""
+    spoken = numbers(
+        None if one is None or one.quoted_at is None else one.quoted_at.timestamp() for one in told
+    )
+    quoted = gathered.at_seconds - gathered.quote_age[contract]
+    of_ours = np.abs(spoken - quoted) <= _ONE_MOMENT
+    return Voice(np.where(of_ours, vendor.volatility, np.nan), np.where(of_ours, vendor.delta, np.nan))
 
 
 def _scenario(
@@ -305,9 +321,10 @@ def _line(
     iv_reason = _iv_reason(line, volatility.reason[at])
     is_known = common["delta"] is not None
     waiting = ("Its inputs moved; it waits for its turn.",) if legs.risk.is_waiting[at] else ()
-    flagged = bool(legs.against_second.is_flagged[place])
-    apart = (_apart(legs.against_second, place),) if flagged else ()
-    spoken = () if iv_reason is None else (f"No volatility of its own: {iv_reason}.",)
+    by_partner = volatility.state[at] is VolatilityState.FROM_PARTNER
+    partner_age = float(gathered.partner_age[at]) if by_partner else 0.0
+    apart = _apart(legs, place)
+    spoken = () if iv_reason is None else (_about_volatility(iv_reason, partner_age, by_partner=by_partner),)
     return LineRisk(
         **common,
         spot=_known(gathered.inputs.market.spot[at]),
@@ -320,14 +337,16 @@ def _line(
         iv_reason=iv_reason,
         model=(LATTICE if legs.is_by_lattice[place] else EUROPEAN) if is_known else None,
         is_last_day=bool(greeks.is_last_day[n]),
-        greek_age_seconds=_age(legs.risk, at, gathered, is_known=is_known),
+        greek_age_seconds=_age(legs.risk, at, gathered, partner_age) if is_known else None,
         forward=_known(legs.forward[place]),
         rate=_known(gathered.inputs.market.rate[at]),
         dividends_state=gathered.dividends[at].state,
         second_delta=_known(legs.second.delta[place]),
         second_iv=_known(legs.second.volatility[place]),
         vendor_delta=_known(legs.vendor.delta[place]),
-        voices_apart=flagged,
+        vendor_iv=_known(legs.vendor.volatility[place]),
+        voices_apart=bool(legs.against_second.is_flagged[place]),
+        vendor_apart=bool(legs.against_vendor.is_flagged[place]),
     )
 
 
@@ -340,17 +359,36 @@ def _iv_reason(line: PortfolioLine, reason: Any) -> str | None:
     return None if reason is None else str(reason)
 
 
-def _apart(against: Disagreement, place: int) -> str:
-    shares = against.shares[place]
-    return f"The European model says otherwise: {shares:+,.1f} shares of delta from ours."
+def _about_volatility(reason: str, partner_age: float, *, by_partner: bool) -> str:
+    if not by_partner:
+        return f"No volatility of its own: {reason}."
+    return f"It has the {reason}, whose quote is {partner_age:.0f} s old."
 
 
-def _age(risk: LegRisk, at: int, gathered: Gathered, *, is_known: bool) -> float | None:
+def _apart(legs: _OptionLegs, place: int) -> tuple[str, ...]:
+    """What the other voices say where they are flagged, with what it would be to hedge by them."""
+    voices = (
+        ("The European model says", legs.against_second),
+        ("Alpaca's own Greeks (Black-Scholes) say", legs.against_vendor),
+    )
+    return tuple(
+        f"{who} otherwise: {_shares_apart(against, place)}."
+        for who, against in voices
+        if against.is_flagged[place]
+    )
+
+
+def _shares_apart(against: Disagreement, place: int) -> str:
+    """By delta, or by volatility where nothing is said of delta."""
+    shares = float(against.shares[place])
+    if isnan(shares):
+        return f"{100 * float(against.volatility[place]):+.1f} points of volatility from ours"
+    return f"{shares:+,.1f} shares of delta from ours"
+
+
+def _age(risk: LegRisk, at: int, gathered: Gathered, partner_age: float) -> float | None:
     """How old the oldest input of its figures was at the snapshot's instant."""
-    if not is_known:
-        return None
-    now = gathered.at_seconds
-    return _known(max(0.0, now - risk.as_of[at]))
+    return _known(max(0.0, partner_age, gathered.at_seconds - risk.as_of[at]))
 
 
 def _beta(name: str, live: LiveSnapshot, choices: RiskChoices) -> Any:
@@ -404,6 +442,8 @@ def _alarms(lines: Sequence[LineRisk], missing: Sequence[str], worst: Limit, why
         yield f"{name}: its dividends are not known, and none is in its options' figures."
     if apart := [one.label for one in held if one.voices_apart]:
         yield f"The European model says otherwise by more than the quotes allow: {', '.join(apart)}."
+    if apart := [one.label for one in held if one.vendor_apart and not one.voices_apart]:
+        yield f"Alpaca's own Greeks (Black-Scholes) say otherwise by more than the quotes allow: {', '.join(apart)}."
     for sentence in missing:
         yield f"Not in the beta-weighted delta: {sentence}."
 

@@ -60,8 +60,10 @@ class LineRisk:
     dividends_state: DividendState | None = None  # None: shares
     second_delta: float | None = None  # of the position, by the European model
     second_iv: float | None = None
-    vendor_delta: float | None = None  # of the position
-    voices_apart: bool = False
+    vendor_delta: float | None = None  # of the position, by Alpaca's Black-Scholes
+    vendor_iv: float | None = None
+    voices_apart: bool = False  # the European model and ours, by more than the quote allows
+    vendor_apart: bool = False  # Alpaca's of the same quote and ours
 
 
 @dataclass(frozen=True, slots=True)

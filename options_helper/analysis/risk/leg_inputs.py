@@ -31,7 +31,7 @@ from options_helper.model.contract_hours import (
     option_trading_ends_at,
     settles_at,
 )
-from options_helper.model.contract_symbols import plain_number
+from options_helper.model.contract_symbols import class_and_expiry, other_type, plain_number
 from options_helper.model.events import Quote
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
@@ -79,6 +79,8 @@ class Gathered:
 
     inputs: LegInputs
     spot_age: Numbers  # seconds; of the parity forward where that is the spot
+    quote_age: Numbers  # seconds
+    partner_age: Numbers  # seconds, of the quote that may say its volatility
     dividends: tuple[LegDividends, ...]
     is_by_parity: Flags
     notes: tuple[tuple[str, ...], ...]  # sentences for each contract
@@ -105,7 +107,7 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         if leg.adjusted:
             notes[place].append("An adjusted contract: what it delivers is not known.")
     _note_ages(contracts, spot_age, notes)
-    partners, names = _partners(legs, live)
+    partners, names, partner_age = _partners(legs, live)
     terms = Terms(
         strike=numbers(one.strike for one in legs),
         is_call=_flags([one.option_type == "call" for one in legs]),
@@ -127,7 +129,14 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         partner_names=names,
     )
     return Gathered(
-        inputs, spot_age, dividends, is_by_parity, tuple(map(tuple, notes)), live.as_of.timestamp()
+        inputs,
+        spot_age,
+        contracts.quote_age,
+        partner_age,
+        dividends,
+        is_by_parity,
+        tuple(map(tuple, notes)),
+        live.as_of.timestamp(),
     )
 
 
@@ -200,7 +209,7 @@ def _spots(
     spot, age = contracts.spot.copy(), contracts.spot_age.copy()
     by_parity = np.zeros(len(spot), dtype=bool)
     on_index = {
-        one.live_symbol[:-_TAIL]: place
+        class_and_expiry(one.live_symbol): place
         for place, one in enumerate(contracts.instruments)
         if is_index(one.underlying) and not _is_american(one) and years[place] > 0
     }
@@ -209,7 +218,7 @@ def _spots(
         for expiry, place in on_index.items()
     }
     for place, one in enumerate(contracts.instruments):
-        expiry = one.live_symbol[:-_TAIL]
+        expiry = class_and_expiry(one.live_symbol)
         if (told := implied.get(expiry)) is not None:
             found, age[place] = told
             spot[place] = found.spot(float(rate[place]), float(years[place]))
@@ -230,7 +239,7 @@ def _implied_by(
     They are as they were asked for last, or as they are streamed where enough are and these are of a later moment.
     """
     chain = live.risk_inputs.chains.get(expiry)
-    streamed = [quote for symbol, quote in live.quotes.items() if symbol[:-_TAIL] == expiry]
+    streamed = [quote for symbol, quote in live.quotes.items() if class_and_expiry(symbol) == expiry]
     found = [
         one
         for quotes in ((() if chain is None else chain.quotes.values()), streamed)
@@ -272,8 +281,10 @@ def strike_pairs(quotes: Iterable[Quote]) -> QuotedPairs:
     return QuotedPairs(StrikePairs(numbers(int(strike) / _MILLS for strike in pairs), *columns), received)
 
 
-def _partners(legs: Sequence[Instrument], live: LiveSnapshot) -> tuple[OptionQuotes, tuple[str, ...]]:
-    """The quotes of the other type at the same strike and expiry, where the snapshot has them, and their names."""
+def _partners(
+    legs: Sequence[Instrument], live: LiveSnapshot
+) -> tuple[OptionQuotes, tuple[str, ...], Numbers]:
+    """The quotes of the other type at the same strike and expiry where there are any, their names, and their ages."""
     symbols = [other_type(one.live_symbol) for one in legs]
     asked = live.risk_inputs.partners
     marks = read_marks(
@@ -286,13 +297,7 @@ def _partners(legs: Sequence[Instrument], live: LiveSnapshot) -> tuple[OptionQuo
     names = tuple(
         f"{plain_number(one.strike or 0.0)} {'put' if one.option_type == 'call' else 'call'}" for one in legs
     )
-    return OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask)), names
-
-
-def other_type(symbol: str) -> str:
-    """The call beside a put, or the put beside a call: the same strike and expiry."""
-    other = "P" if symbol[-_TAIL] == "C" else "C"
-    return f"{symbol[:-_TAIL]}{other}{symbol[1 - _TAIL :]}"
+    return OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask)), names, marks.quote_age
 
 
 def _note_ages(contracts: Contracts, spot_age: Numbers, notes: list[list[str]]) -> None:

@@ -13,7 +13,7 @@ PUBLIC: Final = {
     "calendar_watch": ("CalendarWatch", "ask_told_sessions"),
     "client": ("AlpacaRest", "STOCK_SYMBOLS_A_REQUEST", "batches"),
     "contract_records": ("read_contract_record",),
-    "expiry_chains": ("chain_requests", "read_chain"),
+    "expiry_chains": ("ChainRequest", "chain_requests", "money_of", "read_chain"),
     "history": (
         "CHANNELS",
         "EVENT_TYPES",
@@ -36,5 +36,5 @@ PUBLIC: Final = {
     "retrying": ("Failure", "Retrying", "kind_of"),
     "risk_readings": ("ACTION_SYMBOLS", "read_corporate_actions", "read_daily_closes"),
     "server_clock": ("ServerClock",),
-    "seeding": ("SeedBatch", "seed"),
+    "seeding": ("FEEDS_WITHOUT_REST", "SeedBatch", "seed"),
 }

@@ -15,13 +15,16 @@ from typing import Any, Final
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.seeding import read_snapshots
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
-from options_helper.model.contract_symbols import ParsedContract, is_contract_symbol, parse_contract_symbol
+from options_helper.model.contract_symbols import (
+    ParsedContract,
+    class_and_expiry,
+    is_contract_symbol,
+    parse_contract_symbol,
+)
 from options_helper.model.events import Quote
 from options_helper.model.risk_inputs import ExpiryChain
 from options_helper.model.streams import StreamName
 
-# The end of a contract's symbol, its type and strike: "C00180000".
-_TAIL: Final = 9
 # Further out, early exercise and the cost of holding a share blur what its options say of its price.
 LONGEST_OF_SHARE: Final = timedelta(days=92)
 # A listed strike is no farther from the next than this part of the price, or these dollars.
@@ -116,7 +119,7 @@ def read_chain(
     for page in rest.option_chain(request.underlying, query):
         contracts = [one for one in page if is_contract_symbol(one)]
         for quote in read_snapshots(StreamName.OPTIONS, contracts, page, today).quotes:
-            by_class[quote.symbol[:-_TAIL]][quote.symbol] = quote
+            by_class[class_and_expiry(quote.symbol)][quote.symbol] = quote
     return {
         name: ExpiryChain(request.underlying, request.expiry, read_at, MappingProxyType(quotes), spot)
         for name, quotes in by_class.items()

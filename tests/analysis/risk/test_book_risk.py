@@ -16,7 +16,7 @@ from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.events import Quote
 from options_helper.model.portfolio import MultiLegPosition, Position
-from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
+from options_helper.model.risk_inputs import CorporateActions, Dividend, ExpiryChain, RiskInputs, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.builders import (
     AAPL_CALL,
@@ -248,6 +248,85 @@ def test_the_vendors_delta_is_of_the_position():
 
     assert line.vendor_delta == -100
     assert line.delta is None
+
+
+def vendor_says(
+    delta: float | None, volatility: float | None = VOLATILITY, *, ago: float = 0.0
+) -> LiveSnapshot:
+    """The usual market, and the vendor's own of the call's quote of so many seconds ago."""
+    quoted_at = AS_OF - timedelta(seconds=ago)
+    greeks = VendorGreeks(AAPL_CALL, implied_volatility=volatility, delta=delta, quoted_at=quoted_at)
+    return replace(USUAL, risk_inputs=replace(USUAL.risk_inputs, vendor_greeks={AAPL_CALL: greeks}))
+
+
+def test_a_vendor_that_says_otherwise_is_flagged_with_what_its_hedge_would_be():
+    """By delta from 0.02 on, or by volatility beyond the quote's own band, where nothing is said of delta."""
+    by_delta = risk_of(position(contracts=-2), live=vendor_says(CALL["delta"] + 0.03))
+    by_volatility = risk_of(position(), live=vendor_says(None, VOLATILITY + 0.02))
+
+    assert by_delta.lines[0].vendor_apart
+    assert "Alpaca's own Greeks (Black-Scholes) say otherwise: -6.0 shares of delta from ours." in (
+        by_delta.lines[0].reasons
+    )
+    assert any(
+        one.startswith("Alpaca's own Greeks") and "AAPL 18 Dec 26 180 C" in one for one in by_delta.alarms
+    )
+    assert any("+2.0 points of volatility" in one for one in by_volatility.lines[0].reasons)
+    assert by_volatility.lines[0].vendor_iv == pytest.approx(VOLATILITY + 0.02)
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        vendor_says(CALL["delta"] + 0.01),
+        vendor_says(None, None),
+        vendor_says(CALL["delta"] + 0.2, VOLATILITY + 0.2, ago=60),
+    ],
+    ids=["it agrees", "it is silent", "it speaks of a quote of a minute ago"],
+)
+def test_a_vendor_that_agrees_or_speaks_of_another_moment_is_not_flagged(live: LiveSnapshot):
+    book = risk_of(position(), live=live)
+
+    assert not book.lines[0].vendor_apart
+    assert book.lines[0].reasons == ()
+
+
+def test_a_volatility_of_a_partner_says_whose_it_is_and_is_as_old_as_its_quote():
+    """It was asked for some while ago, and the leg's own quote is new."""
+    deep, partner = "AAPL261218C00160000", "AAPL261218P00160000"
+    intrinsic = 180 - 160 * exp(-RATE * YEARS)
+    asked = quoted(partner, black(180, 160, call=False)["price"], age=42)
+    live = market(quoted("AAPL", 180.0), quoted(deep, intrinsic))
+    live = replace(live, risk_inputs=replace(live.risk_inputs, partners={partner: asked}))
+
+    (line,) = risk_of(position(strike=160), live=live).lines
+
+    assert (line.symbol, line.iv_state) == (deep, "from_partner")
+    assert line.greek_age_seconds == pytest.approx(42, abs=0.01)
+    assert "It has the volatility of the 160 put, whose quote is 42 s old." in line.reasons
+
+
+def test_an_index_is_priced_by_the_options_that_were_asked_for_and_by_streamed_ones_if_these_are_newer():
+    """Held strikes alone imply nothing; and what is a quarter of a minute old does not go before what is new."""
+    held = index_chain(6_000, strikes=range(5_800, 5_801))
+    asked = {one.symbol: one for one in index_chain(6_100, strikes=range(5_900, 6_301, 50))}
+    chain = ExpiryChain("SPX", EXPIRY, AS_OF, asked, None)
+    old = ExpiryChain("SPX", EXPIRY, AS_OF, {k: aged(one, 15) for k, one in asked.items()}, None)
+    streamed = index_chain(6_000, strikes=range(5_900, 6_101, 50))
+
+    def forward_of(live: LiveSnapshot, chain: ExpiryChain) -> float | None:
+        inputs = RiskInputs(chains={"SPXW261218": chain})
+        return risk_of(position("SPXW", 5_800), live=replace(live, risk_inputs=inputs)).lines[0].forward
+
+    assert forward_of(snapshot_with(*held), chain) == pytest.approx(6_100, abs=0.5)
+    assert forward_of(snapshot_with(*held), old) == pytest.approx(6_100, abs=0.5)
+    assert forward_of(snapshot_with(*held, *streamed), chain) == pytest.approx(6_100, abs=0.5)
+    assert forward_of(snapshot_with(*held, *streamed), old) == pytest.approx(6_000, abs=0.5)
+
+
+def aged(one: Quote, seconds: float) -> Quote:
+    """The same quote, received so many seconds before."""
+    return quote(one.symbol, one.bid_price, one.ask_price, age=seconds)
 
 
 def test_a_missing_beta_is_named_and_not_taken_for_one():

@@ -21,6 +21,7 @@ from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.book_poller import BookPoller
+from options_helper.data.streaming.polling.chain_poller import ChainPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
@@ -87,6 +88,7 @@ class AccountWatch:
         self._books = BookPoller(self._context, config, policy)
         self._news = NewsPoller(self._context, config, policy, tell)
         self._risk = RiskPoller(self._context, config, policy)
+        self._chains = ChainPoller(self._context, config, policy)
         self._calendar = CalendarWatch(
             self._context.rest,
             self._context.now,
@@ -119,6 +121,7 @@ class AccountWatch:
             self._prices.begin()
             self._books.begin()
             self._risk.begin()
+            self._chains.begin()
             self._report_hours(RestPhase.WAITING, None)
             self._calendar.start(self._policy.initial_delay)
         if self._polls_account:
@@ -131,6 +134,7 @@ class AccountWatch:
             self._books.change_symbols(config)
             self._news.change_symbols(config)
             self._risk.change_symbols(config)
+            self._chains.change_symbols(config)
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
@@ -139,6 +143,7 @@ class AccountWatch:
         self._account.forget()
         self._news.forget()
         self._risk.forget()
+        self._chains.forget()
         self._calendar.forget()
 
     def stop(self) -> None:
@@ -149,6 +154,7 @@ class AccountWatch:
         self._books.stop(deadline - time.monotonic())
         self._news.stop(deadline - time.monotonic())
         self._risk.stop(deadline - time.monotonic())
+        self._chains.stop(deadline - time.monotonic())
         self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 

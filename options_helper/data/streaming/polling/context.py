@@ -35,6 +35,8 @@ class WatchPolicy:
     again: float = 30.0  # after a failure
     debounce: float = 1.0  # after a fill, which seldom comes alone
     books: float = 300.0  # order books, to compare with the streamed ones
+    chains: float = 15.0  # options around the money, while they are traded
+    closed: float = 300.0  # the same while they are not
     doubt: float = 300.0  # two questions about the market's hours, when a stream is silent that should not be
     minimum_interval: float = 10.0  # two readings of the account that fills asked for
     race_window: float = 2.0  # by so much an answer and an order update may overtake each other

@@ -274,6 +274,10 @@ class LiveState:
             case Quote() | BookUpdate():
                 pass  # handled by the caller
 
+    def quote(self, symbol: str) -> Quote | None:
+        """The last quote of a symbol, streamed or asked for."""
+        return self._caches.quotes.get(symbol)
+
     def seed_news(self, articles: Iterable[News], asked_ns: int) -> list[News]:
         """Take over articles that were asked for at that market time; those that are new, or in a newer form.
 

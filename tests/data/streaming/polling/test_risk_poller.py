@@ -60,6 +60,10 @@ class Alpaca:
         """Greeks with a hole."""
         return dict.fromkeys(symbols, SNAPSHOT)
 
+    def option_chain(self, *_: Any) -> Iterator[dict[str, Any]]:
+        """Nothing is listed."""
+        yield {}
+
     def stock_snapshots(self, *_: Any) -> dict[str, Any]:
         """Nothing is known of shares."""
         return {}

@@ -1,0 +1,205 @@
+"""Ask for the options around the money, again and again while they are traded: nobody streams them.
+
+They say what an index costs and check what a share does; and what is out of the money at the strike of a leg in the
+money may say its volatility. How much is asked is bounded, whatever is held: who was asked longest ago is next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from options_helper.data.periodic_task import PeriodicTask
+from options_helper.data.rest.expiry_chains import ChainRequest, chain_requests, money_of, read_chain
+from options_helper.data.rest.seeding import FEEDS_WITHOUT_REST, seed
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.model.account import RestPhase, RestTask
+from options_helper.model.alpaca_symbols import is_index, underlying_symbol
+from options_helper.model.contract_hours import option_trading_ends_at
+from options_helper.model.contract_symbols import is_contract_symbol, other_type, parse_contract_symbol
+from options_helper.model.events import Quote
+from options_helper.model.market_hours import ToldSessions, new_york_date, next_change, regular_session
+from options_helper.model.risk_inputs import ExpiryChain
+from options_helper.model.streams import StreamName
+
+# Of a look; at one each 15 seconds that is 24 and 8 requests a minute.
+INDEX_EXPIRIES_A_LOOK: Final = 6
+SHARES_A_LOOK: Final = 2
+# A look has at most one request of these, and they are looked at every so many looks.
+PARTNERS_AT_MOST: Final = 100
+LOOKS_TO_PARTNERS: Final = 4
+
+Expiry = tuple[str, date]
+
+
+class ChainPoller:
+    """Asks at a steady pace from a moment after the start on; nobody waits for it."""
+
+    def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
+        self._context = context
+        self._policy = policy
+        self._config = config  # replaced whole
+        self._task = PeriodicTask(
+            "live-chains", self._poll, policy.chains, self._failed, stopping=context.stopping
+        )
+        # Guarded by the lock of what was asked: how often another session began to be played.
+        self._session = 0
+        # Only the thread that asks knows these.
+        self._money: dict[Expiry, float] = {}
+        self._asked: dict[Expiry, int] = {}  # in which look
+        self._looks = 0
+
+    def begin(self) -> None:
+        """Ask for the first time after the prices had a moment; for nothing where no contract is held."""
+        if _contracts(self._config):
+            self._context.report(RestTask.CHAINS, phase=RestPhase.WAITING)
+            self._task.start(self._policy.initial_delay)
+
+    def change_symbols(self, config: LiveStreamConfig) -> None:
+        """From now on these symbols; what is new is asked for soon."""
+        before, self._config = self._config, config
+        if not set(_contracts(config)) <= set(_contracts(before)):
+            self._task.run_within(self._policy.initial_delay)
+            self._task.start()
+
+    def forget(self) -> None:
+        """Another session is played. Called under the lock."""
+        self._session += 1
+        self._task.run_within(self._policy.initial_delay)
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; waits for it at most `timeout` seconds."""
+        self._task.stop(timeout)
+
+    def _poll(self) -> float:
+        """Ask for those whose turn it is; seconds until the next look."""
+        config, context = self._config, self._context
+        contracts = _contracts(config)
+        with context.lock:
+            told = context.state.clock.told
+            spots = _spots(contracts, context.state.quote)
+        every = chain_requests(contracts, context.today(), spots, self._money)
+        self._drop_all_but(every)
+        if not contracts or config.options_feed in FEEDS_WITHOUT_REST:
+            return self._policy.poll
+        chosen = [*self._next(every, of_index=True), *self._next(every, of_index=False)]
+        is_done = context.attempt(RestTask.CHAINS, lambda: self._ask(chosen, contracts, spots))
+        self._looks += 1
+        if is_done is None:
+            return self._policy.again
+        context.report(RestTask.CHAINS, phase=RestPhase.DONE, finished_at=context.now(), problem=None)
+        return _pause(contracts, context.now(), told, self._policy)
+
+    def _next(self, requests: Iterable[ChainRequest], *, of_index: bool) -> list[ChainRequest]:
+        """Those that were asked longest ago."""
+        at_most = INDEX_EXPIRIES_A_LOOK if of_index else SHARES_A_LOOK
+        some = [one for one in requests if one.of_index == of_index]
+        return sorted(some, key=lambda one: self._asked.get((one.underlying, one.expiry), -1))[:at_most]
+
+    def _ask(
+        self, requests: Iterable[ChainRequest], contracts: tuple[str, ...], spots: Mapping[str, float]
+    ) -> bool:
+        for request in requests:
+            self._asked[request.underlying, request.expiry] = self._looks
+            self._read(request)
+        if self._looks % LOOKS_TO_PARTNERS == 0:
+            self._read_partners(contracts, spots)
+        return True
+
+    def _read(self, request: ChainRequest) -> None:
+        context, expiry = self._context, (request.underlying, request.expiry)
+        session = self._session
+        found = read_chain(
+            context.rest(),
+            request,
+            feed=self._config.options_feed,
+            today=context.today(),
+            read_at=context.now(),
+        )
+        money = money_of(found.values())
+        if money is None:
+            # The next look takes all strikes again.
+            self._money.pop(expiry, None)
+        else:
+            self._money[expiry] = money
+        with context.lock:
+            if session != self._session:
+                return
+            # As both are now: an answer may have waited for its turn.
+            read_at, spot = context.now(), context.state.quote(request.underlying)
+            chains = {name: replace(one, read_at=read_at, spot=spot) for name, one in found.items()}
+            context.risk_inputs = replace(
+                context.risk_inputs, chains=with_more(context.risk_inputs.chains, chains)
+            )
+
+    def _read_partners(self, contracts: tuple[str, ...], spots: Mapping[str, float]) -> None:
+        """Quotes of what is out of the money at the strikes of the legs in the money."""
+        wanted = [other_type(one) for one in contracts if self._is_in_the_money(one, spots)]
+        streamed = set(contracts)
+        missing = [one for one in dict.fromkeys(wanted) if one not in streamed][:PARTNERS_AT_MOST]
+        context = self._context
+        session, found = self._session, dict[str, Quote]()
+        feeds = {"stock_feed": self._config.stock_feed, "options_feed": self._config.options_feed}
+        for batch in seed(context.rest(), (), missing, today=context.today(), **feeds):
+            found |= {quote.symbol: quote for quote in batch.quotes}
+        with context.lock:
+            if session == self._session:
+                context.risk_inputs = replace(context.risk_inputs, partners=with_more({}, found))
+
+    def _is_in_the_money(self, contract: str, spots: Mapping[str, float]) -> bool:
+        terms = parse_contract_symbol(contract)
+        underlying = underlying_symbol(terms.underlying)
+        spot = self._money.get((underlying, terms.expiry)) if is_index(underlying) else spots.get(underlying)
+        if spot is None or terms.adjusted:
+            return False
+        return spot > terms.strike if terms.option_type == "call" else spot < terms.strike
+
+    def _drop_all_but(self, requests: Iterable[ChainRequest]) -> None:
+        """Forget what belongs to nothing that is held, so that memory does not grow with the days."""
+        wanted = {(one.underlying, one.expiry) for one in requests}
+
+        def is_wanted(chain: ExpiryChain) -> bool:
+            return (chain.underlying, chain.expiry) in wanted
+
+        self._money = {expiry: at for expiry, at in self._money.items() if expiry in wanted}
+        self._asked = {expiry: look for expiry, look in self._asked.items() if expiry in wanted}
+        context = self._context
+        with context.lock:
+            kept = {name: one for name, one in context.risk_inputs.chains.items() if is_wanted(one)}
+            if len(kept) < len(context.risk_inputs.chains):
+                context.risk_inputs = replace(context.risk_inputs, chains=with_more({}, kept))
+
+    def _failed(self, error: Exception) -> float:
+        self._context.report_failure(RestTask.CHAINS, error)
+        return self._policy.again
+
+
+def _spots(contracts: Iterable[str], quote_of: Callable[[str], Quote | None]) -> dict[str, float]:
+    """The prices of what contracts are written on, where both sides are quoted."""
+    names = {underlying_symbol(parse_contract_symbol(one).underlying) for one in contracts}
+    quotes = {name: quote for name in names if (quote := quote_of(name)) is not None}
+    return {
+        name: (quote.bid_price + quote.ask_price) / 2
+        for name, quote in quotes.items()
+        if quote.bid_price and quote.ask_price
+    }
+
+
+def _contracts(config: LiveStreamConfig) -> tuple[str, ...]:
+    return tuple(one for one in config.symbols(StreamName.OPTIONS) if is_contract_symbol(one))
+
+
+def _pause(contracts: Iterable[str], at: datetime, told: ToldSessions, policy: WatchPolicy) -> float:
+    """Seconds until the next look: short while any of them is traded, or was a minute ago; else not beyond the open."""
+    day = new_york_date(at)
+    session = regular_session(day, told)
+    if session is not None and session.opens <= at:
+        ends = (option_trading_ends_at(one, day, told) or session.closes for one in contracts)
+        if at < max(ends, default=session.closes) + timedelta(minutes=1):
+            return policy.chains
+    opens = next_change(at, told)
+    until_open = policy.closed if opens is None else (opens - at).total_seconds()
+    return max(policy.chains, min(policy.closed, until_open))
