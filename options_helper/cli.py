@@ -17,6 +17,7 @@ from options_helper.commands.logs import set_up_logging
 from options_helper.commands.portfolio import portfolio as portfolio_commands
 from options_helper.commands.risk import risk
 from options_helper.commands.stream import stream
+from options_helper.commands.today import today
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError, Unavailable
 
 app = plain_typer(
@@ -29,6 +30,7 @@ app = plain_typer(
 
 app.add_typer(portfolio_commands)
 app.command()(risk)
+app.command()(today)
 app.add_typer(stream)
 app.add_typer(ingest)
 

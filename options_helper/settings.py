@@ -34,6 +34,7 @@ NO_COMPRESSION: Final = "none"
 COMPRESSIONS: Final = (NO_COMPRESSION, "deflate")
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
 DEFAULT_BETAS_FILE: Final = Path("config/betas.toml")
+DEFAULT_EVENTS_FILE: Final = Path("config/events.toml")
 
 NO_KEYS: Final = (
     "There are no Alpaca keys. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY in the environment or in config/alpaca.env. "
@@ -66,7 +67,9 @@ BREEZE_VARIABLES: Final = frozenset(
         "BREEZE_MASTER_URL",
     }
 )
-RISK_VARIABLES: Final = frozenset({"OH_RISK_RATES", "OH_RISK_ASSUME_DIVIDENDS", "OH_RISK_BETAS"})
+RISK_VARIABLES: Final = frozenset(
+    {"OH_RISK_RATES", "OH_RISK_ASSUME_DIVIDENDS", "OH_RISK_BETAS", "OH_RISK_EVENTS"}
+)
 FRED_VARIABLES: Final = frozenset({"FRED_API_KEY", "FRED_URL"})
 DEFAULT_FRED_URL: Final = "https://api.stlouisfed.org"
 DEFAULT_BREEZE_REST_URL: Final = "https://api.icicidirect.com/breezeapi/api/v1"
@@ -215,6 +218,7 @@ class RiskSettings:
     rates: RateTable = DEFAULT_RATES
     assume_dividends: bool = False  # beyond what is announced, go on as the last four went
     betas_file: Path = DEFAULT_BETAS_FILE  # need not exist
+    events_file: Path = DEFAULT_EVENTS_FILE  # of reports; need not exist
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> RiskSettings:
@@ -227,6 +231,7 @@ class RiskSettings:
             DEFAULT_RATES if rates is None else parse_rates(rates, "OH_RISK_RATES"),
             _switch(values.get("OH_RISK_ASSUME_DIVIDENDS", "no"), "OH_RISK_ASSUME_DIVIDENDS"),
             Path(values.get("OH_RISK_BETAS", DEFAULT_BETAS_FILE)).expanduser(),
+            Path(values.get("OH_RISK_EVENTS", DEFAULT_EVENTS_FILE)).expanduser(),
         )
 
 

@@ -1,25 +1,29 @@
-"""A portfolio and a snapshot → everything that is said of the book at one instant: tables, totals and risk.
+"""A portfolio and a snapshot → all that is said of the book at one instant: tables, totals, risk, what needs a hand.
 
 Every line is priced once, and all of it is of that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from options_helper.analysis.attention.assess import Attention, assess_attention
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
     compute_live_position_rows,
 )
 from options_helper.analysis.priced_lines import price_entries
+from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.book_values import BookFigures, Profits
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import LiveTotals, compute_live_totals
+from options_helper.model.earnings import Earnings
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -36,6 +40,7 @@ class BookLook:
     legs: DataFrame
     totals: LiveTotals
     risk: BookFigures
+    attention: Attention
 
 
 def look_at_book(
@@ -45,9 +50,14 @@ def look_at_book(
     *,
     stale_after_seconds: float,
     wide_spread_pct: float,
+    earnings: Sequence[Earnings] = (),
+    behind: Behind | None = None,
     earlier: BookLook | None = None,
 ) -> BookLook:
-    """Everything at the snapshot's instant; of the risk, only what moved since the `earlier` look is computed anew."""
+    """Everything at the snapshot's instant; of the risk, only what moved since the `earlier` look is computed anew.
+
+    `earnings` are the user's, `behind` is what today's executions explain of the difference to the account.
+    """
     priced = price_entries(
         portfolio.positions,
         portfolio,
@@ -85,7 +95,8 @@ def look_at_book(
         priced=priced,
         earlier=None if earlier is None else earlier.risk.computed,
     )
-    return BookLook(positions, structures, legs, totals, risk)
+    attention = assess_attention(portfolio, live, priced=priced, book=risk, earnings=earnings, behind=behind)
+    return BookLook(positions, structures, legs, totals, risk, attention)
 
 
 def _by_id(table: DataFrame, column: str) -> dict[str, float | None]:

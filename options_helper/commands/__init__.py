@@ -17,4 +17,5 @@ PUBLIC: Final = {
     "portfolio": ("portfolio",),
     "risk": ("risk",),
     "stream": ("stream",),
+    "today": ("today",),
 }

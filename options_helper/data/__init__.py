@@ -9,6 +9,7 @@ from typing import Final
 PUBLIC: Final = {
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
+    "earnings_file": ("load_earnings",),
     "fred": ("Fred", "Observation"),
     "get_only": ("GetOnlyAdapter", "require_reading"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),

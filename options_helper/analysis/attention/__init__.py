@@ -8,4 +8,11 @@ Imports `analysis`, `analysis.reconcile`, `analysis.risk` and `model`.
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final[dict[str, tuple[str, ...]]] = {
+    "assess": ("Attention", "assess_attention"),
+    "cockpit": ("CockpitLine",),
+    "delivery": ("Outcome",),
+    "entries": ("Deadline", "Entry"),
+    "morning_after": ("EndedContract",),
+    "words": ("outcome_words",),
+}

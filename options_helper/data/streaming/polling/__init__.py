@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "expiry_reading": ("read_expiry_facts",),
     "fill_backfill": ("read_backfill",),
 }
 

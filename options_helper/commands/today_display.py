@@ -1,0 +1,176 @@
+"""Tell what needs a hand: as one object of JSON, or in lines for a person; what is not known is null, or a dash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from options_helper.analysis.attention.assess import Attention
+from options_helper.analysis.attention.cockpit import CockpitLine
+from options_helper.analysis.attention.delivery import Outcome
+from options_helper.analysis.attention.entries import Deadline, Entry
+from options_helper.analysis.attention.morning_after import EndedContract
+from options_helper.analysis.attention.words import outcome_words
+from options_helper.analysis.live_health import Level
+from options_helper.model.clock_skew import format_span
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import table_lines
+
+_UNKNOWN: Final = "–"
+_SIGNS: Final = {Level.ERROR: "!!", Level.WARNING: " !"}
+_OF_COCKPIT: Final = (
+    "position_id",
+    "label",
+    "underlying",
+    "is_structure",
+    "quantity",
+    "spot",
+    "strike",
+    "to_strike",
+    "pin_band",
+    "iv",
+    "delta",
+    "time_value",
+    "given_up_by_exercise",
+    "partners",
+)
+DISCLAIMER: Final = "Not financial advice."
+
+
+def json_text(found: Attention, problems: Sequence[str]) -> str:
+    """The object that `options-helper today --json` prints; instants are New York's with their offset."""
+    import json
+
+    return json.dumps(
+        {
+            "as_of": _text(found.as_of),
+            "attention": [_entry(one) for one in found.entries],
+            "cockpit": [_cockpit(one) for one in found.cockpit],
+            "morning_after": [_ended(one) for one in found.morning_after],
+            "buying_power": found.buying_power,
+            "buying_power_at": _text(found.buying_power_at),
+            "not_judged": list(found.not_judged),
+            "problems": list(problems),
+        },
+        indent=2,
+        allow_nan=False,
+    )
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(NEW_YORK).isoformat()
+
+
+def _entry(one: Entry) -> dict[str, Any]:
+    return {
+        "kind": one.kind.value,
+        "level": one.level.value,
+        "subject": one.subject,
+        "symbols": list(one.symbols),
+        "what": one.sentence,
+        "by": _text(one.by),
+        "deadlines": [_deadline(each) for each in one.deadlines],
+        "needs": one.needs,
+        "has": one.has,
+        "shares": one.shares,
+        "remedy": one.remedy,
+    }
+
+
+def _deadline(one: Deadline) -> dict[str, Any]:
+    return {
+        "who": one.who.value,
+        "at": _text(one.at),
+        "what": one.what,
+        "source": one.source,
+        "counts_down": one.counts_down,
+    }
+
+
+def _cockpit(one: CockpitLine) -> dict[str, Any]:
+    return {
+        "symbols": list(one.symbols),
+        "state": one.state.value,
+        **{name: getattr(one, name) for name in _OF_COCKPIT},
+        "if_now": _outcome(one.if_now),
+        "above": _outcome(one.above),
+        "below": _outcome(one.below),
+        "settles": _text(one.settles),
+        "deadlines": [_deadline(each) for each in one.deadlines],
+    }
+
+
+def _outcome(one: Outcome | None) -> dict[str, float] | None:
+    return None if one is None else {"shares": one.shares, "cash": one.cash}
+
+
+def _ended(one: EndedContract) -> dict[str, Any]:
+    return {
+        "symbol": one.symbol,
+        "label": one.label,
+        "state": one.state.value,
+        "why": one.why,
+        "ended": _text(one.ended),
+        "quantity": one.quantity,
+    }
+
+
+def lines_of(found: Attention, problems: Sequence[str]) -> Iterator[str]:
+    """What a person at a terminal reads, worst first."""
+    yield f"{found.as_of.astimezone(NEW_YORK):%a %d %b %Y %H:%M} in New York. {DISCLAIMER}"
+    if found.buying_power is not None and found.buying_power_at is not None:
+        age = format_span(max(0.0, (found.as_of - found.buying_power_at).total_seconds()))
+        yield f"Options buying power ${found.buying_power:,.2f}, asked {age} ago."
+    if not found.entries:
+        yield "Nothing needs your hand."
+    for entry in found.entries:
+        yield from _entry_lines(entry, found.as_of)
+    if found.cockpit:
+        yield ""
+        yield "Ends today:"
+        yield from table_lines(
+            ("what", "state", "to the strike", "time value", "if it expires now"),
+            [_cockpit_row(one) for one in found.cockpit],
+            frozenset({"to the strike", "time value"}),
+        )
+    if found.morning_after:
+        yield ""
+        yield "Ended in the last week:"
+        yield from (f"{one.state.value:<11}  {one.label}: {one.why}" for one in found.morning_after)
+    for sentence in (*found.not_judged, *problems):
+        yield f"Could not be judged: {sentence}"
+
+
+def _entry_lines(one: Entry, now: datetime) -> Iterator[str]:
+    """The entry, by when, whose instants these are, and what can be done."""
+    yield f"{_SIGNS.get(one.level, '  ')} {one.subject}{_countdown(one, now)}: {one.sentence}"
+    for deadline in one.deadlines:
+        if deadline.counts_down:
+            yield f"     {_clock(deadline.at, now)} {deadline.who.value}: {deadline.what} ({deadline.source})"
+    if one.remedy:
+        yield f"     {one.remedy}"
+
+
+def _countdown(one: Entry, now: datetime) -> str:
+    if one.by is None:
+        return ""
+    left = (one.by - now).total_seconds()
+    said = f"{format_span(left)} left" if left > 0 else "passed"
+    return f", by {_clock(one.by, now)} ({said})"
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    local = at.astimezone(NEW_YORK)
+    is_today = local.date() == now.astimezone(NEW_YORK).date()
+    return f"{local:%H:%M}" if is_today else f"{local:%a %d %b %H:%M}"
+
+
+def _cockpit_row(one: CockpitLine) -> tuple[str, ...]:
+    return (
+        f"  {one.label}" if not one.is_structure else one.label,
+        one.state.value,
+        _UNKNOWN if one.to_strike is None else f"{one.to_strike:+,.2f}",
+        _UNKNOWN if one.time_value is None else f"{one.time_value:,.2f}",
+        outcome_words(one.if_now, one.underlying) if one.if_now is not None else _UNKNOWN,
+    )

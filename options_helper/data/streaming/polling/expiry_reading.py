@@ -1,0 +1,131 @@
+"""Ask about contracts that end soon or did: how they are settled, how long they are traded, what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.contract_records import read_contract_record
+from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.state.blotter import settled_executions
+from options_helper.errors import RestError
+from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
+from options_helper.model.contract_records import ContractRecord
+from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.text import named
+from options_helper.model.tolerant import field, items, word
+
+# What ends later is asked about when it comes near.
+AHEAD: Final = timedelta(days=7)
+BEHIND: Final = timedelta(days=7)
+LATE_CLOSE: Final = "options_late_close"
+# Requests of one look; there are two hundred a minute for all programs.
+AT_MOST: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryReading:
+    """What was told, and a sentence for all that was not."""
+
+    facts: ExpiryFacts
+    problems: tuple[str, ...] = ()
+
+
+def read_expiry_facts(
+    rest: AlpacaRest, contracts: Iterable[str], at: datetime, *, traded: bool = True
+) -> ExpiryReading:
+    """What is told of those that end within a week and of the account's last week; blocks while it asks.
+
+    Contracts of one class and expiry have one record between them, which costs one question. With `traded` the
+    account's executions are asked for too. An answer that fails costs itself and is said.
+    """
+    today = new_york_date(at)
+    near = sorted(
+        symbol
+        for symbol in set(contracts)
+        if is_contract_symbol(symbol) and today <= parse_contract_symbol(symbol).expiry <= today + AHEAD
+    )
+    problems: list[str] = []
+    facts = ExpiryFacts(
+        records=MappingProxyType(_records(rest, near, problems)),
+        late_close=MappingProxyType(_late_closes(rest, near, problems)),
+        read_at=at,
+    )
+    if not traded:
+        return ExpiryReading(facts, tuple(problems))
+    since = today - BEHIND
+    try:
+        backfill = read_backfill(rest, datetime.combine(since, time(), NEW_YORK))
+    except RestError as error:
+        problems.append(f"What became of contracts that ended is not known: {error}")
+        return ExpiryReading(facts, tuple(problems))
+    executions, doubts, _ = settled_executions(backfill.updates)
+    told = replace(facts, executions=executions, executions_since=since)
+    return ExpiryReading(told, (*problems, *backfill.problems, *doubts))
+
+
+def _records(rest: AlpacaRest, near: Iterable[str], problems: list[str]) -> dict[str, ContractRecord]:
+    """The settlement of each contract, by the record of the first of its class and expiry."""
+    classes: dict[tuple[str, date], list[str]] = {}
+    for symbol in near:
+        terms = parse_contract_symbol(symbol)
+        classes.setdefault((terms.underlying, terms.expiry), []).append(symbol)
+    found: dict[str, ContractRecord] = {}
+    for symbols in list(classes.values())[:AT_MOST]:
+        try:
+            row = rest.option_contract(symbols[0])
+        except RestError as error:
+            problems.append(
+                f"How {named(symbols, 3)} are settled was not told, so their root decides: {error}"
+            )
+            if error.status is None:
+                break
+            continue
+        if row is None:
+            continue
+        record = read_contract_record(symbols[0], row)
+        # What one strike says of its price and its trading is not another's.
+        found |= {
+            symbol: ContractRecord(
+                symbol=symbol,
+                settled_at_open=record.settled_at_open,
+                exercise_style=record.exercise_style,
+                last_trading_day=record.last_trading_day,
+            )
+            for symbol in symbols
+        }
+    return found
+
+
+def _late_closes(rest: AlpacaRest, near: Iterable[str], problems: list[str]) -> dict[str, bool]:
+    """Of each share, whether its options are traded for a quarter of an hour longer."""
+    underlyings = dict.fromkeys(
+        to_alpaca_symbol(parse_contract_symbol(symbol).underlying_norm) for symbol in near
+    )
+    found: dict[str, bool] = {}
+    for underlying in [one for one in underlyings if not is_index(one)][:AT_MOST]:
+        try:
+            row = rest.asset(underlying)
+        except RestError as error:
+            problems.append(f"How long options on {underlying} are traded was not told: {error}")
+            if error.status is None:
+                break
+            continue
+        late = _late_close(row)
+        if late is not None:
+            found[underlying] = late
+    return found
+
+
+def _late_close(row: Mapping[str, Any] | None) -> bool | None:
+    """None where the record has no list of attributes: then it says nothing."""
+    attributes = None if row is None else field(row, "attributes")
+    if not isinstance(attributes, list):
+        return None
+    return LATE_CLOSE in [word(one) for one in items(attributes)]
