@@ -89,6 +89,8 @@ def look_at_book(
         profits=Profits(
             today=_by_id(positions, "day_pnl") | _by_id(structures, "day_pnl"),
             unrealized=_by_id(positions, "pnl_abs") | _by_id(structures, "net_pnl_abs"),
+            book_today=totals.day.total,
+            today_reasons=totals.day_reasons,
             book_unrealized=totals.pnl_abs,
             book_natural=totals.pnl_natural_abs,
         ),

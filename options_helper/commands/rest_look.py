@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -25,12 +26,14 @@ from options_helper.data.rest.market_time import server_time
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
 from options_helper.data.rest.seeding import seed
+from options_helper.data.streaming.polling.account_look import look_at_account
+from options_helper.data.streaming.polling.book_poller import read_books
 from options_helper.errors import RestError
-from options_helper.model.account import AccountState, PreviousClose
-from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.account import AccountState, PreviousClose, RestTask
+from options_helper.model.alpaca_symbols import fund_of_index, is_index
 from options_helper.model.contract_hours import has_ended
-from options_helper.model.contract_symbols import other_type
-from options_helper.model.events import Quote, Trade
+from options_helper.model.contract_symbols import is_contract_symbol, other_type
+from options_helper.model.events import Quote, RestQuote, Trade
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, VendorGreeks
@@ -44,6 +47,8 @@ DEFAULT_FILE: Final = Path("portfolio.json")
 STALE_AFTER_SECONDS: Final = 30.0
 # Of the account's requests a minute all programs together have two hundred.
 CHAINS_AT_MOST: Final = 60
+# Alpaca's own market of coins.
+COINS_AT: Final = "us"
 
 
 def risk_choices(settings: RiskSettings) -> RiskChoices:
@@ -93,7 +98,8 @@ def look(
     problems: list[str],
 ) -> LiveSnapshot:
     """One snapshot of all that the book's risk needs; what could not be had is among the problems."""
-    at = server_time(rest) or now()
+    clock = _MarketClock(rest, now, problems)
+    at = clock.read()
     told: ToldSessions = NOTHING_TOLD
     try:
         told = ask_told_sessions(rest, at)
@@ -102,25 +108,27 @@ def look(
             f"The market's hours could not be asked for, so the program's calendar stands: {error}"
         )
     shares = list(dict.fromkeys(_shares(portfolio)))
-    inputs = RiskInputs()
     waiting.request("dividends and daily bars")
-    try:
-        today, asked = new_york_date(at), list(dict.fromkeys([choices.index, *shares]))
-        actions = read_corporate_actions(rest, shares, today, at) if shares else {}
-        inputs = replace(inputs, actions=MappingProxyType(actions))
-        inputs = replace(inputs, closes=MappingProxyType(read_daily_closes(rest, asked, today, at)))
-    except RestError as error:
-        problems.append(f"Dividends or daily bars are not known: {error}")
+    funds = [fund for one in portfolio.instruments if (fund := fund_of_index(one.underlying)) is not None]
+    inputs = _inputs(rest, shares, [choices.index, *shares, *funds], at, problems)
+    waiting.request("the account's positions and fills")
+    account = look_at_account(rest, clock)
+    if problem := _of_account(account):
+        problems.append(problem)
     waiting.request("the prices")
     quotes: dict[str, Quote] = {}
     trades: dict[str, Trade] = {}
     greeks: dict[str, VendorGreeks] = {}
     closes: dict[str, PreviousClose] = {}
+    executed = {
+        one.symbol for one in account.executions if account.view and not account.view.is_foreign(one.symbol)
+    }
+    contracts = {one for one in executed if is_contract_symbol(one)}.union(_contracts(portfolio, at, told))
     try:
         for batch in seed(
             rest,
-            sorted({choices.index, *shares}),
-            sorted(_contracts(portfolio, at, told)),
+            sorted({choices.index, *shares} | {one for one in executed if not is_contract_symbol(one)}),
+            sorted(contracts),
             stock_feed=settings.stock_feed,
             options_feed=settings.options_feed,
             today=new_york_date(at),
@@ -129,17 +137,19 @@ def look(
             trades |= {one.symbol: one for one in batch.trades}
             greeks |= {one.symbol: one for one in batch.greeks}
             closes |= {one.symbol: one for one in batch.closes}
+            problems += batch.unreadable
+        quotes |= _coin_quotes(rest, [one.live_symbol for one in portfolio.instruments if one.is_coin])
     except RestError as error:
         problems.append(f"Not everything could be priced: {error}")
     waiting.request("the options around the money")
     held = _held_contracts(portfolio, at, told)
-    chains = _chains(rest, held, quotes, at, feed=settings.options_feed, problems=problems)
-    at = server_time(rest) or now()
+    chains = _chains(rest, held, quotes, clock, feed=settings.options_feed, problems=problems)
+    at = clock.read()
     return LiveSnapshot(
         as_of=at,
         quotes=MappingProxyType(quotes),
         trades=MappingProxyType(trades),
-        account=AccountState(closes=MappingProxyType(closes)),
+        account=replace(account, closes=MappingProxyType(closes)),
         risk_inputs=replace(inputs, vendor_greeks=MappingProxyType(greeks), chains=MappingProxyType(chains)),
         told_sessions=told,
         streams=MappingProxyType(
@@ -151,11 +161,84 @@ def look(
     )
 
 
+class _MarketClock:
+    """The market's time: asked for when a look begins and when it ends, and by this computer's in between.
+
+    Where the market's clock alone cannot be read, this computer's stands, and that is said.
+    """
+
+    def __init__(self, rest: AlpacaRest, now: Callable[[], datetime], problems: list[str]) -> None:
+        self._rest = rest
+        self._now = now
+        self._problems = problems
+        self._ahead = timedelta()
+        self._is_readable = True
+
+    def read(self) -> datetime:
+        """Ask; RestError where nobody answers at all, or the keys are refused."""
+        try:
+            told = server_time(self._rest) if self._is_readable else None
+        except RestError as error:
+            if error.status in (None, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise
+            self._is_readable = False
+            told = None
+            self._problems.append(
+                f"The market's time could not be asked for, so this computer's clock stands: {error}"
+            )
+        if told is not None:
+            self._ahead = told - self._now()
+        return self()
+
+    def __call__(self) -> datetime:
+        return self._now() + self._ahead
+
+
+def _inputs(
+    rest: AlpacaRest, shares: Sequence[str], with_beta: Sequence[str], at: datetime, problems: list[str]
+) -> RiskInputs:
+    """Dividends of shares, and daily bars; of two questions the one that fails costs itself."""
+    today, inputs = new_york_date(at), RiskInputs()
+    try:
+        actions = read_corporate_actions(rest, shares, today, at) if shares else {}
+        inputs = replace(inputs, actions=MappingProxyType(actions))
+    except RestError as error:
+        problems.append(f"Dividends are not known: {error}")
+    try:
+        closes = read_daily_closes(rest, list(dict.fromkeys(with_beta)), today, at)
+        inputs = replace(inputs, closes=MappingProxyType(closes))
+    except RestError as error:
+        problems.append(f"Daily bars, and so betas, are not known: {error}")
+    return inputs
+
+
+def _of_account(account: AccountState) -> str | None:
+    """Why nothing is known of the account, where it could not be asked."""
+    problem = account.reports[RestTask.POSITIONS].problem
+    return None if problem is None else f"What is held and was traded today could not be asked for: {problem}"
+
+
+def _coin_quotes(rest: AlpacaRest, pairs: Sequence[str]) -> dict[str, Quote]:
+    """The best bid and ask of coins: of them only whole order books can be asked for."""
+    books = read_books(rest.latest_books(pairs, COINS_AT)) if pairs else {}
+    return {
+        symbol: RestQuote(
+            symbol=symbol,
+            timestamp=book.made_ns,
+            received_ns=book.made_ns,
+            bid_price=book.bids[0].price if book.bids else None,
+            ask_price=book.asks[0].price if book.asks else None,
+        )
+        for symbol, book in books.items()
+        if book.made_ns is not None
+    }
+
+
 def _chains(
     rest: AlpacaRest,
     contracts: Sequence[str],
     quotes: Mapping[str, Quote],
-    at: datetime,
+    now: Callable[[], datetime],
     *,
     feed: str,
     problems: list[str],
@@ -166,7 +249,8 @@ def _chains(
         for symbol, quote in quotes.items()
         if quote.bid_price and quote.ask_price
     }
-    requests = chain_requests(contracts, new_york_date(at), spots)
+    today = new_york_date(now())
+    requests = chain_requests(contracts, today, spots)
     found: dict[str, ExpiryChain] = {}
     for request in requests[:CHAINS_AT_MOST]:
         spot = quotes.get(request.underlying)
@@ -175,8 +259,8 @@ def _chains(
                 rest,
                 request,
                 feed=feed,
-                today=new_york_date(at),
-                read_at=server_time(rest) or at,
+                today=today,
+                read_at=now(),
                 spot=spot,
             )
         except RestError as error:

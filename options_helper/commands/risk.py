@@ -36,8 +36,9 @@ def risk(
 ) -> None:
     """Say what a portfolio risks: Greeks with what they cover, the greatest loss, and what could not be judged.
 
-    One look over REST: prices, announced dividends, a year of daily bars and the vendor's Greeks; no stream, and no
-    order is sent. Every figure is explained in "The risk figures, explained". Not financial advice.
+    One look over REST: prices, the options around the money, announced dividends, a year of daily bars, the vendor's
+    Greeks, and what the account holds and traded today; no stream, and no order is sent. Every figure is explained in
+    "The risk figures, explained". Not financial advice.
 
     Exit codes: 0, everything could be judged; 1, something could not, and why is said; 2, it cannot say: the file, an
     option or Alpaca's answer cannot be read.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, UnderlyingRisk
+from options_helper.analysis.risk.dividends import DividendState
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.scenario import Curve
@@ -54,7 +56,16 @@ _OF_LINE: Final = (
     "delta_dollars",
 )
 
-Elsewhere = tuple[WhatIf, Curve] | None
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What is held in the world of a what-if."""
+
+    what_if: WhatIf
+    book: Curve
+    underlyings: Mapping[str, Curve]
+
+
 Opinion = Sequence[float | None] | None
 
 
@@ -66,14 +77,24 @@ def could_not_judge(book: BookFigures) -> tuple[str, ...]:
         for one in book.lines
         if not one.has_ended and one.delta_state is not FigureState.OK
     ]
-    missing = [f"Not in the beta-weighted delta: {one}." for one in book.beta_weighted.missing]
+    unread = dict.fromkeys(
+        f"{one.underlying}: its dividends are not known, and none is in its options' figures."
+        for one in book.lines
+        if one.dividends_state is DividendState.UNKNOWN and not one.has_ended
+    )
+    told = {
+        f"{one.label}: its delta is not known" for one in book.lines if one.delta_state is FigureState.UNKNOWN
+    }
+    missing = [
+        f"Not in the beta-weighted delta: {one}." for one in book.beta_weighted.missing if one not in told
+    ]
     worst = book.max_loss
     unknown = [f"The greatest loss is not known: {worst.reason}."] if worst.limit is Limit.UNKNOWN else []
-    return (*legs, *missing, *unknown)
+    return (*legs, *unread, *missing, *unknown)
 
 
 def json_text(
-    book: BookFigures, *, what_if: Elsewhere, second_opinion: Opinion, problems: Sequence[str]
+    book: BookFigures, *, what_if: Elsewhere | None, second_opinion: Opinion, problems: Sequence[str]
 ) -> str:
     """All of it as one object."""
     import msgspec
@@ -85,9 +106,11 @@ def json_text(
             row["quantlib_delta"] = next(options) if line.iv_state is not None else None
     facts = {
         "as_of": book.as_of,
-        "what_if": None if what_if is None else _facts_of_elsewhere(*what_if),
+        "what_if": None
+        if what_if is None
+        else {"words": what_if.what_if.words, **_facts_of_curve(what_if.book)},
         "book": _facts_of_book(book),
-        "underlyings": [_facts_of_underlying(one) for one in book.underlyings],
+        "underlyings": [_facts_of_underlying(one, what_if) for one in book.underlyings],
         "legs": legs,
         "problems": list(problems),
     }
@@ -98,7 +121,7 @@ def _facts_of_line(line: LineRisk) -> dict[str, Any]:
     return {name: getattr(line, name) for name in _OF_LINE}
 
 
-def _facts_of_underlying(one: UnderlyingRisk) -> dict[str, Any]:
+def _facts_of_underlying(one: UnderlyingRisk, elsewhere: Elsewhere | None) -> dict[str, Any]:
     sums = one.sums
     return {
         "symbol": one.symbol,
@@ -115,6 +138,7 @@ def _facts_of_underlying(one: UnderlyingRisk) -> dict[str, Any]:
         "coverage": _coverage(sums),
         "next_expiry": one.next_expiry,
         **_facts_of_worst(None if one.held is None else one.held.worst),
+        "what_if": None if elsewhere is None else _facts_of_curve(elsewhere.underlyings[one.symbol]),
     }
 
 
@@ -129,10 +153,14 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
         "theta": book.sums.theta.amount,
         "vega": book.sums.vega.amount,
         "vega_by_expiry": {
-            day.isoformat(): sums.vega.amount for day, sums in book.sums_by_expiry.items() if day is not None
+            day.isoformat(): sums.vega.amount
+            for day, sums in book.sums_by_expiry.items()
+            if day is not None and sums.vega.coverage.of
         },
         **_facts_of_worst(book.max_loss),
         "undefined_risks": list(book.extremes.undefined),
+        "pnl_today": book.profits.book_today,
+        "pnl_today_reasons": list(book.profits.today_reasons),
         "unrealized": book.profits.book_unrealized,
         "natural": book.profits.book_natural,
         "alarms": list(book.alarms),
@@ -156,9 +184,8 @@ def _coverage(sums: GreekSums) -> dict[str, dict[str, int]]:
     return {name: {"known": one.known, "bound": one.bound, "of": one.of} for name, one in found.items()}
 
 
-def _facts_of_elsewhere(what_if: WhatIf, there: Curve) -> dict[str, Any]:
+def _facts_of_curve(there: Curve) -> dict[str, Any]:
     return {
-        "words": what_if.words,
         "worth_now": there.now,
         "worth": float(there.worth[0]),
         "change": float(there.change[0]),
@@ -172,7 +199,7 @@ def _facts_of_elsewhere(what_if: WhatIf, there: Curve) -> dict[str, Any]:
 
 
 def lines_of(
-    book: BookFigures, *, what_if: Elsewhere, second_opinion: Opinion, problems: Sequence[str]
+    book: BookFigures, *, what_if: Elsewhere | None, second_opinion: Opinion, problems: Sequence[str]
 ) -> Iterator[str]:
     """All of it for a person."""
     yield f"As of {book.as_of:%Y-%m-%d %H:%M:%S} UTC. {DISCLAIMER}"
@@ -187,8 +214,7 @@ def lines_of(
         f"natural {_money(book.profits.book_natural)}"
     )
     if what_if is not None:
-        world, there = what_if
-        yield f"with {world.words}: {_money(float(there.change[0]))} ({there.words} by the model)"
+        yield from _lines_of_elsewhere(what_if)
     if second_opinion is not None:
         options = [one for one in book.lines if one.iv_state is not None]
         for line, delta in zip(options, second_opinion, strict=True):
@@ -198,6 +224,22 @@ def lines_of(
     for sentence in problems:
         if sentence not in book.alarms:
             yield f"not judged: {sentence}"
+
+
+def _lines_of_elsewhere(elsewhere: Elsewhere) -> Iterator[str]:
+    """What is won or lost there, all together and by underlying, and what is no part of it."""
+    there = elsewhere.book
+    yield f"with {elsewhere.what_if.words}: {_money(float(there.change[0]))} ({there.words} by the model)"
+    for name, of_name in elsewhere.underlyings.items():
+        yield f"  {name}: {_money(float(of_name.change[0]))} ({of_name.words} by the model)"
+    for labels, words in (
+        (there.by_intrinsic, "by intrinsic value and today's time value"),
+        (there.without_mark, "without a mark"),
+        (there.ended, "ended by then, at intrinsic value"),
+        (there.left_out, "left out"),
+    ):
+        if labels:
+            yield f"  {words}: {', '.join(labels)}"
 
 
 def _line_of_underlying(one: UnderlyingRisk) -> str:

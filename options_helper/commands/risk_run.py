@@ -13,8 +13,8 @@ import numpy as np
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.risk.book_values import BookFigures
-from options_helper.analysis.risk.scenario import Curve, curve
-from options_helper.analysis.risk.second_opinion import second_delta
+from options_helper.analysis.risk.scenario import curve
+from options_helper.analysis.risk.second_opinion import require_second_opinion, second_delta
 from options_helper.analysis.risk.what_if import WhatIf, parse_what_if
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import Screen
@@ -26,7 +26,7 @@ from options_helper.commands.rest_look import (
     look,
     risk_choices,
 )
-from options_helper.commands.risk_display import could_not_judge, json_text, lines_of
+from options_helper.commands.risk_display import Elsewhere, could_not_judge, json_text, lines_of
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import load_portfolio
@@ -59,6 +59,8 @@ def tell_risk(
     if request.from_account and request.file is not None:
         raise ConfigError("--account takes the account's positions, and FILE a file's. Choose one.")
     what_if = None if request.what_if is None else parse_what_if(request.what_if)
+    if request.second_opinion:
+        require_second_opinion()
     portfolio = None if request.from_account else load_portfolio(request.file or DEFAULT_FILE)
     settings, choices = Settings.load(), risk_choices(RiskSettings.load())
     if not settings.has_credentials:
@@ -87,8 +89,13 @@ def tell_risk(
     return NOT_ALL if problems else FINE
 
 
-def _elsewhere(book: BookFigures, what_if: WhatIf) -> tuple[WhatIf, Curve]:
-    return what_if, curve(book.scenario, np.ones(1), what_if)
+def _elsewhere(book: BookFigures, what_if: WhatIf) -> Elsewhere:
+    here = np.ones(1)
+    return Elsewhere(
+        what_if,
+        curve(book.scenario, here, what_if),
+        {one.symbol: curve(book.scenario_of(one.symbol), here, what_if) for one in book.underlyings},
+    )
 
 
 def _second_opinion(book: BookFigures) -> tuple[float | None, ...]:

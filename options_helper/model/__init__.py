@@ -26,6 +26,7 @@ PUBLIC: Final = {
     ),
     "alpaca_symbols": (
         "contract_symbol",
+        "fund_of_index",
         "is_coin_pair",
         "is_index",
         "option_root",

@@ -22,6 +22,18 @@ from options_helper.model.contract_symbols import (
 )
 
 _CURRENCY_LETTERS: Final = 3
+# Indices have neither price nor bars at Alpaca, and these funds hold what is in them.
+_FUNDS: Final = {
+    "DJX": "DIA",
+    "MRUT": "IWM",
+    "NDX": "QQQ",
+    "OEX": "OEF",
+    "RUT": "IWM",
+    "SPX": "SPY",
+    "XEO": "OEF",
+    "XND": "QQQ",
+    "XSP": "SPY",
+}
 
 
 def to_alpaca_symbol(symbol: str) -> str:
@@ -105,3 +117,8 @@ def to_coin_pairs(symbols: Iterable[str]) -> tuple[str, ...]:
 def is_index(symbol: str) -> bool:
     """Whether contracts of this symbol are written on an index, which has no stock to subscribe to."""
     return underlying_of_root(option_root(symbol)) in INDEX_ROOTS
+
+
+def fund_of_index(symbol: str) -> str | None:
+    """The fund that holds what is in an index, so that both move alike; None where there is none, or it is no index."""
+    return _FUNDS.get(underlying_of_root(option_root(symbol)))

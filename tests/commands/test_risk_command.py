@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from math import exp
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from options_helper.analysis.reconcile.account_import import portfolio_text
-from options_helper.cli import app
-from options_helper.errors import ConfigError
+from options_helper.cli import app, main
+from options_helper.commands.portfolio_display import Screen
+from options_helper.commands.risk_run import RiskRequest, tell_risk
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.errors import ConfigError, RestError
 from options_helper.model.portfolio import PortfolioEntry
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.conditions import Conditions
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, nanoseconds, portfolio, position
+from tests.kit.simulated import PATIENT_REST
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 EXPIRY = date(2026, 12, 18)
@@ -151,6 +161,220 @@ def test_a_what_if_says_what_the_book_is_worth_there(market: SimulatorServer, fi
     assert told["words"] == "spot -5 %, volatility +3 points, 7 days later"
     assert told["change"] == pytest.approx(told["worth"] - told["worth_now"])
     assert told["change"] < 0
+
+
+def test_a_what_if_says_of_each_underlying_what_it_adds(
+    market: SimulatorServer, file_of: Callable[..., Path]
+):
+    """And what of it is no model's."""
+    told = json.loads(command(file_of(*BOOK), "--json", "--what-if", "spot=-5%,days=7").stdout)
+
+    parts = {one["symbol"]: one["what_if"] for one in told["underlyings"]}
+    assert parts.keys() == {"AAPL", "MSFT"}
+    assert sum(one["change"] for one in parts.values()) == pytest.approx(told["what_if"]["change"])
+    assert (parts["MSFT"]["by_model"], parts["MSFT"]["of"]) == (1, 1)
+    lines = command(file_of(*BOOK), "--what-if", "days=40").stdout.splitlines()
+    assert any(line.startswith("  MSFT: ") for line in lines)
+    assert any("ended by then" in line and "MSFT 18 Dec 26 480 P" in line for line in lines)
+
+
+def test_the_profit_of_today_is_that_of_the_accounts_day(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    """Marks against the closes of the session before, since nothing was traded."""
+    made = SeededMarket(portfolio(*BOOK), start=NOW)
+    serve(made)
+    told = json.loads(command(file_of(*BOOK), "--json").stdout)
+
+    def moved(symbol: str) -> float:
+        close = made.snapshot(symbol, nanoseconds(NOW), date(2026, 11, 19)).daily_bars[date(2026, 11, 19)][
+            "c"
+        ]
+        mark = next(one["mark"] for one in told["legs"] if one["symbol"] == symbol)
+        return float(mark - close)
+
+    aapl, msft = (one["pnl_today"] for one in told["underlyings"])
+    assert msft == pytest.approx(-200 * moved("MSFT261218P00480000"))
+    assert aapl == pytest.approx(100 * moved("AAPL") - 100 * moved("AAPL261218C00270000"))
+    assert told["book"]["pnl_today"] == pytest.approx(aapl + msft)
+    assert told["book"]["pnl_today_reasons"] == []
+
+
+def test_a_file_that_holds_something_else_has_no_profit_of_today_and_says_why(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    """The risk of what it holds is known all the same."""
+    serve(SeededMarket(portfolio(*BOOK), start=NOW))
+    other = position("MSFT", 480, "put", contracts=-3, cost_basis=8.0, expiry=EXPIRY)
+
+    result = command(file_of(other), "--json")
+
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (told["book"]["pnl_today"], told["underlyings"][0]["pnl_today"]) == (None, None)
+    assert any("another quantity" in one for one in told["book"]["pnl_today_reasons"])
+    assert told["legs"][0]["delta"] > 0
+
+
+def test_a_coin_has_the_price_of_its_book_and_no_option_figures(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    """Its beta is not known, so it is named and not counted."""
+    coins = (holding("BTC/USD", 0.5, cost_basis=90_000.0),)
+    serve(SeededMarket(portfolio(*coins), start=NOW))
+
+    result = command(file_of(*coins), "--json")
+
+    told = json.loads(result.stdout)
+    (line,) = told["legs"]
+    assert (result.exit_code, line["delta"], line["iv_state"]) == (1, 0.5, None)
+    assert line["mark"] > 0
+    assert line["delta_dollars"] == pytest.approx(0.5 * line["spot"])
+    (problem,) = told["problems"]
+    assert problem.startswith("Not in the beta-weighted delta: BTC/USD: the beta of BTC/USD is not known")
+
+
+@pytest.mark.parametrize("from_account", [False, True])
+def test_nothing_held_is_nothing_risked(
+    serve: Callable[..., SimulatorServer],
+    file_of: Callable[..., Path],
+    from_account: bool,  # noqa: FBT001 - by name in the list above
+):
+    """No figure is missing, since there is none."""
+    serve(SeededMarket(portfolio(), start=NOW))
+
+    result = command(*(("--account",) if from_account else (file_of(),)), "--json")
+
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["legs"], told["underlyings"], told["problems"]) == (0, [], [], [])
+    book = told["book"]
+    amounts = (
+        "delta_beta_weighted",
+        "dollars_per_percent",
+        "theta",
+        "vega",
+        "max_loss",
+        "pnl_today",
+        "unrealized",
+    )
+    assert [book[name] for name in amounts] == [0] * 7
+
+
+def test_what_has_ended_is_a_line_and_in_no_sum(market: SimulatorServer, file_of: Callable[..., Path]):
+    """Also where its day is over and nobody has settled it yet."""
+    ended = position(
+        "MSFT", 480, "put", contracts=-1, cost_basis=8.0, expiry=date(2026, 11, 13), identity="ended"
+    )
+
+    told = json.loads(command(file_of(*BOOK, ended), "--json").stdout)
+
+    line = next(one for one in told["legs"] if one["position_id"] == "ended")
+    assert (line["iv_state"], line["delta"], line["has_ended"]) == ("expired", None, True)
+    assert told["book"]["coverage"]["theta"] == {"known": 2, "bound": 0, "of": 2}
+    assert told["book"]["vega_by_expiry"].keys() == {"2026-12-18"}
+
+
+FAULTY = (
+    *BOOK,
+    position("SPXW", 6500, "put", contracts=-1, cost_basis=50.0, expiry=EXPIRY, identity="index"),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence", "unknown"),
+    [
+        ("/v2/calendar", "The market's hours could not be asked for", ()),
+        ("/v1/corporate-actions", "Dividends are not known", ()),
+        ("/v2/stocks/bars", "Daily bars, and so betas, are not known", ()),
+        ("/v2/stocks/snapshots", "Not everything could be priced", ("call", "put")),
+        ("/v1beta1/options/snapshots", "Not everything could be priced", ("call", "put", "index")),
+        (
+            "/v1beta1/options/snapshots/SPX",
+            "What the options of SPX imply could not be asked for",
+            ("index",),
+        ),
+        ("/v1beta1/options/snapshots/MSFT", "What the options of MSFT imply could not be asked for", ()),
+        ("/v2/account/activities", "What is held and was traded today could not be asked for", ()),
+        ("/v2/orders", "What is held and was traded today could not be asked for", ()),
+        ("/v2/positions", "What is held and was traded today could not be asked for", ()),
+    ],
+)
+@pytest.mark.parametrize(
+    "fault", [{"rest_status": 403}, {"rest_truncated": True}], ids=["refused", "cut off"]
+)
+def test_a_question_that_fails_costs_what_needs_its_answer_and_is_said(
+    serve: Callable[..., SimulatorServer],
+    path: str,
+    sentence: str,
+    unknown: tuple[str, ...],
+    fault: dict[str, Any],
+):
+    """Exit code 1, and every other figure is there."""
+    server = serve(SeededMarket(portfolio(*FAULTY), start=NOW))
+    server.set_faults(Faults(rest_path=path, **fault))
+
+    code, told = looked_at(FAULTY)
+
+    assert code == 1
+    assert any(one.startswith(sentence) and f"{path}" in one for one in told["problems"])
+    options = {one["position_id"]: one["delta"] for one in told["legs"] if one["iv_state"] is not None}
+    assert {name for name, delta in options.items() if delta is None} == set(unknown)
+    known = len(options) - len(unknown)
+    assert told["book"]["coverage"]["vega"] == {"known": known, "bound": 0, "of": 3}
+
+
+def test_a_clock_that_fails_alone_leaves_this_computers(serve: Callable[..., SimulatorServer]):
+    """The keys are good and everything else answers."""
+    server = serve(SeededMarket(portfolio(*BOOK), start=NOW))
+    server.set_faults(Faults(rest_path="/v2/clock", rest_status=404))
+
+    code, told = looked_at(BOOK)
+
+    assert (code, told["as_of"][:10]) == (1, "2026-11-20")
+    assert sum(one.startswith("The market's time could not be asked for") for one in told["problems"]) == 1
+    assert told["legs"][0]["delta"] is not None
+
+
+@pytest.mark.parametrize("fault", [{"rest_status": 401}, {"rest_status": 403}])
+def test_refused_keys_are_an_error_and_no_book_of_unknowns(
+    serve: Callable[..., SimulatorServer], fault: dict[str, Any]
+):
+    """It says which settings to look at."""
+    server = serve(SeededMarket(portfolio(*BOOK), start=NOW))
+    server.set_faults(Faults(**fault))
+
+    with pytest.raises(RestError, match="APCA_API_KEY_ID"):
+        looked_at(BOOK)
+
+
+def looked_at(book: tuple[Any, ...]) -> tuple[int, dict[str, Any]]:
+    """What the command says of a book, with clients that ask once; the exit code, and the object of JSON."""
+    said = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "portfolio.json")
+        path.write_text(portfolio_text(portfolio(*book)), encoding="utf-8")
+        code = tell_risk(
+            RiskRequest(path),
+            as_json=True,
+            screen=Screen(Console(file=said, width=200)),
+            now=lambda: NOW,
+            rest_cls=partial(AlpacaRest, policy=PATIENT_REST),
+        )
+    return code, json.loads(said.getvalue())
+
+
+def test_a_second_opinion_without_quantlib_says_what_to_install(
+    file_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Exit code 2, before anything is asked for: nobody listens here."""
+    monkeypatch.setitem(sys.modules, "QuantLib", None)
+    monkeypatch.setattr(sys, "argv", ["options-helper", "risk", str(file_of(*BOOK)), "--second-opinion"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "options-helper[risk]" in capsys.readouterr().err
 
 
 def test_a_second_opinion_stands_beside_ours(market: SimulatorServer, file_of: Callable[..., Path]):

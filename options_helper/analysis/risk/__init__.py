@@ -12,12 +12,13 @@ from typing import Final
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "book_risk": ("assess_book",),
     "book_values": ("BookFigures", "LineRisk", "Profits", "UnderlyingRisk"),
+    "dividends": ("DividendState",),
     "extremes": ("Extreme", "Limit"),
     "greeks": ("FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
     "scenario": ("Curve", "curve"),
-    "second_opinion": ("second_delta",),
+    "second_opinion": ("require_second_opinion", "second_delta"),
     "what_if": ("WhatIf", "parse_what_if"),
 }
 SHARED: Final[dict[str, tuple[str, ...]]] = {

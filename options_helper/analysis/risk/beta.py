@@ -25,6 +25,7 @@ class BetaSource(StrEnum):
     DAILY_CLOSES = "daily closes"
     OWN = "own"  # from the user's file
     INDEX = "index"  # of the index itself: 1, by definition
+    FUND = "fund"  # of another index, which the fund follows that betas are measured against: 1 too
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Beta:
     last: date | None = None
     r_squared: float | None = None  # the part of the share's moves that the index explains, 0 to 1
     reason: str = ""  # in words, why there is no value
+    fund: str | None = None  # an index has no closes, so these are of the fund that follows it
 
     @property
     def is_weak(self) -> bool:
@@ -49,10 +51,12 @@ class Beta:
         """All of it in a line: "1.21 (252 days to 2026-11-27, R² 0.46)"."""
         if self.value is None:
             return f"not known: {self.reason}"
+        whose = "" if self.fund is None else f"of {self.fund}, which follows it"
         if self.r_squared is None:
-            return f"{self.value:.2f} ({self.source})"
+            return f"{self.value:.2f} ({whose or self.source})"
         weak = ", weak" if self.is_weak else ""
-        return f"{self.value:.2f} ({self.returns} days to {self.last}, R² {self.r_squared:.2f}{weak})"
+        by = whose and f"{whose}: "
+        return f"{self.value:.2f} ({by}{self.returns} days to {self.last}, R² {self.r_squared:.2f}{weak})"
 
 
 class DeltaDollars(NamedTuple):
@@ -68,8 +72,10 @@ class BetaWeighted:
     """A book as if it were shares of the index, with how many of its legs are counted."""
 
     index: str
-    shares: float | None  # of the index; None where no leg is counted, or the index has no price
-    dollars_per_percent: float | None  # gained when the index rises by 1 %; None where no leg is counted
+    shares: float | None  # of the index; None where no leg of some is counted, or the index has no price
+    dollars_per_percent: (
+        float | None
+    )  # gained when the index rises by 1 %; None where no leg of some is counted
     counted: int
     of: int
     missing: tuple[str, ...]  # sentences: which legs are not counted, and why
@@ -86,28 +92,30 @@ def beta_of(
     index: str,
     index_closes: Mapping[date, float],
     own: Mapping[str, float] | None = None,
+    *,
+    fund: str | None = None,
 ) -> Beta:
     """The beta of a share; what the user wrote himself (`own`, by symbol) goes before what closes say.
 
-    Closes are dollars by session, all of finished sessions and adjusted for splits: a split is no return.
+    Of an index the `closes` are those of the `fund` that follows it. Closes are dollars by session, all of finished
+    sessions and adjusted for splits: a split is no return.
     """
     if own is not None and symbol in own:
         return Beta(own[symbol], BetaSource.OWN)
     if symbol == index:
         return Beta(1.0, BetaSource.INDEX)
+    if fund == index:
+        return Beta(1.0, BetaSource.FUND, fund=fund)
     days = [day for day in sorted(closes) if _is_price(closes[day]) and _is_price(index_closes.get(day))]
     days = days[-SESSIONS - 1 :]
     returns = len(days) - 1
     if returns < AT_LEAST:
-        return Beta(
-            None,
-            returns=max(returns, 0),
-            reason=f"{symbol} and {index} have {max(returns, 0)} daily returns in common, {AT_LEAST} are needed",
-        )
+        both = f"{fund or symbol} and {index} have {max(returns, 0)} daily returns in common"
+        return Beta(None, returns=max(returns, 0), reason=f"{both}, {AT_LEAST} are needed")
     slope = _slope(_returns(index_closes, days), _returns(closes, days))
     if slope is None:
         return Beta(None, returns=returns, reason=f"the closes of {index} do not move")
-    return Beta(slope.value, BetaSource.DAILY_CLOSES, returns, days[0], days[-1], slope.r_squared)
+    return Beta(slope.value, BetaSource.DAILY_CLOSES, returns, days[0], days[-1], slope.r_squared, fund=fund)
 
 
 def beta_weighted(
@@ -129,7 +137,8 @@ def beta_weighted(
             missing.append(f"{leg.label}: the beta of {leg.underlying} is not known ({reason})")
         else:
             weighted.append(leg.dollars * beta.value)
-    total = fsum(weighted) if weighted else None
+    # Of nothing at all the sum is known.
+    total = fsum(weighted) if weighted or not held else None
     has_price = index_price is not None and _is_price(index_price)
     return BetaWeighted(
         index=index,

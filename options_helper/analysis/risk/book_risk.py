@@ -37,6 +37,7 @@ from options_helper.analysis.risk.pricing import needs_lattice
 from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
 from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
+from options_helper.model.alpaca_symbols import fund_of_index
 from options_helper.model.portfolio import Portfolio, PortfolioLine
 from options_helper.model.risk_inputs import VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
@@ -397,7 +398,8 @@ def _beta(name: str, live: LiveSnapshot, choices: RiskChoices) -> Any:
     def of(symbol: str) -> Mapping[Any, float]:
         return closes[symbol].closes if symbol in closes else {}
 
-    return beta_of(name, of(name), choices.index, of(choices.index), choices.own_betas)
+    fund = fund_of_index(name)
+    return beta_of(name, of(fund or name), choices.index, of(choices.index), choices.own_betas, fund=fund)
 
 
 def _price_of(symbol: str, live: LiveSnapshot) -> float | None:

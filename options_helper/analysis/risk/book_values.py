@@ -8,6 +8,8 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+
 from options_helper.analysis.marks import MarkSource
 from options_helper.analysis.risk.beta import Beta, BetaWeighted
 from options_helper.analysis.risk.dividends import DividendState
@@ -88,6 +90,8 @@ class Profits:
         default_factory=lambda: MappingProxyType({})
     )  # by an entry's id
     unrealized: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
+    book_today: float | None = None  # with what was closed today and is held no more
+    today_reasons: tuple[str, ...] = ()  # sentences: why what is missing of today is missing
     book_unrealized: float | None = None
     book_natural: float | None = None  # if all were closed now, longs at the bid and shorts at the ask
 
@@ -108,6 +112,13 @@ class BookFigures:
     alarms: tuple[str, ...]  # sentences
     computed: LegRisk  # what the next look begins with
     scenario: ScenarioLines  # the option lines and the shares that have not ended, for other prices and days
+
+    def scenario_of(self, underlying: str) -> ScenarioLines:
+        """What is held on one underlying, for other prices and days."""
+        legs = [one for one in self.lines if one.expiry is not None]
+        shares = [one for one in self.lines if one.expiry is None]
+        wanted = (np.flatnonzero([one.underlying == underlying for one in lines]) for lines in (legs, shares))
+        return self.scenario.take(*wanted)
 
     @property
     def max_loss(self) -> Extreme:

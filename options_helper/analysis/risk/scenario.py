@@ -37,6 +37,19 @@ class ScenarioLines:
     share_labels: tuple[str, ...]
     share_worth: Numbers  # (k,) dollars at the mark, short is negative
 
+    def take(self, legs: Integers, shares: Integers) -> ScenarioLines:
+        """Some of the legs and of the lines of shares, by their places."""
+        return ScenarioLines(
+            labels=tuple(self.labels[leg] for leg in legs.tolist()),
+            terms=self.terms.take(legs),
+            market=self.market.take(legs),
+            volatility=self.volatility[legs],
+            mark=self.mark[legs],
+            slope=self.slope[legs],
+            share_labels=tuple(self.share_labels[line] for line in shares.tolist()),
+            share_worth=self.share_worth[shares],
+        )
+
 
 class Scenario(NamedTuple):
     """The inputs of n legs in another world, for prices and Greeks; `years` of 0 or less: the leg has ended."""

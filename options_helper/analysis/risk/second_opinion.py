@@ -24,6 +24,11 @@ _BUMP: Final = 1e-3  # of the spot
 _GRID: Final = 200
 
 
+def require_second_opinion() -> None:
+    """ConfigError where QuantLib is not installed, before anything is asked for in vain."""
+    _quantlib()
+
+
 def second_value(terms: Terms, market: Market, volatility: Numbers, grid: int = _GRID) -> Numbers:
     """Dollars per share by QuantLib, leg by leg; NaN where an input is not known. ConfigError: it is not installed.
 

@@ -155,3 +155,17 @@ class TestWeighted:
         legs = [DeltaDollars("leg", "NVDA", sign * one) for one in dollars for sign in (1, -1)]
 
         assert beta_weighted(legs, BETAS, "SPY", 600.0).shares == 0.0
+
+
+def test_an_index_moves_as_the_fund_that_follows_it():
+    """SPX has no closes; it is what SPY holds, and NDX is what QQQ holds."""
+    same = beta_of("SPX", {}, "SPY", INDEX, fund="SPY")
+    other = beta_of("NDX", a_share(1.2), "SPY", INDEX, fund="QQQ")
+
+    assert (same.value, same.words) == (1.0, "1.00 (of SPY, which follows it)")
+    assert other.value == pytest.approx(1.2)
+    assert other.words.startswith("1.20 (of QQQ, which follows it: 252 days to ")
+
+
+def test_nothing_held_moves_by_nothing():
+    assert beta_weighted([], {}, "SPY", 600.0).dollars_per_percent == 0

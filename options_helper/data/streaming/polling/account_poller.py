@@ -15,6 +15,7 @@ from typing import Any, Final
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.streaming.polling.account_look import differing, held
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill
@@ -114,7 +115,7 @@ class AccountPoller:
         if before is None and not is_listening:
             self._context.report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
             return self._policy.minimum_interval
-        self._publish(view, executed, _differing(before, view) if before else frozenset())
+        self._publish(view, executed, differing(before, view) if before else frozenset())
         # What is not clear now is when it is asked again.
         return self._policy.minimum_interval if self._context.account_state.unsettled else self._policy.poll
 
@@ -147,10 +148,10 @@ class AccountPoller:
             known, today = self._context.account_state, self._context.today()
         if known.view is None or known.executions_day != today or known.unsettled:
             return False
-        quantities = defaultdict(Decimal, _quantities(known.view))
+        quantities = defaultdict(Decimal, held(known.view))
         for execution in known.later:
             quantities[execution.symbol] += execution.quantity
-        return {symbol: held for symbol, held in quantities.items() if held} == _quantities(view)
+        return {symbol: quantity for symbol, quantity in quantities.items() if quantity} == held(view)
 
     def _view(self, rest: AlpacaRest, *, with_cash: bool) -> AccountPositions:
         positions = rest.positions()
@@ -240,15 +241,6 @@ class AccountPoller:
 def _identity_of(execution: Execution) -> tuple[str, str, Decimal, Decimal | None]:
     """What makes an execution the one that was reported before, whichever way it came since."""
     return execution.symbol, execution.identity, execution.quantity, execution.price
-
-
-def _differing(before: AccountPositions, after: AccountPositions) -> frozenset[str]:
-    """The symbols of which the account holds something else than a moment ago."""
-    return frozenset(symbol for symbol, _ in _quantities(before).items() ^ _quantities(after).items())
-
-
-def _quantities(view: AccountPositions) -> dict[str, Decimal]:
-    return {symbol: position.quantity for symbol, position in view.positions.items() if position.quantity}
 
 
 def _midnight(day: date) -> datetime:

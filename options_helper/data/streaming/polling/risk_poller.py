@@ -15,7 +15,13 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
-from options_helper.model.alpaca_symbols import is_coin_pair, is_index, to_alpaca_symbol, underlying_symbol
+from options_helper.model.alpaca_symbols import (
+    fund_of_index,
+    is_coin_pair,
+    is_index,
+    to_alpaca_symbol,
+    underlying_symbol,
+)
 from options_helper.model.contract_hours import settles_at
 from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
 from options_helper.model.risk_inputs import RiskInputs
@@ -44,7 +50,7 @@ class RiskPoller:
 
     def begin(self) -> None:
         """Ask for the first time after the prices had a moment; for nothing where nothing is held."""
-        if shares_of(self._config):
+        if shares_of(self._config) or _funds_of(self._config):
             for task in (RestTask.DIVIDENDS, RestTask.CLOSES):
                 self._context.report(task, phase=RestPhase.WAITING)
             self._task.start(self._policy.initial_delay)
@@ -52,7 +58,7 @@ class RiskPoller:
     def change_symbols(self, config: LiveStreamConfig) -> None:
         """From now on these symbols; what is new is asked for soon."""
         before, self._config = self._config, config
-        if not set(shares_of(config)) <= set(shares_of(before)):
+        if not {*shares_of(config), *_funds_of(config)} <= {*shares_of(before), *_funds_of(before)}:
             self._task.run_within(self._policy.initial_delay)
             self._task.start()
 
@@ -73,7 +79,8 @@ class RiskPoller:
                 self._day, self._answered = today, {}
         shares = shares_of(self._config)
         is_done = self._ask(RestTask.DIVIDENDS, shares, today, read_corporate_actions, _with_actions)
-        is_done &= self._ask(RestTask.CLOSES, (BENCHMARK, *shares), today, read_daily_closes, _with_closes)
+        priced = (BENCHMARK, *shares, *_funds_of(self._config))
+        is_done &= self._ask(RestTask.CLOSES, priced, today, read_daily_closes, _with_closes)
         self._make_calendar(today)
         return self._policy.poll if is_done else self._policy.again
 
@@ -142,6 +149,12 @@ def shares_of(config: LiveStreamConfig) -> tuple[str, ...]:
     )
     every = dict.fromkeys((*config.symbols(StreamName.STOCKS), *underlyings))
     return tuple(one for one in every if not (is_index(one) or is_coin_pair(one) or one == "*"))
+
+
+def _funds_of(config: LiveStreamConfig) -> tuple[str, ...]:
+    """The funds that follow the indices on which contracts are written: these have betas, indices have no bars."""
+    funds = (fund_of_index(parse_contract_symbol(one).underlying) for one in _contracts(config))
+    return tuple(dict.fromkeys(fund for fund in funds if fund is not None))
 
 
 def _contracts(config: LiveStreamConfig) -> list[str]:

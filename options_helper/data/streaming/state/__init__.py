@@ -16,7 +16,7 @@ PUBLIC: Final = {
 
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
-    "blotter": ("Backfill", "KEPT_DAYS"),
+    "blotter": ("Backfill", "Blotter", "KEPT_DAYS"),
     "book_check": ("differences",),
     "books": ("lost_books",),
     "live_state": ("LiveState",),

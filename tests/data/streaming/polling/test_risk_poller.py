@@ -204,13 +204,22 @@ def test_of_new_symbols_only_the_new_ones_are_asked():
     assert run.inputs.actions.keys() == {"AAPL", "MSFT", "NVDA"}
 
 
-def test_an_index_alone_has_nothing_to_be_asked():
-    alpaca = Alpaca()
-    config = LiveStreamConfig(option_contracts=(INDEX_PUT,), stream_fills=False)
-    with Run(alpaca, config).started() as run:
+def test_of_an_index_the_bars_of_the_fund_are_asked_that_follows_it_and_no_dividends():
+    config = LiveStreamConfig(
+        option_contracts=("NDXP261218P20000000", "VIX261216C00020000"), stream_fills=False
+    )
+    with Run(Alpaca(), config).started() as run:
+        run.until(RestPhase.DONE, RestTask.CLOSES)
+
+    assert run.alpaca.questions == [(BARS, "SPY,QQQ")]
+
+
+def test_an_index_that_no_fund_follows_has_nothing_to_be_asked():
+    config = LiveStreamConfig(option_contracts=("VIX261216C00020000",), stream_fills=False)
+    with Run(Alpaca(), config).started() as run:
         run.until(RestPhase.DONE, RestTask.PRICES)
 
-    assert alpaca.questions == []
+    assert run.alpaca.questions == []
     assert run.watch.account_state.reports[RestTask.CLOSES].phase is RestPhase.OFF
 
 

@@ -1,0 +1,69 @@
+"""Look at an account once: positions and today's executions that belong together, for a program without streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, time
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+from options_helper.data.rest.account_reading import read_account
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.state.blotter import Blotter
+from options_helper.errors import RestError
+from options_helper.model.account import AccountPositions, AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.market_hours import NEW_YORK, new_york_date
+
+_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
+
+
+def look_at_account(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountState:
+    """What is held, and what was executed since midnight in New York; `now` is the market's time.
+
+    Positions are read before the executions and after them: what differs was traded in between and stays open. Where
+    something cannot be had, nothing is known of the day, and the reports say why. Blocks.
+    """
+    try:
+        return _read(rest, now)
+    except RestError as error:
+        return AccountState(
+            reports=_reports(
+                {task: RestReport(task, RestPhase.FAILED, problem=str(error)) for task in _TASKS}
+            )
+        )
+
+
+def _read(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountState:
+    before = read_account(rest.positions(), {}, now()).view
+    today = new_york_date(now())
+    backfill = read_backfill(rest, datetime.combine(today, time(), NEW_YORK))
+    blotter = Blotter(0)
+    blotter.add_backfill(backfill, now())
+    view = read_account(rest.positions(), rest.account(), now()).view
+    doubts = tuple(dict.fromkeys((*backfill.problems, *blotter.problems(today))))
+    return AccountState(
+        reports=_reports({task: RestReport(task, RestPhase.DONE, finished_at=view.as_of) for task in _TASKS}),
+        view=view,
+        executions=blotter.executions(today),
+        executions_day=None if doubts else today,
+        unsettled=differing(before, view),
+        moved=blotter.moved(today),
+        moves=blotter.moves(today),
+        doubts=doubts,
+    )
+
+
+def differing(before: AccountPositions, after: AccountPositions) -> frozenset[str]:
+    """The symbols of which the account holds something else than a moment ago."""
+    return frozenset(symbol for symbol, _ in held(before).items() ^ held(after).items())
+
+
+def held(view: AccountPositions) -> dict[str, Decimal]:
+    """How much is held of each symbol."""
+    return {symbol: position.quantity for symbol, position in view.positions.items() if position.quantity}
+
+
+def _reports(known: dict[RestTask, RestReport]) -> MappingProxyType[RestTask, RestReport]:
+    return MappingProxyType({task: RestReport(task) for task in RestTask} | known)
