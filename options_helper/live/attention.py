@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
+from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.attention.morning_after import EndedState
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.live.screen import Banner, ScreenModel
-from options_helper.model.contract_hours import option_trading_ends_at
-from options_helper.model.market_hours import NEW_YORK
-from options_helper.model.text import HIDDEN, named
+from options_helper.model.text import HIDDEN, format_count, named
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,8 +61,34 @@ _TOLD_OF_ALL: Final = frozenset(
         QuoteWarning.FILE_BEHIND,
         QuoteWarning.POSITION_MOVED,
         QuoteWarning.MISSING_LEGS,  # the leg says it
+        # Told of all that ends together, by its entry.
+        QuoteWarning.EXPIRES_TODAY,
+        QuoteWarning.LAST_TRADING_DAY,
+        QuoteWarning.SETTLED_AT_OPEN,
     }
 )
+# Kinds that the tables and banners do not tell already, with the prices and the account beside them.
+_OF_BOOK: Final = frozenset(
+    {
+        AttentionKind.PIN,
+        AttentionKind.LONG_WITHOUT_MONEY,
+        AttentionKind.IN_THE_MONEY_SHORT,
+        AttentionKind.EARLY_EXERCISE,
+        AttentionKind.AM_SETTLED,
+        AttentionKind.EXPIRING,
+        AttentionKind.EX_DIVIDEND,
+        AttentionKind.EARNINGS,
+    }
+)
+_WITHOUT_PRICES: Final = frozenset({AttentionKind.AM_SETTLED, AttentionKind.EXPIRING, AttentionKind.EARNINGS})
+_GRAVER_THAN_EXPIRING: Final = frozenset(
+    {AttentionKind.PIN, AttentionKind.LONG_WITHOUT_MONEY, AttentionKind.IN_THE_MONEY_SHORT}
+)
+_TO_KNOW: Final = {
+    AttentionKind.IN_THE_MONEY_SHORT: "Short and in the money, to be assigned any day",
+    AttentionKind.EX_DIVIDEND: "Ex-dates in the life of options",
+    AttentionKind.EARNINGS: "Expiries that span earnings",
+}
 LINES_AT_MOST: Final = 2  # of one warning; more of them are one item
 NAMED_AT_MOST: Final = 6
 TODAY: Final = "P&L today"
@@ -75,6 +102,9 @@ class Item:
     subject: str
     what: str
     remedy: str = ""
+    kind: AttentionKind | None = None  # None: a warning of a table, or a banner
+    by: datetime | None = None  # the instant that counts down
+    left_seconds: float | None = None  # until then, negative once it has passed
 
     @property
     def counts(self) -> bool:
@@ -100,7 +130,13 @@ def worth_saying(warnings: Collection[QuoteWarning], screen: ScreenModel) -> lis
 
 def attention(screen: ScreenModel) -> tuple[Item, ...]:
     """Everything that needs a hand, worst first; what is only to be known comes last."""
-    items = [*_of_banners(screen.banners), *_of_lines(screen), *_of_today(screen)]
+    items = [
+        *_of_banners(screen.banners),
+        *_of_book(screen),
+        *_of_ended(screen),
+        *_of_lines(screen),
+        *_of_today(screen),
+    ]
     ranks = {Level.ERROR: 0, Level.WARNING: 1}
     return tuple(sorted(items, key=lambda item: ranks.get(item.level, 2)))
 
@@ -109,6 +145,59 @@ def _of_banners(banners: Iterable[Banner]) -> Iterator[Item]:
     for banner in banners:
         what, _, remedy = banner.text.partition(". ")
         yield Item(banner.level, banner.subject, what if remedy else banner.text.removesuffix("."), remedy)
+
+
+def _of_book(screen: ScreenModel) -> Iterator[Item]:
+    """What ends, is assigned or goes ex; several of one kind that are only to be known are one item."""
+    entries = [one for one in screen.attention.entries if one.kind in _OF_BOOK]
+    graver = {symbol for one in entries if one.kind in _GRAVER_THAN_EXPIRING for symbol in one.symbols}
+    by_kind: dict[AttentionKind, list[Entry]] = {}
+    for entry in entries:
+        if not screen.priced and entry.kind not in _WITHOUT_PRICES:
+            continue
+        if entry.kind is AttentionKind.EXPIRING and graver.issuperset(entry.symbols):
+            continue
+        if entry.level is Level.INFO:
+            by_kind.setdefault(entry.kind, []).append(entry)
+        else:
+            yield _entry_item(entry, screen)
+    for kind, known in by_kind.items():
+        if len(known) > LINES_AT_MOST:
+            names = named(list(dict.fromkeys(one.subject for one in known)), NAMED_AT_MOST)
+            yield Item(Level.INFO, format_count(len(known), "thing"), f"{_TO_KNOW[kind]}: {names}", kind=kind)
+        else:
+            yield from (_entry_item(one, screen) for one in known)
+
+
+def _entry_item(entry: Entry, screen: ScreenModel) -> Item:
+    amounts = entry.amounts if screen.priced else ""
+    if amounts and screen.options.preferences.hide_amounts:
+        beginning, colon, _ = amounts.partition(": ")
+        amounts = f"{beginning}{colon}{HIDDEN}" if colon else HIDDEN
+    now = screen.snapshot.as_of
+    return Item(
+        entry.level,
+        entry.subject,
+        f"{entry.what} {amounts}".strip().removesuffix("."),
+        entry.remedy,
+        kind=entry.kind,
+        by=entry.by,
+        left_seconds=None if entry.by is None else (entry.by - now).total_seconds(),
+    )
+
+
+def _of_ended(screen: ScreenModel) -> Iterator[Item]:
+    """Contracts that ended and of which nobody knows what they became."""
+    if screen.run is None:
+        return
+    for one in screen.attention.morning_after:
+        if one.state is EndedState.UNEXPLAINED:
+            yield Item(
+                Level.ERROR,
+                one.label,
+                one.why.removesuffix("."),
+                "Look at the account's activities and positions.",
+            )
 
 
 def _of_today(screen: ScreenModel) -> Iterator[Item]:
@@ -172,29 +261,6 @@ def _label(
     return what, remedy
 
 
-def _expires_today(facts: Mapping[str, Any], screen: ScreenModel) -> tuple[str, str]:
-    symbol = facts.get("live_symbol")
-    ends = (
-        None
-        if symbol is None
-        else option_trading_ends_at(symbol, facts["expiry"], screen.snapshot.told_sessions)
-    )
-    at = "" if ends is None else f" at {ends.astimezone(NEW_YORK):%H:%M} in New York"
-    spot, strike = _number(facts, "underlying_price"), _number(facts, "strike")
-    if spot is None or strike is None:
-        return f"Expires today{at}", "Close or roll what must not be exercised or assigned."
-    inside = spot - strike if facts["option_type"] == "call" else strike - spot
-    where = "in" if inside > 0 else "out of"
-    short = (_number(facts, "quantity") or _number(facts, "signed_contracts") or 0.0) < 0
-    happens = "assigned" if short else "exercised"
-    remedy = (
-        f"In the money at the end it is {happens}; an index pays in cash."
-        if inside > 0
-        else "Out of the money at the end it is worth nothing."
-    )
-    return f"Expires today{at}, {where} the money by {abs(inside):,.2f}", remedy
-
-
 def _wide(facts: Mapping[str, Any], screen: ScreenModel) -> tuple[str, str]:
     spread = _number(facts, "spread_pct")
     if spread is None:
@@ -239,13 +305,6 @@ def _says(what: str, remedy: str = "") -> Say:
 _SAY: Final[Mapping[QuoteWarning, Say]] = {
     QuoteWarning.EXPIRED: _says(
         "Expired; what became of it is not known here", "Take it out of the portfolio file."
-    ),
-    QuoteWarning.EXPIRES_TODAY: _expires_today,
-    QuoteWarning.LAST_TRADING_DAY: _says(
-        "Traded for the last time today", "It expires later, and cannot be closed then."
-    ),
-    QuoteWarning.SETTLED_AT_OPEN: _says(
-        "Not traded any more", "The opening prices of its expiry day decide what it is worth."
     ),
     QuoteWarning.ADJUSTED_CONTRACT: _says(
         "Adjusted contract: it may deliver something other than 100 shares",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.live_health import (
     Headline,
     Level,
@@ -121,6 +122,7 @@ class ScreenModel:
     legs: DataFrame
     totals: LiveTotals
     risk: BookFigures
+    attention: Attention
     trends: Mapping[str, tuple[float, ...]]
 
     @property
@@ -162,6 +164,7 @@ def build_screen(
         DEFAULT_RISK_CHOICES if run is None else run.risk,
         stale_after_seconds=options.preferences.stale_after_seconds,
         wide_spread_pct=options.preferences.wide_spread_percent,
+        earnings=() if run is None else run.earnings,
     )
     totals = look.totals
     behind = session.comparison.behind(portfolio, snapshot.account, snapshot.told_sessions)
@@ -189,6 +192,7 @@ def build_screen(
         legs=look.legs,
         totals=totals,
         risk=look.risk,
+        attention=look.attention,
         trends=session.history().trends,
     )
 
@@ -292,6 +296,8 @@ def _run_banners(run: Run | None, snapshot: LiveSnapshot) -> Iterator[Banner]:
         yield Banner(Level.INFO, "Streams", DOCTOR)
     if run.risk_problem is not None:
         yield Banner(Level.WARNING, "Risk figures", run.risk_problem)
+    if run.earnings_problem is not None:
+        yield Banner(Level.WARNING, "Earnings", run.earnings_problem)
     for warning in run.plan.warnings:
         yield Banner(Level.WARNING if run.plan.truncated else Level.INFO, "Streams", warning)
     if refused := [symbol for health in snapshot.streams.values() for symbol in health.refused_symbols]:

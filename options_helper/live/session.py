@@ -24,6 +24,7 @@ from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import compute_live_totals
 from options_helper.clock import utc_now
 from options_helper.data.betas_file import load_betas
+from options_helper.data.earnings_file import load_earnings
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
@@ -36,6 +37,7 @@ from options_helper.errors import ConfigError
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.live.shared_look import SharedLook
+from options_helper.model.earnings import Earnings
 from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -101,6 +103,8 @@ class Run:
     plan: SubscriptionPlan
     risk: RiskChoices = DEFAULT_RISK_CHOICES
     risk_problem: str | None = None  # why these are not what the user wrote, as a sentence
+    earnings: tuple[Earnings, ...] = ()  # the user's own list, as it was at Start
+    earnings_problem: str | None = None  # why there is none, as a sentence
     ended: str | None = None  # why it is over, as a sentence
     ended_at: datetime | None = None  # by this computer's clock
 
@@ -187,7 +191,7 @@ class LiveSession:
         with self._changing:
             now = self._run
             plan = plan_for(portfolio_file.portfolio, choices)
-            wanted = Run(choices, portfolio_file, settings, plan, *_risk_choices())
+            wanted = Run(choices, portfolio_file, settings, plan, *_risk_choices(), *_earnings())
             if now == wanted:
                 self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
                 return
@@ -357,6 +361,14 @@ def _risk_choices() -> tuple[RiskChoices, str | None]:
     except ConfigError as error:
         return DEFAULT_RISK_CHOICES, f"{error} Until then the risk figures are made with the defaults."
     return RiskChoices(settings.rates, settings.assume_dividends, betas), None
+
+
+def _earnings() -> tuple[tuple[Earnings, ...], str | None]:
+    """The user's list of reports, or none and why."""
+    try:
+        return load_earnings(RiskSettings.load().events_file), None
+    except ConfigError as error:
+        return (), f"{error} Until then no report is told."
 
 
 def plan_for(portfolio: Portfolio, choices: RunSettings) -> SubscriptionPlan:

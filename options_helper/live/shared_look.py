@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.earnings import Earnings
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -18,11 +19,19 @@ class _Kept:
     portfolio: Portfolio
     snapshot: LiveSnapshot
     choices: RiskChoices
+    earnings: tuple[Earnings, ...]
     thresholds: tuple[float, float]
     look: BookLook
 
-    def is_of(self, portfolio: Portfolio, snapshot: LiveSnapshot, choices: RiskChoices) -> bool:
-        return self.portfolio is portfolio and self.snapshot is snapshot and self.choices == choices
+    def is_of(
+        self,
+        portfolio: Portfolio,
+        snapshot: LiveSnapshot,
+        choices: RiskChoices,
+        earnings: tuple[Earnings, ...],
+    ) -> bool:
+        same = self.portfolio is portfolio and self.snapshot is snapshot
+        return same and (self.choices, self.earnings) == (choices, earnings)
 
 
 class SharedLook:
@@ -41,11 +50,12 @@ class SharedLook:
         *,
         stale_after_seconds: float,
         wide_spread_pct: float,
+        earnings: tuple[Earnings, ...] = (),
     ) -> BookLook:
         """What `look_at_book` says; of the risk, only what moved since the last look is computed anew."""
         thresholds = (stale_after_seconds, wide_spread_pct)
         with self._lock:
-            same = [one for one in self._kept if one.is_of(portfolio, snapshot, choices)]
+            same = [one for one in self._kept if one.is_of(portfolio, snapshot, choices, earnings)]
             for one in same:
                 if one.thresholds == thresholds:
                     return one.look
@@ -55,7 +65,8 @@ class SharedLook:
                 choices,
                 stale_after_seconds=stale_after_seconds,
                 wide_spread_pct=wide_spread_pct,
+                earnings=earnings,
                 earlier=self._kept[-1].look if self._kept else None,
             )
-            self._kept = [*same, _Kept(portfolio, snapshot, choices, thresholds, look)]
+            self._kept = [*same, _Kept(portfolio, snapshot, choices, earnings, thresholds, look)]
             return look

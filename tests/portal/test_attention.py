@@ -11,6 +11,8 @@ import pytest
 
 from apps.streamlit.components.live_attention import expiries
 from apps.streamlit.components.live_totals import hand_tile
+from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.attention.morning_after import EndedContract, EndedState
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -38,7 +40,14 @@ def screen_of(scene: Callable[[], LiveSnapshot], **preferences) -> ScreenModel:
 
 def with_warnings(screen: ScreenModel, *each: tuple[QuoteWarning, ...]) -> ScreenModel:
     """The screen whose first positions have these warnings, and whose other lines have none."""
-    return replace(screen, banners=(), positions=warned(screen.positions, *each), legs=warned(screen.legs))
+    quiet = replace(screen.attention, entries=(), morning_after=())
+    return replace(
+        screen,
+        banners=(),
+        attention=quiet,
+        positions=warned(screen.positions, *each),
+        legs=warned(screen.legs),
+    )
 
 
 def warned(table: pd.DataFrame, *each: tuple[QuoteWarning, ...]) -> pd.DataFrame:
@@ -46,20 +55,58 @@ def warned(table: pd.DataFrame, *each: tuple[QuoteWarning, ...]) -> pd.DataFrame
     return table.assign(warnings=pd.Series(said, index=table.index, dtype=object))
 
 
-def test_a_contract_that_expires_today_says_when_where_it_stands_and_what_happens_then():
-    (item,) = attention(screen_of(with_account()))
+def test_a_contract_that_is_pinned_today_says_by_when_and_both_sides():
+    item, *others = attention(screen_of(with_account()))
 
-    assert (item.level, item.subject) == (Level.ERROR, "SPY 20 Nov 26 681 C")
-    assert item.what == "Expires today at 16:15 in New York, out of the money by 0.89"
-    assert item.remedy == "Out of the money at the end it is worth nothing."
+    assert not any(other.counts for other in others)
+    assert (item.kind, item.level, item.subject) == (AttentionKind.PIN, Level.ERROR, "SPY")
+    assert item.what == (
+        "SPY 20 Nov 26 681 C is pinned: out of the money by 0.89, and may end on either side. Above 681: "
+        "+200 SPY for $136,200; below: nothing"
+    )
+    assert f"{item.by:%H:%M}" == "15:00"
+    # A minute after the account was read, at 10:33:04.
+    assert item.left_seconds == 4 * 3600 + 26 * 60 + 56
 
 
-@pytest.mark.parametrize(("quantity", "happens"), [(2.0, "exercised"), (-2.0, "assigned")])
-def test_in_the_money_the_side_decides_what_happens(quantity: float, happens: str):
+def test_amounts_are_replaced_where_they_are_hidden():
+    item, *_ = attention(screen_of(with_account(), hide_amounts=True))
+
+    assert item.what.endswith("may end on either side. Above 681: •••••")
+    assert "136" not in f"{item.what} {item.remedy}"
+
+
+def test_what_ends_is_not_told_twice_of_the_same_contract():
+    """That it expires today is in the graver entry, with the same instants."""
     screen = screen_of(with_account())
-    inside = screen.positions.assign(underlying_price=700.0, quantity=quantity)
 
-    assert f"it is {happens};" in attention(replace(screen, positions=inside))[0].remedy
+    assert [one.kind for one in screen.attention.entries][:2] == [AttentionKind.PIN, AttentionKind.EXPIRING]
+    assert AttentionKind.EXPIRING not in {item.kind for item in attention(screen)}
+
+
+def test_many_things_of_one_kind_that_are_only_to_be_known_are_one_item():
+    screen = screen_of(with_account())
+    known = [
+        Entry(AttentionKind.EARNINGS, Level.INFO, name, (f"{name}261218C00100000",), f"{name} reports.")
+        for name in ("AAPL", "MSFT", "NVDA")
+    ]
+    (item,) = attention(
+        replace(with_warnings(screen), attention=replace(screen.attention, entries=tuple(known)))
+    )
+
+    assert (item.subject, item.what) == ("3 things", "Expiries that span earnings: AAPL, MSFT, NVDA")
+
+
+def test_an_end_without_an_explanation_is_grave_and_an_awaited_one_is_no_item():
+    screen = screen_of(with_account())
+    ended = [
+        EndedContract("SPY261119C00681000", "SPY 19 Nov 26 681 C", state, "It is gone.", OPEN, 1.0)
+        for state in (EndedState.UNEXPLAINED, EndedState.AWAITED)
+    ]
+    quiet = with_warnings(screen)
+    (item,) = attention(replace(quiet, attention=replace(quiet.attention, morning_after=tuple(ended))))
+
+    assert (item.level, item.subject, item.what) == (Level.ERROR, "SPY 19 Nov 26 681 C", "It is gone")
 
 
 def test_the_worst_comes_first_and_a_row_with_several_warnings_is_one_item():
@@ -106,7 +153,8 @@ def test_before_start_no_price_is_missed():
     book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
     screen = build_screen(session, book, ViewOptions(Preferences(), NEW_YORK), now=OPEN)
 
-    assert {item.what.split(" at ")[0] for item in attention(screen) if item.counts} == {"Expires today"}
+    assert {item.kind for item in attention(screen) if item.counts} == {AttentionKind.EXPIRING}
+    assert all("$" not in item.what for item in attention(screen))
 
 
 def test_a_leg_without_a_price_is_an_item_and_its_structure_no_second_one():

@@ -7,16 +7,21 @@ from datetime import date
 from html import escape
 from typing import Final
 
+from apps.streamlit.components.live_expiry import expiry_panels
 from apps.streamlit.components.style import draw, tag
 from options_helper.analysis.live_health import Level
 from options_helper.live.attention import Item
 from options_helper.live.screen import ScreenModel
+from options_helper.model.clock_skew import format_span
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import format_count
 
 # Shape and colour: a square is today's or wrong, a dot is to be looked at, a ring is to be known.
 SIGNS: Final = {Level.ERROR: ("■", "error"), Level.WARNING: ("●", "warning")}
 TO_KNOW: Final = ("○", "quiet")
 EXPIRIES_AT_MOST: Final = 5
+# Further away than this an instant is told by its day.
+_NEAR_SECONDS: Final = 20 * 3600
 ATTENTION_STYLE: Final = """
 <style>
 .oh-panel { border: 1px solid var(--oh-line); border-radius: .4rem; }
@@ -29,7 +34,7 @@ ATTENTION_STYLE: Final = """
   border-bottom: 1px solid var(--oh-line); }
 .oh-items li:last-child { border-bottom: 0; }
 .oh-items i { font-style: normal; color: var(--level); font-size: 10px; line-height: 1.75; }
-.oh-items strong { font-weight: 600; }
+.oh-items strong { font-weight: 600; } .oh-items .oh-by { font-weight: 600; color: var(--level); }
 .oh-items em { font-style: normal; color: var(--quiet); display: block; }
 .oh-strip { display: flex; margin-top: 8px; font-size: 12px; }
 .oh-strip > div { flex: 1 1 0; min-width: 0; padding: .3rem .6rem; border-left: 1px solid var(--oh-line);
@@ -47,7 +52,7 @@ ATTENTION_STYLE: Final = """
 
 
 def attention_list(screen: ScreenModel, items: Sequence[Item]) -> None:
-    """Draw what needs a hand, worst first, and below it what expires when."""
+    """Draw what needs a hand, worst first, below it what expires when, and on such a day its cockpit."""
     urgent = sum(item.counts for item in items)
     count = f"{urgent}, worst first" if urgent > 1 else ""
     head = f'<div class="oh-panel-head"><b>Attention</b>{tag("span", count, "oh-quiet")}</div>'
@@ -55,16 +60,36 @@ def attention_list(screen: ScreenModel, items: Sequence[Item]) -> None:
     if not urgent:
         rows = f"<li><i></i>{tag('strong', 'Nothing needs your hand.', '')}</li>{rows}"
     listed = f'<ul class="oh-items" tabindex="0" aria-label="Attention, worst first">{rows}</ul>'
-    draw(f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}')
+    draw(f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}{expiry_panels(screen)}')
 
 
 def _item(item: Item) -> str:
     sign, colour = SIGNS.get(item.level, TO_KNOW)
     remedy = tag("em", item.remedy, "") if item.remedy else ""
+    kind = "" if item.kind is None else f' data-kind="{escape(item.kind)}"'
     return (
-        f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"><i>{sign}</i>'
-        f"{tag('strong', item.subject, '')}<span>{tag('span', item.what, '')}{remedy}</span></li>"
+        f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"{kind}><i>{sign}</i>'
+        f"{tag('strong', item.subject, '')}<span>{_countdown(item)}{tag('span', item.what, '')}{remedy}</span></li>"
     )
+
+
+def _countdown(item: Item) -> str:
+    """By when, in New York, and how long that is; an instant of another day is told by the day."""
+    if item.by is None or item.left_seconds is None:
+        return ""
+    local = item.by.astimezone(NEW_YORK)
+    left = item.left_seconds
+    if left > _NEAR_SECONDS:
+        said = f"by {local:%a} {local.day} {local:%b}"
+    elif left > 0:
+        said = f"by {local:%H:%M} ET, {format_span(left)} left"
+    else:
+        said = (
+            f"{local:%H:%M} ET has passed"
+            if left > -_NEAR_SECONDS
+            else f"{local:%a} {local.day} {local:%b} has passed"
+        )
+    return f"{tag('b', said, 'oh-by')} "
 
 
 def _strip(screen: ScreenModel) -> str:

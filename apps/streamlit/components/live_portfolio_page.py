@@ -20,6 +20,7 @@ from apps.streamlit.components.live_attention import ATTENTION_STYLE, attention_
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_csv import csv_name, tables_as_csv
 from apps.streamlit.components.live_details import stream_details
+from apps.streamlit.components.live_expiry import EXPIRY_STYLE
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
@@ -76,7 +77,7 @@ def render_live_portfolio_page() -> None:
     st.set_page_config(
         page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state="collapsed"
     )
-    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}")
+    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}{EXPIRY_STYLE}")
     settle_process()
     session = page_session()
     note_viewer(session)

@@ -10,9 +10,9 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "assess": ("Attention", "assess_attention"),
-    "cockpit": ("CockpitLine",),
+    "cockpit": ("CockpitLine", "EndState"),
     "delivery": ("Outcome",),
-    "entries": ("Deadline", "Entry"),
-    "morning_after": ("EndedContract",),
+    "entries": ("AttentionKind", "Deadline", "Entry"),
+    "morning_after": ("EndedContract", "EndedState"),
     "words": ("outcome_words",),
 }

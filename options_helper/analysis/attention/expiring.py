@@ -148,14 +148,14 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
     life = ending.legs[0].life
     ends = None if life is None else life.trading_ends
     until = "" if ends is None else f", traded until {clock(ends)} in New York"
-    count = len(ending.legs)
-    verb = "expires" if count == 1 else "expire"
-    said = f"{format_count(count, 'line')} {verb} {day_word(ending.last_day, moment.today)}{until}."
-    if ending.outcome is None:
-        said += f" What becomes of it cannot be judged: {_why_unknown(ending)}."
+    alone = ending.legs[0] if len(ending.legs) == 1 else None
+    what = format_count(len(ending.legs), "line") if alone is None else alone.instrument.label
+    verb = "expires" if alone is not None else "expire"
+    where = "" if alone is None or alone.inside is None else f", {_place_words(alone.inside)}"
+    said = f"{what} {verb} {day_word(ending.last_day, moment.today)}{until}{where}."
     shortage = "" if ending.demand is None else shortage_words(ending.demand, has, ending.underlying)
     amounts = (
-        ""
+        f"What becomes of it cannot be judged: {_why_unknown(ending)}."
         if ending.outcome is None
         else f"If it expires now: {outcome_words(ending.outcome, ending.underlying)}"
         f"{f'; {shortage}' if shortage else ''}."
@@ -174,6 +174,13 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
         has=has,
         shares=None if ending.outcome is None else ending.outcome.shares,
     )
+
+
+def _place_words(inside: float) -> str:
+    """Where a price is beside a strike: "in the money by 0.89"."""
+    if not inside:
+        return "at the money"
+    return f"{'in' if inside > 0 else 'out of'} the money by {abs(inside):,.2f}"
 
 
 def _why_unknown(ending: Ending) -> str:
@@ -280,9 +287,7 @@ def _pins(ending: Ending, book: Sequence[HeldLine], moment: Moment) -> Iterator[
             continue
         strike = one.instrument.strike or 0.0
         above, below = (together(ending.legs, strike + step) for step in (_CENT, -_CENT))
-        inside = one.inside or 0.0
-        side = "in" if inside >= 0 else "out of"
-        said = f"{one.instrument.label} is pinned: {abs(inside):,.2f} {side} the money"
+        said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
         matched = (
             " at the close, and until 17:30 a holder may decide otherwise; the match in the morning tells."
             if ending.is_fixed

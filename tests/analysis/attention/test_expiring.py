@@ -198,7 +198,7 @@ class TestIfItExpiresNow:
     def test_without_a_price_nothing_is_judged_and_that_is_said(self):
         found = attention([LONG_CALL], live_at("2026-11-20 14:30", {}, held=[LONG_CALL]))
 
-        assert "cannot be judged" in only(found, AttentionKind.EXPIRING).what
+        assert "cannot be judged" in only(found, AttentionKind.EXPIRING).amounts
         assert found.needs_a_hand
         assert found.not_judged == ("SPY 20 Nov 26 560 C: whether it is in the money cannot be judged.",)
 

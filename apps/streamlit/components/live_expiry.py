@@ -1,0 +1,130 @@
+"""The expiry cockpit, on a day on which something ends, and what became of what ended before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from html import escape
+from typing import Final
+
+from apps.streamlit.components.style import tag
+from options_helper.analysis.attention.cockpit import CockpitLine, EndState
+from options_helper.analysis.attention.delivery import Outcome
+from options_helper.analysis.attention.morning_after import EndedContract, EndedState
+from options_helper.analysis.attention.words import outcome_words
+from options_helper.live.screen import ScreenModel
+from options_helper.model.clock_skew import format_span
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import HIDDEN
+
+UNKNOWN: Final = "–"
+# State, what it is called and its colour.
+STATES: Final = {
+    EndState.IN_THE_MONEY: ("in the money", "warning"),
+    EndState.OUT_OF_THE_MONEY: ("out", "quiet"),
+    EndState.PIN: ("pin", "error"),
+    EndState.UNKNOWN: ("not known", "error"),
+}
+ENDED: Final = {
+    EndedState.EXPLAINED: "quiet",
+    EndedState.AWAITED: "warning",
+    EndedState.UNEXPLAINED: "error",
+}
+EXPIRY_STYLE: Final = """
+<style>
+.oh-cockpit { margin-top: 8px; overflow-x: auto; }
+.oh-cockpit table { width: 100%; border-collapse: collapse; font-size: 12px; margin: 0; border: 0; }
+.oh-cockpit th, .oh-cockpit td { padding: .25rem .6rem; text-align: left; border: 0; vertical-align: top;
+  border-bottom: 1px solid var(--oh-line); font-weight: 400; }
+.oh-cockpit thead th { color: var(--quiet); } .oh-cockpit tr:last-child > * { border-bottom: 0; }
+.oh-cockpit tr[data-structure] th { font-weight: 650; }
+.oh-cockpit .oh-number { text-align: right; white-space: nowrap; }
+.oh-cockpit td[data-state] { color: var(--state); white-space: nowrap; }
+.oh-cockpit p { margin: 0; padding: .3rem .75rem; font-size: 12px; color: var(--quiet); }
+</style>
+"""
+
+
+def expiry_panels(screen: ScreenModel) -> str:
+    """The cockpit where something is traded for the last time today, and what ended until all of it is explained."""
+    found = screen.attention
+    hidden = screen.options.preferences.hide_amounts
+    # Before a start nothing is known of prices and account.
+    if screen.run is None:
+        return ""
+    told = (
+        found.morning_after
+        if any(one.state is not EndedState.EXPLAINED for one in found.morning_after)
+        else ()
+    )
+    return f"{_cockpit(found.cockpit, screen.snapshot.as_of, hidden=hidden)}{_ended(told)}"
+
+
+def _cockpit(lines: Sequence[CockpitLine], now: datetime, *, hidden: bool) -> str:
+    if not lines:
+        return ""
+    heads = (
+        ("Ends today", ""),
+        ("State", ""),
+        ("To the strike", "oh-number"),
+        ("Time value", "oh-number"),
+        ("If it expires now", ""),
+    )
+    head = "".join(tag("th", text, kind) for text, kind in heads)
+    rows = "".join(_row(one, hidden=hidden) for one in lines)
+    clocks = "".join(tag("p", text, "") for text in _clocks(lines, now))
+    return (
+        '<div class="oh-panel oh-cockpit" role="group" aria-label="Expiry cockpit">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{clocks}</div>"
+    )
+
+
+def _row(one: CockpitLine, *, hidden: bool) -> str:
+    word, colour = STATES[one.state]
+    to_strike = UNKNOWN if one.to_strike is None else f"{one.to_strike:+,.2f}"
+    value = UNKNOWN if one.time_value is None else f"{one.time_value:,.2f}"
+    sides = (
+        f"above: {_brings(one.above, one, hidden=hidden)}; below: {_brings(one.below, one, hidden=hidden)}"
+    )
+    title = f"{sides}. {one.partners}".strip()
+    structure = " data-structure" if one.is_structure else ""
+    return (
+        f"<tr{structure}>{tag('th', one.label, '')}"
+        f'<td data-state="{escape(one.state)}" style="--state:var(--{colour})">{word}</td>'
+        f"{tag('td', to_strike, 'oh-number')}{tag('td', value, 'oh-number')}"
+        f"{tag('td', _brings(one.if_now, one, hidden=hidden), '', title=title)}</tr>"
+    )
+
+
+def _brings(outcome: Outcome | None, one: CockpitLine, *, hidden: bool) -> str:
+    if outcome is None:
+        return UNKNOWN
+    return HIDDEN if hidden else outcome_words(outcome, one.underlying)
+
+
+def _clocks(lines: Sequence[CockpitLine], now: datetime) -> Iterator[str]:
+    """Whose instants are ahead, each once."""
+    ahead = {
+        (each.at, each.who, each.what)
+        for one in lines
+        for each in one.deadlines
+        if each.counts_down and each.at > now
+    }
+    for at, who, what in sorted(ahead):
+        left = format_span((at - now).total_seconds())
+        yield f"{at.astimezone(NEW_YORK):%H:%M} ET, {left} left: {who} {what}"
+
+
+def _ended(ended: Sequence[EndedContract]) -> str:
+    if not ended:
+        return ""
+    rows = "".join(
+        f'<tr>{tag("th", one.label, "")}<td data-state="{escape(one.state)}" '
+        f'style="--state:var(--{ENDED[one.state]})">{one.state}</td>{tag("td", one.why, "")}</tr>'
+        for one in ended
+    )
+    return (
+        f'<div class="oh-panel oh-cockpit" role="group" aria-label="What ended"><table><thead><tr>'
+        f"{tag('th', 'Ended', '')}{tag('th', 'State', '')}{tag('th', 'Why', '')}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )
