@@ -25,7 +25,7 @@ from options_helper.data.rest.expiry_chains import chain_requests, read_chain
 from options_helper.data.rest.market_time import server_time
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
-from options_helper.data.rest.seeding import seed
+from options_helper.data.rest.seeding import seed, session_closes
 from options_helper.data.streaming.polling.account_look import look_at_account
 from options_helper.data.streaming.polling.book_poller import read_books
 from options_helper.errors import RestError
@@ -36,7 +36,7 @@ from options_helper.model.contract_symbols import is_contract_symbol, other_type
 from options_helper.model.events import Quote, RestQuote, Trade
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import Portfolio
-from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, VendorGreeks
+from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, SessionClose, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.model.text import named
@@ -120,6 +120,7 @@ def look(
     trades: dict[str, Trade] = {}
     greeks: dict[str, VendorGreeks] = {}
     closes: dict[str, PreviousClose] = {}
+    ends: dict[str, SessionClose] = {}
     executed = {
         one.symbol for one in account.executions if account.view and not account.view.is_foreign(one.symbol)
     }
@@ -137,6 +138,7 @@ def look(
             trades |= {one.symbol: one for one in batch.trades}
             greeks |= {one.symbol: one for one in batch.greeks}
             closes |= {one.symbol: one for one in batch.closes}
+            ends |= session_closes(batch.newest_closes, clock())
             problems += batch.unreadable
         quotes |= _coin_quotes(rest, [one.live_symbol for one in portfolio.instruments if one.is_coin])
     except RestError as error:
@@ -150,7 +152,12 @@ def look(
         quotes=MappingProxyType(quotes),
         trades=MappingProxyType(trades),
         account=replace(account, closes=MappingProxyType(closes)),
-        risk_inputs=replace(inputs, vendor_greeks=MappingProxyType(greeks), chains=MappingProxyType(chains)),
+        risk_inputs=replace(
+            inputs,
+            vendor_greeks=MappingProxyType(greeks),
+            chains=MappingProxyType(chains),
+            session_closes=MappingProxyType(ends),
+        ),
         told_sessions=told,
         streams=MappingProxyType(
             {

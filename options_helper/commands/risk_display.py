@@ -30,6 +30,7 @@ _OF_LINE: Final = (
     "iv_high",
     "iv_state",
     "iv_reason",
+    "iv_at",
     "delta",
     "gamma",
     "vega",

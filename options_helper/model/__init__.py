@@ -171,6 +171,7 @@ PUBLIC: Final = {
         "Dividend",
         "ExpiryChain",
         "RiskInputs",
+        "SessionClose",
         "VendorGreeks",
     ),
     "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),

@@ -85,6 +85,16 @@ class VendorGreeks:
     read_at: datetime | None = None  # None: as it stands in an answer that nobody has taken in yet
 
 
+@dataclass(frozen=True, slots=True)
+class SessionClose:
+    """What a share cost at the end of its newest session, dollars; before that end it is only what it cost then."""
+
+    symbol: str
+    day: date
+    price: float
+    read_at: datetime
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpiryChain:
     """The options of one class and expiry near the money, as one look found them; a look is like no other."""
@@ -103,6 +113,7 @@ class RiskInputs:
     actions: Mapping[str, CorporateActions] = field(default_factory=lambda: _EMPTY)
     closes: Mapping[str, DailyCloses] = field(default_factory=lambda: _EMPTY)
     vendor_greeks: Mapping[str, VendorGreeks] = field(default_factory=lambda: _EMPTY)
+    session_closes: Mapping[str, SessionClose] = field(default_factory=lambda: _EMPTY)
     chains: Mapping[str, ExpiryChain] = field(
         default_factory=lambda: _EMPTY
     )  # by class and expiry: "SPXW261218"

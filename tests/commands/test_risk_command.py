@@ -200,6 +200,38 @@ def test_the_profit_of_today_is_that_of_the_accounts_day(
     assert told["book"]["pnl_today_reasons"] == []
 
 
+@pytest.mark.parametrize(
+    ("at", "close"),
+    [
+        (datetime(2026, 11, 20, 23, tzinfo=UTC), "2026-11-20T16:00:00-05:00"),
+        (datetime(2026, 11, 22, 15, tzinfo=UTC), "2026-11-20T16:00:00-05:00"),
+        (datetime(2026, 11, 27, 19, tzinfo=UTC), "2026-11-27T13:00:00-05:00"),
+        (NOW, None),
+    ],
+    ids=["evening", "Sunday", "after a half day", "in the session"],
+)
+def test_when_nothing_is_traded_the_close_says_the_volatility(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path], at: datetime, close: str | None
+):
+    """The object of JSON says of which close it is."""
+
+    class Closed(SeededMarket):
+        """Whose contracts are quoted no later than at their close."""
+
+        def snapshot(self, symbol: str, now_ns: int, last_session: date) -> Any:
+            is_over = close is not None and len(symbol) > 15
+            at_ns = nanoseconds(datetime.fromisoformat(str(close))) if is_over else now_ns
+            return super().snapshot(symbol, at_ns, last_session)
+
+    serve(Closed(portfolio(*BOOK), start=at))
+
+    told = json.loads(command(file_of(*BOOK), "--json").stdout)
+
+    put = next(one for one in told["legs"] if one["position_id"] == "put")
+    assert put["iv_at"] == close
+    assert (put["iv_state"], put["delta_state"]) == ("ok", "ok")
+
+
 def test_a_file_that_holds_something_else_has_no_profit_of_today_and_says_why(
     serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
 ):

@@ -336,6 +336,7 @@ def _line(
         iv_high=_known(volatility.high[at]),
         iv_state=VolatilityState(volatility.state[at]),
         iv_reason=iv_reason,
+        iv_at=gathered.quoted_at[at],
         model=(LATTICE if legs.is_by_lattice[place] else EUROPEAN) if is_known else None,
         is_last_day=bool(greeks.is_last_day[n]),
         greek_age_seconds=_age(legs.risk, at, gathered, partner_age) if is_known else None,

@@ -54,6 +54,7 @@ class LineRisk:
     iv_high: float | None = None
     iv_state: VolatilityState | None = None  # None: shares have none
     iv_reason: str | None = None
+    iv_at: datetime | None = None  # the close whose quote and price say the volatility; None: those of now do
     model: str | None = SHARES
     is_last_day: bool = False
     greek_age_seconds: float | None = None  # of the oldest input

@@ -33,6 +33,7 @@ from options_helper.model.contract_hours import (
 )
 from options_helper.model.contract_symbols import class_and_expiry, other_type, plain_number
 from options_helper.model.events import Quote
+from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
 from options_helper.model.snapshot import LiveSnapshot
@@ -46,6 +47,8 @@ _AMERICAN_INDICES: Final = frozenset({"OEX"})
 _PENNY_CLASSES: Final = frozenset({"SPY", "QQQ", "IWM"})
 _CENT: Final = 0.01
 _APART_AT_MOST: Final = 5.0  # seconds; what is older than that beside the other is of another moment
+# A share that moved by less after hours has not moved.
+_MOVED_AFTER_HOURS: Final = 0.001
 _NOT_READ: Final = LegDividends(DividendState.UNKNOWN, notes=("Its dividends were not read.",))
 
 
@@ -78,6 +81,9 @@ class Gathered:
     """What the risk of n contracts is computed from, and what is to be said of it."""
 
     inputs: LegInputs
+    quoted_at: tuple[
+        datetime | None, ...
+    ]  # the end of the session that its quote is of; None: it is traded now
     spot_age: Numbers  # seconds; of the parity forward where that is the spot
     quote_age: Numbers  # seconds
     partner_age: Numbers  # seconds, of the quote that may say its volatility
@@ -106,7 +112,8 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         notes[place] += known.notes
         if leg.adjusted:
             notes[place].append("An adjusted contract: what it delivers is not known.")
-    _note_ages(contracts, spot_age, notes)
+    ended_at = _session_ends(contracts, live)
+    _note_ages(contracts, spot_age, ended_at, notes)
     partners, names, partner_age = _partners(legs, live)
     terms = Terms(
         strike=numbers(one.strike for one in legs),
@@ -115,6 +122,7 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         years=years,
     )
     oldest = np.fmax(contracts.quote_age, spot_age)
+    quoted_years = _quoted_years(live, years, ended_at)
     inputs = LegInputs(
         keys=tuple(one.live_symbol for one in legs),
         terms=terms,
@@ -122,14 +130,20 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         quotes=OptionQuotes(
             contracts.bid, contracts.ask, contracts.mid, _ticks(legs, contracts.bid, contracts.ask)
         ),
-        quoted_spot=spot,
-        quoted_years=_quoted_years(contracts, live, years),
+        quoted_spot=np.where(
+            is_by_parity,
+            # What their options imply is the forward, which no night moves.
+            spot * np.exp(-rate * (quoted_years - years)),
+            _quoted_spots(contracts, live, spot, ended_at, notes),
+        ),
+        quoted_years=quoted_years,
         as_of=live.as_of.timestamp() - oldest,
         partners=partners,
         partner_names=names,
     )
     return Gathered(
         inputs,
+        ended_at,
         spot_age,
         contracts.quote_age,
         partner_age,
@@ -152,21 +166,70 @@ def _years(contracts: Contracts, live: LiveSnapshot, at: datetime) -> Numbers:
     return numbers(minutes) / MINUTES_A_YEAR
 
 
-def _quoted_years(contracts: Contracts, live: LiveSnapshot, years: Numbers) -> Numbers:
-    """Years to settlement from when the quotes were made: from the end of the session, if that is over."""
+def _session_ends(contracts: Contracts, live: LiveSnapshot) -> tuple[datetime | None, ...]:
+    """When the session ended that the last quotes are of; None while it goes on."""
     session = latest_session(live.as_of, live.told_sessions)
     if session is None:
-        return years
+        return (None,) * len(contracts.instruments)
     day = session.opens.date()
     ends = {
         name: option_trading_ends_at(name, day, live.told_sessions)
         for name in {one.underlying for one in contracts.instruments}
     }
-    since = numbers(
-        (live.as_of - ends_at).total_seconds() if (ends_at := ends[one.underlying]) is not None else 0.0
+    return tuple(
+        ends_at if (ends_at := ends[one.underlying]) is not None and ends_at <= live.as_of else None
         for one in contracts.instruments
     )
-    return years + np.maximum(since, 0.0) / 60 / MINUTES_A_YEAR
+
+
+def _quoted_years(live: LiveSnapshot, years: Numbers, ended_at: Sequence[datetime | None]) -> Numbers:
+    """Years to settlement from when the quotes were made: from the end of the session, if that is over."""
+    since = numbers(0.0 if one is None else (live.as_of - one).total_seconds() for one in ended_at)
+    return years + since / 60 / MINUTES_A_YEAR
+
+
+def _quoted_spots(
+    contracts: Contracts,
+    live: LiveSnapshot,
+    spot: Numbers,
+    ended_at: Sequence[datetime | None],
+    notes: list[list[str]],
+) -> Numbers:
+    """The price of the underlying when the quotes were made: at the close, if that is over, and else that of now."""
+    quoted = spot.copy()
+    for place, (one, ended) in enumerate(zip(contracts.instruments, ended_at, strict=True)):
+        if ended is None or is_index(one.underlying) or contracts.ended[place] or np.isnan(spot[place]):
+            continue
+        close = _close_of(one.underlying, live)
+        if close is None:
+            notes[place].append(
+                "What its underlying cost at the close is not known, so its volatility is of the newest price."
+            )
+            continue
+        # In today's share: what was paid since was in the price of the close, and is nowhere among what is to come.
+        quoted[place] = close - _paid_since(one.underlying, ended, live)
+        if abs(spot[place] / close - 1) > _MOVED_AFTER_HOURS:
+            notes[place].append(
+                f"{one.underlying} was {close:,.2f} at the close and is {spot[place]:,.2f} now; options are not traded."
+            )
+    return quoted
+
+
+def _close_of(symbol: str, live: LiveSnapshot) -> float | None:
+    """What a share cost at the end of the newest session; None where that was not read since."""
+    session = latest_session(live.as_of, live.told_sessions)
+    found = live.risk_inputs.session_closes.get(symbol)
+    if session is None or found is None or found.day != session.opens.date():
+        return None
+    return found.price if found.read_at >= session.closes else None
+
+
+def _paid_since(symbol: str, close: datetime, live: LiveSnapshot) -> float:
+    """The dividends of a share that went ex after a close and until now, dollars."""
+    actions = live.risk_inputs.actions.get(symbol)
+    first, today = new_york_date(close), new_york_date(live.as_of)
+    dividends = () if actions is None else actions.dividends
+    return sum(one.amount for one in dividends if first < one.ex_date <= today and not one.special)
 
 
 def _is_american(contract: Instrument) -> bool:
@@ -300,10 +363,17 @@ def _partners(
     return OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask)), names, marks.quote_age
 
 
-def _note_ages(contracts: Contracts, spot_age: Numbers, notes: list[list[str]]) -> None:
+def _note_ages(
+    contracts: Contracts,
+    spot_age: Numbers,
+    ended_at: Sequence[datetime | None],
+    notes: list[list[str]],
+) -> None:
+    """While it is traded; what was quoted at the close is compared with the price of the close."""
     apart = np.abs(contracts.quote_age - spot_age)
     for place in np.flatnonzero(apart > _APART_AT_MOST).tolist():
-        notes[place].append(f"Its inputs are {apart[place]:.0f} s apart.")
+        if ended_at[place] is None:
+            notes[place].append(f"Its inputs are {apart[place]:.0f} s apart.")
 
 
 def _flags(values: Sequence[bool]) -> Flags:

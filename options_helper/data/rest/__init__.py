@@ -36,5 +36,5 @@ PUBLIC: Final = {
     "retrying": ("Failure", "Retrying", "kind_of"),
     "risk_readings": ("ACTION_SYMBOLS", "read_corporate_actions", "read_daily_closes"),
     "server_clock": ("ServerClock",),
-    "seeding": ("FEEDS_WITHOUT_REST", "SeedBatch", "seed"),
+    "seeding": ("FEEDS_WITHOUT_REST", "SeedBatch", "seed", "session_closes"),
 }

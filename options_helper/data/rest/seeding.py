@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from math import isinf
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,7 @@ from options_helper.model.account import PreviousClose
 from options_helper.model.events import RestQuote, RestTrade
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.risk_inputs import VendorGreeks
+from options_helper.model.risk_inputs import SessionClose, VendorGreeks
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.tolerant import amount, field, items, word
 
@@ -52,6 +52,9 @@ class SeedBatch:
     quotes: tuple[RestQuote, ...] = ()
     trades: tuple[RestTrade, ...] = ()
     closes: tuple[PreviousClose, ...] = ()
+    newest_closes: tuple[
+        PreviousClose, ...
+    ] = ()  # of shares: of today's bar, or where there is none the last one's
     greeks: tuple[VendorGreeks, ...] = ()
     unreadable: tuple[str, ...] = ()  # a sentence each
     refused: tuple[str, ...] = ()  # symbols that the server does not know
@@ -195,6 +198,7 @@ def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshot
     quotes: list[RestQuote] = []
     trades: list[RestTrade] = []
     closes: list[PreviousClose] = []
+    newest: list[PreviousClose] = []
     greeks: list[VendorGreeks] = []
     unreadable: list[str] = []
     for symbol in symbols:
@@ -208,6 +212,8 @@ def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshot
         trades += _part(snapshot, "latestTrade", symbol, _trade, unreadable)
         if (close := _previous_close(symbol, snapshot, today)) is not None:
             closes.append(close)
+        if stream is StreamName.STOCKS and (bar := _close(symbol, snapshot.get("dailyBar"))) is not None:
+            newest.append(bar)
         if stream is StreamName.OPTIONS and (found := _greeks(symbol, snapshot)) is not None:
             greeks.append(found)
     return SeedBatch(
@@ -216,6 +222,7 @@ def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshot
         tuple(quotes),
         tuple(trades),
         tuple(closes),
+        tuple(newest),
         tuple(greeks),
         tuple(unreadable),
     )
@@ -300,6 +307,11 @@ def _close(symbol: str, bar: Any) -> PreviousClose | None:
         return None
     # A daily bar begins at midnight in New York.
     return PreviousClose(symbol, price, new_york_date(utc_datetime(time_ns)))
+
+
+def session_closes(closes: Iterable[PreviousClose], read_at: datetime) -> dict[str, SessionClose]:
+    """Closes of newest bars by symbol, as they stood at a moment of the market's time."""
+    return {one.symbol: SessionClose(one.symbol, one.day, float(one.price), read_at) for one in closes}
 
 
 def _greeks(symbol: str, snapshot: Mapping[str, Any]) -> VendorGreeks | None:

@@ -15,8 +15,16 @@ from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.events import Quote
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import MultiLegPosition, Position
-from options_helper.model.risk_inputs import CorporateActions, Dividend, ExpiryChain, RiskInputs, VendorGreeks
+from options_helper.model.risk_inputs import (
+    CorporateActions,
+    Dividend,
+    ExpiryChain,
+    RiskInputs,
+    SessionClose,
+    VendorGreeks,
+)
 from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.builders import (
     AAPL_CALL,
@@ -448,3 +456,89 @@ def test_after_the_close_a_volatility_stays_what_the_last_quotes_said():
     assert at_night.forward is not None
     assert at_close.forward is not None
     assert at_night.forward < at_close.forward
+
+
+CLOSE = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+NIGHT = CLOSE + timedelta(hours=3)
+
+
+def at_night(
+    *, spot: float = 180.0, at: datetime = NIGHT, read_at: datetime | None = NIGHT, **known: Any
+) -> LiveSnapshot:
+    """A call whose last quote was at a close of 180, hours ago, and a share that is quoted on."""
+    years = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - CLOSE).total_seconds() / (365 * 86_400)
+    ago = (at - CLOSE).total_seconds() + 1
+    live = market(
+        quoted("AAPL", spot, as_of=at),
+        quoted(AAPL_CALL, black(180, 180, years=years)["price"], age=ago, as_of=at),
+        as_of=at,
+        **known,
+    )
+    close = None if read_at is None else SessionClose("AAPL", date(2026, 11, 20), 180.0, read_at)
+    closes = {} if close is None else {"AAPL": close}
+    return replace(live, risk_inputs=replace(live.risk_inputs, session_closes=closes))
+
+
+@pytest.mark.parametrize(
+    "at", [NIGHT, CLOSE + timedelta(hours=15)], ids=["in the evening", "before the open"]
+)
+def test_when_nothing_is_traded_the_price_of_the_close_says_the_volatility_and_the_price_of_now_the_delta(
+    at: datetime,
+):
+    """A share that is bid up at night makes no option cheaper."""
+    (line,) = risk_of(position(), live=at_night(spot=190.0, at=at, read_at=at)).lines
+
+    assert line.iv == pytest.approx(VOLATILITY, abs=1e-3)
+    assert line.iv_at == CLOSE.astimezone(NEW_YORK)
+    left = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - at).total_seconds() / (365 * 86_400)
+    assert line.delta == pytest.approx(100 * black(190, 180, years=left)["delta"], abs=0.1)
+    assert "AAPL was 180.00 at the close and is 190.00 now; options are not traded." in line.reasons
+    assert not any("apart" in one for one in line.reasons)
+
+
+@pytest.mark.parametrize("read_at", [None, CLOSE - timedelta(minutes=1)], ids=["never", "before the close"])
+def test_a_close_that_was_not_read_is_said_and_the_newest_price_stands_in_for_it(read_at: datetime | None):
+    """What a bar had a minute before its end is no close."""
+    (line,) = risk_of(position(), live=at_night(read_at=read_at)).lines
+
+    assert line.iv == pytest.approx(VOLATILITY, abs=1e-3)
+    assert any("at the close is not known" in one for one in line.reasons)
+
+
+def test_a_dividend_of_the_night_was_in_the_price_of_the_close():
+    """The quote of the close knew that it would go, and the share is without it now."""
+    at = CLOSE + timedelta(hours=15)
+    years = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - CLOSE).total_seconds() / (365 * 86_400)
+    paid = replace(NO_DIVIDENDS, dividends=(Dividend("AAPL", date(2026, 11, 21), 2.0),))
+    live = at_night(spot=178.0, at=at, read_at=at, actions=paid)
+    option = quoted(AAPL_CALL, black(178, 180, years=years)["price"], age=54_001, as_of=at)
+    live = replace(live, quotes={**live.quotes, AAPL_CALL: option})
+
+    (line,) = risk_of(position(), live=live).lines
+
+    assert line.iv == pytest.approx(VOLATILITY, abs=2e-3)
+
+
+def test_in_the_session_the_quotes_of_now_say_the_volatility():
+    (line,) = risk_of(position(), live=USUAL).lines
+
+    assert line.iv_at is None
+
+
+def test_at_night_an_index_keeps_its_volatility_and_its_forward():
+    """Its options' forward is of the close; only time runs."""
+    strikes = range(5_900, 6_101, 50)
+    entry = position("SPXW", 6_000)
+
+    def look(at: datetime) -> Any:
+        quotes = [
+            quote(one.symbol, one.bid_price, one.ask_price, age=(at - CLOSE).total_seconds() + 901, as_of=at)
+            for one in index_chain(6_000, strikes=strikes)
+        ]
+        return risk_of(entry, live=snapshot_with(*quotes, as_of=at)).lines[0]
+
+    evening, morning = look(NIGHT), look(CLOSE + timedelta(hours=15))
+
+    assert evening.iv == pytest.approx(morning.iv, abs=1e-6)
+    assert evening.forward == pytest.approx(morning.forward, abs=0.01)
+    assert evening.delta == pytest.approx(morning.delta, abs=0.2)

@@ -13,16 +13,16 @@ from typing import Final
 
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.expiry_chains import ChainRequest, chain_requests, money_of, read_chain
-from options_helper.data.rest.seeding import FEEDS_WITHOUT_REST, seed
+from options_helper.data.rest.seeding import FEEDS_WITHOUT_REST, seed, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
-from options_helper.model.contract_hours import option_trading_ends_at
+from options_helper.model.contract_hours import latest_session, option_trading_ends_at
 from options_helper.model.contract_symbols import is_contract_symbol, other_type, parse_contract_symbol
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import ToldSessions, new_york_date, next_change, regular_session
-from options_helper.model.risk_inputs import ExpiryChain
+from options_helper.model.risk_inputs import ExpiryChain, SessionClose
 from options_helper.model.streams import StreamName
 
 # Of a look; at one each 15 seconds that is 24 and 8 requests a minute.
@@ -107,7 +107,31 @@ class ChainPoller:
             self._read(request)
         if self._looks % LOOKS_TO_PARTNERS == 0:
             self._read_partners(contracts, spots)
+        self._read_closes(spots)
         return True
+
+    def _read_closes(self, shares: Iterable[str]) -> None:
+        """What shares cost at the close, once it is over: until the next open it says what the last quotes are of."""
+        context = self._context
+        with context.lock:
+            at, known = context.now(), context.risk_inputs.session_closes
+            session = latest_session(at, context.state.clock.told)
+        if session is None or at < session.closes:
+            return
+        missing = [
+            one for one in shares if (close := known.get(one)) is None or close.read_at < session.closes
+        ]
+        began = self._session
+        feeds = {"stock_feed": self._config.stock_feed, "options_feed": self._config.options_feed}
+        found: dict[str, SessionClose] = {}
+        for batch in seed(context.rest(), missing, (), today=context.today(), **feeds):
+            found |= session_closes(batch.newest_closes, context.now())
+        with context.lock:
+            if began == self._session:
+                context.risk_inputs = replace(
+                    context.risk_inputs,
+                    session_closes=with_more(context.risk_inputs.session_closes, found),
+                )
 
     def _read(self, request: ChainRequest) -> None:
         context, expiry = self._context, (request.underlying, request.expiry)

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Final
 
 from options_helper.data.periodic_task import PeriodicTask
-from options_helper.data.rest.seeding import SeedBatch, seed
+from options_helper.data.rest.seeding import SeedBatch, seed, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
 from options_helper.errors import RestError
@@ -177,7 +177,11 @@ class PricePoller:
             read_at = context.now()
             greeks = {one.symbol: replace(one, read_at=read_at) for one in batch.greeks}
             context.risk_inputs = replace(
-                context.risk_inputs, vendor_greeks=with_more(context.risk_inputs.vendor_greeks, greeks)
+                context.risk_inputs,
+                vendor_greeks=with_more(context.risk_inputs.vendor_greeks, greeks),
+                session_closes=with_more(
+                    context.risk_inputs.session_closes, session_closes(batch.newest_closes, read_at)
+                ),
             )
             self._refused |= set(batch.refused)
             done = context.account_state.reports[RestTask.PRICES].done + batch.requested

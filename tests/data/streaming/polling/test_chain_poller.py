@@ -43,6 +43,7 @@ class Alpaca:
     def __init__(self, *, mute: bool = False) -> None:
         self.chains: list[tuple[str, Mapping[str, Any]]] = []
         self.snapshots: list[tuple[str, ...]] = []
+        self.shares: list[tuple[str, ...]] = []
         self.status: int | None = None
         self._mute = mute
         self._stopped = threading.Event()
@@ -70,9 +71,10 @@ class Alpaca:
         self.snapshots.append(tuple(symbols))
         return dict.fromkeys(symbols, QUOTED)
 
-    def stock_snapshots(self, *_: Any) -> dict[str, Any]:
-        """Nothing is known of shares."""
-        return {}
+    def stock_snapshots(self, symbols: Sequence[str], _: str) -> dict[str, Any]:
+        """A bar of the day."""
+        self.shares.append(tuple(symbols))
+        return {one: {"dailyBar": {"t": "2026-11-20T05:00:00Z", "c": 498.5}} for one in symbols}
 
     def data_pages(self, *_: Any) -> Iterator[dict[str, Any]]:
         """Nothing is announced."""
@@ -230,3 +232,16 @@ def test_another_session_forgets_what_was_asked_for_in_the_one_before():
             run.watch.forget()
             assert run.watch.risk_inputs == RiskInputs()
         wait_until(lambda: bool(run.inputs.chains), saw=lambda: run.inputs)
+
+
+def test_after_the_close_the_price_of_the_close_is_asked_for_once():
+    """In the session it would be a price of now."""
+    with Run(Alpaca(), CALL).started() as run:
+        run.until_asked(2)
+        assert run.alpaca.shares == []
+    with Run(Alpaca(), CALL, at="2026-11-20 16:00:30").started() as run:
+        run.until_asked(3)
+        close = run.inputs.session_closes["MSFT"]
+
+    assert (close.day, close.price, close.read_at) == (date(2026, 11, 20), 498.5, run.now)
+    assert run.alpaca.shares == [("MSFT",)]
