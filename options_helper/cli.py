@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from options_helper import __version__
+from options_helper.commands.alerts import alerts
 from options_helper.commands.help_style import plain_typer
 from options_helper.commands.ingest import ingest
 from options_helper.commands.logs import set_up_logging
@@ -31,6 +32,7 @@ app = plain_typer(
 app.add_typer(portfolio_commands)
 app.command()(risk)
 app.command()(today)
+app.add_typer(alerts)
 app.add_typer(stream)
 app.add_typer(ingest)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "alerts": ("alerts",),
     "doctor": ("run_checkup",),
     "help_style": ("plain_typer",),
     "ingest": ("ingest",),

@@ -26,6 +26,7 @@ from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.state_folder import state_folder
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
+from options_helper.doctor.alerts import check_alerts, named_targets
 from options_helper.doctor.breeze import check_breeze
 from options_helper.doctor.computer import (
     Installed,
@@ -157,7 +158,7 @@ class Checkup:
         local = {check: self._local(check, run) for check, run in runs.items()}
         local[Check.PORTFOLIO] = self._portfolio_probe(settings)
         known = (local[check] for check in Check if check in local)
-        return [*known, *self._network_probes(settings), *self._breeze_probes()]
+        return [*known, *self._network_probes(settings), *self._breeze_probes(), *self._alert_probes()]
 
     def _portfolio_probe(self, settings: Settings | None) -> Probe:
         environment = self._environment
@@ -220,6 +221,26 @@ class Checkup:
             return check_breeze(settings, environment.now, stopping)
 
         return [Probe(Check.BREEZE, run, environment.stream_seconds)]
+
+    def _alert_probes(self) -> list[Probe]:
+        """One where somebody has named a target; each gets a message, unless nothing is to be connected to."""
+        environment = self._environment
+        try:
+            targets = named_targets(environment.environ)
+        except ConfigError as error:
+            said = explained(
+                error, "Correct it; config/alert-targets.toml is explained in the docs, under Alerts."
+            )
+            return [self._local(Check.ALERTS, lambda: said)]
+        if not targets.by_name and targets.life_sign is None:
+            return []
+        return [
+            Probe(
+                Check.ALERTS,
+                lambda _: check_alerts(targets, environment.now(), offline=self._offline),
+                environment.stream_seconds,
+            )
+        ]
 
     def _local(self, check: Check, run: Callable[[], Finding]) -> Probe:
         return Probe(check, lambda _: run(), self._environment.local_seconds)

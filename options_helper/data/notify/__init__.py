@@ -1,0 +1,13 @@
+"""Messages to phones, mailboxes and whatever else Apprise knows; each target on threads of its own.
+
+In: targets from the user's file, messages. Out: what became of each, and never an address. Imports `model`.
+"""
+
+from typing import Final
+
+# What others may use, by module; a test holds them to it.
+PUBLIC: Final = {
+    "sending": ("require_apprise",),
+    "targets": ("DEFAULT_TARGETS_FILE", "Targets", "load_targets"),
+    "trial": ("LIFE_SIGN", "Tried", "try_all"),
+}

@@ -1,0 +1,248 @@
+"""Send each message to each of its targets on a thread of that target's own, again and again until it is settled.
+
+A target that is mute, slow or refuses holds up nothing but itself, and not even a stop: whoever is at work there then
+is left behind, and what it was at counts as unanswered.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from options_helper.clock import utc_now
+from options_helper.data.notify.messages import Attempt, Message, Outcome
+from options_helper.data.notify.sending import Sent, send
+from options_helper.data.notify.targets import Target
+from options_helper.model.backoff import compute_backoff_seconds
+
+log = logging.getLogger(__name__)
+
+WAITING_AT_MOST: Final = 100  # messages for one target
+PAUSE_SECONDS: Final = 2.0
+LONGEST_PAUSE_SECONDS: Final = 120.0
+# An alert that is older would mislead more than it helps.
+GIVE_UP_SECONDS: Final = 1_800.0
+# A server that drips its answer byte by byte is left to itself by then.
+LONGEST_TRY_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 1.0
+# A wrong address is tried once more, in case that it was the server that was wrong.
+_TRIES_IF_FINAL: Final = 2
+_TRIES_IF_UNANSWERED: Final = 2
+
+Before = Callable[[Message, str, int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How long to try."""
+
+    pause_seconds: float = PAUSE_SECONDS
+    longest_pause_seconds: float = LONGEST_PAUSE_SECONDS
+    give_up_seconds: float = GIVE_UP_SECONDS
+    longest_try_seconds: float = LONGEST_TRY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    message: Message
+    since: float  # on time.monotonic
+    number: int = 1
+    unanswered: int = 0
+    final: int = 0
+
+
+class Delivery:
+    """Takes messages from any thread and never waits for a target.
+
+    `before` is called on a target's thread right before each try, with message, target and number, and answers whether
+    it may be sent at all; `tell` gets what became of each. Neither may take long, and both are called for one target
+    at a time.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        *,
+        before: Before,
+        tell: Callable[[Attempt], None],
+        send: Callable[[Target, Message], Sent] = send,
+        now: Callable[[], datetime] = utc_now,
+        pacing: Pacing = Pacing(),
+    ) -> None:
+        self._tell, self._now = tell, now
+        self._lanes: Mapping[str, _Lane] = {
+            target.name: _Lane(target, before=before, tell=tell, send=send, now=now, pacing=pacing)
+            for target in targets
+        }
+
+    def offer(self, message: Message, targets: Iterable[str]) -> None:
+        """Send it to each of these; a target that is not known, or has too much to do, is told of at once."""
+        for name in dict.fromkeys(targets):
+            lane = self._lanes.get(name)
+            if lane is None:
+                why = "no target has this name"
+            elif lane.put(message):
+                continue
+            else:
+                why = f"{WAITING_AT_MOST} messages wait for this target already"
+            self._tell(Attempt(message.key, name, Outcome.GAVE_UP, self._now(), why=why))
+
+    @property
+    def waiting(self) -> int:
+        """How many tries are under way or due some time, over all targets."""
+        return sum(lane.waiting for lane in self._lanes.values())
+
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Begin no more tries, and wait at most so many seconds in all; harmless when repeated.
+
+        What waits is told of to nobody: whoever keeps the books has not heard of its end.
+        """
+        deadline = time.monotonic() + timeout
+        for lane in self._lanes.values():
+            lane.request_stop()
+        for lane in self._lanes.values():
+            lane.join(max(0.0, deadline - time.monotonic()))
+
+
+class _Lane:
+    """The messages of one target, and the thread that tries them, soonest due first."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        before: Before,
+        tell: Callable[[Attempt], None],
+        send: Callable[[Target, Message], Sent],
+        now: Callable[[], datetime],
+        pacing: Pacing,
+    ) -> None:
+        self._target, self._before, self._tell, self._send = target, before, tell, send
+        self._now, self._pacing = now, pacing
+        self._changed = threading.Condition()
+        # Guarded by the condition.
+        self._due: list[tuple[float, int, _Job]] = []
+        self._order = itertools.count()
+        self._is_trying = False
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        with self._changed:
+            return len(self._due) + self._is_trying
+
+    def put(self, message: Message) -> bool:
+        """Whether there was room for it; after a stop it is taken and lies."""
+        with self._changed:
+            if len(self._due) >= WAITING_AT_MOST:
+                return False
+            self._push(_Job(message, time.monotonic()), 0.0)
+            if self._thread is None and not self._is_stopping:
+                self._thread = threading.Thread(
+                    target=self._run, name=f"live-notify-{self._target.name}", daemon=True
+                )
+                self._thread.start()
+        return True
+
+    def request_stop(self) -> None:
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+
+    def join(self, timeout: float) -> None:
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _push(self, job: _Job, pause: float) -> None:
+        """Have it tried after so many seconds; under the condition."""
+        heapq.heappush(self._due, (time.monotonic() + pause, next(self._order), job))
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                self._try(job)
+            except Exception:
+                # A thread's last line: what the books refuse must not cost the messages that follow.
+                log.exception("a message to %s was cut short", self._target)
+            with self._changed:
+                self._is_trying = False
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            while not self._is_stopping:
+                pause = self._due[0][0] - time.monotonic() if self._due else None
+                if pause is not None and pause <= 0:
+                    self._is_trying = True
+                    return heapq.heappop(self._due)[2]
+                self._changed.wait(pause)
+        return None
+
+    def _try(self, job: _Job) -> None:
+        if not self._before(job.message, self._target.name, job.number):
+            return
+        sent = self._send_within(job.message)
+        if sent is None:
+            return  # stopped in the midst of it
+        job = replace(
+            job,
+            final=job.final + sent.is_final,
+            unanswered=job.unanswered + (sent.outcome is Outcome.UNANSWERED),
+        )
+        outcome = sent.outcome
+        pause = self._pause(job)
+        if outcome is not Outcome.DELIVERED and self._is_over(job, pause):
+            outcome = Outcome.GAVE_UP
+        self._tell(Attempt(job.message.key, self._target.name, outcome, self._now(), job.number, sent.why))
+        if outcome in (Outcome.FAILED, Outcome.UNANSWERED):
+            message = replace(job.message, may_have_come=job.message.may_have_come or job.unanswered > 0)
+            with self._changed:
+                self._push(replace(job, message=message, number=job.number + 1), pause)
+
+    def _is_over(self, job: _Job, pause: float) -> bool:
+        return (
+            job.final >= _TRIES_IF_FINAL
+            or job.unanswered >= _TRIES_IF_UNANSWERED
+            or time.monotonic() + pause - job.since >= self._pacing.give_up_seconds
+        )
+
+    def _pause(self, job: _Job) -> float:
+        return compute_backoff_seconds(
+            job.number,
+            base_seconds=self._pacing.pause_seconds,
+            cap_seconds=self._pacing.longest_pause_seconds,
+            random=random.random,
+        )
+
+    def _send_within(self, message: Message) -> Sent | None:
+        """Try on one more thread, which is left behind where it takes too long; None when a stop came meanwhile."""
+        answers: list[Sent] = []
+        thread = threading.Thread(
+            target=partial(self._send_once, message, answers),
+            name=f"live-notify-{self._target.name}-try",
+            daemon=True,
+        )
+        thread.start()
+        deadline = time.monotonic() + self._pacing.longest_try_seconds
+        with self._changed:
+            while not answers and not self._is_stopping:
+                if (left := deadline - time.monotonic()) <= 0:
+                    return Sent(Outcome.UNANSWERED, "it came to no end")
+                self._changed.wait(left)
+        return answers[0] if answers else None
+
+    def _send_once(self, message: Message, answers: list[Sent]) -> None:
+        sent = self._send(self._target, message)
+        with self._changed:
+            answers.append(sent)
+            self._changed.notify_all()

@@ -1,0 +1,56 @@
+"""What is sent, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Urgency(StrEnum):
+    """How a target may show it; the words are Apprise's."""
+
+    INFO = "info"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; `key` tells it from every other, also over restarts, and is part of what is sent."""
+
+    key: str
+    title: str
+    text: str  # without an amount
+    text_with_amounts: str  # for targets that ask for amounts
+    urgency: Urgency = Urgency.INFO
+    may_have_come: bool = False  # a try before this one ended without an answer
+
+    def body(self, *, amounts: bool) -> str:
+        """What is read on the other side, with the key, by which a repetition is known as one."""
+        text = self.text_with_amounts if amounts else self.text
+        again = (
+            "\nSent again: nobody answered the first time, so this may have come before." * self.may_have_come
+        )
+        return f"{text}{again}\n[{self.key}]"
+
+
+class Outcome(StrEnum):
+    """How a try at a target ended."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"  # it is tried again
+    UNANSWERED = "unanswered"  # it may have come; it is tried again once, and says so
+    GAVE_UP = "gave up"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one try to send one message to one target; holds no address."""
+
+    key: str
+    target: str  # the user's name of it
+    outcome: Outcome
+    at: datetime  # UTC, by this computer's clock
+    number: int = 1  # the first try is 1
+    why: str | None = None  # None: delivered
