@@ -10,6 +10,7 @@ PUBLIC: Final = {
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
     "earnings_file": ("load_earnings",),
+    "file_lock": ("is_at", "is_held", "lock_file"),
     "fred": ("Fred", "Observation"),
     "get_only": ("GetOnlyAdapter", "require_reading"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),
@@ -35,6 +36,7 @@ PUBLIC: Final = {
         "stamp_of",
     ),
     "proxy_tunnel": ("NEXT_ADDRESS_SECONDS", "open_tunnel"),
+    "secret_name": ("secret_name",),
     "sdk_import": ("load_sdk",),
     "state_folder": ("state_folder",),
 }

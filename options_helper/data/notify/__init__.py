@@ -7,6 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "messages": ("Attempt", "Outcome"),
     "sending": ("require_apprise",),
     "targets": ("DEFAULT_TARGETS_FILE", "Targets", "load_targets"),
     "trial": ("LIFE_SIGN", "Tried", "try_all"),

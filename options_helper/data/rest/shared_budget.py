@@ -16,11 +16,9 @@ import logging
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 from weakref import finalize
@@ -30,6 +28,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from options_helper.data.atomic_file import replace_file
+from options_helper.data.file_lock import is_at, is_held, lock_file
 from options_helper.data.rest.budget_ledger import (
     Answer,
     Ledger,
@@ -43,12 +42,12 @@ from options_helper.data.rest.budget_ledger import (
     take_alone,
     tick_of,
 )
+from options_helper.data.secret_name import secret_name
 from options_helper.data.state_folder import state_folder
 
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "requests"
-_SALT: Final = "salt"
 # Another program holds the lock for a fraction of a millisecond; whoever finds it taken comes back after so long.
 _BUSY_SECONDS: Final = 0.01
 # By then it is not at work, but stopped in the midst of it.
@@ -159,8 +158,8 @@ class SharedBudget:
         if not self._name:
             self._folder = self._find_folder()
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._name = blake2b(self._key.encode(), key=_salt(self._folder), digest_size=8).hexdigest()
-        descriptor = _lock_file(self._path("lock"))
+            self._name = secret_name(self._folder, self._key)
+        descriptor = lock_file(self._path("lock"))
         if descriptor is None:
             raise _Busy
         try:
@@ -175,13 +174,13 @@ class SharedBudget:
         """Show the others that this program lives; also after somebody has emptied the folder."""
         path = self._path(f"{self._token}.alive")
         if self._alive is not None:
-            if _is_at(path, self._alive):
+            if is_at(path, self._alive):
                 return
             # Somebody has emptied the folder. It gets another number, and by that the ledger another name.
             self._leave()
             self._alive, self._name = None, ""
             raise _Busy
-        self._alive = _lock_file(path)
+        self._alive = lock_file(path)
         if self._alive is None:
             raise OSError(errno.EBUSY, "this program's own file in it is held by another", str(path))
         self._leave = finalize(self, os.close, self._alive)
@@ -189,7 +188,7 @@ class SharedBudget:
 
     def _living(self, ledger: Ledger) -> Iterator[str]:
         for one in ledger.members:
-            if one.token == self._token or _is_held(self._path(f"{one.token}.alive")):
+            if one.token == self._token or is_held(self._path(f"{one.token}.alive")):
                 yield one.token
 
     def _read(self) -> Ledger:
@@ -220,7 +219,7 @@ def _remove_the_dead(folder: Path, name: str) -> bool:
     """Remove the files of programs that are gone; whether none is left. Under the ledger's lock."""
     held = False
     for path in folder.glob(f"{name}.*.alive"):
-        if _is_held(path):
+        if is_held(path):
             held = True
         else:
             path.unlink(missing_ok=True)
@@ -229,7 +228,7 @@ def _remove_the_dead(folder: Path, name: str) -> bool:
 
 def _remove_unless_used(lock: Path) -> None:
     """Remove a ledger with all its files, unless somebody uses it."""
-    descriptor = _lock_file(lock)
+    descriptor = lock_file(lock)
     if descriptor is None:
         return
     try:
@@ -240,24 +239,6 @@ def _remove_unless_used(lock: Path) -> None:
         os.close(descriptor)
 
 
-def _salt(folder: Path) -> bytes:
-    """The folder's own random number, which whoever comes first makes; OSError where it cannot be had."""
-    path = folder / _SALT
-    with suppress(FileNotFoundError):
-        return path.read_bytes()[:64]
-    new = folder / f".{_SALT}.{secrets.token_hex(4)}"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_bytes(32))
-        # A link is made of a whole file, and of the first of several only.
-        with suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        os.close(descriptor)
-        new.unlink()
-    return path.read_bytes()[:64]
-
-
 @cache
 def _boot() -> str:
     """Which start of the computer this is; empty where the system does not say."""
@@ -265,55 +246,6 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-
-
-def _lock_file(path: Path) -> int | None:
-    """A descriptor that holds the lock of the file, which is made where there is none; None where another holds it."""
-    if sys.platform == "win32":
-        raise OSError(errno.ENOTSUP, "this system has no locks that end with a process", str(path))
-    import fcntl
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(path, descriptor):
-            return descriptor
-    except BlockingIOError:
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-def _is_held(path: Path) -> bool:
-    """Whether somebody who lives holds the lock of the file."""
-    if sys.platform == "win32":
-        return False
-    import fcntl
-
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether this is the name of the open file."""
-    try:
-        found = path.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    held = os.fstat(descriptor)
-    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
 
 def _reason(error: OSError) -> str:

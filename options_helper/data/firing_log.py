@@ -1,0 +1,354 @@
+"""What rules have fired, where that was sent, and where the rules stand: rows at the end of one file, never changed.
+
+A row is on the disk before anything of it is sent. What fired and the state of the rules after it are one row, so that
+whoever is killed in between has either both or none, and the next run neither loses a crossing nor repeats one. Whether
+a message arrived is written after its server has answered: who is killed between the two finds a try without an end
+later, and that message is sent again and says that it may have come before.
+
+A row that was torn costs itself: each begins on a line of its own, whatever stands before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, assert_never
+
+import msgspec
+from msgspec import Struct
+
+from options_helper.data.atomic_file import replace_file
+from options_helper.data.file_lock import lock_file
+from options_helper.data.notify.messages import Attempt, Outcome
+
+log = logging.getLogger(__name__)
+
+# From this size on the file is written anew, with what is still of use.
+LARGE_BYTES: Final = 2_000_000
+KEPT: Final = timedelta(days=30)
+KEPT_AT_MOST: Final = 1_000
+_BUSY_SECONDS: Final = 0.01
+# By then whoever holds the lock is not at work, but stopped in the midst of it.
+_PATIENCE_SECONDS: Final = 1.0
+_SETTLED: Final = (Outcome.DELIVERED, Outcome.GAVE_UP)
+
+
+class Evidence(Struct, frozen=True):
+    """One figure that a rule was judged by."""
+
+    name: str
+    value: str  # as it is read
+    source: str
+    age_seconds: float | None = None  # None: it has none
+    is_amount: bool = False  # dollars, which may not leave
+
+
+class Firing(Struct, frozen=True, kw_only=True):
+    """One crossing of one rule; `key` is made of rule, subject and crossing, so the same crossing has the same key."""
+
+    key: str
+    rule: str
+    subject: str
+    crossed_at: datetime  # of the snapshot that shows it, on the market's clock
+    fired_at: datetime  # UTC, by this computer's clock
+    severity: str
+    title: str
+    text: str  # without an amount
+    text_with_amounts: str
+    evidence: tuple[Evidence, ...] = ()
+    targets: tuple[str, ...] = ()  # whom it is sent to, by their names
+
+
+class Round(Struct, frozen=True, tag="round", tag_field="row"):
+    """What one evaluation brought: firings, and what changed in the state of the rules; None: it is no more."""
+
+    fired: tuple[Firing, ...] = ()
+    state: dict[str, Any] = {}
+
+
+class Trying(Struct, frozen=True, tag="try", tag_field="row"):
+    """A message is about to be sent."""
+
+    key: str
+    target: str
+    number: int
+    at: datetime
+
+
+class Tried(Struct, frozen=True, tag="tried", tag_field="row"):
+    """What became of it."""
+
+    key: str
+    target: str
+    number: int
+    at: datetime
+    outcome: Outcome
+    why: str | None = None
+
+
+class Acknowledged(Struct, frozen=True, tag="acknowledged", tag_field="row"):
+    """Somebody has seen it."""
+
+    key: str
+    at: datetime
+
+
+Row = Round | Trying | Tried | Acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Where one firing stands at one target."""
+
+    outcome: Outcome | None = None  # of the last try; None: none has ended
+    at: datetime | None = None
+    tries: int = 0
+    why: str | None = None
+    is_open: bool = False  # a try has begun, and nobody knows how it ended
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self.outcome in _SETTLED and not self.is_open
+
+    @property
+    def may_have_come(self) -> bool:
+        """Whether a try has ended without an answer."""
+        return self.is_open or self.outcome is Outcome.UNANSWERED
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedFiring:
+    """One firing with all that the log knows of it."""
+
+    firing: Firing
+    deliveries: Mapping[str, Delivered] = field(default_factory=lambda: MappingProxyType({}))
+    acknowledged_at: datetime | None = None
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """The targets that it must still be sent to."""
+        return tuple(name for name, one in self.deliveries.items() if not one.is_settled)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Everything at one moment; firings in the order in which they were written."""
+
+    firings: Mapping[str, LoggedFiring] = field(default_factory=lambda: MappingProxyType({}))
+    state: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    torn: int = 0  # rows that cannot be read
+
+
+class FiringLog:
+    """One account's log; callable from any thread, and several processes may have it open.
+
+    Rows that the disk does not take are kept in mind and written with the next, and `problem` says so: an alert is
+    worth more than its row.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        # All guarded by the lock.
+        self._fold = _Fold()
+        self._read_to = 0
+        self._inode: tuple[int, int] | None = None
+        self._unwritten: list[bytes] = []
+        self._shown: Logged | None = None
+        self._depth = 0  # of `exclusive`
+        self.problem: str | None = None  # replaced whole, so any thread may read it
+
+    def look(self) -> Logged:
+        """What stands in it now, other processes' rows too."""
+        with self._lock:
+            self._follow()
+            if self._shown is None:
+                self._shown = self._fold.logged()
+            return self._shown
+
+    def append(self, *rows: Row) -> None:
+        """Write these rows, and wait until the disk has them."""
+        with self.exclusive():
+            self._follow()
+            self._unwritten += [_line(row) for row in rows]
+            self._write(rows)
+
+    def shorten(self, now: datetime) -> None:
+        """Write the file anew with what is of use, where it has grown large; only its lease's holder does."""
+        with self.exclusive():
+            self._follow()
+            if self._read_to >= LARGE_BYTES:
+                rows = self._fold.worth_keeping(now - KEPT)
+                with suppress(OSError):
+                    replace_file(self._path, b"".join(map(_line, rows)), mode=0o600, durable=True)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Let no other thread or process append meanwhile; one that was stopped while it did is not waited for."""
+        with self._lock:
+            descriptor = self._locked() if self._depth == 0 else None
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if descriptor is not None:
+                    os.close(descriptor)
+
+    def _locked(self) -> int | None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while (descriptor := lock_file(self._path.with_suffix(".lock"))) is None:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(_BUSY_SECONDS)
+        except OSError:
+            return None  # writing will say so
+        return descriptor
+
+    def _follow(self) -> None:
+        """Read what has come to the file since the last look; under the lock."""
+        try:
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                inode = (status.st_dev, status.st_ino)
+                if inode != self._inode or status.st_size < self._read_to:
+                    self._fold, self._read_to, self._inode, self._shown = _Fold(), 0, inode, None
+                if status.st_size == self._read_to:
+                    return
+                file.seek(self._read_to)
+                # A row whose end is not written yet is read when it is.
+                data, newline, _ = file.read().rpartition(b"\n")
+        except OSError:
+            return
+        self._read_to += len(data) + len(newline)
+        self._fold.read(data)
+        self._shown = None
+
+    def _write(self, rows: Iterable[Row]) -> None:
+        data = b"".join(self._unwritten)
+        try:
+            _append(self._path, data)
+        except OSError as error:
+            self._say(
+                f"What alerts have fired cannot be written down: {error.strerror}. A restart may repeat it."
+            )
+            # Known to this process at least.
+            for row in rows:
+                self._fold.add(row)
+            self._shown = None
+        else:
+            self._unwritten = []
+            self._say(None)
+            self._follow()
+
+    def _say(self, problem: str | None) -> None:
+        if problem is not None and problem != self.problem:
+            log.warning("%s", problem)
+        self.problem = problem
+
+
+class _Fold:
+    """What the rows say together; adding one twice changes nothing."""
+
+    def __init__(self) -> None:
+        self._firings: dict[str, LoggedFiring] = {}
+        self._state: dict[str, Any] = {}
+        self._torn = 0
+
+    def read(self, data: bytes) -> None:
+        for line in data.split(b"\n"):
+            if not line:
+                continue
+            try:
+                self.add(_decoder.decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                self._torn += 1
+
+    def add(self, row: Row) -> None:
+        match row:
+            case Round():
+                for firing in row.fired:
+                    blank = MappingProxyType({name: Delivered() for name in firing.targets})
+                    self._firings.setdefault(firing.key, LoggedFiring(firing, blank))
+                for key, value in row.state.items():
+                    if value is None:
+                        self._state.pop(key, None)
+                    else:
+                        self._state[key] = value
+            case Trying():
+                self._change(row.key, row.target, tries=row.number, at=row.at, is_open=True)
+            case Tried():
+                self._change(
+                    row.key,
+                    row.target,
+                    tries=row.number,
+                    at=row.at,
+                    outcome=row.outcome,
+                    why=row.why,
+                    is_open=False,
+                )
+            case Acknowledged():
+                if (logged := self._firings.get(row.key)) and logged.acknowledged_at is None:
+                    self._firings[row.key] = replace(logged, acknowledged_at=row.at)
+            case _:
+                assert_never(row)
+
+    def logged(self) -> Logged:
+        """A copy."""
+        return Logged(MappingProxyType(dict(self._firings)), MappingProxyType(dict(self._state)), self._torn)
+
+    def worth_keeping(self, since: datetime) -> Iterator[Row]:
+        """Rows that say the same of what has fired since then, and of all that is still to be sent."""
+        newest = list(self._firings.values())[-KEPT_AT_MOST:]
+        yield Round(state=dict(self._state))
+        for logged in newest:
+            if logged.firing.fired_at < since and not logged.unsettled:
+                continue
+            key = logged.firing.key
+            yield Round(fired=(logged.firing,))
+            for name, one in logged.deliveries.items():
+                if one.outcome is not None and one.at is not None:
+                    yield Tried(key, name, one.tries, one.at, one.outcome, one.why)
+                if one.is_open and one.at is not None:
+                    yield Trying(key, name, one.tries, one.at)
+            if logged.acknowledged_at is not None:
+                yield Acknowledged(key, logged.acknowledged_at)
+
+    def _change(self, key: str, target: str, **changes: Any) -> None:
+        if (logged := self._firings.get(key)) is not None:
+            now = logged.deliveries.get(target, Delivered())
+            deliveries = {**logged.deliveries, target: replace(now, **changes)}
+            self._firings[key] = replace(logged, deliveries=MappingProxyType(deliveries))
+
+
+_decoder: Final = msgspec.json.Decoder(Row)
+
+
+def tried(attempt: Attempt) -> Tried:
+    """The row of what became of a message."""
+    return Tried(attempt.key, attempt.target, attempt.number, attempt.at, attempt.outcome, attempt.why)
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Add it and wait until the disk has it; OSError when it refuses, and then a part of it may stand there."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(path, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _line(row: Row) -> bytes:
+    # Whatever a writer who was killed has left before it, it begins a line.
+    return b"\n" + msgspec.json.encode(row) + b"\n"

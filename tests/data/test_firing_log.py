@@ -1,0 +1,217 @@
+"""The log of what has fired: on the disk before it is sent, by any number of processes, whatever kills them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.data import firing_log
+from options_helper.data.file_lock import lock_file
+from options_helper.data.firing_log import (
+    Acknowledged,
+    Evidence,
+    Firing,
+    FiringLog,
+    Round,
+    Tried,
+    Trying,
+)
+from options_helper.data.notify.messages import Outcome
+
+AT = datetime(2026, 11, 27, 20, 50, tzinfo=UTC)
+
+
+def firing(key: str = "k1", **more) -> Firing:
+    facts = {
+        "rule": "tested", "subject": "underlying:SPY", "crossed_at": AT, "fired_at": AT, "severity": "warning",
+        "title": "SPY is tested", "text": "0.4 %", "text_with_amounts": "$1,234", "targets": ("phone", "mail"),
+        "evidence": (Evidence("spot", "560.10", "trade", 0.4),),
+    } | more  # fmt: skip
+    return Firing(key=key, **facts)
+
+
+def tried(outcome: Outcome, target: str = "phone", number: int = 1) -> Tried:
+    return Tried("k1", target, number, AT, outcome)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "alerts" / "account.jsonl"
+
+
+def test_what_has_fired_is_there_for_the_next_run_with_all_that_is_known_of_it(path: Path):
+    log = FiringLog(path)
+    log.append(Round(fired=(firing(),), state={"tested|SPY": {"is_met": True}}))
+    log.append(Trying("k1", "phone", 1, AT), tried(Outcome.DELIVERED), Acknowledged("k1", AT))
+
+    logged = FiringLog(path).look()
+
+    one = logged.firings["k1"]
+    assert one.firing == firing()
+    assert (one.deliveries["phone"].outcome, one.deliveries["phone"].at) == (Outcome.DELIVERED, AT)
+    assert (one.unsettled, one.acknowledged_at, logged.torn) == (("mail",), AT, 0)
+    assert logged.state == {"tested|SPY": {"is_met": True}}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_it_is_for_its_owner_only(path: Path):
+    FiringLog(path).append(Round(fired=(firing(),)))
+
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize(
+    ("rows", "stands"),
+    [
+        ((), (True, False)),
+        ((Trying("k1", "phone", 1, AT),), (True, True)),
+        ((Trying("k1", "phone", 1, AT), tried(Outcome.FAILED)), (True, False)),
+        ((tried(Outcome.FAILED), Trying("k1", "phone", 2, AT)), (True, True)),
+        ((tried(Outcome.UNANSWERED),), (True, True)),
+        ((tried(Outcome.DELIVERED),), (False, False)),
+        ((tried(Outcome.GAVE_UP),), (False, False)),
+    ],
+)
+def test_what_must_still_be_sent_and_may_have_come_follows_from_the_rows(
+    path: Path, rows, stands: tuple[bool, bool]
+):
+    log = FiringLog(path)
+    log.append(Round(fired=(firing(targets=("phone",)),)), *rows)
+
+    one = log.look().firings["k1"]
+
+    assert (one.unsettled == ("phone",), one.deliveries["phone"].may_have_come) == stands
+
+
+def test_another_process_sees_each_row_and_may_add_its_own(path: Path):
+    one, other = FiringLog(path), FiringLog(path)
+    assert other.look().firings == {}
+
+    one.append(Round(fired=(firing(),)))
+    other.append(Acknowledged("k1", AT))
+    one.append(tried(Outcome.DELIVERED))
+
+    assert one.look().firings["k1"].acknowledged_at == AT
+    assert one.look() == other.look()
+
+
+def test_a_state_changes_and_goes(path: Path):
+    log = FiringLog(path)
+    log.append(Round(state={"a": 1, "b": 2}))
+    log.append(Round(state={"a": None, "b": 3}))
+
+    assert FiringLog(path).look().state == {"b": 3}
+
+
+@given(cut=st.integers(0, 2_000), damage=st.binary(max_size=20))
+def test_a_torn_row_costs_itself_and_none_that_follows(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, damage: bytes
+):
+    path = tmp_path_factory.mktemp("torn") / "account.jsonl"
+    log = FiringLog(path)
+    log.append(Round(fired=(firing("k1"),)))
+    kept = path.stat().st_size
+    log.append(Round(fired=(firing("k2"),)))
+    written = path.read_bytes()
+    path.write_bytes(written[: min(kept + cut, len(written))] + damage.replace(b"\n", b" "))
+
+    FiringLog(path).append(Round(fired=(firing("k3"),)))
+
+    firings = FiringLog(path).look().firings
+    assert {"k1", "k3"} <= firings.keys() <= {"k1", "k2", "k3"}
+
+
+def test_a_disk_that_refuses_costs_no_alert_and_is_told(path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = FiringLog(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
+        log.append(Round(fired=(firing(),), state={"a": 1}))
+        assert "No space left" in (log.problem or "")
+        assert log.look().firings.keys() == {"k1"}
+
+    log.append(tried(Outcome.DELIVERED))
+
+    assert log.problem is None
+    logged = FiringLog(path).look()
+    assert (logged.firings["k1"].unsettled, logged.state) == (("mail",), {"a": 1})
+
+
+def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(firing_log, "_PATIENCE_SECONDS", 0.05)
+    path.parent.mkdir()
+    held = lock_file(path.with_suffix(".lock"))
+    assert held is not None
+
+    FiringLog(path).append(Round(fired=(firing(),)))
+    os.close(held)
+
+    assert FiringLog(path).look().firings.keys() == {"k1"}
+
+
+def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(firing_log, "LARGE_BYTES", 1)
+    old = AT - timedelta(days=40)
+    log, reader = FiringLog(path), FiringLog(path)
+    settled = [Tried("old", name, 1, old, Outcome.GAVE_UP) for name in ("phone", "mail")]
+    log.append(Round(fired=(firing("old", fired_at=old),)), *settled)
+    log.append(Round(fired=(firing("unsent", fired_at=old),), state={"a": 1, "b": 2}))
+    log.append(Round(fired=(firing("k1"),), state={"a": None}), Acknowledged("k1", AT))
+    log.append(tried(Outcome.FAILED), Trying("k1", "phone", 2, AT))
+    before = reader.look()
+
+    log.shorten(AT)
+    log.append(tried(Outcome.DELIVERED, "mail"))
+
+    after = reader.look()
+    assert after == log.look() == FiringLog(path).look()
+    assert list(after.firings) == ["unsent", "k1"]
+    assert after.firings["k1"].deliveries["phone"] == before.firings["k1"].deliveries["phone"]
+    assert (after.state, after.firings["k1"].acknowledged_at) == ({"b": 2}, AT)
+    assert after.firings["k1"].unsettled == ("phone",)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from options_helper.data.firing_log import FiringLog, Firing, Round
+from datetime import UTC, datetime
+at = datetime(2026, 11, 27, tzinfo=UTC)
+log = FiringLog(Path(sys.argv[1]))
+for number in range(100_000):
+    key = f"{sys.argv[2]}-{number}"
+    log.append(Round(fired=(Firing(key=key, rule="r", subject="s", crossed_at=at, fired_at=at, severity="info",
+        title="t" * 3_000, text="", text_with_amounts=""),)))
+    print(key, flush=True)
+"""
+
+
+@pytest.mark.processes
+def test_what_a_killed_program_said_it_wrote_is_there(path: Path):
+    """Two write beside each other, and are killed in the midst of it."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, path, name], stdout=subprocess.PIPE, text=True)
+        for name in ("a", "b")
+    ]
+    said: list[str] = []
+    for writer in writers:
+        assert writer.stdout is not None
+        said += [writer.stdout.readline().strip() for _ in range(20)]
+    for writer in writers:
+        writer.kill()
+        rest, _ = writer.communicate()
+        said += [line for line in rest.split("\n")[:-1] if line]
+
+    logged = FiringLog(path).look()
+
+    assert set(said) <= logged.firings.keys()
+    assert logged.torn <= 2

@@ -1,0 +1,135 @@
+"""The lease: one has it, the next takes over when that one is gone or stopped, and the stopped one knows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from options_helper.data.lease import STALE_SECONDS, Lease
+
+SINCE = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "alerts" / "account.lease"
+
+
+def lease(path: Path, who: str, clock: Clock | None = None) -> Lease:
+    return Lease(path, who, since=SINCE, monotonic=clock or Clock())
+
+
+def test_one_has_it_and_the_other_sees_who(path: Path):
+    page, watch = lease(path, "dashboard"), lease(path, "watch")
+
+    assert page.keep()
+    assert not watch.keep()
+
+    assert (page.is_mine, watch.is_mine) == (True, False)
+    holder = watch.holder()
+    assert holder is not None
+    assert (holder.who, holder.pid, holder.since) == ("dashboard", os.getpid(), SINCE)
+    page.release()
+
+
+def test_given_back_it_is_the_next_ones_at_once(path: Path):
+    page, watch = lease(path, "dashboard"), lease(path, "watch")
+    page.keep()
+
+    page.release()
+
+    assert not page.is_mine
+    assert watch.keep()
+    assert not page.keep()
+    watch.release()
+
+
+def test_one_that_lives_keeps_it_for_ever(path: Path):
+    clock = Clock()
+    page, watch = lease(path, "dashboard", clock), lease(path, "watch", clock)
+    for _ in range(20):
+        assert page.keep()
+        clock.seconds += STALE_SECONDS - 1
+        assert not watch.keep()
+    page.release()
+
+
+def test_one_that_was_stopped_loses_it_and_knows_when_it_goes_on(path: Path):
+    clock = Clock()
+    page, watch, third = (lease(path, who, clock) for who in ("dashboard", "watch", "third"))
+    page.keep()
+    clock.seconds += STALE_SECONDS
+
+    assert watch.keep()
+    assert not page.is_mine, "whatever it was about to send, it does not"
+    assert not third.keep(), "one of those who wait takes it"
+    assert not page.keep()
+
+    watch.release()
+    assert page.keep()
+    page.release()
+
+
+def test_a_folder_that_was_emptied_costs_a_moment_of_the_lease(path: Path):
+    page = lease(path, "dashboard")
+    page.keep()
+    path.unlink()
+
+    assert not page.is_mine
+    assert page.keep()
+    page.release()
+
+
+HOLDER = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from options_helper.data.lease import Lease
+lease = Lease(Path(sys.argv[1]), "watch", since=datetime(2026, 11, 27, tzinfo=UTC))
+print(lease.keep(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.processes
+def test_the_end_of_its_process_gives_it_back_however_that_ends(path: Path):
+    clock = Clock()
+    page = lease(path, "dashboard", clock)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        found = page.holder()
+        assert found is not None
+        clock.seconds = found.renewed + STALE_SECONDS - 1
+        assert not page.keep()
+        os.kill(holder.pid, signal.SIGSTOP)
+        clock.seconds += 1
+        assert page.keep(), "one that is stopped does not do it"
+        page.release()
+    finally:
+        holder.kill()
+        holder.communicate()
+
+    assert page.keep()
+    page.release()
