@@ -34,7 +34,9 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
+    "columns": ("RISK_COLUMNS",),
     "holdings": ("Holdings", "compare_holdings", "is_unread", "was_split"),
+    "live_portfolio_metrics": ("table_frame",),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from options_helper.analysis.attention.assess import Attention, assess_attention
 from options_helper.analysis.live_portfolio_metrics import (
@@ -22,22 +22,20 @@ from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.book_values import BookFigures, Profits
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.analysis.risk.risk_tables import risk_tables
 from options_helper.analysis.totals import LiveTotals, compute_live_totals
 from options_helper.model.earnings import Earnings
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BookLook:
-    """One look: what each position, structure and leg is worth, what they come to, and what they risk."""
+    """One look: what each position, structure and leg is worth and risks, and what they come to."""
 
-    positions: DataFrame
-    structures: DataFrame
-    legs: DataFrame
+    positions: pd.DataFrame
+    structures: pd.DataFrame
+    legs: pd.DataFrame
     totals: LiveTotals
     risk: BookFigures
     attention: Attention
@@ -98,9 +96,21 @@ def look_at_book(
         earlier=None if earlier is None else earlier.risk.computed,
     )
     attention = assess_attention(portfolio, live, priced=priced, book=risk, earnings=earnings, behind=behind)
-    return BookLook(positions, structures, legs, totals, risk, attention)
+    beside = risk_tables(portfolio, risk)
+    return BookLook(
+        positions=_beside(positions, beside.positions),
+        structures=_beside(structures, beside.structures),
+        legs=_beside(legs, beside.legs),
+        totals=totals,
+        risk=risk,
+        attention=attention,
+    )
 
 
-def _by_id(table: DataFrame, column: str) -> dict[str, float | None]:
+def _beside(prices: pd.DataFrame, risk: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([prices, risk], axis=1)
+
+
+def _by_id(table: pd.DataFrame, column: str) -> dict[str, float | None]:
     values = table[column].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
     return {name: None if isnan(value) else value for name, value in zip(table["id"], values, strict=True)}

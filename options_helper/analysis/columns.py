@@ -36,6 +36,9 @@ class Kind(StrEnum):
     MARK = "mark"  # with its source and age, where it is no fresh streamed mid
     NET_MARK = "net mark"  # of one unit of a structure, per share, as a debit or a credit
     UNITS = "units"  # how many times a structure is held
+    GREEK = "greek"  # of the position, with its age where an input is old, and what it covers where a part is missing
+    VOLATILITY = "volatility"  # with half of its band
+    LIMIT = "limit"  # the most that can be won or lost, or the word for why that is no number
     TREND = "trend"  # this session's marks of the row's id
     MARK_ORIGIN = "mark origin"
     MARKS_ORIGIN = "marks origin"
@@ -79,11 +82,14 @@ money = partial(Column, kind=Kind.NUMBER, unit="$", digits=2, signed=True, is_am
 profit = partial(money, sums=True, toned=True, stays=99)
 price = partial(Column, kind=Kind.NUMBER, unit="$ per share", digits=2)
 percent = partial(Column, kind=Kind.NUMBER, unit="%", digits=2, signed=True)
+volatility = partial(Column, kind=Kind.NUMBER, unit="%", digits=1)
 age = partial(Column, kind=Kind.AGE, unit="s", digits=0)
 
+greek = partial(Column, kind=Kind.GREEK, signed=True, is_amount=True)
+
 # In the order of the tables and of the CSV. On the page what a trader looks for first comes first, because a phone
-# shows no more than that.
-COLUMNS: Final = (
+# shows no more than that. These are what prices say; the risk is computed of them and joined.
+PRICE_COLUMNS: Final = (
     Column("id", ENTRIES, "The position's id in the file."),
     Column("position_id", {LEG: None}, "The id of the leg's structure."),
     Column("leg_index", {LEG: None}, "Which leg of its structure, from 0.", kind=Kind.WHOLE),
@@ -115,7 +121,7 @@ COLUMNS: Final = (
         {POSITION: 130, STRUCTURE: 130, LEG: 130},
         "Days to expiry, counted in New York. 0: expires today, or did.",
         "DTE",
-        58,
+        56,
         kind=Kind.WHOLE,
         unit="days",
         stays=7,
@@ -138,7 +144,7 @@ COLUMNS: Final = (
         {POSITION: 20},
         "Contracts or shares; short is negative. Of a structure: how many times it is held.",
         "Qty",
-        64,
+        52,
         kind=Kind.NUMBER,
         signed=True,
         is_amount=True,
@@ -149,7 +155,7 @@ COLUMNS: Final = (
         {LEG: 20},
         "Contracts or shares; short is negative. Of a structure: how many times it is held.",
         "Qty",
-        64,
+        52,
         kind=Kind.NUMBER,
         signed=True,
         is_amount=True,
@@ -160,7 +166,7 @@ COLUMNS: Final = (
         {STRUCTURE: 20},
         "Contracts or shares; short is negative. Of a structure: how many times it is held.",
         "Qty",
-        64,
+        52,
         kind=Kind.UNITS,
         is_amount=True,
         drawn_from=("id",),
@@ -199,8 +205,8 @@ COLUMNS: Final = (
         {STRUCTURE: None},
         "All legs, if closed now: longs sold at the bid, shorts bought at the ask.",
     ),
-    profit("net_pnl_abs", {STRUCTURE: 70}, "Unrealized, at the mark, before fees.", "P&L $", 92),
-    percent("net_pnl_pct", {STRUCTURE: 80}, "Of what was paid, or received.", "P&L %", 76, stays=6),
+    profit("net_pnl_abs", {STRUCTURE: 70}, "Unrealized, at the mark, before fees.", "P&L $", 82),
+    percent("net_pnl_pct", {STRUCTURE: 80}, "Of what was paid, or received.", "P&L %", 70, stays=6),
     money(
         "net_pnl_natural_abs",
         {STRUCTURE: 90},
@@ -217,7 +223,7 @@ COLUMNS: Final = (
         {POSITION: 40, LEG: 40},
         "The best bid and the best ask, per share; of an underlying its change since the close before.",
         "Bid × ask",
-        128,
+        116,
         kind=Kind.QUOTE,
         drawn_from=("bid", "ask"),
         stays=5,
@@ -230,7 +236,7 @@ COLUMNS: Final = (
         "Per share. Mid of an uncrossed quote, else the last trade. Source and age are said where it is no fresh "
         "streamed mid. Of a structure: one unit, as a debit (db) or a credit (cr). Of an underlying: its price.",
         "Mark",
-        112,
+        104,
         kind=Kind.MARK,
         drawn_from=("mark", "mark_source", "mark_via", "mark_age_seconds"),
         stays=7,
@@ -241,7 +247,7 @@ COLUMNS: Final = (
         "Per share. Mid of an uncrossed quote, else the last trade. Source and age are said where it is no fresh "
         "streamed mid. Of a structure: one unit, as a debit (db) or a credit (cr). Of an underlying: its price.",
         "Mark",
-        112,
+        104,
         kind=Kind.NET_MARK,
         drawn_from=("net_mark", "marks_from", "mark_age_seconds"),
         stays=7,
@@ -298,7 +304,7 @@ COLUMNS: Final = (
         {POSITION: 50, LEG: 50},
         "Ask less bid, of their middle.",
         "Spread",
-        66,
+        62,
         signed=False,
         stays=2,
     ),
@@ -306,10 +312,10 @@ COLUMNS: Final = (
     money("market_value", {POSITION: None}, "The position at its mark; short is negative."),
     money("natural_value", {POSITION: None}, "The position, if closed now; short is negative."),
     money("leg_value", {LEG: 240}, "The leg at its mark; short is negative.", "Value $", 88),
-    profit("leg_pnl", {LEG: 70}, "Unrealized, at the mark, before fees.", "P&L $", 92),
+    profit("leg_pnl", {LEG: 70}, "Unrealized, at the mark, before fees.", "P&L $", 82),
     money("leg_natural", {LEG: None}, "The leg, if closed now; short is negative."),
-    profit("pnl_abs", {POSITION: 70}, "Unrealized, at the mark, before fees.", "P&L $", 92),
-    percent("pnl_pct", {POSITION: 80}, "Of what was paid, or received.", "P&L %", 76, stays=6),
+    profit("pnl_abs", {POSITION: 70}, "Unrealized, at the mark, before fees.", "P&L $", 82),
+    percent("pnl_pct", {POSITION: 80}, "Of what was paid, or received.", "P&L %", 70, stays=6),
     money(
         "pnl_natural_abs",
         {POSITION: 90},
@@ -333,7 +339,7 @@ COLUMNS: Final = (
         {POSITION: 60, STRUCTURE: 60, LEG: 60},
         "Since the close of the session before, with what was traded today, before fees. Days begin in New York.",
         "Today $",
-        92,
+        82,
     ),
     percent(
         "day_pct",
@@ -392,11 +398,232 @@ COLUMNS: Final = (
         {POSITION: 150, STRUCTURE: 150, LEG: 150},
         "What speaks against the row's numbers.",
         "Warnings",
-        244,
+        186,
         kind=Kind.WARNINGS,
         stays=9,
     ),
 )
+
+_OF_LEGS: Final = (
+    "Of a structure the sum of its legs; with one missing it says how many it has, the CSV nothing."
+)
+
+RISK_COLUMNS: Final = (
+    greek(
+        "delta",
+        {POSITION: 100, STRUCTURE: 100, LEG: 100},
+        f"Of the position, in shares: a short put has a positive one. Not summed over underlyings. {_OF_LEGS}",
+        "Delta",
+        62,
+        unit="shares",
+        digits=0,
+        sums=True,
+        stays=8,
+    ),
+    Column(
+        "delta_state",
+        EVERYWHERE,
+        "`ok`; `bound`: no farther from 0 than this; `unknown`. Of a structure, of its worst leg.",
+    ),
+    greek(
+        "delta_dollars",
+        {POSITION: 390, STRUCTURE: 390, LEG: 390},
+        f"Delta times the price of the underlying. {_OF_LEGS}",
+        "Delta $",
+        84,
+        unit="$",
+        digits=0,
+        sums=True,
+    ),
+    greek(
+        "gamma",
+        {POSITION: 400, STRUCTURE: 400, LEG: 400},
+        f"Shares of delta for a dollar of the underlying. Not summed over underlyings. {_OF_LEGS}",
+        "Gamma",
+        66,
+        unit="shares per $",
+        digits=2,
+        sums=True,
+    ),
+    greek(
+        "theta",
+        {POSITION: 110, STRUCTURE: 110, LEG: 110},
+        f"Dollars that a calendar day brings; in a contract's last 24 hours what is left of its time value. {_OF_LEGS}",
+        "Theta",
+        58,
+        unit="$",
+        digits=0,
+        sums=True,
+        stays=6,
+    ),
+    Column(
+        "theta_is",
+        LINES,
+        "`per day`, or `time value left` in the last 24 hours of a contract.",
+    ),
+    greek(
+        "vega",
+        {POSITION: 410, STRUCTURE: 410, LEG: 410},
+        "Dollars for a point of volatility; points of several expiries are points of several volatilities. "
+        f"{_OF_LEGS}",
+        "Vega",
+        66,
+        unit="$",
+        digits=0,
+        sums=True,
+    ),
+    greek(
+        "rho",
+        {POSITION: 420, STRUCTURE: 420, LEG: 420},
+        f"Dollars for a point of the interest rate. {_OF_LEGS}",
+        "Rho",
+        66,
+        unit="$",
+        digits=0,
+        sums=True,
+    ),
+    *(
+        Column(
+            f"{name}_coverage",
+            {STRUCTURE: None},
+            f"Of how many legs that have not ended the {name} is known, as in `1 of 2 legs`.",
+        )
+        for name in ("delta", "gamma", "theta", "vega", "rho")
+    ),
+    Column(
+        "iv_band",
+        {POSITION: 120, LEG: 120},
+        "Implied volatility of the middle of the quote in percent a year, and half of the band between those of bid "
+        "and ask. Empty where the quote does not say it; the reason is under the pointer.",
+        "IV",
+        84,
+        kind=Kind.VOLATILITY,
+        drawn_from=("iv", "iv_low", "iv_high", "iv_state", "iv_reason"),
+        stays=3,
+    ),
+    volatility("iv", LINES, "Implied volatility of the middle of the quote, a year."),
+    volatility("iv_low", {POSITION: 430, LEG: 430}, "The volatility of the bid.", "IV low", 66),
+    volatility("iv_high", {POSITION: 440, LEG: 440}, "The volatility of the ask.", "IV high", 66),
+    Column(
+        "iv_state",
+        LINES,
+        "`ok`, `from_partner` (of the other type at the same strike), `not_identifiable`, `no_quote` or `expired`.",
+    ),
+    Column("iv_reason", LINES, "Why the quote does not say its volatility, or whose it has."),
+    Column(
+        "model",
+        {POSITION: 450, LEG: 450},
+        "What delta and the like are computed with.",
+        "Model",
+        150,
+    ),
+    price("forward", {POSITION: 460, LEG: 460}, "The underlying for delivery at the end.", "Forward $", 80),
+    percent(
+        "rate",
+        {POSITION: 470, LEG: 470},
+        "The interest rate to the end, continuous, a year.",
+        "Rate",
+        62,
+        signed=False,
+    ),
+    Column("dividends_state", LINES, "`known`, `none` (until the end) or `unknown`, which is not none."),
+    age(
+        "greek_age_seconds",
+        {POSITION: 480, STRUCTURE: 480, LEG: 480},
+        "How old the oldest input of delta and the like is; of a structure, of its oldest leg.",
+        "Greek age",
+        78,
+    ),
+    greek(
+        "second_delta",
+        {POSITION: 490, LEG: 490},
+        "Delta by the European model on the same forward: a second voice.",
+        "European delta",
+        104,
+        unit="shares",
+        digits=0,
+    ),
+    volatility("second_iv", LINES, "The volatility that the same quote has by the European model."),
+    greek(
+        "vendor_delta",
+        {POSITION: 500, LEG: 500},
+        "Delta by Alpaca's own Greeks (Black-Scholes), as it was told last.",
+        "Alpaca's delta",
+        100,
+        unit="shares",
+        digits=0,
+    ),
+    volatility(
+        "vendor_iv",
+        {POSITION: 510, LEG: 510},
+        "Volatility by Alpaca's own Greeks (Black-Scholes), as it was told last.",
+        "Alpaca's IV",
+        84,
+    ),
+    Column("risk_reasons", LINES, "What speaks against the risk figures, in sentences.", is_amount=True),
+    percent(
+        "percent_of_max",
+        {POSITION: 140, STRUCTURE: 140},
+        "Unrealized profit of the greatest that it can come to at expiry, where that is a number.",
+        "% max",
+        60,
+        signed=False,
+        stays=4,
+    ),
+    money(
+        "max_loss", ENTRIES, "The worst that it alone can come to at expiry, from what was paid; negative."
+    ),
+    Column("max_loss_state", ENTRIES, "`number`; `undefined`: it has no end; `unknown`."),
+    money("max_profit", ENTRIES, "The best that it alone can come to at expiry, from what was paid."),
+    Column("max_profit_state", ENTRIES, "`number`; `unlimited`: it has no end; `unknown`."),
+    Column(
+        "max_loss_words",
+        {POSITION: 520, STRUCTURE: 520},
+        "The worst that it alone can come to at expiry, from what was paid. *undefined*: the loss has no end.",
+        "Max loss $",
+        90,
+        kind=Kind.LIMIT,
+        is_amount=True,
+        drawn_from=("max_loss", "max_loss_state"),
+    ),
+    Column(
+        "max_profit_words",
+        {POSITION: 530, STRUCTURE: 530},
+        "The best that it alone can come to at expiry, from what was paid. *unlimited*: it grows with the price.",
+        "Max profit $",
+        94,
+        kind=Kind.LIMIT,
+        is_amount=True,
+        drawn_from=("max_profit", "max_profit_state"),
+    ),
+    percent(
+        "probability_of_profit",
+        {POSITION: 540, STRUCTURE: 540},
+        "Of a cent or more at expiry: risk-neutral, from implied volatility; empty where it ends on several days.",
+        "POP",
+        62,
+        signed=False,
+    ),
+    price(
+        "expected_move",
+        {POSITION: 550, STRUCTURE: 550},
+        "By how much the underlying is expected to move until expiry, one standard deviation to either side: price "
+        "times volatility times the square root of the time.",
+        "Expected move $",
+        110,
+    ),
+    Column(
+        "days_in_trade",
+        {POSITION: 560, STRUCTURE: 560},
+        "Calendar days since it was opened, where the file says when.",
+        "Days held",
+        76,
+        kind=Kind.WHOLE,
+        unit="days",
+    ),
+)
+
+COLUMNS: Final = (*PRICE_COLUMNS, *RISK_COLUMNS)
 
 # What the CSV says of every row before the columns of its table.
 CSV_COLUMNS: Final = (
@@ -420,9 +647,9 @@ def stored_columns(table: Table, declared: tuple[Column, ...] = COLUMNS) -> tupl
     return tuple(column for column in declared if table in column.tables and not column.drawn_from)
 
 
-def column_names(table: Table) -> tuple[str, ...]:
+def column_names(table: Table, declared: tuple[Column, ...] = COLUMNS) -> tuple[str, ...]:
     """The names of the columns that have values in this table, in its order."""
-    return tuple(column.name for column in stored_columns(table))
+    return tuple(column.name for column in stored_columns(table, declared))
 
 
 @cache

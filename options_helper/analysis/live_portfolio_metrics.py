@@ -16,7 +16,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, column_names, stored_columns
+from options_helper.analysis.columns import (
+    PRICE_COLUMNS,
+    Column,
+    Kind,
+    Table,
+    column_names,
+    stored_columns,
+)
 from options_helper.analysis.day_pnl import (
     HeldLines,
     LineDays,
@@ -59,9 +66,9 @@ DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
 # Of what the legs were worth one by one: on less than that no percentage of a day stands.
 _SMALLEST_BASE: Final = 0.05
 
-POSITION_COLUMNS: Final = column_names(Table.POSITION)
-STRUCTURE_COLUMNS: Final = column_names(Table.STRUCTURE)
-LEG_COLUMNS: Final = column_names(Table.LEG)
+POSITION_COLUMNS: Final = column_names(Table.POSITION, PRICE_COLUMNS)
+STRUCTURE_COLUMNS: Final = column_names(Table.STRUCTURE, PRICE_COLUMNS)
+LEG_COLUMNS: Final = column_names(Table.LEG, PRICE_COLUMNS)
 
 
 def compute_live_position_rows(
@@ -383,7 +390,7 @@ def table_frame(
     values: Mapping[str, Any],
     table: Table,
     identities: Sequence[str],
-    declared: tuple[Column, ...] = COLUMNS,
+    declared: tuple[Column, ...] = PRICE_COLUMNS,
 ) -> pd.DataFrame:
     """The table of these values by column name, n of each, with its columns in order and of their declared types."""
     typed = {

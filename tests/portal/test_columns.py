@@ -26,9 +26,9 @@ from scripts.columns_page import page
 from tests.portal import scenes
 from tests.portal.scenes import SAMPLE, manager_for
 
-THETA = money("theta", {Table.POSITION: 132}, "What a day costs.", "Theta $", 60, sums=True, stays=3)
+CARRY = money("carry", {Table.POSITION: 132}, "What a day costs.", "Carry $", 60, sums=True, stays=3)
 LEVELS = Column("levels", {Table.POSITION: 134}, "How many.", "Levels", 40, kind=Kind.WHOLE)
-DECLARED = (*COLUMNS, THETA, LEVELS)
+DECLARED = (*COLUMNS, CARRY, LEVELS)
 NEW_YORK = ZoneInfo("America/New_York")
 
 MakeScreen = Callable[..., ScreenModel]
@@ -46,8 +46,8 @@ def screen_for() -> Iterator[MakeScreen]:
             session, book, ViewOptions(Preferences(**preferences), NEW_YORK), now=scenes.OPEN
         )
         count = len(screen.positions)
-        values = {"theta": [-12.5] * count, "levels": [3] + [None] * (count - 1)}
-        both = table_frame(values, Table.POSITION, list(screen.positions["id"]), (THETA, LEVELS))
+        values = {"carry": [-12.5] * count, "levels": [3] + [None] * (count - 1)}
+        both = table_frame(values, Table.POSITION, list(screen.positions["id"]), (CARRY, LEVELS))
         return replace(screen, positions=screen.positions.join(both))
 
     yield make
@@ -57,7 +57,7 @@ def screen_for() -> Iterator[MakeScreen]:
 def test_the_table_has_it_with_its_type(screen_for: MakeScreen):
     rows = screen_for().positions
 
-    assert list(rows.columns[-2:]) == ["theta", "levels"]
+    assert list(rows.columns[-2:]) == ["carry", "levels"]
     assert [str(kind) for kind in rows.dtypes[-2:]] == ["float64", "Int64"]
     assert rows["levels"].isna().sum() == len(rows) - 1
 
@@ -79,15 +79,15 @@ def test_the_page_shows_it_in_its_place_as_declared(screen_for: MakeScreen):
     names, rows = shown(screen_for())
 
     after_dte = names.index("DTE") + 1
-    assert names[after_dte : after_dte + 3] == ["Theta $", "Levels", "Warnings"]
-    assert rows["681 C · 20 Nov 26"]["Theta $"] == "−12"
+    assert names[after_dte : after_dte + 3] == ["Carry $", "Levels", "% max"]
+    assert rows["681 C · 20 Nov 26"]["Carry $"] == "−12"
     assert rows["681 C · 20 Nov 26"]["Levels"] == "3"
-    assert (rows["MSFT"]["Theta $"], rows["MSFT"]["Levels"]) == ("−38", "")
-    assert rows["Book · 15 legs"]["Theta $"] == "−88"
+    assert (rows["MSFT"]["Carry $"], rows["MSFT"]["Levels"]) == ("−38", "")
+    assert rows["Book · 15 legs"]["Carry $"] == "−88"
 
 
 def test_what_stays_in_no_window_is_there_for_who_chooses_it():
-    assert "Theta $" in usual_headings(DECLARED)
+    assert "Carry $" in usual_headings(DECLARED)
     assert "Levels" in headings(DECLARED)
     assert "Levels" not in usual_headings(DECLARED)
 
@@ -101,20 +101,20 @@ def test_a_quantity_and_a_price_of_coins_have_room_in_any_table():
 @pytest.mark.parametrize("value", [60_021.0, -1_234_567.891, 0.123456])
 def test_a_column_is_as_wide_as_its_longest_number(screen_for: MakeScreen, value: float):
     screen = screen_for()
-    rows = screen.positions.assign(theta=[value] + [1.0] * (len(screen.positions) - 1))
-    wishes = Wishes(Grouping.NONE, ("Theta $", "Levels"))
+    rows = screen.positions.assign(carry=[value] + [1.0] * (len(screen.positions) - 1))
+    wishes = Wishes(Grouping.NONE, ("Carry $", "Levels"))
     board = build_board(replace(screen, positions=rows), wishes, declared=DECLARED)
     widths = {column["heading"]: column["width"] for column in board.columns}
 
-    assert widths["Theta $"] == max(60, 7 * len(f"{value:+,.0f}") + 18)
+    assert widths["Carry $"] == max(60, 7 * len(f"{value:+,.0f}") + 18)
     assert widths["Levels"] == 40
 
 
 def test_the_csv_has_it(screen_for: MakeScreen):
     table = pd.read_csv(io.StringIO(tables_as_csv(screen_for(), DECLARED)))
 
-    assert set(table["theta"][table["section"] == "position"]) == {-12.5}
-    assert table["theta"][table["section"] != "position"].isna().all()
+    assert set(table["carry"][table["section"] == "position"]) == {-12.5}
+    assert table["carry"][table["section"] != "position"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_an_amount_hides_with_the_amounts_on_the_page_and_in_the_csv(screen_for:
     names, _ = shown(screen)
     table = pd.read_csv(io.StringIO(tables_as_csv(screen, DECLARED)))
 
-    assert "Theta $" not in names
+    assert "Carry $" not in names
     assert "Levels" in names
-    assert "theta" not in table
+    assert "carry" not in table
     assert "levels" in table
 
 
 def test_the_docs_have_its_row():
     rows = page(DECLARED).splitlines()
 
-    assert "| `theta` | Theta $ | $ | What a day costs. | amount |" in rows
+    assert "| `carry` | Carry $ | $ | What a day costs. | amount |" in rows
     assert rows.index("| `levels` | Levels |  | How many. |  |") < rows.index("## Structures")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeAlias
 
+from apps.streamlit.components.board_cell import EMPTY, Cell, written
 from apps.streamlit.components.board_columns import BoardColumn
+from apps.streamlit.components.board_risk import RiskCells
 from apps.streamlit.components.board_rows import Ref, Row, RowKind, Tables, closed_today, units
 from apps.streamlit.components.formatting import age
 from options_helper.analysis.columns import Column, Kind, Table
@@ -33,24 +35,12 @@ PERCENT_OF_COST: Final = "P&L %"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What one cell says; `tone` is a colour of the palette, `title` is under the pointer, pills have tones."""
-
-    text: str = ""
-    tone: str = ""
-    title: str = ""
-    pills: tuple[tuple[str, str], ...] = ()
-
-
-EMPTY: Final = Cell()
-
-
-@dataclass(frozen=True, slots=True)
 class Cells:
     """Everything that cells are made of, at one refresh."""
 
     screen: ScreenModel
     tables: Tables
+    risk: RiskCells
 
     @property
     def hides(self) -> bool:
@@ -80,12 +70,17 @@ class Cells:
             if isinstance(value, (list, tuple)):
                 return float(len(value)) if value else None
             return value if isinstance(value, str) else None if value is None else float(value)
+        return self._number_of_several(row, column)
+
+    def _number_of_several(self, row: Row, column: BoardColumn) -> float | None:
         if column.heading == PERCENT_OF_COST:
             return _share(self, row.parts)
-        if column.first.sums:
-            tally = _sum(self, row, column)
-            return tally.known if tally.counted else None
-        return None
+        if not column.first.sums:
+            return None
+        if column.first.kind is Kind.GREEK:
+            return self.risk.number(row.parts, column.first)
+        tally = _sum(self, row, column)
+        return tally.known if tally.counted else None
 
     def _of_closed(self, column: BoardColumn) -> Cell:
         if column.first.name != "day_pnl":
@@ -146,8 +141,8 @@ def _amount(value: float, column: Column, cells: Cells) -> Cell:
     tone = ""
     if column.toned and round(value, 2):
         tone = "gain" if value > 0 else "loss"
-    title = "" if cells.hides else _written(value, 2, signed=column.signed)
-    return Cell(_written(value, 0, signed=column.signed), tone, title)
+    title = "" if cells.hides else written(value, 2, signed=column.signed)
+    return Cell(written(value, 0, signed=column.signed), tone, title)
 
 
 def _figure(value: float, column: Column) -> str:
@@ -155,14 +150,7 @@ def _figure(value: float, column: Column) -> str:
         sign = "+" if column.signed and value > 0 else ""
         return f"{sign}{value:,.15g}".replace("-", "−")
     digits = 1 if column.unit == "%" else column.digits
-    return _written(value, digits, signed=column.signed) + (" %" if column.unit == "%" else "")
-
-
-def _written(value: float, digits: int, *, signed: bool) -> str:
-    """With a true minus; what rounds to nothing has no sign."""
-    rounded = round(value, digits) + 0.0
-    sign = "−" if rounded < 0 else "+" if signed and rounded > 0 else ""
-    return f"{sign}{abs(rounded):,.{digits}f}"
+    return written(value, digits, signed=column.signed) + (" %" if column.unit == "%" else "")
 
 
 def price_words(value: float) -> str:
@@ -300,6 +288,9 @@ _DRAW: Final[Mapping[Kind, Draw]] = {
     Kind.PRICE_ORIGIN: _price_origin,
     Kind.TREND: _trend,
     Kind.WARNINGS: _warnings,
+    Kind.GREEK: lambda cells, _row, ref, column: cells.risk.figure(ref, column),
+    Kind.VOLATILITY: lambda cells, _row, ref, _column: cells.risk.volatility(ref),
+    Kind.LIMIT: lambda cells, _row, ref, column: cells.risk.limit(ref, column),
 }
 
 
@@ -307,7 +298,9 @@ def _of_several(cells: Cells, row: Row, column: BoardColumn) -> Cell:
     """A group, or shares with the calls sold against them."""
     if column.heading == PERCENT_OF_COST:
         share = _share(cells, row.parts)
-        return EMPTY if share is None else Cell(_written(share, 1, signed=True) + " %")
+        return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
+    if column.first.kind is Kind.GREEK:
+        return cells.risk.summed(row.parts, column.first) if column.first.sums else EMPTY
     if column.first.sums:
         return _summed(_sum(cells, row, column), column.first, cells)
     if row.kind is RowKind.ENTRY:
@@ -323,12 +316,15 @@ def _of_combined(cells: Cells, row: Row, column: BoardColumn) -> Cell:
     if column.first.kind is Kind.WARNINGS:
         return _pills(cells, row.parts)
     if column.heading == "Qty":
-        return Cell(_written(-sum(read(call, "quantity") for call in calls), 0, signed=True))
+        return Cell(written(-sum(read(call, "quantity") for call in calls), 0, signed=True))
     declared = column.declared.get(Table.POSITION)
     if column.first.name == "dte" and declared is not None:
         return _drawn(cells, row, min(calls, key=lambda ref: read(ref, "dte")), declared)
     if column.first.kind is Kind.MARK:
         return _combined_mark(cells, row)
+    if column.first.name == "percent_of_max":
+        share = cells.risk.progress(row.parts)
+        return EMPTY if share is None else Cell(_figure(share, column.first))
     return EMPTY
 
 
@@ -392,8 +388,10 @@ def _spot(cells: Cells, row: Row) -> Cell:
         )
         title = "" if seconds is None else f"{'REST' if via == Source.REST else 'stream'} · {age(seconds)}"
         limit = cells.screen.options.preferences.stale_after_seconds
-        aged = f" · {age(seconds)}" if seconds is not None and seconds > limit else ""
-        return Cell(f"{price:,.2f}{aged}", "", title)
+        is_old = seconds is not None and seconds > limit
+        aged = f" · {age(seconds)}" if is_old else ""
+        doubtful = is_old and cells.risk.is_moving(str(row.symbol), is_option=False)
+        return Cell(f"{price:,.2f}{aged}", "warning" if doubtful else "", title)
     return EMPTY
 
 
@@ -412,7 +410,9 @@ def _change(cells: Cells, row: Row) -> Cell:
     if close is None or spot is None or close.day != day or not close.price:
         return EMPTY
     change = spot - float(close.price)
-    words = f"{_written(change, 2, signed=True)} · {_written(100 * change / float(close.price), 2, signed=True)} %"
+    words = (
+        f"{written(change, 2, signed=True)} · {written(100 * change / float(close.price), 2, signed=True)} %"
+    )
     return Cell(words, "", f"against {close.price:,.2f}, the close of {short_date(close.day)}")
 
 
@@ -422,9 +422,11 @@ def _of_book(cells: Cells, column: BoardColumn) -> Cell:
     tallies = {"day_pnl": totals.day, "pnl_abs": totals.pnl, "pnl_natural_abs": totals.pnl_natural}
     if column.heading == PERCENT_OF_COST:
         share = totals.pnl_pct
-        return EMPTY if share is None else Cell(_written(share, 1, signed=True) + " %")
+        return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
     if column.first.name in tallies:
         return _summed(tallies[column.first.name], column.first, cells)
+    if column.first.kind is Kind.GREEK:
+        return cells.risk.of_book(column.first)
     if column.first.sums:
         every = Row("book", RowKind.GROUP, "", 1, tuple(_entries_of(cells)))
         return _summed(_sum(cells, every, column), column.first, cells)

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from apps.streamlit.components.board_cells import Cell, Cells
+from apps.streamlit.components.board_cell import Cell
+from apps.streamlit.components.board_cells import Cells
 from apps.streamlit.components.board_columns import BoardColumn, leaving_widths, shown_columns
+from apps.streamlit.components.board_risk import RiskCells
 from apps.streamlit.components.board_rows import (
     Grouping,
     Row,
@@ -98,7 +100,7 @@ def build_board(
 ) -> Board:
     """The table of this screen; `order` is how its rows were ranked at last, where that is to be kept."""
     tables = Tables(screen)
-    cells = Cells(screen, tables)
+    cells = Cells(screen, tables, RiskCells(screen, tables))
     columns = shown_columns(wishes.headings, hide_amounts=cells.hides, declared=declared)
     rows = _ranked(build_rows(screen, tables, wishes.grouping), wishes.sorting, columns, cells, order)
     flat = [*flatten(rows), (book_row(screen, tables), "")]

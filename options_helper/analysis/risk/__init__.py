@@ -13,12 +13,14 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "book_risk": ("assess_book",),
     "book_values": ("BookFigures", "LineRisk", "Profits", "UnderlyingRisk"),
     "dividends": ("DividendState",),
-    "extremes": ("Extreme", "Limit"),
-    "greeks": ("FigureState", "GreekSum", "GreekSums"),
+    "extremes": ("Extreme", "Held", "Limit", "together"),
+    "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
+    "risk_tables": ("risk_tables",),
     "scenario": ("Curve", "curve"),
     "second_opinion": ("require_second_opinion", "second_delta"),
+    "trade_progress": ("percent_of_best",),
     "what_if": ("WhatIf", "parse_what_if"),
 }
 SHARED: Final[dict[str, tuple[str, ...]]] = {

@@ -136,6 +136,12 @@ def book_risk(
     )
 
 
+def together(entries: Sequence[Held]) -> Held:
+    """Entries as if they were one, under the name of the first: shares with the calls sold against them."""
+    lines = tuple(line for one in entries for line in one.lines)
+    return Held(entries[0].name, lines, _sum(one.basis for one in entries), least_of(lines), most_of(lines))
+
+
 @lru_cache(maxsize=4096)  # asked at each refresh, and lines never change
 def least_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
     """The least worth in dollars that lines can come to; of several underlyings, the sum."""

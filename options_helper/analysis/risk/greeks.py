@@ -34,6 +34,8 @@ K = TypeVar("K", bound=Hashable)
 
 _DAYS_A_YEAR: Final = 365.0
 _PER_POINT: Final = 0.01
+# A share of one company is none of another: these have no sum over several.
+OF_ONE_UNDERLYING: Final = frozenset({"delta", "gamma", "gamma_percent"})
 FIGURES: Final = ("delta", "delta_dollars", "gamma", "gamma_percent", "vega", "theta", "rho")
 
 
@@ -162,6 +164,20 @@ class GreekSum:
     def is_whole(self) -> bool:
         """Whether nothing lacks and nothing is a bound."""
         return not self.missing and not self.coverage.bound
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Sums of different lines as one; the amount is None where nothing of any part is known."""
+        known = [part.amount for part in parts if part.amount is not None]
+        return cls(
+            fsum(known) if known or not parts else None,
+            Coverage(
+                sum(part.coverage.known for part in parts),
+                sum(part.coverage.bound for part in parts),
+                of=sum(part.coverage.of for part in parts),
+            ),
+            missing=sum(part.missing for part in parts),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""What one cell of the page's table says, and how a number is written there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one cell says; `tone` is a colour of the palette, `title` is under the pointer, pills have tones."""
+
+    text: str = ""
+    tone: str = ""
+    title: str = ""
+    pills: tuple[tuple[str, str], ...] = ()
+
+
+EMPTY: Final = Cell()
+
+
+def written(value: float, digits: int, *, signed: bool) -> str:
+    """With a true minus; what rounds to nothing has no sign."""
+    rounded = round(value, digits) + 0.0
+    sign = "−" if rounded < 0 else "+" if signed and rounded > 0 else ""
+    return f"{sign}{abs(rounded):,.{digits}f}"

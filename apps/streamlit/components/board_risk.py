@@ -1,0 +1,240 @@
+"""What stands in the cells of the risk: Greeks with what they cover and how old they are, volatilities, and limits.
+
+Pure: values of one screen in, cells out. An amount that lacks a part says so, and never counts the missing part as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import groupby
+from typing import Final
+
+from apps.streamlit.components.board_cell import EMPTY, Cell, written
+from apps.streamlit.components.board_rows import Ref, Tables
+from apps.streamlit.components.formatting import UNKNOWN, age
+from options_helper.analysis.columns import Column, Table
+from options_helper.analysis.risk.book_values import LineRisk
+from options_helper.analysis.risk.extremes import Extreme, Held, Limit, together
+from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum
+from options_helper.analysis.risk.trade_progress import percent_of_best
+from options_helper.live.screen import ScreenModel
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import expects_data
+from options_helper.model.streams import StreamName
+from options_helper.model.text import named
+
+NAMED_AT_MOST: Final = 4
+WIDE_BAND: Final = 2.0  # points of volatility to either side
+ROUGHLY: Final = "≈ "
+
+
+class RiskCells:
+    """The risk of one screen, as its cells ask for it."""
+
+    def __init__(self, screen: ScreenModel, tables: Tables) -> None:
+        self._screen = screen
+        self._tables = tables
+        self._moving: dict[tuple[str, bool], bool] = {}
+
+    @cached_property
+    def _lines_of(self) -> Mapping[str, Sequence[LineRisk]]:
+        """The lines of each entry, in its order."""
+        return {
+            name: tuple(lines)
+            for name, lines in groupby(self._screen.risk.lines, lambda line: line.position_id)
+        }
+
+    @cached_property
+    def _held(self) -> Mapping[str, Held]:
+        return {one.name: one for one in self._screen.risk.extremes.entries}
+
+    def figure(self, ref: Ref, column: Column) -> Cell:
+        """A Greek of one position, leg or structure."""
+        if ref.table is Table.STRUCTURE:
+            return self.summed((ref,), column)
+        line = self._line(ref)
+        if not column.sums:  # of another voice, whose age is not ours
+            value = self._tables.value(ref, column.name)
+            return EMPTY if value is None else Cell(_figure(value, column))
+        value = getattr(line, column.name)
+        if value is None:
+            return (
+                EMPTY if line.has_ended or not self._screen.priced else Cell(UNKNOWN, "quiet", _why_not(line))
+            )
+        is_bound = column.name.startswith("delta") and line.delta_state is FigureState.BOUND
+        left = " left" if column.name == "theta" and line.is_last_day else ""
+        aged = self._is_aged(line)
+        titles = (
+            f"a bound: {line.iv_reason}" if is_bound else "",
+            "what is left of time value, not per day" if left else "",
+            f"its oldest input is {age(line.greek_age_seconds)} old" if aged else "",
+        )
+        return Cell(
+            f"{ROUGHLY if is_bound else ''}{_figure(value, column)}{left}{self._age_beside(column, [line])}",
+            "warning" if is_bound or aged else "",
+            "; ".join(filter(None, titles)),
+        )
+
+    def summed(self, refs: Iterable[Ref], column: Column) -> Cell:
+        """The sum over several entries; nothing where it would be over shares of different things."""
+        names = [self._tables.value(ref, "id") for ref in refs]
+        total = self.total(names, column.name)
+        if total is None:
+            return EMPTY
+        lines = [line for name in names for line in self._lines_of[name] if not line.has_ended]
+        return self._total(total, column, lines)
+
+    def of_book(self, column: Column) -> Cell:
+        """The last row: what is of one underlying has no sum."""
+        if column.name in OF_ONE_UNDERLYING or not column.sums:
+            return EMPTY
+        risk = self._screen.risk
+        lines = [line for line in risk.lines if not line.has_ended]
+        return self._total(getattr(risk.sums, column.name), column, lines)
+
+    def total(self, names: Sequence[str], figure: str) -> GreekSum | None:
+        """The sum of a figure over entries by their ids; None where it has no meaning."""
+        sums = self._screen.risk.sums_by_entry
+        underlyings = {line.underlying for name in names for line in self._lines_of.get(name, ())}
+        if figure in OF_ONE_UNDERLYING and len(underlyings) != 1:
+            return None
+        return GreekSum.joined([getattr(sums[name], figure) for name in names if name in sums])
+
+    def number(self, refs: Iterable[Ref], column: Column) -> float | None:
+        """What rows of several entries are ranked by."""
+        total = self.total([self._tables.value(ref, "id") for ref in refs], column.name)
+        return None if total is None else total.amount
+
+    def volatility(self, ref: Ref) -> Cell:
+        """The volatility of the middle and half of the band; a dash with the reason where the quote does not say it."""
+        line = self._line(ref)
+        if line.iv_state is None or line.has_ended:
+            return EMPTY
+        if line.iv is None:
+            return Cell(UNKNOWN, "quiet", _why_not(line)) if self._screen.priced else EMPTY
+        text = f"{100 * line.iv:.1f}"
+        aged = self._is_aged(line)
+        titles = [line.iv_reason or "", f"{age(line.greek_age_seconds)} old" if aged else ""]
+        half = 0.0
+        if line.iv_low is not None and line.iv_high is not None:
+            half = 50 * (line.iv_high - line.iv_low)
+            text += f" ±{half:.1f}"
+            titles.insert(0, f"{100 * line.iv_low:.1f} at the bid, {100 * line.iv_high:.1f} at the ask")
+        return Cell(text, "warning" if aged or half >= WIDE_BAND else "", "; ".join(filter(None, titles)))
+
+    def limit(self, ref: Ref, column: Column) -> Cell:
+        """The most that can be won or lost in whole dollars, or why that is no number."""
+        held = self._held.get(self._tables.value(ref, "id"))
+        if held is None:
+            return EMPTY
+        found = held.worst if column.name.startswith("max_loss") else held.best
+        return _limit(found)
+
+    def progress(self, refs: Sequence[Ref]) -> float | None:
+        """What entries that are shown as one have won, in percent of the most that they can win together."""
+        names = [self._tables.value(ref, "id") for ref in refs]
+        unrealized = self._screen.risk.profits.unrealized
+        profits = [profit for name in names if (profit := unrealized.get(name)) is not None]
+        held = [self._held[name] for name in names if name in self._held]
+        if len(profits) < len(names) or len(held) < len(names):
+            return None
+        return percent_of_best(sum(profits), together(held).best)
+
+    def _line(self, ref: Ref) -> LineRisk:
+        if ref.table is Table.LEG:
+            place: int = self._tables.value(ref, "leg_index")
+            return self._lines_of[self._tables.value(ref, "position_id")][place]
+        return self._lines_of[self._tables.value(ref, "id")][0]
+
+    def _total(self, total: GreekSum, column: Column, lines: Sequence[LineRisk]) -> Cell:
+        if total.amount is None or not lines:
+            return EMPTY
+        cover = total.coverage
+        has = "" if not total.missing else f" · {cover.known + cover.bound} of {cover.of}"
+        aged = [line for line in lines if self._is_aged(line)]
+        missing = [line for line in lines if getattr(line, column.name) is None]
+        left = [line for line in lines if line.is_last_day] if column.name == "theta" else []
+        titles = (
+            f"{column.name.removesuffix('_dollars')} {cover.words}" if not total.is_whole else "",
+            f"missing: {_named(missing)}" if missing else "",
+            f"of which time value left, not per day: {_named(left)}" if left else "",
+            f"older than usual: {_named(aged)}, {age(_oldest(aged))}" if aged else "",
+            self._by_expiry(lines) if column.name == "vega" else "",
+        )
+        return Cell(
+            f"{ROUGHLY if cover.bound else ''}{_figure(total.amount, column)}{has}{self._age_beside(column, lines)}",
+            "" if total.is_whole and not aged else "warning",
+            "; ".join(filter(None, titles)),
+        )
+
+    def _by_expiry(self, lines: Iterable[LineRisk]) -> str:
+        """Points of several expiries are points of several volatilities, so each stands beside the sum."""
+        of_expiry: dict[str, float] = {}
+        for line in sorted((one for one in lines if one.expiry), key=lambda one: str(one.expiry)):
+            if line.vega is not None and line.expiry is not None:
+                day = short_date(line.expiry)
+                of_expiry[day] = of_expiry.get(day, 0.0) + line.vega
+        if len(of_expiry) < 2:
+            return ""
+        return ", ".join(f"{day} {written(vega, 0, signed=True)}" for day, vega in of_expiry.items())
+
+    def _age_beside(self, column: Column, lines: Iterable[LineRisk]) -> str:
+        """The age of what is old, said once in a row."""
+        aged = [line for line in lines if self._is_aged(line)] if column.name == "delta" else []
+        return f" · {age(_oldest(aged))}" if aged else ""
+
+    def _is_aged(self, line: LineRisk) -> bool:
+        """Whether an input is older than the viewer's threshold while it should be moving."""
+        limit = self._screen.options.preferences.stale_after_seconds
+        seconds = line.greek_age_seconds
+        return (
+            seconds is not None
+            and seconds > limit
+            and self.is_moving(line.underlying, line.iv_state is not None)
+        )
+
+    def is_moving(self, underlying: str, is_option: bool) -> bool:  # noqa: FBT001 - half of a key
+        """Whether prices of it are expected at this moment."""
+        key = underlying, is_option
+        if key not in self._moving:
+            live = self._screen.snapshot
+            name = StreamName.OPTIONS if is_option else StreamName.STOCKS
+            self._moving[key] = expects_data(
+                name, live.streams[name].feed or "", live.as_of, (underlying,), live.told_sessions
+            )
+        return self._moving[key]
+
+
+def _figure(value: float, column: Column) -> str:
+    """As many digits as declared, and more where a figure would come out as nothing."""
+    digits = column.digits or 0
+    if value and abs(value) < 10 and column.unit != "$":
+        digits = max(digits, 1)
+    return written(value, digits, signed=column.signed)
+
+
+def _limit(found: Extreme) -> Cell:
+    if found.limit is Limit.NUMBER and found.amount is not None:
+        return Cell(
+            written(float(found.amount), 0, signed=True), "", written(float(found.amount), 2, signed=True)
+        )
+    tone = {Limit.UNDEFINED: "error", Limit.UNKNOWN: "quiet"}.get(found.limit, "")
+    return Cell(found.limit.value, tone, found.reason)
+
+
+def _why_not(line: LineRisk) -> str:
+    return line.iv_reason or "; ".join(line.reasons) or "not known"
+
+
+def _named(lines: Iterable[LineRisk]) -> str:
+    return named(list(dict.fromkeys(_with_reason(lines))), NAMED_AT_MOST)
+
+
+def _with_reason(lines: Iterable[LineRisk]) -> Iterator[str]:
+    for line in lines:
+        yield f"{line.label} ({line.iv_reason})" if line.iv_reason and line.theta is None else line.label
+
+
+def _oldest(lines: Iterable[LineRisk]) -> float | None:
+    return max((line.greek_age_seconds for line in lines if line.greek_age_seconds is not None), default=None)

@@ -1,0 +1,222 @@
+"""What a book risks, as columns beside the tables of what it is worth: one row for each position, structure and leg."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from options_helper.analysis.columns import RISK_COLUMNS, Table
+from options_helper.analysis.live_portfolio_metrics import table_frame
+from options_helper.analysis.priced_lines import numbers
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk
+from options_helper.analysis.risk.extremes import Extreme, Held, Limit
+from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum, GreekSums
+from options_helper.analysis.risk.probability import Outlook, expected_move, probability_of_profit
+from options_helper.analysis.risk.trade_progress import days_in_trade, percent_of_best
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SUMMED: Final = ("delta", "delta_dollars", "gamma", "theta", "vega", "rho")
+_PERCENT: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskTables:
+    """The columns of the risk, with the rows of the tables that they stand beside."""
+
+    positions: DataFrame
+    structures: DataFrame
+    legs: DataFrame
+
+
+def risk_tables(portfolio: Portfolio, book: BookFigures) -> RiskTables:
+    """The columns of `RISK_COLUMNS` for the tables of this portfolio, whose risk `book` is."""
+    lines_of: dict[str, list[LineRisk]] = defaultdict(list)
+    for line in book.lines:
+        lines_of[line.position_id].append(line)
+    structures = portfolio.structures
+    singles = [entry for entry in portfolio.positions if not isinstance(entry, MultiLegPosition)]
+    outlooks = _Outlooks(book)
+    of_singles = [line for entry in singles for line in lines_of[entry.id]]
+    of_legs = [line for entry in structures for line in lines_of[entry.id]]
+    identities = [f"{entry.id}/{place}" for entry in structures for place in range(len(lines_of[entry.id]))]
+    return RiskTables(
+        positions=_frame(
+            {**_line_columns(of_singles), **_entry_columns(singles, lines_of, book, outlooks)},
+            Table.POSITION,
+            [entry.id for entry in singles],
+        ),
+        structures=_frame(
+            {
+                **_sum_columns(structures, lines_of, book),
+                **_entry_columns(structures, lines_of, book, outlooks),
+            },
+            Table.STRUCTURE,
+            [entry.id for entry in structures],
+        ),
+        legs=_frame(_line_columns(of_legs), Table.LEG, identities),
+    )
+
+
+def _frame(values: Mapping[str, Any], table: Table, identities: Sequence[str]) -> DataFrame:
+    return table_frame(values, table, identities, RISK_COLUMNS)
+
+
+def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Any]:
+    def of(read: Callable[[LineRisk], float | None]) -> Any:
+        return numbers(map(read, lines))
+
+    return {
+        **{name: numbers(getattr(line, name) for line in lines) for name in SUMMED},
+        "delta_state": [line.delta_state.value for line in lines],
+        "theta_is": [_theta_is(line) for line in lines],
+        "iv": _PERCENT * of(lambda line: line.iv),
+        "iv_low": _PERCENT * of(lambda line: line.iv_low),
+        "iv_high": _PERCENT * of(lambda line: line.iv_high),
+        "iv_state": [None if line.iv_state is None else line.iv_state.value for line in lines],
+        "iv_reason": [line.iv_reason for line in lines],
+        "model": [line.model for line in lines],
+        "forward": of(lambda line: line.forward),
+        "rate": _PERCENT * of(lambda line: line.rate),
+        "dividends_state": [
+            None if line.dividends_state is None else line.dividends_state.value for line in lines
+        ],
+        "greek_age_seconds": of(lambda line: line.greek_age_seconds),
+        "second_delta": of(lambda line: line.second_delta),
+        "second_iv": _PERCENT * of(lambda line: line.second_iv),
+        "vendor_delta": of(lambda line: line.vendor_delta),
+        "vendor_iv": _PERCENT * of(lambda line: line.vendor_iv),
+        "risk_reasons": [" ".join(line.reasons) or None for line in lines],
+    }
+
+
+def _theta_is(line: LineRisk) -> str | None:
+    if line.theta is None or line.iv_state is None:
+        return None
+    return "time value left" if line.is_last_day else "per day"
+
+
+def _sum_columns(
+    structures: Sequence[MultiLegPosition], lines_of: Mapping[str, Sequence[LineRisk]], book: BookFigures
+) -> dict[str, Any]:
+    """The sum of each structure's legs; none where a leg is missing in it."""
+    sums = [book.sums_by_entry[entry.id] for entry in structures]
+    lines = [lines_of[entry.id] for entry in structures]
+    covered = ("delta", "gamma", "theta", "vega", "rho")
+    return {
+        **{
+            name: numbers(
+                _whole(getattr(one, name), name, held) for one, held in zip(sums, lines, strict=True)
+            )
+            for name in SUMMED
+        },
+        "delta_state": [_state_of(one).value for one in sums],
+        **{f"{name}_coverage": [getattr(one, name).coverage.words for one in sums] for name in covered},
+        "greek_age_seconds": numbers(
+            max((line.greek_age_seconds for line in held if line.greek_age_seconds is not None), default=None)
+            for held in lines
+        ),
+    }
+
+
+def _whole(one: GreekSum, name: str, lines: Sequence[LineRisk]) -> float | None:
+    """The amount, where nothing is missing in it and it is of one thing."""
+    if one.missing or all(line.has_ended for line in lines):
+        return None
+    several = len({line.underlying for line in lines}) > 1
+    return None if several and name in OF_ONE_UNDERLYING else one.amount
+
+
+def _state_of(sums: GreekSums) -> FigureState:
+    delta = sums.delta
+    if delta.missing or delta.amount is None:
+        return FigureState.UNKNOWN
+    return FigureState.BOUND if delta.coverage.bound else FigureState.OK
+
+
+def _entry_columns(
+    entries: Sequence[PortfolioEntry],
+    lines_of: Mapping[str, Sequence[LineRisk]],
+    book: BookFigures,
+    outlooks: _Outlooks,
+) -> dict[str, Any]:
+    held_as = {one.name: one for one in book.extremes.entries}
+    held = [held_as.get(entry.id) for entry in entries]
+    worst = [None if one is None else one.worst for one in held]
+    best = [None if one is None else one.best for one in held]
+    today = new_york_date(book.as_of)
+    outlook_of = [outlooks.of(lines_of[entry.id]) for entry in entries]
+    return {
+        "percent_of_max": numbers(
+            None if most is None else percent_of_best(book.profits.unrealized.get(entry.id), most)
+            for entry, most in zip(entries, best, strict=True)
+        ),
+        **_limit_columns("max_loss", worst),
+        **_limit_columns("max_profit", best),
+        "probability_of_profit": _PERCENT
+        * numbers(_chance(one, outlook) for one, outlook in zip(held, outlook_of, strict=True)),
+        "expected_move": numbers(None if one is None else one.move for one in outlook_of),
+        "days_in_trade": [days_in_trade(entry, today) for entry in entries],
+    }
+
+
+def _limit_columns(name: str, limits: Sequence[Extreme | None]) -> dict[str, Any]:
+    return {
+        name: numbers(None if one is None else one.amount for one in limits),
+        f"{name}_state": [None if one is None else one.limit.value for one in limits],
+    }
+
+
+def _chance(held: Held | None, outlook: _Expiry | None) -> float | None:
+    if held is None or outlook is None or held.best.limit is Limit.UNKNOWN:
+        return None
+    return probability_of_profit(held, outlook.outlook).value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expiry:
+    """What the market says of one underlying at one end."""
+
+    outlook: Outlook
+    move: float | None  # dollars per share to either side
+
+
+class _Outlooks:
+    """What all legs of the book on one underlying say together of each end, for those who ask after it."""
+
+    def __init__(self, book: BookFigures) -> None:
+        options = [line for line in book.lines if line.iv_state is not None]
+        self._years = dict(zip(map(id, options), book.scenario.terms.years.tolist(), strict=True))
+        self._strikes = dict(zip(map(id, options), book.scenario.terms.strike.tolist(), strict=True))
+        self._of_end: dict[tuple[str, float], list[LineRisk]] = defaultdict(list)
+        for line in options:
+            self._of_end[line.underlying, self._years[id(line)]].append(line)
+        self._known: dict[tuple[str, float], _Expiry] = {}
+
+    def of(self, lines: Sequence[LineRisk]) -> _Expiry | None:
+        """Of the end of these; None where they have none, or several."""
+        ends = {(line.underlying, self._years[id(line)]) for line in lines if id(line) in self._years}
+        if len(ends) != 1:
+            return None
+        (end,) = ends
+        if end not in self._known:
+            self._known[end] = self._judge(*end)
+        return self._known[end]
+
+    def _judge(self, underlying: str, years: float) -> _Expiry:
+        legs = self._of_end[underlying, years]
+        forward = next((line.forward for line in legs if line.forward is not None), None)
+        outlook = Outlook(
+            forward,
+            years,
+            np.array([self._strikes[id(line)] for line in legs]),
+            numbers(line.iv for line in legs),
+        )
+        return _Expiry(outlook, expected_move(legs[0].spot, outlook, None).simple)

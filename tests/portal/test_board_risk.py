@@ -1,0 +1,228 @@
+"""The risk in the page's table: what a cell says of a leg, what adds up, what covers what, and what hides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from math import fsum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.streamlit.components.board_columns import headings, usual_headings
+from apps.streamlit.components.board_message import Sorting, Wishes, build_board
+from apps.streamlit.components.board_rows import Grouping
+from apps.streamlit.components.live_csv import tables_as_csv
+from options_helper.live.screen import ScreenModel
+from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import quote, snapshot_with
+from tests.portal import scenes
+from tests.portal.conftest import number
+from tests.portal.scenes import OPEN
+from tests.portal.test_board import file_of, screen_of
+
+SPOT = 100.0
+CALL = {"symbol": "AAPL", "option_type": "call", "expiry": "2026-12-18", "cost_basis": 3.0}
+LONG = {"id": "long", "strike": 105, "contracts": 2, **CALL}
+SOLD = {"id": "sold", "strike": 110, "contracts": -2, **CALL}
+DEEP = {"id": "deep", "strike": 60, "contracts": 1, **CALL}
+OTHER = {**CALL, "id": "other", "symbol": "MSFT", "strike": 105, "contracts": -1}
+SPREAD = {
+    "id": "spread",
+    "symbol": "AAPL",
+    "net_debit": 200,
+    "legs": [
+        {"side": "long", "option_type": "call", "expiry": "2026-12-18", "strike": 105, "contracts": 1},
+        {"side": "short", "option_type": "call", "expiry": "2026-12-18", "strike": 110, "contracts": 1},
+    ],
+}
+MIDDLES = {60: 40.0, 105: 3.0, 110: 1.6}
+
+
+def quotes(
+    book: Portfolio, *, half: float = 0.02, spot_age: float = 0.5, without: tuple[float, ...] = ()
+) -> LiveSnapshot:
+    """The calls at prices of some 40 % volatility, the deep one at its intrinsic value."""
+    events = [
+        quote(
+            item.live_symbol,
+            MIDDLES[int(item.strike or 0)] - half,
+            MIDDLES[int(item.strike or 0)] + half,
+            as_of=OPEN,
+        )
+        for item in dict.fromkeys(book.instruments)
+        if item.is_option and item.strike not in without
+    ]
+    names = dict.fromkeys(item.underlying for item in book.instruments)
+    events += [quote(name, SPOT - 0.01, SPOT + 0.01, age=spot_age, as_of=OPEN) for name in names]
+    return snapshot_with(*events, as_of=OPEN)
+
+
+Show = Callable[..., ScreenModel]
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Show:
+    """The screen of these positions at these quotes."""
+
+    def shown(*positions: dict[str, Any], hide_amounts: bool = False, **market: Any) -> ScreenModel:
+        path = file_of(tmp_path, *positions)
+        book = load_portfolio(path)
+        live = replace(quotes(book, **market), streams=scenes.live(book).streams)
+        return screen_of(lambda: live, path, hide_amounts=hide_amounts)
+
+    return shown
+
+
+def cells(screen: ScreenModel, grouping: Grouping = Grouping.UNDERLYING) -> dict[str, dict[str, list[Any]]]:
+    """Text, tone and tooltip of each cell, by the names of rows and columns."""
+    board = build_board(screen, Wishes(grouping, headings()))
+    names = [column["heading"] for column in board.columns[1:]]
+    return {
+        row["name"]: {
+            name: [wire, "", ""] if isinstance(wire, str) else wire
+            for name, wire in zip(names, board.cells[row["key"]], strict=True)
+        }
+        for row in board.rows
+    }
+
+
+def test_four_figures_of_the_risk_are_shown_and_the_others_can_be_chosen():
+    usual = [name for name in usual_headings() if name in ("Delta", "Theta", "IV", "% max", "Vega", "POP")]
+
+    assert usual == ["Delta", "Theta", "IV", "% max"]
+    assert {"Vega", "Rho", "Gamma", "POP", "Max loss $", "Forward $", "Days held"} <= set(headings())
+
+
+def test_a_line_says_its_position_and_a_group_the_sum_of_one_underlying(show: Show):
+    screen = show(LONG, SOLD, OTHER)
+    rows = cells(screen)
+    deltas = {line.position_id: line.delta or 0.0 for line in screen.risk.lines}
+
+    assert rows["105 C · 18 Dec 26"]["Delta"][0] == f"−{abs(deltas['other']):.0f}"  # of the last of that name
+    assert number(rows["AAPL"]["Delta"][0]) == pytest.approx(deltas["long"] + deltas["sold"], abs=0.51)
+    assert rows["Book · 3 legs"]["Delta"][0] == ""
+    by_name = [number(rows[name]["Theta"][0]) for name in ("AAPL", "MSFT")]
+    assert number(rows["Book · 3 legs"]["Theta"][0]) == pytest.approx(fsum(by_name), abs=1.01)
+
+
+def test_an_expiry_over_several_underlyings_has_a_theta_and_no_delta(show: Show):
+    group = cells(show(LONG, OTHER), Grouping.EXPIRY)["18 Dec 26"]
+
+    assert group["Delta"][0] == group["Gamma"][0] == ""
+    assert group["Theta"][0] != ""
+    assert group["Delta $"][0] != ""
+
+
+def test_a_structure_has_the_sums_of_its_legs_and_no_volatility(show: Show):
+    screen = show(SPREAD)
+    rows = cells(screen)
+    legs = [rows[f"{strike} C · 18 Dec 26"] for strike in (105, 110)]
+    spread = next(row for name, row in rows.items() if "vertical" in name)
+
+    for figure in ("Delta", "Theta", "Vega", "Rho"):
+        assert number(spread[figure][0]) == pytest.approx(
+            fsum(number(leg[figure][0]) for leg in legs), abs=1.5
+        )
+    assert spread["IV"][0] == ""
+    assert all(" ±" in leg["IV"][0] for leg in legs)
+    assert (spread["Max loss $"][0], spread["Max profit $"][0]) == ("−200", "+300")
+
+
+def test_a_sum_without_a_leg_says_how_many_it_has_and_names_what_is_missing(show: Show):
+    rows = cells(show(LONG, SOLD, without=(110,)))
+
+    for figure in ("Theta", "Vega"):
+        for name in ("AAPL", "Book · 2 legs, 1 priced"):
+            text, tone, title = rows[name][figure]
+            assert text.endswith(" · 1 of 2")
+            assert tone == "warning"
+            assert "1 of 2 legs" in title
+            assert "missing: AAPL 18 Dec 26 110 C" in title
+    assert rows["AAPL"]["Theta"][0].partition(" · ")[0] == rows["105 C · 18 Dec 26"]["Theta"][0]
+
+
+def test_what_is_missing_in_a_structure_is_no_number_in_the_table(show: Show):
+    screen = show(SPREAD, without=(110,))
+
+    assert screen.structures["theta"].isna().all()
+    assert list(screen.structures["theta_coverage"]) == ["1 of 2 legs"]
+    assert list(screen.structures["delta_state"]) == ["unknown"]
+
+
+def test_a_leg_at_intrinsic_value_has_a_bound_for_delta_and_a_reason_for_the_rest(show: Show):
+    rows = cells(show(DEEP, half=0.5))
+    deep = rows["60 C · 18 Dec 26"]
+
+    assert deep["Delta"][:2] == ["≈ +100", "warning"]
+    assert deep["Delta"][2] == "a bound: the bid is at or below intrinsic value"
+    assert deep["IV"] == deep["Theta"] == ["—", "quiet", "the bid is at or below intrinsic value"]
+    assert rows["AAPL"]["Delta"][0] == "≈ +100"
+    assert rows["AAPL"]["Theta"][0] == ""
+
+
+def test_a_wide_band_is_amber(show: Show):
+    narrow, wide = (cells(show(LONG, half=half))["105 C · 18 Dec 26"]["IV"] for half in (0.02, 0.24))
+
+    assert (narrow[1], wide[1]) == ("", "warning")
+    assert float(wide[0].partition("±")[2]) >= 2
+
+
+def test_an_old_price_of_the_underlying_is_amber_with_its_age_at_every_figure_it_carries(show: Show):
+    rows = cells(show(LONG, spot_age=41.0))
+    leg = rows["105 C · 18 Dec 26"]
+
+    for cell in (leg["Delta"], rows["AAPL"]["Delta"], rows["AAPL"]["Mark"]):
+        assert (cell[0].endswith(" · 41 s"), cell[1]) == (True, "warning")
+    for name in ("Theta", "IV"):
+        assert leg[name][1] == "warning"
+        assert "41 s" in leg[name][2]
+    assert "41 s" in rows["Book · 1 leg"]["Theta"][2]
+
+
+def test_while_nothing_is_traded_an_old_price_is_no_warning(show: Show, monkeypatch: pytest.MonkeyPatch):
+    screen = show(LONG, spot_age=41.0)
+    night = replace(screen, snapshot=replace(screen.snapshot, as_of=OPEN + timedelta(hours=10)))
+
+    assert cells(night)["105 C · 18 Dec 26"]["Delta"][1] == ""
+    assert cells(night)["AAPL"]["Mark"][1] == ""
+
+
+def test_shares_and_their_calls_have_the_share_of_the_most_that_both_can_win(show: Show):
+    shares = {"id": "shares", "symbol": "AAPL", "shares": 200, "cost_basis": 98.0}
+    row = next(
+        row for name, row in cells(show(shares, {**SOLD, "cost_basis": 2.0})).items() if "Covered" in name
+    )
+
+    # At the strike: 12 on each share and the 2 that were taken; so far 2 on each share and 0.40 of the call.
+    assert row["% max"][0] == f"{100 * (2 + 0.4) / (12 + 2):.1f} %"
+
+
+def test_a_call_sold_alone_has_no_end_to_its_loss(show: Show):
+    sold = cells(show(SOLD))["110 C · 18 Dec 26"]
+
+    assert sold["Max loss $"][:2] == ["undefined", "error"]
+    assert "nothing that is held as long covers them" in sold["Max loss $"][2]
+
+
+def test_hidden_amounts_take_the_figures_of_positions_along_and_leave_volatilities_and_percents(show: Show):
+    screen = show(LONG, SOLD, hide_amounts=True)
+    shown = cells(screen)["105 C · 18 Dec 26"].keys()
+    written = tables_as_csv(screen).partition("\n")[0].split(",")
+
+    assert not shown & {"Delta", "Delta $", "Gamma", "Theta", "Vega", "Rho", "Max loss $", "European delta"}
+    assert {"IV", "% max", "POP", "Forward $"} <= shown
+    assert not {"delta", "theta", "second_delta", "vendor_delta", "max_loss", "risk_reasons"} & set(written)
+    assert {"iv", "iv_low", "iv_high", "percent_of_max", "greek_age_seconds"} <= set(written)
+
+
+def test_figures_are_ranked_by_their_amounts(show: Show):
+    screen = show(LONG, SOLD, OTHER)
+    board = build_board(screen, Wishes(Grouping.UNDERLYING, headings(), Sorting("Theta", descending=True)))
+    groups = [row["name"] for row in board.rows if row["kind"] == "group"]
+    thetas = {name: number(cells(screen)[name]["Theta"][0]) for name in groups}
+
+    assert groups == sorted(groups, key=lambda name: -thetas[name])
