@@ -121,6 +121,7 @@ class RestTask(StrEnum):
     NEWS = "news"  # what was written before the stream, and while it was down
     DIVIDENDS = "dividends"  # announced corporate actions, for the risk figures
     CLOSES = "daily closes"  # a year of them, for betas
+    EXPIRIES = "expiries"  # records of contracts that end soon, and what became of those that did
     CHAINS = "option chains"  # around the money, for what they imply of their underlying
 
 

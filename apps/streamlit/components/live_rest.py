@@ -13,7 +13,14 @@ from options_helper.model.account import RestPhase, RestReport, RestTask
 
 # "Alpaca (api.alpaca.markets, /v2/orders) answered …"; a task's problem may hold several of these.
 PATH: Final = re.compile(r", /[^)\s]*\)")
-QUIET: Final = (RestTask.CALENDAR, RestTask.BOOKS, RestTask.DIVIDENDS, RestTask.CLOSES, RestTask.CHAINS)
+QUIET: Final = (
+    RestTask.CALENDAR,
+    RestTask.BOOKS,
+    RestTask.DIVIDENDS,
+    RestTask.CLOSES,
+    RestTask.CHAINS,
+    RestTask.EXPIRIES,
+)
 NEXT_ANSWER: Final = re.compile(r"(?<=\.) (?=Alpaca \()")
 
 

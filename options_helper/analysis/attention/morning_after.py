@@ -18,6 +18,7 @@ from options_helper.analysis.holdings import is_unread
 from options_helper.analysis.option_events import halves
 from options_helper.model.account import AccountPositions, Execution, ExecutionKind, executions_by_symbol
 from options_helper.model.alpaca_symbols import underlying_root
+from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol, short_date
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import ToldSessions, new_york_date, next_session, regular_session
@@ -70,6 +71,8 @@ class _Ended:
 
 def ended_contracts(portfolio: Portfolio, live: LiveSnapshot) -> tuple[EndedContract, ...]:
     """Each contract whose worth was fixed in the last days, by file, positions or executions; in order of its end."""
+    if live.market is MarketKind.REPLAY:
+        return ()  # a recording has no account
     told, facts, view = live.told_sessions, live.expiry_facts, live.account.view
     by_symbol = executions_by_symbol(facts.executions)
     instruments = {one.live_symbol: one for one in portfolio.instruments if one.is_option}

@@ -590,6 +590,7 @@ class _Run:
                 streams=self._with_ledgers(healths),
                 account=self._account.account_state,
                 risk_inputs=self._account.risk_inputs,
+                expiry_facts=self._account.expiry_facts,
                 callbacks=callbacks,
             )
 

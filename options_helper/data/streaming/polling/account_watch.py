@@ -23,12 +23,14 @@ from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.book_poller import BookPoller
 from options_helper.data.streaming.polling.chain_poller import ChainPoller
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.expiry_poller import ExpiryPoller
 from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.polling.risk_poller import RiskPoller
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.callbacks import Told
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import ToldSessions
 from options_helper.model.risk_inputs import RiskInputs
@@ -89,6 +91,9 @@ class AccountWatch:
         self._news = NewsPoller(self._context, config, policy, tell)
         self._risk = RiskPoller(self._context, config, policy)
         self._chains = ChainPoller(self._context, config, policy)
+        self._expiries = ExpiryPoller(
+            self._context, config, policy, traded=self._polls_account, elapsed=elapsed
+        )
         self._calendar = CalendarWatch(
             self._context.rest,
             self._context.now,
@@ -115,6 +120,11 @@ class AccountWatch:
         """What the risk figures are computed from beside prices; read it under the lock that guards the state."""
         return self._context.risk_inputs
 
+    @property
+    def expiry_facts(self) -> ExpiryFacts:
+        """What is told of contracts that end or did; read it under the lock that guards the state."""
+        return self._context.expiry_facts
+
     def start(self) -> None:
         """Begin; asks nothing before the streams had a moment to connect."""
         if self._polls:
@@ -122,6 +132,7 @@ class AccountWatch:
             self._books.begin()
             self._risk.begin()
             self._chains.begin()
+            self._expiries.begin()
             self._report_hours(RestPhase.WAITING, None)
             self._calendar.start(self._policy.initial_delay)
         if self._polls_account:
@@ -135,15 +146,18 @@ class AccountWatch:
             self._news.change_symbols(config)
             self._risk.change_symbols(config)
             self._chains.change_symbols(config)
+            self._expiries.change_symbols(config)
 
     def forget(self) -> None:
         """Another session is played: nothing of the one before counts. Called under the lock."""
         self._context.account_state = replace(AccountState(), reports=self.account_state.reports)
         self._context.risk_inputs = RiskInputs()
+        self._context.expiry_facts = ExpiryFacts()
         self._account.forget()
         self._news.forget()
         self._risk.forget()
         self._chains.forget()
+        self._expiries.forget()
         self._calendar.forget()
 
     def stop(self) -> None:
@@ -155,6 +169,7 @@ class AccountWatch:
         self._news.stop(deadline - time.monotonic())
         self._risk.stop(deadline - time.monotonic())
         self._chains.stop(deadline - time.monotonic())
+        self._expiries.stop(deadline - time.monotonic())
         self._calendar.stop(deadline - time.monotonic())
         self._account.stop(deadline - time.monotonic())
 

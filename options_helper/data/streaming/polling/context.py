@@ -14,6 +14,7 @@ from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.risk_inputs import RiskInputs
@@ -34,6 +35,7 @@ class WatchPolicy:
     poll: float = 60.0
     again: float = 30.0  # after a failure
     debounce: float = 1.0  # after a fill, which seldom comes alone
+    expiries: float = 600.0  # contracts that end or did, and what became of them
     books: float = 300.0  # order books, to compare with the streamed ones
     chains: float = 15.0  # options around the money, while they are traded
     closed: float = 300.0  # the same while they are not
@@ -44,7 +46,7 @@ class WatchPolicy:
 
 
 class PollContext:
-    """What was asked for in one run. `lock` is the run's: it guards `state`, `account_state` and `risk_inputs`."""
+    """What was asked for in one run. `lock` is the run's: it guards `state` and what is known beside it."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class PollContext:
         self.lock = lock
         self.account_state = AccountState()
         self.risk_inputs = RiskInputs()
+        self.expiry_facts = ExpiryFacts()
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._connect = connect

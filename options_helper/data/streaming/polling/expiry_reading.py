@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -63,7 +64,9 @@ def read_expiry_facts(
     try:
         backfill = read_backfill(rest, datetime.combine(since, time(), NEW_YORK))
     except RestError as error:
-        problems.append(f"What became of contracts that ended is not known: {error}")
+        # A recording has no account: nothing became of what it holds.
+        if error.status != HTTPStatus.NOT_FOUND:
+            problems.append(f"What became of contracts that ended is not known: {error}")
         return ExpiryReading(facts, tuple(problems))
     executions, doubts, _ = settled_executions(backfill.updates)
     told = replace(facts, executions=executions, executions_since=since)

@@ -44,6 +44,7 @@ from options_helper.model.events import (
     is_older,
     stamp,
 )
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.risk_inputs import RiskInputs
@@ -421,6 +422,7 @@ class LiveState:
         streams: Mapping[StreamId, StreamHealth],
         account: AccountState | None = None,
         risk_inputs: RiskInputs | None = None,
+        expiry_facts: ExpiryFacts | None = None,
         callbacks: CallbackStats | None = None,
     ) -> LiveSnapshot:
         """An immutable copy; `wall_ns` is the computer's time, which the market's clock turns into `as_of`."""
@@ -441,6 +443,7 @@ class LiveState:
             fills=self.fills.entries(),
             account=account or AccountState(),
             risk_inputs=risk_inputs or RiskInputs(),
+            expiry_facts=expiry_facts or ExpiryFacts(),
             streams=MappingProxyType(dict(streams)),
             clock_skew=None if self.clock.plays else self.clock.skew,
             told_sessions=self.clock.told,

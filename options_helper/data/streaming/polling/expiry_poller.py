@@ -1,0 +1,114 @@
+"""Ask every few minutes about contracts that end soon or did: nothing of that comes over a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+from options_helper.data.periodic_task import PeriodicTask
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts
+from options_helper.model.account import RestPhase, RestTask
+from options_helper.model.contract_symbols import is_contract_symbol
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.streams import StreamName
+
+
+class ExpiryPoller:
+    """Asks from a moment after the start on; nobody waits for it. What failed is asked again, what is known stays."""
+
+    def __init__(
+        self,
+        context: PollContext,
+        config: LiveStreamConfig,
+        policy: WatchPolicy,
+        *,
+        traded: bool,
+        elapsed: Callable[[], float],
+    ) -> None:
+        self._context = context
+        self._policy = policy
+        self._traded = traded  # whether the account's executions are asked for too
+        self._elapsed = elapsed
+        self._config = config  # replaced whole
+        self._task = PeriodicTask(
+            "live-expiries", self._poll, policy.poll, self._failed, stopping=context.stopping
+        )
+        # Guarded by the lock of what was asked: how often another session began to be played.
+        self._session = 0
+        # Only the thread that asks knows these: what was asked for, in which session and day, and when.
+        self._asked: tuple[tuple[str, ...], int, date] | None = None
+        self._asked_at = 0.0
+
+    def begin(self) -> None:
+        """Ask for the first time after the prices had a moment; for nothing where no contract is held."""
+        if _contracts(self._config):
+            self._context.report(RestTask.EXPIRIES, phase=RestPhase.WAITING)
+            self._task.start(self._policy.initial_delay)
+
+    def change_symbols(self, config: LiveStreamConfig) -> None:
+        """From now on these symbols; what is new is asked for soon."""
+        before, self._config = self._config, config
+        if not set(_contracts(config)) <= set(_contracts(before)):
+            self._task.run_within(self._policy.initial_delay)
+            self._task.start()
+
+    def forget(self) -> None:
+        """Another session is played. Called under the lock."""
+        self._session += 1
+        self._task.run_within(self._policy.initial_delay)
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; waits for it at most `timeout` seconds."""
+        self._task.stop(timeout)
+
+    def _poll(self) -> float:
+        """Ask if it is time, or if a stream has told since that it is another day; seconds until the next look."""
+        context, contracts, session = self._context, _contracts(self._config), self._session
+        wanted = contracts, session, context.today()
+        if wanted == self._asked and self._elapsed() - self._asked_at < self._policy.expiries:
+            return self._policy.poll
+        found = context.attempt(
+            RestTask.EXPIRIES,
+            lambda: read_expiry_facts(context.rest(), contracts, context.now(), traded=self._traded),
+        )
+        if found is None:
+            return self._policy.again
+        with context.lock:
+            if (session, wanted[-1]) != (self._session, context.today()):
+                return self._policy.again  # another session is played since
+            context.expiry_facts = _together(context.expiry_facts, found.facts)
+        context.report(
+            RestTask.EXPIRIES,
+            phase=RestPhase.FAILED if found.problems else RestPhase.DONE,
+            finished_at=context.now(),
+            problem=" ".join(found.problems) or None,
+        )
+        if found.problems:
+            return self._policy.again
+        self._asked, self._asked_at = wanted, self._elapsed()
+        return min(self._policy.poll, self._policy.expiries)
+
+    def _failed(self, error: Exception) -> float:
+        self._context.report_failure(RestTask.EXPIRIES, error)
+        return self._policy.again
+
+
+def _together(before: ExpiryFacts, now: ExpiryFacts) -> ExpiryFacts:
+    """What was told now, and what was told before of that which was not; of another market's time it counts nothing."""
+    if before.read_at is not None and now.read_at is not None and now.read_at < before.read_at:
+        before = ExpiryFacts()
+    untold = now.executions_since is None
+    return replace(
+        now,
+        records=with_more(before.records, now.records),
+        late_close=with_more(before.late_close, now.late_close),
+        executions=before.executions if untold else now.executions,
+        executions_since=before.executions_since if untold else now.executions_since,
+    )
+
+
+def _contracts(config: LiveStreamConfig) -> tuple[str, ...]:
+    return tuple(one for one in config.symbols(StreamName.OPTIONS) if is_contract_symbol(one))

@@ -1,0 +1,127 @@
+"""What a run is told of contracts that end: by the manager with alpaca-py's clients against the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts
+from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask
+from options_helper.model.instants import utc_datetime
+from options_helper.simulator.faults import Faults
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.kit.builders import nanoseconds, new_york
+from tests.kit.simulated import PATIENT_REST, settings_for
+from tests.kit.waiting import wait_until
+from tests.wire.test_account_watch import SOON, watching
+
+FRIDAY = date(2026, 11, 20)
+PUT, INDEX = "AAPL261120P00200000", "SPXW261120P06600000"
+FAR = "AAPL270115P00200000"
+CONFIG = LiveStreamConfig(stocks=("AAPL",), option_contracts=(PUT, INDEX, FAR))
+AGAIN = replace(SOON, expiries=0.2)
+
+Simulators = Callable[..., SimulatorServer]
+
+
+@pytest.fixture
+def friday(running_simulator: Simulators) -> SimulatorServer:
+    """Ten minutes before the close; the account holds all of it."""
+    server = running_simulator(SilentMarket(start_ns=nanoseconds(new_york("2026-11-20 15:50"))))
+    for symbol in (PUT, INDEX, FAR):
+        server.account.set_position(symbol, -1, 2)
+    server.account.set_position("AAPL", 100, 190)
+    return server
+
+
+def report(manager: LiveStreamManager) -> RestReport:
+    return manager.snapshot().account.reports[RestTask.EXPIRIES]
+
+
+def settled(manager: LiveStreamManager) -> None:
+    """Until all is told as of the simulator's day, which a stream tells after the connection."""
+    wait_until(
+        lambda: (
+            report(manager).phase is RestPhase.DONE
+            and manager.snapshot().expiry_facts.executions_since == date(2026, 11, 13)
+        ),
+        saw=lambda: report(manager),
+    )
+
+
+def test_records_and_hours_of_what_ends_soon_are_in_the_snapshot(friday: SimulatorServer):
+    with watching(friday, CONFIG) as manager:
+        settled(manager)
+        facts = manager.snapshot().expiry_facts
+
+    assert facts.records.keys() == {PUT, INDEX}
+    assert facts.records[INDEX].exercise_style == "european"
+    assert facts.executions_since == date(2026, 11, 13)
+    assert facts.read_at is not None
+
+
+def test_what_became_of_a_contract_comes_while_the_run_goes_on(friday: SimulatorServer):
+    """As on the morning after: an assignment and the shares that it moved, with a day and no time."""
+    with watching(friday, CONFIG, AGAIN) as manager:
+        settled(manager)
+        friday.account.add_activity("OPASN", PUT, 1)
+        friday.account.add_activity("OPTRD", "AAPL", 100, 200)
+        wait_until(lambda: len(manager.snapshot().expiry_facts.executions) == 2)
+        executions = manager.snapshot().expiry_facts.executions
+
+    assert {(one.symbol, one.kind, one.day) for one in executions} == {
+        (PUT, ExecutionKind.ASSIGNMENT, FRIDAY),
+        ("AAPL", ExecutionKind.OPTION_TRADE, FRIDAY),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v2/account/activities", "What became of contracts that ended is not known"),
+        ("/v2/options/contracts", "their root decides"),
+        ("/v2/assets", "How long options on AAPL are traded was not told"),
+    ],
+)
+def test_an_answer_that_fails_costs_itself_and_is_asked_again(friday: SimulatorServer, path: str, said: str):
+    friday.set_faults(Faults(rest_status=500, rest_path=path))
+    with watching(friday, CONFIG) as manager:
+        wait_until(lambda: report(manager).problem is not None, saw=lambda: report(manager))
+        assert said in (report(manager).problem or "")
+        assert manager.snapshot().expiry_facts.read_at is not None
+
+        friday.set_faults(Faults())
+        settled(manager)
+
+    assert report(manager).problem is None
+
+
+def test_what_was_told_stays_when_it_cannot_be_asked_again(friday: SimulatorServer):
+    friday.account.add_activity("OPEXP", PUT, 1)
+    with watching(friday, CONFIG, AGAIN) as manager:
+        settled(manager)
+        friday.set_faults(Faults(rest_status=500))
+        wait_until(lambda: report(manager).phase is RestPhase.FAILED, saw=lambda: report(manager))
+        facts = manager.snapshot().expiry_facts
+
+    assert (len(facts.executions), facts.executions_since, len(facts.records)) == (1, date(2026, 11, 13), 2)
+
+
+def test_a_class_and_expiry_is_one_question(friday: SimulatorServer):
+    """However many strikes of it are held."""
+    strikes = [f"AAPL261120P00{strike}000" for strike in (190, 195, 200)]
+    for symbol in strikes:
+        friday.account.set_position(symbol, 1, 2)
+    with AlpacaRest(settings_for(friday), policy=PATIENT_REST) as rest:
+        found = read_expiry_facts(rest, strikes, utc_datetime(friday.now_ns))
+
+    asked = [path for path in friday.requests if path.startswith("/v2/options/contracts")]
+    assert found.problems == ()
+    assert found.facts.records.keys() == set(strikes)
+    assert [friday.requests[path] for path in asked] == [1]
