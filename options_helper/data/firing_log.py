@@ -175,12 +175,12 @@ class FiringLog:
                 self._shown = self._fold.logged()
             return self._shown
 
-    def append(self, *rows: Row) -> None:
-        """Write these rows, and wait until the disk has them."""
+    def append(self, *rows: Row, durable: bool = True) -> None:
+        """Write these rows; `durable` waits until the disk has them, else the computer's end could lose them."""
         with self.exclusive():
             self._follow()
             self._unwritten += [_line(row) for row in rows]
-            self._write(rows)
+            self._write(rows, durable=durable)
 
     def shorten(self, now: datetime) -> None:
         """Write the file anew with what is of use, where it has grown large; only its lease's holder does."""
@@ -235,10 +235,10 @@ class FiringLog:
         self._fold.read(data)
         self._shown = None
 
-    def _write(self, rows: Iterable[Row]) -> None:
+    def _write(self, rows: Iterable[Row], *, durable: bool) -> None:
         data = b"".join(self._unwritten)
         try:
-            _append(self._path, data)
+            _append(self._path, data, durable=durable)
         except OSError as error:
             self._say(
                 f"What alerts have fired cannot be written down: {error.strerror}. A restart may repeat it."
@@ -340,13 +340,14 @@ def tried(attempt: Attempt) -> Tried:
     return Tried(attempt.key, attempt.target, attempt.number, attempt.at, attempt.outcome, attempt.why)
 
 
-def _append(path: Path, data: bytes) -> None:
-    """Add it and wait until the disk has it; OSError when it refuses, and then a part of it may stand there."""
+def _append(path: Path, data: bytes, *, durable: bool) -> None:
+    """Add it; OSError when the disk refuses, and then a part of it may stand there."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with open(os.open(path, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _line(row: Row) -> bytes:

@@ -7,8 +7,10 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "messages": ("Attempt", "Outcome"),
+    "delivery": ("Delivery",),
+    "lifesign": ("Called", "LifeSign"),
+    "messages": ("Attempt", "Message", "Outcome", "Urgency"),
     "sending": ("require_apprise",),
-    "targets": ("DEFAULT_TARGETS_FILE", "Targets", "load_targets"),
+    "targets": ("DEFAULT_TARGETS_FILE", "NO_TARGETS", "Targets", "load_targets"),
     "trial": ("LIFE_SIGN", "Tried", "try_all"),
 }

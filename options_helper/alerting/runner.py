@@ -1,0 +1,252 @@
+"""Judge each new snapshot by the rules, write down what fired, and send it where this process has the lease.
+
+A process without the lease judges and shows by the state that the holder has written down, and sends nothing. When it
+takes over, it goes on from there, and sends what the holder has not settled: what fired is neither lost nor repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from options_helper.alerting.books import AlertBooks
+from options_helper.clock import utc_now
+from options_helper.data.firing_log import Acknowledged, Firing, LoggedFiring, Round, Trying, tried
+from options_helper.data.lease import RENEW_SECONDS, Holder
+from options_helper.data.notify.delivery import Delivery
+from options_helper.data.notify.lifesign import Called, LifeSign
+from options_helper.data.notify.messages import Attempt, Message, Urgency
+from options_helper.data.notify.targets import NO_TARGETS, Targets
+from options_helper.data.periodic_task import PeriodicTask
+from options_helper.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+O = TypeVar("O")  # noqa: E741 - what is observed
+J = TypeVar("J")
+
+# A process that judges nothing for so long is no watcher, whatever else it does.
+WATCHING_WITHIN_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 0.5
+_URGENCIES: Final = {"info": Urgency.INFO, "warning": Urgency.WARNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Generic[J]):
+    """What the rules say of one snapshot; `state` is where they stand after it, by whatever keys they choose."""
+
+    fired: tuple[Firing, ...] = ()
+    state: Mapping[str, Any] = field(default_factory=dict)
+    judgements: tuple[J, ...] = ()
+    rules: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStatus(Generic[J]):
+    """How alerts stand in this process, for whoever shows it."""
+
+    delivers: bool = False  # this process sends
+    holder: Holder | None = None  # who sends, or did last
+    judged_at: datetime | None = None  # by this computer's clock; None: nothing was judged yet
+    rules: int = 0
+    judgements: tuple[J, ...] = ()
+    firings: tuple[LoggedFiring, ...] = ()  # the newest first, also those of other programs of this account
+    targets: tuple[str, ...] = ()  # name and kind of service
+    life_sign: Called | None = None  # None: no dead-man's service is named
+    problems: tuple[str, ...] = ()
+
+
+class AlertRunner(Generic[O, J]):
+    """Owns one process's part in the alerts of an account. Every method may be called from any thread.
+
+    `judge` is pure: from what is observed and the state of the rules to what they say. `load` reads the targets and
+    raises ConfigError; it is asked again now and then. `simulated` puts a word before each title.
+    """
+
+    def __init__(
+        self,
+        books: AlertBooks,
+        judge: Callable[[O, Mapping[str, Any]], Judged[J]],
+        load: Callable[[], Targets],
+        *,
+        simulated: bool = False,
+        now: Callable[[], datetime] = utc_now,
+        make_delivery: Callable[..., Delivery] = Delivery,
+        every_seconds: float = RENEW_SECONDS,
+    ) -> None:
+        self._log, self._lease = books.log, books.lease
+        self._judge, self._load, self._now = judge, load, now
+        self._prefix = "SIMULATED: " * simulated
+        self._make_delivery = make_delivery
+        self._task = PeriodicTask("live-alerts", self.keep, every_seconds)
+        # Held while something is judged, and while targets or the lease change.
+        self._lock = threading.Lock()
+        self._targets = NO_TARGETS
+        self._targets_problem: str | None = None
+        self._lease_problem: str | None = None
+        self._delivery: Delivery | None = None  # while this process has the lease
+        self._life_sign: LifeSign | None = None
+        self._judged: Judged[J] = Judged()  # replaced whole
+        self._judged_at: datetime | None = None
+
+    def start(self) -> None:
+        """Ask for the lease, and go on asking by itself."""
+        self.keep()
+        self._task.start()
+
+    def stop(self) -> None:
+        """Send no more, and give the lease back; a second at most, whatever a target does. Harmless twice."""
+        self._task.stop(_STOP_SECONDS)
+        with self._lock:
+            self._end_delivery()
+            self._end_life_sign()
+            self._lease.release()
+
+    def observe(self, observed: O) -> None:
+        """Judge one snapshot. Quick: nothing waits for a target. What the rules cannot take raises."""
+        with self._lock:
+            logged = self._log.look()
+            judged = self._judge(observed, logged.state)
+            self._judged, self._judged_at = judged, self._now()
+            changes = _changes(logged.state, judged.state)
+            new = tuple(self._addressed(one) for one in judged.fired if one.key not in logged.firings)
+            if not (changes or new):
+                return
+            with self._log.exclusive():
+                if not self._is_mine:
+                    return
+                self._log.append(Round(new, changes), durable=bool(new))
+            for firing in new:
+                self._offer(firing, firing.targets)
+
+    def acknowledge(self, key: str) -> None:
+        """Note for everybody that somebody has seen it; harmless for a key that is not known."""
+        if key in self._log.look().firings:
+            self._log.append(Acknowledged(key, self._now()))
+
+    def status(self) -> AlertStatus[J]:
+        """How it stands now."""
+        judged = self._judged
+        life_sign = self._life_sign
+        problems = (self._targets_problem, self._lease_problem, self._log.problem, *judged.problems)
+        return AlertStatus(
+            delivers=self._delivery is not None and self._is_mine,
+            holder=self._lease.holder(),
+            judged_at=self._judged_at,
+            rules=judged.rules,
+            judgements=judged.judgements,
+            firings=tuple(reversed(tuple(self._log.look().firings.values()))),
+            targets=tuple(str(one) for one in self._targets.by_name.values()),
+            life_sign=None if life_sign is None else life_sign.last,
+            problems=tuple(one for one in problems if one),
+        )
+
+    @property
+    def _is_mine(self) -> bool:
+        return self._lease_problem is not None or self._lease.is_mine
+
+    def keep(self) -> None:
+        """Renew the lease or ask for it, and look whether the targets have changed."""
+        with self._lock:
+            has_changed = self._reload()
+            # Under the log's lock, so that what the holder before wrote last is read after it.
+            with self._log.exclusive():
+                is_mine = self._take()
+            if not is_mine:
+                self._end_delivery()
+            elif self._delivery is None or has_changed:
+                self._end_delivery()
+                self._begin_delivery()
+
+    def _take(self) -> bool:
+        try:
+            is_mine = self._lease.keep()
+        except OSError as error:
+            self._lease_problem = (
+                "Whether another program sends the same alerts cannot be known here, so this one sends them too: "
+                f"{(error.strerror or type(error).__name__).lower()}."
+            )
+            return True
+        self._lease_problem = None
+        return is_mine
+
+    def _reload(self) -> bool:
+        """Whether the targets are others than before; under the lock."""
+        before = (self._targets, self._targets_problem)
+        try:
+            self._targets, self._targets_problem = self._load(), None
+        except ConfigError as error:
+            # What was good stays in use: an alert that is on its way is not for a slip in the file to lose.
+            self._targets_problem = str(error)
+        if self._targets.life_sign != before[0].life_sign or self._life_sign is None:
+            self._end_life_sign()
+            if self._targets.life_sign is not None:
+                self._life_sign = LifeSign(self._targets.life_sign, is_well=self._watches, now=self._now)
+                self._life_sign.start()
+        return (self._targets, self._targets_problem) != before
+
+    def _watches(self) -> bool:
+        at = self._judged_at
+        return at is not None and (self._now() - at).total_seconds() < WATCHING_WITHIN_SECONDS
+
+    def _begin_delivery(self) -> None:
+        self._delivery = self._make_delivery(
+            self._targets.by_name.values(), before=self._before, tell=self._tell, now=self._now
+        )
+        self._log.shorten(self._now())
+        for logged in self._log.look().firings.values():
+            for name in logged.unsettled:
+                self._offer(logged.firing, (name,), may_have_come=logged.deliveries[name].may_have_come)
+
+    def _end_delivery(self) -> None:
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.stop()
+
+    def _end_life_sign(self) -> None:
+        life_sign, self._life_sign = self._life_sign, None
+        if life_sign is not None:
+            life_sign.stop()
+
+    def _addressed(self, firing: Firing) -> Firing:
+        """With all targets, where the rule names none."""
+        from msgspec.structs import replace
+
+        return firing if firing.targets else replace(firing, targets=tuple(self._targets.by_name))
+
+    def _offer(self, firing: Firing, names: Sequence[str], *, may_have_come: bool = False) -> None:
+        if self._delivery is None:
+            return
+        # While the file cannot be used, what it may name waits for it.
+        known = [one for one in names if self._targets_problem is None or one in self._targets.by_name]
+        message = Message(
+            firing.key,
+            self._prefix + firing.title,
+            firing.text,
+            firing.text_with_amounts,
+            _URGENCIES.get(firing.severity, Urgency.FAILURE),
+            may_have_come,
+        )
+        self._delivery.offer(message, known)
+
+    def _before(self, message: Message, target: str, number: int) -> bool:
+        """On a target's thread: whether it may be sent, which is written down first."""
+        with self._log.exclusive():
+            if not self._is_mine:
+                return False
+            self._log.append(Trying(message.key, target, number, self._now()))
+        return True
+
+    def _tell(self, attempt: Attempt) -> None:
+        self._log.append(tried(attempt))
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the one of the other; None: it is no more."""
+    gone = {key: None for key in before if key not in after}
+    return {**gone, **{key: value for key, value in after.items() if before.get(key) != value}}

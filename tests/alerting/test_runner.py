@@ -1,0 +1,306 @@
+"""The runner: what fires is logged and sent once, by one program of several, over restarts and takeovers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from options_helper.alerting.books import books_at
+from options_helper.alerting.runner import AlertRunner, Judged
+from options_helper.data.firing_log import Firing, FiringLog, Trying
+from options_helper.data.lease import Lease
+from options_helper.data.notify.delivery import Delivery, Pacing
+from options_helper.data.notify.lifesign import Called
+from options_helper.data.notify.messages import Attempt, Message, Outcome
+from options_helper.data.notify.sending import Sent
+from options_helper.data.notify.targets import LifeSignTarget, Target, Targets
+from options_helper.errors import ConfigError
+from tests.kit.notified import fake_ntfy
+from tests.kit.waiting import wait_until
+
+AT = datetime(2026, 11, 27, 20, 50, tzinfo=UTC)
+
+
+class Post:
+    """A target that takes everything, or what the test says."""
+
+    def __init__(self) -> None:
+        self.taken: list[Message] = []
+        self.answer = Sent(Outcome.DELIVERED)
+
+    def __call__(self, _: Target, message: Message) -> Sent:
+        self.taken.append(message)
+        return self.answer
+
+    @property
+    def keys(self) -> list[str]:
+        return [one.key for one in self.taken]
+
+
+def above(level: float) -> Callable[[float, Mapping[str, Any]], Judged[str]]:
+    """A rule that fires when a number rises above the level, and not for what is so at first."""
+
+    def judge(value: float, state: Mapping[str, Any]) -> Judged[str]:
+        met, was = value > level, state.get("above")
+        key = f"above-{value:g}"
+        fired = (firing(key),) if met and was is False else ()
+        return Judged(fired, {"above": met}, (f"{value:g} is {'met' if met else 'not met'}",), rules=1)
+
+    return judge
+
+
+def firing(key: str, targets: tuple[str, ...] = ("phone",)) -> Firing:
+    return Firing(
+        key=key, rule="above", subject="underlying:SPY", crossed_at=AT, fired_at=AT, severity="warning", title=key,
+        text="risen", text_with_amounts="risen, $1", targets=targets,
+    )  # fmt: skip
+
+
+def targets(*names: str) -> Targets:
+    return Targets(
+        {name: Target(name, SecretStr("ntfy://127.0.0.1:1/hidden-topic")) for name in names or ("phone",)}
+    )
+
+
+class Desk:
+    """Programs of one account on one computer."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self.path, self._stack = path, stack
+        self.post = Post()
+        self.monotonic = 1_000.0
+
+    def runner(self, who: str = "watch", **more: Any) -> AlertRunner[float, str]:
+        books = books_at(self.path, who, AT)
+        lease = Lease(self.path.with_suffix(".lease"), who, since=AT, monotonic=lambda: self.monotonic)
+        facts = {"judge": above(560), "load": targets, "make_delivery": self._delivery} | more
+        runner = AlertRunner(type(books)(books.log, lease), every_seconds=3_600, **facts)
+        self._stack.callback(runner.stop)
+        runner.start()
+        return runner
+
+    def _delivery(self, *arguments: Any, **more: Any) -> Delivery:
+        pacing = Pacing(pause_seconds=0.01, longest_pause_seconds=0.02)
+        return Delivery(*arguments, send=self.post, pacing=pacing, **more)
+
+    def settled(self, key: str) -> bool:
+        return not FiringLog(self.path.with_suffix(".jsonl")).look().firings[key].unsettled
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with ExitStack() as stack:
+        yield Desk(tmp_path / "alerts" / "account", stack)
+
+
+def test_what_fires_is_sent_once_and_logged_with_whom_it_reached(desk: Desk):
+    runner = desk.runner()
+    for value in (559, 561, 562, 563):
+        runner.observe(value)
+    wait_until(lambda: desk.settled("above-561"))
+
+    assert desk.post.keys == ["above-561"]
+    status = runner.status()
+    assert (status.delivers, status.rules, status.judgements) == (True, 1, ("563 is met",))
+    assert status.firings[0].deliveries["phone"].outcome is Outcome.DELIVERED
+    assert status.targets == ("phone (ntfy)",)
+    assert "hidden-" not in repr(status)
+
+
+def test_a_restart_repeats_nothing_and_loses_no_crossing_in_between(desk: Desk):
+    first = desk.runner()
+    first.observe(561)
+    first.observe(559)
+    first.stop()
+
+    second = desk.runner()
+    second.observe(565)
+    wait_until(lambda: desk.settled("above-565"))
+    second.stop()
+    third = desk.runner()
+    third.observe(566)
+
+    assert desk.post.keys == ["above-565"]
+
+
+def test_the_second_judges_and_shows_and_does_not_send(desk: Desk):
+    page, watch = desk.runner("dashboard"), desk.runner("watch")
+    for value in (559, 561):
+        page.observe(value)
+        watch.observe(value)
+    wait_until(lambda: desk.settled("above-561"))
+
+    status = watch.status()
+    assert (status.delivers, status.judgements) == (False, ("561 is met",))
+    assert status.holder is not None
+    assert status.holder.who == "dashboard"
+    assert [one.firing.key for one in status.firings] == ["above-561"]
+    assert desk.post.keys == ["above-561"]
+
+
+@pytest.mark.parametrize("how", ["ended", "stopped"])
+def test_it_takes_over_where_the_first_left_off(desk: Desk, how: str):
+    page, watch = desk.runner("dashboard"), desk.runner("watch")
+    for one in (page, watch):
+        one.observe(559)
+    page.observe(561)
+    wait_until(lambda: desk.settled("above-561"))
+    if how == "ended":
+        page.stop()
+    else:
+        desk.monotonic += 20
+
+    watch.keep()
+    watch.observe(561)
+    watch.observe(559)
+    watch.observe(562)
+    page.observe(563)
+    wait_until(lambda: desk.settled("above-562"))
+
+    assert desk.post.keys == ["above-561", "above-562"]
+    assert (page.status().delivers, watch.status().delivers) == (False, True)
+
+
+def test_what_the_first_had_not_sent_the_next_sends(desk: Desk):
+    desk.post.answer = Sent(Outcome.FAILED, "down")
+    page = desk.runner("dashboard")
+    page.observe(559)
+    page.observe(561)
+    wait_until(lambda: desk.post.taken)
+    page.stop()
+    tries = len(desk.post.taken)
+    desk.post.answer = Sent(Outcome.DELIVERED)
+
+    desk.runner("watch")
+    wait_until(lambda: desk.settled("above-561"))
+
+    assert len(desk.post.taken) == tries + 1
+    assert not desk.post.taken[-1].may_have_come
+
+
+def test_a_try_without_an_end_is_sent_again_and_says_so(desk: Desk):
+    page = desk.runner("dashboard", load=Targets)
+    page.observe(559)
+    page.observe(561)
+    page.stop()
+    FiringLog(desk.path.with_suffix(".jsonl")).append(Trying("above-561", "phone", 1, AT))
+
+    desk.runner("watch")
+    wait_until(lambda: desk.settled("above-561"))
+
+    assert [one.may_have_come for one in desk.post.taken] == [True]
+
+
+def test_a_rule_without_targets_tells_all_of_them(desk: Desk):
+    judge = lambda *_: Judged((firing("k", ()),), {})  # noqa: E731 - a rule of this test
+    runner = desk.runner(judge=judge, load=lambda: targets("phone", "mail"))
+    runner.observe(1)
+    runner.observe(1)
+    wait_until(lambda: desk.settled("k"))
+
+    assert desk.post.keys == ["k", "k"]
+    assert set(runner.status().firings[0].deliveries) == {"phone", "mail"}
+
+
+def test_a_target_that_nobody_named_is_told_of_and_one_whose_file_is_wrong_waits(desk: Desk):
+    is_wrong = True
+
+    def load() -> Targets:
+        if is_wrong:
+            raise ConfigError("alert-targets.toml holds addresses that others may read.")
+        return targets("mail")
+
+    runner = desk.runner(judge=lambda *_: Judged((firing("k", ("mail", "phone")),), {}), load=load)
+    runner.observe(1)
+    assert "others may read" in runner.status().problems[0]
+    assert desk.post.keys == []
+    is_wrong = False
+
+    runner.keep()
+    wait_until(lambda: desk.settled("k"))
+
+    found = runner.status().firings[0].deliveries
+    assert (found["mail"].outcome, found["phone"].outcome) == (Outcome.DELIVERED, Outcome.GAVE_UP)
+    assert found["phone"].why == "no target has this name"
+    assert runner.status().problems == ()
+
+
+def test_an_acknowledgement_is_everybodys(desk: Desk):
+    page, watch = desk.runner("dashboard"), desk.runner("watch")
+    page.observe(559)
+    page.observe(561)
+
+    watch.acknowledge("above-561")
+    watch.acknowledge("nothing")
+
+    assert page.status().firings[0].acknowledged_at is not None
+
+
+def test_a_simulated_market_is_named_in_each_message(desk: Desk):
+    runner = desk.runner(simulated=True)
+    runner.observe(559)
+    runner.observe(561)
+    wait_until(lambda: desk.post.taken)
+
+    assert desk.post.taken[0].title == "SIMULATED: above-561"
+
+
+def test_where_no_lease_can_be_had_it_sends_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    def refuse(_: Lease) -> bool:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Lease, "keep", refuse)
+    runner = desk.runner()
+    runner.observe(559)
+    runner.observe(561)
+    wait_until(lambda: desk.settled("above-561"))
+
+    assert "operation not supported" in runner.status().problems[0]
+
+
+def called(runner: AlertRunner[float, str]) -> Called:
+    found = runner.status().life_sign
+    assert found is not None
+    return found
+
+
+def test_a_dead_mans_service_is_called_while_snapshots_come(desk: Desk):
+    at, named = AT, Targets()
+    with fake_ntfy() as service:
+        runner = desk.runner(load=lambda: named, now=lambda: at)
+        runner.observe(559)
+        named = Targets(life_sign=LifeSignTarget(SecretStr(f"http://127.0.0.1:{service.port}/hidden-check")))
+        runner.keep()
+        wait_until(lambda: called(runner).answered_at)
+        runner.stop()
+        at += timedelta(minutes=3)
+        silent = desk.runner(load=lambda: named, now=lambda: at)
+        wait_until(lambda: called(silent).problem)
+
+    assert service.titles == ["/hidden-check"]
+
+
+def test_what_cannot_be_judged_raises_and_the_next_snapshot_goes_on(desk: Desk):
+    def judge(value: float, state: Mapping[str, Any]) -> Judged[str]:
+        if value < 0:
+            raise ValueError("no price is negative")
+        return above(560)(value, state)
+
+    runner = desk.runner(judge=judge)
+    runner.observe(559)
+    with pytest.raises(ValueError, match="negative"):
+        runner.observe(-1)
+    runner.observe(561)
+    wait_until(lambda: desk.settled("above-561"))
+
+    assert desk.post.keys == ["above-561"]
+
+
+def test_an_attempt_has_no_address():
+    assert "ntfy://" not in repr(Attempt("k", "phone", Outcome.DELIVERED, AT))
