@@ -1,0 +1,240 @@
+"""Rules, the figures of one instant and what was before → what fires now; pure, so that any process can go on with it.
+
+A condition is one rule with one subject. It fires once per crossing: when it comes to hold, has held for as long as the
+rule says, and was armed; it is armed anew when the figure has returned by the rule's margin. What holds at the first
+look is listed, and fires not. What cannot be judged changes nothing of that, and is told after a while by itself.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final, assert_never
+
+from options_helper.analysis.alerts.messages import firing_of
+from options_helper.model.alerts import (
+    Evaluation,
+    Firing,
+    HoursKind,
+    Judgement,
+    Operator,
+    Reading,
+    Readings,
+    Rule,
+    RuleHours,
+    RuleState,
+    Subject,
+    SubjectKind,
+    Verdict,
+)
+from options_helper.model.market_hours import (
+    NEW_YORK,
+    NOTHING_TOLD,
+    ToldSessions,
+    in_regular_hours,
+    regular_session,
+)
+
+_NEW: Final = RuleState()
+_HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
+    Operator.ABOVE: operator.gt,
+    Operator.AT_LEAST: operator.ge,
+    Operator.BELOW: operator.lt,
+    Operator.AT_MOST: operator.le,
+    Operator.IS: operator.eq,
+    Operator.IS_NOT: operator.ne,
+}
+
+
+def evaluate(
+    rules: Iterable[Rule],
+    readings: Readings,
+    states: Mapping[str, RuleState],
+    *,
+    at: datetime,
+    now: datetime,
+    told: ToldSessions = NOTHING_TOLD,
+) -> Evaluation:
+    """Judge every rule as of `at`, on the market's clock; `now` is the computer's, of which a firing says when it was.
+
+    `states` are those of the evaluation before, by whichever process; empty: there was none. The state of a rule that
+    is no more is dropped, that of a subject without a reading is kept while its figure was not read of anybody.
+    """
+    kept: dict[str, RuleState] = {}
+    firings: list[Firing] = []
+    judgements: list[Judgement] = []
+    awake: dict[RuleHours, bool] = {}
+    for rule in rules:
+        if rule.hours not in awake:
+            awake[rule.hours] = is_within(rule.hours, at, told)
+        is_awake, rule_key = awake[rule.hours], rule.key
+        found = readings.get((rule.subject.kind, rule.figure))
+        if found is None and rule.subject.is_each:
+            mark = f"{rule_key}; "
+            kept.update((key, state) for key, state in states.items() if key.startswith(mark))
+        for name, reading in _subjects(rule.subject, found):
+            key = f"{rule_key}; {name}"
+            before = states.get(key, _NEW)
+            verdict = judge(rule, reading, before)
+            after, event = _next(rule, reading, verdict, before, at, is_awake=is_awake)
+            kept[key] = after
+            if event is not None:
+                firings.append(firing_of(rule, name, reading, verdict, key=key, crossed_at=event, now=now))
+            judgements.append(Judgement(rule, name, verdict, reading, after, is_awake))
+    return Evaluation(MappingProxyType(kept), tuple(firings), tuple(judgements))
+
+
+def changed_states(
+    before: Mapping[str, RuleState], after: Mapping[str, RuleState]
+) -> dict[str, RuleState | None]:
+    """What of the states is new or another, for whoever keeps them; None: it is no more."""
+    gone: dict[str, RuleState | None] = {key: None for key in before if key not in after}
+    return gone | {key: state for key, state in after.items() if before.get(key) != state}
+
+
+def is_within(hours: RuleHours, at: datetime, told: ToldSessions = NOTHING_TOLD) -> bool:
+    """Whether a rule of these hours is judged at `at`; of a window the end is not in it."""
+    match hours.kind:
+        case HoursKind.ALWAYS:
+            return True
+        case HoursKind.REGULAR:
+            return in_regular_hours(at, told)
+        case HoursKind.WINDOW:
+            local = at.astimezone(NEW_YORK)
+            return (
+                hours.begins <= local.time() < hours.ends and regular_session(local.date(), told) is not None
+            )
+        case _:
+            assert_never(hours.kind)
+
+
+def judge(rule: Rule, reading: Reading, state: RuleState) -> Verdict:
+    """What the rule says of a figure; of a count the state says up to where it has been told."""
+    value = reading.value
+    if value is None:
+        return Verdict.UNKNOWN
+    if isinstance(value, str):
+        holds = (value in rule.words) is (rule.operator is Operator.IS)
+    elif rule.operator is Operator.RISES:
+        holds = state.count is not None and value > _told_of(state, reading)
+    else:
+        holds = _HOLDS[rule.operator](value, rule.level)
+    return Verdict.MET if holds else Verdict.NOT_MET
+
+
+def _subjects(subject: Subject, found: Mapping[str, Reading] | None) -> Iterable[tuple[str, Reading]]:
+    """Whom a rule is about now, with the reading of each."""
+    if subject.kind is SubjectKind.RUN and subject.name is not None:
+        runs = [(name, one) for name, one in (found or {}).items() if name.partition(" ")[0] == subject.name]
+        return runs or [(subject.name, _without(subject, found))]
+    if subject.name is None:
+        return _of_side(subject, (found or {}).items())
+    reading = None if found is None else found.get(subject.name)
+    return [(subject.name, reading or _without(subject, found))]
+
+
+def _of_side(subject: Subject, found: Iterable[tuple[str, Reading]]) -> Iterator[tuple[str, Reading]]:
+    return ((name, one) for name, one in found if subject.side is None or one.side is subject.side)
+
+
+def _without(subject: Subject, found: Mapping[str, Reading] | None) -> Reading:
+    label = str(subject)
+    if found is None:
+        return Reading(None, label, why="nothing of that kind has been read")
+    return Reading(None, label, why="there is none, or it has no such figure")
+
+
+def _next(
+    rule: Rule, reading: Reading, verdict: Verdict, state: RuleState, at: datetime, *, is_awake: bool
+) -> tuple[RuleState, datetime | None]:
+    """The state after a look, and the instant of the crossing where the rule fires."""
+    if not is_awake:
+        return _asleep(rule, reading, verdict, state), None
+    if verdict is Verdict.UNKNOWN:
+        return _unknown(rule, state, at)
+    if state.unknown_since is not None or state.is_unknown_told:
+        state = replace(state, unknown_since=None, is_unknown_told=False)
+    if rule.operator is Operator.RISES:
+        return _counted(rule, reading, verdict, state, at)
+    if not state.is_known:
+        return replace(state, is_known=True, is_armed=verdict is Verdict.NOT_MET), None
+    if verdict is Verdict.NOT_MET:
+        return _not_met(rule, reading, state), None
+    return _held(rule, state, at) if state.is_armed else (state, None)
+
+
+def _not_met(rule: Rule, reading: Reading, state: RuleState) -> RuleState:
+    is_armed = state.is_armed or _has_returned(rule, reading)
+    if state.met_since is None and is_armed is state.is_armed:
+        return state
+    return replace(state, met_since=None, is_armed=is_armed)
+
+
+def _held(rule: Rule, state: RuleState, at: datetime) -> tuple[RuleState, datetime | None]:
+    since = state.met_since or at
+    if (at - since).total_seconds() >= rule.for_seconds and not _cools(rule, state, at):
+        return replace(state, is_armed=False, met_since=None, fired_at=at), since
+    return (state if state.met_since == since else replace(state, met_since=since)), None
+
+
+def _asleep(rule: Rule, reading: Reading, verdict: Verdict, state: RuleState) -> RuleState:
+    """Outside of its hours a rule begins nothing and counts no time, but what was true before them is known."""
+    if state.met_since is not None or state.unknown_since is not None:
+        state = replace(state, met_since=None, unknown_since=None)
+    if verdict is Verdict.UNKNOWN or state.is_known:
+        return state
+    if rule.operator is Operator.RISES:
+        return replace(state, is_known=True, count=_number(reading), period=reading.period)
+    return replace(state, is_known=True, is_armed=verdict is Verdict.NOT_MET)
+
+
+def _unknown(rule: Rule, state: RuleState, at: datetime) -> tuple[RuleState, datetime | None]:
+    since = state.unknown_since or at
+    if state.unknown_since is None or state.met_since is not None:
+        state = replace(state, unknown_since=since, met_since=None)
+    if state.is_unknown_told or (at - since).total_seconds() < rule.unknown_seconds:
+        return state, None
+    return replace(state, is_unknown_told=True), since
+
+
+def _counted(
+    rule: Rule, reading: Reading, verdict: Verdict, state: RuleState, at: datetime
+) -> tuple[RuleState, datetime | None]:
+    """Of a count each rise is a crossing of its own; those that fall into a cooldown are told together after it."""
+    count = _number(reading)
+    if verdict is Verdict.MET and not _cools(rule, state, at):
+        return replace(state, count=count, period=reading.period, fired_at=at), at
+    if verdict is Verdict.MET or (state.count == count and state.period == reading.period):
+        return state, None
+    return replace(state, is_known=True, count=count, period=reading.period), None
+
+
+def _told_of(state: RuleState, reading: Reading) -> float:
+    return (state.count or 0.0) if state.period == reading.period else 0.0
+
+
+def _number(reading: Reading) -> float:
+    return float(reading.value or 0.0)
+
+
+def _cools(rule: Rule, state: RuleState, at: datetime) -> bool:
+    return state.fired_at is not None and (at - state.fired_at).total_seconds() < rule.cooldown_seconds
+
+
+def _has_returned(rule: Rule, reading: Reading) -> bool:
+    """Whether a figure that is not met any more has come back by the margin."""
+    value = reading.value
+    if not isinstance(value, int | float):
+        return True
+    match rule.operator:
+        case Operator.ABOVE | Operator.AT_LEAST:
+            return value <= rule.level - rule.rearm_margin
+        case Operator.BELOW | Operator.AT_MOST:
+            return value >= rule.level + rule.rearm_margin
+        case Operator.IS | Operator.IS_NOT | Operator.RISES:
+            return True
+        case _:
+            assert_never(rule.operator)
