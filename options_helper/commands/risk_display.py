@@ -12,10 +12,13 @@ from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.scenario import Curve
 from options_helper.analysis.risk.what_if import WhatIf
-from options_helper.model.contract_symbols import plain_number, short_date
+from options_helper.model.clock_skew import format_span
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.text import table_lines
 
 _COVERED: Final = ("delta", "gamma", "vega", "theta")
 _UNKNOWN: Final = "–"
+_SMALL: Final = 0.1
 DISCLAIMER: Final = "Not financial advice."
 _OF_LINE: Final = (
     "position_id",
@@ -204,16 +207,14 @@ def lines_of(
 ) -> Iterator[str]:
     """All of it for a person."""
     yield f"As of {book.as_of:%Y-%m-%d %H:%M:%S} UTC. {DISCLAIMER}"
-    for one in book.underlyings:
-        yield _line_of_underlying(one)
+    if book.underlyings:
+        yield from _table(book)
     weighted = book.beta_weighted
     yield (
-        f"book: {_money(weighted.dollars_per_percent)} for 1 % of {weighted.index} "
-        f"(beta-weighted delta {_number(weighted.shares)}, {weighted.counted} of {weighted.of} lines), "
-        f"theta {_sum(book.sums.theta)} a day, vega {_sum(book.sums.vega)} a point; "
-        f"greatest loss {_worst(book.max_loss)}; unrealized {_money(book.profits.book_unrealized)}, "
-        f"natural {_money(book.profits.book_natural)}"
+        f"{_money(weighted.dollars_per_percent)} for 1 % of {weighted.index}: beta-weighted delta "
+        f"{_number(weighted.shares)} shares of it, {weighted.counted} of {weighted.of} lines"
     )
+    yield f"natural {_money(book.profits.book_natural)}: if all were closed now, longs at the bid and shorts at the ask"
     if what_if is not None:
         yield from _lines_of_elsewhere(what_if)
     if second_opinion is not None:
@@ -225,6 +226,95 @@ def lines_of(
     for sentence in problems:
         if sentence not in book.alarms:
             yield f"not judged: {sentence}"
+    for sentence in book.profits.today_reasons:
+        yield f"today: {sentence}"
+    for sentence, labels in _notes(book).items():
+        yield f"note: {', '.join(labels)}: {sentence}"
+
+
+def _notes(book: BookFigures) -> dict[str, list[str]]:
+    """What is said of lines that were judged, and of which."""
+    notes: dict[str, list[str]] = {}
+    for one in book.lines:
+        if one.has_ended:
+            continue
+        last_day = (_LAST_DAY,) if one.is_last_day and one.theta is not None else ()
+        closed = (
+            ()
+            if one.iv_at is None
+            else (f"Its volatility is that of the close, {one.iv_at:%H:%M on %d %b}.",)
+        )
+        # Of what could not be judged that was said, and why.
+        reasons = (*closed, *one.reasons) if one.delta_state is FigureState.OK else ()
+        for sentence in (*last_day, *reasons):
+            notes.setdefault(sentence, []).append(one.label)
+    return notes
+
+
+_LAST_DAY: Final = "It ends within a day, so its theta is the time value that is left, not a day's."
+_RIGHT: Final = frozenset(
+    {"price", "age", "delta", "gamma", "vega", "theta", "greatest loss", "today", "unrealized"}
+)
+
+
+def _table(book: BookFigures) -> Iterator[str]:
+    """A row for each underlying and one for all; what a sum does not wholly cover says how much it does."""
+    columns = (
+        "underlying",
+        "price",
+        "age",
+        "delta",
+        "gamma",
+        "vega",
+        "theta",
+        "greatest loss",
+        "next expiry",
+        "today",
+        "unrealized",
+    )
+    rows = [_row(one, book) for one in book.underlyings]
+    profits = book.profits
+    last = (
+        "book",
+        "",
+        "",
+        "",
+        "",
+        _sum(book.sums.vega),
+        _sum(book.sums.theta),
+        _worst(book.max_loss),
+        "",
+        _money(profits.book_today),
+        _money(profits.book_unrealized),
+    )
+    return table_lines(columns, [*rows, last], _RIGHT)
+
+
+def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:
+    sums = one.sums
+    return (
+        one.symbol,
+        _money(one.spot),
+        _age(one.symbol, book),
+        _sum(sums.delta),
+        _sum(sums.gamma),
+        _sum(sums.vega),
+        _sum(sums.theta),
+        _UNKNOWN if one.held is None else _worst(one.held.worst),
+        "" if one.next_expiry is None else short_date(one.next_expiry),
+        _money(one.pnl_today),
+        _money(one.unrealized),
+    )
+
+
+def _age(symbol: str, book: BookFigures) -> str:
+    """How old the oldest figure of an underlying is."""
+    ages = [
+        one.greek_age_seconds
+        for one in book.lines
+        if one.underlying == symbol and not one.has_ended and one.greek_age_seconds is not None
+    ]
+    return format_span(max(ages)) if ages else _UNKNOWN
 
 
 def _lines_of_elsewhere(elsewhere: Elsewhere) -> Iterator[str]:
@@ -243,19 +333,11 @@ def _lines_of_elsewhere(elsewhere: Elsewhere) -> Iterator[str]:
             yield f"  {words}: {', '.join(labels)}"
 
 
-def _line_of_underlying(one: UnderlyingRisk) -> str:
-    sums = one.sums
-    expiry = "" if one.next_expiry is None else f", next expiry {short_date(one.next_expiry)}"
-    worst = "" if one.held is None else f", greatest loss {_worst(one.held.worst)}"
-    return (
-        f"{one.symbol} at {_number(one.spot)}: delta {_sum(sums.delta)}, gamma {_sum(sums.gamma)}, "
-        f"vega {_sum(sums.vega)}, theta {_sum(sums.theta)}{worst}{expiry}"
-    )
-
-
 def _sum(one: GreekSum) -> str:
     """A sum, and what it covers where that is not all."""
-    return _number(one.amount) + ("" if one.is_whole else f" ({one.coverage.words})")
+    covered = one.coverage
+    part = f" ({covered.known} of {covered.of}" + (f", {covered.bound} bound)" if covered.bound else ")")
+    return _number(one.amount) + ("" if one.is_whole else part)
 
 
 def _worst(one: Extreme) -> str:
@@ -263,8 +345,12 @@ def _worst(one: Extreme) -> str:
 
 
 def _number(value: float | None) -> str:
-    return _UNKNOWN if value is None else plain_number(round(value, 2)) if value else "0"
+    """Two decimals, and of what is smaller two digits: a gamma of 0.0041 is not 0."""
+    if value is None:
+        return _UNKNOWN
+    return f"{value:,.2f}" if abs(value) >= _SMALL or not value else f"{value:.2g}"
 
 
 def _money(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:,.2f}"
+    # Without a minus before nothing.
+    return _UNKNOWN if value is None else f"{round(value, 2) + 0.0:,.2f}"

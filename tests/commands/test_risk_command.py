@@ -499,17 +499,64 @@ def test_a_price_that_stands_still_is_an_alarm(
     assert any(one.startswith("MSFT: options imply ") for one in told["book"]["alarms"])
 
 
-def test_for_a_person_there_is_a_line_for_each_underlying(
+def test_for_a_person_there_is_a_table_with_a_row_for_each_underlying(
     market: SimulatorServer, file_of: Callable[..., Path]
 ):
-    """With the greatest loss, the next expiry, and that it is no advice."""
-    result = command(file_of(*BOOK))
+    """The same figures as in the object of JSON, each with its age, and that it is no advice."""
+    told = json.loads(command(file_of(*BOOK), "--json").stdout)
 
-    lines = result.stdout.splitlines()
+    lines = command(file_of(*BOOK)).stdout.splitlines()
+
     assert "Not financial advice." in lines[0]
-    assert lines[1].startswith("AAPL at ")
-    assert "next expiry 18 Dec 26" in lines[1]
-    assert "greatest loss" in lines[2]
+    head, aapl, msft, book = (line.split() for line in lines[1:5])
+    assert head[:3] == ["underlying", "price", "age"]
+    assert (aapl[0], msft[0], book[0]) == ("AAPL", "MSFT", "book")
+    put = told["underlyings"][1]
+    assert msft[4:8] == [f"{put[name]:,.2f}" for name in ("delta", "gamma", "vega", "theta")]
+    assert msft[8:12] == ["94,400.00", "18", "Dec", "26"]
+    assert book[-2:] == [f"{told['book'][name]:,.2f}" for name in ("pnl_today", "unrealized")]
+
+
+def test_an_old_quote_is_said_beside_the_table_with_its_age(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    """Its market is open, so a figure of it would look new."""
+
+    class Still(SeededMarket):
+        """In which the put was quoted a minute ago for the last time."""
+
+        def snapshot(self, symbol: str, now_ns: int, last_session: date) -> Any:
+            late_ns = 60_000_000_000 if symbol == "MSFT261218P00480000" else 0
+            return super().snapshot(symbol, now_ns - late_ns, last_session)
+
+    serve(Still(portfolio(*BOOK), start=NOW))
+    told = json.loads(command(file_of(*BOOK), "--json").stdout)
+    lines = command(file_of(*BOOK)).stdout.splitlines()
+
+    put = next(one for one in told["legs"] if one["position_id"] == "put")
+    assert put["delta"] is not None
+    assert put["greek_age_seconds"] >= 60
+    assert any(one.startswith("Its quote is stale: 60 s old") for one in put["reasons"])
+    (msft,) = (line for line in lines if line.startswith("MSFT"))
+    assert msft.split()[2:4] == ["60", "s"]
+    assert any(line.startswith("note: MSFT 18 Dec 26 480 P: Its quote is stale: 60 s old") for line in lines)
+
+
+def test_on_the_last_day_theta_is_said_to_be_what_is_left(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    """A rate per day would promise more than there is to lose."""
+    book = (position("MSFT", 490, "put", contracts=-1, cost_basis=8.0, expiry=NOW.date(), identity="last"),)
+    serve(SeededMarket(portfolio(*book), start=NOW))
+
+    told = json.loads(command(file_of(*book), "--json").stdout)
+    lines = command(file_of(*book)).stdout.splitlines()
+
+    (leg,) = told["legs"]
+    intrinsic = max(490 - leg["spot"], 0)
+    assert leg["is_last_day"]
+    assert leg["theta"] == pytest.approx(100 * (leg["mark"] - intrinsic), abs=2)
+    assert any(line.startswith("note: MSFT 20 Nov 26 490 P: It ends within a day") for line in lines)
 
 
 def test_what_cannot_be_judged_is_said_and_is_exit_code_1(

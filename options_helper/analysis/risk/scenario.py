@@ -16,6 +16,7 @@ import numpy as np
 from options_helper.analysis.marks import Flags, Integers, Numbers
 from options_helper.analysis.risk.pricing import CashDividends, Market, Terms, value
 from options_helper.analysis.risk.what_if import NOW, WhatIf
+from options_helper.model.text import format_count
 
 _DAYS_A_YEAR: Final = 365.0
 # Of a year, some hundredths of a second; less is rounding, as 30 days less 7 and 23 days are not the same number.
@@ -84,7 +85,7 @@ class Curve:
     @property
     def words(self) -> str:
         """How much of it is drawn by the model: "10 of 12 legs"."""
-        return f"{self.by_model} of {self.legs} legs"
+        return f"{self.by_model} of {format_count(self.legs, 'leg')}"
 
 
 def curve(lines: ScenarioLines, factors: Numbers, what_if: WhatIf = NOW) -> Curve:
