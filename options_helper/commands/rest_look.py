@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -120,7 +120,7 @@ def look(
     trades: dict[str, Trade] = {}
     greeks: dict[str, VendorGreeks] = {}
     closes: dict[str, PreviousClose] = {}
-    ends: dict[str, SessionClose] = {}
+    ends: dict[tuple[str, date], SessionClose] = {}
     executed = {
         one.symbol for one in account.executions if account.view and not account.view.is_foreign(one.symbol)
     }

@@ -79,12 +79,12 @@ def could_not_judge(book: BookFigures) -> tuple[str, ...]:
         f"{one.label}: its delta is {'only a bound' if one.delta_state is FigureState.BOUND else 'not known'}."
         + "".join(f" {reason}" for reason in one.reasons[:1])
         for one in book.lines
-        if not one.has_ended and one.delta_state is not FigureState.OK
+        if not one.is_over and one.delta_state is not FigureState.OK
     ]
     unread = dict.fromkeys(
         f"{one.underlying}: its dividends are not known, and none is in its options' figures."
         for one in book.lines
-        if one.dividends_state is DividendState.UNKNOWN and not one.has_ended
+        if one.dividends_state is DividendState.UNKNOWN and not one.is_over
     )
     told = {
         f"{one.label}: its delta is not known" for one in book.lines if one.delta_state is FigureState.UNKNOWN
@@ -236,7 +236,7 @@ def _notes(book: BookFigures) -> dict[str, list[str]]:
     """What is said of lines that were judged, and of which."""
     notes: dict[str, list[str]] = {}
     for one in book.lines:
-        if one.has_ended:
+        if one.is_over:
             continue
         last_day = (_LAST_DAY,) if one.is_last_day and one.theta is not None else ()
         closed = (

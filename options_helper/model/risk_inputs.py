@@ -87,7 +87,7 @@ class VendorGreeks:
 
 @dataclass(frozen=True, slots=True)
 class SessionClose:
-    """What a share cost at the end of its newest session, dollars; before that end it is only what it cost then."""
+    """What a share cost at the end of a session, dollars; read before that end it is only what it cost then."""
 
     symbol: str
     day: date
@@ -113,7 +113,7 @@ class RiskInputs:
     actions: Mapping[str, CorporateActions] = field(default_factory=lambda: _EMPTY)
     closes: Mapping[str, DailyCloses] = field(default_factory=lambda: _EMPTY)
     vendor_greeks: Mapping[str, VendorGreeks] = field(default_factory=lambda: _EMPTY)
-    session_closes: Mapping[str, SessionClose] = field(default_factory=lambda: _EMPTY)
+    session_closes: Mapping[tuple[str, date], SessionClose] = field(default_factory=lambda: _EMPTY)
     chains: Mapping[str, ExpiryChain] = field(
         default_factory=lambda: _EMPTY
     )  # by class and expiry: "SPXW261218"

@@ -109,7 +109,7 @@ def assess_book(
         for name, sums in sums_by(names, greeks).items()
     )
     weighted = beta_weighted(
-        [DeltaDollars(one.label, one.underlying, one.delta_dollars) for one in found if not one.has_ended],
+        [DeltaDollars(one.label, one.underlying, one.delta_dollars) for one in found if not one.is_over],
         betas,
         choices.index,
         _price_of(choices.index, live),
@@ -325,12 +325,13 @@ def _line(
     by_partner = volatility.state[at] is VolatilityState.FROM_PARTNER
     partner_age = float(gathered.partner_age[at]) if by_partner else 0.0
     apart = _apart(legs, place)
+    bound = _about_bound(common["delta"]) if common["delta_state"] is FigureState.BOUND else ()
     spoken = () if iv_reason is None else (_about_volatility(iv_reason, partner_age, by_partner=by_partner),)
     return LineRisk(
         **common,
         spot=_known(gathered.inputs.market.spot[at]),
         spot_age_seconds=_known(gathered.spot_age[at]),
-        reasons=(*spoken, *reasons, *gathered.notes[at], *waiting, *apart),
+        reasons=(*spoken, *bound, *reasons, *gathered.notes[at], *waiting, *apart),
         iv=_known(volatility.volatility[at]),
         iv_low=_known(volatility.low[at]),
         iv_high=_known(volatility.high[at]),
@@ -359,6 +360,10 @@ def _iv_reason(line: PortfolioLine, reason: Any) -> str | None:
     if line.instrument.adjusted and reason is not None:
         return "an adjusted contract delivers something else"
     return None if reason is None else str(reason)
+
+
+def _about_bound(delta: float) -> tuple[str, ...]:
+    return (f"Its delta lies between 0 and {delta:,.2f} shares, and sums have the latter.",)
 
 
 def _about_volatility(reason: str, partner_age: float, *, by_partner: bool) -> str:
@@ -439,7 +444,7 @@ def _alarms(lines: Sequence[LineRisk], missing: Sequence[str], worst: Limit, why
         yield f"The greatest loss is undefined: {why}."
     elif worst is Limit.UNKNOWN:
         yield f"The greatest loss is not known: {why}."
-    held = [one for one in lines if one.iv_state is not None and not one.has_ended]
+    held = [one for one in lines if one.iv_state is not None and not one.is_over]
     unknown = dict.fromkeys(one.underlying for one in held if one.dividends_state is DividendState.UNKNOWN)
     for name in unknown:
         yield f"{name}: its dividends are not known, and none is in its options' figures."

@@ -68,6 +68,11 @@ class LineRisk:
     voices_apart: bool = False  # the European model and ours, by more than the quote allows
     vendor_apart: bool = False  # Alpaca's of the same quote and ours
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its value is fixed: it has ended, or is traded on for some minutes at what it settled at."""
+        return self.has_ended or self.iv_state is VolatilityState.EXPIRED
+
 
 @dataclass(frozen=True, slots=True)
 class UnderlyingRisk:

@@ -43,7 +43,7 @@ class FigureState(StrEnum):
     """Whether a leg's delta is one."""
 
     OK = "ok"
-    BOUND = "bound"  # no farther from 0 than this
+    BOUND = "bound"  # between 0 and this
     UNKNOWN = "unknown"
 
 
@@ -131,7 +131,8 @@ def _time_value(terms: Terms, market: Market, per_share: PerShareGreeks, mark: N
 
 
 def _delta_states(delta: Numbers, is_bound: Flags) -> Words:
-    states = np.full(len(delta), FigureState.OK, dtype=object)
+    # Filled by NumPy it would hold plain text.
+    states = np.array([FigureState.OK] * len(delta), dtype=object)
     states[is_bound] = FigureState.BOUND
     states[np.isnan(delta)] = FigureState.UNKNOWN
     return states

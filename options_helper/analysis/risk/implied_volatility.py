@@ -87,7 +87,8 @@ class ImpliedVolatility:
     high: Numbers  # at the ask
     state: Words  # VolatilityState
     reason: Words  # a sentence's part, or None
-    # 1 or -1 for an in-the-money leg whose bid is at intrinsic value: no delta lies farther out. Else NaN.
+    # No delta lies farther from 0: 1 or -1 for an in-the-money leg whose bid is at intrinsic value, for one out of the
+    # money without a bid what its ask allows. Else NaN.
     delta_bound: Numbers
     solution: Solution  # of the leg's own quote, for the next search; not for showing
 

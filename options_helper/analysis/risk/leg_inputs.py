@@ -105,8 +105,8 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
     adjusted = _flags([one.adjusted for one in legs])
     spot[adjusted] = np.nan
     dividends = tuple(
-        _dividends(one, live, choices, is_by_parity=bool(by_parity))
-        for one, by_parity in zip(legs, is_by_parity, strict=True)
+        _dividends(one, live, choices, is_by_parity=bool(by_parity), has_ended=bool(left <= 0))
+        for one, by_parity, left in zip(legs, is_by_parity, years, strict=True)
     )
     for place, (leg, known) in enumerate(zip(legs, dividends, strict=True)):
         notes[place] += known.notes
@@ -218,8 +218,8 @@ def _quoted_spots(
 def _close_of(symbol: str, live: LiveSnapshot) -> float | None:
     """What a share cost at the end of the newest session; None where that was not read since."""
     session = latest_session(live.as_of, live.told_sessions)
-    found = live.risk_inputs.session_closes.get(symbol)
-    if session is None or found is None or found.day != session.opens.date():
+    found = None if session is None else live.risk_inputs.session_closes.get((symbol, session.opens.date()))
+    if session is None or found is None:
         return None
     return found.price if found.read_at >= session.closes else None
 
@@ -244,10 +244,15 @@ def _ticks(legs: Sequence[Instrument], bid: Numbers, ask: Numbers) -> Numbers:
 
 
 def _dividends(
-    contract: Instrument, live: LiveSnapshot, choices: RiskChoices, *, is_by_parity: bool
+    contract: Instrument,
+    live: LiveSnapshot,
+    choices: RiskChoices,
+    *,
+    is_by_parity: bool,
+    has_ended: bool,
 ) -> LegDividends:
-    """An index pays none itself: what its shares pay is in the forward, or it is not known."""
-    if is_by_parity:
+    """Those of what is left of its life; an index pays none itself: they are in the forward, or not known."""
+    if is_by_parity or has_ended:
         return LegDividends(DividendState.NONE)
     if is_index(contract.underlying):
         return LegDividends(

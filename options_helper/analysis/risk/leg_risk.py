@@ -16,10 +16,11 @@ from options_helper.analysis.marks import Flags, Integers, Numbers
 from options_helper.analysis.risk.implied_volatility import (
     ImpliedVolatility,
     OptionQuotes,
+    VolatilityReason,
     implied_volatility,
     with_partners,
 )
-from options_helper.analysis.risk.inversion import LEAST_VEGA, Solution, european_vega
+from options_helper.analysis.risk.inversion import LEAST_VEGA, Solution, european_vega, solve
 from options_helper.analysis.risk.pricing import (
     Market,
     PerShareGreeks,
@@ -120,7 +121,24 @@ def _compute(
         found = _asked_of_partners(found, inputs, legs, asked)
     terms, market = inputs.terms.take(legs), inputs.market.take(legs)
     per_share = greeks(terms, market, found.volatility)
+    found = _bounded_by_ask(found, inputs, legs)
     return replace(found, solution=_sharpened(found, terms, market, per_share)), per_share
+
+
+def _bounded_by_ask(found: ImpliedVolatility, inputs: LegInputs, legs: Integers) -> ImpliedVolatility:
+    """Legs that nobody bids for, out of the money: their delta grows with the volatility, which the ask bounds."""
+    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
+    out_of_the_money = terms.sign * (market.spot - terms.strike) < 0
+    asked = np.flatnonzero(
+        out_of_the_money & (found.reason == VolatilityReason.NO_BID) & (inputs.quotes.ask[legs] > 0)
+    )
+    if not asked.size:
+        return found
+    some = legs[asked]
+    highest = solve(*_when_quoted(inputs, some), inputs.quotes.ask[some], inputs.quotes.tick[some], None)
+    bound = found.delta_bound.copy()
+    bound[asked] = greeks(terms.take(asked), market.take(asked), highest.volatility).delta
+    return replace(found, delta_bound=bound)
 
 
 def _when_quoted(inputs: LegInputs, legs: Integers) -> tuple[Terms, Market]:

@@ -212,8 +212,8 @@ def read_snapshots(stream: StreamId, symbols: Sequence[str], snapshots: Snapshot
         trades += _part(snapshot, "latestTrade", symbol, _trade, unreadable)
         if (close := _previous_close(symbol, snapshot, today)) is not None:
             closes.append(close)
-        if stream is StreamName.STOCKS and (bar := _close(symbol, snapshot.get("dailyBar"))) is not None:
-            newest.append(bar)
+        if stream is StreamName.STOCKS:
+            newest += _closes(symbol, snapshot)
         if stream is StreamName.OPTIONS and (found := _greeks(symbol, snapshot)) is not None:
             greeks.append(found)
     return SeedBatch(
@@ -292,12 +292,14 @@ def _trade(symbol: str, part: Mapping[str, Any], time_ns: int) -> RestTrade | No
 
 def _previous_close(symbol: str, snapshot: Mapping[str, Any], today: date) -> PreviousClose | None:
     """The close of the newest day before today; before the open, that is still the one called the daily bar."""
-    known = [
-        close
-        for name in ("dailyBar", "prevDailyBar")
-        if (close := _close(symbol, snapshot.get(name))) is not None and close.day < today
-    ]
+    known = [close for close in _closes(symbol, snapshot) if close.day < today]
     return max(known, key=lambda close: close.day, default=None)
+
+
+def _closes(symbol: str, snapshot: Mapping[str, Any]) -> list[PreviousClose]:
+    """Those of the bars that a snapshot has."""
+    bars = (_close(symbol, snapshot.get(name)) for name in ("dailyBar", "prevDailyBar"))
+    return [close for close in bars if close is not None]
 
 
 def _close(symbol: str, bar: Any) -> PreviousClose | None:
@@ -309,9 +311,13 @@ def _close(symbol: str, bar: Any) -> PreviousClose | None:
     return PreviousClose(symbol, price, new_york_date(utc_datetime(time_ns)))
 
 
-def session_closes(closes: Iterable[PreviousClose], read_at: datetime) -> dict[str, SessionClose]:
-    """Closes of newest bars by symbol, as they stood at a moment of the market's time."""
-    return {one.symbol: SessionClose(one.symbol, one.day, float(one.price), read_at) for one in closes}
+def session_closes(
+    closes: Iterable[PreviousClose], read_at: datetime
+) -> dict[tuple[str, date], SessionClose]:
+    """Closes of newest bars by symbol and day, as they stood at a moment of the market's time."""
+    return {
+        (one.symbol, one.day): SessionClose(one.symbol, one.day, float(one.price), read_at) for one in closes
+    }
 
 
 def _greeks(symbol: str, snapshot: Mapping[str, Any]) -> VendorGreeks | None:

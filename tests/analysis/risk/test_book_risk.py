@@ -14,6 +14,7 @@ from options_helper.analysis.risk.book_values import EUROPEAN, LATTICE, SHARES, 
 from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.contract_symbols import OptionType
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import MultiLegPosition, Position
@@ -475,7 +476,7 @@ def at_night(
         **known,
     )
     close = None if read_at is None else SessionClose("AAPL", date(2026, 11, 20), 180.0, read_at)
-    closes = {} if close is None else {"AAPL": close}
+    closes = {} if close is None else {("AAPL", close.day): close}
     return replace(live, risk_inputs=replace(live.risk_inputs, session_closes=closes))
 
 
@@ -542,3 +543,39 @@ def test_at_night_an_index_keeps_its_volatility_and_its_forward():
     assert evening.iv == pytest.approx(morning.iv, abs=1e-6)
     assert evening.forward == pytest.approx(morning.forward, abs=0.01)
     assert evening.delta == pytest.approx(morning.delta, abs=0.2)
+
+
+@pytest.mark.parametrize(("contracts", "option_type"), [(-3, "call"), (2, "put")])
+def test_what_nobody_bids_for_has_a_delta_between_nothing_and_what_its_ask_allows(
+    contracts: int, option_type: OptionType
+):
+    """A worthless leg is no hole in the delta; what else it has is not known."""
+    strike, kind = (240, "C") if option_type == "call" else (130, "P")
+    worthless = quote(f"AAPL261218{kind}{strike:05d}000", 0.0, 0.05)
+    book = risk_of(
+        position(strike=strike, option_type=option_type, contracts=contracts),
+        live=market(quoted("AAPL", 180.0), worthless),
+    )
+
+    (line,) = book.lines
+    assert (line.delta_state, line.gamma, line.theta) == (FigureState.BOUND, None, None)
+    assert line.delta is not None
+    # At the volatility at which it would cost the five cents of its ask.
+    assert 0.2 < abs(line.delta) / abs(contracts) < 2
+    assert line.delta * contracts * (1 if option_type == "call" else -1) > 0
+    assert any(one.startswith("Its delta lies between 0 and ") for one in line.reasons)
+    assert book.sums.delta.coverage.words == "0 of 1 leg (1 bound)"
+
+
+def test_in_the_quarter_of_an_hour_after_its_settlement_a_leg_is_in_no_sum_and_lacks_in_none():
+    """SPY's options are traded until 16:15, at what they settled at."""
+    at = datetime(2026, 12, 18, 21, 5, tzinfo=UTC)
+    live = snapshot_with(
+        quoted("SPY", 603.0, as_of=at), quoted("SPY261218C00600000", 3.0, as_of=at), as_of=at
+    )
+
+    book = risk_of(position("SPY", 600, expiry=date(2026, 12, 18)), live=live)
+
+    (line,) = book.lines
+    assert (line.has_ended, line.is_over, line.iv_state) == (False, True, "expired")
+    assert (book.sums.delta.coverage.of, book.beta_weighted.of, book.alarms) == (0, 0, ())

@@ -187,3 +187,11 @@ def test_the_book_is_the_sum_of_its_parts(lines: list[tuple[str, float, float]])
         assert sum(amount or 0 for amount in amounts) == pytest.approx(total.amount or 0, rel=1e-9, abs=1e-9)
         assert sum(getattr(part, name).coverage.known for part in parts.values()) == total.coverage.known
         assert sum(getattr(part, name).missing for part in parts.values()) == total.missing
+
+
+def test_the_state_of_a_delta_is_a_state_and_no_text():
+    """So that `is` and `match` mean what they say."""
+    found = share_greeks(np.array([1.0, np.nan]), np.array([100.0, 100.0]))
+
+    assert [type(state) for state in found.delta_state] == [FigureState, FigureState]
+    assert found.delta_state.tolist() == [FigureState.OK, FigureState.UNKNOWN]

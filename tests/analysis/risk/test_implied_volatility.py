@@ -74,6 +74,20 @@ def test_the_band_holds_the_volatility(
         assert found.reason[0] in VolatilityReason
 
 
+@pytest.mark.parametrize("part", [0.97, 1.03])
+def test_a_point_of_volatility_must_be_worth_half_a_tick(part: float):
+    """Less, and a quote in whole ticks says nothing of the volatility: the next tick is two points away."""
+    strikes = np.linspace(100, 140, 4_000)
+    legs = [Leg(100, strike, 30, 0.25, american=False) for strike in strikes]
+    vega = greeks(terms_of(legs), market_of(legs), np.full(len(legs), 0.25)).vega
+    leg = legs[int(np.argmin(np.abs(vega * 0.01 - part * 0.005)))]
+    worth = float(values(leg)[0])
+
+    found = look(leg, worth, worth)
+
+    assert found.reason[0] == (None if part > 1 else VolatilityReason.LOW_VEGA)
+
+
 REASONS = [
     (CALL._replace(days=0), (2.9, 3.0), VolatilityReason.ENDED, VolatilityState.EXPIRED),
     (CALL._replace(days=-3), (np.nan, np.nan), VolatilityReason.ENDED, VolatilityState.EXPIRED),

@@ -118,12 +118,15 @@ class ChainPoller:
             session = latest_session(at, context.state.clock.told)
         if session is None or at < session.closes:
             return
+        day = session.opens.date()
         missing = [
-            one for one in shares if (close := known.get(one)) is None or close.read_at < session.closes
+            one
+            for one in shares
+            if (close := known.get((one, day))) is None or close.read_at < session.closes
         ]
         began = self._session
         feeds = {"stock_feed": self._config.stock_feed, "options_feed": self._config.options_feed}
-        found: dict[str, SessionClose] = {}
+        found: dict[tuple[str, date], SessionClose] = {}
         for batch in seed(context.rest(), missing, (), today=context.today(), **feeds):
             found |= session_closes(batch.newest_closes, context.now())
         with context.lock:

@@ -131,6 +131,8 @@ class PricePoller:
         self._day = today
         self._due |= self._with_symbols()
         self._context.account_state = replace(self._context.account_state, closes=EMPTY_CLOSES)
+        # They are read anew, with those of the last session among them, so that no day adds to them.
+        self._context.risk_inputs = replace(self._context.risk_inputs, session_closes=with_more({}, {}))
 
     def _seed(self, name: StreamId, symbols: tuple[str, ...], today: date) -> str | None:
         """Ask for the prices of one stream's symbols; why that failed, as a sentence."""

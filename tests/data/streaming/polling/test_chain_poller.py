@@ -241,7 +241,7 @@ def test_after_the_close_the_price_of_the_close_is_asked_for_once():
         assert run.alpaca.shares == []
     with Run(Alpaca(), CALL, at="2026-11-20 16:00:30").started() as run:
         run.until_asked(3)
-        close = run.inputs.session_closes["MSFT"]
+        close = run.inputs.session_closes["MSFT", date(2026, 11, 20)]
 
     assert (close.day, close.price, close.read_at) == (date(2026, 11, 20), 498.5, run.now)
     assert run.alpaca.shares == [("MSFT",)]

@@ -1,0 +1,188 @@
+"""The object that the command `risk` prints, whatever a market says: every key, no infinity, and sums that add up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from math import fsum, isfinite
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from options_helper.analysis.book_look import look_at_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.commands.risk_display import could_not_judge, json_text, lines_of
+from options_helper.model.events import Quote
+from options_helper.model.portfolio import Portfolio, Position
+from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import AS_OF, holding, portfolio, position, quote, snapshot_with
+from tests.kit.pace import runs
+
+LEG_KEYS = [
+    "position_id",
+    "symbol",
+    "quantity",
+    "multiplier",
+    "mark",
+    "mark_source",
+    "mark_age_seconds",
+    "iv",
+    "iv_low",
+    "iv_high",
+    "iv_state",
+    "iv_reason",
+    "delta",
+    "gamma",
+    "vega",
+    "theta",
+    "rho",
+    "delta_state",
+    "model",
+    "spot",
+    "spot_age_seconds",
+    "forward",
+    "rate",
+    "dividends_state",
+    "second_delta",
+    "second_iv",
+    "vendor_delta",
+    "reasons",
+]
+UNDERLYING_KEYS = [
+    "symbol",
+    "spot",
+    "delta",
+    "delta_dollars",
+    "gamma",
+    "vega",
+    "theta",
+    "beta",
+    "pnl_today",
+    "unrealized",
+    "coverage",
+]
+BOOK_KEYS = [
+    "delta_beta_weighted",
+    "dollars_per_percent",
+    "theta",
+    "vega",
+    "max_loss",
+    "max_loss_state",
+    "unrealized",
+    "natural",
+    "alarms",
+    "coverage",
+]
+NAMES = ("AAPL", "SPX", "MSFT")
+
+prices = st.one_of(st.none(), st.just(0.0), st.floats(0.01, 1e6), st.floats(1, 50), st.floats(1e-9, 1e12))
+moments = st.sampled_from(
+    [
+        AS_OF,
+        datetime(2026, 11, 20, 14, 0, tzinfo=AS_OF.tzinfo),  # before the open
+        datetime(2026, 11, 22, 15, 0, tzinfo=AS_OF.tzinfo),  # a Sunday
+        datetime(2026, 12, 18, 20, 58, tzinfo=AS_OF.tzinfo),  # two minutes before the end
+        datetime(2026, 12, 18, 21, 5, tzinfo=AS_OF.tzinfo),
+        datetime(2027, 3, 1, 15, 0, tzinfo=AS_OF.tzinfo),  # all has ended
+    ]
+)
+
+
+@st.composite
+def legs(draw: st.DrawFn) -> Position:
+    symbol = draw(st.sampled_from((*NAMES, "AAPL1")))
+    return position(
+        symbol,
+        draw(st.sampled_from((5.0, 100.0, 180.0, 6_000.0))),
+        draw(st.sampled_from(("call", "put"))),
+        contracts=draw(st.sampled_from((-1_000_000, -1, 1, 7))),
+        cost_basis=draw(st.one_of(st.none(), st.floats(0, 1e5))),
+        expiry=draw(st.sampled_from((date(2026, 12, 18), date(2026, 11, 20), date(2027, 1, 15)))),
+        multiplier=draw(st.sampled_from((None, 100))) if symbol == "AAPL1" else None,
+        identity=f"leg {draw(st.integers(0, 10**9))}",
+    )
+
+
+@st.composite
+def markets(draw: st.DrawFn, book: Portfolio) -> LiveSnapshot:
+    """Quotes of some of it, right ones and absurd ones, and announcements of some."""
+    at = draw(moments)
+    symbols = dict.fromkeys([*(one.live_symbol for one in book.instruments), "AAPL", "MSFT", "SPY"])
+    quotes: list[Quote] = []
+    for symbol in symbols:
+        if draw(st.booleans()):
+            bid, ask = draw(prices), draw(prices)
+            quotes.append(quote(symbol, bid, ask, age=draw(st.sampled_from((0.0, 45.0, 1e6))), as_of=at))
+    paid = Dividend("AAPL", (at + timedelta(days=9)).date(), draw(st.sampled_from((0.5, 1e4))))
+    actions = {"AAPL": CorporateActions("AAPL", at, date(2027, 6, 1), (paid,))} if draw(st.booleans()) else {}
+    vendor = {
+        one: VendorGreeks(
+            one, delta=draw(st.floats(-2, 2)), implied_volatility=draw(st.floats(0, 9)), quoted_at=at
+        )
+        for one in symbols
+        if len(one) > 15 and draw(st.booleans())
+    }
+    live = snapshot_with(*quotes, as_of=at)
+    return replace(live, risk_inputs=RiskInputs(actions=actions, vendor_greeks=vendor))
+
+
+def told_of(book: Portfolio, live: LiveSnapshot) -> dict[str, Any]:
+    """The object; a word that is no number would not be read."""
+    look = look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).risk
+    problems = could_not_judge(look)
+    assert list(lines_of(look, what_if=None, second_opinion=None, problems=problems))
+    text = json_text(look, what_if=None, second_opinion=None, problems=problems)
+    found: dict[str, Any] = json.loads(text, parse_constant=pytest.fail)
+    return found
+
+
+@settings(max_examples=runs(15, 500), deadline=None)
+@given(st.data())
+def test_whatever_a_market_says_the_object_has_its_keys_and_its_sums_what_they_cover(data: st.DataObject):
+    held = (*data.draw(st.lists(legs(), max_size=5, unique_by=lambda one: one.id)), holding("MSFT", 10.0))
+    book = portfolio(*held)
+    told = told_of(book, data.draw(markets(book)))
+
+    assert not set(BOOK_KEYS) - told["book"].keys()
+    for row in told["underlyings"]:
+        assert not set(UNDERLYING_KEYS) - row.keys()
+    for row in told["legs"]:
+        assert not set(LEG_KEYS) - row.keys()
+        assert isinstance(row["reasons"], list)
+    _covers(told["book"], told["legs"])
+    for row in told["underlyings"]:
+        _covers(row, [leg for leg in told["legs"] if leg["underlying"] == row["symbol"]])
+
+
+def _covers(total: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Known, bound and lacking are all legs that have not ended; the sum is of what is known, and never of a 0."""
+    options = [one for one in rows if one["iv_state"] is not None and one["iv_state"] != "expired"]
+    for name, covered in total["coverage"].items():
+        known = [one for one in options if one[name] is not None]
+        assert (covered["known"] + covered["bound"], covered["of"]) == (len(known), len(options))
+        if name in total and total[name] is not None:
+            shares = [one for one in rows if one["iv_state"] is None]
+            amounts = [one[name] for one in (*known, *shares) if one[name] is not None]
+            assert total[name] == pytest.approx(fsum(amounts), rel=1e-9, abs=1e-9)
+            assert isfinite(total[name])
+
+
+@settings(max_examples=runs(10, 300), deadline=None)
+@given(st.data())
+def test_a_leg_that_is_missing_changes_no_figure_of_another(data: st.DataObject):
+    """Nor does one that is held besides."""
+    held = data.draw(st.lists(legs(), min_size=2, max_size=4, unique_by=lambda one: one.id))
+    book = portfolio(*held)
+    live = data.draw(markets(book))
+    other = held[0]
+
+    whole = {one["position_id"]: one for one in told_of(book, live)["legs"]}
+    rest = {one["position_id"]: one for one in told_of(portfolio(*held[1:]), live)["legs"]}
+
+    assert {identity: whole[identity] for identity in rest} == rest
+    assert other.id not in rest
