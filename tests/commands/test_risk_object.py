@@ -101,7 +101,7 @@ def legs(draw: st.DrawFn) -> Position:
         draw(st.sampled_from((5.0, 100.0, 180.0, 6_000.0))),
         draw(st.sampled_from(("call", "put"))),
         contracts=draw(st.sampled_from((-1_000_000, -1, 1, 7))),
-        cost_basis=draw(st.one_of(st.none(), st.floats(0, 1e5))),
+        cost_basis=draw(st.one_of(st.none(), st.just(0.0), st.floats(0.01, 1e5))),
         expiry=draw(st.sampled_from((date(2026, 12, 18), date(2026, 11, 20), date(2027, 1, 15)))),
         multiplier=draw(st.sampled_from((None, 100))) if symbol == "AAPL1" else None,
         identity=f"leg {draw(st.integers(0, 10**9))}",

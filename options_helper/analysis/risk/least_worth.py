@@ -61,9 +61,16 @@ def least_worth(lines: Sequence[PortfolioLine]) -> Decimal | None:
     known = [one for one in leasts if one is not None]
     if len(known) < len(leasts):
         return None
-    together = payoff_bounds(lines).least
     apart = sum(known, _NOTHING)
+    together = payoff_bounds(lines).least if _can_be_closed_at_once(lines) else None
     return apart if together is None else max(together, apart)
+
+
+def _can_be_closed_at_once(lines: Sequence[PortfolioLine]) -> bool:
+    """Whether all shorts end on one day and no long before them: the longs are sold then, all at one price."""
+    shorts = {end_of(line.instrument) for line in lines if line.quantity < 0}
+    longs = [end_of(line.instrument) for line in lines if line.quantity > 0]
+    return len(shorts) == 1 and all(end >= one for one in shorts for end in longs)
 
 
 def _part(line: PortfolioLine) -> _Part:
