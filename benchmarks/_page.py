@@ -54,8 +54,8 @@ class Film:
         return self._running
 
     def snapshot(self) -> LiveSnapshot:
-        """The snapshot of this second; a round takes a minute."""
-        return self._frames[int(time.monotonic()) % SECONDS]
+        """The snapshot of this second, made anew for each who asks, as a manager does; a round takes a minute."""
+        return replace(self._frames[int(time.monotonic()) % SECONDS])
 
 
 def _moved(snapshot: LiveSnapshot, second: int) -> LiveSnapshot:

@@ -17,7 +17,9 @@ PUBLIC: Final = {
         "ScreenModel",
         "State",
         "ViewOptions",
+        "Viewpoint",
         "build_screen",
+        "shared_screen",
         "take_snapshot",
     ),
     "session": (

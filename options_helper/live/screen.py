@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from options_helper.analysis.attention.assess import Attention
@@ -26,6 +26,7 @@ from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.totals import LiveTotals, labels
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.live.session import DEFAULT_RISK_CHOICES, LiveSession, Run, changed_code
+from options_helper.live.shared_ticks import Once, Tick
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
@@ -36,6 +37,7 @@ from options_helper.model.text import named, without_amounts
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Value = TypeVar("Value")
 EMPTY_PORTFOLIO: Final = Portfolio(positions=())
 NAMED_AT_MOST: Final = 6
 DOCTOR: Final = (
@@ -102,6 +104,18 @@ class ViewOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Viewpoint:
+    """All that makes one viewer's screen differ from another's; who has an equal one sees the same."""
+
+    own: PortfolioFile
+    options: ViewOptions
+    obstacle: str | None = None
+    problem: str | None = None
+    local_market: bool = False
+    market_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenModel:
     """One refresh."""
 
@@ -124,6 +138,11 @@ class ScreenModel:
     risk: BookFigures
     attention: Attention
     trends: Mapping[str, tuple[float, ...]]
+    _made: Once = field(default_factory=Once, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[..., Value], *wishes: object) -> Value:
+        """What `make` makes of this screen and these wishes; made by the first viewer who asks, for all of them."""
+        return self._made.get((make, wishes), lambda: make(self, *wishes))
 
     @property
     def priced(self) -> bool:
@@ -143,16 +162,18 @@ def build_screen(
     problem: str | None = None,
     local_market: bool = False,
     market_time: datetime | None = None,
+    tick: Tick | None = None,
 ) -> ScreenModel:
     """Take one snapshot and work out the whole screen at `now`, the time of this computer.
 
     `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
     press of it failed. A `local_market` is not Alpaca's, also before it says so itself, and then it is judged as of
-    its `market_time`.
+    its `market_time`. Of a `tick` the snapshot was taken already.
     """
     run = session.run
     running = run is not None and run.ended is None
-    snapshot = take_snapshot(session, now, market_time, local_market=local_market)
+    heard = session.snapshot() if tick is None else tick.snapshot
+    snapshot = _placed(heard, now, market_time, local_market=local_market)
     plays = snapshot.market.plays or (snapshot.market is MarketKind.LOCAL and market_time is not None)
     # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
     changed = changed_code(session)
@@ -197,16 +218,48 @@ def build_screen(
     )
 
 
+def shared_screen(
+    session: LiveSession, viewpoint: Viewpoint, viewer: str | None, now: datetime
+) -> ScreenModel:
+    """The screen of this tick, worked out once for all viewers with an equal viewpoint.
+
+    It is of this instant or of up to half a refresh before it, and says so by its `now` and its snapshot's `as_of`.
+    The same `viewer` never gets the same tick twice; without one it is what was shown last, if that is so recent.
+    """
+    longest_seconds = viewpoint.options.preferences.refresh_seconds / 2
+    tick = session.tick(viewer, now, longest_seconds=longest_seconds)
+    return tick.screens.get(
+        viewpoint,
+        lambda: build_screen(
+            session,
+            viewpoint.own,
+            viewpoint.options,
+            now=tick.at,
+            obstacle=viewpoint.obstacle,
+            problem=viewpoint.problem,
+            local_market=viewpoint.local_market,
+            market_time=viewpoint.market_time,
+            tick=tick,
+        ),
+    )
+
+
 def take_snapshot(
     session: LiveSession, now: datetime, market_time: datetime | None, *, local_market: bool
 ) -> LiveSnapshot:
-    """What is known at `now`; of a market on this computer that has not told its time yet, as of `market_time`.
+    """What is known at `now`; of a market on this computer that has not told its time yet, as of `market_time`."""
+    return _placed(session.snapshot(), now, market_time, local_market=local_market)
 
-    The viewer's day is none of that market's: its contracts may all have expired by then. Before a run the settings
-    say whose market it is, afterwards the run does.
+
+def _placed(
+    heard: LiveSnapshot | None, now: datetime, market_time: datetime | None, *, local_market: bool
+) -> LiveSnapshot:
+    """The viewer's day is none of a local market's: its contracts may all have expired by then.
+
+    Before a run the settings say whose market it is, afterwards the run does.
     """
     asked = MarketKind.LOCAL if local_market else MarketKind.ALPACA
-    snapshot = session.snapshot() or LiveSnapshot(as_of=now, market=asked)
+    snapshot = heard or LiveSnapshot(as_of=now, market=asked)
     if market_time is None or snapshot.market is not MarketKind.LOCAL:
         return snapshot
     return replace(snapshot, as_of=market_time)

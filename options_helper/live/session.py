@@ -37,6 +37,7 @@ from options_helper.errors import ConfigError
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.live.shared_look import SharedLook
+from options_helper.live.shared_ticks import SharedTicks, Tick
 from options_helper.model.earnings import Earnings
 from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
@@ -144,6 +145,7 @@ class LiveSession:
         self._heartbeat_path = heartbeat
         self.comparison = FileComparison()
         self.looks = SharedLook()
+        self._ticks = SharedTicks()
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -174,6 +176,12 @@ class LiveSession:
         """What the streams say now, or said last; None before the first run."""
         manager = self._manager
         return None if manager is None else manager.snapshot()
+
+    def tick(self, viewer: str | None, now: datetime, *, longest_seconds: float) -> Tick:
+        """What is known now, for all who look within `longest_seconds`; of a later call by the same `viewer`, news."""
+        return self._ticks.take(
+            viewer, now, run=self._run, hear=self.snapshot, longest_seconds=longest_seconds
+        )
 
     def history(self) -> History:
         """The P&L and the marks so far, the same for every viewer."""

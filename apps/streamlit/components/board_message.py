@@ -99,21 +99,50 @@ def build_board(
     declared: tuple[Column, ...] = COLUMNS,
 ) -> Board:
     """The table of this screen; `order` is how its rows were ranked at last, where that is to be kept."""
-    tables = Tables(screen)
-    cells = Cells(screen, tables, RiskCells(screen, tables))
-    columns = shown_columns(wishes.headings, hide_amounts=cells.hides, declared=declared)
-    rows = _ranked(build_rows(screen, tables, wishes.grouping), wishes.sorting, columns, cells, order)
-    flat = [*flatten(rows), (book_row(screen, tables), "")]
+    if wishes.sorting is None:
+        return screen.once(_build, wishes, None, declared)
+    return _build(screen, wishes, order, declared)
+
+
+def _build(
+    screen: ScreenModel, wishes: Wishes, order: Mapping[str, int] | None, declared: tuple[Column, ...]
+) -> Board:
+    said = screen.once(_said, wishes.grouping, wishes.headings, declared)
+    rows = _ranked(said.rows, wishes.sorting, said.columns, said.cells, order)
     closed = screen.totals.legs > CLOSED_FROM
-    said = {row.key: [cells.of(row, column) for column in columns] for row, _ in flat}
-    widths = [
-        _width(column, [of_row[place] for of_row in said.values()]) for place, column in enumerate(columns)
-    ]
     return Board(
-        columns=tuple(_columns(columns, widths, wishes.sorting)),
-        rows=tuple(_row(row, parent, closed=closed) for row, parent in flat),
-        cells={key: tuple(map(_wire, of_row)) for key, of_row in said.items()},
+        columns=tuple(_columns(said.columns, said.widths, wishes.sorting)),
+        rows=tuple(_row(row, parent, closed=closed) for row, parent in [*flatten(rows), (said.book, "")]),
+        cells=said.wires,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """All that the table says, before anybody ranks its rows."""
+
+    cells: Cells
+    columns: tuple[BoardColumn, ...]
+    widths: tuple[int, ...]
+    rows: tuple[Row, ...]
+    book: Row
+    wires: Mapping[str, tuple[Wire, ...]]
+
+
+def _said(
+    screen: ScreenModel, grouping: Grouping, headings: tuple[str, ...], declared: tuple[Column, ...]
+) -> _Said:
+    tables = screen.once(Tables)
+    cells = Cells(screen, tables, RiskCells(screen, tables))
+    columns = shown_columns(headings, hide_amounts=cells.hides, declared=declared)
+    rows, book = build_rows(screen, tables, grouping), book_row(screen, tables)
+    flat = [*(row for row, _ in flatten(rows)), book]
+    of_rows = {row.key: [cells.of(row, column) for column in columns] for row in flat}
+    widths = tuple(
+        _width(column, [of_row[place] for of_row in of_rows.values()]) for place, column in enumerate(columns)
+    )
+    wires = {key: tuple(map(_wire, of_row)) for key, of_row in of_rows.items()}
+    return _Said(cells, columns, widths, rows, book, wires)
 
 
 def _width(column: BoardColumn, cells: Iterable[Cell]) -> int:

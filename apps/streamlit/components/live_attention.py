@@ -53,6 +53,10 @@ ATTENTION_STYLE: Final = """
 
 def attention_list(screen: ScreenModel, items: Sequence[Item]) -> None:
     """Draw what needs a hand, worst first, below it what expires when, and on such a day its cockpit."""
+    draw(screen.once(_panels, items))
+
+
+def _panels(screen: ScreenModel, items: Sequence[Item]) -> str:
     urgent = sum(item.counts for item in items)
     count = f"{urgent}, worst first" if urgent > 1 else ""
     head = f'<div class="oh-panel-head"><b>Attention</b>{tag("span", count, "oh-quiet")}</div>'
@@ -60,7 +64,7 @@ def attention_list(screen: ScreenModel, items: Sequence[Item]) -> None:
     if not urgent:
         rows = f"<li><i></i>{tag('strong', 'Nothing needs your hand.', '')}</li>{rows}"
     listed = f'<ul class="oh-items" tabindex="0" aria-label="Attention, worst first">{rows}</ul>'
-    draw(f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}{expiry_panels(screen)}')
+    return f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}{expiry_panels(screen)}'
 
 
 def _item(item: Item) -> str:

@@ -35,11 +35,15 @@ SILENT: Final = "connected, but silent although the market is open"
 
 def stream_details(screen: ScreenModel) -> None:
     """Draw the ledger of every stream: nothing that was received is unaccounted for, nothing lost is hidden."""
+    draw(screen.once(_details))
+
+
+def _details(screen: ScreenModel) -> str:
     # What the bar says whole need not be said again.
     sentence = tag("p", screen.headline.sentence, "oh-details-sentence") if screen.state in GOING_ON else ""
     # With a problem it stands on the page itself.
     rest = rest_line(screen) if screen.run and not rest_is_troubled(screen) else ""
-    draw(sentence + _chips(screen) + rest + _ledger(screen) + _gaps(screen) + rest_table(screen))
+    return sentence + _chips(screen) + rest + _ledger(screen) + _gaps(screen) + rest_table(screen)
 
 
 def _chips(screen: ScreenModel) -> str:

@@ -43,7 +43,7 @@ def fills_table(screen: ScreenModel) -> None:
     st.caption(plain(_known_since(screen)))
     if not fills:
         return
-    frame = fills_frame(fills, screen)
+    frame = screen.once(fills_frame)
     st.dataframe(
         frame,
         key="fills-table",
@@ -73,9 +73,9 @@ def fills_table(screen: ScreenModel) -> None:
     )
 
 
-def fills_frame(fills: tuple[BlotterEntry, ...], screen: ScreenModel) -> ArrowTable:
+def fills_frame(screen: ScreenModel) -> ArrowTable:
     """The order updates as the page writes them, newest first."""
-    newest_first = fills[::-1]
+    newest_first = screen.snapshot.fills[::-1]
     hidden = screen.options.preferences.hide_amounts
     names = _names(screen)
     return arrow_table(

@@ -41,14 +41,14 @@ def news_panel(screen: ScreenModel) -> None:
     if run is None or run.choices.news is NewsOf.NOTHING:
         st.caption("No news is streamed. Choose whose under News of, in the settings' Feeds and limits.")
         return
+    draw(screen.once(_news))
+
+
+def _news(screen: ScreenModel) -> str:
     articles = screen.snapshot.news[:SHOWN_AT_MOST]
-    draw(
-        tag("div", " ".join(_about(screen)), "oh-quiet")
-        + (
-            f'<div class="oh-news" tabindex="0">{"".join(_article(one, screen) for one in articles)}</div>'
-            if articles
-            else ""
-        )
+    listed = "".join(_article(one, screen) for one in articles)
+    return tag("div", " ".join(_about(screen)), "oh-quiet") + (
+        f'<div class="oh-news" tabindex="0">{listed}</div>' if articles else ""
     )
 
 

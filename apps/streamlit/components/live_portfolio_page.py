@@ -32,6 +32,7 @@ from apps.streamlit.components.live_viewer import (
     page_session,
     settle_process,
     settle_streams,
+    viewer_name,
     viewer_zone,
 )
 from apps.streamlit.components.style import STYLE, palette
@@ -43,7 +44,9 @@ from options_helper.live.screen import (
     ScreenModel,
     State,
     ViewOptions,
+    Viewpoint,
     build_screen,
+    shared_screen,
     take_snapshot,
 )
 from options_helper.live.session import LiveSession, Run
@@ -126,37 +129,31 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished
     if session.run is not seen:
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
-    screen = _screen(session, controls, options)
+    screen = _screen(session, controls, options, viewer_name())
     announce_fills(screen)
     render_live(slots, screen, wished)
     if screen.state in (State.RUNNING, State.PLAYING):
         settle_streams()
 
 
-def _screen(session: LiveSession, controls: Controls, options: ViewOptions) -> ScreenModel:
-    """The whole screen now, for all that is drawn."""
-    return _screen_with(session, controls, options, st.session_state.get("start_problem"))
-
-
-def _screen_with(
-    session: LiveSession, controls: Controls, options: ViewOptions, problem: str | None
+def _screen(
+    session: LiveSession, controls: Controls, options: ViewOptions, viewer: str | None = None
 ) -> ScreenModel:
-    """The same screen on any thread: nothing is asked of the tab, `problem` is what stood between it and Start."""
-    return build_screen(
-        session,
-        controls.portfolio_file,
-        options,
-        now=utc_now(),
+    """The whole screen now, for all that is drawn; without a `viewer` the one that was drawn just before."""
+    viewpoint = Viewpoint(
+        own=controls.portfolio_file,
+        options=options,
         obstacle=controls.obstacle,
-        problem=problem,
+        problem=st.session_state.get("start_problem"),
         local_market=controls.local_market,
         market_time=controls.market_time,
     )
+    return shared_screen(session, viewpoint, viewer, utc_now())
 
 
 def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
     """Draw everything that lives, from one snapshot; the table as it is `wished`."""
-    items = attention(screen)
+    items = screen.once(attention)
     with slots.truth:
         truth_line(screen)
     with slots.details:
@@ -215,7 +212,18 @@ def _footer(session: LiveSession, controls: Controls, options: ViewOptions) -> N
 
     # Called at the click on a thread of the server, which knows nothing of the tab.
     def tables() -> str:
-        return tables_as_csv(_screen_with(session, controls, options, problem))
+        return tables_as_csv(
+            build_screen(
+                session,
+                controls.portfolio_file,
+                options,
+                now=utc_now(),
+                obstacle=controls.obstacle,
+                problem=problem,
+                local_market=controls.local_market,
+                market_time=controls.market_time,
+            )
+        )
 
     snapshot = take_snapshot(session, utc_now(), controls.market_time, local_market=controls.local_market)
     with st.container(horizontal=True, vertical_alignment="center", key="footer"):

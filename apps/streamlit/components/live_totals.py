@@ -38,8 +38,12 @@ class Tile:
 
 def totals_tiles(screen: ScreenModel, items: Sequence[Item]) -> None:
     """Draw the row of tiles in one piece; `items` are what needs a hand."""
+    draw(screen.once(_row_of_tiles, items))
+
+
+def _row_of_tiles(screen: ScreenModel, items: Sequence[Item]) -> str:
     tiles = (*profit_tiles(screen), *book_tiles(screen), hand_tile(items))
-    draw(f'<div class="oh-tiles">{"".join(map(_tile, tiles))}</div>')
+    return f'<div class="oh-tiles">{"".join(map(_tile, tiles))}</div>'
 
 
 def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:

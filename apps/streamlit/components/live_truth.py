@@ -58,7 +58,7 @@ def header(session: LiveSession, controls: Controls, name: str) -> tuple[DeltaGe
 
 def truth_line(screen: ScreenModel) -> None:
     """Draw the bar and the alarm, in one piece."""
-    draw(_bar(screen) + alarm(screen))
+    draw(screen.once(_bar_and_alarm))
     announce_state(screen)
 
 
@@ -67,6 +67,10 @@ def banners(screen: ScreenModel) -> None:
     failed = [banner for banner in screen.banners if banner.level is Level.ERROR]
     # Drawn even where nothing is said: a refresh cannot fill a place of the page that was left empty at first.
     draw("".join(map(_banner, failed)) + (rest_line(screen) if rest_is_troubled(screen) else ""))
+
+
+def _bar_and_alarm(screen: ScreenModel) -> str:
+    return _bar(screen) + alarm(screen)
 
 
 def _bar(screen: ScreenModel) -> str:

@@ -49,6 +49,13 @@ def note_viewer(session: LiveSession) -> None:
         session.acquire(_lease())
 
 
+def viewer_name() -> str:
+    """What tells this tab from every other."""
+    if runtime.exists():
+        return _lease()
+    return cast("str", st.session_state.setdefault("viewer", uuid4().hex))
+
+
 @st.cache_resource(
     scope="session", show_spinner=False, on_release=lambda viewer: process_session().release(viewer)
 )

@@ -1,0 +1,100 @@
+"""Hear the streams once a tick for all who look, and make everything of it once for those who look alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from options_helper.model.snapshot import LiveSnapshot
+
+# However slowly a viewer's page is refreshed, what it takes over from another's was heard so recently.
+LONGEST_SECONDS: Final = 1.0
+KEPT_AT_MOST: Final = 64
+
+Value = TypeVar("Value")
+
+
+class _Place:
+    """Where one value comes to stand."""
+
+    def __init__(self, key: object) -> None:
+        self.key = key
+        # Held while the value is made, so that who wants the same waits for it; it may ask for others of its kind.
+        self.lock = threading.RLock()
+        self.made: tuple[Any, ...] = ()
+
+
+class Once:
+    """Values by key, each made by the first who asks; keys need only be equal. Callable from any thread."""
+
+    def __init__(self) -> None:
+        # Guards the list and is never held while a value is made.
+        self._lock = threading.Lock()
+        self._places: list[_Place] = []
+
+    def get(self, key: object, make: Callable[[], Value]) -> Value:
+        """The value of this key; where `make` raises, the next who asks tries again."""
+        place = self._place(key)
+        with place.lock:
+            if not place.made:
+                place.made = (make(),)
+            value: Value = place.made[0]
+            return value
+
+    def _place(self, key: object) -> _Place:
+        with self._lock:
+            found = next((one for one in self._places if one.key == key), None)
+            if found is None:
+                found = _Place(key)
+                self._places = [*self._places, found][-KEPT_AT_MOST:]
+            return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tick:
+    """What was known at one instant, by this computer's clock, and what was made of it."""
+
+    at: datetime
+    run: object
+    snapshot: LiveSnapshot | None  # None before the first run
+    screens: Once = field(default_factory=Once)
+    shown_to: set[str] = field(default_factory=set)
+
+    def is_of(self, run: object, now: datetime, longest_seconds: float) -> bool:
+        """Whether it is of this run, and not from after `now`, nor so long before."""
+        return self.run is run and 0 <= (now - self.at).total_seconds() <= longest_seconds
+
+
+class SharedTicks:
+    """Keeps the newest tick; callable from any thread."""
+
+    def __init__(self) -> None:
+        # Held while the streams are heard, so that those who come together share what they hear.
+        self._lock = threading.Lock()
+        self._newest: Tick | None = None
+
+    def take(
+        self,
+        viewer: str | None,
+        now: datetime,
+        *,
+        run: object,
+        hear: Callable[[], LiveSnapshot | None],
+        longest_seconds: float,
+    ) -> Tick:
+        """The newest tick if it is of this run and at most so old, and at most a second; else one that begins now.
+
+        A viewer never gets the same tick twice: a refresh shows what is new. Without one, what was drawn last is
+        wanted.
+        """
+        oldest = min(longest_seconds, LONGEST_SECONDS)
+        with self._lock:
+            tick = self._newest
+            if tick is None or viewer in tick.shown_to or not tick.is_of(run, now, oldest):
+                tick = self._newest = Tick(now, run, hear())
+            if viewer is not None:
+                tick.shown_to.add(viewer)
+            return tick
