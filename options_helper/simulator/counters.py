@@ -13,8 +13,9 @@ from typing import Any
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.streams import StreamName
 from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
+from options_helper.simulator.market.expiries import ExpiryClerk, ExpiryRules
 from options_helper.simulator.market.last_values import LastValues
-from options_helper.simulator.market.market import HoldingMarket, Market
+from options_helper.simulator.market.market import HoldingMarket, Market, PeculiarMarket
 from options_helper.simulator.market.past import PastMarket, PlayedPast
 
 
@@ -70,6 +71,7 @@ class SimulatorState:
         # Guarded by self._lock: written by the server's loop and by everybody who pushes, read by requests.
         self._lock = threading.Lock()
         self._account = _opening_account(market)
+        self._clerk = ExpiryClerk(_expiry_rules(market))
         self._last_values = LastValues()
         # A market that knows its past need not be remembered.
         self._past = market if isinstance(market, PastMarket) else PlayedPast()
@@ -84,6 +86,10 @@ class SimulatorState:
                 return
             for message in messages:
                 self._account.note(message, now_ns)
+
+    def settle(self, now_ns: int, price_of: Callable[[str], float | None]) -> None:
+        """Let contracts end that have; to be called while it is `opened`."""
+        self._clerk.look(self._account, now_ns, price_of)
 
     def set_close(self, symbol: str, price: float, day: date) -> None:
         """The price at which a session ended."""
@@ -100,6 +106,13 @@ class SimulatorState:
         """The account and the last prices, which nobody else touches meanwhile."""
         with self._lock:
             yield self._account, self._last_values
+
+
+def _expiry_rules(market: Market) -> ExpiryRules:
+    if not isinstance(market, PeculiarMarket):
+        return ExpiryRules()
+    conditions = market.conditions
+    return ExpiryRules(conditions.expiries, conditions.late_expiries, conditions.sell_out)
 
 
 def _opening_account(market: Market) -> SimulatedAccount:

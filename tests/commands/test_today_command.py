@@ -169,6 +169,33 @@ def test_the_morning_after_is_matched_with_the_activities(
     assert [(one["symbol"], one["state"]) for one in found["morning_after"]] == [(PUT, state)]
 
 
+@pytest.mark.parametrize(
+    ("at", "said", "state"),
+    [
+        ("2026-11-20 15:50", "may end on either side", []),
+        ("2026-11-20 16:30", "the match in the morning tells", ["awaited"]),
+        ("2026-11-22 12:00", "the match in the morning tells", ["awaited"]),
+    ],
+)
+def test_a_pin_stays_until_the_morning(
+    serve: Callable[[str], SimulatorServer],
+    file_of: Callable[..., Path],
+    at: str,
+    said: str,
+    state: list[str],
+):
+    """At the money, before the close and after it; the account still lists it."""
+    pinned = position("AAPL", 190, "put", contracts=-1, expiry=FRIDAY, identity="pinned")
+    hold(serve(at), pinned)
+
+    found = told(file_of(pinned))
+
+    (pin,) = [one for one in found["attention"] if one["kind"] == "pin"]
+    assert said in pin["what"]
+    assert "below: +100 AAPL for $19,000" in pin["what"]
+    assert [one["state"] for one in found["morning_after"]] == state
+
+
 def test_the_accounts_book_needs_no_file(serve: Callable[[str], SimulatorServer]):
     hold(serve("2026-11-20 14:30"), LONG, cash=0)
 

@@ -63,6 +63,8 @@ def early_entries(
         one = leg.held
         if one.life is None or not one.life.is_american or not one.is_in_the_money or is_over(one, moment.at):
             continue
+        if one.life.last_day == moment.today:
+            continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
             yield from _of_call(leg, live, moment, has)
         elif one.is_short:

@@ -17,6 +17,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "account": ("CLOSED_STATUSES", "Holding", "Number", "Placed", "SimulatedAccount", "plain"),
     "conditions": ("NO_CONDITIONS",),
+    "expiries": ("ExpiryClerk", "ExpiryRules"),
     "last_values": ("LastValues", "SymbolSnapshot"),
     "market": (
         "HoldingMarket",

@@ -124,6 +124,11 @@ class SimulatedAccount:
         if holding.quantity:
             self._holdings[holding.symbol] = holding
 
+    def receive(self, symbol: str, quantity: Decimal, price: Decimal) -> None:
+        """Have shares come at a price that is paid, or go where negative; no order did it."""
+        self._trade(symbol, quantity, price)
+        self.cash -= quantity * price * shares_in(symbol)
+
     def note(self, update: Any, now_ns: int) -> None:
         """Keep what an order update of the socket says; anything that is none is passed over."""
         data = _data_of(update)

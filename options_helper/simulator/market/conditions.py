@@ -38,6 +38,13 @@ class Conditions:
     silent_dividend: str | None = value(
         str, "this share's dividends are in its options' prices and are not announced"
     )
+    expiries: bool = switch(
+        "two hours after its end a contract is exercised, assigned or gone, and the account is told"
+    )
+    late_expiries: bool = switch("with expiries, the account is told on the next day at 9:00, as on paper")
+    sell_out: bool = switch(
+        "at 15:15 of its last day what is in or near the money without the money or the shares is closed"
+    )
     unreadable_dividend: str | None = value(str, "this share's announced dividends have no amount")
 
     def __post_init__(self) -> None:

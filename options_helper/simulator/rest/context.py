@@ -13,7 +13,7 @@ from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.account import SimulatedAccount
 from options_helper.simulator.market.last_values import LastValues, SymbolSnapshot
-from options_helper.simulator.market.market import Market, QuotingMarket
+from options_helper.simulator.market.market import ListingMarket, Market, QuotingMarket
 from options_helper.simulator.market.past import PastMarket
 from options_helper.simulator.wire.protocol import NO_LIMITS, Limits
 
@@ -44,6 +44,14 @@ class RequestContext:
             return last
         made = self.market.snapshot(symbol, self.now_ns, self.last_session)
         return last.over(made) if self._is_fresh(last) else made.over(last)
+
+    def price(self, symbol: str) -> float | None:
+        """About what it costs now: the middle of its quote, or where the market says that it starts."""
+        quote = self.snapshot(symbol).quote or {}
+        bid, ask = quote.get("bp"), quote.get("ap")
+        if bid is not None and ask is not None:
+            return (float(bid) + float(ask)) / 2
+        return self.market.price(symbol) if isinstance(self.market, ListingMarket) else None
 
     def _is_fresh(self, last: SymbolSnapshot) -> bool:
         # What nobody is subscribed to any more was last heard when somebody was.

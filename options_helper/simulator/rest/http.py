@@ -98,6 +98,7 @@ class PlainHttp:
                 self._limits,
                 faults,
             )
+            self._state.settle(now_ns, context.price)
             return answer_request(path, query, context)
 
 
