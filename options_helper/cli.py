@@ -95,6 +95,9 @@ def ui(
     replay: ReplayOption = None,
     speed: SpeedOption = None,
     portfolio: PortfolioOption = None,
+    account: Annotated[
+        bool, typer.Option("--account", help="Show the account's positions in place of a portfolio file.")
+    ] = False,
     host: Annotated[
         str,
         typer.Option(metavar="HOST", help="Where to listen. Anything but this computer shows it to others."),
@@ -112,6 +115,10 @@ def ui(
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
 
     _require_consistent(demo=demo, replay=replay, speed=speed, portfolio=portfolio)
+    if account and replay is not None:
+        raise ConfigError("--replay plays a recorded market, which has no account. Leave --account away.")
+    if account and portfolio is not None and not demo:
+        raise ConfigError("--account takes the account's positions, and --portfolio a file's. Choose one.")
     market = None
     if demo:
         portfolio = portfolio or page_launcher.demo_portfolio()
@@ -119,7 +126,13 @@ def ui(
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
     page_launcher.open_page(
-        host, port, portfolio=portfolio, market=market, browser=not no_browser, say=typer.echo
+        host,
+        port,
+        portfolio=portfolio,
+        from_account=account,
+        market=market,
+        browser=not no_browser,
+        say=typer.echo,
     )
 
 

@@ -72,6 +72,7 @@ def open_page(
     port: int,
     *,
     portfolio: Path | None,
+    from_account: bool = False,
     market: AbstractContextManager[Environment] | None = None,
     browser: bool = True,
     say: Callable[[str], None] = print,
@@ -85,7 +86,11 @@ def open_page(
     if not address.loopback:
         say(_exposure_warning(address))
     with ending_by_signal() as ending, market or nullcontext({}) as market_environment:
-        environment = {**os.environ, **page_environment(address, portfolio), **market_environment}
+        environment = {
+            **os.environ,
+            **page_environment(address, portfolio, from_account=from_account),
+            **market_environment,
+        }
         with _page_server(address, environment) as server:
             if _answers(address, server, ending):
                 say(f"The live portfolio is at {address.url}/{PAGE_PATH}   (Ctrl-C ends it)")
@@ -109,12 +114,16 @@ def claim_address(host: str, port: int) -> Address:
         raise ConfigError(_address_problem(host, port, error)) from error
 
 
-def page_environment(address: Address, portfolio: Path | None) -> dict[str, str]:
+def page_environment(
+    address: Address, portfolio: Path | None, *, from_account: bool = False
+) -> dict[str, str]:
     """Variables for the page's process that hold with and without a simulated market."""
     environment = {PARENT_VARIABLE: str(os.getpid())}
     if portfolio is not None:
         environment["OH_PORTFOLIO"] = str(portfolio.resolve())
         environment["OH_PORTFOLIO_ROOTS"] = str(portfolio.resolve().parent)
+    if from_account:
+        environment["OH_PORTFOLIO_SOURCE"] = "account"
     if not address.loopback:
         # A list in the environment is separated by spaces; the user's own list is better than our guess.
         environment["STREAMLIT_SERVER_ALLOWED_HOSTS"] = os.environ.get(

@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "account_book": ("ACCOUNT_FILE", "PortfolioSource", "default_source"),
     "attention": ("GRAVE_WARNINGS", "Item", "attention", "worth_saying"),
     "pnl_history": ("PnlPoint",),
     "screen": (
@@ -23,6 +24,7 @@ PUBLIC: Final = {
         "take_snapshot",
     ),
     "session": (
+        "ACCOUNT_NEEDS_FILLS",
         "LiveSession",
         "Run",
         "NewsOf",

@@ -230,7 +230,7 @@ def _of_lines(screen: ScreenModel) -> Iterator[Item]:
         by_warning.setdefault(line.warning, {}).setdefault(line.subject, line)
     for warning, lines in by_warning.items():
         level = Level.ERROR if warning in GRAVE_WARNINGS else Level.WARNING
-        say = _SAY.get(warning, _label)
+        say = (_OF_ACCOUNT if screen.of_account else _SAY).get(warning, _label)
         if len(lines) > LINES_AT_MOST:
             what, remedy = say({}, screen)
             yield Item(level, f"{len(lines)} lines", f"{what}: {named(list(lines), NAMED_AT_MOST)}", remedy)
@@ -351,5 +351,25 @@ _SAY: Final[Mapping[QuoteWarning, Say]] = {
     QuoteWarning.NO_COST_BASIS: _says("No cost, so no P&L", "Name its cost_basis in the portfolio file."),
     QuoteWarning.OTHER_SHARE: _says(
         "Moved by a split, a transfer or the like: no value, no P&L", "Bring the portfolio file up to date."
+    ),
+}
+# What is done where nobody keeps a file.
+_OF_ACCOUNT: Final[Mapping[QuoteWarning, Say]] = {
+    **_SAY,
+    QuoteWarning.EXPIRED: _says(
+        "Expired; what became of it is not known here", "It leaves the account when that is settled."
+    ),
+    QuoteWarning.ADJUSTED_CONTRACT: _says(
+        "Adjusted contract: it may deliver something other than 100 shares",
+        "Its multiplier follows from Alpaca's two costs; only a portfolio file can name another.",
+    ),
+    QuoteWarning.REFUSED_SYMBOL: _says(
+        "Refused by the server, so nothing of it is streamed",
+        "The account holds it; the feed does not have it.",
+    ),
+    QuoteWarning.NO_COST_BASIS: _says("No cost, so no P&L", "The account does not say it, or says two."),
+    QuoteWarning.OTHER_SHARE: _says(
+        "Moved by a split, a transfer or the like: no value, no P&L",
+        "Alpaca's next prices are of the new share.",
     ),
 }

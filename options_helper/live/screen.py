@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -21,12 +21,16 @@ from options_helper.analysis.live_health import (
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
-from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.totals import LiveTotals, labels
 from options_helper.data.portfolio_file import PortfolioFile
+from options_helper.data.rest.rate_limit import RestPolicy
+from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.live.account_book import AccountBook, is_account
+from options_helper.live.comparison import FileComparison
 from options_helper.live.session import DEFAULT_RISK_CHOICES, LiveSession, Run, changed_code
 from options_helper.live.shared_ticks import Once, Tick
+from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
@@ -46,6 +50,10 @@ DOCTOR: Final = (
 )
 ACCOUNT_PANEL: Final = "File and account"
 FILE, ACCOUNT = "Portfolio file", "Account"
+NOTHING_LOADED: Final = "No portfolio is loaded."
+# The account is asked so long after Start, and its answer is waited for at most so long.
+FIRST_ANSWER_SECONDS: Final = WatchPolicy().initial_delay + RestPolicy().answer_seconds
+ASKED_AGAIN_SECONDS: Final = WatchPolicy().again
 BEHIND_HIDDEN: Final = "Your file is behind the account; what happened there holds amounts, which are hidden."
 CHANGED: Final = Headline(
     Level.WARNING, "The program's code has changed since Start. The streams run on; press Restart to use it."
@@ -138,6 +146,8 @@ class ScreenModel:
     risk: BookFigures
     attention: Attention
     trends: Mapping[str, tuple[float, ...]]
+    of_account: bool  # whether the portfolio is the account's, at Alpaca's costs
+    nothing_because: str  # why there is no portfolio, as a sentence; empty where there is one
     _made: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[..., Value], *wishes: object) -> Value:
@@ -178,6 +188,9 @@ def build_screen(
     # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
     changed = changed_code(session)
     portfolio_file = run.portfolio_file if run is not None and running and not changed else own
+    # Of the same snapshot as the prices and the executions, so that no refresh shows half of a fill.
+    book = None if changed or not is_account(portfolio_file) else session.account_book(snapshot)
+    portfolio_file = portfolio_file if book is None else book.file
     portfolio = portfolio_file.portfolio or EMPTY_PORTFOLIO
     look = session.looks.look(
         portfolio,
@@ -188,7 +201,8 @@ def build_screen(
         earnings=() if run is None else run.earnings,
     )
     totals = look.totals
-    behind = session.comparison.behind(portfolio, snapshot.account, snapshot.told_sessions)
+    of_account = is_account(portfolio_file)
+    waiting = waiting_words(run, snapshot.account, options.zone) if of_account and book is None else None
     return ScreenModel(
         options=options,
         now=now,
@@ -198,12 +212,16 @@ def build_screen(
         state=_state(run, snapshot),
         loaded=portfolio_file.portfolio is not None,
         portfolio=portfolio,
-        headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle),
+        headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle, waiting),
         labels=_labels(run, snapshot, plays=plays),
         banners=(
             *_start_banners(problem),
             *_picture_banners(portfolio, snapshot, plays=plays),
-            *_account_banners(behind, totals, options),
+            *(
+                _book_banners(book, snapshot, options)
+                if of_account
+                else _account_banners(session.comparison, portfolio, snapshot, totals, options)
+            ),
             *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
             *_run_banners(run, snapshot),
         ),
@@ -215,6 +233,8 @@ def build_screen(
         risk=look.risk,
         attention=look.attention,
         trends=session.history().trends,
+        of_account=of_account,
+        nothing_because="" if portfolio_file.portfolio is not None else waiting or NOTHING_LOADED,
     )
 
 
@@ -284,8 +304,13 @@ def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
     return next((state for phase, state in STATE_OF_PHASE.items() if phase in phases), going_on)
 
 
-def _headline(run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None) -> Headline:
+def _headline(
+    run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None, waiting: str | None
+) -> Headline:
     if run is not None and run.ended is None:
+        if waiting is not None:
+            refused = snapshot.account.reports[RestTask.POSITIONS].phase is RestPhase.FAILED
+            return Headline(Level.WARNING if refused else Level.INFO, waiting)
         stale = labels(totals.with_warning(QuoteWarning.STALE_QUOTE))
         caveats, remarks = book_caveats(totals), book_remarks(totals)
         found = headline(snapshot, stale_symbols=stale, caveats=caveats, remarks=remarks)
@@ -320,8 +345,56 @@ def _picture_banners(portfolio: Portfolio, snapshot: LiveSnapshot, *, plays: boo
         yield Banner(Level.WARNING, FILE, f"{said}. {REMOVE_AS_OF}")
 
 
-def _account_banners(behind: Behind | None, totals: LiveTotals, options: ViewOptions) -> Iterator[Banner]:
+def waiting_words(run: Run | None, account: AccountState, zone: ZoneInfo) -> str:
+    """What is waited for before the account's positions are known, and until when; or why they do not come."""
+    report = account.reports[RestTask.POSITIONS]
+    if run is None or run.ended is not None:
+        return "The portfolio is the account's: its positions are asked for after Start."
+    if report.phase is RestPhase.OFF:
+        return "This market has no account to take a portfolio from. Choose a portfolio file in the settings."
+    if report.problem is not None or report.phase is RestPhase.FAILED:
+        again = f"It is asked again within {ASKED_AGAIN_SECONDS:.0f} s; a portfolio file needs no account."
+        return f"The account's positions could not be read. {report.problem or ''} {again}".replace("  ", " ")
+    if run.started_at is None:
+        return "Waiting for the account's positions."
+    due = run.started_at + timedelta(seconds=FIRST_ANSWER_SECONDS)
+    return f"Waiting for the account's positions: they should be here by {due.astimezone(zone):%H:%M:%S %Z}."
+
+
+def _book_banners(book: AccountBook | None, snapshot: LiveSnapshot, options: ViewOptions) -> Iterator[Banner]:
+    """What the account holds that the page cannot show, and since when it was not read."""
+    if book is None:
+        return
+    hidden = options.preferences.hide_amounts
+    for problem in book.problems:
+        yield Banner(Level.WARNING, ACCOUNT, without_amounts(problem) if hidden else problem)
+    report = snapshot.account.reports[RestTask.POSITIONS]
+    if report.problem is not None or report.phase is RestPhase.FAILED:
+        read_at = f"{book.read_at.astimezone(options.zone):%H:%M:%S %Z}"
+        age = f"{(snapshot.as_of - book.read_at).total_seconds():,.0f} s ago"
+        yield Banner(
+            Level.WARNING,
+            ACCOUNT,
+            f"The positions are those of {read_at}, {age}: since then the account could not be read. "
+            f"{report.problem or ''}".rstrip(),
+        )
+    if not book.portfolio.positions and not book.problems:
+        yield Banner(
+            Level.INFO,
+            ACCOUNT,
+            "The account holds nothing. What is bought appears here by itself.",
+        )
+
+
+def _account_banners(
+    comparison: FileComparison,
+    portfolio: Portfolio,
+    snapshot: LiveSnapshot,
+    totals: LiveTotals,
+    options: ViewOptions,
+) -> Iterator[Banner]:
     """What file and account hold differently, first what today's executions explain."""
+    behind = comparison.behind(portfolio, snapshot.account, snapshot.told_sessions)
     holdings = totals.holdings
     if holdings.read_at is None:
         return

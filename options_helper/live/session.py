@@ -34,6 +34,7 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource, Joi
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
+from options_helper.live.account_book import ACCOUNT_FILE, AccountBook, AccountBooks, PortfolioSource
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.live.shared_look import SharedLook
@@ -53,6 +54,10 @@ HOUSEKEEPING_SECONDS: Final = 2.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
 DEFAULT_RISK_CHOICES: Final = RiskChoices()
+ACCOUNT_NEEDS_FILLS: Final = (
+    "The account is asked for its positions beside the stream of fills: "
+    "choose the stream fills, or a portfolio file."
+)
 
 
 class Manager(Protocol):
@@ -80,6 +85,7 @@ class NewsOf(StrEnum):
 class RunSettings:
     """What a viewer can choose about the run; equal choices are the same run."""
 
+    source: PortfolioSource = PortfolioSource.FILE
     stream_stocks: bool = True
     stream_options: bool = True
     stream_fills: bool = True
@@ -106,8 +112,14 @@ class Run:
     risk_problem: str | None = None  # why these are not what the user wrote, as a sentence
     earnings: tuple[Earnings, ...] = ()  # the user's own list, as it was at Start
     earnings_problem: str | None = None  # why there is none, as a sentence
+    started_at: datetime | None = field(default=None, compare=False)  # by this computer's clock
     ended: str | None = None  # why it is over, as a sentence
     ended_at: datetime | None = None  # by this computer's clock
+
+    @property
+    def of_account(self) -> bool:
+        """Whether its portfolio is the account's."""
+        return self.choices.source is PortfolioSource.ACCOUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ class LiveSession:
         self.comparison = FileComparison()
         self.looks = SharedLook()
         self._ticks = SharedTicks()
+        self._books = AccountBooks()
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -174,8 +187,23 @@ class LiveSession:
 
     def snapshot(self) -> LiveSnapshot | None:
         """What the streams say now, or said last; None before the first run."""
-        manager = self._manager
-        return None if manager is None else manager.snapshot()
+        manager, run = self._manager, self._run
+        if manager is None:
+            return None
+        if run is None or not run.of_account:
+            return manager.snapshot()
+        return self._books.settled(manager.snapshot)
+
+    def account_book(self, snapshot: LiveSnapshot) -> AccountBook | None:
+        """The account's positions as this snapshot of a run has them; None before they were read, and of a file."""
+        run = self._run
+        if run is None or not run.of_account:
+            return None
+        book, housekeeper = self._books.book_in(snapshot), self._housekeeper
+        if book is not None and housekeeper is not None and book.portfolio != run.portfolio_file.portfolio:
+            # What was bought a moment ago has prices once it is streamed.
+            housekeeper.run_within(0)
+        return book
 
     def tick(self, viewer: str | None, now: datetime, *, longest_seconds: float) -> Tick:
         """What is known now, for all who look within `longest_seconds`; of a later call by the same `viewer`, news."""
@@ -191,15 +219,23 @@ class LiveSession:
     def start(self, portfolio_file: PortfolioFile, choices: RunSettings, settings: Settings) -> None:
         """Run with these choices for this portfolio; where that is what runs, only what has failed is tried again.
 
-        Choices that only change symbols or the idle time leave the connections up. ConfigError when the portfolio
-        or the keys are missing.
+        Choices that only change symbols or the idle time leave the connections up. Where the account is the source,
+        no file is needed, and what it holds is streamed as soon as it is known. ConfigError when the portfolio or the
+        keys are missing.
         """
-        if portfolio_file.portfolio is None:
-            raise ConfigError(portfolio_file.problem or "Load a portfolio first.")
         with self._changing:
             now = self._run
-            plan = plan_for(portfolio_file.portfolio, choices)
-            wanted = Run(choices, portfolio_file, settings, plan, *_risk_choices(), *_earnings())
+            portfolio_file = self._begin_with(portfolio_file, choices, settings)
+            plan = plan_for(portfolio_file.portfolio or Portfolio(positions=()), choices)
+            wanted = Run(
+                choices,
+                portfolio_file,
+                settings,
+                plan,
+                *_risk_choices(),
+                *_earnings(),
+                started_at=self._now(),
+            )
             if now == wanted:
                 self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
                 return
@@ -252,10 +288,27 @@ class LiveSession:
             return len(self._viewers)
 
     def keep(self) -> None:
-        """One round of housekeeping: follow the portfolio file, sample the P&L, stop when nobody has looked."""
+        """One round of housekeeping: follow the portfolio, sample the P&L, stop when nobody has looked."""
         self._follow_file()
+        self._follow_account()
         self._sample()
         self._stop_when_idle()
+
+    def _begin_with(
+        self, portfolio_file: PortfolioFile, choices: RunSettings, settings: Settings
+    ) -> PortfolioFile:
+        """What a run has at its start; ConfigError when it has no portfolio, or nobody to hear one from."""
+        if choices.source is PortfolioSource.FILE:
+            if portfolio_file.portfolio is None:
+                raise ConfigError(portfolio_file.problem or "Load a portfolio first.")
+            return portfolio_file
+        if not choices.stream_fills:
+            raise ConfigError(ACCOUNT_NEEDS_FILLS)
+        before = self._run
+        if before is None or (before.settings, before.choices.paper) != (settings, choices.paper):
+            self._books.forget()
+        book = self._books.newest
+        return ACCOUNT_FILE if book is None else book.file
 
     def _manager_for(self, settings: Settings) -> Manager:
         # New settings mean new keys or another server: those take a new manager.
@@ -270,13 +323,13 @@ class LiveSession:
         return self._manager
 
     def _go_on_as(self, run: Run) -> None:
-        """Make this the run; the history of another file's book is not its own."""
+        """Make this the run; the history of another file's book, or of the account's, is not its own."""
         before = None if self._run is None else self._run.portfolio_file
         # Both in one step: a sample that was measured for the run before must not land in this one's history.
         with self._history_lock:
             if before is None or before.path != run.portfolio_file.path:
                 self._history = PnlHistory()
-            elif before.portfolio == run.portfolio_file.portfolio:
+            elif _are_the_same_positions(before.portfolio, run.portfolio_file.portfolio):
                 self._history.break_line()
             else:
                 self._history.begin_book()
@@ -317,20 +370,44 @@ class LiveSession:
             return
         with self._changing:
             # Another portfolio was applied, or the run ended, while the file was read.
-            if self._run is not run or self._manager is None or portfolio_file.portfolio is None:
+            if self._run is not run or portfolio_file.portfolio is None:
                 return
             if portfolio_file.portfolio == run.portfolio_file.portfolio:
                 self._run = replace(run, portfolio_file=portfolio_file)
                 return
-            plan = plan_for(portfolio_file.portfolio, run.choices)
-            self._manager.start(config_for(run.choices, plan, portfolio_file.portfolio))
-            self._go_on_as(replace(run, portfolio_file=portfolio_file, plan=plan))
+            self._become(run, portfolio_file, portfolio_file.portfolio)
+
+    def _follow_account(self) -> None:
+        """Stream what the account holds now, on the same connections."""
+        run = self._run
+        if run is None or run.ended or not run.of_account:
+            return
+        self.snapshot()
+        book = self._books.newest
+        if book is None or book.portfolio == run.portfolio_file.portfolio:
+            return
+        with self._changing:
+            if self._run is run:
+                self._become(run, book.file, book.portfolio)
+
+    def _become(self, run: Run, portfolio_file: PortfolioFile, portfolio: Portfolio) -> None:
+        """Let the run go on with this portfolio; under the lock."""
+        if self._manager is None:
+            return
+        plan = plan_for(portfolio, run.choices)
+        if plan != run.plan or run.choices.news is NewsOf.PORTFOLIO:
+            self._manager.start(config_for(run.choices, plan, portfolio))
+        self._go_on_as(replace(run, portfolio_file=portfolio_file, plan=plan))
 
     def _sample(self) -> None:
         run, snapshot = self._run, self.snapshot()
-        if run is None or run.portfolio_file.portfolio is None or snapshot is None or not snapshot.running:
+        if run is None or snapshot is None or not snapshot.running:
             return
-        measure = self._measure(run.portfolio_file.portfolio, snapshot)
+        book = self._books.book_in(snapshot) if run.of_account else None
+        portfolio = run.portfolio_file.portfolio if book is None else book.portfolio
+        if portfolio is None:
+            return
+        measure = self._measure(portfolio, snapshot)
         with self._history_lock:
             if self._run is not run:
                 return
@@ -359,6 +436,11 @@ class LiveSession:
 def _live_manager(settings: Settings, limits: RequestLimits) -> LiveStreamManager:
     """Alpaca's streams, and Breeze's beside them where they are asked for."""
     return LiveStreamManager(settings, source=JoinedSources(AlpacaSource(), (BreezeSource(),)), limits=limits)
+
+
+def _are_the_same_positions(one: Portfolio | None, other: Portfolio | None) -> bool:
+    """Whether the profit of both is one sum, whatever cash is beside it; before the first there is none."""
+    return one is None or (other is not None and one.positions == other.positions)
 
 
 def _risk_choices() -> tuple[RiskChoices, str | None]:

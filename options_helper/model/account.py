@@ -154,10 +154,10 @@ class AccountPositions:
     as_of: datetime  # when it was asked, on the market's clock
     positions: Mapping[str, AccountPosition]
     cash: Decimal | None = None
-    options_buying_power: Decimal | None = None  # dollars, as Alpaca says; None: it does not
     left_out: frozenset[str] = frozenset()  # held, but their rows could not be read: how much is not known
     unnamed: int = 0  # rows that could not be read and do not even say of what they are
     foreign: frozenset[str] = frozenset()  # held, and left out because no portfolio file can hold such things
+    options_buying_power: Decimal | None = None  # dollars, as Alpaca says; None: it does not
 
     def is_foreign(self, symbol: str) -> bool:
         """Whether a symbol is of what is left out here; a coin has a slash in trades, and none in positions."""

@@ -341,6 +341,13 @@ def test_the_page_is_told_where_the_portfolio_is(tmp_path: Path, monkeypatch: py
     assert environment["OH_PORTFOLIO"] == str(tmp_path / "mine.json")
     assert environment["OH_PORTFOLIO_ROOTS"] == str(tmp_path)
     assert environment["OH_PARENT_PID"] == str(os.getpid())
+    assert "OH_PORTFOLIO_SOURCE" not in environment
+
+
+def test_the_page_is_told_to_begin_with_the_account():
+    address = page_launcher.Address("127.0.0.1", 1)
+    environment = page_launcher.page_environment(address, None, from_account=True)
+    assert environment["OH_PORTFOLIO_SOURCE"] == "account"
 
 
 def test_a_browser_opens_only_where_there_is_a_display(monkeypatch: pytest.MonkeyPatch):

@@ -256,6 +256,16 @@ def with_account(*executions: Execution, **facts: Any) -> Callable[[], LiveSnaps
     return lambda: live(account=account, as_of=OPEN + timedelta(minutes=1))
 
 
+def with_costs() -> LiveSnapshot:
+    """The same, and of each position the account says what it was opened for."""
+    account = known_account()
+    assert account.view is not None
+    priced = {
+        symbol: replace(one, average_price=Decimal(2)) for symbol, one in account.view.positions.items()
+    }
+    return live(account=replace(account, view=replace(account.view, positions=priced)))
+
+
 def quiet() -> LiveSnapshot:
     """A Saturday: connected, and nothing is expected to move."""
     friday = OPEN + timedelta(hours=5.5)

@@ -139,7 +139,7 @@ def test_an_error_of_typing_that_was_mended_does_not_flatten_the_chart_and_each_
 
     assert rows["pnl"].to_pylist() == [100.0, 110.0, None, 120.0, 125.0]
     assert rows["change"].to_pylist() == [False, False, True, True, False]
-    assert rows["sum"].to_pylist() == ["before the file changed"] * 3 + ["whole book"] * 2
+    assert rows["sum"].to_pylist() == ["before the portfolio changed"] * 3 + ["whole book"] * 2
     assert len(chart_spec("UTC", DARK, hide_amounts=False, changed=True)["layer"]) == 4
 
 

@@ -505,6 +505,43 @@ def test_a_new_tab_begins_with_the_choices_that_run(portal):
     assert portal.open().selectbox(key="stock_feed").value == "sip"
 
 
+def test_the_portfolio_may_come_from_the_account_and_says_so_where_costs_stand(portal):
+    """The scene's account holds what the sample file does, but in single contracts."""
+    portal.scene = scenes.with_costs
+    tab = portal.open()
+    tab.segmented_control(key="source").set_value("account").run()
+    assert "portfolio" not in {box.key for box in tab.text_input}
+    assert "its positions are asked for after Start" in everything(tab)
+
+    press(tab, "start")
+
+    assert portal.session.run.of_account
+    words = " ".join(caption.value for caption in tab.caption)
+    assert "Running with the account" in words
+    assert "at Alpaca's costs, before fees" in tile(tab, "Unrealized P&L")
+    assert "there is no file to compare it with" in words
+    assert "each fill is in them" in words
+    assert not board(tab).empty
+
+
+def test_whoever_goes_back_to_a_file_finds_the_one_that_was_named(portal):
+    tab = portal.open()
+    tab.segmented_control(key="source").set_value("account").run()
+    tab.segmented_control(key="source").set_value("file").run()
+    assert tab.text_input(key="portfolio").value == "portfolio.json"
+    assert not board(tab).empty
+
+
+def test_a_link_and_the_launcher_choose_the_account_until_something_runs(portal, monkeypatch):
+    monkeypatch.setenv("OH_PORTFOLIO_SOURCE", "account")
+    assert portal.open().segmented_control(key="source").value == "account"
+
+    other = portal.open()
+    other.segmented_control(key="source").set_value("file").run()
+    press(other, "start")
+    assert portal.open().segmented_control(key="source").value == "file"
+
+
 def test_restart_connects_anew_with_what_runs(portal):
     tab = portal.show(scenes.live)
     press(tab, "restart")

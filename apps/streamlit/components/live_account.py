@@ -31,6 +31,9 @@ AGREEMENT: Final[Mapping[bool | None, str]] = {True: "yes", False: "NO", None: U
 
 def file_and_account(screen: ScreenModel) -> None:
     """Draw the comparison with the change of the file to copy, or say why there is none."""
+    if screen.of_account:
+        st.caption(plain(_of_account(screen)))
+        return
     view = screen.snapshot.account.view
     _comparison([] if view is None else reconciled_rows(screen, view), screen, view)
 
@@ -55,6 +58,19 @@ def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: Accoun
     )
     if text := proposed_edit(rows):
         _edit(text, screen)
+
+
+def _of_account(screen: ScreenModel) -> str:
+    view = screen.snapshot.account.view
+    if not screen.loaded or view is None:
+        return screen.nothing_because
+    read_at = clock(view.as_of, screen.options.zone, today=screen.snapshot.as_of)
+    return (
+        "The portfolio is the account's, so there is no file to compare it with. "
+        f"It was read {read_at}; fills since then are in it. Costs are Alpaca's average prices, without fees. "
+        "Structures follow from rules, and from what was held together before. Nothing is written: "
+        "options-helper portfolio import makes a file of it."
+    )
 
 
 def reconciled_rows(screen: ScreenModel, view: AccountPositions) -> list[ReconciledRow]:

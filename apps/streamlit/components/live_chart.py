@@ -19,10 +19,10 @@ TITLE: Final = "P&L over the session: line at mark"
 BAND: Final = ", band to natural"
 FULL: Final = "whole book"
 PARTIAL: Final = "PARTIAL sum"
-BEFORE: Final = "before the file changed"
-PARTIAL_BEFORE: Final = "PARTIAL sum before the file changed"
+BEFORE: Final = "before the portfolio changed"
+PARTIAL_BEFORE: Final = "PARTIAL sum before the portfolio changed"
 DASHED: Final = "dashed: PARTIAL, a sum of some positions only"
-CHANGED: Final = "upright line: the portfolio file changed; grey: before"
+CHANGED: Final = "upright line: the portfolio changed; grey: before"
 # A line needs two points, so the only one of a segment shows as a dot; every other is only there to be pointed at.
 DOT_PIXELS: Final = 18
 REACH_PIXELS: Final = 150

@@ -149,7 +149,11 @@ def _known_since(screen: ScreenModel) -> str:
     if screen.snapshot.account.doubts:
         parts.append("Some of it is in doubt: Details say what.")
     parts.append(f"Times are of {screen.options.zone.key}.")
-    parts.append("Positions come from the portfolio file: a fill does not change them until you edit it.")
+    parts.append(
+        "Positions are the account's, so each fill is in them."
+        if screen.of_account
+        else "Positions come from the portfolio file: a fill does not change them until you edit it."
+    )
     return " ".join(parts)
 
 

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps.streamlit.components.board_table import Wished, begin_board, board_choices, board_table
+from apps.streamlit.components.formatting import plain
 from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_alarm import ALARM_STYLE
 from apps.streamlit.components.live_attention import ATTENTION_STYLE, attention_list
@@ -162,7 +163,7 @@ def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
         banners(screen)
     if not screen.loaded:
         # Zeros would be figures too.
-        slots.table.caption("No portfolio is loaded.")
+        slots.table.caption(plain(screen.nothing_because))
         return
     with slots.tiles:
         totals_tiles(screen, items)

@@ -19,8 +19,16 @@ from options_helper.data.portfolio_file import (
 )
 from options_helper.data.streaming.breeze.source import breeze_request
 from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource, default_source
 from options_helper.live.screen import Preferences
-from options_helper.live.session import LiveSession, NewsOf, RunSettings, changed_code, install_session
+from options_helper.live.session import (
+    ACCOUNT_NEEDS_FILLS,
+    LiveSession,
+    NewsOf,
+    RunSettings,
+    changed_code,
+    install_session,
+)
 from options_helper.model.alpaca_symbols import to_coin_pairs
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.model.text import format_count, named, without_amounts
@@ -53,6 +61,11 @@ BOOKS_HELP: Final = (
 LOCATION_HELP: Final = (
     "us: Alpaca's own market. us-1 and eu-1: Kraken's. Each has prices of its own; all coins come from one."
 )
+SOURCE_HELP: Final = (
+    "file: what you hold, as you wrote it down. account: Alpaca's own positions, grouped by rule; they follow each "
+    "fill, and nothing is written."
+)
+ACCOUNT_CAPTION: Final = "The account's positions, grouped by rule, at Alpaca's costs. They follow each fill."
 PLAN_LIMITS: Final = "Alpaca's free plan allows 200 option quotes and 30 stocks at a time."
 
 
@@ -75,8 +88,11 @@ def sidebar_controls(session: LiveSession) -> Controls:
     _remember_choices(session, settings or Settings())
     with st.sidebar:
         actions = st.container(key="actions")
-        portfolio_file = _portfolio_control(session)
-        choices, pairs_problem = _choices()
+        source = _source_control()
+        portfolio_file = (
+            _account_control(session) if source is PortfolioSource.ACCOUNT else _portfolio_control(session)
+        )
+        choices, pairs_problem = _choices(source)
         preferences = _preferences()
         st.caption("Read-only: no order is ever placed. Best-effort data. **Not financial advice.**")
         controls = Controls(
@@ -214,6 +230,8 @@ def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> s
 
 
 def _missing(choices: RunSettings) -> str | None:
+    if choices.source is PortfolioSource.ACCOUNT and not choices.stream_fills:
+        return ACCOUNT_NEEDS_FILLS
     books = choices.book_pairs or choices.breeze_books
     if choices.stream_stocks or choices.stream_options or choices.stream_fills or books:
         return None
@@ -228,8 +246,18 @@ def _remember_choices(session: LiveSession, settings: Settings) -> None:
     if run is not None:
         _show_choices(run.choices, run.portfolio_file.name)
     else:
-        choices = RunSettings(stock_feed=settings.stock_feed, options_feed=settings.options_feed)
+        choices = RunSettings(
+            source=_source_of_address() or default_source(),
+            stock_feed=settings.stock_feed,
+            options_feed=settings.options_feed,
+        )
         _show_choices(choices, default_text(known_roots()))
+
+
+def _source_of_address() -> PortfolioSource | None:
+    """What a link asks for, as `?book=account`; it is only looked at where nothing runs."""
+    asked = st.query_params.get("book", "")
+    return PortfolioSource(asked) if asked in list(PortfolioSource) else None
 
 
 def _show_choices(choices: RunSettings, portfolio: str) -> None:
@@ -238,8 +266,10 @@ def _show_choices(choices: RunSettings, portfolio: str) -> None:
         StreamName.OPTIONS: choices.stream_options,
         StreamName.FILLS: choices.stream_fills,
     }
+    if choices.source is PortfolioSource.FILE:
+        st.session_state["portfolio"] = portfolio
     st.session_state.update(
-        portfolio=portfolio,
+        source=choices.source.value,
         streams=[name.value for name, chosen in streams.items() if chosen],
         stock_feed=choices.stock_feed,
         options_feed=choices.options_feed,
@@ -308,8 +338,30 @@ def _breeze_obstacle() -> str | None:
     return None
 
 
+def _source_control() -> PortfolioSource:
+    chosen = st.segmented_control(
+        "Portfolio from",
+        [one.value for one in PortfolioSource],
+        required=True,
+        key="source",
+        help=SOURCE_HELP,
+    )
+    return PortfolioSource(chosen or PortfolioSource.FILE)
+
+
+def _account_control(session: LiveSession) -> PortfolioFile:
+    """How much the account holds, in place of the path box; nothing here is read from a file or written to one."""
+    run = session.run
+    portfolio = run.portfolio_file.portfolio if run is not None and run.of_account else None
+    count = "" if portfolio is None else f"{format_count(len(portfolio.positions), 'position')}. "
+    st.caption(f"{count}{ACCOUNT_CAPTION}")
+    return ACCOUNT_FILE
+
+
 def _portfolio_control(session: LiveSession) -> PortfolioFile:
     """The path box; the last good reading stays while the file is broken, as long as the path is the same."""
+    # Streamlit forgets what stood in a box that was not drawn, because the account was looked at.
+    st.session_state.setdefault("portfolio", default_text(known_roots()))
     text = st.text_input(
         "Portfolio", key="portfolio", help="A .json file in the working folder, or in one named at launch."
     )
@@ -351,7 +403,7 @@ def _reload(session: LiveSession) -> None:
     session.reload()
 
 
-def _choices() -> tuple[RunSettings, str | None]:
+def _choices(source: PortfolioSource) -> tuple[RunSettings, str | None]:
     """What the run is made of, which applies to every tab, and why it cannot be, where it cannot."""
     streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
     books = _read_books(
@@ -389,6 +441,7 @@ def _choices() -> tuple[RunSettings, str | None]:
             help="0: never.",
         )
     choices = RunSettings(
+        source=source,
         stream_stocks=StreamName.STOCKS in streams,
         stream_options=StreamName.OPTIONS in streams,
         stream_fills=StreamName.FILLS in streams,

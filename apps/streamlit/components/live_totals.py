@@ -57,7 +57,10 @@ def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
         missing=" ".join(day_sentences(screen)),
         caveat=_without_later_trades(totals.day_behind),
     )
-    details = "\n".join(filter(None, (_provenance(screen), _with_gains_and_fees(screen), _legs_note(screen))))
+    costs = "at Alpaca's costs, before fees" if screen.of_account else ""
+    details = "\n".join(
+        filter(None, (costs, _provenance(screen), _with_gains_and_fees(screen), _legs_note(screen)))
+    )
     yield _profit(
         "Unrealized P&L", totals.pnl, f"{_share_of(screen)}\n{details}", screen, beside=_share(totals)
     )

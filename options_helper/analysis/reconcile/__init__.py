@@ -8,7 +8,13 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "account_import": ("doubtful_roots", "import_portfolio", "portfolio_text"),
+    "account_import": (
+        "doubtful_roots",
+        "import_portfolio",
+        "multiplier_of",
+        "portfolio_text",
+        "standard_multiplier",
+    ),
     "contract_check": ("NamedContract", "named_contracts", "record_findings", "share_findings"),
     "grouping": ("group_entries",),
     "portfolio_check": (
@@ -21,6 +27,7 @@ PUBLIC: Final = {
         "judged_as_of",
         "picture",
     ),
+    "regrouping": ("regroup",),
     "reconciliation": (
         "Behind",
         "ReconciledRow",

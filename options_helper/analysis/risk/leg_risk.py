@@ -71,7 +71,7 @@ class LegRisk:
 def refresh(inputs: LegInputs, earlier: LegRisk | None = None, budget: int = DEFAULT_BUDGET) -> LegRisk:
     """The figures of all legs; `budget` is how many legs that have figures already may go through the lattice."""
     now = _fingerprint(inputs)
-    if earlier is None:
+    if earlier is None or not earlier.keys:
         everything = np.arange(len(inputs.keys))
         volatility, per_share = _compute(inputs, everything, None)
         return LegRisk(

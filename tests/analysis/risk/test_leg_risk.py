@@ -237,3 +237,8 @@ def test_looks_one_after_another_end_where_one_alone_would(looks: list[list[tupl
 
     assert found is not None
     assert_same(found, refresh(inputs))
+
+
+def test_the_first_legs_of_a_book_that_had_none_are_computed_like_any_others():
+    """An account that was empty, or a file of shares alone, and then an option."""
+    assert_same(refresh(look(PUTS), refresh(look({}))), refresh(look(PUTS)))

@@ -11,11 +11,11 @@ PUBLIC: Final = {
     "expiry_reading": ("read_expiry_facts",),
     "account_look": ("look_at_account",),
     "book_poller": ("read_books",),
+    "context": ("WatchPolicy",),
     "fill_backfill": ("read_backfill",),
 }
 
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "account_watch": ("AccountWatch",),
-    "context": ("WatchPolicy",),
 }
