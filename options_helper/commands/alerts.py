@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +12,42 @@ from options_helper.commands.help_style import plain_typer
 
 alerts = plain_typer(
     name="alerts",
-    help="Try whether alerts reach you.",
+    help="Say what rules judge, and try whether alerts reach you.",
     no_args_is_help=True,
 )
+
+
+@alerts.command()
+def check(
+    *,
+    rules: Annotated[
+        Path | None,
+        typer.Option("--rules", metavar="FILE", help="The file of rules.", show_default="config/alerts.toml"),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            help="Judge the run of this heartbeat file alone, or of the folder of a recording.",
+            show_default="the runs that are alive",
+        ),
+    ] = None,
+    max_lag: Annotated[
+        str, typer.Option(metavar="TIME", help="From which age on a heartbeat is overdue.")
+    ] = "30s",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what each rule judges now, and from which figures, with their source and age.
+
+    The built-in rules need no file: an overdue heartbeat, a late watermark, a refused key, an exhausted budget. Nothing
+    is sent, and nothing of what has fired is changed.
+
+    Exit codes: 0, no rule is met; 1, one is, or cannot be judged; 2, the file of rules or an option cannot be read.
+    """
+    from options_helper.commands.alerts_check import CheckRequest, show_check
+
+    raise typer.Exit(show_check(CheckRequest(rules, state, max_lag), as_json=as_json))
 
 
 @alerts.command("test")

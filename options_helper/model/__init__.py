@@ -39,6 +39,11 @@ PUBLIC: Final = {
         "underlying_symbol",
     ),
     "alerts": (
+        "ATTENTION",
+        "ATTENTION_KINDS",
+        "BUILT_IN",
+        "FIGURES",
+        "Side",
         "Evaluation",
         "Evidence",
         "Figure",

@@ -241,6 +241,22 @@ class Reading:
     caveat: str = ""  # what speaks against it: it is not of the first grade
     period: str = ""  # of a count: what it is counted over; in another it begins at 0
     side: Side | None = None  # of a leg
+    is_held: bool = True  # False: only a rule that names it is about it, and none about each
+
+
+# What holds without a file: a run that is silent, a job that is behind, a key or a budget that stops one.
+BUILT_IN: Final = (
+    Rule(
+        "overdue heartbeat",
+        Subject(SubjectKind.RUN),
+        "heartbeat_overdue",
+        severity=RuleSeverity.CRITICAL,
+    ),
+    Rule("late watermark", Subject(SubjectKind.JOB), "watermark_late"),
+    Rule("refused key", Subject(SubjectKind.PROVIDER), "refused_key", severity=RuleSeverity.CRITICAL),
+    # Who asks for much often has used a minute up; that it lasts is news.
+    Rule("exhausted budget", Subject(SubjectKind.PROVIDER), "exhausted_budget", for_seconds=120.0),
+)
 
 
 # Readings by subject kind and figure, then by the subject's name; who lacks in it has no such figure.

@@ -21,5 +21,6 @@ PUBLIC: Final = {
     "heartbeat_writer": ("HeartbeatWriter",),
     "prometheus": ("serve_metrics",),
     "judgement": ("RunStatus",),
-    "run_report": ("process_lives", "read_run", "report_lines"),
+    "run_readings": ("run_readings",),
+    "run_report": ("RunReport", "process_lives", "read_run", "report_lines"),
 }

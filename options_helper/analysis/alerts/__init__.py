@@ -7,4 +7,7 @@ instant comes in. Imports `model`.
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final = {
+    "evaluator": ("evaluate",),
+    "messages": ("evidence_of", "judgement_text"),
+}

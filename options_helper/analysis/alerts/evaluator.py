@@ -8,7 +8,7 @@ look is listed, and fires not. What cannot be judged changes nothing of that, an
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -38,6 +38,8 @@ from options_helper.model.market_hours import (
     regular_session,
 )
 
+NOTHING_UNREAD: Final[Mapping[SubjectKind, str]] = MappingProxyType({})
+_UNREAD: Final = "nothing of that kind has been read"
 _NEW: Final = RuleState()
 _HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
     Operator.ABOVE: operator.gt,
@@ -57,11 +59,13 @@ def evaluate(
     at: datetime,
     now: datetime,
     told: ToldSessions = NOTHING_TOLD,
+    unread: Mapping[SubjectKind, str] = NOTHING_UNREAD,
 ) -> Evaluation:
     """Judge every rule as of `at`, on the market's clock; `now` is the computer's, of which a firing says when it was.
 
     `states` are those of the evaluation before, by whichever process; empty: there was none. The state of a rule that
-    is no more is dropped, that of a subject without a reading is kept while its figure was not read of anybody.
+    is no more is dropped, that of a subject without a reading is kept while its figure was not read of anybody; why a
+    kind of subject was not read is in `unread`.
     """
     kept: dict[str, RuleState] = {}
     firings: list[Firing] = []
@@ -75,7 +79,7 @@ def evaluate(
         if found is None and rule.subject.is_each:
             mark = f"{rule_key}; "
             kept.update((key, state) for key, state in states.items() if key.startswith(mark))
-        for name, reading in _subjects(rule.subject, found):
+        for name, reading in _subjects(rule.subject, found, unread.get(rule.subject.kind, _UNREAD)):
             key = f"{rule_key}; {name}"
             before = states.get(key, _NEW)
             verdict = judge(rule, reading, before)
@@ -125,26 +129,24 @@ def judge(rule: Rule, reading: Reading, state: RuleState) -> Verdict:
     return Verdict.MET if holds else Verdict.NOT_MET
 
 
-def _subjects(subject: Subject, found: Mapping[str, Reading] | None) -> Iterable[tuple[str, Reading]]:
+def _subjects(
+    subject: Subject, found: Mapping[str, Reading] | None, unread: str
+) -> Iterable[tuple[str, Reading]]:
     """Whom a rule is about now, with the reading of each."""
-    if subject.kind is SubjectKind.RUN and subject.name is not None:
-        runs = [(name, one) for name, one in (found or {}).items() if name.partition(" ")[0] == subject.name]
-        return runs or [(subject.name, _without(subject, found))]
-    if subject.name is None:
-        return _of_side(subject, (found or {}).items())
-    reading = None if found is None else found.get(subject.name)
-    return [(subject.name, reading or _without(subject, found))]
-
-
-def _of_side(subject: Subject, found: Iterable[tuple[str, Reading]]) -> Iterator[tuple[str, Reading]]:
-    return ((name, one) for name, one in found if subject.side is None or one.side is subject.side)
-
-
-def _without(subject: Subject, found: Mapping[str, Reading] | None) -> Reading:
-    label = str(subject)
     if found is None:
-        return Reading(None, label, why="nothing of that kind has been read")
-    return Reading(None, label, why="there is none, or it has no such figure")
+        return [(subject.name or str(subject), Reading(None, str(subject), why=unread))]
+    if subject.name is None:
+        return [
+            (name, one)
+            for name, one in found.items()
+            if one.is_held and (subject.side is None or one.side is subject.side)
+        ]
+    if subject.kind is SubjectKind.RUN:
+        runs = [(name, one) for name, one in found.items() if name.partition(" ")[0] == subject.name]
+        return runs or [(subject.name, Reading(None, str(subject), why="no such run is known"))]
+    reading = found.get(subject.name)
+    why = "there is none, or it has no such figure"
+    return [(subject.name, reading or Reading(None, str(subject), why=why))]
 
 
 def _next(

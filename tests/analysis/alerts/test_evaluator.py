@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.analysis.alerts.builtin import BUILT_IN
 from options_helper.analysis.alerts.evaluator import changed_states, evaluate, is_within
 from options_helper.analysis.attention.entries import AttentionKind
 from options_helper.model.alerts import (
     ALWAYS,
     ATTENTION_KINDS,
+    BUILT_IN,
     FIGURES,
     REGULAR,
     Evaluation,
@@ -269,7 +269,7 @@ def test_each_short_leg_is_a_condition_of_its_own():
     assert [one.subject for one in watcher.look(readings(a=-1, b=-1, long=-1), 2).firings] == ["b"]
 
 
-def test_a_subject_that_is_not_there_cannot_be_judged_and_a_kind_that_is_not_there_is_none():
+def test_a_subject_that_is_not_there_cannot_be_judged_and_each_of_none_is_none():
     rules = (
         Rule("gone", Subject(SubjectKind.LEG, "X"), "mark", Operator.BELOW, 1.0),
         Rule("capture", Subject(SubjectKind.RUN, "capture"), "heartbeat_overdue"),
@@ -282,6 +282,29 @@ def test_a_subject_that_is_not_there_cannot_be_judged_and_a_kind_that_is_not_the
         ("gone", Verdict.UNKNOWN),
         ("capture", Verdict.UNKNOWN),
     ]
+
+
+def test_a_kind_that_was_not_read_says_why():
+    rule = Rule("each", Subject(SubjectKind.LEG), "mark", Operator.BELOW, 1.0, unknown_seconds=10)
+    states: Mapping[str, RuleState] = {}
+
+    def look(seconds: float) -> Evaluation:
+        at = AS_OF + timedelta(seconds=seconds)
+        return evaluate((rule,), {}, states, at=at, now=at, unread={SubjectKind.LEG: "no keys"})
+
+    found = look(0)
+    states = found.states
+
+    assert [one.reading.why for one in found.judgements] == ["no keys"]
+    assert [one.text for one in look(10).firings] == ["each leg: mark cannot be judged: no keys."]
+
+
+def test_each_is_of_what_is_held_and_who_names_another_may():
+    seen = {(SubjectKind.UNDERLYING, "price"): {"SPY": Reading(499.0, "SPY", is_held=False)}}
+
+    found = Watcher(FALLS, replace(FALLS, name="each", subject=Subject(SubjectKind.UNDERLYING))).look(seen)
+
+    assert [one.rule.name for one in found.judgements] == ["stop"]
 
 
 def test_a_rule_of_a_role_is_of_each_run_of_it():

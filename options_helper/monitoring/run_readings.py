@@ -1,0 +1,102 @@
+"""Reports on runs → the figures that rules are judged by: heartbeats, watermarks, keys, budgets and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from options_helper.model.alerts import Reading, Readings, SubjectKind
+from options_helper.monitoring.heartbeat import Heartbeat, Role
+from options_helper.monitoring.judgement import Concern, Finding
+from options_helper.monitoring.run_report import RunReport
+
+_OVERDUE: Final = (Concern.GONE, Concern.OLD_HEARTBEAT, Concern.CLOCK_SET_BACK)
+_WELL: Final = {
+    Concern.REFUSED: "It refuses no key.",
+    Concern.BUDGET_EXHAUSTED: "It may be asked.",
+}
+# What a person calls it, and a rule.
+_WORDS: Final = {Role.INGESTION: "daemon"}
+_SOURCE: Final = "its heartbeat"
+
+
+def run_readings(reports: Iterable[RunReport], nobodys: str | None = None) -> Readings:
+    """The figures of each run, of its jobs, providers and streams; of one that does not live only its heartbeat.
+
+    `nobodys` is what to call a run whose heartbeat cannot be read; None: it is left out.
+    """
+    runs: dict[str, Reading] = {}
+    ages: dict[str, Reading] = {}
+    late: dict[str, Reading] = {}
+    refused: dict[str, Reading] = {}
+    exhausted: dict[str, Reading] = {}
+    phases: dict[str, Reading] = {}
+    for report in reports:
+        beat = report.heartbeat
+        if beat is None:
+            if nobodys is not None:
+                runs[nobodys] = Reading(None, nobodys, why=report.message.rstrip("."))
+            continue
+        found = {one.concern: one for one in report.findings}
+        overdue = next((found[one] for one in _OVERDUE if one in found), None)
+        name = f"{_WORDS.get(beat.role, beat.role)} {beat.pid}"
+        runs[name] = Reading(
+            float(overdue is not None),
+            f"The {_WORDS.get(beat.role, beat.role)} (process {beat.pid})",
+            _SOURCE,
+            report.heartbeat_age_seconds,
+            said=report.message if overdue is None else overdue.sentence,
+        )
+        if overdue is None and not report.ended:
+            age = max(0.0, report.heartbeat_age_seconds or 0.0)
+            _add_jobs(ages, late, beat, report.findings, age)
+            _add_providers(refused, Concern.REFUSED, beat, report.findings, age)
+            _add_providers(exhausted, Concern.BUDGET_EXHAUSTED, beat, report.findings, age)
+            phases |= {
+                stream: Reading(str(one.phase), f"The {stream} stream of the {beat.role}", _SOURCE, age)
+                for stream, one in beat.streams.items()
+            }
+    return {
+        (SubjectKind.RUN, "heartbeat_overdue"): runs,
+        (SubjectKind.JOB, "watermark_age"): ages,
+        (SubjectKind.JOB, "watermark_late"): late,
+        (SubjectKind.PROVIDER, "refused_key"): refused,
+        (SubjectKind.PROVIDER, "exhausted_budget"): exhausted,
+        (SubjectKind.STREAM, "phase"): phases,
+    }
+
+
+def _add_jobs(
+    ages: dict[str, Reading],
+    late: dict[str, Reading],
+    beat: Heartbeat,
+    findings: tuple[Finding, ...],
+    age: float,
+) -> None:
+    is_late = {one.subject: one.sentence for one in findings if one.concern is Concern.JOB_LATE}
+    for name, job in beat.jobs.items():
+        label = f"The job {name}"
+        lies = None if job.watermark_age_seconds is None else job.watermark_age_seconds + age
+        ages[name] = Reading(
+            lies, label, "its watermark", age, why="" if lies is not None else "it has stored nothing yet"
+        )
+        late[name] = Reading(
+            float(name in is_late), label, _SOURCE, age, said=is_late.get(name, "It is not behind.")
+        )
+
+
+def _add_providers(
+    into: dict[str, Reading], concern: Concern, beat: Heartbeat, findings: tuple[Finding, ...], age: float
+) -> None:
+    """Each host that is asked; one that two runs ask is as the worse of them says."""
+    for host in beat.providers:
+        said = [one.sentence for one in findings if one.concern is concern and _is_of(one, host)]
+        if said or host not in into:
+            source = f"the heartbeat of the {beat.role}"
+            into[host] = Reading(float(bool(said)), host, source, age, said=" ".join(said) or _WELL[concern])
+
+
+def _is_of(finding: Finding, host: str) -> bool:
+    """Whether it is about this host, or an endpoint of it."""
+    subject = finding.subject or ""
+    return subject == host or subject.startswith(f"{host}/")

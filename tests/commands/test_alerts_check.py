@@ -1,0 +1,163 @@
+"""`alerts check`: what rules judge now and from which figures, as a stranger at a terminal meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from options_helper.cli import app
+from options_helper.clock import utc_now
+from options_helper.errors import ConfigError
+from options_helper.model.providers import BudgetReport, EndpointReport, FailureKind, ProviderReport
+from options_helper.monitoring.heartbeat import Heartbeat, JobBeat, Role, RunState
+from options_helper.monitoring.heartbeat_file import write_heartbeat
+from tests.kit.heartbeats import heartbeat, stream_beat
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "rec"
+    found.mkdir()
+    return found
+
+
+def check(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["alerts", "check", *map(str, arguments)], catch_exceptions=False)
+
+
+def told(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(check(*arguments, "--json").stdout)
+    return found
+
+
+def written(folder: Path, age: float = 1.0, **more: Any) -> Path:
+    """The heartbeat of a capture, written so many seconds ago by this computer's clock."""
+    now = utc_now()
+    beat = heartbeat(started_at=now - timedelta(minutes=10), written_at=now - timedelta(seconds=age), **more)
+    path = folder / ".health.json"
+    write_heartbeat(path, beat)
+    return path
+
+
+def test_a_capture_whose_heartbeat_is_35_seconds_old_is_overdue_without_a_file_of_rules(folder: Path):
+    path = written(folder, 35.0)
+
+    for named in (path, folder):
+        result = check("--state", named)
+
+        assert result.exit_code == 1
+        lines = result.stdout.splitlines()
+        assert lines[0].startswith("4 rules: 1 met, 0 that cannot be judged")
+        assert lines[1].startswith("MET               overdue heartbeat  The capture (process ")
+        assert "last wrote its heartbeat 35 s ago" in lines[1]
+        assert lines[1].endswith("From its heartbeat, 35 s old.")
+
+
+def test_one_that_keeps_up_is_not_met_and_a_longer_patience_is_the_users(folder: Path):
+    assert check("--state", written(folder)).exit_code == 0
+    assert check("--state", written(folder, 35.0), "--max-lag", "1m").exit_code == 0
+
+
+def test_one_that_ended_in_order_is_not_overdue_and_one_that_was_killed_is(folder: Path):
+    ended = check("--state", written(folder, 3_600, state=RunState.ENDED))
+    gone = check("--state", written(folder, pid=2**22 + 1))
+
+    assert (ended.exit_code, gone.exit_code) == (0, 1)
+    assert "ended in order" in ended.stdout
+    assert "is gone without a word" in gone.stdout
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_a_heartbeat_that_is_not_there_or_is_none_cannot_be_judged(folder: Path, content: str | None):
+    path = folder / ".health.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+
+    found = told("--state", path)
+
+    assert check("--state", path).exit_code == 1
+    (judgement,) = (one for one in found["judgements"] if one["rule"] == "overdue heartbeat")
+    assert judgement["verdict"] == "cannot be judged"
+    assert judgement["inputs"][0]["why_not"]
+
+
+def test_without_any_run_there_is_nothing_to_judge():
+    result = check()
+
+    assert result.exit_code == 0
+    assert "There is nothing now that it is about: each run." in result.stdout
+
+
+def test_an_ingestion_is_judged_by_its_jobs_and_its_provider(folder: Path):
+    now = utc_now()
+    late = JobBeat(every_seconds=60, watermark_at=now, watermark_age_seconds=700, late_seconds=600)
+    refused = EndpointReport(requests=4, failing=1, failing_as=FailureKind.REFUSED)
+    budget = BudgetReport(per_minute=200, share=200, left=0, programs=1)
+    beat: Heartbeat = replace(
+        heartbeat(role=Role.INGESTION, written_at=now, started_at=now, streams={}),
+        jobs={"AAPL 1Min": late},
+        providers={
+            "data.alpaca.markets": ProviderReport(budget=budget, endpoints={"/v2/stocks/bars": refused})
+        },
+    )
+    write_heartbeat(folder / ".ingest-health.json", beat)
+    own = folder / "alerts.toml"
+    own.write_text(
+        '[[rules]]\nname = "old"\n'
+        'subject = "ingest:AAPL 1Min"\nfigure = "watermark_age"\noperator = ">"\nlevel = 600\n',
+        encoding="utf-8",
+    )
+
+    found = told("--state", folder, "--rules", own)
+
+    met = {one["rule"]: one for one in found["judgements"] if one["verdict"] == "met"}
+    assert met.keys() == {"late watermark", "refused key", "exhausted budget", "old"}
+    assert met["old"]["inputs"][0]["value"] == pytest.approx(700, abs=20)
+    assert "refuses this key" in met["refused key"]["sentence"]
+
+
+def test_the_phase_of_a_recorders_stream_is_judged_from_its_heartbeat(folder: Path):
+    own = folder / "alerts.toml"
+    own.write_text(
+        '[[rules]]\nname = "deaf"\nsubject = "stream:stocks"\nfigure = "phase"\noperator = "is_not"\nlevel = "live"\n',
+        encoding="utf-8",
+    )
+
+    assert check("--state", written(folder), "--rules", own).exit_code == 0
+    stalled = written(folder, streams={"stocks": stream_beat(phase="stalled")})
+    assert check("--state", stalled, "--rules", own).exit_code == 1
+
+
+def test_a_broken_file_is_an_error_with_file_rule_and_field(folder: Path):
+    own = folder / "mine.toml"
+    own.write_text('[[rules]]\nname = "x"\ncolour = 1\n', encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"mine\.toml, rule 'x'"):
+        check("--rules", own)
+    with pytest.raises(ConfigError, match="There is no"):
+        check("--rules", folder / "none.toml")
+    with pytest.raises(ConfigError, match="--max-lag"):
+        check("--max-lag", "soon")
+
+
+def test_everything_is_in_the_json(folder: Path):
+    found = told("--state", written(folder, 35.0))
+
+    (judgement,) = (one for one in found["judgements"] if one["verdict"] == "met")
+    assert {"as_of", "rules", "met", "not_judged", "judgements", "nothing_to_judge"} == found.keys()
+    assert judgement["subject"] == f"capture {os.getpid()}"
+    assert judgement["inputs"][0]["source"] == "its heartbeat"
+    assert judgement["inputs"][0]["age_seconds"] == pytest.approx(35, abs=20)
