@@ -252,26 +252,25 @@ def _notes(book: BookFigures) -> dict[str, list[str]]:
 
 
 _LAST_DAY: Final = "It ends within a day, so its theta is the time value that is left, not a day's."
-_RIGHT: Final = frozenset(
-    {"price", "age", "delta", "gamma", "vega", "theta", "greatest loss", "today", "unrealized"}
+# What a figure is in, after its name; a loss is a positive number.
+_COLUMNS: Final = (
+    "underlying",
+    "price $",
+    "age",
+    "delta sh",
+    "gamma sh/$",
+    "vega $/pt",
+    "theta $/day",
+    "greatest loss $",
+    "next expiry",
+    "today $",
+    "unrealized $",
 )
+_RIGHT: Final = frozenset(_COLUMNS) - {"underlying", "next expiry"}
 
 
 def _table(book: BookFigures) -> Iterator[str]:
     """A row for each underlying and one for all; what a sum does not wholly cover says how much it does."""
-    columns = (
-        "underlying",
-        "price",
-        "age",
-        "delta",
-        "gamma",
-        "vega",
-        "theta",
-        "greatest loss",
-        "next expiry",
-        "today",
-        "unrealized",
-    )
     rows = [_row(one, book) for one in book.underlyings]
     profits = book.profits
     last = (
@@ -287,7 +286,7 @@ def _table(book: BookFigures) -> Iterator[str]:
         _money(profits.book_today),
         _money(profits.book_unrealized),
     )
-    return table_lines(columns, [*rows, last], _RIGHT)
+    return table_lines(_COLUMNS, [*rows, last], _RIGHT)
 
 
 def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:

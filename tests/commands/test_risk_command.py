@@ -509,7 +509,7 @@ def test_for_a_person_there_is_a_table_with_a_row_for_each_underlying(
 
     assert "Not financial advice." in lines[0]
     head, aapl, msft, book = (line.split() for line in lines[1:5])
-    assert head[:3] == ["underlying", "price", "age"]
+    assert head[:6] == ["underlying", "price", "$", "age", "delta", "sh"]
     assert (aapl[0], msft[0], book[0]) == ("AAPL", "MSFT", "book")
     put = told["underlyings"][1]
     assert msft[4:8] == [f"{put[name]:,.2f}" for name in ("delta", "gamma", "vega", "theta")]
