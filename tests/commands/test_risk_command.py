@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from math import exp
@@ -22,6 +23,7 @@ from options_helper.cli import app, main
 from options_helper.commands.portfolio_display import Screen
 from options_helper.commands.risk_run import RiskRequest, tell_risk
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.portfolio import PortfolioEntry
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
@@ -355,6 +357,20 @@ def test_a_question_that_fails_costs_what_needs_its_answer_and_is_said(
     assert told["book"]["coverage"]["vega"] == {"known": known, "bound": 0, "of": 3}
 
 
+def test_a_question_that_nobody_answers_is_given_up_and_said(serve: Callable[..., SimulatorServer]):
+    """The others are asked all the same."""
+    server = serve(SeededMarket(portfolio(*BOOK), start=NOW))
+    server.set_faults(Faults(rest_path="/v1/corporate-actions", rest_hang=True))
+    impatient = replace(PATIENT_REST, read_seconds=0.2, answer_seconds=0.2)
+
+    code, told = looked_at(BOOK, impatient)
+
+    assert code == 1
+    assert any(one.startswith("Dividends are not known") for one in told["problems"])
+    options = [one for one in told["legs"] if one["iv_state"] is not None]
+    assert [(one["dividends_state"], one["delta"] is not None) for one in options] == [("unknown", True)] * 2
+
+
 def test_a_clock_that_fails_alone_leaves_this_computers(serve: Callable[..., SimulatorServer]):
     """The keys are good and everything else answers."""
     server = serve(SeededMarket(portfolio(*BOOK), start=NOW))
@@ -379,7 +395,7 @@ def test_refused_keys_are_an_error_and_no_book_of_unknowns(
         looked_at(BOOK)
 
 
-def looked_at(book: tuple[Any, ...]) -> tuple[int, dict[str, Any]]:
+def looked_at(book: tuple[Any, ...], policy: RestPolicy = PATIENT_REST) -> tuple[int, dict[str, Any]]:
     """What the command says of a book, with clients that ask once; the exit code, and the object of JSON."""
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
@@ -390,7 +406,7 @@ def looked_at(book: tuple[Any, ...]) -> tuple[int, dict[str, Any]]:
             as_json=True,
             screen=Screen(Console(file=said, width=200)),
             now=lambda: NOW,
-            rest_cls=partial(AlpacaRest, policy=PATIENT_REST),
+            rest_cls=partial(AlpacaRest, policy=policy),
         )
     return code, json.loads(said.getvalue())
 

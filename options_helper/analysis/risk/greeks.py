@@ -219,7 +219,6 @@ class _Columns:
     held: list[bool]
     counted: list[bool]
     bound: list[bool]  # of delta
-    none_bound: list[bool]
 
     @classmethod
     def of(cls, greeks: PositionGreeks) -> Self:
@@ -229,14 +228,15 @@ class _Columns:
             greeks.is_held.tolist(),
             greeks.is_counted.tolist(),
             [state is FigureState.BOUND for state in states],
-            [False] * len(states),
         )
 
 
 def _sums(columns: _Columns, lines: Sequence[int]) -> GreekSums:
+    held = [line for line in lines if columns.held[line]]
+    of = sum(columns.counted[line] for line in lines)
     return GreekSums(
         *(
-            _sum(values, columns, columns.bound if name in _OF_DELTA else columns.none_bound, lines)
+            _sum(values, held, columns.counted, columns.bound if name in _OF_DELTA else None, of)
             for name, values in zip(FIGURES, columns.figures, strict=True)
         )
     )
@@ -245,15 +245,12 @@ def _sums(columns: _Columns, lines: Sequence[int]) -> GreekSums:
 _OF_DELTA: Final = ("delta", "delta_dollars")
 
 
-def _sum(values: list[float], columns: _Columns, bound: list[bool], lines: Sequence[int]) -> GreekSum:
-    held = [line for line in lines if columns.held[line]]
+def _sum(
+    values: list[float], held: list[int], is_counted: list[bool], is_bound: list[bool] | None, of: int
+) -> GreekSum:
     known = [line for line in held if not isnan(values[line])]
-    counted = [line for line in known if columns.counted[line]]
-    bounds = sum(bound[line] for line in counted)
+    counted = [line for line in known if is_counted[line]]
+    bounds = 0 if is_bound is None else sum(is_bound[line] for line in counted)
     # Exact before it is rounded once: long and short of one leg leave nothing, whatever stands between them.
-    amount = fsum(values[line] for line in known) if known or not held else None
-    return GreekSum(
-        amount,
-        Coverage(len(counted) - bounds, bounds, of=sum(columns.counted[line] for line in lines)),
-        missing=len(held) - len(known),
-    )
+    amount = fsum([values[line] for line in known]) if known or not held else None
+    return GreekSum(amount, Coverage(len(counted) - bounds, bounds, of), missing=len(held) - len(known))

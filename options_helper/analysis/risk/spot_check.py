@@ -40,8 +40,8 @@ _DOUBT_OF_RATE: Final = 0.001
 _OPTIONS_BEHIND_AT_MOST: Final = 60.0  # seconds
 # What was asked for earlier says nothing of now.
 _OLDEST: Final = timedelta(minutes=10)
-# Looks of one book; each keeps some dozens of quotes.
-_REMEMBERED: Final = 128
+# More than a book has underlyings, else each look would find none of them; each keeps some dozens of quotes.
+_REMEMBERED: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
