@@ -16,7 +16,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.morning_after import EndedState
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
-from options_helper.live.screen import Banner, ScreenModel
+from options_helper.live.screen import ACCOUNT, Banner, ScreenModel
 from options_helper.model.text import HIDDEN, format_count, named
 
 if TYPE_CHECKING:
@@ -78,8 +78,20 @@ _OF_BOOK: Final = frozenset(
         AttentionKind.EXPIRING,
         AttentionKind.EX_DIVIDEND,
         AttentionKind.EARNINGS,
+        AttentionKind.DEAF,
+        AttentionKind.CLOCK_SKEW,
     }
 )
+# The kind of what a table's warnings and the banners tell in words of their own.
+_KIND_OF: Final = {
+    QuoteWarning.STALE_QUOTE: AttentionKind.STALE,
+    QuoteWarning.STALE_TRADE: AttentionKind.STALE,
+    QuoteWarning.WIDE_SPREAD: AttentionKind.WIDE,
+    QuoteWarning.TOO_WIDE: AttentionKind.WIDE,
+    QuoteWarning.MISSING_QUOTE: AttentionKind.UNPRICED,
+    QuoteWarning.REFUSED_SYMBOL: AttentionKind.UNPRICED,
+    QuoteWarning.NOT_SUBSCRIBED: AttentionKind.UNPRICED,
+}
 _WITHOUT_PRICES: Final = frozenset({AttentionKind.AM_SETTLED, AttentionKind.EXPIRING, AttentionKind.EARNINGS})
 _GRAVER_THAN_EXPIRING: Final = frozenset(
     {AttentionKind.PIN, AttentionKind.LONG_WITHOUT_MONEY, AttentionKind.IN_THE_MONEY_SHORT}
@@ -102,7 +114,7 @@ class Item:
     subject: str
     what: str
     remedy: str = ""
-    kind: AttentionKind | None = None  # None: a warning of a table, or a banner
+    kind: AttentionKind | None = None  # None: a warning or a banner that is of none
     by: datetime | None = None  # the instant that counts down
     left_seconds: float | None = None  # until then, negative once it has passed
 
@@ -144,7 +156,9 @@ def attention(screen: ScreenModel) -> tuple[Item, ...]:
 def _of_banners(banners: Iterable[Banner]) -> Iterator[Item]:
     for banner in banners:
         what, _, remedy = banner.text.partition(". ")
-        yield Item(banner.level, banner.subject, what if remedy else banner.text.removesuffix("."), remedy)
+        kind = AttentionKind.FILE_ACCOUNT if banner.subject == ACCOUNT else None
+        said = what if remedy else banner.text.removesuffix(".")
+        yield Item(banner.level, banner.subject, said, remedy, kind=kind)
 
 
 def _of_book(screen: ScreenModel) -> Iterator[Item]:
@@ -233,12 +247,18 @@ def _of_lines(screen: ScreenModel) -> Iterator[Item]:
         say = (_OF_ACCOUNT if screen.of_account else _SAY).get(warning, _label)
         if len(lines) > LINES_AT_MOST:
             what, remedy = say({}, screen)
-            yield Item(level, f"{len(lines)} lines", f"{what}: {named(list(lines), NAMED_AT_MOST)}", remedy)
+            yield Item(
+                level,
+                f"{len(lines)} lines",
+                f"{what}: {named(list(lines), NAMED_AT_MOST)}",
+                remedy,
+                kind=_KIND_OF.get(warning),
+            )
             continue
         for line in lines.values():
             what, remedy = say(line.facts, screen)
             also = f" Also: {', '.join(other.label for other in line.others)}." if line.others else ""
-            yield Item(level, line.subject, what, f"{remedy}{also}".strip())
+            yield Item(level, line.subject, what, f"{remedy}{also}".strip(), kind=_KIND_OF.get(warning))
 
 
 def _lines(screen: ScreenModel) -> Iterator[_Line]:

@@ -191,3 +191,23 @@ def test_the_strip_has_each_day_once_and_counts_a_contract_of_several_positions_
 
     assert (first[0], first[2]) == (0, "SPY 20 Nov 26 681 C")
     assert (second[0], second[2]) == (28, "9 contracts")
+
+
+@pytest.mark.parametrize(
+    ("scene", "level"),
+    [(scenes.failed, Level.ERROR), (scenes.stalled, Level.WARNING), (scenes.reconnecting, Level.WARNING)],
+)
+def test_a_stream_that_hears_nothing_is_an_item(scene: Callable[[], LiveSnapshot], level: Level):
+    deaf = [item for item in attention(screen_of(scene)) if item.kind is AttentionKind.DEAF]
+
+    assert deaf
+    assert {item.level for item in deaf} == {level}
+
+
+def test_warnings_of_the_tables_and_banners_have_their_kind_too():
+    bought = execution(AAPL_CALL, 1, "9.15", at=OPEN)
+    of_account = [item for item in attention(screen_of(with_account(bought))) if item.subject == "Account"]
+    wide = attention(with_warnings(screen_of(with_account()), (QuoteWarning.WIDE_SPREAD,)))
+
+    assert {item.kind for item in of_account} == {AttentionKind.FILE_ACCOUNT}
+    assert AttentionKind.WIDE in {item.kind for item in wide}

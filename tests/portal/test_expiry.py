@@ -30,6 +30,7 @@ def test_on_a_day_of_expiry_each_leg_has_its_state_and_both_sides():
     assert 'aria-label="Expiry cockpit"' in html
     assert 'data-state="pin"' in html
     assert "above: +200 SPY for $136,200; below: nothing" in html
+    assert "The options buying power is not known." in html
     assert "15:00 ET, 4 h 26 min left: Alpaca may close" in html
 
 

@@ -57,10 +57,11 @@ def expiry_panels(screen: ScreenModel) -> str:
         if any(one.state is not EndedState.EXPLAINED for one in found.morning_after)
         else ()
     )
-    return f"{_cockpit(found.cockpit, screen.snapshot.as_of, hidden=hidden)}{_ended(told)}"
+    return f"{_cockpit(screen, hidden=hidden)}{_ended(told)}"
 
 
-def _cockpit(lines: Sequence[CockpitLine], now: datetime, *, hidden: bool) -> str:
+def _cockpit(screen: ScreenModel, *, hidden: bool) -> str:
+    lines, now = screen.attention.cockpit, screen.snapshot.as_of
     if not lines:
         return ""
     heads = (
@@ -72,7 +73,8 @@ def _cockpit(lines: Sequence[CockpitLine], now: datetime, *, hidden: bool) -> st
     )
     head = "".join(tag("th", text, kind) for text, kind in heads)
     rows = "".join(_row(one, hidden=hidden) for one in lines)
-    clocks = "".join(tag("p", text, "") for text in _clocks(lines, now))
+    said = (_buying_power(screen, hidden=hidden), *_clocks(lines, now))
+    clocks = "".join(tag("p", text, "") for text in said)
     return (
         '<div class="oh-panel oh-cockpit" role="group" aria-label="Expiry cockpit">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{clocks}</div>"
@@ -100,6 +102,16 @@ def _brings(outcome: Outcome | None, one: CockpitLine, *, hidden: bool) -> str:
     if outcome is None:
         return UNKNOWN
     return HIDDEN if hidden else outcome_words(outcome, one.underlying)
+
+
+def _buying_power(screen: ScreenModel, *, hidden: bool) -> str:
+    """What the account says that it has for options, and how old that is."""
+    found = screen.attention
+    if found.buying_power is None or found.buying_power_at is None:
+        return "The options buying power is not known."
+    amount = HIDDEN if hidden else f"${found.buying_power:,.2f}"
+    age = max(0.0, (found.as_of - found.buying_power_at).total_seconds())
+    return f"Options buying power {amount}, asked {format_span(age)} ago."
 
 
 def _clocks(lines: Sequence[CockpitLine], now: datetime) -> Iterator[str]:

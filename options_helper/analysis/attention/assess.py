@@ -74,7 +74,7 @@ def assess_attention(
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(lines, moment), leg_lives(lines, live)
     entries = (
-        *ending_entries(found, lines, moment, power),
+        *ending_entries(found, moment, power),
         *short_entries(lines, found, moment, power),
         *early_entries(lives, live, moment, power),
         *ex_dividend_entries(lives, live.expiry_facts, moment),

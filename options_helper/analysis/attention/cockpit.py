@@ -12,7 +12,6 @@ from typing import Final
 from options_helper.analysis.attention.delivery import (
     Outcome,
     is_pinned,
-    nearest_volatility,
     outcome_at,
     pin_band,
     together,
@@ -77,11 +76,11 @@ def cockpit_lines(
     return tuple(lines)
 
 
-def _state(one: HeldLine, book: Sequence[HeldLine], moment: Moment) -> EndState:
+def _state(one: HeldLine, moment: Moment) -> EndState:
     inside = one.is_in_the_money
     if inside is None:
         return EndState.UNKNOWN
-    if is_pinned(one, moment.at, nearest_volatility(one, book)):
+    if is_pinned(one, moment.at):
         return EndState.PIN
     return EndState.IN_THE_MONEY if inside else EndState.OUT_OF_THE_MONEY
 
@@ -96,11 +95,11 @@ def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment
         underlying=ending.underlying,
         is_structure=False,
         quantity=one.quantity,
-        state=_state(one, book, moment),
+        state=_state(one, moment),
         spot=one.spot,
         strike=one.instrument.strike,
         to_strike=one.inside,
-        pin_band=pin_band(one, moment.at, nearest_volatility(one, book)),
+        pin_band=pin_band(one, moment.at),
         iv=one.iv,
         delta=one.delta,
         time_value=extrinsic,
@@ -121,7 +120,7 @@ def _structure(
     entry_id: str, legs: Sequence[HeldLine], ending: Ending, book: Sequence[HeldLine], moment: Moment
 ) -> CockpitLine:
     """What ends of a structure, together; what of it goes on is said among its partners."""
-    states = {_state(one, book, moment) for one in legs}
+    states = {_state(one, moment) for one in legs}
     deltas = [one.delta for one in legs]
     known = [one for one in deltas if one is not None]
     spot = next((one.spot for one in legs if one.spot is not None), None)

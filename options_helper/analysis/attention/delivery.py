@@ -84,38 +84,20 @@ def demand(outcome: Outcome, free: float) -> Demand:
     return Demand(outcome, max(0.0, -outcome.cash), missing)
 
 
-def pin_band(one: HeldLine, at: datetime, volatility: float | None) -> float | None:
+def pin_band(one: HeldLine, at: datetime) -> float | None:
     """Within how many dollars of the strike a leg is pinned on its last day; None: nothing to judge it by."""
     bands = [PIN_SPREADS * one.spot_spread] if one.spot_spread is not None else []
     settles = None if one.life is None else one.life.settles
-    if settles is not None and volatility is not None and one.spot is not None:
+    if settles is not None and one.near_iv is not None and one.spot is not None:
         left = (settles - at).total_seconds() / 60
         minutes = left if left > 0 else MINUTES_TO_DECIDE
-        bands.append(PIN_DEVIATIONS * one.spot * volatility * sqrt(minutes / MINUTES_A_YEAR))
+        bands.append(PIN_DEVIATIONS * one.spot * one.near_iv * sqrt(minutes / MINUTES_A_YEAR))
     return max(bands, default=None)
 
 
-def is_pinned(one: HeldLine, at: datetime, volatility: float | None) -> bool | None:
+def is_pinned(one: HeldLine, at: datetime) -> bool | None:
     """Whether it may end on either side of its strike; None: not known."""
-    band = pin_band(one, at, volatility)
+    band = pin_band(one, at)
     if band is None or one.inside is None:
         return None
     return abs(one.inside) <= band + _ROUNDING
-
-
-def nearest_volatility(one: HeldLine, book: Sequence[HeldLine]) -> float | None:
-    """Its own volatility, or that of the nearest strike which ends with it."""
-    if one.iv is not None:
-        return one.iv
-    near = [
-        other
-        for other in book
-        if other.iv is not None
-        and (other.instrument.underlying, other.instrument.expiry)
-        == (one.instrument.underlying, one.instrument.expiry)
-    ]
-    return min(near, key=lambda other: _apart(other, one)).iv if near else None
-
-
-def _apart(one: HeldLine, other: HeldLine) -> float:
-    return abs((one.instrument.strike or 0.0) - (other.instrument.strike or 0.0))

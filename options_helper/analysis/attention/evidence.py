@@ -117,7 +117,11 @@ def stream_entries(live: LiveSnapshot) -> Iterator[Entry]:
             subject=str(health.name),
             symbols=health.requested,
             what=f"The stream {health.name} {said}{why}.",
-            remedy="What it would tell is not heard; options-helper doctor looks for the reason.",
+            remedy=(
+                "What it would tell is not heard; options-helper doctor looks for the reason."
+                if health.phase is Phase.FAILED
+                else "It is made again by itself; what it would tell meanwhile is not heard."
+            ),
         )
     skew = live.clock_skew
     if skew is not None and skew.matters:

@@ -14,7 +14,6 @@ from options_helper.analysis.attention.delivery import (
     demand,
     free_shares,
     is_pinned,
-    nearest_volatility,
     outcome_at,
     together,
 )
@@ -126,9 +125,7 @@ def _ending(
     )
 
 
-def ending_entries(
-    found: Sequence[Ending], book: Sequence[HeldLine], moment: Moment, has: float | None
-) -> Iterator[Entry]:
+def ending_entries(found: Sequence[Ending], moment: Moment, has: float | None) -> Iterator[Entry]:
     """The entries of all that ends soon; `has` is the account's options buying power, dollars."""
     together_needed = sum(one.demand.dollars for one in found if one.demand is not None and not one.is_over)
     for ending in found:
@@ -136,7 +133,7 @@ def ending_entries(
             yield _at_open(ending, moment) if _settles_at_open(ending) else _expiring(ending, moment, has)
             yield from _without_money(ending, moment, has, together_needed)
         if not _settles_at_open(ending):
-            yield from _pins(ending, book, moment)
+            yield from _pins(ending, moment)
 
 
 def _settles_at_open(ending: Ending) -> bool:
@@ -278,12 +275,12 @@ def _to_sell(longs: Iterable[HeldLine]) -> str:
     return f"Sell it, or ask Alpaca not to exercise it.{gives_up}"
 
 
-def _pins(ending: Ending, book: Sequence[HeldLine], moment: Moment) -> Iterator[Entry]:
+def _pins(ending: Ending, moment: Moment) -> Iterator[Entry]:
     """Legs that may end on either side of their strike: today until the close, and then until the morning's match."""
     if ending.last_day > moment.today and not ending.is_fixed:
         return
     for one in ending.legs:
-        if not is_pinned(one, moment.at, nearest_volatility(one, book)):
+        if not is_pinned(one, moment.at):
             continue
         strike = one.instrument.strike or 0.0
         above, below = (together(ending.legs, strike + step) for step in (_CENT, -_CENT))

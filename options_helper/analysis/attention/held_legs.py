@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from math import isnan
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class HeldLine:
     ask: float | None
     warnings: frozenset[QuoteWarning]
     iv: float | None = None  # per year, as a fraction
+    near_iv: float | None = None  # its own, or that of the nearest strike which ends with it
     delta: float | None = None  # of the position, in shares
     rate: float | None = None  # per year, as a fraction
     # Whether by the model exercising now is worth as much as waiting; None: not known.
@@ -126,7 +127,25 @@ def held_lines(
                 in_exercise_region=in_region,
             )
         )
-    return tuple(found)
+    return _with_near_volatility(found)
+
+
+def _with_near_volatility(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
+    """Where a leg has no volatility of its own, as in the last minutes, a neighbour's says how far the price may go."""
+    known: dict[tuple[str, date | None], list[HeldLine]] = {}
+    for one in lines:
+        if one.iv is not None:
+            known.setdefault((one.instrument.underlying, one.instrument.expiry), []).append(one)
+    return tuple(
+        replace(one, near_iv=one.iv if one.iv is not None else _nearest(one, known)) for one in lines
+    )
+
+
+def _nearest(one: HeldLine, known: Mapping[tuple[str, date | None], Sequence[HeldLine]]) -> float | None:
+    strike = one.instrument.strike or 0.0
+    neighbours = known.get((one.instrument.underlying, one.instrument.expiry), ())
+    nearest = min(neighbours, key=lambda other: abs((other.instrument.strike or 0.0) - strike), default=None)
+    return None if nearest is None else nearest.iv
 
 
 def _lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> list[ContractLife | None]:
