@@ -361,7 +361,7 @@ def test_a_question_that_nobody_answers_is_given_up_and_said(serve: Callable[...
     """The others are asked all the same."""
     server = serve(SeededMarket(portfolio(*BOOK), start=NOW))
     server.set_faults(Faults(rest_path="/v1/corporate-actions", rest_hang=True))
-    impatient = replace(PATIENT_REST, read_seconds=0.2, answer_seconds=0.2)
+    impatient = replace(PATIENT_REST, read_seconds=4.0, answer_seconds=4.0)
 
     code, told = looked_at(BOOK, impatient)
 
