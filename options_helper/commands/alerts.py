@@ -19,6 +19,9 @@ alerts = plain_typer(
 
 @alerts.command()
 def check(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The portfolio file.", show_default="portfolio.json")
+    ] = None,
     *,
     rules: Annotated[
         Path | None,
@@ -40,14 +43,15 @@ def check(
 ) -> None:
     """Say what each rule judges now, and from which figures, with their source and age.
 
-    The built-in rules need no file: an overdue heartbeat, a late watermark, a refused key, an exhausted budget. Nothing
-    is sent, and nothing of what has fired is changed.
+    The built-in rules need no file: an overdue heartbeat, a late watermark, a refused key, an exhausted budget. Where a
+    rule is about the book or the account, one look over REST says how they stand. Nothing is sent, and nothing of what
+    has fired is changed.
 
     Exit codes: 0, no rule is met; 1, one is, or cannot be judged; 2, the file of rules or an option cannot be read.
     """
     from options_helper.commands.alerts_check import CheckRequest, show_check
 
-    raise typer.Exit(show_check(CheckRequest(rules, state, max_lag), as_json=as_json))
+    raise typer.Exit(show_check(CheckRequest(file, rules, state, max_lag), as_json=as_json))
 
 
 @alerts.command("test")

@@ -28,6 +28,7 @@ from options_helper.data.rest.risk_readings import read_corporate_actions, read_
 from options_helper.data.rest.seeding import seed, session_closes
 from options_helper.data.streaming.polling.account_look import look_at_account
 from options_helper.data.streaming.polling.book_poller import read_books
+from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts
 from options_helper.errors import RestError
 from options_helper.model.account import AccountState, PreviousClose, RestTask
 from options_helper.model.alpaca_symbols import fund_of_index, is_index
@@ -166,6 +167,37 @@ def look(
             }
         ),
     )
+
+
+def with_account(
+    rest: AlpacaRest,
+    live: LiveSnapshot,
+    portfolio: Portfolio,
+    waiting: RequestStatus,
+    problems: list[str],
+) -> LiveSnapshot:
+    """The snapshot with the account of now and with what is told of contracts that end; what failed is a problem."""
+    waiting.request("the account")
+    account = live.account
+    try:
+        reading = read_account(rest.positions(), rest.account(), live.as_of)
+    except RestError as error:
+        problems.append(
+            f"The account is not known, so neither buying power nor what is held there is: {error}"
+        )
+    else:
+        account = replace(account, view=reading.view)
+        problems += reading.problems
+    waiting.request("contracts that end")
+    held = {one.live_symbol for one in portfolio.instruments if one.is_option}
+    listed = () if account.view is None else filter(is_contract_symbol, account.view.positions)
+    told = read_expiry_facts(rest, held.union(listed), live.as_of)
+    problems += told.problems
+    today = new_york_date(live.as_of)
+    of_today = tuple(one for one in told.facts.executions if one.day == today)
+    known = told.facts.executions_since is not None
+    account = replace(account, executions=of_today, executions_day=today if known else None)
+    return replace(live, account=account, expiry_facts=told.facts)
 
 
 class _MarketClock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.reconcile.reconciliation import file_behind
 from options_helper.clock import utc_now
-from options_helper.commands.portfolio_display import RequestStatus, Screen
+from options_helper.commands.portfolio_display import Screen
 from options_helper.commands.rest_look import (
     DEFAULT_FILE,
     STALE_AFTER_SECONDS,
@@ -21,17 +21,13 @@ from options_helper.commands.rest_look import (
     connected,
     look,
     risk_choices,
+    with_account,
 )
 from options_helper.commands.today_display import json_text, lines_of
 from options_helper.data.earnings_file import load_earnings
-from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts
-from options_helper.errors import ConfigError, RestError
-from options_helper.model.contract_symbols import is_contract_symbol
-from options_helper.model.market_hours import new_york_date
-from options_helper.model.portfolio import Portfolio, load_portfolio
-from options_helper.model.snapshot import LiveSnapshot
+from options_helper.errors import ConfigError
+from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import NO_KEYS, RiskSettings, Settings
 
 NOTHING: Final = 0
@@ -69,7 +65,7 @@ def tell_today(
             portfolio, left_out = book_of_account(rest, now(), waiting)
             problems += left_out
         live = look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
-        live = _with_account(rest, live, portfolio, waiting, problems)
+        live = with_account(rest, live, portfolio, waiting, problems)
     found = look_at_book(
         portfolio,
         live,
@@ -89,34 +85,3 @@ def tell_today(
 
 def _exit_code(found: Attention, problems: list[str]) -> int:
     return A_HAND if found.needs_a_hand or problems else NOTHING
-
-
-def _with_account(
-    rest: AlpacaRest,
-    live: LiveSnapshot,
-    portfolio: Portfolio,
-    waiting: RequestStatus,
-    problems: list[str],
-) -> LiveSnapshot:
-    """The snapshot with the account of now and with what is told of contracts that end; what failed is a problem."""
-    waiting.request("the account")
-    account = live.account
-    try:
-        reading = read_account(rest.positions(), rest.account(), live.as_of)
-    except RestError as error:
-        problems.append(
-            f"The account is not known, so neither buying power nor what is held there is: {error}"
-        )
-    else:
-        account = replace(account, view=reading.view)
-        problems += reading.problems
-    waiting.request("contracts that end")
-    held = {one.live_symbol for one in portfolio.instruments if one.is_option}
-    listed = () if account.view is None else filter(is_contract_symbol, account.view.positions)
-    told = read_expiry_facts(rest, held.union(listed), live.as_of)
-    problems += told.problems
-    today = new_york_date(live.as_of)
-    of_today = tuple(one for one in told.facts.executions if one.day == today)
-    known = told.facts.executions_since is not None
-    account = replace(account, executions=of_today, executions_day=today if known else None)
-    return replace(live, account=account, expiry_facts=told.facts)

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from options_helper.analysis.reconcile.account_import import portfolio_text
 from options_helper.cli import app
 from options_helper.clock import utc_now
 from options_helper.errors import ConfigError
 from options_helper.model.providers import BudgetReport, EndpointReport, FailureKind, ProviderReport
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, JobBeat, Role, RunState
 from options_helper.monitoring.heartbeat_file import write_heartbeat
+from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.kit.builders import nanoseconds, new_york, portfolio, position
 from tests.kit.heartbeats import heartbeat, stream_beat
 
 
@@ -157,7 +163,77 @@ def test_everything_is_in_the_json(folder: Path):
     found = told("--state", written(folder, 35.0))
 
     (judgement,) = (one for one in found["judgements"] if one["verdict"] == "met")
-    assert {"as_of", "rules", "met", "not_judged", "judgements", "nothing_to_judge"} == found.keys()
+    assert {
+        "as_of",
+        "rules",
+        "met",
+        "not_judged",
+        "judgements",
+        "nothing_to_judge",
+        "problems",
+    } == found.keys()
     assert judgement["subject"] == f"capture {os.getpid()}"
     assert judgement["inputs"][0]["source"] == "its heartbeat"
     assert judgement["inputs"][0]["age_seconds"] == pytest.approx(35, abs=20)
+
+
+ON_SPY = '[[rules]]\nname = "each"\nsubject = "each leg"\nfigure = "mark"\noperator = "<"\nlevel = 1\n'
+
+
+def test_rules_about_the_book_cannot_be_judged_without_keys_or_without_a_book(folder: Path):
+    own = folder / "alerts.toml"
+    own.write_text(ON_SPY, encoding="utf-8")
+
+    nothing_held = told("--rules", own)
+    (folder.parent / "portfolio.json").write_text(portfolio_text(portfolio(position())), encoding="utf-8")
+    no_keys = check("--rules", own)
+
+    assert "portfolio.json cannot be read" in nothing_held["judgements"][0]["sentence"]
+    assert no_keys.exit_code == 1
+    assert "each leg: mark cannot be judged: no keys" in no_keys.stdout
+    with pytest.raises(ConfigError, match=r"none\.json"):
+        check(folder / "none.json", "--rules", own)
+
+
+def test_one_look_over_rest_says_how_the_book_stands(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Through the wire and the real client: a short put in the money, an account with little money."""
+    instant = new_york("2026-11-20 14:30")
+    put = position("AAPL", 200, "put", contracts=-1, expiry=instant.date(), identity="put")
+    file = folder / "portfolio.json"
+    file.write_text(portfolio_text(portfolio(put)), encoding="utf-8")
+    own = folder / "alerts.toml"
+    own.write_text(
+        '[[rules]]\nname = "tested"\nsubject = "each short leg"\nfigure = "distance_to_strike"\noperator = "<="\n'
+        'level = 0\n[[rules]]\nname = "power"\nsubject = "account"\nfigure = "buying_power"\noperator = "below"\n'
+        'level = 500\ntargets = ["phone"]\n[[rules]]\nname = "far"\nsubject = "underlying:AAPL"\nfigure = "price"\n'
+        'operator = "above"\nlevel = 500\n',
+        encoding="utf-8",
+    )
+    server = SimulatorServer(SilentMarket(start_ns=nanoseconds(instant)), key=DEMO_KEY, secret=DEMO_SECRET)
+    server.start()
+    try:
+        for name, value in {
+            "APCA_API_KEY_ID": DEMO_KEY,
+            "APCA_API_SECRET_KEY": DEMO_SECRET,
+            "APCA_API_BASE_URL": server.rest_url,
+            "OH_ALPACA_DATA_URL": server.rest_url,
+            "OH_ALPACA_STREAM_URL": server.stream_url,
+            "OH_RISK_RATES": "2026-11-20 0.04",
+        }.items():
+            monkeypatch.setenv(name, value)
+        server.account.set_position("AAPL261120P00200000", -1, 1)
+        server.account.set_cash(100)
+        server.push(StreamName.STOCKS, [_quote("AAPL", 189.99, 190.01, instant)])
+
+        found = told(file, "--rules", own)
+    finally:
+        server.stop()
+
+    verdicts = {one["rule"]: one["verdict"] for one in found["judgements"]}
+    assert verdicts == {"tested": "met", "power": "met", "far": "not met"}
+    assert found["as_of"].startswith("2026-11-20T19:3")
+    assert "The rule 'power' is for the target 'phone', which there is not." in found["problems"]
+
+
+def _quote(symbol: str, bid: float, ask: float, at: datetime) -> dict[str, Any]:
+    return {"T": "q", "S": symbol, "bp": bid, "bs": 5, "ap": ask, "as": 5, "t": at.astimezone(UTC)}

@@ -1,0 +1,454 @@
+"""One look at a book and its snapshot → the figures that rules ask for, with source, age and what speaks against each.
+
+A figure that a thing cannot have (the volatility of shares, the share of a profit without end) is left out; one that it
+has and that is not known is a reading without a value, which says why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from math import fsum, isnan
+from typing import TYPE_CHECKING, Any, Final
+
+from options_helper.analysis.attention.entries import Entry
+from options_helper.analysis.book_look import BookLook
+from options_helper.analysis.grades import Grade
+from options_helper.analysis.risk.book_values import LineRisk, UnderlyingRisk
+from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
+from options_helper.analysis.risk.trade_progress import percent_of_best
+from options_helper.model.account import ExecutionKind
+from options_helper.model.alerts import ATTENTION, Reading, Readings, Rule, Side, SubjectKind
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.market_hours import new_york_date
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot, Phase
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_Found = dict[str, Reading]
+_SUMS: Final = "the sum of its legs"
+_TABLE: Final = (
+    "words",
+    "natural",
+    "spread_pct",
+    "quote_age_seconds",
+    "mark_via",
+    "grade",
+    "dte",
+    "moneyness_pct",
+)
+
+
+def book_readings(
+    rules: Iterable[Rule], portfolio: Portfolio, live: LiveSnapshot, look: BookLook
+) -> Readings:
+    """What the rules ask of a book, its account and its streams, as of the snapshot.
+
+    `look` is at the same portfolio and snapshot.
+    """
+    rules = tuple(rules)
+    book = _Book(portfolio, live, look)
+    found: dict[tuple[SubjectKind, str], _Found] = {}
+    for kind, figure in dict.fromkeys((rule.subject.kind, rule.figure) for rule in rules):
+        if (make := _MAKERS.get(kind)) is not None:
+            found[kind, figure] = make(book, figure)
+    for rule in rules:
+        subject = rule.subject
+        of_kind = found.get((subject.kind, rule.figure))
+        if subject.kind is SubjectKind.UNDERLYING and subject.name and of_kind is not None:
+            of_kind.setdefault(subject.name, _not_held(subject.name, rule.figure, live))
+    return found
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One symbol that is held, in one line or several."""
+
+    lines: list[LineRisk]
+    row: Mapping[str, Any]  # of the tables, of the first of its lines
+    profits: list[float | None] = field(default_factory=list)
+
+    @property
+    def is_option(self) -> bool:
+        return self.lines[0].expiry is not None
+
+    @property
+    def side(self) -> Side:
+        return Side.SHORT if fsum(one.quantity for one in self.lines) < 0 else Side.LONG
+
+
+class _Book:
+    """One look, taken apart as far as it is asked for."""
+
+    def __init__(self, portfolio: Portfolio, live: LiveSnapshot, look: BookLook) -> None:
+        self.portfolio = portfolio
+        self.live = live
+        self.look = look
+        self._legs: dict[str, _Leg] | None = None
+
+    @property
+    def legs(self) -> dict[str, _Leg]:
+        if self._legs is None:
+            self._legs = dict(self._found_legs())
+        return self._legs
+
+    def _found_legs(self) -> Iterator[tuple[str, _Leg]]:
+        rows: dict[str, Mapping[str, Any]] = {}
+        profits: defaultdict[str, list[float | None]] = defaultdict(list)
+        for table, profit in ((self.look.positions, "pnl_abs"), (self.look.legs, "leg_pnl")):
+            for symbol, amount, row in zip(
+                table["live_symbol"], table[profit], _rows(table, _TABLE), strict=True
+            ):
+                rows.setdefault(symbol, row)
+                profits[symbol].append(_known(amount))
+        lines: defaultdict[str, list[LineRisk]] = defaultdict(list)
+        for line in self.look.risk.lines:
+            if not line.has_ended:
+                lines[line.symbol].append(line)
+        for symbol, of_symbol in lines.items():
+            yield symbol, _Leg(of_symbol, rows[symbol], profits[symbol])
+
+    def entries(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Each entry of the file that has not ended, and its row."""
+        names = ("words", "grade", "dte", "mark_age_seconds")
+        rows = {
+            row["id"]: row
+            for table in (self.look.positions, self.look.structures)
+            for row in _rows(table, ("id", *names))
+        }
+        living = {line.position_id for line in self.look.risk.lines if not line.has_ended}
+        return ((entry.id, rows[entry.id]) for entry in self.portfolio.positions if entry.id in living)
+
+
+def _rows(table: DataFrame, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    columns = [table[name].tolist() if name in table else [None] * len(table) for name in names]
+    return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+
+
+def _known(value: Any) -> float | None:
+    if not isinstance(value, int | float):
+        return None
+    return None if isnan(value) else float(value)
+
+
+def _of_legs(book: _Book, figure: str) -> _Found:
+    if figure.startswith(ATTENTION):
+        named = {symbol: (symbol,) for symbol in book.legs}
+        labels = {symbol: leg.lines[0].label for symbol, leg in book.legs.items()}
+        return _attention(book, figure, named, labels, {s: one.side for s, one in book.legs.items()})
+    found = ((symbol, _leg_reading(leg, figure)) for symbol, leg in book.legs.items())
+    return {symbol: reading for symbol, reading in found if reading is not None}
+
+
+def _leg_reading(leg: _Leg, figure: str) -> Reading | None:
+    line, row = leg.lines[0], leg.row
+    if figure in _OF_OPTIONS and not leg.is_option:
+        return None
+    value, source, age, why = _LEG_FIGURES[figure](leg)
+    grade = Grade(row["grade"])
+    caveats = [] if grade is Grade.TWO_SIDED else [str(grade)]
+    if figure in ("delta", "theta", "iv"):
+        if any(one.delta_state is FigureState.BOUND for one in leg.lines) and figure == "delta":
+            caveats.append("a bound")
+    elif figure in ("dte", "distance_to_strike"):
+        caveats = []
+    return Reading(
+        value,
+        line.label,
+        source,
+        age,
+        why="" if value is not None else why,
+        caveat=", ".join(caveats),
+        side=leg.side,
+    )
+
+
+_OF_OPTIONS: Final = ("iv", "dte", "theta", "distance_to_strike")
+_Told = tuple[float | None, str, float | None, str]  # value, source, age, why there is none
+_NO_PRICE: Final = "it has no price"
+
+
+def _why(leg: _Leg) -> str:
+    return next((one.reasons[0].rstrip(".") for one in leg.lines if one.reasons), _NO_PRICE)
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    return None if None in known else fsum(one for one in known if one is not None)
+
+
+def _mark(leg: _Leg) -> _Told:
+    line = leg.lines[0]
+    source = f"its {line.mark_source or 'price'}"
+    via = f" by {leg.row['mark_via']}" if leg.row["mark_via"] else ""
+    return line.mark, source + via, line.mark_age_seconds, _NO_PRICE
+
+
+def _greek(leg: _Leg, name: str) -> _Told:
+    line = leg.lines[0]
+    total = _total(getattr(one, name) for one in leg.lines)
+    return total, line.model or "", line.greek_age_seconds, _why(leg)
+
+
+def _volatility(leg: _Leg) -> _Told:
+    line = leg.lines[0]
+    return None if line.iv is None else 100 * line.iv, line.model or "", line.greek_age_seconds, _why(leg)
+
+
+def _distance(leg: _Leg) -> _Told:
+    inside = _known(leg.row["moneyness_pct"])
+    line = leg.lines[0]
+    why = "the price of what it is written on is not known, or it delivers something else"
+    return None if inside is None else -inside, "the underlying's price", line.spot_age_seconds, why
+
+
+_LEG_FIGURES: Final[Mapping[str, Callable[[_Leg], _Told]]] = {
+    "mark": _mark,
+    "natural": lambda leg: (
+        _known(leg.row["natural"]),
+        "the side of its quote that closing needs",
+        _known(leg.row["quote_age_seconds"]),
+        "that side of its quote is not known",
+    ),
+    "unrealized": lambda leg: (
+        _total(leg.profits),
+        "its mark and its cost",
+        leg.lines[0].mark_age_seconds,
+        "its price or its cost is not known",
+    ),
+    "delta": lambda leg: _greek(leg, "delta"),
+    "theta": lambda leg: _greek(leg, "theta"),
+    "iv": _volatility,
+    "dte": lambda leg: (_known(leg.row["dte"]), "its expiry", None, "its expiry is not known"),
+    "spread": lambda leg: (
+        _known(leg.row["spread_pct"]),
+        "its quote",
+        _known(leg.row["quote_age_seconds"]),
+        "its quote has not two sides in order",
+    ),
+    "age": lambda leg: (leg.lines[0].mark_age_seconds, "its price", None, _NO_PRICE),
+    "distance_to_strike": _distance,
+}
+
+
+def _of_structures(book: _Book, figure: str) -> _Found:
+    profits = book.look.risk.profits
+    best = {one.name: one.best for one in book.look.risk.extremes.entries}
+    found: _Found = {}
+    for identity, row in book.entries():
+        label, age = str(row["words"] or identity), _known(row["mark_age_seconds"])
+        grade = Grade(row["grade"])
+        caveat = "" if grade is Grade.TWO_SIDED else str(grade)
+        if figure == "dte":
+            days = _known(row["dte"])
+            if days is not None:
+                found[identity] = Reading(days, label, "its nearest expiry")
+        elif figure in ("delta", "theta"):
+            found |= _of_sums({identity: (label, book.look.risk.sums_by_entry[identity])}, figure)
+        elif figure == "percent_of_max_profit":
+            reading = _progress(profits.unrealized.get(identity), best.get(identity), label, age, caveat)
+            found |= {} if reading is None else {identity: reading}
+        else:
+            amounts = profits.today if figure == "pnl_today" else profits.unrealized
+            found[identity] = _profit(amounts.get(identity), label, age=age, caveat=caveat)
+    return found
+
+
+def _progress(
+    profit: float | None, best: Extreme | None, label: str, age: float | None, caveat: str
+) -> Reading | None:
+    """None where there is no greatest profit, or none to win."""
+    if best is None or best.limit in (Limit.UNLIMITED, Limit.UNDEFINED):
+        return None
+    if best.amount is not None and best.amount <= 0:
+        return None
+    share = percent_of_best(profit, best)
+    why = (
+        best.reason or "its greatest profit is not known"
+        if best.amount is None
+        else "its profit is not known"
+    )
+    source = "its mark, its cost and its greatest profit"
+    return Reading(share, label, source, age, why="" if share is not None else why.rstrip("."), caveat=caveat)
+
+
+def _profit(
+    amount: float | None,
+    label: str,
+    *,
+    age: float | None = None,
+    caveat: str = "",
+    why: str = "a price, a cost or a fill of it is not known",
+) -> Reading:
+    return Reading(
+        amount, label, "its marks", age, why="" if amount is not None else why.rstrip("."), caveat=caveat
+    )
+
+
+def _of_sums(sums: Mapping[str, tuple[str, GreekSums]], figure: str) -> _Found:
+    """Sums of what has option legs, or has a delta at least."""
+    found: _Found = {}
+    for name, (label, of_name) in sums.items():
+        one: GreekSum = getattr(of_name, figure)
+        if figure == "theta" and not one.coverage.of:
+            continue
+        is_known = one.amount is not None and not one.missing
+        found[name] = Reading(
+            one.amount if is_known else None,
+            label,
+            _SUMS,
+            why="" if is_known else f"only {one.coverage.words} are known",
+            caveat=f"a bound: {one.coverage.words}" if one.coverage.bound else "",
+        )
+    return found
+
+
+def _of_underlyings(book: _Book, figure: str) -> _Found:
+    held = [one for one in book.look.risk.underlyings if one.held is not None]
+    if figure.startswith(ATTENTION):
+        symbols = {
+            one.symbol: (
+                one.symbol,
+                *(line.symbol for line in book.look.risk.lines if line.underlying == one.symbol),
+            )
+            for one in held
+        }
+        return _attention(book, figure, symbols, {name: name for name in symbols})
+    if figure in ("delta", "theta"):
+        return _of_sums({one.symbol: (one.symbol, one.sums) for one in held}, figure)
+    if figure in ("price", "age"):
+        ages = {line.underlying: line.spot_age_seconds for line in book.look.risk.lines}
+        return {one.symbol: _spot(one, ages.get(one.symbol), figure) for one in held}
+    return {
+        one.symbol: _profit(one.pnl_today if figure == "pnl_today" else one.unrealized, one.symbol)
+        for one in held
+    }
+
+
+def _spot(one: UnderlyingRisk, age: float | None, figure: str) -> Reading:
+    value = one.spot if figure == "price" else age
+    why = "" if value is not None else _NO_PRICE
+    return Reading(value, one.symbol, "its price", age if figure == "price" else None, why=why)
+
+
+def _not_held(symbol: str, figure: str, live: LiveSnapshot) -> Reading:
+    """Of what is named and not held only what the run hears of it is known."""
+    if figure not in ("price", "age"):
+        return Reading(None, symbol, why="it is not held", is_held=False)
+    quote, trade = live.quotes.get(symbol), live.trades.get(symbol)
+    if quote is not None and quote.bid_price and quote.ask_price:
+        price, source, received_ns = (quote.bid_price + quote.ask_price) / 2, "its mid", quote.received_ns
+    elif trade is not None:
+        price, source, received_ns = trade.price, "its last trade", trade.received_ns
+    else:
+        return Reading(None, symbol, why="it is not held, and no price of it is read", is_held=False)
+    age = max(0.0, live.as_of.timestamp() - received_ns / 1e9)
+    value, its_age = (price, age) if figure == "price" else (age, None)
+    return Reading(value, symbol, source, its_age, is_held=False)
+
+
+def _of_expiries(book: _Book, figure: str) -> _Found:
+    today = new_york_date(book.live.as_of)
+    living = {line.expiry for line in book.look.risk.lines if not line.has_ended}
+    days: list[date] = sorted(
+        day for day in book.look.risk.sums_by_expiry if day is not None and day in living
+    )
+    labels = {day.isoformat(): f"Expiry {short_date(day)}" for day in days}
+    if figure == "dte":
+        return {
+            day.isoformat(): Reading(float((day - today).days), labels[day.isoformat()], "its day")
+            for day in days
+        }
+    sums = {day.isoformat(): (labels[day.isoformat()], book.look.risk.sums_by_expiry[day]) for day in days}
+    return _of_sums(sums, figure)
+
+
+_BOOK: Final = "The book"
+
+
+def _of_book(book: _Book, figure: str) -> _Found:
+    look = book.look
+    profits, totals = look.risk.profits, look.totals
+    if figure.startswith(ATTENTION):
+        return _attention(book, figure, {"": None}, {"": _BOOK})
+    if figure in ("delta", "theta"):
+        return _of_sums({"": (_BOOK, look.risk.sums)}, figure)
+    match figure:
+        case "pnl_today":
+            why = " ".join(profits.today_reasons) or "a price, a cost or a fill is not known"
+            found = _profit(profits.book_today, _BOOK, caveat=totals.day.caveat, why=why)
+        case "unrealized":
+            why = f"only {totals.pnl.counted} of {totals.pnl.of} profits are known"
+            found = _profit(profits.book_unrealized, _BOOK, caveat=totals.pnl.caveat, why=why)
+        case "delta_beta_weighted":
+            weighted = look.risk.beta_weighted
+            value = weighted.shares if weighted.complete else None
+            why = " ".join(weighted.missing).rstrip(".") or f"{weighted.index} has no price"
+            source = f"deltas and betas to {weighted.index}"
+            found = Reading(value, _BOOK, source, why="" if value is not None else why)
+        case _:
+            if totals.nearest_expiry is None:
+                return {}
+            found = Reading(float(totals.nearest_expiry.dte), _BOOK, "its nearest expiry")
+    return {"": found}
+
+
+def _of_account(book: _Book, figure: str) -> _Found:
+    label, account, live = "The account", book.live.account, book.live
+    if figure == "buying_power":
+        found = book.look.attention
+        at = found.buying_power_at
+        age = None if at is None else (live.as_of - at).total_seconds()
+        why = "" if found.buying_power is not None else "the account has not been asked, or does not say it"
+        return {"": Reading(found.buying_power, label, "the account", age, why=why)}
+    day = account.executions_day
+    if day is None:
+        return {"": Reading(None, label, why="today's executions are not known")}
+    fills = {one.identity for one in (*account.executions, *account.later) if one.kind is ExecutionKind.FILL}
+    return {"": Reading(float(len(fills)), label, "the account's executions", period=day.isoformat())}
+
+
+def _attention(
+    book: _Book,
+    figure: str,
+    symbols: Mapping[str, Sequence[str] | None],
+    labels: Mapping[str, str],
+    sides: Mapping[str, Side] | None = None,
+) -> _Found:
+    """Whether an entry of the kind is about any of the symbols; None: whatever it is about."""
+    kind = figure.removeprefix(ATTENTION)
+    entries: list[Entry] = [one for one in book.look.attention.entries if one.kind == kind]
+    found: _Found = {}
+    for name, wanted in symbols.items():
+        of_name = [one for one in entries if wanted is None or not set(wanted).isdisjoint(one.symbols)]
+        said = " ".join(one.what for one in of_name) or f"Nothing needs a hand of kind {kind}."
+        side = None if sides is None else sides[name]
+        found[name] = Reading(float(bool(of_name)), labels[name], "what needs a hand", said=said, side=side)
+    return found
+
+
+def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams have one figure
+    if not book.live.running:
+        return {}
+    return {
+        str(name): Reading(
+            str(one.phase), f"The {name} stream", "this run", is_held=one.phase is not Phase.OFF
+        )
+        for name, one in book.live.streams.items()
+    }
+
+
+_MAKERS: Final[Mapping[SubjectKind, Callable[[_Book, str], _Found]]] = {
+    SubjectKind.LEG: _of_legs,
+    SubjectKind.STRUCTURE: _of_structures,
+    SubjectKind.UNDERLYING: _of_underlyings,
+    SubjectKind.EXPIRY: _of_expiries,
+    SubjectKind.BOOK: _of_book,
+    SubjectKind.ACCOUNT: _of_account,
+    SubjectKind.STREAM: _of_streams,
+}

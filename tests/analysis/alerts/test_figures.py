@@ -1,0 +1,278 @@
+"""What rules are judged by: the figures of one look, with source, age and caveat, or with the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from options_helper.analysis.alerts.evaluator import evaluate
+from options_helper.analysis.alerts.figures import book_readings
+from options_helper.analysis.book_look import BookLook, look_at_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.data.alerts_file import load_rules, parse_rules
+from options_helper.model.account import AccountPositions, AccountState, Execution, ExecutionKind, Source
+from options_helper.model.alerts import FIGURES, Reading, Readings, RuleState, Side, SubjectKind, Verdict
+from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import holding, leg, new_york, portfolio, position, quote, snapshot_with, structure
+from tests.portal import scenes
+
+STARTER = Path(__file__).parents[3] / "config" / "alerts.toml.example"
+SAMPLE = load_portfolio(scenes.SAMPLE)
+DECEMBER = date(2026, 12, 18)
+SHORT_PUT = position("AAPL", 180, "put", contracts=-1, cost_basis=4.0, expiry=DECEMBER, identity="put")
+
+
+def look_at(book: Portfolio, live: LiveSnapshot) -> BookLook:
+    return look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+
+
+def readings_of(book: Portfolio, live: LiveSnapshot, *asked: tuple[str, str], rules: str = "") -> Readings:
+    """The figures that rules about these subjects ask for."""
+    texts = [_rule(n, subject, figure) for n, (subject, figure) in enumerate(asked)]
+    return book_readings(
+        parse_rules("\n".join([*texts, rules]), "alerts.toml"), book, live, look_at(book, live)
+    )
+
+
+def _rule(n: int, subject: str, figure: str) -> str:
+    needs = "" if figure.startswith("attention") or figure == "fills" else 'operator = "<"\nlevel = 0\n'
+    return f'[[rules]]\nname = "{n}"\nsubject = "{subject}"\nfigure = "{figure}"\n{needs}'
+
+
+def reading(
+    entries: list[PortfolioEntry], live: LiveSnapshot, subject: str, figure: str, name: str
+) -> Reading:
+    kind = SubjectKind(subject.rpartition("each ")[2].rpartition(" ")[2].partition(":")[0])
+    return readings_of(portfolio(*entries), live, (subject, figure))[kind, figure][name]
+
+
+def market(*quotes: tuple[str, float, float], at: str = "2026-11-20 10:00", age: float = 1.0) -> LiveSnapshot:
+    """A snapshot of these quotes, each so many seconds old."""
+    instant = new_york(at).astimezone(UTC)
+    return snapshot_with(
+        *(quote(symbol, bid, ask, age=age, as_of=instant) for symbol, bid, ask in quotes), as_of=instant
+    )
+
+
+PUT = "AAPL261218P00180000"
+
+
+def test_a_leg_says_what_it_is_with_source_and_age():
+    live = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1))
+
+    def of_put(figure: str) -> Reading:
+        return reading([SHORT_PUT], live, f"leg:{PUT}", figure, PUT)
+
+    assert of_put("mark") == Reading(2.0, "AAPL 18 Dec 26 180 P", "its mid by stream", 1.0, side=Side.SHORT)
+    assert of_put("natural").value == 2.1
+    assert of_put("unrealized").value == pytest.approx(200)
+    assert of_put("spread").value == pytest.approx(10.0)
+    assert of_put("dte").value == 28
+    assert of_put("age").value == 1.0
+    # 180 is 10 below 190, so it is that far out of the money.
+    assert of_put("distance_to_strike").value == pytest.approx(100 * 10 / 190)
+    values = {figure: of_put(figure).value for figure in ("iv", "delta", "theta")}
+    assert values["iv"] == pytest.approx(39, abs=15)  # per cent, not a fraction
+    assert values["delta"] == pytest.approx(25, abs=15)  # shares; of a put that was sold
+    assert values["theta"] == pytest.approx(8, abs=7)  # dollars a day, gained
+
+
+def test_what_is_not_known_says_why_and_what_is_no_figure_of_it_is_left_out():
+    live = market(("AAPL", 189.9, 190.1))
+    shares = holding("AAPL", 100, cost_basis=180.0)
+
+    for figure in ("mark", "natural", "unrealized", "spread", "age", "iv", "delta"):
+        found = reading([SHORT_PUT], live, "each leg", figure, PUT)
+        assert found.value is None, figure
+        assert found.why, figure
+    for figure in ("iv", "dte", "theta", "distance_to_strike"):
+        assert readings_of(portfolio(shares), live, ("each leg", figure))[SubjectKind.LEG, figure] == {}
+    assert reading([shares], live, "each leg", "delta", "AAPL").value == 100
+
+
+def test_a_price_that_is_not_of_the_first_grade_is_said():
+    stale = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1), age=60)
+
+    assert reading([SHORT_PUT], stale, "each leg", "mark", PUT).caveat == "stale"
+
+
+@pytest.mark.parametrize(("spot", "share"), [(2.01, 49.75), (2.0, 50.0), (0.0, 100.0)])
+def test_the_share_of_the_greatest_profit(spot: float, share: float):
+    live = market(("AAPL", 189.9, 190.1), (PUT, max(spot - 0.01, 0), spot + 0.01))
+    found = reading([SHORT_PUT], live, "each structure", "percent_of_max_profit", "put")
+
+    assert found.value == pytest.approx(share, abs=0.3 if spot == 0 else 1e-6)
+
+
+def test_a_profit_without_end_has_no_share():
+    call = position("AAPL", 180, "call", expiry=DECEMBER, identity="call")
+    live = market(("AAPL", 189.9, 190.1), ("AAPL261218C00180000", 12.0, 12.2))
+
+    assert (
+        readings_of(portfolio(call), live, ("each structure", "percent_of_max_profit"))[
+            SubjectKind.STRUCTURE, "percent_of_max_profit"
+        ]
+        == {}
+    )
+
+
+def test_one_contract_in_two_entries_is_one_leg():
+    spread = structure(
+        leg("short", 180, "put", expiry=DECEMBER, cost_basis=4.0),
+        leg("long", 170, "put", expiry=DECEMBER, cost_basis=2.0),
+        net_debit=None,
+    )
+    live = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1), ("AAPL261218P00170000", 0.9, 1.1))
+
+    one = reading([SHORT_PUT], live, "each leg", "delta", PUT).value
+    both = reading([SHORT_PUT, spread], live, "each leg", "delta", PUT).value
+
+    assert one is not None
+    assert both == pytest.approx(2 * one)
+    assert reading([SHORT_PUT, spread], live, "each leg", "unrealized", PUT).value == pytest.approx(400)
+
+
+def test_sums_of_the_book_are_those_of_the_look_and_say_what_they_lack():
+    live = scenes.live()
+    look = look_at(SAMPLE, live)
+
+    found = readings_of(
+        SAMPLE, live, *(("book", name) for name in ("unrealized", "pnl_today", "delta", "theta", "dte"))
+    )
+    of_book = {figure: one[""] for (kind, figure), one in found.items() if kind is SubjectKind.BOOK}
+
+    assert of_book["unrealized"].value == look.totals.pnl_abs
+    assert of_book["pnl_today"].value == look.risk.profits.book_today
+    assert of_book["dte"].value == 0
+    for figure in ("delta", "theta"):
+        total = getattr(look.risk.sums, figure)
+        assert of_book[figure].value == (None if total.missing else total.amount)
+        assert (of_book[figure].why == "") is (not total.missing)
+
+
+def test_every_figure_of_the_book_can_be_read_of_each_of_its_subjects():
+    """With prices and without; a reading has a value or a reason, and no other."""
+    pairs = [
+        (f"each {kind}" if kind not in ("book", "account") else str(kind), name)
+        for name, figure in FIGURES.items()
+        for kind in sorted(figure.subjects)
+        if kind not in (SubjectKind.RUN, SubjectKind.JOB, SubjectKind.PROVIDER, SubjectKind.STREAM)
+    ]
+    for scene in (scenes.live, scenes.stale, scenes.connecting):
+        found = readings_of(SAMPLE, scene(), *pairs)
+        for key, of_key in found.items():
+            for name, one in of_key.items():
+                assert (one.value is None) is bool(one.why), (key, name, one)
+                assert one.label, (key, name)
+                assert one.value is None or one.value == one.value, (key, name)
+
+
+def test_a_share_that_is_only_named_has_what_the_run_hears_of_it():
+    live = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1), ("SPY", 599.9, 600.1))
+    asked = [("underlying:SPY", "price"), ("underlying:QQQ", "price"), ("each underlying", "price")]
+
+    found = readings_of(portfolio(SHORT_PUT), live, *asked)[SubjectKind.UNDERLYING, "price"]
+
+    assert {name: (one.value, one.is_held) for name, one in found.items()} == {
+        "AAPL": (190.0, True),
+        "SPY": (600.0, False),
+        "QQQ": (None, False),
+    }
+
+
+def test_fills_are_counted_by_day_each_once():
+    live = market(("AAPL", 189.9, 190.1))
+    fill = Execution(
+        "a", ExecutionKind.FILL, "AAPL", Decimal(1), Decimal(190), date(2026, 11, 20), None, None, Source.REST
+    )
+    expiry = replace(fill, identity="b", kind=ExecutionKind.EXPIRY)
+    account = AccountState(executions=(fill, expiry), later=(fill,), executions_day=date(2026, 11, 20))
+
+    def fills(state: AccountState) -> Reading:
+        return readings_of(portfolio(holding()), replace(live, account=state), ("account", "fills"))[
+            SubjectKind.ACCOUNT, "fills"
+        ][""]
+
+    assert (fills(account).value, fills(account).period) == (1.0, "2026-11-20")
+    assert fills(AccountState()).why == "today's executions are not known"
+
+
+def test_buying_power_is_the_accounts_with_its_age():
+    live = market(("AAPL", 189.9, 190.1))
+    view = AccountPositions(
+        live.as_of - timedelta(seconds=30), MappingProxyType({}), options_buying_power=Decimal(5_000)
+    )
+    found = readings_of(
+        portfolio(holding()), replace(live, account=AccountState(view=view)), ("account", "buying_power")
+    )[SubjectKind.ACCOUNT, "buying_power"][""]
+
+    assert (found.value, found.age_seconds) == (5_000.0, 30.0)
+
+
+def test_attention_of_a_kind_is_of_its_legs_its_underlying_and_the_book():
+    live = market(("AAPL", 179.9, 180.1), (PUT, 3.9, 4.1), at="2026-12-18 15:00")
+    held = [SHORT_PUT, holding("MSFT", 10, cost_basis=400.0)]
+
+    def of(subject: str) -> dict[str, float | str | None]:
+        kind = SubjectKind(subject.rpartition(" ")[2])
+        found = readings_of(portfolio(*held), live, (subject, "attention:expiring"))
+        return {name: one.value for name, one in found[kind, "attention:expiring"].items()}
+
+    assert of("each leg") == {PUT: 1.0, "MSFT": 0.0}
+    assert of("each underlying") == {"AAPL": 1.0, "MSFT": 0.0}
+    assert of("book") == {"": 1.0}
+
+
+def starter_says(at: str, spot: float, mark: float, states: dict[str, RuleState] | None = None) -> set[str]:
+    """Which rules of the starter file are met for a short put at 180 that was sold for 4."""
+    live = market(("AAPL", spot - 0.1, spot + 0.1), (PUT, mark - 0.01, mark + 0.01), at=at)
+    book, rules = portfolio(SHORT_PUT), load_rules(STARTER)
+    readings = book_readings(rules, book, live, look_at(book, live))
+    found = evaluate(rules, readings, states or {}, at=live.as_of, now=live.as_of)
+    return {one.rule.name for one in found.judgements if one.verdict is Verdict.MET}
+
+
+@pytest.mark.parametrize(
+    ("at", "spot", "mark", "met"),
+    [
+        ("2026-11-20 10:00", 190.0, 2.01, set()),
+        ("2026-11-20 10:00", 190.0, 2.0, {"50 % of the greatest profit"}),
+        ("2026-11-20 10:00", 180.01, 3.0, set()),
+        ("2026-11-20 10:00", 180.0, 3.0, {"tested strike"}),
+        ("2026-11-26 10:00", 190.0, 3.0, set()),
+        ("2026-11-27 10:00", 190.0, 3.0, {"21 days to expiry"}),
+        ("2026-12-17 10:00", 190.0, 3.0, {"21 days to expiry"}),
+        ("2026-12-18 10:00", 190.0, 3.0, {"21 days to expiry", "expires today"}),
+    ],
+)
+def test_the_starter_file_judges_the_usual_management_at_its_edges(
+    at: str, spot: float, mark: float, met: set[str]
+):
+    assert starter_says(at, spot, mark) == met
+
+
+def test_the_starter_file_judges_the_sample_without_an_error():
+    live = scenes.live()
+    rules = load_rules(STARTER)
+    readings = book_readings(rules, SAMPLE, live, look_at(SAMPLE, live))
+
+    found = evaluate(rules, readings, {}, at=live.as_of, now=live.as_of)
+
+    assert found.firings == ()
+    judged = {one.rule.name for one in found.judgements}
+    assert judged >= {
+        "50 % of the greatest profit",
+        "21 days to expiry",
+        "tested strike",
+        "expires today",
+        "pin",
+        "loss of the day",
+        "fill",
+        "stream is down",
+    }
