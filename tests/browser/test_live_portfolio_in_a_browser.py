@@ -320,7 +320,11 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
         "P&L $",
         "P&L %",
         "Natural $",
+        "Delta",
+        "Theta",
+        "IV",
         "DTE",
+        "% max",
         "Warnings",
     ):
         shown = tab.heading(heading)

@@ -137,8 +137,8 @@ def test_totals_over_an_account_that_cannot_be_read_are_not_green(portal):
     page = html(portal.show(lambda: scenes.live(account=unread)))
 
     assert "Live, but quantities not compared with the account (it could not be read)" in page
-    # Both P&L, today's, liquidation value and premium.
-    assert page.count("QUANTITIES not compared with the account (it could not be read)") == 5
+    # Today's P&L and the unrealized, delta, theta, vega, maximum loss and liquidation value.
+    assert page.count("QUANTITIES not compared with the account (it could not be read)") == 7
 
 
 def test_a_file_behind_the_account_is_said_and_the_edit_is_there_to_copy(portal):

@@ -21,7 +21,7 @@ from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.formatting import money
 from apps.streamlit.components.live_chart import chart_rows, chart_spec
 from apps.streamlit.components.live_csv import csv_name, tables_as_csv
-from apps.streamlit.components.live_totals import book_tiles, profit_tiles
+from apps.streamlit.components.live_totals import liquidation_tile, profit_tiles
 from apps.streamlit.components.style import DARK, LIGHT, WORD_JOINER, line, tag
 from options_helper.analysis.columns import amount_names
 from options_helper.analysis.marks import QuoteWarning
@@ -229,10 +229,8 @@ def test_the_liquidation_value_says_whether_it_counts_cash(screen_for):
     screen = screen_for()
     without = replace(screen, totals=replace(screen.totals, cash=None))
 
-    (tile,) = [tile for tile in book_tiles(screen) if tile.name == "Liquidation value"]
-    (bare,) = [tile for tile in book_tiles(without) if tile.name == "Liquidation value"]
-    assert tile.note.startswith("positions and cash, at natural")
-    assert bare.note.startswith("positions only, at natural")
+    assert liquidation_tile(screen).note == "positions and cash, at natural"
+    assert liquidation_tile(without).note == "positions only, at natural"
 
 
 def test_what_a_sum_lacks_stands_at_it_and_is_never_cut_off(screen_for):
@@ -240,7 +238,7 @@ def test_what_a_sum_lacks_stands_at_it_and_is_never_cut_off(screen_for):
     lacking = replace(screen.totals.at_natural, counted=1, of=3, grades=())
     screen = replace(screen, totals=replace(screen.totals, at_natural=lacking))
 
-    (tile,) = [tile for tile in book_tiles(screen) if tile.name == "Liquidation value"]
+    tile = liquidation_tile(screen)
     assert "1 of 3 known" in tile.caveat
     assert "known" not in tile.note
 

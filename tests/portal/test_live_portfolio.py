@@ -149,7 +149,7 @@ def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, 
         'today</b> <span class="">Fri 20 Nov</span><br><span class="" title="SPY 20 Nov 26 681 C">'
         in html(tab)
     )
-    assert "long premium paid $" in tile(tab, "Undefined risk")
+    assert "long premium paid $" in tile(tab, "Maximum loss")
     assert "expired" not in html(tab)
     assert "market time 15:00:00 UTC" in html(tab)
     assert "NOT ALPACA: a market on this computer, 2026-11-20" in html(tab)
@@ -189,7 +189,7 @@ def test_a_book_that_has_expired_is_not_one_without_options_or_without_risk(port
 
     assert "Expired; what became of it is not known here" in warned(tab)
     assert "oh-strip" not in html(tab)
-    assert "no option is held long" in tile(tab, "Undefined risk")
+    assert "no option is held long" in tile(tab, "Maximum loss")
     assert "$0.00" not in html(tab)
 
 

@@ -236,10 +236,12 @@ def test_what_the_account_holds_and_the_file_lacks_is_said_at_every_figure(porta
 
     for name in (
         "Unrealized P&L",
-        "P&L at natural",
         "P&L today",
         "Liquidation value",
-        "Undefined risk",
+        "Delta, SPY-weighted",
+        "Theta",
+        "Vega",
+        "Maximum loss",
     ):
         assert said in tile(tab, name).replace("&amp;", "&"), name
     assert "The account holds what the file lacks: IBM shares, AAPL 18 Dec 26 300 C " in warned(tab)

@@ -390,7 +390,7 @@ def _spot(cells: Cells, row: Row) -> Cell:
         limit = cells.screen.options.preferences.stale_after_seconds
         is_old = seconds is not None and seconds > limit
         aged = f" · {age(seconds)}" if is_old else ""
-        doubtful = is_old and cells.risk.is_moving(str(row.symbol), is_option=False)
+        doubtful = is_old and cells.risk.is_moving(str(row.symbol))
         return Cell(f"{price:,.2f}{aged}", "warning" if doubtful else "", title)
     return EMPTY
 

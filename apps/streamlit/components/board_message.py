@@ -35,8 +35,10 @@ FULL_AT_FIRST: Final = (
 )
 CLOSED_FROM: Final = 100  # lines: with more, groups are closed at first
 RANKED_EVERY_SECONDS: Final = 5
-# Of a figure of the last row, which is the boldest.
+# Of a figure of the last row, which is the boldest; what is between figures is narrower.
 CHARACTER_PIXELS: Final = 7
+NARROW_PIXELS: Final = 4
+NARROW: Final = frozenset(" ,.·")
 CELL_PADDING_PIXELS: Final = 18
 NEVER_LEAVES: Final = 99  # as a column's `stays`
 NAME: Final = "Position"
@@ -150,8 +152,14 @@ def _width(column: BoardColumn, cells: Iterable[Cell]) -> int:
     declared = column.first.width or 0
     if column.first.kind in WORDS:
         return declared
-    longest = max((len(cell.text) for cell in cells), default=0)
-    return max(declared, CHARACTER_PIXELS * longest + CELL_PADDING_PIXELS)
+    longest = max((text_pixels(cell.text) for cell in cells), default=0)
+    return max(declared, longest + CELL_PADDING_PIXELS)
+
+
+def text_pixels(text: str) -> int:
+    """How wide a figure is at most."""
+    narrow = sum(character in NARROW for character in text)
+    return CHARACTER_PIXELS * len(text) - (CHARACTER_PIXELS - NARROW_PIXELS) * narrow
 
 
 def ranking(board: Board) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Final
 from apps.streamlit.components.board_cell import EMPTY, Cell, written
 from apps.streamlit.components.board_rows import Ref, Tables
 from apps.streamlit.components.formatting import UNKNOWN, age
+from apps.streamlit.components.risk_ages import RiskAges, oldest
 from options_helper.analysis.columns import Column, Table
 from options_helper.analysis.risk.book_values import LineRisk
 from options_helper.analysis.risk.extremes import Extreme, Held, Limit, together
@@ -20,8 +21,6 @@ from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, 
 from options_helper.analysis.risk.trade_progress import percent_of_best
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import expects_data
-from options_helper.model.streams import StreamName
 from options_helper.model.text import named
 
 NAMED_AT_MOST: Final = 4
@@ -35,7 +34,7 @@ class RiskCells:
     def __init__(self, screen: ScreenModel, tables: Tables) -> None:
         self._screen = screen
         self._tables = tables
-        self._moving: dict[tuple[str, bool], bool] = {}
+        self._ages = RiskAges(screen)
 
     @cached_property
     def _lines_of(self) -> Mapping[str, Sequence[LineRisk]]:
@@ -64,7 +63,7 @@ class RiskCells:
             )
         is_bound = column.name.startswith("delta") and line.delta_state is FigureState.BOUND
         left = " left" if column.name == "theta" and line.is_last_day else ""
-        aged = self._is_aged(line)
+        aged = self._ages.is_old(line)
         titles = (
             f"a bound: {line.iv_reason}" if is_bound else "",
             "what is left of time value, not per day" if left else "",
@@ -114,7 +113,7 @@ class RiskCells:
         if line.iv is None:
             return Cell(UNKNOWN, "quiet", _why_not(line)) if self._screen.priced else EMPTY
         text = f"{100 * line.iv:.1f}"
-        aged = self._is_aged(line)
+        aged = self._ages.is_old(line)
         titles = [line.iv_reason or "", f"{age(line.greek_age_seconds)} old" if aged else ""]
         half = 0.0
         if line.iv_low is not None and line.iv_high is not None:
@@ -141,6 +140,10 @@ class RiskCells:
             return None
         return percent_of_best(sum(profits), together(held).best)
 
+    def is_moving(self, underlying: str) -> bool:
+        """Whether the price of an underlying should be moving."""
+        return self._ages.is_moving(underlying, is_option=False)
+
     def _line(self, ref: Ref) -> LineRisk:
         if ref.table is Table.LEG:
             place: int = self._tables.value(ref, "leg_index")
@@ -152,14 +155,14 @@ class RiskCells:
             return EMPTY
         cover = total.coverage
         has = "" if not total.missing else f" · {cover.known + cover.bound} of {cover.of}"
-        aged = [line for line in lines if self._is_aged(line)]
+        aged = [line for line in lines if self._ages.is_old(line)]
         missing = [line for line in lines if getattr(line, column.name) is None]
         left = [line for line in lines if line.is_last_day] if column.name == "theta" else []
         titles = (
             f"{column.name.removesuffix('_dollars')} {cover.words}" if not total.is_whole else "",
             f"missing: {_named(missing)}" if missing else "",
             f"of which time value left, not per day: {_named(left)}" if left else "",
-            f"older than usual: {_named(aged)}, {age(_oldest(aged))}" if aged else "",
+            f"older than usual: {_named(aged)}, {age(oldest(aged))}" if aged else "",
             self._by_expiry(lines) if column.name == "vega" else "",
         )
         return Cell(
@@ -181,29 +184,8 @@ class RiskCells:
 
     def _age_beside(self, column: Column, lines: Iterable[LineRisk]) -> str:
         """The age of what is old, said once in a row."""
-        aged = [line for line in lines if self._is_aged(line)] if column.name == "delta" else []
-        return f" · {age(_oldest(aged))}" if aged else ""
-
-    def _is_aged(self, line: LineRisk) -> bool:
-        """Whether an input is older than the viewer's threshold while it should be moving."""
-        limit = self._screen.options.preferences.stale_after_seconds
-        seconds = line.greek_age_seconds
-        return (
-            seconds is not None
-            and seconds > limit
-            and self.is_moving(line.underlying, line.iv_state is not None)
-        )
-
-    def is_moving(self, underlying: str, is_option: bool) -> bool:  # noqa: FBT001 - half of a key
-        """Whether prices of it are expected at this moment."""
-        key = underlying, is_option
-        if key not in self._moving:
-            live = self._screen.snapshot
-            name = StreamName.OPTIONS if is_option else StreamName.STOCKS
-            self._moving[key] = expects_data(
-                name, live.streams[name].feed or "", live.as_of, (underlying,), live.told_sessions
-            )
-        return self._moving[key]
+        aged = [line for line in lines if self._ages.is_old(line)] if column.name == "delta" else []
+        return f" · {age(oldest(aged))}" if aged else ""
 
 
 def _figure(value: float, column: Column) -> str:
@@ -234,7 +216,3 @@ def _named(lines: Iterable[LineRisk]) -> str:
 def _with_reason(lines: Iterable[LineRisk]) -> Iterator[str]:
     for line in lines:
         yield f"{line.label} ({line.iv_reason})" if line.iv_reason and line.theta is None else line.label
-
-
-def _oldest(lines: Iterable[LineRisk]) -> float | None:
-    return max((line.greek_age_seconds for line in lines if line.greek_age_seconds is not None), default=None)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html import escape
-from typing import Final
 
-from apps.streamlit.components.formatting import UNKNOWN, age, arrow, money, percent
-from apps.streamlit.components.style import draw, tag
+from apps.streamlit.components.formatting import UNKNOWN, age, arrow, clock, money, percent
+from apps.streamlit.components.live_risk_tiles import risk_tiles
+from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile, tile_html
+from apps.streamlit.components.style import draw
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, Tally
@@ -20,21 +19,6 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.text import format_count, format_holding, named
 
-NOTHING_YET: Final = "nothing to count yet"
-NO_POSITIONS: Final = "no positions"
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure, its name, and what must be known about it."""
-
-    name: str
-    figure: str
-    note: str
-    tone: str = ""  # a colour of the palette: gain, loss, warning or error
-    caveat: str = ""  # why the figure is not the whole truth
-    beside: str = ""  # small, after the figure
-
 
 def totals_tiles(screen: ScreenModel, items: Sequence[Item]) -> None:
     """Draw the row of tiles in one piece; `items` are what needs a hand."""
@@ -42,12 +26,12 @@ def totals_tiles(screen: ScreenModel, items: Sequence[Item]) -> None:
 
 
 def _row_of_tiles(screen: ScreenModel, items: Sequence[Item]) -> str:
-    tiles = (*profit_tiles(screen), *book_tiles(screen), hand_tile(items))
-    return f'<div class="oh-tiles">{"".join(map(_tile, tiles))}</div>'
+    tiles = (*profit_tiles(screen), *risk_tiles(screen), liquidation_tile(screen), hand_tile(items))
+    return f'<div class="oh-tiles">{"".join(map(tile_html, tiles))}</div>'
 
 
 def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
-    """What today made; what is open, by the marks; and what it would be if everything were closed now."""
+    """What today made; and what is open, by the marks and if everything were closed now."""
     totals = screen.totals
     yield _profit(
         "P&L today",
@@ -57,14 +41,21 @@ def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:
         missing=" ".join(day_sentences(screen)),
         caveat=_without_later_trades(totals.day_behind),
     )
-    costs = "at Alpaca's costs, before fees" if screen.of_account else ""
-    details = "\n".join(
-        filter(None, (costs, _provenance(screen), _with_gains_and_fees(screen), _legs_note(screen)))
+    natural = _part(totals.pnl_natural, screen) if totals.pnl_natural.counted else ""
+    details = (
+        "at Alpaca's costs, before fees" if screen.of_account else "",
+        f"closing now, bid for longs and ask for shorts: {natural}" if natural else "",
+        _provenance(screen),
+        _with_gains_and_fees(screen),
+        _legs_note(screen),
     )
     yield _profit(
-        "Unrealized P&L", totals.pnl, f"{_share_of(screen)}\n{details}", screen, beside=_share(totals)
+        "Unrealized P&L",
+        totals.pnl,
+        "\n".join(filter(None, (_share_of(screen), *details))),
+        screen,
+        beside=_share(totals),
     )
-    yield _profit("P&L at natural", totals.pnl_natural, "closing now: bid for longs, ask for shorts", screen)
 
 
 def day_sentences(screen: ScreenModel) -> Iterator[str]:
@@ -98,39 +89,26 @@ def _with_reason_above(reason: str, told: str) -> str:
     return f"{reason.partition(told)[0].rstrip(' :').removesuffix(', after this')}; the reason is above."
 
 
-def book_tiles(screen: ScreenModel) -> Iterator[Tile]:
-    """What the book would fetch, and whether its loss has an end."""
+def liquidation_tile(screen: ScreenModel) -> Tile:
+    """What the book would fetch, and what the account lets be bought."""
     totals, hidden = screen.totals, screen.options.preferences.hide_amounts
-    yield Tile(
+    notes = (_buying_power(screen), f"{_cash_counted(totals, hidden=hidden)}, at natural")
+    return Tile(
         "Liquidation value",
         money(totals.liquidation_value, hidden=hidden),
-        f"{_cash_counted(totals, hidden=hidden)}, at natural",
+        "\n".join(filter(None, notes)),
         caveat="\n".join(filter(None, (totals.holdings.caveat, *_reservations(totals.at_natural)))),
     )
-    yield _risk(totals, hidden=hidden)
 
 
-def _risk(totals: LiveTotals, *, hidden: bool) -> Tile:
-    """In how many positions a loss has no end, and what was paid for what is held long."""
-    count = len(totals.undefined_risks)
-    premium = totals.long_premium
-    paid = (
-        f"long premium paid {money(totals.long_premium_paid, hidden=hidden)}"
-        if premium.of
-        else "no option is held long"
-    )
-    caveats = (
-        "calls or shares sold short that nothing covers" if count else "",
-        totals.holdings.caveat,
-        *_reservations(premium),
-    )
-    return Tile(
-        "Undefined risk",
-        format_count(count, "position") if count else "none" if totals.legs else UNKNOWN,
-        paid,
-        tone="error" if count else "",
-        caveat="\n".join(filter(None, caveats)),
-    )
+def _buying_power(screen: ScreenModel) -> str:
+    """What the account said it has for options, and when that was read."""
+    view, read_at = screen.snapshot.account.view, screen.totals.holdings.read_at
+    if view is None or view.options_buying_power is None:
+        return ""
+    amount = money(float(view.options_buying_power), hidden=screen.options.preferences.hide_amounts)
+    when = "" if read_at is None else f" at {clock(read_at, screen.options.zone)}"
+    return f"buying power {amount}{when}"
 
 
 def hand_tile(items: Sequence[Item]) -> Tile:
@@ -157,7 +135,6 @@ def _profit(
     source: str,
     screen: ScreenModel,
     *,
-    of: str = "positions",
     missing: str = NOTHING_YET,
     caveat: str = "",
     beside: str = "",
@@ -166,7 +143,7 @@ def _profit(
     if not tally.counted:
         return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS, caveat=file_only)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
-    partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} {of}"
+    partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} positions"
     grades = f"of which {tally.caveat}" if tally.caveat else ""
     return Tile(
         name,
@@ -282,17 +259,3 @@ def _reservations(tally: Tally) -> Iterator[str]:
 def _tone(amount: float | None) -> str:
     sign = arrow(amount)
     return {"▲": "gain", "▼": "loss"}.get(sign, "")
-
-
-def _tile(tile: Tile) -> str:
-    """Three lines: name, figure, and what speaks against it, else what it rests on; the whole under a pointer."""
-    figure = f"oh-figure oh-{tile.tone}" if tile.tone else "oh-figure"
-    parts = [tag("b", part, "oh-caveat") for part in tile.caveat.split("\n") if part]
-    parts += [tag("span", part, "") for part in tile.note.split("\n") if part]
-    beside = tag("small", tile.beside, "") if tile.beside else ""
-    shown = (
-        tag("div", tile.name, "oh-name")
-        + f'<div class="{figure}">{tag("span", tile.figure, "")}{beside}</div>'
-        + f'<div class="oh-note oh-line" tabindex="0"><span>{"".join(parts)}</span></div>'
-    )
-    return f'<div class="oh-tile" role="group" data-tile="{escape(tile.name)}">{shown}</div>'

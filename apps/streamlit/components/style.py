@@ -84,7 +84,7 @@ STYLE: Final = """
 .oh-banner { margin-bottom: .35rem; padding: .22rem .7rem; font-size: .88rem; border-radius: .4rem;
   border: 1px solid var(--level);
   background: color-mix(in srgb, var(--level) 16%, transparent); overflow-wrap: anywhere; }
-.oh-tiles { display: grid; grid-template-columns: 1.25fr 1.35fr repeat(4, minmax(0, 1fr)); overflow: clip;
+.oh-tiles { display: grid; grid-template-columns: 1.2fr 1.35fr 1.3fr repeat(5, minmax(0, 1fr)); overflow: clip;
   overflow-clip-margin: 12rem; border: 1px solid var(--oh-line); border-radius: .4rem; }
 .oh-tile { padding: 5px 12px 4px; min-width: 0; min-height: 70px; border-left: 1px solid var(--oh-line); }
 .oh-tile:first-child { border-left: 0; }
@@ -112,7 +112,7 @@ STYLE: Final = """
 }
 /* On a phone what speaks against a figure, else the first it rests on; a tap shows the rest. */
 @media (hover: none), (max-width: 640px) {
-  .oh-line:not(:focus) > span > span:not(:first-child) { display: none; }
+  .oh-line:not(:focus) > span > :not(:first-child) { display: none; }
 }
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
@@ -136,12 +136,18 @@ STYLE: Final = """
 @media (min-width: 1700px) {
   .st-key-work { grid-template-columns: minmax(0, 1fr) 486px; grid-template-areas: "table side" "chart side"; }
 }
+/* Eight tiles of a small laptop: no figure may lose its end. */
+@media (min-width: 1101px) and (max-width: 1420px) {
+  .oh-tile { padding-inline: 8px; }
+  .oh-figure { font-size: 18px; } .oh-figure small { font-size: 12px; margin-left: .25rem; }
+  .oh-tile:nth-child(-n+2) .oh-figure { font-size: 19px; }
+}
 @media (max-width: 1100px) {
   .st-key-header { flex-wrap: wrap; }
   .st-key-header > :has(> .st-key-truth) { flex-basis: 100%; }
   .oh-bar { flex-wrap: wrap; padding-block: .2rem; }
-  .oh-tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  .oh-tile:nth-child(4) { border-left: 0; } .oh-tile:nth-child(n+4) { border-top: 1px solid var(--oh-line); }
+  .oh-tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+  .oh-tile:nth-child(5) { border-left: 0; } .oh-tile:nth-child(n+5) { border-top: 1px solid var(--oh-line); }
 }
 @media (max-width: 900px) {
   .st-key-work { grid-template-columns: minmax(0, 1fr); grid-template-areas: "table" "side" "chart"; }

@@ -1,0 +1,187 @@
+"""What the book risks, as tiles: each with what it covers, what is missing in it, and how old its oldest input is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from apps.streamlit.components.board_cell import written
+from apps.streamlit.components.formatting import UNKNOWN, age, money
+from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile
+from apps.streamlit.components.risk_ages import RiskAges, oldest
+from options_helper.analysis.risk.book_values import LineRisk
+from options_helper.analysis.risk.extremes import Limit
+from options_helper.analysis.risk.greeks import GreekSum
+from options_helper.live.screen import ScreenModel
+from options_helper.model.contract_symbols import short_date
+from options_helper.model.text import HIDDEN, format_count, named
+
+NAMED_AT_MOST: Final = 3
+
+
+def risk_tiles(screen: ScreenModel) -> Iterator[Tile]:
+    """Delta as if all were the index, theta, vega, and the worst that can come."""
+    yield _delta(screen)
+    yield _theta(screen)
+    yield _vega(screen)
+    yield _worst(screen)
+
+
+def _delta(screen: ScreenModel) -> Tile:
+    weighted, coverage = screen.risk.beta_weighted, screen.risk.sums.delta.coverage
+    name = f"Delta, {weighted.index}-weighted"
+    if weighted.dollars_per_percent is None:
+        caveat = _lines((_without_beta(screen), screen.totals.holdings.caveat))
+        return Tile(name, UNKNOWN, NOTHING_YET if weighted.of else NO_POSITIONS, caveat=caveat)
+    per_percent = f"{_whole(weighted.dollars_per_percent, screen)} / 1 %"
+    shares = weighted.shares
+    in_shares = (
+        None
+        if shares is None
+        else HIDDEN
+        if _hides(screen)
+        else written(shares, _digits(shares), signed=True)
+    )
+    caveats = (
+        "" if weighted.complete else f"PARTIAL: {weighted.counted} of {format_count(weighted.of, 'line')}",
+        f"{coverage.bound} bound" if coverage.bound else "",
+        _without_beta(screen),
+        "" if shares is not None else f"{weighted.index} has no price",
+        _too_old(screen, _held(screen)),
+        screen.totals.holdings.caveat,
+    )
+    notes = (f"delta {coverage.words}", _weak_betas(screen), _oldest(_held(screen)))
+    figure, _, unit = (per_percent.partition(" ")) if in_shares is None else (in_shares, "", per_percent)
+    return Tile(name, figure, _lines(notes), caveat=_lines(caveats), beside=unit)
+
+
+def _theta(screen: ScreenModel) -> Tile:
+    lines = [line for line in _options(screen) if line.is_last_day and line.theta is not None]
+    left = sum(line.theta or 0.0 for line in lines)
+    is_left = f"of which {_whole(left, screen)} time value left in {format_count(len(lines), 'leg')}"
+    return _sum("theta", "a day", screen, (is_left if lines else "",))
+
+
+def _vega(screen: ScreenModel) -> Tile:
+    """Points of several expiries are points of several volatilities, so each stands beside the sum."""
+    by_expiry = [
+        f"{short_date(day)} {_whole(sums.vega.amount, screen)}"
+        for day, sums in sorted(
+            ((day, sums) for day, sums in screen.risk.sums_by_expiry.items() if day), key=lambda pair: pair[0]
+        )
+        if sums.vega.amount is not None and sums.vega.coverage.of
+    ]
+    notes = ("all expiries in parallel", *by_expiry) if len(by_expiry) > 1 else ()
+    return _sum("vega", "a point", screen, notes)
+
+
+def _sum(figure: str, unit: str, screen: ScreenModel, notes: Sequence[str]) -> Tile:
+    name, lines = figure.capitalize(), _options(screen)
+    total: GreekSum = getattr(screen.risk.sums, figure)
+    if total.amount is None or not total.coverage.of:
+        why = NOTHING_YET if lines else "no option is held"
+        return Tile(name, UNKNOWN, why, caveat=screen.totals.holdings.caveat)
+    missing = [line.label for line in lines if getattr(line, figure) is None]
+    caveats = (
+        f"PARTIAL: {total.coverage.words}" if missing else "",
+        f"missing: {named(missing, NAMED_AT_MOST)}" if missing else "",
+        _too_old(screen, lines),
+        screen.totals.holdings.caveat,
+    )
+    covered = "" if missing else total.coverage.words
+    return Tile(
+        name,
+        _whole(total.amount, screen),
+        _lines((covered, *notes, _oldest(lines))),
+        caveat=_lines(caveats),
+        beside=unit,
+    )
+
+
+def _worst(screen: ScreenModel) -> Tile:
+    """What the worst prices would cost, or in how many positions a loss has no end; and what longs were paid for."""
+    totals, worst = screen.totals, screen.risk.max_loss
+    premium = totals.long_premium
+    paid = (
+        f"long premium paid {money(totals.long_premium_paid, hidden=_hides(screen))}"
+        if premium.of
+        else "no option is held long"
+    )
+    known = "" if premium.complete or not premium.counted else f"{premium.counted} of {premium.of} known"
+    caveats = (totals.holdings.caveat, known, premium.caveat if premium.counted else "")
+    count = len(totals.undefined_risks)
+    if worst.limit is Limit.UNDEFINED:
+        why = "calls or shares sold short that nothing covers"
+        beside = f"risk in {count}" if count else ""
+        return Tile(
+            "Maximum loss", "undefined", paid, tone="error", caveat=_lines((why, *caveats)), beside=beside
+        )
+    if worst.amount is None:
+        return Tile("Maximum loss", "not known", paid, caveat=_lines((worst.reason, *caveats)))
+    if not totals.legs:
+        return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, caveat=_lines(caveats))
+    notes = (_worst_of_all(screen), paid, "each underlying at its worst, at expiry")
+    return Tile("Maximum loss", _whole(float(worst.amount), screen), _lines(notes), caveat=_lines(caveats))
+
+
+def _worst_of_all(screen: ScreenModel) -> str:
+    """The underlying with the greatest part of it."""
+    losses = [
+        (float(one.held.worst.amount), one.symbol)
+        for one in screen.risk.underlyings
+        if one.held is not None and one.held.worst.amount is not None
+    ]
+    if len(losses) < 2:
+        return ""
+    amount, symbol = min(losses)
+    return f"{symbol} {_whole(amount, screen)}"
+
+
+def _without_beta(screen: ScreenModel) -> str:
+    held = {line.underlying for line in _held(screen)}
+    names = [one.symbol for one in screen.risk.underlyings if one.beta.value is None and one.symbol in held]
+    return f"{named(names, NAMED_AT_MOST)} without a beta" if names else ""
+
+
+def _weak_betas(screen: ScreenModel) -> str:
+    names = [one.symbol for one in screen.risk.underlyings if one.beta.is_weak]
+    return f"weak beta of {named(names, NAMED_AT_MOST)}" if names else ""
+
+
+def _too_old(screen: ScreenModel, lines: Sequence[LineRisk]) -> str:
+    ages = RiskAges(screen)
+    old = [line for line in lines if ages.is_old(line)]
+    return f"{len(old)} of {len(lines)} on prices up to {age(oldest(old))} old" if old else ""
+
+
+def _oldest(lines: Sequence[LineRisk]) -> str:
+    seconds = oldest(lines)
+    return "" if seconds is None else f"oldest {age(seconds)}"
+
+
+def _held(screen: ScreenModel) -> list[LineRisk]:
+    return [line for line in screen.risk.lines if not line.has_ended]
+
+
+def _options(screen: ScreenModel) -> list[LineRisk]:
+    return [line for line in _held(screen) if line.iv_state is not None]
+
+
+def _whole(amount: float, screen: ScreenModel) -> str:
+    """Whole dollars with their sign; a model's cents say nothing."""
+    if _hides(screen):
+        return HIDDEN
+    words = written(amount, 0, signed=True)
+    return f"{words[0]}${words[1:]}" if words[0] in "+−" else f"${words}"
+
+
+def _digits(shares: float) -> int:
+    return 0 if abs(shares) >= 10 else 1
+
+
+def _hides(screen: ScreenModel) -> bool:
+    return screen.options.preferences.hide_amounts
+
+
+def _lines(parts: Sequence[str]) -> str:
+    return "\n".join(part for part in parts if part)

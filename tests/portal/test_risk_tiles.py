@@ -1,0 +1,129 @@
+"""The tiles of the risk: what a figure covers, what is missing in it, how old it is, and what hides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apps.streamlit.components.live_risk_tiles import risk_tiles
+from apps.streamlit.components.live_tile import Tile
+from apps.streamlit.components.live_totals import liquidation_tile
+from options_helper.live.screen import ScreenModel
+from options_helper.model.text import HIDDEN
+from tests.portal import scenes
+from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
+from tests.portal.scenes import known_account
+from tests.portal.test_board import screen_of
+
+BETAS = "[betas]\nAAPL = 1.5\n"
+
+
+@pytest.fixture(autouse=True)
+def own_betas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user says one beta, and nothing is known of any other."""
+    betas = tmp_path / "betas.toml"
+    betas.write_text(BETAS, encoding="utf-8")
+    monkeypatch.setenv("OH_RISK_BETAS", str(betas))
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Show:
+    return showing(tmp_path)
+
+
+def tiles(screen: ScreenModel) -> dict[str, Tile]:
+    return {tile.name.partition(",")[0]: tile for tile in risk_tiles(screen)}
+
+
+def dollars(words: str) -> float:
+    return float(words.replace("−", "-").replace("$", "").replace(",", ""))
+
+
+def test_the_delta_is_in_shares_of_the_index_and_in_dollars_for_a_percent(show: Show):
+    screen = show(LONG)
+    delta = screen.risk.sums.delta.amount or 0.0
+    tile = tiles(screen)["Delta"]
+
+    assert tile.figure == f"+{delta * 100 * 1.5 / 500:.0f}"
+    assert dollars(tile.beside.removesuffix(" / 1 %")) == pytest.approx(delta * 1.5, abs=0.51)
+    assert (tile.caveat, tile.note.splitlines()[0]) == ("", "delta 1 of 1 leg")
+
+
+def test_what_has_no_beta_is_named_and_not_counted(show: Show):
+    alone, both = (tiles(show(*held))["Delta"] for held in ((LONG,), (LONG, OTHER)))
+
+    assert (both.figure, both.beside) == (alone.figure, alone.beside)
+    assert both.caveat.splitlines() == ["PARTIAL: 1 of 2 lines", "MSFT without a beta"]
+
+
+def test_without_a_price_of_the_index_there_are_only_dollars(show: Show):
+    tile = tiles(show(LONG, index=None))["Delta"]
+
+    assert tile.figure.startswith("+$")
+    assert tile.beside == "/ 1 %"
+    assert "SPY has no price" in tile.caveat
+
+
+def test_a_bound_is_counted_apart(show: Show):
+    assert "1 bound" in tiles(show(LONG, DEEP, half=0.2))["Delta"].caveat
+
+
+def test_theta_and_vega_say_of_how_many_legs_they_are_and_which_are_missing(show: Show):
+    whole, partial = tiles(show(LONG, SOLD)), tiles(show(LONG, SOLD, without=(110,)))
+
+    for name in ("Theta", "Vega"):
+        assert (whole[name].caveat, whole[name].note.splitlines()[0]) == ("", "2 of 2 legs")
+        assert partial[name].caveat.splitlines() == [
+            "PARTIAL: 1 of 2 legs",
+            "missing: AAPL 18 Dec 26 110 C",
+        ]
+        assert partial[name].figure == tiles(show(LONG))[name].figure
+
+
+def test_what_rests_on_an_old_price_says_how_old(show: Show):
+    for tile in (tiles(show(LONG, spot_age=41.0))[name] for name in ("Delta", "Theta", "Vega")):
+        assert "1 of 1 on prices up to 41 s old" in tile.caveat
+
+
+def test_the_time_value_that_is_left_today_is_no_theta_of_a_day():
+    screen = screen_of(scenes.live)
+    note = tiles(screen)["Theta"].note
+
+    assert "time value left in 1 leg" in note
+    assert "all expiries in parallel" in tiles(screen)["Vega"].note
+
+
+def test_the_worst_is_a_number_or_undefined_in_so_many_positions(show: Show):
+    spread, sold = tiles(show(SPREAD))["Maximum loss"], tiles(show(SPREAD, SOLD))["Maximum loss"]
+
+    assert (spread.figure, spread.tone) == ("−$200", "")
+    assert (sold.figure, sold.beside, sold.tone) == ("undefined", "risk in 1", "error")
+
+
+def test_a_book_without_options_has_no_theta_and_no_vega(show: Show):
+    found = tiles(show({"id": "shares", "symbol": "AAPL", "shares": 10, "cost_basis": 90.0}))
+
+    assert [found[name].figure for name in ("Theta", "Vega")] == ["—", "—"]
+    assert found["Theta"].note == "no option is held"
+    assert found["Maximum loss"].figure == "−$900"
+
+
+def test_hidden_amounts_leave_no_figure_of_the_book(show: Show):
+    screen = show(LONG, SOLD, OTHER, hide_amounts=True)
+
+    for tile in (*risk_tiles(screen), liquidation_tile(screen)):
+        assert "$" not in f"{tile.figure}{tile.beside}{tile.note}{tile.caveat}"
+        if tile.figure not in ("undefined", "—"):
+            assert tile.figure == HIDDEN
+
+
+def test_what_the_account_lets_be_bought_stands_beside_what_the_book_would_fetch():
+    account = known_account()
+    assert account.view is not None
+    view = replace(account.view, options_buying_power=Decimal(18_250))
+    screen = screen_of(lambda: scenes.live(account=replace(account, view=view)))
+
+    assert liquidation_tile(screen).note.startswith("buying power $18,250.00 at ")
