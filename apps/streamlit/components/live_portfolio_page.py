@@ -12,6 +12,7 @@ from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.mutable_tab_container import TabContainer
 
 from apps.streamlit.components.board_table import Wished, begin_board, board_choices, board_table
 from apps.streamlit.components.formatting import plain
@@ -25,6 +26,7 @@ from apps.streamlit.components.live_expiry import EXPIRY_STYLE
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
+from apps.streamlit.components.live_payoff import PAYOFF_STYLE, payoff_tab
 from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
 from apps.streamlit.components.live_totals import totals_tiles
 from apps.streamlit.components.live_truth import banners, header, truth_line
@@ -74,6 +76,7 @@ class Slots:
     fills: DeltaGenerator
     account: DeltaGenerator
     news: DeltaGenerator
+    payoff: TabContainer
 
 
 def render_live_portfolio_page() -> None:
@@ -81,7 +84,7 @@ def render_live_portfolio_page() -> None:
     st.set_page_config(
         page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state="collapsed"
     )
-    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}{EXPIRY_STYLE}")
+    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}{EXPIRY_STYLE}{PAYOFF_STYLE}")
     settle_process()
     session = page_session()
     note_viewer(session)
@@ -93,6 +96,10 @@ def render_live_portfolio_page() -> None:
     slots = _lay_out(session, controls)
     seconds = options.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(slots, controls, options, wished, session.run)
+    if slots.payoff.open:
+        every = max(SLOW_SECONDS, seconds) if session.running else None
+        with slots.payoff:
+            st.fragment(_payoff, run_every=every)(controls, options)
     if session.running:
         st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(slots, controls, options)
     else:
@@ -114,13 +121,16 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
         with st.container(key="work"):
             slots["table"] = st.container(key="tablebox")
             with st.container(key="charts"):
-                chart, fills, account, news = st.tabs(
-                    ["P&L over the session", "Fills", ACCOUNT_PANEL, "News"]
+                # A run of the script when another is opened, so that what is closed is not computed.
+                chart, payoff, fills, account, news = st.tabs(
+                    ["P&L over the session", "Payoff", "Fills", ACCOUNT_PANEL, "News"],
+                    key="tabs",
+                    on_change="rerun",
                 )
                 slots |= {"chart": chart, "account": account.container()}
                 slots |= {"fills": fills.container(key="fills"), "news": news.container(key="news-panel")}
             slots["side"] = st.container(key="side")
-    return Slots(**slots)
+    return Slots(**slots, payoff=payoff)
 
 
 def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
@@ -183,6 +193,11 @@ def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
     _chart(slots, session, controls, options)
     with slots.account:
         file_and_account(_screen(session, controls, options))
+
+
+def _payoff(controls: Controls, options: ViewOptions) -> None:
+    """A fragment of its own, so that a slider redraws nothing else."""
+    payoff_tab(_screen(page_session(), controls, options), palette())
 
 
 def _chart(slots: Slots, session: LiveSession, controls: Controls, options: ViewOptions) -> None:

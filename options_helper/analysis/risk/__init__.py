@@ -16,6 +16,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "extremes": ("Extreme", "Held", "Limit", "together"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
+    "payoff_view": ("PayoffView", "Subject", "payoff_view", "subjects"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
     "risk_tables": ("risk_tables",),
     "scenario": ("Curve", "curve"),

@@ -1,0 +1,297 @@
+"""The tab *Payoff*: profit over the price of the underlying, at the end, today, and in a what-if of the viewer's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from math import isfinite
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+import streamlit as st
+
+from apps.streamlit.components.formatting import UNKNOWN, money
+from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
+from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
+from options_helper.analysis.risk.what_if import WhatIf
+from options_helper.live.screen import ScreenModel
+from options_helper.model.contract_symbols import short_date
+
+HEIGHT: Final = 190
+T = TypeVar("T")
+
+SUBJECT: Final = "payoff"  # in the address
+VIOLET: Final = "#8a5cd6"
+DEVIATIONS: Final = (2, 1)
+PAYOFF_STYLE: Final = """
+<style>
+.oh-payoff { font-size: 12px; color: var(--quiet); line-height: 17px; }
+.oh-payoff span::after { content: " "; }
+.st-key-payoff-choice { gap: .5rem; flex-wrap: nowrap; }
+.st-key-payoff-choice [data-baseweb=select] > div, .st-key-payoff-choice button { min-height: 30px; font-size: 13px; }
+.stTabPanel:has(.st-key-payoff-choice) .stVerticalBlock { gap: 4px; }
+</style>
+"""
+NEVER_IN_IT: Final = "Early exercise, assignment, dividends to shares and fees are in none of the lines."
+STICKY: Final = "Each leg keeps its own volatility wherever the price goes (sticky strike)."
+HIDDEN_DIGITS: Final = 4
+
+
+class Layers(NamedTuple):
+    """What of a chart there is something to draw of; a layer of nothing makes Vega warn."""
+
+    bands: bool
+    evens: bool
+    what_if: bool
+    point: bool  # the what-if's own price is within the axis
+
+    @classmethod
+    def of(cls, view: PayoffView) -> Layers:
+        """Those of this view."""
+        low, high = float(view.prices[0]), float(view.prices[-1])
+        return cls(
+            bands=view.move is not None,
+            evens=any(low <= price <= high for price in view.break_evens),
+            what_if=view.elsewhere is not None,
+            point=view.there_price is not None and low <= view.there_price <= high,
+        )
+
+
+def payoff_tab(screen: ScreenModel, colours: Palette) -> None:
+    """Draw what the viewer chose; the sliders are drawn with it, so that a turn of one redraws this alone."""
+    found = subjects(screen.risk)
+    if not found:
+        st.caption("A payoff is drawn of options, and none is held.")
+        return
+    with st.container(horizontal=True, key="payoff-choice"):
+        subject = _chosen(found)
+        what_if = _what_if()
+    view = payoff_view(screen.risk, subject, what_if)
+    if isinstance(view, str):
+        st.caption(view if screen.run is not None else f"{view} Press Start.")
+        return
+    hidden = screen.options.preferences.hide_amounts
+    st.vega_lite_chart(
+        payoff_rows(view, hide_amounts=hidden),
+        payoff_spec(colours, hide_amounts=hidden, layers=Layers.of(view)),
+        width="stretch",
+        height=HEIGHT,
+        key="payoff-chart",
+        alt=f"Payoff of {subject.name} over the price of {subject.underlying}",
+    )
+    sentences = "".join(
+        tag("span", sentence, "") for sentence in payoff_sentences(view, what_if, hidden=hidden)
+    )
+    draw(f'<div class="oh-payoff" role="note">{sentences}</div>')
+
+
+def _chosen(found: tuple[Subject, ...]) -> Subject:
+    """The one that is in the address, else the first; the choice goes into the address."""
+    of_key = {one.key: one for one in found}
+    wished = st.query_params.get(SUBJECT, "")
+    keys = list(of_key)
+    if st.session_state.get("payoff-subject") not in of_key:
+        st.session_state["payoff-subject"] = wished if wished in of_key else keys[0]
+    key = st.selectbox(
+        "Payoff of",
+        keys,
+        format_func=lambda one: of_key[one].name if one in of_key else one,
+        key="payoff-subject",
+        label_visibility="collapsed",
+    )
+    if key != keys[0] or wished:
+        st.query_params[SUBJECT] = key
+    return of_key[key]
+
+
+def _what_if() -> WhatIf:
+    """What the viewer's sliders say."""
+    with st.popover("What if", icon=":material/tune:"):
+        spot = st.slider("Spot, %", -30.0, 30.0, 0.0, 0.5, key="what-if-spot")
+        vol = st.slider("Volatility, points", -30, 30, 0, 1, key="what-if-vol")
+        days = st.slider("Days on", 0, 90, 0, 1, key="what-if-days")
+        rate = st.slider("Rate, points", -5.0, 5.0, 0.0, 0.25, key="what-if-rate")
+    return WhatIf(spot_percent=spot, vol_points=vol, days=days, rate_points=rate)
+
+
+def payoff_rows(view: PayoffView, *, hide_amounts: bool) -> ArrowTable:
+    """The curves, a row for each price; bands, spot and break-evens stand in columns of their own in the first rows.
+
+    Hidden amounts are parts of the largest of them.
+    """
+    unit, digits = (_largest(view), HIDDEN_DIGITS) if hide_amounts else (1.0, 2)
+    count = len(view.prices)
+
+    def scaled(values: Iterable[float | None]) -> list[float | None]:
+        known = (
+            None if value is None or not isfinite(value) else round(value / unit, digits) for value in values
+        )
+        return _filled(known, count)
+
+    low, high = float(view.prices[0]), float(view.prices[-1])
+    evens = [price for price in view.break_evens if low <= price <= high]
+    columns: dict[str, Any] = {
+        "price": [round(price, 4) for price in view.prices.tolist()],
+        "end": scaled(view.at_end.tolist()),
+        "gain": scaled(np.maximum(view.at_end, 0.0).tolist()),
+        "loss": scaled(np.minimum(view.at_end, 0.0).tolist()),
+        "today": scaled(view.today.tolist()),
+        "spot": _filled([view.spot], count),
+        "spot_y": scaled([view.now]),
+        "even": _filled(evens, count),
+        "even_words": _filled([f"{price:,.2f}" for price in evens], count),
+        "even_y": _filled([0.0] * len(evens), count),
+    }
+    for deviations in DEVIATIONS if view.move is not None else ():
+        reach = deviations * (view.move or 0.0)
+        columns[f"low{deviations}"] = _filled([max(low, view.spot - reach)], count)
+        columns[f"high{deviations}"] = _filled([min(high, view.spot + reach)], count)
+    if view.elsewhere is not None:
+        is_inside = view.there_price is not None and low <= view.there_price <= high
+        there = [view.there] if is_inside else []
+        columns |= {
+            "elsewhere": scaled(view.elsewhere.tolist()),
+            "there": _filled([view.there_price] if is_inside else [], count),
+            "there_y": scaled(there),
+            "there_words": _filled(
+                [_dollars(one or 0.0) for one in there] if not hide_amounts else [], count
+            ),
+        }
+    return arrow_table(columns)
+
+
+def _filled(values: Iterable[T], count: int) -> list[T | None]:
+    """So many, the rest of them nothing."""
+    some: list[T | None] = list(values)
+    return some + [None] * (count - len(some))
+
+
+def _largest(view: PayoffView) -> float:
+    curves = [view.at_end, view.today, *([] if view.elsewhere is None else [view.elsewhere])]
+    sizes = [abs(value) for curve in curves for value in curve.tolist() if isfinite(value)]
+    return max(sizes, default=0.0) or 1.0
+
+
+@cache
+def payoff_spec(colours: Palette, *, hide_amounts: bool, layers: Layers) -> dict[str, Any]:
+    """The chart of any view with these layers: a refresh only fills it anew.
+
+    Every mark says that it has no tooltip, or Streamlit gives it one with all that is in its row.
+    """
+    amounts = {
+        "labels": not hide_amounts,
+        "format": "$,.2~f",
+        "title": None,
+        "tickCount": 5,
+        "gridOpacity": 0.5,
+    }
+    prices = {"title": None, "grid": False, "format": ",.2~f", "tickCount": 7}
+
+    def x(field: str = "price") -> dict[str, Any]:
+        return {
+            "field": field,
+            "type": "quantitative",
+            "axis": prices,
+            "scale": {"zero": False, "nice": False},
+        }
+
+    def y(field: str) -> dict[str, Any]:
+        return {"field": field, "type": "quantitative", "axis": amounts, "scale": {"nice": True}}
+
+    def layer(mark: str, encoding: Mapping[str, Any], **how: Any) -> dict[str, Any]:
+        return {
+            "mark": {"type": mark, "clip": True, "tooltip": None, "aria": False, **how},
+            "encoding": encoding,
+        }
+
+    def curve(field: str, **how: Any) -> dict[str, Any]:
+        return layer("line", {"x": x(), "y": y(field)}, strokeWidth=2, **how)
+
+    def dot(at: str, height: str, size: int, colour: str) -> dict[str, Any]:
+        return layer("point", {"x": x(at), "y": y(height)}, filled=True, size=size, color=colour, opacity=1)
+
+    def words(at: str, height: str, text: str, colour: str) -> dict[str, Any]:
+        encoding = {"x": x(at), "y": y(height), "text": {"field": text}}
+        return layer("text", encoding, fontSize=11, dy=-9, color=colour)
+
+    drawn = [
+        layer("rect", {"x": x(f"low{n}"), "x2": {"field": f"high{n}"}}, color=colours.quiet, opacity=0.11)
+        for n in (DEVIATIONS if layers.bands else ())
+    ]
+    # With data of its own, or it would be drawn once for each row.
+    zero = layer("rule", {"y": {"datum": 0, "type": "quantitative"}}, color=colours.quiet)
+    drawn += [
+        layer("area", {"x": x(), "y": y("gain")}, opacity=0.13, color=colours.gain),
+        layer("area", {"x": x(), "y": y("loss")}, opacity=0.13, color=colours.loss),
+        {**zero, "data": {"values": [{}]}},
+        curve("end", color=colours.quiet),
+    ]
+    drawn += [curve("elsewhere", color=VIOLET, strokeDash=[5, 4])] if layers.what_if else []
+    drawn += [
+        curve("today", color=colours.accent),
+        layer("rule", {"x": x("spot")}, strokeDash=[3, 3], color=colours.quiet),
+        dot("spot", "spot_y", 50, colours.accent),
+    ]
+    if layers.evens:
+        drawn += [
+            dot("even", "even_y", 40, colours.quiet),
+            words("even", "even_y", "even_words", colours.quiet),
+        ]
+    if layers.point:
+        drawn += [dot("there", "there_y", 70, VIOLET), words("there", "there_y", "there_words", VIOLET)]
+    if not hide_amounts:
+        drawn.append(_pointed_at(x(), y("today"), layers))
+    return {"layer": drawn}
+
+
+def _pointed_at(x: Mapping[str, Any], y: Mapping[str, Any], layers: Layers) -> dict[str, Any]:
+    """What is said where a pointer rests: wide enough to be found, and not seen."""
+    shown = [("price", "Price", ",.2f"), ("end", "At the end", "+$,.2f"), ("today", "Today", "+$,.2f")]
+    shown += [("elsewhere", "What if", "+$,.2f")] if layers.what_if else []
+    tooltip = [
+        {"field": field, "type": "quantitative", "title": title, "format": form}
+        for field, title, form in shown
+    ]
+    mark = {"type": "point", "filled": True, "size": 160, "opacity": 0, "aria": False}
+    return {"mark": mark, "encoding": {"x": x, "y": y, "tooltip": tooltip}}
+
+
+def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iterator[str]:
+    """The chart in words, with all that is to be known of it."""
+    end = "at the end" if view.end is None else f"on {short_date(view.end)}"
+    yield f"Grey: {end}. Blue: today, {_amount(view.now, hidden=hidden)} at the marks ({view.by_model} by the model)."
+    if view.there is not None and view.there_price is not None:
+        there = f"{_amount(view.there, hidden=hidden)} at {view.there_price:,.2f}"
+        yield f"Violet, what if: {what_if.words}: {there}."
+    limits = (
+        f"Most to win {_extreme(view.best, hidden=hidden)}, to lose {_extreme(view.worst, hidden=hidden)}"
+    )
+    even = ", ".join(f"{price:,.2f}" for price in view.break_evens)
+    even = f"; break-even {even}" if even else ""
+    about = "" if view.is_exact else " (about, by the model)"
+    yield f"{limits}{even}{about if even else ''}."
+    if not view.is_from_cost:
+        yield "What was paid is not known, so profit is counted from what it is worth now."
+    if view.chance.value is not None:
+        yield f"A profit is {100 * view.chance.value:.0f} % likely then: risk-neutral, from implied volatility."
+    elif view.chance.reason:
+        yield f"How likely a profit is: not known, {view.chance.reason}."
+    if view.move is not None:
+        yield f"Expected move until then: ±{view.move:,.2f} (one standard deviation; the bands are one and two)."
+    yield from view.notes
+    yield f"{STICKY} {NEVER_IN_IT}"
+
+
+def _extreme(extreme: Extreme, *, hidden: bool) -> str:
+    if extreme.amount is None:
+        return extreme.limit.value if extreme.limit is not Limit.UNKNOWN else f"{UNKNOWN} ({extreme.reason})"
+    return money(abs(float(extreme.amount)), hidden=hidden)
+
+
+def _amount(value: float, *, hidden: bool) -> str:
+    return money(value, signed=True, hidden=hidden)
+
+
+def _dollars(value: float) -> str:
+    return money(round(value), signed=True).partition(".")[0]

@@ -1,0 +1,127 @@
+"""The tab *Payoff*: what is sent of its curves, what is said of them, and nothing of hidden amounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from apps.streamlit.components.live_payoff import Layers, payoff_rows, payoff_sentences, payoff_spec
+from apps.streamlit.components.style import LIGHT
+from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
+from options_helper.analysis.risk.what_if import WhatIf
+from options_helper.data.portfolio_file import open_portfolio_file
+from options_helper.live.screen import Preferences, ViewOptions, build_screen
+from options_helper.live.session import LiveSession, RunSettings
+from options_helper.settings import Settings
+from tests.portal import scenes
+from tests.portal.conftest import html
+from tests.portal.scenes import SAMPLE, manager_for
+
+View = Callable[..., PayoffView]
+
+
+@pytest.fixture
+def view_of() -> Iterator[View]:
+    """The payoff of one thing that is held in the live scene."""
+    session = LiveSession(build_manager=manager_for(scenes.live), housekeeping_seconds=3_600)
+    book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
+    session.start(book, RunSettings(), Settings())
+    options = ViewOptions(Preferences(), ZoneInfo("UTC"))
+    risk = build_screen(session, book, options, now=scenes.OPEN).risk
+
+    def made(key: str = "u:AAPL", what_if: WhatIf | None = None) -> PayoffView:
+        found = payoff_view(risk, next(one for one in subjects(risk) if one.key == key), what_if or WhatIf())
+        assert isinstance(found, PayoffView), found
+        return found
+
+    yield made
+    session.stop()
+
+
+def column(view: PayoffView, name: str, *, hide_amounts: bool = False) -> list[Any]:
+    values = payoff_rows(view, hide_amounts=hide_amounts).column(name).to_pylist()
+    return [value for value in values if value is not None]
+
+
+def test_each_price_is_a_row_and_the_marks_stand_in_columns_of_their_own(view_of: View):
+    view = view_of()
+
+    assert len(column(view, "price")) == len(column(view, "today")) == len(view.prices)
+    assert column(view, "spot") == [view.spot]
+    assert column(view, "spot_y") == [round(view.now, 2)]
+    assert column(view, "gain") == [max(value, 0.0) for value in column(view, "end")]
+
+
+def test_a_what_if_brings_its_curve_and_its_point(view_of: View):
+    view = view_of(what_if=WhatIf(spot_percent=2, days=5))
+
+    assert len(column(view, "elsewhere")) == len(view.prices)
+    assert column(view, "there") == [pytest.approx(view.spot * 1.02)]
+    assert column(view, "there_words") != []
+
+
+def test_hidden_amounts_are_parts_of_the_largest_and_nowhere_in_words(view_of: View):
+    view = view_of(what_if=WhatIf(spot_percent=2))
+    amounts = [
+        abs(value)
+        for name in ("end", "today", "elsewhere", "spot_y", "there_y")
+        for value in column(view, name, hide_amounts=True)
+    ]
+    spec = str(payoff_spec(LIGHT, hide_amounts=True, layers=Layers.of(view)))
+
+    assert max(amounts) == 1
+    assert column(view, "there_words", hide_amounts=True) == []
+    assert "$" not in " ".join(payoff_sentences(view, WhatIf(spot_percent=2), hidden=True))
+    assert "'labels': False" in spec
+    assert "At the end" not in spec
+
+
+def test_every_mark_that_is_drawn_refuses_a_tooltip_of_its_own(view_of: View):
+    """Streamlit gives one to whoever says nothing."""
+    spec = payoff_spec(LIGHT, hide_amounts=False, layers=Layers.of(view_of()))
+
+    with_tooltip = [layer for layer in spec["layer"] if "tooltip" not in layer["mark"]]
+    assert [layer["encoding"]["tooltip"][0]["title"] for layer in with_tooltip] == ["Price"]
+
+
+def test_a_chart_has_no_layer_of_what_there_is_nothing_of(view_of: View):
+    view = view_of()
+    fields = set(
+        re.findall(r"'field': '(\w+)'", str(payoff_spec(LIGHT, hide_amounts=False, layers=Layers.of(view))))
+    )
+
+    assert fields <= set(payoff_rows(view, hide_amounts=False).column_names)
+    assert "elsewhere" not in fields
+
+
+def test_the_words_say_which_curve_is_which_and_what_is_in_none(view_of: View):
+    view = view_of()
+    said = " ".join(payoff_sentences(view, WhatIf(), hidden=False))
+
+    assert "Blue: today" in said
+    assert f"({view.by_model} by the model)" in said
+    assert "Most to win" in said
+    assert "sticky strike" in said
+    assert "Early exercise, assignment, dividends to shares and fees are in none" in said
+
+
+def test_the_tab_is_drawn_when_it_is_open_and_costs_nothing_while_it_is_closed(portal, monkeypatch):
+    drawn: list[str] = []
+
+    def noted(book: BookFigures, subject: Subject, what_if: WhatIf) -> PayoffView | str:
+        drawn.append(subject.key)
+        return payoff_view(book, subject, what_if)
+
+    monkeypatch.setattr("apps.streamlit.components.live_payoff.payoff_view", noted)
+    tab = portal.show(scenes.live)
+    assert drawn == []
+
+    tab.session_state["tabs"] = "Payoff"
+    tab.run()
+    assert drawn != []
+    assert "Blue: today" in html(tab)
