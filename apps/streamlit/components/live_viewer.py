@@ -50,9 +50,7 @@ def note_viewer(session: LiveSession) -> None:
 
 
 def viewer_name() -> str:
-    """What tells this tab from every other."""
-    if runtime.exists():
-        return _lease()
+    """What tells this tab from every other, the same at each of its refreshes."""
     return cast("str", st.session_state.setdefault("viewer", uuid4().hex))
 
 
