@@ -126,6 +126,7 @@ def lines_of(found: Attention, problems: Sequence[str]) -> Iterator[str]:
         yield "Nothing needs your hand."
     for entry in found.entries:
         yield from _entry_lines(entry, found.as_of)
+    yield from _deadline_lines(found.entries, found.as_of)
     if found.cockpit:
         yield ""
         yield "Ends today:"
@@ -143,13 +144,23 @@ def lines_of(found: Attention, problems: Sequence[str]) -> Iterator[str]:
 
 
 def _entry_lines(one: Entry, now: datetime) -> Iterator[str]:
-    """The entry, by when, whose instants these are, and what can be done."""
+    """The entry, by when, and what can be done."""
     yield f"{_SIGNS.get(one.level, '  ')} {one.subject}{_countdown(one, now)}: {one.sentence}"
-    for deadline in one.deadlines:
-        if deadline.counts_down:
-            yield f"     {_clock(deadline.at, now)} {deadline.who.value}: {deadline.what} ({deadline.source})"
     if one.remedy:
         yield f"     {one.remedy}"
+
+
+def _deadline_lines(entries: Sequence[Entry], now: datetime) -> Iterator[str]:
+    """Whose instants count for what needs a hand, each once, with where it stands."""
+    graver = [one for one in entries if one.level is not Level.INFO]
+    every = {(each.at, each.who, each.what, each.source) for one in graver for each in one.deadlines}
+    if not every:
+        return
+    yield ""
+    yield "By when, and who says so:"
+    for at, who, what, source in sorted(every):
+        yield f"  {_clock(at, now)}{'' if at > now else ' (passed)'} {who.value}: {what}"
+        yield f"        {source}"
 
 
 def _countdown(one: Entry, now: datetime) -> str:

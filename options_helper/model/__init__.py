@@ -140,6 +140,7 @@ PUBLIC: Final = {
     ),
     "market_hours": (
         "EXTRA_OPTION_TIME",
+        "LATE_OPTION_ROOTS",
         "MarketDay",
         "ToldSessions",
         "NEW_YORK",

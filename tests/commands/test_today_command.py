@@ -17,6 +17,7 @@ from options_helper.errors import ConfigError
 from options_helper.model.portfolio import PortfolioEntry
 from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, nanoseconds, new_york, portfolio, position
@@ -227,7 +228,8 @@ def test_for_a_person_the_instants_stand_with_their_source(
     assert "Not financial advice." in lines[0]
     assert lines[1].startswith("Options buying power $0.00")
     assert any(line.startswith("!! AAPL, by 15:00 (") for line in lines)
-    assert any("15:15 Alpaca: typically closes" in line for line in lines)
+    assert sum("15:15 Alpaca: typically closes" in line for line in lines) == 1
+    assert lines.index("By when, and who says so:") < lines.index("Ends today:")
     assert "Ends today:" in lines
 
 
@@ -241,6 +243,32 @@ def test_without_prices_it_says_what_could_not_be_judged(
 
     assert result.exit_code == 1
     assert "Could not be judged: MSFT 20 Nov 26 400 C: whether it is in the money" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v2/positions", "neither buying power nor what is held there is"),
+        ("/v2/account/activities", "What became of contracts that ended is not known"),
+        ("/v1/corporate-actions", "Dividends"),
+    ],
+)
+def test_an_answer_that_fails_costs_itself_and_is_a_problem(
+    serve: Callable[[str], SimulatorServer], file_of: Callable[..., Path], path: str, said: str
+):
+    """Nothing is made up for it: an unknown buying power is null."""
+    server = serve("2026-11-20 14:30")
+    hold(server, LONG)
+    server.set_faults(Faults(rest_status=422, rest_path=path))
+
+    result = command(file_of(LONG), "--json")
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert any(said in one for one in found["problems"])
+    long = next(one for one in found["attention"] if one["kind"] == "expiring")
+    assert (long["has"] is None) == (path == "/v2/positions")
+    assert long["needs"] == 36_000
 
 
 def test_a_file_and_the_account_at_once_are_refused(file_of: Callable[..., Path]):

@@ -71,6 +71,8 @@ def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> Co
             else "your file"
             if named is not None
             else "its root, since no record says it"
+            if on_index
+            else "options on shares end with the shares' close"
         ),
         is_cash=one.delivery == "cash" or (one.delivery is None and on_index),
         is_american=style != "european" if style is not None else not on_index or one.underlying == "OEX",

@@ -21,6 +21,7 @@ from options_helper.model.contract_symbols import (
 )
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import (
+    LATE_OPTION_ROOTS,
     NEW_YORK,
     NOTHING_TOLD,
     ToldSessions,
@@ -113,7 +114,7 @@ def _one_asset(symbol: str, _: Query, context: RequestContext) -> Answer:
         "shortable": True,
         "easy_to_borrow": not is_hard_to_borrow,
         "fractionable": True,
-        "attributes": ["has_options"],
+        "attributes": ["has_options", *(["options_late_close"] if symbol in LATE_OPTION_ROOTS else [])],
     }
 
 
