@@ -23,7 +23,7 @@ from options_helper.analysis.risk.trade_progress import percent_of_best
 from options_helper.model.account import ExecutionKind
 from options_helper.model.alerts import ATTENTION, Reading, Readings, Rule, Side, SubjectKind
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.market_hours import new_york_date
+from options_helper.model.market_hours import in_regular_hours, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 
@@ -45,14 +45,20 @@ _TABLE: Final = (
 
 
 def book_readings(
-    rules: Iterable[Rule], portfolio: Portfolio, live: LiveSnapshot, look: BookLook
+    rules: Iterable[Rule],
+    portfolio: Portfolio,
+    live: LiveSnapshot,
+    look: BookLook,
+    *,
+    stale_after_seconds: float = 30.0,
 ) -> Readings:
     """What the rules ask of a book, its account and its streams, as of the snapshot.
 
-    `look` is at the same portfolio and snapshot.
+    `look` is at the same portfolio and snapshot. The price of an underlying that is older than `stale_after_seconds`
+    while its market is open is stale, as that of a line is.
     """
     rules = tuple(rules)
-    book = _Book(portfolio, live, look)
+    book = _Book(portfolio, live, look, stale_after_seconds)
     found: dict[tuple[SubjectKind, str], _Found] = {}
     for kind, figure in dict.fromkeys((rule.subject.kind, rule.figure) for rule in rules):
         if (make := _MAKERS.get(kind)) is not None:
@@ -85,11 +91,19 @@ class _Leg:
 class _Book:
     """One look, taken apart as far as it is asked for."""
 
-    def __init__(self, portfolio: Portfolio, live: LiveSnapshot, look: BookLook) -> None:
+    def __init__(
+        self, portfolio: Portfolio, live: LiveSnapshot, look: BookLook, stale_after_seconds: float
+    ) -> None:
         self.portfolio = portfolio
         self.live = live
         self.look = look
         self._legs: dict[str, _Leg] | None = None
+        self._stale_after = stale_after_seconds
+        self._is_open = in_regular_hours(live.as_of, live.told_sessions)
+
+    def about_spot(self, age: float | None) -> str:
+        """What speaks against the price of an underlying that is so old."""
+        return "the underlying's price is stale" if self._is_open and (age or 0.0) > self._stale_after else ""
 
     @property
     def legs(self) -> dict[str, _Leg]:
@@ -141,11 +155,11 @@ def _of_legs(book: _Book, figure: str) -> _Found:
         named = {symbol: (symbol,) for symbol in book.legs}
         labels = {symbol: leg.lines[0].label for symbol, leg in book.legs.items()}
         return _attention(book, figure, named, labels, {s: one.side for s, one in book.legs.items()})
-    found = ((symbol, _leg_reading(leg, figure)) for symbol, leg in book.legs.items())
+    found = ((symbol, _leg_reading(book, leg, figure)) for symbol, leg in book.legs.items())
     return {symbol: reading for symbol, reading in found if reading is not None}
 
 
-def _leg_reading(leg: _Leg, figure: str) -> Reading | None:
+def _leg_reading(book: _Book, leg: _Leg, figure: str) -> Reading | None:
     line, row = leg.lines[0], leg.row
     if figure in _OF_OPTIONS and not leg.is_option:
         return None
@@ -155,8 +169,11 @@ def _leg_reading(leg: _Leg, figure: str) -> Reading | None:
     if figure in ("delta", "theta", "iv"):
         if any(one.delta_state is FigureState.BOUND for one in leg.lines) and figure == "delta":
             caveats.append("a bound")
-    elif figure in ("dte", "distance_to_strike"):
+    elif figure == "dte":
         caveats = []
+    elif figure == "distance_to_strike":
+        # It rests on no quote of the leg's own.
+        caveats = [said] if (said := book.about_spot(line.spot_age_seconds)) else []
     return Reading(
         value,
         line.label,
@@ -323,17 +340,19 @@ def _of_underlyings(book: _Book, figure: str) -> _Found:
         return _of_sums({one.symbol: (one.symbol, one.sums) for one in held}, figure)
     if figure in ("price", "age"):
         ages = {line.underlying: line.spot_age_seconds for line in book.look.risk.lines}
-        return {one.symbol: _spot(one, ages.get(one.symbol), figure) for one in held}
+        return {one.symbol: _spot(book, one, ages.get(one.symbol), figure) for one in held}
     return {
         one.symbol: _profit(one.pnl_today if figure == "pnl_today" else one.unrealized, one.symbol)
         for one in held
     }
 
 
-def _spot(one: UnderlyingRisk, age: float | None, figure: str) -> Reading:
+def _spot(book: _Book, one: UnderlyingRisk, age: float | None, figure: str) -> Reading:
     value = one.spot if figure == "price" else age
     why = "" if value is not None else _NO_PRICE
-    return Reading(value, one.symbol, "its price", age if figure == "price" else None, why=why)
+    if figure == "age":
+        return Reading(value, one.symbol, "its price", why=why)
+    return Reading(value, one.symbol, "its price", age, why=why, caveat=book.about_spot(age))
 
 
 def _not_held(symbol: str, figure: str, live: LiveSnapshot) -> Reading:

@@ -111,10 +111,8 @@ def _claim(rule: Rule, reading: Reading, figure: Figure, *, with_amounts: bool) 
         return f"{figure.words} {shown}".strip()
     holds = _WORDS.get(rule.operator, str(rule.operator))
     if not with_amounts:
-        return f"{figure.words}, held against “{holds}” its level"
-    return (
-        f"{figure.words} {value_text(value, figure)}, held against {holds} {value_text(rule.level, figure)}"
-    )
+        return f"{figure.words} is {holds} the rule's level"
+    return f"{figure.words} {value_text(value, figure)} (the rule: {holds} {value_text(rule.level, figure)})"
 
 
 def _origin(reading: Reading) -> str:

@@ -149,7 +149,7 @@ def test_a_figure_not_of_the_first_grade_fires_with_that_said():
     ).firings
 
     assert firing.text == (
-        "SPY: price $499.00 a share, held against below $500.00 a share. From rest, 40 s old. "
+        "SPY: price $499.00 a share (the rule: below $500.00 a share). From rest, 40 s old. "
         "Not of the first grade: its quote is stale."
     )
     assert (firing.evidence[0].source, firing.evidence[0].age_seconds) == ("rest", 40.0)
@@ -162,8 +162,8 @@ def test_a_message_has_no_amount_but_where_it_may():
 
     (firing,) = watcher.look({(SubjectKind.BOOK, "pnl_today"): {"": Reading(-523.4, "The book")}}, 1).firings
 
-    assert firing.text == "The book: profit today, held against “at most” its level."
-    assert "−$523.40" in firing.text_with_amounts
+    assert firing.text == "The book: profit today is at most the rule's level."
+    assert firing.text_with_amounts == "The book: profit today −$523.40 (the rule: at most −$500.00)."
     assert firing.evidence[0].is_amount
 
 

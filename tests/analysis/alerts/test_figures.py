@@ -100,6 +100,13 @@ def test_a_price_that_is_not_of_the_first_grade_is_said():
     stale = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1), age=60)
 
     assert reading([SHORT_PUT], stale, "each leg", "mark", PUT).caveat == "stale"
+    for subject, figure, name in (
+        ("each leg", "distance_to_strike", PUT),
+        ("each underlying", "price", "AAPL"),
+    ):
+        assert reading([SHORT_PUT], stale, subject, figure, name).caveat == "the underlying's price is stale"
+    over_night = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1), at="2026-11-20 20:00", age=60)
+    assert reading([SHORT_PUT], over_night, "each underlying", "price", "AAPL").caveat == ""
 
 
 @pytest.mark.parametrize(("spot", "share"), [(2.01, 49.75), (2.0, 50.0), (0.0, 100.0)])
