@@ -17,6 +17,7 @@ from tests.kit.waiting import wait_until
 pytestmark = pytest.mark.timeout(120)
 
 BRK_CALL = "BRKB270319C00510000"
+NEW_CALL = "SPY261218C00735000"
 EACH_STREAM_ONCE = {"/v2/iex": 1, "/v1beta1/indicative": 1, "/stream": 1}
 
 
@@ -386,3 +387,50 @@ def downloaded(tab) -> list[dict[str, str]]:
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="Download CSV").click()
     return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+
+
+NOTED = """
+    window.noted = [];
+    window.Notification = class { constructor(_, options) { window.noted.push(options.body); } };
+    window.Notification.permission = 'granted';
+    window.Notification.requestPermission = async () => 'granted';
+"""
+
+
+def noted(page) -> list[str]:
+    """What the browser was asked to show of fills."""
+    return [words for words in page.evaluate("window.noted") if "735 C" in words]
+
+
+def test_the_account_s_book_follows_a_fill_which_title_and_notification_tell_once_in_one_tab(browser, market):
+    tab = browser.open(wishes="book=account")
+    page, other = tab.page, tab.page.context.new_page()
+    for one in (page, other):
+        one.add_init_script(NOTED)
+        one.goto(page.url)
+    started(tab)
+    see(lambda: "Live portfolio (simulated)" in page.title(), saw=page.title)
+    icon = page.locator("link[rel~=icon]").first.get_attribute("href")
+    assert icon.startswith("data:image/svg+xml,")
+    page.evaluate("localStorage.setItem('oh-notify', 'on')")
+    tab.open_details()
+    see(lambda: "fills asked for, done" in tab.text(".oh-rest"), saw=lambda: tab.text(".oh-rest"))
+    page.keyboard.press("Escape")
+    see(lambda: other.locator("[data-state=running]").count())
+
+    bought = order_update(
+        order_id="more",
+        order_symbol=NEW_CALL,
+        order_qty="1",
+        order_filled_qty="1",
+        qty="1",
+        timestamp=now(market),
+    )
+    assert not any("735" in row for row in tab.rows)
+    market.push(StreamName.FILLS, [bought])
+
+    see(lambda: noted(page) + noted(other), saw=lambda: tab.page.inner_text("body")[-500:])
+    see(lambda: any("735" in row for row in tab.rows), saw=lambda: tab.rows)
+    page.reload()
+    see(lambda: "Live portfolio (simulated)" in page.title(), saw=page.title)
+    assert len(noted(page) + noted(other)) <= 1, "told once, and not again after a reload"

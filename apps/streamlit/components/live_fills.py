@@ -117,7 +117,7 @@ def announce_fills(screen: ScreenModel) -> None:
         return
     news = [fill for key, fill in fills.items() if key not in seen and (knew_the_day or not fill.backfilled)]
     for fill in news[-TOASTS_AT_MOST:]:
-        st.toast(plain(_fill_sentence(fill, screen)), icon=":material/receipt_long:")
+        st.toast(plain(fill_sentence(fill, screen)), icon=":material/receipt_long:")
     # A tab that was hidden for an hour wakes up to all of them at once.
     if len(news) > TOASTS_AT_MOST:
         st.toast(f"{len(news) - TOASTS_AT_MOST} more fills are in the table of fills.")
@@ -167,7 +167,8 @@ def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
     return f"{not_yet} {problem}" if problem else not_yet
 
 
-def _fill_sentence(fill: BlotterEntry, screen: ScreenModel) -> str:
+def fill_sentence(fill: BlotterEntry, screen: ScreenModel) -> str:
+    """`Fill: buy 1 AAPL 18 Dec 26 180 C at $2.05`; without the quantity where amounts are hidden."""
     hidden = screen.options.preferences.hide_amounts
     contract = _contract(fill, _names(screen))
     quantity = "" if hidden or fill.fill_qty is None else f"{_plain(fill.fill_qty)} "

@@ -9,6 +9,7 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import plain
+from apps.streamlit.components.live_alarm import notification_button
 from apps.streamlit.components.live_focus import keep_focus
 from options_helper.data.portfolio_file import (
     PortfolioFile,
@@ -475,5 +476,6 @@ def _preferences() -> Preferences:
     spread = st.number_input(
         "Wide spread from (%)", 1, 200, normal.wide_spread_percent, step=1, key="spread", bind="query-params"
     )
+    notification_button()
     hidden = st.toggle("Hide amounts", key="hide", bind="query-params", help=plain(HIDE_HELP))
     return Preferences(refresh or normal.refresh_seconds, stale, spread, hidden)
