@@ -1,7 +1,8 @@
-"""The page that `page_refresh.py` compares ours with: five kilobytes of text, other ones at each refresh."""
+"""The page that `page_refresh.py` compares ours with: BENCH_BYTES of text in one piece, other ones at each refresh."""
 
 from __future__ import annotations
 
+import os
 import time
 
 import streamlit as st
@@ -10,7 +11,8 @@ import streamlit as st
 def live() -> None:
     """One refresh."""
     with SLOT:
-        st.html(f"<p>{f'{time.monotonic():.3f} ' * 500}</p>")
+        word = f"{time.monotonic():.3f} "
+        st.html(f"<p>{word * (int(os.environ['BENCH_BYTES']) // len(word))}</p>")
 
 
 st.set_page_config(layout="wide")

@@ -1,12 +1,13 @@
-"""CPU of a viewer of the page, one refresh a second: as we serve it, against Streamlit as it comes.
+"""CPU of the page for one and for ten viewers, one refresh a second, against Streamlit's floor and as it comes.
 
-The same beside a page of one short text, which is what Streamlit itself takes.
+The floor is a page of one piece of HTML with as many bytes as ours sends at a refresh: what Streamlit itself takes for
+them. Each row says its ratio to the floor and to one viewer of the same book, and what a refresh sends.
 
 Then a refresh while prices are asked for over REST without a pause, against one while nothing is.
 
-Reach: at most 2 % of a core for each viewer of 50 positions; no refresh over 150 ms at 250; asking for prices changes
-the middle one by less than half. The viewers speak
-Streamlit's own protocol, so that no browser's work is counted; what the server does without viewers is taken off.
+Reach: ten viewers of 50 positions within five times what one takes; no refresh over 150 ms at 250; asking for prices
+changes the middle one by less than half. The viewers speak Streamlit's own protocol, so that no browser's work is
+counted; what the server does without viewers is taken off.
 As it comes, Streamlit collects all garbage after each refresh, over everything that was ever imported.
 """
 
@@ -22,7 +23,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +31,12 @@ from pathlib import Path
 import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from tables import NOW_NS, UNDERLYINGS, singles
+from tables import NOW_NS, UNDERLYINGS, singles, snapshot_of
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from options_helper.analysis.book_look import look_at_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.instants import timestamp_extension
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -47,10 +50,12 @@ FLOOR = Path(__file__).with_name("_floor.py")
 OUR_FOLDER = Path(__file__).parents[1] / "apps" / "streamlit"
 STREAMLIT = Subprotocol("streamlit")
 REFRESH_SECONDS = 1
-SETTLING_SECONDS = 4.0
+SETTLING_SECONDS = 7.0  # until tables are no longer sent in full
 IDLE_SECONDS = 4.0
 WATCHED_SECONDS = 10.0
-VIEWERS = 2
+VIEWERS = 2  # beside seeding
+MANY = 10
+SIZES = (50, 250)
 SEEDED_POSITIONS = 250
 SEED_ROUNDS = 3
 # Of each answer, so that one seeding takes as long as over the net.
@@ -63,6 +68,8 @@ class Viewer:
 
     url: str
     durations: list[float] = field(default_factory=list)  # seconds from asking to the last message
+    messages: int = 0  # of all fragments, since the last `forget`
+    size: int = 0  # their bytes
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
@@ -70,6 +77,11 @@ class Viewer:
         with connect(self.url, subprotocols=[STREAMLIT], max_size=None) as connection:
             self._request_page(connection, fragment="")
             self._follow(connection)
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.durations.clear()
+        self.messages = self.size = 0
 
     def _follow(self, connection: ClientConnection) -> None:
         intervals: dict[str, float] = {}
@@ -103,6 +115,8 @@ class Viewer:
             content = connection.recv(0.02)
         except TimeoutError:
             return None
+        self.messages += 1
+        self.size += len(content)
         message = ForwardMsg()
         message.ParseFromString(content if isinstance(content, bytes) else content.encode())
         return message
@@ -184,21 +198,49 @@ def watching(port: int, viewers: int) -> Iterator[list[Viewer]]:
             thread.join()
 
 
-def measure(positions: int, *, ours: bool, script: Path = SCRIPT) -> tuple[float, list[float]]:
-    """Percent of a core for each viewer, and how long each refresh took in milliseconds."""
-    with serving(positions, ours=ours, script=script) as (port, process):
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What so many viewers took together."""
+
+    viewers: int
+    share: float  # percent of a core, less what the server takes without them
+    durations: list[float]  # milliseconds of each refresh
+    messages: float  # of one refresh, those of the slower fragment spread over them
+    kilobytes: float
+
+    @property
+    def words(self) -> str:
+        """The columns of the table."""
+        ranked = sorted(self.durations)
+        return (
+            f"{self.viewers:>7} {self.share:7.2f} % {statistics.median(ranked):7.1f} ms "
+            f"{ranked[int(0.95 * len(ranked))]:6.1f} ms {ranked[-1]:6.1f} ms {self.messages:8.1f} {self.kilobytes:7.1f}"
+        )
+
+
+def measure(
+    positions: int, viewers: Sequence[int], *, ours: bool = True, script: Path = SCRIPT, **more: str
+) -> list[Taken]:
+    """What each of these numbers of viewers takes of the same server, one number after the other."""
+    with serving(positions, ours=ours, script=script, **more) as (port, process):
         with watching(port, 1):
             # The first viewer's imports, and the start of the run, are nobody's steady state.
-            time.sleep(SETTLING_SECONDS)
-        time.sleep(1)
+            time.sleep(2 * SETTLING_SECONDS)
+        time.sleep(SETTLING_SECONDS)
         alone = cpu_share(process, IDLE_SECONDS)
-        with watching(port, VIEWERS) as tabs:
-            time.sleep(SETTLING_SECONDS)
-            for tab in tabs:
-                tab.durations.clear()
-            watched = cpu_share(process, WATCHED_SECONDS)
-            durations = [1e3 * seconds for tab in tabs for seconds in tab.durations]
-    return (watched - alone) / VIEWERS, durations
+        return [_watched(port, process, count, alone) for count in viewers]
+
+
+def _watched(port: int, process: psutil.Process, viewers: int, alone: float) -> Taken:
+    with watching(port, viewers) as tabs:
+        time.sleep(SETTLING_SECONDS)
+        for tab in tabs:
+            tab.forget()
+        share = cpu_share(process, WATCHED_SECONDS)
+        durations = [1e3 * seconds for tab in tabs for seconds in tab.durations]
+        messages, size = sum(tab.messages for tab in tabs), sum(tab.size for tab in tabs)
+    refreshes = len(durations)
+    return Taken(viewers, share - alone, durations, messages / refreshes, size / refreshes / 1024)
 
 
 def beside_seeding(flag: Path) -> tuple[list[float], list[float], int]:
@@ -219,7 +261,7 @@ def beside_seeding(flag: Path) -> tuple[list[float], list[float], int]:
                 flag.touch() if is_busy else flag.unlink(missing_ok=True)
                 time.sleep(1)
                 for tab in tabs:
-                    tab.durations.clear()
+                    tab.forget()
                 time.sleep(WATCHED_SECONDS / 2)
                 taken = busy if is_busy else quiet
                 taken.extend(1e3 * seconds for tab in tabs for seconds in tab.durations)
@@ -235,29 +277,37 @@ def quote_all(market: SimulatorServer) -> None:
             market.push(stream, [{"T": kind, "S": symbol, "t": stamp, **facts} for symbol in symbols])
 
 
-def main() -> None:
-    """50 positions both ways, then the other sizes as we serve them, then refreshes beside seeding."""
-    print(f"{VIEWERS} viewers, one refresh a second, {WATCHED_SECONDS:g} s each")
-    print(
-        f"{'positions':>9} {'served':>12} {'CPU/viewer':>11} {'refresh p50':>12} {'max':>9} {'refreshes':>10}"
-    )
-    shares: dict[tuple[int, bool], float] = {}
-    for positions, ours in ((50, False), (50, True), (20, True), (250, True), (1_000, True)):
-        share, durations = measure(positions, ours=ours)
-        shares[positions, ours] = share
-        served = "as ours" if ours else "as it comes"
-        print(
-            f"{positions:>9,} {served:>12} {share:9.2f} % {statistics.median(durations):9.1f} ms "
-            f"{max(durations):6.1f} ms {len(durations):>10}",
-            flush=True,
+def greeks_words() -> str:
+    """Of how many of the legs there is a delta, by size."""
+    found = []
+    for positions in SIZES:
+        book = singles(positions)
+        look = look_at_book(
+            book, snapshot_of(book), RiskChoices(), stale_after_seconds=30, wide_spread_pct=25
         )
-    ratio = shares[50, False] / shares[50, True]
-    print(
-        f"50 positions: {shares[50, True]:.2f} % of a core for each viewer, {ratio:.1f}x less than as it comes"
-    )
-    floor, _ = measure(0, ours=True, script=FLOOR)
-    print(
-        f"A page of one short text: {floor:.2f} % for each viewer; ours is {shares[50, True] / floor:.1f}x that"
+        found.append(look.risk.sums.delta.coverage.words)
+    return ", ".join(found)
+
+
+def main() -> None:
+    """One and ten viewers of 50 and of 250 positions beside the floor, the other ways, and refreshes beside seeding."""
+    print(f"One refresh a second, {WATCHED_SECONDS:g} s each; Greeks of {greeks_words()}")
+    print(f"{'':26}{'viewers':>7} {'CPU':>9} {'p50':>10} {'p95':>9} {'max':>9} {'messages':>8} {'KB':>7}")
+    ours = {positions: measure(positions, (1, MANY)) for positions in SIZES}
+    for positions, taken in ours.items():
+        floor = measure(0, (1, MANY), script=FLOOR, BENCH_BYTES=str(int(taken[0].kilobytes * 1024)))
+        for one, of_floor in zip(taken, floor, strict=True):
+            ratios = f"{one.share / of_floor.share:6.1f}x floor {one.share / taken[0].share:6.1f}x one viewer"
+            print(f"{f'{positions:,} positions':26}{one.words} {ratios}")
+            print(f"{'  floor of as many bytes':26}{of_floor.words}", flush=True)
+    for positions, as_ours in ((50, False), (20, True), (1_000, True)):
+        (one,) = measure(positions, (1,), ours=as_ours)
+        print(
+            f"{f'{positions:,} positions' + ('' if as_ours else ', as it comes'):26}{one.words}", flush=True
+        )
+    one, many = ours[SIZES[0]]
+    assert many.share < MANY / 2 * one.share, (
+        f"{MANY} viewers take {many.share / one.share:.1f} times one's share"
     )
     with tempfile.TemporaryDirectory() as folder:
         quiet, busy, requests = beside_seeding(Path(folder) / "seed")

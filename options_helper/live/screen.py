@@ -239,15 +239,15 @@ def build_screen(
 
 
 def shared_screen(
-    session: LiveSession, viewpoint: Viewpoint, viewer: str | None, now: datetime
+    session: LiveSession, viewpoint: Viewpoint, viewer: str, now: datetime, *, again: bool = False
 ) -> ScreenModel:
     """The screen of this tick, worked out once for all viewers with an equal viewpoint.
 
     It is of this instant or of up to half a refresh before it, and says so by its `now` and its snapshot's `as_of`.
-    The same `viewer` never gets the same tick twice; without one it is what was shown last, if that is so recent.
+    The same `viewer` never gets the same tick twice, unless what it saw just before is wanted `again`.
     """
     longest_seconds = viewpoint.options.preferences.refresh_seconds / 2
-    tick = session.tick(viewer, now, longest_seconds=longest_seconds)
+    tick = session.tick(viewer, now, longest_seconds=longest_seconds, again=again)
     return tick.screens.get(
         viewpoint,
         lambda: build_screen(

@@ -205,10 +205,13 @@ class LiveSession:
             housekeeper.run_within(0)
         return book
 
-    def tick(self, viewer: str | None, now: datetime, *, longest_seconds: float) -> Tick:
-        """What is known now, for all who look within `longest_seconds`; of a later call by the same `viewer`, news."""
+    def tick(self, viewer: str, now: datetime, *, longest_seconds: float, again: bool = False) -> Tick:
+        """What is known now, for all who look within `longest_seconds`; a later call by the same `viewer` brings news.
+
+        Unless it wants `again` what it saw just before.
+        """
         return self._ticks.take(
-            viewer, now, run=self._run, hear=self.snapshot, longest_seconds=longest_seconds
+            viewer, now, again=again, run=self._run, hear=self.snapshot, longest_seconds=longest_seconds
         )
 
     def history(self) -> History:

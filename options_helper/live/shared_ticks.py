@@ -78,23 +78,24 @@ class SharedTicks:
 
     def take(
         self,
-        viewer: str | None,
+        viewer: str,
         now: datetime,
         *,
+        again: bool,
         run: object,
         hear: Callable[[], LiveSnapshot | None],
         longest_seconds: float,
     ) -> Tick:
         """The newest tick if it is of this run and at most so old, and at most a second; else one that begins now.
 
-        A viewer never gets the same tick twice: a refresh shows what is new. Without one, what was drawn last is
-        wanted.
+        A viewer never gets the same tick twice, because a refresh shows what is new; unless what it saw just before is
+        wanted `again`.
         """
         oldest = min(longest_seconds, LONGEST_SECONDS)
         with self._lock:
             tick = self._newest
-            if tick is None or viewer in tick.shown_to or not tick.is_of(run, now, oldest):
+            seen = tick is not None and viewer in tick.shown_to and not again
+            if tick is None or seen or not tick.is_of(run, now, oldest):
                 tick = self._newest = Tick(now, run, hear())
-            if viewer is not None:
-                tick.shown_to.add(viewer)
+            tick.shown_to.add(viewer)
             return tick

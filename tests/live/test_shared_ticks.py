@@ -40,9 +40,11 @@ class Ears:
         self.heard += 1
         return scenes.live()
 
-    def tick(self, shared: SharedTicks, viewer: str | None, seconds: float, longest: float = 0.5) -> Tick:
+    def tick(
+        self, shared: SharedTicks, viewer: str, seconds: float, longest: float = 0.5, *, again: bool = False
+    ) -> Tick:
         now = OPEN + timedelta(seconds=seconds)
-        return shared.take(viewer, now, run=self.run, hear=self.hear, longest_seconds=longest)
+        return shared.take(viewer, now, again=again, run=self.run, hear=self.hear, longest_seconds=longest)
 
 
 def at_once(*calls: Callable[[], object]) -> None:
@@ -73,9 +75,16 @@ def test_who_draws_what_was_drawn_before_gets_that_again():
     ears, shared = Ears(), SharedTicks()
     shown = ears.tick(shared, "a", 0)
 
-    assert ears.tick(shared, None, 0.3) is shown
-    assert ears.tick(shared, None, 0.3) is shown
+    assert ears.tick(shared, "a", 0.3, again=True) is shown
     assert ears.tick(shared, "b", 0.3) is shown
+
+
+def test_what_was_wanted_again_and_was_too_old_has_been_seen_too():
+    ears, shared = Ears(), SharedTicks()
+    ears.tick(shared, "a", 0)
+    slow = ears.tick(shared, "a", 5, again=True)
+
+    assert ears.tick(shared, "a", 5.1) is not slow
 
 
 @pytest.mark.parametrize(

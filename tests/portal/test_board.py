@@ -336,3 +336,17 @@ def test_what_a_file_calls_a_position_is_text_in_the_table(portal):
 
     assert json.loads(table.proto.json)["full"]["rows"][1]["key"] == "p:<img src=x>,&"
     assert "innerHTML" not in (Path(__file__).parents[2] / "options_helper/live/assets/board.js").read_text()
+
+
+def test_after_each_full_run_a_number_names_another_message_than_before(portal):
+    tab = portal.show(scenes.live)
+
+    def number() -> str:
+        sent = [json.loads(one.proto.json) for one in tab.get("bidi_component") if "key" in one.proto.json]
+        (of_table,) = [one["key"] for one in sent if "full" in one]
+        return str(of_table)
+
+    before = number()
+    tab.run()
+
+    assert number() != before, "a browser that missed the new one would fill new cells into old rows"

@@ -30,9 +30,9 @@ from options_helper.live.screen import ScreenModel
 # A text alone, or text, tone, tooltip and pills: what most cells say is short.
 Wire: TypeAlias = str | list[Any]
 FULL_EVERY: Final = 30
-FULL_AT_FIRST: Final = (
-    3  # while the browser is still fetching the table's script, only the newest one reaches it
-)
+# While the browser is still fetching the table's script, which takes a busy one some seconds, only the newest message
+# reaches it; were that a short one, it would have to ask, and wait once more.
+FULL_AT_FIRST: Final = 6
 CLOSED_FROM: Final = 100  # lines: with more, groups are closed at first
 RANKED_EVERY_SECONDS: Final = 5
 # Of a figure of the last row, which is the boldest; what is between figures is narrower.

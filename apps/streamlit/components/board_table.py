@@ -86,8 +86,11 @@ def board_choices() -> Wished:
 
 
 def begin_board() -> None:
-    """At each full run of the page: what was sent before may have gone with the table."""
-    st.session_state.pop("board_sent", None)
+    """At each full run of the page: what was sent before may have gone with the table.
+
+    Or it may not, so the numbers go on: a browser that missed the new message must not take its old one for that.
+    """
+    _ask_again()
 
 
 def board_table(screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...]) -> None:

@@ -35,7 +35,7 @@ def file_and_account(screen: ScreenModel) -> None:
         st.caption(plain(_of_account(screen)))
         return
     view = screen.snapshot.account.view
-    _comparison([] if view is None else reconciled_rows(screen, view), screen, view)
+    _comparison([] if view is None else screen.once(reconciled_rows, view), screen, view)
 
 
 def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions | None) -> None:
@@ -45,7 +45,7 @@ def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: Accoun
     st.caption(plain(_summary(rows, screen, view)))
     if not rows:
         return
-    frame = account_frame(rows, screen)
+    frame = screen.once(account_frame, rows)
     st.dataframe(
         frame,
         key="account-table",
@@ -89,7 +89,7 @@ def reconciled_rows(screen: ScreenModel, view: AccountPositions) -> list[Reconci
     return sorted(found.rows, key=lambda row: row.agrees is not False)
 
 
-def account_frame(rows: Sequence[ReconciledRow], screen: ScreenModel) -> ArrowTable:
+def account_frame(screen: ScreenModel, rows: Sequence[ReconciledRow]) -> ArrowTable:
     """The comparison under the headings the page shows."""
     columns: dict[str, Any] = {
         "Contract": [row.label for row in rows],

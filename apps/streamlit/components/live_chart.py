@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
+from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, palette, tag
 from options_helper.live.pnl_history import PnlPoint
+from options_helper.live.screen import ScreenModel
 
 HEIGHT: Final = 204
 TITLE: Final = "P&L over the session: line at mark"
@@ -28,8 +29,9 @@ DOT_PIXELS: Final = 18
 REACH_PIXELS: Final = 150
 
 
-def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette, hide_amounts: bool) -> None:
+def pnl_chart(screen: ScreenModel, points: tuple[PnlPoint, ...]) -> None:
     """Draw the chart, or say why there is none yet."""
+    zone, hide_amounts = screen.options.zone, screen.options.preferences.hide_amounts
     if len(points) < 2:
         with st.container(height=HEIGHT, border=True, key="no-chart"):
             st.caption(
@@ -37,11 +39,11 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
             )
         return
     st.vega_lite_chart(
-        chart_rows(points, zone, hide_amounts=hide_amounts),
+        screen.once(_rows_for, points),
         # Altair takes 40 ms to build and check a chart; this one changes only with the viewer's wishes.
         chart_spec(
             zone.key,
-            colours,
+            palette(),
             hide_amounts=hide_amounts,
             partial=_has_partial(points),
             changed=points[0].book != points[-1].book,
@@ -55,6 +57,10 @@ def pnl_chart(points: tuple[PnlPoint, ...], *, zone: ZoneInfo, colours: Palette,
         alt=_title(banded=_has_band(points)),
     )
     draw(tag("div", summary(points, hide_amounts=hide_amounts), "oh-unseen", role="note"))
+
+
+def _rows_for(screen: ScreenModel, points: tuple[PnlPoint, ...]) -> ArrowTable:
+    return chart_rows(points, screen.options.zone, hide_amounts=screen.options.preferences.hide_amounts)
 
 
 def chart_rows(points: tuple[PnlPoint, ...], zone: ZoneInfo, *, hide_amounts: bool = False) -> ArrowTable:

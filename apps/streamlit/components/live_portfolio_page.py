@@ -1,7 +1,7 @@
 """The live portfolio: one screen that a trader keeps open all day. It draws; the session and the core decide.
 
-Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws the chart and
-compares file and account.
+Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws what lies behind
+tabs: the chart, the fills, file against account, news.
 Neither reads a file nor waits for anything.
 """
 
@@ -140,7 +140,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished
     if session.run is not seen:
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
-    screen = _screen(session, controls, options, viewer_name())
+    screen = _screen(session, controls, options)
     announce_fills(screen)
     render_live(slots, screen, wished)
     if screen.state in (State.RUNNING, State.PLAYING):
@@ -148,9 +148,9 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished
 
 
 def _screen(
-    session: LiveSession, controls: Controls, options: ViewOptions, viewer: str | None = None
+    session: LiveSession, controls: Controls, options: ViewOptions, *, again: bool = False
 ) -> ScreenModel:
-    """The whole screen now, for all that is drawn; without a `viewer` the one that was drawn just before."""
+    """The whole screen now, for all that is drawn; or `again` what was drawn just before."""
     viewpoint = Viewpoint(
         own=controls.portfolio_file,
         options=options,
@@ -159,7 +159,7 @@ def _screen(
         local_market=controls.local_market,
         market_time=controls.market_time,
     )
-    return shared_screen(session, viewpoint, viewer, utc_now())
+    return shared_screen(session, viewpoint, viewer_name(), utc_now(), again=again)
 
 
 def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
@@ -181,26 +181,29 @@ def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
         board_table(screen, *wished)
     with slots.side:
         attention_list(screen, items)
+
+
+def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
+    """What lies behind tabs and need not be redrawn with every price; a fill is announced by the live part."""
+    session = page_session()
+    screen = _screen(session, controls, options, again=True)
+    _chart(slots, session, controls, screen)
+    with slots.account:
+        file_and_account(screen)
+    if not screen.loaded:
+        return
     with slots.fills:
         fills_table(screen)
     with slots.news:
         news_panel(screen)
 
 
-def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
-    """What need not be redrawn with every price: the session's chart, and file against account."""
-    session = page_session()
-    _chart(slots, session, controls, options)
-    with slots.account:
-        file_and_account(_screen(session, controls, options))
-
-
 def _payoff(controls: Controls, options: ViewOptions) -> None:
     """A fragment of its own, so that a slider redraws nothing else."""
-    payoff_tab(_screen(page_session(), controls, options), palette())
+    payoff_tab(_screen(page_session(), controls, options, again=True), palette())
 
 
-def _chart(slots: Slots, session: LiveSession, controls: Controls, options: ViewOptions) -> None:
+def _chart(slots: Slots, session: LiveSession, controls: Controls, screen: ScreenModel) -> None:
     # What was drawn for another file's book is not the history of the one on the screen.
     own = (
         session.run is None
@@ -208,12 +211,7 @@ def _chart(slots: Slots, session: LiveSession, controls: Controls, options: View
         or session.run.portfolio_file.path == controls.portfolio_file.path
     )
     with slots.chart:
-        pnl_chart(
-            session.history().points if own else (),
-            zone=options.zone,
-            colours=palette(),
-            hide_amounts=options.preferences.hide_amounts,
-        )
+        pnl_chart(screen, session.history().points if own else ())
 
 
 def _watch_file(controls: Controls) -> None:
