@@ -11,6 +11,7 @@ from options_helper.analysis.attention.morning_after import EndedContract, Ended
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession
+from tests.portal.conftest import Portal, html
 from tests.portal.scenes import OPEN, SAMPLE, quiet, with_account
 from tests.portal.test_attention import NEW_YORK, screen_of
 
@@ -32,6 +33,14 @@ def test_on_a_day_of_expiry_each_leg_has_its_state_and_both_sides():
     assert "above: +200 SPY for $136,200; below: nothing" in html
     assert "The options buying power is not known." in html
     assert "15:00 ET, 4 h 26 min left: Alpaca may close" in html
+
+
+def test_the_page_has_it_below_what_needs_a_hand_with_the_countdown(portal: Portal):
+    drawn = html(portal.show(with_account()))
+
+    assert 'data-kind="pin"' in drawn
+    assert "by 15:00 ET, 4 h 26 min left" in drawn
+    assert drawn.index('aria-label="Attention, worst first"') < drawn.index('aria-label="Expiry cockpit"')
 
 
 def test_hidden_amounts_stand_nowhere_in_it():

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from options_helper.analysis.attention.deadlines import ContractLife, contract_life
+from options_helper.analysis.attention.deadlines import contract_life
 from options_helper.analysis.holdings import is_unread
 from options_helper.analysis.option_events import halves
 from options_helper.model.account import AccountPositions, Execution, ExecutionKind, executions_by_symbol
@@ -114,11 +114,7 @@ def ended_contracts(portfolio: Portfolio, live: LiveSnapshot) -> tuple[EndedCont
 def _ended_at(
     symbol: str, instrument: Instrument | None, facts: ExpiryFacts, told: ToldSessions
 ) -> datetime | None:
-    life: ContractLife | None
-    if instrument is not None:
-        life = contract_life(instrument, facts, told)
-    else:
-        life = contract_life(_instrument(symbol), facts, told)
+    life = contract_life(instrument or _instrument(symbol), facts, told)
     return None if life is None else life.settles
 
 

@@ -11,7 +11,6 @@ from options_helper.analysis.live_health import Level
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.earnings import Earnings
 from options_helper.model.market_hours import regular_session
-from options_helper.model.text import format_count
 
 
 def earnings_entries(book: Sequence[HeldLine], events: Sequence[Earnings], moment: Moment) -> Iterator[Entry]:
@@ -32,8 +31,7 @@ def earnings_entries(book: Sequence[HeldLine], events: Sequence[Earnings], momen
         spans = (
             f"the expiry of {short_date(expiries[0])} spans"
             if len(expiries) == 1
-            else f"{format_count(len(expiries), 'expirie').replace('expiries', 'expiries')} from "
-            f"{short_date(expiries[0])} on span"
+            else f"{len(expiries)} expiries from {short_date(expiries[0])} on span"
         )
         soon = event.day in (moment.today, moment.following)
         yield Entry(

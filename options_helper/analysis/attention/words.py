@@ -31,7 +31,7 @@ def outcome_words(outcome: Outcome | None, underlying: str) -> str:
     if outcome is None:
         return "not known, since what it delivers is not"
     if outcome.shares:
-        verb = "for" if outcome.cash < 0 else "and receives" if outcome.cash > 0 else "for"
+        verb = "and receives" if outcome.cash > 0 else "for"
         return f"{outcome.shares:+,.0f} {underlying} {verb} {dollars(abs(outcome.cash))}"
     if outcome.cash:
         return f"{'receives' if outcome.cash > 0 else 'pays'} {dollars(abs(outcome.cash))}"
