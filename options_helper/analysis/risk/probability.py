@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import inf, isfinite, sqrt
+from math import fsum, inf, isfinite, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from options_helper.analysis.marks import Numbers
 from options_helper.analysis.risk.black import distances, normal_cdf
 from options_helper.analysis.risk.extremes import Held
-from options_helper.analysis.risk.payoff import Stretch
+from options_helper.analysis.risk.payoff import Stretch, payoff_of
 
 _CENT: Final = Decimal("0.01")
 
@@ -76,16 +76,34 @@ class ExpectedMove(NamedTuple):
 
 def probability_of_profit(held: Held, outlook: Outlook) -> Chance:
     """How likely it ends with a cent of profit or more, when all of it ends on one day."""
+    return probabilities_of_profit((held,), outlook)[0]
+
+
+def probabilities_of_profit(several: Sequence[Held], outlook: Outlook) -> tuple[Chance, ...]:
+    """The same of several that end together, each for itself; computed at once."""
+    unsaid = [_why_no_chance(held, outlook) for held in several]
+    stretches = [() if why else _winning(held) for held, why in zip(several, unsaid, strict=True)]
+    within = iter(_chances_within([one for of_held in stretches for one in of_held], outlook))
+    return tuple(
+        Chance(None, why) if why else Chance(min(fsum(next(within) for _ in of_held), 1.0))
+        for why, of_held in zip(unsaid, stretches, strict=True)
+    )
+
+
+def _why_no_chance(held: Held, outlook: Outlook) -> str:
+    """In words; empty where there is one."""
     if held.first_end is None:
-        return Chance(None, "nothing of it expires")
-    payoff = held.payoff
-    if payoff is None:
-        return Chance(None, f"not defined: {held.why_no_payoff}")
+        return "nothing of it expires"
+    if why := held.why_no_payoff:
+        return f"not defined: {why}"
     if held.basis is None:
-        return Chance(None, "what was paid is not known")
-    if outlook.reason:
-        return Chance(None, outlook.reason)
-    return Chance(_chance_within(payoff.stretches_from(held.basis + _CENT), outlook))
+        return "what was paid is not known"
+    return outlook.reason or ""
+
+
+def _winning(held: Held) -> tuple[Stretch, ...]:
+    """The prices at which it wins a cent or more."""
+    return payoff_of(held.lines).stretches_from((held.basis or Decimal(0)) + _CENT)
 
 
 def expected_move(spot: float | None, outlook: Outlook, straddle: float | None) -> ExpectedMove:
@@ -114,11 +132,12 @@ def straddle_at_money(
     return min(both)[1] if both else None
 
 
-def _chance_within(stretches: Sequence[Stretch], outlook: Outlook) -> float:
+def _chances_within(stretches: Sequence[Stretch], outlook: Outlook) -> list[float]:
     if not stretches:
-        return 0.0
+        return []
     below = np.array([float(one.below) for one in stretches])
     above = np.array([inf if one.above is None else float(one.above) for one in stretches])
+    under = outlook.chance_below(np.concatenate([above, below]))
     # Each end has a volatility of its own; over a narrow stretch that may come out below nothing.
-    within = np.maximum(outlook.chance_below(above) - outlook.chance_below(below), 0.0)
-    return min(float(within.sum()), 1.0)
+    within: list[float] = np.maximum(under[: len(above)] - under[len(above) :], 0.0).tolist()
+    return within

@@ -13,9 +13,9 @@ from options_helper.analysis.columns import RISK_COLUMNS, Table
 from options_helper.analysis.live_portfolio_metrics import table_frame
 from options_helper.analysis.priced_lines import numbers
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk
-from options_helper.analysis.risk.extremes import Extreme, Held, Limit
+from options_helper.analysis.risk.extremes import Extreme, Held
 from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum, GreekSums
-from options_helper.analysis.risk.probability import Outlook, expected_move, probability_of_profit
+from options_helper.analysis.risk.probability import Outlook, expected_move, probabilities_of_profit
 from options_helper.analysis.risk.trade_progress import days_in_trade, percent_of_best
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
@@ -160,8 +160,7 @@ def _entry_columns(
         ),
         **_limit_columns("max_loss", worst),
         **_limit_columns("max_profit", best),
-        "probability_of_profit": _PERCENT
-        * numbers(_chance(one, outlook) for one, outlook in zip(held, outlook_of, strict=True)),
+        "probability_of_profit": _PERCENT * numbers(_chances(held, outlook_of)),
         "expected_move": numbers(None if one is None else one.move for one in outlook_of),
         "days_in_trade": [days_in_trade(entry, today) for entry in entries],
     }
@@ -174,10 +173,18 @@ def _limit_columns(name: str, limits: Sequence[Extreme | None]) -> dict[str, Any
     }
 
 
-def _chance(held: Held | None, outlook: _Expiry | None) -> float | None:
-    if held is None or outlook is None or held.best.limit is Limit.UNKNOWN:
-        return None
-    return probability_of_profit(held, outlook.outlook).value
+def _chances(held: Sequence[Held | None], expiries: Sequence[_Expiry | None]) -> list[float | None]:
+    """How likely each wins, those that end together at once."""
+    found: list[float | None] = [None] * len(held)
+    together: dict[int, tuple[_Expiry, dict[int, Held]]] = {}
+    for place, (one, expiry) in enumerate(zip(held, expiries, strict=True)):
+        if one is not None and expiry is not None:
+            together.setdefault(id(expiry), (expiry, {}))[1][place] = one
+    for expiry, several in together.values():
+        chances = probabilities_of_profit(tuple(several.values()), expiry.outlook)
+        for place, chance in zip(several, chances, strict=True):
+            found[place] = chance.value
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
