@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from options_helper.alerting.books import AlertBooks
+from options_helper.analysis.alerts.evaluator import changed_states
 from options_helper.clock import utc_now
-from options_helper.data.firing_log import Acknowledged, Firing, LoggedFiring, Round, Trying, tried
+from options_helper.data.firing_log import Acknowledged, LoggedFiring, Round, Trying, tried
 from options_helper.data.lease import RENEW_SECONDS, Holder
 from options_helper.data.notify.delivery import Delivery
 from options_helper.data.notify.lifesign import Called, LifeSign
@@ -23,45 +24,46 @@ from options_helper.data.notify.messages import Attempt, Message, Urgency
 from options_helper.data.notify.targets import NO_TARGETS, Targets
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.errors import ConfigError
+from options_helper.model.alerts import Evaluation, Firing, Judgement, RuleSeverity, RuleState
 
 log = logging.getLogger(__name__)
 
 O = TypeVar("O")  # noqa: E741 - what is observed
-J = TypeVar("J")
 
 # A process that judges nothing for so long is no watcher, whatever else it does.
 WATCHING_WITHIN_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 0.5
-_URGENCIES: Final = {"info": Urgency.INFO, "warning": Urgency.WARNING}
+_URGENCIES: Final[Mapping[str, Urgency]] = {
+    RuleSeverity.INFO: Urgency.INFO,
+    RuleSeverity.WARNING: Urgency.WARNING,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Generic[J]):
-    """What the rules say of one snapshot; `state` is where they stand after it, by whatever keys they choose."""
+class Judged:
+    """What the rules say of one snapshot."""
 
-    fired: tuple[Firing, ...] = ()
-    state: Mapping[str, Any] = field(default_factory=dict)
-    judgements: tuple[J, ...] = ()
+    evaluation: Evaluation = field(default_factory=Evaluation)
     rules: int = 0
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # in sentences
 
 
 @dataclass(frozen=True, slots=True)
-class AlertStatus(Generic[J]):
+class AlertStatus:
     """How alerts stand in this process, for whoever shows it."""
 
     delivers: bool = False  # this process sends
     holder: Holder | None = None  # who sends, or did last
     judged_at: datetime | None = None  # by this computer's clock; None: nothing was judged yet
     rules: int = 0
-    judgements: tuple[J, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
     firings: tuple[LoggedFiring, ...] = ()  # the newest first, also those of other programs of this account
     targets: tuple[str, ...] = ()  # name and kind of service
     life_sign: Called | None = None  # None: no dead-man's service is named
     problems: tuple[str, ...] = ()
 
 
-class AlertRunner(Generic[O, J]):
+class AlertRunner(Generic[O]):
     """Owns one process's part in the alerts of an account. Every method may be called from any thread.
 
     `judge` is pure: from what is observed and the state of the rules to what they say. `load` reads the targets and
@@ -71,7 +73,7 @@ class AlertRunner(Generic[O, J]):
     def __init__(
         self,
         books: AlertBooks,
-        judge: Callable[[O, Mapping[str, Any]], Judged[J]],
+        judge: Callable[[O, Mapping[str, RuleState]], Judged],
         load: Callable[[], Targets],
         *,
         simulated: bool = False,
@@ -91,7 +93,7 @@ class AlertRunner(Generic[O, J]):
         self._lease_problem: str | None = None
         self._delivery: Delivery | None = None  # while this process has the lease
         self._life_sign: LifeSign | None = None
-        self._judged: Judged[J] = Judged()  # replaced whole
+        self._judged = Judged()  # replaced whole
         self._judged_at: datetime | None = None
 
     def start(self) -> None:
@@ -111,10 +113,11 @@ class AlertRunner(Generic[O, J]):
         """Judge one snapshot. Quick: nothing waits for a target. What the rules cannot take raises."""
         with self._lock:
             logged = self._log.look()
-            judged = self._judge(observed, logged.state)
+            judged = self._judge(observed, logged.states)
             self._judged, self._judged_at = judged, self._now()
-            changes = _changes(logged.state, judged.state)
-            new = tuple(self._addressed(one) for one in judged.fired if one.key not in logged.firings)
+            changes = changed_states(logged.states, judged.evaluation.states)
+            fired = judged.evaluation.firings
+            new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)
             if not (changes or new):
                 return
             with self._log.exclusive():
@@ -129,7 +132,7 @@ class AlertRunner(Generic[O, J]):
         if key in self._log.look().firings:
             self._log.append(Acknowledged(key, self._now()))
 
-    def status(self) -> AlertStatus[J]:
+    def status(self) -> AlertStatus:
         """How it stands now."""
         judged = self._judged
         life_sign = self._life_sign
@@ -139,7 +142,7 @@ class AlertRunner(Generic[O, J]):
             holder=self._lease.holder(),
             judged_at=self._judged_at,
             rules=judged.rules,
-            judgements=judged.judgements,
+            judgements=judged.evaluation.judgements,
             firings=tuple(reversed(tuple(self._log.look().firings.values()))),
             targets=tuple(str(one) for one in self._targets.by_name.values()),
             life_sign=None if life_sign is None else life_sign.last,
@@ -215,8 +218,6 @@ class AlertRunner(Generic[O, J]):
 
     def _addressed(self, firing: Firing) -> Firing:
         """With all targets, where the rule names none."""
-        from msgspec.structs import replace
-
         return firing if firing.targets else replace(firing, targets=tuple(self._targets.by_name))
 
     def _offer(self, firing: Firing, names: Sequence[str], *, may_have_come: bool = False) -> None:
@@ -244,9 +245,3 @@ class AlertRunner(Generic[O, J]):
 
     def _tell(self, attempt: Attempt) -> None:
         self._log.append(tried(attempt))
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the one of the other; None: it is no more."""
-    gone = {key: None for key in before if key not in after}
-    return {**gone, **{key: value for key, value in after.items() if before.get(key) != value}}

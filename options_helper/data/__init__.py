@@ -12,7 +12,7 @@ PUBLIC: Final = {
     "betas_file": ("load_betas",),
     "earnings_file": ("load_earnings",),
     "file_lock": ("is_at", "is_held", "lock_file"),
-    "firing_log": ("Acknowledged", "Firing", "FiringLog", "LoggedFiring", "Round", "Trying", "tried"),
+    "firing_log": ("Acknowledged", "FiringLog", "LoggedFiring", "Round", "Trying", "tried"),
     "fred": ("Fred", "Observation"),
     "get_only": ("GetOnlyAdapter", "require_reading"),
     "intraday_store": ("IntradayStore", "StoreCounts", "StorePolicy"),

@@ -28,6 +28,7 @@ from msgspec import Struct
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.file_lock import lock_file
 from options_helper.data.notify.messages import Attempt, Outcome
+from options_helper.model.alerts import Firing, RuleState
 
 log = logging.getLogger(__name__)
 
@@ -41,37 +42,11 @@ _PATIENCE_SECONDS: Final = 1.0
 _SETTLED: Final = (Outcome.DELIVERED, Outcome.GAVE_UP)
 
 
-class Evidence(Struct, frozen=True):
-    """One figure that a rule was judged by."""
-
-    name: str
-    value: str  # as it is read
-    source: str
-    age_seconds: float | None = None  # None: it has none
-    is_amount: bool = False  # dollars, which may not leave
-
-
-class Firing(Struct, frozen=True, kw_only=True):
-    """One crossing of one rule; `key` is made of rule, subject and crossing, so the same crossing has the same key."""
-
-    key: str
-    rule: str
-    subject: str
-    crossed_at: datetime  # of the snapshot that shows it, on the market's clock
-    fired_at: datetime  # UTC, by this computer's clock
-    severity: str
-    title: str
-    text: str  # without an amount
-    text_with_amounts: str
-    evidence: tuple[Evidence, ...] = ()
-    targets: tuple[str, ...] = ()  # whom it is sent to, by their names
-
-
 class Round(Struct, frozen=True, tag="round", tag_field="row"):
     """What one evaluation brought: firings, and what changed in the state of the rules; None: it is no more."""
 
     fired: tuple[Firing, ...] = ()
-    state: dict[str, Any] = {}
+    states: dict[str, RuleState | None] = {}
 
 
 class Trying(Struct, frozen=True, tag="try", tag_field="row"):
@@ -144,7 +119,7 @@ class Logged:
     """Everything at one moment; firings in the order in which they were written."""
 
     firings: Mapping[str, LoggedFiring] = field(default_factory=lambda: MappingProxyType({}))
-    state: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    states: Mapping[str, RuleState] = field(default_factory=lambda: MappingProxyType({}))
     torn: int = 0  # rows that cannot be read
 
 
@@ -263,7 +238,7 @@ class _Fold:
 
     def __init__(self) -> None:
         self._firings: dict[str, LoggedFiring] = {}
-        self._state: dict[str, Any] = {}
+        self._states: dict[str, RuleState] = {}
         self._torn = 0
 
     def read(self, data: bytes) -> None:
@@ -281,11 +256,11 @@ class _Fold:
                 for firing in row.fired:
                     blank = MappingProxyType({name: Delivered() for name in firing.targets})
                     self._firings.setdefault(firing.key, LoggedFiring(firing, blank))
-                for key, value in row.state.items():
-                    if value is None:
-                        self._state.pop(key, None)
+                for key, state in row.states.items():
+                    if state is None:
+                        self._states.pop(key, None)
                     else:
-                        self._state[key] = value
+                        self._states[key] = state
             case Trying():
                 self._change(row.key, row.target, tries=row.number, at=row.at, is_open=True)
             case Tried():
@@ -306,12 +281,12 @@ class _Fold:
 
     def logged(self) -> Logged:
         """A copy."""
-        return Logged(MappingProxyType(dict(self._firings)), MappingProxyType(dict(self._state)), self._torn)
+        return Logged(MappingProxyType(dict(self._firings)), MappingProxyType(dict(self._states)), self._torn)
 
     def worth_keeping(self, since: datetime) -> Iterator[Row]:
         """Rows that say the same of what has fired since then, and of all that is still to be sent."""
         newest = list(self._firings.values())[-KEPT_AT_MOST:]
-        yield Round(state=dict(self._state))
+        yield Round(states=dict(self._states))
         for logged in newest:
             if logged.firing.fired_at < since and not logged.unsettled:
                 continue

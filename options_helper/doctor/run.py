@@ -49,10 +49,10 @@ from options_helper.doctor.rest import check_account, check_calendar, check_cloc
 from options_helper.doctor.streams import (
     STREAM_TIMING,
     Visit,
+    holder_of,
     option_visit,
     order_visit,
     stock_visit,
-    stream_holder,
     visit_stream,
 )
 from options_helper.doctor.way_out import check_way_out
@@ -287,7 +287,7 @@ class Checkup:
 
         def run(stopping: threading.Event) -> Finding:
             stopping.wait(delay_seconds)
-            return visit_stream(visit, lambda: stream_holder(visit, environment.environ, environment.now()))
+            return visit_stream(visit, lambda: holder_of(visit, environment.environ, environment.now()))
 
         return Probe(check, run, environment.stream_seconds)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -22,18 +21,12 @@ from options_helper.data.streaming.connection.connection_runner import Streamer,
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import StreamError
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.heartbeat_file import known_heartbeats
-from options_helper.monitoring.judgement import RunStatus
-from options_helper.monitoring.run_report import read_run
+from options_helper.monitoring.stream_holders import stream_holder
 from options_helper.settings import Settings
 
 # Connecting, the answer to the key and the acknowledgement may each take so long.
 STREAM_TIMING: Final = ConnectionTiming(opening=5.0, acknowledgement=5.0)
-# The heartbeat of a run that lives is written every second.
-LIVING_SECONDS: Final = 30.0
-_HOLDING: Final = frozenset({Phase.LIVE, Phase.QUIET, Phase.STALLED})
 STOCK: Final = "SPY"
 TEST_STOCK: Final = "FAKEPACA"
 
@@ -216,15 +209,6 @@ def _slot_taken(visit: Visit, error: StreamError, holder: str | None) -> Finding
     )
 
 
-def stream_holder(visit: Visit, environ: Mapping[str, str], now: datetime) -> str | None:
-    """The dashboard or capture of this computer whose heartbeat says that it uses this feed; None where none does."""
-    with suppress(RuntimeError):
-        for path in known_heartbeats(environ):
-            report = read_run(path, now, LIVING_SECONDS)
-            beat = report.heartbeat
-            if beat is None or report.status is RunStatus.NOT_RUNNING:
-                continue
-            stream = beat.streams.get(visit.name)
-            if stream is not None and stream.phase in _HOLDING and stream.feed in (None, visit.feed):
-                return f"the {beat.role} on this computer (process {beat.pid})"
-    return None
+def holder_of(visit: Visit, environ: Mapping[str, str], now: datetime) -> str | None:
+    """The program of this computer whose heartbeat says that it uses this feed; None where none does."""
+    return stream_holder([(visit.name, visit.feed)], now, environ)

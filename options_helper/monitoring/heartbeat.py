@@ -34,6 +34,7 @@ class Role(StrEnum):
     CAPTURE = "capture"
     DASHBOARD = "dashboard"
     INGESTION = "ingestion"
+    WATCH = "watch"
 
 
 class RunState(StrEnum):
@@ -88,7 +89,16 @@ class IngestionStatus:
     problem: str | None = None
 
 
-Status = CaptureStatus | LiveSnapshot | Waiting | IngestionStatus
+@dataclass(frozen=True, slots=True)
+class WatchStatus:
+    """A watch at one instant: what its own streams say, and in words what it is at."""
+
+    snapshot: LiveSnapshot
+    activity: str
+    problem: str | None = None
+
+
+Status = CaptureStatus | LiveSnapshot | Waiting | IngestionStatus | WatchStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +139,7 @@ class Heartbeat:
     state: RunState
     waits_until: datetime | None = None
     problem: str | None = None
+    activity: str | None = None  # of a watch: "watching 12 legs, 5 rules, since 09:30"
     market: MarketKind = MarketKind.ALPACA
     session: str | None = None  # of a capture: its name in journal, gap ledger and meta files
     streams: Mapping[str, StreamBeat] = field(default_factory=dict)  # those that were asked for

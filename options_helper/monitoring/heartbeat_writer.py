@@ -29,6 +29,7 @@ from options_helper.monitoring.heartbeat import (
     Status,
     StreamBeat,
     Waiting,
+    WatchStatus,
 )
 from options_helper.monitoring.heartbeat_file import write_heartbeat
 from options_helper.monitoring.systemd import notify_systemd
@@ -175,6 +176,16 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 gaps=sum(beat.gaps for beat in streams.values()),
                 lost=sum(beat.dropped + beat.rejected for beat in streams.values()),
                 callbacks=status.callbacks if status.callbacks.offered else None,
+            )
+        case WatchStatus():
+            of_streams = describe(status.snapshot, blank, expectations)
+            # Following over REST it has no streams, and runs.
+            return replace(
+                of_streams,
+                started_at=blank.started_at,
+                state=RunState.RUNNING,
+                activity=status.activity,
+                problem=status.problem,
             )
         case CaptureStatus():
             return replace(

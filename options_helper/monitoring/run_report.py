@@ -153,6 +153,7 @@ def report_lines(report: RunReport) -> list[str]:
     else:
         lag = "nothing expected" if report.lag_seconds is None else format_age(report.lag_seconds)
         lines.append(f"up {up}, heartbeat {format_age(age)} old, lag: {lag}")
+    lines += [beat.activity] if beat.activity else []
     lines += [_stream_line(name, one, age, ended=report.ended) for name, one in beat.streams.items()]
     lines += [_job_line(name, job, age) for name, job in beat.jobs.items()]
     lines += [_provider_line(host, one) for host, one in beat.providers.items()]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from options_helper.alerting.books import books_at
 from options_helper.alerting.runner import AlertRunner, Judged
-from options_helper.data.firing_log import Firing, FiringLog, Trying
+from options_helper.data.firing_log import FiringLog, Trying
 from options_helper.data.lease import Lease
 from options_helper.data.notify.delivery import Delivery, Pacing
 from options_helper.data.notify.lifesign import Called
@@ -21,6 +21,7 @@ from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent
 from options_helper.data.notify.targets import LifeSignTarget, Target, Targets
 from options_helper.errors import ConfigError
+from options_helper.model.alerts import Evaluation, Firing, RuleState
 from tests.kit.notified import fake_ntfy
 from tests.kit.waiting import wait_until
 
@@ -43,14 +44,16 @@ class Post:
         return [one.key for one in self.taken]
 
 
-def above(level: float) -> Callable[[float, Mapping[str, Any]], Judged[str]]:
+ARMED, FIRED = RuleState(is_known=True), RuleState(is_armed=False, is_known=True)
+
+
+def above(level: float) -> Callable[[float, Mapping[str, RuleState]], Judged]:
     """A rule that fires when a number rises above the level, and not for what is so at first."""
 
-    def judge(value: float, state: Mapping[str, Any]) -> Judged[str]:
-        met, was = value > level, state.get("above")
-        key = f"above-{value:g}"
-        fired = (firing(key),) if met and was is False else ()
-        return Judged(fired, {"above": met}, (f"{value:g} is {'met' if met else 'not met'}",), rules=1)
+    def judge(value: float, states: Mapping[str, RuleState]) -> Judged:
+        met, was_below = value > level, states.get("above") == ARMED
+        fired = (firing(f"above-{value:g}"),) if met and was_below else ()
+        return Judged(Evaluation({"above": FIRED if met else ARMED}, fired), rules=1)
 
     return judge
 
@@ -76,7 +79,7 @@ class Desk:
         self.post = Post()
         self.monotonic = 1_000.0
 
-    def runner(self, who: str = "watch", **more: Any) -> AlertRunner[float, str]:
+    def runner(self, who: str = "watch", **more: Any) -> AlertRunner[float]:
         books = books_at(self.path, who, AT)
         lease = Lease(self.path.with_suffix(".lease"), who, since=AT, monotonic=lambda: self.monotonic)
         facts = {"judge": above(560), "load": targets, "make_delivery": self._delivery} | more
@@ -107,7 +110,7 @@ def test_what_fires_is_sent_once_and_logged_with_whom_it_reached(desk: Desk):
 
     assert desk.post.keys == ["above-561"]
     status = runner.status()
-    assert (status.delivers, status.rules, status.judgements) == (True, 1, ("563 is met",))
+    assert (status.delivers, status.rules, status.judged_at is not None) == (True, 1, True)
     assert status.firings[0].deliveries["phone"].outcome is Outcome.DELIVERED
     assert status.targets == ("phone (ntfy)",)
     assert "hidden-" not in repr(status)
@@ -137,7 +140,7 @@ def test_the_second_judges_and_shows_and_does_not_send(desk: Desk):
     wait_until(lambda: desk.settled("above-561"))
 
     status = watch.status()
-    assert (status.delivers, status.judgements) == (False, ("561 is met",))
+    assert (status.delivers, status.rules) == (False, 1)
     assert status.holder is not None
     assert status.holder.who == "dashboard"
     assert [one.firing.key for one in status.firings] == ["above-561"]
@@ -198,7 +201,7 @@ def test_a_try_without_an_end_is_sent_again_and_says_so(desk: Desk):
 
 
 def test_a_rule_without_targets_tells_all_of_them(desk: Desk):
-    judge = lambda *_: Judged((firing("k", ()),), {})  # noqa: E731 - a rule of this test
+    judge = lambda *_: Judged(Evaluation({}, (firing("k", ()),)))  # noqa: E731 - a rule of this test
     runner = desk.runner(judge=judge, load=lambda: targets("phone", "mail"))
     runner.observe(1)
     runner.observe(1)
@@ -216,7 +219,9 @@ def test_a_target_that_nobody_named_is_told_of_and_one_whose_file_is_wrong_waits
             raise ConfigError("alert-targets.toml holds addresses that others may read.")
         return targets("mail")
 
-    runner = desk.runner(judge=lambda *_: Judged((firing("k", ("mail", "phone")),), {}), load=load)
+    runner = desk.runner(
+        judge=lambda *_: Judged(Evaluation({}, (firing("k", ("mail", "phone")),))), load=load
+    )
     runner.observe(1)
     assert "others may read" in runner.status().problems[0]
     assert desk.post.keys == []
@@ -264,7 +269,7 @@ def test_where_no_lease_can_be_had_it_sends_and_says_so(desk: Desk, monkeypatch:
     assert "operation not supported" in runner.status().problems[0]
 
 
-def called(runner: AlertRunner[float, str]) -> Called:
+def called(runner: AlertRunner[float]) -> Called:
     found = runner.status().life_sign
     assert found is not None
     return found
@@ -287,10 +292,10 @@ def test_a_dead_mans_service_is_called_while_snapshots_come(desk: Desk):
 
 
 def test_what_cannot_be_judged_raises_and_the_next_snapshot_goes_on(desk: Desk):
-    def judge(value: float, state: Mapping[str, Any]) -> Judged[str]:
+    def judge(value: float, states: Mapping[str, RuleState]) -> Judged:
         if value < 0:
             raise ValueError("no price is negative")
-        return above(560)(value, state)
+        return above(560)(value, states)
 
     runner = desk.runner(judge=judge)
     runner.observe(559)

@@ -17,16 +17,18 @@ from options_helper.data import firing_log
 from options_helper.data.file_lock import lock_file
 from options_helper.data.firing_log import (
     Acknowledged,
-    Evidence,
-    Firing,
     FiringLog,
     Round,
     Tried,
     Trying,
 )
 from options_helper.data.notify.messages import Outcome
+from options_helper.model.alerts import Evidence, Firing, RuleState
 
 AT = datetime(2026, 11, 27, 20, 50, tzinfo=UTC)
+
+
+FIRED, ARMED = RuleState(is_armed=False, is_known=True, fired_at=AT), RuleState(is_known=True)
 
 
 def firing(key: str = "k1", **more) -> Firing:
@@ -49,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_has_fired_is_there_for_the_next_run_with_all_that_is_known_of_it(path: Path):
     log = FiringLog(path)
-    log.append(Round(fired=(firing(),), state={"tested|SPY": {"is_met": True}}))
+    log.append(Round(fired=(firing(),), states={"tested; SPY": FIRED}))
     log.append(Trying("k1", "phone", 1, AT), tried(Outcome.DELIVERED), Acknowledged("k1", AT))
 
     logged = FiringLog(path).look()
@@ -58,7 +60,7 @@ def test_what_has_fired_is_there_for_the_next_run_with_all_that_is_known_of_it(p
     assert one.firing == firing()
     assert (one.deliveries["phone"].outcome, one.deliveries["phone"].at) == (Outcome.DELIVERED, AT)
     assert (one.unsettled, one.acknowledged_at, logged.torn) == (("mail",), AT, 0)
-    assert logged.state == {"tested|SPY": {"is_met": True}}
+    assert logged.states == {"tested; SPY": FIRED}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
@@ -105,10 +107,10 @@ def test_another_process_sees_each_row_and_may_add_its_own(path: Path):
 
 def test_a_state_changes_and_goes(path: Path):
     log = FiringLog(path)
-    log.append(Round(state={"a": 1, "b": 2}))
-    log.append(Round(state={"a": None, "b": 3}))
+    log.append(Round(states={"a": FIRED, "b": ARMED}))
+    log.append(Round(states={"a": None, "b": FIRED}))
 
-    assert FiringLog(path).look().state == {"b": 3}
+    assert FiringLog(path).look().states == {"b": FIRED}
 
 
 @given(cut=st.integers(0, 2_000), damage=st.binary(max_size=20))
@@ -133,7 +135,7 @@ def test_a_disk_that_refuses_costs_no_alert_and_is_told(path: Path, monkeypatch:
     log = FiringLog(path)
     with monkeypatch.context() as patched:
         patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
-        log.append(Round(fired=(firing(),), state={"a": 1}))
+        log.append(Round(fired=(firing(),), states={"a": FIRED}))
         assert "No space left" in (log.problem or "")
         assert log.look().firings.keys() == {"k1"}
 
@@ -141,7 +143,7 @@ def test_a_disk_that_refuses_costs_no_alert_and_is_told(path: Path, monkeypatch:
 
     assert log.problem is None
     logged = FiringLog(path).look()
-    assert (logged.firings["k1"].unsettled, logged.state) == (("mail",), {"a": 1})
+    assert (logged.firings["k1"].unsettled, logged.states) == (("mail",), {"a": FIRED})
 
 
 def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(
@@ -164,8 +166,8 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     log, reader = FiringLog(path), FiringLog(path)
     settled = [Tried("old", name, 1, old, Outcome.GAVE_UP) for name in ("phone", "mail")]
     log.append(Round(fired=(firing("old", fired_at=old),)), *settled)
-    log.append(Round(fired=(firing("unsent", fired_at=old),), state={"a": 1, "b": 2}))
-    log.append(Round(fired=(firing("k1"),), state={"a": None}), Acknowledged("k1", AT))
+    log.append(Round(fired=(firing("unsent", fired_at=old),), states={"a": FIRED, "b": ARMED}))
+    log.append(Round(fired=(firing("k1"),), states={"a": None}), Acknowledged("k1", AT))
     log.append(tried(Outcome.FAILED), Trying("k1", "phone", 2, AT))
     before = reader.look()
 
@@ -176,14 +178,15 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     assert after == log.look() == FiringLog(path).look()
     assert list(after.firings) == ["unsent", "k1"]
     assert after.firings["k1"].deliveries["phone"] == before.firings["k1"].deliveries["phone"]
-    assert (after.state, after.firings["k1"].acknowledged_at) == ({"b": 2}, AT)
+    assert (after.states, after.firings["k1"].acknowledged_at) == ({"b": ARMED}, AT)
     assert after.firings["k1"].unsettled == ("phone",)
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from options_helper.data.firing_log import FiringLog, Firing, Round
+from options_helper.data.firing_log import FiringLog, Round
+from options_helper.model.alerts import Firing
 from datetime import UTC, datetime
 at = datetime(2026, 11, 27, tzinfo=UTC)
 log = FiringLog(Path(sys.argv[1]))

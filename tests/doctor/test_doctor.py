@@ -35,7 +35,7 @@ from options_helper.doctor.configuration import check_portfolio, masked
 from options_helper.doctor.findings import Check, Finding, Line, Verdict, explained, worst
 from options_helper.doctor.rest import judge_skew
 from options_helper.doctor.run import Checkup, Environment
-from options_helper.doctor.streams import STREAM_TIMING, listed_expiry, stock_visit, stream_holder
+from options_helper.doctor.streams import STREAM_TIMING, holder_of, listed_expiry, stock_visit
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import MarketDay, new_york_date
@@ -486,7 +486,7 @@ def test_who_holds_a_stream_is_known_from_its_heartbeat(
     write_heartbeat(tmp_path / "options-helper" / "dashboard-4711.json", beat)
     visit = stock_visit(Settings(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET)), STREAM_TIMING)
 
-    holder = stream_holder(visit, environ, AS_OF)
+    holder = holder_of(visit, environ, AS_OF)
 
     assert holder == (named and f"{named} (process {beat.pid})")
 
