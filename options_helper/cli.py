@@ -19,6 +19,7 @@ from options_helper.commands.portfolio import portfolio as portfolio_commands
 from options_helper.commands.risk import risk
 from options_helper.commands.stream import stream
 from options_helper.commands.today import today
+from options_helper.commands.watch import watch
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError, Unavailable
 
 app = plain_typer(
@@ -32,6 +33,7 @@ app = plain_typer(
 app.add_typer(portfolio_commands)
 app.command()(risk)
 app.command()(today)
+app.command()(watch)
 app.add_typer(alerts)
 app.add_typer(stream)
 app.add_typer(ingest)

@@ -7,4 +7,8 @@ page's process and by a watch. Imports `data`, `analysis`, `model` and `settings
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final = {
+    "books": ("AlertBooks", "open_books"),
+    "judging": ("Observed", "RuleJudge"),
+    "runner": ("AlertRunner", "AlertStatus"),
+}

@@ -1,8 +1,8 @@
 """The commands of the terminal: they own clocks, signals and exit codes, and print.
 
-In: arguments. Out: what is printed, and an exit code. Imports `capture`, `doctor`, `ingest`, `monitoring`, `simulator`,
-`data`, `analysis`, `model` and `settings`; nothing below imports it. Heavy libraries are loaded by the command that
-needs them.
+In: arguments. Out: what is printed, and an exit code. Imports `capture`, `doctor`, `ingest`, `watch`, `alerting`,
+`monitoring`, `simulator`, `data`, `analysis`, `model` and `settings`; nothing below imports it. Heavy libraries are
+loaded by the command that needs them.
 """
 
 from typing import Final
@@ -19,4 +19,5 @@ PUBLIC: Final = {
     "risk": ("risk",),
     "stream": ("stream",),
     "today": ("today",),
+    "watch": ("watch",),
 }

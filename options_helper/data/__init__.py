@@ -7,7 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "alerts_file": ("load_rules", "rules_file"),
+    "alerts_file": ("RulesFile", "load_rules", "reread_rules", "rules_file"),
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
     "earnings_file": ("load_earnings",),

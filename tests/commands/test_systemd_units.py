@@ -88,8 +88,9 @@ def test_it_may_write_what_it_has_to_and_nothing_else(name: str):
     facts = service(name)
 
     out = re.search(r"--out (\S+)", facts["ExecStart"])
-    assert out is not None
-    assert (facts["ProtectSystem"], facts["ReadWritePaths"]) == ("strict", out[1])
+    # A watch writes into the state folder alone.
+    assert (out is None) == (" watch " in facts["ExecStart"])
+    assert (facts["ProtectSystem"], facts.get("ReadWritePaths")) == ("strict", out and out[1])
     # The home is read-only, and the state folder would be in it.
     assert (facts["StateDirectory"], facts["Environment"]) == ("options-helper", "XDG_STATE_HOME=%S")
 
@@ -122,7 +123,11 @@ def test_the_timer_starts_a_service_that_is_there_and_ends():
 
 @all_units
 def test_the_page_tells_of_it(name: str, repository: Path):
-    assert f"`{name}`" in (repository / "docs" / "STREAM_CAPTURE.md").read_text(encoding="utf-8")
+    pages = [
+        (repository / "docs" / page).read_text(encoding="utf-8")
+        for page in ("STREAM_CAPTURE.md", "ALERTS.md")
+    ]
+    assert f"`{name}`" in "".join(pages)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 
 
 class Urgency(StrEnum):
@@ -17,7 +18,7 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `key` tells it from every other, also over restarts, and is part of what is sent."""
+    """One message; `key` tells it from every other, also over restarts, and by `reference` its reader does."""
 
     key: str
     title: str
@@ -26,13 +27,18 @@ class Message:
     urgency: Urgency = Urgency.INFO
     may_have_come: bool = False  # a try before this one ended without an answer
 
+    @property
+    def reference(self) -> str:
+        """The key in eight letters and digits."""
+        return blake2b(self.key.encode(), digest_size=4).hexdigest()
+
     def body(self, *, amounts: bool) -> str:
-        """What is read on the other side, with the key, by which a repetition is known as one."""
+        """What is read on the other side, with the reference, by which a repetition is known as one."""
         text = self.text_with_amounts if amounts else self.text
         again = (
             "\nSent again: nobody answered the first time, so this may have come before." * self.may_have_come
         )
-        return f"{text}{again}\n[{self.key}]"
+        return f"{text}{again}\n[{self.reference}]"
 
 
 class Outcome(StrEnum):

@@ -82,7 +82,7 @@ def test_no_amount_leaves_unless_the_target_says_so():
 
     assert "$" not in str(strangers.posted)
     assert "$1,234" in str(own.posted)
-    assert "[m1]" in str(strangers.posted), "the key tells a repetition from another message"
+    assert f"[{message().reference}]" in str(strangers.posted), "it tells a repetition from another message"
 
 
 def test_a_mute_a_refusing_and_an_absent_target_hold_nothing_up(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,75 @@
+"""Tell how a watch goes: one line that is drawn anew at a terminal, and a line now and then elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from options_helper.data.firing_log import LoggedFiring
+from options_helper.model.market_hours import NEW_YORK
+from options_helper.watch.engine import Watching
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+LINE_EVERY: Final = timedelta(minutes=5)
+
+
+class WatchDisplay:
+    """Tells each thing once; called on one thread."""
+
+    def __init__(self, console: Console, live: Live | None) -> None:
+        self._console, self._live = console, live
+        self._said: str | None = None
+        self._said_at: datetime | None = None
+        self._problems: frozenset[str] = frozenset()
+        self._firings: dict[str, tuple[str, ...]] = {}
+
+    def say(self, sentence: str, at: datetime) -> None:
+        """Print it with the time in New York."""
+        self._console.print(
+            f"{at.astimezone(NEW_YORK):%H:%M:%S} {sentence}", markup=False, highlight=False, soft_wrap=True
+        )
+
+    def show(self, watching: Watching, at: datetime) -> None:
+        """How it stands: problems and firings when they are new, the rest at a change and every few minutes."""
+        problems = frozenset(filter(None, (watching.problem, *watching.alerts.problems)))
+        for problem in sorted(problems - self._problems):
+            self.say(problem, at)
+        self._problems = problems
+        for sentence in self._news(watching.alerts.firings):
+            self.say(sentence, at)
+        text = watching.activity
+        if self._live is not None:
+            from rich.text import Text
+
+            self._live.update(Text(f"{at.astimezone(NEW_YORK):%H:%M:%S} {text}"), refresh=True)
+        elif text != self._said or self._said_at is None or at - self._said_at >= LINE_EVERY:
+            self._said, self._said_at = text, at
+            self.say(text, at)
+
+    def known(self, firings: Iterable[LoggedFiring]) -> None:
+        """What has fired before this run, which is not told again."""
+        for one in firings:
+            self._firings[one.firing.key] = _states(one)
+
+    def _news(self, firings: Iterable[LoggedFiring]) -> Iterable[str]:
+        for one in reversed(tuple(firings)):
+            before, now = self._firings.get(one.firing.key), _states(one)
+            self._firings[one.firing.key] = now
+            if before is None:
+                yield f"{one.firing.severity.upper()}: {one.firing.title}. {one.firing.text_with_amounts}"
+            for state in now:
+                if state not in (before or ()):
+                    yield f"  {one.firing.title}: {state}"
+
+
+def _states(one: LoggedFiring) -> tuple[str, ...]:
+    """Where it has arrived, or why not."""
+    return tuple(
+        f"{name} {delivered.outcome}{'' if delivered.why is None else f', because {delivered.why}'}"
+        for name, delivered in one.deliveries.items()
+        if delivered.outcome is not None
+    )

@@ -1,0 +1,104 @@
+"""Programs that send alerts, killed at random: no crossing is lost, none fires twice, a repetition says so."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from options_helper.data.atomic_file import replace_file
+from options_helper.data.firing_log import FiringLog
+from options_helper.data.notify.messages import Message
+from tests.faults import alert_program
+from tests.kit.notified import FakeNtfy, fake_ntfy
+from tests.kit.pace import LONG
+from tests.kit.waiting import A_PROCESS, wait_until
+
+KILLS = 100 if LONG else 5
+# About what a start, a judgement and a message take.
+WITHIN_SECONDS = 0.6
+
+
+@contextmanager
+def program(folder: Path, ntfy: FakeNtfy, who: str = "watch") -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, alert_program.__file__, folder, ntfy.url, who], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def put_price(folder: Path, price: float) -> None:
+    replace_file(folder / "price", str(price).encode())
+
+
+def arrived(ntfy: FakeNtfy, *, repetitions: bool) -> Counter[str]:
+    """How often each message came, by its reference, of those that say they may have come before, or of the others."""
+    return Counter(
+        str(one["message"]).rpartition("[")[2].rstrip("] \n")
+        for one in ntfy.posted
+        if ("may have come before" in str(one["message"])) is repetitions
+    )
+
+
+def has_fired(log: FiringLog, times: int) -> bool:
+    return len(log.look().firings) >= times
+
+
+def is_armed(log: FiringLog) -> bool:
+    states = log.look().states.values()
+    return bool(states) and all(one.is_armed and one.is_known for one in states)
+
+
+def test_no_crossing_is_lost_and_none_fires_twice(tmp_path: Path):
+    dice = random.Random(12)
+    log = FiringLog(tmp_path / "alerts.jsonl")
+    put_price(tmp_path, 559)
+    with fake_ntfy() as ntfy:
+        for crossing in range(1, KILLS + 1):
+            with program(tmp_path, ntfy):
+                put_price(tmp_path, 559)
+                wait_until(lambda: is_armed(log), A_PROCESS)
+                put_price(tmp_path, 561)
+                time.sleep(dice.uniform(0, WITHIN_SECONDS))  # a kill comes when it comes
+            with program(tmp_path, ntfy):
+                wait_until(partial(has_fired, log, crossing), A_PROCESS)
+                wait_until(lambda: not any(one.unsettled for one in log.look().firings.values()), A_PROCESS)
+
+    assert len(log.look().firings) == KILLS
+    once, again = arrived(ntfy, repetitions=False), arrived(ntfy, repetitions=True)
+    sent = {Message(key, "", "", "").reference for key in log.look().firings}
+    assert once.keys() | again.keys() == sent
+    assert set(once.values()) <= {1}, "who sends twice says so"
+
+
+def test_the_second_program_takes_over_and_repeats_nothing(tmp_path: Path):
+    log = FiringLog(tmp_path / "alerts.jsonl")
+    put_price(tmp_path, 559)
+    with fake_ntfy() as ntfy, program(tmp_path, ntfy, "dashboard") as first, program(tmp_path, ntfy, "watch"):
+        wait_until(lambda: is_armed(log), A_PROCESS)
+        put_price(tmp_path, 561)
+        wait_until(lambda: ntfy.posted, A_PROCESS)
+        wait_until(lambda: not any(one.unsettled for one in log.look().firings.values()), A_PROCESS)
+        first.kill()
+        first.wait()
+        put_price(tmp_path, 559)
+        wait_until(lambda: is_armed(log), A_PROCESS)
+        put_price(tmp_path, 562)
+        wait_until(lambda: len(ntfy.posted) > 1, A_PROCESS)
+        wait_until(lambda: not any(one.unsettled for one in log.look().firings.values()), A_PROCESS)
+
+    assert set(arrived(ntfy, repetitions=False).values()) == {1}
+    assert not arrived(ntfy, repetitions=True)
+    assert len(log.look().firings) == 2
