@@ -371,6 +371,19 @@ def test_a_question_that_nobody_answers_is_given_up_and_said(serve: Callable[...
     assert [(one["dividends_state"], one["delta"] is not None) for one in options] == [("unknown", True)] * 2
 
 
+def test_a_market_that_is_nobodys_account_has_no_profit_of_today_and_no_problem(
+    serve: Callable[..., SimulatorServer],
+):
+    """As a recording that is played."""
+    server = serve(SeededMarket(portfolio(*BOOK), start=NOW))
+    server.set_faults(Faults(rest_path="/v2/positions", rest_status=404))
+
+    code, told = looked_at(BOOK)
+
+    assert (code, told["book"]["pnl_today"], told["problems"]) == (0, None, [])
+    assert any("/v2/positions" in one for one in told["book"]["pnl_today_reasons"])
+
+
 def test_a_clock_that_fails_alone_leaves_this_computers(serve: Callable[..., SimulatorServer]):
     """The keys are good and everything else answers."""
     server = serve(SeededMarket(portfolio(*BOOK), start=NOW))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, time
 from decimal import Decimal
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
@@ -28,6 +29,9 @@ def look_at_account(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountSta
     try:
         return _read(rest, now)
     except RestError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            # A recorded market is nobody's account: nothing failed, and nothing is known.
+            return AccountState(doubts=(str(error),))
         return AccountState(
             reports=_reports(
                 {task: RestReport(task, RestPhase.FAILED, problem=str(error)) for task in _TASKS}
