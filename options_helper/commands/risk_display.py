@@ -86,15 +86,20 @@ def could_not_judge(book: BookFigures) -> tuple[str, ...]:
         for one in book.lines
         if one.dividends_state is DividendState.UNKNOWN and not one.is_over
     )
-    told = {
-        f"{one.label}: its delta is not known" for one in book.lines if one.delta_state is FigureState.UNKNOWN
-    }
+    unpriced = [
+        f"{one.label}: it has no price."
+        for one in book.lines
+        if one.iv_state is None and one.delta_dollars is None and not one.is_over
+    ]
     missing = [
-        f"Not in the beta-weighted delta: {one}." for one in book.beta_weighted.missing if one not in told
+        f"Not in the beta-weighted delta: {one}."
+        for one in book.beta_weighted.missing
+        # Of these it is said above.
+        if not one.endswith("delta is not known")
     ]
     worst = book.max_loss
     unknown = [f"The greatest loss is not known: {worst.reason}."] if worst.limit is Limit.UNKNOWN else []
-    return (*legs, *unread, *missing, *unknown)
+    return (*legs, *unpriced, *unread, *missing, *unknown)
 
 
 def json_text(

@@ -78,7 +78,7 @@ class BetaWeighted:
     )  # gained when the index rises by 1 %; None where no leg of some is counted
     counted: int
     of: int
-    missing: tuple[str, ...]  # sentences: which legs are not counted, and why
+    missing: tuple[str, ...]  # sentences: which legs are not counted, and why; one for all that lack the same
 
     @property
     def complete(self) -> bool:
@@ -127,14 +127,14 @@ def beta_weighted(
     """
     held = list(legs)
     weighted: list[float] = []
-    missing: list[str] = []
+    missing: dict[str, list[str]] = {}  # labels by what is said of them
     for leg in held:
         beta = betas.get(leg.underlying)
         if leg.dollars is None or not isfinite(leg.dollars):
-            missing.append(f"{leg.label}: its delta is not known")
+            missing.setdefault("its delta is not known", []).append(leg.label)
         elif beta is None or beta.value is None:
             reason = "nobody has asked for it" if beta is None else beta.reason
-            missing.append(f"{leg.label}: the beta of {leg.underlying} is not known ({reason})")
+            missing.setdefault(f"the beta of {leg.underlying} is not known ({reason})", []).append(leg.label)
         else:
             weighted.append(leg.dollars * beta.value)
     # Of nothing at all the sum is known.
@@ -146,8 +146,12 @@ def beta_weighted(
         dollars_per_percent=None if total is None else 0.01 * total,
         counted=len(weighted),
         of=len(held),
-        missing=tuple(missing),
+        missing=tuple(_of_labels(labels, words) for words, labels in missing.items()),
     )
+
+
+def _of_labels(labels: Sequence[str], words: str) -> str:
+    return f"{', '.join(labels)}: {words if len(labels) == 1 else words.replace('its delta', 'their delta')}"
 
 
 class _Slope(NamedTuple):

@@ -135,8 +135,7 @@ class TestWeighted:
         assert found.missing == (
             "IPO call: the beta of IPO is not known (5 returns, 60 are needed)",
             "ODD call: the beta of ODD is not known (nobody has asked for it)",
-            "SPY call: its delta is not known",
-            "SPY put: its delta is not known",
+            "SPY call, SPY put: their delta is not known",
         )
 
     def test_nothing_counted_is_not_nothing(self):
