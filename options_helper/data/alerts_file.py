@@ -66,7 +66,12 @@ _ALLOWED: Final[Mapping[FigureType, tuple[Operator, ...]]] = {
     FigureType.WORD: _SAME_OR_NOT,
 }
 _WINDOW: Final = re.compile(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)")
-_EACH: Final = {"leg": SubjectKind.LEG, "short leg": SubjectKind.LEG, "long leg": SubjectKind.LEG} | {
+_EACH: Final = {
+    "job": SubjectKind.JOB,
+    "leg": SubjectKind.LEG,
+    "short leg": SubjectKind.LEG,
+    "long leg": SubjectKind.LEG,
+} | {
     str(kind): kind
     for kind in SubjectKind
     if kind not in (SubjectKind.BOOK, SubjectKind.ACCOUNT, SubjectKind.LEG)

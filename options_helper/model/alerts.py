@@ -47,7 +47,8 @@ class Subject:
 
     def __str__(self) -> str:
         if self.name is None:
-            return " ".join(filter(None, ("each", self.side, self.kind)))
+            kind = "job" if self.kind is SubjectKind.JOB else self.kind
+            return " ".join(filter(None, ("each", self.side, kind)))
         if self.kind is SubjectKind.RUN:
             return self.name
         return f"{self.kind}:{self.name}" if self.name else str(self.kind)
@@ -237,7 +238,7 @@ class Reading:
     source: str = ""
     age_seconds: float | None = None
     why: str = ""
-    said: str = ""  # a sentence in place of name and value, without an amount
+    said: str = ""  # a sentence in place of label, figure and value, without an amount
     caveat: str = ""  # what speaks against it: it is not of the first grade
     period: str = ""  # of a count: what it is counted over; in another it begins at 0
     side: Side | None = None  # of a leg

@@ -12,8 +12,8 @@ from options_helper.monitoring.run_report import RunReport
 
 _OVERDUE: Final = (Concern.GONE, Concern.OLD_HEARTBEAT, Concern.CLOCK_SET_BACK)
 _WELL: Final = {
-    Concern.REFUSED: "It refuses no key.",
-    Concern.BUDGET_EXHAUSTED: "It may be asked.",
+    Concern.REFUSED: "refuses no key.",
+    Concern.BUDGET_EXHAUSTED: "may be asked.",
 }
 # What a person calls it, and a rule.
 _WORDS: Final = {Role.INGESTION: "daemon"}
@@ -81,7 +81,7 @@ def _add_jobs(
             lies, label, "its watermark", age, why="" if lies is not None else "it has stored nothing yet"
         )
         late[name] = Reading(
-            float(name in is_late), label, _SOURCE, age, said=is_late.get(name, "It is not behind.")
+            float(name in is_late), label, _SOURCE, age, said=is_late.get(name, f"{label} is not behind.")
         )
 
 
@@ -93,7 +93,9 @@ def _add_providers(
         said = [one.sentence for one in findings if one.concern is concern and _is_of(one, host)]
         if said or host not in into:
             source = f"the heartbeat of the {beat.role}"
-            into[host] = Reading(float(bool(said)), host, source, age, said=" ".join(said) or _WELL[concern])
+            into[host] = Reading(
+                float(bool(said)), host, source, age, said=" ".join(said) or f"{host} {_WELL[concern]}"
+            )
 
 
 def _is_of(finding: Finding, host: str) -> bool:

@@ -87,6 +87,7 @@ def test_what_is_not_said_is_as_usual_for_the_figure():
         ("each short leg", "mark", Subject(SubjectKind.LEG, None, Side.SHORT)),
         ("each structure", "unrealized", Subject(SubjectKind.STRUCTURE)),
         ("book", "theta", Subject(SubjectKind.BOOK, "")),
+        ("each job", "watermark_age", Subject(SubjectKind.JOB)),
         ("ingest:AAPL 1Min", "watermark_age", Subject(SubjectKind.JOB, "AAPL 1Min")),
     ],
 )

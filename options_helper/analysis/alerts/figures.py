@@ -445,7 +445,7 @@ def _attention(
     found: _Found = {}
     for name, wanted in symbols.items():
         of_name = [one for one in entries if wanted is None or not set(wanted).isdisjoint(one.symbols)]
-        said = " ".join(one.what for one in of_name) or f"Nothing needs a hand of kind {kind}."
+        said = " ".join(one.what for one in of_name) or f"{labels[name]} needs no hand of kind {kind}."
         side = None if sides is None else sides[name]
         found[name] = Reading(float(bool(of_name)), labels[name], "what needs a hand", said=said, side=side)
     return found

@@ -73,10 +73,9 @@ def sentence(rule: Rule, reading: Reading, verdict: Verdict, *, with_amounts: bo
     if verdict is Verdict.UNKNOWN:
         why = f": {reading.why}" if reading.why else ""
         return f"{reading.label}: {figure.words} cannot be judged{why}."
-    said = (
-        reading.said or f"{_claim(rule, reading, figure, with_amounts=with_amounts or not figure.is_amount)}."
-    )
-    return " ".join(filter(None, (f"{reading.label}: {said}", _origin(reading), _caveat(reading))))
+    claim = _claim(rule, reading, figure, with_amounts=with_amounts or not figure.is_amount)
+    said = reading.said or f"{reading.label}: {claim}."
+    return " ".join(filter(None, (said, _origin(reading), _caveat(reading))))
 
 
 def value_text(value: float | str, figure: Figure) -> str:

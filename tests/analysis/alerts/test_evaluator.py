@@ -426,3 +426,70 @@ def test_attention_has_the_kinds_that_there_are():
     assert all(figure_named(f"attention:{kind}") for kind in AttentionKind)
     assert figure_named("attention:none") is None
     assert all(figure_named(name) is figure for name, figure in FIGURES.items())
+
+
+@given(
+    st.lists(st.integers(0, 3), max_size=40),
+    st.sets(st.integers(0, 39)),
+    st.floats(0, 5),
+)
+def test_no_rise_of_a_count_is_lost_whatever_cooldown_and_restarts(
+    rises: list[int], restarts: set[int], cooldown: float
+):
+    """What rises in a cooldown is told with the next, so at the end everything has been told."""
+    rule = Rule("fill", Subject(SubjectKind.ACCOUNT, ""), "fills", Operator.RISES, cooldown_seconds=cooldown)
+    watcher, count, told = Watcher(rule), 0, 0
+
+    def look(seconds: float) -> None:
+        nonlocal told
+        readings = {(SubjectKind.ACCOUNT, "fills"): {"": Reading(float(count), "The account")}}
+        for firing in watcher.look(readings, seconds).firings:
+            assert count > told
+            told = count
+            assert firing.evidence[0].value == str(count)
+
+    look(0)
+    for n, rise in enumerate(rises, 1):
+        count += rise
+        look(n)
+        if n in restarts:
+            watcher = Watcher(rule, states=dict(watcher.states))
+    look(len(rises) + 10)
+
+    assert told == count
+
+
+@given(st.lists(FIGURE, max_size=40), st.lists(st.integers(0, 3), min_size=40, max_size=40))
+def test_reloads_of_other_rules_change_nothing_of_one_that_stays(
+    values: list[float | None], others: list[int]
+):
+    alone, among = Watcher(FALLS), Watcher(FALLS)
+    for n, value in enumerate(values):
+        another = replace(FALLS, name=f"other {others[n]}", level=495.0 + others[n])
+        among.rules = (another, FALLS) if others[n] % 2 else (FALLS, another)
+        expected = [one.key for one in alone.look(of_spy(value), n).firings]
+        found = [one.key for one in among.look(of_spy(value), n).firings if one.rule == FALLS.name]
+        assert found == expected
+
+
+@given(
+    st.lists(st.floats(490, 510), min_size=1, max_size=40),
+    st.integers(0, 5),
+    st.lists(st.booleans(), max_size=40),
+)
+def test_holding_for_a_time_fires_at_most_once_per_crossing_and_only_after_it(
+    values: list[float], seconds: int, is_read_twice: list[bool]
+):
+    rule = replace(FALLS, for_seconds=float(seconds))
+    watcher, since, fired = Watcher(rule), None, 0
+    for n, value in enumerate(values):
+        since = None if value >= 500 else n if since is None else since
+        twice = n < len(is_read_twice) and is_read_twice[n]
+        for _ in range(1 + twice):
+            for firing in watcher.look(of_spy(value), n).firings:
+                assert since is not None
+                assert n - since >= seconds
+                assert firing.crossed_at == AS_OF + timedelta(seconds=since)
+                fired += 1
+
+    assert fired <= crossings(values)

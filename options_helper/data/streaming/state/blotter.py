@@ -250,7 +250,7 @@ class Blotter:
         entries = (entry for order in self._orders.values() for entry in order.settled().entries)
         newest = nlargest(self._size, (_time_ns(entry) for entry in entries if _is_state(entry)))
         self._states_added = len(newest)
-        if len(newest) == self._size:
+        if newest and len(newest) == self._size:
             self._oldest_state_ns = oldest_ns = newest[-1] - REPORTS_APART_NS
             self._forget(lambda entry: _is_state(entry) and _time_ns(entry) < oldest_ns)
 

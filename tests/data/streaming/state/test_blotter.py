@@ -181,6 +181,15 @@ def test_order_updates_beyond_what_is_shown_are_forgotten_and_do_not_come_back_a
     assert shown(blotter, "order_id") == [one.order_id for one in news[-10:]]
 
 
+def test_one_that_shows_nothing_counts_executions_all_the_same():
+    """As a command has it, which looks once: whatever became of other orders today."""
+    blotter = blotter_of(FIRST, CANCELLED, size=0)
+
+    assert blotter.add_backfill(backfill(SECOND.with_(order_id="another").requested())) >= 0
+    assert blotter.entries() == ()
+    assert next(one.quantity for one in blotter.executions(TODAY)) == 1
+
+
 def test_an_order_of_several_legs_is_filled_leg_by_leg():
     legs = [OrderEvent(f"leg-{side}", symbol=name, side=side, price=price) for name, side, price in spread()]
     blotter = Blotter(10)
