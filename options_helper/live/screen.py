@@ -27,6 +27,7 @@ from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.polling.context import WatchPolicy
 from options_helper.live.account_book import AccountBook, is_account
+from options_helper.live.alerts_view import AlertsView
 from options_helper.live.comparison import FileComparison
 from options_helper.live.session import DEFAULT_RISK_CHOICES, LiveSession, Run, changed_code
 from options_helper.live.shared_ticks import Once, Tick
@@ -148,6 +149,7 @@ class ScreenModel:
     trends: Mapping[str, tuple[float, ...]]
     of_account: bool  # whether the portfolio is the account's, at Alpaca's costs
     nothing_because: str  # why there is no portfolio, as a sentence; empty where there is one
+    alerts: AlertsView  # what has fired, and who sends it
     _made: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[..., Value], *wishes: object) -> Value:
@@ -234,6 +236,7 @@ def build_screen(
         attention=look.attention,
         trends=session.history().trends,
         of_account=of_account,
+        alerts=session.alerts(),
         nothing_because="" if portfolio_file.portfolio is not None else waiting or NOTHING_LOADED,
     )
 

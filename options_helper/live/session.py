@@ -35,6 +35,7 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStr
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, AccountBook, AccountBooks, PortfolioSource
+from options_helper.live.alerts_view import AlertsReader, AlertsView
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
 from options_helper.live.shared_look import SharedLook
@@ -146,6 +147,7 @@ class LiveSession:
         now: Callable[[], datetime] = utc_now,
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
         heartbeat: Path | None = None,
+        alerts: AlertsReader | None = None,
     ) -> None:
         # One pace for all managers: new settings do not give an account another minute.
         self._limits = RequestLimits(PAGE)
@@ -159,6 +161,7 @@ class LiveSession:
         self.looks = SharedLook()
         self._ticks = SharedTicks()
         self._books = AccountBooks()
+        self._alerts = alerts
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -214,6 +217,15 @@ class LiveSession:
             viewer, now, again=again, run=self._run, hear=self.snapshot, longest_seconds=longest_seconds
         )
 
+    def alerts(self) -> AlertsView:
+        """What alerts of the run's account have fired, whichever program judged them."""
+        return AlertsView() if self._alerts is None else self._alerts.view()
+
+    def acknowledge(self, firing: str) -> None:
+        """Note for all tabs and programs that somebody has seen a firing, by its key."""
+        if self._alerts is not None:
+            self._alerts.acknowledge(firing, self._now())
+
     def history(self) -> History:
         """The P&L and the marks so far, the same for every viewer."""
         with self._history_lock:
@@ -250,6 +262,8 @@ class LiveSession:
                     self._end_housekeeping()
                 raise
             self._go_on_as(wanted)
+            if self._alerts is not None:
+                self._alerts.follow(settings, self._now())
             self._keep_house()
 
     def stop(self, because: str = "Stopped.") -> None:
@@ -545,7 +559,7 @@ def process_session() -> LiveSession:
     anchor = vars(sys.modules.setdefault(PROCESS_MODULE, ModuleType(PROCESS_MODULE)))
     # `setdefault` is one step for all threads, and a session that loses the race has done nothing yet.
     session: LiveSession = anchor.get("session") or anchor.setdefault(
-        "session", LiveSession(heartbeat=dashboard_file())
+        "session", LiveSession(heartbeat=dashboard_file(), alerts=AlertsReader(time.monotonic))
     )
     return session
 

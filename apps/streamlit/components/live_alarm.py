@@ -16,6 +16,7 @@ from typing import Any, Final
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+from apps.streamlit.components.live_alerts import firing_events
 from apps.streamlit.components.live_fills import NEWS, fill_key, fill_sentence
 from apps.streamlit.components.style import LIGHT, tag
 from options_helper.analysis.live_health import Level
@@ -116,7 +117,7 @@ def window_message(screen: ScreenModel) -> dict[str, Any]:
         else "",
         "title": window_title(screen, len(grave)),
         "icon": _icon(screen),
-        "events": [*_fill_events(screen), *_grave_events(screen, grave)],
+        "events": [*_fill_events(screen), *_grave_events(screen, grave), *firing_events(screen)],
     }
 
 

@@ -18,6 +18,7 @@ from apps.streamlit.components.board_table import Wished, begin_board, board_cho
 from apps.streamlit.components.formatting import plain
 from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_alarm import ALARM_STYLE
+from apps.streamlit.components.live_alerts import alerts_panel, announce_firings
 from apps.streamlit.components.live_attention import ATTENTION_STYLE, attention_list
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_csv import csv_name, tables_as_csv
@@ -75,6 +76,7 @@ class Slots:
     chart: DeltaGenerator
     fills: DeltaGenerator
     account: DeltaGenerator
+    alerts: DeltaGenerator
     news: DeltaGenerator
     payoff: TabContainer
 
@@ -122,12 +124,12 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
             slots["table"] = st.container(key="tablebox")
             with st.container(key="charts"):
                 # A run of the script when another is opened, so that what is closed is not computed.
-                chart, payoff, fills, account, news = st.tabs(
-                    ["P&L over the session", "Payoff", "Fills", ACCOUNT_PANEL, "News"],
+                chart, payoff, fills, alerts, account, news = st.tabs(
+                    ["P&L over the session", "Payoff", "Fills", "Alerts", ACCOUNT_PANEL, "News"],
                     key="tabs",
                     on_change="rerun",
                 )
-                slots |= {"chart": chart, "account": account.container()}
+                slots |= {"chart": chart, "account": account.container(), "alerts": alerts.container()}
                 slots |= {"fills": fills.container(key="fills"), "news": news.container(key="news-panel")}
             slots["side"] = st.container(key="side")
     return Slots(**slots, payoff=payoff)
@@ -142,6 +144,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished
         st.rerun()
     screen = _screen(session, controls, options)
     announce_fills(screen)
+    announce_firings(screen)
     render_live(slots, screen, wished)
     if screen.state in (State.RUNNING, State.PLAYING):
         settle_streams()
@@ -190,6 +193,8 @@ def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
     _chart(slots, session, controls, screen)
     with slots.account:
         file_and_account(screen)
+    with slots.alerts:
+        alerts_panel(screen, session)
     if not screen.loaded:
         return
     with slots.fills:
