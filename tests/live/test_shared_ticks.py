@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +14,10 @@ import pytest
 
 from apps.streamlit.components.board_message import Wishes, build_board
 from apps.streamlit.components.board_rows import Grouping
+from apps.streamlit.components.live_attention import attention_list
+from apps.streamlit.components.live_details import stream_details
+from apps.streamlit.components.live_totals import totals_tiles
+from apps.streamlit.components.live_truth import truth_line
 from options_helper.analysis.book_look import look_at_book
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.attention import attention
@@ -231,6 +236,30 @@ def test_who_hides_amounts_and_who_does_not_share_the_numbers_and_nothing_else(s
         assert "P&L $" not in headings[True]
         assert all(screen.options.preferences.hide_amounts is hide for hide, screen in screens.items())
     assert len(looked) == 2
+
+
+@pytest.mark.parametrize("hidden_first", [True, False])
+def test_nothing_drawn_for_one_who_shows_amounts_reaches_one_who_hides_them(
+    session, monkeypatch, hidden_first
+):
+    drawn: list[str] = []
+    for module in ("live_totals", "live_truth", "live_details", "live_attention"):
+        monkeypatch.setattr(f"apps.streamlit.components.{module}.draw", drawn.append)
+    monkeypatch.setattr("apps.streamlit.components.live_truth.announce_state", lambda _screen: None)
+    pages: dict[bool, str] = {}
+    for hide in (hidden_first, not hidden_first):
+        screen = shared_screen(session, view(hide=hide), f"viewer {hide}", OPEN)
+        items = screen.once(attention)
+        drawn.clear()
+        totals_tiles(screen, items)
+        truth_line(screen)
+        stream_details(screen)
+        attention_list(screen, items)
+        pages[hide] = "".join(drawn)
+
+    amount = re.compile(r"\$[\d,]*\d")
+    assert amount.search(pages[False])
+    assert not amount.search(pages[True])
 
 
 def test_each_viewer_has_its_own_zone_and_pace(session):
