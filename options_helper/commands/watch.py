@@ -51,8 +51,8 @@ def watch(
 ) -> None:
     """Watch a portfolio without a page, and send what the rules say, until Ctrl-C or SIGTERM.
 
-    Rules stand in config/alerts.toml, targets in config/alert-targets.toml. Where a page on this computer watches the
-    same account, one of the two sends, and the other takes over within half a minute when that one is gone. While
+    Rules stand in config/alerts.toml, targets in config/alert-targets.toml. Of several on this computer that watch
+    the same account one sends, and another takes over within half a minute when that one is gone. While
     another program has the account's streams, prices are asked for over REST; then the streams are taken. No order is
     sent.
 
